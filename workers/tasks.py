@@ -15,7 +15,7 @@ from registry.publish import restoring
 from registry.repos import popularity
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
-from workers import base_shapes, chunking, provenance, webhook_delivery
+from workers import base_shapes, chunking, provenance, tensor_digesting, webhook_delivery
 from workers.loop import LOOP
 
 
@@ -62,7 +62,8 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Cut large files that arrived whole into chunks, so that Xet clients can read them."""
+    """Hash the tensors of new files, and cut large ones that came whole into chunks for Xet clients."""
+    tensor_digesting.work()
     chunking.work()
 
 

@@ -2,20 +2,25 @@
 
 from collections.abc import Collection, Mapping
 
+from django.db.models import OuterRef, Subquery
+
 from registry.kernel.errors import FileBlocked
-from registry.models import BlockedFile
+from registry.models import BlockedFile, TensorDigest
 
 TOGETHER = 500  # digests of one query
 
 
 def blocked_among(digests: Collection[str]) -> dict[str, str]:
-    """Return the blocked digests among these, each with the reason."""
+    """Return the files (sha256) among these that are blocked, or hold the tensors of a blocked one, with the reason."""
     asked = sorted(digests)
-    found: dict[str, str] = {}
+    blocked: dict[str, str] = {}
     for at in range(0, len(asked), TOGETHER):
-        rows = BlockedFile.objects.filter(sha256__in=asked[at : at + TOGETHER])
-        found.update(rows.values_list("sha256", "reason"))
-    return found
+        part = asked[at : at + TOGETHER]
+        same = BlockedFile.objects.filter(sha256__in=part).values_list("sha256", "reason")
+        reasons = BlockedFile.objects.exclude(tensors="").filter(tensors=OuterRef("sha256")).values("reason")[:1]
+        alike = TensorDigest.objects.filter(file__in=part).annotate(reason=Subquery(reasons))
+        blocked |= dict(same.union(alike.filter(reason__isnull=False).values_list("file", "reason")))
+    return blocked
 
 
 def refusal(sha256: str, reason: str, path: str = "") -> FileBlocked:

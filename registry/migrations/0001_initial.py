@@ -240,6 +240,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("sha256", models.CharField(max_length=64, unique=True)),
+                ("tensors", models.CharField(blank=True, db_index=True, max_length=64)),
                 ("reason", models.CharField(max_length=500)),
                 ("note", models.TextField(blank=True)),
                 ("by", models.CharField(max_length=96)),
@@ -1679,6 +1680,26 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="TensorDigest",
+            fields=[
+                ("file", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("sha256", models.CharField(db_index=True, max_length=64, null=True)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("sha256__isnull", True)), fields=["free_at"], name="tensor_digest_job"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("file__regex", "^[0-9a-f]{64}$")), name="tensor_digest_file_shape"
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Token",

@@ -126,3 +126,15 @@ class ChunkingJob(models.Model):
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="chunking_job_sha256_shape")]
         indexes = [models.Index(fields=["free_at"], name="chunking_job_free_at")]
+
+
+class TensorDigest(models.Model):
+    """The digest of the tensors in a file, which stays the same under another header; a row without one is a job."""
+
+    file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as above
+    sha256 = models.CharField(max_length=64, null=True, db_index=True)  # null: waits; empty: holds no tensors
+    free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(file__regex=SHA256), name="tensor_digest_file_shape")]
+        indexes = [models.Index(fields=["free_at"], name="tensor_digest_job", condition=Q(sha256__isnull=True))]

@@ -11,6 +11,7 @@ class BlockedFile(models.Model):
     """The digest of a file that moderators have blocked, with the reason that a person who pushes it reads."""
 
     sha256 = models.CharField(max_length=64, unique=True)
+    tensors = models.CharField(max_length=64, blank=True, db_index=True)  # its TensorDigest, once that is known
     reason = models.CharField(max_length=500)
     note = models.TextField(blank=True)  # for moderators
     by = models.CharField(max_length=96)  # a name, not a key: the block outlives the account

@@ -1,4 +1,7 @@
-"""Block files by their sha256: refuse them from now on, and hold back every revision that holds one already."""
+"""Block files by their sha256: refuse them from now on, and hold back every revision that holds one already.
+
+A file that holds the tensors of a blocked one under another header counts as that one.
+"""
 
 import re
 from collections.abc import Iterable
@@ -8,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from registry.bytes import tensor_digests
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import ItemNotFound, ValueInvalid
 from registry.kernel.policy import Caller
@@ -45,7 +49,8 @@ def _block(sha256: str, actor: User | None, reason: str, note: str) -> bool:
     name = actor.username if actor else "system"
     with transaction.atomic():
         _, is_new = BlockedFile.objects.get_or_create(
-            sha256=sha256, defaults={"reason": reason, "note": note, "by": name}
+            sha256=sha256,
+            defaults={"reason": reason, "note": note, "by": name, "tensors": tensor_digests.known(sha256)},
         )
         if is_new:
             audit.record(actor, "file:block", sha256, reason=reason, note=note, after={"blocked": True})
@@ -71,6 +76,13 @@ def listed(sha256: str = "") -> QuerySet[BlockedFile]:
     return BlockedFile.objects.filter(sha256__startswith=sha256).order_by("-pk")
 
 
+def learn(file: str, tensors: str) -> None:
+    """Take in the digest of a file's tensors: the next sweep looks for them if the file or such tensors are blocked."""
+    if tensors:
+        BlockedFile.objects.filter(sha256=file).update(tensors=tensors)
+        BlockedFile.objects.filter(tensors=tensors).update(swept_at=None)
+
+
 def sweep() -> int:
     """Hold back a bounded number of revisions that hold a blocked file; beat calls this until none is left."""
     held = 0
@@ -92,12 +104,15 @@ def sweep() -> int:
 def _revisions_with(row: BlockedFile) -> QuerySet[Revision]:
     """Return the revisions that hold the file and are served; not those that a moderator released since."""
     released = ModerationDecision.objects.filter(action=Action.RELEASE, at__gte=row.at, revision__isnull=False)
-    revisions = Revision.objects.filter(files__blob=row.sha256, quarantined_at__isnull=True).distinct()
+    files = [row.sha256, *tensor_digests.files_with(row.tensors)]
+    revisions = Revision.objects.filter(files__blob__in=files, quarantined_at__isnull=True).distinct()
     return revisions.exclude(pk__in=released.values("revision")).select_related("repository__namespace").order_by("pk")
 
 
 def _hold(revision: Revision, row: BlockedFile) -> bool:
-    reason = f"It holds a file that is blocked on this hub ({row.sha256[:12]}…): {row.reason}"
+    is_same = revision.files.filter(blob=row.sha256).exists()
+    what = "a file that is" if is_same else "the tensors of a file that is"
+    reason = f"It holds {what} blocked on this hub ({row.sha256[:12]}…): {row.reason}"
     return holding.decide(
         revision, Action.QUARANTINE, None, reason[: holding.MAX_REASON], row.note, finding=rules.BLOCKED_FILE
     )

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from dovetail.adapters import HeaderError, torchfile
 from dovetail.adapters import header as headers
 from dovetail.adapters.unpickling import Refused
-from registry.bytes import blobs, intake
+from registry.bytes import blobs, intake, tensor_digests
 from registry.bytes.blobs import Digest, Hasher, Keys
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact
@@ -42,6 +42,8 @@ def _note(artifact: Derivation, digest: Digest) -> DerivedArtifact:
         row, _ = DerivedArtifact.objects.get_or_create(
             source_id=artifact.source.sha256, form=artifact.form, defaults={"blob_id": digest.sha256}
         )
+        if artifact.form == DerivedArtifact.Form.SAFETENSORS:
+            tensor_digests.enqueue_digests([artifact.source.sha256])
     return row
 
 

@@ -4,14 +4,18 @@ import hashlib
 import io
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from safetensors.numpy import save
 
-from registry.kernel.errors import ItemNotFound, NotAllowed, ValueInvalid
-from registry.models import AuditEvent, BlockedFile, Repository, Revision
+from registry.bytes import intake, tensor_digests
+from registry.kernel.errors import ItemNotFound, NotAllowed, StoreUnavailable, ValueInvalid
+from registry.models import AuditEvent, Blob, BlockedFile, DerivedArtifact, Repository, Revision, TensorDigest
 from registry.moderation import blocklist, quarantine
 from tests.hf.wire import file, header, lfs_file
+from workers import tensor_digesting
 
 FULL = "alice/reviews"
 BAD = b"the bytes of a known malware"
@@ -144,3 +148,100 @@ def test_a_list_is_imported_by_command(tmp_path, db):
     listed.write_text("not a digest")
     with pytest.raises(CommandError, match="is not a sha256"):
         call_command("block_files", str(listed), reason=WHY)
+
+
+# --- the same tensors under another header ---------------------------------------------------------------------------
+def weights(
+    names: tuple[str, str] = ("a", "b"), *, value: float = 1.0, metadata: dict[str, str] | None = None
+) -> bytes:
+    tensors = {names[0]: np.full((4, 2), value, np.float32), names[1]: np.arange(8, dtype=np.float16)}
+    return save(tensors, metadata=metadata)
+
+
+BAD_WEIGHTS = weights()
+RE_SAVED = {
+    "metadata": weights(metadata={"format": "pt", "note": "clean"}),
+    "names": weights(("base_model.model.a", "base_model.model.b")),
+    "order": weights(("z", "y")),
+}
+
+
+@pytest.mark.parametrize("change", RE_SAVED)
+def test_a_blocked_file_is_found_under_another_header_and_refused_from_then_on(wire, reviews, cast, change):
+    again = RE_SAVED[change]
+    assert again != BAD_WEIGHTS
+    cast.repository("acme/other")
+    wire.push(FULL, {"adapter_model.safetensors": BAD_WEIGHTS})
+    tensor_digesting.work()
+    block(cast, hashlib.sha256(BAD_WEIGHTS).hexdigest())
+    assert blocklist.sweep() == 1
+    wire.push("acme/other", {"x/model.safetensors": again, "y.safetensors": weights(value=2.0)})
+    assert blocklist.sweep() == 0
+    tensor_digesting.work()
+    assert blocklist.sweep() == 1
+    held = Revision.objects.get(repository__name="other", quarantined_at__isnull=False)
+    assert held.decisions.get().reason.startswith("It holds the tensors of a file that is blocked on this hub")
+    assert wire.get("/acme/other/resolve/main/x/model.safetensors", who="carol").status_code == 404
+    refused = wire.commit(FULL, header(), file("copy.safetensors", again))
+    assert (refused.status_code, refused.json()["code"]) == (403, "file-blocked"), refused.content
+    [offered] = wire.offer(FULL, again).json()["objects"]
+    assert WHY in offered["error"]["message"]
+    assert wire.commit(FULL, header(), file("good.safetensors", weights(value=3.0))).status_code == 200
+
+
+def test_tensors_that_are_hashed_after_the_block_are_found_too(wire, reviews, cast):
+    cast.repository("acme/other")
+    wire.push("acme/other", {"m.safetensors": RE_SAVED["names"]})
+    wire.push(FULL, {"m.safetensors": BAD_WEIGHTS})
+    block(cast, hashlib.sha256(BAD_WEIGHTS).hexdigest())
+    assert blocklist.sweep() == 1
+    tensor_digesting.work()
+    assert BlockedFile.objects.get().tensors
+    assert blocklist.sweep() == 1
+    BlockedFile.objects.update(at=timezone.now() - timedelta(days=1))
+    assert blocklist.sweep() == 0
+
+
+def test_a_file_without_tensors_is_like_no_other(wire, reviews, cast):
+    broken, empty = b"\x08" + b"\0" * 7 + b"not JSON" + b"x" * 50, save({})
+    wire.push(FULL, {"broken.safetensors": broken, "empty.safetensors": empty, "m.safetensors": BAD_WEIGHTS})
+    tensor_digesting.work()
+    rows = dict(TensorDigest.objects.values_list("file", "sha256"))
+    assert sorted(bool(sha256) for sha256 in rows.values()) == [False, False, True]
+    assert tensor_digests.claim() is None
+    block(cast, hashlib.sha256(broken).hexdigest(), hashlib.sha256(empty).hexdigest())
+    cast.repository("acme/other")
+    wire.push("acme/other", {"other.safetensors": save({}, metadata={"a": "b"})})
+    tensor_digesting.work()
+    assert blocklist.sweep() == 1  # the revision with both files themselves
+    assert not Revision.objects.filter(repository__name="other", quarantined_at__isnull=False).exists()
+
+
+def test_a_pickle_is_known_by_the_safetensors_that_were_derived_of_it(wire, reviews, cast):
+    wire.push(FULL, {"pytorch_model.bin": b"a pickle of the same tensors"})
+    source, derived = hashlib.sha256(b"a pickle of the same tensors").hexdigest(), weights(("u", "v"))
+    intake.store_verified(hashlib.sha256(derived).hexdigest(), [derived])
+    blob = Blob.objects.create(sha256=hashlib.sha256(derived).hexdigest(), size=len(derived))
+    DerivedArtifact.objects.create(source_id=source, form="safetensors", blob=blob)
+    tensor_digests.enqueue_digests([source])
+    cast.repository("acme/other")
+    wire.push("acme/other", {"m.safetensors": BAD_WEIGHTS})
+    tensor_digesting.work()
+    block(cast, source)
+    assert blocklist.sweep() == 2
+
+
+def test_a_store_that_does_not_answer_leaves_the_job_waiting(wire, reviews, cast, monkeypatch):
+    def broken(*_: object) -> None:
+        raise StoreUnavailable("The store does not answer.")
+
+    wire.push(FULL, {"m.safetensors": BAD_WEIGHTS})
+    with monkeypatch.context() as patch:
+        patch.setattr(tensor_digesting, "_digest", broken)
+        tensor_digesting.work()
+    assert TensorDigest.objects.get().sha256 is None
+    tensor_digesting.work()
+    assert TensorDigest.objects.get().sha256 is None, "its lease runs"
+    TensorDigest.objects.update(free_at=timezone.now())
+    tensor_digesting.work()
+    assert TensorDigest.objects.get().sha256

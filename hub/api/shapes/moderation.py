@@ -64,7 +64,7 @@ class LogPage(s.Serializer[Data]):
 class Blocked(s.ModelSerializer[models.BlockedFile]):
     class Meta:
         model = models.BlockedFile
-        fields = ("sha256", "reason", "note", "by", "at", "swept_at", "held")
+        fields = ("sha256", "tensors", "reason", "note", "by", "at", "swept_at", "held")
 
 
 class BlockedPage(s.Serializer[Data]):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
 
-from registry.bytes import blocked_files, chunking_jobs, intake
+from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
 from registry.kernel import policy, quotas, switches
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -65,7 +65,9 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
             draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
         is_guest = not policy.may_write(intent.by, current)
         quotas.require_byte_quota_for(repository, _sizes(draft.entries), is_guest=is_guest)
-        blocked_files.require_unblocked({edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)})
+        files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
+        blocked_files.require_unblocked(files)
+        tensor_digests.enqueue(files)
         chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
         return rows.land(intent, draft)
 

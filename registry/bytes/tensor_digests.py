@@ -1,0 +1,66 @@
+"""Digests of the tensors in a file, by which a blocked file is known again after somebody has saved it anew.
+
+Names, order, metadata and alignment do not count, values, dtypes and shapes do. A push leaves a row for each new
+safetensors file, and a derived safetensors file one for its pickle; workers/tensor_digesting.py computes the digests.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+
+from django.utils import timezone
+
+from dovetail.adapters.header import Header
+from registry.models import TensorDigest
+
+LEASE = timedelta(minutes=10)
+CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
+PIECE = 1 << 20
+
+
+def enqueue(files: Mapping[str, str]) -> None:
+    """Create a job for each safetensors file (path → sha256) that has no row yet; one query."""
+    enqueue_digests({sha256 for path, sha256 in files.items() if path.endswith(".safetensors")})
+
+
+def enqueue_digests(files: Iterable[str]) -> None:
+    """Create a job for each of these files (sha256) that has no row yet."""
+    if rows := [TensorDigest(file=sha256) for sha256 in sorted(files)]:
+        TensorDigest.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+
+
+def claim() -> TensorDigest | None:
+    """Claim the file that waited longest; a worker that dies gives it back when the lease ends."""
+    now = timezone.now()
+    waiting = TensorDigest.objects.filter(sha256__isnull=True)
+    for row in waiting.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
+        if waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE):
+            return row
+    return None
+
+
+def finish(row: TensorDigest, sha256: str) -> None:
+    """Record the digest of a file; it is empty for one without tensors."""
+    TensorDigest.objects.filter(pk=row.pk).update(sha256=sha256, free_at=None)
+
+
+def compute(header: Header, read: Callable[[int], bytes]) -> str:
+    """Return the digest of a file's tensors; `read` reads on from the end of its header."""
+    lines = []
+    for tensor in sorted(header.tensors.values(), key=lambda tensor: tensor.offset):
+        hasher, left = hashlib.sha256(), tensor.size
+        while left and (piece := read(min(left, PIECE))):
+            hasher.update(piece)
+            left -= len(piece)
+        lines.append(f"{tensor.dtype} {list(tensor.shape)} {hasher.hexdigest()}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest() if lines else ""
+
+
+def known(file: str) -> str:
+    """Return the digest of a file's tensors, empty while it is not known or where it has none."""
+    return TensorDigest.objects.filter(pk=file, sha256__isnull=False).values_list("sha256", flat=True).first() or ""
+
+
+def files_with(sha256: str) -> list[str]:
+    """Return the files (sha256) that hold the tensors of this digest."""
+    return list(TensorDigest.objects.filter(sha256=sha256).values_list("file", flat=True)) if sha256 else []
