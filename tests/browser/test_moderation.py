@@ -73,6 +73,9 @@ def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adap
     page = sign_in(mona, "mona")
     page.goto(f"{live_hub.url}/moderation")
     page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("[data-item]").first).to_be_focused()
     page.keyboard.press("e")
     expect(page.locator("#panel")).to_contain_text("It names a base that is not what it says.")
     page.wait_for_load_state()  # a key that is pressed before the script has run does nothing
