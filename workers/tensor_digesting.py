@@ -1,5 +1,6 @@
 """Computes the digests of tensors of files that were pushed, so that the blocklist knows them under another header."""
 
+import io
 import logging
 import time
 
@@ -10,7 +11,7 @@ from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact, TensorDigest
 from registry.moderation import blocklist
-from registry.repos.facts import BlobFile
+from registry.repos.facts import READ_AHEAD, BlobFile
 
 logger = logging.getLogger(__name__)
 SECONDS = 10  # after that no file is begun: the others wait for the next tick
@@ -35,7 +36,7 @@ def _digest(row: TensorDigest) -> str:
     if blob is None:
         return ""
     try:
-        header = headers.read(BlobFile(blob.sha256, blob.size))
+        header = headers.read(io.BufferedReader(BlobFile(blob.sha256, blob.size), READ_AHEAD))
     except HeaderError:
         return ""
     start = min((tensor.offset for tensor in header.tensors.values()), default=blob.size)
