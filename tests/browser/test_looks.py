@@ -22,6 +22,8 @@ OWN = [
     "/settings/tokens",
     "/settings/publishers",
     "/alice/reviews/settings/publishers",
+    "/organizations/acme/settings",
+    "/organizations/acme/settings/links",
     "/organizations/acme/settings/robots",
     "/settings/profile",
     "/settings/password",

@@ -77,7 +77,7 @@ def test_pages_say_what_to_do(cast, strict, road):
     page = road.ask(browser(cast, "bob"), HELD)
     assert page.status_code == 403
     assert "acme requires a second factor of its members" in page.content.decode()
-    assert "/settings/security" in page.content.decode()
+    assert 'href="/settings/security">Add an app or a passkey' in page.content.decode()
     assert b"# Held" not in page.content
 
 
