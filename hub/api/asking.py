@@ -109,6 +109,13 @@ class View(APIView):
             raise ReauthenticationRequired("This cannot be undone, and this session has not proven lately who you are.")
         return user
 
+    def require_administrator(self) -> User:
+        """Return the administrator who acts in a session that has passed their second factor, if they have one."""
+        user = policy.require_admin(self.caller)
+        if lacks_second_factor(self.request._request):
+            raise ReauthenticationRequired("This session has not passed your second factor.")
+        return user
+
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
         # Permissions can change at any time (a quarantine, a lost role), so caches must revalidate each use.

@@ -35,6 +35,7 @@ from hub.site import (
     password,
     profile,
     publishers,
+    quotas,
     repairs,
     reports,
     repository,
@@ -287,6 +288,7 @@ RECORD = [
         ("<int:number>/revoke", directory_tokens.revoke, "revoke-directory-token"),
         guard=for_administrators,
     ),
+    at("moderation/quotas", quotas.listed, "site-quotas"),
     at("moderation/site", site_switches.site, "site-switches"),
     *forms(
         "site-switches",

@@ -7,7 +7,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from hub.site.visitor import caller, person
+from registry.kernel import quota_alerts
 from registry.kernel import usage as counting
+from registry.kernel.sizes import size_in_words
 from registry.models import Membership, Namespace, Repository
 from registry.people import accounts, organizations
 
@@ -23,6 +25,20 @@ class NamespaceUsage:
     @property
     def listed_all(self) -> bool:
         return len(self.repositories) == self.total.repositories
+
+    @property
+    def words(self) -> str:
+        """The bar in words."""
+        held = size_in_words(self.total.bytes)
+        if not self.total.limit:
+            return f"{held}, no limit"
+        states = {
+            0: "",
+            quota_alerts.NEAR: ": nearly full",
+            quota_alerts.FULL: ": full, pushes with new files are refused",
+        }
+        state = states[quota_alerts.mark_of(self.total.bytes, self.total.limit)]
+        return f"{held} of {size_in_words(self.total.limit)}, {self.total.percent} %{state}"
 
     @property
     def percent(self) -> int:

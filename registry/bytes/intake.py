@@ -17,7 +17,7 @@ from django.utils import timezone
 from registry.bytes import blobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.bytes.xorbs import Source
-from registry.kernel import policy, quotas, refusals
+from registry.kernel import policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
@@ -71,6 +71,7 @@ def receive_shard(
     for file in shard.files:
         xorbs.verify_file(file, sizes)
     unpacked = {file.sha256: file.size for file in shard.files}
+    quotas.require_byte_quota(repository, stored_bytes.unheld(repository, unpacked))
     known_blobs = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
     count(sum(size for sha256, size in unpacked.items() if sha256 not in known_blobs))
     return [_receive_file(repository, file, sizes) for file in shard.files]

@@ -125,4 +125,5 @@ def _check_room(namespace: Namespace, used: int, more: int, limit: int) -> None:
 
 
 def _usage_page(namespace: Namespace) -> str:
-    return links.usage_path(namespace.name, is_person=namespace.kind == Namespace.Kind.PERSON)
+    is_person = namespace.kind == Namespace.Kind.PERSON
+    return links.absolute(links.usage_path(namespace.name, is_person=is_person))

@@ -7,6 +7,7 @@ import pytest
 from django.core import mail
 from django.core.management import call_command
 from django.db.models import F
+from django.test import Client
 
 from registry.bytes import intake
 from registry.kernel import quota_alerts, quota_limits, site_settings, stored_bytes, usage
@@ -15,6 +16,7 @@ from registry.kernel.quota_limits import Limits
 from registry.models import Alert, AuditEvent, Membership, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
 from registry.people import quotas, tokens
+from registry.people.provision import Plan
 from registry.publish import copies, history, moves, push, repositories, restoring, uploads
 from registry.repos import refs
 from registry.talk import alert_mail, alerts, notices
@@ -258,3 +260,59 @@ def test_a_limit_that_is_set_below_the_use_alerts_at_once(cast):
     set_limit(cast, "alice", 10_000_000)
     set_limit(cast, "alice", 110_000)
     assert len(unread(cast, "alice")) == 1
+
+
+# --- pages and REST --------------------------------------------------------------------------------------------------
+def client_of(cast, who: str) -> Client:
+    client = Client()
+    client.force_login(cast[who])
+    return client
+
+
+def test_an_administrator_sets_limits_on_the_page_and_by_rest(cast):
+    ada = client_of(cast, "ada")
+    form = {"name": "acme", "bytes": "1.5 GB", "repositories": "none", "reason": "A benchmark."}
+    assert ada.post("/moderation/quotas", form).status_code == 302
+    assert quota_limits.limits_of(cast.acme.namespace) == Limits(1_500_000_000, 0)
+    page = ada.get("/moderation/quotas").content.decode()
+    assert "A benchmark." in page
+    for wrong in (
+        {"bytes": "many"},
+        {"name": "nobody"},
+        {"reason": ""},
+        {"repositories": "5 GB"},
+        {"bytes": "9" * 19 + " TB"},
+    ):
+        assert ada.post("/moderation/quotas", form | wrong).status_code in {400, 404}
+    answer = ada.put("/api/v1/quotas/acme", {"bytes": 0, "reason": "More."}, content_type="application/json")
+    assert answer.json()["set"] == {"bytes": 0, "repositories": None}
+    assert (answer.json()["limit"], answer.json()["repository_limit"], answer.json()["by"]) == (None, 5_000, "ada")
+    assert [row["name"] for row in ada.get("/api/v1/quotas").json()["items"]] == ["acme"]
+    assert ada.delete("/api/v1/quotas/acme").json()["limit"] == 10**11
+    assert ada.get("/api/v1/quotas").json()["items"] == []
+    assert client_of(cast, "alice").get("/api/v1/quotas/acme").status_code == 403
+
+
+def test_use_is_shown_to_its_owners_on_the_page_and_by_rest(cast, settings):
+    settings.QUOTA_BYTES = 100_000
+    pushed(cast, cast.repository("acme/large"), files=files(83_000))
+    cast.repository("acme/small")
+    alice = client_of(cast, "alice")
+    told = alice.get("/api/v1/organizations/acme/usage").json()
+    assert (told["bytes"], told["limit"], told["repositories"]) == (83_000 + 2 * FIRST, 100_000, 2)
+    assert [(row["name"], row["bytes"]) for row in told["largest"]] == [("large", 83_000 + FIRST), ("small", FIRST)]
+    assert alice.get("/api/v1/me/usage").json()["bytes"] == 0
+    page = alice.get("/organizations/acme/settings/usage").content.decode()
+    assert "86 kB of 100 kB, 85 %: nearly full" in " ".join(page.split())
+    for who in ("bob", "carol"):
+        assert client_of(cast, who).get("/organizations/acme/settings/usage").status_code in {403, 404}
+        assert client_of(cast, who).get("/api/v1/organizations/acme/usage").status_code in {403, 404}
+
+
+def test_a_file_for_provision_sets_limits_once(cast):
+    text = "organizations: [{name: acme, quota: {bytes: 5000000, repositories: none, reason: Agreed}}]"
+    assert Plan(text).apply() == ["quota of acme: set"]
+    assert Plan(text).apply() == []
+    assert quota_limits.limits_of(cast.acme.namespace) == Limits(5_000_000, 0)
+    with pytest.raises(ValueInvalid, match="quota: bytes must be a whole number or none"):
+        Plan("users: [{name: alice, quota: {bytes: lots}}]").apply()

@@ -101,6 +101,8 @@ api/v1/moderation/log                                        GET moderator
 api/v1/moderation/blocklist                                  GET moderator  POST moderator
 api/v1/moderation/blocklist/<sha256>                         DELETE moderator
 api/v1/site                                                  GET anyone
+api/v1/quotas                                                GET admin
+api/v1/quotas/<org>                                          GET admin  PUT admin  DELETE admin
 api/v1/transparency                                          GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
@@ -300,6 +302,7 @@ moderation/names                                             GET moderators-page
 moderation/names/remove                                      POST admins-page
 moderation/directory                                         GET admins-page  POST admins-page
 moderation/directory/<number>/revoke                         POST admins-page
+moderation/quotas                                            GET admins-page  POST admins-page
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
 moderation/site/banner                                       POST admins-page

@@ -133,13 +133,14 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
 
 def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, settings):
     caches["counters"].clear()
-    settings.QUOTA_BYTES, settings.BROKER_URL = 150_000, "memory://"
+    settings.QUOTA_BYTES, settings.BROKER_URL = 155_000, "memory://"
     repository, alice = cast.repository("alice/notes"), tokens.caller_of(cast.token("alice"))
-    xorb = build.Xorb([build.noise(50_000, 33)])
-    intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
+    first, second = (build.Xorb([build.noise(50_000, seed)]) for seed in (33, 34))
+    for xorb in (first, second):
+        intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
     ticket, _ = tickets.issue(repository, Scope.WRITE, alice)
 
-    def unpacked(times: int):
+    def unpacked(times: int, xorb: build.Xorb = first):
         record = build.file_record(xorb.raws[0] * times, [xorb.term()] * times)
         answer = Browser().post(
             "/xet/v1/shards",
@@ -150,10 +151,12 @@ def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, s
         return SimpleNamespace(status=answer.status_code, said=answer.json())
 
     assert [unpacked(times).status for times in (2, 3)] == [200, 200]
-    refused = unpacked(4)
-    assert refused.status == 403, refused.said
-    assert refused.said["code"] == "quota-exceeded"
-    assert not XetFile.objects.filter(sha256=sha256(xorb.raws[0] * 4)).exists()
+    refused, full = unpacked(2, second), unpacked(4, second)
+    assert refused.status == full.status == 403, refused.said
+    assert refused.said["code"] == full.said["code"] == "quota-exceeded"
+    assert "within a day" in refused.said["detail"]
+    assert "of 155,000 bytes; this needs 200,000 more" in full.said["detail"]
+    assert not XetFile.objects.filter(sha256__in=[sha256(second.raws[0] * times) for times in (2, 4)]).exists()
 
 
 def test_few_bytes_cannot_be_very_many_chunks(cast, store):

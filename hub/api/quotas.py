@@ -1,0 +1,73 @@
+"""The limits that administrators set for one person or organisation, over REST, in a session."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages
+from hub.api.asking import View
+from hub.api.shapes import Data
+from hub.api.shapes import quotas as shapes
+from registry.kernel import cursors, quota_limits, usage
+from registry.models import Namespace, NamespaceQuota
+from registry.people import accounts, quotas
+
+RESET = "Back to the limits of the hub."
+
+
+class Quotas(View):
+    @extend_schema(
+        operation_id="quotas", summary="Limits that were set for one owner, newest first", parameters=[pages.Paging],
+        responses=shapes.QuotaPage,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        self.require_administrator()
+        asked = pages.parameters(request, pages.Paging)
+        below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
+        rows = cursors.newest_first(quotas.listed().order_by(), below, limit)
+        return Response(pages.page(request, [_shown(row.namespace, row) for row in rows.items], rows.next))
+
+
+class OneQuota(View):
+    @extend_schema(operation_id="quota", summary="The limits and the use of one owner", responses=shapes.Quota)
+    def get(self, request: Request, org: str) -> Response:
+        self.require_administrator()
+        return Response(_of(org))
+
+    @extend_schema(
+        operation_id="set_quota", summary="Set the limits of one person or organisation",
+        description="Its owners are told, with the reason.", request=shapes.NewQuota, responses=shapes.Quota,
+    )  # fmt: skip
+    def put(self, request: Request, org: str) -> Response:
+        self.require_administrator()
+        wish = shapes.NewQuota(data=request.data)
+        wish.is_valid(raise_exception=True)
+        quotas.change(org, self.caller, **wish.validated_data)
+        return Response(_of(org))
+
+    @extend_schema(operation_id="reset_quota", summary="Go back to the limits of the hub", responses=shapes.Quota)
+    def delete(self, request: Request, org: str) -> Response:
+        self.require_administrator()
+        quotas.change(org, self.caller, bytes=None, repositories=None, reason=RESET)
+        return Response(_of(org))
+
+
+def _of(name: str) -> Data:
+    namespace = accounts.resolve_namespace(name)
+    return _shown(namespace, quotas.own_limits(namespace))
+
+
+def _shown(namespace: Namespace, row: NamespaceQuota) -> Data:
+    limits, held = quota_limits.merged(namespace.kind, row), usage.usage_of(namespace)
+    return {
+        "name": namespace.name,
+        "kind": namespace.kind,
+        "set": {"bytes": row.bytes, "repositories": row.repositories},
+        "limit": limits.bytes or None,
+        "repository_limit": limits.repositories or None,
+        "bytes": held.bytes,
+        "repositories": held.repositories,
+        "reason": row.reason,
+        "by": row.by,
+        "at": row.at if row.pk else None,
+    }
