@@ -107,9 +107,9 @@ def shape(user: User) -> dict[str, Any]:
 @directory("GET", "POST")
 def users(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
-        return _create(_body(request))
+        return _create(body_of(request))
     rows = _filtered(request.GET.get("filter", ""))
-    start, count = _number(request, "startIndex", 1), _number(request, "count", MOST)
+    start, count = number_of(request, "startIndex", 1), number_of(request, "count", MOST)
     first = max(start, 1) - 1
     page = list(rows[first : first + min(max(count, 0), MOST)])
     document = {"schemas": [LIST], "totalResults": rows.count(), "startIndex": first + 1, "itemsPerPage": len(page)}
@@ -118,14 +118,14 @@ def users(request: HttpRequest) -> HttpResponse:
 
 @directory("GET", "PUT", "PATCH", "DELETE")
 def user(request: HttpRequest, number: int) -> HttpResponse:
-    row = _people().filter(pk=number).first()
+    row = people().filter(pk=number).first()
     if row is None:
         return error(404, f"There is no person {number}.")
     if request.method == "DELETE":
         departure.remove(row)
         return HttpResponse(status=204)
     if request.method != "GET":
-        body = _body(request)
+        body = body_of(request)
         active = _patched(body) if request.method == "PATCH" else _truth(body.get("active", True))
         if active is not None:
             (departure.come_back if active else departure.leave)(row)
@@ -141,7 +141,7 @@ def config(request: HttpRequest) -> HttpResponse:
     return answer({"schemas": [CONFIG], **document, **some, "authenticationSchemes": [bearer]})
 
 
-def _people() -> QuerySet[User]:
+def people() -> QuerySet[User]:
     """Return everybody who was not removed."""
     return User.objects.filter(kind=User.Kind.PERSON).exclude(departure=User.Departure.REMOVED).order_by("pk")
 
@@ -149,12 +149,12 @@ def _people() -> QuerySet[User]:
 def _filtered(text: str) -> QuerySet[User]:
     """Return the people that `userName eq "…"` names, everybody without a filter. Raises ValueInvalid."""
     if not text:
-        return _people()
+        return people()
     attribute, operator, value = [*text.split(maxsplit=2), "", ""][:3]
     if attribute.lower() != "username" or operator.lower() != "eq" or len(value) < 2 or value[0] + value[-1] != '""':
         raise ValueInvalid(f"The filter {text[:100]!r} is not known here.", fix='Use userName eq "NAME".')
     name = value[1:-1].lower()
-    return _people().filter(
+    return people().filter(
         Q(email__lower=name, email_verified=True) | Q(username__lower=name) & ~Q(email_verified=True, email__gt="")
     )
 
@@ -201,7 +201,7 @@ def _truth(value: object) -> bool:
     return words[str(value).lower()]
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
+def body_of(request: HttpRequest) -> dict[str, Any]:
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
         raise ValueInvalid("The body is too large.")
     try:
@@ -215,7 +215,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     return document
 
 
-def _number(request: HttpRequest, name: str, default: int) -> int:
+def number_of(request: HttpRequest, name: str, default: int) -> int:
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else default
 

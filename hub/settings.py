@@ -245,6 +245,7 @@ OIDC_PROVIDERS = sign_on.providers(env)
 SCIM_TOKEN = env("SCIM_TOKEN")
 if SCIM_TOKEN and len(SCIM_TOKEN) < 32:
     raise ImproperlyConfigured("DOVETAIL_SCIM_TOKEN is too short: it needs at least 32 random characters.")
+SCIM_ORGANIZATION = env("SCIM_ORGANIZATION")  # whose teams the groups of the directory are; empty: it has none here
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
 if not PASSWORD_SIGN_IN and not OIDC_PROVIDERS:
     raise ImproperlyConfigured(

@@ -55,15 +55,21 @@ def https_url(value: str) -> str:
 
 
 def group_roles(value: str) -> Grants:
-    """Parse `engineers=acme:write,operators=admin`: the groups there, and the roles that each gives here."""
+    """Parse `engineers=acme:write,ner=acme/ner,operators=admin`: the groups there, and what each gives here.
+
+    A team is a place like an organisation, with the role `member`.
+    """
     grants: Grants = {}
     for entry in filter(None, (part.strip() for part in value.split(","))):
         group, _, given = entry.rpartition("=")  # names of groups may hold =
-        organization, _, role = given.strip().rpartition(":")
+        given = given.strip()
+        if re.fullmatch(r"[^/:\s]+/[^/:\s]+", given):
+            given = f"{given}:member"
+        organization, _, role = given.rpartition(":")
         if not group.strip() or role not in (MEMBER_ROLES if organization else HUB_ROLES):
             raise ValueError(
                 f"name groups as group=organisation:role with one of the roles {', '.join(MEMBER_ROLES)}, "
-                f"or as group=role with one of {', '.join(HUB_ROLES)}; {entry!r} is neither"
+                f"as group=organisation/team, or as group=role with one of {', '.join(HUB_ROLES)}; {entry!r} is none"
             )
         grants.setdefault(group.strip(), []).append((organization.lower(), role))
     return grants

@@ -15,6 +15,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),
     path("scim/v2/", include("hub.scim")),
+    path("scim/v2/", include("hub.scim_groups")),
+    path("scim/v2/", include("hub.scim_discovery")),
     path("", include("hub.xet.urls")),
     path("", include("hub.hf.urls")),
     path("", include("hub.site.urls")),

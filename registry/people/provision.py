@@ -8,7 +8,7 @@ from django.db import transaction
 from registry.kernel import site_settings
 from registry.kernel.errors import NamespaceNotFound, ValueInvalid
 from registry.models import Namespace, Organization, User
-from registry.people import accounts, addresses, organizations, provision_machines, quotas, tokens
+from registry.people import accounts, addresses, organizations, provision_machines, provision_teams, quotas, tokens
 from registry.people.provision_file import Entry, Quota, RequestedBase, at, moment, parse
 
 VISIBILITY = {"public": False, "private": True}
@@ -92,7 +92,7 @@ def _organization(entry: Entry) -> Iterator[str]:
     with at(entry.where):
         full_name, visibility = entry.text("full_name"), entry.text("default_visibility")
         members, quota = entry.words("members"), entry.quota()
-        robots, publishers = entry.parts("robots"), entry.parts("publishers")
+        robots, publishers, teams = (entry.parts(key) for key in ("robots", "publishers", "teams"))
         entry.end()
         if visibility not in (None, *VISIBILITY):
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
@@ -117,6 +117,8 @@ def _organization(entry: Entry) -> Iterator[str]:
             yield from provision_machines.apply_robot(organization, robot)
         for publisher in publishers:
             yield from provision_machines.apply_publisher(organization, publisher)
+        for team in teams:
+            yield from provision_teams.apply_team(organization, team)
 
 
 def _limits(namespace: Namespace, quota: Quota | None) -> Iterator[str]:

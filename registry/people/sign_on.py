@@ -11,9 +11,17 @@ from django.db import transaction
 
 from registry.kernel import audit, names
 from registry.kernel.callers import RANKS
-from registry.kernel.errors import LastAdministrator, NameInvalid, NamespaceNotFound, NameTaken, ValueInvalid
-from registry.models import FormerNamespace, Namespace, Organization, User
-from registry.people import accounts, organizations
+from registry.kernel.errors import (
+    LastAdministrator,
+    NameInvalid,
+    NamespaceNotFound,
+    NameTaken,
+    QuotaExceeded,
+    TeamNotFound,
+    ValueInvalid,
+)
+from registry.models import FormerNamespace, Membership, Namespace, Organization, Team, User
+from registry.people import accounts, organizations, teams
 
 log = logging.getLogger(__name__)
 TRIES = 20  # user names that are tried before a random one
@@ -94,15 +102,23 @@ def _usernames(identity: Identity) -> Iterator[str]:
 def apply_groups(user: User, groups: Collection[str], grants: Grants) -> None:
     """Give the person the roles that their groups give, and take those that they do not give.
 
-    Only organisations that `grants` names are touched, and the role in the hub only if it names one.
+    Only organisations and teams that `grants` names are touched, and the role in the hub only if it names one. Who is
+    put into a team becomes a member of its organisation, with the role `member` if no group gives another one.
     """
-    for place, role in _roles(groups, grants).items():
+    roles = _roles(groups, grants)
+    for team in [place for place, role in roles.items() if "/" in place and role]:
+        organization = team.partition("/")[0]
+        if organization in roles:
+            roles[organization] = roles[organization] or Membership.Role.MEMBER
+    for place, role in sorted(roles.items(), key=lambda row: "/" in row[0]):  # teams after their organisations
         try:
-            if place:
+            if "/" in place:
+                _set_team(place, user, is_in=bool(role))
+            elif place:
                 _set_member(place, user, role)
             else:
                 accounts.set_role(user, role or User.Role.USER, by=None)
-        except (LastAdministrator, NamespaceNotFound, ValueInvalid) as refusal:
+        except (LastAdministrator, NamespaceNotFound, QuotaExceeded, TeamNotFound, ValueInvalid) as refusal:
             log.warning("Groups of %s at the identity provider: %s", user.username, refusal.detail)
 
 
@@ -129,6 +145,15 @@ def _set_member(name: str, user: User, role: str) -> None:
             organizations.set_member(organization, user, role, by=None)
         else:
             organizations.end_membership(organization, user, None)
+
+
+def _set_team(place: str, user: User, *, is_in: bool) -> None:
+    organization, _, name = place.partition("/")
+    rows = Team.objects.select_related("organization__namespace")
+    team = rows.filter(organization__namespace__name__lower=organization, name__lower=name).first()
+    if team is None:
+        raise TeamNotFound(f"There is no team {place!r}.")
+    teams.change_by_directory(team, add=[user] if is_in else [], remove=[] if is_in else [user])
 
 
 def record_link(user: User, provider: str, *, by: User | None, removed: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Teams: create and delete them, put members of the organisation in, and open repositories to them by name pattern."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from registry.people import organizations
 MAX_TEAMS = 200  # of one organisation
 MAX_GRANTS = 50  # of one team
 BATCH = 500
+SHOWN = 5  # strangers that a refusal names
 MAX_OPENED = 100  # grants of all teams of one member: each is a condition in every list that the member sees
 PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,96}")
 
@@ -85,34 +86,53 @@ def delete_team(team: Team, *, by: User | None) -> None:
 
 
 def add_member(team: Team, user: User, *, by: User | None) -> bool:
-    """Put a member of the organisation into a team; returns whether anything changed.
-
-    Raises ValueInvalid for a person who is no member of the organisation, QuotaExceeded.
-    """
-    with _locked(team.organization):
-        membership = team.organization.memberships.filter(user=user).first()
-        if membership is None:
-            raise ValueInvalid(
-                f"{user} is not a member of {team.organization}.",
-                fix="Invite them first; with the role `member` they have only what their teams open.",
-            )
-        if not TeamMember.objects.get_or_create(team=team, membership=membership)[1]:
-            return False
-        _copy_grants(Membership.objects.filter(pk=membership.pk))
-        audit.record(by, "team:member", str(team), about=team.organization, after={"member": user.username})
-    return True
+    """Put a member of the organisation into a team; returns whether anything changed. Raises as change_members does."""
+    return change_members(team, add=[user], by=by)
 
 
 def remove_member(team: Team, user: User, *, by: User | None) -> bool:
     """Take a person out of a team; returns whether they were in it."""
+    return change_members(team, remove=[user], by=by)
+
+
+def change_members(team: Team, *, add: Collection[User] = (), remove: Collection[User] = (), by: User | None) -> bool:
+    """Put people into a team and take others out, all or nothing; returns whether anything changed.
+
+    Raises ValueInvalid for people who are no members of the organisation, QuotaExceeded.
+    """
     with _locked(team.organization):
-        membership = Membership.objects.filter(teams__team=team, user=user).first()
-        if membership is None:
-            return False
-        TeamMember.objects.filter(team=team, membership=membership).delete()
-        _copy_grants(Membership.objects.filter(pk=membership.pk))
-        audit.record(by, "team:member", str(team), about=team.organization, before={"member": user.username})
-    return True
+        memberships = {row.user_id: row for row in team.organization.memberships.filter(user__in=[*add, *remove])}
+        strangers = sorted(user.username for user in add if user.pk not in memberships)
+        if strangers:
+            verb = "is not a member" if len(strangers) == 1 else "are not members"
+            raise ValueInvalid(
+                f"{', '.join(strangers[:SHOWN])} {verb} of {team.organization}.",
+                fix="Invite them first; with the role `member` they have only what their teams open.",
+            )
+        inside = set(team.members.values_list("membership__user", flat=True))
+        new = {user.pk: user for user in add if user.pk not in inside}
+        gone = {user.pk: user for user in remove if user.pk in inside}
+        TeamMember.objects.bulk_create(TeamMember(team=team, membership=memberships[pk]) for pk in new)
+        team.members.filter(membership__user__in=gone).delete()
+        _copy_grants(Membership.objects.filter(organization=team.organization, user__in=[*new, *gone]))
+        for user in new.values():
+            audit.record(by, "team:member", str(team), about=team.organization, after={"member": user.username})
+        for user in gone.values():
+            audit.record(by, "team:member", str(team), about=team.organization, before={"member": user.username})
+    return bool(new or gone)
+
+
+def change_by_directory(team: Team, *, add: Collection[User] = (), remove: Collection[User] = ()) -> bool:
+    """Do as change_members does for a directory that the operator trusts; returns whether anything changed.
+
+    People who are no members of the organisation become members with the role `member`. Raises QuotaExceeded.
+    """
+    with _locked(team.organization):
+        members = set(team.organization.memberships.filter(user__in=add).values_list("user", flat=True))
+        for user in add:
+            if user.pk not in members:
+                organizations.set_member(team.organization, user, Membership.Role.MEMBER, by=None)
+        return change_members(team, add=add, remove=remove, by=None)
 
 
 def set_grant(team: Team, pattern: str, role: str, *, type: str = "", by: User | None) -> bool:

@@ -111,6 +111,12 @@ api/v1/                                                      * nothing
 scim/v2/Users                                                GET machine  POST machine
 scim/v2/Users/<number>                                       GET machine  PUT machine  PATCH machine  DELETE machine
 scim/v2/ServiceProviderConfig                                GET machine
+scim/v2/Groups                                               GET machine  POST machine
+scim/v2/Groups/<number>                                      GET machine  PUT machine  PATCH machine  DELETE machine
+scim/v2/ResourceTypes                                        GET machine
+scim/v2/ResourceTypes/<scim_name>                            GET machine
+scim/v2/Schemas                                              GET machine
+scim/v2/Schemas/<scim_name>                                  GET machine
 
 api/{kind}/<full_name>/xet-read-token/<rev>                  GET adapter:download
 api/{kind}/<full_name>/xet-write-token/<rev>                 GET adapter:push
@@ -548,6 +554,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "key": "x",
         "robot": "deploy",
         "team": "ner",
+        "scim_name": "User",
         "type": "model",
         "pattern": "x",
         "strike": "1",
