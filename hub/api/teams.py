@@ -87,5 +87,5 @@ def _shown(team: Team) -> Data:
         "name": team.name,
         "full_name": team.full_name,
         "members": sorted(member.membership.user.username for member in team.members.all()),
-        "grants": [teams.describe(grant) for grant in sorted(team.grants.all(), key=lambda row: row.pattern)],
+        "grants": [teams.describe(grant) for grant in team.grants.all()],
     }

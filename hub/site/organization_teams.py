@@ -108,7 +108,7 @@ def _page(request: HttpRequest, team: Team, **tried: Form) -> HttpResponse:
         "team": team,
         "members": inside,
         "others": list(others.values_list("user__username", flat=True)),
-        "grants": sorted(team.grants.all(), key=lambda grant: (grant.pattern, grant.type)),
+        "grants": team.grants.all(),
         "forms": forms | tried,
     }
     return render(request, "site/team.html", context, status=status_of(tried))

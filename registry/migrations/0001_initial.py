@@ -1662,6 +1662,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "ordering": ["pattern", "type"],
+            },
         ),
         migrations.CreateModel(
             name="TeamMember",

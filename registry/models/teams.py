@@ -54,6 +54,7 @@ class TeamGrant(models.Model):
     role = models.CharField(max_length=16, choices=Role.choices)
 
     class Meta:
+        ordering = ["pattern", "type"]
         constraints = [
             models.UniqueConstraint(fields=["team", "type", "pattern"], name="team_grant_unique"),
             models.CheckConstraint(condition=Q(role__in=["read", "write", "admin"]), name="team_grant_role_known"),

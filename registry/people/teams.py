@@ -78,7 +78,7 @@ def delete_team(team: Team, *, by: User | None) -> None:
         members = list(team.members.values_list("membership", flat=True))
         before = {
             "members": sorted(team.members.values_list("membership__user__username", flat=True)),
-            "grants": [describe(grant) for grant in team.grants.order_by("pattern", "type")],
+            "grants": [describe(grant) for grant in team.grants.all()],
         }
         audit.record(by, "team:delete", str(team), about=team.organization, before=before)
         Team.objects.filter(pk=team.pk).delete()

@@ -1,13 +1,14 @@
 """What teams open: a table as in tests/registry/test_policy.py for their members, and conditions that agree with it."""
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.utils import timezone
 
 from registry.kernel import policy
 from registry.kernel.callers import TeamRole
 from registry.kernel.errors import NotAllowed, RepositoryExists, RepositoryNotFound, TokenInvalid
 from registry.kernel.policy import Caller
-from registry.models import Membership, Repository, Team, User
+from registry.models import Membership, Organization, Repository, Team, User
 from registry.people import organizations, teams, tokens
 from registry.publish import moves, repositories, restoring
 from registry.repos import catalog, lookup
@@ -296,3 +297,13 @@ def test_a_team_takes_nothing_away(cast, world, who, pattern):
     assert {row.pk for row in Repository.objects.filter(policy.listed_to(cast.session(who)))} == before
     assert policy.may_write(cast.session(who), world["acme/ner-de model"])
     assert policy.may_write(cast.session(who), world["acme/pos model"]) == (who == "bob")
+
+
+def test_teams_give_nothing_without_a_second_factor_that_the_organisation_requires(cast, world):
+    Organization.objects.filter(pk=cast.acme.pk).update(requires_second_factor=True)
+    repository = world["acme/ner-de model"]
+    assert not reads(cast, "rita")
+    assert not User.objects.filter(policy.readers_of(repository), username="rita").exists()
+    Authenticator.objects.create(user=cast["rita"], type=Authenticator.Type.TOTP, data={"secret": "x"})
+    assert reads(cast, "rita")
+    assert User.objects.filter(policy.readers_of(repository), username="rita").exists()
