@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from registry.kernel import policy
 from registry.kernel.callers import TeamRole
-from registry.kernel.errors import NotAllowed, RepositoryExists, RepositoryNotFound, TokenInvalid
+from registry.kernel.errors import NotAllowed, RepositoryExists, RepositoryNotFound, SecondFactorRequired, TokenInvalid
 from registry.kernel.policy import Caller
 from registry.models import Membership, Organization, Repository, Team, User
 from registry.people import organizations, teams, tokens
@@ -301,9 +301,15 @@ def test_a_team_takes_nothing_away(cast, world, who, pattern):
 
 def test_teams_give_nothing_without_a_second_factor_that_the_organisation_requires(cast, world):
     Organization.objects.filter(pk=cast.acme.pk).update(requires_second_factor=True)
-    repository = world["acme/ner-de model"]
-    assert not reads(cast, "rita")
-    assert not User.objects.filter(policy.readers_of(repository), username="rita").exists()
+    opened, other = world["acme/ner-de model"], world["acme/pos model"]
+    with pytest.raises(SecondFactorRequired):
+        lookup.find("acme/ner-de", cast.session("rita"))
+    with pytest.raises(RepositoryNotFound):  # no second factor would open it: it must not be known to exist
+        lookup.find("acme/pos", cast.session("rita"))
+    assert not Repository.objects.filter(policy.visible_to(cast.session("rita")), private=True).exists()
+    readers = User.objects.filter(policy.readers_of(opened))
+    assert not readers.filter(username="rita").exists()
     Authenticator.objects.create(user=cast["rita"], type=Authenticator.Type.TOTP, data={"secret": "x"})
     assert reads(cast, "rita")
-    assert User.objects.filter(policy.readers_of(repository), username="rita").exists()
+    assert readers.filter(username="rita").exists()
+    assert not User.objects.filter(policy.readers_of(other), username="rita").exists()
