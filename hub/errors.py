@@ -90,6 +90,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.XorbUnknown: HttpForm(400),
     errors.ShardInvalid: HttpForm(400),
     errors.RepositoryArchived: HttpForm(403),
+    errors.RepositoryRemoved: HttpForm(410),
     errors.RepositoryQuarantined: HttpForm(403, hub_message="Access to this resource is disabled."),
     errors.RevisionNotVerified: HttpForm(403),
     errors.HubReadOnly: HttpForm(503, retry_seconds=300),

@@ -185,6 +185,7 @@ DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that
 FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")
 FIRST_ORGANIZATION_INVITATIONS = env("ORGANIZATION_INVITATIONS", one_of("accounts", "anybody"), default="accounts")
 FIRST_PULL_POLICY = env("PULL_POLICY", one_of("open", "verified"), default="open")
+FIRST_TOMBSTONES = env("TOMBSTONES", one_of("off", "on"), default="off")
 FIRST_BIN_DAYS = env("BIN_DAYS", one_of("30", "90", "7", "0"), default="30")
 FIRST_CASE_HOURS = env("CASE_HOURS", one_of("24", "4", "8", "48", "72", "168", "0"), default="24")
 FIRST_THROTTLE = env("THROTTLE", one_of("on", "off"), default="on")

@@ -32,7 +32,7 @@ _OF_SPACES = """
 """
 _FORMER = {"xetEnabled"}  # 0.36 asks for it before it uploads a large folder; releases after it teach it no more
 EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split(), "space": _OF_SPACES.split()}
-TAGS_SECONDS, MOST_TAGS = 300, 5000
+TAGS_SECONDS, MOST_TAGS = 50, 5000  # what is held back is in no answer after a minute
 FULL_PAGE = 25  # repositories whose files are all named
 SORTS = {
     "lastModified": "updated",

@@ -61,7 +61,8 @@ def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     form = http_form(error)
     if form.status == 404:
         return not_found(request, error)
-    answer = render(request, "403.html" if form.status == 403 else "400.html", {"error": error}, status=form.status)
+    template = f"{form.status}.html" if form.status in {403, 410} else "400.html"
+    answer = render(request, template, {"error": error}, status=form.status)
     if form.retry_seconds:
         answer["Retry-After"] = str(form.retry_seconds)
     return answer

@@ -62,8 +62,8 @@ def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
     caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
     repository = Repository.objects.select_related("namespace__person").filter(pk=bound["repository"]).first()
     if repository is None:
-        raise RepositoryNotFound("The repository of this Xet access token is gone.")
-    repository = policy.require(caller, PERMISSION[scope], repository)
+        raise RepositoryNotFound("The repository of this Xet access token is gone, or you may not see it.")
+    repository = policy.require_bound(caller, PERMISSION[scope], repository, "Xet access token")
     if scope is Scope.WRITE:
         switches.require_uploads()
     return repository, caller

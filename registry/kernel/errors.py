@@ -352,6 +352,11 @@ class RepositoryQuarantined(RegistryError):
     default_fix = "Write to the moderators of this hub if you think this is a mistake."
 
 
+class RepositoryRemoved(RegistryError):
+    code = "adapter-removed"
+    default_fix = "Use another one: what moderators removed does not return."
+
+
 class RepositoryArchived(RegistryError):
     code = "adapter-archived"
     default_fix = "An owner of the namespace can unarchive it in its settings."

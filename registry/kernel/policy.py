@@ -7,7 +7,7 @@ from registry.kernel import refusals
 from registry.kernel.callers import NOBODY as NOBODY
 from registry.kernel.callers import Caller as Caller
 from registry.kernel.callers import Permission as Permission
-from registry.kernel.errors import NotAllowed, RegistryError, SessionRequired, SignInRequired
+from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, SessionRequired, SignInRequired
 from registry.kernel.reach import WRITERS, granted
 from registry.kernel.reach import in_reach as in_reach
 from registry.kernel.reach import teams_with_role as teams_with_role
@@ -138,9 +138,9 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
     """Return the repository if the caller has the permission, else raise the refusal that reveals least.
 
     `asked` is the id as the caller spelled it: a refusal in our own spelling would reveal that the repository exists.
-    Raises RepositoryNotFound for a repository that the caller may not see, RepositoryQuarantined, SignInRequired,
-    SessionRequired, NotAllowed, SecondFactorRequired, RepositoryArchived, and for the bytes of a gated repository
-    GateSignInRequired and AccessRequired.
+    Raises RepositoryNotFound or RepositoryRemoved for what the caller may not see, RepositoryQuarantined,
+    SignInRequired, SessionRequired, NotAllowed, SecondFactorRequired, RepositoryArchived, and for the bytes of a gated
+    repository GateSignInRequired and AccessRequired.
     """
     if permission is Permission.QUARANTINE:
         require_moderator(caller)
@@ -148,13 +148,13 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
     if not may_see(caller, repository):
         if not is_withheld(repository) and caller.is_locked_out(repository):
             raise refusals.second_factor(repository.namespace.name)
-        raise refusals.repository_not_found(asked or repository.full_name)
+        raise refusals.hidden(repository, asked)
     if permission is Permission.READ:
         return repository
     if is_withheld(repository):
         if may_write(caller, repository):
             raise refusals.quarantined(repository)
-        raise refusals.repository_not_found(asked or repository.full_name)
+        raise refusals.hidden(repository, asked)
     if permission is Permission.BROWSE:
         return repository
     if permission is Permission.DOWNLOAD:
@@ -186,6 +186,17 @@ def may_create_in(caller: Caller, namespace: int) -> bool:
     """Return whether the person may create repositories in the namespace, at least with some names."""
     teams = {grant.role for place, grant in caller.roles_by_teams() if place == namespace}
     return caller.roles.get(namespace) in CREATORS or not teams.isdisjoint(CREATORS)
+
+
+def require_bound(caller: Caller, permission: Permission, repository: Repository, to: str) -> Repository:
+    """Do as `require` does, for what was bound `to` a repository by its row, such as a ticket.
+
+    The refusal names nothing: the repository may have got another name since, which the caller may not know.
+    """
+    try:
+        return require(caller, permission, repository)
+    except RepositoryNotFound:
+        raise RepositoryNotFound(f"The repository of this {to} is gone, or you may not see it.") from None
 
 
 def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type: str = "") -> None:

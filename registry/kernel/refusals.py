@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db.models import QuerySet
 
+from registry.kernel import site_settings
 from registry.kernel.callers import Permission
 from registry.kernel.errors import (
     AccessRequired,
@@ -15,6 +16,7 @@ from registry.kernel.errors import (
     RepositoryArchived,
     RepositoryNotFound,
     RepositoryQuarantined,
+    RepositoryRemoved,
     SecondFactorRequired,
     SignInRequired,
 )
@@ -32,6 +34,30 @@ _DEEDS = {
 def repository_not_found(full_name: str) -> RepositoryNotFound:
     """Return the one refusal for a repository that does not exist, and for one that the caller may not see."""
     return RepositoryNotFound(f"There is no repository {full_name!r}, or you may not see it.")
+
+
+def hidden(repository: Repository, asked: str = "") -> RepositoryNotFound | RepositoryRemoved:
+    """Return the refusal for a repository that the caller may not see, by the id that they asked for.
+
+    It is that of one that does not exist, unless the hub tells strangers what moderators removed.
+    """
+    full_name = asked or repository.full_name
+    if repository.is_quarantined and not repository.private and site_settings.get_setting("tombstones") == "on":
+        decision = repository.decisions.filter(revision__isnull=True).order_by("-id").select_related("case").first()
+        if decision and decision.action == ModerationDecision.Action.TAKEDOWN and not repository.is_binned:
+            return _removed(full_name, decision)
+    return repository_not_found(full_name)
+
+
+def _removed(full_name: str, decision: ModerationDecision) -> RepositoryRemoved:
+    """Return the tombstone: who, when and why in a word. The moderators' sentence is for its owners alone."""
+    category = decision.case.get_reason_display().partition(":")[0] if decision.case else ""
+    why = f": {category}" if category else ""
+    return RepositoryRemoved(
+        f"{full_name} was removed by moderators on {decision.at:%-d %B %Y}{why}.",
+        removed_at=f"{decision.at:%Y-%m-%d}",
+        category=decision.case.reason if decision.case else "",
+    )
 
 
 def quarantined(repository: Repository) -> RepositoryQuarantined:

@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "read_only": ("off", "on"),
     "transparency": ("public", "staff"),
     "case_hours": ("24", "4", "8", "48", "72", "168", "0"),  # within which moderators decide a case; 0: no target
+    "tombstones": ("off", "on"),  # whether strangers are told of a public repository that moderators removed
     "bin_days": ("30", "90", "7", "0"),  # how long a deleted repository can be restored; 0: not at all
 }
 FOLLOW_SECONDS = 5.0

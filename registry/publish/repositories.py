@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from registry.kernel import audit, names, outbox, policy, quotas, refusals, site_settings, switches
-from registry.kernel.errors import RepositoryExists, SignInRequired
+from registry.kernel.errors import NameReserved, RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, NameRule, Organization, Repository
+from registry.models import FormerName, ModerationDecision, NameRule, Organization, Repository
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup
@@ -56,7 +57,11 @@ def create(
 
 @contextmanager
 def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
-    """Open a transaction that gives a repository this name. Raises RepositoryExists with the existing one's address."""
+    """Open a transaction that gives a repository this name.
+
+    Raises RepositoryExists with the existing one's address, and NameReserved for the name of a removed one in the bin.
+    """
+    _require_no_tombstone(full_name, type)
     try:
         with transaction.atomic():
             yield
@@ -69,6 +74,16 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
         # A caller who may create here may learn all taken names, also those of quarantined repositories.
         message = f"A {type} repository called {first.full_name} already exists."
         raise RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
+
+
+def _require_no_tombstone(full_name: str, type: str) -> None:
+    """Raise NameReserved if a removed repository had the name: nobody gets it, so that nothing poses as it."""
+    namespace, _, name = full_name.lower().partition("/")
+    binned = Repository.with_binned.filter(binned_at__isnull=False, quarantined_at__isnull=False, type=type)
+    last = ModerationDecision.objects.filter(repository=OuterRef("pk"), revision__isnull=True).order_by("-pk")
+    removed = binned.annotate(last=Subquery(last.values("action")[:1])).filter(last=ModerationDecision.Action.TAKEDOWN)
+    if removed.filter(namespace__name__lower=namespace, name__lower=name).exists():
+        raise NameReserved(f"Moderators removed {full_name}: its name cannot be taken.", fix="Choose another name.")
 
 
 def delete(repository: Repository, by: Caller) -> None:

@@ -270,7 +270,7 @@ def _upload(opened: _Opened) -> Upload:
         raise UploadExpired("Whoever this upload address was given to may not upload any more.")
     token = opened.token
     caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
-    policy.require(caller, Permission.DISCUSS, upload.repository)
+    policy.require_bound(caller, Permission.DISCUSS, upload.repository, "upload address")
     switches.require_uploads()
     return upload
 

@@ -56,8 +56,8 @@ def redeem_ticket(ticket: str) -> Entry:
     caller = NOBODY if token is None else tokens.caller_of_id(token)
     repository = Repository.objects.select_related("namespace__person").filter(pk=pk).first()
     if repository is None:
-        raise RepositoryNotFound("The repository of this download address is gone.")
-    policy.require(caller, Permission.DOWNLOAD, repository)
+        raise RepositoryNotFound("The repository of this download address is gone, or you may not see it.")
+    policy.require_bound(caller, Permission.DOWNLOAD, repository, "download address")
     files = _files(repository, caller).filter(blob=sha256)
     row = files.values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
     if row is None:

@@ -73,6 +73,10 @@ WORDS = {
         "Time to decide a case",
         {hours: f"{hours} hours" for hours in CHOICES["case_hours"] if hours != "0"} | {"0": "No target"},
     ),
+    "tombstones": (
+        "Removed repositories",
+        {"off": "Not found, as if they had never been", "on": "Say that they were removed"},
+    ),
     "transparency": ("Transparency page", {"public": "For everyone", "staff": "For moderators"}),
 }
 
