@@ -10,7 +10,7 @@ from hub.api.shapes import Data
 from hub.api.shapes import adapters as shapes
 from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
-from registry.kernel.policy import Permission
+from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Verdict
 from registry.publish import retiring
 from registry.repos import catalog, lookup, pull, refs
@@ -44,7 +44,7 @@ class OneAdapter(View):
             raise refusals.repository_not_found(f"{ns}/{name}") from None
         verdict = catalog.newest_verdicts([repository]).get(repository.pk)
         states = lifecycle.state_of(repository) | {"yanked": lifecycle.yank_state(main)["yanked"]}
-        return Response(line(repository, verdict) | states | _names(repository))
+        return Response(line(repository, verdict) | states | _names(repository, self.caller))
 
 
 def line(repository: Repository, verdict: Verdict | None) -> Data:
@@ -76,9 +76,9 @@ def _short(verdict: Verdict) -> Data:
     return {"revision": verdict.revision.oid, "state": verdict.state, "finished_at": verdict.finished_at}
 
 
-def _names(repository: Repository) -> Data:
+def _names(repository: Repository, by: Caller) -> Data:
     """Return what points at revisions: main, verified, branches, tags, aliases. One query."""
-    at = {ref.name: ref.revision.oid for ref in refs.list_refs(repository)}
+    at = {ref.name: ref.revision.oid for ref in pull.shown_refs(repository, by)}
     return {
         "latest": at.get(refs.MAIN),
         "verified": at.get(refs.VERIFIED),

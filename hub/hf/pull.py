@@ -125,6 +125,7 @@ class Resolve(Route):
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name, Permission.DOWNLOAD)
         revision, path = locate(request, repository, tail)
+        pull.require_shown(revision, self.caller)  # first: neither its commit id nor its paths are told
         try:
             entry = pull.find_file(revision, path)
             pull.require_served(revision, self.caller)

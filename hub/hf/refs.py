@@ -30,7 +30,7 @@ class Refs(Route):
             refs.ALIASES: "aliases",
             refs.PULL_REQUESTS: "pullRequests",
         }
-        for ref in refs.list_refs(self.repository(ns, name)):
+        for ref in pull.shown_refs(self.repository(ns, name), self.caller):
             for prefix, kind in kinds.items():
                 if ref.name.startswith(prefix) and kind in groups:
                     groups[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))

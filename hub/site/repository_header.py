@@ -68,7 +68,7 @@ class RepositoryHeader:
     @cached_property
     def names(self) -> dict[str, str]:
         """Ref name as people use it → commit; what each alias serves at the end."""
-        rows = sorted(refs.list_refs(self.repository), key=lambda ref: ref.name.startswith(refs.ALIASES))
+        rows = sorted(pull.shown_refs(self.repository, self.by), key=lambda ref: ref.name.startswith(refs.ALIASES))
         return {refs.short_name(ref.name).removeprefix("refs/"): ref.revision.oid for ref in rows}
 
     @cached_property

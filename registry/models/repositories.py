@@ -141,6 +141,7 @@ class Repository(models.Model):
 class Revision(models.Model):
     """One immutable state of a repository's files; its id is computed from its manifest."""
 
+    asked = ""  # no column: the name that led here, which refusals repeat in place of the id
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="revisions")
     oid = models.CharField(max_length=40)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="children")

@@ -30,6 +30,7 @@ def resolve(repository: Repository, rev: str) -> Revision:
     revision = _named(repository, rev) or _by_oid(repository, rev)
     if revision is None:
         raise refs.revision_not_found(rev, repository)
+    revision.asked = rev
     revision.repository = repository  # the one that is loaded already, with its namespace
     return revision
 
@@ -224,10 +225,23 @@ def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
 _LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
 
 
+def is_shown(revision: Revision, by: Caller) -> bool:
+    """Return whether the revision exists for this caller: held ones do for moderators and for who may write there."""
+    return not revision.is_quarantined or by.is_staff or policy.may_write(by, revision.repository)
+
+
 def require_shown(revision: Revision, by: Caller) -> None:
-    """Raise RevisionNotFound for a quarantined revision, unless the caller may write there or is a moderator."""
-    if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.repository)):
-        raise refs.revision_not_found(revision.oid)
+    """Raise RevisionNotFound unless `is_shown`."""
+    if not is_shown(revision, by):
+        raise refs.revision_not_found(revision.asked or revision.oid)
+
+
+def shown_refs(repository: Repository, by: Caller) -> list[Ref]:
+    """Return every ref by name, with its revision, but those to what is held back from this caller; one query."""
+    listed = list(refs.list_refs(repository))
+    for ref in listed:
+        ref.revision.repository = repository  # the one that is loaded already, with its namespace
+    return [ref for ref in listed if is_shown(ref.revision, by)]
 
 
 def download_url(entry: Entry) -> str | None:

@@ -57,6 +57,7 @@ def resolve_ref(repository: Repository, ref: str) -> Revision:
     row = repository.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
     if row is None:
         raise revision_not_found(short_name(ref))
+    row.revision.asked = short_name(ref)
     return row.revision
 
 
