@@ -30,26 +30,26 @@ class Quotas(View):
 
 class OneQuota(View):
     @extend_schema(operation_id="quota", summary="The limits and the use of one owner", responses=shapes.Quota)
-    def get(self, request: Request, org: str) -> Response:
+    def get(self, request: Request, ns: str) -> Response:
         self.require_administrator()
-        return Response(_of(org))
+        return Response(_of(ns))
 
     @extend_schema(
         operation_id="set_quota", summary="Set the limits of one person or organisation",
         description="Its owners are told, with the reason.", request=shapes.NewQuota, responses=shapes.Quota,
     )  # fmt: skip
-    def put(self, request: Request, org: str) -> Response:
+    def put(self, request: Request, ns: str) -> Response:
         self.require_administrator()
         wish = shapes.NewQuota(data=request.data)
         wish.is_valid(raise_exception=True)
-        quotas.change(org, self.caller, **wish.validated_data)
-        return Response(_of(org))
+        quotas.change(ns, self.caller, **wish.validated_data)
+        return Response(_of(ns))
 
     @extend_schema(operation_id="reset_quota", summary="Go back to the limits of the hub", responses=shapes.Quota)
-    def delete(self, request: Request, org: str) -> Response:
+    def delete(self, request: Request, ns: str) -> Response:
         self.require_administrator()
-        quotas.change(org, self.caller, bytes=None, repositories=None, reason=RESET)
-        return Response(_of(org))
+        quotas.change(ns, self.caller, bytes=None, repositories=None, reason=RESET)
+        return Response(_of(ns))
 
 
 def _of(name: str) -> Data:

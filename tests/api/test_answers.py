@@ -9,8 +9,10 @@ import pytest
 from hub.api import openapi
 from registry.kernel.policy import Caller
 from registry.models import Token, User
+from registry.people import ci_systems
 from registry.publish import branches, discussions
 from tests.api.conftest import judged, pushed
+from tests.api.test_machines import CLAIMS, in_days
 from tests.test_no_500_json import HEADER, LORA, known_base
 
 JSON_TYPES = {
@@ -69,6 +71,8 @@ def described(method: str, template: str, status: int) -> dict[str, Any]:
 
 ADAPTER = "adapters/{ns}/{name}"
 ORGANIZATION = "organizations/{org}"
+ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
+PUBLISHER = {"repository": "reviews", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
 ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "adapters", "alice", None),
     ("GET", "adapters?facets=1", "alice", None),
@@ -97,6 +101,27 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ORGANIZATION}/invitations", "alice", None),
     ("GET", "me/invitations", "carol", None),
     ("POST", "me/invitations/{org}/accept", "carol", {}),
+    ("GET", "me/usage", "alice", None),
+    ("PUT", "me/bases/{base}", "alice", None),
+    ("GET", "me/bases/{base}", "alice", None),
+    ("GET", "me/bases", "alice", None),
+    ("GET", f"{ORGANIZATION}/usage", "alice", None),
+    ("POST", f"{ORGANIZATION}/teams", "alice", {"name": "ner"}),
+    ("PUT", f"{ORGANIZATION}/teams/ner/members/bob", "alice", None),
+    ("PUT", f"{ORGANIZATION}/teams/ner/grants/any/ner-*", "alice", {"role": "write"}),
+    ("GET", f"{ORGANIZATION}/teams", "alice", None),
+    ("GET", f"{ORGANIZATION}/teams/ner", "alice", None),
+    ("POST", f"{ORGANIZATION}/links", "alice", {"role": "read"}),
+    ("GET", f"{ORGANIZATION}/links", "alice", None),
+    ("POST", f"{ORGANIZATION}/robots", "alice", {"name": "deploy"}),
+    ("POST", f"{ORGANIZATION}/robots/deploy/tokens", "alice", ROBOT_TOKEN),
+    ("GET", f"{ORGANIZATION}/robots", "alice", None),
+    ("GET", f"{ORGANIZATION}/robots/deploy", "alice", None),
+    ("POST", "namespaces/{ns}/publishers", "alice", PUBLISHER),
+    ("GET", "namespaces/{ns}/publishers", "alice", None),
+    ("PUT", "quotas/acme", "ada", {"bytes": 10**9, "repositories": None, "reason": "x"}),
+    ("GET", "quotas/acme", "ada", None),
+    ("GET", "quotas", "ada", None),
     ("POST", "moderation/adapters/{ns}/{name}/quarantine", "mona", {"reason": "x"}),
     ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
     ("GET", "moderation/log", "mona", None),
@@ -123,6 +148,10 @@ ANSWERS = (  # method, path of the document, who asks, body
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
 OF_A_PERSON = {
     "members/bob": "members/{user}",
+    "teams/ner": "teams/{team}",
+    "grants/any/ner-*": "grants/{type}/{pattern}",
+    "robots/deploy": "robots/{robot}",
+    "quotas/acme": "quotas/{ns}",
     "invitations/carol": "invitations/{user}",
     "users/dave": "users/{name}",
     "aliases/prod": "aliases/{alias}",

@@ -102,7 +102,7 @@ api/v1/moderation/blocklist                                  GET moderator  POST
 api/v1/moderation/blocklist/<sha256>                         DELETE moderator
 api/v1/site                                                  GET anyone
 api/v1/quotas                                                GET admin
-api/v1/quotas/<org>                                          GET admin  PUT admin  DELETE admin
+api/v1/quotas/<ns>                                           GET admin  PUT admin  DELETE admin
 api/v1/transparency                                          GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
