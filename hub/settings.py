@@ -172,6 +172,7 @@ WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or machine.slots()
 WARM_MEMORY = env.int("WARM_MEMORY", default=0) or machine.memory() // 2  # of a worker's idle engines
 RENEWALS_AN_HOUR = env.int("RENEWALS_AN_HOUR", default=240)
 OWNER_PENDING = env.int("OWNER_PENDING", default=100)
+PUSH_QUIET_SECONDS = env.int("PUSH_QUIET_SECONDS", default=300)
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30

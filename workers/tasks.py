@@ -11,7 +11,7 @@ from registry.bytes import garbage
 from registry.kernel import audit_chain, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
-from registry.publish import restoring
+from registry.publish import open_pushes, restoring
 from registry.repos import popularity
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
@@ -40,7 +40,8 @@ def dispatch() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Recover from lost workers and lost messages."""
+    """End pushes that broke off, and recover from lost workers and lost messages."""
+    open_pushes.sweep()
     verdicts.sweep()
     dispatching.sweep()
     deliveries.sweep()

@@ -56,6 +56,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> Data:
         "revision": revision.oid,
         "state": verdict.state,
         "reason": verdicts.why(verdict) or None,
+        "incomplete": verdicts.incompleteness(revision) or None,
         "attempt": verdict.attempt,
         "queued_at": verdict.queued_at,
         "started_at": verdict.started_at,

@@ -65,6 +65,10 @@ class RepositoryHeader:
         verdict = verdicts.latest(self.revision)
         return proof(verdict) if verdict else None
 
+    @property
+    def incompleteness(self) -> str:
+        return verdicts.incompleteness(self.revision)
+
     @cached_property
     def names(self) -> dict[str, str]:
         """Ref name as people use it → commit; what each alias serves at the end."""

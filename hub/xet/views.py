@@ -13,7 +13,7 @@ from hub.xet.tickets import Scope
 from registry.bytes import intake
 from registry.bytes.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
 from registry.kernel.policy import NOBODY, Caller
-from registry.publish import push
+from registry.publish import open_pushes, push
 from registry.repos import lookup, refs
 
 MAX_TELEMETRY_BYTES = 1 << 20
@@ -52,6 +52,7 @@ def xorb(request: HttpRequest, name: str) -> HttpResponse:
     with accepted(request, MAX_XORB_BYTES) as body:
         repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
         limits.take_bytes(caller, int(request.META.get("CONTENT_LENGTH") or MAX_XORB_BYTES))
+        open_pushes.hear(repository, caller)
         intake.receive_xorb(repository, name, body, by=caller)
     # Always true: whether the bytes were here already would reveal what other repositories hold.
     return JsonResponse({"was_inserted": True})

@@ -1346,6 +1346,8 @@ class Migration(migrations.Migration):
                 ("pushed_with", models.CharField(blank=True, max_length=200)),
                 ("yanked_at", models.DateTimeField(blank=True, null=True)),
                 ("yank_reason", models.CharField(blank=True, max_length=500)),
+                ("is_part", models.BooleanField(default=False)),
+                ("files_missing", models.PositiveIntegerField(default=0)),
                 (
                     "author",
                     models.ForeignKey(
@@ -1398,6 +1400,48 @@ class Migration(migrations.Migration):
                     "revision",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.RESTRICT, related_name="refs", to="registry.revision"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="OpenPush",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lane", models.CharField(max_length=255)),
+                ("first_path", models.CharField(blank=True, max_length=1024)),
+                ("is_announced", models.BooleanField(default=False)),
+                ("announced", models.PositiveIntegerField(default=0)),
+                ("expected", models.PositiveIntegerField(default=0)),
+                ("doubtful", models.PositiveIntegerField(default=0)),
+                ("ref", models.CharField(blank=True, max_length=255)),
+                ("is_new_ref", models.BooleanField(default=False)),
+                ("heard_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("patience", models.PositiveIntegerField(default=0)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="open_pushes",
+                        to="registry.repository",
+                    ),
+                ),
+                (
+                    "before",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.revision"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.revision"
                     ),
                 ),
             ],
@@ -2858,6 +2902,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="ref",
             constraint=models.CheckConstraint(condition=models.Q(("name__startswith", "refs/")), name="ref_name_shape"),
+        ),
+        migrations.AddConstraint(
+            model_name="openpush",
+            constraint=models.UniqueConstraint(fields=("repository", "by", "lane"), name="open_push_unique"),
         ),
         migrations.AddConstraint(
             model_name="moderationdecision",

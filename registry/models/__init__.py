@@ -22,6 +22,7 @@ from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignIn
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
+from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
@@ -79,6 +80,7 @@ __all__ = [
     "NameRule",
     "Namespace",
     "NamespaceQuota",
+    "OpenPush",
     "Organization",
     "OutboxEvent",
     "PublishingRun",

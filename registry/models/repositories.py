@@ -156,6 +156,8 @@ class Revision(models.Model):
     pushed_with = models.CharField(max_length=200, blank=True)  # token:NAME or session; for moderators
     yanked_at = models.DateTimeField(null=True, blank=True)  # withdrawn by its owners; still served by its commit id
     yank_reason = models.CharField(max_length=500, blank=True)
+    is_part = models.BooleanField(default=False)  # a later commit of the same push completes it: it has no verdict
+    files_missing = models.PositiveIntegerField(default=0)  # announced by its push, which broke off before they came
 
     class Meta:
         constraints = [

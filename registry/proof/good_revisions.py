@@ -1,4 +1,4 @@
-"""Which revisions of a repository are good: they passed, after an engine ran them, and are not held back or yanked."""
+"""Which revisions of a repository are good: whole, passed after an engine ran them, and not held back or yanked."""
 
 from dataclasses import dataclass
 
@@ -29,12 +29,13 @@ def read_good_revisions(repository: int) -> GoodRevisions:
     verdicts = finished.values_list("revision", "state", "result__depth")
     is_passed = {revision: _proves(state, depth) for revision, state, depth in verdicts}
     rows = list(
-        Revision.objects.filter(repository=repository).values_list("pk", "parent", "quarantined_at", "yanked_at")
+        Revision.objects.filter(repository=repository).values_list("pk", "parent", "is_part", "quarantined_at", "yanked_at")
     )
+    parts = {pk for pk, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     return GoodRevisions(
         parents={pk: parent for pk, parent, *_ in rows},
-        proven=frozenset(revision for revision, passed in is_passed.items() if passed),
-        withdrawn=frozenset(pk for pk, _, *times in rows if any(times)),
+        proven=frozenset(revision for revision, passed in is_passed.items() if passed and revision not in parts),
+        withdrawn=frozenset(pk for pk, _, _, *times in rows if any(times)),
     )
 
 
@@ -42,7 +43,7 @@ def is_proven(revision: Revision) -> bool:
     """Return whether the last finished verdict of one revision is passed, after an engine ran it."""
     finished = revision.verdicts.filter(finished_at__isnull=False).order_by("-number")
     last = finished.values_list("state", "result__depth").first()
-    return last is not None and _proves(*last)
+    return last is not None and not revision.is_part and _proves(*last)
 
 
 def _proves(state: str, depth: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""The ref `verified`: the newest revision in the history of main that passed and is neither held back nor yanked."""
+"""The ref `verified`: the newest whole revision in the history of main that passed, neither held back nor yanked."""
 
 from registry.models import Ref
 from registry.proof import alias_refs

@@ -24,6 +24,7 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Upload
 from registry.people import tokens
+from registry.publish import open_pushes
 from registry.repos import blob_access, pull, refs
 from registry.repos.gitignore import MAX_TEXT, GitIgnore
 from registry.repos.manifest import Entry, git_blob_oid
@@ -62,9 +63,15 @@ class Planned:
 
 
 def plan(
-    repository: Repository, ref: str, asked: Sequence[Asked], *, by: Caller, gitignore: str | None
+    repository: Repository,
+    ref: str,
+    asked: Sequence[Asked],
+    *,
+    by: Caller,
+    gitignore: str | None,
+    propose: bool = False,
 ) -> list[Planned]:
-    """Return the upload mode of each file. Refuses paths, sizes and callers before bytes are sent.
+    """Return the upload mode of each file, and note what is announced. Refuses before bytes are sent.
 
     Raises what policy.require raises, RevisionNotFound, PathInvalid, FileTooLarge and PushTooLarge.
     """
@@ -80,7 +87,11 @@ def plan(
     quotas.require_byte_quota(repository, sum(file.size for file in asked if _size_at(current, file.path) != file.size))
     ignore = GitIgnore(gitignore if gitignore is not None else _text_of(current.get(".gitignore")))
     lfs = GitIgnore(_lfs_patterns(_text_of(current.get(".gitattributes"))))
-    return [_planned(file, current.get(names.check_path(file.path)), ignore, lfs) for file in asked]
+    planned = [_planned(file, current.get(names.check_path(file.path)), ignore, lfs) for file in asked]
+    coming = {file.path: file.size for file, answer in zip(asked, planned, strict=True) if not answer.is_ignored}
+    if by.user is not None:
+        open_pushes.expect(repository, open_pushes.lane(ref, propose=propose), by.user, coming, current)
+    return planned
 
 
 def _size_at(entries: Mapping[str, Entry], path: str) -> int:

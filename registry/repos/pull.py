@@ -199,10 +199,8 @@ def require_served(revision: Revision, by: Caller) -> None:
         raise refusals.quarantined_revision(revision)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff or by.role_in(repository):
         return
-    last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
-    if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
+    if not (verdict := _unproven(revision)):
         return
-    verdict = "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else last[0]
     verified = repository.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
         f"Revision {revision.oid} of {repository.full_name} is not verified (its verdict: {verdict}). "
@@ -211,13 +209,23 @@ def require_served(revision: Revision, by: Caller) -> None:
     )
 
 
+def _unproven(revision: Revision) -> str:
+    """Return the verdict in words if it does not allow the revision to be served as verified, else ""."""
+    if revision.is_part:
+        return "none, since it is a part of a push"
+    last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
+    if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
+        return ""
+    return "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else str(last[0])
+
+
 def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
     """Call require_served for many revisions of one repository; one query if all of them are served."""
     rows = {revision.pk: revision for revision in revisions}
     unproven = _doubtful().filter(revision__in=rows).values_list("revision", flat=True)
     doubtful = set() if site_settings.get_setting("pull_policy") == "open" else set(unproven)
     for row, revision in rows.items():
-        if revision.is_quarantined or row in doubtful:
+        if revision.is_quarantined or revision.is_part or row in doubtful:
             require_served(revision, by)
 
 
@@ -300,7 +308,7 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
     own = Repository.objects.filter(policy.in_reach(by), pk=OuterRef("revision__repository"))
-    return served.filter(Exists(own) | ~Exists(doubtful))
+    return served.filter(Exists(own) | Q(~Exists(doubtful), revision__is_part=False))
 
 
 def _doubtful() -> QuerySet[Verdict]:

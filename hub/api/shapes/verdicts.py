@@ -14,6 +14,7 @@ class Verdict(s.Serializer[Data]):
     revision = s.CharField()
     state = s.ChoiceField(choices=["queued", "running", "passed", "failed", "errored"])
     reason = s.CharField(allow_null=True, help_text="why it waits")
+    incomplete = s.CharField(allow_null=True, help_text="what is missing, where its push broke off")
     attempt = s.IntegerField()
     queued_at = s.DateTimeField()
     started_at = s.DateTimeField(allow_null=True)

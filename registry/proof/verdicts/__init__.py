@@ -16,6 +16,7 @@ from registry.proof.verdicts.asking import (
     request,
     ring,
 )
+from registry.proof.verdicts.postponing import drop_postponed, incompleteness, postpone, resume
 from registry.proof.verdicts.queue import Capabilities, Crew, Offer, waits_for, why
 from registry.proof.verdicts.rows import Claim, served_by
 from registry.proof.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
@@ -46,14 +47,18 @@ __all__ = [
     "claim",
     "claim_next",
     "current",
+    "drop_postponed",
     "give_back",
     "heartbeat",
+    "incompleteness",
     "is_base_id",
     "latest",
+    "postpone",
     "progress",
     "record",
     "refresh",
     "request",
+    "resume",
     "ring",
     "served_by",
     "sign_of_life",

@@ -154,6 +154,11 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
 def current(revision: Revision) -> Verdict:
     """Return the newest verdict of this revision. Raises VerdictNotApplicable if it holds no adapter."""
     verdict = latest(revision)
+    if verdict is None and revision.is_part and not revision.files_missing:
+        raise VerdictNotApplicable(
+            f"{revision.oid} is a part of a push in several commits; the verdict is about the last of them.",
+            "Ask for the verdict of the branch it was pushed to.",
+        )
     if verdict is None:
         raise VerdictNotApplicable(f"Nothing in {revision.repository.full_name} at {revision.oid} is an adapter.")
     return verdict

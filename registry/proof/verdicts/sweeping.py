@@ -96,7 +96,8 @@ def base_arrived(base: Base) -> int:
     heads = heads.filter(repository__binned_at__isnull=True)
     for revision in heads.distinct():
         request(revision, base.id, again=True, cause=Verdict.Cause.BASE)
-    return _release_waiting(_waiting().filter(base__iexact=base.id))
+    unpaused = _waiting().filter(base__iexact=base.id).exclude(not_before__gt=Now())
+    return _release_waiting(unpaused)
 
 
 def _expired() -> QuerySet[Verdict]:

@@ -106,6 +106,8 @@ def rewrite(
     )  # fmt: skip
     if revision == old:
         return revision
+    if old.is_part:
+        Revision.objects.filter(pk=revision.pk).update(is_part=True, files_missing=old.files_missing)
     yanking.carry(old, revision)
     if entries == before:
         verdicts.adopt(revision, old)

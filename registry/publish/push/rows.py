@@ -6,11 +6,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, stored_bytes
-from registry.kernel.outbox import Kind
+from registry.kernel import audit, policy, stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import verdicts
-from registry.publish import pull_requests
+from registry.publish import open_pushes, pull_requests
+from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
 from registry.repos import bases, manifest, refs
@@ -30,7 +30,10 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     """
     was = was or draft.head
     if draft.is_noop and draft.head is not None:
-        return _announced(intent, was, _point(intent, draft.head, was))
+        ref = _point(intent, draft.head, was)
+        if was is not None and ref.revision != (None if intent.propose else was):
+            open_pushes.announce(ref, None if intent.propose else was, intent.by.user)
+        return ref
     author = intent.by.user
     assert author is not None, "policy lets nobody push without a person"
     at = timezone.now().replace(microsecond=0)  # commit ids hold whole seconds
@@ -45,7 +48,10 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     verdict = judged(revision, draft.facts, like)
     if ref.name == MAIN:
         show(intent.repository, draft.entries, draft.facts, revision.created_at, verdict)
-    return _announced(intent, was, ref)
+    if was is not None:  # the first revision belongs to the creation, which is one event
+        sent = Commit(ref, was, verdict, author, intent.title, draft.before, draft.entries, intent.propose)
+        open_pushes.follow(sent)
+    return ref
 
 
 def judged(revision: Revision, facts: Facts, like: Revision | None = None) -> Verdict | None:
@@ -59,15 +65,6 @@ def judged(revision: Revision, facts: Facts, like: Revision | None = None) -> Ve
     stated = facts.bases[:1] if family in verdicts.NOT_RUN else []  # their files name no base; the card may
     base = _clean(facts.description.base or next(iter(stated), ""))[:200]
     return verdicts.request(revision, base, family)
-
-
-def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:
-    """Record the move of the ref. The first revision belongs to the creation, which is one event."""
-    old = None if intent.propose else was
-    if was is not None and ref.revision != old:
-        moved = {"ref": ref.name, "old": old.oid if old else None, "new": ref.revision.oid}
-        outbox.record(Kind.REF_MOVED, intent.repository, intent.by.user, **moved, is_push=True)
-    return ref
 
 
 def write(

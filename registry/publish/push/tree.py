@@ -17,12 +17,13 @@ MAX_FOLDERS_DELETED = 1000  # each is a scan of all paths under the repository's
 
 @dataclass(frozen=True)
 class Draft:
-    """The revision that an intent would create on top of `head`."""
+    """The revision that an intent would create on top of `head`; `before` are its files, if a client sent the push."""
 
     head: Revision | None
     entries: dict[str, Entry]
     is_noop: bool
     facts: Facts = field(repr=False)
+    before: Mapping[str, Entry] | None = field(default=None, repr=False)
 
 
 def compose(intent: Intent, edits: list[Edit]) -> Draft:
@@ -46,7 +47,7 @@ def compose(intent: Intent, edits: list[Edit]) -> Draft:
         )
     if not is_noop:
         check(after)
-    return Draft(head, after, is_noop, facts.read_facts(after, intent.repository.type))
+    return Draft(head, after, is_noop, facts.read_facts(after, intent.repository.type), before)
 
 
 def check(entries: Mapping[str, Entry]) -> None:
