@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import dovetail as library
-from dovetail import paths, pushing
+from dovetail import paths, payload, pushing
 from dovetail.problems import Problem
 from tests import live
 from tests.client.hostile import OID, liar
@@ -70,11 +70,11 @@ def test_a_private_adapter_is_missing_for_strangers(dovetail, live_hub, folder):
     assert hidden.stderr.replace("hidden", "nothing") == nothing.stderr
 
 
-def test_waiting_for_the_verdict_of_what_is_no_adapter_ends_well(dovetail, live_hub, tmp_path):
+def test_waiting_for_the_verdict_of_what_is_no_adapter_says_that_there_is_none(dovetail, live_hub, tmp_path):
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "README.md").write_text("# Words\n")
     done = dovetail("push", tmp_path / "words", "alice/words", "--wait", hub=live_hub, who="alice")
-    assert done.returncode == 0
+    assert done.returncode == 6
     assert "no verdict" in done.stderr
 
 
@@ -90,7 +90,7 @@ def test_who_may_not_push_is_told_so(dovetail, live_hub, folder):
 def test_a_verdict_that_waits_says_for_what(dovetail, live_hub, folder):
     dovetail("push", folder, "alice/waits", hub=live_hub, who="alice")
     done = dovetail("verdict", "alice/waits", hub=live_hub)
-    assert done.returncode == 0
+    assert done.returncode == 6
     assert "queued" in done.stdout
     assert "all-MiniLM-L6-v2" in done.stdout
     assert "shelf" in done.stdout
@@ -236,7 +236,5 @@ def test_what_is_no_hub_is_said(dovetail):
 
 def test_a_hub_that_goes_away_during_a_push_is_said_in_a_sentence(folder):
     with pytest.raises(Problem, match=r"^http://127[.]0[.]0[.]1:1 does not answer") as said:
-        pushing.push(
-            "http://127.0.0.1:1", None, folder, "a/b", message=None, branch="main", private=None, show_progress=False
-        )
+        pushing.push("http://127.0.0.1:1", None, payload.collect(folder), "a/b", message="Push")
     assert said.value.code == "client-unreachable"

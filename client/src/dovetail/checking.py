@@ -1,14 +1,14 @@
 """Runs the static checks on a local folder, as a hub does before it loads the adapter; needs neither hub nor torch."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import yaml
 
 from dovetail import verdict
 from dovetail.adapters.families import ask_all
+from dovetail.adapters.header import Opener
 from dovetail.adapters.serving import serving_of
 from dovetail.problems import usage
 from dovetail.verdict import Verdict
@@ -22,10 +22,15 @@ def check(folder: Path) -> Verdict:
     files = {path: _opener(folder / path) for path in sorted(_files(folder))}
     if not files:
         raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
-    checks = [result.as_json() for result in ask_all(files, _card(folder / "README.md"))]
+    return check_files(files, str(folder))
+
+
+def check_files(files: Mapping[str, Opener], name: str) -> Verdict:
+    """Run the static checks on files (path → function that opens it); `name` stands for them in the verdict."""
+    checks = [result.as_json() for result in ask_all(files, _card(files.get("README.md")))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
     serving = [answer.as_json() for answer in serving_of(files)] if state == "passed" else []
-    document = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}
+    document = {"state": state, "depth": "static", "adapter": name, "checks": checks, "serving": serving}
     return verdict.read(document)
 
 
@@ -36,15 +41,17 @@ def _files(folder: Path) -> Iterator[str]:
             yield "/".join(parts)
 
 
-def _opener(file: Path) -> Callable[[], BinaryIO]:
+def _opener(file: Path) -> Opener:
     return lambda: file.open("rb")
 
 
-def _card(readme: Path) -> Mapping[str, object]:
+def _card(readme: Opener | None) -> Mapping[str, object]:
     """Return the front matter; {} where there is none or it cannot be read."""
-    if not readme.is_file() or readme.stat().st_size > MAX_CARD_BYTES:
+    if readme is None:
         return {}
-    front_matter = _FRONT_MATTER.match(readme.read_text(errors="replace"))
+    with readme() as file:
+        text = file.read(MAX_CARD_BYTES + 1)
+    front_matter = _FRONT_MATTER.match(text.decode(errors="replace")) if len(text) <= MAX_CARD_BYTES else None
     try:
         card = yaml.safe_load(front_matter[1]) if front_matter else None
     except yaml.YAMLError:

@@ -9,15 +9,16 @@ import typer
 from dovetail import __version__, account, aliases, arguments, client
 from dovetail.options import Options
 from dovetail.printing import Printer, settle_streams
-from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
-from dovetail.watching import conclude, watch, watch_if_judged
+from dovetail.problems import DONE, INTERRUPTED, LOCAL, REFUTED, USAGE, Problem, local_files, usage
+from dovetail.push_commands import push, repair
+from dovetail.watching import conclude, watch
 
 app = typer.Typer(
     name="dovetail", cls=arguments.Commands, add_completion=False, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
-    "3 not signed in or not allowed, 4 not found, 5 network or server.",
+    "3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 local files.",
 )  # fmt: skip
 
 
@@ -70,39 +71,7 @@ def check(
     conclude(options.printer, verdict)
 
 
-@app.command()
-def push(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
-    adapter: Annotated[
-        str, typer.Argument(metavar="NS/NAME", help="The repository; it is created if it does not exist.")
-    ],
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit 1 if it is no.")] = False,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="What changed.")] = None,
-    private: Annotated[
-        bool | None, typer.Option("--private/--public", help="The visibility of a repository that this push creates.")
-    ] = None,
-) -> None:
-    """Push a folder as the next revision of an adapter."""
-    options: Options = context.obj
-    if Path(adapter).is_dir() and not path.exists():  # the order of `hf upload`
-        raise usage(f"{path} is no folder, and {adapter} is one.", f"Write: dovetail push {adapter} {path}")
-    if path.is_dir() and not any(path.iterdir()):
-        raise usage(f"{path} is empty: there is nothing to push.", "Name the folder that holds the adapter.")
-    printer, caller = options.printer, options.client()
-    pushed = caller.push(
-        path, adapter, message=message, private=private, show_progress=printer.is_human and sys.stderr.isatty()
-    )
-    document = {"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url}
-    if printer.is_human:
-        printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
-    verdict = watch_if_judged(printer, caller, adapter, pushed.revision) if wait else None
-    if verdict:
-        conclude(printer, verdict, document)
-    elif printer.as_json:
-        printer.document(document)
-    elif printer.quiet:
-        printer.line(pushed.revision)
+app.command()(push)
 
 
 @app.command()
@@ -170,20 +139,7 @@ def fit(
     raise typer.Exit(DONE if answer["fits"] else REFUTED)
 
 
-@app.command()
-def repair(
-    context: typer.Context,
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter whose config names no base.")],
-    base: Annotated[str, typer.Option(metavar="NS/NAME", help="The base to name, if the adapter fits several.")] = "",
-) -> None:
-    """Open a pull request that names the base an adapter fits; nothing changes until it is merged."""
-    options: Options = context.obj
-    pull_request = options.client().repair(adapter, base)
-    if options.printer.as_json:
-        options.printer.document(pull_request)
-        return
-    options.printer.line(pull_request["url"])
-    options.printer.note(f"Pull request #{pull_request['number']} of {adapter}: {pull_request['title']}.")
+app.command()(repair)
 
 
 @app.command()
@@ -258,6 +214,9 @@ def main(argv: list[str] | None = None) -> None:
     except typer.TyperException as error:
         printer.problem(arguments.misuse(error, app))
         status = USAGE
+    except OSError as error:  # of a file here: what the network raises is a Problem already
+        printer.problem(local_files(error))
+        status = LOCAL
     except (KeyboardInterrupt, typer.Abort):
-        status = 130
+        status = INTERRUPTED
     sys.exit(status or (DONE if words else USAGE))

@@ -1,7 +1,8 @@
 """Push, pull and verdicts of one hub in Python; the command line in `cli` is built on it."""
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ class Pushed:
     revision: str
     url: str
     verdict: Verdict | None = None
+    pull_request: str | None = None  # its address, after a push with `create_pr`
+    rewritten: tuple[str, ...] = ()  # files that were sent with another base than the folder's
 
 
 class Client:
@@ -62,28 +65,43 @@ class Client:
         message: str | None = None,
         branch: str = MAIN,
         private: bool | None = None,
+        base: str = "",
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        delete: Sequence[str] = (),
+        create_pr: bool = False,
         wait: bool = False,
+        timeout: float | None = None,
         show_progress: bool = False,
     ) -> Pushed:
-        """Push a folder as the next revision of an adapter, created if needed; files not in the folder stay."""
+        """Push a folder in one commit as the next revision of an adapter, created if needed; other files stay.
+
+        `base` is named in the configs that are sent, not in the folder; `include` and `exclude` choose files, `delete`
+        the remote files that go, all by patterns. A branch is created if needed. With `wait` the result holds the
+        verdict: finished, or as it is after `timeout` seconds.
+        """
         check_adapter(adapter)
         folder = _folder(path)
         self.me()
         # Importing huggingface_hub takes 0.3 s, more than everything else together.
-        from dovetail import pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
+        from dovetail import payload, pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
 
-        revision = pushing.push(
+        parcel = payload.collect(folder, include=include, exclude=exclude, base=base)
+        landed = pushing.push(
             self.endpoint,
             self.token,
-            folder,
+            parcel,
             adapter,
-            message=message,
+            message=message or f"Push {folder.resolve().name}",
             branch=branch,
             private=private,
+            delete=delete,
+            create_pr=create_pr,
             show_progress=show_progress,
         )
-        finished = self.verdict(adapter, revision, wait=True) if wait else None
-        return Pushed(adapter, revision, f"{self.endpoint}/{adapter}/tree/{revision}", finished)
+        verdict = self.verdict(adapter, landed.oid, wait=True, timeout=timeout) if wait else None
+        url = f"{self.endpoint}/{adapter}/tree/{landed.oid}"
+        return Pushed(adapter, landed.oid, url, verdict, landed.pull_request, parcel.rewritten)
 
     def pull(
         self, adapter: str, to: str | Path | None = None, *, revision: str = MAIN, progress: Progress = ignore
@@ -102,15 +120,18 @@ class Client:
         files = fetching.parse_files(manifest["files"])
         return fetching.fetch(self._transport, lambda path: f"{base}/files/{quote(str(path))}", files, folder, progress)
 
-    def verdict(self, adapter: str, revision: str = MAIN, *, wait: bool = False) -> Verdict:
-        """Return the verdict of a revision; with `wait`, once it is finished."""
+    def verdict(
+        self, adapter: str, revision: str = MAIN, *, wait: bool = False, timeout: float | None = None
+    ) -> Verdict:
+        """Return the verdict of a revision; with `wait`, once it is finished, or as it is after `timeout` seconds."""
         check_adapter(adapter)
-        *_, last = self.verdicts(adapter, revision) if wait else [self._verdict(adapter, revision)]
+        *_, last = self.verdicts(adapter, revision, timeout=timeout) if wait else [self._verdict(adapter, revision)]
         return last
 
-    def verdicts(self, adapter: str, revision: str = MAIN) -> Iterator[Verdict]:
-        """Yield the verdict each time it has changed, until it is finished."""
+    def verdicts(self, adapter: str, revision: str = MAIN, *, timeout: float | None = None) -> Iterator[Verdict]:
+        """Yield the verdict each time it has changed, until it is finished or `timeout` seconds have gone by."""
         check_adapter(adapter)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         previous: Verdict | None = None
         pause = FIRST_PAUSE
         while True:
@@ -119,10 +140,10 @@ class Client:
             if current != previous:
                 yield current
                 pause = FIRST_PAUSE
-            if current.finished:
+            if current.finished or time.monotonic() >= deadline:
                 return
             previous = current
-            time.sleep(pause)
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
             pause = min(pause * 1.3, LONGEST_PAUSE)
 
     def fit(self, path: str | Path) -> answers.FitAnswer:
@@ -136,6 +157,14 @@ class Client:
         """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
         check_adapter(adapter)
         return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, answers.PullRequest)
+
+    def merge(self, adapter: str, number: int) -> str:
+        """Merge a pull request and return the commit that main is at then."""
+        check_adapter(adapter)
+        from dovetail import pushing  # noqa: PLC0415  # as in push
+
+        pushing.merge(self.endpoint, self.token, adapter, number)
+        return self.manifest(adapter)["revision"]
 
     def report(
         self, adapter: str, reason: str, *, revision: str = "", file: str = "", text: str = ""
@@ -200,10 +229,15 @@ def check(path: str | Path) -> Verdict:
 
 def push(
     path: str | Path, adapter: str, *, endpoint: str | None = None, token: str | None = None,
-    message: str | None = None, private: bool | None = None, wait: bool = False,
+    message: str | None = None, branch: str = MAIN, private: bool | None = None, base: str = "",
+    include: Sequence[str] = (), exclude: Sequence[str] = (), delete: Sequence[str] = (), create_pr: bool = False,
+    wait: bool = False, timeout: float | None = None,
 ) -> Pushed:  # fmt: skip
-    """Push a folder to NAMESPACE/NAME; with `wait`, the result holds the finished verdict. Raises Problem."""
-    return Client(endpoint, token).push(path, adapter, message=message, private=private, wait=wait)
+    """Push a folder to NAMESPACE/NAME in one commit, as Client.push does. Raises Problem."""
+    return Client(endpoint, token).push(
+        path, adapter, message=message, branch=branch, private=private, base=base, include=include, exclude=exclude,
+        delete=delete, create_pr=create_pr, wait=wait, timeout=timeout,
+    )  # fmt: skip
 
 
 def pull(

@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping
 
-DONE, REFUTED, USAGE, FORBIDDEN, MISSING, UNREACHABLE = range(6)
+DONE, REFUTED, USAGE, FORBIDDEN, MISSING, UNREACHABLE, UNDECIDED, LOCAL = range(8)
+INTERRUPTED = 130
+_OF_CODES = {
+    "client-usage": USAGE,
+    "client-token-missing": FORBIDDEN,
+    "client-verdict-pending": UNDECIDED,
+    "client-local-files": LOCAL,
+}
 _NOT_SIGNED_IN = (401, 403)
 _NOT_THERE = (404, 410)
 _MISUSED = (400, 405, 409, 411, 412, 413, 415, 422, 501)
@@ -18,9 +25,9 @@ class Problem(Exception):
 
     @property
     def exit_status(self) -> int:
-        """Return 2 usage, 3 not signed in or not allowed, 4 not found, 5 network or server."""
+        """Return 2 usage, 3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 files."""
         if self.status is None:
-            return {"client-usage": USAGE, "client-token-missing": FORBIDDEN}.get(self.code, UNREACHABLE)
+            return _OF_CODES.get(self.code, UNREACHABLE)
         if self.status in _NOT_SIGNED_IN:
             return FORBIDDEN
         if self.status in _NOT_THERE:
@@ -35,6 +42,16 @@ class Problem(Exception):
 def usage(detail: str, fix: str = "") -> Problem:
     """Return the problem of a wrong use of the command line."""
     return Problem(detail, fix)
+
+
+def local_files(error: OSError) -> Problem:
+    """Return the problem of a file on this machine that cannot be read or written."""
+    place = f"{error.filename}: " if error.filename else ""
+    return Problem(
+        f"{place}{error.strerror or error or type(error).__name__}.".replace("..", "."),
+        "Check that it is there, that you may use it, and that the disk is not full.",
+        code="client-local-files",
+    )
 
 
 def unreachable(endpoint: str, reason: object) -> Problem:

@@ -1,9 +1,15 @@
-"""Creates a repository and uploads a folder to it with huggingface_hub, by Xet if both sides support it."""
+"""Creates a repository and sends a push to it with huggingface_hub: the bytes first, by Xet if possible, one commit.
+
+`upload_folder` of huggingface_hub cuts a large folder into many commits; `create_commit` makes one.
+"""
 
 import logging
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of whichever client a release uses
     HfHubHTTPError,
     HFValidationError,
@@ -12,28 +18,74 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 from huggingface_hub.utils.logging import set_verbosity
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from dovetail.problems import Problem, refusal, unreachable, usage
+from dovetail.payload import Payload
+from dovetail.problems import Problem, local_files, refusal, unreachable, usage
 
-# Files of editors and version control, and those that `pull` and huggingface_hub keep for themselves.
-IGNORED = [".git/**", ".git", "**/.DS_Store", ".DS_Store", "**/__pycache__/**", ".cache/**"]
+MAIN = "main"
+ATTRIBUTES = ".gitattributes"  # the Hub's clients expect it in every repository
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The commit of a push, and the address of its pull request, if it made one."""
+
+    oid: str
+    pull_request: str | None = None
 
 
 def push(
-    endpoint: str, token: str | None, folder: Path, adapter: str, *,
-    message: str | None, branch: str, private: bool | None, show_progress: bool,
-) -> str:  # fmt: skip
-    """Upload the folder and return its commit; unchanged content returns the existing one. Raises Problem."""
+    endpoint: str, token: str | None, payload: Payload, adapter: str, *,
+    message: str, branch: str = MAIN, private: bool | None = None, delete: Sequence[str] = (), create_pr: bool = False,
+    show_progress: bool = False,
+) -> Landed:  # fmt: skip
+    """Send everything in one commit; unchanged content returns the existing one. Raises Problem.
+
+    `delete` are patterns of remote files. What was sent of an interrupted push is not sent again.
+    """
     api = HfApi(endpoint=endpoint, token=token, library_name="dovetail-hub")
-    quiet = are_progress_bars_disabled()
+    with _progress(is_shown=show_progress), _problems(endpoint, adapter):
+        api.create_repo(adapter, private=private, exist_ok=True)
+        if branch != MAIN and not branch.startswith("refs/"):
+            api.create_branch(adapter, branch=branch, exist_ok=True)
+        gone = doomed(api.list_repo_files(adapter, revision=branch), delete, payload) if delete else []
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [CommitOperationDelete(path) for path in gone]
+        operations += [CommitOperationAdd(path, content) for path, content in payload.files.items()]
+        commit = api.create_commit(adapter, operations, commit_message=message, revision=branch, create_pr=create_pr)
+    return Landed(commit.oid, commit.pr_url)
+
+
+def doomed(remote: Sequence[str], patterns: Sequence[str], payload: Payload) -> list[str]:
+    """Return the remote files that the patterns delete: none that is sent."""
+    kept = {ATTRIBUTES, *payload.files}
+    return [path for path in remote if path not in kept and any(fnmatchcase(path, pattern) for pattern in patterns)]
+
+
+def merge(endpoint: str, token: str | None, adapter: str, number: int) -> None:
+    """Merge a pull request. Raises Problem."""
+    api = HfApi(endpoint=endpoint, token=token, library_name="dovetail-hub")
+    with _problems(endpoint, adapter):
+        api.merge_pull_request(adapter, number)
+
+
+@contextmanager
+def _progress(*, is_shown: bool) -> Iterator[None]:
+    """Show the bars of huggingface_hub, or nothing."""
+    was_disabled = are_progress_bars_disabled()
     set_verbosity(logging.ERROR)  # it warns when a push changes nothing, which our output shows anyway
-    if not show_progress:
+    if not is_shown:
         disable_progress_bars()
     try:
-        api.create_repo(adapter, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=adapter, folder_path=folder, revision=branch, ignore_patterns=IGNORED,
-            commit_message=message or f"Push {folder.resolve().name}",
-        )  # fmt: skip
+        yield
+    finally:
+        if not is_shown and not was_disabled:
+            enable_progress_bars()
+
+
+@contextmanager
+def _problems(endpoint: str, adapter: str) -> Iterator[None]:
+    """Raise Problem in place of what huggingface_hub raises."""
+    try:
+        yield
     except HfHubHTTPError as error:
         raise _problem(error, endpoint) from error
     except HFValidationError as error:
@@ -42,12 +94,10 @@ def push(
         raise Problem(
             f"The upload failed: {error}", "Try again; HF_HUB_DISABLE_XET=1 uploads without Xet.", code="client-upload"
         ) from error
-    except (HTTPError, OSError) as error:  # no connection, or no folder to read
+    except HTTPError as error:
         raise unreachable(endpoint, error) from error
-    finally:
-        if not show_progress and not quiet:
-            enable_progress_bars()
-    return commit.oid
+    except OSError as error:
+        raise (unreachable(endpoint, error) if error.filename is None else local_files(error)) from error
 
 
 def _problem(error: HfHubHTTPError, endpoint: str) -> Problem:

@@ -57,7 +57,7 @@ def read(document: Mapping[str, Any]) -> Verdict:
         checks=tuple(_check(check) for check in document.get("checks") or () if isinstance(check, Mapping)),
         adapter=document.get("adapter") or "",
         revision=document.get("revision") or "",
-        reason=document.get("reason") or "",
+        reason=document.get("reason") or document.get("incomplete") or "",
         evals=_records(Evaluation, document.get("evals")),
         samples=_records(Sample, document.get("samples")),
         serving=_records(Serving, document.get("serving")),

@@ -6,14 +6,16 @@ import typer
 
 from dovetail.client import Client
 from dovetail.printing import Printer
-from dovetail.problems import DONE, REFUTED, Problem
+from dovetail.problems import DONE, REFUTED, UNDECIDED, Problem
 from dovetail.verdict import Verdict
 
 
-def watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
+def watch_if_judged(
+    printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None = None
+) -> Verdict | None:
     """Return the finished verdict, or None for a revision without an adapter, which gets no verdict."""
     try:
-        return watch(printer, caller, adapter, revision)
+        return watch(printer, caller, adapter, revision, timeout)
     except Problem as problem:
         if problem.code != "verdict-not-applicable":
             raise
@@ -21,10 +23,10 @@ def watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: st
         return None
 
 
-def watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict:
-    """Print checks as they arrive and return the finished verdict."""
+def watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None = None) -> Verdict:
+    """Print checks as they arrive and return the verdict: finished, or as it is after `timeout` seconds."""
     printed, reason = 0, ""
-    for verdict in caller.verdicts(adapter, revision):
+    for verdict in caller.verdicts(adapter, revision, timeout=timeout):
         if verdict.state == "queued" and reason != verdict.reason:
             reason = verdict.reason
             printer.note(verdict.reason)
@@ -37,7 +39,7 @@ def watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verd
     return verdict
 
 
-def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, str] | None = None) -> None:
+def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | None = None) -> None:
     """Print the verdict, inside the push's document after a push, and exit with its status."""
     if printer.as_json:
         printer.document({**pushed, "verdict": verdict.document} if pushed else verdict.document)
@@ -49,4 +51,6 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, str] | Non
         printer.conclusion(verdict)
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
-    raise typer.Exit(REFUTED if verdict.state in {"failed", "errored"} else DONE)
+    if not verdict.finished:
+        raise typer.Exit(UNDECIDED)
+    raise typer.Exit(DONE if verdict.passed else REFUTED)
