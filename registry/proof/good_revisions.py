@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from registry.models import Revision, Verdict
 
+COLUMNS = ("pk", "parent", "is_part", "quarantined_at", "yanked_at")
+
 
 @dataclass(frozen=True, slots=True)
 class GoodRevisions:
@@ -29,7 +31,9 @@ def read_good_revisions(repository: int) -> GoodRevisions:
     verdicts = finished.values_list("revision", "state", "result__depth")
     is_passed = {revision: _proves(state, depth) for revision, state, depth in verdicts}
     rows = list(
-        Revision.objects.filter(repository=repository).values_list("pk", "parent", "is_part", "quarantined_at", "yanked_at")
+        Revision.objects.filter(repository=repository).values_list(
+            "pk", "parent", "is_part", "quarantined_at", "yanked_at"
+        )
     )
     parts = {pk for pk, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     return GoodRevisions(
