@@ -94,6 +94,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.RepositoryQuarantined: HttpForm(403, hub_message="Access to this resource is disabled."),
     errors.RevisionNotVerified: HttpForm(403),
     errors.HubReadOnly: HttpForm(503, retry_seconds=300),
+    errors.ViewReadOnly: HttpForm(405),
     errors.UploadsOff: HttpForm(403),
     errors.NewRepositoriesOff: HttpForm(403),
     errors.FileBlocked: HttpForm(403),

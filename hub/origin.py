@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
 from django.urls import get_script_prefix
 
+from hub import verified_view
+
 
 def origin(request: HttpRequest) -> str:
     """Return e.g. http://127.0.0.1:9000, or https://example.org/hub for a hub that is mounted below /hub.
@@ -21,7 +23,9 @@ def origin(request: HttpRequest) -> str:
         host = _first(request, "X-Forwarded-Host") or host
     name, _ = split_domain_port(host)
     is_ours = scheme in {"http", "https"} and name and validate_host(name, settings.ALLOWED_HOSTS)
-    return f"{scheme}://{host}{get_script_prefix().rstrip('/')}" if is_ours else settings.PUBLIC_URL
+    if not is_ours:
+        return f"{settings.PUBLIC_URL}{verified_view.PREFIX if verified_view.is_below(request) else ''}"
+    return f"{scheme}://{host}{get_script_prefix().rstrip('/')}"
 
 
 def absolute(request: HttpRequest, path: str) -> str:

@@ -17,10 +17,12 @@ from rest_framework.views import APIView
 from hub.api.throttle import PerMinute
 from hub.read_only import refuse_write
 from hub.session_proofs import is_recent, lacks_second_factor
+from hub.verified_view import viewer
 from registry.kernel import policy
 from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
+from registry.repos.viewers import Viewer
 
 MAX_JSON = 4 << 20  # bytes
 
@@ -82,6 +84,11 @@ class View(APIView):
     def caller(self) -> Caller:
         caller = self.request.auth
         return caller if isinstance(caller, Caller) else NOBODY
+
+    @property
+    def viewer(self) -> Viewer:
+        """The caller, and whether they read below /verified."""
+        return viewer(self.request._request, self.caller)
 
     def person(self) -> User:
         """Return the signed-in user, by session or token. Raises SignInRequired."""

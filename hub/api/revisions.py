@@ -12,7 +12,7 @@ from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
 from registry.kernel import policy
-from registry.kernel.policy import Caller, Permission
+from registry.kernel.policy import Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.proof import config_views, verdicts
@@ -20,6 +20,7 @@ from registry.repos import derived, facts, lookup, pull
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
+from registry.repos.viewers import Viewer
 
 
 class Revisions(View):
@@ -31,7 +32,7 @@ class Revisions(View):
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
         asked = pages.parameters(request, shapes.HistoryPaging)
-        start = resolved(f"{ns}/{name}", asked["rev"], self.caller)
+        start = resolved(f"{ns}/{name}", asked["rev"], self.viewer)
         if cursor := asked.get("cursor"):
             start = pull.resolve(start.repository, cursor)
         rows = pull.history(start, asked["limit"] + 1)
@@ -44,7 +45,7 @@ class Revisions(View):
 class OneRevision(View):
     @extend_schema(operation_id="manifest", summary="The manifest", responses=shapes.Manifest)
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
-        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer)
         pull.require_served(revision, self.caller)
         entries, verdict = pull.entries(revision), verdicts.latest(revision)
         description = facts.read_facts(entries)
@@ -74,7 +75,7 @@ class OneFile(View):
     )  # fmt: skip
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponse:
         asked = pages.parameters(request, shapes.FileView)
-        revision = resolved(f"{ns}/{name}", rev, self.caller, Permission.DOWNLOAD)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entry = pull.find_file(revision, path)
         if view := asked.get("view"):
@@ -89,12 +90,11 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
     return HttpResponse(derived.text, content_type="application/json", headers={"X-Dovetail-View": derived.label})
 
 
-def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:
+def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter."""
-    repository: Repository = lookup.find_at_address(full_name, by, permission)
-    revision = pull.resolve_pulled(repository, rev)
-    revision.repository = repository  # loaded already, with its namespace
-    pull.require_shown(revision, by)
+    repository: Repository = lookup.find_at_address(full_name, viewer.by, permission)
+    revision = pull.resolve_pulled(repository, rev, viewer)
+    pull.require_shown(revision, viewer.by)
     return revision
 
 

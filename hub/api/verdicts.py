@@ -26,14 +26,14 @@ class OneVerdict(View):
         responses=shapes.Verdict,
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
-        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer)
         return Response(document(verdicts.current(revision), revision, self.caller))
 
 
 class Validate(View):
     @extend_schema(operation_id="validate", summary="Validate again", request=None, responses={202: shapes.Verdict})
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
-        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
         verdict, _ = verdicts.again(revision, self.caller.user)
         return Response(document(verdict, revision, self.caller), status.HTTP_202_ACCEPTED)

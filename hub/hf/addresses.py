@@ -9,9 +9,10 @@ from hub.origin import origin
 from registry.kernel.errors import RevisionNotFound
 from registry.models import Repository, Revision
 from registry.repos import pull
+from registry.repos.viewers import Viewer
 
 
-def locate(request: HttpRequest, repository: Repository, tail: str) -> tuple[Revision, str]:
+def locate(request: HttpRequest, repository: Repository, tail: str, viewer: Viewer) -> tuple[Revision, str]:
     """Return the revision and the path in the rest of an address, rev/path. Raises RevisionNotFound.
 
     A revision with encoded slashes (refs%2Fpr%2F1) is one segment. Sent decoded, the longest name that exists wins.
@@ -21,12 +22,12 @@ def locate(request: HttpRequest, repository: Repository, tail: str) -> tuple[Rev
     first, _, rest = (segments[before] if len(segments) > before else tail).partition("/")
     rev, path = unquote(first), unquote(rest)
     try:
-        return pull.resolve_pulled(repository, rev), path
+        return pull.resolve_pulled(repository, rev, viewer), path
     except RevisionNotFound as refusal:
         if "/" in rev or not path:
             raise
         try:
-            return pull.resolve_within(repository, f"{rev}/{path}")
+            return pull.resolve_within(repository, f"{rev}/{path}", viewer)
         except RevisionNotFound:
             raise refusal from None  # it may say more of the short name, as that this version is yanked
 

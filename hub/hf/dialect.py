@@ -15,11 +15,13 @@ from hub.hf import bodies
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write
+from hub.verified_view import viewer
 from registry.kernel import refusals
 from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository
 from registry.repos import lookup
+from registry.repos.viewers import Viewer
 
 
 class Route(View):
@@ -55,6 +57,11 @@ class Route(View):
         if response.status_code >= 300:
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
+
+    @property
+    def viewer(self) -> Viewer:
+        """The caller, and whether they read below /verified."""
+        return viewer(self.request, self.caller)
 
     def repository(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Repository:
         """Return the repository of the address, if the caller has the permission. Raises RepositoryMoved."""

@@ -14,6 +14,7 @@ from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import absolute
+from hub.read_only import refuse_below_verified
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Repository
@@ -33,6 +34,8 @@ class Batch(Route):
         body = bodies.json_object(request)
         operation = bodies.text(body, "operation", "")
         is_download = operation == "download"
+        if not is_download:
+            refuse_below_verified(request)
         repository = self.repository(ns, name, Permission.DOWNLOAD if is_download else Permission.DISCUSS)
         if operation not in {"upload", "download"}:
             raise ValueInvalid(f"There is no LFS operation {operation[:40]!r}.", fix="Use upload or download.")

@@ -1,6 +1,7 @@
 """Repositories as the Hub's clients read them: one with its files, lists, and the tags in use."""
 
 import re
+from dataclasses import replace
 
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +16,7 @@ from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Repository
 from registry.repos import catalog, derived, pull, refs, tags
+from registry.repos.viewers import Viewer
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -60,7 +62,7 @@ class Info(Route):
     def get(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         fields = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
         repository = self.repository(ns, name)
-        revision = pull.resolve_pulled(repository, rev)
+        revision = pull.resolve_pulled(repository, rev, self.viewer)
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
         item = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
@@ -88,10 +90,10 @@ class List(Route):
         most = FULL_PAGE if is_full else catalog.MAX_PAGE
         limit = bodies.whole_in(request.GET, "limit", most, most)
         cursor = request.GET.get("cursor", "")
-        query = _query(request, self.type)
+        query = replace(_query(request, self.type), only_verified=self.viewer.only_verified)
         page = catalog.search(self.caller, query, cursor=cursor, limit=limit, with_verdicts=False)
         keys = fields or (LEAN if self.type == "model" and not is_full else [])
-        items = _shown(page.items, is_full, with_heads=not keys or "sha" in keys)
+        items = _shown(page.items, is_full, with_heads=not keys or "sha" in keys, viewer=self.viewer)
         _count_children(items, fields, self.caller)
         response = answer([only(item, keys) for item in items])
         if page.next:
@@ -175,11 +177,11 @@ def _sort(word: str) -> str:
     return SORTS[word]
 
 
-def _shown(adapters: list[Repository], is_full: bool, with_heads: bool) -> list[JSON]:
+def _shown(adapters: list[Repository], is_full: bool, with_heads: bool, viewer: Viewer) -> list[JSON]:
     """Return the items of a page; at most four queries, however many there are."""
     if not is_full and not with_heads:
         return [shapes.summary(repository) for repository in adapters]
-    heads = refs.main_revisions(adapters)
+    heads = refs.main_revisions(adapters, viewer)
     if not is_full:
         return [shapes.summary(repository) | {"sha": heads[repository.pk].oid} for repository in adapters]
     trees = pull.entries_of(head for head in heads.values() if not head.is_quarantined)

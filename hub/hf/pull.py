@@ -35,7 +35,7 @@ class Tree(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name)
-        revision, folder = locate(request, repository, tail)
+        revision, folder = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)
         entries = pull.entries(revision)
         try:
@@ -60,7 +60,7 @@ class PathsInfo(Route):
     """POST /api/models/{id}/paths-info/{rev}: paths that are not there are left out"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        revision = pull.resolve_pulled(self.repository(ns, name), rev)
+        revision = pull.resolve_pulled(self.repository(ns, name), rev, self.viewer)
         pull.require_shown(revision, self.caller)
         paths, is_expanded = bodies.form_or_json(request)
         entries = pull.entries(revision)
@@ -124,7 +124,7 @@ class Resolve(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name, Permission.DOWNLOAD)
-        revision, path = locate(request, repository, tail)
+        revision, path = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)  # first: neither its commit id nor its paths are told
         try:
             entry = pull.find_file(revision, path)
@@ -151,7 +151,7 @@ class Headers(Route):
     family = Family.FILES
 
     def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
-        revision = pull.resolve_pulled(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN)
+        revision = pull.resolve_pulled(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN, self.viewer)
         pull.require_served(revision, self.caller)
         weights = sharded_weights.read_sharded_weights(pull.entries(revision), path)
         return answer({"index": weights.index, "headers": weights.headers})

@@ -30,7 +30,11 @@ class Refs(Route):
             refs.ALIASES: "aliases",
             refs.PULL_REQUESTS: "pullRequests",
         }
-        for ref in pull.shown_refs(self.repository(ns, name), self.caller):
+        repository = self.repository(ns, name)
+        main = pull.resolve(repository, refs.MAIN, self.viewer)
+        for ref in pull.shown_refs(repository, self.caller):
+            if ref.name == refs.MAIN:
+                ref.revision = main
             for prefix, kind in kinds.items():
                 if ref.name.startswith(prefix) and kind in groups:
                     groups[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
@@ -42,7 +46,7 @@ class Commits(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name)
-        revision = pull.resolve(repository, rev)
+        revision = pull.resolve(repository, rev, self.viewer)
         pull.require_shown(revision, self.caller)
         if cursor := request.GET.get("cursor"):
             revision = pull.resolve(repository, cursor)

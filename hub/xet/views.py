@@ -6,6 +6,7 @@ from django.views.decorators.http import require_GET, require_POST
 from hub import downloads, limits
 from hub.identity import wire_caller
 from hub.origin import origin
+from hub.read_only import refuse_below_verified
 from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.bodies import accepted
@@ -23,6 +24,8 @@ MAX_TELEMETRY_BYTES = 1 << 20
 @require_GET
 def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: str) -> HttpResponse:
     """Answer where xorbs go and the token for it; older clients call the revision `None` when they propose."""
+    if scope is Scope.WRITE:
+        refuse_below_verified(request)
     caller = _ticket_caller(request, scope)
     repository = lookup.find_at_address(full_name, caller, tickets.PERMISSION[scope], type=type)
     if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision

@@ -418,6 +418,11 @@ class HubReadOnly(RegistryError):
     default_fix = "Try again later; reading, downloading and signing in work."
 
 
+class ViewReadOnly(RegistryError):
+    code = "view-read-only"
+    default_fix = "Use the address of the hub without /verified to push and to change things."
+
+
 class UploadsOff(RegistryError):
     code = "uploads-off"
     default_fix = "Try again later, or ask the administrator of this hub."

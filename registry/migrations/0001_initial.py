@@ -1065,6 +1065,8 @@ class Migration(migrations.Migration):
                 ("stored_bytes", models.BigIntegerField(default=0)),
                 ("tags", models.JSONField(blank=True, default=list)),
                 ("state", models.CharField(blank=True, max_length=8)),
+                ("outcome", models.CharField(blank=True, max_length=8)),
+                ("is_verified", models.BooleanField(default=False)),
                 ("serves", models.CharField(blank=True, max_length=300)),
                 ("search_text", models.TextField(blank=True)),
                 ("downloads", models.PositiveIntegerField(default=0)),

@@ -72,7 +72,11 @@ class Repository(models.Model):
     stored_bytes = models.BigIntegerField(default=0)  # of each file of any revision once: kernel/stored_bytes.py
     tags = models.JSONField(default=list, blank=True)
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
-    serves = models.CharField(max_length=300, blank=True)  # "\nvllm\nlorax\n": engines that serve it, by that verdict
+    outcome = models.CharField(max_length=8, blank=True)  # the same; while it is proven again, the last answer
+    is_verified = models.BooleanField(default=False)  # `refs/verified` exists: registry/proof/verified.py
+    serves = models.CharField(
+        max_length=300, blank=True
+    )  # "\nvllm\nlorax\n": by the verdict of `verified`, else of main
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
     likes = models.PositiveIntegerField(default=0)  # kept by registry/talk/social.py

@@ -1,6 +1,7 @@
 """The ref `verified`: the newest whole revision in the history of main that passed, neither held back nor yanked."""
 
-from registry.models import Ref
+from dovetail.adapters.report import Report
+from registry.models import Ref, Repository, Verdict
 from registry.proof import alias_refs
 from registry.proof.good_revisions import read_good_revisions
 from registry.repos.refs import MAIN, VERIFIED
@@ -9,8 +10,8 @@ from registry.repos.refs import MAIN, VERIFIED
 def move_verified(repository: int) -> None:
     """Point `verified` at the newest good revision in the history of main.
 
-    Aliases move too, if their revision was withdrawn or is served again. Call it in the transaction that changes a
-    verdict, or what is held back or yanked.
+    Aliases move too, if their revision was withdrawn or is served again, and the columns that lists show of it are
+    written. Call it in the transaction that changes a verdict, or what is held back or yanked.
     """
     good = read_good_revisions(repository)
     main = Ref.objects.filter(repository=repository, name=MAIN).values_list("revision", flat=True).first()
@@ -20,3 +21,13 @@ def move_verified(repository: int) -> None:
     else:
         Ref.objects.update_or_create(repository_id=repository, name=VERIFIED, defaults={"revision_id": at})
     alias_refs.move_aliases(repository, good)
+    shown = main if at is None else at
+    last = Verdict.objects.filter(revision=shown, finished_at__isnull=False).order_by("number").last()
+    serves = served_by(last.report) if last else ""
+    Repository.with_binned.filter(pk=repository).update(is_verified=at is not None, serves=serves)
+
+
+def served_by(report: Report) -> str:
+    """Return the engines that serve an adapter, as the column `serves` holds them."""
+    engines = [answer.engine for answer in report.serving if answer.outcome == "serves"]
+    return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core.cache import caches
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from dovetail.adapters.serving import ENGINES
 from registry.kernel import site_settings
 from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
-from registry.models import Base, Ref, Repository, Verdict
+from registry.models import Base, Repository, Verdict
 from registry.repos import bases, search_terms
-from registry.repos.refs import MAIN, VERIFIED
+from registry.repos.refs import MAIN
 
 MAX_PAGE = 100
 MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases limit their number
@@ -28,7 +28,8 @@ SORTS = {
     "likes": "likes",
     "trending": "trending",
 }
-FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "license"}
+FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
+PENDING = frozenset({"queued", "running"})
 COMMONEST = 12  # values of a facet that are offered
 TAGGED = 20_000  # repositories whose tags are counted
 MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
@@ -59,6 +60,7 @@ class Query:
     parameters_max: int | None = None
     gated: bool | None = None
     archived: Sequence[str] = ()  # hide: leave out what is archived
+    only_verified: bool = False  # what can be read below /verified
     type: str = "model"
     sort: str = "updated"
     ascending: bool = False
@@ -107,12 +109,16 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     for name, column in FACETS.items():
         if values := getattr(query, name):
             rows = rows.filter(**{f"{column}__in": values})
+    if query.verdict:
+        rows = rows.filter(_any_verdict(query.verdict))
     if query.engine:
         rows = rows.filter(_any_engine(query.engine))
     if query.author:
         rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
     if "hide" in query.archived:
         rows = rows.filter(archived_at__isnull=True)
+    if query.only_verified:
+        rows = rows.filter(Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL))
     if query.gated is not None:
         rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
     bounds = {
@@ -169,10 +175,15 @@ def _counted(scope: str, query: Query, rows: QuerySet[Repository]) -> Tally:
     cached: Tally | None = caches["default"].get(key)
     if cached is not None:
         return cached
-    facets: dict[str, Counter[str]] = {name: Counter() for name in (*FACETS, "engine")}
+    facets: dict[str, Counter[str]] = {name: Counter() for name in ("verdict", *FACETS, "engine")}
     total = 0
-    for *values, serves, n in rows.order_by().values_list(*FACETS.values(), "serves").annotate(n=Count("pk")):
+    columns = (*FACETS.values(), "state", "outcome", "is_verified", "serves")
+    for *values, state, outcome, is_verified, serves, n in (
+        rows.order_by().values_list(*columns).annotate(n=Count("pk"))
+    ):
         total += n
+        for verdict in _verdicts_of(state, outcome, is_verified=is_verified):
+            facets["verdict"][verdict] += n
         for name, value in zip(FACETS, values, strict=True):
             facets[name][value] += n
         for engine in filter(None, serves.split("\n")):
@@ -204,6 +215,24 @@ def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
     return commonest
 
 
+def _any_verdict(states: Iterable[str]) -> Q:
+    """Return the condition for the filter by verdict: `passed` is what has a version that is served as verified.
+
+    `passed` and `failed` hold on while a version is proven again; `queued` and `running` say that it is.
+    """
+    condition = Q()
+    for state in states:
+        condition |= Q(state=state) if state in PENDING else Q(outcome=state)
+        if state == Verdict.State.PASSED:
+            condition |= Q(is_verified=True)
+    return condition
+
+
+def _verdicts_of(state: str, outcome: str, *, is_verified: bool) -> set[str]:
+    """Return the values of that filter that find a repository with these columns."""
+    return {state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}
+
+
 def _any_engine(names: Iterable[str]) -> Q:
     condition = Q()
     for name in names:
@@ -216,8 +245,7 @@ def listable_for(by: Caller) -> Q:
     listed = listed_to(by)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
         return listed
-    is_verified = Exists(Ref.objects.filter(repository=OuterRef("pk"), name=VERIFIED))
-    return listed & (is_verified | ~Q(type=Repository.Type.MODEL) | in_reach(by))
+    return listed & (Q(is_verified=True) | ~Q(type=Repository.Type.MODEL) | in_reach(by))
 
 
 def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:

@@ -15,6 +15,7 @@ from registry.kernel.prepared import Prepared
 from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
 from registry.repos.manifest import Entry, folders_of
+from registry.repos.viewers import Viewer
 
 LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
 SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
@@ -22,12 +23,18 @@ _HEX = frozenset("0123456789abcdef")
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------
-def resolve(repository: Repository, rev: str) -> Revision:
+def resolve(repository: Repository, rev: str, viewer: Viewer | None = None) -> Revision:
     """Return the revision of a branch, tag, alias, full ref, `verified`, `HEAD` or (short) commit id, in that order.
 
-    Raises RevisionNotFound.
+    Main may mean `verified` for the viewer. Raises RevisionNotFound, also below /verified for an adapter of which
+    nothing is verified.
     """
-    revision = _named(repository, rev) or _by_oid(repository, rev)
+    revision = None
+    if viewer and rev in _MAIN_NAMES and viewer.prefers_verified(repository):
+        revision = _named(repository, "verified")
+        if revision is None and viewer.only_verified and repository.state:  # without a state there is no verdict
+            raise refs.revision_not_found("verified", repository)
+    revision = revision or _named(repository, rev) or _by_oid(repository, rev)
     if revision is None:
         raise refs.revision_not_found(rev, repository)
     revision.asked = rev
@@ -35,13 +42,13 @@ def resolve(repository: Repository, rev: str) -> Revision:
     return revision
 
 
-def resolve_pulled(repository: Repository, rev: str) -> Revision:
+def resolve_pulled(repository: Repository, rev: str, viewer: Viewer | None = None) -> Revision:
     """Return the revision that a name leads to when somebody pulls: `verified` in place of a yanked main.
 
     Branches with another name, tags and commit ids are somebody's own choice, and lead to yanked revisions too. Raises
     RevisionNotFound, also for a yanked main without a verified version.
     """
-    revision = resolve(repository, rev)
+    revision = resolve(repository, rev, viewer)
     if not revision.is_yanked or rev not in _MAIN_NAMES:
         return revision
     try:
@@ -63,7 +70,7 @@ def _by_oid(repository: Repository, rev: str) -> Revision | None:
     return None
 
 
-def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
+def resolve_within(repository: Repository, text: str, viewer: Viewer | None = None) -> tuple[Revision, str]:
     """Return the revision and the path in rev/path, where rev itself may hold slashes; the longest name wins.
 
     Some clients and proxies send refs/pr/1 unquoted instead of refs%2Fpr%2F1. Raises RevisionNotFound.
@@ -71,7 +78,7 @@ def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
     parts = text.split("/")
     for count in range(min(len(parts), 8), 0, -1):
         try:
-            return resolve_pulled(repository, "/".join(parts[:count])), "/".join(parts[count:])
+            return resolve_pulled(repository, "/".join(parts[:count]), viewer), "/".join(parts[count:])
         except RevisionNotFound:
             if count == 1:
                 raise

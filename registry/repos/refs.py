@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
 from registry.models.aliases import MAX_ALIAS
+from registry.repos.viewers import Viewer
 
 MAIN = Ref.MAIN
 VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
@@ -61,10 +62,15 @@ def resolve_ref(repository: Repository, ref: str) -> Revision:
     return row.revision
 
 
-def main_revisions(repositories: Iterable[Repository]) -> dict[int, Revision]:
-    """Return the revision of each repository's main, by the repositories' row ids, in one query."""
-    mains = Ref.objects.filter(repository__in=repositories, name=MAIN).select_related("revision")
-    return {ref.repository_id: ref.revision for ref in mains}
+def main_revisions(repositories: Iterable[Repository], viewer: Viewer | None = None) -> dict[int, Revision]:
+    """Return the revision that main of each repository means, by the repositories' row ids, in one query."""
+    by_id = {repository.pk: repository for repository in repositories}
+    verified = {pk for pk, row in by_id.items() if viewer and row.is_verified and viewer.prefers_verified(row)}
+    names = [MAIN, VERIFIED] if verified else [MAIN]
+    rows = Ref.objects.filter(repository__in=by_id, name__in=names).select_related("revision")
+    heads = {(ref.repository_id, ref.name): ref.revision for ref in rows}
+    mains = {pk: revision for (pk, name), revision in heads.items() if name == MAIN}
+    return mains | {pk: revision for (pk, name), revision in heads.items() if name == VERIFIED and pk in verified}
 
 
 def main_is_held() -> Exists:

@@ -319,9 +319,9 @@ def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, v
 def test_the_refusal_names_the_newest_verified_revision(wire: Wire, verdict):
     Ref.objects.create(repository=verdict.revision.repository, name="refs/verified", revision=verdict.revision)
     Verdict.objects.update(state="passed", finished_at=verdict.queued_at, turn=None)
-    wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "IA3"}'})
+    newest = wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "IA3"}'})
     site_settings.change_setting("pull_policy", "verified", by=None)
-    answer = wire.get("/acme/lora/resolve/main/adapter_config.json", who="carol")
+    answer = wire.get(f"/acme/lora/resolve/{newest}/adapter_config.json", who="carol")
     assert verdict.revision.oid in answer.json()["error"]
     assert wire.get("/acme/lora/resolve/verified/adapter_config.json", who="carol").status_code == 200
 

@@ -18,7 +18,7 @@ from registry.proof.verdicts.asking import (
 )
 from registry.proof.verdicts.postponing import drop_postponed, incompleteness, postpone, resume
 from registry.proof.verdicts.queue import Capabilities, Crew, Offer, waits_for, why
-from registry.proof.verdicts.rows import Claim, served_by
+from registry.proof.verdicts.rows import Claim
 from registry.proof.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
 from registry.proof.verdicts.working import (
     claim,
@@ -60,7 +60,6 @@ __all__ = [
     "request",
     "resume",
     "ring",
-    "served_by",
     "sign_of_life",
     "sign_off",
     "sweep",

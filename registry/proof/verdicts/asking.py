@@ -15,7 +15,7 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding
 from registry.proof.verdicts import queue
-from registry.proof.verdicts.rows import MAX_REASON, State, served_by, show
+from registry.proof.verdicts.rows import MAX_REASON, State, show
 from registry.proof.verified import move_verified
 from registry.repos import bases
 from registry.repos.refs import MAIN, PULL_REQUESTS
@@ -119,14 +119,11 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
 
 def refresh(repository: Repository) -> None:
     """Update the repository's state and `verified` after refs moved; call it under the repository's lock."""
-    at = (
-        Verdict.objects.filter(revision__refs__repository=repository, revision__refs__name=MAIN)
-        .order_by("-number")
-        .first()
-    )
-    Repository.objects.filter(pk=repository.pk).update(
-        state=at.state if at else "", serves=served_by(at.report) if at else ""
-    )
+    of_main = Verdict.objects.filter(revision__refs__repository=repository, revision__refs__name=MAIN)
+    rows = list(of_main.order_by("number").values_list("state", "finished_at"))
+    state = rows[-1][0] if rows else ""
+    answers = [state for state, finished_at in rows if finished_at is not None]
+    Repository.objects.filter(pk=repository.pk).update(state=state, outcome=answers[-1] if answers else state)
     move_verified(repository.pk)
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
-from dovetail.adapters.report import Report
 from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Repository, Verdict
+from registry.proof.verified import served_by
 from registry.repos.refs import MAIN
 
 MAX_REASON = 500  # characters that the columns hold
@@ -66,17 +65,16 @@ def end_attempt(attempt: Attempt, outcome: str) -> None:
 
 
 def show(verdict: Verdict) -> None:
-    """Copy the state to the repository if this is the newest verdict of main's revision."""
+    """Copy the state to the repository if this is the newest verdict of main's revision.
+
+    While a revision is proven again, lists still file its adapter under the last answer.
+    """
     newest = Verdict.objects.filter(revision=verdict.revision_id).order_by("-number").first()
-    if newest is not None:
-        head = Q(refs__name=MAIN, refs__revision=verdict.revision_id)
-        columns = {"state": newest.state}
-        if newest.is_final or newest.number == 1:  # a repeated validation keeps the last known answer
-            columns["serves"] = served_by(newest.report)
-        Repository.objects.filter(head).update(**columns)
-
-
-def served_by(report: Report) -> str:
-    """Return the engines that serve an adapter, as the column `serves` holds them."""
-    engines = [answer.engine for answer in report.serving if answer.outcome == "serves"]
-    return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
+    if newest is None:
+        return
+    columns = {"state": newest.state}
+    rows = Repository.objects.filter(refs__name=MAIN, refs__revision=verdict.revision_id)
+    if newest.is_final or newest.number == 1:
+        columns["outcome"] = newest.state
+        rows.filter(is_verified=False).update(serves=served_by(newest.report))  # else as `verified` is served
+    rows.update(**columns)

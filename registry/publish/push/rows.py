@@ -154,12 +154,15 @@ def show(
         "size": sum(entry.size for entry in entries.values()),
         "tags": tags,
         "state": state,
-        **({} if state else {"serves": ""}),
+        "outcome": state,
         "updated_at": at,
         "is_main_held": refs.main_is_held(),
     }
     words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
-    Repository.objects.filter(pk=repository.pk).update(**columns, search_text=search_text(*words, tags=tags))
+    rows = Repository.objects.filter(pk=repository.pk)
+    rows.update(**columns, search_text=search_text(*words, tags=tags))
+    if not state:
+        rows.filter(is_verified=False).update(serves="")
 
 
 def _clean(text: str) -> str:
