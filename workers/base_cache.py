@@ -23,6 +23,7 @@ from dovetail.adapters import licenses
 from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 from registry.proof import renewal, verdicts
+from registry.publish import base_files
 from registry.repos import bases, card
 
 LABEL = "shelf.json"
@@ -64,6 +65,7 @@ def add_folder(
     if before not in (None, sha256):
         tell(f"Verdicts that it gave with its other files, to be proven again in time: {renewal.doubt(base)}.")
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
+    base_files.store(base, _folder(base_id, revision), files)
     tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
     return base
 

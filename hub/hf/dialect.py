@@ -16,11 +16,11 @@ from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write
 from hub.verified_view import viewer
-from registry.kernel import refusals
-from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
+from registry.kernel import policy, refusals
+from registry.kernel.errors import NotSupported, RegistryError, RepositoryNotFound, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Repository
-from registry.repos import lookup
+from registry.models import Base, Repository
+from registry.repos import lookup, served_bases
 from registry.repos.viewers import Viewer
 
 
@@ -29,6 +29,8 @@ class Route(View):
 
     caller: Caller = NOBODY
     family = Family.API
+    base_methods: tuple[str, ...] = ()  # that read, and answer for a base too
+    base_permission = Permission.BROWSE
 
     @classmethod
     def as_view(cls, **initial: Any) -> Callable[..., HttpResponseBase]:
@@ -48,6 +50,8 @@ class Route(View):
                 raise unknown
             refuse_write(request)
             response = super().dispatch(request, *args, **kwargs)
+        except RepositoryNotFound as missing:
+            response = self._answer_for_base(request, missing, **kwargs)
         except RegistryError as error:
             response = self.refuse(error)
         except OperationalError as problem:
@@ -57,6 +61,23 @@ class Route(View):
         if response.status_code >= 300:
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
+
+    def _answer_for_base(self, request: HttpRequest, missing: RepositoryNotFound, **where: str) -> HttpResponseBase:
+        """Answer for the base of the base cache that the address names in place of a repository, if there is one."""
+        full_name = f"{where.pop('ns', '')}/{where.pop('name', '')}".removeprefix("/")
+        try:
+            base = served_bases.find(full_name) if self.type == "model" and full_name else None
+            if base is None:
+                raise missing
+            is_read = request.method in self.base_methods
+            policy.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
+            return self.answer_for_base(request, base, **where)
+        except RegistryError as error:
+            return self.refuse(error)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
+        """Answer for a base that the caller may have; only for the methods in `base_methods`."""
+        raise refusals.base_read_only(base)
 
     @property
     def viewer(self) -> Viewer:

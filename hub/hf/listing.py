@@ -7,15 +7,15 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer, mark_yanked
-from hub.hf import bodies, shapes
+from hub.hf import base_answers, bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Repository
-from registry.repos import catalog, derived, pull, refs, tags
+from registry.models import Base, Repository
+from registry.repos import catalog, derived, pull, refs, served_bases, tags
 from registry.repos.viewers import Viewer
 
 _OF_MODELS = """
@@ -59,6 +59,8 @@ ALIASES = {"adapters": "adapter-transformers"}
 class Info(Route):
     """GET /api/models/{id}[/revision/{rev}]"""
 
+    base_methods = ("GET", "HEAD")
+
     def get(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         fields = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
         repository = self.repository(ns, name)
@@ -70,6 +72,13 @@ class Info(Route):
         if bodies.truth(request.GET.get("securityStatus")):
             item["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
         return mark_yanked(answer(only(item, fields)), revision)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        served_bases.check_revision(base, where.get("rev", "main"))
+        fields = expansions(request, self.type)
+        item = base_answers.info(request, base)
+        _count_children([item], fields, self.caller)
+        return answer(only(item, fields))
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         """Answer DELETE …/like for an id without a namespace."""

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from hub import downloads
 from hub.answers import answer, mark_yanked
-from hub.hf import bodies, shapes
+from hub.hf import base_answers, bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
@@ -19,8 +19,8 @@ from hub.sending import send
 from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
-from registry.models import Revision
-from registry.repos import derived, manifest, pull, refs, sharded_weights
+from registry.models import Base, Revision
+from registry.repos import derived, manifest, pull, refs, served_bases, sharded_weights
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -33,37 +33,50 @@ TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
 class Tree(Route):
     """GET /api/models/{id}/tree/{rev}[/{path}]"""
 
+    base_methods = ("GET", "HEAD")
+
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name)
         revision, folder = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)
-        entries = pull.entries(revision)
+        return self._page(revision, pull.entries(revision), folder)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
+        folder = served_bases.locate(base, where["tail"])
+        return self._page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
+
+    def _page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
+        query = self.request.GET
         try:
-            items = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
+            items = _listing(entries, folder.strip("/"), bodies.truth(query.get("recursive")), revision)
         except FileNotFound as error:
             return _at_commit(self.refuse(error), revision)
-        is_expanded = bodies.truth(request.GET.get("expand"))
-        limit = bodies.whole_in(request.GET, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
-        cursor = request.GET.get("cursor", "")
+        is_expanded = bodies.truth(query.get("expand"))
+        limit = bodies.whole_in(query, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
+        cursor = query.get("cursor", "")
         rest = [item for item in items if item["path"] > cursor]
-        page = rest[:limit]
-        if is_expanded:
-            _expand(page, revision)
-        _name_for_xet(page)
+        page = _completed(rest[:limit], revision, is_expanded=is_expanded)
         response = mark_yanked(answer(page), revision)
         if len(rest) > limit:
-            response["Link"] = next_page(request, cursor=page[-1]["path"], limit=str(limit))
+            response["Link"] = next_page(self.request, cursor=page[-1]["path"], limit=str(limit))
         return response
 
 
 class PathsInfo(Route):
     """POST /api/models/{id}/paths-info/{rev}: paths that are not there are left out"""
 
+    base_methods = ("POST",)
+
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         revision = pull.resolve_pulled(self.repository(ns, name), rev, self.viewer)
         pull.require_shown(revision, self.caller)
-        paths, is_expanded = bodies.form_or_json(request)
-        entries = pull.entries(revision)
+        return self._answer(revision, pull.entries(revision))
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        return self._answer(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
+
+    def _answer(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
+        paths, is_expanded = bodies.form_or_json(self.request)
         folders = manifest.folder_oids(entries.values())
         entries |= derived.derived_entries(entries)
         items = []
@@ -72,10 +85,16 @@ class PathsInfo(Route):
                 items.append(shapes.file_entry(entries[path]))
             elif path and path in folders:
                 items.append(shapes.folder_entry(path, folders[path]))
-        if is_expanded:
-            _expand(items, revision)
+        return mark_yanked(answer(_completed(items, revision, is_expanded=is_expanded)), revision)
+
+
+def _completed(items: list[JSON], revision: Revision, *, is_expanded: bool) -> list[JSON]:
+    """Add what is asked of the database: who changed each file last, and its Xet hash; a base has neither."""
+    if is_expanded:
+        _expand(items, revision)
+    if revision.pk is not None:
         _name_for_xet(items)
-        return mark_yanked(answer(items), revision)
+    return items
 
 
 def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revision: Revision) -> list[JSON]:
@@ -94,7 +113,7 @@ def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revisio
 
 def _expand(items: list[JSON], revision: Revision) -> None:
     """Add to each entry the newest revision that changed it, and that nobody scanned it."""
-    changed = pull.last_changes(revision)
+    changed = pull.last_changes(revision) if revision.pk is not None else {}
     for item in items:
         item["lastCommit"] = shapes.last_commit(changed.get(item["path"], revision))
         if item["type"] == "file":
@@ -121,6 +140,8 @@ class Resolve(Route):
     """HEAD and GET /{id}/resolve/{rev}/{path}"""
 
     family = Family.FILES
+    base_methods = ("GET", "HEAD")
+    base_permission = Permission.DOWNLOAD
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name, Permission.DOWNLOAD)
@@ -131,30 +152,54 @@ class Resolve(Route):
             pull.require_served(revision, self.caller)
         except RegistryError as error:
             return _at_commit(self.refuse(error), revision)
-        # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
-        same = request.method == "GET" and _has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
-        response = HttpResponse(status=304) if same else file_response(request, entry)
-        for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
-            response[header] = value
+        response = _file(request, entry)
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
             named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}
             response["Link"] = f'<{absolute(request, reverse("xet:read-token", kwargs=named))}>; rel="xet-auth"'
-        if request.method == "GET" and not same and _is_counted(entry):
+        if request.method == "GET" and response.status_code != 304 and _is_counted(entry):
             downloads.count(request, repository, self.caller)
         return _at_commit(response, revision)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
+        path = served_bases.locate(base, where["tail"])
+        revision = base_answers.revision_of(base, refs.MAIN)
+        try:
+            entry = served_bases.find_file(base, path)
+        except FileNotFound as error:
+            return _at_commit(self.refuse(error), revision)
+        return _at_commit(_file(request, entry), revision)
+
+
+def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+    """Return the answer for one file, without what depends on where it is kept."""
+    # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
+    same = request.method == "GET" and _has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
+    response = HttpResponse(status=304) if same else file_response(request, entry)
+    for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
+        response[header] = value
+    return response
 
 
 class Headers(Route):
     """GET /api/models/{id}/safetensors-metadata/{index}: the headers of weights in several files, on main"""
 
     family = Family.FILES
+    base_methods = ("GET", "HEAD")
+    base_permission = Permission.DOWNLOAD
 
     def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
         revision = pull.resolve_pulled(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN, self.viewer)
         pull.require_served(revision, self.caller)
-        weights = sharded_weights.read_sharded_weights(pull.entries(revision), path)
-        return answer({"index": weights.index, "headers": weights.headers})
+        return _headers(pull.entries(revision), path)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        return _headers(served_bases.entries(base), where["path"])
+
+
+def _headers(entries: dict[str, Entry], path: str) -> HttpResponse:
+    weights = sharded_weights.read_sharded_weights(entries, path)
+    return answer({"index": weights.index, "headers": weights.headers})
 
 
 def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:

@@ -5,11 +5,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer
-from hub.hf import bodies, shapes
+from hub.hf import base_answers, bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, Unserved
 from hub.hf.shapes import JSON
 from registry.kernel.policy import Permission
+from registry.models import Base
 from registry.publish import branches
 from registry.repos import pull, refs
 
@@ -18,6 +19,8 @@ HISTORY_PAGE = 50
 
 class Refs(Route):
     """GET /api/models/{id}/refs"""
+
+    base_methods = ("GET", "HEAD")
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         # Aliases are a group of their own, which the Hub's clients skip: they would push to a branch and trust a tag.
@@ -40,9 +43,14 @@ class Refs(Route):
                     groups[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
         return answer(groups)
 
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        return answer(base_answers.refs(base))
+
 
 class Commits(Route):
     """GET /api/models/{id}/commits/{rev}, 50 a page; the cursor is the commit that the next page begins with"""
+
+    base_methods = ("GET", "HEAD")
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name)
@@ -60,6 +68,9 @@ class Commits(Route):
         if len(line) > limit:
             response["Link"] = next_page(request, cursor=line[limit].oid, limit=str(limit))
         return response
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        return answer([shapes.commit(base_answers.revision_of(base, where["rev"]))])
 
 
 class Branch(Route):

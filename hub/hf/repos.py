@@ -11,6 +11,7 @@ from hub.origin import origin
 from registry.kernel import ids
 from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
+from registry.models import Base
 from registry.people import gates
 from registry.publish import push, repositories
 from registry.repos import lookup
@@ -68,17 +69,21 @@ def gate_in(body: bodies.JsonObject) -> str | None:
 class AuthCheck(Route):
     """GET /api/models/{id}/auth-check[/write]"""
 
-    permission = Permission.DOWNLOAD
+    permission = base_permission = Permission.DOWNLOAD
+    base_methods = ("GET", "HEAD")
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         self.repository(ns, name, self.permission)
+        return answer({})
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
         return answer({})
 
 
 class WriteCheck(AuthCheck):
     """The same for pushing"""
 
-    permission = Permission.PUSH
+    permission = base_permission = Permission.PUSH
 
 
 def card_of_a_space(body: bodies.JsonObject) -> push.Inline:

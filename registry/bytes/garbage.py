@@ -18,7 +18,17 @@ from django.utils import timezone
 
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.models import Blob, DerivedArtifact, Repository, RevisionFile, Upload, UploadedBlob, XetFile, Xorb
+from registry.models import (
+    BaseFile,
+    Blob,
+    DerivedArtifact,
+    Repository,
+    RevisionFile,
+    Upload,
+    UploadedBlob,
+    XetFile,
+    Xorb,
+)
 
 GRACE_SECONDS = 24 * 3600
 HOURS = 24
@@ -58,7 +68,8 @@ def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
     needed = DerivedArtifact.objects.filter(
         Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk")
     )
-    orphans = Blob.objects.filter(~Exists(committed), ~Exists(needed), created_at__lt=before)
+    of_base = BaseFile.objects.filter(blob=OuterRef("pk"))
+    orphans = Blob.objects.filter(~Exists(committed), ~Exists(needed), ~Exists(of_base), created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
         uploads=Upload.objects.filter(expires_at__lt=before).count(),
@@ -132,6 +143,7 @@ def _sweep_orphans(before: datetime, hour: int | None) -> int:
         ~Exists(UploadedBlob.objects.filter(blob=OuterRef("pk"))),
         ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),
         ~Exists(DerivedArtifact.objects.filter(blob=OuterRef("pk"))),
+        ~Exists(BaseFile.objects.filter(blob=OuterRef("pk"))),
         created_at__lt=before,
     )
     return sum(_forget(orphans.filter(pk=name)) and _drop(Blob, name) for name in orphans.values_list("pk", flat=True))

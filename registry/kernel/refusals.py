@@ -20,7 +20,7 @@ from registry.kernel.errors import (
     SecondFactorRequired,
     SignInRequired,
 )
-from registry.models import ModerationDecision, Repository, Revision, Token, User
+from registry.models import Base, ModerationDecision, Repository, Revision, Token, User
 
 _DEEDS = {
     Permission.DISCUSS: "take part in the discussions of",
@@ -120,6 +120,24 @@ def gated(user: User | None, repository: Repository) -> RegistryError:
         f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
         fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
     )
+
+
+def base_read_only(base: Base) -> NotAllowed:
+    """Return the refusal of every change to a base model, and of what repositories have and bases do not."""
+    return NotAllowed(
+        f"{base.id} is a base model of this hub: it is read-only, and has files and nothing else.",
+        fix="Push to a repository of your own; administrators keep bases with `manage.py shelf`.",
+    )
+
+
+def gated_base(user: User | None, base: Base) -> RegistryError:
+    """Return the refusal for the files of a base that members alone may have."""
+    sentence = f"Access to model {base.id} is restricted"
+    if user is None:
+        return GateSignInRequired(
+            f"{sentence}. You must have access to it and be authenticated.", fix="Send the token of an account here."
+        )
+    return AccessRequired(f"{sentence}, and this token is for other repositories.", fix="Use a token that names it.")
 
 
 def lacks_role(user: User | None, permission: Permission, repository: Repository) -> RegistryError:

@@ -209,13 +209,31 @@ class Migration(migrations.Migration):
                 ("own_task", models.CharField(blank=True, max_length=24)),
                 ("source", models.CharField(blank=True, max_length=200)),
                 ("license", models.CharField(blank=True, max_length=64)),
+                (
+                    "serve",
+                    models.CharField(
+                        choices=[
+                            ("license", "License"),
+                            ("public", "Public"),
+                            ("gated", "Gated"),
+                            ("members", "Members"),
+                            ("nobody", "Nobody"),
+                        ],
+                        default="license",
+                        max_length=8,
+                    ),
+                ),
                 ("added_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="base_sha256_shape"
-                    )
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("serve__in", ["license", "public", "gated", "members", "nobody"])),
+                        name="base_serve_known",
+                    ),
                 ],
             },
         ),
@@ -2441,6 +2459,31 @@ class Migration(migrations.Migration):
                         condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="base_manifest_digest_shape"
                     ),
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="BaseFile",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("path", models.CharField(max_length=1024)),
+                ("size", models.BigIntegerField()),
+                ("is_lfs", models.BooleanField()),
+                ("git_oid", models.CharField(max_length=40)),
+                (
+                    "base",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="served_files", to="registry.base"
+                    ),
+                ),
+                (
+                    "blob",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="base_files", to="registry.blob"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("base", "path"), name="base_file_path_unique")],
             },
         ),
         migrations.CreateModel(

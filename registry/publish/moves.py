@@ -11,7 +11,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
 from registry.people import accounts, administrators, known_names, name_rules, organizations, publishers
 from registry.publish import repositories
-from registry.repos import search_terms
+from registry.repos import search_terms, served_bases
 
 MAX_FORMER = 5  # former names of one organisation, which stay reserved
 BATCH = 500
@@ -27,6 +27,7 @@ def move(repository: Repository, full_name: str, by: Caller) -> Repository:
     names.check_name(name)
     if name.lower() != repository.name.lower():
         name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
+    served_bases.require_free(full_name, repository.type)
     with repositories.alone_of_its_name(full_name, repository.type):
         current = policy.require_now(by, Permission.CONFIGURE, repository)
         return _move(current, _target(namespace_name, name, current.type, by), name, by)

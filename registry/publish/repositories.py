@@ -14,7 +14,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, ModerationDecision, NameRule, Organization, Repository
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
-from registry.repos import lookup
+from registry.repos import lookup, served_bases
 
 
 def create(
@@ -32,6 +32,7 @@ def create(
     policy.require_namespace(by, namespace, name, type)
     switches.require_new_repositories()
     name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
+    served_bases.require_free(full_name, type)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
     first = push.prepare(files, type)

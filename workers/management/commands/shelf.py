@@ -7,11 +7,20 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 
+from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof import verdicts
+from registry.publish import base_files
 from registry.repos import bases
 from workers import base_cache, base_shapes, base_sources
+
+SERVED_TO = {
+    "public": "everybody",
+    "gated": "people with an account here, and shown to everybody",
+    "members": "people with an account here",
+    "nobody": "nobody",
+}
 
 
 class Command(BaseCommand):
@@ -41,6 +50,10 @@ class Command(BaseCommand):
         license.add_argument("id")
         license.add_argument("license", metavar="ID", help="apache-2.0, llama3 …")
 
+        serve = verbs.add_parser("serve", help="say who may download a base by its name")
+        serve.add_argument("id")
+        serve.add_argument("serve", choices=Base.Serve.values, help="license: everybody where its license permits it")
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['verb']}")(options)
@@ -65,9 +78,11 @@ class Command(BaseCommand):
         if base is None:
             raise BaseNotFound(f"{name} is not known here.")
         license = bases.license_of(base)
+        served_to = SERVED_TO[policy.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
         asks = bases.license_duties(license)
         self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
         self.stdout.write(f"license   {license or 'not known: `manage.py shelf license` writes it down'}")
+        self.stdout.write(f"served to {served_to}")
         for words in asks.duties.values() if asks else ():
             self.stdout.write(f"          asks for {words}")
         for other in bases.names_of(base):
@@ -138,3 +153,7 @@ class Command(BaseCommand):
         duties = bases.license_duties(base.license)
         more = "" if duties else " It is not in the table, so claims of adapters are not compared with it."
         self.stdout.write(f"{base.id} is under {base.license}.{more}")
+
+    def _serve(self, options: dict[str, Any]) -> None:
+        base = base_files.set_serve(options["id"], options["serve"])
+        self.stdout.write(f"{base.id} is served to {SERVED_TO[policy.serve_of(base)]}.")

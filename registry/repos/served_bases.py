@@ -1,0 +1,87 @@
+"""Bases as read-only repositories: which base a name means on the Hub routes, its one version and its files."""
+
+from registry.kernel.errors import FileNotFound, NameReserved, RevisionNotFound
+from registry.models import Base, BaseFile, Namespace, Repository, Revision, User
+from registry.repos import lookup, refs
+from registry.repos.manifest import Entry
+
+_HEX = frozenset("0123456789abcdef")
+_MAIN_NAMES = frozenset({"main", "HEAD", refs.MAIN})
+SHORTEST_OID = 5
+
+
+def find(full_name: str) -> Base | None:
+    """Return the base of that id, in any case, whose files can be served; None if a repository here has the name.
+
+    A repository wins also where the caller may not see it: a name never leads some people to other bytes than others.
+    """
+    if not full_name.isascii():
+        return None
+    base = Base.objects.filter(id__lower=full_name.lower(), has_weights=True, served_files__isnull=False).first()
+    return None if base is None or lookup.named(full_name, "model").exists() else base
+
+
+def require_free(full_name: str, type: str) -> None:
+    """Raise NameReserved if a new repository of this name would take the place of a base for everybody."""
+    taken = Base.objects.filter(id__lower=full_name.lower(), served_files__isnull=False)
+    if type == Repository.Type.MODEL and taken.exists():
+        raise NameReserved(
+            f"{full_name} is a base model of this hub, which its name leads to.",
+            fix="Choose another name; an administrator can take the base off first (`manage.py shelf remove`).",
+        )
+
+
+def oid_of(base: Base) -> str:
+    """Return the id of its version: the commit it was downloaded from, else the beginning of its digest."""
+    is_commit = len(base.revision) == 40 and _HEX.issuperset(base.revision)
+    return base.revision if is_commit else base.sha256[:40]
+
+
+def as_repository(base: Base) -> tuple[Repository, Revision]:
+    """Return a base as a repository with one revision; neither is a row."""
+    namespace, _, name = base.id.rpartition("/")
+    license = f"license:{base.license}" if base.license else ""
+    tags = [tag for tag in ("safetensors", str(base.config.get("model_type") or ""), license) if tag]
+    times = {"created_at": base.added_at, "updated_at": base.added_at}
+    gate = Repository.Gate.AUTO if base.serve == Base.Serve.GATED else ""
+    repository = Repository(pk=0, namespace=Namespace(name=namespace), name=name, gated=gate, tags=tags, **times)
+    author = User(username=namespace or name)
+    title = f"Base model, sha256 {base.sha256}"
+    revision = Revision(repository=repository, oid=oid_of(base), title=title, author=author, created_at=base.added_at)
+    return repository, revision
+
+
+def check_revision(base: Base, rev: str) -> None:
+    """Raise RevisionNotFound unless a name means the one version that there is."""
+    is_short = len(rev) >= SHORTEST_OID and oid_of(base).startswith(rev.lower())
+    if rev not in _MAIN_NAMES and not is_short:
+        raise RevisionNotFound(
+            f"Invalid rev id: {rev[:200]!r}. The base model {base.id} is kept in one version, {oid_of(base)}.",
+            fix="Leave the revision out, or use main.",
+        )
+
+
+def locate(base: Base, tail: str) -> str:
+    """Return the path in rev/path. Raises RevisionNotFound."""
+    rev, _, path = tail.partition("/")
+    if tail == refs.MAIN or tail.startswith(f"{refs.MAIN}/"):
+        rev, path = refs.MAIN, tail[len(refs.MAIN) + 1 :]
+    check_revision(base, rev)
+    return path
+
+
+def entries(base: Base) -> dict[str, Entry]:
+    """Return path → entry of every file, in one query."""
+    return {row.path: _entry(row) for row in base.served_files.order_by("path")}
+
+
+def find_file(base: Base, path: str) -> Entry:
+    """Return one file. Raises FileNotFound."""
+    row = base.served_files.filter(path=path).first() if path and "\0" not in path else None
+    if row is None:
+        raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {oid_of(base)}.")
+    return _entry(row)
+
+
+def _entry(row: BaseFile) -> Entry:
+    return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
