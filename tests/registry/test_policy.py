@@ -19,7 +19,7 @@ from registry.kernel.errors import (
     SignInRequired,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Membership, Repository, TrustedPublisher, User
+from registry.models import Base, Membership, Repository, TrustedPublisher, User
 from registry.moderation import quarantine
 from registry.people import accounts, gates, tokens
 from registry.publish import repositories, retiring
@@ -440,3 +440,42 @@ def test_the_reason_of_a_quarantine_is_told_to_who_writes_there(cast):
     quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.")
     with pytest.raises(RepositoryQuarantined, match="acme/public is quarantined: It phones home"):
         lookup.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)
+
+
+# --- base models -----------------------------------------------------------------------------------------------------
+# The base is acme/elsewhere, which tokens marked `other` name. Each cell is seeing / downloading.
+BASES = """
+                     license  unlicensed  public  gated    members  nobody
+anonymous            ok/ok    nf/nf       ok/ok   ok/gin   nf/nf    nf/nf
+carol                ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
+carol:read           ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
+alice:other          ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
+alice:fine-read      ok/ok    nf/nf       ok/ok   ok/gate  nf/nf    nf/nf
+robot:other          ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
+robot:fine-write     ok/ok    nf/nf       ok/ok   ok/gate  nf/nf    nf/nf
+publisher:fine-write ok/ok    nf/nf       ok/ok   ok/gate  nf/nf    nf/nf
+mona                 ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
+ada                  ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
+"""
+
+
+def answer_for_base(by: Caller, permission: Permission, base: Base) -> str:
+    try:
+        policy.require_base(by, permission, base, base.id)
+    except RegistryError as error:
+        return ANSWERS[error.__class__]
+    return "ok"
+
+
+def test_who_may_have_a_base_is_what_its_table_says_and_nobody_changes_one(cast, world):
+    (_, *kinds), *rows = (line.split() for line in f"who {BASES.strip()}".splitlines())
+    for who, *expected in rows:
+        by, answers = caller(cast, who, world["public"]), []
+        for kind in kinds:
+            serve, license = ("license", "") if kind == "unlicensed" else (kind, "apache-2.0")
+            base = Base(id="acme/elsewhere", serve=serve, license=license)
+            seen = answer_for_base(by, Permission.BROWSE, base)
+            answers.append(f"{seen}/{answer_for_base(by, Permission.DOWNLOAD, base)}")
+            for change in set(Permission) - {Permission.READ, Permission.BROWSE, Permission.DOWNLOAD}:
+                assert answer_for_base(by, change, base) == ("nf" if seen == "nf" else "no")
+        assert answers == expected, who

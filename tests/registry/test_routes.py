@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from registry.kernel import names
 from registry.kernel.policy import Permission
-from registry.models import AuditEvent, BlockedFile, Namespace, Repository, Token, User
+from registry.models import AuditEvent, Base, BaseFile, Blob, BlockedFile, Namespace, Repository, Token, User
 from registry.people import ci_systems, publishers, robots, tokens
 from tests.cast import Cast
 
@@ -625,6 +625,37 @@ def test_what_is_private_answers_strangers_as_what_never_was(world, address, met
     assert private.status_code in {401, 404}
     assert private.status_code == never.status_code
     assert private.content.replace(b"covert", b"") == never.content.replace(b"coyert", b"")
+
+
+ON_MODELS = [row for row in ON_ADAPTERS if row[3] == "model"]
+
+
+@pytest.fixture
+def base(world: Cast) -> Base:
+    """A base of the base cache, whose id no repository has."""
+    row = Base.objects.create(id="acme/secret", revision="1" * 40, sha256="1" * 64, license="mit")
+    blob = Blob.objects.create(sha256="1" * 64, size=1)
+    BaseFile.objects.create(base=row, path="config.json", blob=blob, size=1, is_lfs=False, git_oid="1" * 40)
+    return row
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), ON_MODELS, ids=lambda value: str(value))
+@pytest.mark.parametrize("who", ["anonymous", "carol"])
+def test_a_base_that_is_served_to_nobody_answers_as_what_never_was(world, base, address, method, permission, type, who):
+    Base.objects.update(serve=Base.Serve.NOBODY)
+    caller = {"token": world.token(who)} if who != "anonymous" else None
+    hidden, never = (ask(address, method, name, caller) for name in ("secret", "secrec"))
+    assert hidden.status_code == never.status_code
+    assert hidden.content.replace(b"secret", b"") == never.content.replace(b"secrec", b"")
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), ON_MODELS, ids=lambda value: str(value))
+def test_nobody_changes_a_base_by_any_route(world, base, address, method, permission, type):
+    before = state()
+    for name in ("alice", "ada"):
+        answer = ask(address, method, "secret", {"token": world.token(name)})
+        assert method == "GET" or answer.status_code in {403, 404} or "paths-info" in address, answer.content
+    assert state() == before
 
 
 CHANGING = [
