@@ -74,8 +74,8 @@ class Commit(Route):
         repository = self.repository(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
         push.require_for(repository, refs.full_ref(rev), self.caller, propose=proposes)  # before any byte is read
-        open_pushes.hear(repository, self.caller)
         lines = bodies.ndjson(request, longest_line(), settings.MAX_PUSH_BYTES * 3 // 2)
+        lines = open_pushes.listen(lines, repository, self.caller)
         header = _member(next(lines, {}), "header")
         intent = Intent(
             repository,

@@ -29,7 +29,7 @@ class OutboxEvent(models.Model):
         DISCUSSION_CHANGED = "discussion-changed"  # the same
         COMMENT_ADDED = "comment-added"  # the same, and comment
         COMMENT_CHANGED = "comment-changed"  # the same
-        VERDICT_REACHED = "verdict-reached"  # verdict: row id; revision, number, state, was, check, is_main
+        VERDICT_REACHED = "verdict-reached"  # verdict: row id; revision, number, state, was, check, incomplete, is_main
         ACCESS_ASKED = "access-asked"  # request: row id
         ACCESS_DECIDED = "access-decided"  # request: row id; person: row id; status
         NAME_OBSERVED = "name-observed"  # observation: row id; the repository that it is about, or none

@@ -5,9 +5,11 @@ not the last one. docs/decisions/10-a-push-is-one.md says why this is better tha
 """
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -26,7 +28,9 @@ ANNOUNCED_AT_ONCE, FIRST_COMMIT = 256, 250
 COMMIT_SIZES = frozenset({20, 50, 75, 100, 125, 200, 250, 400, 600, 1000})  # it tries these after a refused commit too
 PART = re.compile(r" \(part [0-9]+\)$")
 BRIEF_SECONDS = 15  # of silence, where the files that did not come are most likely unchanged
+NOTE_SECONDS = 5
 FORGET = timedelta(days=1)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,16 @@ def expect(
 def hear(repository: Repository, by: Caller) -> None:
     """Note a sign of life of a client that sends something."""
     OpenPush.objects.filter(repository=repository, by=by.user).update(heard_at=timezone.now())
+
+
+def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[T]:
+    """Yield the pieces of a request, and note a sign of life while they arrive: a slow commit takes minutes."""
+    next_note = 0.0
+    for piece in pieces:
+        if time.monotonic() >= next_note:
+            hear(repository, by)
+            next_note = time.monotonic() + NOTE_SECONDS
+        yield piece
 
 
 def follow(commit: Commit) -> None:

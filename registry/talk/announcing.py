@@ -119,7 +119,8 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
 
 def _verdict(data: dict[str, Any], then: Snapshot) -> dict[str, object]:
     url = absolute(reverse("verdict", args=[then.as_repository(), data["revision"]]))
-    return {name: data[name] for name in ("revision", "number", "state", "was", "check")} | {"url": url}
+    members = {name: data[name] for name in ("revision", "number", "state", "was", "check")} | {"url": url}
+    return members | {"incomplete": True} if data.get("incomplete") else members
 
 
 def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:

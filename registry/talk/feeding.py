@@ -33,6 +33,9 @@ def consume(event: OutboxEvent) -> None:
     if kind is None or (event.kind == Kind.REF_MOVED and not data["is_push"]):
         return
     then = outbox.snapshot(event)
+    details = {name: data[name] for name in DETAILS.get(kind, ())}
+    if data.get("incomplete"):  # of a push that broke off
+        details["incomplete"] = True
     Event.objects.create(
         at=event.at,
         kind=kind,
@@ -41,5 +44,5 @@ def consume(event: OutboxEvent) -> None:
         name=data["after"] if event.kind == Kind.MOVED else then.full_name,
         was_public=not then.private,
         revision=data.get("revision") or data.get("new") or "",
-        data={name: data[name] for name in DETAILS.get(kind, ())},
+        data=details,
     )

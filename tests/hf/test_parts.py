@@ -191,3 +191,13 @@ def test_a_proposal_in_parts_is_one_push(wire: Wire, adapter):
     last = commit(wire, *notes(20, first=10), title="Push (part 2)", rev=f"refs%2Fpr%2F{number}")
     assert pushes() == [last.oid]
     assert Verdict.objects.get().revision == last
+
+
+def test_a_commit_that_arrives_slowly_is_a_sign_of_life(wire: Wire, cast, repo, adapter, settings):
+    announce(wire, *adapter, *notes(30))
+    commit(wire, *adapter, *notes(10))
+    OpenPush.objects.update(heard_at=timezone.now() - timedelta(seconds=settings.PUSH_QUIET_SECONDS + 1))
+    lines = open_pushes.listen(iter(["header", "file"]), repo, cast.session("alice"))
+    assert next(lines) == "header"
+    assert open_pushes.sweep() == 0
+    assert pushes() == []

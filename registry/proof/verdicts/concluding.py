@@ -30,5 +30,6 @@ def conclude(verdict_id: int) -> None:
         state=verdict.state,
         was=before or None,
         check=check or None,
+        incomplete=revision.files_missing > 0,
         is_main=Ref.objects.filter(repository=revision.repository, name=MAIN, revision=revision).exists(),
     )
