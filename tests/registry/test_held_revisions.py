@@ -46,7 +46,7 @@ def held(cast, settings, tmp_path):
     settings.FIRST_THROTTLE = "off"
     repository = cast.repository(HELD)
     repository.head = pushed(cast, repository)
-    Repository.objects.update(kind="lora", state="passed")
+    Repository.objects.update(kind="lora", state="passed", outcome="passed")
     social.like(repository, cast.session("carol"))
     repository.collection = collections.create("carol", "Mine", cast.session("carol"))
     collections.add(repository.collection, "model", HELD, cast.session("carol"))
