@@ -934,6 +934,7 @@ class Migration(migrations.Migration):
                             ("declined", "Declined"),
                             ("withdrawn", "Withdrawn"),
                             ("left", "Left"),
+                            ("removed", "Removed"),
                         ],
                         default="open",
                         max_length=9,
@@ -2794,7 +2795,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="invitation",
             constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "declined", "withdrawn", "left"])),
+                condition=models.Q(("state__in", ["open", "declined", "withdrawn", "left", "removed"])),
                 name="invitation_state_known",
             ),
         ),

@@ -12,7 +12,8 @@ class Invitation(models.Model):
     """One person invited to one organisation; one row for the pair, deleted when the person is a member.
 
     Declined and withdrawn invitations stay, so that nobody is asked again and again; a row in the state `left` keeps
-    administrators from adding that person again.
+    administrators from adding that person again. The end of a membership stays too, `left` or `removed`: older links
+    must not let that person in again.
     """
 
     class State(models.TextChoices):
@@ -20,6 +21,7 @@ class Invitation(models.Model):
         DECLINED = "declined"
         WITHDRAWN = "withdrawn"
         LEFT = "left"
+        REMOVED = "removed"
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations")
@@ -27,7 +29,7 @@ class Invitation(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
     asked_at = models.DateTimeField(default=timezone.now)  # when the person was last alerted
-    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or the person left
+    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or the membership ended
 
     class Meta:
         constraints = [
@@ -36,7 +38,8 @@ class Invitation(models.Model):
                 condition=Q(role__in=["member", "read", "contributor", "write", "admin"]), name="invitation_role_known"
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["open", "declined", "withdrawn", "left"]), name="invitation_state_known"
+                condition=Q(state__in=["open", "declined", "withdrawn", "left", "removed"]),
+                name="invitation_state_known",
             ),
         ]
 

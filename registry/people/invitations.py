@@ -26,6 +26,7 @@ MAX_OPEN = 200  # of one organisation
 INVITED = timedelta(days=30)  # how long an invitation can be accepted
 MAX_A_DAY = 100  # by one person
 State = Invitation.State
+ANSWERS = (State.DECLINED, State.LEFT, State.REMOVED)  # after which an invitation is news again
 
 
 def acceptable_invitations() -> QuerySet[Invitation]:
@@ -114,10 +115,10 @@ def _invite(organization: Organization, user: User, role: str, by: User) -> Invi
     was_open = acceptable_invitations().filter(pk=row.pk).exists() if row else False
     if row and was_open and row.role == role:
         return row
-    is_news = row is None or row.state in (State.DECLINED, State.LEFT) or row.asked_at <= now - TOLD_AGAIN
+    is_news = row is None or row.state in ANSWERS or row.asked_at <= now - TOLD_AGAIN
     _check_few(organization, by)
     row, before = row or Invitation(organization=organization, user=user), row.role if row and was_open else None
-    row.role, row.by, row.state, row.answered_at = role, by, State.OPEN, None
+    row.role, row.by, row.state = role, by, State.OPEN  # answered_at stays: links from before that let nobody in
     row.asked_at = now if is_news else row.asked_at
     row.save()
     audit.record(by, "organization:invite", f"{organization}/{user}", about=organization, before=before, after=role)

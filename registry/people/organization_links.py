@@ -10,7 +10,7 @@ from django.utils import timezone
 from registry.kernel import audit, policy
 from registry.kernel.errors import NameTaken, QuotaExceeded, SessionRequired, TooOften
 from registry.kernel.policy import Caller
-from registry.models import JoinLink, Membership, Organization, User
+from registry.models import Invitation, JoinLink, Membership, Organization, User
 from registry.people import accounts, addresses, join_links, organizations
 from registry.people.join_links import Terms
 
@@ -55,7 +55,8 @@ def withdraw(name: str, number: int, by: Caller) -> None:
 def accept(secret: str, by: Caller) -> Organization:
     """Make the caller a member by a link; who is one already keeps their role, and the link is not used.
 
-    Raises InvitationNotFound, SignInRequired, SessionRequired.
+    Raises InvitationNotFound, also for a person whose membership ended after the link was made, SignInRequired,
+    SessionRequired.
     """
     user = policy.require_person(by, "join an organisation", publishes=False)
     if by.token is not None or user.is_machine:
@@ -66,8 +67,19 @@ def accept(secret: str, by: Caller) -> Organization:
     with organizations.lock_members(link.organization):
         _prove_address(user, link)
         if not link.organization.memberships.filter(user=user).exists():
+            _refuse_former_member(link, link.organization, user)
             _join(link, link.organization, user)
     return link.organization
+
+
+def _refuse_former_member(link: JoinLink, organization: Organization, user: User) -> None:
+    """Raise InvitationNotFound for a person who left or was removed since the link was made.
+
+    They know links from their time, whose roles may be stronger than the one that they lost.
+    """
+    ended = organization.invitations.filter(user=user, answered_at__gt=link.created_at)
+    if ended.exclude(state=Invitation.State.DECLINED).exists():
+        raise join_links.not_found()
 
 
 def register(secret: str, username: str, *, email: str, password: str) -> tuple[User, Organization]:

@@ -72,7 +72,7 @@ def check_few_names(user: User) -> None:
     names_held += FormerNamespace.objects.filter(by=user, at__gt=timezone.now() - GIVEN_UP).count()
     if names_held >= MAX_ADMINISTERED:
         raise QuotaExceeded(
-            f"You administer {MAX_ADMINISTERED} organisations already, or gave up their names lately.",
+            f"{user.username} administers {MAX_ADMINISTERED} organisations already, or gave up their names lately.",
             fix="Leave one first.",
         )
 
@@ -120,11 +120,17 @@ def check_member_role(role: str) -> None:
 
 
 def set_member(organization: Organization, user: User, role: str, *, by: User | None) -> bool:
-    """Give a person a role in an organisation; returns whether anything changed. Raises ValueInvalid."""
+    """Give a person a role in an organisation; returns whether anything changed.
+
+    Raises ValueInvalid, and QuotaExceeded for one who administers the maximum: else people who hand organisations over
+    would found any number of them. The operator and directories (`by=None`) may.
+    """
     check_member_role(role)
     old = organization.memberships.filter(user=user).values_list("role", flat=True).first()
     if old == role:
         return False
+    if role == Membership.Role.ADMIN and by is not None:
+        check_few_names(user)
     with transaction.atomic():
         Membership.objects.update_or_create(organization=organization, user=user, defaults={"role": role})
         audit.record(by, "organization:member", f"{organization}/{user}", about=organization, before=old, after=role)
@@ -160,19 +166,19 @@ def leave(name: str, by: Caller) -> None:
     user = policy.require_person(by, "leave an organisation", publishes=False)
     organization = _named(name)
     with lock_members(organization):
-        if role := end_membership(organization, user, user):
-            answer = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
-            Invitation.objects.update_or_create(organization=organization, user=user, defaults=answer)
+        end_membership(organization, user, user)
 
 
-def end_membership(organization: Organization, user: User, by: User | None) -> str:
-    """End a membership and return its role, "" if there was none; call it under `lock_members`."""
+def end_membership(organization: Organization, user: User, by: User | None) -> None:
+    """End a membership, if there is one, and note when it ended; call it under `lock_members`."""
     membership = organization.memberships.filter(user=user).first()
     if membership is None:
-        return ""
+        return
     membership.delete()
+    state = Invitation.State.LEFT if by == user else Invitation.State.REMOVED
+    end = {"role": membership.role, "by": user, "state": state, "answered_at": timezone.now()}
+    Invitation.objects.update_or_create(organization=organization, user=user, defaults=end)
     audit.record(by, "organization:member", f"{organization}/{user}", about=organization, before=membership.role)
-    return membership.role
 
 
 def delete_organization(name: str, by: Caller) -> None:

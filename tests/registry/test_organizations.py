@@ -29,11 +29,13 @@ from registry.models import (
     FormerName,
     FormerNamespace,
     Invitation,
+    JoinLink,
     Membership,
     Repository,
 )
 from registry.moderation import quarantine, suspension
-from registry.people import accounts, invitations, organizations
+from registry.people import accounts, invitations, organization_links, organizations
+from registry.people.join_links import Terms
 from registry.publish import moves, repositories
 from registry.repos import catalog, lookup
 from registry.repos.catalog import Query
@@ -246,6 +248,24 @@ def test_names_are_not_hoarded_by_founding_and_deleting(cast, monkeypatch):
         organizations.create_as("three", cast.session("carol"))
     FormerNamespace.objects.update(at=timezone.now() - timedelta(days=31))
     assert organizations.create_as("three", cast.session("carol"))
+
+
+@pytest.mark.parametrize("road", ["set", "invitation", "link"])
+def test_names_are_not_hoarded_by_handing_organisations_to_others(cast, monkeypatch, road):
+    monkeypatch.setattr(organizations, "MAX_ADMINISTERED", 1)
+    organizations.create_as("one", cast.session("carol"))
+    alice, carol = cast.session("alice"), cast.session("carol")
+    invitations.invite("acme", "carol", "admin", alice)
+    link = organization_links.create("acme", Terms(role="admin"), alice)
+    roads = {
+        "set": lambda: invitations.add_member("acme", "carol", "admin", alice),
+        "invitation": lambda: invitations.accept("acme", carol),
+        "link": lambda: organization_links.accept(link, carol),
+    }
+    with pytest.raises(QuotaExceeded):
+        roads[road]()
+    assert not cast.acme.memberships.filter(user=cast["carol"]).exists()
+    assert not JoinLink.objects.filter(uses__gt=0).exists()
 
 
 # --- another name ----------------------------------------------------------------------------------------------------
