@@ -11,7 +11,7 @@ from registry.kernel.errors import CaseClosed, CaseNotFound, RegistryError
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Case, CaseNote, User
-from registry.moderation import outcomes
+from registry.moderation import impartiality, outcomes
 from registry.moderation.outcomes import Decision
 from registry.moderation.reasons import MAX_NOTE, check_reason
 
@@ -72,13 +72,15 @@ def add_note(case: Case, by: Caller, text: str) -> CaseNote:
 def close(case: Case, by: Caller, decision: Decision) -> Case:
     """Decide a case: the deed, its log entry, the strike and the end of the case in one transaction.
 
-    Reporters and the owner are told after the commit. Raises CaseClosed, ValueInvalid without a reason or for an
-    outcome that this target cannot have, and what the deed raises; then nothing has happened.
+    Reporters and the owner are told after the commit. Raises CaseClosed, NotAllowed for a moderator's own matter,
+    ValueInvalid without a reason or for an outcome that this target cannot have, and what the deed raises; then
+    nothing has happened.
     """
     actor = policy.require_moderator(by)
     reason = check_reason(decision.reason)
     with transaction.atomic():
         current = _locked(case)
+        impartiality.require_for_case(by, current)
         outcomes.carry_out(current, by, decision)
         current.state, current.outcome, current.answer = State.CLOSED, decision.outcome, reason
         current.closed_by, current.closed_at = actor, timezone.now()

@@ -15,7 +15,7 @@ from registry.models import (
     RevisionFile,
     UploadedBlob,
 )
-from registry.moderation import appeal_answers
+from registry.moderation import appeal_answers, impartiality
 from registry.moderation.reasons import MAX_NOTE, check_reason
 from registry.proof import holding
 
@@ -51,10 +51,11 @@ def release(
 ) -> bool:
     """Serve again what was quarantined, and approve the appeals against it; returns False when it was not held back.
 
-    The `appeal` that leads to it is answered by the caller.
-    Raises TakenDown for what was taken down for good, and what quarantine raises.
+    The `appeal` that leads to it is answered by the caller. Raises TakenDown for what was taken down for good,
+    NotAllowed for what a moderator may write to, and what quarantine raises.
     """
     policy.require(by, Permission.QUARANTINE, repository)
+    impartiality.require_for_repository(by, repository)
     held = revision or repository
     in_force = holding.decision_in_force(held)
     if in_force is not None and in_force.action == Action.TAKEDOWN:

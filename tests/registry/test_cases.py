@@ -59,7 +59,7 @@ from registry.moderation import (
 from registry.moderation.evidence import Evidence
 from registry.moderation.outcomes import Decision
 from registry.moderation.rules import Facts
-from registry.people import accounts
+from registry.people import accounts, organizations, teams
 from registry.publish import discussions, push, repositories, restoring
 from registry.repos import refs
 from registry.talk import alerts, case_alarms, dispatch
@@ -465,6 +465,39 @@ def test_a_release_approves_the_open_appeals_against_the_hold(cast, adapter):
     appeal.refresh_from_db()
     assert (appeal.state, appeal.decided_by) == ("approved", cast["mona"])
     assert [message.text for message in appeals.messages(appeal, with_notes=False)][-1] == "A mistake."
+
+
+@pytest.mark.parametrize("role", ["owner", "author", "writer", "team", "administrator of the organisation"])
+def test_a_moderator_neither_closes_nor_releases_their_own_matter_but_an_administrator_does(cast, adapter, role):
+    kind, id = "adapter", "acme/tagger"
+    if role == "owner":
+        id = cast.repository("mona/mine", by="mona").full_name
+    elif role == "author":
+        kind, id = "person", "mona"
+    else:
+        grade = {"writer": "write", "team": "member"}.get(role, "admin")
+        organizations.set_member(cast.acme, cast["mona"], grade, by=cast["alice"])
+        cast.repository("acme/tagger")
+    if role == "team":
+        team = teams.create_team(cast.acme, "taggers", by=cast["alice"])
+        teams.set_grant(team, "tag*", "write", by=cast["alice"])
+        teams.add_member(team, cast["mona"], by=cast["alice"])
+    elif role == "administrator of the organisation":
+        kind, id = "organization", "acme"
+    case = filed(cast, "carol", id=id, kind=kind).case
+    with pytest.raises(NotAllowed):
+        decided(cast, case, Outcome.NO_ACTION)
+    assert cases.close_many([case.pk], cast.session("mona"), Decision(Outcome.NO_ACTION, WHY))[0] == []
+    if kind == "adapter":
+        held = Repository.objects.get(name=id.partition("/")[2])
+        quarantine.quarantine(held, cast.session("ada"), reason=WHY)
+        appeals.open_appeal(fresh(held), cast.session("mona"), "It is harmless.")
+        with pytest.raises(NotAllowed):
+            quarantine.release(fresh(held), cast.session("mona"), reason="Mine.")
+        assert fresh(held).is_quarantined
+        assert Appeal.objects.get().state == Appeal.State.OPEN
+        assert quarantine.release(fresh(held), cast.session("ada"), reason="It is.")
+    decided(cast, case, Outcome.NO_ACTION, by="ada")
 
 
 def test_nobody_decides_an_appeal_of_their_own(cast):
