@@ -11,7 +11,7 @@ from registry.kernel import audit, names, outbox, policy, quotas, refusals, site
 from registry.kernel.errors import NameReserved, RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, ModerationDecision, NameRule, Organization, Repository
+from registry.models import FormerName, ModerationDecision, NameRule, Namespace, Organization, Repository
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup, served_bases
@@ -66,7 +66,7 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     try:
         with transaction.atomic():
             yield
-    except IntegrityError as error:
+    except (IntegrityError, Namespace.DoesNotExist) as error:
         first = lookup.named(full_name, type).select_related("namespace").first()
         if "repository_name_unique" not in str(error) or first is None:
             # The namespace may have been deleted since the check.
