@@ -168,13 +168,13 @@ def _create(body: dict[str, Any]) -> HttpResponse:
     email = name if "@" in name else next((value for value in found if isinstance(value, str)), "")
     if _filtered(f'userName eq "{name}"').exists() or (email and _filtered(f'userName eq "{email}"').exists()):
         raise NameTaken(f"There is a person {name!r} already.")
-    full_name = body.get("displayName")
+    full_name, is_active = body.get("displayName"), _truth(body.get("active", True))
     identity = sign_on.Identity("scim", name, email, bool(email), full_name if isinstance(full_name, str) else "")
     try:
         created = sign_on.create(identity)
     except IntegrityError:
         raise NameTaken(f"There is a person {name!r} already.") from None
-    if _truth(body.get("active", True)) is False:
+    if not is_active:
         departure.leave(created)
     return answer(shape(accounts.get_person(created.username) if created.is_active else created), 201)
 

@@ -197,6 +197,8 @@ def test_what_a_directory_may_not_do(scim, visit, settings, cast):
     for filter in ('userName sw "a"', 'password eq "x"', "userName eq", "nonsense"):
         assert scim("GET", f"Users?filter={filter}").status_code == 400, filter
     assert scim("PATCH", f"Users/{ada.pk}", patch("maybe")).status_code == 400
+    assert scim("POST", "Users", {"userName": "yun", "active": "perhaps"}).status_code == 400
+    assert not User.objects.filter(username="yun").exists(), "a refusal leaves nobody behind"
     assert scim("POST", "Users", []).status_code == 400
     for token in ("", "wrong", cast.token("ada")):
         assert scim("GET", "Users", token=token).status_code == 401
