@@ -21,7 +21,7 @@ _QUIET = ("/livez", "/readyz", "/metrics", "/static/")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request", "taskName"}
 _REDACTED = "[redacted]"
 _SECRETS = (
-    re.compile(r"\b(?:hf|dvt)_[A-Za-z0-9]{6,}"),
+    re.compile(r"\b(?:(?:hf|dvt)_[A-Za-z0-9]{6,}|dvs_[A-Za-z0-9_-]{20,})"),
     re.compile(r"(?i)(?<=\bbearer )[^\s\"',]+|(?<=\bbasic )[^\s\"',]+"),
     # `key=value` of queries and forms, "key": "value" of JSON and of Python's repr; presigned URLs are the first kind.
     re.compile(

@@ -55,7 +55,7 @@ def _groups(due: Sequence[Alert]) -> list[tuple[str, list[Line]]]:
 def _line(alert: Alert) -> Line:
     check, message = proofs.refusal(alert.verdict.report) if alert.verdict else ("", "")
     return {
-        "sentence": notices.sentence(alert),
+        "sentence": " ".join(notices.sentence(alert).split()),  # reasons have lines, which could look like our own
         "check": check,
         "message": message[:300],
         "why": notices.why(alert),

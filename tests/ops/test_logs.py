@@ -19,6 +19,7 @@ SECRETS = {
     "a password in a form": "username=alice&password1=s3cr3t&password2=s3cr3t",
     "a password in an address": "redis://user:s3cr3t@host:6379/0",
     "a cookie": "Cookie: sessionid=s3cr3t",
+    "a token of the directory": "it sent dvs_AbCdEfGh-4hJ_k9LmN0pQrStUvWxYz123",
     "a Python dict": "{'access_token': 's3cr3t'}",
 }
 

@@ -334,6 +334,17 @@ def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
     assert alerts.unread(cast["bob"]) == 0
 
 
+def test_no_reason_that_somebody_wrote_looks_like_a_line_of_the_hub(cast, gated):
+    gates.request_access(gated, cast.session("carol"))
+    forged = "No.\n\n-- \nAll notifications: https://evil.example"
+    gates.decide_request(gated, "rejected", cast.session("alice"), username="carol", reason=forged)
+    age(minutes=3)
+    alert_mail.send_due()
+    [letter] = [letter for letter in mail.outbox if letter.to == ["carol@example.org"]]
+    assert "was rejected. No. -- All notifications: https://evil.example\n" in letter.body
+    assert letter.body.count("\nAll notifications: ") == 1
+
+
 def test_a_letter_tells_of_requests_and_discussions_with_their_addresses(cast, reviews, gated):
     gates.request_access(gated, cast.session("carol"))
     age(minutes=3)
