@@ -172,9 +172,9 @@ def _counted(scope: str, query: Query, rows: QuerySet[Repository]) -> Tally:
     """Count in one pass; each web process caches counts over many rows."""
     identity = repr((scope, site_settings.get_setting("pull_policy"), query)).encode("utf-8", "surrogatepass")
     key = f"tally:{hashlib.sha256(identity).hexdigest()}"
-    cached: Tally | None = caches["default"].get(key)
+    cached: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it: web processes share the cache
     if cached is not None:
-        return cached
+        return Tally(cached["rows"], {name: Counter(counts) for name, counts in cached["facets"].items()})
     facets: dict[str, Counter[str]] = {name: Counter() for name in ("verdict", *FACETS, "engine")}
     total = 0
     columns = (*FACETS.values(), "state", "outcome", "is_verified", "serves")
@@ -190,7 +190,7 @@ def _counted(scope: str, query: Query, rows: QuerySet[Repository]) -> Tally:
             facets["engine"][engine] += n
     tally = Tally(total, facets)
     if total > MANY:
-        caches["default"].set(key, tally, COUNTED_SECONDS)
+        caches["default"].set(key, {"rows": total, "facets": facets}, COUNTED_SECONDS)
     return tally
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.cache import caches
 from django.utils import timezone
 from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
 from hub.hf.listing import EXPANDABLE
+from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos import popularity, tags
+from registry.repos import catalog, popularity, tags
 from registry.repos.search_terms import search_text
 from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
@@ -43,7 +43,6 @@ CARDS = {
 @pytest.fixture
 def shelf(cast, store) -> None:
     """Three repositories, the last made last, and a private one."""
-    caches["default"].clear()
     for at, (name, told) in enumerate(CARDS.items()):
         repository = cast.repository(name)
         words = search_text(name, tags=told["tags"])
@@ -56,6 +55,14 @@ def ids(wire: Wire, query: str, *, who: str = "nobody", kind: str = "models") ->
     answer = wire.get(f"/api/{kind}?{query}", who=who)
     assert answer.status_code == 200, answer.content
     return [one["id"].partition("/")[2] for one in answer.json()]
+
+
+def test_counts_over_many_repositories_are_kept_for_a_minute(wire: Wire, cast, shelf, monkeypatch):
+    monkeypatch.setattr(catalog, "MANY", 0)
+    before = catalog.count_matches(NOBODY, catalog.Query()), catalog.facet_counts(NOBODY, catalog.Query())
+    assert before[0] > 0
+    cast.repository("alice/one-more")
+    assert (catalog.count_matches(NOBODY, catalog.Query()), catalog.facet_counts(NOBODY, catalog.Query())) == before
 
 
 @pytest.mark.parametrize(
