@@ -52,7 +52,7 @@ def group(request: HttpRequest, number: int) -> HttpResponse:
                 _replace(team, body.get("members", []))
             else:
                 _patch(team, body.get("Operations"))
-        team = _rows(team.organization).get(pk=team.pk)
+            team = _rows(team.organization).get(pk=team.pk)
     return answer(shape(team, with_members=_asks_members(request)))
 
 

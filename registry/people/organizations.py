@@ -28,7 +28,7 @@ from registry.people import accounts, administrators
 
 MAX_ADMINISTERED = 50  # organisations that one person may administer, so that nobody hoards names
 GIVEN_UP = timedelta(days=30)  # how long a name that was given up still counts: it stays reserved
-SHOWN = 5  # repositories that a refusal names
+NAMED_IN_REFUSAL = 5  # repositories
 
 
 def create_organization(
@@ -189,6 +189,8 @@ def delete_organization(name: str, by: Caller) -> None:
     organization = require_administered(name, by)
     with transaction.atomic():
         organization = Organization.objects.select_for_update().get(pk=organization.pk)
+        binned = Repository.with_binned.filter(namespace=organization.namespace_id).order_by("pk")
+        list(binned.select_for_update(of=("self",)))  # before their owner, as pushes do; a hold takes this lock too
         namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
         _check_empty(namespace)
         _empty_bin(namespace, by)
@@ -217,10 +219,10 @@ def _empty_bin(namespace: Namespace, by: Caller) -> None:
 
 def _check_empty(namespace: Namespace) -> None:
     rows = Repository.objects.filter(namespace=namespace)
-    first_repositories = list(rows.order_by("type", "name").values_list("type", "name")[: SHOWN + 1])
+    first_repositories = list(rows.order_by("type", "name").values_list("type", "name")[: NAMED_IN_REFUSAL + 1])
     if first_repositories:
-        examples = [f"{namespace.name}/{name} ({type})" for type, name in first_repositories[:SHOWN]]
-        more = rows.count() - SHOWN
+        examples = [f"{namespace.name}/{name} ({type})" for type, name in first_repositories[:NAMED_IN_REFUSAL]]
+        more = rows.count() - NAMED_IN_REFUSAL
         raise OrganizationNotEmpty(
             f"{namespace.name} holds {', '.join(examples)}{f' and {more} more' if more > 0 else ''}.",
             fix="Move each elsewhere (`hf repos move`) or delete it (`hf repos delete`) first.",
@@ -258,15 +260,21 @@ def _named(name: str) -> Organization:
 
 
 @contextmanager
-def lock_members(organization: Organization) -> Iterator[None]:
-    """Allow one change of members at a time: two administrators who remove each other must not both succeed.
-
-    Raises LastAdministrator if no administrator who can sign in would be left, and NamespaceNotFound if the
-    organisation was deleted meanwhile.
-    """
+def lock_organization(organization: Organization) -> Iterator[None]:
+    """Allow one change of members or teams at a time. Raises NamespaceNotFound if it was deleted meanwhile."""
     with transaction.atomic():
         if not Organization.objects.select_for_update().filter(pk=organization.pk).exists():
             raise NamespaceNotFound(f"There is no organisation {organization.namespace.name!r}.")
+        yield
+
+
+@contextmanager
+def lock_members(organization: Organization) -> Iterator[None]:
+    """Lock an organisation for a change of members: two administrators who remove each other must not both succeed.
+
+    Raises LastAdministrator if no administrator who can sign in would be left, and what lock_organization raises.
+    """
+    with lock_organization(organization):
         admins = organization.memberships.filter(role=Membership.Role.ADMIN, user__is_active=True)
         had_some = admins.exists()
         yield

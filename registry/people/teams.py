@@ -4,12 +4,11 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
 from django.db.models import QuerySet
 
 from registry.kernel import audit, names
 from registry.kernel.callers import TeamRole
-from registry.kernel.errors import NamespaceNotFound, NameTaken, QuotaExceeded, TeamNotFound, ValueInvalid
+from registry.kernel.errors import NameTaken, QuotaExceeded, TeamNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Membership, Organization, Repository, Team, TeamGrant, TeamMember, User
 from registry.people import organizations
@@ -17,7 +16,7 @@ from registry.people import organizations
 MAX_TEAMS = 200  # of one organisation
 MAX_GRANTS = 50  # of one team
 BATCH = 500
-SHOWN = 5  # strangers that a refusal names
+NAMED_IN_REFUSAL = 5  # people
 MAX_OPENED = 100  # grants of all teams of one member: each is a condition in every list that the member sees
 PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,96}")
 
@@ -35,8 +34,12 @@ def get_team(organization_name: str, name: str, by: Caller, *, writing: bool = T
     organization = organizations.require_administered(organization_name, by, writing=writing)
     team = _with_rows(organization).filter(name__lower=name.lower()).first()
     if team is None:
-        raise TeamNotFound(f"{organization} has no team {name[:100]!r}.")
+        raise _not_found(organization, name)
     return team
+
+
+def _not_found(organization: Organization, name: str) -> TeamNotFound:
+    return TeamNotFound(f"{organization} has no team {name[:100]!r}.")
 
 
 def _with_rows(organization: Organization) -> QuerySet[Team]:
@@ -48,7 +51,7 @@ def create_team(organization: Organization, name: str, *, full_name: str = "", b
     """Create a team without members and grants. Raises NameInvalid, NameTaken, ValueInvalid, QuotaExceeded."""
     names.check_name(name)
     full_name = names.check_text(full_name, "full name", 200)
-    with _locked(organization):
+    with organizations.lock_organization(organization):
         if organization.teams.filter(name__lower=name.lower()).exists():
             raise NameTaken(f"{organization} has a team {name!r} already.", fix="Change that one, or use another name.")
         if organization.teams.count() >= MAX_TEAMS:
@@ -61,7 +64,7 @@ def create_team(organization: Organization, name: str, *, full_name: str = "", b
 def change_team(team: Team, *, full_name: str, by: User | None) -> bool:
     """Change a team's name for people; returns whether anything changed. Raises ValueInvalid."""
     full_name = names.check_text(full_name, "full name", 200)
-    with _locked(team.organization):
+    with _locked(team):
         before = Team.objects.values_list("full_name", flat=True).get(pk=team.pk)
         if before == full_name:
             return False
@@ -74,7 +77,7 @@ def change_team(team: Team, *, full_name: str, by: User | None) -> bool:
 
 def delete_team(team: Team, *, by: User | None) -> None:
     """Delete a team, and with it the roles that it gave; its members stay in the organisation."""
-    with _locked(team.organization):
+    with _locked(team):
         members = list(team.members.values_list("membership", flat=True))
         before = {
             "members": sorted(team.members.values_list("membership__user__username", flat=True)),
@@ -100,13 +103,13 @@ def change_members(team: Team, *, add: Collection[User] = (), remove: Collection
 
     Raises ValueInvalid for people who are no members of the organisation, QuotaExceeded.
     """
-    with _locked(team.organization):
+    with _locked(team):
         memberships = {row.user_id: row for row in team.organization.memberships.filter(user__in=[*add, *remove])}
         strangers = sorted(user.username for user in add if user.pk not in memberships)
         if strangers:
             verb = "is not a member" if len(strangers) == 1 else "are not members"
             raise ValueInvalid(
-                f"{', '.join(strangers[:SHOWN])} {verb} of {team.organization}.",
+                f"{', '.join(strangers[:NAMED_IN_REFUSAL])} {verb} of {team.organization}.",
                 fix="Invite them first; with the role `member` they have only what their teams open.",
             )
         inside = set(team.members.values_list("membership__user", flat=True))
@@ -127,7 +130,7 @@ def change_by_directory(team: Team, *, add: Collection[User] = (), remove: Colle
 
     People who are no members of the organisation become members with the role `member`. Raises QuotaExceeded.
     """
-    with _locked(team.organization):
+    with _locked(team):
         members = set(team.organization.memberships.filter(user__in=add).values_list("user", flat=True))
         for user in add:
             if user.pk not in members:
@@ -141,7 +144,7 @@ def set_grant(team: Team, pattern: str, role: str, *, type: str = "", by: User |
     `type` is model, dataset, space, or empty for any. Raises ValueInvalid, QuotaExceeded.
     """
     pattern = _check_grant(pattern, role, type)
-    with _locked(team.organization):
+    with _locked(team):
         old = team.grants.filter(pattern=pattern, type=type).first()
         if old is not None and old.role == role:
             return False
@@ -158,7 +161,7 @@ def set_grant(team: Team, pattern: str, role: str, *, type: str = "", by: User |
 
 def remove_grant(team: Team, pattern: str, *, type: str = "", by: User | None) -> bool:
     """Take from a team the role that it has by this very pattern; returns whether it had one."""
-    with _locked(team.organization):
+    with _locked(team):
         grant = team.grants.filter(pattern=pattern.lower(), type=type).first()
         if grant is None:
             return False
@@ -180,13 +183,18 @@ def _check_grant(pattern: str, role: str, type: str) -> str:
         raise ValueInvalid(
             f"The pattern {pattern[:100]!r} matches no name.",
             fix="Write the name without the organisation, with * for any characters and ? for one: `*` or `ner-*`.",
+            field="pattern",
         )
     if role not in TeamGrant.Role.values:
         raise ValueInvalid(
-            f"A team cannot have the role {role!r}.", fix=f"Use one of {', '.join(TeamGrant.Role.values)}."
+            f"A team cannot have the role {role!r}.",
+            fix=f"Use one of {', '.join(TeamGrant.Role.values)}.",
+            field="role",
         )
     if type and type not in Repository.Type.values:
-        raise ValueInvalid(f"There is no type {type!r}.", fix=f"Use any, {', '.join(Repository.Type.values)}.")
+        raise ValueInvalid(
+            f"There is no type {type!r}.", fix=f"Use any, {', '.join(Repository.Type.values)}.", field="type"
+        )
     return pattern.lower()
 
 
@@ -208,12 +216,12 @@ def _copy_grants(memberships: QuerySet[Membership]) -> None:
 
 
 @contextmanager
-def _locked(organization: Organization) -> Iterator[None]:
-    """Allow one change of teams and members at a time: the copies must be those of the last one.
+def _locked(team: Team) -> Iterator[None]:
+    """Allow one change of teams and members of its organisation at a time: the copies must be those of the last one.
 
-    Raises NamespaceNotFound if the organisation was deleted meanwhile.
+    Raises TeamNotFound if the team was deleted meanwhile, and what organizations.lock_organization raises.
     """
-    with transaction.atomic():
-        if not Organization.objects.select_for_update().filter(pk=organization.pk).exists():
-            raise NamespaceNotFound(f"There is no organisation {organization.namespace.name!r}.")
+    with organizations.lock_organization(team.organization):
+        if not Team.objects.filter(pk=team.pk).exists():
+            raise _not_found(team.organization, team.name)
         yield

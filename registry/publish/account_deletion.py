@@ -21,6 +21,7 @@ from registry.models import (
     Like,
     Membership,
     Namespace,
+    QueueView,
     Repository,
     SignInPlace,
     Token,
@@ -41,6 +42,7 @@ PERSONAL = (
     (Follow, "follower"),
     (Invitation, "user"),
     (Like, "user"),
+    (QueueView, "user"),
     (SignInPlace, "user"),
     (SocialAccount, "user"),
     (Token, "user"),
@@ -75,7 +77,7 @@ def delete_account(user: User, *, with_repositories: bool) -> None:
 def _leave_organizations(user: User) -> None:
     for membership in Membership.objects.filter(user=user).select_related("organization__namespace"):
         with organizations.lock_members(membership.organization):
-            membership.delete()
+            organizations.end_membership(membership.organization, user, user)
 
 
 def _delete_repositories(user: User, by: Caller, with_repositories: bool) -> None:

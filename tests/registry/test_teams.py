@@ -54,6 +54,22 @@ def test_a_name_is_one_teams_alone_and_a_name(cast, ner):
     assert teams.create_team(rival, "ner", by=cast["carol"]) != ner
 
 
+def test_a_team_that_was_deleted_meanwhile_is_not_changed(cast, ner):
+    by = cast["alice"]
+    stale = Team.objects.get(pk=ner.pk)
+    teams.delete_team(ner, by=by)
+    for change in (
+        lambda: teams.add_member(stale, cast["bob"], by=by),
+        lambda: teams.set_grant(stale, "ner-*", "read", by=by),
+        lambda: teams.remove_grant(stale, "ner-*", by=by),
+        lambda: teams.change_team(stale, full_name="Other", by=by),
+        lambda: teams.delete_team(stale, by=by),
+    ):
+        with pytest.raises(TeamNotFound):
+            change()
+    assert AuditEvent.objects.filter(action="team:delete").count() == 1
+
+
 def test_a_stranger_is_not_put_into_a_team(cast, ner):
     with pytest.raises(ValueInvalid, match="carol is not a member of acme") as refusal:
         teams.add_member(ner, cast["carol"], by=cast["alice"])
