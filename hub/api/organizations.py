@@ -89,7 +89,7 @@ class Usage(View):
         description="For its administrators.", responses=UsageInFull,
     )  # fmt: skip
     def get(self, request: Request, org: str) -> Response:
-        return Response(usage_in_full(organizations.require_administered(org, self.caller).namespace))
+        return Response(usage_in_full(organizations.require_administered(org, self.caller, writing=False).namespace))
 
 
 class OneMember(View):

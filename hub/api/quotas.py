@@ -8,8 +8,9 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import quotas as shapes
-from registry.kernel import cursors, quota_limits, usage
-from registry.models import Namespace, NamespaceQuota
+from registry.kernel import cursors, usage
+from registry.kernel.usage import Usage
+from registry.models import NamespaceQuota
 from registry.people import accounts, quotas
 
 RESET = "Back to the limits of the hub."
@@ -25,7 +26,9 @@ class Quotas(View):
         asked = pages.parameters(request, pages.Paging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
         rows = cursors.newest_first(quotas.listed().order_by(), below, limit)
-        return Response(pages.page(request, [_shown(row.namespace, row) for row in rows.items], rows.next))
+        return Response(
+            pages.page(request, [_line(row, held) for row, held in usage.usage_of_each(rows.items)], rows.next)
+        )
 
 
 class OneQuota(View):
@@ -36,7 +39,7 @@ class OneQuota(View):
 
     @extend_schema(
         operation_id="set_quota", summary="Set the limits of one person or organisation",
-        description="Its owners are told, with the reason.", request=shapes.NewQuota, responses=shapes.Quota,
+        description="Its owners get a notification with the reason.", request=shapes.NewQuota, responses=shapes.Quota,
     )  # fmt: skip
     def put(self, request: Request, ns: str) -> Response:
         self.require_administrator()
@@ -54,17 +57,16 @@ class OneQuota(View):
 
 def _of(name: str) -> Data:
     namespace = accounts.resolve_namespace(name)
-    return _shown(namespace, quotas.own_limits(namespace))
+    return _line(quotas.own_limits(namespace), usage.usage_of(namespace))
 
 
-def _shown(namespace: Namespace, row: NamespaceQuota) -> Data:
-    limits, held = quota_limits.merged(namespace.kind, row), usage.usage_of(namespace)
+def _line(row: NamespaceQuota, held: Usage) -> Data:
     return {
-        "name": namespace.name,
-        "kind": namespace.kind,
+        "name": row.namespace.name,
+        "kind": row.namespace.kind,
         "set": {"bytes": row.bytes, "repositories": row.repositories},
-        "limit": limits.bytes or None,
-        "repository_limit": limits.repositories or None,
+        "limit": held.limit or None,
+        "repository_limit": held.repository_limit or None,
         "bytes": held.bytes,
         "repositories": held.repositories,
         "reason": row.reason,

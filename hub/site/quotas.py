@@ -32,7 +32,7 @@ def listed(request: HttpRequest) -> HttpResponse:
                 reason=given["reason"],
             )
             return redirect("site-quotas")
-    rows = [(row, usage.usage_of(row.namespace)) for row in quotas.listed()[:ROWS]]
+    rows = usage.usage_of_each(quotas.listed()[:ROWS])
     hub = [(NOUNS[kind], quota_limits.hub_limits(kind)) for kind in Namespace.Kind]
     context = {"form": form, "rows": rows, "hub": hub}
     return render(request, "site/moderation/quotas.html", context, status=form.status)

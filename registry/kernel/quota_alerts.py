@@ -5,11 +5,13 @@ those by other ways, such as a lower limit.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from django.db import transaction
 from django.db.models import Sum
 
 from registry.kernel import outbox, quota_limits, stored_bytes
+from registry.kernel.errors import NamespaceNotFound
 from registry.models import Namespace, NamespaceQuota, Repository
 
 NEAR, FULL = 80, 100  # percent
@@ -47,7 +49,7 @@ def review() -> int:
     """Note every namespace that is at a mark without an alert, and arm those that fell below; return the alerts."""
     noted = 0
     for number in _candidates():
-        with transaction.atomic():
+        with suppress(NamespaceNotFound), transaction.atomic():
             namespace = quota_limits.lock(number)
             used, limit = stored_bytes.bytes_used(namespace), quota_limits.limits_of(namespace).bytes
             if mark := mark_of(used, limit):

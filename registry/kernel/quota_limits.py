@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from registry.kernel import site_settings
+from registry.kernel.errors import NamespaceNotFound
 from registry.models import Namespace, NamespaceQuota
 
-# Where strangers may join, and the operator set no limit: a hundred adapters of 250 MB for a person.
+# In force on a hub that strangers may join, unless the operator set others: a hundred adapters of 250 MB for a person.
 OPEN_BYTES = {Namespace.Kind.PERSON: 25_000_000_000, Namespace.Kind.ORGANIZATION: 100_000_000_000}
 OPEN_REPOSITORIES = {Namespace.Kind.PERSON: 1_000, Namespace.Kind.ORGANIZATION: 5_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a namespace may hold; 0 for no limit."""
+    """The most that a namespace may hold; 0 for no limit."""
 
     bytes: int
     repositories: int
@@ -40,9 +41,12 @@ def lock(number: int) -> Namespace:
     """Return a namespace, locked: two pushes to two repositories of one owner must not both use the rest of the quota.
 
     NO KEY, because a plain FOR UPDATE waits for transactions that have written a row pointing here, and they may be
-    waiting for us.
+    waiting for us. Raises NamespaceNotFound if it was deleted meanwhile.
     """
-    return Namespace.objects.select_for_update(no_key=True).get(pk=number)
+    namespace = Namespace.objects.select_for_update(no_key=True).filter(pk=number).first()
+    if namespace is None:
+        raise NamespaceNotFound("The person or organisation was deleted meanwhile.")
+    return namespace
 
 
 def merged(kind: str, quota: NamespaceQuota | None) -> Limits:

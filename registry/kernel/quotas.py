@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from registry.kernel import links, quota_alerts, quota_limits, stored_bytes
+from registry.kernel import links, policy, quota_alerts, quota_limits, stored_bytes
 from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
 from registry.models import Namespace, Repository, User
@@ -37,8 +37,10 @@ def daily_limit(by: Caller) -> int:
 
     Bytes that are delivered and never pushed count in no quota, and stay for days. Two quotas allow for retries.
     """
-    owners = Namespace.objects.filter(pk__in=list(by.roles)).select_related("quota")
-    limits = [quota_limits.merged(owner.kind, getattr(owner, "quota", None)).bytes for owner in owners]
+    places = {*by.roles, *(place for place, _ in by.roles_by_teams())}
+    owners = Namespace.objects.filter(pk__in=[place for place in places if policy.may_create_in(by, place)])
+    rows = owners.select_related("quota")
+    limits = [quota_limits.merged(owner.kind, getattr(owner, "quota", None)).bytes for owner in rows]
     return 2 * max(limits) if limits and all(limits) else 0
 
 

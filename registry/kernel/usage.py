@@ -1,9 +1,12 @@
 """The bytes that a person or an organisation holds, as the quota counts them (quotas.py), for its owners to see."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from registry.kernel import quota_limits, stored_bytes
-from registry.models import Namespace, Repository
+from registry.kernel.quota_limits import Limits
+from registry.kernel.stored_bytes import Totals
+from registry.models import Namespace, NamespaceQuota, Repository
 
 LARGEST = 50  # repositories that are listed
 
@@ -26,7 +29,21 @@ class Usage:
 
 def usage_of(namespace: Namespace) -> Usage:
     """Return the use of a namespace and its limits."""
-    held, limits = stored_bytes.totals(namespace), quota_limits.limits_of(namespace)
+    return _usage(stored_bytes.totals(namespace), quota_limits.limits_of(namespace))
+
+
+def usage_of_each(rows: Iterable[NamespaceQuota]) -> list[tuple[NamespaceQuota, Usage]]:
+    """Return the use of each namespace with limits of its own; one query for all of them."""
+    quotas = list(rows)
+    totals = stored_bytes.totals_of_each([row.namespace_id for row in quotas])
+    nothing = Totals(0, 0, 0)
+    return [
+        (row, _usage(totals.get(row.namespace_id, nothing), quota_limits.merged(row.namespace.kind, row)))
+        for row in quotas
+    ]
+
+
+def _usage(held: Totals, limits: Limits) -> Usage:
     return Usage(held.bytes, limits.bytes, held.repositories, limits.repositories, held.binned_bytes)
 
 

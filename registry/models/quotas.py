@@ -1,4 +1,4 @@
-"""What administrators of the hub allow one person or organisation, in place of the hub's own limits."""
+"""Limits of one person or organisation that administrators of the hub set, in place of the hub's own."""
 
 from django.db import models
 from django.db.models import Q

@@ -32,18 +32,22 @@ def own_limits(namespace: Namespace) -> NamespaceQuota:
 def change(name: str, by: Caller, *, bytes: int | None, repositories: int | None, reason: str) -> bool:
     """Set the limits of a person or an organisation: None is the hub's own limit, 0 is no limit.
 
-    Its owners are told, with the reason. Returns whether anything changed. Raises NamespaceNotFound, ValueInvalid and
-    what policy.require_admin raises.
+    Its owners get an alert with the reason. Returns whether anything changed. Raises NamespaceNotFound, ValueInvalid
+    and what policy.require_admin raises.
     """
     actor = policy.require_admin(by)
-    reason = names.require_text(reason, "reason", MAX_REASON)
+    names.require_text(reason, "reason", MAX_REASON)
     return change_as(actor, accounts.resolve_namespace(name), bytes=bytes, repositories=repositories, reason=reason)
 
 
 def change_as(
     by: User | None, namespace: Namespace, *, bytes: int | None, repositories: int | None, reason: str
 ) -> bool:
-    """Set limits for an operator at the command line (None), who needs no permission, or an administrator."""
+    """Set limits for an administrator, or for an operator at the command line (None), who needs no reason.
+
+    Raises ValueInvalid.
+    """
+    reason = names.check_text(reason, "reason", MAX_REASON)
     _check(bytes, "bytes", MOST_BYTES)
     _check(repositories, "repositories", MOST_REPOSITORIES)
     with transaction.atomic():
@@ -57,11 +61,11 @@ def change_as(
         row.bytes, row.repositories = bytes, repositories
         row.save()
         audit.record(by, "quota:change", namespace.name, about=namespace, reason=reason, before=old, after=new)
-        _tell(namespace, before, quota_limits.limits_of(namespace), reason)
+        _record_events(namespace, before, quota_limits.limits_of(namespace), reason)
     return True
 
 
-def _tell(namespace: Namespace, before: Limits, after: Limits, reason: str) -> None:
+def _record_events(namespace: Namespace, before: Limits, after: Limits, reason: str) -> None:
     limits = asdict(after)
     outbox.record(
         outbox.Kind.QUOTA_CHANGED, None, None, namespace=namespace.pk, owner=namespace.name, reason=reason, **limits

@@ -98,7 +98,7 @@ def share(source: Repository, target: Repository, digests: Sequence[str], by: Ca
     sizes = dict(served.values_list("blob_id", "blob__size").distinct())
     with transaction.atomic():
         target = policy.require_now(by, Permission.PUSH, target)
-        quotas.require_byte_quota_for(target, sizes)
+        quotas.require_byte_quota(target, stored_bytes.unheld(target, sizes))  # they count once a push names them
         rows = [UploadedBlob(repository=target, blob_id=sha256) for sha256 in sizes]
         UploadedBlob.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
     return {

@@ -8,10 +8,10 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from registry.kernel import audit, names, outbox, policy, quotas, refusals, site_settings, switches
-from registry.kernel.errors import NameReserved, RepositoryExists, SignInRequired
+from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, ModerationDecision, NameRule, Namespace, Organization, Repository
+from registry.models import FormerName, ModerationDecision, NameRule, Organization, Repository, Revision
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup, served_bases
@@ -66,7 +66,7 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     try:
         with transaction.atomic():
             yield
-    except (IntegrityError, Namespace.DoesNotExist) as error:
+    except (IntegrityError, NamespaceNotFound) as error:
         first = lookup.named(full_name, type).select_related("namespace").first()
         if "repository_name_unique" not in str(error) or first is None:
             # The namespace may have been deleted since the check.
@@ -108,11 +108,18 @@ def delete(repository: Repository, by: Caller) -> None:
 
 def require_no_evidence(repository: Repository) -> None:
     """Raise RepositoryQuarantined if moderators hold the repository or a revision of it: it is not deleted for good."""
-    if repository.is_quarantined:
-        raise refusals.quarantined(repository)
-    held = repository.revisions.filter(quarantined_at__isnull=False).first()
-    if held is not None:
+    held = evidence_in(repository)
+    if isinstance(held, Revision):
         raise refusals.quarantined_revision(held)
+    if held is not None:
+        raise refusals.quarantined(held)
+
+
+def evidence_in(repository: Repository) -> Repository | Revision | None:
+    """Return what moderators hold of a repository, itself or a revision; None for nothing. Call it under its lock."""
+    if repository.is_quarantined:
+        return repository
+    return repository.revisions.filter(quarantined_at__isnull=False).first()
 
 
 def set_private(repository: Repository, private: bool, by: Caller) -> None:

@@ -102,7 +102,8 @@ def purge_expired() -> int:
         with transaction.atomic():
             rows = Repository.with_binned.select_for_update(of=("self",)).select_related("namespace")
             current = rows.filter(pk=pk, binned_at__lt=before).first()
-            if current is not None:  # else it was restored at this moment
+            # Else it was restored or held back at this moment; a hold takes this lock first.
+            if current is not None and repositories.evidence_in(current) is None:
                 _purge(current, None)
                 purged += 1
     return purged

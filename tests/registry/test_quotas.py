@@ -11,6 +11,7 @@ from django.test import Client
 
 from registry.bytes import intake
 from registry.kernel import quota_alerts, quota_limits, site_settings, stored_bytes, usage
+from registry.kernel import quotas as kernel_quotas
 from registry.kernel.errors import NamespaceNotFound, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
 from registry.kernel.quota_limits import Limits
 from registry.models import Alert, AuditEvent, Membership, NamespaceQuota, Repository, RevisionFile
@@ -111,6 +112,25 @@ def test_what_an_owner_holds_is_read_with_one_query(cast, django_assert_num_quer
         assert usage.usage_of(cast["alice"].namespace).repositories == 3
     with django_assert_num_queries(1):
         assert next(row.get_absolute_url() for row in usage.by_repository(cast["alice"].namespace)) == "/alice/a"
+
+
+def test_files_that_are_only_shared_use_nothing_and_alert_nobody(cast, settings):
+    settings.QUOTA_BYTES = 100_000
+    source, target = cast.repository("acme/source", by="bob"), cast.repository("alice/target")
+    pushed(cast, source, files=files(70_000))
+    shared = RevisionFile.objects.get(path="a.bin").blob_id
+    assert copies.share(source, target, [shared], cast.session("alice")) == {}
+    assert (held("alice/target"), unread(cast, "alice")) == (FIRST, [])
+    set_limit(cast, "alice", 60_000)
+    with pytest.raises(QuotaExceeded, match="this needs 70,000 more"):
+        copies.share(source, target, [shared], cast.session("alice"))
+
+
+@pytest.mark.parametrize(("who", "limit"), [("erin", 2_000), ("dave", 0), ("carol", 2_000)])
+def test_a_day_takes_twice_the_largest_quota_that_one_may_push_to(cast, settings, who, limit):
+    settings.QUOTA_BYTES = 1_000
+    set_limit(cast, "acme", 0)
+    assert kernel_quotas.daily_limit(cast.session(who)) == limit, "erin only reads in acme, which has no limit"
 
 
 # --- the hub's own limits --------------------------------------------------------------------------------------------
@@ -293,6 +313,17 @@ def test_an_administrator_sets_limits_on_the_page_and_by_rest(cast):
     assert client_of(cast, "alice").get("/api/v1/quotas/acme").status_code == 403
 
 
+def test_limits_are_listed_with_the_use_of_all_owners_in_one_query(cast, django_assert_num_queries):
+    pushed(cast, cast.repository("alice/reviews"), files=files(100))
+    for name in ("alice", "bob", "acme"):
+        set_limit(cast, name, 5_000, 7)
+    with django_assert_num_queries(2):
+        listed = {str(row.namespace): held for row, held in usage.usage_of_each(quotas.listed())}
+    assert {name: held.bytes for name, held in listed.items()} == {"alice": FIRST + 100, "bob": 0, "acme": 0}
+    assert {(held.limit, held.repository_limit) for held in listed.values()} == {(5_000, 7)}
+    assert listed["alice"] == usage.usage_of(cast["alice"].namespace)
+
+
 def test_use_is_shown_to_its_owners_on_the_page_and_by_rest(cast, settings):
     settings.QUOTA_BYTES = 100_000
     pushed(cast, cast.repository("acme/large"), files=files(83_000))
@@ -302,6 +333,8 @@ def test_use_is_shown_to_its_owners_on_the_page_and_by_rest(cast, settings):
     assert (told["bytes"], told["limit"], told["repositories"]) == (83_000 + 2 * FIRST, 100_000, 2)
     assert [(row["name"], row["bytes"]) for row in told["largest"]] == [("large", 83_000 + FIRST), ("small", FIRST)]
     assert alice.get("/api/v1/me/usage").json()["bytes"] == 0
+    reader = {"authorization": f"Bearer {cast.token('alice', 'read')}"}
+    assert Client().get("/api/v1/organizations/acme/usage", headers=reader).json() == told
     page = alice.get("/organizations/acme/settings/usage").content.decode()
     assert "86 kB of 100 kB, 85 %: nearly full" in " ".join(page.split())
     for who in ("bob", "carol"):
@@ -316,3 +349,5 @@ def test_a_file_for_provision_sets_limits_once(cast):
     assert quota_limits.limits_of(cast.acme.namespace) == Limits(5_000_000, 0)
     with pytest.raises(ValueInvalid, match="quota: bytes must be a whole number or none"):
         Plan("users: [{name: alice, quota: {bytes: lots}}]").apply()
+    with pytest.raises(ValueInvalid, match="reason"):
+        Plan(f"users: [{{name: alice, quota: {{bytes: 1, reason: {'x' * 301}}}}}]").apply()

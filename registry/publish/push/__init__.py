@@ -64,7 +64,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
         if refs.resolve_ref(repository, intent.ref) != draft.head:
             draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
         is_guest = not policy.may_write(intent.by, current)
-        quotas.require_byte_quota_for(repository, _sizes(draft.entries), is_guest=is_guest)
+        quotas.require_byte_quota_for(current, _sizes(draft.entries), is_guest=is_guest)
         files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
         blocked_files.require_unblocked(files)
         tensor_digests.enqueue(files)
