@@ -106,6 +106,7 @@ def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
     actor = policy.require_moderator(by)
     reason = check_reason(reason)
     with transaction.atomic():
+        holding.lock(appeal.decision.repository)  # before any appeal, as a release does, which answers them all
         current = _locked(appeal)
         if current.user_id == actor.pk:
             raise NotAllowed("You cannot decide an appeal of your own.", fix="Ask another moderator.")

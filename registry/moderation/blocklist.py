@@ -89,10 +89,11 @@ def sweep() -> int:
     recent = timezone.now() - AGAIN_FOR
     for row in BlockedFile.objects.filter(Q(swept_at__isnull=True) | Q(at__gt=recent)).order_by("pk"):
         left = SWEPT_AT_ONCE - held
+        row.tensors = row.tensors or tensor_digests.known(row.sha256)  # learned while the block was written
         revisions = list(_revisions_with(row)[:left])
         count = sum(_hold(revision, row) for revision in revisions)
         held += count
-        changed: dict[str, object] = {"held": F("held") + count}
+        changed: dict[str, object] = {"held": F("held") + count, "tensors": row.tensors}
         if len(revisions) < left:
             changed["swept_at"] = timezone.now()
         BlockedFile.objects.filter(pk=row.pk).update(**changed)

@@ -15,7 +15,7 @@ MAX_VIEWS = 20  # of one moderator
 FILTERS = ("state", "severity", "source", "reason", "target", "sort", "q")
 
 
-def of(by: Caller) -> QuerySet[QueueView]:
+def list_views(by: Caller) -> QuerySet[QueueView]:
     """Return the saved views of a moderator, by name."""
     return policy.require_moderator(by).queue_views.all()
 
@@ -36,5 +36,5 @@ def save(by: Caller, name: str, query: str) -> QueueView:
 
 def remove(by: Caller, number: int) -> None:
     """Forget one of the moderator's own views. Raises ItemNotFound."""
-    if not of(by).filter(pk=number).delete()[0]:
+    if not list_views(by).filter(pk=number).delete()[0]:
         raise ItemNotFound(f"You have no view {number}.")

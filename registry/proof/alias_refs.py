@@ -1,4 +1,4 @@
-"""The refs of aliases: what each serves, its fallback while the chosen revision is withdrawn, and who hears of a move.
+"""Refs of aliases: the revision that each serves, its fallback while the chosen one is withdrawn, and its moves.
 
 Reading resolves refs/aliases/NAME in the query that resolves branches and tags, so that no reader pays for the rule.
 """
@@ -21,8 +21,13 @@ def move_aliases(repository: int, good: GoodRevisions) -> None:
     A fallback is the newest good revision that the alias named before; else the newest good one in the history of the
     chosen revision; else none, and the alias is not found.
     """
-    for alias in Alias.objects.filter(repository=repository).select_related("repository__namespace", "revision"):
+    rows = list(Alias.objects.filter(repository=repository).select_related("repository__namespace", "revision"))
+    refs = Ref.objects.filter(repository=repository, name__startswith=ALIASES)
+    served = dict(refs.values_list("name", "revision")) if rows else {}
+    for alias in rows:
         target = _target(alias, good)
+        if target == served.get(ALIASES + alias.name):  # as nearly always: verdicts come here too
+            continue
         action = Action.RETURN if target == alias.revision_id else Action.FALLBACK
         point(alias, Revision.objects.get(pk=target) if target else None, action)
 
@@ -35,7 +40,7 @@ def _target(alias: Alias, good: GoodRevisions) -> int | None:
 
 
 def point(alias: Alias, served: Revision | None, action: Action, by: User | None = None, reason: str = "") -> None:
-    """Have an alias serve a revision, or none, and tell so; a person's move is told also if what is served stays."""
+    """Have an alias serve a revision, or none. A move by a person is recorded also where the same one is served."""
     repository = alias.repository
     row = Ref.objects.filter(repository=repository, name=ALIASES + alias.name)
     before = row.values_list("revision__oid", flat=True).first() or ""
@@ -46,10 +51,10 @@ def point(alias: Alias, served: Revision | None, action: Action, by: User | None
         row.delete()
     else:
         Ref.objects.update_or_create(repository=repository, name=ALIASES + alias.name, defaults={"revision": served})
-    _tell(alias, before, served, action, by, reason)
+    _record_move(alias, before, served, action, by, reason)
 
 
-def _tell(
+def _record_move(
     alias: Alias, before: str, served: Revision | None, action: Action, by: User | None = None, reason: str = ""
 ) -> None:
     repository, after = alias.repository, served.oid if served else ""
@@ -88,7 +93,7 @@ def follow(repository: Repository, written: Mapping[int, Revision], by: User | N
         if alias.revision_id in written:
             Alias.objects.filter(pk=alias.pk).update(revision=written[alias.revision_id])
         if served and written.get(served.pk, served) != served:
-            _tell(alias, served.oid, written[served.pk], Action.REWRITE, by)
+            _record_move(alias, served.oid, written[served.pk], Action.REWRITE, by)
     # The manager of the model changes no row: what a row says stays, and where its commit is now follows here.
     moves = AliasMove._base_manager.filter(repository=repository, revision__in=written)
     for revision in set(moves.values_list("revision", flat=True)):

@@ -63,9 +63,7 @@ def decide(
     holds = action is not Action.RELEASE
     at = timezone.now() if holds else None
     with transaction.atomic():
-        # Locked first, as pushes do: main may be about to move, and a statement that waits still sees the old refs.
-        own_row = Repository.with_binned.filter(pk=repository.pk)  # evidence is held in the bin too
-        own_row.select_for_update().values_list("pk").first()
+        own_row = lock(repository)
         # The condition decides between two who act at once: one decision, one event.
         row = Revision.objects.filter(pk=revision.pk) if revision else own_row
         if not row.filter(quarantined_at__isnull=holds).update(quarantined_at=at):
@@ -83,19 +81,35 @@ def decide(
             case=case,
             finding=finding,
         )
-        kind = Kind.QUARANTINED if holds else Kind.RELEASED
-        oid = revision.oid if revision else ""
-        outbox.record(kind, repository, by, revision=oid, decision=decision.pk)
-        what = f"{repository.full_name}@{oid}" if revision else repository.full_name
-        audit.record(
-            by,
-            f"{'revision' if revision else 'adapter'}:{action}",
-            what,
-            about=repository,
-            reason=reason,
-            note=note,
-            before={"quarantined": not holds},
-            after={"quarantined": holds},
-        )
+        _record(decision, holds=holds)
     target.quarantined_at = at
     return True
+
+
+def lock(repository: Repository) -> QuerySet[Repository]:
+    """Lock a repository, also one in the bin, and return the query for its row; call it in a transaction.
+
+    Pushes take this lock too, and decisions take it before any other: main may be about to move, and a statement that
+    waits still sees the old refs.
+    """
+    row = Repository.with_binned.filter(pk=repository.pk)
+    row.select_for_update().values_list("pk").first()
+    return row
+
+
+def _record(decision: ModerationDecision, *, holds: bool) -> None:
+    """Record the event and the log entry of a decision."""
+    repository, revision, by = decision.repository, decision.revision, decision.by
+    oid = revision.oid if revision else ""
+    kind = Kind.QUARANTINED if holds else Kind.RELEASED
+    outbox.record(kind, repository, by, revision=oid, decision=decision.pk)
+    audit.record(
+        by,
+        f"{'revision' if revision else 'adapter'}:{decision.action}",
+        f"{repository.full_name}@{oid}" if revision else repository.full_name,
+        about=repository,
+        reason=decision.reason,
+        note=decision.note,
+        before={"quarantined": not holds},
+        after={"quarantined": holds},
+    )

@@ -5,14 +5,13 @@ People who watch or follow something are alerted by fan_out.py.
 
 from collections.abc import Callable
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller
-from registry.kernel.second_factors import in_force
 from registry.models import (
     AbuseReport,
     AccessRequest,
@@ -33,7 +32,7 @@ from registry.models import (
 )
 from registry.proof import proofs
 from registry.talk import alert_rows, letters, quota_alerting
-from registry.talk.recipients import MAX_RECIPIENTS
+from registry.talk.recipients import MAX_RECIPIENTS, owners_of
 
 State, Status = Verdict.State, AccessRequest.Status
 Kind = Alert.Kind
@@ -83,15 +82,9 @@ def _concerned(repository: Repository, revision: Revision | None) -> list[int]:
 
 def _owners(repository: Repository) -> QuerySet[User]:
     """Return the person who owns the repository, or who administers it: in its organisation or by a team."""
-    namespace = repository.namespace
-    if namespace.kind == Namespace.Kind.PERSON:
-        rows = User.objects.filter(namespace=namespace)
-    else:
-        teams = policy.teams_with_role(repository, {Membership.Role.ADMIN})
-        members = Membership.objects.filter(in_force(), organization__namespace=namespace)
-        admins = members.filter(Q(role=Membership.Role.ADMIN) | Q(teams__team__in=teams))
-        rows = User.objects.filter(pk__in=admins.values("user"))
-    return rows.filter(is_active=True).order_by("pk")
+    is_person = repository.namespace.kind == Namespace.Kind.PERSON
+    teams = set() if is_person else policy.teams_with_role(repository, {Membership.Role.ADMIN})
+    return owners_of(repository.namespace, teams)
 
 
 # --- access to gated files -------------------------------------------------------------------------------------------

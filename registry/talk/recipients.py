@@ -1,6 +1,6 @@
 """The recipients of an alert: nobody who caused it, ignores the repository, switched the topic off, or has enough."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
@@ -22,12 +22,13 @@ class Recipient:
     mail: str
 
 
-def owners_of(namespace: Namespace) -> QuerySet[User]:
-    """Return the person whose namespace it is, or the administrators of the organisation."""
+def owners_of(namespace: Namespace, teams: Collection[int] = ()) -> QuerySet[User]:
+    """Return the person whose namespace it is, or the administrators of the organisation and members of the teams."""
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
     else:
-        admins = Membership.objects.filter(in_force(), organization__namespace=namespace, role=Membership.Role.ADMIN)
+        members = Membership.objects.filter(in_force(), organization__namespace=namespace)
+        admins = members.filter(Q(role=Membership.Role.ADMIN) | Q(teams__team__in=teams))
         rows = User.objects.filter(pk__in=admins.values("user"))
     return rows.filter(is_active=True).order_by("pk")
 

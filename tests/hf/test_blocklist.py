@@ -202,6 +202,15 @@ def test_tensors_that_are_hashed_after_the_block_are_found_too(wire, reviews, ca
     assert blocklist.sweep() == 0
 
 
+def test_a_digest_that_is_learned_while_a_file_is_blocked_is_not_lost(wire, reviews, cast):
+    wire.push(FULL, {"m.safetensors": RE_SAVED["names"], "n.safetensors": BAD_WEIGHTS})
+    tensor_digesting.work()
+    block(cast, hashlib.sha256(BAD_WEIGHTS).hexdigest())
+    BlockedFile.objects.update(tensors="")  # as a block writes it that began before the digest was known
+    assert blocklist.sweep() == 1
+    assert BlockedFile.objects.get().tensors == tensor_digests.known(hashlib.sha256(BAD_WEIGHTS).hexdigest())
+
+
 def test_a_file_without_tensors_is_like_no_other(wire, reviews, cast):
     broken, empty = b"\x08" + b"\0" * 7 + b"not JSON" + b"x" * 50, save({})
     wire.push(FULL, {"broken.safetensors": broken, "empty.safetensors": empty, "m.safetensors": BAD_WEIGHTS})

@@ -24,6 +24,7 @@ from registry.models.append_only import ChangeRefused
 from registry.moderation import quarantine
 from registry.proof import aliases as deeds
 from registry.proof import yanking
+from registry.proof.verified import move_verified
 from registry.publish import branches, copies, history, moves, push, repositories, restoring, retiring
 from registry.repos import aliases, pull, refs
 from registry.talk import alerts, dispatch, watching, webhooks
@@ -276,6 +277,19 @@ def test_a_later_verdict_moves_no_alias(cast, repository, versions):
     version(cast, repository, "# Four\n", "failed")
     assert at(repository) == versions[1].oid
     assert len(told()) == 1
+
+
+def test_what_moves_no_alias_costs_no_query_for_each(cast, repository, versions):
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            move_verified(repository.pk)
+        return len(captured)
+
+    put(cast, repository, versions[1])
+    before = queries()
+    for name in ("staging", "champion", "canary"):
+        put(cast, repository, versions[2], name)
+    assert queries() == before
 
 
 # --- who hears of it -------------------------------------------------------------------------------------------------

@@ -731,8 +731,8 @@ def test_a_moderator_keeps_views_of_the_queue_and_nobody_elses(cast, adapter):
     view = queue_views.save(by, " Late  malware ", "state=late&reason=malware&csrf=x&page=3")
     assert (view.name, view.query) == ("Late malware", "state=late&reason=malware")
     queue_views.save(by, "Late malware", "state=late&q=a%26b")
-    assert [view.query for view in queue_views.of(by)] == ["state=late&q=a%26b"]
-    assert not queue_views.of(cast.session("ada")).exists()
+    assert [view.query for view in queue_views.list_views(by)] == ["state=late&q=a%26b"]
+    assert not queue_views.list_views(cast.session("ada")).exists()
     with pytest.raises(ItemNotFound):
         queue_views.remove(cast.session("ada"), view.pk)
     for name, query in (("", ""), ("x" * 61, ""), ("x", "q=" + "y" * 500), ("a\0b", ""), ("x", "q=a\0b")):

@@ -46,7 +46,7 @@ def listed(request: HttpRequest) -> HttpResponse:
         "text": query.q,
         "filters": [(name, options, str(getattr(query, name) or "")) for name, options in CHOICES.items()],
         "kept": kept,
-        "views": queue_views.of(caller(request)),
+        "views": queue_views.list_views(caller(request)),
         "hours": site_settings.get_setting("case_hours"),
         "page": number,
         "more": len(rows) > PAGE,
