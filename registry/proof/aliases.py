@@ -92,7 +92,9 @@ def _require_place(repository: Repository, name: str) -> None:
 def _choose(repository: Repository, revision: Revision, *, force: bool, reason: str) -> Revision:
     """Return the current row of a revision that an alias may name."""
     if repository.type != Repository.Type.MODEL:
-        raise ValueInvalid(f"{repository.full_name} is no adapter: only adapters have aliases.", fix="Use a tag.")
+        raise ValueInvalid(
+            f"{repository.full_name} is no adapter: only adapters have aliases.", fix="Use a tag.", field="alias"
+        )
     current = Revision.objects.filter(pk=revision.pk, repository=repository).first()
     if current is None:
         raise refs.revision_not_found(revision.oid)

@@ -44,6 +44,7 @@ def check_alias_name(name: str) -> str:
             f"{name[:MAX_ALIAS]!r} cannot name an alias.",
             fix=f"Use 1 to {MAX_ALIAS} lower-case letters, digits, `-`, `_` and `.`, as in `prod`; not "
             f"{', '.join(f'`{word}`' for word in sorted(_NO_ALIAS))}, or something like a commit id.",
+            field="alias",
         )
     return name
 

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from registry.models import Alias, Revision
 from registry.proof import aliases as deeds
-from registry.proof import yanking
+from registry.proof import holding, yanking
 from registry.repos import pull
 from tests.api.conftest import FILES, judged, pushed
 
@@ -81,8 +81,7 @@ def test_pages_show_a_fallback_and_its_reason(cast, visit, reviews, versions):
 def test_a_version_that_is_held_back_is_not_named_to_visitors(cast, visit, reviews, versions):
     for revision in versions:
         deeds.set_alias(reviews, "prod", revision, cast.session("alice"))
-    versions[1].quarantined_at = versions[1].created_at
-    versions[1].save()
+    holding.hold(versions[1], "A pickle with more than tensors.")
     states = visit().get(PAGE).context
     assert states["hidden"] == {versions[1].oid}
     assert visit("alice").get(PAGE).context["hidden"] == set()

@@ -43,6 +43,7 @@ def test_a_refusal_is_shown_beside_its_field(visit, cast):
         ("/ner/members/add", {"username": "nobody-at-all"}, 404, "nobody-at-all"),
         ("/ner/grants/set", {"pattern": "acme/x", "role": "read"}, 400, "matches no name"),
         ("/ner/grants/set", {"pattern": "x", "role": "king"}, 400, "king"),
+        ("/ner/grants/set", {"pattern": "a role/type", "role": "read"}, 400, 'id="pattern_error"'),
     ):
         answer = alice.post(f"{HERE}{path}", form)
         assert (answer.status_code, words in answer.content.decode()) == (status, True), (path, form)

@@ -52,8 +52,9 @@ class Form(forms.Form):
         return 400 if self.is_bound and self.errors else 200
 
     def field_of(self, refusal: RegistryError) -> str | None:
-        """Return the name of the field that a refusal concerns, None for the form as a whole."""
-        return self.fields_of.get(type(refusal))
+        """Return the field that a refusal concerns, named by its facts or by its type; None for the form as a whole."""
+        field = refusal.facts.get("field")
+        return str(field) if field in self.fields else self.fields_of.get(type(refusal))
 
     def refuse(self, refusal: RegistryError) -> None:
         """Show a refusal beside its field, or above the form."""

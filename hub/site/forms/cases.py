@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 
 from hub.site.forms import Form, Radios, Refusals, text_field
-from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.errors import ValueInvalid
 from registry.models import Case
 from registry.moderation import intake
 
@@ -34,14 +34,12 @@ class NewReport(Form):
     commit = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
 
     PLACE: ClassVar[tuple[str, ...]] = ("commit", "file", "line", "end_line", "tensor")
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
 
     @property
     def place(self) -> dict[str, Any]:
         """The evidence as it was typed."""
         return {name: self.cleaned_data[name] for name in self.PLACE}
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return str(refusal.facts.get("field", "text")) if isinstance(refusal, ValueInvalid) else None
 
 
 class Decide(Form):

@@ -89,12 +89,8 @@ class SetAlias(Form):
         AliasUnproven: "revision",
         AliasRefused: "revision",
         RepositoryQuarantined: "revision",
+        ValueInvalid: "reason",
     }
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        if isinstance(refusal, ValueInvalid):
-            return "reason" if "reason" in refusal.detail else "alias"
-        return super().field_of(refusal)
 
 
 class Move(Form):

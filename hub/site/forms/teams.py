@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django import forms
 
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, text_field
-from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
+from registry.kernel.errors import NameInvalid, NamespaceNotFound, NameTaken, QuotaExceeded, ValueInvalid
 
 ROLES = (
     ("read", Option("read", "sees and pulls them, private ones too.")),
@@ -18,9 +18,7 @@ TYPES = (("", "all types"), ("model", "models"), ("dataset", "datasets"), ("spac
 class NewTeam(Form):
     name = name_field("Name", "Short, as in addresses: `ner`.", placeholder="ner")
     full_name = text_field("Full name", "May stay empty.", required=False, maxlength=200)
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "full_name" if isinstance(refusal, ValueInvalid) and "full name" in refusal.detail else "name"
+    fields_of: ClassVar[Refusals] = {NameInvalid: "name", NameTaken: "name", ValueInvalid: "full_name"}
 
 
 class TeamMember(Form):
@@ -41,9 +39,7 @@ class TeamGrant(Form):
 
 class NewGrant(TeamGrant):
     role = choice_field("Role", ROLES, "read")
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "role" if "role" in refusal.detail else "type" if "type" in refusal.detail else "pattern"
+    fields_of: ClassVar[Refusals] = {QuotaExceeded: "pattern"}
 
     def clean_role(self) -> Any:
         return self.cleaned_data["role"] or "read"
