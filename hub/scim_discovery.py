@@ -1,4 +1,4 @@
-"""What a directory asks first of SCIM 2.0: which resources there are, and which attributes they have here."""
+"""Discovery of SCIM 2.0 (RFC 7644, section 4): the types of resources, and their attributes on this hub."""
 
 from typing import Any
 

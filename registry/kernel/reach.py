@@ -1,4 +1,4 @@
-"""Which repositories a role covers: the conditions for lists, which agree with Caller.role_in for one repository.
+"""The repositories that a role covers, as conditions for lists, which agree with Caller.role_in for one repository.
 
 The patterns of teams become conditions on the name, beside those on the namespace: lists scan and count as they did,
 without a join, and a repository that is created, renamed, moved or restored is covered by its name at once.

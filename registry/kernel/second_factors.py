@@ -1,4 +1,4 @@
-"""Which people have a second factor, and which memberships count where an organisation requires one."""
+"""Conditions on second factors: people who have one, and memberships in force where an organisation requires one."""
 
 from allauth.mfa.models import Authenticator
 from django.db.models import Exists, OuterRef, Q

@@ -16,7 +16,7 @@ from registry.models import DirectoryToken
 from registry.people.tokens import LAST_USED_EVERY, digest
 
 PREFIX = "dvs_"
-SHOWN = 10  # characters of a value that stay readable: PREFIX and 6 more
+READABLE = 10  # characters of a value that are kept: PREFIX and 6 more
 MAX_DAYS = 731
 MAX_TOKENS = 10
 
@@ -38,7 +38,7 @@ def create(name: str, days: int, by: Caller) -> str:
         if _in_use().count() >= MAX_TOKENS:
             raise QuotaExceeded(f"There are {MAX_TOKENS} tokens already.", fix="Revoke one first.")
         row = DirectoryToken.objects.create(
-            name=name, prefix=value[:SHOWN], sha256=digest(value), by=user, expires_at=expires_at
+            name=name, prefix=value[:READABLE], sha256=digest(value), by=user, expires_at=expires_at
         )
         audit.record(user, "directory-token:create", str(row), after={"expires_at": expires_at.isoformat()})
     return value

@@ -21,7 +21,7 @@ MAX_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How many people may join by a link, for how long, where it is sent, what it is for, and their role."""
+    """The terms of a link: people and days, the address it is sent to, a note, and the role that it gives."""
 
     uses: int = 1
     days: int = 7
