@@ -31,7 +31,9 @@ def join(request: HttpRequest) -> HttpResponse:
         return redirect("home")
     if closed := _why_closed(secret):
         return render(request, "site/join.html", {"closed": closed}, status=403)
-    form = Join(posted(request), initial={"invitation": secret})
+    ended = _why_ended(secret) if secret else ""
+    address = join_links.find(secret).email if secret and not ended else ""
+    form = Join(posted(request), initial={"invitation": secret, "email": address})
     if form.is_valid():
         given = form.cleaned_data
         with form:
@@ -39,7 +41,6 @@ def join(request: HttpRequest) -> HttpResponse:
                 given["username"], email=given["email"], password=given["password1"], invitation=secret
             )
             return signed_in(request, user, f"{reverse('tokens')}?welcome=1", joined=True)
-    ended = _why_ended(secret) if secret else ""
     return render(request, "site/join.html", {"form": form, "ended": ended}, status=form.status)
 
 
@@ -50,8 +51,10 @@ def _why_closed(secret: str) -> str:
     registration = site_settings.get_setting("registration")
     if registration == "open":
         return ""
-    if registration == "closed" or not secret:
-        return "This hub does not take new accounts by itself."
+    if registration == "closed":
+        return "This hub takes no new accounts."
+    if not secret:
+        return "People join this hub by invitation."
     return _why_ended(secret)
 
 

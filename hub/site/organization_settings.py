@@ -1,5 +1,6 @@
 """An organisation as its administrators change it: details, members, invitations, name, and its end."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -41,6 +42,7 @@ def change(request: HttpRequest, ns: str) -> HttpResponse:
                 private_by_default=given["visibility"] == "private",
                 by=caller(request).user,
             )
+            messages.success(request, "The settings are saved.")
             return redirect("organization-settings", organization)
     return _page(request, organization, details=form)
 
@@ -54,6 +56,8 @@ def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
         with form:
             is_required = form.cleaned_data["requirement"] == "required"
             organizations.require_second_factor(organization, is_required, caller(request))
+            rule = "required of members" if is_required else "optional"
+            messages.success(request, f"A second factor is {rule} now.")
             return redirect("organization-settings", organization)
     return _page(request, organization, factor=form)
 
@@ -123,6 +127,7 @@ def delete(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         with form:
             organizations.delete_organization(str(organization), caller(request))
+            messages.success(request, f"{ns} is deleted.")
             return redirect("organizations")
     return _page(request, organization, delete=form)
 

@@ -1,5 +1,6 @@
 """The settings of one repository, for its administrators: visibility, deprecation, archive, name, deletion."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -28,6 +29,7 @@ def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResp
     if form.is_valid():
         with form:
             repositories.set_private(header.repository, form.cleaned_data["visibility"] == "private", caller(request))
+            messages.success(request, "Who may see it is saved.")
             return redirect("repository-settings", header.repository)
     return settings_page(request, header, visibility=form)
 
@@ -53,13 +55,15 @@ def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     if form.is_valid():
         with form:
             repositories.delete(header.repository, caller(request))
+            messages.success(request, f"{header.repository.full_name} is deleted. {_restoring()}")
             return redirect(header.repository.namespace)
     return settings_page(request, header, delete=form)
 
 
 def _restoring() -> str:
     days = restoring.days()
-    return f"You can restore it from your bin for {days} days." if days else "Nobody can restore it."
+    where = "at Settings, Deleted repositories"
+    return f"You can restore it for {days} days {where}." if days else "Nobody can restore it."
 
 
 def _confirm(header: RepositoryHeader, data: object = None) -> Confirm:

@@ -1,5 +1,6 @@
 """The switches of the hub and its banner, for administrators; every change is in the audit log."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -27,6 +28,7 @@ def change(request: HttpRequest) -> HttpResponse:
         with form:
             for name, value in form.cleaned_data.items():
                 site_settings.change_setting(name, value, by)
+            messages.success(request, "The settings of the site are saved.")
             return redirect("site-switches")
     return _page(request, switches=form)
 
@@ -38,6 +40,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     if "remove" in request.POST:
         banner.change(None, by)
+        messages.success(request, "The banner is removed.")
         return redirect("site-switches")
     form = BannerForm(request.POST)
     if form.is_valid():
@@ -46,6 +49,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
             if "preview" in request.POST:
                 return _page(request, wanted, banner=form)
             banner.change(wanted, by)
+            messages.success(request, "The banner is saved.")
             return redirect("site-switches")
     return _page(request, banner=form)
 

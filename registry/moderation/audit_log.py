@@ -1,6 +1,6 @@
 """Read the audit log: filters for moderators, export, and the part that the owners of something may see."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,7 +47,7 @@ def listed(chosen: Filter, below: int, size: int) -> Page[AuditEvent]:
     return cursors.newest_first(AuditEvent.objects.filter(chosen.condition()), below, size)
 
 
-def exported(chosen: Filter) -> Iterator[dict[str, Any]]:
+def exported(chosen: Filter) -> Generator[dict[str, Any], None, None]:
     """Yield every event that the filter leaves, oldest first, with its place in the chain and its hashes."""
     audit_chain.seal()
     events = AuditEvent.objects.filter(chosen.condition()).select_related("seal").order_by("pk")

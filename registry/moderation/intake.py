@@ -15,7 +15,6 @@ from registry.moderation.evidence import Evidence
 from registry.moderation.targets import Target
 
 MAX_TEXT = 10_000
-REPORTABLE = [reason for reason in Case.Reason if reason != Case.Reason.SECRET]
 SEVERITY: dict[str, int] = {
     Case.Reason.MALWARE: 3,
     Case.Reason.BACKDOOR: 3,

@@ -107,7 +107,7 @@ def _choose(repository: Repository, revision: Revision, *, force: bool, reason: 
     if force and not reason:
         raise ValueInvalid("Forcing an alias needs a reason.", fix="Say in a sentence why; everybody reads it.")
     if not force and not is_proven(current):
-        raise AliasUnproven(f"{where} has not passed, and what an alias names shall work.")
+        raise AliasUnproven(f"{where} has not passed, and what an alias names must work.")
     return current
 
 

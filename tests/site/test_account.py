@@ -12,7 +12,7 @@ from hub.site import password_attempts
 from registry.kernel import site_settings
 from registry.kernel.errors import TokenInvalid
 from registry.models import Token, User
-from registry.people import tokens
+from registry.people import join_links, tokens
 from tests.cast import PASSWORD
 
 NEW = {
@@ -64,6 +64,13 @@ def test_a_closed_hub_says_so(visit, cast):
     for answer in (visit().get("/join"), visit().post("/join", NEW)):
         assert answer.status_code == 403
         assert "Ask its administrator" in text(answer)
+
+
+def test_an_invitation_by_mail_fills_in_the_address(visit, cast):
+    site_settings.change_setting("registration", "invite", by=cast["ada"])
+    assert "People join this hub by invitation." in text(visit().get("/join"))
+    secret = join_links.create(join_links.Terms(email="frida@example.org"), cast.session("ada"))
+    assert 'value="frida@example.org"' in visit().get(f"/join?invitation={secret}").content.decode()
 
 
 def test_signing_in_changes_the_session_and_goes_on_where_one_was(visit, cast):

@@ -112,6 +112,26 @@ def test_the_menu_leads_moderators_to_the_queue_and_nobody_else(cast):
         assert ('href="/moderation"' in browser(cast, who).get("/adapters").content.decode()) is sees
 
 
+@pytest.mark.parametrize(("who", "reaches"), [("mona", []), ("ada", ["quotas", "site", "directory"])])
+def test_every_page_of_moderation_leads_to_the_others(cast, who, reaches):
+    client = browser(cast, who)
+    pages = ["appeals", "reporters", "log", "blocklist", "names", *reaches]
+    for here in ("", *(f"/{page}" for page in pages)):
+        nav = re.search(
+            r'<nav class="(?:tabs|settings-nav)".*?</nav>', client.get(f"/moderation{here}").content.decode(), re.S
+        )
+        assert re.findall(r'href="/moderation/?(\w*)"', nav[0]) == ["", *pages]
+        assert re.findall(r'href="/moderation(\S*)" aria-current="page"', nav[0]) == [here]
+
+
+def test_a_change_of_the_site_is_confirmed(cast):
+    site = browser(cast, "ada")
+    given = {name: site_settings.get_setting(name) for name in site_settings.CHOICES}
+    answer = site.post("/moderation/site/change", given | {"registration": "closed"}, follow=True)
+    assert "The settings of the site are saved." in answer.content.decode()
+    assert site_settings.get_setting("registration") == "closed"
+
+
 def test_a_case_is_claimed_noted_and_closed_and_everybody_reads_the_outcome(cast, adapter):
     case = reported(cast)
     mona = browser(cast, "mona")
@@ -245,7 +265,7 @@ def test_a_view_is_saved_opened_and_removed_and_an_old_case_is_marked(cast, adap
 
 def test_a_hundred_mixed_reports_are_cleared(cast, adapter, capsys):
     """Clear 100 reports with the forms of the page; print how many actions and seconds one takes."""
-    reasons, who = [reason.value for reason in intake.REPORTABLE], ["carol", "dave", "erin", "bob"]
+    reasons, who = Case.Reason.values, ["carol", "dave", "erin", "bob"]
     for number in range(100):
         name = person(f"person-{number}").username if number % 2 else ""
         if not name:

@@ -18,7 +18,7 @@ class NewReport(Form):
 
     reason = forms.ChoiceField(
         label="What is wrong",
-        choices=[(reason.value, reason.label) for reason in intake.REPORTABLE],
+        choices=Case.Reason.choices,
         widget=Radios,
         error_messages={"required": "Choose what is wrong."},
     )

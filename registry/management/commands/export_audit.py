@@ -47,6 +47,7 @@ class Command(BaseCommand):
                 writer.writerow({name: _cell(value) for name, value in row.items()})
         except BrokenPipeError:
             sys.stdout = None  # the reader ended: nothing is to be flushed
+            rows.close()  # its cursor ends before the connection
             raise CommandError("The reader of the export ended before its end.") from None
 
 
