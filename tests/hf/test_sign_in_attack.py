@@ -1,4 +1,4 @@
-"""A thousand guesses from sixty addresses against a hub that runs, while the owner of the account signs in."""
+"""Guesses from a dozen addresses against a hub that runs, while the owner of the account signs in."""
 
 import http.client
 import re
@@ -12,7 +12,7 @@ import pytest
 from tests import live
 from tests.live import PASSWORD, PEOPLE, Hub
 
-ADDRESSES, GUESSES = 60, 17  # each from an address of its own: 1,020
+ADDRESSES, GUESSES = 12, 17  # of each address
 OWNER, STRANGER = "127.0.9.1", "127.0.9.2"
 
 
@@ -48,7 +48,7 @@ def sign_in(hub: Hub, address: str, username: str, *passwords: str) -> list[int]
 
 
 @pytest.mark.timeout(900)  # each guess is a hash that is slow on purpose
-def test_the_owner_signs_in_while_a_thousand_guesses_run(guarded_hub: Hub):
+def test_the_owner_signs_in_while_others_guess(guarded_hub: Hub):
     def attack(number: int) -> list[int]:
         guesses = (f"guess {number}" for number in range(GUESSES))
         return sign_in(guarded_hub, f"127.0.8.{number + 1}", "alice", *guesses)
