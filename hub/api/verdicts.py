@@ -44,7 +44,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> Data:
 
     Samples are rows of a file, so a gate hides them too.
     """
-    report, missing = verdict.report, verdicts.incompleteness(revision)
+    report = verdict.report
     fields = replace(
         report,
         base=report.base or _named_base(verdict),
@@ -56,6 +56,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> Data:
         "revision": revision.oid,
         "state": verdict.state,
         "reason": verdicts.why(verdict) or None,
+        "incomplete": verdicts.incompleteness(revision) or None,
         "attempt": verdict.attempt,
         "queued_at": verdict.queued_at,
         "started_at": verdict.started_at,
@@ -64,7 +65,6 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> Data:
         "kind": report.kind or None,
         "format": report.format or None,
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
-        **({"incomplete": missing} if missing else {}),
     }
 
 

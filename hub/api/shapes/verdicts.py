@@ -14,6 +14,7 @@ class Verdict(s.Serializer[Data]):
     revision = s.CharField()
     state = s.ChoiceField(choices=["queued", "running", "passed", "failed", "errored"])
     reason = s.CharField(allow_null=True, help_text="why it waits")
+    incomplete = s.CharField(allow_null=True, help_text="what is missing, after a push that broke off")
     attempt = s.IntegerField()
     queued_at = s.DateTimeField()
     started_at = s.DateTimeField(allow_null=True)
@@ -34,7 +35,6 @@ class Verdict(s.Serializer[Data]):
     fits = field(Report, "fits", help_text="known bases that it fits by shape, when it was validated")
     path = field(Report, "path", help_text="the folder that was proven; empty for the top, and for several")
     contents = field(Report, "contents", help_text="every adapter in it: path, format, kind, proven or not")
-    incomplete = s.CharField(required=False, help_text="what is missing, after a push that broke off; else left out")
 
 
 REPORT_FIELDS = (
