@@ -78,9 +78,11 @@ def take_down(
 ) -> bool:
     """Hold an adapter, or one revision of it, back for good, and delete its files; its name stays taken.
 
-    Bytes that no other revision names are swept later. Returns False when it was taken down already. Raises as
-    quarantine does.
+    Bytes that no other revision names are swept later. Returns False when it was taken down already. Raises as release
+    does: files may be evidence against who asks.
     """
+    policy.require(by, Permission.QUARANTINE, repository)
+    impartiality.require_for_repository(by, repository)
     with transaction.atomic():
         held = revision or repository
         in_force = holding.decision_in_force(held)
@@ -99,9 +101,10 @@ def take_down(
 def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -> None:
     """Delete an adapter with everything in it; reports about it stay. It cannot be undone.
 
-    Raises as quarantine does.
+    Raises as take_down does.
     """
     policy.require(by, Permission.QUARANTINE, repository)
+    impartiality.require_for_repository(by, repository)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
     with transaction.atomic():

@@ -492,8 +492,9 @@ def test_a_moderator_neither_closes_nor_releases_their_own_matter_but_an_adminis
         held = Repository.objects.get(name=id.partition("/")[2])
         quarantine.quarantine(held, cast.session("ada"), reason=WHY)
         appeals.open_appeal(fresh(held), cast.session("mona"), "It is harmless.")
-        with pytest.raises(NotAllowed):
-            quarantine.release(fresh(held), cast.session("mona"), reason="Mine.")
+        for deed in (quarantine.release, quarantine.take_down, quarantine.delete):
+            with pytest.raises(NotAllowed):
+                deed(fresh(held), cast.session("mona"), reason="Mine.")
         assert fresh(held).is_quarantined
         assert Appeal.objects.get().state == Appeal.State.OPEN
         assert quarantine.release(fresh(held), cast.session("ada"), reason="It is.")
