@@ -27,7 +27,6 @@ def move(repository: Repository, full_name: str, by: Caller) -> Repository:
     names.check_name(name)
     if name.lower() != repository.name.lower():
         name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
-    served_bases.require_free(full_name, repository.type)
     with repositories.alone_of_its_name(full_name, repository.type):
         current = policy.require_now(by, Permission.CONFIGURE, repository)
         return _move(current, _target(namespace_name, name, current.type, by), name, by)
@@ -73,8 +72,8 @@ def rename(name: str, new: str, by: Caller) -> Organization:
     """Give an organisation another name, and with it all its repositories; its old addresses lead to the new ones.
 
     The former name stays reserved for it: nobody else gets it, and the owner may take it back. Raises NameInvalid,
-    NameTaken, QuotaExceeded, AdapterQuarantined for what moderators hold back, and what organizations.administered
-    raises.
+    NameTaken, NameReserved for a name under which one of them would be a base, QuotaExceeded, AdapterQuarantined for
+    what moderators hold back, and what organizations.administered raises.
     """
     organization = organizations.require_administered(name, by)
     user = administrators.require_administrator(by, organization)
@@ -99,6 +98,8 @@ def _rename(owner: int, new: str, by: User) -> None:
     namespace = Namespace.objects.select_for_update().get(pk=owner)
     before, namespace.name = namespace.name, new
     moving = list(owned.select_related("namespace"))
+    if before.lower() != new.lower():
+        served_bases.require_none_taken(new, moving)
     _record_moves(moving, before, namespace, by)
     namespace.save(update_fields=["name"])
     known_names.observe_namespace(namespace, by)

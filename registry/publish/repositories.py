@@ -32,7 +32,6 @@ def create(
     policy.require_namespace(by, namespace, name, type)
     switches.require_new_repositories()
     name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
-    served_bases.require_free(full_name, type)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
     first = push.prepare(files, type)
@@ -60,8 +59,10 @@ def create(
 def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     """Open a transaction that gives a repository this name.
 
-    Raises RepositoryExists with the existing one's address, and NameReserved for the name of a removed one in the bin.
+    Raises RepositoryExists with the existing one's address, and NameReserved for the name of a base or of a removed
+    repository in the bin.
     """
+    served_bases.require_free(full_name, type)
     _require_no_tombstone(full_name, type)
     try:
         with transaction.atomic():

@@ -6,7 +6,7 @@ from registry.kernel import policy, refusals
 from registry.kernel.errors import RepositoryMoved, RepositoryNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
-from registry.models import FormerName, Namespace, Repository
+from registry.models import Base, FormerName, Namespace, Repository
 
 
 def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:
@@ -38,7 +38,9 @@ def find_at_address(
     try:
         return find(full_name, by, permission, type=type)
     except RepositoryNotFound as missing:
-        repository = _moved(full_name, type)
+        # A base keeps its name: whoever gave a name up must not lead others to bytes of theirs in place of a base.
+        is_base = type == Repository.Type.MODEL and served_base(full_name).exists()
+        repository = None if is_base else _moved(full_name, type)
         if repository is None or not policy.may_see(by, repository):
             raise missing from None
     raise RepositoryMoved(
@@ -49,6 +51,12 @@ def find_at_address(
 def named(full_name: str, type: str) -> QuerySet[Repository]:
     """Return the query for the repository of that id, without asking who may see it."""
     return _of(type, *_parts(full_name))
+
+
+def served_base(full_name: str) -> QuerySet[Base]:
+    """Return the query for the base of the base cache with that id, if its files are served by its name."""
+    rows = Base.objects.filter(id__lower=full_name.lower(), served_files__isnull=False)
+    return rows if full_name.isascii() else rows.none()
 
 
 def named_or_binned(full_name: str, type: str) -> QuerySet[Repository]:

@@ -1,5 +1,7 @@
 """Bases as read-only repositories: which base a name means on the Hub routes, its one version and its files."""
 
+from collections.abc import Iterable
+
 from registry.kernel.errors import FileNotFound, NameReserved, RevisionNotFound
 from registry.models import Base, BaseFile, Namespace, Repository, Revision, User
 from registry.repos import lookup, refs
@@ -15,20 +17,31 @@ def find(full_name: str) -> Base | None:
 
     A repository wins also where the caller may not see it: a name never leads some people to other bytes than others.
     """
-    if not full_name.isascii():
-        return None
-    base = Base.objects.filter(id__lower=full_name.lower(), has_weights=True, served_files__isnull=False).first()
+    base = lookup.served_base(full_name).filter(has_weights=True).first()
     return None if base is None or lookup.named(full_name, "model").exists() else base
 
 
 def require_free(full_name: str, type: str) -> None:
     """Raise NameReserved if a new repository of this name would take the place of a base for everybody."""
-    taken = Base.objects.filter(id__lower=full_name.lower(), served_files__isnull=False)
-    if type == Repository.Type.MODEL and taken.exists():
-        raise NameReserved(
-            f"{full_name} is a base model of this hub, which its name leads to.",
-            fix="Choose another name; an administrator can take the base off first (`manage.py shelf remove`).",
-        )
+    if type == Repository.Type.MODEL and lookup.served_base(full_name).exists():
+        raise _reserved(full_name)
+
+
+def require_none_taken(namespace: str, repositories: Iterable[Repository]) -> None:
+    """Do as require_free does for all repositories of an organisation that gets this name; one query."""
+    bases = Base.objects.filter(id__lower__startswith=f"{namespace.lower()}/", served_files__isnull=False)
+    taken = {id.lower() for id in bases.values_list("id", flat=True).distinct()}
+    for repository in repositories:
+        full_name = f"{namespace}/{repository.name}"
+        if repository.type == Repository.Type.MODEL and full_name.lower() in taken:
+            raise _reserved(full_name)
+
+
+def _reserved(full_name: str) -> NameReserved:
+    return NameReserved(
+        f"{full_name} is a base model of this hub, which its name leads to.",
+        fix="Choose another name; an administrator can take the base off first (`manage.py shelf remove`).",
+    )
 
 
 def oid_of(base: Base) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from registry.bytes import garbage
+from registry.kernel.errors import NameReserved
 from registry.models import Base, BaseFile, Blob
-from registry.publish import base_files
+from registry.people import organizations
+from registry.publish import base_files, moves, repositories, restoring
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, sha256
 from workers import base_cache
@@ -191,3 +193,26 @@ def test_nobody_takes_the_name_of_a_base(wire: Wire, cast: Cast, base):
     body = {"fromRepo": "alice/other", "toRepo": "alice/base", "type": "model"}
     assert wire.ask("POST", "/api/repos/move", body).json()["code"] == "name-reserved"
     assert wire.ask("POST", "/api/repos/create", {"name": "base", "type": "dataset"}).status_code == 200
+
+
+@pytest.mark.parametrize("road", ["rename", "former name of a repository", "former name of an organisation", "bin"])
+def test_no_other_road_leads_from_a_base_to_bytes_of_somebody_else(wire: Wire, cast: Cast, store, request, road):
+    carol = cast.session("carol")
+    squat = "other" if road == "rename" else "tiny"
+    organizations.create_as(squat, carol)
+    name = "elsewhere" if road == "former name of an organisation" else "base"
+    repository = cast.repository(f"{squat}/{name}", by="carol")
+    if road == "former name of a repository":
+        moves.move(repository, "carol/mine", carol)
+    elif road == "former name of an organisation":
+        moves.rename(squat, "other", carol)
+        cast.repository("other/base", by="carol")
+    elif road == "bin":
+        repositories.delete(repository, carol)
+    base = request.getfixturevalue("base")
+    if road in {"rename", "bin"}:
+        with pytest.raises(NameReserved):
+            moves.rename(squat, "tiny", carol) if road == "rename" else restoring.restore(repository.pk, carol)
+    assert wire.get(f"/api/models/{ID}", who="nobody").json()["sha"] == base.revision
+    answer = wire.get(f"/{ID}/resolve/main/config.json", who="nobody")
+    assert (answer.status_code, answer.content_of()) == (200, FILES["config.json"])
