@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
@@ -14,7 +13,7 @@ from hub.scim import LIST, MOST, answer, body_of, directory, error, number_of, p
 from registry.kernel.errors import NamespaceNotFound, NameTaken, ValueInvalid
 from registry.kernel.links import absolute
 from registry.models import Organization, Team, User
-from registry.people import teams
+from registry.people import organizations, teams
 
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 TRIES = 20  # names of teams that are tried for a group
@@ -46,7 +45,7 @@ def group(request: HttpRequest, number: int) -> HttpResponse:
         return HttpResponse(status=204)
     if request.method != "GET":
         body = body_of(request)
-        with transaction.atomic():
+        with organizations.lock_organization(team.organization):  # two groups must not take one name at once
             if request.method == "PUT":
                 _rename(team, body.get("displayName"))
                 _replace(team, body.get("members", []))
@@ -112,12 +111,12 @@ def _filtered(organization: Organization, text: str) -> QuerySet[Team]:
     return _rows(organization).filter(Q(full_name__lower=name) | Q(full_name="", name__lower=name))
 
 
-@transaction.atomic
 def _create(organization: Organization, body: Json) -> HttpResponse:
     name = _display_name(body.get("displayName"))
-    _refuse_taken(organization, name)
-    team = teams.create_team(organization, _free_name(organization, name), full_name=name, by=None)
-    _replace(team, body.get("members", []))
+    with organizations.lock_organization(organization):  # as above
+        _refuse_taken(organization, name)
+        team = teams.create_team(organization, _free_name(organization, name), full_name=name, by=None)
+        _replace(team, body.get("members", []))
     return answer(shape(_rows(organization).get(pk=team.pk)), 201)
 
 

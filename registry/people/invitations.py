@@ -52,8 +52,7 @@ def add_member(name: str, username: str, role: str, by: Caller) -> Membership:
             _check_active(user, username)
             if not policy.is_hub_admin(by):
                 _check_willing(organization, user, State.DECLINED, State.LEFT)
-        organizations.set_member(organization, user, role, by=by.user)
-        organization.invitations.filter(user=user).delete()
+        organizations.admit(organization, user, role, by=by.user)
         return organization.memberships.select_related("user").get(user=user)
 
 

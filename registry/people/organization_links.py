@@ -96,8 +96,7 @@ def register(secret: str, username: str, *, email: str, password: str) -> tuple[
 
 def _join(link: JoinLink, organization: Organization, user: User) -> None:
     join_links.use(link)
-    organizations.set_member(organization, user, link.role, by=user)
-    organization.invitations.filter(user=user).delete()
+    organizations.admit(organization, user, link.role, by=user)
     terms = {"role": link.role, "link": link.pk, "by": link.by.username}
     audit.record(user, "join-link:use", f"{organization}/{user}", about=organization, after=terms)
 

@@ -137,6 +137,13 @@ def set_member(organization: Organization, user: User, role: str, *, by: User | 
     return True
 
 
+def admit(organization: Organization, user: User, role: str, *, by: User | None) -> bool:
+    """Do as set_member does for a person who joins: an invitation to them goes, and so does the note that they left."""
+    has_changed = set_member(organization, user, role, by=by)
+    organization.invitations.filter(user=user).delete()
+    return has_changed
+
+
 def list_members(name: str, by: Caller) -> list[Membership]:
     """Return the members by name, each with `has_factor` and teams. Raises what require_administered raises."""
     organization = require_administered(name, by, writing=False)

@@ -142,7 +142,7 @@ def _set_member(name: str, user: User, role: str) -> None:
         return
     with organizations.lock_members(organization):
         if role:
-            organizations.set_member(organization, user, role, by=None)
+            organizations.admit(organization, user, role, by=None)
         else:
             organizations.end_membership(organization, user, None)
 

@@ -134,7 +134,7 @@ def change_by_directory(team: Team, *, add: Collection[User] = (), remove: Colle
         members = set(team.organization.memberships.filter(user__in=add).values_list("user", flat=True))
         for user in add:
             if user.pk not in members:
-                organizations.set_member(team.organization, user, Membership.Role.MEMBER, by=None)
+                organizations.admit(team.organization, user, Membership.Role.MEMBER, by=None)
         return change_members(team, add=add, remove=remove, by=None)
 
 
