@@ -26,21 +26,27 @@ Choose a name and a password within {days} days:
 @for_administrators
 def listed(request: HttpRequest) -> HttpResponse:
     """List the links; POST makes one and shows it in the answer itself, the only time it is ever shown."""
-    by, link, sent = caller(request), "", ""
+    by, link, hint = caller(request), "", ""
     rows = join_links.list_open(by)
     form = NewJoinLink(posted(request))
     if form.is_valid():
         with form:
             terms = join_links.Terms(**form.cleaned_data)
             link = address_of(join_links.create(terms, by))
-            sent = terms.email if letters.are_sent() else ""
+            hint = _hint(terms.email)
             words = {"by": by.user, "hub": absolute(reverse("home")), "days": terms.days, "link": link}
             letters.send(terms.email, "[Dovetail] You are invited", LETTER.format(**words))
     registration = site_settings.get_setting("registration")
     fresh = NewJoinLink() if link else form
-    unsent = "" if sent else form.cleaned_data.get("email", "") if link else ""
-    shown = {"form": fresh, "link": link, "sent": sent, "unsent": unsent, "rows": rows, "registration": registration}
-    return render(request, "site/join_links.html", shown, status=form.status)
+    context = {"form": fresh, "link": link, "hint": hint, "rows": rows, "registration": registration}
+    return render(request, "site/join_links.html", context, status=form.status)
+
+
+def _hint(email: str) -> str:
+    """Return the sentence about the address of a new link, "" for a link without one."""
+    if not email:
+        return ""
+    return f"It went to {email}." if letters.are_sent() else f"This hub sends no mail: pass it on to {email} yourself."
 
 
 @require_POST

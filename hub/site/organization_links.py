@@ -35,12 +35,16 @@ def listed(request: HttpRequest, ns: str) -> HttpResponse:
         "organization": name,
         "form": NewOrganizationLink() if is_made else form,
         "made": made,
-        "unsent": form.cleaned_data["email"] if made.link else "",
+        "hint": _hint(form.cleaned_data["email"]) if made.link else "",
         "sends": letters.are_sent(),
         "rows": rows,
         "lets_in": accounts.may_register(to_organization=True) and settings.PASSWORD_SIGN_IN,
     }
     return render(request, "site/organization_links.html", context, status=form.status)
+
+
+def _hint(email: str) -> str:
+    return f"This hub sends no mail: pass the link on to {email} yourself." if email else ""
 
 
 @require_POST
