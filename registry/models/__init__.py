@@ -1,5 +1,6 @@
 """The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
+from registry.models import lookups as lookups
 from registry.models.alerts import Alert
 from registry.models.aliases import Alias, AliasMove
 from registry.models.appeals import Appeal, AppealMessage

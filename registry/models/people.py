@@ -10,10 +10,6 @@ from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
-# Lets queries say name__lower=…, which uses the unique index on Lower(name) in both databases; iexact does not.
-models.CharField.register_lookup(Lower)
-models.EmailField.register_lookup(Lower)
-
 
 class Namespace(models.Model):
     """The first part of a repository's id; one table, so that a person and an organisation never share a name."""
@@ -173,21 +169,6 @@ class Organization(models.Model):
 
     def get_absolute_url(self) -> str:
         return self.namespace.get_absolute_url()
-
-
-class SqlLike(models.Lookup):
-    """Lets queries say name__lower__like="ner-%": the SQL operator, with a backslash before a literal % or _."""
-
-    lookup_name = "like"
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
-        """Return the comparison."""
-        left, left_values = self.process_lhs(compiler, connection)
-        right, right_values = self.process_rhs(compiler, connection)
-        return f"{left} LIKE {right} ESCAPE '\\'", (*left_values, *right_values)
-
-
-models.CharField.register_lookup(SqlLike)
 
 
 class Membership(models.Model):

@@ -30,9 +30,7 @@ def verify(kept: Iterable[tuple[str, Head | None]] = ()) -> Verification:
     outcome = Verification()
     begin, previous = _beginning(outcome)
     heads = _heads([*audit_heads.stored(), *kept], outcome)
-    heads_at: dict[int, list[tuple[str, Head]]] = {}
-    for key, head in heads:
-        heads_at.setdefault(head.sequence, []).append((key, head))
+    heads_at = _by_sequence(heads)
     outcome.first = begin + 1
     outcome.last = begin
     for seal in audit_chain.sealed_events(begin):
@@ -65,6 +63,14 @@ def _beginning(outcome: Verification) -> tuple[int, str]:
     if not head.is_ours():
         outcome.problems.append(f"Checkpoint {checkpoint.sequence} is not signed by this hub.")
     return checkpoint.sequence, checkpoint.hash
+
+
+def _by_sequence(heads: Iterable[tuple[str, Head]]) -> dict[int, list[tuple[str, Head]]]:
+    """Return the heads by the number of the event that they seal."""
+    heads_at: dict[int, list[tuple[str, Head]]] = {}
+    for key, head in heads:
+        heads_at.setdefault(head.sequence, []).append((key, head))
+    return heads_at
 
 
 def _heads(found: list[tuple[str, Head | None]], outcome: Verification) -> list[tuple[str, Head]]:

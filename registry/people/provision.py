@@ -96,19 +96,9 @@ def _organization(entry: Entry) -> Iterator[str]:
         entry.end()
         if visibility not in (None, *VISIBILITY):
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
-        organization = _organization_named(name)
-        if organization is None:
-            organization = organizations.create_organization(
-                name, by=None, full_name=full_name or "", private_by_default=VISIBILITY[visibility or "public"]
-            )
-            yield f"organisation {name}: made"
-        elif organizations.change_organization(
-            organization,
-            full_name=organization.full_name if full_name is None else full_name,
-            private_by_default=VISIBILITY.get(visibility or "", organization.private_by_default),
-            by=None,
-        ):
-            yield f"organisation {organization}: changed"
+        organization, change = _set_organization(name, full_name, visibility)
+        if change:
+            yield f"organisation {organization}: {change}"
         yield from _limits(organization.namespace, quota)
         for member, role in members.items():
             if organizations.set_member(organization, accounts.get_person(member), role, by=None):
@@ -119,6 +109,24 @@ def _organization(entry: Entry) -> Iterator[str]:
             yield from provision_machines.apply_publisher(organization, publisher)
         for team in teams:
             yield from provision_teams.apply_team(organization, team)
+
+
+def _set_organization(name: str, full_name: str | None, visibility: str | None) -> tuple[Organization, str]:
+    """Create or change an organisation; return it, and what happened in a word. None leaves a field as it is."""
+    organization = _organization_named(name)
+    if organization is None:
+        is_private = VISIBILITY[visibility or "public"]
+        made = organizations.create_organization(
+            name, by=None, full_name=full_name or "", private_by_default=is_private
+        )
+        return made, "made"
+    has_changed = organizations.change_organization(
+        organization,
+        full_name=organization.full_name if full_name is None else full_name,
+        private_by_default=VISIBILITY.get(visibility or "", organization.private_by_default),
+        by=None,
+    )
+    return organization, "changed" if has_changed else ""
 
 
 def _limits(namespace: Namespace, quota: Quota | None) -> Iterator[str]:
