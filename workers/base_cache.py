@@ -24,7 +24,7 @@ from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 from registry.proof import renewal, verdicts
 from registry.publish import base_files
-from registry.repos import bases, card
+from registry.repos import bases, card, lookup
 
 LABEL = "shelf.json"
 SUFFIXES = (".json", ".txt", ".model", ".safetensors")  # data of a model: no code, no pickles
@@ -67,6 +67,11 @@ def add_folder(
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
     base_files.store(base, _folder(base_id, revision), files)
     tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
+    if lookup.named(base_id, "model").exists():
+        tell(
+            f"A repository of this hub is called {base_id} too, and who asks for that name gets its files, not the "
+            "base's. Unless it is yours, have its owner rename it, or a moderator delete it."
+        )
     return base
 
 

@@ -165,7 +165,9 @@ def test_every_change_is_refused_in_a_sentence(wire: Wire, base):
 def test_a_repository_that_was_there_first_wins_also_where_it_is_not_seen(wire: Wire, cast: Cast, base, private):
     cast.repository("acme/base", private=private)
     pushed = wire.push("acme/base", {"config.json": b"ours"})
-    base_cache.add_folder("acme/base", model_of(base), source="path x", license="mit", tell=lambda _: None)
+    said: list[str] = []
+    base_cache.add_folder("acme/base", model_of(base), source="path x", license="mit", tell=said.append)
+    assert "A repository of this hub is called acme/base too" in said[-1], "who adds a base must know"
     assert wire.get("/acme/base/resolve/main/config.json").content_of() == b"ours"
     assert wire.get("/api/models/acme/base").json()["sha"] == pushed
     for who, status in (("nobody", 401), ("carol", 404)):
