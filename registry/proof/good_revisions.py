@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from registry.models import Revision, Verdict
 
-COLUMNS = ("pk", "parent", "is_part", "quarantined_at", "yanked_at")
-
 
 @dataclass(frozen=True, slots=True)
 class GoodRevisions:

@@ -18,8 +18,6 @@ from registry.repos.manifest import Entry, folders_of
 from registry.repos.viewers import Viewer
 
 LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
-SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
-_HEX = frozenset("0123456789abcdef")
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------
@@ -30,7 +28,7 @@ def resolve(repository: Repository, rev: str, viewer: Viewer | None = None) -> R
     nothing is verified.
     """
     revision = None
-    if viewer and rev in _MAIN_NAMES and viewer.prefers_verified(repository):
+    if viewer and rev in refs.MAIN_NAMES and viewer.prefers_verified(repository):
         revision = _named(repository, "verified")
         if revision is None and viewer.only_verified and repository.state:  # without a state there is no verdict
             raise refs.revision_not_found("verified", repository)
@@ -49,7 +47,7 @@ def resolve_pulled(repository: Repository, rev: str, viewer: Viewer | None = Non
     RevisionNotFound, also for a yanked main without a verified version.
     """
     revision = resolve(repository, rev, viewer)
-    if not revision.is_yanked or rev not in _MAIN_NAMES:
+    if not revision.is_yanked or rev not in refs.MAIN_NAMES:
         return revision
     try:
         return resolve(repository, "verified")
@@ -57,12 +55,9 @@ def resolve_pulled(repository: Repository, rev: str, viewer: Viewer | None = Non
         raise refs.yanked(revision) from None
 
 
-_MAIN_NAMES = frozenset({"main", "HEAD", refs.MAIN})
-
-
 def _by_oid(repository: Repository, rev: str) -> Revision | None:
     oid = rev.lower()
-    if SHORTEST_OID <= len(oid) <= 40 and _HEX.issuperset(oid):
+    if refs.SHORTEST_OID <= len(oid) <= 40 and refs.HEX.issuperset(oid):
         match = {"oid": oid} if len(oid) == 40 else {"oid__startswith": oid}
         candidates = list(repository.revisions.filter(**match)[:2])
         if len(candidates) == 1:

@@ -11,6 +11,7 @@ from registry.models.aliases import MAX_ALIAS
 from registry.repos.viewers import Viewer
 
 MAIN = Ref.MAIN
+MAIN_NAMES = frozenset({"main", "HEAD", MAIN})  # names that people and clients give it
 VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 ALIASES = "refs/aliases/"  # what each alias serves; registry/proof/ moves them
@@ -20,6 +21,8 @@ MAX_REF_NAME = 200
 _UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
 _ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
+HEX = frozenset("0123456789abcdef")
 _LIKE_A_SHORT_COMMIT = re.compile(r"[0-9a-f]{5,40}")
 _NO_ALIAS = frozenset({"head", "latest", "main", "none", "refs", "verified"})
 _MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})

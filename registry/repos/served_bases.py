@@ -7,10 +7,6 @@ from registry.models import Base, BaseFile, Namespace, Repository, Revision, Use
 from registry.repos import lookup, refs
 from registry.repos.manifest import Entry
 
-_HEX = frozenset("0123456789abcdef")
-_MAIN_NAMES = frozenset({"main", "HEAD", refs.MAIN})
-SHORTEST_OID = 5
-
 
 def find(full_name: str) -> Base | None:
     """Return the base of that id, in any case, whose files can be served; None if a repository here has the name.
@@ -46,7 +42,7 @@ def _reserved(full_name: str) -> NameReserved:
 
 def oid_of(base: Base) -> str:
     """Return the id of its version: the commit it was downloaded from, else the beginning of its digest."""
-    is_commit = len(base.revision) == 40 and _HEX.issuperset(base.revision)
+    is_commit = len(base.revision) == 40 and refs.HEX.issuperset(base.revision)
     return base.revision if is_commit else base.sha256[:40]
 
 
@@ -66,8 +62,8 @@ def as_repository(base: Base) -> tuple[Repository, Revision]:
 
 def check_revision(base: Base, rev: str) -> None:
     """Raise RevisionNotFound unless a name means the one version that there is."""
-    is_short = len(rev) >= SHORTEST_OID and oid_of(base).startswith(rev.lower())
-    if rev not in _MAIN_NAMES and not is_short:
+    is_short = len(rev) >= refs.SHORTEST_OID and oid_of(base).startswith(rev.lower())
+    if rev not in refs.MAIN_NAMES and not is_short:
         raise RevisionNotFound(
             f"Invalid rev id: {rev[:200]!r}. The base model {base.id} is kept in one version, {oid_of(base)}.",
             fix="Leave the revision out, or use main.",
