@@ -42,6 +42,7 @@ from registry.people import (
 from registry.proof import aliases, verdicts, yanking
 from registry.publish import (
     account_deletion,
+    base_files,
     branches,
     copies,
     history,
@@ -405,6 +406,11 @@ def license_base(cast: Cast) -> Act:
     return lambda: bases.set_license("tiny/base", "mit")
 
 
+def serve_base(cast: Cast) -> Act:
+    Base.objects.create(id="tiny/base", sha256="0" * 64)
+    return lambda: base_files.set_serve("tiny/base", "members")
+
+
 def free_name(cast: Cast) -> Act:
     name_rules.add("corp-*", "reserved", "any", cast["ada"])
     rule = name_rules.listed().get()
@@ -549,6 +555,7 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "base:alias": alias,
     "base:unalias": unalias,
     "base:license": license_base,
+    "base:serve": serve_base,
     "name:rule": lambda cast: lambda: name_rules.add("corp-*", "reserved", "any", cast["ada"]),
     "name:free": free_name,
     "file:block": lambda cast: lambda: blocklist.block(["0" * 64], mona(cast), **WHY),
