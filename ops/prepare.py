@@ -64,5 +64,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except ImproperlyConfigured as problem:  # a wrong setting: its message is enough, a traceback would hide it
         sys.exit(str(problem))
+    except CommandError as problem:
+        sys.exit(str(problem))
     except OperationalError as problem:
         sys.exit(f"The database does not do what was asked: {str(problem).strip()}.")

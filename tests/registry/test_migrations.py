@@ -1,6 +1,7 @@
 """The tables can be made from nothing and removed again, on both databases."""
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -31,3 +32,15 @@ def test_all_tables_go_and_come_back_and_search_works_on_them(newest, cast):
     migrate(newest)
     assert not Repository.objects.exists()
     assert catalog.count_matches(NOBODY, Query(q="first")) == 0
+
+
+def test_a_database_of_an_earlier_state_is_refused(newest):
+    with connection.schema_editor() as editor:
+        editor.remove_field(Repository, Repository._meta.get_field("archived_at"))
+    try:
+        with pytest.raises(CommandError, match=r"1 are missing \(\w+\.archived_at …\)"):
+            call_command("migrate", verbosity=0)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.add_field(Repository, Repository._meta.get_field("archived_at"))
+    call_command("migrate", verbosity=0)
