@@ -134,12 +134,15 @@ class Asker:
     def ask(self, method: str, path: str, body: bytes = b"", kind: str = "application/json", **headers: str) -> Any:
         name = (
             "ada"
-            if "/moderation/" in path
+            if "/moderation/" in path or "/quotas/" in path
             else "token"
             if path.startswith(("/api/", "/xet")) or ".git/" in path
             else "alice"
         )
-        name = "alice" if path.startswith("/api/v1/me/") and method == "POST" else name
+        needs_session = path.startswith("/api/v1/me/") or path.partition("?")[0].endswith(
+            ("/robots", "/tokens", "/publishers")
+        )
+        name = "alice" if needs_session and method == "POST" else name
         signed = {"authorization": f"Bearer {self._token}"} if name == "token" else {}
         with transaction.atomic():
             answer = self._browsers[name].generic(method, path, body, kind, headers=signed | headers)

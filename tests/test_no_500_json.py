@@ -18,8 +18,8 @@ from dovetail.adapters.shapes import Shapes, encode
 from hub.api import openapi
 from registry.kernel import ids
 from registry.kernel.policy import Caller
-from registry.models import Base, Collection, DiscussionEvent, Repository, User
-from registry.people import gates
+from registry.models import Base, Collection, DiscussionEvent, Organization, Repository, User
+from registry.people import ci_systems, gates, robots, teams
 from registry.proof import fit
 from registry.publish import discussions, push
 from registry.publish.push import Inline, Intent
@@ -56,6 +56,20 @@ REST: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/v1/organizations/acme"): {"name": "acme2", "full_name": "A", "default_visibility": "private"},
     ("PUT", "/api/v1/organizations/acme/members/bob"): {"role": "read"},
     ("PUT", "/api/v1/organizations/acme/invitations/carol"): {"role": "read"},
+    ("POST", "/api/v1/organizations/acme/links"): {
+        "role": "read", "uses": 1, "days": 7, "email": "dora@example.org", "note": "x",
+    },
+    ("POST", "/api/v1/organizations/acme/robots"): {"name": "build", "purpose": "x"},
+    ("POST", "/api/v1/organizations/acme/robots/deploy/tokens"): {
+        "name": "x", "expires_at": "2027-01-01T00:00:00Z", "repos": {"acme/x-*": "create"},
+    },
+    ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
+    ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
+    ("POST", "/api/v1/namespaces/acme/publishers"): {
+        "repository": "public", "type": "model", "issuer": ci_systems.GITHUB,
+        "claims": {"repository": ["a/b"], "repository_owner_id": ["1"], "workflow_ref": ["a/b/x.yml@main"]},
+    },
+    ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
     ("POST", "/api/v1/me/notifications/read"): {"up_to": 1},
     ("POST", "/api/v1/adapters/acme/public/repair"): {"base": "openai-community/gpt2"},
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
@@ -166,6 +180,9 @@ def asker(db, settings, tmp_path) -> Asker:
     discussions.start(repository, "A question", "How?", alice)
     collections.create("acme", "Some", alice)
     gates.set_gate(repository, "manual", alice)
+    organization = Organization.objects.get(namespace__name="acme")
+    teams.create_team(organization, "first", by=alice.user)
+    robots.create_robot("acme", "deploy", alice)
     known_base()
     asking.settle()
     return asking
@@ -270,8 +287,8 @@ def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
     }
     tried = set()
     for method, path, _ in routes(REST):
-        nouns = "adapters|aliases|organizations|members|invitations|users"
-        template = re.sub(rf"/({nouns})/(acme/public|\w+)", _as_template, path)
+        nouns = "adapters|aliases|organizations|members|invitations|users|robots|teams|grants|namespaces|quotas"
+        template = re.sub(rf"/({nouns})/(acme/public|any/x|\w+)", _as_template, path)
         tried.add((method, template))
     assert tried == described
 
