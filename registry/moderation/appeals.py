@@ -117,13 +117,18 @@ def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
 
 
 def _grant(appeal: Appeal, by: Caller, why: str) -> None:
-    """Release what is held back by the decision of an appeal, unless a later one holds it back; void the strikes."""
+    """Release what is held back by the decision of an appeal, unless a later one holds it back; undo what it led to.
+
+    The strikes of its case are void, and its reports count as wrong.
+    """
     decision = appeal.decision
     in_force = holding.decision_in_force(decision.revision or decision.repository)
     if in_force == decision or (in_force is not None and in_force.action == Action.TAKEDOWN):
         quarantine.release(decision.repository, by, reason=why, revision=decision.revision, appeal=appeal)
-    for strike in decision.case.strikes.filter(voided_at__isnull=True) if decision.case else ():
-        strikes.void(strike, by, reason=why)
+    if decision.case:
+        decision.case.reports.update(upheld=False)
+        for strike in decision.case.strikes.filter(voided_at__isnull=True):
+            strikes.void(strike, by, reason=why)
 
 
 def against(held: Repository | Revision, user: User | None) -> Appeal | None:

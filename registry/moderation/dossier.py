@@ -48,6 +48,13 @@ class Dossier:
     strikes: Sequence[Strike] = ()
     points: int = 0
 
+    @property
+    def is_reversed(self) -> bool:
+        """Whether what this case held back was released later."""
+        holds = [decision for decision in self.decisions if decision.case_id == self.case.pk]
+        releases = [decision for decision in self.decisions if decision.action == ModerationDecision.Action.RELEASE]
+        return any(one.revision_id == hold.revision_id and one.pk > hold.pk for hold in holds for one in releases)
+
 
 def of_case(case: Case) -> Dossier:
     """Return what there is to know about a case, in a bounded number of queries."""

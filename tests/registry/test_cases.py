@@ -44,6 +44,7 @@ from registry.models import (
 from registry.moderation import (
     appeals,
     cases,
+    dossier,
     evidence,
     intake,
     quarantine,
@@ -427,9 +428,10 @@ def test_what_is_in_the_bin_and_under_no_moderation_does_not_exist(cast, adapter
 
 # --- appeals and strikes ---------------------------------------------------------------------------------------------
 def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
-    decided(cast, filed(cast, "carol").case, Outcome.HELD, strike=True)
+    case = decided(cast, filed(cast, "carol").case, Outcome.HELD, strike=True)
     alice = cast.session("alice")
     appeal = appeals.open_appeal(fresh(adapter), alice, "It is a test file.")
+    assert not dossier.of_case(case).is_reversed
     assert appeals.open_appeal(fresh(adapter), alice, "And harmless.").pk == appeal.pk
     appeals.write(appeal, cast.session("mona"), "Which file?", as_moderator=True)
     appeals.write(appeal, cast.session("mona"), "Looks fine to me.", internal=True, as_moderator=True)
@@ -441,6 +443,8 @@ def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
     appeals.decide(appeal, cast.session("ada"), approve=True, reason="Harmless.")
     assert not fresh(adapter).is_quarantined
     assert strikes.points(cast["alice"]) == 0
+    assert case.reports.get().upheld is False
+    assert dossier.of_case(case).is_reversed
     with pytest.raises(AppealClosed):
         appeals.decide(appeal, cast.session("ada"), approve=False, reason="No.")
     dispatch.run()
