@@ -30,7 +30,7 @@ def test_a_newer_hub_may_say_more_than_we_know(dovetail):
         odd = document("paused", {"id": "new.check", "outcome": "puzzled"}, None, evals=[{"name": "x"}])
         hub.says("/adapters/alice/x/revisions/main/verdict", odd)
         done = dovetail("verdict", "alice/x", hub=hub.url)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (6, "")
     assert "new.check" in done.stdout
 
 
@@ -95,9 +95,9 @@ def test_peft_loads_the_revision_that_was_verified_and_not_the_one_that_failed(d
 
 
 @pytest.mark.parametrize(
-    ("state", "status"), [("queued", 0), ("running", 0), ("passed", 0), ("failed", 1), ("errored", 1)]
+    ("state", "status"), [("queued", 6), ("running", 6), ("passed", 0), ("failed", 1), ("errored", 1)]
 )
-def test_the_exit_status_is_1_only_when_the_verdict_is_no(dovetail, state, status):
+def test_the_exit_status_is_1_only_when_the_verdict_is_no_and_6_before(dovetail, state, status):
     with liar() as hub:
         hub.says("/adapters/alice/x/revisions/main/verdict", document(state))
         done = dovetail("verdict", "alice/x", hub=hub.url)

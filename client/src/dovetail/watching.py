@@ -9,6 +9,9 @@ from dovetail.printing import Printer
 from dovetail.problems import DONE, REFUTED, UNDECIDED, Problem
 from dovetail.verdict import Verdict
 
+# Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
+STATUSES = {"passed": DONE, "failed": REFUTED, "errored": REFUTED}
+
 
 def watch_if_judged(
     printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None = None
@@ -51,6 +54,4 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
         printer.conclusion(verdict)
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
-    if not verdict.finished:
-        raise typer.Exit(UNDECIDED)
-    raise typer.Exit(DONE if verdict.passed else REFUTED)
+    raise typer.Exit(STATUSES.get(verdict.state, UNDECIDED))
