@@ -56,6 +56,7 @@ def test_reading_a_setting_costs_one_query_in_a_while(django_assert_num_queries)
             "off",
             "public",
             "30",
+            "24",
         }
 
 
