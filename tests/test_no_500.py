@@ -291,17 +291,21 @@ def test_no_odd_field_of_a_form_is_an_accident(asker):
     assert asker.accidents == []
 
 
-@pytest.mark.postgres
-@pytest.mark.timeout(900)  # both files once more
-def test_no_odd_input_is_an_accident_on_postgresql_either(postgres_server):
+def run_on_postgresql(file: str, server: str) -> None:
+    """Run the tests of a file once more, on PostgreSQL."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
-    files = [__file__, str(Path(__file__).with_name("test_no_500_json.py"))]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not postgres", *files],
-        env=kept | {"DOVETAIL_DATABASE_URL": postgres_server},
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not postgres", file],
+        env=kept | {"DOVETAIL_DATABASE_URL": server},
         cwd=Path(__file__).resolve().parent.parent,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(900)
+def test_no_odd_input_is_an_accident_on_postgresql_either(postgres_server):
+    run_on_postgresql(__file__, postgres_server)

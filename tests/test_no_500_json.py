@@ -1,7 +1,7 @@
 """Every JSON body of the hub with each of its values replaced by values of other types: refused or taken, never 500.
 
 The bodies below are valid. Each member, at every depth, is replaced by each odd value; the order is fixed, so a failure
-repeats. tests/test_no_500.py runs this file on PostgreSQL too.
+repeats.
 """
 
 import copy
@@ -25,7 +25,7 @@ from registry.publish import discussions, push
 from registry.publish.push import Inline, Intent
 from registry.talk import collections
 from tests.cast import assemble
-from tests.test_no_500 import Asker, addresses, filled, some
+from tests.test_no_500 import Asker, addresses, filled, run_on_postgresql, some
 
 GPT2 = "openai-community/gpt2"
 NUL = "a\0b"
@@ -345,3 +345,9 @@ def test_a_field_of_the_wrong_json_type_is_refused_by_name(asker, method, path, 
         answer = asker.ask(method, path, json.dumps(REST[method, path] | {field: value}).encode())
         assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid"), value
         assert field in answer.json()["detail"]
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(900)
+def test_no_odd_body_is_an_accident_on_postgresql_either(postgres_server):
+    run_on_postgresql(__file__, postgres_server)

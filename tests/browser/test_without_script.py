@@ -3,16 +3,25 @@
 import re
 import time
 import zipfile
+from collections.abc import Iterator
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Page, expect
 
+from tests import live
 from tests.browser.conftest import REVIEWS
 from tests.clients import Client
-from tests.live import PASSWORD, TOKENS
+from tests.live import PASSWORD, TOKENS, Hub
 
 ADAPTER = "alice/scriptless"
+
+
+@pytest.fixture(scope="module")
+def live_hub(tmp_path_factory) -> Iterator[Hub]:
+    """A hub of these tests alone: an account ends in them."""
+    with live.hub(tmp_path_factory.mktemp("scriptless") / "data") as hub:
+        yield hub
 
 
 @pytest.fixture(scope="module")
