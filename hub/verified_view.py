@@ -43,7 +43,7 @@ class VerifiedView:
         if request.method not in SAFE:
             return HttpResponseNotAllowed(["GET", "HEAD"])
         query = request.META.get("QUERY_STRING", "")
-        path = f"{request.mounted_below}{request.path_info[1:]}"  # type: ignore[attr-defined]
+        path = f"{request.mounted_below}{request.path_info[1:]}"  # type: ignore[attr-defined]  # as above
         return HttpResponseRedirect(path + (f"?{query}" if query else ""))
 
 

@@ -16,7 +16,7 @@ from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write
 from hub.verified_view import viewer
-from registry.kernel import policy, refusals
+from registry.kernel import base_policy, refusals
 from registry.kernel.errors import NotSupported, RegistryError, RepositoryNotFound, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository
@@ -70,7 +70,7 @@ class Route(View):
             if base is None:
                 raise missing
             is_read = request.method in self.base_methods
-            policy.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
+            base_policy.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
             return self.answer_for_base(request, base, **where)
         except RegistryError as error:
             return self.refuse(error)

@@ -1,5 +1,8 @@
 """The teams of an organisation as its administrators see them: create one, fill it, say what it opens, delete it."""
 
+from collections.abc import Callable
+from functools import partial
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -34,48 +37,30 @@ def one(request: HttpRequest, ns: str, team: str) -> HttpResponse:
 
 @require_POST
 def add_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    row = _team(request, ns, team)
-    form = TeamMember(request.POST)
-    if form.is_valid():
-        with form:
-            teams.add_member(row, accounts.get_person(form.cleaned_data["username"]), by=caller(request).user)
-            return _back(row)
-    return _page(request, row, member=form)
+    def act(row: Team, username: str) -> None:
+        teams.add_member(row, accounts.get_person(username), by=caller(request).user)
+
+    return _change(request, _team(request, ns, team), "member", TeamMember(request.POST), act)
 
 
 @require_POST
 def remove_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    row = _team(request, ns, team)
-    form = TeamMember(request.POST)
-    if form.is_valid():
-        with form:
-            teams.remove_member(row, accounts.get_person(form.cleaned_data["username"]), by=caller(request).user)
-            return _back(row)
-    return _page(request, row, member=form)
+    def act(row: Team, username: str) -> None:
+        teams.remove_member(row, accounts.get_person(username), by=caller(request).user)
+
+    return _change(request, _team(request, ns, team), "member", TeamMember(request.POST), act)
 
 
 @require_POST
 def set_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    row = _team(request, ns, team)
-    form = NewGrant(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            teams.set_grant(row, given["pattern"], given["role"], type=given["type"], by=caller(request).user)
-            return _back(row)
-    return _page(request, row, grant=form)
+    act = partial(teams.set_grant, by=caller(request).user)
+    return _change(request, _team(request, ns, team), "grant", NewGrant(request.POST), act)
 
 
 @require_POST
 def remove_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    row = _team(request, ns, team)
-    form = TeamGrant(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            teams.remove_grant(row, given["pattern"], type=given["type"], by=caller(request).user)
-            return _back(row)
-    return _page(request, row, grant=form)
+    act = partial(teams.remove_grant, by=caller(request).user)
+    return _change(request, _team(request, ns, team), "grant", TeamGrant(request.POST), act)
 
 
 @require_POST
@@ -94,8 +79,13 @@ def _team(request: HttpRequest, ns: str, team: str) -> Team:
     return teams.get_team(_organization(request, ns), team, caller(request))
 
 
-def _back(team: Team) -> HttpResponse:
-    return redirect("team", team.organization, team.name)
+def _change(request: HttpRequest, team: Team, kind: str, form: Form, act: Callable[..., object]) -> HttpResponse:
+    """Do with the team what the form says, its fields as arguments; show the page with the form where it is refused."""
+    if form.is_valid():
+        with form:
+            act(team, **form.cleaned_data)
+            return redirect("team", team.organization, team.name)
+    return _page(request, team, **{kind: form})
 
 
 def _page(request: HttpRequest, team: Team, **tried: Form) -> HttpResponse:

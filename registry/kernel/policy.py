@@ -3,8 +3,6 @@
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from dovetail.adapters import bases as well_known
-from dovetail.adapters import licenses
 from registry.kernel import refusals
 from registry.kernel.callers import NOBODY as NOBODY
 from registry.kernel.callers import Caller as Caller
@@ -14,7 +12,7 @@ from registry.kernel.reach import WRITERS, granted
 from registry.kernel.reach import in_reach as in_reach
 from registry.kernel.reach import teams_with_role as teams_with_role
 from registry.kernel.second_factors import in_force
-from registry.models import AccessRequest, Base, Membership, Namespace, Repository, Token, User
+from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
 
 Role = Membership.Role
 _SETTINGS = frozenset({Permission.CONFIGURE, Permission.ARCHIVE})
@@ -170,36 +168,6 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
     if repository.is_archived and permission not in _WHILE_ARCHIVED:
         raise refusals.archived(repository)
     return repository
-
-
-def serve_of(base: Base) -> str:
-    """Return who may download a base; by default everybody, if its license is one that is known to permit it."""
-    if base.serve != Base.Serve.LICENSE:
-        return base.serve
-    license = base.license or well_known.license_of(base.id)
-    return Base.Serve.PUBLIC if licenses.find(license) else Base.Serve.MEMBERS
-
-
-def require_base(caller: Caller, permission: Permission, base: Base, asked: str) -> Base:
-    """Return the base if the caller has the permission. Nobody changes one by these routes: raises NotAllowed.
-
-    Raises RepositoryNotFound for one that the caller may not see, GateSignInRequired and AccessRequired for its bytes.
-    """
-    serve, is_member = serve_of(base), _is_member(caller, base)
-    if serve == Base.Serve.NOBODY or (serve == Base.Serve.MEMBERS and not is_member):
-        raise refusals.repository_not_found(asked)
-    if permission in (Permission.READ, Permission.BROWSE):
-        return base
-    if permission is not Permission.DOWNLOAD:
-        raise refusals.base_read_only(base)
-    if serve == Base.Serve.GATED and not is_member:
-        raise refusals.gated_base(caller.user, base)
-    return base
-
-
-def _is_member(caller: Caller, base: Base) -> bool:
-    """Return whether the caller has an account here; a token for some repositories must name the base."""
-    return caller.user is not None and (not caller.is_fine_grained or bool(caller.named_grant(base.id)))
 
 
 def require_now(caller: Caller, permission: Permission, repository: Repository) -> Repository:

@@ -11,7 +11,7 @@ from registry.models import SiteSetting, User
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "registration": ("open", "invite", "closed"),
-    # Whom links to organisations invite while registration is by invitation: people with an account, or anybody.
+    # Links to organisations, while registration is by invitation, let in people with an account, or anybody.
     "organization_invitations": ("accounts", "anybody"),
     "pull_policy": ("open", "verified"),
     "throttle": ("on", "off"),

@@ -6,7 +6,7 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.kernel import policy
+from registry.kernel import base_policy, policy
 from registry.kernel.errors import (
     AccessRequired,
     GateSignInRequired,
@@ -461,7 +461,7 @@ ada                  ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
 
 def answer_for_base(by: Caller, permission: Permission, base: Base) -> str:
     try:
-        policy.require_base(by, permission, base, base.id)
+        base_policy.require_base(by, permission, base, base.id)
     except RegistryError as error:
         return ANSWERS[error.__class__]
     return "ok"

@@ -1,4 +1,4 @@
-"""What a push sends: the files of a folder, and with a base given the configs and the card that name it.
+"""The content of a push: the files of a folder, and with a base given the configs and the card that name it.
 
 The folder itself is never changed.
 """

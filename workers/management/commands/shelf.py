@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 
-from registry.kernel import policy
+from registry.kernel import base_policy
 from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof import verdicts
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         if base is None:
             raise BaseNotFound(f"{name} is not known here.")
         license = bases.license_of(base)
-        served_to = SERVED_TO[policy.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
+        served_to = SERVED_TO[base_policy.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
         asks = bases.license_duties(license)
         self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
         self.stdout.write(f"license   {license or 'not known: `manage.py shelf license` writes it down'}")
@@ -156,4 +156,4 @@ class Command(BaseCommand):
 
     def _serve(self, options: dict[str, Any]) -> None:
         base = base_files.set_serve(options["id"], options["serve"])
-        self.stdout.write(f"{base.id} is served to {SERVED_TO[policy.serve_of(base)]}.")
+        self.stdout.write(f"{base.id} is served to {SERVED_TO[base_policy.serve_of(base)]}.")
