@@ -80,6 +80,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/revisions", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/verdict", "alice", None),
+    ("GET", f"{ADAPTER}/revisions/{{rev}}/lock", "alice", None),
     ("POST", f"{ADAPTER}/revisions/{{rev}}/validate", "alice", None),
     ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),

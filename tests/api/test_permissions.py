@@ -5,7 +5,7 @@ import pytest
 from registry.moderation import quarantine
 
 PUBLIC, PRIVATE = "/api/v1/adapters/alice/reviews", "/api/v1/adapters/acme/secret"
-READS = ["", "/revisions", "/revisions/main", "/revisions/main/verdict"]
+READS = ["", "/revisions", "/revisions/main", "/revisions/main/verdict", "/revisions/main/lock"]
 
 # who, role of the token ("": a session), then the status of reading a public and a private adapter, of validating both
 TABLE = [

@@ -1,0 +1,53 @@
+"""The lock of a revision: its pinned composition, which `dovetail lock` writes into adapters.lock."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api.asking import View
+from hub.api.revisions import resolved
+from hub.api.shapes import Data
+from hub.api.shapes import locks as shapes
+from registry.models import Revision
+from registry.proof import composition
+from registry.proof.composition import Composition
+from registry.repos import pull
+
+
+class Lock(View):
+    @extend_schema(
+        operation_id="lock",
+        summary="The pinned composition",
+        description="Digests of the adapter and its base, engine versions and flags; the same for a commit at any time "
+        "until its next verdict.",
+        responses=shapes.Lock,
+    )
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        pull.require_served(revision, self.caller)
+        return Response(_document(revision, composition.of_revision(revision)))
+
+
+def _document(revision: Revision, composed: Composition) -> Data:
+    report = composed.report
+    stated = report.as_json() if report else {}
+    return {
+        "adapter": revision.repository.full_name,
+        "revision": revision.oid,
+        "state": composed.verdict.state if composed.verdict else None,
+        "kind": stated.get("kind") or None,
+        "format": stated.get("format") or None,
+        "files": [{"path": e.path, "size": e.size, "sha256": e.sha256} for e in composed.entries.values()],
+        "base": _base(composed),
+        "engine": stated.get("engine"),
+        "engines": stated.get("engines", []),
+        "serving": [row for row in stated.get("serving", ()) if row["outcome"] == "serves"],
+        "merge_order": list(composed.merge_order),
+    }
+
+
+def _base(composed: Composition) -> Data | None:
+    if composed.report is None or composed.report.base is None:
+        return None
+    files = [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in composed.base_files]
+    return {**composed.report.base.as_json(), "files": files}
