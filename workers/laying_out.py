@@ -89,7 +89,6 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision, places:
         card=metadata.data,
         rows_from=_borrow_rows(revision, folder, metadata, places),
         known_bases=None if base else tuple(Base.objects.values_list("id", flat=True)),
-        name=revision.repository.full_name,
         shapes=_base_shapes(base, folder, places) if base and not base.has_weights else None,
     )
 

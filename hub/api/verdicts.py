@@ -8,10 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters.report import BasePin, EngineRow, Report
+from dovetail.serve.starting import completed
+from dovetail.serve.target import Target
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import verdicts as shapes
+from hub.origin import origin
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
@@ -27,7 +30,7 @@ class OneVerdict(View):
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
-        return Response(document(verdicts.current(revision), revision, self.caller))
+        return Response(document(verdicts.current(revision), revision, self.caller, origin(request)))
 
 
 class Validate(View):
@@ -36,19 +39,24 @@ class Validate(View):
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
         verdict, _ = verdicts.again(revision, self.caller.user)
-        return Response(document(verdict, revision, self.caller), status.HTTP_202_ACCEPTED)
+        return Response(document(verdict, revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED)
 
 
-def document(verdict: Verdict, revision: Revision, by: Caller) -> Data:
+def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) -> Data:
     """Return a verdict as the contract shows it; fields that the engine has not filled yet are null or empty.
 
-    Samples are rows of a file, so a gate hides them too.
+    Samples are rows of a file, so a gate hides them too. Flags name the version at the hub's address of this request.
     """
     report = verdict.report
+    base = report.base or _named_base(verdict) or BasePin()
+    target = Target(
+        revision.repository.full_name, endpoint, revision.oid, report.path, base.id or "", base.revision or ""
+    )
     fields = replace(
         report,
         base=report.base or _named_base(verdict),
         engines=report.engines or _engines(verdict, report),
+        serving=completed(report.serving, target),
         samples=report.samples if policy.passes_gate(by, revision.repository) else (),
     ).as_json()
     return {

@@ -12,14 +12,17 @@ MOST_BASES = 12
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One engine's line; `flags` is what to copy, empty unless it serves."""
+    """One engine's line; `answer` is what the report holds."""
 
     title: str
     version: str
     outcome: str
     colour: str
-    reason: str
-    flags: str
+    answer: Serving
+
+    @property
+    def reason(self) -> str:
+        return self.answer.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def _line(answer: Serving) -> Served:
     title = TITLES.get(answer.engine, answer.engine)
     version = "" if answer.version.startswith(title.rpartition(" ")[2]) else answer.version
     colour = COLOURS[answer.outcome]
-    return Served(title, version, answer.outcome, colour, answer.reason, " ".join(answer.flags))
+    return Served(title, version, answer.outcome, colour, answer)
 
 
 def fits(report: Report) -> Fits:

@@ -10,6 +10,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from dovetail.adapters.report import BasePin
+from dovetail.serve.target import Target
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.cases import NewAppeal
 from hub.site.proof import Proof, proof
@@ -194,6 +196,14 @@ class RepositoryHeader:
             return self
         verified = pull.resolve(self.repository, "verified")
         return self if verified.is_quarantined else RepositoryHeader(self.repository, verified, "verified", self.by)
+
+    def target(self, endpoint: str) -> Target:
+        """Return this version as serving engines are told of it, by the hub's address of a request."""
+        report = self.proof.report if self.proof else None
+        base = (report.base if report else None) or BasePin(str(self.described["base"] or ""))
+        place = report.path if report else ""
+        names = (self.repository.full_name, endpoint, self.revision.oid)
+        return Target(*names, place, base.id, base.revision or "")
 
     @property
     def pin(self) -> str:

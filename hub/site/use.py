@@ -9,10 +9,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dovetail.adapters.serving.vllm import VLLM
+from dovetail.serve.starting import start
 from hub.origin import absolute, origin
 from hub.site.compatibility import Served
 from hub.site.repository_header import RepositoryHeader
-from hub.site.templatetags.dovetail import last_part
 from registry.repos.tags import is_model_id
 
 CLASSES = {
@@ -176,7 +176,6 @@ def _proven_peft(header: RepositoryHeader) -> str:
 
 
 def _vllm(header: RepositoryHeader, here: str) -> Snippet:
-    repository = header.repository
     rows = [row for row in header.proof.served if row.title == VLLM.title] if header.proof else []
     if not rows:
         return Snippet("vllm", "vLLM", "", "Whether vLLM serves it is known once it was validated.")
@@ -184,14 +183,13 @@ def _vllm(header: RepositoryHeader, here: str) -> Snippet:
         return Snippet("vllm", "vLLM", "", why)
     if not is_model_id(header.described["base"]):
         return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
-    flags = rows[0].flags.partition(" --lora-modules")[0]
-    inside = f"/{_place(header)}" if _place(header) else ""
-    code = f"""HF_ENDPOINT={here} hf download {repository.full_name} \\
-  --revision {header.pin} --local-dir ./{repository.name}
-vllm serve {header.described["base"]} \\
-  {flags} \\
-  --lora-modules {shlex.quote(f"{last_part(repository.name)}=./{repository.name}{inside}")}"""
-    return Snippet("vllm", "vLLM", code)
+    commands = start(rows[0].answer, header.target(here)).commands
+    return Snippet("vllm", "vLLM", "\n".join(["pip install dovetail-hub", *map(_folded, commands)]))
+
+
+def _folded(command: str) -> str:
+    """Return a command with an option a line; one with quotes as it is, because they may hold what looks like one."""
+    return command if "'" in command else command.replace(" --", " \\\n  --")
 
 
 def _refusal(rows: list[Served]) -> str:

@@ -13,6 +13,7 @@ from hub.api import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
 from registry.proof import verdicts
+from registry.publish import moves
 from tests.api.conftest import BASE, judged, pushed
 from tests.live import ROOT
 
@@ -136,7 +137,23 @@ def test_a_real_report_is_served_as_it_always_was(ask, repository, on_shelf, cas
     expected = case["served"] | {"base": case["stored"]["base"] or named}
     assert list(answer) == KEYS
     for key in OF_THE_REPORT:
-        assert answer[key] == expected[key], key
+        if key != "serving":
+            assert answer[key] == expected[key], key
+    known = [{key: row[key] for key in row.keys() - {"flags"}} for row in expected["serving"]]
+    assert [{key: row[key] for key in row.keys() - {"flags", "commands"}} for row in answer["serving"]] == known
+
+
+def test_flags_say_where_the_files_are_as_the_adapter_is_called_when_they_are_read(ask, cast, repository, on_shelf):
+    revision = repository.revisions.get(title="push")
+    judged(revision, **REAL["an adapter that passes"]["stored"])
+    moves.move(repository, "alice/opinions", cast.session("alice"))
+    answer = ask().get("/api/v1/adapters/alice/opinions/revisions/main/verdict").json()
+    [vllm] = [row for row in answer["serving"] if row["engine"] == "vllm"]
+    name, folder = f"opinions@{revision.oid[:7]}", f"./opinions-{revision.oid[:7]}"
+    assert vllm["flags"][-1] == f"--lora-modules {name}={folder}"
+    pull = f"dovetail pull alice/opinions@{revision.oid} --to {folder} --endpoint http://127.0.0.1:8070"
+    assert vllm["commands"][0] == pull
+    assert "alice/reviews" not in json.dumps(answer["serving"])
 
 
 def schema(hint: Any) -> Any:

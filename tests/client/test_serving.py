@@ -44,13 +44,11 @@ def adapter(
 ):
     changed = PLAIN | config
     kept = {key: value for key, value in changed.items() if value != "absent"}
-    return Subject(
-        kept, llama() if tensors is None else tensors, files=files, added=added, base=base, name="alice/router"
-    )
+    return Subject(kept, llama() if tensors is None else tensors, files=files, added=added, base=base)
 
 
 def foreign(tensors, config=None, **more):
-    return Subject(config or {}, tensors, name="alice/router", **more)
+    return Subject(config or {}, tensors, **more)
 
 
 def magnitudes():
@@ -268,7 +266,7 @@ def test_rslora_of_rank_one_is_served_rightly_everywhere():
 def test_vllm_needs_the_next_rank_it_can_be_started_with(rank, flag):
     found = asked("vllm", adapter(llama(rank=rank), r=rank))
     assert found.outcome == "serves"
-    assert found.flags == ["--enable-lora", f"--max-lora-rank {flag}", "--lora-modules router=alice/router"]
+    assert found.flags == ["--enable-lora", f"--max-lora-rank {flag}"]
 
 
 def test_vllm_counts_the_ranks_of_patterns():
@@ -292,8 +290,7 @@ def test_a_plain_lora_of_all_attention_is_served_by_every_language_server():
 
 def test_sglang_gets_its_modules_and_rank():
     assert asked("sglang", adapter()).flags == [
-        "--enable-lora", "--lora-paths router=alice/router", "--max-lora-rank 16",
-        "--lora-target-modules k_proj o_proj q_proj v_proj",
+        "--enable-lora", "--max-lora-rank 16", "--lora-target-modules k_proj o_proj q_proj v_proj",
     ]  # fmt: skip
 
 

@@ -33,7 +33,11 @@ def test_a_page_shows_each_engine_with_its_outcome_and_flags_to_copy(visit, serv
     text = visit("anonymous").get(page).content.decode()
     assert '<span class="state passed">serves</span>' in text
     assert '<span class="state failed">wrong</span>' in text
-    assert "--enable-lora --max-lora-rank 64 --lora-modules reviews=alice/reviews" in text
+    commit = served.refs.get(name="refs/heads/main").revision.oid
+    name, folder = f"reviews@{commit[:7]}", f"./reviews-{commit[:7]}"
+    assert f"dovetail pull alice/reviews@{commit} --to {folder} --endpoint http://127.0.0.1:8070" in text
+    assert f"--enable-lora --max-lora-rank 64 --lora-modules {name}={folder}" in text
+    assert "=alice/reviews" not in text, "no engine is given a name that another hub may know"
     assert 'data-copy-from="flags-1"' in text
     assert text.index("served 8 times too weak") < text.index("TGI reads"), "what lies comes before what refuses"
     assert "<b>LoRA</b>" not in text
@@ -50,7 +54,11 @@ def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, se
 def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     use = {snippet.key: snippet for snippet in visit().get("/alice/reviews").context["snippets"]}
     assert "vllm serve" in use["vllm"].code
-    assert "--enable-lora --max-lora-rank 64" in use["vllm"].code
+    lines = use["vllm"].code.replace(" \\\n ", "").splitlines()
+    commit = served.refs.get(name="refs/heads/main").revision.oid
+    pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:8070"
+    assert lines[:2] == ["pip install dovetail-hub", pull]
+    assert lines[2].endswith(f"--max-lora-rank 64 --lora-modules reviews@{commit[:7]}=./reviews-{commit[:7]}")
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
     other = cast.repository("alice/refused")
     judged(pushed(cast, other), depth="fit", serving=refused, fits=FITS)

@@ -153,7 +153,7 @@ def test_a_verdict_says_who_serves_it_and_the_catalogue_finds_it_by_that(known, 
     verdict = judged(adapters.lora(adapters.TINY_LLAMA, task="CAUSAL_LM"))
     said = {item["engine"]: item for item in verdict.result["serving"]}
     assert said["vllm"]["outcome"] == "serves"
-    assert said["vllm"]["flags"] == ["--enable-lora", "--max-lora-rank 8", "--lora-modules reviews=alice/reviews"]
+    assert said["vllm"]["flags"] == ["--enable-lora", "--max-lora-rank 8"]
     assert Repository.objects.get().serves.startswith("\nvllm\n")
     for engine, found in (("vllm", 1), ("mlx", 0)):
         page = Client().get("/api/v1/adapters", {"engine": engine}).json()

@@ -18,7 +18,7 @@ from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
-from dovetail.adapters.report import CRASHED, CheckResult, Serving
+from dovetail.adapters.report import CRASHED, CheckResult
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import serving_of
 from dovetail.adapters.shapes import decode
@@ -62,8 +62,8 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     form, kind = (description.format, description.kind) if description else (None, None)
     say({"facts": asdict(Facts(form, kind, task, labels, largest))})
     if _report(checks_of(folder), folder, say):
-        served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
-        say({"serving": [_of_place(answer, job.place).as_json() for answer in served]})
+        served = serving_of(folder.files, base=_served_with(job, frozen))
+        say({"serving": [answer.as_json() for answer in served]})
 
 
 def _outline(document: Mapping[str, Any], folder: Folder) -> Base:
@@ -88,14 +88,6 @@ def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
         return ServedBase()
     shapes = decode(job.shapes["shapes"])
     return ServedBase(str(job.shapes["id"]), shapes.architectures, shapes.vocabulary, shapes.layers, shapes.tied)
-
-
-def _of_place(answer: Serving, place: str) -> Serving:
-    """Return how an engine serves the adapter; no engine finds one in a folder by the name of its repository."""
-    if not place:
-        return answer
-    hint = f"Download the repository and name its folder {place}/, not its top folder"
-    return replace(answer, reason=f"{hint}: {answer.reason}")
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:

@@ -1,16 +1,21 @@
 """Runs the static checks on a local folder, as a hub does before it loads the adapter; needs neither hub nor torch."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from dovetail import verdict
+from dovetail.adapters import config as configs
 from dovetail.adapters.families import ask_all
 from dovetail.adapters.header import Opener
-from dovetail.adapters.serving import serving_of
+from dovetail.adapters.report import Serving
+from dovetail.adapters.serving import serving
+from dovetail.adapters.serving.subject import subject_of
 from dovetail.problems import usage
+from dovetail.serve.starting import completed
+from dovetail.serve.target import Target
 from dovetail.verdict import Verdict
 
 MAX_CARD_BYTES = 1 << 20
@@ -29,9 +34,17 @@ def check_files(files: Mapping[str, Opener], name: str) -> Verdict:
     """Run the static checks on files (path → function that opens it); `name` stands for them in the verdict."""
     checks = [result.as_json() for result in ask_all(files, _card(files.get("README.md")))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
-    serving = [answer.as_json() for answer in serving_of(files)] if state == "passed" else []
+    serving = [answer.as_json() for answer in _serving(files, name)] if state == "passed" else []
     document = {"state": state, "depth": "static", "adapter": name, "checks": checks, "serving": serving}
     return verdict.read(document)
+
+
+def _serving(files: Mapping[str, Opener], folder: str) -> Sequence[Serving]:
+    subject = subject_of(files)
+    if subject is None:
+        return ()
+    base = configs.text(subject.config, "base_model_name_or_path") or ""
+    return completed(serving(subject), Target.of_folder(folder, base))
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -146,6 +146,9 @@ class Printer:
 
     def serving(self, answers: Sequence[Serving]) -> None:
         """Print the engines that serve it, with flags, those that serve it wrongly, and those that refuse it."""
+        lines = [answer.commands[0] for answer in answers if answer.commands]
+        for pull in [line for line in lines if line.startswith("dovetail ")][:1]:
+            self._columns(Text("  pull   ", "bright_black"), Text(safe(pull)))
         for answer in answers:
             if answer.outcome == "serves":
                 flags = Text(safe(" ".join(map(str, answer.flags))))

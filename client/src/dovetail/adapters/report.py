@@ -125,7 +125,8 @@ class BasePin(Record):
 class Serving(Record):
     """The behaviour of one serving engine with the adapter (docs/serving.md); `flags` is empty unless it serves it.
 
-    `rules` are the ids of the rules that decided against it; None in older reports.
+    `rules` are the ids of the rules that decided against it; None in older reports. A stored report has the flags that
+    depend on the weights; dovetail.serve.starting completes them, and adds the `commands`, where they are read.
     """
 
     engine: str
@@ -134,6 +135,7 @@ class Serving(Record):
     reason: str = ""
     flags: Sequence[str] = ()
     rules: Sequence[str] | None = field(default=None, metadata={"optional": True})
+    commands: Sequence[str] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

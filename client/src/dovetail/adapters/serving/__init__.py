@@ -27,7 +27,7 @@ def serving(subject: Subject) -> list[Serving]:
     return [ask(engine, subject) for engine in ENGINES]
 
 
-def serving_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str = "NAMESPACE/NAME") -> list[Serving]:
+def serving_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN) -> list[Serving]:
     """Apply the rules of every engine to the adapter in files; return [] if its files cannot be read."""
-    subject = subject_of(files, base=base, name=name)
+    subject = subject_of(files, base=base)
     return serving(subject) if subject is not None else []

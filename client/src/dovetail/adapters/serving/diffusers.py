@@ -44,8 +44,7 @@ RULES = (
 
 def _flags(a: Subject) -> list[str]:
     weights = [name for name in a.files if name.endswith(".safetensors")]
-    argument = f", weight_name={weights[0]!r}" if len(weights) == 1 else ""
-    return [f"pipe.load_lora_weights({a.name!r}{argument})"]
+    return [f"weight_name={weights[0]!r}"] if len(weights) == 1 else []
 
 
 def _serves(a: Subject) -> str:

@@ -48,9 +48,7 @@ RULES = (
 
 
 def _flags(a: Subject) -> list[str]:
-    if a.format == "gguf":
-        return [f"--lora {next(name for name in a.files if name.endswith('.gguf'))}"]
-    return [f"convert_lora_to_gguf.py ./{a.short} --outfile {a.short}.gguf", f"--lora {a.short}.gguf"]
+    return [f"--lora {name}" for name in a.files if name.endswith(".gguf")][:1] if a.format == "gguf" else []
 
 
 def _serves(a: Subject) -> str:

@@ -1,7 +1,7 @@
 """The serving rules of LoRAX, read in its source, as data."""
 
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, no_flags
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.4.0 (a7394ba)"
@@ -30,14 +30,9 @@ RULES = (
 )  # fmt: skip
 
 
-def _flags(a: Subject) -> list[str]:
-    model = [f"--model-id {a.base.id}"] if a.base.id else []
-    return [*model, f"--adapter-id {a.name}"]
-
-
 def _serves(a: Subject) -> str:
     slow = " Above rank 128 it leaves its fast path." if a.rank > 128 else ""
     return f"LoRAX uses every tensor and scales by alpha/r = {a.alpha / a.rank:g}.{slow}"
 
 
-LORAX = Engine("lorax", "LoRAX", VERSION, "predibase/lorax", RULES, _flags, _serves)
+LORAX = Engine("lorax", "LoRAX", VERSION, "predibase/lorax", RULES, no_flags, _serves)

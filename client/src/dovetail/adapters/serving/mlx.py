@@ -1,6 +1,6 @@
 """The serving rules of mlx-lm, read in its source, as data."""
 
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, no_flags
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.32.0"
@@ -36,13 +36,8 @@ RULES = (
 )  # fmt: skip
 
 
-def _flags(a: Subject) -> list[str]:
-    model = [f"--model {a.base.id}"] if a.base.id else []
-    return [*model, f"--adapter-path ./{a.short}"]
-
-
 def _serves(_: Subject) -> str:
     return "It is in mlx-lm's own format."
 
 
-MLX = Engine("mlx", "MLX", VERSION, "ml-explore/mlx-lm", RULES, _flags, _serves)
+MLX = Engine("mlx", "MLX", VERSION, "ml-explore/mlx-lm", RULES, no_flags, _serves)

@@ -31,7 +31,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A program that serves adapters, at the version whose source was read. `flags` returns its start options."""
+    """A program that serves adapters, at the version whose source was read.
+
+    `flags` returns the start options that depend on the weights; dovetail.serve.starting adds names and folders.
+    """
 
     name: str
     title: str
@@ -40,6 +43,11 @@ class Engine:
     rules: Sequence[Rule]
     flags: Callable[[Subject], list[str]]
     serves: Callable[[Subject], str]
+
+
+def no_flags(_: Subject) -> list[str]:
+    """Return the options of an engine that needs to be told of the folder alone."""
+    return []
 
 
 def ask(engine: Engine, subject: Subject) -> Serving:

@@ -79,10 +79,7 @@ def _flags(a: Subject) -> list[str]:
     targets = a.config.get("target_modules")
     names = configs.names(a.config, "target_modules") if isinstance(targets, list) else ("all",)
     modules = " ".join(sorted({name.rpartition(".")[2] for name in names}))
-    return [
-        "--enable-lora", f"--lora-paths {a.short}={a.name}", f"--max-lora-rank {a.rank}",
-        f"--lora-target-modules {modules}",
-    ]  # fmt: skip
+    return ["--enable-lora", f"--max-lora-rank {a.rank}", f"--lora-target-modules {modules}"]
 
 
 def _serves(a: Subject) -> str:

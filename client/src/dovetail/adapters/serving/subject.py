@@ -46,7 +46,7 @@ UNKNOWN = Base()
 
 
 class Subject:
-    """One adapter. `name` is namespace/name, for the flags."""
+    """One adapter."""
 
     def __init__(
         self,
@@ -57,16 +57,11 @@ class Subject:
         added: Mapping[str, int] | None = None,
         metadata: Mapping[str, str] | None = None,
         base: Base = UNKNOWN,
-        name: str = "NAMESPACE/NAME",
         is_gguf: bool = False,
     ) -> None:
         self.config, self.tensors, self.files = config, tensors, files
-        self.added, self.metadata, self.base, self.name = added or {}, metadata or {}, base, name
+        self.added, self.metadata, self.base = added or {}, metadata or {}, base
         self.is_gguf = is_gguf
-
-    @property
-    def short(self) -> str:
-        return self.name.rpartition("/")[2]
 
     @cached_property
     def format(self) -> str:
@@ -232,7 +227,7 @@ def _home(path: str) -> str:
     return path
 
 
-def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str = "NAMESPACE/NAME") -> Subject | None:
+def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN) -> Subject | None:
     """Reads config, header and added tokens of an adapter; None where the weights, or all else, cannot be read."""
     config, path = _config(files), _weights(files)
     header = _header(files[path]) if path else None
@@ -244,7 +239,7 @@ def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str =
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()} if header else {}
     return Subject(
         config, shapes, files=tuple(files), added=_added(files), metadata=header.metadata if header else {}, base=base,
-        name=name, is_gguf=is_gguf,
+        is_gguf=is_gguf,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.peft import unknown_method
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, no_flags
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "3.3.7"
@@ -31,14 +31,9 @@ RULES = (
 )  # fmt: skip
 
 
-def _flags(a: Subject) -> list[str]:
-    model = [f"--model-id {a.base.id}"] if a.base.id else []
-    return [*model, f"--lora-adapters {a.name}"]
-
-
 def _serves(a: Subject) -> str:
     how = "alpha/sqrt(r)" if a.flag("use_rslora") else "alpha/r"
     return f"TGI, which is in maintenance mode, uses every tensor and scales by {how}."
 
 
-TGI = Engine("tgi", "TGI", VERSION, "huggingface/text-generation-inference", RULES, _flags, _serves)
+TGI = Engine("tgi", "TGI", VERSION, "huggingface/text-generation-inference", RULES, no_flags, _serves)

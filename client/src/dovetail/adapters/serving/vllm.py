@@ -115,7 +115,7 @@ def max_lora_rank(a: Subject) -> int:
 
 
 def _flags(a: Subject) -> list[str]:
-    flags = ["--enable-lora", f"--max-lora-rank {max_lora_rank(a)}", f"--lora-modules {a.short}={a.name}"]
+    flags = ["--enable-lora", f"--max-lora-rank {max_lora_rank(a)}"]
     if a.heads:
         labels = max(a.tensors[name][0] for name in a.heads)
         flags.append(f"--max-lora-cls-labels {labels}")

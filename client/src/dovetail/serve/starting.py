@@ -1,0 +1,135 @@
+"""How each serving engine is started with one commit of an adapter.
+
+No engine is given the name of a repository: which hub it would ask depends on its environment, most cannot name a
+commit, and on another hub that name may be a stranger's. So the files are pulled first, by address and full commit, and
+the engine gets their folder. The hub stores what an engine needs to know of the weights; the rest is added when it is
+read, so it is right for verdicts of any age and after a move.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from dovetail.adapters.report import Serving
+from dovetail.serve.target import Target
+
+# Options of stored verdicts that name a repository, a base or a folder: older ones hold them, and they are added anew.
+ADDRESSES = re.compile(
+    r"(--lora-modules|--lora-paths|--lora-adapters|--model-id|--adapter-id|--model|--adapter-path)[ =]"
+)
+WEIGHT_NAME = re.compile(r"weight_name='([^'\\]+)'")
+UNKNOWN_BASE = "BASE"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """`flags` are the engine's own options; `commands` are whole lines to run one after the other, the pull first."""
+
+    flags: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def pull(target: Target) -> str:
+    """Return the command that downloads exactly this commit from this hub; "" for a folder on this machine."""
+    if not target.revision:
+        return ""
+    pinned = shlex.quote(f"{target.adapter}@{target.revision}")
+    return f"dovetail pull {pinned} --to {shlex.quote(target.download)} --endpoint {shlex.quote(target.endpoint)}"
+
+
+def start(answer: Serving, target: Target) -> Start:
+    """Return how an engine that serves the adapter is started with it; nothing for one that does not."""
+    if answer.outcome != "serves":
+        return Start((), ())
+    options = [str(flag) for flag in answer.flags if not ADDRESSES.match(f"{flag} ")]
+    lines_of = LINES.get(answer.engine)
+    if lines_of is None:  # an engine that a newer hub knows, or a release of PEFT
+        return Start(tuple(options), tuple(options))
+    flags, lines = lines_of(options, target)
+    return Start(tuple(flags), tuple(filter(None, (pull(target), *lines))))
+
+
+def completed(answers: Sequence[Serving], target: Target) -> tuple[Serving, ...]:
+    """Return what a verdict says of serving engines, with the flags and commands for one target."""
+    starts = [start(answer, target) for answer in answers]
+    return tuple(
+        replace(answer, flags=list(begin.flags), commands=list(begin.commands))
+        for answer, begin in zip(answers, starts, strict=True)
+    )
+
+
+# --- one engine each -------------------------------------------------------------------------------------------------
+
+Options = Sequence[str]
+Lines = tuple[list[str], list[str]]
+
+
+def _base(option: str, target: Target, revision: str = "--revision") -> list[str]:
+    """Return the options that name the base, pinned where its commit is known."""
+    pin = [f"{revision} {target.base_commit}"] if revision and target.base_commit else []
+    return [f"{option} {shlex.quote(target.base or UNKNOWN_BASE)}".strip(), *pin]
+
+
+def _vllm(options: Options, target: Target) -> Lines:
+    flags = [*options, f"--lora-modules {shlex.quote(f'{target.name}={target.path}')}"]
+    return flags, [" ".join(["vllm serve", *_base("", target), *flags])]
+
+
+def _sglang(options: Options, target: Target) -> Lines:
+    flags = [*options, f"--lora-paths {shlex.quote(f'{target.name}={target.path}')}"]
+    return flags, [" ".join(["python -m sglang.launch_server", *_base("--model-path", target), *flags])]
+
+
+def _lorax(options: Options, target: Target) -> Lines:
+    flags = [
+        *_base("--model-id", target),
+        *options,
+        "--adapter-source local",
+        f"--adapter-id {shlex.quote(target.path)}",
+    ]
+    return flags, [" ".join(["lorax-launcher", *flags])]
+
+
+def _tgi(options: Options, target: Target) -> Lines:
+    # text-generation-inference reads what follows an @ as a revision, and what follows a comma as the next adapter.
+    flags = [
+        *_base("--model-id", target),
+        *options,
+        f"--lora-adapters {shlex.quote(f'{target.file_name}={target.path}')}",
+    ]
+    return flags, [" ".join(["text-generation-launcher", *flags])]
+
+
+def _llama_cpp(options: Options, target: Target) -> Lines:
+    # Only an adapter that is GGUF already has the option alone; older verdicts have it after a conversion.
+    ready = options[0].removeprefix("--lora ") if options and options[0].startswith("--lora ") else ""
+    gguf = f"{target.path}/{ready}" if ready else f"{target.file_name}.gguf"
+    convert = f"python convert_lora_to_gguf.py {shlex.quote(target.path)} --outfile {shlex.quote(gguf)}"
+    flags = [f"--lora {shlex.quote(gguf)}"]
+    return flags, ["" if ready else convert, " ".join(["llama-server", f"-m {UNKNOWN_BASE}.gguf", *flags])]
+
+
+def _mlx(options: Options, target: Target) -> Lines:
+    flags = [*_base("--model", target, revision=""), *options, f"--adapter-path {shlex.quote(target.path)}"]
+    return flags, [" ".join(["mlx_lm.server", *flags])]
+
+
+def _diffusers(options: Options, target: Target) -> Lines:
+    weights = WEIGHT_NAME.search(" ".join(options))
+    argument = f", weight_name={weights[1]!r}" if weights else ""
+    call = f"pipe.load_lora_weights({target.path!r}{argument}, adapter_name={target.file_name!r})"
+    return [call], [call]
+
+
+LINES: dict[str, Callable[[Options, Target], Lines]] = {
+    "vllm": _vllm,
+    "sglang": _sglang,
+    "lorax": _lorax,
+    "tgi": _tgi,
+    "llama.cpp": _llama_cpp,
+    "mlx": _mlx,
+    "diffusers": _diffusers,
+}
