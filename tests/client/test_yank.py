@@ -28,7 +28,7 @@ def test_a_yanked_version_is_pulled_by_its_commit_with_the_reason(dovetail, fold
     assert pinned.returncode == 0
     assert "Its owners yanked this version: Wrong labels." in pinned.stderr
     back = json.loads(dovetail("yank", f"{NAME}@{commit}", "--undo", "--json", hub=hub, who="alice").stdout)
-    assert back == {"revision": commit, "yanked": None}
+    assert back == {"schema": 1, "revision": commit, "yanked": None}
     assert dovetail("pull", NAME, "--to", "again", hub=hub, who="carol").returncode == 0
 
 

@@ -8,6 +8,7 @@ def main() -> None:
     try:
         from dovetail.cli import main as run  # noqa: PLC0415  # Ctrl-C may come during the import, too
     except KeyboardInterrupt:
+        sys.stderr.write("dovetail: Stopped before it began: nothing was changed.\n")
         sys.exit(130)
     run()
 

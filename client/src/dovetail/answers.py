@@ -51,6 +51,16 @@ class AdapterFacts(TypedDict, total=False):
     verified: str | None
     branches: dict[str, str]
     revision_tags: dict[str, str]
+    aliases: dict[str, str]
+    yanked: dict[str, str] | None
+    deprecated: dict[str, str] | None
+
+
+class AdapterPage(TypedDict, total=False):
+    """Some adapters of a search, and the address of the next page."""
+
+    items: Required[list[AdapterFacts]]
+    next: str | None
 
 
 class YankState(TypedDict):

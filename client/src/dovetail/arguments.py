@@ -1,12 +1,19 @@
 """Accepts global options before and after the command, and turns usage errors into one sentence."""
 
 import difflib
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from dovetail.problems import Problem, usage
+
+Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
+AdapterAt = Annotated[
+    str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
+]
+Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everybody reads this.")]
+LIST = "list"
 
 _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
 
@@ -41,6 +48,15 @@ class Commands(TyperGroup):
         if command is not None:
             _flags_without_type(command.get_params(ctx))
         return command
+
+
+class NamesOfAdapter(Commands):
+    """A group about names in an adapter; without a deed (`dovetail alias NS/NAME`) they are listed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and "/" in args[0] and not args[0].startswith("-"):
+            args = [LIST, *args]
+        return super().parse_args(ctx, args)
 
 
 def _flags_without_type(parameters: list[Any]) -> list[Any]:

@@ -1,21 +1,32 @@
-"""The command `dovetail`: parses arguments, calls `client` and prints with `printing`; `problems` has exit statuses."""
+"""The command `dovetail`: its global options and its commands, and the exit status of each (`problems`)."""
 
+import platform
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dovetail import __version__, account, aliases, arguments, client
+from dovetail import (
+    __version__,
+    account_commands,
+    alias_commands,
+    arguments,
+    name_commands,
+    owner_commands,
+    pull_commands,
+    push_commands,
+    request_commands,
+    search_commands,
+    verdict_commands,
+)
 from dovetail.options import Options
 from dovetail.printing import Printer, settle_streams
-from dovetail.problems import DONE, INTERRUPTED, LOCAL, REFUTED, USAGE, Problem, local_files, usage
-from dovetail.push_commands import push, repair
-from dovetail.watching import conclude, watch
+from dovetail.problems import DONE, USAGE, Problem, interrupted, local_files, usage
 
+HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
-    name="dovetail", cls=arguments.Commands, add_completion=False, pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    name="dovetail", cls=arguments.Commands, pretty_exceptions_enable=False,
+    context_settings=HELP,
     help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
     "3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 local files.",
@@ -52,152 +63,54 @@ def options(
     context.obj = Options(endpoint, token, Printer(as_json=as_json, quiet=quiet))
 
 
-for _command in (account.login, account.logout, account.whoami):
-    app.command()(_command)
-app.add_typer(aliases.app, name="alias")
-
-
-@app.command()
-def check(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
-) -> None:
-    """Check an adapter locally before you push it; exit 1 if a hub would refuse it."""
-    options: Options = context.obj
-    verdict = client.check(path)
-    if options.printer.is_human:
-        options.printer.checks(verdict.checks)
-    options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
-    conclude(options.printer, verdict)
-
-
-app.command()(push)
-
-
-@app.command()
-def pull(
-    context: typer.Context,
-    adapter: Annotated[
-        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
-    ],
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder to write. Default: ./NAME.")] = None,
-) -> None:
-    """Download an adapter and verify every byte; the last line printed is its folder."""
-    options: Options = context.obj
-    name, revision = _split(adapter)
-    caller = options.client()
-    manifest = caller.manifest(name, revision)
-    with options.printer.downloads() as progress:
-        folder = caller.fetch(name, manifest, to, progress=progress)
-    if yanked := manifest.get("yanked"):
-        options.printer.note(f"Its owners yanked this version: {yanked['reason']}")
-    if manifest.get("state") not in {"passed", None}:
-        options.printer.note(
-            f"Its verdict is {manifest['state']}. The version known to work is {name}@verified, if there is one."
-        )
-    if options.printer.as_json:
-        options.printer.document(
-            {key: manifest.get(key) for key in ("adapter", "revision", "state")} | {"path": str(folder)}
-        )
-    else:
-        options.printer.line(str(folder))
-
-
-@app.command()
-def verdict(
-    context: typer.Context,
-    adapter: Annotated[
-        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
-    ],
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")] = False,
-) -> None:
-    """Show the verdict of a revision; exit 1 if it is no."""
-    options: Options = context.obj
-    name, revision = _split(adapter)
-    caller = options.client()
-    if wait:
-        answer = watch(options.printer, caller, name, revision)
-    else:
-        answer = caller.verdict(name, revision)
-        if options.printer.is_human:
-            options.printer.checks(answer.checks)
-    conclude(options.printer, answer)
-
-
-@app.command()
-def fit(
-    context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
-) -> None:
-    """List the bases of a hub that an adapter fits, without pushing it; exit 1 if it fits none."""
-    options: Options = context.obj
-    answer = options.client().fit(path)
-    if options.printer.as_json:
-        options.printer.document(answer)
-    else:
-        options.printer.fits(answer)
-    raise typer.Exit(DONE if answer["fits"] else REFUTED)
-
-
-app.command()(repair)
-
-
-@app.command()
-def report(
-    context: typer.Context,
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME[@REV]", help="What is wrong; REV: one revision of it.")],
-    reason: Annotated[
-        str,
-        typer.Option(
-            metavar="REASON",
-            help="malware, backdoor, secret, illegal, personal-data, licence, squatting, spam, broken or other.",
-        ),
-    ],
-    text: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, and how to see it.")] = "",
-    file: Annotated[str, typer.Option(metavar="PATH", help="The file in which it is.")] = "",
-) -> None:
-    """Report an adapter to the moderators of the hub; nobody else reads it."""
-    options: Options = context.obj
-    name, at, revision = adapter.partition("@")
-    if at and not revision:
-        raise usage(f"{adapter!r} names no revision after its @.", f"Write {name}, or {name}@main.")
-    filed = options.client().report(name, reason, revision=revision, file=file, text=text)
-    if options.printer.as_json:
-        options.printer.document(filed)
+def version(context: typer.Context) -> None:
+    """Print the version of this client."""
+    printer = context.obj.printer
+    if printer.as_json:
+        printer.document({"version": __version__, "python": platform.python_version()})
         return
-    options.printer.line(str(filed["id"]))
-    known = "others reported it too" if filed["merged"] else "nobody reported it before"
-    options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")
+    printer.line(__version__ if printer.quiet else f"dovetail {__version__}")
 
 
-@app.command()
-def yank(
+def help(
     context: typer.Context,
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that nobody should use.")],
-    reason: Annotated[str, typer.Option("--reason", "-m", help="What is wrong with it; everybody reads this.")] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Take the yank back.")] = False,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]…", help="Such as push, or alias set.")
+    ] = None,
 ) -> None:
-    """Advise against a version: nothing leads to it by itself any more, and its commit id still serves it."""
-    options: Options = context.obj
-    name, at, revision = adapter.partition("@")
-    if not (at and revision):
-        raise usage(f"{adapter!r} names no revision.", f"Write {name}@ and a commit id or a tag.")
-    if not (reason or undo):
-        raise usage("A yank needs a reason.", "Add --reason and a sentence that says what is wrong.")
-    answer = options.client().yank(name, revision, reason, undo=undo)
-    if options.printer.as_json:
-        options.printer.document(answer)
-        return
-    options.printer.line(answer["revision"])
-    options.printer.note(f"{name}@{answer['revision'][:7]} is {'yanked' if answer.get('yanked') else 'not yanked'}.")
+    """Show the help of dovetail, or of a command."""
+    words = command or []
+    found: Any = typer.main.get_group(app)
+    parent = typer.Context(found, info_name="dovetail", help_option_names=HELP["help_option_names"])
+    for word in words:
+        found = found.get_command(parent, word) if hasattr(found, "get_command") else None
+        if found is None:
+            raise usage(f"There is no command {' '.join(words)!r}.", "See `dovetail help`.")
+        parent = typer.Context(found, info_name=word, parent=parent)
+    typer.echo(found.get_help(parent))
 
 
-def _split(adapter: str) -> tuple[str, str]:
-    name, at, revision = adapter.partition("@")
-    client.check_adapter(name)
-    if at and not revision:
-        raise usage(f"{adapter!r} names no revision after its @.", f"Write {name}, or {name}@verified.")
-    return name, revision or client.MAIN
+FIND, ADAPTERS, VERSIONS, ACCOUNT, MACHINE = "Find", "Adapters", "Versions and their names", "Account", "This machine"
+for _panel, _commands in {
+    FIND: (search_commands.search, search_commands.info, search_commands.diff),
+    ADAPTERS: (
+        verdict_commands.check, push_commands.push, pull_commands.pull,
+        verdict_commands.verdict, verdict_commands.fit, push_commands.repair,
+        owner_commands.report, owner_commands.delete,
+    ),
+    VERSIONS: (owner_commands.yank, owner_commands.unyank),
+    ACCOUNT: (account_commands.login, account_commands.logout, account_commands.whoami),
+    MACHINE: (version, help),
+}.items():  # fmt: skip
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+for _name, _group in {
+    "alias": alias_commands.app,
+    "tag": name_commands.tags,
+    "branch": name_commands.branches,
+    "pr": request_commands.app,
+}.items():
+    app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
 
 
 # --- entry point -----------------------------------------------------------------------------------------------------
@@ -208,15 +121,17 @@ def main(argv: list[str] | None = None) -> None:
     printer = Printer(as_json="--json" in words)
     try:
         status = app(arguments.globals_first(words) or ["--help"], prog_name="dovetail", standalone_mode=False)
-    except Problem as problem:
-        printer.problem(problem)
-        status = problem.exit_status
     except typer.TyperException as error:
-        printer.problem(arguments.misuse(error, app))
-        status = USAGE
+        status = _refuse(printer, arguments.misuse(error, app))
     except OSError as error:  # of a file here: what the network raises is a Problem already
-        printer.problem(local_files(error))
-        status = LOCAL
+        status = _refuse(printer, local_files(error))
     except (KeyboardInterrupt, typer.Abort):
-        status = INTERRUPTED
+        status = _refuse(printer, interrupted())
+    except Problem as problem:
+        status = _refuse(printer, problem)
     sys.exit(status or (DONE if words else USAGE))
+
+
+def _refuse(printer: Printer, problem: Problem) -> int:
+    printer.problem(problem)
+    return problem.exit_status

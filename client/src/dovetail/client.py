@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from dovetail import answers, fetching, places, verdict
 from dovetail.fetching import Progress, ignore
-from dovetail.problems import Problem, usage
+from dovetail.ids import MAIN, check_adapter
+from dovetail.problems import UNAUTHORIZED, Problem, not_signed_in, usage
 from dovetail.transport import Transport
 from dovetail.verdict import Verdict
 
-MAIN = "main"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between two looks at an unfinished verdict
 PATIENCE_SECONDS = 30.0  # how long a wait tolerates a hub that does not answer, as during a restart
 
@@ -37,25 +37,24 @@ class Client:
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
         self.endpoint = places.endpoint(endpoint)
         self.token = places.token(self.endpoint, token)
-        self._transport = Transport(self.endpoint, self.token)
+        self.transport = Transport(self.endpoint, self.token)
 
     def me(self) -> answers.Me:
         """Return the account that the token belongs to."""
-        if self.token is None:
-            raise Problem(
-                f"You are not signed in at {self.endpoint}.",
-                f"Create a token at {self.endpoint}/settings/tokens and run `dovetail login`.",
-                code="client-token-missing",
-            )
-        return self._transport.get("/me", answers.Me)
+        try:
+            return self.transport.get("/me", answers.Me)
+        except Problem as problem:  # asked without a token too: an address that does not answer is the first mistake
+            if self.token is None and problem.status == UNAUTHORIZED:
+                raise not_signed_in(self.endpoint) from None
+            raise
 
     def adapter(self, adapter: str) -> answers.AdapterFacts:
         """Return the facts of an adapter."""
-        return self._transport.get(_path(adapter), answers.AdapterFacts)
+        return self.transport.get(_path(adapter), answers.AdapterFacts)
 
     def manifest(self, adapter: str, revision: str = MAIN) -> answers.Manifest:
         """Return a revision's manifest: `revision` (40 hex), `files` with size in bytes and sha256, config, base."""
-        return self._transport.get(_path(adapter, revision), answers.Manifest)
+        return self.transport.get(_path(adapter, revision), answers.Manifest)
 
     def push(
         self,
@@ -118,7 +117,7 @@ class Client:
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
         files = fetching.parse_files(manifest["files"])
-        return fetching.fetch(self._transport, lambda path: f"{base}/files/{quote(str(path))}", files, folder, progress)
+        return fetching.fetch(self.transport, lambda path: f"{base}/files/{quote(str(path))}", files, folder, progress)
 
     def verdict(
         self, adapter: str, revision: str = MAIN, *, wait: bool = False, timeout: float | None = None
@@ -151,19 +150,19 @@ class Client:
         folder = _folder(path)
         from dovetail import fits  # noqa: PLC0415  # no other command needs the format library
 
-        return fits.ask(self._transport, folder)
+        return fits.ask(self.transport, folder)
 
     def repair(self, adapter: str, base: str = "") -> answers.PullRequest:
         """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
         check_adapter(adapter)
-        return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, answers.PullRequest)
+        return self.transport.post(f"{_path(adapter)}/repair", {"base": base}, answers.PullRequest)
 
     def merge(self, adapter: str, number: int) -> str:
         """Merge a pull request and return the commit that main is at then."""
         check_adapter(adapter)
-        from dovetail import pushing  # noqa: PLC0415  # as in push
+        from dovetail import repositories  # noqa: PLC0415  # as in push
 
-        pushing.merge(self.endpoint, self.token, adapter, number)
+        repositories.merge(self, adapter, number)
         return self.manifest(adapter)["revision"]
 
     def report(
@@ -174,38 +173,38 @@ class Client:
         about: dict[str, Any] = {"adapter": adapter, "revision": revision or None}
         if file:
             about = {"target": {"type": "file", "id": f"{adapter}@{revision or MAIN}:{file}"}}
-        return self._transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
+        return self.transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
 
     def yank(self, adapter: str, revision: str, reason: str = "", *, undo: bool = False) -> answers.YankState:
         """Say that nobody should use a revision, for a reason that everybody reads; with `undo`, take that back."""
         check_adapter(adapter)
         deed = "unyank" if undo else "yank"
-        return self._transport.post(
+        return self.transport.post(
             f"{_path(adapter)}/{deed}", {"revision": revision, "reason": reason}, answers.YankState
         )
 
     def aliases(self, adapter: str) -> answers.AliasList:
         """Return the aliases of an adapter."""
         check_adapter(adapter)
-        return self._transport.get(f"{_path(adapter)}/aliases", answers.AliasList)
+        return self.transport.get(f"{_path(adapter)}/aliases", answers.AliasList)
 
     def set_alias(
         self, adapter: str, alias: str, revision: str, *, reason: str = "", force: bool = False
     ) -> answers.AliasFacts:
         """Set or move an alias to a revision that passed; `force`, with a reason, also to another one."""
         body = {"revision": revision, "reason": reason, "force": force}
-        return self._transport.put(_alias_path(adapter, alias), body, answers.AliasFacts)
+        return self.transport.put(_alias_path(adapter, alias), body, answers.AliasFacts)
 
     def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> answers.AliasFacts:
         """Move an alias back to the revision that it named before."""
-        return self._transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.AliasFacts)
+        return self.transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.AliasFacts)
 
     def remove_alias(self, adapter: str, alias: str) -> None:
         """Remove an alias."""
-        self._transport.delete(_alias_path(adapter, alias))
+        self.transport.delete(_alias_path(adapter, alias))
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
-        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", answers.VerdictAnswer))
+        return verdict.read(self.transport.get(f"{_path(adapter, revision)}/verdict", answers.VerdictAnswer))
 
     def _patient_verdict(self, adapter: str, revision: str) -> Verdict:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -250,13 +249,6 @@ def pull(
 ) -> Path:
     """Download NAMESPACE/NAME, verify every byte, and return its folder. Raises Problem."""
     return Client(endpoint, token).pull(adapter, to, revision=revision)
-
-
-def check_adapter(adapter: str) -> None:
-    """Raise Problem unless this looks like NAMESPACE/NAME."""
-    namespace, slash, name = adapter.partition("/")
-    if not (namespace and slash and name) or "/" in name or {namespace, name} & {".", ".."}:
-        raise usage(f"{adapter!r} is not an adapter's id.", "Write it as NAMESPACE/NAME, as in alice/reviews-lora.")
 
 
 def _folder(path: str | Path) -> Path:

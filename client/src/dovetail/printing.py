@@ -21,6 +21,7 @@ from dovetail.problems import Problem
 from dovetail.verdict import Check, Verdict
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+SCHEMA = 1  # of all documents: a member that goes or changes its meaning makes it 2; new members do not
 ID_CELLS = 25  # the longest check id, eval.worse-than-base and privacy.training-data, fits
 
 
@@ -64,7 +65,7 @@ class Printer:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print an answer for programs."""
-        print(json.dumps(document, indent=2))  # noqa: T201  # plain, as in line
+        print(json.dumps({"schema": SCHEMA, **document}, indent=2))  # noqa: T201  # plain, as in line
 
     def note(self, text: str) -> None:
         """Print a note to people."""
@@ -79,6 +80,26 @@ class Printer:
         self.err.print(Text("dovetail: ", "bold red").append(safe(problem.detail), "default"))
         if problem.fix:
             self.err.print(Text("  " + safe(problem.fix)))
+
+    def rows(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print rows: a table on a terminal, lines with tabs elsewhere, and the first column alone where quiet."""
+        cells = [[safe("" if cell is None else str(cell)) for cell in row] for row in rows]
+        if self.quiet or not self.out.is_terminal:
+            for row in cells:
+                self.line(row[0] if self.quiet else "\t".join(row))
+            return
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+        for number, column in enumerate(columns):
+            table.add_column(column, overflow="fold" if number == 0 else "ellipsis", no_wrap=number > 0)
+        for row in cells:
+            table.add_row(*map(Text, row))
+        self.out.print(table, soft_wrap=False)
+
+    def pairs(self, pairs: Mapping[str, object]) -> None:
+        """Print names and values, a pair a line; without a value there is no line."""
+        for name, value in pairs.items():
+            if value not in (None, ""):
+                self.line(f"{name:<11}{value}")
 
     @contextmanager
     def downloads(self) -> Iterator[fetching.Progress]:

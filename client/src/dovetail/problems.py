@@ -9,8 +9,12 @@ _OF_CODES = {
     "client-token-missing": FORBIDDEN,
     "client-verdict-pending": UNDECIDED,
     "client-local-files": LOCAL,
+    "client-disk-full": LOCAL,
+    "client-logins-broken": LOCAL,
+    "client-interrupted": INTERRUPTED,
 }
-_NOT_SIGNED_IN = (401, 403)
+UNAUTHORIZED = 401
+_NOT_SIGNED_IN = (UNAUTHORIZED, 403)
 _NOT_THERE = (404, 410)
 _MISUSED = (400, 405, 409, 411, 412, 413, 415, 422, 501)
 
@@ -36,12 +40,23 @@ class Problem(Exception):
 
     def document(self) -> dict[str, object]:
         """Return the problem for programs."""
-        return {"code": self.code, "status": self.status, "detail": self.detail, "fix": self.fix}
+        members = {"code": self.code, "status": self.status, "detail": self.detail, "fix": self.fix}
+        return {**members, "exit_status": self.exit_status}
 
 
 def usage(detail: str, fix: str = "") -> Problem:
     """Return the problem of a wrong use of the command line."""
     return Problem(detail, fix)
+
+
+def not_signed_in(endpoint: str) -> Problem:
+    """Return the problem of a command that needs an account, without a token."""
+    return Problem(f"You are not signed in at {endpoint}.", "Run `dovetail login`.", code="client-token-missing")
+
+
+def interrupted(detail: str = "Stopped.", fix: str = "Run the same command again.") -> Problem:
+    """Return the problem of a command that Ctrl-C ended; `detail` says what is kept."""
+    return Problem(detail, fix, code="client-interrupted")
 
 
 def local_files(error: OSError) -> Problem:

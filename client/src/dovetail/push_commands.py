@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from dovetail.client import MAIN, Client, Pushed, check_adapter
+from dovetail.client import Client, Pushed
+from dovetail.ids import MAIN, check_adapter
 from dovetail.options import Options
 from dovetail.payload import Payload
 from dovetail.printing import Printer
-from dovetail.problems import MISSING, UNDECIDED, Problem, usage
+from dovetail.problems import MISSING, UNDECIDED, Problem, interrupted, usage
 from dovetail.verdict import Verdict
 from dovetail.watching import conclude, watch_if_judged
 
@@ -72,8 +73,10 @@ def push(
             show_progress=printer.is_human and sys.stderr.isatty(),
         )  # fmt: skip
     except KeyboardInterrupt:
-        printer.note("Stopped. Files that arrived are kept: the same command sends the rest, and then commits.")
-        raise
+        raise interrupted(
+            "Stopped before the commit: the adapter is as it was.",
+            "Bytes that arrived are kept: the same command sends the rest, and then commits.",
+        ) from None
     _answer(printer, caller, pushed, wait=wait, timeout=timeout)
 
 
@@ -97,6 +100,8 @@ def _answer(printer: Printer, caller: Client, pushed: Pushed, *, wait: bool, tim
         printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
         if pushed.pull_request:
             printer.line(pushed.pull_request)
+            number = pushed.pull_request.rpartition("/")[2]
+            printer.note(f"Merge it there, or with: dovetail pr merge {pushed.adapter} {number}")
     verdict = watch_if_judged(printer, caller, pushed.adapter, pushed.revision, timeout) if wait else None
     if verdict:
         conclude(printer, verdict, document)
@@ -203,4 +208,4 @@ def repair(
     if merged:
         printer.note(f"It is merged: {adapter} is at {merged}.")
     else:
-        printer.note(f"Merge it there, or with: dovetail repair {adapter} --merge")
+        printer.note(f"Merge it there, or with: dovetail pr merge {adapter} {pull_request['number']}")

@@ -6,7 +6,7 @@ import typer
 
 from dovetail.client import Client
 from dovetail.printing import Printer
-from dovetail.problems import DONE, REFUTED, UNDECIDED, Problem
+from dovetail.problems import DONE, REFUTED, UNDECIDED, Problem, interrupted
 from dovetail.verdict import Verdict
 
 # Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
@@ -28,6 +28,15 @@ def watch_if_judged(
 
 def watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None = None) -> Verdict:
     """Print checks as they arrive and return the verdict: finished, or as it is after `timeout` seconds."""
+    try:
+        return _watch(printer, caller, adapter, revision, timeout)
+    except KeyboardInterrupt:
+        raise interrupted(
+            "Stopped waiting: the hub goes on judging.", f"Ask again: dovetail verdict {adapter}@{revision} --wait"
+        ) from None
+
+
+def _watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None) -> Verdict:
     printed, reason = 0, ""
     for verdict in caller.verdicts(adapter, revision, timeout=timeout):
         if verdict.state == "queued" and reason != verdict.reason:

@@ -1,30 +1,17 @@
 """The commands `dovetail alias`: list the aliases of an adapter, set and move them, roll them back, remove them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from dovetail import ids
 from dovetail.answers import AliasFacts
-from dovetail.arguments import Commands
+from dovetail.arguments import LIST, Adapter, NamesOfAdapter, Reason
 from dovetail.options import Options
 from dovetail.problems import usage
 
-LIST = "list"
-
-
-class AliasCommands(Commands):
-    """The deeds; without one (`dovetail alias NS/NAME`) the aliases are listed."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and "/" in args[0] and not args[0].startswith("-"):
-            args = [LIST, *args]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(cls=AliasCommands, help="List and move the aliases of an adapter: names such as prod.")
-Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
+app = typer.Typer(cls=NamesOfAdapter, help="List and move the aliases of an adapter: names such as prod.")
 Name = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as prod, staging or champion.")]
-Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; everybody reads this.")]
 
 
 @app.command(LIST)
@@ -52,9 +39,7 @@ def set_alias(
 ) -> None:
     """Set an alias to a version that passed, or move it there."""
     options: Options = context.obj
-    full_name, at, revision = adapter.partition("@")
-    if not (at and revision):
-        raise usage(f"{adapter!r} names no revision.", f"Write {full_name}@verified, or @ and a commit id or a tag.")
+    full_name, revision = ids.split_exact(adapter, "verified")
     if force and not reason:
         raise usage("Forcing an alias needs a reason.", "Add --reason and a sentence that says why.")
     answer = options.client().set_alias(full_name, name, revision, reason=reason, force=force)

@@ -1,0 +1,74 @@
+"""Compares two versions by their manifests and verdicts: files, config keys, evaluations. No weights travel."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dovetail.answers import Manifest
+from dovetail.problems import MISSING, Problem
+from dovetail.verdict import Verdict
+
+if TYPE_CHECKING:
+    from dovetail.client import Client
+
+Difference = dict[str, Any]
+
+
+def compare(caller: "Client", first: tuple[str, str], second: tuple[str, str]) -> dict[str, Any]:
+    """Return what differs between two versions, each an adapter and a revision. Raises Problem."""
+    a, b = caller.manifest(*first), caller.manifest(*second)
+    verdict_a, verdict_b = _verdict(caller, first[0], a), _verdict(caller, second[0], b)
+    return {
+        "a": _side(first[0], a, verdict_a),
+        "b": _side(second[0], b, verdict_b),
+        "files": _files(a, b),
+        "config": _keys(a.get("config") or {}, b.get("config") or {}),
+        "evaluations": _evaluations(verdict_a, verdict_b),
+    }
+
+
+def _verdict(caller: "Client", adapter: str, manifest: Manifest) -> Verdict | None:
+    try:
+        return caller.verdict(adapter, manifest["revision"])
+    except Problem as problem:
+        if problem.exit_status != MISSING:
+            raise
+        return None  # nothing in it is an adapter
+
+
+def _side(adapter: str, manifest: Manifest, verdict: Verdict | None) -> Difference:
+    failed = [check.id for check in verdict.failed_checks] if verdict else []
+    return {
+        "adapter": adapter, "revision": manifest["revision"], "state": verdict.state if verdict else None,
+        "failed": failed, "size": manifest.get("size"),
+    }  # fmt: skip
+
+
+def _files(a: Manifest, b: Manifest) -> list[Difference]:
+    ours, theirs = ({file["path"]: file for file in side["files"]} for side in (a, b))
+    differences = []
+    for path in sorted({*ours, *theirs}):
+        old, new = ours.get(path), theirs.get(path)
+        if old and new and old["sha256"] == new["sha256"]:
+            continue
+        change = "changed" if old and new else "added" if new else "removed"
+        differences.append(
+            {"path": path, "change": change, "a": old["size"] if old else None, "b": new["size"] if new else None}
+        )
+    return differences
+
+
+def _keys(a: Mapping[str, object], b: Mapping[str, object]) -> list[Difference]:
+    return [{"key": key, "a": a.get(key), "b": b.get(key)} for key in sorted({*a, *b}) if a.get(key) != b.get(key)]
+
+
+def _evaluations(a: Verdict | None, b: Verdict | None) -> list[Difference]:
+    """Return each metric that one or both of them measured, with the adapter's score."""
+    ours, theirs = _scores(a), _scores(b)
+    return [
+        {"name": name, "metric": metric, "a": ours.get((name, metric)), "b": theirs.get((name, metric))}
+        for name, metric in {**ours, **theirs}
+    ]
+
+
+def _scores(verdict: Verdict | None) -> dict[tuple[str, str], float | None]:
+    return {(score.name, score.metric): score.adapter for score in verdict.evals} if verdict else {}
