@@ -6,6 +6,8 @@ reading its header needs no values.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Any
 
 FLOATS = ("F32", "F16", "BF16")
@@ -68,6 +70,51 @@ def converted(raw: bytes, dtype: str, target: str) -> bytes:
     bits = wide.astype("<f4").view("<u4")
     rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16  # a finite value never carries out of its 32 bits
     return bytes(rounded.astype("<u2").tobytes())
+
+
+def widened(raw: bytes, dtype: str) -> Any:
+    """Return floats of F32, F16 or BF16 as an array of 32-bit floats; each value is kept exactly."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    if dtype == "BF16":
+        return (_bits(raw, 2).astype("<u4") << 16).view("<f4")
+    return np.frombuffer(raw, _FORMATS[dtype]).astype("<f4", copy=False)
+
+
+def largest_difference(raw: bytes, dtype: str, other: bytes, other_dtype: str) -> float:
+    """Return the largest distance between two values in the same place; 0 without values."""
+    difference = widened(raw, dtype).astype("<f8") - widened(other, other_dtype)
+    return float(abs(difference).max(initial=0.0))
+
+
+def largest(raw: bytes, dtype: str) -> float:
+    """Return the largest magnitude; 0 without values."""
+    return float(abs(widened(raw, dtype)).max(initial=0.0))
+
+
+def is_same(raw: bytes, dtype: str, other: bytes, other_dtype: str) -> bool:
+    """Return whether the same bits stand for the same values, after floats of unlike width are widened."""
+    if dtype == other_dtype:
+        return raw == other
+    if not {dtype, other_dtype} <= set(FLOATS):
+        return False
+    left, right = widened(raw, dtype), widened(other, other_dtype)
+    return left.shape == right.shape and bool((left.view("<u4") == right.view("<u4")).all())
+
+
+def transposed(raw: bytes, width: int, rows: int, columns: int) -> bytes:
+    """Return the values of a matrix, `width` bytes each, column by column."""
+    return bytes(_bits(raw, width).reshape(rows, columns).T.tobytes())
+
+
+def reordered(raw: bytes, width: int, order: Sequence[int]) -> bytes:
+    """Return rows of `width` bytes each in another order."""
+    return bytes(_bits(raw, 1).reshape(-1, width)[list(order)].tobytes())
+
+
+def single(value: float) -> bytes:
+    """Return one number as F32."""
+    return struct.pack("<f", value)
 
 
 _FORMATS = {"F32": "<f4", "F16": "<f2"}

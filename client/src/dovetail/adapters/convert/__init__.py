@@ -1,0 +1,133 @@
+"""Makes the files of an adapter in another format, or another variant of them; lossless, or refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dovetail.adapters import formats, lazy, twins
+from dovetail.adapters.config import Config
+from dovetail.adapters.convert import diffusers, gguf_writer, kohya, mlx, peft, slim, weights
+from dovetail.adapters.convert.lora import Lora, only
+from dovetail.adapters.convert.peft import Writer
+from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert.weights import Loss, Variant
+from dovetail.adapters.header import HeaderError, Opener
+
+__all__ = ["FORMATS", "VARIANTS", "Conversion", "Unconvertible", "convert"]
+
+FORMATS = ("peft", "kohya", "diffusers", "mlx", "gguf")  # the same adapter for another library
+VARIANTS = ("safetensors", "bin", "fp16", "bf16", "slim")  # other bytes for the same library
+NEEDS_BASE = ("gguf", "slim")
+CARD, LICENSES = "README.md", ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+
+
+@dataclass
+class Conversion:
+    """The files of a derived adapter: those that are written anew, and those that are copied as they are."""
+
+    to: str
+    files: dict[str, Writer]
+    copied: dict[str, Opener] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+
+    def write(self, folder: Path) -> None:
+        """Write all files below a folder, which must not hold any of them. Raises `Unconvertible`."""
+        for path, writer in {
+            **{path: weights.copier(opener) for path, opener in self.copied.items()},
+            **self.files,
+        }.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                writer(file)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what changed; complete once the files are written."""
+        facts: dict[str, Any] = {"to": self.to, "lossless": not self.losses, "files": sorted(self.files)}
+        if self.losses:
+            worst = max(self.losses, key=lambda loss: loss.error)
+            facts |= {"largest_error": worst.error, "tensor": worst.tensor, "largest_value": worst.largest}
+        return facts
+
+
+def convert(
+    files: Mapping[str, Opener], to: str, *, base: str = "", base_files: Mapping[str, Opener] | None = None
+) -> Conversion:
+    """Return the adapter in another format or variant. Raises `Unconvertible` with the reason and the module's name.
+
+    `base` is the name that a config gets which has none; `base_files` are the base's own: its config for gguf, its
+    weights for slim.
+    """
+    if to in NEEDS_BASE and not base_files:
+        raise Unconvertible(f"{to} needs the files of the base: its names and its tables decide the result.")
+    if to in VARIANTS:
+        variant = _variant(files, to, base_files or {})
+        kept = {path: opener for path, opener in files.items() if path not in {*variant.replaced, *variant.files}}
+        return Conversion(to, variant.files, kept, variant.losses)
+    family, loras = read(files, base)
+    if to == family:
+        raise Unconvertible(f"It is in the format {to} already.")
+    if to not in FORMATS:
+        raise Unconvertible(f"There is no format {to!r}; there are {', '.join((*FORMATS, *VARIANTS))}.")
+    beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
+    return Conversion(to, _written(loras, to, base_files or {}), beside)
+
+
+def read(files: Mapping[str, Opener], base: str = "") -> tuple[str, list[Lora]]:
+    """Return the format of the files, and the LoRA for each model that they adapt. Raises `Unconvertible`."""
+    detected = formats.detect(files)
+    if not detected:
+        raise Unconvertible("Nothing here is an adapter in a format that is known here.")
+    family, _, path = detected[0]
+    joined = twins.join(files).files
+    try:
+        if family == "peft":
+            return family, [peft.read(_beside(joined, path))]
+        if family == "mlx":
+            beside = _beside(joined, path)
+            return family, [mlx.read(peft.read_tensors(beside, mlx.FILE), peft.read_config(beside), base)]
+        if family in ("kohya", "diffusers"):
+            tensors, header = lazy.read(joined[path])
+            return family, kohya.read(tensors, base) if family == "kohya" else diffusers.read(
+                tensors, header.metadata, base
+            )
+    except HeaderError as problem:
+        raise Unconvertible(f"{path} cannot be read: {problem}.") from problem
+    raise Unconvertible(
+        f"It is in the format {family}, which is not converted; convertible are {', '.join(FORMATS[:4])}."
+    )
+
+
+def _beside(files: Mapping[str, Opener], path: str) -> dict[str, Opener]:
+    """Return the files in the folder of this one, by the rest of their paths."""
+    folder = path.rpartition("/")[0]
+    start = f"{folder}/" if folder else ""
+    return {name.removeprefix(start): opener for name, opener in files.items() if name.startswith(start)}
+
+
+def _variant(files: Mapping[str, Opener], to: str, base_files: Mapping[str, Opener]) -> Variant:
+    if to == "safetensors":
+        return weights.as_safetensors(files)
+    if to == "bin":
+        return weights.as_pickles(files)
+    return slim.without_copies(files, base_files) if to == "slim" else weights.in_precision(files, to)
+
+
+def _written(loras: list[Lora], to: str, base_files: Mapping[str, Opener]) -> dict[str, Writer]:
+    if to == "kohya":
+        return kohya.write(loras)
+    if to == "diffusers":
+        return diffusers.write(loras)
+    lora = only(loras, to)
+    if to == "peft":
+        return peft.write(lora)
+    return mlx.write(lora) if to == "mlx" else gguf_writer.write(lora, gguf_writer.base_of(_base_config(base_files)))
+
+
+def _base_config(files: Mapping[str, Opener]) -> Config:
+    if "config.json" not in files:
+        raise Unconvertible("The base has no config.json.")
+    return formats.read_config(files, "config.json")

@@ -1,0 +1,138 @@
+"""The form between two formats: the modules of a LoRA, each with its two matrices and the factor it is scaled by."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dovetail.adapters.config import Config
+from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.lazy import Lazy
+
+UNET, TEXT_ENCODER, TEXT_ENCODER_2, TRANSFORMER = "unet", "text_encoder", "text_encoder_2", "transformer"
+CLASSES = {  # diffusers' component → the class that PEFT's auto_mapping names
+    UNET: ("UNet2DConditionModel", "diffusers.models.unets.unet_2d_condition"),
+    TEXT_ENCODER: ("CLIPTextModel", "transformers.models.clip.modeling_clip"),
+    TEXT_ENCODER_2: ("CLIPTextModelWithProjection", "transformers.models.clip.modeling_clip"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One adapted module: y += scale * up(down(x)); `magnitude` belongs to DoRA."""
+
+    down: Lazy
+    up: Lazy
+    scale: float
+    magnitude: Lazy | None = None
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """One LoRA on one model; `component` is its place in a pipeline of diffusers, "" for a model that stands alone."""
+
+    config: Config
+    modules: Mapping[str, Module]
+    component: str = ""
+
+    @property
+    def is_dora(self) -> bool:
+        return any(module.magnitude for module in self.modules.values())
+
+
+def module_of(name: str, sides: Mapping[str, Lazy], scale: float, magnitude: Lazy | None = None) -> Module:
+    """Return a module of its two sides, `down` and `up`. Raises `Unconvertible` if they are no pair."""
+    if sides.keys() != {"down", "up"}:
+        raise Unconvertible("one of its two matrices is missing.", name)
+    down, up = sides["down"], sides["up"]
+    if min(len(down.shape), len(up.shape)) < 2 or down.shape[0] != up.shape[1]:
+        raise Unconvertible(f"its matrices {down.shape} and {up.shape} are no pair.", name)
+    return Module(down, up, scale, magnitude)
+
+
+def alpha_of(module: Module, name: str) -> float:
+    """Return the alpha that gives exactly this scale when it is divided by the rank, a whole number if one does."""
+    product = module.scale * module.rank
+    near = round(product) if math.isfinite(product) else 0
+    candidates: tuple[float, ...] = (near, product, math.nextafter(product, math.inf), math.nextafter(product, 0.0))
+    for candidate in candidates:
+        if candidate / module.rank == module.scale:
+            return candidate
+    raise Unconvertible(f"no alpha divided by its rank {module.rank} is exactly its scale {module.scale!r}.", name)
+
+
+def config_of(modules: Mapping[str, Module], base: str, component: str = "", **others: Any) -> Config:
+    """Return the config of PEFT that selects exactly these modules and scales them the same."""
+    ranks = {name: module.rank for name, module in modules.items()}
+    alphas = {name: alpha_of(module, name) for name, module in modules.items()}
+    rank, alpha = _commonest(ranks.values()), _commonest(alphas.values())
+    class_name, library = CLASSES.get(component, ("", ""))
+    return {
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": base or None,
+        "auto_mapping": {"base_model_class": class_name, "parent_library": library} if class_name else None,
+        "inference_mode": True,
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "use_rslora": False,
+        "use_dora": any(module.magnitude for module in modules.values()),
+        "target_modules": targets_of(modules),
+        "rank_pattern": {name: number for name, number in ranks.items() if number != rank},
+        "alpha_pattern": {name: number for name, number in alphas.items() if number != alpha},
+        **others,
+    }
+
+
+def targets_of(modules: Iterable[str]) -> list[str]:
+    """Return the last words of the paths if each layer has all of them, else the whole paths."""
+    paths = sorted(modules)
+    places = {path.rpartition(".")[0] for path in paths}
+    leaves = sorted({path.rpartition(".")[2] for path in paths})
+    is_regular = all(not leaf.isdecimal() for leaf in leaves) and len(paths) == sum(
+        f"{place}.{leaf}".lstrip(".") in set(paths) for place in places for leaf in leaves
+    ) == len(places) * len(leaves)
+    return leaves if is_regular else paths
+
+
+def require_plain(lora: Lora, format_name: str) -> None:
+    """Raise Unconvertible for what a format has no name for: DoRA, and matrices of more than two dimensions."""
+    for name, module in lora.modules.items():
+        if module.magnitude:
+            raise Unconvertible(f"{format_name} has no form for DoRA that every loader reads alike.", name)
+
+
+def same_for_all(lora: Lora, numbers: Mapping[str, float], what: str, format_name: str) -> float:
+    """Return the number that all modules share. Raises `Unconvertible` for the first one with another."""
+    common = _commonest(numbers.values())
+    for name, number in numbers.items():
+        if number != common:
+            raise Unconvertible(
+                f"its {what} is {number:g}, that of other modules {common:g}; {format_name} holds one for all.", name
+            )
+    return common
+
+
+def only(loras: list[Lora], format_name: str) -> Lora:
+    """Return the one LoRA. Raises `Unconvertible` for a file with those of several models."""
+    if len(loras) != 1:
+        models = ", ".join(lora.component or "a model" for lora in loras)
+        raise Unconvertible(f"It adapts {len(loras)} models ({models}); {format_name} holds the adapter of one.")
+    return loras[0]
+
+
+def with_component(lora: Lora, component: str) -> Lora:
+    return replace(lora, component=component)
+
+
+def _commonest(numbers: Iterable[float]) -> float:
+    return min(Counter(numbers).items(), key=lambda item: (-item[1], item[0]))[0]

@@ -1,0 +1,87 @@
+"""The arithmetic of merges, on the matrices of one module at a time, as PEFT's add_weighted_adapter does it.
+
+Sources: peft/utils/merge_utils.py and peft/tuners/lora/model.py. All numbers are 32-bit floats, as in PEFT on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = Any
+Keep = Callable[[int, tuple[int, ...]], Array]  # number of the source and a shape → the values that stay, as 0 and 1
+
+
+def roots(weight: float, scale: float) -> tuple[float, float]:
+    """Return the factors of A and of B: the root of weight times scale in each, with the sign in A."""
+    product = weight * scale
+    root = math.sqrt(abs(product))
+    return (root if product >= 0 else -root), root
+
+
+def linear(tensors: Sequence[Array], weights: Sequence[float]) -> Array:
+    return _weighted(np.stack(tensors), weights).sum(axis=0)
+
+
+def ties(tensors: Sequence[Array], weights: Sequence[float]) -> Array:
+    """Elect a sign for each value by the sum, and average over the sources that agree with it."""
+    stacked = np.stack(tensors)
+    elected = np.where(stacked.sum(axis=0) >= 0, 1, -1)
+    agrees = np.sign(stacked) == elected
+    mixed = (_weighted(stacked, weights) * agrees).sum(axis=0)
+    return mixed / np.maximum(agrees.sum(axis=0), 1).astype(np.float32)
+
+
+def largest(tensor: Array, density: float) -> Array:
+    """Keep this share of the values, those of largest magnitude; of equal ones the first."""
+    if density >= 1:
+        return tensor
+    flat = np.abs(tensor).reshape(-1)
+    count = int(density * flat.size)
+    kept = np.zeros(flat.size, dtype=np.float32)
+    kept[np.argsort(-flat, kind="stable")[:count]] = 1
+    return tensor * kept.reshape(tensor.shape)
+
+
+def rescaled(tensor: Array, kept: Array, density: float) -> Array:
+    """Keep the chosen values and enlarge them, so that the expected sum stays."""
+    return tensor * kept / np.float32(density)
+
+
+def chosen(seed: Sequence[int], shape: tuple[int, ...], density: float) -> Array:
+    """Return 1 for a random share of the values and 0 for the others, the same for the same seed."""
+    return (np.random.default_rng(list(seed)).random(shape, dtype=np.float32) < density).astype(np.float32)
+
+
+def stacked(downs: Sequence[Array], ups: Sequence[Array], factors: Sequence[float]) -> tuple[Array, Array]:
+    """Return one pair whose product is the sum of all products, each times its factor."""
+    scaled = [down * np.float32(factor) for down, factor in zip(downs, factors, strict=True)]
+    return np.concatenate(scaled, axis=0), np.concatenate(ups, axis=1)
+
+
+def product_svd(
+    downs: Sequence[Array], ups: Sequence[Array], factors: Sequence[float], rank: int
+) -> tuple[Array, Array]:
+    """Return the best pair of this rank for the same sum, without ever forming it.
+
+    With up = Q R and down' = P S, the singular values of up down are those of R S'.
+    """
+    down, up = stacked(downs, ups, factors)
+    left, left_rest = np.linalg.qr(up.astype(np.float64))
+    right, right_rest = np.linalg.qr(down.astype(np.float64).T)
+    inner_left, sizes, inner_right = np.linalg.svd(left_rest @ right_rest.T)
+    kept = min(rank, sizes.size)
+    new_up, new_down = (left @ inner_left[:, :kept]) * sizes[:kept], inner_right[:kept] @ right.T
+    missing = rank - kept
+    return (
+        np.pad(new_down, ((0, missing), (0, 0))).astype(np.float32),
+        np.pad(new_up, ((0, 0), (0, missing))).astype(np.float32),
+    )
+
+
+def _weighted(stacked: Array, weights: Sequence[float]) -> Array:
+    factors = np.asarray(weights, dtype=np.float32)
+    return stacked * factors.reshape(-1, *[1] * (stacked.ndim - 1))

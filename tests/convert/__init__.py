@@ -1,0 +1,1 @@
+"""Conversions and merges of adapters, and the libraries that read their results."""

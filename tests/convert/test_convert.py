@@ -1,0 +1,231 @@
+"""Conversions and variants: what is lossless comes back bit for bit, and all else is refused by name."""
+
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from dovetail.adapters import convert, values
+from dovetail.adapters import header as headers
+from dovetail.adapters.convert import Unconvertible
+from dovetail.adapters.gguf import read_whole
+from dovetail.adapters.sources import files_in
+from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, lora, openers, pack, unpack, write
+
+BASE = {"config.json": lambda: io.BytesIO(b'{"model_type": "qwen2", "num_attention_heads": 4}')}
+PLAIN = lora(TINY_LLAMA, task="CAUSAL_LM")
+
+
+def changed(files, *, tensors=None, **config):
+    """Return a copy with other keys in its config, and tensors added."""
+    new = {**files, CONFIG: json.dumps({**json.loads(files[CONFIG]), **config}).encode()}
+    return {**new, WEIGHTS: pack({**unpack(files[WEIGHTS]), **tensors})} if tensors else new
+
+
+def made(tmp_path, files, to, **options):
+    folder = tmp_path / f"{to}{len(list(tmp_path.iterdir()))}"
+    conversion = convert.convert(openers(files) if isinstance(files, dict) else files_in(files), to, **options)
+    conversion.write(folder)
+    return folder, conversion.facts()
+
+
+def bits(path):
+    with path.open("rb") as file:
+        return {
+            name: (tensor.dtype, tensor.shape, _bytes(file, tensor))
+            for name, tensor in headers.read(file).tensors.items()
+        }
+
+
+def _bytes(file, tensor):
+    file.seek(tensor.offset)
+    return file.read(tensor.size)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("ways", [("bin", "safetensors"), ("mlx", "peft")], ids=lambda ways: ways[0])
+def test_there_and_back_gives_the_same_bits(tmp_path, ways, dtype):
+    files = lora(TINY_LLAMA, task="CAUSAL_LM", dtype=dtype)
+    first = write(files, tmp_path / "first")
+    there, facts = made(tmp_path, files, ways[0])
+    assert facts["lossless"] is True
+    assert not (there / WEIGHTS).exists()
+    back, _ = made(tmp_path, there, ways[1])
+    assert bits(back / WEIGHTS) == bits(first / WEIGHTS)
+    old, new = (json.loads((folder / CONFIG).read_text()) for folder in (first, back))
+    assert all(old[key] == new[key] for key in ("r", "lora_alpha", "target_modules", "base_model_name_or_path"))
+
+
+def test_the_same_request_gives_the_same_bytes(tmp_path):
+    for to in ("mlx", "gguf", "bin", "bf16"):
+        one, other = (made(tmp_path, PLAIN, to, base_files=BASE)[0] for _ in range(2))
+        assert {path.name: path.read_bytes() for path in one.iterdir()} == {
+            path.name: path.read_bytes() for path in other.iterdir()
+        }
+
+
+def test_a_gguf_adapter_holds_the_same_bytes_under_the_names_of_llama_cpp(tmp_path):
+    folder, _ = made(tmp_path, PLAIN, "gguf", base_files=BASE)
+    with (folder / "adapter.gguf").open("rb") as file:
+        whole = read_whole(file)
+        assert whole.texts == {"general.architecture": "qwen2", "general.type": "adapter", "adapter.type": "lora"}
+        assert whole.numbers["adapter.lora.alpha"] == 8
+        own = unpack(PLAIN[WEIGHTS])
+        for name, tensor in whole.tensors.items():
+            layer, part, side = name.split(".")[1], name.split(".")[2][-1], name[-1].upper()
+            path = f"base_model.model.model.layers.{layer}.self_attn.{part}_proj.lora_{side}.weight"
+            assert (tensor.dtype, tensor.shape, _bytes(file, tensor)) == own.pop(path)
+            assert tensor.offset % 32 == 0
+    assert own == {}
+
+
+NOT_LOSSLESS = {
+    "a head": (lora(TINY_BERT), "mlx", "classifier"),
+    "bias": (changed(PLAIN, bias="all"), "mlx", "bias is set"),
+    "a base that is changed": (changed(PLAIN, init_lora_weights="pissa_niter_4"), "gguf", "changes while it loads it"),
+    "experts": (changed(PLAIN, target_parameters=["mlp.experts"]), "gguf", "target_parameters"),
+    "unlike ranks for mlx": (
+        changed(PLAIN, rank_pattern={"q_proj": 8}), "mlx", "layers.0.self_attn.q_proj: its matrices have rank 4",
+    ),
+    "unlike scales for mlx": (
+        changed(PLAIN, alpha_pattern={"layers.1.self_attn.q_proj": 3}), "mlx", "layers.1.self_attn.q_proj: its scale",
+    ),
+    "unlike alphas for gguf": (
+        changed(PLAIN, alpha_pattern={"layers.1.self_attn.q_proj": 3}), "gguf", "layers.1.self_attn.q_proj: its alpha",
+    ),
+    "a root that 32 bits do not hold": (
+        lora(TINY_LLAMA, task="CAUSAL_LM", rank=8, use_rslora=True), "gguf", "32 bits do not hold",
+    ),
+    "DoRA for gguf": (lora(TINY_LLAMA, task="CAUSAL_LM", dora=True), "gguf", "q_proj: GGUF has no form for DoRA"),
+    "a text model for kohya": (PLAIN, "kohya", "self_attn.q_proj: kohya names modules of UNets"),
+    "a text model for diffusers": (PLAIN, "diffusers", "self_attn.q_proj: it is a module of no UNet"),
+    "another method": (changed(PLAIN, peft_type="LOHA"), "mlx", "It is LOHA"),
+    "an odd alpha": (changed(PLAIN, lora_alpha="much"), "mlx", "lora_alpha in its config has an odd value"),
+    "its own format": (PLAIN, "peft", "in the format peft already"),
+    "an unknown format": (PLAIN, "onnx", "There is no format 'onnx'"),
+    "no pickle": (PLAIN, "safetensors", "No weights here are a file of torch.save"),
+    "no adapter": ({"README.md": b"nothing"}, "mlx", "Nothing here is an adapter"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NOT_LOSSLESS)
+def test_what_would_be_another_adapter_is_refused_with_the_reason_and_the_module(case):
+    files, to, reason = NOT_LOSSLESS[case]
+    with pytest.raises(Unconvertible) as refusal:
+        convert.convert(openers(files), to, base_files=BASE)
+    assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [(b'{"model_type": "bert"}', "of type bert"), (b"{}", "no model_type"), (b"[1", "no model_type")],
+)
+def test_gguf_needs_a_base_that_llama_cpp_knows(model, reason):
+    with pytest.raises(Unconvertible, match=reason):
+        convert.convert(openers(PLAIN), "gguf", base_files={"config.json": lambda: io.BytesIO(model)})
+    with pytest.raises(Unconvertible, match="needs the files of the base"):
+        convert.convert(openers(PLAIN), "gguf")
+
+
+# --- kohya's names ---------------------------------------------------------------------------------------------------
+def kohya(*modules, part="lora_up.weight"):
+    tensors = {}
+    for name in modules:
+        tensors[f"{name}.lora_down.weight"] = ("F32", (2, 4), np.ones((2, 4), "<f4").tobytes())
+        tensors[f"{name}.{part}"] = ("F32", (6, 2), np.ones((6, 2), "<f4").tobytes())
+        tensors[f"{name}.alpha"] = ("F32", (), struct.pack("<f", 3.0))
+    return {"images.safetensors": pack(tensors)}
+
+
+UNET = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+TEXT = "lora_te1_text_model_encoder_layers_3_self_attn_q_proj"
+
+
+def test_a_kohya_file_of_two_models_becomes_one_of_diffusers_and_no_folder_of_peft(tmp_path):
+    both = kohya(UNET, TEXT, TEXT.replace("te1", "te2"))
+    folder, _ = made(tmp_path, both, "diffusers")
+    tensors = bits(folder / "pytorch_lora_weights.safetensors")
+    assert {name.partition(".")[0] for name in tensors} == {"unet", "text_encoder", "text_encoder_2"}
+    back, _ = made(tmp_path, folder, "kohya")
+    assert bits(next(back.glob("*.safetensors"))) == bits(write(both, tmp_path / "own") / "images.safetensors")
+    with pytest.raises(Unconvertible, match="adapts 3 models"):
+        convert.convert(openers(both), "peft")
+    alone, _ = made(tmp_path, kohya(TEXT), "peft", base="org/base")
+    config = json.loads((alone / CONFIG).read_text())
+    assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (2, 3, "org/base")
+    assert config["auto_mapping"]["base_model_class"] == "CLIPTextModel"
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (kohya("lora_unet_double_blocks_0_img_attn_proj"), "double_blocks"),
+        (kohya("lora_unet_input_blocks_4_1_proj_in"), "input_blocks"),
+        (kohya(UNET, part="hada_w1_a"), "in the format lycoris"),
+        (kohya(UNET, part="dora_scale"), "dora_scale is no part"),
+    ],
+)
+def test_names_that_could_mean_two_modules_and_other_methods_are_refused(files, reason):
+    with pytest.raises(Unconvertible) as refusal:
+        convert.convert(openers(files), "peft")
+    assert reason in str(refusal.value)
+
+
+# --- variants --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("to", "dtype", "bound"), [("fp16", "F16", 2**-11), ("bf16", "BF16", 2**-8)])
+def test_a_variant_in_another_precision_tells_its_largest_error(tmp_path, to, dtype, bound):
+    folder, facts = made(tmp_path, PLAIN, to)
+    own, narrow = unpack(PLAIN[WEIGHTS]), bits(folder / WEIGHTS)
+    assert own.keys() == narrow.keys()
+    errors = {}
+    for name, (now, shape, raw) in narrow.items():
+        assert (now, shape) == (dtype, own[name][1])
+        wide = np.frombuffer(own[name][2], "<f4").astype(float)
+        errors[name] = abs(values.widened(raw, now) - wide).max()
+        assert (abs(values.widened(raw, now) - wide) <= bound * abs(wide) + 1e-7).all()
+    assert facts["lossless"] is False
+    assert (facts["tensor"], facts["largest_error"]) == max(errors.items(), key=lambda item: item[1])
+    assert (folder / CONFIG).read_bytes() == PLAIN[CONFIG]
+    with pytest.raises(Unconvertible, match="already"):
+        convert.convert(files_in(folder), to)
+
+
+def test_a_value_that_half_precision_cannot_hold_is_refused_by_name(tmp_path):
+    name = next(name for name in unpack(PLAIN[WEIGHTS]) if "lora_B" in name)
+    _, shape, raw = unpack(PLAIN[WEIGHTS])[name]
+    large = np.frombuffer(raw, "<f4").copy()
+    large[3] = 70_000
+    files = changed(PLAIN, tensors={name: ("F32", shape, large.tobytes())})
+    with pytest.raises(Unconvertible) as refusal:
+        made(tmp_path, files, "fp16")
+    assert str(refusal.value) == f"{name}: it has a value that F16 cannot hold."
+
+
+TABLE = np.random.default_rng(0).normal(size=(40, 32)).astype("<f4")
+
+
+def slimmed(tmp_path, table, base_table, dtype="F32", saved="embed_tokens"):
+    tensor = (dtype, (40, 32), table)
+    files = changed(PLAIN, tensors={f"base_model.model.model.{saved}.weight": tensor}, modules_to_save=[saved])
+    base = {"model.safetensors": pack({"model.embed_tokens.weight": ("F32", (40, 32), base_table)})}
+    return made(tmp_path, files, "slim", base_files=openers(base))[0]
+
+
+def test_the_slim_variant_leaves_out_what_equals_the_base_bit_for_bit(tmp_path):
+    folder = slimmed(tmp_path, TABLE.tobytes(), TABLE.tobytes())
+    assert bits(folder / WEIGHTS) == unpack(PLAIN[WEIGHTS])
+    assert json.loads((folder / CONFIG).read_text())["modules_to_save"] is None
+    narrow = values.converted(TABLE.tobytes(), "F32", "BF16")
+    wide = values.widened(narrow, "BF16").tobytes()
+    assert bits(slimmed(tmp_path, narrow, wide, dtype="BF16") / WEIGHTS) == unpack(PLAIN[WEIGHTS])
+
+
+def test_a_table_with_one_other_bit_stays_and_the_variant_is_refused(tmp_path):
+    other = bytearray(TABLE.tobytes())
+    other[700] ^= 1
+    with pytest.raises(Unconvertible, match="it is not equal to that of the base"):
+        slimmed(tmp_path, bytes(other), TABLE.tobytes())
+    with pytest.raises(Unconvertible, match="no whole embedding"):
+        convert.convert(openers(PLAIN), "slim", base_files=openers({"model.safetensors": PLAIN[WEIGHTS]}))
