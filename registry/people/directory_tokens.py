@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.utils import timezone
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import DirectoryToken
+from registry.models import DirectoryToken, User
 from registry.people.tokens import LAST_USED_EVERY, digest
 
 PREFIX = "dvs_"
@@ -52,11 +53,19 @@ def list_all(by: Caller) -> QuerySet[DirectoryToken]:
 
 def revoke(number: int, by: Caller) -> None:
     """Delete a token, which ends at once; a no-op if there is none. Raises what policy.require_admin raises."""
-    user = policy.require_admin(by)
+    _revoke(DirectoryToken.objects.filter(pk=number), policy.require_admin(by))
+
+
+def revoke_values(values: Iterable[str]) -> None:
+    """Delete the tokens with these values, which leaked."""
+    _revoke(DirectoryToken.objects.filter(sha256__in=[digest(value) for value in values]), None)
+
+
+def _revoke(rows: QuerySet[DirectoryToken], by: User | None) -> None:
     with transaction.atomic():
-        if row := DirectoryToken.objects.select_for_update(of=("self",)).filter(pk=number).first():
+        for row in rows.select_for_update(of=("self",)):
             row.delete()
-            audit.record(user, "directory-token:revoke", str(row), before={"expires_at": row.expires_at.isoformat()})
+            audit.record(by, "directory-token:revoke", str(row), before={"expires_at": row.expires_at.isoformat()})
 
 
 def is_expected() -> bool:

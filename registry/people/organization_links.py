@@ -26,8 +26,9 @@ def create(name: str, terms: Terms, by: Caller) -> str:
     organization = organizations.require_administered(name, by)
     user = policy.require_person(by, "invite people")
     organizations.check_member_role(terms.role)
-    _check_few(organization, user, terms)
-    return join_links.store(terms, user, organization)
+    with organizations.lock_organization(organization):  # the limits are counted, then the link is stored
+        _check_few(organization, user, terms)
+        return join_links.store(terms, user, organization)
 
 
 def _check_few(organization: Organization, user: User, terms: Terms) -> None:

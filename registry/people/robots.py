@@ -53,13 +53,13 @@ def _create(organization: Organization, name: str, purpose: str, by: User | None
     if len(name) > MAX_NAME:
         raise ValueInvalid(f"The name {name!r} is {len(name)} characters long.", fix=f"Use at most {MAX_NAME}.")
     purpose = names.check_text(purpose, "purpose", 200)
-    if _robots(organization).count() >= MAX_ROBOTS:
-        raise QuotaExceeded(f"{organization} has {MAX_ROBOTS} robots already.", fix="Remove one first.")
-    if _named(User.objects.filter(works_for=organization.namespace), name).exists():
-        raise _taken(organization, name)  # also by one of a former name of the organisation: acme-labs+deploy
+    username = f"{organization}+{name}"
     try:
-        with transaction.atomic():
-            username = f"{organization}+{name}"
+        with organizations.lock_organization(organization):
+            if _robots(organization).count() >= MAX_ROBOTS:
+                raise QuotaExceeded(f"{organization} has {MAX_ROBOTS} robots already.", fix="Remove one first.")
+            if _named(User.objects.filter(works_for=organization.namespace), name).exists():
+                raise _taken(organization, name)  # also by one of a former name of the organisation: acme-labs+deploy
             robot = accounts.create_machine(username, User.Kind.ROBOT, organization.namespace, full_name=purpose)
             audit.record(by, "robot:create", username, about=organization, note=purpose)
     except IntegrityError:

@@ -172,7 +172,7 @@ def revoke_token(user: User, token_id: int) -> None:
 
 
 def revoke_values(values: Iterable[str]) -> None:
-    """Delete leaked tokens; anyone who knows a value may revoke it, and learns nothing by trying."""
+    """Delete the tokens with these values, which leaked."""
     revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
 
 

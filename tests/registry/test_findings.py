@@ -5,8 +5,9 @@ import json
 import pytest
 from django.test import Client
 
-from registry.models import Alert, Case, Event, Membership, OutboxEvent, Repository, Token
+from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
+from registry.people import directory_tokens
 from registry.proof import holding
 from registry.publish import history, repositories, restoring
 from registry.repos import popularity, refs
@@ -127,6 +128,15 @@ def test_a_token_in_a_version_that_is_held_already_is_revoked_all_the_same(cast,
     dispatch.run()
     assert not Token.objects.filter(user=cast["bob"]).exists()
     assert not Case.objects.exists()
+
+
+def test_the_token_of_a_directory_in_a_version_is_revoked(cast, adapter):
+    value = directory_tokens.create("Entra", 30, cast.session("ada"))
+    revision = pushed(cast, adapter, files={**FILES, LEAK: f"SCIM_TOKEN={value}\n".encode()})
+    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
+    dispatch.run()
+    assert not directory_tokens.is_directory(value)
+    assert AuditEvent.objects.filter(action="directory-token:revoke").count() == 1
 
 
 def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore_and_the_owner_alone_knows(cast, adapter):

@@ -13,6 +13,7 @@ HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\\\?Users\\)[A-Za-z0-9_.\
 SECRETS = (
     ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
     ("a Dovetail token", re.compile(r"\bdvt_[A-Za-z0-9]{32}\b")),
+    ("a Dovetail token of a directory", re.compile(r"\bdvs_[A-Za-z0-9_\-]{43}(?![A-Za-z0-9_\-])")),
     ("a GitHub token", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}\b")),
     ("an AWS key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
     ("an API key", re.compile(r"\bsk-[A-Za-z0-9_\-]{32,120}\b")),
