@@ -109,6 +109,11 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.TakenDown: HttpForm(409),
     errors.PublishingPaused: HttpForm(403),
     errors.StoreUnavailable: HttpForm(503),
+    errors.UpstreamUnavailable: HttpForm(503, retry_seconds=30),
+    errors.UpstreamWrong: HttpForm(502),
+    errors.UpstreamRefused: HttpForm(403),
+    errors.UpstreamGated: HttpForm(403, "GatedRepo"),
+    errors.UpstreamReadOnly: HttpForm(403),
     errors.TooOften: HttpForm(429),
     errors.NotSupported: HttpForm(501),
 }

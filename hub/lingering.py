@@ -44,4 +44,5 @@ class LingeringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     @property
     def _active(self) -> int:
         """The number of connections that have a thread or wait for one."""
-        return int(self.nr_conns) - len(self.keepalived_conns)
+        # gunicorn counts a connection down twice whose response broke off.
+        return max(0, int(self.nr_conns) - len(self.keepalived_conns))

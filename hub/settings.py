@@ -11,6 +11,7 @@ from django.urls import reverse_lazy
 from hub import machine, sign_on
 from hub.about import PORT
 from hub.environment import Environment, Smtp, blob_store, database, limit, one_of, smtp, words
+from hub.upstreams import upstreams
 
 env = Environment()
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +142,7 @@ BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
 CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")
+UPSTREAM = upstreams(env, size=100 << 30)
 MAIL_FROM = env("MAIL_FROM")
 SMTP = env("SMTP_URL", smtp, default=Smtp())
 EMAIL_HOST, EMAIL_PORT, EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP.host, SMTP.port, SMTP.ssl, SMTP.tls

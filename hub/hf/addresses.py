@@ -17,10 +17,7 @@ def locate(request: HttpRequest, repository: Repository, tail: str, viewer: View
 
     A revision with encoded slashes (refs%2Fpr%2F1) is one segment. Sent decoded, the longest name that exists wins.
     """
-    before = request.path_info[: len(request.path_info) - len(tail)].count("/")
-    segments = raw_path(request).split("/", before)
-    first, _, rest = (segments[before] if len(segments) > before else tail).partition("/")
-    rev, path = unquote(first), unquote(rest)
+    rev, path = split(request, tail)
     try:
         return pull.resolve_pulled(repository, rev, viewer), path
     except RevisionNotFound as refusal:
@@ -30,6 +27,14 @@ def locate(request: HttpRequest, repository: Repository, tail: str, viewer: View
             return pull.resolve_within(repository, f"{rev}/{path}", viewer)
         except RevisionNotFound:
             raise refusal from None  # it may say more of the short name, as that this version is yanked
+
+
+def split(request: HttpRequest, tail: str) -> tuple[str, str]:
+    """Return the first segment of the rest of an address, which may hold encoded slashes, and what follows it."""
+    before = request.path_info[: len(request.path_info) - len(tail)].count("/")
+    segments = raw_path(request).split("/", before)
+    first, _, rest = (segments[before] if len(segments) > before else tail).partition("/")
+    return unquote(first), unquote(rest)
 
 
 def next_page(request: HttpRequest, **changed: str) -> str:

@@ -12,6 +12,7 @@ from hub import limits
 from hub.answers import answer, refuse, refuse_nul
 from hub.errors import of_database
 from hub.hf import bodies
+from hub.hf.hops import came_through
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write
@@ -19,9 +20,10 @@ from hub.verified_view import viewer
 from registry.kernel import base_policy, refusals
 from registry.kernel.errors import NotSupported, RegistryError, RepositoryNotFound, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Base, Repository
+from registry.models import Base, Repository, UpstreamRepository
 from registry.repos import lookup, served_bases
 from registry.repos.viewers import Viewer
+from registry.upstream import reading
 
 
 class Route(View):
@@ -29,7 +31,7 @@ class Route(View):
 
     caller: Caller = NOBODY
     family = Family.API
-    base_methods: tuple[str, ...] = ()  # that read, and answer for a base too
+    base_methods: tuple[str, ...] = ()  # that read, and answer for a base and for a repository of another hub too
     base_permission = Permission.BROWSE
 
     @classmethod
@@ -51,7 +53,7 @@ class Route(View):
             refuse_write(request)
             response = super().dispatch(request, *args, **kwargs)
         except RepositoryNotFound as missing:
-            response = self._answer_for_base(request, missing, **kwargs)
+            response = self._answer_elsewhere(request, missing, **kwargs)
         except RegistryError as error:
             response = self.refuse(error)
         except OperationalError as problem:
@@ -62,22 +64,42 @@ class Route(View):
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
 
-    def _answer_for_base(self, request: HttpRequest, missing: RepositoryNotFound, **where: str) -> HttpResponseBase:
-        """Answer for the base of the base cache that the address names in place of a repository, if there is one."""
+    def _answer_elsewhere(self, request: HttpRequest, missing: RepositoryNotFound, **where: str) -> HttpResponseBase:
+        """Answer for what an address names in place of a repository: a base, or a repository of another hub."""
         full_name = f"{where.pop('ns', '')}/{where.pop('name', '')}".removeprefix("/")
         try:
             base = served_bases.find(full_name) if self.type == "model" and full_name else None
             if base is None:
-                raise missing
+                return self._answer_from_upstream(request, full_name, missing, **where)
             is_read = request.method in self.base_methods
             base_policy.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
             return self.answer_for_base(request, base, **where)
         except RegistryError as error:
             return self.refuse(error)
 
+    def _answer_from_upstream(
+        self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
+    ) -> HttpResponseBase:
+        with came_through(request):
+            row = reading.find(full_name, self.type)
+            if row is None:
+                raise missing
+            is_read = request.method in self.base_methods
+            reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row)
+            try:
+                response = self.answer_for_upstream(request, row, **where)
+            except RegistryError as error:
+                response = self.refuse(error)
+        response["X-Dovetail-Source"] = "upstream"
+        return response
+
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         """Answer for a base that the caller may have; only for the methods in `base_methods`."""
         raise refusals.base_read_only(base)
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
+        """Answer for a repository of another hub that the caller may read; only for the methods in `base_methods`."""
+        raise NotSupported(f"{row.full_name} is read from {row.origin}: this of it is there.")
 
     @property
     def viewer(self) -> Viewer:

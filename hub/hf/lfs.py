@@ -10,7 +10,7 @@ from hub.answers import answer
 from hub.errors import http_form
 from hub.hf import bodies
 from hub.hf.dialect import Route
-from hub.hf.pull import file_response
+from hub.hf.file_answers import file_response
 from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import absolute

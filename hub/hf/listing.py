@@ -7,16 +7,17 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer, mark_yanked
-from hub.hf import base_answers, bodies, shapes
+from hub.hf import base_answers, bodies, shapes, upstream_answers
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Base, Repository
+from registry.models import Base, Repository, UpstreamRepository
 from registry.repos import catalog, derived, pull, refs, served_bases, tags
 from registry.repos.viewers import Viewer
+from registry.upstream import reading
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -77,6 +78,12 @@ class Info(Route):
         served_bases.check_revision(base, where.get("rev", "main"))
         fields = expansions(request, self.type)
         item = base_answers.info(request, base)
+        _count_children([item], fields, self.caller)
+        return answer(only(item, fields))
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
+        fields = expansions(request, self.type)
+        item = upstream_answers.info(request, reading.version(row, where.get("rev", "main")))
         _count_children([item], fields, self.caller)
         return answer(only(item, fields))
 

@@ -1,33 +1,27 @@
 """Pulling on the wire: file listings, and the bytes with every header that client caches depend on."""
 
-import re
-from urllib.parse import quote
-
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
 from hub import downloads
 from hub.answers import answer, mark_yanked
-from hub.hf import base_answers, bodies, shapes
+from hub.hf import base_answers, bodies, file_answers, shapes, upstream_answers
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import absolute
-from hub.sending import send
 from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
-from registry.models import Base, Revision
+from registry.models import Base, Revision, UpstreamRepository
 from registry.repos import derived, manifest, pull, refs, served_bases, sharded_weights
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
+from registry.upstream import reading
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
-# The types that cards may show, and none that runs; browsers are told not to guess.
-IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")}
-TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
 
 
 class Tree(Route):
@@ -44,6 +38,10 @@ class Tree(Route):
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         folder = served_bases.locate(base, where["tail"])
         return self._page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
+        at, folder = upstream_answers.locate(request, row, where["tail"])
+        return self._page(at.revision, at.entries(), folder)
 
     def _page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
         query = self.request.GET
@@ -74,6 +72,10 @@ class PathsInfo(Route):
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
         return self._answer(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
+        at = reading.version(row, where["rev"])
+        return self._answer(at.revision, at.entries())
 
     def _answer(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
         paths, is_expanded = bodies.form_or_json(self.request)
@@ -152,7 +154,7 @@ class Resolve(Route):
             pull.require_served(revision, self.caller)
         except RegistryError as error:
             return _at_commit(self.refuse(error), revision)
-        response = _file(request, entry)
+        response = file_answers.answer_file(request, entry)
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
             named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}
@@ -168,17 +170,17 @@ class Resolve(Route):
             entry = served_bases.find_file(base, path)
         except FileNotFound as error:
             return _at_commit(self.refuse(error), revision)
-        return _at_commit(_file(request, entry), revision)
+        return _at_commit(file_answers.answer_file(request, entry), revision)
 
-
-def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
-    """Return the answer for one file, without what depends on where it is kept."""
-    # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
-    same = request.method == "GET" and _has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
-    response = HttpResponse(status=304) if same else file_response(request, entry)
-    for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
-        response[header] = value
-    return response
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
+        at, path = upstream_answers.locate(request, row, where["tail"])
+        try:
+            entry = at.find_file(path)
+            at.require_allowed()
+            response = upstream_answers.file(request, at, entry)
+        except RegistryError as error:
+            return _at_commit(self.refuse(error), at.revision)
+        return _at_commit(response, at.revision)
 
 
 class Headers(Route):
@@ -208,46 +210,6 @@ def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBa
     return mark_yanked(response, revision)
 
 
-def _has_already(header: str, entry: Entry) -> bool:
-    etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
-    return etag in {one.strip().removeprefix("W/") for one in header.split(",")}
-
-
 def _is_counted(entry: Entry) -> bool:
     # Loaders ask for many optional files; these are what a download of an adapter always takes.
     return entry.is_lfs or entry.path.endswith("adapter_config.json")
-
-
-def _facts(entry: Entry, *, is_signed: bool) -> dict[str, str]:
-    etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
-    name = entry.path.rpartition("/")[2]
-    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
-    facts = {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\";",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        "Cache-Control": "private, no-store" if is_signed else "private, no-cache",
-    }
-    if isinstance(entry, DerivedEntry):
-        facts["X-Dovetail-Derived"] = quote(entry.source)
-    return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
-
-
-def file_response(request: HttpRequest, entry: Entry) -> HttpResponseBase:
-    """Return a file's bytes, or where the store serves them. Raises StoreUnavailable for what the store has lost."""
-    # A client follows a redirect on its own host with HEAD too, and a link signed for GET answers that with 403.
-    if request.method != "HEAD" and (url := pull.download_url(entry)):
-        response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
-        response["Content-Length"] = "0"
-        return response
-    return send(request, entry, _type(entry))
-
-
-def _type(entry: Entry) -> str:
-    suffix = entry.path.rpartition(".")[2].lower()
-    if suffix in TYPES:
-        return TYPES[suffix]
-    return "application/octet-stream" if entry.is_lfs else "text/plain; charset=utf-8"

@@ -6,7 +6,7 @@ its name is held uncommitted (`_claimed`): a writer that wants to record that ob
 that the object exists (registry/bytes/intake.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,12 +26,14 @@ from registry.models import (
     RevisionFile,
     Upload,
     UploadedBlob,
+    UpstreamFile,
     XetFile,
     Xorb,
 )
 
 GRACE_SECONDS = 24 * 3600
 HOURS = 24
+NEW_SECONDS = 3600  # within which somebody may be about to name a blob
 TOGETHER = 200  # repositories whose files and deliveries are compared at once
 
 
@@ -69,7 +71,9 @@ def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
         Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk")
     )
     of_base = BaseFile.objects.filter(blob=OuterRef("pk"))
-    orphans = Blob.objects.filter(~Exists(committed), ~Exists(needed), ~Exists(of_base), created_at__lt=before)
+    of_others = UpstreamFile.objects.filter(blob=OuterRef("pk"))
+    named = Exists(committed) | Exists(needed) | Exists(of_base) | Exists(of_others)
+    orphans = Blob.objects.filter(~named, created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
         uploads=Upload.objects.filter(expires_at__lt=before).count(),
@@ -138,14 +142,26 @@ def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
 
 
 def _sweep_orphans(before: datetime, hour: int | None) -> int:
-    orphans = Blob.objects.filter(
-        _among("pk", hour),
+    return _drop_all(_orphans().filter(_among("pk", hour), created_at__lt=before))
+
+
+def drop_unnamed(names: Iterable[str]) -> int:
+    """Remove those of these blobs that no row names any more; return their number. Very new ones are left to sweeps."""
+    before = timezone.now() - timedelta(seconds=NEW_SECONDS)
+    return _drop_all(_orphans().filter(pk__in=list(names), created_at__lt=before))
+
+
+def _orphans() -> models.QuerySet[Blob]:
+    return Blob.objects.filter(
         ~Exists(UploadedBlob.objects.filter(blob=OuterRef("pk"))),
         ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),
         ~Exists(DerivedArtifact.objects.filter(blob=OuterRef("pk"))),
         ~Exists(BaseFile.objects.filter(blob=OuterRef("pk"))),
-        created_at__lt=before,
+        ~Exists(UpstreamFile.objects.filter(blob=OuterRef("pk"))),
     )
+
+
+def _drop_all(orphans: models.QuerySet[Blob]) -> int:
     return sum(_forget(orphans.filter(pk=name)) and _drop(Blob, name) for name in orphans.values_list("pk", flat=True))
 
 

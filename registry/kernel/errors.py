@@ -456,6 +456,40 @@ class StoreUnavailable(RegistryError):
     default_fix = "Try again in a minute; if it stays, tell the administrator of this hub."
 
 
+class UpstreamUnavailable(RegistryError):
+    """Another hub, from which repositories are read here, does not answer."""
+
+    code = "upstream-unavailable"
+    default_fix = "Try again in a minute; what was read here before is still served."
+
+
+class UpstreamWrong(RegistryError):
+    """Another hub answered something that cannot be right."""
+
+    code = "upstream-wrong"
+    default_fix = "Tell the administrator of this hub: nothing of that answer was kept."
+
+
+class UpstreamRefused(RegistryError):
+    """The rules of this hub keep a repository of another hub from being read here."""
+
+    code = "upstream-refused"
+    default_fix = "Ask the administrator of this hub."
+
+
+class UpstreamGated(UpstreamRefused):
+    """What another hub gives to some people alone."""
+
+    code = "upstream-gated"
+
+
+class UpstreamReadOnly(NotAllowed):
+    """A repository that is read from another hub."""
+
+    code = "upstream-read-only"
+    default_fix = "Push to a repository of your own, or change it at the hub where it is."
+
+
 class TooOften(RegistryError):
     code = "rate-limited"
 

@@ -18,7 +18,19 @@ def check_url(url: str) -> SplitResult:
 
     Raises ValueInvalid.
     """
-    if len(url) > MAX_URL or not url.isascii() or any(char <= " " for char in url):
+    parts = check_shape(url)
+    try:
+        literal = ip_address(parts.hostname or "")
+    except ValueError:
+        return parts
+    if not may_reach(parts.hostname or "", literal):
+        raise _refusal(url, "it is inside a private network")
+    return parts
+
+
+def check_shape(url: str, most: int = MAX_URL) -> SplitResult:
+    """Return the parts of an http(s) address of at most that length, wherever it leads. Raises ValueInvalid."""
+    if len(url) > most or not url.isascii() or any(char <= " " for char in url):
         raise _refusal(url, "it is too long, or holds spaces or characters beyond ASCII")
     try:
         parts = urlsplit(url)
@@ -29,12 +41,6 @@ def check_url(url: str) -> SplitResult:
         raise _refusal(url, "it is not http:// or https:// with a host")
     if parts.username is not None or parts.password is not None:
         raise _refusal(url, "it holds a user name or a password")
-    try:
-        literal = ip_address(parts.hostname)
-    except ValueError:
-        return parts
-    if not may_reach(parts.hostname, literal):
-        raise _refusal(url, "it is inside a private network")
     return parts
 
 

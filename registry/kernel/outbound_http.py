@@ -66,11 +66,11 @@ def _request(
     started = time.monotonic()
     try:
         parts = outbound_addresses.check_url(url)
-        connection = _connected(parts)
+        connection = connect(parts)
     except ValueInvalid as refusal:
         raise Unreachable(refusal.detail) from None
     # A socket's timeout restarts with each byte: only this timer ends a connection that drips.
-    alarm = threading.Timer(seconds, _hang_up, [connection.sock])
+    alarm = threading.Timer(seconds, hang_up, [connection.sock])
     alarm.start()
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -89,10 +89,10 @@ def _request(
     return _Received(response.status, content, round(passed * 1000))
 
 
-def _connected(parts: SplitResult) -> HTTPConnection:
-    """Return a connection to an allowed address of the host. Raises Unreachable."""
+def connect(parts: SplitResult, *, is_trusted: bool = False) -> HTTPConnection:
+    """Return a connection to an allowed address of the host; a trusted host may have any. Raises Unreachable."""
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    family, address = _resolved(host, port)
+    family, address = _resolved(host, port, is_trusted=is_trusted)
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.settimeout(CONNECT_SECONDS)
     try:
@@ -108,20 +108,24 @@ def _connected(parts: SplitResult) -> HTTPConnection:
     return connection
 
 
-def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
-    """Return one address of the host and its family; all its addresses must be allowed. Raises Unreachable."""
+def _resolved(host: str, port: int, *, is_trusted: bool) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    """Return one address of the host and its family; all its addresses must be allowed, unless it is trusted.
+
+    Raises Unreachable.
+    """
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
         raise Unreachable(f"The host {host!r} cannot be found: {_describe(problem)}") from None
     for address in (str(entry[4][0]) for entry in entries):
-        if "%" in address or not outbound_addresses.may_reach(host, ip_address(address)):
+        if not is_trusted and ("%" in address or not outbound_addresses.may_reach(host, ip_address(address))):
             raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
     family, _, _, _, first = entries[0]
     return family, first
 
 
-def _hang_up(sock: socket.socket) -> None:
+def hang_up(sock: socket.socket) -> None:
+    """End a connection that another thread reads from."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:  # it is closed already

@@ -1962,6 +1962,69 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="UpstreamRepository",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")], max_length=8
+                    ),
+                ),
+                ("full_name", models.CharField(max_length=200)),
+                ("folded", models.CharField(max_length=200)),
+                ("namespace", models.CharField(db_index=True, max_length=96)),
+                ("origin", models.CharField(max_length=300)),
+                ("restricted", models.CharField(blank=True, max_length=8)),
+                ("added_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "verbose_name_plural": "upstream repositories",
+                "constraints": [models.UniqueConstraint(fields=("type", "folded"), name="upstream_repository_unique")],
+            },
+        ),
+        migrations.CreateModel(
+            name="UpstreamFile",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("etag", models.CharField(max_length=64)),
+                ("size", models.BigIntegerField()),
+                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "blob",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="upstream_files", to="registry.blob"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="registry.upstreamrepository",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="UpstreamDocument",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=400)),
+                ("body", models.BinaryField()),
+                ("asked_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="documents",
+                        to="registry.upstreamrepository",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Verdict",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -3185,6 +3248,18 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("use__in", ["delivered", "proposed", "pushed"])), name="uploaded_blob_use_known"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="upstreamfile",
+            index=models.Index(fields=["read_at"], name="upstream_file_read_at"),
+        ),
+        migrations.AddConstraint(
+            model_name="upstreamfile",
+            constraint=models.UniqueConstraint(fields=("repository", "etag"), name="upstream_file_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="upstreamdocument",
+            constraint=models.UniqueConstraint(fields=("repository", "key"), name="upstream_document_unique"),
         ),
         migrations.AddIndex(
             model_name="verdict",

@@ -31,6 +31,7 @@ from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
 from registry.models.teams import Team, TeamGrant, TeamMember
 from registry.models.transparency import MonthOfModeration
+from registry.models.upstream import UpstreamDocument, UpstreamFile, UpstreamRepository
 from registry.models.verdicts import (
     Attempt,
     Base,
@@ -114,6 +115,9 @@ __all__ = [
     "TrustedPublisher",
     "Upload",
     "UploadedBlob",
+    "UpstreamDocument",
+    "UpstreamFile",
+    "UpstreamRepository",
     "User",
     "Verdict",
     "Watch",

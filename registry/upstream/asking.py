@@ -1,0 +1,188 @@
+"""Requests to the hubs that DOVETAIL_UPSTREAM names: no header of a client goes along, and no answer is unbounded.
+
+A hub may redirect: to itself, to hosts of DOVETAIL_UPSTREAM_HOSTS, or, without that setting, to public addresses by
+https. Its token goes to itself alone. After a failure a hub is left alone for a moment, so that threads do not pile up.
+"""
+
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from django.conf import settings
+
+from registry.kernel import outbound_addresses, outbound_http
+from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong, ValueInvalid
+from registry.kernel.outbound_http import Unreachable
+
+SECONDS = 15.0  # for a whole answer of JSON
+READ_SECONDS = 20.0  # without a byte of a file
+MAX_JSON = 32 << 20
+MAX_REDIRECTS, MAX_HOPS = 5, 3
+MAX_URL = 8000  # signed addresses of stores are long
+REST_SECONDS, MAX_REST = 5.0, 300.0  # how long a hub is left alone after it failed
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+HOPS_HEADER = "X-Dovetail-Hops"
+
+hops: ContextVar[int] = ContextVar("hops", default=0)  # hubs that a request passed before this one
+_resting: dict[str, float] = {}  # address of a hub → the time until which it is left alone
+_asking = threading.BoundedSemaphore(settings.UPSTREAM.streams or 1)
+
+
+class Hub(Protocol):
+    """Another hub as the settings describe it."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer whose JSON was read; `value` is None where it is none."""
+
+    status: int
+    value: Any
+    code: str  # X-Error-Code
+    link: str  # of the next page
+
+
+def ask(hub: Hub, path: str) -> Reply:
+    """GET a JSON document. Raises UpstreamUnavailable and UpstreamWrong."""
+    if not _asking.acquire(blocking=False):
+        raise UpstreamUnavailable("This hub already waits for many answers of other hubs.")
+    try:
+        with _opened(hub, path, {"Accept": "application/json"}, seconds=SECONDS) as response:
+            content = response.read(MAX_JSON + 1)
+            if response.length:
+                raise Unreachable("cut")
+    finally:
+        _asking.release()
+    if len(content) > MAX_JSON:
+        raise UpstreamWrong(f"{hub.url} answered more than {MAX_JSON:,} bytes of JSON.")
+    header = response.headers.get
+    return Reply(response.status, _parsed(hub, response, content), header("X-Error-Code", ""), header("Link", ""))
+
+
+def forgive(hub: Hub) -> None:
+    """Let a hub be asked again at once: a download that broke off goes on."""
+    _resting.pop(hub.url, None)
+
+
+def _parsed(hub: Hub, response: HTTPResponse, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        if response.status == 200:
+            raise UpstreamWrong(f"{hub.url} answered something that is no JSON.") from None
+        return None
+
+
+@contextmanager
+def open_file(hub: Hub, path: str, start: int) -> Iterator[HTTPResponse]:
+    """GET the bytes of a file from `start` on. Raises UpstreamUnavailable and UpstreamWrong."""
+    ranges = {"Range": f"bytes={start}-"} if start else {}
+    with _opened(hub, path, {"Accept": "*/*", **ranges}) as response:
+        if response.status not in ({206} if start else {200}):
+            raise UpstreamWrong(f"{hub.url} answered {response.status} for a file that it lists.")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise UpstreamWrong(f"{hub.url} sent a file in another encoding than asked for.")
+        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise UpstreamWrong(f"{hub.url} sent other bytes than asked for.")
+        yield response
+
+
+@contextmanager
+def _opened(hub: Hub, path: str, headers: dict[str, str], seconds: float = 0) -> Iterator[HTTPResponse]:
+    """Send a GET, follow its redirects, and yield the last response, which ends after `seconds` if that is not 0."""
+    rest = _resting.get(hub.url, 0) - time.monotonic()
+    if rest > 0:
+        raise UpstreamUnavailable(f"{hub.url} did not answer a moment ago.")
+    connection: HTTPConnection | None = None
+
+    def end() -> None:
+        if connection is not None and connection.sock is not None:
+            outbound_http.hang_up(connection.sock)
+
+    alarm = threading.Timer(seconds or 1, end)
+    try:
+        if seconds:
+            alarm.start()
+        url = hub.url + path
+        for _ in range(MAX_REDIRECTS + 1):
+            connection, response = _sent(hub, url, headers)
+            location = response.headers.get("Location", "")
+            if response.status not in REDIRECTS or not location:
+                break
+            connection.close()
+            url = urljoin(url, location)
+        else:
+            raise UpstreamWrong(f"{hub.url} redirects without an end.")
+        _refuse_failure(hub, response)
+        yield response
+    except (OSError, HTTPException, Unreachable) as problem:
+        _resting[hub.url] = time.monotonic() + REST_SECONDS
+        raise UpstreamUnavailable(f"{hub.url} does not answer ({type(problem).__name__}).") from None
+    finally:
+        alarm.cancel()
+        if connection is not None:
+            connection.close()
+
+
+def _refuse_failure(hub: Hub, response: HTTPResponse) -> None:
+    if response.status == 429 or response.status >= 500:
+        wait = response.headers.get("Retry-After", "")
+        seconds = min(float(wait), MAX_REST) if wait.isdecimal() else REST_SECONDS
+        _resting[hub.url] = time.monotonic() + seconds
+        raise UpstreamUnavailable(f"{hub.url} answered {response.status}.")
+
+
+def _sent(hub: Hub, url: str, headers: dict[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
+    parts, is_trusted = _allowed(hub, url)
+    connection = outbound_http.connect(parts, is_trusted=is_trusted)
+    try:
+        connection.sock.settimeout(READ_SECONDS)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        ours = {"Host": parts.netloc, "Connection": "close", "Accept-Encoding": "identity", "User-Agent": "dovetail"}
+        if _same(parts, urlsplit(hub.url)):
+            ours[HOPS_HEADER] = str(hops.get() + 1)
+            if hub.token:
+                ours["Authorization"] = f"Bearer {hub.token}"
+        connection.request("GET", path, None, ours | headers)
+        return connection, connection.getresponse()
+    except (OSError, HTTPException, ValueError, ssl.SSLError) as problem:
+        connection.close()
+        raise Unreachable(type(problem).__name__) from None
+
+
+def _allowed(hub: Hub, url: str) -> tuple[SplitResult, bool]:
+    """Return the parts of an address that may be called, and whether the operator named its host."""
+    if _same(urlsplit(url), urlsplit(hub.url)):
+        return urlsplit(url), True
+    try:
+        parts = outbound_addresses.check_shape(url, MAX_URL)
+    except ValueInvalid:
+        raise UpstreamWrong(f"{hub.url} redirects to an address that cannot be called.") from None
+    names = {(parts.hostname or "").lower(), parts.netloc.lower()}
+    if names & set(settings.UPSTREAM.hosts):
+        return parts, True
+    is_listed = any(fnmatchcase(name, pattern) for pattern in settings.UPSTREAM.hosts for name in names)
+    if parts.scheme != "https" or not (is_listed or not settings.UPSTREAM.hosts):
+        raise UpstreamWrong(
+            f"{hub.url} redirects to {parts.netloc}, which it may not.",
+            fix="An administrator can name that host in DOVETAIL_UPSTREAM_HOSTS.",
+        )
+    return parts, False
+
+
+def _same(parts: SplitResult, other: SplitResult) -> bool:
+    return (parts.scheme, parts.netloc.lower()) == (other.scheme, other.netloc.lower())

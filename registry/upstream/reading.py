@@ -1,0 +1,244 @@
+"""Find a repository of another hub by its name here, and read it as that hub states it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from django.conf import settings
+from django.core.cache import cache
+from django.utils import timezone
+
+from registry.kernel import refusals
+from registry.kernel.callers import Caller, Permission
+from registry.kernel.errors import (
+    FileNotFound,
+    UpstreamGated,
+    UpstreamReadOnly,
+    UpstreamUnavailable,
+    UpstreamWrong,
+)
+from registry.models import Namespace, Repository, Revision, UpstreamRepository, User
+from registry.repos import refs
+from registry.repos.manifest import Entry
+from registry.upstream import asking, documents, names, origins, trees
+
+USED_SECONDS = 3600
+JSON = dict[str, Any]
+
+
+def find(full_name: str, type: str) -> UpstreamRepository | None:
+    """Return the repository of another hub with that id; None if a name of ours is meant, or no hub has one.
+
+    Raises UpstreamUnavailable if a hub that could have it does not answer.
+    """
+    if not settings.UPSTREAM.hubs or not full_name.isascii() or not names.may_be_asked(full_name):
+        return None
+    urls = [hub.url for hub in settings.UPSTREAM.hubs]
+    row = UpstreamRepository.objects.filter(type=type, folded=full_name.lower(), origin__in=urls).first()
+    if row is not None:
+        _used(row)
+        return row
+    missing = documents.key_of("upstream-missing", type, full_name.lower())
+    if not origins.may_ask() or cache.get(missing):
+        return None
+    row = _found(full_name, type)
+    if row is None:
+        cache.set(missing, 1, settings.UPSTREAM.missing_seconds)
+    return row
+
+
+def _found(full_name: str, type: str) -> UpstreamRepository | None:
+    for hub in settings.UPSTREAM.hubs:
+        reply = asking.ask(hub, f"{origins.api_path(type, full_name)}?blobs=true")
+        if reply.status != 200:
+            continue
+        info = _checked(hub.url, full_name, reply.value)
+        restricted = "private" if info.get("private") else "gated" if info.get("gated") else ""
+        stated = str(info["id"])
+        is_same = stated.lower() == full_name.lower()
+        row, _ = UpstreamRepository.objects.update_or_create(
+            type=type,
+            folded=full_name.lower(),
+            defaults={
+                "full_name": stated if is_same else full_name,
+                "namespace": full_name.lower().partition("/")[0],
+                "origin": hub.url,
+                "restricted": restricted,
+            },
+        )
+        _keep(row, "main", info)
+        return row
+    return None
+
+
+def _used(row: UpstreamRepository) -> None:
+    if timezone.now() - row.read_at > timedelta(seconds=USED_SECONDS):
+        UpstreamRepository.objects.filter(pk=row.pk).update(read_at=timezone.now())
+
+
+def _checked(origin: str, full_name: str, info: Any) -> JSON:
+    if not isinstance(info, dict) or not isinstance(info.get("id"), str) or not _is_commit(info.get("sha")):
+        raise UpstreamWrong(f"{origin} says nothing of {full_name} that can be understood.")
+    return info
+
+
+def _is_commit(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 40 and refs.HEX.issuperset(value)
+
+
+def _keep(row: UpstreamRepository, rev: str, info: JSON) -> str:
+    """Keep what the hub said of a revision, and return its commit id."""
+    oid = str(info["sha"])
+    documents.store(row, documents.key_of("info", oid), info)
+    documents.store(row, documents.key_of("rev", rev), oid)
+    return oid
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+def require(caller: Caller, permission: Permission, row: UpstreamRepository) -> None:
+    """Raise the refusal for a caller who may not do this with a repository of another hub.
+
+    What only the token of this hub opens is for members, where the operator allows it. Nobody writes there.
+    """
+    is_member = caller.user is not None and (not caller.is_fine_grained or bool(caller.named_grant(row.full_name)))
+    may_have = not row.restricted or (settings.UPSTREAM.gated == "members" and is_member)
+    if row.restricted == "private" and not may_have:
+        raise refusals.repository_not_found(row.full_name)
+    if permission in (Permission.READ, Permission.BROWSE):
+        return
+    if permission is not Permission.DOWNLOAD:
+        raise UpstreamReadOnly(f"{row.full_name} is read from {row.origin}: nobody changes it here.")
+    if not may_have:
+        raise UpstreamGated(
+            f"{row.origin} gives {row.full_name} to some people alone.",
+            fix="Sign in to this hub, or ask its administrator."
+            if settings.UPSTREAM.gated == "members"
+            else "Ask there for access, and download it there; this hub passes on what everybody may have.",
+        )
+
+
+# --- revisions -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Version:
+    """A commit of another hub: the commit as a revision that is no row, and everything the hub says of it."""
+
+    repository: UpstreamRepository
+    revision: Revision
+    info: JSON
+
+    @property
+    def oid(self) -> str:
+        return self.revision.oid
+
+    def entries(self) -> dict[str, Entry]:
+        """Return path → entry of every file. Raises UpstreamUnavailable and UpstreamWrong."""
+        return trees.entries(self.repository, self.oid)
+
+    def find_file(self, path: str) -> Entry:
+        """Return one file. Raises FileNotFound, UpstreamUnavailable and UpstreamWrong."""
+        entry = self.entries().get(path)
+        if entry is None:
+            raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {self.oid}.")
+        return entry
+
+    def require_allowed(self) -> None:
+        """Raise UpstreamRefused for files that the operator's rules keep out."""
+        origins.require_license(self.info)
+
+
+def version(row: UpstreamRepository, rev: str) -> Version:
+    """Return the version that a branch, tag or commit id means there. Raises RevisionNotFound, UpstreamUnavailable."""
+    rev = "main" if rev in refs.MAIN_NAMES else rev
+    if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
+        raise refs.revision_not_found(rev)
+    oid = (
+        rev.lower()
+        if _is_commit(rev.lower())
+        else documents.passing(row, documents.key_of("rev", rev), lambda: _asked(row, rev))
+    )
+    info = documents.stored(row, documents.key_of("info", oid))
+    if info is None:
+        oid = _asked(row, oid)
+        info = documents.stored(row, documents.key_of("info", oid))
+    return Version(row, _as_revision(row, oid, info), info)
+
+
+def _asked(row: UpstreamRepository, rev: str) -> str:
+    """Ask what a name means, keep it, and return the commit id."""
+    missing = documents.key_of("upstream-no-rev", str(row.pk), rev)
+    if cache.get(missing):
+        raise refs.revision_not_found(rev)
+    if not origins.may_ask():
+        raise UpstreamUnavailable(f"{rev} of {row.full_name} was never read here, and this hub is offline.")
+    reply = origins.ask(row, f"/revision/{quote(rev, safe='')}?blobs=true")
+    if reply.status in (401, 403, 404):
+        if reply.code == "RevisionNotFound" and not _is_commit(rev):
+            cache.set(missing, 1, settings.UPSTREAM.missing_seconds)
+        raise refs.revision_not_found(rev)
+    if reply.status != 200:
+        raise UpstreamUnavailable(f"{row.origin} answered {reply.status}.")
+    info = _checked(row.origin, row.full_name, reply.value)
+    if _is_commit(rev) and info["sha"] != rev:
+        raise UpstreamWrong(f"{row.origin} answered another commit of {row.full_name} than {rev}.")
+    _note_restriction(row, info)
+    return _keep(row, rev, info)
+
+
+def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
+    restricted = "private" if info.get("private") else "gated" if info.get("gated") else ""
+    if restricted != row.restricted:
+        row.restricted = restricted
+        UpstreamRepository.objects.filter(pk=row.pk).update(restricted=restricted)
+
+
+def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:
+    namespace, _, name = row.full_name.partition("/")
+    at = _moment(info.get("lastModified")) or row.added_at
+    repository = Repository(pk=0, namespace=Namespace(name=namespace), name=name, type=row.type)
+    author = User(username=namespace)
+    return Revision(repository=repository, oid=oid, title="", author=author, created_at=at)
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def locate(row: UpstreamRepository, rev: str, path: str) -> tuple[Version, str]:
+    """Return the version and the path; a ref such as refs/pr/1 may have come with its slashes, as parts of the path."""
+    parts = path.split("/")
+    if rev == "refs" and len(parts) > 1:
+        rev, path = "/".join([rev, *parts[:2]]), "/".join(parts[2:])
+    return version(row, rev), path
+
+
+# --- what it says of itself ------------------------------------------------------------------------------------------
+def list_refs(row: UpstreamRepository, *, with_pull_requests: bool) -> JSON:
+    """Return branches, tags and the rest as the hub states them. Raises UpstreamUnavailable, UpstreamWrong."""
+    query = "?include_prs=1" if with_pull_requests else ""
+
+    def fetch() -> JSON:
+        reply = origins.ask(row, f"/refs{query}")
+        if reply.status != 200 or not isinstance(reply.value, dict):
+            raise UpstreamWrong(f"{row.origin} does not list the refs of {row.full_name}.")
+        return dict(reply.value)
+
+    return dict(documents.passing(row, documents.key_of("refs", query), fetch))
+
+
+def commits(at: Version, query: dict[str, str]) -> tuple[list[JSON], dict[str, str]]:
+    """Return a page of the history as the hub states it, and the parameters of the next. Raises as above."""
+    row = at.repository
+
+    def fetch() -> list[Any]:
+        reply = origins.ask(row, f"/commits/{at.oid}?{urlencode(query)}")
+        if reply.status != 200 or not isinstance(reply.value, list):
+            raise UpstreamWrong(f"{row.origin} does not list the commits of {row.full_name}.")
+        return [reply.value, reply.link]
+
+    items, link = documents.passing(row, documents.key_of("commits", at.oid, urlencode(query)), fetch)
+    return items, trees.next_page(link)

@@ -1,0 +1,345 @@
+"""Repositories of another hub, read through this one: a second hub, and a proxy that breaks what comes from it."""
+
+import hashlib
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPException
+from itertools import count
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from tests import live
+from tests.fault_proxy import Faults, proxy
+
+TOKEN = {name: f"hf_reading_{name}_token" for name in ("ada", "zoe")}
+NUMBERS = count()
+SECRET = "hf_live_alice_token"
+
+
+def person(name: str, role: str = "user") -> dict:
+    tokens = [{"name": "live", "role": "write", "value": TOKEN[name]}]
+    return {
+        "name": name,
+        "email": f"{name}@example.org",
+        "password": live.PASSWORD,
+        "role": role,
+        "tokens": tokens,
+    }
+
+
+@dataclass
+class Hubs:
+    """The hub that reads, the one that it reads from, and the proxy between them."""
+
+    near: live.Hub
+    far: live.Hub
+    faults: Faults
+    writer: HfApi
+
+    def push(self, files: dict[str, bytes], name: str = "", **options: object) -> str:
+        """Push a new repository to the far hub, and return its id."""
+        name = name or f"alice/far-{next(NUMBERS)}"
+        self.writer.create_repo(name, **options)
+        kind = {"repo_type": options["repo_type"]} if "repo_type" in options else {}
+        for path, content in files.items():
+            self.writer.upload_file(repo_id=name, path_or_fileobj=content, path_in_repo=path, **kind)
+        return name
+
+    def get(self, path: str, method: str = "GET", token: str = "", body: object = None, **headers: str) -> "Answer":
+        """Ask the near hub."""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None if body is None else json.dumps(body).encode()
+        if data:
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(self.near.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, dict(response.headers), response.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, dict(error.headers), error.read())
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+
+@pytest.fixture(scope="module")
+def pair(live_hub: live.Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubs]:
+    people = {
+        "users": [person("ada", "admin"), person("zoe")],
+        "organizations": [{"name": "ours", "members": {"zoe": "admin"}}],
+        "site": {"throttle": "off"},
+    }
+    chosen = {"UPSTREAM_TOKEN": SECRET, "UPSTREAM_DENY": "acme/*", "UPSTREAM_SIZE": str(40 << 20)}
+    chosen |= {"UPSTREAM_REFS_TTL": "1", "UPSTREAM_MISSING_TTL": "1"}
+    folder = tmp_path_factory.mktemp("near") / "data"
+    with proxy(live_hub.url) as faults, live.hub(folder, people=people, UPSTREAM=faults.url, **chosen) as near:
+        yield Hubs(near, live_hub, faults, HfApi(endpoint=live_hub.url, token=live.TOKENS["alice"]))
+
+
+@pytest.fixture
+def hubs(pair: Hubs) -> Iterator[Hubs]:
+    pair.faults.heal()
+    yield pair
+    pair.faults.heal()
+
+
+def large(size: int = 3 << 20) -> bytes:
+    return os.urandom(size)
+
+
+def test_stock_clients_see_what_the_other_hub_says(hubs: Hubs, tmp_path: Path) -> None:
+    weights = large()
+    name = hubs.push({"w.safetensors": weights, "sub/notes.txt": b"a small file\n"})
+    hubs.writer.create_tag(name, tag="v1")
+    far, near = (HfApi(endpoint=hub.url, token=False) for hub in (hubs.far, hubs.near))
+    info = near.model_info(name, files_metadata=True)
+    assert info.sha == far.model_info(name).sha
+    assert info.siblings == far.model_info(name, files_metadata=True).siblings
+    listed = [list(hub.list_repo_tree(name, recursive=True)) for hub in (far, near)]
+    for entry in (*listed[0], *listed[1]):
+        vars(entry).pop("xet_hash", None)
+    assert listed[0] == listed[1]
+    assert near.list_repo_refs(name) == far.list_repo_refs(name)
+    assert near.list_repo_commits(name) == far.list_repo_commits(name)
+    assert [file.path for file in near.get_paths_info(name, ["w.safetensors", "none"])] == ["w.safetensors"]
+    folder = Path(near.snapshot_download(name, revision="v1", cache_dir=tmp_path))
+    assert (folder / "w.safetensors").read_bytes() == weights
+    assert folder.name == info.sha
+
+
+def test_a_file_is_fetched_once_and_served_with_its_own_headers(hubs: Hubs) -> None:
+    weights = large()
+    name = hubs.push({"w.safetensors": weights, "words.md": b"# words\n"})
+    digest = hashlib.sha256(weights).hexdigest()
+    at = f"/{name}/resolve/main/w.safetensors"
+    head = hubs.get(at, "HEAD")
+    assert not hubs.faults.paths("/resolve/"), "HEAD fetches nothing"
+    hubs.faults.path, hubs.faults.pause = "/resolve/", 0.02
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: hubs.get(at), range(8)))
+    assert [answer.body == weights for answer in answers] == [True] * 8
+    assert len(hubs.faults.paths("/resolve/")) == 1, "one download for all"
+    for answer in (head, answers[0], hubs.get(at)):
+        assert answer.headers["ETag"] == answer.headers["X-Linked-Etag"] == f'"{digest}"'
+        assert answer.headers["X-Linked-Size"] == answer.headers["Content-Length"] == str(len(weights))
+        assert answer.headers["X-Dovetail-Source"] == "upstream"
+        assert answer.headers["X-Repo-Commit"] == hubs.writer.model_info(name).sha
+        assert "X-Xet-Hash" not in answer.headers
+    part = hubs.get(at, Range="bytes=10-19")
+    assert (part.status, part.body, part.headers["Content-Range"]) == (
+        206,
+        weights[10:20],
+        f"bytes 10-19/{len(weights)}",
+    )
+    assert hubs.get(at, Range=f"bytes={len(weights)}-").status == 416
+    assert hubs.get(at, **{"If-None-Match": f'"{digest}"'}).status == 304
+    assert hubs.get(f"/{name}/raw/main/words.md").body == b"# words\n"
+    assert hubs.get(f"/{name}/resolve/main/none").headers["X-Error-Code"] == "EntryNotFound"
+    assert hubs.get(f"/{name}/resolve/none/x").headers["X-Error-Code"] == "RevisionNotFound"
+    assert len(hubs.faults.paths("/resolve/")) == 2
+
+
+def test_a_range_of_a_file_that_is_not_here_yet_is_proven_too(hubs: Hubs) -> None:
+    weights = large()
+    name = hubs.push({"w.safetensors": weights})
+    answer = hubs.get(f"/{name}/resolve/main/w.safetensors", Range="bytes=100-200000")
+    assert (answer.status, answer.body) == (206, weights[100:200001])
+    assert "Range" not in hubs.faults.seen[-1][1], "the range of one client is not what is stored"
+    other = hubs.push({"w.safetensors": weights[::-1]})
+    hubs.faults.path, hubs.faults.lie = f"{other}/resolve/", True
+    with pytest.raises((OSError, HTTPException)):
+        hubs.get(f"/{other}/resolve/main/w.safetensors", Range="bytes=100-200000")
+
+
+@pytest.mark.parametrize("size", [3 << 20, 1000], ids=["streamed", "small"])
+def test_a_lying_hub_is_never_served_as_good(hubs: Hubs, size: int) -> None:
+    content = large(size)
+    name = hubs.push({"w.safetensors": content, "a.txt": b"hello\n"})
+    hubs.faults.path, hubs.faults.lie = "/resolve/", True
+    for path in ("w.safetensors", "a.txt"):
+        at = f"/{name}/resolve/main/{path}"
+        try:
+            answer = hubs.get(at)
+        except (OSError, HTTPException):
+            assert size > 1 << 20
+        else:
+            assert (answer.status, answer.json["code"]) == (502, "upstream-wrong")
+        hubs.faults.lie = False
+        assert hubs.get(at).body == (content if path == "w.safetensors" else b"hello\n"), "nothing of the lie was kept"
+        hubs.faults.lie = True
+    assert "exited with code" not in hubs.near.log("web"), "a broken answer ends no web process"
+    stored = [path for path in (hubs.near.data / "blobs" / "blobs").rglob("*") if path.is_file()]
+    assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in stored)
+
+
+def test_a_cut_goes_on_where_it_stopped_or_stores_nothing(hubs: Hubs) -> None:
+    weights = large()
+    name = hubs.push({"w.safetensors": weights})
+    at = f"/{name}/resolve/main/w.safetensors"
+    hubs.faults.path, hubs.faults.cut = "/resolve/", 1 << 20
+    assert hubs.get(at).body == weights
+    asked = [headers.get("Range") for path, headers in hubs.faults.seen if "/resolve/" in path]
+    assert asked == [None, f"bytes={1 << 20}-", f"bytes={2 << 20}-"]
+    name = hubs.push({"w.safetensors": weights[::-1]})
+    at = f"/{name}/resolve/main/w.safetensors"
+    hubs.faults.cut = 100 << 10
+    with pytest.raises((OSError, HTTPException)):
+        hubs.get(at)
+    hubs.faults.heal()
+    assert hubs.get(at).body == weights[::-1]
+
+
+def test_what_was_read_stays_readable_while_the_other_hub_fails(hubs: Hubs, tmp_path: Path) -> None:
+    weights = large()
+    name = hubs.push({"w.safetensors": weights})
+    near = HfApi(endpoint=hubs.near.url, token=False)
+    near.snapshot_download(name, cache_dir=tmp_path / "before")
+    near.list_repo_refs(name)
+    threading.Event().wait(1.1)  # past the TTL of refs
+    for number, (status, headers) in enumerate([(500, {}), (429, {"Retry-After": "1"}), (503, {})]):
+        hubs.faults.path, hubs.faults.status, hubs.faults.headers = ".", status, headers
+        folder = Path(near.snapshot_download(name, cache_dir=tmp_path / str(number)))
+        assert (folder / "w.safetensors").read_bytes() == weights
+        assert near.list_repo_refs(name).branches
+        unknown = hubs.get(f"/api/models/alice/never-{number}")
+        assert (unknown.status, unknown.json["code"]) == (503, "upstream-unavailable")
+        assert unknown.headers["Retry-After"]
+        threading.Event().wait(1.1)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://169.254.169.254/latest/meta-data", "https://127.0.0.1:1/x", "file:///etc/passwd", "//10.0.0.1/"],
+)
+def test_a_redirect_leads_nowhere_inside(hubs: Hubs, location: str) -> None:
+    name = hubs.push({"a.txt": os.urandom(8)})
+    hubs.faults.path, hubs.faults.status, hubs.faults.headers = "/resolve/", 302, {"Location": location}
+    answer = hubs.get(f"/{name}/resolve/main/a.txt")
+    assert answer.status in (502, 503)
+
+
+def test_names_of_this_hub_are_never_asked_for(hubs: Hubs) -> None:
+    """Dependency confusion, one way: nobody puts something in the place of what is, was or may be here."""
+    zoe = HfApi(endpoint=hubs.near.url, token=TOKEN["zoe"])
+    zoe.create_repo("ours/secret", private=True, exist_ok=True)
+    zoe.create_repo("ours/gone", exist_ok=True)
+    zoe.delete_repo("ours/gone")
+    hubs.faults.seen.clear()
+    for name in ("ours/secret", "OURS/Secret", "ours/gone", "ours/never-was", "zoe/anything", "docs/x"):
+        for path in (f"/api/models/{name}", f"/api/datasets/{name}", f"/{name}/resolve/main/config.json"):
+            answer = hubs.get(path)
+            assert answer.status == 401, path
+            assert "X-Dovetail-Source" not in answer.headers
+    assert hubs.faults.seen == [], "the other hub learns no name of ours"
+    denied = hubs.get("/api/models/acme/anything")
+    assert (denied.status, hubs.faults.seen) == (401, [])
+    missing = hubs.get("/api/models/alice/not-there", token=TOKEN["zoe"])
+    assert (missing.status, missing.headers["X-Error-Code"]) == (404, "RepoNotFound")
+    assert hubs.get("/api/models/alice/not-there").status == 401
+    assert len(hubs.faults.seen) == 1, "what no hub has is remembered"
+
+
+def test_names_that_are_read_from_elsewhere_cannot_be_taken(hubs: Hubs) -> None:
+    """Dependency confusion, the other way: nobody here puts something in the place of what people load from there."""
+    bob = HfApi(endpoint=hubs.far.url, token=live.TOKENS["bob"])
+    name = f"bob/far-{next(NUMBERS)}"
+    bob.create_repo(name)
+    bob.upload_file(repo_id=name, path_or_fileobj=b"theirs\n", path_in_repo="a.txt")
+    assert hubs.get(f"/{name}/resolve/main/a.txt").body == b"theirs\n"
+    for who, status in (("zoe", 403), ("ada", 201)):
+        made = hubs.get("/api/v1/organizations", "POST", TOKEN[who], body={"name": "Bob"})
+        assert made.status == status
+        if who == "zoe":
+            assert made.json["code"] == "name-reserved"
+            assert f"are read here from {hubs.faults.url}" in made.json["detail"]
+    hubs.faults.seen.clear()
+    assert hubs.get(f"/{name}/resolve/main/a.txt").status == 401, "the name is ours from now on"
+    assert hubs.faults.seen == []
+
+
+def test_nothing_is_written_there(hubs: Hubs) -> None:
+    name = hubs.push({"a.txt": b"theirs\n"})
+    zoe = HfApi(endpoint=hubs.near.url, token=TOKEN["zoe"])
+    with pytest.raises(HfHubHTTPError, match="is read from"):
+        zoe.upload_file(repo_id=name, path_or_fileobj=b"x", path_in_repo="x.txt")
+    for path, method in (("branch/x", "POST"), ("tag/main", "POST"), ("settings", "PUT"), ("commit/main", "POST")):
+        refused = hubs.get(f"/api/models/{name}/{path}", method, TOKEN["zoe"])
+        assert (refused.status, refused.json["code"]) == (403, "upstream-read-only"), path
+
+
+def test_the_token_of_this_hub_and_headers_of_clients_stay_where_they_belong(hubs: Hubs) -> None:
+    name = hubs.push({"a.txt": os.urandom(16)})
+    private = hubs.push({"a.txt": b"secret\n"}, private=True)
+    hubs.faults.seen.clear()
+    headers = {"Cookie": "session=1", "X-Forwarded-For": "10.1.1.1", "User-Agent": "someone"}
+    answer = hubs.get(f"/{name}/resolve/main/a.txt?download=1&x=../..", token=TOKEN["zoe"], **headers)
+    assert answer.status == 200
+    for path, sent in hubs.faults.seen:
+        assert sent["Authorization"] == f"Bearer {SECRET}"
+        assert not {"Cookie", "X-Forwarded-For"} & set(sent)
+        assert sent["User-Agent"] == "dovetail"
+        assert "download" not in path
+    gated = hubs.push({"a.txt": b"for some\n"})
+    hubs.writer.update_repo_settings(gated, gated="auto")
+    assert hubs.get(f"/api/models/{gated}").json["gated"] == "auto"
+    refused = hubs.get(f"/{gated}/resolve/main/a.txt", token=TOKEN["zoe"])
+    assert (refused.status, refused.json["code"]) == (403, "upstream-gated")
+    assert refused.headers["X-Error-Code"] == "GatedRepo"
+    for path in (f"/api/models/{private}", f"/{private}/resolve/main/a.txt"):
+        for token in ("", TOKEN["zoe"]):
+            refused = hubs.get(path, token=token)
+            assert refused.status == (404 if token else 401), "what only our token opens does not exist for others"
+            assert SECRET.encode() not in refused.body
+    assert SECRET not in hubs.near.log("web")
+
+
+def test_datasets_and_spaces_are_read_too(hubs: Hubs) -> None:
+    for kind in ("dataset", "space"):
+        options = {"repo_type": kind} | ({"space_sdk": "static"} if kind == "space" else {})
+        name = hubs.push({"rows.csv": b"a,b\n1,2\n"}, **options)
+        near = HfApi(endpoint=hubs.near.url, token=False)
+        assert near.repo_info(name, repo_type=kind).sha == hubs.writer.repo_info(name, repo_type=kind).sha
+        assert hubs.get(f"/{kind}s/{name}/resolve/main/rows.csv").body == b"a,b\n1,2\n"
+
+
+def test_paths_that_cannot_be_are_refused(hubs: Hubs) -> None:
+    name = hubs.push({"a.txt": os.urandom(8)})
+    hubs.faults.path, hubs.faults.edit = "/tree/", ("a.txt", "../../a.txt")
+    answer = hubs.get(f"/{name}/resolve/main/a.txt")
+    assert (answer.status, answer.json["code"]) == (502, "upstream-wrong")
+    hubs.faults.heal()
+    for path in ("../../../etc/passwd", "..%2f..%2fx", "a.txt/../../x"):
+        assert hubs.get(f"/{name}/resolve/main/{path}").status in (401, 404)
+    assert all(".." not in path for path in hubs.faults.paths("/resolve/"))
+
+
+def test_the_cache_drops_what_nobody_read_for_longest(hubs: Hubs) -> None:
+    names = [hubs.push({"w.safetensors": large(15 << 20)}) for _ in range(3)]
+    for name in names:
+        assert len(hubs.get(f"/{name}/resolve/main/w.safetensors").body) == 15 << 20
+    hubs.faults.seen.clear()
+    hubs.get(f"/{names[2]}/resolve/main/w.safetensors")
+    assert not hubs.faults.paths("/resolve/")
+    hubs.get(f"/{names[0]}/resolve/main/w.safetensors")
+    assert len(hubs.faults.paths("/resolve/")) == 1
+    big = hubs.push({"w.safetensors": large(41 << 20)})
+    refused = hubs.get(f"/{big}/resolve/main/w.safetensors")
+    assert (refused.status, refused.json["code"]) == (403, "upstream-refused")
