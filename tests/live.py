@@ -1,16 +1,20 @@
 """A whole hub in processes of its own, as `make up` runs it: what real clients and the browser are tested against."""
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tests.services import free_ports, valkey
@@ -99,6 +103,30 @@ class Hub:
                 process.wait()
 
 
+def prepare(running: Hub) -> None:
+    """Make the tables and the static files of a hub."""
+    running.manage("migrate", "--verbosity", "0")
+    running.manage("collectstatic", "--noinput", "--verbosity", "0")
+
+
+@cache
+def migrated() -> Path:
+    """Return the state of a hub before its first start, made once for all hubs of this process, since it takes long."""
+    folder = Path(tempfile.mkdtemp(prefix="blank-hub-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "run").mkdir()
+    chosen = {"DATA": str(folder), "SECRET_KEY": "blank-hub-of-the-tests-" * 4, "BROKER_URL": "redis://127.0.0.1:1/0"}
+    prepare(Hub("", folder, environment_of(chosen)))
+    return folder
+
+
+def environment_of(chosen: dict[str, str]) -> dict[str, str]:
+    """Return this process's environment without settings of hubs, and with those that are chosen."""
+    ours = ("DOVETAIL_", "DJANGO_", "HF_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {f"DOVETAIL_{name}": value for name, value in chosen.items()}
+
+
 @contextmanager
 def hub(
     folder: Path, *, worker: bool = False, people: dict | None = None, port: int = 0, **settings: str
@@ -115,12 +143,11 @@ def hub(
             "BROKER_URL": broker,
             **settings,
         }
-        ours = ("DOVETAIL_", "DJANGO_", "HF_")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment |= {f"DOVETAIL_{name}": value for name, value in chosen.items()}
-        running = Hub(f"http://127.0.0.1:{port}", folder, environment)
-        running.manage("migrate", "--verbosity", "0")
-        running.manage("collectstatic", "--noinput", "--verbosity", "0")
+        running = Hub(f"http://127.0.0.1:{port}", folder, environment_of(chosen))
+        if "DATABASE_URL" in settings:
+            prepare(running)
+        else:
+            shutil.copytree(migrated(), folder, dirs_exist_ok=True)
         (folder / "people.json").write_text(json.dumps(PEOPLE if people is None else people))
         running.manage("provision", str(folder / "people.json"))
         stack.callback(running.stop)
