@@ -49,6 +49,8 @@ HEADER = {
 }  # fmt: skip
 REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/fit"): {"config": LORA, "header": HEADER},
+    ("POST", "/api/v1/lookup"): {"sha256": ["a" * 64]},
+    ("POST", "/api/v1/me/invitations/accept"): {"link": "https://example.org/join?invitation=x"},
     ("POST", "/api/v1/me/tokens"): {
         "name": "ci", "role": "fine-grained", "expires_at": "2030-01-01T00:00:00Z", "repos": {"acme/public": "read"},
     },

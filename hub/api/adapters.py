@@ -44,7 +44,8 @@ class OneAdapter(View):
             raise refusals.repository_not_found(f"{ns}/{name}") from None
         verdict = catalog.newest_verdicts([repository]).get(repository.pk)
         states = lifecycle.state_of(repository) | {"yanked": lifecycle.yank_state(main)["yanked"]}
-        return Response(line(repository, verdict) | states | _names(repository, self.caller))
+        kinds = {"kinds": _kinds(repository, verdict)}
+        return Response(line(repository, verdict) | kinds | states | _names(repository, self.caller))
 
 
 def line(repository: Repository, verdict: Verdict | None) -> Data:
@@ -74,6 +75,12 @@ def line(repository: Repository, verdict: Verdict | None) -> Data:
 
 def _short(verdict: Verdict) -> Data:
     return {"revision": verdict.revision.oid, "state": verdict.state, "finished_at": verdict.finished_at}
+
+
+def _kinds(repository: Repository, verdict: Verdict | None) -> list[str]:
+    """Return the kinds of all adapters in a repository: lists have that of the one nearest to the top."""
+    contents = verdict.report.contents if verdict else ()
+    return sorted({repository.kind, *(one.kind for one in contents)} - {"", None})
 
 
 def _names(repository: Repository, by: Caller) -> Data:

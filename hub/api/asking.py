@@ -139,4 +139,9 @@ class NoSuchRoute(View):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        raise NotFound(f"There is no route {request.method} {request.path}.")
+        raise no_route(request)
+
+
+def no_route(request: Request) -> NotFound:
+    """Return the refusal for an address at which there is nothing."""
+    return NotFound(f"There is no route {request.method} {request.path}.")

@@ -1,15 +1,18 @@
-"""The base models that adapters name or the shelf holds, and one of them with all that is known of it."""
+"""The base models that adapters name or the base cache holds: one with all that is known of it, and its adapters."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.api import pages
+from hub.api.adapters import line
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import bases as shapes
+from hub.api.shapes.adapters import AdapterPage
 from registry.kernel.errors import BaseNotFound
-from registry.models import Base
+from registry.models import Base, Repository, Verdict
+from registry.proof import scores
 from registry.repos import bases, catalog
 from registry.repos.catalog import BaseLine, Query
 
@@ -26,12 +29,60 @@ class OneBase(View):
     @extend_schema(operation_id="base", summary="One base model, by any of its names", responses=shapes.BaseDetail)
     def get(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
-        row = bases.find_base(base)
-        id = row.id if row else bases.canonical_name(base)
-        count = catalog.count_matches(self.caller, Query(base=[id]))
-        if row is None and not count:
-            raise BaseNotFound(f"No adapter here names the base {base[:200]!r}, and it is not on the shelf.")
-        return Response(_line(BaseLine(id, count, row)) | _detail(id, row))
+        found = _find(self, base)
+        return Response(_line(found) | _detail(found.id, found.base))
+
+
+class Adapters(View):
+    @extend_schema(
+        operation_id="base_adapters", summary="Adapters of a base, the newest first", parameters=[pages.Paging],
+        description="By any of its names; `/adapters?base=` takes more filters.", responses=AdapterPage,
+    )  # fmt: skip
+    def get(self, request: Request, base: str) -> Response:
+        asked = pages.parameters(request, pages.Paging)
+        query = Query(base=[_find(self, base).id], only_verified=self.viewer.only_verified)
+        page = catalog.search(self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"])
+        items = [line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
+        return Response(pages.page(request, items, page.next))
+
+
+class Leaderboard(View):
+    @extend_schema(
+        operation_id="leaderboard", summary="Measured adapters of a base, the best first",
+        description="By the gain of the deciding metric over the frozen base, in the verdict of `verified`.",
+        parameters=[shapes.LeaderboardPaging], responses=shapes.LeaderboardPage,
+    )  # fmt: skip
+    def get(self, request: Request, base: str) -> Response:
+        asked = pages.parameters(request, shapes.LeaderboardPaging)
+        query = Query(base=[_find(self, base).id], task=asked.get("task", ()), sort="score", only_measured=True)
+        page = catalog.search(
+            self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"], with_verdicts=False
+        )
+        measured = scores.verified_verdicts(page.items)
+        items = [_rank(repository, measured[repository.pk]) for repository in page.items if repository.pk in measured]
+        return Response(pages.page(request, items, page.next))
+
+
+def _find(view: View, name: str) -> BaseLine:
+    """Return a base by any of its names, and how many adapters the caller sees. Raises BaseNotFound."""
+    row = bases.find_base(name)
+    id = row.id if row else bases.canonical_name(name)
+    count = catalog.count_matches(view.caller, Query(base=[id]))
+    if row is None and not count:
+        raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not on the shelf.")
+    return BaseLine(id, count, row)
+
+
+def _rank(repository: Repository, verdict: Verdict) -> Data:
+    return {
+        "adapter": repository.full_name,
+        "revision": verdict.revision.oid,
+        "task": repository.task,
+        "kind": repository.kind,
+        "score": repository.score,
+        "evals": [metric.as_json() for metric in verdict.report.evals],
+        "finished_at": verdict.finished_at,
+    }
 
 
 def _line(line: BaseLine) -> Data:

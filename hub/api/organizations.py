@@ -14,8 +14,9 @@ from hub.api.shapes.account import UsageInFull
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
 from registry.models import Invitation, Membership, Organization
-from registry.people import accounts, invitations, organizations
+from registry.people import accounts, invitations, organization_links, organizations
 from registry.publish import moves
+from registry.talk import invitation_letters
 
 
 class Organizations(View):
@@ -94,6 +95,13 @@ class Usage(View):
 
 class OneMember(View):
     @extend_schema(
+        operation_id="member", summary="A member of an organisation", description="For its administrators.",
+        responses=shapes.ListedMember,
+    )  # fmt: skip
+    def get(self, request: Request, org: str, user: str) -> Response:
+        return Response(_listed(organizations.get_member(org, user, self.caller)))
+
+    @extend_schema(
         operation_id="put_member", summary="Give a person a role",
         description="Who is no member becomes one at once, but for who left or declined lately.",
         request=shapes.NewRole, responses=shapes.Member,
@@ -146,6 +154,21 @@ class Accept(View):
     def post(self, request: Request, org: str) -> Response:
         joined = invitations.accept(org, self.caller)
         return Response({"organization": str(joined.organization), "role": joined.role})
+
+
+class Join(View):
+    @extend_schema(
+        operation_id="join_organization", summary="Join an organisation by a link",
+        description="From a session only. Who is a member already keeps their role, and the link is not used.",
+        request=shapes.JoinByLink, responses=shapes.Joined,
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        self.person_in_session("Joining by a link")
+        body = shapes.JoinByLink(data=request.data)
+        body.is_valid(raise_exception=True)
+        organization = organization_links.accept(invitation_letters.secret_of(body.validated_data["link"]), self.caller)
+        member = organization.memberships.get(user=self.caller.user)
+        return Response({"organization": str(organization), "role": member.role})
 
 
 class Decline(View):

@@ -7,11 +7,12 @@ from rest_framework.response import Response
 
 from hub.answers import mark_yanked
 from hub.api import pages
-from hub.api.asking import View
+from hub.api.asking import View, no_route
 from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
 from registry.kernel import policy
+from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
@@ -45,7 +46,12 @@ class Revisions(View):
 class OneRevision(View):
     @extend_schema(operation_id="manifest", summary="The manifest", responses=shapes.Manifest)
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
-        revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        try:
+            revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        except RevisionNotFound:
+            if _is_below_a_revision(f"{ns}/{name}", rev, self.viewer):
+                raise no_route(request) from None
+            raise
         pull.require_served(revision, self.caller)
         entries, verdict = pull.entries(revision), verdicts.latest(revision)
         description = facts.read_facts(entries)
@@ -96,6 +102,18 @@ def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = 
     revision = pull.resolve_pulled(repository, rev, viewer)
     pull.require_shown(revision, viewer.by)
     return revision
+
+
+def _is_below_a_revision(full_name: str, text: str, viewer: Viewer) -> bool:
+    """Return whether a text that names no revision is one with something behind it: `main/nonsense`."""
+    above, slash, _ = text.rpartition("/")
+    if not slash:
+        return False
+    try:
+        pull.require_shown(pull.resolve_within(lookup.find(full_name, viewer.by), above, viewer)[0], viewer.by)
+    except RevisionNotFound:
+        return False
+    return True
 
 
 def _states(revisions: list[Revision]) -> dict[int, str]:

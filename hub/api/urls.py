@@ -14,6 +14,7 @@ from hub.api import (
     following,
     lifecycle,
     locks,
+    lookups,
     moderation,
     notifications,
     openapi,
@@ -25,6 +26,7 @@ from hub.api import (
     reports,
     revisions,
     robots,
+    sessions,
     site,
     teams,
     verdicts,
@@ -39,7 +41,14 @@ class Revision(StringConverter):
     regex = ".+?"
 
 
+class BaseName(StringConverter):
+    """The name of a base, with a namespace or without one."""
+
+    regex = "[^/]+(?:/[^/]+)?"
+
+
 register_converter(Revision, "api_revision")
+register_converter(BaseName, "api_base")
 ADAPTER = "adapters/<str:ns>/<str:name>"
 REVISION = f"{ADAPTER}/revisions/<api_revision:rev>"
 
@@ -64,17 +73,23 @@ urlpatterns = [
     path(f"{ADAPTER}/repair", repairs.Repair.as_view(), name="rest-repair"),
     path("fit", fit.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),
-    path("bases/<path:base>", bases.OneBase.as_view(), name="rest-base"),
+    path("lookup", lookups.Lookup.as_view(), name="rest-lookup"),
+    path("bases/<api_base:base>/adapters", bases.Adapters.as_view(), name="rest-base-adapters"),
+    path("bases/<api_base:base>/leaderboard", bases.Leaderboard.as_view(), name="rest-leaderboard"),
+    path("bases/<api_base:base>", bases.OneBase.as_view(), name="rest-base"),
     path("changes", changes.Changes.as_view(), name="rest-changes"),
     path("me", account.Me.as_view(), name="rest-me"),
     path("me/notifications", notifications.Notifications.as_view(), name="rest-notifications"),
     path("me/notifications/read", notifications.Read.as_view(), name="rest-notifications-read"),
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
-    path("me/bases/<path:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
+    path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
     path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
+    path("me/sessions", sessions.Sessions.as_view(), name="rest-sessions"),
+    path("me/sessions/<int:id>", sessions.OneSession.as_view(), name="rest-session"),
     path("me/invitations", organizations.OwnInvitations.as_view(), name="rest-own-invitations"),
+    path("me/invitations/accept", organizations.Join.as_view(), name="rest-join"),
     path("me/invitations/<str:org>/accept", organizations.Accept.as_view(), name="rest-accept-invitation"),
     path("me/invitations/<str:org>/decline", organizations.Decline.as_view(), name="rest-decline-invitation"),
     path("organizations", organizations.Organizations.as_view(), name="rest-organizations"),

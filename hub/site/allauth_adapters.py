@@ -22,9 +22,9 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from hub.browsers import browser_name
 from hub.origin import address_of
 from hub.site import password_attempts, reauthentication
-from hub.site.sessions import browser_name
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.links import absolute

@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.site.sessions import browser_name, note_use
+from hub.browsers import browser_name
+from hub.site.sessions import note_use
 from hub.site.visitor import person
 
 

@@ -9,15 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from registry.models import User
 
 NOTED_EVERY_SECONDS = 600
-# Parts of the header of a browser; the first that fits counts, because each browser names its ancestors too.
-BROWSERS = (
-    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium"),
-    ("Chrome/", "Chrome"), ("Safari/", "Safari"),
-)  # fmt: skip
-SYSTEMS = (
-    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
-)  # fmt: skip
 
 
 class LastSeen:
@@ -46,10 +37,3 @@ def note_use(request: HttpRequest) -> None:
     """Note that the session of this request is used now."""
     request.session["seen_at"] = int(time.time())
     UserSession.objects.create_from_request(request)
-
-
-def browser_name(user_agent: str) -> str:
-    """Return the browser and the system for people, such as "Firefox on Linux"; other programs by their first word."""
-    browser = next((name for sign, name in BROWSERS if sign in user_agent), user_agent.partition("/")[0][:40])
-    system = next((name for sign, name in SYSTEMS if sign in user_agent), "")
-    return f"{browser or 'Unknown browser'} on {system}" if system else browser or "Unknown browser"

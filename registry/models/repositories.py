@@ -38,6 +38,8 @@ class Repository(models.Model):
         AUTO = "auto"  # a request is granted at once
         MANUAL = "manual"  # a request waits for the owner
 
+    NOT_MEASURED = -1.0  # a score that no measured one is as low as
+
     type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL)
     namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repositories")
     name = models.CharField(max_length=96)
@@ -64,6 +66,8 @@ class Repository(models.Model):
     format = models.CharField(max_length=32, blank=True)  # peft, …; empty: nothing here is an adapter
     kind = models.CharField(max_length=32, blank=True)  # lora, ia3, prompt-tuning, p-tuning, prefix-tuning …
     base = models.CharField(max_length=200, blank=True)  # base model id as the adapter names it
+    base_revision = models.CharField(max_length=64, blank=True)  # of the base, as the adapter names it
+    targets = models.CharField(max_length=500, blank=True)  # "\nq_proj\nv_proj\n": modules that the adapter changes
     task = models.CharField(max_length=64, blank=True)  # pipeline tag, e.g. text-classification
     license = models.CharField(max_length=64, blank=True)
     rank = models.PositiveIntegerField(null=True, blank=True)
@@ -77,6 +81,7 @@ class Repository(models.Model):
     serves = models.CharField(
         max_length=300, blank=True
     )  # "\nvllm\nlorax\n": by the verdict of `verified`, else of main
+    score = models.FloatField(default=NOT_MEASURED)  # gain of `verified` over the frozen base: registry/proof/scores.py
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
     likes = models.PositiveIntegerField(default=0)  # kept by registry/talk/social.py
@@ -104,6 +109,7 @@ class Repository(models.Model):
             models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
             models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
             models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
+            models.Index(fields=["type", "-score", "-id"], name="repository_by_score"),
             models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
             models.Index(fields=["binned_at"], name="repository_binned", condition=Q(binned_at__isnull=False)),
         ]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, names, policy
@@ -147,9 +147,21 @@ def admit(organization: Organization, user: User, role: str, *, by: User | None)
 def list_members(name: str, by: Caller) -> list[Membership]:
     """Return the members by name, each with `has_factor` and teams. Raises what require_administered raises."""
     organization = require_administered(name, by, writing=False)
+    return list(_with_factors(organization).order_by("user__username"))
+
+
+def get_member(name: str, username: str, by: Caller) -> Membership:
+    """Return one member as `list_members` does. Raises NamespaceNotFound too."""
+    organization = require_administered(name, by, writing=False)
+    member = _with_factors(organization).filter(user__username__lower=username.lower()).first()
+    if member is None:
+        raise NamespaceNotFound(f"{username[:100]!r} is no member of {organization}.")
+    return member
+
+
+def _with_factors(organization: Organization) -> QuerySet[Membership]:
     rows = organization.memberships.select_related("user").annotate(has_factor=owner_has_factor())
-    rows = rows.prefetch_related("teams__team")
-    return list(rows.order_by("user__username"))
+    return rows.prefetch_related("teams__team")
 
 
 def remove_member(name: str, username: str, by: Caller) -> None:

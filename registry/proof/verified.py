@@ -4,6 +4,7 @@ from dovetail.adapters.report import Report
 from registry.models import Ref, Repository, Verdict
 from registry.proof import alias_refs
 from registry.proof.good_revisions import read_good_revisions
+from registry.proof.scores import NOT_MEASURED, score_of
 from registry.repos.refs import MAIN, VERIFIED
 
 
@@ -24,7 +25,8 @@ def move_verified(repository: int) -> None:
     shown = main if at is None else at
     last = Verdict.objects.filter(revision=shown, finished_at__isnull=False).order_by("number").last()
     serves = served_by(last.report) if last else ""
-    Repository.with_binned.filter(pk=repository).update(is_verified=at is not None, serves=serves)
+    score = score_of(last.report) if last and at is not None else NOT_MEASURED
+    Repository.with_binned.filter(pk=repository).update(is_verified=at is not None, serves=serves, score=score)
 
 
 def served_by(report: Report) -> str:

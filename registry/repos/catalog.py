@@ -27,6 +27,7 @@ SORTS = {
     "downloads": "downloads",
     "likes": "likes",
     "trending": "trending",
+    "score": "score",
 }
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
 PENDING = frozenset({"queued", "running"})
@@ -44,6 +45,8 @@ class Query:
     q: str = ""
     verdict: Sequence[str] = ()
     base: Sequence[str] = ()
+    base_revision: Sequence[str] = ()
+    target: Sequence[str] = ()  # modules that the adapter changes: q_proj …
     kind: Sequence[str] = ()
     task: Sequence[str] = ()
     license: Sequence[str] = ()
@@ -61,6 +64,7 @@ class Query:
     gated: bool | None = None
     archived: Sequence[str] = ()  # hide: leave out what is archived
     only_verified: bool = False  # what can be read below /verified
+    only_measured: bool = False  # what has a score
     type: str = "model"
     sort: str = "updated"
     ascending: bool = False
@@ -112,7 +116,13 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     if query.verdict:
         rows = rows.filter(_any_verdict(query.verdict))
     if query.engine:
-        rows = rows.filter(_any_engine(query.engine))
+        rows = rows.filter(_any_line("serves", query.engine))
+    if query.target:
+        rows = rows.filter(_any_line("targets", query.target))
+    if query.base_revision:
+        rows = rows.filter(base_revision__in=query.base_revision)
+    if query.only_measured:
+        rows = rows.filter(score__gt=Repository.NOT_MEASURED)
     if query.author:
         rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
     if "hide" in query.archived:
@@ -233,10 +243,11 @@ def _verdicts_of(state: str, outcome: str, *, is_verified: bool) -> set[str]:
     return {state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}
 
 
-def _any_engine(names: Iterable[str]) -> Q:
+def _any_line(column: str, lines: Iterable[str]) -> Q:
+    """Return the condition that a column of lines holds one of these."""
     condition = Q()
-    for name in names:
-        condition |= Q(serves__contains=f"\n{name}\n")
+    for line in lines:
+        condition |= Q(**{f"{column}__contains": f"\n{line}\n"})
     return condition
 
 

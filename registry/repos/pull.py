@@ -303,7 +303,15 @@ class Span:
 
 def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     """Return the files of every repository that this caller could download now."""
-    allowed = policy.visible_to(by) & policy.ungated_for(by)
+    return _served(by, policy.visible_to(by) & policy.ungated_for(by))
+
+
+def listable(by: Caller) -> QuerySet[RevisionFile]:
+    """Return the files of every repository whose manifests this caller may read now; a gate hides no digests."""
+    return _served(by, policy.visible_to(by))
+
+
+def _served(by: Caller, allowed: Q) -> QuerySet[RevisionFile]:
     is_allowed = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
     served = RevisionFile.objects.filter(is_allowed, revision__quarantined_at__isnull=True)
     if site_settings.get_setting("pull_policy") == "open":

@@ -1,6 +1,7 @@
 """Invitations to an organisation by a link: shown to who makes it, or sent to an address that it then proves."""
 
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, urlsplit
 
 from django.urls import reverse
 
@@ -31,6 +32,12 @@ class Offer:
 def address_of(secret: str) -> str:
     """Return the address of the page at which an invitation is accepted."""
     return absolute(f"{reverse('join')}?invitation={secret}")
+
+
+def secret_of(link: str) -> str:
+    """Return the secret of an invitation: of the address of its page, or the text itself."""
+    named = parse_qs(urlsplit(link).query).get("invitation") if "?" in link else None
+    return named[0] if named else link
 
 
 def offer(organization: str, terms: Terms, by: Caller) -> Offer:

@@ -8,6 +8,7 @@ from registry.models import Token
 from registry.publish import discussions
 
 TOKENS = "/api/v1/me/tokens"
+SESSIONS = "/api/v1/me/sessions"
 
 
 def test_me_says_who_asks_and_by_which_token(ask, cast):
@@ -77,3 +78,53 @@ def test_a_revoked_token_is_gone_and_somebody_elses_cannot_be_reached(ask, cast)
     assert ask(value=value).get("/api/v1/me").status_code == 200
     assert ask("alice").delete(f"{TOKENS}/{token.pk}").status_code == 204
     assert ask(value=value).get("/api/v1/me").json()["code"] == "token-invalid"
+
+
+def test_sessions_are_listed_and_ended_in_a_session(ask, cast, django_assert_max_num_queries):
+    here, there = ask("alice"), ask("alice")
+    for client, browser in ((here, "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"), (there, "curl/8")):
+        client.get("/api/v1/me", headers={"User-Agent": browser})
+    ask("carol").get("/api/v1/me")
+    with django_assert_max_num_queries(6):
+        items = here.get(SESSIONS).json()["items"]
+    assert [(item["browser"], item["current"]) for item in items] == [("curl", False), ("Firefox on Linux", True)]
+    assert ask("alice", "write").get(SESSIONS).json()["code"] == "session-required"
+    assert ask().get(SESSIONS).status_code == 401
+    assert ask("carol").delete(f"{SESSIONS}/{items[0]['id']}").status_code == 204
+    assert there.get("/api/v1/me").status_code == 200, "it is not carol's to end"
+    assert ask("alice", "write").delete(f"{SESSIONS}/{items[0]['id']}").status_code == 403
+    assert here.delete(f"{SESSIONS}/{items[0]['id']}").status_code == 204
+    assert there.get("/api/v1/me").status_code == 401
+    assert len(here.get(SESSIONS).json()["items"]) == 1
+
+
+def test_one_member_is_shown_to_administrators(ask, cast):
+    def status(who, user, **how):
+        return ask(who, **how).get(f"/api/v1/organizations/acme/members/{user}").status_code
+
+    assert ask("alice").get("/api/v1/organizations/acme/members/BOB").json() == {
+        "name": "bob", "full_name": "Bob", "role": "write", "second_factor": False, "teams": [],
+    }  # fmt: skip
+    assert (status("alice", "bob", token="read"), status("alice", "carol"), status("alice", "nobody")) == (
+        200,
+        404,
+        404,
+    )
+    assert {status(who, user) for who in ("bob", "carol") for user in ("bob", "nobody")} == {403}
+    assert status("anonymous", "bob") == 401
+
+
+def test_a_person_joins_by_a_link_in_a_session(ask, cast):
+    def join(who, link, **how):
+        return ask(who, **how).post("/api/v1/me/invitations/accept", {"link": link}, "application/json")
+
+    made = ask("alice").post("/api/v1/organizations/acme/links", {"role": "read", "uses": 2}, "application/json")
+    link = made.json()["link"]
+    assert join("carol", link, token="write").json()["code"] == "session-required"
+    assert join("anonymous", link).status_code == 401
+    assert join("carol", "nonsense").json()["code"] == "invitation-not-found"
+    for _ in range(2):  # who is a member already uses nothing up
+        joined = join("carol", link)
+        assert (joined.status_code, joined.json()) == (200, {"organization": "acme", "role": "read"})
+    assert join("mona", link.partition("invitation=")[2]).status_code == 200
+    assert join("ada", link).json()["code"] == "invitation-not-found", "it was for two"

@@ -1,6 +1,8 @@
 """Searching, and the facts of one adapter."""
 
-from tests.api.conftest import BASE, FILES, judged, pushed
+import json
+
+from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
 LINE = {
     "id",
@@ -142,3 +144,22 @@ def test_bases_say_who_names_them_and_what_is_on_the_shelf(ask, repository):
     [base] = ask().get("/api/v1/bases").json()["items"]
     pin = {"revision": None, "sha256": None, "size": None}
     assert base == {"id": BASE, "adapters": 1, "on_shelf": False, "license": "apache-2.0", **pin}
+
+
+def test_adapters_are_found_by_what_they_change_and_by_the_revision_of_their_base(ask, cast, repository):
+    config = {**CONFIG, "target_modules": ["q_proj", "v_proj"], "revision": "b" * 40}
+    pushed(cast, cast.repository("alice/other"), files=FILES | {"adapter_config.json": json.dumps(config).encode()})
+
+    def names(query):
+        return [item["id"] for item in ask().get(f"/api/v1/adapters?{query}").json()["items"]]
+
+    assert names("target=q_proj") == names("target=nothing&target=v_proj") == names(f"base_revision={'b' * 40}")
+    assert names("target=q_proj") == ["alice/other"]
+    assert names("target=proj") == names("target=q_proj%0Av_proj%0Ax") == names("base_revision=main") == []
+
+
+def test_an_adapter_names_the_kinds_of_all_adapters_in_it(ask, cast, repository):
+    assert ask().get("/api/v1/adapters/alice/reviews").json()["kinds"] == ["lora"]
+    contents = [{"path": "a", "format": "peft", "kind": "ia3", "proven": True}]
+    judged(repository.revisions.get(title="push"), contents=contents)
+    assert ask().get("/api/v1/adapters/alice/reviews").json()["kinds"] == ["ia3", "lora"]

@@ -125,3 +125,12 @@ def test_what_the_store_has_lost_is_the_hubs_fault_and_says_so(ask, repository, 
     answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
     assert "verify_blobs" in answer.json()["fix"]
+
+
+def test_what_is_below_a_revision_and_no_route_is_said_to_be_none(ask, repository, secret):
+    for rev in ("main/xyz", "main/files", "refs/heads/main/xyz", "main/a/b"):
+        answer = ask().get(f"/api/v1/adapters/alice/reviews/revisions/{rev}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "route-not-found"), rev
+    for rev in ("no/such", "feature/x/verdict", "refs/heads/none"):
+        assert ask().get(f"/api/v1/adapters/alice/reviews/revisions/{rev}").json()["code"] == "revision-not-found", rev
+    assert ask().get("/api/v1/adapters/acme/secret/revisions/main/xyz").json()["code"] == "adapter-not-found"

@@ -57,7 +57,10 @@ api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive
 api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
+api/v1/lookup                                                POST anyone
 api/v1/bases/<base>                                          GET anyone
+api/v1/bases/<base>/adapters                                 GET anyone
+api/v1/bases/<base>/leaderboard                              GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/notifications                                      GET person
@@ -67,7 +70,10 @@ api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
+api/v1/me/sessions                                           GET session
+api/v1/me/sessions/<id>                                      DELETE session
 api/v1/me/invitations                                        GET person
+api/v1/me/invitations/accept                                 POST session
 api/v1/me/invitations/<org>/accept                           POST person
 api/v1/me/invitations/<org>/decline                          POST person
 api/v1/organizations                                         POST person
@@ -88,7 +94,7 @@ api/v1/organizations/<org>/links                             GET organisation  P
 api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
-api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
+api/v1/organizations/<org>/members/<user>                    GET organisation  PUT organisation  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
 api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
 api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-final

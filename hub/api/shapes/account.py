@@ -75,3 +75,19 @@ class MadeToken(Token):
 class TokenPage(s.Serializer[Data]):
     items = Token(many=True)
     next = s.URLField(allow_null=True)
+
+
+class Session(s.Serializer[Data]):
+    """A browser in which the person is signed in."""
+
+    id = s.IntegerField()
+    browser = s.CharField(help_text="and the system: Firefox on Linux")
+    address = s.CharField(help_text="IP address of its latest use")
+    created_at = s.DateTimeField()
+    last_seen_at = s.DateTimeField(help_text="written at most every ten minutes")
+    current = s.BooleanField(help_text="whether it is the one that asks")
+
+
+class SessionPage(s.Serializer[Data]):
+    items = Session(many=True)
+    next = s.URLField(allow_null=True)

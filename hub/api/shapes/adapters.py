@@ -49,7 +49,9 @@ class Search(s.Serializer[Data]):
     """The filters of a search: repeated parameters are alternatives, different ones must all hold."""
 
     q = s.CharField(required=False, help_text="words", max_length=200)
-    base = s.ListField(child=s.CharField(), required=False)
+    base = s.ListField(child=s.CharField(), required=False, help_text="namespace/name; any of its names")
+    base_revision = s.ListField(child=s.CharField(), required=False, help_text="of the base, as adapters name it")
+    target = s.ListField(child=s.CharField(), required=False, help_text="a module that the adapter changes: q_proj …")
     kind = s.ListField(child=s.CharField(), required=False)
     task = s.ListField(child=s.CharField(), required=False)
     license = s.ListField(child=s.CharField(), required=False)
@@ -66,7 +68,7 @@ class Search(s.Serializer[Data]):
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
     archived = s.ListField(child=_one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
-    sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending")
+    sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending, score")
 
 
 class SearchPaging(Search, Paging):
@@ -87,6 +89,7 @@ class AdapterPage(s.Serializer[Data]):
 class AdapterDetail(Repository):
     """One adapter: the newest commit of main, the newest one that passed, its branches, tags and aliases."""
 
+    kinds = s.ListField(child=s.CharField(), help_text="of all adapters in it, by its newest verdict")
     deprecated = Deprecated(allow_null=True)
     archived_at = s.DateTimeField(allow_null=True)
     yanked = Yanked(allow_null=True, help_text="of `latest`: main is yanked")

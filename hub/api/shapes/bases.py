@@ -3,6 +3,7 @@
 from rest_framework import serializers as s
 
 from dovetail.adapters import report
+from hub.api.pages import Paging
 from hub.api.shapes import Data
 from hub.api.shapes.records import shape
 
@@ -42,4 +43,25 @@ class BaseDetail(Base):
 
 class BasePage(s.Serializer[Data]):
     items = Base(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class LeaderboardPaging(Paging):
+    task = s.ListField(child=s.CharField(), required=False, help_text="repeated ones are alternatives")
+
+
+class Rank(s.Serializer[Data]):
+    """What was measured of one adapter."""
+
+    adapter = s.CharField()
+    revision = s.CharField(help_text="that was measured: `verified`")
+    task = s.CharField(allow_blank=True)
+    kind = s.CharField(allow_blank=True)
+    score = s.FloatField(help_text="gain of the first metric over the frozen base; negative: worse")
+    evals = shape(report.Evaluation)(many=True)
+    finished_at = s.DateTimeField()
+
+
+class LeaderboardPage(s.Serializer[Data]):
+    items = Rank(many=True)
     next = s.URLField(allow_null=True)

@@ -85,6 +85,10 @@ class OwnInvitationPage(s.Serializer[Data]):
     next = s.URLField(allow_null=True)
 
 
+class JoinByLink(s.Serializer[Data]):
+    link = Text(max_length=2000, help_text="the address of an invitation, or its secret alone")
+
+
 class Joined(s.Serializer[Data]):
     organization = s.CharField()
     role = s.ChoiceField(choices=ROLES)

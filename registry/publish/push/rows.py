@@ -20,6 +20,7 @@ from registry.repos.refs import MAIN
 from registry.repos.search_terms import search_text
 
 MAX_TAGS, MAX_TAG = 200, 200
+MAX_TARGETS = 500  # characters of the column
 BATCH = 500
 
 
@@ -136,6 +137,8 @@ def described(facts: Facts) -> dict[str, Any]:
         "format": _clean(description.format)[:32] if description else "",
         "kind": _clean(description.kind or "")[:32] if description else "",
         "base": bases.canonical_name(candidates[0]) if candidates else "",
+        "base_revision": _clean(description.base_revision or "")[:64] if description else "",
+        "targets": _lines(description.target_modules) if description else "",
         "task": _clean(facts.task)[:64],
         "license": _clean(facts.card.license)[:64],
         "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
@@ -163,6 +166,16 @@ def show(
     rows.update(**columns, search_text=search_text(*words, tags=tags))
     if not state:
         rows.filter(is_verified=False).update(serves="")
+
+
+def _lines(names: Iterable[str]) -> str:
+    """Return names as a column that can be searched for whole ones; those beyond its length are left out."""
+    column = "\n"
+    for name in names:
+        line = f"{_clean(name)}\n"
+        if "\n" not in name and len(column) + len(line) <= MAX_TARGETS:
+            column += line
+    return column if column != "\n" else ""
 
 
 def _clean(text: str) -> str:

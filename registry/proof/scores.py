@@ -1,0 +1,35 @@
+"""The score of a verdict: how much better the adapter measured than the frozen base, comparable between metrics."""
+
+from collections.abc import Iterable
+
+from dovetail.adapters.report import Report
+from registry.models import Repository, Verdict
+from registry.repos.refs import VERIFIED
+
+NOT_MEASURED = Repository.NOT_MEASURED
+_WORST = -0.999
+
+
+def score_of(report: Report) -> float:
+    """Return the gain of the deciding metric over the frozen base, and NOT_MEASURED without one.
+
+    A metric where higher is better gives the difference (accuracy 0.5 to 0.9 is 0.4), one where lower is better the
+    share of the base's value that is gone (perplexity 20 to 15 is 0.25).
+    """
+    metric = next((one for one in report.evals if one.base is not None and one.adapter is not None), None)
+    if metric is None or metric.base is None or metric.adapter is None:
+        return NOT_MEASURED
+    if metric.better == "higher":
+        gain = metric.adapter - metric.base
+    else:
+        gain = (metric.base - metric.adapter) / metric.base if metric.base else 0.0
+    return max(_WORST, gain)
+
+
+def verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
+    """Return repository id → newest finished verdict of what `verified` names; one query."""
+    rows = Verdict.objects.filter(
+        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), finished_at__isnull=False
+    )
+    newest_last = rows.select_related("revision").order_by("number")
+    return {verdict.revision.repository_id: verdict for verdict in newest_last}

@@ -1,0 +1,36 @@
+"""Find revisions by the digests of their files, or of the tensors in them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from registry.kernel.policy import Caller
+from registry.models import RevisionFile, TensorDigest
+from registry.repos import pull
+
+MAX_PLACES = 1000  # of all digests together
+MAX_FILES = 1000  # that hold the tensors of the digests
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One path of one revision that holds what a digest names."""
+
+    digest: str
+    file: RevisionFile
+
+
+def places_of_files(digests: Iterable[str], by: Caller) -> list[Place]:
+    """Return where the caller may see files of these sha256, the newest first, at most MAX_PLACES + 1; one query."""
+    return [Place(row.blob_id, row) for row in _rows(set(digests), by)]
+
+
+def places_of_tensors(digests: Iterable[str], by: Caller) -> list[Place]:
+    """Return where the caller may see files whose tensors have these digests, as above; two queries."""
+    known = TensorDigest.objects.filter(sha256__in=set(digests) - {""}).order_by("file")
+    tensors = dict(known.values_list("file", "sha256")[:MAX_FILES])
+    return [Place(tensors[row.blob_id] or "", row) for row in _rows(set(tensors), by)]
+
+
+def _rows(blobs: set[str], by: Caller) -> list[RevisionFile]:
+    rows = pull.listable(by).filter(blob__in=blobs).select_related("revision__repository__namespace")
+    return list(rows.order_by("-revision", "path")[: MAX_PLACES + 1])
