@@ -125,6 +125,11 @@ def dispatch() -> bool:
     return _send("workers.tasks.dispatch")
 
 
+def compare_weights() -> bool:
+    """Send the hint that a comparison of weights waits; False as above."""
+    return _send("workers.tasks.compare_weights")
+
+
 def send_letter(to: str, subject: str, text: str) -> None:
     """Give a letter to a worker; while the broker is down the request itself brings it to the mail server."""
     if not _send("workers.tasks.letter", to, subject, text):

@@ -12,10 +12,10 @@ from registry.kernel import audit_chain, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.publish import open_pushes, restoring
-from registry.repos import popularity
+from registry.repos import popularity, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
-from workers import base_shapes, chunking, provenance, tensor_digesting, webhook_delivery
+from workers import base_shapes, chunking, provenance, tensor_digesting, webhook_delivery, weight_comparing
 from workers.loop import LOOP
 
 
@@ -59,13 +59,21 @@ def tidy() -> None:
     quota_alerts.review()
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()
+    weight_comparisons.forget_old()
 
 
 @shared_task
 def land() -> None:
-    """Hash the tensors of new files, and cut large ones that came whole into chunks for Xet clients."""
+    """Hash the tensors of new files, compare those that wait, and cut large files that came whole for Xet clients."""
     tensor_digesting.work()
+    weight_comparing.work()
     chunking.work()
+
+
+@shared_task
+def compare_weights() -> None:
+    """Compare the large weights of revisions that somebody wants compared."""
+    weight_comparing.work()
 
 
 @shared_task

@@ -2396,6 +2396,32 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="WeightComparison",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("before", models.CharField(max_length=64)),
+                ("after", models.CharField(max_length=64)),
+                ("result", models.JSONField(null=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
+                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("result__isnull", True)), fields=["free_at"], name="weight_comparison_job"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("before", "after"), name="weight_comparison_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("after__regex", "^[0-9a-f]{64}$"), ("before__regex", "^[0-9a-f]{64}$")),
+                        name="weight_comparison_sha256_shape",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="XetFile",
             fields=[
                 ("file_id", models.CharField(max_length=64, primary_key=True, serialize=False)),

@@ -5,7 +5,17 @@ from registry.models.alerts import Alert
 from registry.models.aliases import Alias, AliasMove
 from registry.models.appeals import Appeal, AppealMessage
 from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
-from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, TensorDigest, Upload, UploadedBlob, XetFile, Xorb
+from registry.models.blobs import (
+    Blob,
+    ChunkingJob,
+    DerivedArtifact,
+    TensorDigest,
+    Upload,
+    UploadedBlob,
+    WeightComparison,
+    XetFile,
+    Xorb,
+)
 from registry.models.blocked_files import BlockedFile
 from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
 from registry.models.collections import Collection, CollectionItem
@@ -122,6 +132,7 @@ __all__ = [
     "Verdict",
     "Watch",
     "Webhook",
+    "WeightComparison",
     "WorkerHeartbeat",
     "XetFile",
     "Xorb",

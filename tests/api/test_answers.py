@@ -83,6 +83,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/revisions/{{rev}}/verdict", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/lock", "alice", None),
     ("POST", f"{ADAPTER}/revisions/{{rev}}/validate", "alice", None),
+    ("GET", f"{ADAPTER}/compare/{{a}}...{{b}}", "anonymous", None),
     ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),
     ("GET", "bases/{base}", "anonymous", None),
@@ -153,6 +154,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", "moderation/users/dave/unsuspend", "mona", {"reason": "x"}),
 )
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
+VALUES |= {"a": "first", "b": "main"}
 OF_A_PERSON = {
     "members/bob": "members/{user}",
     "teams/ner": "teams/{team}",

@@ -49,6 +49,7 @@ api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse  PUT adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>/rollback         POST adapter:push
+api/v1/adapters/<ns>/<name>/compare/<a>...<b>                GET adapter:download
 api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
 api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
@@ -547,6 +548,8 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
     given |= {
         "store": "here",
+        "a": "main",
+        "b": "main",
         "alias": "prod",
         "item": "1",
         "delivery": "1",
