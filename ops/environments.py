@@ -22,6 +22,7 @@ VENV = ROOT / ".venv"
 ENGINES = ROOT / ".engines"
 PYTHON = VENV / "bin" / "python"
 UV_PIN = ROOT / "requirements/uv.txt"
+DEV = "requirements/dev.txt"
 # Options of pip's configuration, which uv does not read, and uv's variables for the same.
 PIP_OPTIONS = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
 PROBE_SECONDS = 15
@@ -34,7 +35,7 @@ def ensure_web() -> Path:
 
 def ensure_dev() -> Path:
     """Make .venv hold what tests and lint need as well, and return its interpreter."""
-    return _ensure(VENV, "requirements/dev.txt")
+    return _ensure(VENV, DEV)
 
 
 def ensure_engines() -> None:
@@ -51,6 +52,11 @@ def ensure_engine(name: str = "e5") -> Path:
 def uv(*arguments: str | Path, **variables: str) -> None:
     """Run uv with the system's certificates and pip's indexes. Raises Stop when it fails."""
     _require_success([VENV / "bin" / "uv", *arguments], f"`uv {arguments[0]}`", _uv_environment() | variables)
+
+
+def overrides(requirements: str) -> list[str]:
+    """Return the options of uv by which packages of the development environment get others than they ask for."""
+    return ["--override", "requirements/overrides.txt"] if requirements == DEV else []
 
 
 def main(names: Sequence[str]) -> None:
@@ -102,7 +108,7 @@ def _is_complete(home: Path, requirements: str, torch: str) -> bool:
     if not uv_program.exists() or not _has(home, torch):
         return False
     command: list[str | Path] = [uv_program, "pip", "install", "--offline", "--no-cache", "--python", python]
-    command += ["-r", requirements]
+    command += ["-r", requirements, *overrides(requirements)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
@@ -117,7 +123,7 @@ def _build(home: Path, requirements: str, torch: str) -> None:
         uv("venv", "--quiet", "--clear", "--python", sys.executable, home)
     if not _has(home, torch):
         uv("pip", "install", "--python", python, *torch_options(python, torch), torch)
-    uv("pip", "install", "--python", python, "-r", requirements)
+    uv("pip", "install", "--python", python, "-r", requirements, *overrides(requirements))
     packages = len(list(home.glob("lib/python3*/site-packages/*.dist-info")))
     say(f"Built {near(home)}: {packages} packages in {time.monotonic() - started:.0f} s.")
 

@@ -14,7 +14,7 @@ TORCH_AND_ITS_OWN = ("torch==", "triton==", "cuda-", "nvidia-")
 def pin() -> None:
     """Resolve all of them; existing pins stay where they fit. Raises Stop if one does not resolve."""
     environments.ensure_web()
-    _lock(FOLDER / "constraints.txt", "requirements/dev.txt")
+    _lock(FOLDER / "constraints.txt", environments.DEV)
     for file in sorted(FOLDER.glob("engine-[0-9]*.txt")):
         _lock(FOLDER / f"constraints-e{file.stem.removeprefix('engine-')}.txt", f"requirements/{file.name}")
 
@@ -29,7 +29,16 @@ def _lock(lock: Path, requirements: str) -> None:
             resolved = Path(folder) / lock.name
             resolved.write_text(text)  # uv keeps the pins of an existing output file where they fit
             # Settings of this machine other than the index do not belong in the lock file.
-            environments.uv("pip", "compile", *options, "-o", resolved, requirements, UV_FIND_LINKS="")
+            environments.uv(
+                "pip",
+                "compile",
+                *options,
+                "-o",
+                resolved,
+                requirements,
+                *environments.overrides(requirements),
+                UV_FIND_LINKS="",
+            )
             note = f"# Every release that {requirements} resolves to, direct or not. Made by `make pins`."
             pins = [
                 line for line in resolved.read_text().splitlines() if not line.startswith(("#", *TORCH_AND_ITS_OWN))
