@@ -38,7 +38,7 @@ class LookupBody(s.Serializer[Data]):
         return attrs
 
 
-class Place(s.Serializer[Data]):
+class FilePlace(s.Serializer[Data]):
     digest = s.CharField(help_text="the one that was asked for")
     adapter = s.CharField(help_text="namespace/name")
     type = s.ChoiceField(choices=models.Repository.Type.choices)
@@ -49,5 +49,5 @@ class Place(s.Serializer[Data]):
 
 
 class LookupAnswer(s.Serializer[Data]):
-    items = Place(many=True)
+    items = FilePlace(many=True)
     truncated = s.BooleanField(help_text="there are more than these")
