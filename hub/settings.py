@@ -292,6 +292,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Dovetail",
     "DESCRIPTION": "The registry where adapters fit.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [],  # enumerations stay where they are used, without invented names

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import audit_chain, quota_alerts
+from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.publish import open_pushes, restoring
@@ -60,6 +60,7 @@ def tidy() -> None:
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()
     weight_comparisons.forget_old()
+    idempotency.sweep()
 
 
 @shared_task

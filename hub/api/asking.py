@@ -14,12 +14,15 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from hub.api import deprecations, idempotency
 from hub.api.throttle import PerMinute
+from hub.limits import Family
 from hub.read_only import refuse_write
 from hub.session_proofs import is_recent, lacks_second_factor
 from hub.verified_view import viewer
 from registry.kernel import policy
 from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid
+from registry.kernel.idempotency import Ticket
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
 from registry.repos.viewers import Viewer
@@ -60,10 +63,12 @@ class View(APIView):
 
     content_negotiation_class = AlwaysJson
     parser_classes = (Json,)
+    family = Family.REST
     throttle: PerMinute | None = None
+    ticket: Ticket | None = None
 
     def get_throttles(self) -> list[BaseThrottle]:
-        self.throttle = PerMinute()
+        self.throttle = PerMinute(self.family)
         return [self.throttle]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -71,6 +76,10 @@ class View(APIView):
         refuse_write(request._request)
         if "\0" in request.path:  # PostgreSQL takes no NUL, so nothing here is called by such a name
             raise NotFound("There is no route with a NUL in it.")
+        self.ticket = idempotency.begin(request._request, self.caller)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        return exc.response if isinstance(exc, idempotency.Replay) else super().handle_exception(exc)
 
     def perform_authentication(self, request: Request) -> None:
         try:
@@ -129,6 +138,10 @@ class View(APIView):
         answer.headers.setdefault("Cache-Control", "private, no-cache")
         for name, value in self.throttle.headers().items() if self.throttle else ():
             answer.headers[name] = value
+        for name, value in deprecations.headers_of(request._request).items():
+            answer.headers[name] = value
+        if self.ticket is not None:
+            idempotency.end(self.ticket, answer)
         return answer
 
 

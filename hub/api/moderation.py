@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,6 +15,7 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import moderation as shapes
+from hub.limits import Family
 from hub.sending import send
 from registry.kernel import cursors
 from registry.kernel.policy import Permission
@@ -93,11 +95,13 @@ class Unsuspend(View):
 
 
 class Evidence(View):
+    family = Family.FILES
+
     @extend_schema(
         operation_id="evidence",
         summary="The bytes of a file that is held back or in a case; each look is logged",
         parameters=[shapes.OfType],
-        responses={200: OpenApiResponse(description="The bytes; Range works")},
+        responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes; Range works")},
     )
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseBase:
         self.require_moderator()

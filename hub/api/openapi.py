@@ -9,7 +9,7 @@ from django.urls import include, path
 from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-from hub.api.problems import CONTENT_TYPE, Problem
+from hub.api import openapi_details
 from hub.moved import mounted_below
 
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
@@ -20,26 +20,15 @@ def document() -> Schema:
     """Return the OpenAPI document of version 1."""
     ours = [path("api/v1/", include("hub.api.urls"))]  # the Hub's dialect is not ours to describe
     schema: Schema = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
-    _add_problems(schema)
+    openapi_details.complete(schema)
     return schema
-
-
-def _add_problems(schema: Schema) -> None:
-    """Say once for every operation how a refusal looks."""
-    members = Problem(500, "internal-error", "").document()
-    fields = {name: {"type": "integer" if isinstance(value, int) else "string"} for name, value in members.items()}
-    schema["components"]["schemas"]["Problem"] = {"type": "object", "properties": fields, "required": list(fields)}
-    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for operations in schema["paths"].values():
-        for operation in operations.values():
-            operation["responses"]["default"] = {"description": "A refusal (RFC 9457)", "content": content}
 
 
 @require_safe
 @conditional_page
 def openapi(request: HttpRequest) -> HttpResponse:
     """Answer with the document."""
-    schema = document() | {"servers": [{"url": mounted_below() or "/"}]}
+    schema = document() | {"servers": [{"url": mounted_below() or "/", "description": "This hub"}]}
     return JsonResponse(schema, headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
 
 
@@ -72,7 +61,7 @@ def _operation(route: str, method: str, operation: Schema) -> Schema:
         "id": operation["operationId"],
         "summary": operation.get("summary", ""),
         "description": operation.get("description", ""),
-        "parameters": [parameter for parameter in operation.get("parameters", []) if parameter["in"] == "query"],
+        "parameters": [parameter for parameter in operation.get("parameters", []) if parameter.get("in") == "query"],
         "body": _name(body),
         "answers": answers,
     }
@@ -86,13 +75,21 @@ def _shapes(schema: Schema) -> dict[str, list[Schema]]:
                 "name": field,
                 "type": _name(said) or "any",
                 "help": said.get("description", ""),
-                "nullable": said.get("nullable"),
+                "nullable": is_nullable(said),
             }
             for field, said in shape.get("properties", {}).items()
         ]
         for name, shape in schema["components"]["schemas"].items()
         if "properties" in shape
     }
+
+
+def is_nullable(schema: Schema) -> bool:
+    """Return whether null is a value of a schema."""
+    kinds = schema.get("type", ())
+    return "null" in ([kinds] if isinstance(kinds, str) else kinds) or any(
+        is_nullable(one) for union in ("oneOf", "anyOf") for one in schema.get(union, ())
+    )
 
 
 def _name(schema: Schema | None) -> str:
@@ -107,4 +104,5 @@ def _name(schema: Schema | None) -> str:
         return f"list of {_name(schema['items']) or 'any'}"
     if "enum" in schema:
         return " · ".join(str(value) for value in schema["enum"])
-    return str(schema.get("format") or schema.get("type") or "")
+    kinds = schema.get("type", "")
+    return str(schema.get("format") or (kinds if isinstance(kinds, str) else kinds[0]))

@@ -1,6 +1,7 @@
 """The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
 
 from django.http import HttpResponse, HttpResponseRedirect
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,6 +12,7 @@ from hub.api.asking import View, no_route
 from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
+from hub.limits import Family
 from registry.kernel import policy
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
@@ -74,10 +76,16 @@ class OneRevision(View):
 
 
 class OneFile(View):
+    family = Family.FILES
+
     @extend_schema(
         operation_id="file", summary="The bytes of a file", description="Redirects to them; Range works there.",
         parameters=[shapes.FileView],
-        responses={302: OpenApiResponse(description="Location: the bytes"), 200: OpenApiResponse(description="A view")},
+        responses={
+            302: OpenApiResponse(description="Location: the bytes"),
+            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes, behind the redirect"),
+            (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT, "A view of the config"),
+        },
     )  # fmt: skip
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponse:
         asked = pages.parameters(request, shapes.FileView)

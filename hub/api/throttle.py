@@ -15,9 +15,12 @@ class PerMinute(BaseThrottle):
 
     taken: Taken | None = None
 
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
     def allow_request(self, request: Request, view: Any) -> bool:
         caller = request.auth if isinstance(request.auth, Caller) else None
-        self.taken = limits.take(request._request, Family.REST, caller)
+        self.taken = limits.take(request._request, self.family, caller)
         return self.taken is None or not self.taken.is_refused
 
     def wait(self) -> float | None:

@@ -494,5 +494,15 @@ class TooOften(RegistryError):
     code = "rate-limited"
 
 
+class IdempotencyKeyReused(RegistryError):
+    code = "idempotency-key-reused"
+    default_fix = "Send a new key with each new request; the same key only repeats the same request."
+
+
+class RequestInProgress(RegistryError):
+    code = "request-in-progress"
+    default_fix = "Wait a second, and send the same request with the same key again: it has the answer of the first."
+
+
 class NotSupported(RegistryError):
     code = "not-supported"

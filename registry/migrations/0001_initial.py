@@ -538,6 +538,23 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="IdempotentRequest",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("credential", models.CharField(max_length=24)),
+                ("key", models.CharField(max_length=64)),
+                ("request", models.CharField(max_length=64)),
+                ("answer", models.BinaryField(null=True)),
+                ("begun_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="ModerationDecision",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -2739,6 +2756,10 @@ class Migration(migrations.Migration):
                 ),
                 name="discussion_event_only_comments_change",
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="idempotentrequest",
+            constraint=models.UniqueConstraint(fields=("user", "credential", "key"), name="idempotent_request_unique"),
         ),
         migrations.AddIndex(
             model_name="appeal",

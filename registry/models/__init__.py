@@ -26,6 +26,7 @@ from registry.models.downloads import HourlyDownloads
 from registry.models.events import Event
 from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
+from registry.models.idempotency import IdempotentRequest
 from registry.models.invitations import Invitation, JoinLink
 from registry.models.moderation import ModerationDecision
 from registry.models.names import NameObservation, NameRule
@@ -92,6 +93,7 @@ __all__ = [
     "FormerName",
     "FormerNamespace",
     "HourlyDownloads",
+    "IdempotentRequest",
     "Invitation",
     "JoinLink",
     "Like",

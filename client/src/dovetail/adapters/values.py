@@ -118,3 +118,13 @@ def single(value: float) -> bytes:
 
 
 _FORMATS = {"F32": "<f4", "F16": "<f2"}
+def doubles(raw: bytes, dtype: str) -> Any:
+    """Return floats in double precision, as a numpy array."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    if dtype == "BF16":
+        return (_bits(raw, 2).astype("<u4") << 16).view("<f4").astype(np.float64)
+    return np.frombuffer(raw, _FORMATS[dtype]).astype(np.float64)
+
+
+_FORMATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}

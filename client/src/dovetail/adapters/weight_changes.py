@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 from dovetail.adapters import config as configs
 from dovetail.adapters.header import Header, TensorInfo
 from dovetail.adapters.patterns import Pattern, PatternError
+from dovetail.adapters.values import EXPONENTS, doubles
 
 MAX_FACTOR = 16_000_000  # values of one factor: more are not read at once
 BLOCK = 1 << 20  # values of other tensors that are read at once
 _FACTOR = re.compile(r"(.+)\.lora_(A|B|down|up|embedding_A|embedding_B)(?:\.default)?(?:\.weight)?")
 _DOWN = ("A", "down", "embedding_A")
-_FORMATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _DEFAULT_ALPHA = 8.0  # of PEFT
 
 
@@ -136,7 +136,7 @@ def _is_pair(down: TensorInfo, up: TensorInfo) -> bool:
         and len(up.shape) == len(down.shape)
         and down.shape[0] == up.values // up.shape[0]
         and max(down.values, up.values) <= MAX_FACTOR
-        and {down.dtype, up.dtype} <= _FORMATS.keys()
+        and {down.dtype, up.dtype} <= EXPONENTS.keys()
     )
 
 
@@ -162,7 +162,7 @@ def _of_products(module: str, before: tuple[Any, Any], after: tuple[Any, Any]) -
 
 # --- other tensors
 def _is_alike(old: TensorInfo, new: TensorInfo) -> bool:
-    return old.shape == new.shape and {old.dtype, new.dtype} <= _FORMATS.keys()
+    return old.shape == new.shape and {old.dtype, new.dtype} <= EXPONENTS.keys()
 
 
 def _of_tensors(name: str, before: BinaryIO, old: TensorInfo, after: BinaryIO, new: TensorInfo) -> Products:
@@ -177,12 +177,7 @@ def _of_tensors(name: str, before: BinaryIO, old: TensorInfo, after: BinaryIO, n
 
 def _read(file: BinaryIO, tensor: TensorInfo, start: int = 0, count: int | None = None) -> Any:
     """Return values of a tensor in double precision, flat; the products of nearly equal ones need it."""
-    import numpy as np  # noqa: PLC0415 - see above
-
     width = tensor.size // tensor.values
     file.seek(tensor.offset + start * width)
     raw = file.read(min(tensor.size - start * width, tensor.size if count is None else count * width))
-    values = np.frombuffer(raw, _FORMATS[tensor.dtype])
-    if tensor.dtype == "BF16":
-        values = (values.astype("<u4") << 16).view("<f4")
-    return values.astype(np.float64)
+    return doubles(raw, tensor.dtype)
