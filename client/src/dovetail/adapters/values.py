@@ -81,6 +81,13 @@ def widened(raw: bytes, dtype: str) -> Any:
     return np.frombuffer(raw, _FORMATS[dtype]).astype("<f4", copy=False)
 
 
+def doubles(raw: bytes, dtype: str) -> Any:
+    """Return floats of any width as an array of 64-bit floats; each value is kept exactly."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    return np.frombuffer(raw, "<f8") if dtype == "F64" else widened(raw, dtype).astype("<f8")
+
+
 def largest_difference(raw: bytes, dtype: str, other: bytes, other_dtype: str) -> float:
     """Return the largest distance between two values in the same place; 0 without values."""
     difference = widened(raw, dtype).astype("<f8") - widened(other, other_dtype)
@@ -118,13 +125,3 @@ def single(value: float) -> bytes:
 
 
 _FORMATS = {"F32": "<f4", "F16": "<f2"}
-def doubles(raw: bytes, dtype: str) -> Any:
-    """Return floats in double precision, as a numpy array."""
-    import numpy as np  # noqa: PLC0415 - see above
-
-    if dtype == "BF16":
-        return (_bits(raw, 2).astype("<u4") << 16).view("<f4").astype(np.float64)
-    return np.frombuffer(raw, _FORMATS[dtype]).astype(np.float64)
-
-
-_FORMATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
