@@ -115,6 +115,10 @@ class Migration(migrations.Migration):
                 ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("expires_at", models.DateTimeField()),
             ],
+            options={
+                "indexes": [models.Index(fields=["expires_at"], name="publishing_run_by_end")],
+                "constraints": [models.UniqueConstraint(fields=("issuer", "jti_sha256"), name="publishing_run_once")],
+            },
         ),
         migrations.CreateModel(
             name="SiteSetting",
@@ -524,6 +528,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["comment", "status-change", "commit", "title-change"])),
+                        name="discussion_event_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind", "comment"),
+                            models.Q(("edits", 0), ("hidden", False), ("text", "")),
+                            _connector="OR",
+                        ),
+                        name="discussion_event_only_comments_change",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -553,6 +571,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "credential", "key"), name="idempotent_request_unique")
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ModerationDecision",
@@ -630,6 +653,22 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(condition=models.Q(("state", "open")), fields=["id"], name="appeal_open")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")), fields=("decision", "user"), name="appeal_open_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at__isnull", True), ("state", "open")),
+                            models.Q(("decided_at__isnull", False), ("state__in", ["approved", "rejected"])),
+                            _connector="OR",
+                        ),
+                        name="appeal_decided_iff_closed",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="NameRule",
@@ -734,6 +773,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("follower", "namespace"), name="follow_unique")],
+            },
         ),
         migrations.CreateModel(
             name="Collection",
@@ -776,6 +818,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["-updated_at", "-id"], name="collection_by_update")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("namespace", "title"), name="collection_title_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("key__regex", "^[0-9a-f]{24}$")), name="collection_key_shape"
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="case",
@@ -825,6 +876,15 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "quota",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("bytes__isnull", True), ("bytes__gte", 0), _connector="OR"),
+                        name="namespace_quota_bytes_not_negative",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("alerted__in", [0, 80, 100])), name="namespace_quota_alert_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -882,6 +942,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("organization", "user"), name="membership_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
+                        name="membership_role_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="JoinLink",
@@ -925,6 +994,24 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("uses__lte", models.F("max_uses"))), name="join_link_used_up"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("organization__isnull", True), ("role", "")),
+                            models.Q(
+                                ("organization__isnull", False),
+                                ("role__in", ["member", "read", "contributor", "write", "admin"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="join_link_role_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Invitation",
@@ -982,6 +1069,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("organization", "user"), name="invitation_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
+                        name="invitation_role_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "declined", "withdrawn", "left", "removed"])),
+                        name="invitation_state_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="OutboxEvent",
@@ -1043,6 +1143,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "outbox event",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("given_up_at__isnull", True)), fields=["id"], name="outbox_waiting"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1062,6 +1167,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["name"],
+                "constraints": [models.UniqueConstraint(fields=("user", "name"), name="queue_view_unique")],
             },
         ),
         migrations.CreateModel(
@@ -1138,6 +1244,36 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
+                    models.Index(fields=["type", "base", "-updated_at", "-id"], name="repository_by_base"),
+                    models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
+                    models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
+                    models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
+                    models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
+                    models.Index(fields=["type", "-score", "-id"], name="repository_by_score"),
+                    models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
+                    models.Index(
+                        condition=models.Q(("binned_at__isnull", False)), fields=["binned_at"], name="repository_binned"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("type"),
+                        models.F("namespace"),
+                        django.db.models.functions.text.Lower("name"),
+                        condition=models.Q(("binned_at__isnull", True)),
+                        name="repository_name_unique",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("type__in", ["model", "dataset", "space"])), name="repository_type_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("gated__in", ["", "auto", "manual"])), name="repository_gate_known"
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="moderationdecision",
@@ -1164,6 +1300,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("repository", "user"), name="like_unique")],
+            },
         ),
         migrations.CreateModel(
             name="HourlyDownloads",
@@ -1180,6 +1319,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["hour"], name="hourly_downloads_by_hour")],
+                "constraints": [models.UniqueConstraint(fields=("repository", "hour"), name="hourly_downloads_unique")],
+            },
         ),
         migrations.CreateModel(
             name="FormerName",
@@ -1202,6 +1345,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("type", "full_name"), name="former_name_unique")],
+            },
         ),
         migrations.CreateModel(
             name="Event",
@@ -1247,6 +1393,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("seq__isnull", True)), fields=["id"], name="event_unnumbered")
+                ],
+            },
         ),
         migrations.AddField(
             model_name="discussion",
@@ -1290,6 +1441,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["position", "pk"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("collection", "repository"), name="collection_repository_unique"),
+                    models.UniqueConstraint(fields=("collection", "nested"), name="collection_nested_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("repository__isnull", True), ("nested__isnull", True), _connector="XOR"),
+                        name="collection_item_is_one_thing",
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -1346,6 +1505,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["repository", "status", "-id"], name="access_request_by_status")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("repository", "user"), name="access_request_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["pending", "accepted", "rejected"])),
+                        name="access_request_status_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="RepositoryWatch",
@@ -1373,6 +1542,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "repository watches",
+                "constraints": [
+                    models.UniqueConstraint(fields=("repository", "user"), name="repository_watch_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("level__in", ["releases", "all", "ignore"])), name="watch_level_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1424,6 +1599,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("quarantined_at__isnull", False)),
+                        fields=["repository"],
+                        name="revision_held",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("repository", "oid"), name="revision_oid_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("oid__regex", "^[0-9a-f]{40}$")), name="revision_oid_shape"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Ref",
@@ -1444,6 +1634,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("repository", "name"), name="ref_name_unique"),
+                    models.CheckConstraint(condition=models.Q(("name__startswith", "refs/")), name="ref_name_shape"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="OpenPush",
@@ -1486,6 +1682,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("repository", "by", "lane"), name="open_push_unique")],
+            },
         ),
         migrations.AddField(
             model_name="moderationdecision",
@@ -1582,6 +1781,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["repository", "alias", "id"], name="alias_move_by_alias")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("action__in", ["set", "rollback", "remove", "fallback", "return", "rewrite"])
+                        ),
+                        name="alias_move_known",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Alias",
@@ -1613,6 +1823,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "aliases",
                 "ordering": ["name"],
+                "constraints": [models.UniqueConstraint(fields=("repository", "name"), name="alias_name_unique")],
             },
         ),
         migrations.CreateModel(
@@ -1638,6 +1849,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["path"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("revision", "path"), name="revision_file_path_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("git_oid__regex", "^[0-9a-f]{40}$")), name="revision_file_git_oid_shape"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1655,6 +1872,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("user", "sha256"), name="sign_in_place_unique")],
+            },
         ),
         migrations.CreateModel(
             name="Strike",
@@ -1706,6 +1926,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-pk"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("points__gte", 1)), name="strike_has_points"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("void_reason", ""), ("voided_at__isnull", True)),
+                            models.Q(("voided_at__isnull", False), models.Q(("void_reason", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="strike_void_has_reason",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1722,6 +1953,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("organization"), django.db.models.functions.text.Lower("name"), name="team_name_unique"
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="TeamGrant",
@@ -1749,6 +1987,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["pattern", "type"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("team", "type", "pattern"), name="team_grant_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["read", "write", "admin"])), name="team_grant_role_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("type__in", ["", "model", "dataset", "space"])),
+                        name="team_grant_type_known",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1768,6 +2016,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("team", "membership"), name="team_member_unique")],
+            },
         ),
         migrations.CreateModel(
             name="TensorDigest",
@@ -1815,6 +2066,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("reminded_at__isnull", True)), fields=["expires_at"], name="token_by_end"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "name"), name="token_name_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["read", "write", "fine-grained"])), name="token_role_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="token_sha256_shape"
+                    ),
+                ],
             },
         ),
         migrations.AddField(
@@ -1864,6 +2129,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "topic"), name="topic_choice_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("channel__in", ["off", "site", "digest", "mail"])), name="channel_known"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="TrustedPublisher",
@@ -1918,6 +2191,19 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["pk"],
+                "indexes": [
+                    models.Index(
+                        models.F("type"),
+                        models.F("namespace"),
+                        django.db.models.functions.text.Lower("name"),
+                        name="publisher_by_address",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("type__in", ["model", "dataset", "space"])), name="publisher_type_known"
+                    )
+                ],
             },
         ),
         migrations.AddField(
@@ -1951,6 +2237,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["expires_at"], name="upload_expires_at")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="upload_sha256_shape"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("size__gte", 0)), name="upload_size_not_negative"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="UploadedBlob",
@@ -1980,6 +2275,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("use", "proposed")), fields=["repository"], name="uploaded_blob_proposed"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("repository", "blob"), name="uploaded_blob_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("use__in", ["delivered", "proposed", "pushed"])),
+                        name="uploaded_blob_use_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="UpstreamRepository",
@@ -2026,6 +2335,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["read_at"], name="upstream_file_read_at")],
+                "constraints": [models.UniqueConstraint(fields=("repository", "etag"), name="upstream_file_unique")],
+            },
         ),
         migrations.CreateModel(
             name="UpstreamDocument",
@@ -2043,6 +2356,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("repository", "key"), name="upstream_document_unique")],
+            },
         ),
         migrations.CreateModel(
             name="Verdict",
@@ -2106,6 +2422,67 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("turn__isnull", False)), fields=["turn", "id", "route"], name="verdict_next"
+                    ),
+                    models.Index(
+                        condition=models.Q(("turn__isnull", False)),
+                        fields=["route", "turn", "id"],
+                        name="verdict_next_of_base",
+                    ),
+                    models.Index(
+                        condition=models.Q(("turn__isnull", False)), fields=["owner", "turn"], name="verdict_owner_turn"
+                    ),
+                    models.Index(
+                        condition=models.Q(("held_at__isnull", False)), fields=["owner", "id"], name="verdict_held"
+                    ),
+                    models.Index(
+                        condition=models.Q(("duration_ms__isnull", False)),
+                        fields=["finished_at"],
+                        name="verdict_finished",
+                    ),
+                    models.Index(fields=["state", "lease_until"], name="verdict_by_state"),
+                    models.Index(fields=["cause", "queued_at"], name="verdict_by_cause"),
+                    models.Index(
+                        condition=models.Q(("changed_from", ""), _negated=True),
+                        fields=["-finished_at"],
+                        name="verdict_changed",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("revision", "number"), name="verdict_number_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "running", "passed", "failed", "errored"])),
+                        name="verdict_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at__isnull", True), ("state__in", ["queued", "running"])),
+                            models.Q(("finished_at__isnull", False), ("state__in", ["passed", "failed", "errored"])),
+                            _connector="OR",
+                        ),
+                        name="verdict_finished_iff_final",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "running"), _negated=True),
+                            ("lease_until__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="verdict_running_has_lease",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("turn__isnull", True),
+                            models.Q(("held_at__isnull", True), ("state", "queued")),
+                            _connector="OR",
+                        ),
+                        name="verdict_turn_is_queued",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Comparison",
@@ -2124,6 +2501,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["engine", "route", "id"], name="comparison_next_of_base")],
+                "constraints": [models.UniqueConstraint(fields=("verdict", "engine"), name="comparison_unique")],
+            },
         ),
         migrations.CreateModel(
             name="Attempt",
@@ -2141,6 +2522,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("verdict", "number"), name="attempt_number_unique")],
+            },
         ),
         migrations.CreateModel(
             name="Alert",
@@ -2333,6 +2717,114 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("read_at__isnull", True)), fields=["user"], name="alert_unread"),
+                    models.Index(
+                        condition=models.Q(("mailed_at__isnull", True)), fields=["mail", "user"], name="alert_to_mail"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "verdict"), name="alert_unique"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("read_at__isnull", True)),
+                        fields=("user", "discussion"),
+                        name="alert_of_discussion_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("read_at__isnull", True), ("request__isnull", False)),
+                        fields=("user", "repository", "kind"),
+                        name="alert_of_access_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("kind__in", ["pushed", "verified", "created", "alias-moved"]), ("read_at__isnull", True)
+                        ),
+                        fields=("user", "repository", "kind"),
+                        name="alert_of_watched_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("read_at__isnull", True)),
+                        fields=("invitation",),
+                        name="alert_of_invitation_once",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("read_at__isnull", True)),
+                        fields=("user", "appeal"),
+                        name="alert_of_appeal_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "verdict"), ("verdict__isnull", False)),
+                            models.Q(("kind__in", ["access-asked", "access-decided"]), ("request__isnull", False)),
+                            models.Q(
+                                ("discussion__isnull", False),
+                                ("kind__in", ["discussion-opened", "discussion-changed", "mentioned"]),
+                            ),
+                            models.Q(("invitation__isnull", False), ("kind", "invited")),
+                            models.Q(("decision__isnull", False), ("kind__in", ["held", "released"])),
+                            models.Q(("case__isnull", False), ("kind__in", ["report-decided", "case-overdue"])),
+                            models.Q(("kind", "strike"), ("strike__isnull", False)),
+                            models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
+                            (
+                                "kind__in",
+                                ["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"],
+                            ),
+                            ("kind__in", ["quota-reached", "quota-changed"]),
+                            models.Q(("kind", "token-ends"), ("token__isnull", False)),
+                            models.Q(("kind", "verified"), ("verdict__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="alert_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                (
+                                    "kind__in",
+                                    [
+                                        "invited",
+                                        "report-decided",
+                                        "strike",
+                                        "signed-in",
+                                        "account-changed",
+                                        "token-ends",
+                                        "case-overdue",
+                                        "quota-reached",
+                                        "quota-changed",
+                                    ],
+                                ),
+                                ("repository__isnull", True),
+                            ),
+                            models.Q(
+                                ("repository__isnull", False),
+                                models.Q(
+                                    (
+                                        "kind__in",
+                                        [
+                                            "invited",
+                                            "report-decided",
+                                            "strike",
+                                            "signed-in",
+                                            "account-changed",
+                                            "token-ends",
+                                            "case-overdue",
+                                            "quota-reached",
+                                            "quota-changed",
+                                        ],
+                                    ),
+                                    _negated=True,
+                                ),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="alert_has_repository",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("mail__in", ["none", "digest", "now", "always"])), name="alert_mail_known"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Webhook",
@@ -2381,6 +2873,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["pk"],
+                "indexes": [models.Index(fields=["folded"], name="watch_by_name")],
+                "constraints": [models.UniqueConstraint(fields=("webhook", "type", "folded"), name="watch_unique")],
             },
         ),
         migrations.CreateModel(
@@ -2410,6 +2904,16 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "deliveries",
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "waiting")), fields=["due_at"], name="delivery_due"),
+                    models.Index(fields=["webhook", "-id"], name="delivery_by_webhook"),
+                    models.Index(fields=["created_at"], name="delivery_by_age"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["waiting", "sent", "failed"])), name="delivery_state_known"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -2741,65 +3245,6 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.AddConstraint(
-            model_name="discussionevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["comment", "status-change", "commit", "title-change"])),
-                name="discussion_event_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="discussionevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind", "comment"), models.Q(("edits", 0), ("hidden", False), ("text", "")), _connector="OR"
-                ),
-                name="discussion_event_only_comments_change",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="idempotentrequest",
-            constraint=models.UniqueConstraint(fields=("user", "credential", "key"), name="idempotent_request_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="appeal",
-            index=models.Index(condition=models.Q(("state", "open")), fields=["id"], name="appeal_open"),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("decision", "user"), name="appeal_open_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at__isnull", True), ("state", "open")),
-                    models.Q(("decided_at__isnull", False), ("state__in", ["approved", "rejected"])),
-                    _connector="OR",
-                ),
-                name="appeal_decided_iff_closed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="follow",
-            constraint=models.UniqueConstraint(fields=("follower", "namespace"), name="follow_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="collection",
-            index=models.Index(fields=["-updated_at", "-id"], name="collection_by_update"),
-        ),
-        migrations.AddConstraint(
-            model_name="collection",
-            constraint=models.UniqueConstraint(fields=("namespace", "title"), name="collection_title_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="collection",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("key__regex", "^[0-9a-f]{24}$")), name="collection_key_shape"
-            ),
-        ),
         migrations.AddIndex(
             model_name="user",
             index=models.Index(condition=models.Q(("is_active", False)), fields=["namespace"], name="user_suspended"),
@@ -2849,226 +3294,6 @@ class Migration(migrations.Migration):
                 ),
                 name="user_machine_is_no_staff",
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="namespacequota",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("bytes__isnull", True), ("bytes__gte", 0), _connector="OR"),
-                name="namespace_quota_bytes_not_negative",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="namespacequota",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("alerted__in", [0, 80, 100])), name="namespace_quota_alert_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.UniqueConstraint(fields=("organization", "user"), name="membership_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
-                name="membership_role_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="joinlink",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("uses__lte", models.F("max_uses"))), name="join_link_used_up"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="joinlink",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("organization__isnull", True), ("role", "")),
-                    models.Q(
-                        ("organization__isnull", False),
-                        ("role__in", ["member", "read", "contributor", "write", "admin"]),
-                    ),
-                    _connector="OR",
-                ),
-                name="join_link_role_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="invitation",
-            constraint=models.UniqueConstraint(fields=("organization", "user"), name="invitation_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="invitation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
-                name="invitation_role_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="invitation",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "declined", "withdrawn", "left", "removed"])),
-                name="invitation_state_known",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="outboxevent",
-            index=models.Index(condition=models.Q(("given_up_at__isnull", True)), fields=["id"], name="outbox_waiting"),
-        ),
-        migrations.AddConstraint(
-            model_name="queueview",
-            constraint=models.UniqueConstraint(fields=("user", "name"), name="queue_view_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "base", "-updated_at", "-id"], name="repository_by_base"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["type", "-score", "-id"], name="repository_by_score"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
-        ),
-        migrations.AddIndex(
-            model_name="repository",
-            index=models.Index(
-                condition=models.Q(("binned_at__isnull", False)), fields=["binned_at"], name="repository_binned"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="repository",
-            constraint=models.UniqueConstraint(
-                models.F("type"),
-                models.F("namespace"),
-                django.db.models.functions.text.Lower("name"),
-                condition=models.Q(("binned_at__isnull", True)),
-                name="repository_name_unique",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="repository",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("type__in", ["model", "dataset", "space"])), name="repository_type_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="repository",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("gated__in", ["", "auto", "manual"])), name="repository_gate_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="like",
-            constraint=models.UniqueConstraint(fields=("repository", "user"), name="like_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="hourlydownloads",
-            index=models.Index(fields=["hour"], name="hourly_downloads_by_hour"),
-        ),
-        migrations.AddConstraint(
-            model_name="hourlydownloads",
-            constraint=models.UniqueConstraint(fields=("repository", "hour"), name="hourly_downloads_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="formername",
-            constraint=models.UniqueConstraint(fields=("type", "full_name"), name="former_name_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="event",
-            index=models.Index(condition=models.Q(("seq__isnull", True)), fields=["id"], name="event_unnumbered"),
-        ),
-        migrations.AddConstraint(
-            model_name="collectionitem",
-            constraint=models.UniqueConstraint(
-                fields=("collection", "repository"), name="collection_repository_unique"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="collectionitem",
-            constraint=models.UniqueConstraint(fields=("collection", "nested"), name="collection_nested_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="collectionitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("repository__isnull", True), ("nested__isnull", True), _connector="XOR"),
-                name="collection_item_is_one_thing",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="accessrequest",
-            index=models.Index(fields=["repository", "status", "-id"], name="access_request_by_status"),
-        ),
-        migrations.AddConstraint(
-            model_name="accessrequest",
-            constraint=models.UniqueConstraint(fields=("repository", "user"), name="access_request_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="accessrequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["pending", "accepted", "rejected"])),
-                name="access_request_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="repositorywatch",
-            constraint=models.UniqueConstraint(fields=("repository", "user"), name="repository_watch_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="repositorywatch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("level__in", ["releases", "all", "ignore"])), name="watch_level_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="revision",
-            index=models.Index(
-                condition=models.Q(("quarantined_at__isnull", False)), fields=["repository"], name="revision_held"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="revision",
-            constraint=models.UniqueConstraint(fields=("repository", "oid"), name="revision_oid_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="revision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("oid__regex", "^[0-9a-f]{40}$")), name="revision_oid_shape"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ref",
-            constraint=models.UniqueConstraint(fields=("repository", "name"), name="ref_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="ref",
-            constraint=models.CheckConstraint(condition=models.Q(("name__startswith", "refs/")), name="ref_name_shape"),
-        ),
-        migrations.AddConstraint(
-            model_name="openpush",
-            constraint=models.UniqueConstraint(fields=("repository", "by", "lane"), name="open_push_unique"),
         ),
         migrations.AddConstraint(
             model_name="moderationdecision",
@@ -3146,426 +3371,6 @@ class Migration(migrations.Migration):
             model_name="case",
             constraint=models.CheckConstraint(
                 condition=models.Q(("severity__in", [1, 2, 3])), name="case_severity_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="aliasmove",
-            index=models.Index(fields=["repository", "alias", "id"], name="alias_move_by_alias"),
-        ),
-        migrations.AddConstraint(
-            model_name="aliasmove",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("action__in", ["set", "rollback", "remove", "fallback", "return", "rewrite"])),
-                name="alias_move_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alias",
-            constraint=models.UniqueConstraint(fields=("repository", "name"), name="alias_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="revisionfile",
-            constraint=models.UniqueConstraint(fields=("revision", "path"), name="revision_file_path_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="revisionfile",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("git_oid__regex", "^[0-9a-f]{40}$")), name="revision_file_git_oid_shape"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="signinplace",
-            constraint=models.UniqueConstraint(fields=("user", "sha256"), name="sign_in_place_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="strike",
-            constraint=models.CheckConstraint(condition=models.Q(("points__gte", 1)), name="strike_has_points"),
-        ),
-        migrations.AddConstraint(
-            model_name="strike",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("void_reason", ""), ("voided_at__isnull", True)),
-                    models.Q(("voided_at__isnull", False), models.Q(("void_reason", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="strike_void_has_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="team",
-            constraint=models.UniqueConstraint(
-                models.F("organization"), django.db.models.functions.text.Lower("name"), name="team_name_unique"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teamgrant",
-            constraint=models.UniqueConstraint(fields=("team", "type", "pattern"), name="team_grant_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="teamgrant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["read", "write", "admin"])), name="team_grant_role_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teamgrant",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("type__in", ["", "model", "dataset", "space"])), name="team_grant_type_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="teammember",
-            constraint=models.UniqueConstraint(fields=("team", "membership"), name="team_member_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="token",
-            index=models.Index(
-                condition=models.Q(("reminded_at__isnull", True)), fields=["expires_at"], name="token_by_end"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="token",
-            constraint=models.UniqueConstraint(fields=("user", "name"), name="token_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="token",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["read", "write", "fine-grained"])), name="token_role_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="token",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="token_sha256_shape"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="topicchoice",
-            constraint=models.UniqueConstraint(fields=("user", "topic"), name="topic_choice_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="topicchoice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("channel__in", ["off", "site", "digest", "mail"])), name="channel_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="trustedpublisher",
-            index=models.Index(
-                models.F("type"),
-                models.F("namespace"),
-                django.db.models.functions.text.Lower("name"),
-                name="publisher_by_address",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="trustedpublisher",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("type__in", ["model", "dataset", "space"])), name="publisher_type_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="publishingrun",
-            index=models.Index(fields=["expires_at"], name="publishing_run_by_end"),
-        ),
-        migrations.AddConstraint(
-            model_name="publishingrun",
-            constraint=models.UniqueConstraint(fields=("issuer", "jti_sha256"), name="publishing_run_once"),
-        ),
-        migrations.AddIndex(
-            model_name="upload",
-            index=models.Index(fields=["expires_at"], name="upload_expires_at"),
-        ),
-        migrations.AddConstraint(
-            model_name="upload",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="upload_sha256_shape"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="upload",
-            constraint=models.CheckConstraint(condition=models.Q(("size__gte", 0)), name="upload_size_not_negative"),
-        ),
-        migrations.AddIndex(
-            model_name="uploadedblob",
-            index=models.Index(
-                condition=models.Q(("use", "proposed")), fields=["repository"], name="uploaded_blob_proposed"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="uploadedblob",
-            constraint=models.UniqueConstraint(fields=("repository", "blob"), name="uploaded_blob_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="uploadedblob",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("use__in", ["delivered", "proposed", "pushed"])), name="uploaded_blob_use_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="upstreamfile",
-            index=models.Index(fields=["read_at"], name="upstream_file_read_at"),
-        ),
-        migrations.AddConstraint(
-            model_name="upstreamfile",
-            constraint=models.UniqueConstraint(fields=("repository", "etag"), name="upstream_file_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="upstreamdocument",
-            constraint=models.UniqueConstraint(fields=("repository", "key"), name="upstream_document_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(
-                condition=models.Q(("turn__isnull", False)), fields=["turn", "id", "route"], name="verdict_next"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(
-                condition=models.Q(("turn__isnull", False)), fields=["route", "turn", "id"], name="verdict_next_of_base"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(
-                condition=models.Q(("turn__isnull", False)), fields=["owner", "turn"], name="verdict_owner_turn"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(
-                condition=models.Q(("held_at__isnull", False)), fields=["owner", "id"], name="verdict_held"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(
-                condition=models.Q(("duration_ms__isnull", False)), fields=["finished_at"], name="verdict_finished"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(fields=["state", "lease_until"], name="verdict_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(fields=["cause", "queued_at"], name="verdict_by_cause"),
-        ),
-        migrations.AddIndex(
-            model_name="verdict",
-            index=models.Index(
-                condition=models.Q(("changed_from", ""), _negated=True), fields=["-finished_at"], name="verdict_changed"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="verdict",
-            constraint=models.UniqueConstraint(fields=("revision", "number"), name="verdict_number_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="verdict",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["queued", "running", "passed", "failed", "errored"])),
-                name="verdict_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="verdict",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at__isnull", True), ("state__in", ["queued", "running"])),
-                    models.Q(("finished_at__isnull", False), ("state__in", ["passed", "failed", "errored"])),
-                    _connector="OR",
-                ),
-                name="verdict_finished_iff_final",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="verdict",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "running"), _negated=True), ("lease_until__isnull", False), _connector="OR"
-                ),
-                name="verdict_running_has_lease",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="verdict",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("turn__isnull", True), models.Q(("held_at__isnull", True), ("state", "queued")), _connector="OR"
-                ),
-                name="verdict_turn_is_queued",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="comparison",
-            index=models.Index(fields=["engine", "route", "id"], name="comparison_next_of_base"),
-        ),
-        migrations.AddConstraint(
-            model_name="comparison",
-            constraint=models.UniqueConstraint(fields=("verdict", "engine"), name="comparison_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="attempt",
-            constraint=models.UniqueConstraint(fields=("verdict", "number"), name="attempt_number_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="alert",
-            index=models.Index(condition=models.Q(("read_at__isnull", True)), fields=["user"], name="alert_unread"),
-        ),
-        migrations.AddIndex(
-            model_name="alert",
-            index=models.Index(
-                condition=models.Q(("mailed_at__isnull", True)), fields=["mail", "user"], name="alert_to_mail"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.UniqueConstraint(fields=("user", "verdict"), name="alert_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("read_at__isnull", True)),
-                fields=("user", "discussion"),
-                name="alert_of_discussion_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("read_at__isnull", True), ("request__isnull", False)),
-                fields=("user", "repository", "kind"),
-                name="alert_of_access_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(
-                    ("kind__in", ["pushed", "verified", "created", "alias-moved"]), ("read_at__isnull", True)
-                ),
-                fields=("user", "repository", "kind"),
-                name="alert_of_watched_once",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("read_at__isnull", True)), fields=("invitation",), name="alert_of_invitation_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("read_at__isnull", True)), fields=("user", "appeal"), name="alert_of_appeal_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "verdict"), ("verdict__isnull", False)),
-                    models.Q(("kind__in", ["access-asked", "access-decided"]), ("request__isnull", False)),
-                    models.Q(
-                        ("discussion__isnull", False),
-                        ("kind__in", ["discussion-opened", "discussion-changed", "mentioned"]),
-                    ),
-                    models.Q(("invitation__isnull", False), ("kind", "invited")),
-                    models.Q(("decision__isnull", False), ("kind__in", ["held", "released"])),
-                    models.Q(("case__isnull", False), ("kind__in", ["report-decided", "case-overdue"])),
-                    models.Q(("kind", "strike"), ("strike__isnull", False)),
-                    models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
-                    (
-                        "kind__in",
-                        ["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"],
-                    ),
-                    ("kind__in", ["quota-reached", "quota-changed"]),
-                    models.Q(("kind", "token-ends"), ("token__isnull", False)),
-                    models.Q(("kind", "verified"), ("verdict__isnull", False)),
-                    _connector="OR",
-                ),
-                name="alert_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        (
-                            "kind__in",
-                            [
-                                "invited",
-                                "report-decided",
-                                "strike",
-                                "signed-in",
-                                "account-changed",
-                                "token-ends",
-                                "case-overdue",
-                                "quota-reached",
-                                "quota-changed",
-                            ],
-                        ),
-                        ("repository__isnull", True),
-                    ),
-                    models.Q(
-                        ("repository__isnull", False),
-                        models.Q(
-                            (
-                                "kind__in",
-                                [
-                                    "invited",
-                                    "report-decided",
-                                    "strike",
-                                    "signed-in",
-                                    "account-changed",
-                                    "token-ends",
-                                    "case-overdue",
-                                    "quota-reached",
-                                    "quota-changed",
-                                ],
-                            ),
-                            _negated=True,
-                        ),
-                    ),
-                    _connector="OR",
-                ),
-                name="alert_has_repository",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("mail__in", ["none", "digest", "now", "always"])), name="alert_mail_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="watch",
-            index=models.Index(fields=["folded"], name="watch_by_name"),
-        ),
-        migrations.AddConstraint(
-            model_name="watch",
-            constraint=models.UniqueConstraint(fields=("webhook", "type", "folded"), name="watch_unique"),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(condition=models.Q(("state", "waiting")), fields=["due_at"], name="delivery_due"),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(fields=["webhook", "-id"], name="delivery_by_webhook"),
-        ),
-        migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(fields=["created_at"], name="delivery_by_age"),
-        ),
-        migrations.AddConstraint(
-            model_name="delivery",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["waiting", "sent", "failed"])), name="delivery_state_known"
             ),
         ),
         migrations.RunPython(search_index.create, search_index.drop),
