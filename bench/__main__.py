@@ -18,6 +18,7 @@ ALL = {
     "speed": "downloads, questions and pushes beside nginx, docker-registry and MLflow",
     "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",
     "suite": "the client's own tests, twice over, on both databases and both stores",
+    "start": "the pages docs/start-*.md whose libraries the tests do not have, walked from top to end",
     "moderation": "a hundred mixed reports, cleared by keyboard in a browser",
     "house": "a whole hub: start, idle, upload, verdict, throughput",
 }

@@ -17,6 +17,7 @@ urlpatterns = [
     path("scim/v2/", include("hub.scim")),
     path("scim/v2/", include("hub.scim_groups")),
     path("scim/v2/", include("hub.scim_discovery")),
+    path("", include("hub.simple")),
     path("", include("hub.xet.urls")),
     path("", include("hub.hf.urls")),
     path("", include("hub.site.urls")),

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,9 +24,11 @@ ENGINES = ROOT / ".engines"
 PYTHON = VENV / "bin" / "python"
 UV_PIN = ROOT / "requirements/uv.txt"
 DEV = "requirements/dev.txt"
+WHEELS = ROOT / "client" / "dist"  # what the hub serves at /simple/
 # Options of pip's configuration, which uv does not read, and uv's variables for the same.
 PIP_OPTIONS = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
 PROBE_SECONDS = 15
+EPOCH = "1704067200"  # the time of every file in the wheel
 
 
 def ensure_web() -> Path:
@@ -49,6 +52,31 @@ def ensure_engine(name: str = "e5") -> Path:
     return _ensure(ENGINES / name, f"requirements/engine-{name.removeprefix('e')}.txt", torch_pin())
 
 
+def ensure_wheel() -> bool:
+    """Build the wheel of the client unless it is newer than its sources; return whether it is there.
+
+    Its bytes depend on the sources alone, so that every machine of a hub serves the same ones.
+    """
+    client = ROOT / "client"
+    sources = [client / "pyproject.toml", client / "README.md", *(client / "src" / "dovetail").rglob("*.[pj][ys]*")]
+    changed = max(file.stat().st_mtime for file in sources)
+    if any(wheel.stat().st_mtime > changed for wheel in WHEELS.glob("*.whl")):
+        return True
+    with tempfile.TemporaryDirectory(prefix="dovetail-wheel-") as temporary:
+        copy = shutil.copytree(client, Path(temporary, "client"), ignore=shutil.ignore_patterns("*.egg-info", "build"))
+        try:
+            out = Path(temporary, "out")
+            uv("build", "--quiet", "--wheel", "--out-dir", out, copy, SOURCE_DATE_EPOCH=EPOCH)
+        except Stop:
+            say("The client's wheel was not built, so the hub serves none at /simple/; the next start tries again.")
+            return False
+        WHEELS.mkdir(exist_ok=True)
+        for wheel in out.glob("*.whl"):
+            shutil.copy(wheel, WHEELS / f".{wheel.name}")
+            (WHEELS / f".{wheel.name}").replace(WHEELS / wheel.name)
+    return True
+
+
 def uv(*arguments: str | Path, **variables: str) -> None:
     """Run uv with the system's certificates and pip's indexes. Raises Stop when it fails."""
     _require_success([VENV / "bin" / "uv", *arguments], f"`uv {arguments[0]}`", _uv_environment() | variables)
@@ -60,8 +88,10 @@ def overrides(requirements: str) -> list[str]:
 
 
 def main(names: Sequence[str]) -> None:
-    """Build the environments that are named: web, dev, an engine such as e5, or engines for all of them."""
-    builders: dict[str, Callable[[], object]] = {"web": ensure_web, "dev": ensure_dev, "engines": ensure_engines}
+    """Build what is named: web, dev, an engine such as e5, engines for all of them, or the client's wheel."""
+    builders: dict[str, Callable[[], object]] = {
+        "web": ensure_web, "dev": ensure_dev, "engines": ensure_engines, "wheel": ensure_wheel,
+    }  # fmt: skip
     for name in names:
         builders[name]() if name in builders else ensure_engine(name)
 

@@ -29,6 +29,7 @@ def up(hub: Hub, arguments: Sequence[str] = ()) -> None:
     with only_hub_on(hub):  # also during the build: a `make demo` beside it waits
         environments.ensure_web()
         environments.ensure_engines()
+        environments.ensure_wheel()
         listen_for_stop()
         if "--end-with-parent" in arguments:
             end_with_parent()

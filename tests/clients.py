@@ -29,7 +29,7 @@ def build(release: str) -> Path:
     if release in ENGINES:
         return ROOT / ".engines" / release / "bin"
     folder = CLIENTS / f"hf-{release}"
-    _once(folder, lambda: _install(release, folder))
+    once(folder, lambda: _install(release, folder))
     return folder / "bin"
 
 
@@ -37,11 +37,12 @@ def beside(engine: str, *pins: str) -> Path:
     """Return a folder for PYTHONPATH with these packages, and nothing that they need, for an engine's interpreter."""
     folder = CLIENTS / pins[0].replace("==", "-")
     options = ["--quiet", "--python", build(engine) / "python", "--target", folder, "--no-deps"]
-    _once(folder, lambda: environments.uv("pip", "install", *options, *pins))
+    once(folder, lambda: environments.uv("pip", "install", *options, *pins))
     return folder
 
 
-def _once(folder: Path, install: Callable[[], None]) -> None:
+def once(folder: Path, install: Callable[[], None]) -> None:
+    """Install into a folder unless that was done before; of several processes one does it."""
     CLIENTS.mkdir(exist_ok=True)
     with (CLIENTS / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in two processes, and both may want it first

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from dovetail.adapters.serving.vllm import VLLM
 from dovetail.serve.starting import start
+from hub import client_wheel
 from hub.origin import absolute, origin
 from hub.site.compatibility import Served
 from hub.site.repository_header import RepositoryHeader
@@ -54,7 +55,7 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
         Snippet(
             "dovetail",
             "dovetail",
-            f"pip install dovetail-hub\nexport DOVETAIL_ENDPOINT={here}\ndovetail pull {name}@{pin}",
+            f"pip install {client_wheel.address(here)}\nexport DOVETAIL_ENDPOINT={here}\ndovetail pull {name}@{pin}",
         ),
         curl,
     ]
@@ -184,7 +185,7 @@ def _vllm(header: RepositoryHeader, here: str) -> Snippet:
     if not is_model_id(header.described["base"]):
         return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
     commands = start(rows[0].answer, header.target(here)).commands
-    return Snippet("vllm", "vLLM", "\n".join(["pip install dovetail-hub", *map(_folded, commands)]))
+    return Snippet("vllm", "vLLM", "\n".join([f"pip install {client_wheel.address(here)}", *map(_folded, commands)]))
 
 
 def _folded(command: str) -> str:

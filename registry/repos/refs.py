@@ -97,7 +97,8 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
     if repository and rev in ("verified", VERIFIED) and repository.type == Repository.Type.MODEL:
         return RevisionNotFound(
             f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
-            fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
+            fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last. A version "
+            "that no engine here can run passes by its files alone and is never `verified`: name its commit.",
         )
     name = rev.removeprefix(ALIASES)
     if repository and _ALIAS.fullmatch(name) and repository.aliases.filter(name=name).exists():

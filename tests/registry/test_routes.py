@@ -35,6 +35,11 @@ TABLE = """
 livez                                                        GET anyone
 readyz                                                       GET anyone
 metrics                                                      GET machine
+simple                                                       GET anyone
+simple/                                                      GET anyone
+simple/<name>                                                GET anyone
+simple/<name>/                                               GET anyone
+simple/dovetail-hub/<filename>                               GET anyone
 admin/                                                       GET admin
 
 api/v1/adapters                                              GET anyone

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hub import client_wheel
 from tests.api.conftest import judged, pushed
 
 SERVING = [
@@ -57,7 +58,7 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     lines = use["vllm"].code.replace(" \\\n ", "").splitlines()
     commit = served.refs.get(name="refs/heads/main").revision.oid
     pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:8070"
-    assert lines[:2] == ["pip install dovetail-hub", pull]
+    assert lines[:2] == [f"pip install {client_wheel.address('http://127.0.0.1:8070')}", pull]
     assert lines[2].endswith(f"--max-lora-rank 64 --lora-modules reviews@{commit[:7]}=./reviews-{commit[:7]}")
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
     other = cast.repository("alice/refused")

@@ -7,6 +7,7 @@ INTERRUPTED = 130
 _OF_CODES = {
     "client-usage": USAGE,
     "client-token-missing": FORBIDDEN,
+    "client-verdict-no": REFUTED,
     "client-verdict-pending": UNDECIDED,
     "client-local-files": LOCAL,
     "client-disk-full": LOCAL,

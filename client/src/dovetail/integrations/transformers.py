@@ -1,0 +1,68 @@
+"""A callback of transformers' Trainer that pushes the adapter, waits for its verdict, and acts on it."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from dovetail.client import Client, Pushed
+from dovetail.ids import MAIN
+from dovetail.integrations.gate import OnFailure, check_choice, logger, require_pass
+
+
+class DovetailCallback(TrainerCallback):
+    """Pushes at the end of training, and with `every_save` at each save; `pushed` is the result of the last push.
+
+    It waits for the verdict, at most `timeout` seconds. `on_failure` says what follows where a version did not pass:
+    "warn" logs it, "stop" raises dovetail.Problem, "ignore" does nothing. Unless they are given, the hub and the token
+    are those of the command `dovetail`. Of several processes the first one pushes. A model that is sharded over
+    processes cannot be saved by one of them: push its checkpoint afterwards.
+    """
+
+    def __init__(
+        self, adapter: str, *, endpoint: str | None = None, token: str | None = None, every_save: bool = False,
+        branch: str = MAIN, base: str = "", private: bool | None = None, wait: bool = True,
+        timeout: float | None = None, on_failure: OnFailure = "warn",
+    ) -> None:  # fmt: skip
+        check_choice(on_failure)
+        self.pushed: Pushed | None = None
+        self._adapter, self._every_save, self._on_failure = adapter, every_save, on_failure
+        self._options: dict[str, Any] = {"branch": branch, "base": base, "private": private}
+        self._options |= {"wait": wait, "timeout": timeout}
+        self._client = Client(endpoint, token)
+        self._pushed_step = -1
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Ask who the token belongs to: hours of training are not the time to find that there is none."""
+        if state.is_world_process_zero:
+            self._client.me()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Push what was trained so far, with `every_save`."""
+        if self._every_save:
+            self._push(state, **kwargs)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Push the trained adapter, unless the last save was this step."""
+        if state.global_step != self._pushed_step:
+            self._push(state, **kwargs)
+
+    def _push(self, state: TrainerState, *, model: Any, processing_class: Any = None, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        self._pushed_step = state.global_step
+        with tempfile.TemporaryDirectory(prefix="dovetail-") as temporary:
+            folder = Path(temporary, self._adapter.rpartition("/")[2])
+            model.save_pretrained(folder)
+            if hasattr(processing_class, "save_pretrained"):
+                processing_class.save_pretrained(folder)
+            message = f"Step {state.global_step}"
+            self.pushed = self._client.push(folder, self._adapter, message=message, **self._options)
+        outcome = self.pushed.verdict.state if self.pushed.verdict else "pushed"
+        logger.info("%s at step %d: %s, %s", self._adapter, state.global_step, outcome, self.pushed.url)
+        require_pass(self.pushed, self._on_failure)
