@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 PASSWORD = "correct horse battery"
+SECRET_KEY = "live-hub-of-the-tests-" * 4
+NO_BROKER = "redis://127.0.0.1:1/0"
 
 # alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates, and
 # ada administers the hub.
@@ -112,12 +114,31 @@ def prepare(running: Hub) -> None:
 @cache
 def migrated() -> Path:
     """Return the state of a hub before its first start, made once for all hubs of this process, since it takes long."""
-    folder = Path(tempfile.mkdtemp(prefix="blank-hub-"))
+    running = _unstarted()
+    prepare(running)
+    return running.data
+
+
+@cache
+def populated() -> Path:
+    """Return the same with PEOPLE in it."""
+    running = _unstarted()
+    shutil.copytree(migrated(), running.data, dirs_exist_ok=True)
+    provision(running, PEOPLE)
+    return running.data
+
+
+def _unstarted() -> Hub:
+    folder = Path(tempfile.mkdtemp(prefix="hub-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "run").mkdir()
-    chosen = {"DATA": str(folder), "SECRET_KEY": "blank-hub-of-the-tests-" * 4, "BROKER_URL": "redis://127.0.0.1:1/0"}
-    prepare(Hub("", folder, environment_of(chosen)))
-    return folder
+    return Hub("", folder, environment_of({"DATA": str(folder), "SECRET_KEY": SECRET_KEY, "BROKER_URL": NO_BROKER}))
+
+
+def provision(running: Hub, people: dict) -> None:
+    """Make the people, organisations and settings that `people` lists."""
+    (running.data / "people.json").write_text(json.dumps(people))
+    running.manage("provision", str(running.data / "people.json"))
 
 
 def environment_of(chosen: dict[str, str]) -> dict[str, str]:
@@ -135,21 +156,23 @@ def hub(
     with ExitStack() as stack:
         port = port or free_ports()[0]
         (folder / "run").mkdir(parents=True)
-        broker = stack.enter_context(valkey()) if worker else "redis://127.0.0.1:1/0"
+        broker = stack.enter_context(valkey()) if worker else NO_BROKER
         chosen = {
             "DATA": str(folder),
-            "SECRET_KEY": "live-hub-of-the-tests-" * 4,
+            "SECRET_KEY": SECRET_KEY,
             "PUBLIC_URL": f"http://127.0.0.1:{port}",
             "BROKER_URL": broker,
             **settings,
         }
         running = Hub(f"http://127.0.0.1:{port}", folder, environment_of(chosen))
-        if "DATABASE_URL" in settings:
-            prepare(running)
+        if people is None and not settings:
+            shutil.copytree(populated(), folder, dirs_exist_ok=True)
         else:
-            shutil.copytree(migrated(), folder, dirs_exist_ok=True)
-        (folder / "people.json").write_text(json.dumps(PEOPLE if people is None else people))
-        running.manage("provision", str(folder / "people.json"))
+            if "DATABASE_URL" in settings:
+                prepare(running)
+            else:
+                shutil.copytree(migrated(), folder, dirs_exist_ok=True)
+            provision(running, PEOPLE if people is None else people)
         stack.callback(running.stop)
         gunicorn = [
             str(BIN / "gunicorn"),
