@@ -43,7 +43,7 @@ REDIS = {
     "socket_keepalive": True,
 }
 VALIDATIONS, ERRANDS = "validate", "errands"
-ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "sweep", "tidy")
+ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "read_upstream", "sweep", "tidy")
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -79,6 +79,11 @@ app.conf.update(
         },
         "land": {
             "task": "workers.tasks.land",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"expires": settings.SWEEP_SECONDS},
+        },
+        "read_upstream": {
+            "task": "workers.tasks.read_upstream",
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},
         },

@@ -15,6 +15,7 @@ from registry.publish import open_pushes, restoring
 from registry.repos import popularity, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
+from registry.upstream import records
 from workers import base_shapes, chunking, provenance, tensor_digesting, webhook_delivery, weight_comparing
 from workers.loop import LOOP
 
@@ -75,6 +76,12 @@ def land() -> None:
 def compare_weights() -> None:
     """Compare the large weights of revisions that somebody wants compared."""
     weight_comparing.work()
+
+
+@shared_task
+def read_upstream() -> None:
+    """Fetch the adapters of other hubs that somebody read here, so that they are proven."""
+    records.work()
 
 
 @shared_task

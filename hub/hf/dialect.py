@@ -23,7 +23,7 @@ from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository, UpstreamRepository
 from registry.repos import lookup, served_bases
 from registry.repos.viewers import Viewer
-from registry.upstream import reading
+from registry.upstream import reading, records
 
 
 class Route(View):
@@ -85,7 +85,8 @@ class Route(View):
             if row is None:
                 raise missing
             is_read = request.method in self.base_methods
-            reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row)
+            reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
+            records.require_not_held(row, asked=full_name)
             try:
                 response = self.answer_for_upstream(request, row, **where)
             except RegistryError as error:
@@ -107,8 +108,17 @@ class Route(View):
         return viewer(self.request, self.caller)
 
     def repository(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Repository:
-        """Return the repository of the address, if the caller has the permission. Raises RepositoryMoved."""
-        return lookup.find_at_address(f"{ns}/{name}", self.caller, permission, type=self.type)
+        """Return the repository of the address, if the caller has the permission. Raises RepositoryMoved.
+
+        Raises RepositoryNotFound for the record of one at another hub, unless what was proven of it is asked for.
+        """
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, permission, type=self.type)
+        if repository.source:
+            rev = str(self.kwargs.get("rev") or self.kwargs.get("tail", "")).partition("/")[0]
+            if rev != "verified" and not self.viewer.prefers_verified(repository):
+                raise refusals.repository_not_found(f"{ns}/{name}")
+            records.keep_current(f"{ns}/{name}", self.type)
+        return repository
 
     def refuse(self, error: RegistryError) -> JsonResponse:
         """Return the refusal in the form for this caller."""

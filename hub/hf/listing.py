@@ -17,7 +17,6 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Repository, UpstreamRepository
 from registry.repos import catalog, derived, pull, refs, served_bases, tags
 from registry.repos.viewers import Viewer
-from registry.upstream import reading
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -83,7 +82,7 @@ class Info(Route):
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
         fields = expansions(request, self.type)
-        item = upstream_answers.info(request, reading.version(row, where.get("rev", "main")))
+        item = upstream_answers.info(request, upstream_answers.version(row, where.get("rev", "main"), self.viewer))
         _count_children([item], fields, self.caller)
         return answer(only(item, fields))
 

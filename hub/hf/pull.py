@@ -19,7 +19,6 @@ from registry.models import Base, Revision, UpstreamRepository
 from registry.repos import derived, manifest, pull, refs, served_bases, sharded_weights
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
-from registry.upstream import reading
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
 
@@ -40,7 +39,7 @@ class Tree(Route):
         return self._page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
-        at, folder = upstream_answers.locate(request, row, where["tail"])
+        at, folder = upstream_answers.locate(request, row, where["tail"], self.viewer)
         return self._page(at.revision, at.entries(), folder)
 
     def _page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
@@ -74,7 +73,7 @@ class PathsInfo(Route):
         return self._answer(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
-        at = reading.version(row, where["rev"])
+        at = upstream_answers.version(row, where["rev"], self.viewer)
         return self._answer(at.revision, at.entries())
 
     def _answer(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
@@ -173,7 +172,7 @@ class Resolve(Route):
         return _at_commit(file_answers.answer_file(request, entry), revision)
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
-        at, path = upstream_answers.locate(request, row, where["tail"])
+        at, path = upstream_answers.locate(request, row, where["tail"], self.viewer)
         try:
             entry = at.find_file(path)
             at.require_allowed()

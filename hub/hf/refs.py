@@ -79,7 +79,9 @@ class Commits(Route):
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
         limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
-        items, cursor = upstream_answers.commits(request, reading.version(row, where["rev"]), limit)
+        items, cursor = upstream_answers.commits(
+            request, upstream_answers.version(row, where["rev"], self.viewer), limit
+        )
         response = answer(items)
         if cursor:
             response["Link"] = next_page(request, limit=str(limit), **cursor)

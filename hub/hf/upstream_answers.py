@@ -12,7 +12,8 @@ from hub.hf.shapes import JSON
 from hub.sending import Unsatisfiable, span
 from registry.models import UpstreamRepository
 from registry.repos.manifest import Entry
-from registry.upstream import fetching, origins, reading, store
+from registry.repos.viewers import Viewer
+from registry.upstream import fetching, origins, reading, records, store
 from registry.upstream.reading import Version
 
 SMALL_BYTES = 256 << 10  # a file up to here is proven before the first byte is sent
@@ -32,9 +33,18 @@ def _sibling(item: JSON, with_blobs: bool) -> JSON:
     return {key: item[key] for key in keys if key in item}
 
 
-def locate(request: HttpRequest, row: UpstreamRepository, tail: str) -> tuple[Version, str]:
+def version(row: UpstreamRepository, rev: str, viewer: Viewer) -> Version:
+    """Return the version that a name means, if the reader may have it. Raises RevisionNotFound."""
+    at = reading.version(row, rev)
+    records.require_shown(at, viewer)
+    return at
+
+
+def locate(request: HttpRequest, row: UpstreamRepository, tail: str, viewer: Viewer) -> tuple[Version, str]:
     """Return the version and the path in the rest of an address, rev/path. Raises RevisionNotFound."""
-    return reading.locate(row, *split(request, tail))
+    at, path = reading.locate(row, *split(request, tail))
+    records.require_shown(at, viewer)
+    return at, path
 
 
 def file(request: HttpRequest, at: Version, entry: Entry) -> HttpResponseBase:
@@ -44,6 +54,8 @@ def file(request: HttpRequest, at: Version, entry: Entry) -> HttpResponseBase:
     """
     if settings.UPSTREAM.mode == "redirect":
         return _redirect(at, entry)
+    if request.method == "GET" and entry.path.rpartition("/")[2] == records.CONFIG:
+        records.want(at)
     has_it = file_answers.has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
     kept = store.find(at.repository, entry)
     if kept or has_it or request.method == "HEAD":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -23,7 +24,7 @@ FACETS = {
     "license": "License",
     "engine": "Served by",
 }
-CHIPS = {**FACETS, "author": "Author", "tag": "Tag", "archived": "Archived"}
+CHIPS = {**FACETS, "author": "Author", "tag": "Tag", "archived": "Archived", "source": "Source"}
 SORTS = {
     "updated": "newest version",
     "trending": "trending",
@@ -110,6 +111,9 @@ def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict, path: s
         hides = "hide" in params.getlist("archived")
         url = _toggled(params, path, "archived", "hide")
         shown.append((CHIPS["archived"], [Choice("hide", None, url, hides)]))
+    if settings.UPSTREAM.hubs:
+        url, is_chosen = _toggled(params, path, "source", "upstream"), "upstream" in params.getlist("source")
+        shown.append((CHIPS["source"], [Choice("other hubs", None, url, is_chosen)]))
     return shown
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -48,6 +49,16 @@ class RepositoryHeader:
     @property
     def url(self) -> str:
         return self.repository.get_absolute_url()
+
+    @property
+    def source_host(self) -> str:
+        """The host of the other hub that it is read from."""
+        return urlsplit(self.repository.source).netloc
+
+    @property
+    def source_url(self) -> str:
+        """The address of its page there."""
+        return f"{self.repository.source}/{self.repository.full_name}"
 
     @property
     def noun(self) -> str:

@@ -74,25 +74,30 @@ def may_quote(source: Repository, target: Repository) -> bool:
     return is_inside and teams_with_role(target) <= teams_with_role(source)
 
 
-def visible_to(caller: Caller) -> Q:
-    """Return the condition under which a list shows a repository: never a withheld one, private ones to members."""
+def visible_to(caller: Caller, *, elsewhere: bool = False) -> Q:
+    """Return the condition under which a list shows a repository: never a withheld one, private ones to members.
+
+    Those that are read from other hubs are in no list but one of them alone (`elsewhere`).
+    """
     own = granted(caller) if caller.is_fine_grained else in_reach(caller)
     # A subquery for the few suspended people, not a join for each row: lists and counts scan all repositories.
     suspended = User.objects.filter(is_active=False).values("namespace")
     in_use = Q(quarantined_at__isnull=True, binned_at__isnull=True)
-    return in_use & ~Q(namespace__in=suspended) & (Q(private=False) | own)
+    source = ~Q(source="") if elsewhere else Q(source="")
+    return source & in_use & ~Q(namespace__in=suspended) & (Q(private=False) | own)
 
 
-def listed_to(caller: Caller) -> Q:
+def listed_to(caller: Caller, *, elsewhere: bool = False) -> Q:
     """Return the condition under which a list shows a repository: it is visible, and main is not held back.
 
     Lists show a copy of main's facts. If that revision is quarantined or yanked, only its writers and moderators see
     them.
     """
+    visible = visible_to(caller, elsewhere=elsewhere)
     if caller.is_staff:
-        return visible_to(caller)
+        return visible
     released = Q(is_main_held=False)
-    return visible_to(caller) & (released | writable_by(caller) if caller.roles else released)
+    return visible & (released | writable_by(caller) if caller.roles else released)
 
 
 def writable_by(caller: Caller) -> Q:
@@ -163,6 +168,8 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
                 raise refusals.second_factor(repository.namespace.name)
             raise refusals.gated(caller.user, repository)
         return repository
+    if repository.source:
+        raise refusals.read_elsewhere(repository.full_name, repository.source)
     if refusal := _write_refusal(caller, permission, repository):
         raise refusal
     if repository.is_archived and permission not in _WHILE_ARCHIVED:

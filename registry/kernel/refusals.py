@@ -19,6 +19,7 @@ from registry.kernel.errors import (
     RepositoryRemoved,
     SecondFactorRequired,
     SignInRequired,
+    UpstreamReadOnly,
 )
 from registry.models import Base, ModerationDecision, Repository, Revision, Token, User
 
@@ -34,6 +35,11 @@ _DEEDS = {
 def repository_not_found(full_name: str) -> RepositoryNotFound:
     """Return the one refusal for a repository that does not exist, and for one that the caller may not see."""
     return RepositoryNotFound(f"There is no repository {full_name!r}, or you may not see it.")
+
+
+def read_elsewhere(full_name: str, origin: str) -> UpstreamReadOnly:
+    """Return the refusal to change what is read from another hub."""
+    return UpstreamReadOnly(f"{full_name} is read from {origin}: nobody changes it here.")
 
 
 def hidden(repository: Repository, asked: str = "") -> RepositoryNotFound | RepositoryRemoved:

@@ -714,6 +714,7 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(choices=[("person", "Person"), ("organization", "Organization")], max_length=16),
                 ),
+                ("source", models.CharField(blank=True, max_length=300)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
@@ -1184,6 +1185,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", models.CharField(max_length=96)),
                 ("private", models.BooleanField(default=False)),
+                ("source", models.CharField(blank=True, max_length=300)),
                 ("gated", models.CharField(blank=True, choices=[("auto", "Auto"), ("manual", "Manual")], max_length=6)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
@@ -2307,9 +2309,17 @@ class Migration(migrations.Migration):
                 ("restricted", models.CharField(blank=True, max_length=8)),
                 ("added_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("wanted", models.CharField(blank=True, max_length=40)),
+                ("tries", models.PositiveIntegerField(default=0)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
                 "verbose_name_plural": "upstream repositories",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("wanted", ""), _negated=True), fields=["free_at"], name="upstream_wanted"
+                    )
+                ],
                 "constraints": [models.UniqueConstraint(fields=("type", "folded"), name="upstream_repository_unique")],
             },
         ),

@@ -20,6 +20,7 @@ class Namespace(models.Model):
 
     name = models.CharField(max_length=96)
     kind = models.CharField(max_length=16, choices=Kind.choices)
+    source = models.CharField(max_length=300, blank=True)  # of another hub's: its address; nobody is behind it here
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

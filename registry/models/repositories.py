@@ -44,6 +44,7 @@ class Repository(models.Model):
     namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repositories")
     name = models.CharField(max_length=96)
     private = models.BooleanField(default=False)
+    source = models.CharField(max_length=300, blank=True)  # the address of the hub that it is read from
     gated = models.CharField(max_length=6, choices=Gate.choices, blank=True)  # empty: no gate
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_repositories"

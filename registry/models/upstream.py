@@ -1,6 +1,7 @@
 """Repositories of other hubs that were read through this one: what those hubs said of them, and their files."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from registry.models.blobs import Blob
@@ -18,10 +19,15 @@ class UpstreamRepository(models.Model):
     restricted = models.CharField(max_length=8, blank=True)  # gated, private: the token of this hub opens it
     added_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(default=timezone.now)  # about an hour exact
+    # The job of registry/upstream/records.py, which is done or given up when `wanted` is empty.
+    wanted = models.CharField(max_length=40, blank=True)  # the commit that shall be recorded and proven
+    tries = models.PositiveIntegerField(default=0)
+    free_at = models.DateTimeField(default=timezone.now)  # later while a worker is at it, or after a failure
 
     class Meta:
         verbose_name_plural = "upstream repositories"
         constraints = [models.UniqueConstraint(fields=["type", "folded"], name="upstream_repository_unique")]
+        indexes = [models.Index(fields=["free_at"], name="upstream_wanted", condition=~Q(wanted=""))]
 
     def __str__(self) -> str:
         return self.full_name

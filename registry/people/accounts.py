@@ -15,7 +15,7 @@ from registry.kernel import audit, names, outbox, policy, site_settings
 from registry.kernel.errors import NameReserved, NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
-from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, UpstreamRepository, User
+from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, Repository, UpstreamRepository, User
 from registry.people import addresses, join_links, known_names, name_rules
 
 
@@ -88,7 +88,7 @@ def create_vouched(username: str, *, email: str, email_verified: bool, full_name
     return _save_new(user, by=None)
 
 
-def create_machine(username: str, kind: User.Kind, works_for: Namespace, *, full_name: str = "") -> User:
+def create_machine(username: str, kind: User.Kind, works_for: Namespace | None, *, full_name: str = "") -> User:
     """Create the account of a robot or a trusted publisher, which cannot sign in; call it in a transaction.
 
     Its name holds one of names.MACHINE_MARKS, so that it is nobody's. Raises IntegrityError for a name that is taken.
@@ -247,6 +247,10 @@ def require_not_elsewhere(name: str, by: User | None) -> None:
             f"Repositories of {name!r} are read here from {first.origin}, so that nobody can take the name.",
             fix="Choose another name, or ask an administrator of this hub.",
         )
+    if first:  # what was read of it makes room for what its owner will put here
+        Repository.with_binned.filter(namespace__name__lower=name.lower()).exclude(source="").delete()
+        Namespace.objects.filter(name__lower=name.lower()).exclude(source="").delete()
+        UpstreamRepository.objects.filter(namespace=name.lower()).delete()
 
 
 def refuse_former(name: str, of: Namespace | None = None) -> None:
@@ -274,7 +278,7 @@ def get_namespace(name: str) -> Namespace:
     try:
         if not names.MACHINE_MARKS.isdisjoint(name):
             raise Namespace.DoesNotExist
-        return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower())
+        return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower(), source="")
     except Namespace.DoesNotExist:
         raise NamespaceNotFound(f"There is no person or organisation {name!r}.") from None
 

@@ -62,6 +62,7 @@ class Query:
     parameters_min: int | None = None
     parameters_max: int | None = None
     gated: bool | None = None
+    source: Sequence[str] = ()  # upstream: those alone that are read from other hubs
     archived: Sequence[str] = ()  # hide: leave out what is archived
     only_verified: bool = False  # what can be read below /verified
     only_measured: bool = False  # what has a score
@@ -103,7 +104,7 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
-    rows = Repository.objects.filter(listable_for(by), type=query.type)
+    rows = Repository.objects.filter(listable_for(by, elsewhere="upstream" in query.source), type=query.type)
     terms = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
     rows = rows.filter(terms.condition)
     # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
@@ -251,9 +252,9 @@ def _any_line(column: str, lines: Iterable[str]) -> Q:
     return condition
 
 
-def listable_for(by: Caller) -> Q:
+def listable_for(by: Caller, *, elsewhere: bool = False) -> Q:
     """Return the condition for lists: under the pull policy `verified`, strangers find only what they could pull."""
-    listed = listed_to(by)
+    listed = listed_to(by, elsewhere=elsewhere)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
         return listed
     return listed & (Q(is_verified=True) | ~Q(type=Repository.Type.MODEL) | in_reach(by))

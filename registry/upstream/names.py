@@ -22,7 +22,7 @@ def may_be_asked(full_name: str) -> bool:
 def is_ours(full_name: str) -> bool:
     """Return whether a name belongs to this hub: its namespace exists or existed here, or is kept for somebody."""
     namespace, _, name = full_name.lower().partition("/")
-    if Namespace.objects.filter(name__lower=namespace).exists() or namespace in names.RESERVED:
+    if Namespace.objects.filter(name__lower=namespace, source="").exists() or namespace in names.RESERVED:
         return True
     if FormerNamespace.objects.filter(name=namespace).exists():
         return True

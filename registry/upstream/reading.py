@@ -14,7 +14,6 @@ from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import (
     FileNotFound,
     UpstreamGated,
-    UpstreamReadOnly,
     UpstreamUnavailable,
     UpstreamWrong,
 )
@@ -96,7 +95,7 @@ def _keep(row: UpstreamRepository, rev: str, info: JSON) -> str:
 
 
 # --- permissions -----------------------------------------------------------------------------------------------------
-def require(caller: Caller, permission: Permission, row: UpstreamRepository) -> None:
+def require(caller: Caller, permission: Permission, row: UpstreamRepository, asked: str) -> None:
     """Raise the refusal for a caller who may not do this with a repository of another hub.
 
     What only the token of this hub opens is for members, where the operator allows it. Nobody writes there.
@@ -104,11 +103,11 @@ def require(caller: Caller, permission: Permission, row: UpstreamRepository) -> 
     is_member = caller.user is not None and (not caller.is_fine_grained or bool(caller.named_grant(row.full_name)))
     may_have = not row.restricted or (settings.UPSTREAM.gated == "members" and is_member)
     if row.restricted == "private" and not may_have:
-        raise refusals.repository_not_found(row.full_name)
+        raise refusals.repository_not_found(asked)
     if permission in (Permission.READ, Permission.BROWSE):
         return
     if permission is not Permission.DOWNLOAD:
-        raise UpstreamReadOnly(f"{row.full_name} is read from {row.origin}: nobody changes it here.")
+        raise refusals.read_elsewhere(row.full_name, row.origin)
     if not may_have:
         raise UpstreamGated(
             f"{row.origin} gives {row.full_name} to some people alone.",
@@ -162,6 +161,11 @@ def version(row: UpstreamRepository, rev: str) -> Version:
         oid = _asked(row, oid)
         info = documents.stored(row, documents.key_of("info", oid))
     return Version(row, _as_revision(row, oid, info), info)
+
+
+def main_of(row: UpstreamRepository) -> str:
+    """Return the commit that main meant when the other hub was last asked; "" if it never was."""
+    return str(documents.stored(row, documents.key_of("rev", "main")) or "")
 
 
 def _asked(row: UpstreamRepository, rev: str) -> str:

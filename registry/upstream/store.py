@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from registry.bytes import blobs, garbage
+from registry.bytes import blobs, blocked_files, garbage
 from registry.bytes.blobs import Digest, Keys
 from registry.kernel.errors import UpstreamRefused
 from registry.models import Blob, UpstreamFile, UpstreamRepository
@@ -41,7 +41,11 @@ def complete(repository: UpstreamRepository, entries: dict[str, Entry]) -> dict[
 
 
 def record(repository: UpstreamRepository, entry: Entry, digest: Digest) -> bool:
-    """Record that proven bytes are in the store; return False if they were swept before the rows protected them."""
+    """Record that proven bytes are in the store; return False if they were swept before the rows protected them.
+
+    Raises FileBlocked for what moderators blocked.
+    """
+    blocked_files.require_unblocked({entry.path: digest.sha256})
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
         repository.files.update_or_create(

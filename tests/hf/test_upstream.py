@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from tests import live
+from tests import adapters, live
 from tests.fault_proxy import Faults, proxy
 
 TOKEN = {name: f"hf_reading_{name}_token" for name in ("ada", "zoe")}
@@ -53,6 +53,10 @@ class Hubs:
         for path, content in files.items():
             self.writer.upload_file(repo_id=name, path_or_fileobj=content, path_in_repo=path, **kind)
         return name
+
+    def record(self) -> None:
+        """Do what a worker of the near hub does with adapters that were read."""
+        self.near.manage("shell", "-c", "from registry.upstream import records; records.work(); records.work()")
 
     def get(self, path: str, method: str = "GET", token: str = "", body: object = None, **headers: str) -> "Answer":
         """Ask the near hub."""
@@ -262,8 +266,11 @@ def test_names_that_are_read_from_elsewhere_cannot_be_taken(hubs: Hubs) -> None:
     bob = HfApi(endpoint=hubs.far.url, token=live.TOKENS["bob"])
     name = f"bob/far-{next(NUMBERS)}"
     bob.create_repo(name)
-    bob.upload_file(repo_id=name, path_or_fileobj=b"theirs\n", path_in_repo="a.txt")
-    assert hubs.get(f"/{name}/resolve/main/a.txt").body == b"theirs\n"
+    for path, content in adapters.lora().items():
+        bob.upload_file(repo_id=name, path_or_fileobj=content, path_in_repo=path)
+    assert hubs.get(f"/{name}/resolve/main/adapter_config.json").status == 200
+    hubs.record()
+    assert hubs.get(f"/api/v1/adapters/{name}").status == 200
     for who, status in (("zoe", 403), ("ada", 201)):
         made = hubs.get("/api/v1/organizations", "POST", TOKEN[who], body={"name": "Bob"})
         assert made.status == status
@@ -271,7 +278,9 @@ def test_names_that_are_read_from_elsewhere_cannot_be_taken(hubs: Hubs) -> None:
             assert made.json["code"] == "name-reserved"
             assert f"are read here from {hubs.faults.url}" in made.json["detail"]
     hubs.faults.seen.clear()
-    assert hubs.get(f"/{name}/resolve/main/a.txt").status == 401, "the name is ours from now on"
+    for path in (f"/{name}/resolve/main/adapter_config.json", f"/api/models/{name}"):
+        assert hubs.get(path).status == 401, "the name is ours from now on"
+    assert hubs.get(f"/api/v1/adapters/{name}").status == 404
     assert hubs.faults.seen == []
 
 
@@ -329,6 +338,31 @@ def test_paths_that_cannot_be_are_refused(hubs: Hubs) -> None:
     for path in ("../../../etc/passwd", "..%2f..%2fx", "a.txt/../../x"):
         assert hubs.get(f"/{name}/resolve/main/{path}").status in (401, 404)
     assert all(".." not in path for path in hubs.faults.paths("/resolve/"))
+
+
+def test_a_fetched_adapter_is_proven_and_can_be_held(hubs: Hubs) -> None:
+    name = hubs.push(adapters.lora())
+    commit, short = hubs.writer.model_info(name).sha, name.partition("/")[2]
+    assert hubs.get(f"/{name}/resolve/main/adapter_config.json").status == 200
+    hubs.record()
+    verdict = hubs.get(f"/api/v1/adapters/{name}/revisions/main/verdict").json
+    assert (verdict["state"], verdict["revision"], verdict["base"]["id"]) == ("queued", commit, adapters.TINY_BERT.id)
+    for lists in (f"/api/models?search={short}", f"/api/v1/adapters?q={short}", "/api/models?author=alice"):
+        assert short.encode() not in hubs.get(lists).body, "it is never listed as ours"
+    assert name.encode() in hubs.get("/api/v1/adapters?source=upstream").body
+    assert b"read from " in hubs.get(f"/{name}").body
+    assert hubs.get("/alice").status == 404
+    waiting = hubs.get(f"/verified/{name}/resolve/main/adapter_config.json")
+    assert (waiting.status, waiting.headers["X-Error-Code"]) == (404, "RevisionNotFound")
+    hubs.writer.upload_file(repo_id=name, path_or_fileobj=b"more\n", path_in_repo="more.txt")
+    threading.Event().wait(1.1)
+    assert hubs.get(f"/{name}/resolve/main/more.txt").body == b"more\n", "main moves with the other hub's"
+    hold = "from django.utils import timezone; from registry.models import Repository; Repository.objects"
+    hubs.near.manage("shell", "-c", f"{hold}.filter(name={short!r}).update(quarantined_at=timezone.now())")
+    hubs.faults.seen.clear()
+    for path in (f"/{name}/resolve/main/adapter_config.json", f"/api/models/{name}", f"/{name}/resolve/{commit}/a"):
+        assert hubs.get(path).status == 401
+    assert hubs.faults.seen == []
 
 
 def test_the_cache_drops_what_nobody_read_for_longest(hubs: Hubs) -> None:

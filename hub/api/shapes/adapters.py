@@ -67,6 +67,9 @@ class Search(s.Serializer[Data]):
     rank_min = s.IntegerField(required=False, min_value=0)
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
+    source = s.ListField(  # type: ignore[assignment]  # a field of that name is no attribute of the class
+        child=_one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"
+    )
     archived = s.ListField(child=_one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
     sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending, score")
 

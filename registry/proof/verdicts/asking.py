@@ -85,6 +85,8 @@ def _owner(revision: Revision) -> int:
     Only a proposal counts for its author. The author of a commit in a copy has nothing to do with the copy.
     """
     own, author = revision.repository.namespace_id, revision.author
+    if revision.repository.source:
+        return author.namespace_id  # all that is read from other hubs has one owner's turns
     if author.namespace_id == own or policy.may_write(Caller(user=author), revision.repository):
         return own
     names = revision.refs.values_list("name", flat=True)

@@ -92,11 +92,12 @@ def write(
     if is_new:
         sizes = {entry.sha256: entry.size for entry in entries.values()}
         stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
-        RevisionFile.objects.bulk_create(_files(revision, entries.values()), batch_size=BATCH)
+        RevisionFile.objects.bulk_create(files_of(revision, entries.values()), batch_size=BATCH)
     return revision
 
 
-def _files(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFile]:
+def files_of(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFile]:
+    """Yield the rows of a revision's files."""
     for entry in entries:
         yield RevisionFile(
             revision=revision,
