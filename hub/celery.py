@@ -87,6 +87,11 @@ app.conf.update(
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},
         },
+        "derive": {
+            "task": "workers.tasks.derive",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"expires": settings.SWEEP_SECONDS},
+        },
         "tidy": {"task": "workers.tasks.tidy", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
         "measure": {"task": "workers.tasks.measure", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
         "renew": {"task": "workers.tasks.renew", "schedule": RENEW_SECONDS, "options": {"expires": RENEW_SECONDS}},
@@ -123,6 +128,11 @@ def ring(verdict: int, *doors: str) -> bool:
 def post(delivery: int) -> bool:
     """Send the hint that a webhook delivery is due. Return False when the broker is down."""
     return _send("workers.tasks.deliver", delivery)
+
+
+def derive(number: int) -> bool:
+    """Send the hint that a derived version was asked for. Return False when the broker is down."""
+    return _send("workers.tasks.derive", number)
 
 
 def dispatch() -> bool:

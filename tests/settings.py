@@ -15,6 +15,7 @@ os.environ.setdefault("DOVETAIL_SECRET_KEY", "only-for-tests-" * 5)
 from hub.settings import *  # noqa: F403  # the environment must be set before the settings are read
 
 OUTBOX_DOORBELL = "registry.talk.dispatch.run"  # at the commit: no worker is part of most tests
+DERIVE_DOORBELL = "tests.api.conftest.notify_nobody"
 LETTERBOX = "registry.talk.letters.deliver"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

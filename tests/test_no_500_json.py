@@ -74,6 +74,10 @@ REST: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
     ("POST", "/api/v1/me/notifications/read"): {"up_to": 1},
     ("POST", "/api/v1/adapters/acme/public/repair"): {"base": "openai-community/gpt2"},
+    ("POST", "/api/v1/adapters/acme/public/revisions/main/derive"): {
+        "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",
+        "others": [{"adapter": "acme/public", "revision": "main", "weight": 0.5}],
+    },
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
     ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
     ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},

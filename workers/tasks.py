@@ -16,7 +16,15 @@ from registry.repos import popularity, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
 from registry.upstream import records
-from workers import base_shapes, chunking, provenance, tensor_digesting, webhook_delivery, weight_comparing
+from workers import (
+    base_shapes,
+    chunking,
+    derived_versions,
+    provenance,
+    tensor_digesting,
+    webhook_delivery,
+    weight_comparing,
+)
 from workers.loop import LOOP
 
 
@@ -82,6 +90,12 @@ def compare_weights() -> None:
 def read_upstream() -> None:
     """Fetch the adapters of other hubs that somebody read here, so that they are proven."""
     records.work()
+
+
+@shared_task
+def derive(_: int = 0) -> None:
+    """Make the derived versions that wait; the id of the one that was asked for is only a hint."""
+    derived_versions.work()
 
 
 @shared_task

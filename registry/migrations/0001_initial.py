@@ -1721,6 +1721,91 @@ class Migration(migrations.Migration):
                 to="registry.revision",
             ),
         ),
+        migrations.CreateModel(
+            name="DerivedVersion",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=64, unique=True)),
+                ("ref", models.CharField(max_length=255)),
+                ("method", models.CharField(max_length=16)),
+                ("options", models.JSONField(default=dict)),
+                ("is_by_token", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("refused", "Refused"),
+                            ("errored", "Errored"),
+                        ],
+                        default="queued",
+                        max_length=8,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=1000)),
+                ("facts", models.JSONField(default=dict)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="derived_versions",
+                        to="registry.repository",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="derived_versions",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="DerivedSource",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField()),
+                ("name", models.CharField(max_length=200)),
+                ("oid", models.CharField(max_length=40)),
+                ("weight", models.FloatField(default=1.0)),
+                (
+                    "derived",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sources",
+                        to="registry.derivedversion",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="derivations",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["position"],
+                "constraints": [models.UniqueConstraint(fields=("derived", "position"), name="derived_source_unique")],
+            },
+        ),
         migrations.AddField(
             model_name="case",
             name="revision",
@@ -2089,6 +2174,13 @@ class Migration(migrations.Migration):
             name="token",
             field=models.OneToOneField(
                 null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="run", to="registry.token"
+            ),
+        ),
+        migrations.AddField(
+            model_name="derivedversion",
+            name="token",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="registry.token"
             ),
         ),
         migrations.CreateModel(
@@ -3381,6 +3473,19 @@ class Migration(migrations.Migration):
             model_name="case",
             constraint=models.CheckConstraint(
                 condition=models.Q(("severity__in", [1, 2, 3])), name="case_severity_known"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="derivedversion",
+            index=models.Index(
+                condition=models.Q(("finished_at__isnull", True)), fields=["free_at"], name="derived_version_job"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="derivedversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["queued", "running", "done", "refused", "errored"])),
+                name="derived_version_state_known",
             ),
         ),
         migrations.RunPython(search_index.create, search_index.drop),

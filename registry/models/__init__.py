@@ -19,6 +19,7 @@ from registry.models.blobs import (
 from registry.models.blocked_files import BlockedFile
 from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
 from registry.models.collections import Collection, CollectionItem
+from registry.models.derivations import DerivedSource, DerivedVersion
 from registry.models.devices import DeviceLogin
 from registry.models.directory_tokens import DirectoryToken
 from registry.models.discussions import Discussion, DiscussionEvent
@@ -84,6 +85,8 @@ __all__ = [
     "Comparison",
     "Delivery",
     "DerivedArtifact",
+    "DerivedSource",
+    "DerivedVersion",
     "DeviceLogin",
     "DirectoryToken",
     "Discussion",

@@ -16,6 +16,7 @@ from registry.models import (
 )
 from registry.moderation import intake, leaked_tokens, rules, targets
 from registry.moderation.evidence import Evidence
+from registry.proof.holding import LINEAGE
 from registry.repos import pull
 
 Reason = Case.Reason
@@ -74,7 +75,7 @@ def _held(event: OutboxEvent) -> None:
     """Open a case for a hold that the hub made without one, so that a moderator reviews it."""
     rows = ModerationDecision.objects.select_related("repository__namespace", "revision__author")
     decision = rows.filter(pk=event.data.get("decision"), by__isnull=True, case__isnull=True).first()
-    if decision is None:
+    if decision is None or decision.finding == LINEAGE:  # the hold of its source is the one to review
         return
     if decision.revision is not None:
         decision.revision.repository = decision.repository

@@ -14,6 +14,7 @@ from registry.proof.verified import move_verified
 from registry.repos import refs
 
 MAX_REASON = 500
+LINEAGE = "lineage.held"  # the finding of a hold because what it was derived of is held back
 Action = ModerationDecision.Action
 
 
@@ -22,7 +23,7 @@ def hold(held: Repository | Revision, reason: str, case: Case | None = None, *, 
 
     `finding` is the id of the check or rule that found it, by which registry/moderation/findings.py opens a case.
     """
-    if decisions_on(held).filter(action=Action.RELEASE).exists():
+    if decisions_on(held).filter(action=Action.RELEASE).exclude(finding=LINEAGE).exists():
         return False
     return decide(held, Action.QUARANTINE, None, reason[:MAX_REASON], "", case, finding=finding)
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from registry.kernel import audit, outbox
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
-from registry.moderation import findings
+from registry.moderation import findings, lineage
 from registry.talk import alerting, announcing, fan_out, feeding
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 MODERATION = "moderation"
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     MODERATION: findings.consume,  # first: the others are silent about what it holds back
+    "lineage": lineage.consume,
     "feed": feeding.consume,
     "webhooks": announcing.consume,
     "alerts": alerting.consume,

@@ -86,6 +86,8 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/revisions/{{rev}}/lock", "alice", None),
     ("POST", f"{ADAPTER}/revisions/{{rev}}/validate", "alice", None),
     ("GET", f"{ADAPTER}/compare/{{a}}...{{b}}", "anonymous", None),
+    ("POST", f"{ADAPTER}/revisions/{{rev}}/derive", "alice", {"to": "mlx"}),
+    ("GET", f"{ADAPTER}/revisions/{{rev}}/lineage", "alice", None),
     ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),
     ("GET", "bases/{base}", "anonymous", None),

@@ -45,6 +45,7 @@ from registry.publish import (
     base_files,
     branches,
     copies,
+    derived_versions,
     history,
     merges,
     moves,
@@ -122,6 +123,11 @@ def deprecate(cast: Cast) -> Act:
 def yank(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     return lambda: yanking.yank(revision, alice(cast), "Wrong labels.")
+
+
+def derive(cast: Cast) -> Act:
+    revision = pushed(cast, repository(cast))
+    return lambda: derived_versions.request_conversion(revision, "mlx", alice(cast))
 
 
 def alias_deed(verb: str) -> Callable[[Cast], Act]:
@@ -469,6 +475,7 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:purge": purge,
     "adapter:archive": archive,
     "adapter:deprecation": deprecate,
+    "adapter:derive": derive,
     "revision:yank": yank,
     "revision:unyank": unyank,
     "alias:set": alias_deed("set"),

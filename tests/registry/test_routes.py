@@ -47,6 +47,8 @@ api/v1/adapters/<ns>/<name>                                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions                        GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
+api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
+api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push

@@ -1,0 +1,112 @@
+"""Derived versions: conversions and merges that the hub makes, and the lineage of a revision."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dovetail.adapters.merge import Recipe
+from hub.api import pages
+from hub.api.asking import View
+from hub.api.revisions import resolved
+from hub.api.shapes import Data
+from hub.api.shapes import derived as shapes
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.models import DerivedVersion, Repository, Revision
+from registry.proof import verdicts
+from registry.publish import derived_versions
+from registry.publish.derived_versions import Origin
+from registry.repos import lookup, pull
+
+
+class Derive(View):
+    @extend_schema(
+        operation_id="derive", summary="Derive a version",
+        description="The same adapter in another format or precision, or a merge with others. It needs the right to "
+        "download the sources and to write to the target. 202: it is being made, and `lineage` says what became of "
+        "it; 200: the same was asked for before, and is done. The original stays what it is.",
+        request=shapes.Derive, responses={202: shapes.DerivedVersion, 200: shapes.DerivedVersion},
+    )  # fmt: skip
+    def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        pages.parameters(request, pages.Nothing)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
+        body = shapes.Derive(data=request.data)
+        body.is_valid(raise_exception=True)
+        derived = self._request(revision, body.validated_data)
+        answer = document(derived_versions.by_id(derived.pk), self.caller)
+        return Response(answer, status.HTTP_200_OK if derived.is_final else status.HTTP_202_ACCEPTED)
+
+    def _request(self, revision: Revision, wish: dict[str, Any]) -> DerivedVersion:
+        if bool(wish["to"]) == bool(wish["method"]):
+            raise ValueInvalid(
+                "A derived version has a format or a method.", fix="Send `to`, or `method` and `others`."
+            )
+        into = lookup.find(wish["into"], self.caller, Permission.BROWSE) if wish["into"] else None
+        if wish["to"]:
+            return derived_versions.request_conversion(revision, wish["to"], self.caller, into)
+        origins = [Origin(revision, wish["weight"]), *map(self._origin, wish["others"])]
+        recipe = Recipe(wish["method"], wish["density"], wish["rank"], wish["seed"])
+        return derived_versions.request_merge(origins, recipe, self.caller, _target(into))
+
+    def _origin(self, other: dict[str, Any]) -> Origin:
+        repository = lookup.find(other["adapter"], self.caller, Permission.DOWNLOAD)
+        revision = pull.resolve_pulled(repository, other["revision"], self.viewer)
+        pull.require_shown(revision, self.caller)
+        return Origin(revision, other["weight"])
+
+
+class Lineage(View):
+    @extend_schema(
+        operation_id="lineage", summary="What a revision was derived of, and what of it", responses=shapes.Lineage
+    )  # fmt: skip
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        pages.parameters(request, pages.Nothing)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        origin = derived_versions.made_of(revision)
+        return Response(
+            {
+                "made_of": document(origin, self.caller) if origin else None,
+                "derived": [document(row, self.caller) for row in derived_versions.made_from(revision, self.caller)],
+            }
+        )
+
+
+def _target(into: Repository | None) -> Repository:
+    if into is None:
+        raise ValueInvalid(
+            "A merge is the next version of a repository.", fix="Name one that you may write to: `into`."
+        )
+    return into
+
+
+def document(derived: DerivedVersion, by: Caller) -> Data:
+    """Return a derived version as our REST shows it; a source that the caller may not see has no name."""
+    verdict = verdicts.latest(derived.revision) if derived.revision else None
+    return {
+        "id": derived.pk,
+        "adapter": derived.repository.full_name,
+        "ref": derived.ref,
+        "method": derived.method,
+        "options": derived.options,
+        "state": derived.state,
+        "reason": derived.reason or None,
+        "revision": derived.revision.oid if derived.revision else None,
+        "verdict": verdict.state if verdict else None,
+        "lossless": derived.facts.get("lossless"),
+        "largest_error": derived.facts.get("largest_error"),
+        "tensor": derived.facts.get("tensor"),
+        "by": derived.by.username,
+        "created_at": derived.created_at,
+        "finished_at": derived.finished_at,
+        "sources": [
+            {
+                "adapter": source.current_name if is_shown else None,
+                "revision": source.oid if is_shown else None,
+                "weight": source.weight,
+            }
+            for source, is_shown in derived_versions.shown_sources(derived, by)
+        ],
+    }

@@ -1,0 +1,169 @@
+"""Derived versions from the request to the commit, made by the real process in its jail."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from dovetail.adapters.merge import Recipe
+from registry.kernel.errors import NotAllowed, QuotaExceeded, RepositoryNotFound, RevisionNotFound, ValueInvalid
+from registry.models import Base, DerivedVersion, Repository, Revision
+from registry.moderation import quarantine
+from registry.proof.verdicts import latest
+from registry.publish import derived_jobs, derived_versions, push
+from registry.publish.derived_versions import Origin
+from registry.publish.push import MAIN, Inline, Intent
+from registry.repos import pull, refs
+from registry.talk import dispatch
+from tests.adapters import CONFIG, TINY_LLAMA, WEIGHTS, lora, unpack
+from workers import derived_versions as making
+
+LLAMA = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 4, "architectures": ["LlamaModel"]}
+
+
+@pytest.fixture
+def publish(cast) -> Callable[..., Revision]:
+    """Push an adapter to a repository, which is made if it is not there."""
+
+    def one(full_name: str, files: dict[str, bytes] | None = None, by: str = "alice", **more) -> Revision:
+        name = full_name.partition("/")[2]
+        repository = Repository.objects.filter(name=name).first() or cast.repository(full_name, by=by, **more)
+        content = [Inline(path, data) for path, data in (files or lora(TINY_LLAMA, task="CAUSAL_LM")).items()]
+        revision = push.receive(Intent(repository, MAIN, cast.session(by), "weights"), content).revision
+        revision.repository = repository
+        return revision
+
+    return one
+
+
+@pytest.fixture
+def llama(db) -> Base:
+    return Base.objects.create(id=TINY_LLAMA.id, revision="r", sha256="0" * 64, config=LLAMA, has_weights=False)
+
+
+def read(revision: Revision, path: str) -> bytes:
+    entry = pull.find_file(revision, path)
+    return pull.open_bytes(entry, 0, entry.size).read()
+
+
+def made(row: DerivedVersion) -> DerivedVersion:
+    making.work()
+    return DerivedVersion.objects.select_related("revision__repository").get(pk=row.pk)
+
+
+def test_a_conversion_is_one_commit_on_a_branch_of_its_own_with_its_lineage(cast, publish, llama):
+    source, alice = publish("alice/reviews"), cast.session("alice")
+    row = derived_versions.request_conversion(source, "gguf", alice)
+    assert (row.state, row.ref) == ("queued", "refs/heads/derived/gguf")
+    done = made(row)
+    assert (done.state, done.reason) == ("done", "")
+    assert refs.resolve_ref(done.repository, done.ref) == done.revision
+    assert done.revision.parent == source
+    files = pull.entries(done.revision)
+    assert set(files) == {".gitattributes", "README.md", "adapter.gguf", "derived.json"}
+    assert files["adapter.gguf"].is_lfs
+    assert json.loads(read(done.revision, "derived.json")) == {
+        "derived_from": [{"adapter": "alice/reviews", "revision": source.oid}], "method": "gguf", "options": {},
+        "lossless": True,
+    }  # fmt: skip
+    verdict = latest(done.revision)
+    assert (verdict.state, verdict.format) == ("queued", "gguf"), "it is proven like a push"
+    assert pull.resolve(source.repository, "main") == source, "the original stays what it is"
+    assert derived_versions.made_of(done.revision) == done
+    assert derived_versions.made_from(source, cast.session("carol")) == [done]
+    again = derived_versions.request_conversion(source, "gguf", alice)
+    assert (again.pk, again.state, DerivedVersion.objects.count()) == (done.pk, "done", 1)
+
+
+def test_a_merge_is_the_next_version_of_the_repository_that_is_named(cast, publish):
+    one = publish("alice/one", lora(TINY_LLAMA, task="CAUSAL_LM", seed=1))
+    two = publish("bob/two", lora(TINY_LLAMA, task="CAUSAL_LM", seed=2, rank=2), by="bob")
+    into = cast.repository("alice/both")
+    origins = [Origin(one, 0.5), Origin(two, 2.0)]
+    done = made(derived_versions.request_merge(origins, Recipe("cat"), cast.session("alice"), into))
+    assert (done.state, done.reason) == ("done", "")
+    assert refs.resolve_ref(into, MAIN) == done.revision
+    assert json.loads(read(done.revision, CONFIG))["r"] == 6
+    assert len(unpack(read(done.revision, WEIGHTS))) == 8
+    assert [(source.name, source.oid, source.weight) for source in done.sources.all()] == [
+        ("alice/one", one.oid, 0.5), ("bob/two", two.oid, 2.0),
+    ]  # fmt: skip
+    card = read(done.revision, "README.md").decode()
+    assert f'base_model: "{TINY_LLAMA.id}"' in card
+    assert f"`bob/two@{two.oid}`, weight 2" in card
+    assert latest(done.revision).base == TINY_LLAMA.id
+
+
+def test_what_is_not_lossless_is_refused_with_the_name_of_the_module_and_leaves_nothing(cast, publish, llama):
+    source = publish("alice/dora", lora(TINY_LLAMA, task="CAUSAL_LM", dora=True))
+    done = made(derived_versions.request_conversion(source, "gguf", cast.session("alice")))
+    assert done.state == "refused"
+    assert "model.layers.0.self_attn.q_proj: GGUF has no form for DoRA" in done.reason
+    assert [ref.name for ref in refs.list_refs(source.repository)] == [MAIN]
+    nothing = made(derived_versions.request_conversion(source, "slim", cast.session("alice")))
+    assert "known here by its config alone" in nothing.reason
+
+
+def test_reading_the_sources_and_writing_the_target_are_both_needed(cast, publish):
+    source = publish("alice/reviews")
+    with pytest.raises(NotAllowed):
+        derived_versions.request_conversion(source, "mlx", cast.session("carol"))
+    own = cast.repository("carol/own", by="carol")
+    done = made(derived_versions.request_conversion(source, "mlx", cast.session("carol"), own))
+    assert (done.state, done.ref) == ("done", MAIN)
+    hidden = publish("alice/hidden", private=True)
+    with pytest.raises(RepositoryNotFound):
+        derived_versions.request_conversion(hidden, "mlx", cast.session("carol"), own)
+    row = derived_versions.request_conversion(source, "bf16", cast.session("carol"), own)
+    Repository.objects.filter(pk=source.repository_id).update(private=True)
+    assert made(row).state == "refused", "the right is asked again when it is done"
+    sources = derived_versions.shown_sources(done, cast.session("carol"))
+    assert [is_shown for _, is_shown in sources] == [False]
+
+
+def test_unknown_formats_and_too_many_requests_are_refused(cast, publish, monkeypatch):
+    source, alice = publish("alice/reviews"), cast.session("alice")
+    with pytest.raises(ValueInvalid, match="no format 'onnx'"):
+        derived_versions.request_conversion(source, "onnx", alice)
+    with pytest.raises(ValueInvalid, match="takes 2 to 16"):
+        derived_versions.request_merge([Origin(source)], Recipe("cat"), alice, source.repository)
+    monkeypatch.setattr(derived_versions, "WAITING_AT_MOST", 1)
+    derived_versions.request_conversion(source, "mlx", alice)
+    with pytest.raises(QuotaExceeded, match="wait already"):
+        derived_versions.request_conversion(source, "bin", alice)
+
+
+def test_a_hub_that_fails_tries_three_times_and_a_revoked_token_ends_the_request(cast, publish, monkeypatch):
+    source, alice = publish("alice/reviews"), cast.session("alice")
+    row = derived_versions.request_conversion(source, "mlx", alice)
+    monkeypatch.setattr(derived_jobs, "PAUSE", derived_jobs.PAUSE * 0)
+    monkeypatch.setattr(making, "copy_files", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+    assert made(row).state == "errored"
+    row.refresh_from_db()
+    assert (row.attempts, row.reason) == (3, "the disk is full")
+    derived_versions.request_conversion(source, "mlx", alice)
+    DerivedVersion.objects.update(is_by_token=True)
+    done = made(row)
+    assert (done.state, done.attempts) == ("refused", 1)
+    assert "was revoked" in done.reason
+
+
+def test_a_hold_follows_lineage_and_so_does_the_release(cast, publish):
+    source, mona = publish("alice/reviews"), cast.session("mona")
+    copy = made(derived_versions.request_conversion(source, "mlx", cast.session("alice")))
+    own = cast.repository("carol/own", by="carol")
+    elsewhere = made(derived_versions.request_conversion(source, "mlx", cast.session("carol"), own))
+    quarantine.quarantine(source.repository, mona, reason="It attacks.", revision=source)
+    dispatch.run()
+    for derived in (copy, elsewhere):
+        derived.revision.refresh_from_db()
+        assert derived.revision.is_quarantined
+        with pytest.raises(RevisionNotFound):
+            pull.require_served(Revision.objects.get(pk=derived.revision_id), cast.session("dave"))
+    quarantine.release(source.repository, mona, reason="It does not.", revision=source)
+    dispatch.run()
+    quarantine.quarantine(source.repository, mona, reason="All of it attacks.")
+    dispatch.run()
+    for derived, is_held in ((copy, False), (elsewhere, True)):
+        derived.revision.refresh_from_db()
+        assert derived.revision.is_quarantined is is_held, "its own repository is held as a whole"

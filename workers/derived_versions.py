@@ -1,0 +1,157 @@
+"""Makes derived versions: lays the sources out, converts or merges them in a jailed process, commits what came out."""
+
+import json
+import logging
+import os
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dovetail.adapters import config as configs
+from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
+from registry.models import Base, DerivedVersion, Revision
+from registry.moderation import lineage
+from registry.proof import verdicts
+from registry.publish import derived_jobs
+from registry.publish.derived_jobs import Work
+from registry.publish.derived_versions import is_merge
+from registry.repos import facts, pull
+from workers import base_cache, engine_matrix, sandbox, scratch_folders
+from workers.engine import jail
+from workers.laying_out import copy_files
+
+logger = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).parent / "engine" / "make_version.py"
+SECONDS = 20  # after that no request is begun: the others wait for the next tick
+WALL_SECONDS = 400  # of one request
+MAX_ANSWER = 64 << 10
+MARK = "derived.json"  # says in the version itself what it is made of
+
+
+class Refused(Exception):
+    """The sources do not allow what was asked for."""
+
+
+def work() -> None:
+    """Do the requests that wait, one after the other."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and (derived := derived_jobs.claim()):
+        make(derived)
+
+
+def make(derived: DerivedVersion) -> None:
+    """Make one derived version, and record what became of it."""
+    details = {"derived": derived.pk}
+    try:
+        _make(derived_jobs.open_work(derived))
+    except (StoreUnavailable, ShelfProblem, OSError, subprocess.SubprocessError) as problem:
+        logger.warning("A derived version waits: %s", problem, extra=details)
+        derived_jobs.put_off(derived, str(problem))
+    except (Refused, RegistryError) as refusal:
+        logger.info("A derived version was refused: %s", refusal, extra=details)
+        derived_jobs.refuse(derived, str(refusal))
+
+
+def _make(claimed: Work) -> None:
+    derived = claimed.derived
+    with scratch_folders.folder("derive") as folder:
+        for number, revision in enumerate(claimed.revisions):
+            (folder / str(number)).mkdir()
+            copy_files(revision, folder / str(number))
+        target = folder / "to"
+        target.mkdir()
+        (folder / "request.json").write_text(json.dumps(_request(claimed)))
+        answer = _answer(folder)
+        if "refused" in answer:
+            raise Refused(str(answer["refused"])[:1000])
+        told = _told(answer.get("facts"))
+        (target / MARK).write_text(_mark(derived, told))
+        if is_merge(derived) and not (target / "README.md").exists():
+            (target / "README.md").write_text(_card(claimed, target))
+        derived_jobs.commit(claimed, target, told)
+    lineage.hold_if_source_is_held(derived.pk)  # while it was made
+
+
+def _request(claimed: Work) -> dict[str, Any]:
+    derived, source = claimed.derived, claimed.revisions[0]
+    name = _base_name(source)
+    base = verdicts.base_for(name) if name else None
+    if derived.method in ("gguf", "slim") and base is None:
+        raise Refused(f"{derived.method} needs the base {name or ''} in this hub's base cache.".replace("  ", " "))
+    return {
+        "to": derived.method,
+        "recipe": {"method": derived.method, **derived.options} if is_merge(derived) else None,
+        "sources": [{"name": row.name, "weight": row.weight} for row in derived.sources.all()],
+        "base_name": name,
+        "base": str(_weights_of(base)) if base and derived.method == "slim" else "",
+        "base_config": base.config if base and derived.method == "gguf" else None,
+    }
+
+
+def _base_name(revision: Revision) -> str:
+    described = facts.read_facts(pull.entries(revision))
+    stated = described.description.base if described.description else ""
+    return str(stated or next(iter(described.bases), ""))
+
+
+def _weights_of(base: Base) -> Path:
+    if not base.has_weights:
+        raise Refused(f"{base.id} is known here by its config alone, so nothing can be compared with its weights.")
+    return base_cache.path(base)
+
+
+def _answer(folder: Path) -> dict[str, Any]:
+    """Run the jailed process and return what it answered, which strangers' bytes may have written."""
+    python = str(engine_matrix.interpreter(engine_matrix.built()[0]))  # of any engine: numpy is enough
+    with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
+        process = subprocess.run(
+            [python, "-I", str(SCRIPT), str(folder)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+            cwd=folder / "to", env=sandbox.environment(folder / "to"), check=False, timeout=WALL_SECONDS,
+            preexec_fn=partial(jail.die_with_parent, os.getpid()),
+        )  # fmt: skip
+        stdout.seek(0)
+        stderr.seek(0)
+        raw, words = stdout.read(MAX_ANSWER), stderr.read(MAX_ANSWER).decode(errors="replace")
+    if process.returncode:
+        logger.warning("The process that derives ended with %s: %s", process.returncode, words[-500:])
+        raise Refused("The conversion ended before it was done: it reached a limit of time, memory or size.")
+    try:
+        answer = json.loads(raw)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict) or not {"facts", "refused"} & answer.keys():
+        raise Refused("The conversion gave no answer.")
+    return answer
+
+
+def _told(facts_of_result: object) -> dict[str, Any]:
+    """Return the facts with known keys and types alone."""
+    told = facts_of_result if isinstance(facts_of_result, dict) else {}
+    kinds = {"lossless": bool, "largest_error": float, "largest_value": float, "tensor": str}
+    return {key: told[key] for key, kind in kinds.items() if type(told.get(key)) is kind and len(str(told[key])) < 300}
+
+
+def _mark(derived: DerivedVersion, told: dict[str, Any]) -> str:
+    sources = [{"adapter": row.name, "revision": row.oid, "weight": row.weight} for row in derived.sources.all()]
+    if not is_merge(derived):
+        sources = [{"adapter": row["adapter"], "revision": row["revision"]} for row in sources]
+    mark = {"method": derived.method, "options": derived.options, "derived_from": sources, **told}
+    return json.dumps(mark, indent=2, sort_keys=True) + "\n"
+
+
+def _card(claimed: Work, target: Path) -> str:
+    """Return a card for a merge: its base, and what it was merged of."""
+    with (target / configs.NAME).open("rb") as file:
+        base = configs.text(configs.read(file), "base_model_name_or_path") or ""
+    licenses = {_license(revision) for revision in claimed.revisions}
+    stated = [f"license: {json.dumps(licenses.pop())}"] if len(licenses) == 1 and "" not in licenses else []
+    head = ["---", f"base_model: {json.dumps(base)}", "library_name: peft", "tags: [merge]", *stated, "---"]
+    rows = [f"- `{row}`, weight {row.weight:g}" for row in claimed.derived.sources.all()]
+    return "\n".join([*head, "", f"# Merge by {claimed.derived.method}", "", "Merged of:", "", *rows, ""])
+
+
+def _license(revision: Revision) -> str:
+    return str(facts.read_facts(pull.entries(revision)).card.license)

@@ -1,0 +1,69 @@
+"""Converts or merges adapters, in a process of its own that is jailed before it opens one of their files.
+
+make_version.py FOLDER      FOLDER holds request.json, the sources as 0, 1, …, and `to`, which gets the files
+
+What happened is the one line on standard output: {"facts": …} or {"refused": reason}.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# As in __main__.py: -I keeps everything else off the path.
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the jail binds one thread
+
+from dovetail.adapters.convert import Conversion, Unconvertible, convert  # noqa: E402  # after the path
+from dovetail.adapters.header import Opener  # noqa: E402  # after the path
+from dovetail.adapters.merge import Recipe, Source, arithmetic, merge  # noqa: E402  # numpy, while files are allowed
+from dovetail.adapters.sources import files_in  # noqa: E402  # after the path
+from workers.engine import jail  # noqa: E402  # after the path
+
+CODE = (CHECKOUT / "workers", CHECKOUT / "client" / "src" / "dovetail")
+MEMORY_BYTES = 6 << 30  # of address space: an embedding of a large base is compared in pieces, a module merged whole
+CPU_SECONDS = 300
+FILE_BYTES = 8 << 30
+LOADED = arithmetic.__name__
+
+
+def main(folder: Path) -> None:
+    request = json.loads((folder / "request.json").read_text())
+    base = [Path(request["base"])] if request["base"] else []
+    jail.lock_down(
+        folder / "to", [folder, *base, *CODE],
+        memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=FILE_BYTES,
+    )  # fmt: skip
+    try:
+        made = _make(folder, request)
+        made.write(folder / "to")
+        answer: dict[str, Any] = {"facts": made.facts()}
+    except Unconvertible as refusal:
+        answer = {"refused": str(refusal)}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _make(folder: Path, request: dict[str, Any]) -> Conversion:
+    sources = [
+        Source(source["name"], files_in(folder / str(number)), source["weight"])
+        for number, source in enumerate(request["sources"])
+    ]
+    if request["recipe"]:
+        return merge(sources, Recipe(**request["recipe"]))
+    return convert(sources[0].files, request["to"], base=request["base_name"], base_files=_base_files(request))
+
+
+def _base_files(request: dict[str, Any]) -> dict[str, Opener]:
+    if request["base"]:
+        return files_in(Path(request["base"]))
+    config = json.dumps(request["base_config"]).encode()
+    return {"config.json": lambda: io.BytesIO(config)} if request["base_config"] else {}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
