@@ -13,6 +13,7 @@ from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import derived as shapes
+from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import DerivedVersion, Repository, Revision
@@ -33,6 +34,9 @@ class Derive(View):
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
+        self.person()
+        if not (isinstance(request.data, dict) and request.data.get("into")):
+            policy.require(self.caller, Permission.PUSH, revision.repository)  # the target, before anything is read
         body = shapes.Derive(data=request.data)
         body.is_valid(raise_exception=True)
         derived = self._request(revision, body.validated_data)

@@ -17,6 +17,7 @@ from hub.site import (
     changes,
     collections,
     commits,
+    derived,
     device,
     directory_tokens,
     discussions,
@@ -140,6 +141,7 @@ REPOSITORIES = [
         f"{REPOSITORY}/commit/<str:rev>",
         ("yank", retiring.yank, "yank"),
         ("unyank", retiring.unyank, "unyank"),
+        ("derive", derived.derive, "derive"),
     ),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
 ]

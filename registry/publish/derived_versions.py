@@ -69,6 +69,8 @@ def _request(
     """Raises what policy.require raises for DOWNLOAD of the sources and PUSH to the target, and QuotaExceeded."""
     for origin in origins:
         require_source(origin.revision, by)
+        if origin.revision.repository.type != Repository.Type.MODEL:
+            raise ValueInvalid(f"{origin.revision.repository.full_name} is no adapter.", fix="Name an adapter.")
     target = into or origins[0].revision.repository
     ref = MAIN if into else f"{BRANCH}{method}"
     push.require_for(target, MAIN, by)

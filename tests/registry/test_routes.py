@@ -440,6 +440,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/commit/<rev>                                 GET adapter:download
 {of}<ns>/<name>/commit/<rev>/yank                            POST session
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
+{of}<ns>/<name>/commit/<rev>/derive                          POST session
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 """
 

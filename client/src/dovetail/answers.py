@@ -1,6 +1,6 @@
 """The answers of a hub to the client: required members are checked when they arrive, and a hub may say more."""
 
-from typing import NotRequired, Required, TypedDict
+from typing import Any, NotRequired, Required, TypedDict
 
 
 class Membership(TypedDict):
@@ -61,6 +61,22 @@ class AdapterPage(TypedDict, total=False):
 
     items: Required[list[AdapterFacts]]
     next: str | None
+
+
+class DerivedVersion(TypedDict, total=False):
+    """A derived version: where it is, what it is made of, and how far it is."""
+
+    state: Required[str]
+    adapter: Required[str]
+    ref: Required[str]
+    revision: Required[str | None]
+    reason: str | None
+    method: str
+    verdict: str | None
+    lossless: bool | None
+    largest_error: float | None
+    tensor: str | None
+    sources: list[dict[str, Any]]
 
 
 class YankState(TypedDict):

@@ -11,6 +11,7 @@ from dovetail import (
     account_commands,
     alias_commands,
     arguments,
+    derive_commands,
     name_commands,
     owner_commands,
     pull_commands,
@@ -96,6 +97,7 @@ for _panel, _commands in {
     ADAPTERS: (
         verdict_commands.check, push_commands.push, pull_commands.pull,
         verdict_commands.verdict, verdict_commands.fit, push_commands.repair,
+        derive_commands.convert, derive_commands.combine, derive_commands.derive,
         owner_commands.report, owner_commands.delete,
     ),
     VERSIONS: (owner_commands.yank, owner_commands.unyank),

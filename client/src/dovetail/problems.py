@@ -9,6 +9,7 @@ _OF_CODES = {
     "client-token-missing": FORBIDDEN,
     "client-verdict-no": REFUTED,
     "client-verdict-pending": UNDECIDED,
+    "client-not-convertible": REFUTED,
     "client-local-files": LOCAL,
     "client-disk-full": LOCAL,
     "client-logins-broken": LOCAL,

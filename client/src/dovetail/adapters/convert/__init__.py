@@ -16,7 +16,7 @@ from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.weights import Loss, Variant
 from dovetail.adapters.header import HeaderError, Opener
 
-__all__ = ["FORMATS", "VARIANTS", "Conversion", "Unconvertible", "convert"]
+__all__ = ["FORMATS", "NEEDS_BASE", "VARIANTS", "Conversion", "Unconvertible", "convert"]
 
 FORMATS = ("peft", "kohya", "diffusers", "mlx", "gguf")  # the same adapter for another library
 VARIANTS = ("safetensors", "bin", "fp16", "bf16", "slim")  # other bytes for the same library

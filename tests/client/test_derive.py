@@ -1,0 +1,59 @@
+"""`dovetail convert` and `combine` without a hub, and `dovetail derive` as far as a hub without workers goes."""
+
+import json
+
+import pytest
+
+from tests.adapters import CONFIG, TINY_LLAMA, WEIGHTS, lora, unpack, write
+
+NOBODY = "http://127.0.0.1:9"  # the discard port
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two LoRAs of one base, and the folder of that base."""
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text('{"model_type": "qwen2", "num_attention_heads": 4}')
+    made = [write(lora(TINY_LLAMA, task="CAUSAL_LM", seed=seed), tmp_path / f"lora{seed}") for seed in (1, 2)]
+    return [*made, base]
+
+
+def test_a_folder_is_converted_whole_or_not_at_all(ask, folders, tmp_path):
+    one, _, base = folders
+    out = tmp_path / "out"
+    told = ask("convert", one, "--to", "gguf", "--base", base, "--out", out, hub=NOBODY)
+    assert (told["lossless"], told["path"]) == (True, str(out))
+    assert {file.name for file in out.iterdir()} == {"README.md", "adapter.gguf"}
+    assert "is there already" in ask("convert", one, "--to", "mlx", "--out", out, hub=NOBODY, status=2)["detail"]
+    half = ask("convert", one, "--to", "fp16", "--out", tmp_path / "half", hub=NOBODY)
+    assert 0 < half["largest_error"] < 0.001
+    refused = ask("convert", one, "--to", "kohya", "--out", tmp_path / "no", hub=NOBODY, status=1)
+    assert refused["code"] == "client-not-convertible"
+    assert "model.layers.0.self_attn.q_proj: kohya names modules of UNets" in refused["detail"]
+    assert not [path for path in tmp_path.iterdir() if path.name == "no" or path.name.startswith(".dovetail-")]
+    needs = ask("convert", one, "--to", "slim", "--out", tmp_path / "no", hub=NOBODY, status=2)
+    assert "--base DIR" in needs["fix"]
+
+
+def test_folders_are_combined(ask, folders, tmp_path):
+    one, two, _ = folders
+    out = tmp_path / "both"
+    ask("combine", one, two, "--method", "ties", "--density", 0.5, "--weights", "0.7,0.3", "--out", out, hub=NOBODY)
+    assert json.loads((out / CONFIG).read_text())["lora_alpha"] == 4
+    assert unpack((out / WEIGHTS).read_bytes()).keys() == unpack((one / WEIGHTS).read_bytes()).keys()
+    for words, detail in (
+        (("--weights", "1"), "1 weights for 2 adapters"),
+        (("--weights", "much"), "is no list of numbers"),
+        (("--method", "sum"), "no method 'sum'"),
+    ):
+        status = 1 if "--method" in words else 2
+        refused = ask("combine", one, two, *words, "--out", tmp_path / "no", hub=NOBODY, status=status)
+        assert detail in refused["detail"]
+    assert "written to a folder or pushed" in ask("combine", one, two, hub=NOBODY, status=2)["detail"]
+
+
+def test_what_derive_is_asked_must_be_whole(ask):
+    assert "a format or a method" in ask("derive", "a/b", hub=NOBODY, status=2)["detail"]
+    words = ("--method", "cat", "--with", "a/c:heavy", "--into", "a/d")
+    assert "ends in no weight" in ask("derive", "a/b", *words, hub=NOBODY, status=2)["detail"]
