@@ -16,6 +16,7 @@ ALL = {
     "queue": "500 queued adapters over five bases",
     "zoo": "the confusion table of every specimen on both engines",
     "speed": "downloads, questions and pushes beside nginx, docker-registry and MLflow",
+    "sync": "dovetail sync of 1,000 adapters: at first, again, and after ten moved",
     "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",
     "suite": "the client's own tests, twice over, on both databases and both stores",
     "start": "the pages docs/start-*.md whose libraries the tests do not have, walked from top to end",

@@ -14,15 +14,19 @@ from registry.talk import feed
 class Changes(View):
     @extend_schema(
         operation_id="changes", summary="What happened, in order", parameters=[shapes.Since],
-        description="Ask again with `since` of the last `seq` you have; where nothing is new, `items` is empty.",
+        description="Ask again with `last` as `since`; where nothing is new, `items` is empty. With `limit` 0, `last`"
+        " is the newest number of all, from which a new follower begins.",
         responses=shapes.ChangePage,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, shapes.Since)
+        if asked["limit"] == 0:
+            return Response({**pages.page(request, []), "last": feed.last()})
         events = feed.since(asked["since"], self.caller, asked["limit"] + 1)
         items = events[: asked["limit"]]
         more = str(items[-1].seq) if len(events) > len(items) else ""
-        return Response(pages.page(request, [_line(event) for event in items], more, name="since"))
+        page = pages.page(request, [_line(event) for event in items], more, name="since")
+        return Response({**page, "last": items[-1].seq if items else asked["since"]})
 
 
 def _line(event: Event) -> dict[str, object]:

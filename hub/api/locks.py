@@ -1,13 +1,19 @@
 """The lock of a revision: its pinned composition, which `dovetail lock` writes into adapters.lock."""
 
+from dataclasses import replace
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.adapters.report import BasePin
+from dovetail.serve.starting import completed
+from dovetail.serve.target import Target
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import locks as shapes
+from hub.origin import origin
 from registry.models import Revision
 from registry.proof import composition
 from registry.proof.composition import Composition
@@ -25,11 +31,16 @@ class Lock(View):
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         pull.require_served(revision, self.caller)
-        return Response(_document(revision, composition.of_revision(revision)))
+        return Response(_document(revision, composition.of_revision(revision), origin(request)))
 
 
-def _document(revision: Revision, composed: Composition) -> Data:
+def _document(revision: Revision, composed: Composition, endpoint: str) -> Data:
     report = composed.report
+    if report:
+        base = report.base or BasePin()
+        repository = revision.repository
+        target = Target(repository.full_name, endpoint, revision.oid, report.path, base.id, base.revision or "")
+        report = replace(report, serving=completed(report.serving, target))
     stated = report.as_json() if report else {}
     return {
         "adapter": revision.repository.full_name,

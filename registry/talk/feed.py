@@ -47,6 +47,17 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
     return entries[:limit]
 
 
+def last() -> int:
+    """Return the number of the newest entry, also of one that the caller may not see; 0 if there is none."""
+    dispatch.catch_up()
+    _number()
+    return _highest()
+
+
+def _highest() -> int:
+    return Event.objects.aggregate(last=Max("seq"))["last"] or 0
+
+
 def _held(rows: list[Event]) -> set[tuple[int | None, str]]:
     """Return repository and commit of the entries about a revision that is held back now."""
     oids = {row.revision for row in rows if row.revision}
@@ -62,8 +73,7 @@ def _number() -> None:
         return
     try:
         with transaction.atomic():
-            last = Event.objects.aggregate(last=Max("seq"))["last"] or 0
-            for seq, entry in enumerate(waiting, last + 1):
+            for seq, entry in enumerate(waiting, _highest() + 1):
                 entry.seq = seq
             unnumbered.bulk_update(waiting, ["seq"], batch_size=NUMBERED_BY_ONE_STATEMENT)
     except DatabaseError:  # two gave out the same number, or waited for each other: one of them did

@@ -116,3 +116,16 @@ def test_who_asks_for_one_line_among_much_that_is_private_costs_few_queries(cast
         (seen,) = feed.since(0, NOBODY, 1)
     assert seen.name == "alice/open"
     assert len(asked) < 25
+
+
+def test_a_page_says_how_far_it_tells_and_a_new_follower_begins_at_the_end(ask, cast):
+    made, secret = cast.repository("alice/a"), cast.repository("acme/secret", private=True)
+    for repository in (made, made, secret):
+        note(repository)
+    first = ask().get("/api/v1/changes?since=0&limit=1").json()
+    assert first["last"] == first["items"][-1]["seq"]
+    rest = ask().get(f"/api/v1/changes?since={first['last']}").json()
+    assert (len(rest["items"]), rest["last"]) == (2, rest["items"][-1]["seq"])
+    newest = ask().get("/api/v1/changes?limit=0").json()
+    assert (newest["items"], newest["last"] >= rest["last"]) == ([], True)
+    assert ask().get(f"/api/v1/changes?since={newest['last']}").json()["last"] == newest["last"]

@@ -173,3 +173,34 @@ class VerdictAnswer(TypedDict):
 
     state: str
     checks: list[object]
+
+
+class LockedFileAnswer(TypedDict):
+    """A file of a lock."""
+
+    path: str
+    size: int | None
+    sha256: str
+
+
+class LockAnswer(TypedDict):
+    """The pinned composition of a revision; `locks.entry_of` reads the rest of it."""
+
+    adapter: str
+    revision: str
+    files: list[LockedFileAnswer]
+
+
+class Change(TypedDict, total=False):
+    """One thing that happened to an adapter."""
+
+    seq: int
+    event: str
+    adapter: str
+
+
+class ChangeNumbers(TypedDict):
+    """A page of the feed of changes, and the number up to which it tells."""
+
+    items: list[Change]
+    last: int

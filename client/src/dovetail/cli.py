@@ -18,6 +18,7 @@ from dovetail import (
     push_commands,
     request_commands,
     search_commands,
+    sync_commands,
     verdict_commands,
 )
 from dovetail.options import Options
@@ -91,7 +92,8 @@ def help(
     typer.echo(found.get_help(parent))
 
 
-FIND, ADAPTERS, VERSIONS, ACCOUNT, MACHINE = "Find", "Adapters", "Versions and their names", "Account", "This machine"
+FIND, ADAPTERS, VERSIONS = "Find", "Adapters", "Versions and their names"
+MACHINES, ACCOUNT, MACHINE = "Machines that serve", "Account", "This machine"
 for _panel, _commands in {
     FIND: (search_commands.search, search_commands.info, search_commands.diff),
     ADAPTERS: (
@@ -101,6 +103,7 @@ for _panel, _commands in {
         owner_commands.report, owner_commands.delete,
     ),
     VERSIONS: (owner_commands.yank, owner_commands.unyank),
+    MACHINES: (sync_commands.lock, sync_commands.sync),
     ACCOUNT: (account_commands.login, account_commands.logout, account_commands.whoami),
     MACHINE: (version, help),
 }.items():  # fmt: skip

@@ -11,16 +11,16 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9
 _REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
-def check(paths: Iterable[str]) -> list[PurePosixPath]:
-    """Return the paths. Raises Problem if one would leave its folder, or if two collide."""
+def check(paths: Iterable[str], source: str = "The hub") -> list[PurePosixPath]:
+    """Return the paths that `source` names. Raises Problem if one would leave its folder, or if two collide."""
     path_by_key: dict[str, str] = {}
     checked = []
     for path in paths:
         if why := _why_not(path):
-            raise _unsafe(path, why)
+            raise unsafe(path, why, source)
         key = unicodedata.normalize("NFKC", path).casefold()
         if key in path_by_key:
-            raise _unsafe(path, f"it collides with {path_by_key[key]!r} where case does not count")
+            raise unsafe(path, f"it collides with {path_by_key[key]!r} where case does not count", source)
         path_by_key[key] = path
         checked.append(PurePosixPath(path))
     return checked
@@ -45,9 +45,11 @@ def _segment_problem(segment: str) -> str:
     return "it reaches into .git" if segment.casefold() == ".git" else ""
 
 
-def _unsafe(path: str, why: str) -> Problem:
+def unsafe(path: str, why: str, source: str) -> Problem:
+    """Return the problem of a path that `source` names and that must not be written."""
+    fix = "Tell the hub's administrator." if source == "The hub" else "Write the lock file again."
     return Problem(
-        f"The hub names a file {path[:200]!r}, which must not be written: {why}.",
-        "Nothing was written. Tell the hub's administrator.",
+        f"{source} names a file {path[:200]!r}, which must not be written: {why}.",
+        f"Nothing was written. {fix}",
         code="client-path-refused",
     )

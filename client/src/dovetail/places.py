@@ -47,6 +47,24 @@ def token(endpoint: str, given: str | None = None) -> str | None:
     return value.strip() if value else None
 
 
+def saved_token(endpoint: str) -> str | None:
+    """Return the token that a login saved for this hub, for an address that a file names and nobody has chosen."""
+    return _saved().get("tokens", {}).get(endpoint)
+
+
+def chosen(given: str | None = None) -> str | None:
+    """Return the hub that an option or the environment names."""
+    address = given or os.environ.get("DOVETAIL_ENDPOINT") or os.environ.get("HF_ENDPOINT")
+    return address.rstrip("/") if address else None
+
+
+def cache() -> Path:
+    """Return the folder of files that synced folders share: DOVETAIL_CACHE, or one in the user's cache."""
+    if place := os.environ.get("DOVETAIL_CACHE"):
+        return Path(place).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dovetail" / "files"
+
+
 def remember(endpoint: str, token: str) -> Path:
     """Save a token for this hub in a file that only this user can read; return the file."""
     saved = _saved()

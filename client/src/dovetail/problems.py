@@ -11,6 +11,8 @@ _OF_CODES = {
     "client-verdict-pending": UNDECIDED,
     "client-not-convertible": REFUTED,
     "client-local-files": LOCAL,
+    "client-lock-broken": LOCAL,
+    "client-sync-busy": LOCAL,
     "client-disk-full": LOCAL,
     "client-logins-broken": LOCAL,
     "client-interrupted": INTERRUPTED,

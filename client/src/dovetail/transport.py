@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, Any, TypeVar, cast, get_origin, get_type_hints, is_typeddict
 from urllib.error import HTTPError, URLError
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from dovetail import __version__
 from dovetail.problems import Problem, no_hub, refusal, unreachable
@@ -60,20 +60,34 @@ class Transport:
 
         Without a method it is a GET, with a body a POST.
         """
+        url = f"{self.endpoint}/api/v1{path}"
+        request = urllib.request.Request(url, body, method=method)  # noqa: S310  # places.py checks the scheme
+        return self._patiently(request)
+
+    def download(self, path: str, offset: int = 0) -> HTTPResponse:
+        """Request the bytes of a file by a route of the Hub, from an offset on; the caller closes the response.
+
+        These routes have the wide limits that `hf download` has. A hub may answer with the whole file all the same.
+        """
+        request = urllib.request.Request(f"{self.endpoint}{path}")  # noqa: S310  # as above
+        if offset:
+            request.add_header("Range", f"bytes={offset}-")
+        return self._patiently(request)
+
+    def _patiently(self, request: urllib.request.Request) -> HTTPResponse:
+        """Send a request, and once more after the wait that the hub asks for."""
         try:
-            return self._open(path, body, method)
+            return self._send(request)
         except Problem as problem:
             if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
                 raise
             time.sleep(problem.wait_seconds)
-        return self._open(path, body, method)
+        return self._send(request)
 
-    def _open(self, path: str, body: bytes | None, method: str | None) -> HTTPResponse:
-        url = f"{self.endpoint}/api/v1{path}"
-        request = urllib.request.Request(url, body, method=method)  # noqa: S310  # places.py checks the scheme
+    def _send(self, request: urllib.request.Request) -> HTTPResponse:
         request.add_header("User-Agent", f"dovetail-hub/{__version__}")
-        request.add_header("Accept", "application/json")
-        if body is not None:
+        request.add_header("Accept", "application/json, */*;q=0.5")
+        if request.data is not None:
             request.add_header("Content-Type", "application/json")
         if self.token:
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
@@ -81,7 +95,7 @@ class Transport:
             answer: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
         except HTTPError as error:
             with error:
-                problem = refusal(error.code, _document(error), self.endpoint)
+                problem = refusal(error.code, _stated(error), self.endpoint)
                 if (wait := error.headers.get("Retry-After") or "").isdecimal():
                     problem.wait_seconds = int(wait)
                 raise problem from None
@@ -119,6 +133,15 @@ def _required(shape: type) -> dict[str, type]:
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _stated(error: HTTPError) -> dict[str, object]:
+    """Return what a refusal states: in its body, on the routes of the Hub in headers."""
+    document = _document(error)
+    if "code" not in document and (code := error.headers.get("X-Error-Code")):
+        detail = error.headers.get("X-Error-Message") or document.get("error") or code
+        return {"code": code, "detail": unquote(str(detail))}
+    return document
 
 
 def _document(error: HTTPError) -> dict[str, object]:

@@ -10,7 +10,7 @@ class Since(s.Serializer[Data]):
     since = s.IntegerField(
         required=False, min_value=0, max_value=2**63 - 1, default=0, help_text="the last seq you have"
     )
-    limit = s.IntegerField(required=False, min_value=1, max_value=1000, default=100)
+    limit = s.IntegerField(required=False, min_value=0, max_value=1000, default=100)
 
 
 class Change(s.Serializer[Data]):
@@ -31,3 +31,4 @@ class Change(s.Serializer[Data]):
 class ChangePage(s.Serializer[Data]):
     items = Change(many=True)
     next = s.URLField(allow_null=True)
+    last = s.IntegerField(help_text="up to which number this page tells")

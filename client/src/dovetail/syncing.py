@@ -1,0 +1,181 @@
+"""Makes a folder equal to a lock: missing files come into the shared cache, then the folder changes as a whole."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.parse import quote
+
+from dovetail import lock_files, trees
+from dovetail.fetching import Progress, ignore
+from dovetail.locks import Lock, LockedAdapter, LockedFile
+from dovetail.problems import Problem, unreachable
+from dovetail.store import PIECE, Store
+from dovetail.transport import Transport
+
+AT_ONCE, TRIES = 8, 4
+PARTIAL = 206
+
+Connect = Callable[[], Transport]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync did: ids of adapters as NS/NAME@commit, and how many bytes came from the hub."""
+
+    folder: Path
+    is_changed: bool
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    downloaded: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that may be missing, and the Hub route that has its bytes."""
+
+    file: LockedFile
+    route: str
+
+
+def sync(
+    lock: Lock, to: Path, connect: Connect, cache: Store, *,
+    with_bases: bool = False, is_verified: bool = False, progress: Progress = ignore,
+) -> Synced:  # fmt: skip
+    """Make the folder equal to the lock in one step; the hub is asked for missing bytes alone. Raises Problem, OSError.
+
+    With `is_verified` every byte that is here is read again, in the folder and in the cache.
+    """
+    lock_files.check_places(lock, "The lock")
+    wanted = _wanted(lock, with_bases=with_bases)
+    places = {place: source.file for place, source in wanted.items()}
+    to = to.parent.resolve() / to.name
+    trees.require_ours(to)
+    if trees.is_equal(to, places, lock.text(), reading=is_verified) and not trees.leftovers(to):
+        return Synced(to, is_changed=False)
+    with trees.exclusive(to):
+        before = _ids(old.adapters if (old := trees.record(to)) else ())
+        here = trees.whole_files(to, places, reading=is_verified) if to.is_dir() else set()
+        sources = {source.file.sha256: source for place, source in wanted.items() if place not in here}
+        missing = [source for source in sources.values() if not cache.has(source.file, reading=is_verified)]
+        downloaded = _fetch_all(missing, connect, cache, progress) if missing else 0
+        trees.replace(to, places, lock.text(), cache, reading=is_verified)
+    after = _ids(lock.adapters)
+    return Synced(to, True, tuple(sorted(after - before)), tuple(sorted(before - after)), downloaded)
+
+
+def differs(lock: Lock, to: Path, *, with_bases: bool = False, is_verified: bool = False) -> bool:
+    """Return whether a sync would change the folder."""
+    places = {place: source.file for place, source in _wanted(lock, with_bases=with_bases).items()}
+    return not trees.is_equal(to, places, lock.text(), reading=is_verified)
+
+
+def _ids(entries: Iterable[LockedAdapter]) -> set[str]:
+    return {f"{entry.adapter}@{entry.revision}" for entry in entries}
+
+
+def _wanted(lock: Lock, *, with_bases: bool) -> dict[str, Source]:
+    """Return place → file of all adapters, and of their bases if wanted. Raises Problem for a base without digests."""
+    wanted = {
+        f"{entry.folder}/{file.path}": Source(file, _route(entry.adapter, entry.revision, file))
+        for entry in lock.adapters
+        for file in entry.files
+    }
+    for base in lock.bases if with_bases else ():
+        if not base.files:
+            raise Problem(
+                f"The lock has no digests of the base {base.id} at {base.revision or base.sha256[:12]}: the hub held "
+                "another version when it was written.",
+                "Leave out --base, or have its adapters validated again and run `dovetail lock --update`.",
+                code="client-base-not-locked",
+            )
+        wanted |= {f"{base.id}/{file.path}": Source(file, _route(base.id, "main", file)) for file in base.files}
+    return wanted
+
+
+def _route(repository: str, revision: str, file: LockedFile) -> str:
+    return f"/{quote(repository)}/resolve/{revision}/{quote(file.path)}"
+
+
+# --- missing bytes ---------------------------------------------------------------------------------------------------
+def _fetch_all(missing: Sequence[Source], connect: Connect, cache: Store, progress: Progress) -> int:
+    """Download files into the cache, several at a time; return the bytes that came. What arrived is kept on failure."""
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    needed, free = sum(source.file.size or 0 for source in missing), shutil.disk_usage(cache.folder).free
+    if needed > free:
+        raise Problem(
+            f"{needed:,} bytes are needed, and {free:,} are free in {cache.folder}.",
+            "Make room, or set DOVETAIL_CACHE to a folder on another disk.",
+            code="client-disk-full",
+        )
+    transport = connect()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = [pool.submit(_fetch, source, transport, cache, progress) for source in missing]
+        try:
+            return sum(job.result() for job in jobs)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _fetch(source: Source, transport: Transport, cache: Store, progress: Progress) -> int:
+    file, came = source.file, 0
+    part = cache.part(file.sha256)
+    try:
+        for attempt in range(TRIES):
+            try:
+                came += _append(source, transport, part, progress)
+                break
+            except Problem as problem:
+                if problem.code != "client-unreachable" or attempt == TRIES - 1:
+                    raise
+        cache.take(part, file.sha256)
+        return came
+    finally:
+        cache.keep_part(part, file.sha256)  # what is left of it, if it was not taken
+
+
+def _append(source: Source, transport: Transport, part: Path, progress: Progress) -> int:
+    """Append the rest of a file to what is here, and check the whole; return the bytes that came."""
+    file = source.file
+    at = part.stat().st_size
+    if file.size is not None and at > file.size:
+        at = 0
+    came = 0 if at and at == file.size else _receive(source, transport, part, at, progress)
+    with part.open("rb") as whole:
+        arrived = hashlib.file_digest(whole, "sha256").hexdigest()
+    if arrived != file.sha256:
+        size = part.stat().st_size
+        part.unlink()
+        raise Problem(
+            f"{file.path} arrived as {size:,} bytes with the sha256 {arrived[:12]}…, not as the lock states "
+            f"({file.sha256[:12]}…).",
+            "The folder is as it was. Try again; if it happens again, tell the hub's administrator.",
+            code="client-digest-mismatch",
+        )
+    return came
+
+
+def _receive(source: Source, transport: Transport, part: Path, at: int, progress: Progress) -> int:
+    file, came = source.file, 0
+    most = file.size if file.size is not None else 1 << 40
+    with transport.download(source.route, at) as answer, part.open("r+b") as out:
+        at = at if answer.status == PARTIAL else 0
+        out.truncate(at)
+        out.seek(at)
+        while piece := _piece(transport, answer, min(PIECE, most + 1 - at)):
+            out.write(piece)
+            at, came = at + len(piece), came + len(piece)
+            progress(file.path, min(at, most), most)
+    if file.size is not None and at < file.size:
+        raise unreachable(transport.endpoint, f"the download of {file.path} broke off at {at:,} bytes")
+    return came
+
+
+def _piece(transport: Transport, answer: HTTPResponse, size: int) -> bytes:
+    try:
+        return answer.read(size)
+    except (OSError, HTTPException) as error:
+        raise unreachable(transport.endpoint, f"the download broke off ({error})") from None
