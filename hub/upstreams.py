@@ -28,6 +28,7 @@ class Upstreams(NamedTuple):
     allow: tuple[str, ...] = ()  # patterns of namespace/name; none: all
     deny: tuple[str, ...] = ()
     licenses: tuple[str, ...] = ()  # as cards name them; none: all
+    bases: tuple[str, ...] = ()  # patterns of bases that workers fetch when an adapter waits for one
     gated: str = "off"  # who may read what only the token of this hub may: off, members
     hosts: tuple[str, ...] = ()  # that a hub may redirect to; none: any public one
     size: int = 0
@@ -47,6 +48,7 @@ def upstreams(env: Environment, size: int) -> Upstreams:
         allow=_patterns(env, "UPSTREAM_ALLOW"),
         deny=_patterns(env, "UPSTREAM_DENY"),
         licenses=_patterns(env, "UPSTREAM_LICENSES"),
+        bases=_patterns(env, "UPSTREAM_BASES"),
         gated=env("UPSTREAM_GATED", one_of("off", "members"), default="off"),
         hosts=_patterns(env, "UPSTREAM_HOSTS"),
         size=env("UPSTREAM_SIZE", _positive, default=size),

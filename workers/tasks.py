@@ -22,6 +22,7 @@ from workers import (
     derived_versions,
     provenance,
     tensor_digesting,
+    upstream_bases,
     webhook_delivery,
     weight_comparing,
 )
@@ -88,8 +89,9 @@ def compare_weights() -> None:
 
 @shared_task
 def read_upstream() -> None:
-    """Fetch the adapters of other hubs that somebody read here, so that they are proven."""
+    """Fetch what is to be proven of other hubs: adapters that somebody read here, and bases that adapters wait for."""
     records.work()
+    upstream_bases.work()
 
 
 @shared_task
