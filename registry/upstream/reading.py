@@ -194,6 +194,9 @@ def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
     if restricted != row.restricted:
         row.restricted = restricted
         UpstreamRepository.objects.filter(pk=row.pk).update(restricted=restricted)
+        namespace, _, name = row.folded.partition("/")
+        records = Repository.objects.filter(type=row.type, namespace__name__lower=namespace, name__lower=name)
+        records.exclude(source="").update(private=bool(restricted))
 
 
 def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:
