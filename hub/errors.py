@@ -117,6 +117,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.TooOften: HttpForm(429),
     errors.IdempotencyKeyReused: HttpForm(422),
     errors.RequestInProgress: HttpForm(409, retry_seconds=1),
+    errors.ImageNotReady: HttpForm(429, retry_seconds=10),
     errors.NotSupported: HttpForm(501),
 }
 

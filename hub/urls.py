@@ -19,6 +19,8 @@ urlpatterns = [
     path("scim/v2/", include("hub.scim_discovery")),
     path("", include("hub.simple")),
     path("", include("hub.xet.urls")),
+    path("", include("hub.s3.urls")),
+    path("", include("hub.oci.urls")),
     path("", include("hub.hf.urls")),
     path("", include("hub.site.urls")),
 ]

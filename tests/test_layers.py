@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "transformers", "peft"}
-FACES = ("hf", "xet", "api", "site")
+FACES = ("hf", "xet", "s3", "oci", "api", "site")
 # The rooms of the domain in their order: a room imports the rooms before it. The tables import none of them.
 ROOMS = ("kernel", "people", "bytes", "repos", "proof", "publish", "upstream", "moderation", "talk")
 AT_THE_END = {"registry.admin", "registry.management"}  # which may import all

@@ -20,6 +20,7 @@ from workers import (
     base_shapes,
     chunking,
     derived_versions,
+    image_layers,
     provenance,
     tensor_digesting,
     upstream_bases,
@@ -75,9 +76,10 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Hash the tensors of new files, compare those that wait, and cut large files that came whole for Xet clients."""
+    """Hash new files' tensors and images' layers, compare weights that wait, and cut large files for Xet clients."""
     tensor_digesting.work()
     weight_comparing.work()
+    image_layers.work()
     chunking.work()
 
 

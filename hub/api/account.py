@@ -8,10 +8,11 @@ from rest_framework.response import Response
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import account as shapes
+from hub.origin import origin
 from registry.kernel import usage
 from registry.kernel.errors import NotAllowed
 from registry.models import Namespace
-from registry.people import tokens
+from registry.people import s3_keys, tokens
 
 
 class Me(View):
@@ -88,6 +89,21 @@ class Tokens(View):
         )  # fmt: skip
         token = shapes.Token(user.tokens.get(sha256=tokens.digest(value))).data
         return Response({**token, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+
+
+class OwnS3Key(View):
+    @extend_schema(
+        operation_id="s3_key", summary="The S3 key of the token that asks",
+        description="By token only. The key is computed from the token, reads what the token reads, and ends with it.",
+        responses=shapes.S3Key,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        self.person()
+        if self.caller.token is None:
+            raise NotAllowed("A session has no S3 key.", fix="Send a token as `Authorization: Bearer …`.")
+        key = s3_keys.key_of(self.caller.token)
+        answer = {"access_key_id": key.id, "secret_access_key": key.secret, "endpoint_url": f"{origin(request)}/s3"}
+        return Response(answer, headers={"Cache-Control": "no-store"})
 
 
 class OneToken(View):

@@ -89,6 +89,7 @@ urlpatterns = [
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
     path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
+    path("me/s3-key", account.OwnS3Key.as_view(), name="rest-s3-key"),
     path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
     path("me/sessions", sessions.Sessions.as_view(), name="rest-sessions"),

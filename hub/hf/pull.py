@@ -5,9 +5,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
 from hub import downloads
+from hub.addresses import locate
 from hub.answers import answer, mark_yanked
 from hub.hf import base_answers, bodies, file_answers, shapes, upstream_answers
-from hub.hf.addresses import locate, next_page
+from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from hub.limits import Family

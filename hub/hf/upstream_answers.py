@@ -6,8 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
+from hub.addresses import split
 from hub.hf import bodies, file_answers
-from hub.hf.addresses import split
 from hub.hf.shapes import JSON
 from hub.sending import Unsatisfiable, span
 from registry.models import UpstreamRepository

@@ -22,6 +22,7 @@ from registry.models import (
     BaseFile,
     Blob,
     DerivedArtifact,
+    ImageLayer,
     Repository,
     RevisionFile,
     Upload,
@@ -116,6 +117,7 @@ def _sweep_blobs(before: datetime, hour: int | None) -> int:
     DerivedArtifact.objects.filter(
         _among("source", hour), ~Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), created_at__lt=before
     ).delete()
+    ImageLayer.objects.filter(images__isnull=True, created_at__lt=before).delete()
     _sweep_uploaded_blobs(before, hour)
     return _sweep_orphans(before, hour)
 

@@ -504,5 +504,12 @@ class RequestInProgress(RegistryError):
     default_fix = "Wait a second, and send the same request with the same key again: it has the answer of the first."
 
 
+class ImageNotReady(RegistryError):
+    """An OCI image whose layers a worker has yet to hash."""
+
+    code = "image-not-ready"
+    default_fix = "Pull again in half a minute."
+
+
 class NotSupported(RegistryError):
     code = "not-supported"

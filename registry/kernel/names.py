@@ -15,11 +15,11 @@ MACHINE_MARKS = frozenset("+:")  # acme+deploy, publisher:acme-train: in the nam
 RESERVED = frozenset(
     """
     about account adapters admin api auth avatars bases blob blog chat collections compare dashboard datasets docs
-    enterprise error explore favicon.ico feeds health help home humans.txt jobs join kernels legal livez login
+    enterprise error explore favicon.ico feeds health help home hub humans.txt jobs join kernels legal livez login
     logout main me metrics models moderation new notifications oauth organizations papers password policies policy
-    posts pricing privacy readyz reports resolve robots.txt root scim search security settings signup simple site
+    posts pricing privacy readyz reports resolve robots.txt root s3 scim search security settings signup simple site
     sitemap.xml spaces static stats status storage support system tasks terms transparency tree trending unsubscribe
-    uploads user users verified xet
+    uploads user users v2 verified xet
     """.split()  # noqa: SIM905  # a list of words reads better without eighty pairs of quotes
 )
 

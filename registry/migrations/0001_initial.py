@@ -578,6 +578,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ImageLayer",
+            fields=[
+                ("recipe", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("files", models.JSONField()),
+                ("size", models.BigIntegerField()),
+                ("digest", models.CharField(db_index=True, max_length=64, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("digest__isnull", True)), fields=["free_at"], name="image_layer_job"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("recipe__regex", "^[0-9a-f]{64}$")), name="image_layer_recipe_shape"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="ModerationDecision",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1698,6 +1721,48 @@ class Migration(migrations.Migration):
                 related_name="decisions",
                 to="registry.revision",
             ),
+        ),
+        migrations.CreateModel(
+            name="ImageDocument",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(db_index=True, max_length=64)),
+                ("media_type", models.CharField(max_length=100)),
+                ("text", models.TextField()),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="image_documents",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("revision", "digest"), name="image_document_unique")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Image",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("layers", models.ManyToManyField(related_name="images", to="registry.imagelayer")),
+                (
+                    "revision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="image", to="registry.revision"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="image_digest_shape"
+                    )
+                ],
+            },
         ),
         migrations.AddField(
             model_name="discussion",

@@ -28,6 +28,7 @@ from registry.models.events import Event
 from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
 from registry.models.idempotency import IdempotentRequest
+from registry.models.images import Image, ImageDocument, ImageLayer
 from registry.models.invitations import Invitation, JoinLink
 from registry.models.moderation import ModerationDecision
 from registry.models.names import NameObservation, NameRule
@@ -97,6 +98,9 @@ __all__ = [
     "FormerNamespace",
     "HourlyDownloads",
     "IdempotentRequest",
+    "Image",
+    "ImageDocument",
+    "ImageLayer",
     "Invitation",
     "JoinLink",
     "Like",

@@ -201,12 +201,17 @@ def _state(token: Token) -> dict[str, object]:
 
 def caller_of(value: str) -> Caller:
     """Return the caller with this token. Raises TokenInvalid if it is unknown or expired, or its owner is suspended."""
-    return _caller(_BY_DIGEST.first(digest(value)))
+    return caller_with(_BY_DIGEST.first(digest(value)))
 
 
 def caller_of_id(token_id: int) -> Caller:
     """Return the caller with the token of this id, for a request that has proven possession before."""
-    return _caller(Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first())
+    return caller_with(find_token(token_id))
+
+
+def find_token(token_id: int) -> Token | None:
+    """Return the token of this id with its owner, usable or not, for a caller that has yet to prove possession."""
+    return Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first()
 
 
 _UNUSED_COLUMNS = (
@@ -223,7 +228,8 @@ _BY_DIGEST = Prepared(
 )
 
 
-def _caller(token: Token | None) -> Caller:
+def caller_with(token: Token | None) -> Caller:
+    """Return the caller with a token whose possession is proven, and note its use. Raises TokenInvalid."""
     now = timezone.now()
     if token is None or not _may_act(token.user) or (token.expires_at is not None and token.expires_at <= now):
         raise TokenInvalid("Invalid credentials in Authorization header")

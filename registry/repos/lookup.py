@@ -48,6 +48,14 @@ def find_at_address(
     )
 
 
+def find_by_any_name(full_name: str, by: Caller, permission: Permission, type: str = "model") -> Repository:
+    """Return the repository as `find_at_address` does, also by a former name: for clients that follow no redirect."""
+    try:
+        return find_at_address(full_name, by, permission, type)
+    except RepositoryMoved as moved:
+        return find(str(moved.facts["full_name"]), by, permission, type)
+
+
 def named(full_name: str, type: str) -> QuerySet[Repository]:
     """Return the query for the repository of that id, without asking who may see it."""
     return _of(type, *_parts(full_name))

@@ -76,6 +76,7 @@ api/v1/me/notifications/read                                 POST person
 api/v1/me/usage                                              GET person
 api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
+api/v1/me/s3-key                                             GET person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/me/sessions                                           GET session
@@ -153,6 +154,19 @@ xet/at/<store>/shards                                        POST ticket
 xet/at/<store>/v1/telemetry                                  POST anyone
 v1/telemetry                                                 POST anyone
 xet/<path>                                                   * nothing
+
+v2                                                           GET person
+v2/                                                          GET person
+v2/token                                                     GET anyone  POST anyone
+v2/<ns>/<name>/manifests/<reference>                         GET adapter:download
+v2/<ns>/<name>/blobs/<digest>                                GET adapter:download
+v2/<ns>/<name>/tags/list                                     GET adapter:browse
+v2/<ns>/<name>/referrers/<digest>                            GET adapter:browse
+s3                                                           GET anyone
+s3/                                                          GET anyone
+s3/<bucket>                                                  GET anyone
+s3/<bucket>/                                                 GET anyone
+s3/<bucket>/<object_key>                                     GET adapter:download
 
 api/whoami-v2                                                GET person
 api/credentials/revoke                                       POST anyone
@@ -555,6 +569,10 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
     given |= {
+        "bucket": "hub",
+        "reference": "main",
+        "digest": f"sha256:{'0' * 64}",
+        "object_key": f"acme/{name}/main/.gitattributes",
         "store": "here",
         "a": "main",
         "b": "main",

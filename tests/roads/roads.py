@@ -76,6 +76,13 @@ ROADS: dict[str, list[Road]] = {
         *_gets("/api/v1/adapters/{id}/revisions/{new}/files/weights.safetensors"),
         *(Road(method, f"/{{id}}/resolve/{{new}}/{path}") for method in ("GET", "HEAD") for path in ON_DISK),
     ],
+    "S3": [
+        *_gets("/s3/hub/{id}/main/README.md", "/s3/{id}/main/README.md"),
+    ],
+    "S3 of commit": _gets("/s3/hub/{id}/{new}/weights.safetensors", "/s3/hub/{id}/{new}/curve.png"),
+    "OCI": _gets("/v2/{id}/manifests/main"),
+    "OCI of commit": _gets("/v2/{id}/manifests/{new}"),
+    "OCI lists": _gets("/v2/{id}/tags/list"),
     "right": _gets("/api/models/{id}/auth-check", "/api/models/{id}/xet-read-token/main"),
     "push": [
         Road("POST", "/api/models/{id}/commit/main", COMMIT, "application/x-ndjson"),
@@ -111,6 +118,12 @@ OLDER = re.compile(
 )
 
 
+def _commit_of(manifest: str) -> str | None:
+    """Return the commit that the manifest of an image names."""
+    commit = re.search(r'"org.opencontainers.image.revision":"(\w{40})"', manifest)
+    return commit[1] if commit else None
+
+
 def word(answer: Answer, world: World) -> str:
     """Return the word for an answer that is not that of a repository that never was."""
     status, text = answer.status_code, "" if answer.streaming else answer.content.decode(errors="replace")
@@ -122,9 +135,14 @@ def word(answer: Answer, world: World) -> str:
         if "is quarantined" in text and REASON in text:
             return "held"
         sha = re.search(r'"sha": ?"(\w{40})"', text)
-        is_old = world.old.oid in {answer.get("X-Repo-Commit"), sha and sha[1]} or OLDER.search(text)
+        is_old = world.old.oid in {
+            answer.get("X-Repo-Commit"),
+            answer.get("x-amz-meta-commit"),
+            _commit_of(text),
+            sha and sha[1],
+        } or OLDER.search(text)
         return "old" if is_old else "ok"
-    code = re.search(r'"code": ?"([a-z-]+)"', text)
+    code = re.search(r'(?:"code": ?"|<Reason>)([a-z-]+)', text)
     if code and code[1] in CODES:
         return CODES[code[1]]
     by_header = {"GatedRepo": "gate", "RevisionNotFound": "rev"}.get(answer.get("X-Error-Code", ""))
@@ -169,6 +187,17 @@ def in_list(path: str, client: Client, world: World) -> str:
         return "bad"
     assert answer.status_code == 200, (path, answer.status_code)
     return "in" if any(name in answer.content.decode() for name in (f'"{NAME}"', f'href="/{NAME}"')) else "-"
+
+
+def in_s3_lists(client: Client) -> str:
+    """Return `in` where the lists of S3 that name repositories have it, and `-` where none has it, nor its files."""
+    got = {path: client.get(path) for path in ("/s3/hub?prefix=acme/&delimiter=/", "/s3/acme?delimiter=/", "/s3/hub")}
+    if any(b"<Reason>token-invalid<" in answer.content for answer in got.values()):
+        return "bad"
+    assert {answer.status_code for answer in got.values()} <= {200, 404}
+    has = [bool(re.search(rb"<(?:Prefix|Key)>(?:acme/)?held/", answer.content)) for answer in got.values()]
+    assert has[0] == has[1] >= has[2], has
+    return "in" if has[0] else "-"
 
 
 def in_facets(client: Client) -> str:

@@ -21,9 +21,10 @@ TABLE = """
 public
 page, tree page, proof pages, file pages, talk pages      ok ok . ok ok ok ok ok ok ok
 info, history, commit, about, REST, REST version          ok ok ok ok ok ok ok ok bad bad
-files, files of commit, right                             ok ok ok ok ok ok ok ok bad bad
+files, S3, files of commit, S3 of commit, right           ok ok ok ok ok ok ok ok bad bad
+OCI, OCI of commit, OCI lists                             ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok ok ok ok no no
-lists, facets, tags                                       in in in in in in in in bad bad
+lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
 feed                                                      push+verdict *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
@@ -32,9 +33,10 @@ propose                                                   ok ok ok ok ok ok in o
 private
 page, tree page, proof pages, file pages, talk pages      ok ok . ok ok nf nf nf nf nf
 info, history, commit, about, REST, REST version          ok ok ok ok ok nf nf nf bad bad
-files, files of commit, right                             ok ok ok ok ok nf nf nf bad bad
+files, S3, files of commit, S3 of commit, right           ok ok ok ok ok nf nf nf bad bad
+OCI, OCI of commit, OCI lists                             ok ok ok ok ok nf nf nf bad bad
 from before                                               ok ok ok ok ok no no no no no
-lists, facets                                             in in in in in - - - bad bad
+lists, S3 lists, facets                                   in in in in in - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . in in - - - - -
 feed                                                      push+verdict *5 - - - bad bad
@@ -45,9 +47,11 @@ gated
 page, tree page, proof pages, talk pages                  ok ok . ok ok ok ok ok ok ok
 file pages                                                ok ok . ok ok gate in gate in in
 info, history, commit, about, REST, REST version          ok ok ok ok ok ok ok ok bad bad
-files, files of commit, right                             ok ok ok ok ok gate gate gate bad bad
+files, S3, files of commit, S3 of commit, right           ok ok ok ok ok gate gate gate bad bad
+OCI, OCI of commit                                        ok ok ok ok ok gate gate gate bad bad
+OCI lists                                                 ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok no no no no no
-lists, facets, tags                                       in in in in in in in in bad bad
+lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
 feed                                                      push+verdict *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
@@ -55,11 +59,13 @@ propose                                                   ok ok ok ok ok ok in o
 
 yanked version
 page, tree page, proof pages, file pages, talk pages      ok ok . ok ok ok ok ok ok ok
-info, files                                               old old old old old old old old bad bad
+info, files, S3                                           old old old old old old old old bad bad
 history, commit, about, REST, REST version                ok ok ok ok ok ok ok ok bad bad
-files of commit, right                                    ok ok ok ok ok ok ok ok bad bad
+files of commit, S3 of commit, right                      ok ok ok ok ok ok ok ok bad bad
+OCI                                                       old old old old old old old old bad bad
+OCI of commit, OCI lists                                  ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok ok ok ok no no
-lists, facets                                             in in in - - - - - bad bad
+lists, S3 lists, facets                                   in in in - - - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . - - - - in - -
 feed                                                      push+verdict+yank *3 yank *5 bad bad
@@ -69,10 +75,13 @@ propose                                                   ok ok ok ok ok ok in o
 all versions yanked
 page, tree page, proof pages, file pages, talk pages      ok ok . ok ok ok ok ok ok ok
 info, files                                               rev rev rev rev rev rev rev rev bad bad
+S3                                                        nf nf nf nf nf nf nf nf bad bad
 history, commit, about, REST, REST version                ok ok ok ok ok ok ok ok bad bad
-files of commit, right                                    ok ok ok ok ok ok ok ok bad bad
+files of commit, S3 of commit, right                      ok ok ok ok ok ok ok ok bad bad
+OCI                                                       rev rev rev rev rev rev rev rev bad bad
+OCI of commit, OCI lists                                  ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok ok ok ok no no
-lists, facets                                             in in in - - - - - bad bad
+lists, S3 lists, facets                                   in in in - - - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . - - - - in - -
 feed                                                      push+verdict+yank *3 yank *5 bad bad
@@ -82,9 +91,10 @@ propose                                                   ok ok ok ok ok ok in o
 deprecated
 page, tree page, proof pages, file pages, talk pages      ok ok . ok ok ok ok ok ok ok
 info, history, commit, about, REST, REST version          ok ok ok ok ok ok ok ok bad bad
-files, files of commit, right                             ok ok ok ok ok ok ok ok bad bad
+files, S3, files of commit, S3 of commit, right           ok ok ok ok ok ok ok ok bad bad
+OCI, OCI of commit, OCI lists                             ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok ok ok ok no no
-lists, facets, tags                                       in in in in in in in in bad bad
+lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
 feed                                                      push+verdict *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
@@ -93,9 +103,10 @@ propose                                                   ok ok ok ok ok ok in o
 archived
 page, tree page, proof pages, file pages, talk pages      ok ok . ok ok ok ok ok ok ok
 info, history, commit, about, REST, REST version          ok ok ok ok ok ok ok ok bad bad
-files, files of commit, right                             ok ok ok ok ok ok ok ok bad bad
+files, S3, files of commit, S3 of commit, right           ok ok ok ok ok ok ok ok bad bad
+OCI, OCI of commit, OCI lists                             ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok ok ok ok no no
-lists, facets, tags                                       in in in in in in in in bad bad
+lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
 feed                                                      push+verdict *8 bad bad
 push                                                      arch arch arch no no no in no bad bad
@@ -111,8 +122,11 @@ about, right                                              ok ok ok ok ok ok ok o
 REST                                                      ok ok ok nf nf nf nf nf bad bad
 REST version                                              held held held rev rev rev rev rev bad bad
 files, files of commit                                    held held held rev rev rev rev rev bad bad
+S3, S3 of commit                                          held held held nf nf nf nf nf bad bad
+OCI, OCI of commit                                        held held held rev rev rev rev rev bad bad
+OCI lists                                                 ok ok ok ok ok ok ok ok bad bad
 from before                                               no no no no no no no no no no
-lists, facets                                             in in in - - - - - bad bad
+lists, S3 lists, facets                                   in in in - - - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . - - - - in - -
 feed                                                      push+quarantine+verdict *3 quarantine *5 bad bad
@@ -122,27 +136,33 @@ push                                                      ok ok ok no no no in n
 quarantined
 page, tree page, proof pages, file pages, talk pages      held held . nf nf nf nf held nf nf
 info, history, commit, about, REST, REST version          held held held nf nf nf nf nf bad bad
-files, files of commit, right, push, propose              held held held nf nf nf nf nf bad bad
+files, S3, files of commit                                held held held nf nf nf nf nf bad bad
+S3 of commit, right, push, propose                        held held held nf nf nf nf nf bad bad
+OCI, OCI of commit, OCI lists                             held held held nf nf nf nf nf bad bad
 from before                                               no no no no no no no no no no
-lists, facets, tags                                       - - - - - - - - bad bad
+lists, S3 lists, facets, tags                             - - - - - - - - bad bad
 lists of pages                                            - - . - - - - - - -
 feed                                                      quarantine *8 bad bad
 
 removed
 page, tree page, proof pages, file pages, talk pages      gone gone . nf nf nf nf gone nf nf
 info, history, commit, about, REST, REST version          held held held nf nf nf nf nf bad bad
-files, files of commit, right, push, propose              held held held nf nf nf nf nf bad bad
+files, S3, files of commit                                held held held nf nf nf nf nf bad bad
+S3 of commit, right, push, propose                        held held held nf nf nf nf nf bad bad
+OCI, OCI of commit, OCI lists                             held held held nf nf nf nf nf bad bad
 from before                                               no no no no no no no no no no
-lists, facets, tags                                       - - - - - - - - bad bad
+lists, S3 lists, facets, tags                             - - - - - - - - bad bad
 lists of pages                                            - - . - - - - - - -
 feed                                                      quarantine *8 bad bad
 
 in the bin
 page, tree page, proof pages, file pages, talk pages      nf nf . nf nf nf nf nf nf nf
 info, history, commit, about, REST, REST version          nf nf nf nf nf nf nf nf bad bad
-files, files of commit, right, push, propose              nf nf nf nf nf nf nf nf bad bad
+files, S3, files of commit                                nf nf nf nf nf nf nf nf bad bad
+S3 of commit, right, push, propose                        nf nf nf nf nf nf nf nf bad bad
+OCI, OCI of commit, OCI lists                             nf nf nf nf nf nf nf nf bad bad
 from before                                               no no no no no no no no no no
-lists, facets, tags                                       - - - - - - - - bad bad
+lists, S3 lists, facets, tags                             - - - - - - - - bad bad
 lists of pages                                            - - . - - - - - - -
 feed                                                      delete *8 bad bad
 """
@@ -178,6 +198,8 @@ def ask(row: str, who: str, world: World) -> set[str]:
             return {roads.from_before(who, client, world)}
         case "lists" | "lists of pages":
             return {roads.in_lists(client, world, row)}
+        case "S3 lists":
+            return {roads.in_s3_lists(client)}
         case "facets":
             return {roads.in_facets(client)}
         case "tags":
@@ -229,5 +251,5 @@ def test_no_answer_names_a_held_commit_to_who_may_not_see_it(world):
 
 def test_the_table_has_a_row_for_every_state_and_road():
     assert EXPECTED.keys() == STATES.keys()
-    rows = {*roads.ROADS, "from before", "lists", "facets", "tags", "lists of pages", "feed"}
+    rows = {*roads.ROADS, "from before", "lists", "S3 lists", "facets", "tags", "lists of pages", "feed"}
     assert [state for state in STATES if EXPECTED[state].keys() != rows] == []

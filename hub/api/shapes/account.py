@@ -72,6 +72,14 @@ class MadeToken(Token):
         fields = (*Token.Meta.fields, "value")  # type: ignore[assignment]  # one more
 
 
+class S3Key(s.Serializer[Data]):
+    """What an S3 client signs with, and where it asks."""
+
+    access_key_id = s.CharField()
+    secret_access_key = s.CharField()
+    endpoint_url = s.URLField()
+
+
 class TokenPage(s.Serializer[Data]):
     items = Token(many=True)
     next = s.URLField(allow_null=True)
