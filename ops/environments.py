@@ -22,6 +22,7 @@ from ops.sentences import ROOT, Stop, near, say, say_for_now
 VENV = ROOT / ".venv"
 ENGINES = ROOT / ".engines"
 PYTHON = VENV / "bin" / "python"
+UV = VENV / "bin" / "uv"  # run it in uv_environment()
 UV_PIN = ROOT / "requirements/uv.txt"
 DEV = "requirements/dev.txt"
 WHEELS = ROOT / "client" / "dist"  # what the hub serves at /simple/
@@ -79,7 +80,7 @@ def ensure_wheel() -> bool:
 
 def uv(*arguments: str | Path, **variables: str) -> None:
     """Run uv with the system's certificates and pip's indexes. Raises Stop when it fails."""
-    _require_success([VENV / "bin" / "uv", *arguments], f"`uv {arguments[0]}`", _uv_environment() | variables)
+    _require_success([UV, *arguments], f"`uv {arguments[0]}`", uv_environment() | variables)
 
 
 def overrides(requirements: str) -> list[str]:
@@ -134,7 +135,7 @@ def _install_uv() -> None:
 
 def _is_complete(home: Path, requirements: str, torch: str) -> bool:
     """Return whether the environment holds all of it; asks neither network nor cache, which may be closed to us."""
-    uv_program, python = VENV / "bin" / "uv", home / "bin" / "python"
+    uv_program, python = UV, home / "bin" / "python"
     if not uv_program.exists() or not _has(home, torch):
         return False
     command: list[str | Path] = [uv_program, "pip", "install", "--offline", "--no-cache", "--python", python]
@@ -146,7 +147,7 @@ def _build(home: Path, requirements: str, torch: str) -> None:
     started = time.monotonic()
     say(f"Building {near(home)} from {requirements} …")
     python = home / "bin" / "python"
-    if not _starts(PYTHON) or not _starts(VENV / "bin" / "uv"):
+    if not _starts(PYTHON) or not _starts(UV):
         _install_uv()
     machine.require_space(ROOT, machine.RUN_BYTES, f"Building {near(home)}")
     if not _starts(python):
@@ -181,14 +182,15 @@ def _require_success(command: Sequence[str | Path], doing: str, environment: dic
 
 
 @cache
-def _uv_environment() -> dict[str, str]:
+def uv_environment() -> dict[str, str]:
+    """Return this process's environment with what uv needs to find what pip finds."""
     environment = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"} | os.environ
     environment.pop("VIRTUAL_ENV", None)
     configuration = _output([PYTHON, "-m", "pip", "config", "list"])
     for option, variable in PIP_OPTIONS.items():
         if value := re.search(rf"^(?:global|install|:env:)\.{option}='([^']+)'", configuration, re.MULTILINE):
             environment.setdefault(variable, value[1])
-    uv_cache = Path(_output([VENV / "bin" / "uv", "cache", "dir"]).strip())
+    uv_cache = Path(_output([UV, "cache", "dir"]).strip())
     uv_cache.mkdir(parents=True, exist_ok=True)
     if uv_cache.stat().st_dev != ROOT.stat().st_dev:  # links need one file system; without them torch is there twice
         environment["UV_CACHE_DIR"] = str(VENV / "uv-cache")
@@ -232,9 +234,9 @@ def torch_options(python: Path, torch: str) -> list[str]:
 
 
 def _offers_cpu_build(python: Path, arguments: list[str]) -> bool:
-    ask: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--dry-run", "--no-deps"]
+    ask: list[str | Path] = [UV, "pip", "install", "--dry-run", "--no-deps"]
     ask += ["--python", python, *arguments]
-    environment = _uv_environment() | {"UV_HTTP_RETRIES": "0"}
+    environment = uv_environment() | {"UV_HTTP_RETRIES": "0"}
     try:
         done = subprocess.run(ask, env=environment, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except subprocess.TimeoutExpired:

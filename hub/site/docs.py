@@ -1,6 +1,7 @@
 """The pages of docs/ on the website: refusals, settings and checks link to their headings. The words are in docs/."""
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -8,17 +9,24 @@ from pathlib import Path
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import escape
 from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from hub.origin import origin
+
 FOLDER = Path(settings.ROOT, "docs")
+START = "start"  # how the pages for a start begin; the first of them has this name
+EXAMPLE = "https://hub.example.org"  # this hub, in the pages
 
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     pages = [(name, page(name)[0]) for name in names()]
-    return render(request, "site/docs.html", {"section": "docs", "pages": pages})
+    roads = [(name, title) for name, title in pages if name.startswith(START)]
+    rest = [each for each in pages if each not in roads]
+    return render(request, "site/docs.html", {"section": "docs", "roads": roads, "pages": rest})
 
 
 @require_safe
@@ -27,6 +35,7 @@ def one(request: HttpRequest, name: str) -> HttpResponse:
     if name not in names():
         raise Http404
     title, html = page(name)
+    html = html.replace(EXAMPLE, escape(origin(request)))  # what is copied from here works as it is
     return render(request, "site/docs.html", {"section": "docs", "title": title, "html": html})
 
 
@@ -45,7 +54,16 @@ def page(name: str) -> tuple[str, str]:
         if opening.type == "heading_open":
             opening.attrSet("id", anchor(inside))
     title, body = tokens[1].content, tokens[3:]  # the first heading is the page's own
-    return title, parser.renderer.render(body, parser.options, {})
+    return title, parser.renderer.render(list(_with_file_names(body)), parser.options, {})
+
+
+def _with_file_names(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Yield the tokens with a line above each block that is a file: its name is the second word behind the fence."""
+    for token in tokens:
+        _, _, word = token.info.partition(" ") if token.type == "fence" else ("", "", "")
+        if word and word != "run":
+            yield Token("html_block", "", 0, content=f"<p><code>{escape(word)}</code></p>\n")
+        yield token
 
 
 def anchor(heading: Token) -> str:

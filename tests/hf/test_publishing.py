@@ -10,6 +10,7 @@ from tests import live
 from tests.adapters import MINILM, lora, write
 from tests.ci_issuer import RUNNER, Issuer, issuing
 from tests.clients import Client
+from tests.guide.runners import github
 from tests.live import ROOT, Hub
 
 TRUST = """
@@ -92,3 +93,20 @@ def test_a_job_that_nobody_trusts_is_told_why(hub: Hub, issuer: Issuer, reposito
     refused = client.try_hf("upload", repository, ROOT / "README.md", "README.md")
     assert refused.returncode != 0
     assert "No trusted publisher of" in refused.stdout + refused.stderr
+
+
+def test_the_action_publishes_by_its_identity_and_gates_what_has_no_verdict(
+    hub: Hub, issuer: Issuer, repository: str, tmp_path: Path
+):
+    folder = write(lora(MINILM, rank=4, seed=random.randrange(1 << 30)), tmp_path / "adapter")
+    inputs = {"hub": hub.url, "repository": repository, "path": str(folder), "timeout": "0"}
+    runner = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{issuer.url}/mint", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": RUNNER}
+    done = github(tmp_path, inputs, **runner)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert "::add-mask::dvt_" in done.stdout
+    assert "state=queued" in (tmp_path / "temp/output").read_text()
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    refused = github(stranger, inputs | {"repository": "acme/not-trusted"}, **runner)
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert "settings/publishers" in refused.stderr

@@ -155,7 +155,7 @@ def test_every_release_of_the_hub_and_of_each_engine_is_locked() -> None:
 
 
 def test_uv_trusts_what_the_system_trusts_and_one_function_alone_runs_it() -> None:
-    assert environments._uv_environment()["UV_SYSTEM_CERTS"] == os.environ.get("UV_SYSTEM_CERTS", "1")
+    assert environments.uv_environment()["UV_SYSTEM_CERTS"] == os.environ.get("UV_SYSTEM_CERTS", "1")
     users = [
         str(file.relative_to(ROOT))
         for folder in ("ops", "tests", "bench", "demo")

@@ -30,3 +30,12 @@ def test_every_page_is_there_by_both_of_its_names(visit, cast, name):
 @pytest.mark.parametrize("name", ["nothing", "..", "%2e%2e%2fREADME"])
 def test_no_other_page_is_there(visit, cast, name):
     assert visit().get(f"/docs/{name}").status_code == 404
+
+
+def test_a_page_names_this_hub_and_the_files_of_its_blocks(visit):
+    text = visit().get("/docs/start-trainer").content.decode()
+    assert "<p><code>train.py</code></p>" in text
+    assert "<code>run</code>" not in text
+    first = visit().get("/docs/start").content.decode()
+    assert "hub.example.org" not in first
+    assert f"export HF_ENDPOINT={settings.PUBLIC_URL}" in first

@@ -1,23 +1,36 @@
 """The commands that judge an adapter: check, verdict, fit."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from dovetail import client, ids
+from dovetail import client, ids, reports
 from dovetail.arguments import AdapterAt
 from dovetail.options import Options
-from dovetail.problems import DONE, REFUTED
-from dovetail.watching import conclude, watch
+from dovetail.problems import DONE, REFUTED, UNDECIDED
+from dovetail.verdict import Verdict
+from dovetail.watching import STATUSES, conclude, watch
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")]
 
 
-def check(context: typer.Context, path: Folder) -> None:
+class Format(StrEnum):
+    """The names of `reports.FORMATS`."""
+
+    JUNIT, SARIF, MARKDOWN = "junit", "sarif", "markdown"
+
+
+AsReport = Annotated[Format | None, typer.Option("--format", help="Print a report that other tools read.")]
+
+
+def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
     """Check an adapter locally before you push it; exit 1 if a hub would refuse it."""
     options: Options = context.obj
     verdict = client.check(path)
+    if form:
+        _print_report(form, verdict, str(path))
     if options.printer.is_human:
         options.printer.checks(verdict.checks)
     options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
@@ -31,9 +44,12 @@ def verdict(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="With --wait: exit 6 if there is no verdict by then.")
     ] = None,
+    form: AsReport = None,
 ) -> None:
     """Show the verdict of a revision; exit 1 if it is no, 6 if there is none yet."""
     options: Options = context.obj
+    if form:
+        options.printer.quiet = True
     name, revision = ids.split(adapter)
     caller = options.client()
     if wait:
@@ -42,7 +58,14 @@ def verdict(
         answer = caller.verdict(name, revision)
         if options.printer.is_human:
             options.printer.checks(answer.checks)
+    if form:
+        _print_report(form, answer, adapter)
     conclude(options.printer, answer)
+
+
+def _print_report(form: Format, verdict: Verdict, place: str) -> NoReturn:
+    typer.echo(reports.FORMATS[form](verdict, place))
+    raise typer.Exit(STATUSES.get(verdict.state, UNDECIDED))
 
 
 def fit(context: typer.Context, path: Folder) -> None:
