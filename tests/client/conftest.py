@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from dovetail import cli, places
 from tests import live
@@ -21,7 +22,7 @@ Ask = Callable[..., dict[str, Any]]
 @pytest.fixture
 def dovetail(tmp_path: Path) -> Run:
     """Return a function that runs `dovetail` with arguments; `hub` and `who` become the usual variables."""
-    (tmp_path / "work").mkdir()
+    (tmp_path / "work").mkdir(exist_ok=True)
 
     def run(
         *arguments: object, hub: live.Hub | str | None = None, who: str = "", stdin: str = "", **environment: str
@@ -55,7 +56,10 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """
     monkeypatch.setattr(cli, "settle_streams", lambda: None)  # pytest's streams accept everything
     monkeypatch.setattr(places, "_hf_token_file", lambda: tmp_path / "nothing")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setenv("DOVETAIL_HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "work")
 
     def run(*words: object, hub: live.Hub | str, who: str = "", status: int = 0) -> dict[str, Any]:
         with monkeypatch.context() as environment:

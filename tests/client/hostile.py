@@ -10,14 +10,18 @@ from threading import Thread
 from typing import Any
 
 OID = "a" * 40
+Answer = tuple[int, dict[str, str], bytes]
 
 
 @dataclass
 class Liar:
-    """Answers by path: a status, headers and a body; what it has no answer for is 404 without JSON."""
+    """Answers by path: a status, headers and a body, or a function of the request's headers that returns them.
+
+    What it has no answer for is 404 without JSON.
+    """
 
     url: str = ""
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def says(self, path: str, document: Any, status: int = 200) -> None:
@@ -28,11 +32,17 @@ class Liar:
         """Serve a revision of alice/x with these files; `lies` replace what its manifest says of each."""
         listed = []
         for path, content in files.items():
-            listed.append({"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()} | lies)
-            self.answers[f"/api/v1/adapters/alice/x/revisions/{OID}/files/{path}"] = (200, {}, content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            listed.append({"path": path, "size": len(content), "sha256": sha256} | lies)
+            self.answers[self.address(path)] = (200, {"ETag": f'"{sha256}"', "X-Repo-Commit": OID}, content)
         self.says(
             "/adapters/alice/x/revisions/main", {"adapter": "alice/x", "revision": OID, "state": None, "files": listed}
         )
+
+    @staticmethod
+    def address(path: str) -> str:
+        """Return the Hub route of a file."""
+        return f"/alice/x/resolve/{OID}/{path}"
 
 
 @contextmanager
@@ -42,15 +52,18 @@ def liar() -> Iterator[Liar]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            hub.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            status, headers, body = hub.answers.get(self.path, (404, {}, b"<html>nothing here</html>"))
-            self.send_response(status)
+            asked = {name.lower(): value for name, value in self.headers.items()}
+            hub.asked.append((self.path, asked))
+            answer = hub.answers.get(self.path, (404, {}, b"<html>nothing here</html>"))
+            status, headers, body = answer(asked) if callable(answer) else answer
+            self.send_response_only(status)  # without a Date of its own
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_HEAD = do_GET
 
         def log_message(self, *_: object) -> None:
             pass

@@ -114,24 +114,17 @@ def test_the_library_does_what_the_command_does(live_hub, folder, tmp_path, monk
     assert library.check(folder).passed
 
 
-LIES = [
-    {"sha256": "0" * 64},
-    {"size": 3},
-    {"size": 99},
-]
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_bytes_that_are_not_those_of_the_manifest_are_not_written(dovetail, tmp_path, lie):
+@pytest.mark.parametrize("lie", [{"sha256": "0" * 64}, {"size": 3}, {"size": 99}])
+def test_bytes_that_are_not_those_of_the_manifest_are_not_written(ask, tmp_path, lie):
     with liar() as hub:
         hub.holds({"README.md": b"right", "weights": b"wrong"})
         document = json.loads(hub.answers["/api/v1/adapters/alice/x/revisions/main"][2])
         document["files"][1] |= lie
         hub.says("/adapters/alice/x/revisions/main", document)
-        done = dovetail("pull", "alice/x", hub=hub.url)
-    assert done.returncode == 5
-    assert "Nothing was written" in done.stderr
+        refused = ask("pull", "alice/x", hub=hub.url, status=5)
+    assert (refused["code"], "Nothing was written" in refused["fix"]) == ("client-digest-mismatch", True)
     assert list((tmp_path / "work").iterdir()) == []
+    assert not list((tmp_path / "hf").rglob("weights")), "nor does the cache keep it"
 
 
 @pytest.mark.parametrize(
@@ -175,55 +168,54 @@ def test_paths_that_collide_are_refused_and_usual_ones_are_not():
     assert len(paths.check(["README.md", "a/b/ü.txt", ".gitattributes", "console.log", "nullable.py"])) == 5
 
 
-def test_a_hub_that_names_a_path_outside_gets_nothing_written(dovetail, tmp_path):
+def test_a_hub_that_names_a_path_outside_gets_nothing_written(ask, tmp_path):
     with liar() as hub:
         hub.holds({"README.md": b"x", "../escaped": b"x"})
-        done = dovetail("pull", "alice/x", hub=hub.url)
-    assert done.returncode == 5
-    assert "'../escaped'" in done.stderr
+        assert "'../escaped'" in ask("pull", "alice/x", hub=hub.url, status=5)["detail"]
     assert list((tmp_path / "work").iterdir()) == []
     assert not (tmp_path / "escaped").exists()
 
 
-def test_a_hub_does_not_choose_the_folder(dovetail, tmp_path):
+@pytest.mark.parametrize(
+    "header", [{"ETag": '"../../../../escaped"'}, {"ETag": '".."'}, {"X-Linked-Etag": "../x"}, {"X-Repo-Commit": ".."}]
+)
+def test_a_header_that_would_lead_out_of_the_cache_is_refused(ask, tmp_path, header):
+    with liar() as hub:
+        hub.holds({"README.md": b"x"})
+        status, headers, body = hub.answers[hub.address("README.md")]
+        hub.answers[hub.address("README.md")] = (status, headers | header, body)
+        assert ask("pull", "alice/x", hub=hub.url, status=5)["code"] == "client-no-hub"
+    assert list((tmp_path / "work").iterdir()) == []
+    assert not list(tmp_path.rglob("*escaped*"))
+    assert not [place for place in (tmp_path / "hf").rglob("*") if place.is_file() and place.read_bytes() == b"x"]
+
+
+def test_a_hub_does_not_choose_the_folder(ask, tmp_path):
     with liar() as hub:
         hub.holds({"README.md": b"x"})
         document = json.loads(hub.answers["/api/v1/adapters/alice/x/revisions/main"][2])
         hub.says("/adapters/alice/x/revisions/main", document | {"adapter": "alice/../escaped"})
-        done = dovetail("pull", "alice/x", hub=hub.url)
-    assert (done.returncode, done.stdout) == (0, "x\n")
+        assert ask("pull", "alice/x", hub=hub.url)["path"] == "x"
     assert not (tmp_path / "escaped").exists()
 
 
-def test_a_link_in_an_old_folder_does_not_lead_a_file_out(dovetail, tmp_path):
+def test_a_link_in_an_old_folder_does_not_lead_a_file_out(ask, tmp_path):
     (tmp_path / "work" / "x").mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "work" / "x" / "sub").symlink_to(tmp_path / "outside")
     with liar() as hub:
         hub.holds({"sub/file": b"x"})
-        done = dovetail("pull", "alice/x", hub=hub.url)
-    assert done.returncode == 2
+        ask("pull", "alice/x", hub=hub.url, status=2)
     assert list((tmp_path / "outside").iterdir()) == []
-
-
-def test_a_download_that_breaks_off_leaves_nothing(dovetail, tmp_path):
-    with liar() as hub:
-        hub.holds({"README.md": b"x" * 100})
-        [file] = [path for path in hub.answers if "/files/" in path]
-        hub.answers[file] = (200, {"Content-Length": "100"}, b"x" * 40)
-        done = dovetail("pull", "alice/x", hub=hub.url)
-    assert done.returncode == 5
-    assert list((tmp_path / "work").iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "said", [[], {}, {"revision": OID}, {"revision": OID, "files": [1]}, {"revision": OID, "files": [{"path": "x"}]}]
 )
-def test_an_answer_of_another_shape_is_no_manifest(dovetail, tmp_path, said):
+def test_an_answer_of_another_shape_is_no_manifest(ask, tmp_path, said):
     with liar() as hub:
         hub.says("/adapters/alice/x/revisions/main", said)
-        done = dovetail("pull", "alice/x", "--json", hub=hub.url)
-    assert (done.returncode, json.loads(done.stdout)["code"]) == (5, "client-no-hub")
+        assert ask("pull", "alice/x", hub=hub.url, status=5)["code"] == "client-no-hub"
     assert list((tmp_path / "work").iterdir()) == []
 
 

@@ -53,8 +53,9 @@ def test_the_token_of_another_hub_is_not_sent_here(dovetail, tmp_path):
 def test_a_token_does_not_follow_a_redirect_to_another_host(dovetail):
     with liar() as hub, liar() as elsewhere:
         hub.holds({"README.md": b"x"})
-        [file] = [path for path in hub.answers if "/files/" in path]
-        hub.answers[file] = (302, {"Location": f"{elsewhere.url}/bytes?signed=1"}, b"")
+        _, headers, _ = hub.answers[hub.address("README.md")]
+        moved = {"Location": f"{elsewhere.url}/bytes?signed=1", "X-Linked-Size": "1"}
+        hub.answers[hub.address("README.md")] = (302, headers | moved, b"")
         elsewhere.answers["/bytes?signed=1"] = (200, {}, b"x")
         assert dovetail("pull", "alice/x", hub=hub.url, who="alice").returncode == 0
         assert all("authorization" in headers for _, headers in hub.asked)

@@ -1,39 +1,57 @@
 """The commands about the account: login, logout, whoami."""
 
-import getpass
 import sys
+from typing import Annotated
 
 import typer
 
-from dovetail import places
+from dovetail import browser_login, places
 from dovetail.client import Client
 from dovetail.options import Options
+from dovetail.printing import safe
 from dovetail.problems import usage
 
 
-def login(context: typer.Context) -> None:
-    """Save a token for a hub; it is prompted for, or read from standard input."""
+def login(
+    context: typer.Context,
+    browser: Annotated[
+        bool | None,
+        typer.Option(
+            "--browser/--stdin", help="By a browser, or by a token that is read. Default: as there is a terminal."
+        ),
+    ] = None,
+) -> None:
+    """Sign in to a hub by a browser, here or on another machine, and save the token.
+
+    A token of yours is taken from --token, or where there is no terminal from standard input.
+    """
     options: Options = context.obj
     endpoint = places.endpoint(options.endpoint)
-    token = options.token or _ask_token(endpoint)
+    by_browser = sys.stdin.isatty() if browser is None else browser
+    token = options.token or (_ask_browser(options, endpoint) if by_browser else _read_token(endpoint))
     me = Client(endpoint, token).me()
     file = places.remember(endpoint, token)
     if options.printer.as_json:
-        options.printer.document({"endpoint": endpoint, "name": me["name"]})
+        options.printer.document({"endpoint": endpoint, "name": me["name"], "file": str(file)})
         return
     options.printer.line(f"Signed in at {endpoint} as {me['name']}.")
     options.printer.note(f"The token is saved in {file}.")
 
 
-def _ask_token(endpoint: str) -> str:
-    if not sys.stdin.isatty():
-        token = sys.stdin.readline().strip()
-    else:
-        token = getpass.getpass(
-            f"Token (create one at {endpoint}/settings/tokens; nothing is shown as you type): "
-        ).strip()
+def _ask_browser(options: Options, endpoint: str) -> str:
+    request = browser_login.begin(endpoint)
+    error = options.printer.err  # also with --json and --quiet: without the address nobody could go on
+    error.print(f"Open {safe(request.page)}", markup=False)
+    error.print(f"and compare the code: {safe(request.user_code)}", markup=False)
+    if sys.stdin.isatty() and not options.printer.as_json:
+        browser_login.open_page(request.page)
+    return browser_login.wait(endpoint, request)
+
+
+def _read_token(endpoint: str) -> str:
+    token = sys.stdin.readline().strip()
     if not token:
-        raise usage("No token was given.", f"Create one at {endpoint}/settings/tokens.")
+        raise usage("No token was given.", f"Create one at {endpoint}/settings/tokens, or sign in with --browser.")
     return token
 
 

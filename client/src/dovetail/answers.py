@@ -10,6 +10,12 @@ class Membership(TypedDict):
     role: str
 
 
+class SiteFacts(TypedDict):
+    """The hub itself."""
+
+    version: str
+
+
 class TokenName(TypedDict):
     """The token that a request was made with."""
 

@@ -1,6 +1,5 @@
 """The command `dovetail`: its global options and its commands, and the exit status of each (`problems`)."""
 
-import platform
 import sys
 from typing import Annotated, Any
 
@@ -11,7 +10,9 @@ from dovetail import (
     account_commands,
     alias_commands,
     arguments,
+    cache_commands,
     derive_commands,
+    machine_commands,
     name_commands,
     owner_commands,
     pull_commands,
@@ -65,15 +66,6 @@ def options(
     context.obj = Options(endpoint, token, Printer(as_json=as_json, quiet=quiet))
 
 
-def version(context: typer.Context) -> None:
-    """Print the version of this client."""
-    printer = context.obj.printer
-    if printer.as_json:
-        printer.document({"version": __version__, "python": platform.python_version()})
-        return
-    printer.line(__version__ if printer.quiet else f"dovetail {__version__}")
-
-
 def help(
     context: typer.Context,
     command: Annotated[
@@ -97,7 +89,7 @@ MACHINES, ACCOUNT, MACHINE = "Machines that serve", "Account", "This machine"
 for _panel, _commands in {
     FIND: (search_commands.search, search_commands.info, search_commands.diff),
     ADAPTERS: (
-        verdict_commands.check, push_commands.push, pull_commands.pull,
+        verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify,
         verdict_commands.verdict, verdict_commands.fit, push_commands.repair,
         derive_commands.convert, derive_commands.combine, derive_commands.derive,
         owner_commands.report, owner_commands.delete,
@@ -105,7 +97,7 @@ for _panel, _commands in {
     VERSIONS: (owner_commands.yank, owner_commands.unyank),
     MACHINES: (sync_commands.lock, sync_commands.sync),
     ACCOUNT: (account_commands.login, account_commands.logout, account_commands.whoami),
-    MACHINE: (version, help),
+    MACHINE: (machine_commands.doctor, machine_commands.version, help),
 }.items():  # fmt: skip
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
@@ -116,6 +108,7 @@ for _name, _group in {
     "pr": request_commands.app,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
+app.add_typer(cache_commands.app, name="cache", rich_help_panel=MACHINE, context_settings=HELP)
 
 
 # --- entry point -----------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class Client:
 
     def manifest(self, adapter: str, revision: str = MAIN) -> answers.Manifest:
         """Return a revision's manifest: `revision` (40 hex), `files` with size in bytes and sha256, config, base."""
+        check_adapter(adapter)
         return self.transport.get(_path(adapter, revision), answers.Manifest)
 
     def push(
@@ -103,21 +104,34 @@ class Client:
         return Pushed(adapter, landed.oid, url, verdict, landed.pull_request, parcel.rewritten)
 
     def pull(
-        self, adapter: str, to: str | Path | None = None, *, revision: str = MAIN, progress: Progress = ignore
+        self,
+        adapter: str,
+        to: str | Path | None = None,
+        *,
+        revision: str = MAIN,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        is_linked: bool = False,
+        progress: Progress = ignore,
     ) -> Path:
-        """Download a revision to `to` (./NAME), each file checked against the manifest's sha256; return the folder."""
-        check_adapter(adapter)
-        return self.fetch(adapter, self.manifest(adapter, revision), to, progress=progress)
+        """Download a revision to `to` (./NAME), each file checked against the manifest's sha256; return the folder.
+
+        `include` and `exclude` choose files by patterns. The bytes come through the cache of huggingface_hub, from
+        which they are copied, or with `is_linked` hard-linked: then nobody should edit them.
+        """
+        manifest = self.manifest(adapter, revision)
+        files = fetching.select(fetching.parse_files(manifest["files"]), include, exclude)
+        return self.fetch(adapter, manifest["revision"], files, to, is_linked=is_linked, progress=progress)
 
     def fetch(
-        self, adapter: str, manifest: answers.Manifest, to: str | Path | None = None, *, progress: Progress = ignore
-    ) -> Path:
-        """Download the files of a manifest, as `pull` does after it has asked for one."""
-        base = _path(adapter, manifest["revision"])
+        self, adapter: str, commit: str, files: Sequence[fetching.ManifestFile], to: str | Path | None = None, *,
+        is_linked: bool = False, progress: Progress = ignore,
+    ) -> Path:  # fmt: skip
+        """Download files of a commit, as `pull` does after it has asked for the manifest."""
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
-        files = fetching.parse_files(manifest["files"])
-        return fetching.fetch(self.transport, lambda path: f"{base}/files/{quote(str(path))}", files, folder, progress)
+        source = fetching.Source(self.transport, adapter, commit)
+        return fetching.fetch(source, files, folder, progress, is_linked=is_linked)
 
     def verdict(
         self, adapter: str, revision: str = MAIN, *, wait: bool = False, timeout: float | None = None

@@ -1,16 +1,17 @@
-"""Downloads the files of a revision: every byte is hashed before it is moved into place, all files or none."""
+"""Puts the files of a revision into a folder: every byte is hashed before it is moved into place, all files or none."""
 
+import contextlib
 import hashlib
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dovetail import paths
-from dovetail.problems import Problem, unreachable, usage
+from dovetail.problems import Problem, usage
 from dovetail.transport import Transport
 
 PIECE = 1 << 20
@@ -29,6 +30,16 @@ class ManifestFile:
     path: PurePosixPath
     size: int
     sha256: str
+    is_lfs: bool = False  # then its ETag on the Hub's routes is its sha256
+
+
+@dataclass(frozen=True)
+class Source:
+    """The revision that files come from, and the hub that has it."""
+
+    transport: Transport
+    adapter: str
+    revision: str
 
 
 def parse_files(files: Sequence[Any]) -> list[ManifestFile]:
@@ -38,79 +49,119 @@ def parse_files(files: Sequence[Any]) -> list[ManifestFile]:
             "The hub's manifest is malformed.", "Check --endpoint or DOVETAIL_ENDPOINT.", code="client-no-hub"
         )
     checked = paths.check(file["path"] for file in files)
-    return [ManifestFile(path, file["size"], file["sha256"]) for path, file in zip(checked, files, strict=True)]
+    return [
+        ManifestFile(path, file["size"], file["sha256"], file.get("lfs") is True)
+        for path, file in zip(checked, files, strict=True)
+    ]
+
+
+def select(
+    files: Sequence[ManifestFile], include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> list[ManifestFile]:
+    """Return the files that the patterns choose. Raises Problem where patterns leave none."""
+    chosen = [file for file in files if paths.is_chosen(str(file.path), include, exclude)]
+    if files and not chosen:
+        raise usage("The patterns leave no file to pull.", "Change --include and --exclude.")
+    return chosen
+
+
+def missing(files: Sequence[ManifestFile], to: Path) -> list[ManifestFile]:
+    """Return the files that are not in a folder with their bytes. Raises Problem if it is no folder."""
+    if to.exists() and not to.is_dir():
+        raise usage(f"{to} is a file.", "Name a folder with --to.")
+    return [file for file in files if digest_of(to / file.path, file.size) != file.sha256]
+
+
+def digest_of(place: Path, size: int) -> str | None:
+    """Return the sha256 of a file of this size; None where there is none, or it is a link."""
+    if place.is_symlink() or not place.is_file() or place.stat().st_size != size:
+        return None
+    with place.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fetch(
-    transport: Transport,
-    url_of: Callable[[PurePosixPath], str],
-    files: Sequence[ManifestFile],
-    to: Path,
-    progress: Progress,
+    source: Source, files: Sequence[ManifestFile], to: Path, progress: Progress = ignore, *, is_linked: bool = False
 ) -> Path:
     """Write the files below `to` and return it. A new folder appears at once; in an existing one each file is replaced.
 
-    Nothing is moved before every file has arrived with its size and sha256. Raises Problem.
+    Nothing is moved before every file has arrived with its size and sha256. With `is_linked` the files are hard links
+    to the cache where the file system allows. Raises Problem.
     """
-    if to.exists() and not to.is_dir():
-        raise usage(f"{to} is a file.", "Name a folder with --to.")
+    from dovetail import hub_cache  # noqa: PLC0415  # imports huggingface_hub, which takes 0.3 s
+
+    needed = missing(files, to)
     to.parent.mkdir(parents=True, exist_ok=True)
-    missing = [file for file in files if not _is_here(file, to)]
-    _require_space(missing, to.parent)
+    _require_space(source, needed, to.parent, is_linked=is_linked)
+    places = hub_cache.bring(source.transport, source.adapter, source.revision, needed, progress) if needed else {}
     with tempfile.TemporaryDirectory(prefix=f".{to.name}-", dir=to.parent) as folder:
         stage = Path(folder) / "files"  # not the temporary folder itself, whose mode only lets this user in
         stage.mkdir()
-        for file in missing:
-            _download(transport, url_of(file.path), file, stage / file.path, progress)
-        _move(stage, [file.path for file in missing], to)
+        for file in needed:
+            _take(source, file, places, stage / file.path, is_linked=is_linked)
+        _move(stage, [file.path for file in needed], to)
     return to
 
 
-def _is_here(file: ManifestFile, to: Path) -> bool:
-    place = to / file.path
-    if place.is_symlink() or not place.is_file() or place.stat().st_size != file.size:
-        return False
-    with place.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+def _require_space(source: Source, files: Sequence[ManifestFile], folder: Path, *, is_linked: bool) -> None:
+    """Raise Problem where the copies, or what the cache does not have yet, find no room."""
+    from huggingface_hub import constants  # noqa: PLC0415  # as in fetch
+
+    from dovetail import hub_cache  # noqa: PLC0415  # as in fetch
+
+    cache = Path(constants.HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    arriving = [file for file in files if not hub_cache.cached(source.adapter, source.revision, str(file.path))]
+    needed_by_place = {cache: sum(file.size for file in arriving)}
+    if not is_linked:
+        same = next((place for place in needed_by_place if place.stat().st_dev == folder.stat().st_dev), folder)
+        needed_by_place[same] = needed_by_place.get(same, 0) + sum(file.size for file in files)
+    for place, needed in needed_by_place.items():
+        if needed > (free := shutil.disk_usage(place).free):
+            raise Problem(
+                f"{needed:,} bytes are needed, and {free:,} are free in {place}.",
+                "Make room (`dovetail cache prune`), use --to, or set HF_HOME to a folder on another disk.",
+                code="client-disk-full",
+            )
 
 
-def _require_space(files: Sequence[ManifestFile], folder: Path) -> None:
-    needed, free = sum(file.size for file in files), shutil.disk_usage(folder).free
-    if needed > free:
-        raise Problem(
-            f"{needed:,} bytes are needed, and {free:,} are free in {folder}.",
-            "Make room, or use --to.",
-            code="client-disk-full",
-        )
+def _take(source: Source, file: ManifestFile, places: Mapping[str, Path], to: Path, *, is_linked: bool) -> None:
+    """Put a file of the cache at a place. One whose bytes are wrong is downloaded once more. Raises Problem."""
+    from dovetail import hub_cache  # noqa: PLC0415  # as in fetch
+
+    to.parent.mkdir(parents=True, exist_ok=True)
+    place = places[str(file.path)]
+    for is_last in (False, True):
+        size, digest = _copy(place, to, file.size, is_linked=is_linked)
+        if (size, digest) == (file.size, file.sha256):
+            return
+        to.unlink(missing_ok=True)
+        hub_cache.drop(place)
+        if is_last:
+            raise hub_cache.mismatch(file, size, digest)
+        again = hub_cache.bring(source.transport, source.adapter, source.revision, [file], ignore, again=True)
+        place = again[str(file.path)]
 
 
-def _download(transport: Transport, url: str, file: ManifestFile, place: Path, progress: Progress) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def _copy(source: Path, to: Path, size: int, *, is_linked: bool) -> tuple[int, str]:
+    """Copy a file, or link it; return its size (at most one byte more than `size`) and its sha256."""
     digest, done = hashlib.sha256(), 0
-    progress(str(file.path), 0, file.size)
-    with transport.open(url) as answer, place.open("xb") as out:
-        # Read at most one byte more than the manifest states: that is enough to see that the file is too long.
-        while piece := _next_piece(transport, answer, min(PIECE, file.size + 1 - done)):
+    with source.open("rb") as file, to.open("xb") if not is_linked else contextlib.nullcontext() as out:
+        while piece := file.read(min(PIECE, size + 1 - done)):
             digest.update(piece)
-            out.write(piece)
             done += len(piece)
-            progress(str(file.path), min(done, file.size), file.size)
-    if done != file.size or digest.hexdigest() != file.sha256:
-        arrived = f"{done:,} bytes" if done != file.size else f"bytes with the sha256 {digest.hexdigest()[:12]}…"
-        raise Problem(
-            f"{file.path} arrived as {arrived}, not as the manifest states ({file.size:,} bytes, {file.sha256[:12]}…).",
-            "Nothing was written. Pull again; if it happens again, tell the hub's administrator.",
-            code="client-digest-mismatch",
-        )
+            if out:
+                out.write(piece)
+    if is_linked:
+        _link(source.resolve(), to)
+    return done, digest.hexdigest()
 
 
-def _next_piece(transport: Transport, answer: HTTPResponse, size: int) -> bytes:
+def _link(source: Path, to: Path) -> None:
     try:
-        return answer.read(size)
-    except (OSError, HTTPException) as error:
-        raise unreachable(
-            transport.endpoint, f"the download broke off ({str(error) or type(error).__name__})"
-        ) from None
+        os.link(source, to)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, to)
 
 
 def _move(stage: Path, files: Sequence[PurePosixPath], to: Path) -> None:

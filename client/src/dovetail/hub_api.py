@@ -1,6 +1,8 @@
 """huggingface_hub as this client uses it: for one hub, with Problem in place of its exceptions, and bars on demand."""
 
+import errno
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +19,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 
 from dovetail.problems import Problem, local_files, refusal, unreachable, usage
 
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 NAME = "dovetail-hub"  # in the User-Agent
 
 
@@ -27,13 +30,15 @@ def api(endpoint: str, token: str | None) -> HfApi:
 
 @contextmanager
 def progress(*, is_shown: bool) -> Iterator[None]:
-    """Show the bars of huggingface_hub, or nothing."""
+    """Show the bars of huggingface_hub, or nothing; its warnings about cards are in `dovetail check` too."""
     was_disabled = are_progress_bars_disabled()
     set_verbosity(logging.ERROR)  # it warns when a push changes nothing, which our output shows anyway
     if not is_shown:
         disable_progress_bars()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     finally:
         if not is_shown and not was_disabled:
             enable_progress_bars()
@@ -66,7 +71,8 @@ def problems(endpoint: str, adapter: str, doing: str = "request") -> Iterator[No
     except HTTPError as error:
         raise unreachable(endpoint, error) from error
     except OSError as error:
-        raise (unreachable(endpoint, error) if error.filename is None else local_files(error)) from error
+        is_local = error.filename is not None or error.errno in _OF_DISKS
+        raise (local_files(error) if is_local else unreachable(endpoint, error)) from error
 
 
 def _problem(error: HfHubHTTPError, endpoint: str) -> Problem:

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath, PureWindowsPath
 
 from dovetail.problems import Problem
@@ -24,6 +25,15 @@ def check(paths: Iterable[str], source: str = "The hub") -> list[PurePosixPath]:
         path_by_key[key] = path
         checked.append(PurePosixPath(path))
     return checked
+
+
+def is_chosen(path: str, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> bool:
+    """Return whether patterns choose a path; they match whole paths, `*` matches slashes too, `a/` all below a."""
+    return (not include or _matches(path, include)) and not _matches(path, exclude)
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(path, f"{pattern}*" if pattern.endswith("/") else pattern) for pattern in patterns)
 
 
 def _why_not(path: str) -> str:

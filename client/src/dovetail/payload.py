@@ -7,10 +7,10 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
+from dovetail import paths
 from dovetail.adapters import config as configs
 from dovetail.adapters.header import Opener
 from dovetail.problems import local_files, usage
@@ -48,7 +48,7 @@ def collect(folder: Path, *, include: Sequence[str] = (), exclude: Sequence[str]
     """
     files: dict[str, Path | bytes] = {}
     for path, file in _walk(folder):
-        if (not include or _matches(path, include)) and not _matches(path, exclude):
+        if paths.is_chosen(path, include, exclude):
             files[path] = file
     if not files:
         if include or exclude:
@@ -66,10 +66,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
             raise local_files(FileNotFoundError(2, "it is a link to nothing", str(file)))
         if file.is_file():
             yield "/".join(parts), file
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(path, f"{pattern}*" if pattern.endswith("/") else pattern) for pattern in patterns)
 
 
 def _opener(content: Path | bytes) -> Opener:

@@ -1,0 +1,154 @@
+"""What concerns this machine: signing in by a browser, the cache, `doctor`, and defects of the client itself."""
+
+import email.utils
+import json
+import subprocess
+import sys
+import time
+import webbrowser
+
+import pytest
+
+from dovetail import browser_login, cli
+from dovetail.problems import Problem
+from tests import live
+from tests.client.hostile import liar
+from tests.hf.test_sharing_clients import Browser
+
+
+def answer_in_browser(monkeypatch, hub, deed: str, **fields: str) -> None:
+    """Let carol answer a sign-in in her browser, as soon as it has begun."""
+    begin = browser_login.begin
+
+    def begin_and_answer(endpoint: str) -> browser_login.Request:
+        request = begin(endpoint)
+        browser = Browser(hub.url, "carol")
+        browser.submit(f"/login/device/{deed}", page=request.page, code=request.user_code, **fields)
+        return request
+
+    monkeypatch.setattr(browser_login, "begin", begin_and_answer)
+
+
+def sign_in(hub, monkeypatch, tmp_path, capsys) -> tuple[int, dict, str]:
+    monkeypatch.setattr(cli, "settle_streams", lambda: None)
+    monkeypatch.setenv("DOVETAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DOVETAIL_TOKEN", raising=False)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["login", "--browser", "--endpoint", hub.url, "--json"])
+    shown = capsys.readouterr()
+    return int(str(left.value.code)), json.loads(shown.out), shown.err
+
+
+def test_a_login_is_approved_in_a_browser(dovetail, live_hub, monkeypatch, tmp_path, capsys):
+    answer_in_browser(monkeypatch, live_hub, "approve", role="write")
+    status, document, notes = sign_in(live_hub, monkeypatch, tmp_path, capsys)
+    assert (status, document["name"]) == (0, "carol")
+    assert f"Open {live_hub.url}/login/device?code=" in notes
+    assert dovetail("whoami").stdout == "carol\n"
+
+
+def test_a_login_that_is_denied_in_the_browser_keeps_nothing(live_hub, monkeypatch, tmp_path, capsys):
+    answer_in_browser(monkeypatch, live_hub, "deny")
+    status, document, _ = sign_in(live_hub, monkeypatch, tmp_path, capsys)
+    assert (status, document["code"]) == (3, "client-sign-in-access-denied")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_login_waits_as_long_as_the_hub_says():
+    waits: list[float] = []
+    words = ["authorization_pending", "slow_down", "authorization_pending", "expired_token"]
+
+    def refuse(_: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        return 400, {}, json.dumps({"error": words[len(waits) - 1]}).encode()
+
+    with liar() as hub:
+        hub.answers["/oauth/token"] = refuse
+        request = browser_login.Request("d", "ABCD-EFGH", "http://x", "http://x", interval=2, expires_in=900)
+        with pytest.raises(Problem, match="not used in time"):
+            browser_login.wait(hub.url, request, sleep=waits.append)
+        assert waits == [2, 2, 7, 7]
+        with pytest.raises(Problem) as said:
+            browser_login.begin(hub.url)
+        assert said.value.code == "client-no-hub"
+
+
+def test_an_address_that_is_no_page_is_not_opened(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", lambda page: True)
+    assert browser_login.open_page("https://hub.example.org/login/device")
+    assert not browser_login.open_page("file:///etc/passwd")
+
+
+def test_the_cache_is_listed_measured_and_pruned(ask, live_hub, folder, tmp_path):
+    name = "alice/cached"
+    assert ask("cache", "size", hub=live_hub)["size"] == 0
+    commit = ask("push", folder, name, hub=live_hub, who="alice")["revision"]
+    ask("pull", name, hub=live_hub)
+    (folder / "README.md").write_text("# Second\n")
+    second = ask("push", folder, name, hub=live_hub, who="alice")["revision"]
+    ask("pull", name, "--to", "second", hub=live_hub)
+    listed = ask("cache", "list", hub=live_hub)["items"]
+    assert {(row["repository"], row["revision"]) for row in listed} == {(name, commit), (name, second)}
+    assert ask("cache", "size", hub=live_hub)["versions"] == 2
+    assert ask("cache", "prune", "--days", "1", hub=live_hub)["items"] == []
+    planned = ask("cache", "prune", f"{name}@{commit[:9]}", "--dry-run", hub=live_hub)
+    assert [row["revision"] for row in planned["items"]] == [commit]
+    assert ask("cache", "size", hub=live_hub)["versions"] == 2
+    assert ask("cache", "prune", f"{name}@{commit[:9]}", hub=live_hub)["is_removed"] is True
+    assert [row["revision"] for row in ask("cache", "list", hub=live_hub)["items"]] == [second]
+    ask("cache", "prune", "alice/other", hub=live_hub)
+    assert len(ask("cache", "prune", "--days", "0", hub=live_hub)["items"]) == 1
+    assert ask("cache", "list", "--all", hub=live_hub)["items"] == []
+    ask("cache", "prune", hub=live_hub, status=2)
+
+
+def findings(document: dict) -> dict[str, str]:
+    return {row["name"]: row["outcome"] for row in document["findings"]}
+
+
+def test_the_doctor_finds_what_stands_in_the_way(ask, live_hub, monkeypatch):
+    healthy = ask("doctor", hub=live_hub, who="alice")
+    assert set(findings(healthy).values()) == {"passed"}, healthy
+    assert findings(ask("doctor", hub=live_hub))["token"] == "warned"
+    away = ask("doctor", hub="http://127.0.0.1:9", status=5)
+    assert (findings(away)["hub"], "token" in findings(away)) == ("failed", False)
+    assert findings(ask("doctor", hub="ftp://x", status=2))["address"] == "failed"
+    wrong = ask("doctor", "--token", "dvt_wrong", hub=live_hub, status=3)
+    assert findings(wrong)["token"] == "failed"
+    monkeypatch.setenv("HF_ENDPOINT", "https://huggingface.co")
+    assert findings(ask("doctor", hub=live_hub))["variables"] == "warned"
+    assert all(row["fix"] for document in (away, wrong) for row in document["findings"] if row["outcome"] == "failed")
+
+
+def test_the_doctor_compares_the_clocks(ask):
+    with liar() as hub:
+        hub.says("/site", {"version": "1.0"})
+        status, headers, body = hub.answers["/api/v1/site"]
+        ahead = email.utils.formatdate(time.time() + 3600, usegmt=True)
+        hub.answers["/api/v1/site"] = (status, headers | {"Date": ahead}, body)
+        document = ask("doctor", hub=hub.url, status=7)
+    [clock] = [row for row in document["findings"] if row["name"] == "clock"]
+    assert (clock["outcome"], "behind the hub's" in clock["message"]) == ("failed", True)
+
+
+def test_the_doctor_finds_a_cache_that_cannot_be_written(ask, live_hub, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    document = ask("doctor", hub=live_hub, who="alice", status=7)
+    assert findings(document)["cache"] == "failed"
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_defect_of_the_client_is_a_sentence_and_no_verdict(flags, tmp_path):
+    program = (
+        "import sys; from dovetail import __main__, cli; sys.argv = ['dovetail', 'version', *sys.argv[1:]]\n"
+        "def fail(*_): raise LookupError('a defect')\n"
+        "cli.main = fail; __main__.main()"
+    )
+    environment = {"PYTHONPATH": str(live.ROOT / "client" / "src"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", program, *flags], env=environment, capture_output=True, text=True)
+    assert done.returncode == 70
+    assert "LookupError: a defect" in (done.stdout if flags else done.stderr)
+    assert "Traceback" not in done.stdout + done.stderr
