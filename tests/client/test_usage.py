@@ -98,6 +98,15 @@ def test_the_version_is_that_of_the_distribution(dovetail):
     assert json.loads(dovetail("version", "--json").stdout)["version"] == stated
 
 
+def test_the_distribution_has_the_license_of_the_project():
+    project = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]
+    [name] = project["license-files"]
+    assert (ROOT / "client" / name).read_text() == (ROOT / "LICENSE").read_text()
+    lowest = project["requires-python"].removeprefix(">=")
+    versions = [row.rpartition(" ")[2] for row in project["classifiers"] if "Python :: 3." in row]
+    assert versions[0] == lowest
+
+
 def test_no_command_but_push_pays_for_huggingface_hub():
     script = "import sys, dovetail.cli; print('huggingface_hub' in sys.modules, 'yaml' in sys.modules)"
     environment = {"PYTHONPATH": str(ROOT / "client" / "src")}
