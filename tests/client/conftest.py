@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,28 @@ from tests.adapters import MINILM, lora, write
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Ask = Callable[..., dict[str, Any]]
+
+
+def documented() -> dict[str, list[str]]:
+    """Return command → members of its document, as the client's README lists them."""
+    page = (live.ROOT / "client" / "README.md").read_text()
+    rows = re.findall(r"^\| (?:`([a-z -]+)`|every refusal) \| `(.+)` \|$", page, re.MULTILINE)
+    return {command: members.split() for command, members in rows}
+
+
+def require_documented(words: list[str], document: dict[str, Any]) -> None:
+    """Assert that a document has the members that the README names for this command, and no others."""
+    rows = documented()
+    command = words[0]
+    if command not in rows:
+        command += f" {'list' if '/' in words[1] else words[1]}"
+    if "--dry-run" in words and f"{command} --dry-run" in rows:
+        command += " --dry-run"
+    members = rows["" if "exit_status" in document else command]
+    required = {member for member in members if member[-1] not in "?…"}
+    assert required <= set(document), (command, document)
+    if "…" not in members:
+        assert set(document) <= {member.rstrip("?") for member in members}, (command, document)
 
 
 @pytest.fixture
@@ -71,6 +94,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert (left.value.code, shown.err) == (status, ""), shown.out + shown.err
         document = json.loads(shown.out)
         assert document.pop("schema") == 1
+        require_documented([str(word) for word in words], document)
         return dict(document)
 
     return run

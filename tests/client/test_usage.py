@@ -9,8 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 from dovetail import cli
+from tests.client.conftest import documented
 from tests.live import ROOT
 
 HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
@@ -90,6 +92,14 @@ def test_not_signed_in_is_said_by_the_hub_and_not_before_it_answered(dovetail, l
     done = dovetail("whoami", hub=live_hub)
     assert done.returncode == 3
     assert done.stderr == f"dovetail: You are not signed in at {live_hub.url}.\n  Run `dovetail login`.\n"
+
+
+def test_every_command_has_its_document_in_the_readme():
+    words: set[str] = set()
+    for name, command in typer.main.get_group(cli.app).commands.items():
+        words |= {f"{name} {deed}" for deed in command.commands} if hasattr(command, "commands") else {name}
+    rows = {name.removesuffix(" --dry-run") for name in documented()}
+    assert rows - {""} == words - {"help"}
 
 
 def test_the_version_is_that_of_the_distribution(dovetail):

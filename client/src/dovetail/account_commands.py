@@ -45,7 +45,8 @@ def _ask_browser(options: Options, endpoint: str) -> str:
     error.print(f"and compare the code: {safe(request.user_code)}", markup=False)
     if sys.stdin.isatty() and not options.printer.as_json:
         browser_login.open_page(request.page)
-    return browser_login.wait(endpoint, request)
+    with options.printer.waiting("waiting for you to approve in the browser"):
+        return browser_login.wait(endpoint, request)
 
 
 def _read_token(endpoint: str) -> str:

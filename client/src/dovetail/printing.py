@@ -102,6 +102,15 @@ class Printer:
                 self.line(f"{name:<11}{value}")
 
     @contextmanager
+    def waiting(self, words: str) -> Iterator[None]:
+        """Show that something is waited for, where both streams are a terminal: what is printed then goes above."""
+        if not (self.is_human and self.out.is_terminal and self.err.is_terminal):
+            yield
+            return
+        with self.err.status(escape(safe(words))):
+            yield
+
+    @contextmanager
     def downloads(self) -> Iterator[fetching.Progress]:
         """Show a bar for each file while it arrives."""
         columns = (

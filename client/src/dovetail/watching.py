@@ -29,7 +29,8 @@ def watch_if_judged(
 def watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None = None) -> Verdict:
     """Print checks as they arrive and return the verdict: finished, or as it is after `timeout` seconds."""
     try:
-        return _watch(printer, caller, adapter, revision, timeout)
+        with printer.waiting(f"waiting for the verdict of {adapter}"):
+            return _watch(printer, caller, adapter, revision, timeout)
     except KeyboardInterrupt:
         raise interrupted(
             "Stopped waiting: the hub goes on judging.", f"Ask again: dovetail verdict {adapter}@{revision} --wait"
