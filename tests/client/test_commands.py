@@ -41,6 +41,9 @@ def test_an_adapter_is_found_compared_named_and_deleted(ask, live_hub, folder):
         "notes/new.txt": "added",
     }
     assert [(row["key"], row["b"]) for row in difference["config"]] == [("lora_alpha", 3)]
+    [weights] = difference["weights"]
+    assert (weights["path"], weights["state"]) == ("adapter_model.safetensors", "compared"), "by the scale alone"
+    assert weights["modules"][0]["relative_change"] > 0
 
     assert ask("tag", "create", f"{NAME}@{first}", "v1", "-m", "First") == {
         "adapter": NAME, "tag": "v1", "revision": first,

@@ -119,6 +119,12 @@ class Manifest(TypedDict, total=False):
     tensors: dict[str, object] | None
 
 
+class Comparison(TypedDict):
+    """What a hub says of the weights of two versions: a file each, with `state`, tensors and `modules`."""
+
+    weights: list[dict[str, Any]]
+
+
 class BaseAnswer(TypedDict, total=False):
     """A base, and why the adapter fits it or not."""
 

@@ -1,15 +1,18 @@
-"""Compares two versions by their manifests and verdicts: files, config keys, evaluations. No weights travel."""
+"""Compares two versions: by their manifests and verdicts here, and their weights on the hub. No weights travel."""
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from dovetail.answers import Manifest
-from dovetail.problems import MISSING, Problem
+from dovetail.answers import Comparison, Manifest
+from dovetail.problems import FORBIDDEN, MISSING, Problem
 from dovetail.verdict import Verdict
 
 if TYPE_CHECKING:
     from dovetail.client import Client
 
+PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 2.0  # for a hub that compares large weights
 Difference = dict[str, Any]
 
 
@@ -23,7 +26,24 @@ def compare(caller: "Client", first: tuple[str, str], second: tuple[str, str]) -
         "files": _files(a, b),
         "config": _keys(a.get("config") or {}, b.get("config") or {}),
         "evaluations": _evaluations(verdict_a, verdict_b),
+        "weights": _weights(caller, first[0], a, b) if first[0] == second[0] else None,
     }
+
+
+def _weights(caller: "Client", adapter: str, a: Manifest, b: Manifest) -> list[Difference] | None:
+    """Return what the hub says of the weights, which it may compare for a while; None where it cannot say."""
+    path = f"/adapters/{quote(adapter)}/compare/{a['revision']}...{b['revision']}"
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            weights = caller.transport.get(path, Comparison)["weights"]
+        except Problem as problem:
+            if problem.exit_status not in {FORBIDDEN, MISSING}:
+                raise
+            return None  # a hub without this route, or a gate
+        if not any(item["state"] == "waiting" for item in weights) or time.monotonic() > deadline:
+            return weights
+        time.sleep(PAUSE_SECONDS)
 
 
 def _verdict(caller: "Client", adapter: str, manifest: Manifest) -> Verdict | None:

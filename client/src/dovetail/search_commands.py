@@ -9,9 +9,11 @@ from dovetail import comparing, ids, searching
 from dovetail.answers import AdapterFacts, Manifest
 from dovetail.arguments import AdapterAt
 from dovetail.options import Options
+from dovetail.printing import Printer
 from dovetail.problems import FORBIDDEN, MISSING, Problem
 
 Values = list[str] | None
+MOST_MODULES = 5
 
 
 def _filter(help: str, metavar: str = "VALUE") -> Any:
@@ -128,7 +130,7 @@ def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="NS/NAME[@REV].")],
     b: Annotated[str, typer.Argument(metavar="B", help="NS/NAME[@REV], or @REV of the same adapter.")],
 ) -> None:
-    """Compare two versions: files, config, evaluations."""
+    """Compare two versions: files, config, evaluations, weights."""
     options: Options = context.obj
     printer = options.printer
     first = ids.split(a)
@@ -147,8 +149,21 @@ def diff(
         printer.line(f"config  {row['key']}  {row['a']!r} → {row['b']!r}")
     for row in difference["evaluations"]:
         printer.line(f"eval    {row['name']} {row['metric']}  {row['a']} → {row['b']}")
+    for file in difference["weights"] or ():
+        _print_weights(printer, file)
     if not (difference["files"] or difference["config"]):
         printer.note("They hold the same files.")
+
+
+def _print_weights(printer: Printer, file: Mapping[str, Any]) -> None:
+    """Print what changed in a weight file, and the modules that changed most."""
+    counts = [f"{len(file[change])} {change}" for change in ("added", "removed", "reshaped", "retyped") if file[change]]
+    words = ", ".join(counts) or (file.get("reason") or "")
+    if file["state"] != "same":
+        printer.line(f"weights {file['path']}  {file['state']}  {words}".rstrip())
+    for module in file["modules"][:MOST_MODULES]:
+        change = module["relative_change"]
+        printer.line(f"module  {module['module']}  {'new' if change is None else f'{change:.3g}'} relative change")
 
 
 def _size(size: int | None) -> str:
