@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -133,7 +134,7 @@ class Printer:
     def checks(self, checks: tuple[Check, ...]) -> None:
         """Print checks, one a line, and the fix below a failed or noted one."""
         marks = joint.MARKS if self.blocks else joint.PLAIN_MARKS
-        for check in checks:
+        for check in _gathered(checks):
             mark = Text(f"  {marks.get(check.outcome, '?'):<2}", joint.CHECK_STYLES.get(check.outcome, ""))
             message = Text(safe(check.message), "bold" if check.outcome == "failed" else "")
             self._columns(mark, Text(f"{safe(check.id):<{ID_CELLS}}"), message)
@@ -200,6 +201,16 @@ class Printer:
             self.note(str(answer["note"]))
         for base in answer["misfits"]:
             self.note(f"not {base.get('base')}: {base.get('why')}")
+
+
+def _gathered(checks: Sequence[Check]) -> Iterator[Check]:
+    """Yield the checks, but several in a row that were skipped for the same reason as one."""
+    for (outcome, message), group in groupby(checks, key=lambda check: (check.outcome, check.message)):
+        alike = list(group)
+        if outcome == "skipped" and len(alike) > 1:
+            yield Check(f"{len(alike)} checks", outcome, message)
+        else:
+            yield from alike
 
 
 def safe(text: str) -> str:

@@ -8,6 +8,7 @@ import typer
 from dovetail import fetching, ids
 from dovetail.answers import Manifest
 from dovetail.arguments import AdapterAt
+from dovetail.client import Client
 from dovetail.options import Options
 from dovetail.payload import KEPT_BACK
 from dovetail.printing import Printer
@@ -44,7 +45,7 @@ def pull(
         raise interrupted(
             f"Stopped: {folder} is as it was.", "Bytes that arrived are kept: the same command brings the rest."
         ) from None
-    _warn(printer, name, revision, manifest)
+    _warn(printer, caller, name, manifest)
     if printer.as_json:
         members = {key: manifest.get(key) for key in ("adapter", "revision", "state")}
         printer.document({**members, "path": str(folder), "files": len(files)})
@@ -65,13 +66,19 @@ def _show_plan(printer: Printer, manifest: Manifest, files: list[fetching.Manife
     printer.note(f"{len(coming):,} of {len(rows):,} files would come, {size:,} bytes. Nothing was written.")
 
 
-def _warn(printer: Printer, name: str, revision: str, manifest: Manifest) -> None:
+def _warn(printer: Printer, caller: Client, name: str, manifest: Manifest) -> None:
     """Say what speaks against the version that was pulled, and where the one is that is known to work."""
     if yanked := manifest.get("yanked"):
         printer.note(f"Its owners yanked this version: {yanked['reason']}")
     if (state := manifest.get("state")) in {"passed", None}:
         return
-    printer.note(f"Its verdict is {state}. The version known to work is {name}@verified, if there is one.")
+    if not printer.is_human:
+        return
+    verified = caller.adapter(name).get("verified")
+    known = (
+        f"The version known to work is {name}@verified ({verified[:7]})." if verified else "No version has passed yet."
+    )
+    printer.note(f"Its verdict is {state}. {known}")
 
 
 def verify(
