@@ -54,10 +54,9 @@ def bring(
         futures = {str(file.path): pool.submit(job.bring, file) for file in files}
         try:
             return {path: future.result() for path, future in futures.items()}
-        except BaseException:
+        finally:  # after a failure or Ctrl-C no other file is begun, and large ones stop
             job.is_stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 def drop(place: Path) -> None:
