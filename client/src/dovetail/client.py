@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dovetail import answers, fetching, places, verdict
+from dovetail import answers, fetching, manifests, places, verdict
 from dovetail.fetching import Progress, ignore
 from dovetail.ids import MAIN, check_adapter
 from dovetail.problems import UNAUTHORIZED, Problem, not_signed_in, usage
@@ -120,11 +120,11 @@ class Client:
         which they are copied, or with `is_linked` hard-linked: then nobody should edit them.
         """
         manifest = self.manifest(adapter, revision)
-        files = fetching.select(fetching.parse_files(manifest["files"]), include, exclude)
+        files = manifests.select(manifests.parse_files(manifest["files"]), include, exclude)
         return self.fetch(adapter, manifest["revision"], files, to, is_linked=is_linked, progress=progress)
 
     def fetch(
-        self, adapter: str, commit: str, files: Sequence[fetching.ManifestFile], to: str | Path | None = None, *,
+        self, adapter: str, commit: str, files: Sequence[manifests.ManifestFile], to: str | Path | None = None, *,
         is_linked: bool = False, progress: Progress = ignore,
     ) -> Path:  # fmt: skip
         """Download files of a commit, as `pull` does after it has asked for the manifest."""

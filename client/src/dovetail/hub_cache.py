@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -19,7 +19,7 @@ from uuid import uuid4
 from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 
 from dovetail import hub_api
-from dovetail.fetching import ManifestFile, Progress
+from dovetail.manifests import ManifestFile
 from dovetail.problems import Problem, interrupted, no_hub, unreachable
 from dovetail.transport import Transport
 
@@ -28,6 +28,9 @@ AT_ONCE, TRIES, PIECE, PARTIAL = 8, 5, 1 << 20, 206
 FIRST_WAIT_SECONDS = 1.0  # after a line that broke; doubled each time
 _ETAG = r'(W/)?"?[\w.-]*\w[\w.-]*"?'
 _SAFE = {"etag": _ETAG, "x-linked-etag": _ETAG, "x-repo-commit": "[0-9a-f]{40}"}
+
+
+Progress = Callable[[str, int, int], None]  # path, bytes done, bytes in all
 
 
 def cached(adapter: str, revision: str, path: str) -> Path | None:

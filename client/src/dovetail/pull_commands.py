@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dovetail import fetching, ids
+from dovetail import fetching, ids, manifests
 from dovetail.answers import Manifest
 from dovetail.arguments import AdapterAt
 from dovetail.client import Client
@@ -33,7 +33,7 @@ def pull(
     name, revision = ids.split(adapter)
     caller, printer = options.client(), options.printer
     manifest = caller.manifest(name, revision)
-    files = fetching.select(fetching.parse_files(manifest["files"]), include or (), exclude or ())
+    files = manifests.select(manifests.parse_files(manifest["files"]), include or (), exclude or ())
     folder = to or Path(name.partition("/")[2])
     if dry_run:
         _show_plan(printer, manifest, files, folder)
@@ -53,7 +53,7 @@ def pull(
         printer.line(str(folder))
 
 
-def _show_plan(printer: Printer, manifest: Manifest, files: list[fetching.ManifestFile], folder: Path) -> None:
+def _show_plan(printer: Printer, manifest: Manifest, files: list[manifests.ManifestFile], folder: Path) -> None:
     coming = {file.path for file in fetching.missing(files, folder)}
     rows = [{"path": str(file.path), "size": file.size, "is_here": file.path not in coming} for file in files]
     if printer.as_json:
@@ -92,7 +92,7 @@ def verify(
     if not path.is_dir():
         raise usage(f"{path} {'is a file' if path.exists() else 'does not exist'}.", "Name the folder of the adapter.")
     manifest = options.client().manifest(name, revision)
-    files = {str(file.path): file for file in fetching.parse_files(manifest["files"])}
+    files = {str(file.path): file for file in manifests.parse_files(manifest["files"])}
     states: dict[str, str] = {}
     with options.printer.downloads() as progress:
         for file_path, file in files.items():
@@ -106,7 +106,7 @@ def verify(
     raise typer.Exit(DONE if set(states.values()) <= {"same"} else REFUTED)
 
 
-def _state(folder: Path, file: fetching.ManifestFile) -> str:
+def _state(folder: Path, file: manifests.ManifestFile) -> str:
     if not (folder / file.path).exists():
         return "missing"
     return "same" if fetching.digest_of(folder / file.path, file.size) == file.sha256 else "changed"
