@@ -28,6 +28,7 @@ class Faults:
     path: str = ""  # a pattern; "" breaks nothing
     status: int = 0  # answered in place of the answer
     headers: dict[str, str] = field(default_factory=dict)  # of that answer
+    answer: bytes | None = None  # JSON in place of the answer
     cut: int = -1  # bytes of the body after which the connection ends
     pause: float = 0  # seconds before each piece of the body
     lie: bool = False  # the last byte of the body is another one
@@ -37,7 +38,7 @@ class Faults:
     def heal(self) -> None:
         """Break nothing any more, and forget what was seen."""
         self.path, self.status, self.headers, self.cut, self.pause, self.lie = "", 0, {}, -1, 0, False
-        self.edit = ("", "")
+        self.edit, self.answer = ("", ""), None
         self.seen.clear()
 
     def paths(self, pattern: str = "") -> list[str]:
@@ -57,6 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
         faults.seen.append((self.path, dict(self.headers)))
         self.close_connection = True
         is_broken = bool(faults.path) and re.search(faults.path, self.path) is not None
+        if is_broken and faults.answer is not None:
+            self._answer(200, {"Content-Type": "application/json"}, faults.answer)
+            return
         if is_broken and faults.status:
             self._answer(faults.status, faults.headers, b"")
             return

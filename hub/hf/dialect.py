@@ -15,8 +15,9 @@ from hub.hf import bodies
 from hub.hf.hops import came_through
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
+from hub.moved import mounted_below, raw_path
 from hub.read_only import refuse_write
-from hub.verified_view import viewer
+from hub.verified_view import SAFE, viewer
 from registry.kernel import base_policy, refusals
 from registry.kernel.errors import NotSupported, RegistryError, RepositoryNotFound, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
@@ -149,10 +150,22 @@ class Unserved(Route):
 
 
 class NoNamespace(Route):
-    """An id without a namespace (gpt2): clients ask for such ids, and none can exist here."""
+    """An id without a namespace (gpt2): none can exist here, and another hub may say which id it means."""
 
     def get(self, request: HttpRequest, name: str, rest: str = "") -> HttpResponseBase:
-        raise refusals.repository_not_found(name)
+        type = "dataset" if request.path_info.startswith("/api/datasets/") else "model"
+        is_asked = request.method in SAFE and served_bases.find(name) is None
+        with came_through(request):
+            full_name = reading.canonical(name, type) if is_asked else None
+        if full_name is None:
+            raise refusals.repository_not_found(name)
+        segments = raw_path(request).split("/")
+        segments[segments.index(name)] = full_name
+        query = request.META.get("QUERY_STRING", "")
+        response = HttpResponse(status=307)
+        response["Location"] = mounted_below() + "/".join(segments) + (f"?{query}" if query else "")
+        response["X-Dovetail-Source"] = "upstream"
+        return response
 
     post = put = delete = get
 

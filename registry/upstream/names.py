@@ -19,6 +19,15 @@ def may_be_asked(full_name: str) -> bool:
     return _is_well_formed(full_name) and _is_permitted(full_name) and not is_ours(full_name)
 
 
+def may_be_asked_alone(name: str) -> bool:
+    """Return whether a name without a namespace may be asked of other hubs."""
+    try:
+        names.check_namespace(name)
+    except NameInvalid:
+        return False
+    return _is_permitted(name) and not is_ours(f"{name}/{name}")
+
+
 def is_ours(full_name: str) -> bool:
     """Return whether a name belongs to this hub: its namespace exists or existed here, or is kept for somebody."""
     namespace, _, name = full_name.lower().partition("/")

@@ -23,6 +23,7 @@ from registry.repos.manifest import Entry
 from registry.upstream import asking, documents, names, origins, trees
 
 USED_SECONDS = 3600
+CANONICAL_SECONDS = 30 * 24 * 3600
 JSON = dict[str, Any]
 
 
@@ -45,6 +46,30 @@ def find(full_name: str, type: str) -> UpstreamRepository | None:
     if row is None:
         cache.set(missing, 1, settings.UPSTREAM.missing_seconds)
     return row
+
+
+def canonical(name: str, type: str) -> str | None:
+    """Return the id that another hub gives a name without a namespace, such as gpt2; None if it means nothing.
+
+    Never one in a namespace of this hub: whoever has that could put something in the place of what everybody means.
+    """
+    if not settings.UPSTREAM.hubs or not names.may_be_asked_alone(name):
+        return None
+    key = documents.key_of("upstream-canonical", type, name.lower())
+    full_name = cache.get(key)
+    if full_name is None and origins.may_ask():
+        full_name = _canonical(name, type)
+        cache.set(key, full_name, CANONICAL_SECONDS if full_name else settings.UPSTREAM.missing_seconds)
+    return full_name if full_name and names.may_be_asked(full_name) else None
+
+
+def _canonical(name: str, type: str) -> str:
+    for hub in settings.UPSTREAM.hubs:
+        reply = asking.ask(hub, origins.api_path(type, name))
+        stated = reply.value.get("id") if reply.status == 200 and isinstance(reply.value, dict) else None
+        if isinstance(stated, str) and stated.lower().endswith(f"/{name.lower()}"):
+            return stated
+    return ""
 
 
 def _found(full_name: str, type: str) -> UpstreamRepository | None:

@@ -1,5 +1,6 @@
 """The operator's rules for other hubs: settings, modes, allowed names and licenses, limits, and what garbage leaves."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -17,6 +18,7 @@ from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
 from registry.models import Blob, UpstreamFile, UpstreamRepository
+from registry.people import organizations
 from registry.upstream import asking
 from tests import live
 from tests.fault_proxy import Faults, proxy
@@ -117,6 +119,19 @@ def test_rules_for_names_and_licenses(far: Faults, name: str, settings) -> None:
     assert "states mit" in refused.json()["error"]
     settings.UPSTREAM = settings.UPSTREAM._replace(licenses=("apache-2.0", "mit"))
     assert get(f"/{name}/resolve/main/README.md", "HEAD").status_code == 200
+
+
+def test_an_id_without_a_namespace_leads_to_the_one_that_the_other_hub_means(far: Faults, name: str) -> None:
+    far.path, far.answer = "/api/models/rules$", json.dumps({"id": name}).encode()
+    for path in ("/api/models/rules", "/api/models/rules/revision/main", "/rules/resolve/main/README.md?x=1"):
+        answer = get(path, "HEAD" if "resolve" in path else "GET")
+        assert (answer.status_code, answer["Location"]) == (307, path.replace("/rules", f"/{name}"))
+    far.answer = json.dumps({"id": "acme/tools"}).encode()
+    far.path = "/api/models/tools$"
+    organizations.create_organization("acme", by=None)
+    assert get("/api/models/tools").status_code == 401, "a namespace of this hub is never what another hub means"
+    assert get("/api/models/acme").status_code == 401
+    assert far.paths() == ["/api/models/rules", "/api/models/tools"]
 
 
 def test_requests_beyond_the_limit_are_refused_at_once(far: Faults, name: str) -> None:
