@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from hub import machine, sign_on
+from hub import cross_origin, machine, sign_on
 from hub.about import PORT
 from hub.environment import Environment, Smtp, blob_store, database, limit, one_of, smtp, words
 from hub.upstreams import upstreams
@@ -51,6 +51,13 @@ TRUSTED_PROXIES = env("TRUSTED_PROXIES", words, default=[])
 AUDIT_ADDRESS = env("AUDIT_ADDRESS", one_of("full", "truncated", "none"), default="full")
 HTTPS = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [urljoin(PUBLIC_URL, "/").rstrip("/")]
+CORS_ORIGINS = env("CORS_ORIGINS", words, default=[])
+CORS_CREDENTIALS = env.bool("CORS_CREDENTIALS", default=False)
+if CORS_CREDENTIALS and (not CORS_ORIGINS or "*" in CORS_ORIGINS):
+    raise ImproperlyConfigured(
+        "DOVETAIL_CORS_CREDENTIALS lets pages of other origins act as the person who is signed in: name these origins "
+        "one by one in DOVETAIL_CORS_ORIGINS."
+    )
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None  # a hub at https://example.org/hub is mounted below /hub
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -92,6 +99,18 @@ MIDDLEWARE = [
     "hub.site.sessions.LastSeen",
     "hub.site.headers.SecurityHeaders",
 ]
+if CORS_ORIGINS:  # off by default: then nothing of it is loaded
+    INSTALLED_APPS.append("corsheaders")
+    MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
+    CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
+    CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
+    CORS_ALLOW_CREDENTIALS = CORS_CREDENTIALS
+    CORS_URLS_REGEX = cross_origin.PATHS
+    CORS_ALLOW_HEADERS = cross_origin.ASKED
+    CORS_EXPOSE_HEADERS = cross_origin.TOLD
+    CORS_PREFLIGHT_MAX_AGE = 600
+    if CORS_CREDENTIALS:
+        CSRF_TRUSTED_ORIGINS += CORS_ORIGINS
 ROOT_URLCONF = "hub.urls"
 WSGI_APPLICATION = "hub.wsgi.application"
 APPEND_SLASH = False  # a redirect would turn a client's POST into a GET

@@ -34,7 +34,7 @@ class OneFollowedBase(View):
         pages.parameters(request, pages.Nothing)
         return Response({"base": watching.follow_base(base, self.caller), "following": True})
 
-    @extend_schema(operation_id="unfollow_base", summary="Stop following it", responses=shapes.FollowedBase)
+    @extend_schema(operation_id="unfollow_base", summary="Stop following it", responses={200: shapes.FollowedBase})
     def delete(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
         return Response({"base": watching.unfollow_base(base, self.caller), "following": False})

@@ -65,7 +65,7 @@ class Deprecation(_Deed):
         retiring.deprecate(repository, self.caller, wish.validated_data["message"], wish.validated_data["successor"])
         return Response(state_of(repository))
 
-    @extend_schema(operation_id="undeprecate", summary="Take a deprecation back", responses=shapes.AdapterState)
+    @extend_schema(operation_id="undeprecate", summary="Take a deprecation back", responses={200: shapes.AdapterState})
     def delete(self, request: Request, ns: str, name: str) -> Response:
         repository = self.adapter(request, ns, name, Permission.CONFIGURE)
         retiring.undeprecate(repository, self.caller)
@@ -82,7 +82,7 @@ class Archive(_Deed):
         retiring.archive(repository, self.caller)
         return Response(state_of(repository))
 
-    @extend_schema(operation_id="unarchive", summary="Unarchive an adapter", responses=shapes.AdapterState)
+    @extend_schema(operation_id="unarchive", summary="Unarchive an adapter", responses={200: shapes.AdapterState})
     def delete(self, request: Request, ns: str, name: str) -> Response:
         repository = self.adapter(request, ns, name, Permission.ARCHIVE)
         retiring.unarchive(repository, self.caller)

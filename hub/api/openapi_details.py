@@ -2,12 +2,27 @@
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+
 from hub.api import openapi_security
 from hub.api.deprecations import DEPRECATED
 from hub.api.problems import CONTENT_TYPE, Problem
 
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
 KEPT = frozenset({"post", "put", "patch", "delete"})  # methods with which an Idempotency-Key counts
+
+
+class TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
+    """Says of a text in a body that it may not be empty; the generator says so of answers too, or of nothing."""
+
+    target_class = "hub.api.shapes.Text"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
+        schema: Schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        schema["type"] = "string"  # whether it may be null is said around it
+        return schema if self.target.allow_blank else {**schema, "minLength": 1}
+
+
 PARAMETERS = {
     "ns": ("A person or an organisation.", "alice"),
     "name": ("The name of an adapter in its namespace; below /moderation/users that of a person.", "reviews"),

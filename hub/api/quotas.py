@@ -48,7 +48,9 @@ class OneQuota(View):
         quotas.change(ns, self.caller, **wish.validated_data)
         return Response(_of(ns))
 
-    @extend_schema(operation_id="reset_quota", summary="Go back to the limits of the hub", responses=shapes.Quota)
+    @extend_schema(
+        operation_id="reset_quota", summary="Go back to the limits of the hub", responses={200: shapes.Quota}
+    )
     def delete(self, request: Request, ns: str) -> Response:
         self.require_administrator()
         quotas.change(ns, self.caller, bytes=None, repositories=None, reason=RESET)

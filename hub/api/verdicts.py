@@ -10,10 +10,12 @@ from rest_framework.response import Response
 from dovetail.adapters.report import BasePin, EngineRow, Report
 from dovetail.serve.starting import completed
 from dovetail.serve.target import Target
+from hub.api import pages
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import verdicts as shapes
+from hub.api.waiting import Wait, wait_until
 from hub.origin import origin
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
@@ -25,11 +27,16 @@ class OneVerdict(View):
     @extend_schema(
         operation_id="verdict",
         summary="The verdict",
-        description="Also while it is queued or running.",
+        description="Also while it is queued or running; with `wait` the answer comes as soon as it has ended.",
+        parameters=[Wait],
         responses=shapes.Verdict,
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        asked = pages.parameters(request, Wait)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        if asked["wait"]:
+            wait_until(lambda: verdicts.current(revision).is_final, asked["wait"])
+            revision = resolved(f"{ns}/{name}", revision.oid, self.viewer)  # the right to see it may be lost
         return Response(document(verdicts.current(revision), revision, self.caller, origin(request)))
 
 

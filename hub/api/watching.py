@@ -35,7 +35,7 @@ class Watch(View):
         watching.watch(repository, level, self.caller)
         return Response(_answer(repository, level))
 
-    @extend_schema(operation_id="unwatch", summary="Stop watching or ignoring it", responses=shapes.Watched)
+    @extend_schema(operation_id="unwatch", summary="Stop watching or ignoring it", responses={200: shapes.Watched})
     def delete(self, request: Request, ns: str, name: str) -> Response:
         pages.parameters(request, pages.Nothing)
         repository = self._browsed(ns, name)

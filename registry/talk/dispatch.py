@@ -64,6 +64,11 @@ def catch_up() -> None:
                 return
 
 
+def has_waiting() -> bool:
+    """Return whether events wait to be handled now."""
+    return _due().exists()
+
+
 def sweep() -> int:
     """Handle events of lost messages and delete old given-up events; return the number of handled events."""
     OutboxEvent.objects.filter(given_up_at__lt=timezone.now() - timedelta(days=KEPT_DAYS)).delete()

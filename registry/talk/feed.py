@@ -58,6 +58,24 @@ def _highest() -> int:
     return Event.objects.aggregate(last=Max("seq"))["last"] or 0
 
 
+class News:
+    """Asks again and again, cheaply, whether the caller would be told something new after a number."""
+
+    def __init__(self, seq: int, by: Caller) -> None:
+        self._seq, self._by = seq, by
+
+    def has_come(self) -> bool:
+        """Return whether `since` has an entry; what the caller may not see is looked at once."""
+        newest = _highest()
+        is_waiting = Event.objects.filter(seq__isnull=True).exists() or dispatch.has_waiting()
+        if newest <= self._seq and not is_waiting:
+            return False
+        if since(self._seq, self._by, 1):
+            return True
+        self._seq = max(self._seq, newest)
+        return False
+
+
 def _held(rows: list[Event]) -> set[tuple[int | None, str]]:
     """Return repository and commit of the entries about a revision that is held back now."""
     oids = {row.revision for row in rows if row.revision}

@@ -181,14 +181,16 @@ def promised(said: dict[str, Any]) -> Any:
     if "$ref" in said:
         said = shapes[said["$ref"].rpartition("/")[2]]
     if "oneOf" in said:  # a choice that may be null
-        said = next(part for part in map(resolved, said["oneOf"]) if "enum" in part and part["enum"] != [None])
+        [said] = [part for part in map(resolved, said["oneOf"]) if "null" not in part.get("type", ())]
     if "enum" in said:
         return {*said["enum"]} - {None}
-    if said.get("type") == "array":
+    kinds = said.get("type", "any")
+    [kind] = [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind != "null"]
+    if kind == "array":
         return [promised(said["items"])]
     if "properties" in said:
         return {name: promised(inner) for name, inner in said["properties"].items()}
-    return said.get("type", "any")
+    return kind
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:

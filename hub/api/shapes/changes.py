@@ -3,10 +3,11 @@
 from rest_framework import serializers as s
 
 from hub.api.shapes import Data
+from hub.api.waiting import Wait
 from registry import models
 
 
-class Since(s.Serializer[Data]):
+class Since(Wait):
     since = s.IntegerField(
         required=False, min_value=0, max_value=2**63 - 1, default=0, help_text="the last seq you have"
     )

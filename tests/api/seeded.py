@@ -1,0 +1,145 @@
+"""A world in which every operation of our REST has something to do: who asks, for which objects, with which body."""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from django.db import transaction
+from django.test import Client
+
+from hub.api import openapi, openapi_details
+from registry.models import Repository
+from registry.people import ci_systems
+from registry.publish import branches, discussions
+from tests.api.conftest import judged, pushed
+from tests.api.test_bases import evaluation
+from tests.api.test_machines import CLAIMS, in_days
+from tests.cast import PASSWORD, Cast
+from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
+
+JOB = {"issuer": ci_systems.GITHUB, "claims": CLAIMS}
+ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
+CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
+# Operations that need what this world has not, and the tests that give it to them.
+ELSEWHERE = {"repair": "tests/api/test_repairs.py"}
+
+
+@dataclass
+class World:
+    """The objects by name, and a browser of each person that has proven lately who it is.
+
+    `values` are parameters in addresses, `special` those of single operations, `bodies` what is sent to operations.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    special: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bodies: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
+
+    def client(self, who: str) -> Client:
+        """Return the browser of a person."""
+        if who not in self.clients:
+            client = Client(raise_request_exception=False)
+            assert client.post("/login", {"username": who, "password": PASSWORD}).status_code == 302
+            self.clients[who] = client
+        return self.clients[who]
+
+    def parameters(self, operation: str, path: str) -> dict[str, Any]:
+        """Return the parameters in the address of an operation."""
+        names = [part.partition("}")[0] for part in path.split("{")[1:]]
+        return {name: self.special.get(operation, {}).get(name, self.values[name]) for name in names}
+
+    def send(self, operation: str, request: httpx.Request) -> httpx.Response:
+        """Send a request as who may, in a transaction that is undone, so that each one finds the same world."""
+        client = self.client(_who(operation, request.url.path))
+        headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_TRANSPORT}
+        kind, cookies = request.headers.get("content-type", "application/json"), copy.deepcopy(client.cookies)
+        with transaction.atomic():
+            answer = client.generic(
+                request.method, request.url.raw_path.decode(), request.read(), content_type=kind, headers=headers
+            )
+            content = b"".join(answer) if answer.streaming else answer.content
+            transaction.set_rollback(True)
+        client.cookies = cookies
+        fields = list(answer.headers.items())
+        response = httpx.Response(answer.status_code, headers=fields, content=content, request=request)
+        response.elapsed = timedelta()
+        return response
+
+
+_OF_THE_TRANSPORT = {"content-length", "content-type", "host", "user-agent", "accept-encoding", "accept", "connection"}
+
+
+def _who(operation: str, path: str) -> str:
+    if "/moderation/" in path:
+        return "mona"
+    return "ada" if "/quotas" in path else "carol" if operation in CAROLS else "alice"
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return (method, path, operation) of each operation."""
+    paths = openapi.document()["paths"]
+    return [(method, path, operation) for path, methods in paths.items() for method, operation in methods.items()]
+
+
+def seed(cast: Cast, repository: Repository) -> World:
+    """Make the world around alice/reviews, most of it by REST."""
+    world, alice = World(), cast.session("alice")
+    first = repository.revisions.get(title="push")
+    judged(first, evals=[evaluation(0.5, 0.75)])
+    branches.create_ref(repository, "refs/tags/v1", first, alice)
+    second = pushed(cast, repository, title="again", files={"notes.txt": b"x"})
+    judged(second, evals=[evaluation(0.5, 0.75)])
+    discussions.start(repository, "A question", "How?", cast.session("bob"))
+    known_base()
+
+    def ask(who: str, method: str, path: str, **body: Any) -> Any:
+        answer = world.client(who).generic(method, f"/api/v1/{path}", json.dumps(body), content_type="application/json")
+        assert answer.status_code < 300, (path, answer.content)
+        return answer.json() if answer.content else None
+
+    for rev in ("v1", "main"):
+        ask("alice", "PUT", "adapters/alice/reviews/aliases/prod", revision=rev)
+    ask("alice", "POST", "organizations/acme/teams", name="ner")
+    ask("alice", "PUT", "organizations/acme/teams/ner/grants/any/x", role="write")
+    ask("alice", "POST", "organizations/acme/robots", name="deploy")
+    robot_token = ask("alice", "POST", "organizations/acme/robots/deploy/tokens", **ROBOT_TOKEN)["id"]
+    ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
+    link = ask("alice", "POST", "organizations/acme/links", role="read")
+    publisher = ask("alice", "POST", "namespaces/alice/publishers", repository="other", **JOB)["id"]
+    token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
+    ask("mona", "POST", "moderation/blocklist", sha256=["0" * 64], reason="x")
+    ask("bob", "POST", "reports", adapter="alice/reviews", reason="spam", text="An advertisement.")
+    world.client("alice")
+    session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
+    world.values = {
+        "ns": "alice", "name": "reviews", "rev": "main", "a": "v1", "b": "main", "path": "README.md", "alias": "prod",
+        "base": GPT2, "org": "acme", "user": "bob", "team": "ner", "robot": "deploy", "type": "any", "pattern": "x",
+        "sha256": "0" * 64, "id": token,
+    }  # fmt: skip
+    world.special = {
+        "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
+        "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
+        "withdraw_join_link": {"id": link["id"]}, "revoke_robot_token": {"id": robot_token},
+        "distrust_publisher": {"id": publisher},
+        **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
+    }  # fmt: skip
+    world.bodies = openapi_details.BODIES | {
+        "fit": {"config": LORA, "header": HEADER},
+        "join_organization": {"link": link["link"]},
+        "suspend": {"reason": "Spam."},
+        "unsuspend": {"reason": "It was a mistake."},
+        "takedown": {"reason": "It steals credentials."},
+        "moderation-delete": {"reason": "It steals credentials."},
+        "block_files": {"sha256": ["1" * 64], "reason": "x"},
+        "make_robot": {"name": "build"},
+        "make_robot_token": {**ROBOT_TOKEN, "name": "other"},
+        "create_team": {"name": "pos"},
+        "trust_publisher": {"repository": "third", **JOB},
+        "set_quota": {"bytes": 10**9, "repositories": None, "reason": "x"},
+        "deprecate": {"message": "Use another."},
+    }
+    return world

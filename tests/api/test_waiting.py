@@ -1,0 +1,87 @@
+"""?wait=: an answer that comes when something happened, in a bounded number of threads."""
+
+import pytest
+
+from hub.api import waiting
+from registry.moderation import quarantine
+from tests.api.conftest import judged, pushed
+
+VERDICT, CHANGES = "/api/v1/adapters/alice/reviews/revisions/main/verdict", "/api/v1/changes"
+
+
+class Clock:
+    """The clock and the sleep of the module: time passes while a request sleeps, and then something happens."""
+
+    def __init__(self):
+        self.now, self.sleeps, self.deeds = 0.0, 0, {}
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.sleeps += 1
+        self.deeds.get(self.sleeps, lambda: None)()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(waiting, "time", made)
+    return made
+
+
+def test_a_verdict_is_answered_when_it_has_ended(ask, repository, clock):
+    revision = repository.revisions.get(title="push")
+    clock.deeds[3] = lambda: judged(revision)
+    assert ask().get(f"{VERDICT}?wait=20").json()["state"] == "passed"
+    assert clock.sleeps == 3
+    assert ask().get(f"{VERDICT}?wait=20").json()["state"] == "passed"
+    assert clock.sleeps == 3, "it has ended already"
+
+
+def test_the_time_is_over_at_some_point(ask, repository, clock):
+    assert ask().get(f"{VERDICT}?wait=2").json()["state"] == "queued"
+    assert (clock.sleeps, clock.now) == (4, 2)
+    assert ask().get(VERDICT).json()["state"] == "queued"
+    assert clock.sleeps == 4
+    for value in ("26", "-1", "x"):
+        assert ask().get(f"{VERDICT}?wait={value}").json()["code"] == "value-invalid"
+
+
+def test_who_loses_the_right_while_waiting_learns_nothing(ask, cast, repository, clock):
+    clock.deeds[1] = lambda: quarantine.quarantine(repository, cast.session("mona"), reason="It is bad.")
+    clock.deeds[2] = lambda: judged(repository.revisions.get(title="push"))
+    assert ask().get(f"{VERDICT}?wait=20").json()["code"] == "adapter-not-found"
+
+
+def test_the_feed_waits_for_what_the_caller_may_see(
+    ask, cast, repository, secret, clock, django_assert_max_num_queries
+):
+    last = ask().get(CHANGES).json()["items"][-1]["seq"]
+    clock.deeds[2] = lambda: pushed(cast, secret, title="again", files={"notes.txt": b"x"})
+    clock.deeds[5] = lambda: pushed(cast, repository, title="again", files={"notes.txt": b"x"})
+    [item] = ask().get(f"{CHANGES}?since={last}&wait=20").json()["items"]
+    assert (item["adapter"], clock.sleeps) == ("alice/reviews", 5)
+    clock.sleeps = 100
+    with django_assert_max_num_queries(60):
+        assert ask().get(f"{CHANGES}?since={item['seq']}&wait=5").json()["items"] == []
+    assert clock.sleeps == 110
+
+
+def test_few_wait_at_once_and_the_others_are_answered_at_once(ask, repository, clock):
+    answers = []
+    clock.deeds = {
+        number: lambda: answers.append(ask().get(f"{VERDICT}?wait=1").json()["state"])
+        for number in range(1, waiting.MAX_WAITING)
+    }
+    slots = [waiting._slots.acquire(blocking=False) for _ in range(waiting.MAX_WAITING - 1)]
+    assert all(slots)
+    assert ask().get(f"{VERDICT}?wait=1").json()["state"] == "queued"
+    assert answers == ["queued", "queued"]  # those that came while it slept, twice
+    assert clock.sleeps == 2, "only one of them slept"
+    clock.deeds = {}
+    for _ in slots:
+        waiting._slots.release()
+    assert ask().get(f"{VERDICT}?wait=1").json()["state"] == "queued"
+    assert clock.sleeps > 2, "its place was given back"
