@@ -66,6 +66,7 @@ BODIES: dict[str, Any] = {
     "set_alias": {"revision": "verified", "reason": "It won the trial."},
     "roll_back_alias": {"reason": "It is slow."},
     "yank": {"revision": "v1", "reason": "It repeats itself."},
+    "derive": {"to": "mlx"},
     "unyank": {"revision": "v1"},
     "deprecate": {"message": "Use the new one.", "successor": "alice/reviews-2"},
     "lookup": {"sha256": ["0" * 64]},

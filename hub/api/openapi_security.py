@@ -8,7 +8,7 @@ SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
-    "lock", "bases", "base", "base_adapters", "leaderboard", "changes", "fit", "lookup", "organization", "site",
+    "lineage", "lock", "bases", "base", "base_adapters", "leaderboard", "changes", "fit", "lookup", "organization", "site",
     "transparency",
 })  # fmt: skip
 # Operations that no token may call.
