@@ -8,9 +8,10 @@ SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
-    "lineage", "lock", "bases", "base", "base_adapters", "leaderboard", "changes", "fit", "lookup", "organization", "site",
-    "transparency",
+    "lineage", "lock", "bases", "base", "base_adapters", "leaderboard", "changes", "fit", "lookup", "organization",
+    "site", "transparency",
 })  # fmt: skip
+TOKEN = frozenset({"s3_key"})  # operations that are about the token that asks
 # Operations that no token may call.
 SESSION = frozenset({
     "make_token", "revoke_token", "sessions", "end_session", "join_organization",
@@ -45,4 +46,6 @@ def requirements(operation: str, method: str) -> list[dict[str, list[str]]]:
     session: dict[str, list[str]] = {"session": []} if method in SAFE else {"session": [], "csrf": []}
     if operation in SESSION:
         return [session]
+    if operation in TOKEN:
+        return [{"token": []}]
     return [*([{}] if operation in ANYONE else []), {"token": []}, session]

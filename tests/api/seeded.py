@@ -24,7 +24,7 @@ JOB = {"issuer": ci_systems.GITHUB, "claims": CLAIMS}
 ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
 # Operations that need what this world has not, and the tests that give it to them.
-ELSEWHERE = {"repair": "tests/api/test_repairs.py"}
+ELSEWHERE = {"repair": "tests/api/test_repairs.py", "s3_key": "a token, and the tests of S3"}
 
 
 @dataclass
