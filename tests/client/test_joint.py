@@ -2,7 +2,7 @@
 
 import pytest
 
-from dovetail import joint, verdict
+from dovetail import joint, verdicts
 
 CHECKS = [
     {"id": "file.header", "outcome": "passed"},
@@ -15,7 +15,7 @@ CHECKS = [
 
 
 def drawn(state: str = "failed", checks: list | None = None) -> list[joint.Tooth]:
-    return joint.teeth(verdict.read({"state": state, "checks": CHECKS if checks is None else checks}))
+    return joint.teeth(verdicts.read({"state": state, "checks": CHECKS if checks is None else checks}))
 
 
 def test_areas_have_one_order_and_relatives_count_to_them():
@@ -55,7 +55,7 @@ def test_every_outcome_differs_without_colour(texts):
 
 
 def test_teeth_interlock_and_stand_above_their_labels():
-    shapes, labels = joint.draw(verdict.read({"state": "failed", "checks": CHECKS}), blocks=True).plain.split("\n")
+    shapes, labels = joint.draw(verdicts.read({"state": "failed", "checks": CHECKS}), blocks=True).plain.split("\n")
     assert len(shapes) == len(labels) == 63
     for index, area in enumerate(joint.AREAS):
         tooth = shapes[index * 9 : (index + 1) * 9]
@@ -64,8 +64,8 @@ def test_teeth_interlock_and_stand_above_their_labels():
 
 
 def test_the_words_say_the_state_and_the_numbers():
-    assert joint.summary(verdict.read({"state": "failed", "checks": CHECKS})) == "failed, 4 of 5 checks"
-    assert joint.summary(verdict.read({"state": "queued"})) == "queued"
+    assert joint.summary(verdicts.read({"state": "failed", "checks": CHECKS})) == "failed, 4 of 5 checks"
+    assert joint.summary(verdicts.read({"state": "queued"})) == "queued"
 
 
 def test_every_outcome_of_a_check_and_every_state_can_be_shown():

@@ -75,7 +75,7 @@ def alice(live_hub, home) -> Client:
 
 def move(alice: Client, adapter: str, commit: str) -> None:
     """Move the alias prod; nothing has passed, since no worker runs."""
-    alice.set_alias(adapter, "prod", commit, force=True, reason="No worker runs here.")
+    alice.alias(f"{adapter}@{commit}", "prod", force=True, reason="No worker runs here.")
 
 
 def offline() -> Transport:

@@ -5,7 +5,7 @@ import json
 import pytest
 from huggingface_hub import HfApi
 
-from dovetail import verdict
+from dovetail import verdicts
 from tests.adapters import MINILM, lora, with_nan, write
 from tests.client.hostile import OID, liar
 from tests.clients import Client
@@ -20,9 +20,9 @@ def document(state: str, *checks: dict, **more: object) -> dict:
 
 
 def test_a_verdict_is_printed_in_one_short_line():
-    said = verdict.read(document("failed", FAILED, {"id": "file.size", "outcome": "passed", "message": "x" * 9999}))
+    said = verdicts.read(document("failed", FAILED, {"id": "file.size", "outcome": "passed", "message": "x" * 9999}))
     assert repr(said) == f"<Verdict of alice/x@{OID[:12]}: failed by tensors.not-finite, 2 checks>"
-    assert repr(verdict.read({"state": "queued"})) == "<Verdict: queued, 0 checks>"
+    assert repr(verdicts.read({"state": "queued"})) == "<Verdict: queued, 0 checks>"
 
 
 def test_a_newer_hub_may_say_more_than_we_know(dovetail):

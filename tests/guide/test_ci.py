@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from dovetail import reports, verdict
+from dovetail import reports, verdicts
 from ops import environments
 from tests.adapters import MINILM, lora, with_nan, write
 from tests.clients import CLIENTS, once
@@ -93,7 +93,7 @@ def test_reports_hold_whatever_a_stranger_called_his_files():
         {"id": "card.task", "outcome": "warned", "message": "None.", "fix": ""},
         {"id": "fit.shape", "outcome": "skipped", "message": HOSTILE, "fix": ""},
     ]
-    judged = verdict.read({"state": "failed", "checks": checks})
+    judged = verdicts.read({"state": "failed", "checks": checks})
     (suite,) = ElementTree.fromstring(reports.junit(judged, HOSTILE))
     assert [case.get("name") for case in suite] == ["file.size", "card.task", "fit.shape"]
     assert (suite.get("failures"), suite.get("skipped")) == ("1", "1")

@@ -3,24 +3,68 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dovetail.client import Client, Pushed, check, pull, push
+    from dovetail.async_client import AsyncClient
+    from dovetail.client import Client, Pushed
+    from dovetail.deeds import (
+        alias,
+        aliases,
+        branch,
+        check,
+        delete,
+        diff,
+        fit,
+        info,
+        lock,
+        manifest,
+        merge,
+        pull,
+        push,
+        remove_alias,
+        remove_branch,
+        remove_tag,
+        repair,
+        report,
+        roll_back_alias,
+        search,
+        sync,
+        tag,
+        verdict,
+        whoami,
+        yank,
+    )
+    from dovetail.locks import Lock
     from dovetail.problems import Problem
-    from dovetail.verdict import Check, Verdict
+    from dovetail.syncing import Synced
+    from dovetail.verdicts import Check, Verdict
 
 __version__ = "0.1.0"
-__all__ = ["Check", "Client", "Problem", "Pushed", "Verdict", "check", "pull", "push"]
+__all__ = [
+    "AsyncClient", "Check", "Client", "Lock", "Problem", "Pushed", "Synced", "Verdict", "alias", "aliases", "branch",
+    "check", "delete", "diff", "fit", "info", "lock", "manifest", "merge", "pull", "push", "remove_alias",
+    "remove_branch", "remove_tag", "repair", "report", "roll_back_alias", "search", "sync", "tag", "verdict", "whoami",
+    "yank",
+]  # fmt: skip
 
 _HOMES = {
-    **dict.fromkeys(("Client", "Pushed", "check", "pull", "push"), "dovetail.client"),
-    **dict.fromkeys(("Check", "Verdict"), "dovetail.verdict"),
-    "Problem": "dovetail.problems",
+    "AsyncClient": "async_client",
+    "Check": "verdicts",
+    "Client": "client",
+    "Lock": "locks",
+    "Problem": "problems",
+    "Pushed": "client",
+    "Synced": "syncing",
+    "Verdict": "verdicts",
 }
 
 
 def __getattr__(name: str) -> Any:
     # The hub and the engine import dovetail.adapters and must not pay for the client's network code.
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'dovetail' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415  # only when the first name is asked for
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"dovetail.{_HOMES.get(name, 'deeds')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

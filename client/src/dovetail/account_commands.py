@@ -29,12 +29,12 @@ def login(
     endpoint = places.endpoint(options.endpoint)
     by_browser = sys.stdin.isatty() if browser is None else browser
     token = options.token or (_ask_browser(options, endpoint) if by_browser else _read_token(endpoint))
-    me = Client(endpoint, token).me()
+    me = Client(endpoint, token).whoami()
     file = places.remember(endpoint, token)
     if options.printer.as_json:
-        options.printer.document({"endpoint": endpoint, "name": me["name"], "file": str(file)})
+        options.printer.document({"endpoint": endpoint, "name": me.name, "file": str(file)})
         return
-    options.printer.line(f"Signed in at {endpoint} as {me['name']}.")
+    options.printer.line(f"Signed in at {endpoint} as {me.name}.")
     options.printer.note(f"The token is saved in {file}.")
 
 
@@ -75,12 +75,12 @@ def whoami(context: typer.Context) -> None:
     """Show the account and the token that the hub sees."""
     options: Options = context.obj
     caller = options.client()
-    me = caller.me()
+    me = caller.whoami()
     if options.printer.as_json:
         options.printer.document({**me, "endpoint": caller.endpoint})
         return
-    options.printer.line(me["name"])
-    for row in me["organizations"]:
-        options.printer.note(f"{row['role']} in {row['name']}")
-    by_token = f", by the {me['token']['role']} token {me['token']['name']}" if me["token"] else ""
+    options.printer.line(me.name)
+    for row in me.organizations:
+        options.printer.note(f"{row.role} in {row.name}")
+    by_token = f", by the {me.token.role} token {me.token.name}" if me.token else ""
     options.printer.note(f"at {caller.endpoint}{by_token}")

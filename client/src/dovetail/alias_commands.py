@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dovetail import ids
-from dovetail.answers import AliasFacts
+from dovetail.answers import Alias
 from dovetail.arguments import LIST, Adapter, NamesOfAdapter, Reason
 from dovetail.options import Options
 from dovetail.problems import usage
@@ -18,14 +18,14 @@ Name = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as prod, stagin
 def list_aliases(context: typer.Context, adapter: Adapter) -> None:
     """List the aliases of an adapter: name, commit, who set it."""
     options: Options = context.obj
-    answer = options.client().aliases(adapter)
+    aliases = options.client().aliases(adapter)
     if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "aliases": answer["items"]})
+        options.printer.document({"adapter": adapter, "aliases": [dict(row) for row in aliases]})
         return
-    for row in answer["items"]:
-        options.printer.line(f"{row['alias']}\t{row.get('revision') or '-'}")
+    for row in aliases:
+        options.printer.line(f"{row.alias}\t{row.revision or '-'}")
         options.printer.note(_words(row))
-    if not answer["items"]:
+    if not aliases:
         options.printer.note(f"{adapter} has no alias. Set one: dovetail alias set {adapter}@verified prod")
 
 
@@ -39,10 +39,10 @@ def set_alias(
 ) -> None:
     """Set an alias to a version that passed, or move it there."""
     options: Options = context.obj
-    full_name, revision = ids.split_exact(adapter, "verified")
+    full_name, _ = ids.split_exact(adapter, "verified")
     if force and not reason:
         raise usage("Forcing an alias needs a reason.", "Add --reason and a sentence that says why.")
-    answer = options.client().set_alias(full_name, name, revision, reason=reason, force=force)
+    answer = options.client().alias(adapter, name, reason=reason, force=force)
     _print(options, full_name, answer)
 
 
@@ -65,7 +65,7 @@ def remove(context: typer.Context, adapter: Adapter, name: Name) -> None:
     options.printer.note(f"{adapter} has no alias {name} any more.")
 
 
-def _print(options: Options, adapter: str, answer: AliasFacts) -> None:
+def _print(options: Options, adapter: str, answer: Alias) -> None:
     if options.printer.as_json:
         options.printer.document(answer)
         return
@@ -73,7 +73,7 @@ def _print(options: Options, adapter: str, answer: AliasFacts) -> None:
     options.printer.note(f"{adapter}@{answer['alias']} is {str(answer.get('revision'))[:7]} now.")
 
 
-def _words(row: AliasFacts) -> str:
+def _words(row: Alias) -> str:
     """Return who set an alias, and why another version than the chosen one is served."""
     words = f"  set by {row.get('set_by')}"
     if row.get("reason"):

@@ -1,169 +1,214 @@
-"""The answers of a hub to the client: required members are checked when they arrive, and a hub may say more."""
+"""The answers of a hub, each a record with types that is also the JSON object it was read from (`reading`)."""
 
-from typing import Any, NotRequired, Required, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dovetail.reading import Answer
 
 
-class Membership(TypedDict):
+@dataclass(frozen=True, eq=False)
+class Membership(Answer):
     """An organisation of the account, and the role there."""
 
     name: str
     role: str
 
 
-class SiteFacts(TypedDict):
+@dataclass(frozen=True, eq=False)
+class SiteFacts(Answer):
     """The hub itself."""
 
     version: str
 
 
-class TokenName(TypedDict):
+@dataclass(frozen=True, eq=False)
+class TokenName(Answer):
     """The token that a request was made with."""
 
     name: str
     role: str
 
 
-class Me(TypedDict):
+@dataclass(frozen=True, eq=False)
+class Me(Answer):
     """The account that a token belongs to."""
 
     name: str
-    organizations: list[Membership]
-    token: NotRequired[TokenName | None]
+    organizations: tuple[Membership, ...]
+    token: TokenName | None = None
 
 
-class AdapterFacts(TypedDict, total=False):
+@dataclass(frozen=True, eq=False)
+class VerdictState(Answer):
+    """The state of a verdict in lists, and the check that failed."""
+
+    state: str
+    check: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Yank(Answer):
+    """Why nobody should use a revision."""
+
+    reason: str
+    at: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter(Answer):
     """The facts of an adapter; sizes are bytes, times are ISO 8601."""
 
-    id: Required[str]
-    author: str
-    private: bool
-    summary: str
-    format: str
-    kind: str
-    base: str
-    task: str
-    license: str
-    rank: int | None
-    size: int
-    tags: list[str]
-    downloads: int
-    likes: int
-    gated: str | None
-    created_at: str
-    updated_at: str
-    verdict: dict[str, str | None] | None
-    status: str
-    latest: str | None
-    verified: str | None
-    branches: dict[str, str]
-    revision_tags: dict[str, str]
-    aliases: dict[str, str]
-    yanked: dict[str, str] | None
-    deprecated: dict[str, str] | None
+    id: str
+    author: str = ""
+    private: bool = False
+    summary: str = ""
+    format: str = ""
+    kind: str = ""
+    base: str = ""
+    task: str = ""
+    license: str = ""
+    rank: int | None = None
+    size: int = 0
+    tags: tuple[str, ...] = ()
+    downloads: int = 0
+    likes: int = 0
+    gated: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
+    verdict: VerdictState | None = None
+    status: str = "active"
+    latest: str | None = None
+    verified: str | None = None
+    branches: Mapping[str, str] = field(default_factory=dict)
+    revision_tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    yanked: Yank | None = None
+    deprecated: Mapping[str, str] | None = None
 
 
-class AdapterPage(TypedDict, total=False):
+@dataclass(frozen=True, eq=False)
+class AdapterPage(Answer):
     """Some adapters of a search, and the address of the next page."""
 
-    items: Required[list[AdapterFacts]]
-    next: str | None
+    adapters: tuple[Adapter, ...] = field(metadata={"key": "items"})
+    next: str | None = None
 
 
-class DerivedVersion(TypedDict, total=False):
+@dataclass(frozen=True, eq=False)
+class DerivedVersion(Answer):
     """A derived version: where it is, what it is made of, and how far it is."""
 
-    state: Required[str]
-    adapter: Required[str]
-    ref: Required[str]
-    revision: Required[str | None]
-    reason: str | None
-    method: str
-    verdict: str | None
-    lossless: bool | None
-    largest_error: float | None
-    tensor: str | None
-    sources: list[dict[str, Any]]
+    state: str
+    adapter: str
+    ref: str
+    revision: str | None = None
+    reason: str | None = None
+    method: str = ""
+    verdict: str | None = None
+    lossless: bool | None = None
+    largest_error: float | None = None
+    tensor: str | None = None
+    sources: tuple[Mapping[str, object], ...] = ()
 
 
-class YankState(TypedDict):
-    """A revision and its yank, null where there is none."""
+@dataclass(frozen=True, eq=False)
+class YankState(Answer):
+    """A revision and its yank, None where there is none."""
 
     revision: str
-    yanked: NotRequired[dict[str, str] | None]
+    yanked: Yank | None = None
 
 
-class ManifestEntry(TypedDict):
+@dataclass(frozen=True, eq=False)
+class ManifestEntry(Answer):
     """One file of a revision."""
 
     path: str
     size: int
     sha256: str
+    derived_from: str | None = None
 
 
-class Manifest(TypedDict, total=False):
+@dataclass(frozen=True, eq=False)
+class BaseName(Answer):
+    """The base model of an adapter: proven, or as its config names it."""
+
+    id: str
+    revision: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest(Answer):
     """A revision (40 hex digits) with its files, and the state of its newest verdict."""
 
-    revision: Required[str]
-    files: Required[list[ManifestEntry]]
-    adapter: str
-    parent: str | None
-    title: str
-    message: str
-    author: str
-    created_at: str
-    size: int
-    state: str | None
-    yanked: NotRequired[dict[str, str] | None]
-    config: dict[str, object] | None
-    base: dict[str, str | None] | None
-    tensors: dict[str, object] | None
+    revision: str
+    files: tuple[ManifestEntry, ...]
+    adapter: str = ""
+    parent: str | None = None
+    title: str = ""
+    message: str = ""
+    author: str = ""
+    created_at: str = ""
+    size: int = 0
+    state: str | None = None
+    yanked: Yank | None = None
+    config: Mapping[str, object] | None = None
+    base: BaseName | None = None
+    tensors: Mapping[str, object] | None = None
 
 
-class Comparison(TypedDict):
+@dataclass(frozen=True, eq=False)
+class Comparison(Answer):
     """What a hub says of the weights of two versions: a file each, with `state`, tensors and `modules`."""
 
-    weights: list[dict[str, Any]]
+    weights: tuple[Mapping[str, object], ...]
 
 
-class BaseAnswer(TypedDict, total=False):
+@dataclass(frozen=True, eq=False)
+class BaseFit(Answer):
     """A base, and why the adapter fits it or not."""
 
     base: str
-    on_shelf: bool
-    why: str
+    on_shelf: bool = False
+    why: str = ""
 
 
-class FitAnswer(TypedDict, total=False):
+@dataclass(frozen=True, eq=False)
+class FitAnswer(Answer):
     """The bases that an adapter fits and the others. `note` states what shapes cannot tell."""
 
-    fits: Required[list[BaseAnswer]]
-    misfits: Required[list[BaseAnswer]]
-    task: str | None
-    note: str | None
-    left_out: int
+    fits: tuple[BaseFit, ...]
+    misfits: tuple[BaseFit, ...]
+    task: str | None = None
+    note: str | None = None
+    left_out: int = 0
 
 
-class AliasFacts(TypedDict, total=False):
-    """An alias; `revision` is what it serves (null: nothing), `chosen` what it was set to."""
+@dataclass(frozen=True, eq=False)
+class Alias(Answer):
+    """An alias; `revision` is what it serves (None: nothing), `chosen` what it was set to."""
 
-    alias: Required[str]
-    fallback: Required[bool]
-    revision: str | None
-    chosen: str | None
-    fallback_reason: str | None
-    forced: bool
-    reason: str
-    set_by: str
-    set_at: str
+    alias: str
+    fallback: bool
+    revision: str | None = None
+    chosen: str | None = None
+    fallback_reason: str | None = None
+    forced: bool = False
+    reason: str = ""
+    set_by: str = ""
+    set_at: str = ""
 
 
-class AliasList(TypedDict):
+@dataclass(frozen=True, eq=False)
+class AliasList(Answer):
     """The aliases of an adapter."""
 
-    items: list[AliasFacts]
+    aliases: tuple[Alias, ...] = field(metadata={"key": "items"})
 
 
-class FiledReport(TypedDict):
+@dataclass(frozen=True, eq=False)
+class FiledReport(Answer):
     """The case that a report went to."""
 
     id: int
@@ -171,7 +216,8 @@ class FiledReport(TypedDict):
     merged: bool
 
 
-class PullRequest(TypedDict):
+@dataclass(frozen=True, eq=False)
+class PullRequest(Answer):
     """An open pull request that names a base."""
 
     url: str
@@ -180,39 +226,9 @@ class PullRequest(TypedDict):
     base: str
 
 
-class VerdictAnswer(TypedDict):
-    """A verdict; `verdict.read` reads the rest of it."""
+@dataclass(frozen=True, eq=False)
+class VerdictAnswer(Answer):
+    """A verdict; `verdicts.read` reads the rest of it."""
 
     state: str
-    checks: list[object]
-
-
-class LockedFileAnswer(TypedDict):
-    """A file of a lock."""
-
-    path: str
-    size: int | None
-    sha256: str
-
-
-class LockAnswer(TypedDict):
-    """The pinned composition of a revision; `locks.entry_of` reads the rest of it."""
-
-    adapter: str
-    revision: str
-    files: list[LockedFileAnswer]
-
-
-class Change(TypedDict, total=False):
-    """One thing that happened to an adapter."""
-
-    seq: int
-    event: str
-    adapter: str
-
-
-class ChangeNumbers(TypedDict):
-    """A page of the feed of changes, and the number up to which it tells."""
-
-    items: list[Change]
-    last: int
+    checks: tuple[Mapping[str, object], ...]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from dovetail import verdict
+from dovetail import verdicts
 from dovetail.adapters import config as configs
 from dovetail.adapters.families import ask_all
 from dovetail.adapters.header import Opener
@@ -16,7 +16,7 @@ from dovetail.adapters.serving.subject import subject_of
 from dovetail.problems import usage
 from dovetail.serve.starting import completed
 from dovetail.serve.target import Target
-from dovetail.verdict import Verdict
+from dovetail.verdicts import Verdict
 
 MAX_CARD_BYTES = 1 << 20
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -36,7 +36,7 @@ def check_files(files: Mapping[str, Opener], name: str) -> Verdict:
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
     serving = [answer.as_json() for answer in _serving(files, name)] if state == "passed" else []
     document = {"state": state, "depth": "static", "adapter": name, "checks": checks, "serving": serving}
-    return verdict.read(document)
+    return verdicts.read(document)
 
 
 def _serving(files: Mapping[str, Opener], folder: str) -> Sequence[Serving]:

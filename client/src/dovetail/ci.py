@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
-from dovetail import client, places, reports
+from dovetail import client, deeds, places, reports
 from dovetail.problems import DONE, FORBIDDEN, LOCAL, UNDECIDED, Problem, local_files, unreachable
-from dovetail.verdict import Verdict
+from dovetail.verdicts import Verdict
 from dovetail.watching import STATUSES
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    checked = client.check(options.path)
+    checked = deeds.check(options.path)
     if not checked.passed:
         _report(options, checked, str(options.path))
         return _gate(options, checked, f"{options.path} would fail on the hub, so nothing was sent.")

@@ -1,22 +1,21 @@
-"""Push, pull and verdicts of one hub in Python; the command line in `cli` is built on it."""
+"""A hub in Python: methods with the names of the commands, which are built on them; `deeds` has them as functions."""
 
-import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from dovetail import answers, fetching, manifests, places, verdict
+from dovetail import fetching, ids, lock_files, locking, manifests, places, syncing
+from dovetail.connection import locate
 from dovetail.fetching import Progress, ignore
 from dovetail.ids import MAIN, check_adapter
-from dovetail.problems import UNAUTHORIZED, Problem, not_signed_in, usage
-from dovetail.transport import Transport
-from dovetail.verdict import Verdict
+from dovetail.locks import Lock
+from dovetail.looking import Looking, require_folder
+from dovetail.managing import Managing
+from dovetail.store import Store
+from dovetail.syncing import Synced
+from dovetail.verdicts import Verdict
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between two looks at an unfinished verdict
-PATIENCE_SECONDS = 30.0  # how long a wait tolerates a hub that does not answer, as during a restart
+__all__ = ["MAIN", "Client", "Pushed", "check_adapter"]
 
 
 @dataclass(frozen=True)
@@ -31,31 +30,12 @@ class Pushed:
     rewritten: tuple[str, ...] = ()  # files that were sent with another base than the folder's
 
 
-class Client:
-    """A hub as one caller sees it; endpoint and token default to the command line's. Methods raise Problem."""
+class Client(Looking, Managing):
+    """A hub as one caller sees it; endpoint and token default to the command line's. Methods raise Problem.
 
-    def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
-        self.endpoint = places.endpoint(endpoint)
-        self.token = places.token(self.endpoint, token)
-        self.transport = Transport(self.endpoint, self.token)
-
-    def me(self) -> answers.Me:
-        """Return the account that the token belongs to."""
-        try:
-            return self.transport.get("/me", answers.Me)
-        except Problem as problem:  # asked without a token too: an address that does not answer is the first mistake
-            if self.token is None and problem.status == UNAUTHORIZED:
-                raise not_signed_in(self.endpoint) from None
-            raise
-
-    def adapter(self, adapter: str) -> answers.AdapterFacts:
-        """Return the facts of an adapter."""
-        return self.transport.get(_path(adapter), answers.AdapterFacts)
-
-    def manifest(self, adapter: str, revision: str = MAIN) -> answers.Manifest:
-        """Return a revision's manifest: `revision` (40 hex), `files` with size in bytes and sha256, config, base."""
-        check_adapter(adapter)
-        return self.transport.get(_path(adapter, revision), answers.Manifest)
+    `timeout` is how many seconds one request may take without a byte. An adapter is NS/NAME, or NS/NAME@REV where a
+    version is meant: a branch, a tag, an alias, a commit or `verified`.
+    """
 
     def push(
         self,
@@ -81,8 +61,8 @@ class Client:
         verdict: finished, or as it is after `timeout` seconds.
         """
         check_adapter(adapter)
-        folder = _folder(path)
-        self.me()
+        folder = require_folder(path)
+        self.whoami()
         # Importing huggingface_hub takes 0.3 s, more than everything else together.
         from dovetail import payload, pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
 
@@ -108,7 +88,7 @@ class Client:
         adapter: str,
         to: str | Path | None = None,
         *,
-        revision: str = MAIN,
+        revision: str | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         is_linked: bool = False,
@@ -119,9 +99,10 @@ class Client:
         `include` and `exclude` choose files by patterns. The bytes come through the cache of huggingface_hub, from
         which they are copied, or with `is_linked` hard-linked: then nobody should edit them.
         """
-        manifest = self.manifest(adapter, revision)
+        name, asked = locate(adapter, revision)
+        manifest = self.manifest(name, asked)
         files = manifests.select(manifests.parse_files(manifest["files"]), include, exclude)
-        return self.fetch(adapter, manifest["revision"], files, to, is_linked=is_linked, progress=progress)
+        return self.fetch(name, manifest.revision, files, to, is_linked=is_linked, progress=progress)
 
     def fetch(
         self, adapter: str, commit: str, files: Sequence[manifests.ManifestFile], to: str | Path | None = None, *,
@@ -133,153 +114,24 @@ class Client:
         source = fetching.Source(self.transport, adapter, commit)
         return fetching.fetch(source, files, folder, progress, is_linked=is_linked)
 
-    def verdict(
-        self, adapter: str, revision: str = MAIN, *, wait: bool = False, timeout: float | None = None
-    ) -> Verdict:
-        """Return the verdict of a revision; with `wait`, once it is finished, or as it is after `timeout` seconds."""
-        check_adapter(adapter)
-        *_, last = self.verdicts(adapter, revision, timeout=timeout) if wait else [self._verdict(adapter, revision)]
-        return last
+    # --- folders of many adapters ------------------------------------------------------------------------------------
+    def lock(self, *adapters: str, lock: Lock | None = None, update: bool = False) -> Lock:
+        """Return a lock with these adapters (NS/NAME@REV), added to `lock` if it is given; nothing is written.
 
-    def verdicts(self, adapter: str, revision: str = MAIN, *, timeout: float | None = None) -> Iterator[Verdict]:
-        """Yield the verdict each time it has changed, until it is finished or `timeout` seconds have gone by."""
-        check_adapter(adapter)
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        previous: Verdict | None = None
-        pause = FIRST_PAUSE
-        while True:
-            # A branch may move while we wait: keep waiting for the commit that it pointed to at first.
-            current = self._patient_verdict(adapter, previous.revision if previous else revision)
-            if current != previous:
-                yield current
-                pause = FIRST_PAUSE
-            if current.finished or time.monotonic() >= deadline:
-                return
-            previous = current
-            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
-            pause = min(pause * 1.3, LONGEST_PAUSE)
+        With `update` the names that are locked already are resolved again: these, or all without any.
+        """
+        present = lock or Lock(self.endpoint)
+        if update:
+            return locking.renew(self.transport, present, present.named(adapters) if adapters else None)
+        return locking.add(self.transport, present, [ids.split(name) for name in adapters])
 
-    def fit(self, path: str | Path) -> answers.FitAnswer:
-        """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
-        folder = _folder(path)
-        from dovetail import fits  # noqa: PLC0415  # no other command needs the format library
-
-        return fits.ask(self.transport, folder)
-
-    def repair(self, adapter: str, base: str = "") -> answers.PullRequest:
-        """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
-        check_adapter(adapter)
-        return self.transport.post(f"{_path(adapter)}/repair", {"base": base}, answers.PullRequest)
-
-    def merge(self, adapter: str, number: int) -> str:
-        """Merge a pull request and return the commit that main is at then."""
-        check_adapter(adapter)
-        from dovetail import repositories  # noqa: PLC0415  # as in push
-
-        repositories.merge(self, adapter, number)
-        return self.manifest(adapter)["revision"]
-
-    def report(
-        self, adapter: str, reason: str, *, revision: str = "", file: str = "", text: str = ""
-    ) -> answers.FiledReport:
-        """Report an adapter, one revision, or a file of it to the moderators, who alone read it."""
-        check_adapter(adapter)
-        about: dict[str, Any] = {"adapter": adapter, "revision": revision or None}
-        if file:
-            about = {"target": {"type": "file", "id": f"{adapter}@{revision or MAIN}:{file}"}}
-        return self.transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
-
-    def yank(self, adapter: str, revision: str, reason: str = "", *, undo: bool = False) -> answers.YankState:
-        """Say that nobody should use a revision, for a reason that everybody reads; with `undo`, take that back."""
-        check_adapter(adapter)
-        deed = "unyank" if undo else "yank"
-        return self.transport.post(
-            f"{_path(adapter)}/{deed}", {"revision": revision, "reason": reason}, answers.YankState
-        )
-
-    def aliases(self, adapter: str) -> answers.AliasList:
-        """Return the aliases of an adapter."""
-        check_adapter(adapter)
-        return self.transport.get(f"{_path(adapter)}/aliases", answers.AliasList)
-
-    def set_alias(
-        self, adapter: str, alias: str, revision: str, *, reason: str = "", force: bool = False
-    ) -> answers.AliasFacts:
-        """Set or move an alias to a revision that passed; `force`, with a reason, also to another one."""
-        body = {"revision": revision, "reason": reason, "force": force}
-        return self.transport.put(_alias_path(adapter, alias), body, answers.AliasFacts)
-
-    def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> answers.AliasFacts:
-        """Move an alias back to the revision that it named before."""
-        return self.transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.AliasFacts)
-
-    def remove_alias(self, adapter: str, alias: str) -> None:
-        """Remove an alias."""
-        self.transport.delete(_alias_path(adapter, alias))
-
-    def _verdict(self, adapter: str, revision: str) -> Verdict:
-        return verdict.read(self.transport.get(f"{_path(adapter, revision)}/verdict", answers.VerdictAnswer))
-
-    def _patient_verdict(self, adapter: str, revision: str) -> Verdict:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                return self._verdict(adapter, revision)
-            except Problem as problem:
-                restarting = problem.code == "client-unreachable" or problem.status in {502, 503, 504}
-                if not restarting or time.monotonic() > deadline:
-                    raise
-            time.sleep(LONGEST_PAUSE)
-
-
-def check(path: str | Path) -> Verdict:
-    """Run the static checks on the adapter in a folder, without a hub. Raises Problem."""
-    # Importing the checks and YAML would double the start-up time of every other command.
-    from dovetail import checking  # noqa: PLC0415  # only a check pays for PyYAML
-
-    return checking.check(_folder(path))
-
-
-def push(
-    path: str | Path, adapter: str, *, endpoint: str | None = None, token: str | None = None,
-    message: str | None = None, branch: str = MAIN, private: bool | None = None, base: str = "",
-    include: Sequence[str] = (), exclude: Sequence[str] = (), delete: Sequence[str] = (), create_pr: bool = False,
-    wait: bool = False, timeout: float | None = None,
-) -> Pushed:  # fmt: skip
-    """Push a folder to NAMESPACE/NAME in one commit, as Client.push does. Raises Problem."""
-    return Client(endpoint, token).push(
-        path, adapter, message=message, branch=branch, private=private, base=base, include=include, exclude=exclude,
-        delete=delete, create_pr=create_pr, wait=wait, timeout=timeout,
-    )  # fmt: skip
-
-
-def pull(
-    adapter: str,
-    to: str | Path | None = None,
-    *,
-    revision: str = MAIN,
-    endpoint: str | None = None,
-    token: str | None = None,
-) -> Path:
-    """Download NAMESPACE/NAME, verify every byte, and return its folder. Raises Problem."""
-    return Client(endpoint, token).pull(adapter, to, revision=revision)
-
-
-def _folder(path: str | Path) -> Path:
-    folder = Path(path)
-    if not folder.is_dir():
-        why = "is a file" if folder.exists() else "does not exist"
-        raise usage(f"{folder} {why}.", "Name the folder that holds adapter_config.json.")
-    return folder
-
-
-def _path(adapter: str, revision: str | None = None) -> str:
-    path = f"/adapters/{quote(adapter)}"
-    return path if revision is None else f"{path}/revisions/{quote(revision, safe='')}"
-
-
-def _alias_path(adapter: str, alias: str) -> str:
-    check_adapter(adapter)
-    if not alias:
-        raise usage("The name of the alias is empty.", "Name it, as in `prod`.")
-    return f"{_path(adapter)}/aliases/{quote(alias, safe='')}"
+    def sync(
+        self, lock: Lock | str | Path, to: str | Path, *,
+        base: bool = False, verify: bool = False, progress: Progress = ignore,
+    ) -> Synced:  # fmt: skip
+        """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
+        present = lock if isinstance(lock, Lock) else lock_files.read(Path(lock))
+        return syncing.sync(
+            present, Path(to), lambda: self.transport, Store(places.cache()),
+            with_bases=base, is_verified=verify, progress=progress,
+        )  # fmt: skip

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dovetail.answers import Comparison, Manifest
+from dovetail.differences import Difference
 from dovetail.problems import FORBIDDEN, MISSING, Problem
-from dovetail.verdict import Verdict
+from dovetail.reading import read
+from dovetail.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from dovetail.client import Client
+    from dovetail.looking import Looking
 
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 2.0  # for a hub that compares large weights
-Difference = dict[str, Any]
+Row = dict[str, Any]
 
 
-def compare(caller: "Client", first: tuple[str, str], second: tuple[str, str]) -> dict[str, Any]:
+def compare(caller: "Looking", first: tuple[str, str], second: tuple[str, str]) -> Difference:
     """Return what differs between two versions, each an adapter and a revision. Raises Problem."""
     a, b = caller.manifest(*first), caller.manifest(*second)
     verdict_a, verdict_b = _verdict(caller, first[0], a), _verdict(caller, second[0], b)
-    return {
+    compared = {
         "a": _side(first[0], a, verdict_a),
         "b": _side(second[0], b, verdict_b),
         "files": _files(a, b),
@@ -28,15 +30,16 @@ def compare(caller: "Client", first: tuple[str, str], second: tuple[str, str]) -
         "evaluations": _evaluations(verdict_a, verdict_b),
         "weights": _weights(caller, first[0], a, b) if first[0] == second[0] else None,
     }
+    return read(Difference, compared)
 
 
-def _weights(caller: "Client", adapter: str, a: Manifest, b: Manifest) -> list[Difference] | None:
+def _weights(caller: "Looking", adapter: str, a: Manifest, b: Manifest) -> list[Row] | None:
     """Return what the hub says of the weights, which it may compare for a while; None where it cannot say."""
-    path = f"/adapters/{quote(adapter)}/compare/{a['revision']}...{b['revision']}"
+    path = f"/adapters/{quote(adapter)}/compare/{a.revision}...{b.revision}"
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            weights = caller.transport.get(path, Comparison)["weights"]
+            weights: list[Row] = caller.transport.get(path, Comparison)["weights"]
         except Problem as problem:
             if problem.exit_status not in {FORBIDDEN, MISSING}:
                 raise
@@ -46,24 +49,24 @@ def _weights(caller: "Client", adapter: str, a: Manifest, b: Manifest) -> list[D
         time.sleep(PAUSE_SECONDS)
 
 
-def _verdict(caller: "Client", adapter: str, manifest: Manifest) -> Verdict | None:
+def _verdict(caller: "Looking", adapter: str, manifest: Manifest) -> Verdict | None:
     try:
-        return caller.verdict(adapter, manifest["revision"])
+        return caller.verdict(adapter, manifest.revision)
     except Problem as problem:
         if problem.exit_status != MISSING:
             raise
         return None  # nothing in it is an adapter
 
 
-def _side(adapter: str, manifest: Manifest, verdict: Verdict | None) -> Difference:
+def _side(adapter: str, manifest: Manifest, verdict: Verdict | None) -> Row:
     failed = [check.id for check in verdict.failed_checks] if verdict else []
     return {
-        "adapter": adapter, "revision": manifest["revision"], "state": verdict.state if verdict else None,
+        "adapter": adapter, "revision": manifest.revision, "state": verdict.state if verdict else None,
         "failed": failed, "size": manifest.get("size"),
     }  # fmt: skip
 
 
-def _files(a: Manifest, b: Manifest) -> list[Difference]:
+def _files(a: Manifest, b: Manifest) -> list[Row]:
     ours, theirs = ({file["path"]: file for file in side["files"]} for side in (a, b))
     differences = []
     for path in sorted({*ours, *theirs}):
@@ -77,11 +80,11 @@ def _files(a: Manifest, b: Manifest) -> list[Difference]:
     return differences
 
 
-def _keys(a: Mapping[str, object], b: Mapping[str, object]) -> list[Difference]:
+def _keys(a: Mapping[str, object], b: Mapping[str, object]) -> list[Row]:
     return [{"key": key, "a": a.get(key), "b": b.get(key)} for key in sorted({*a, *b}) if a.get(key) != b.get(key)]
 
 
-def _evaluations(a: Verdict | None, b: Verdict | None) -> list[Difference]:
+def _evaluations(a: Verdict | None, b: Verdict | None) -> list[Row]:
     """Return each metric that one or both of them measured, with the adapter's score."""
     ours, theirs = _scores(a), _scores(b)
     return [

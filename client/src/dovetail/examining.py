@@ -116,7 +116,7 @@ def _token(caller: Client) -> Finding:
     if caller.token is None:
         return Finding("token", WARNED, "None: you can read what is public.", "Run `dovetail login` to push.")
     try:
-        me = caller.me()
+        me = caller.whoami()
     except Problem as problem:
         return _failed("token", problem)
     role = token["role"] if (token := me.get("token")) else "unknown"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dovetail import locking
-from dovetail.answers import ChangeNumbers
+from dovetail.locking import ChangePage
 from dovetail.locks import Lock, LockedAdapter
 from dovetail.problems import Problem
 from dovetail.transport import Transport
@@ -112,10 +112,10 @@ def _changed_since(transport: Transport, since: int) -> tuple[set[str], int]:
     """Return the adapters in the feed after a number, in lower case, and the number of its newest entry."""
     names: set[str] = set()
     while True:
-        page = transport.get(f"/changes?since={since}&limit={PAGE}", ChangeNumbers)
-        names |= {str(item.get("adapter")).casefold() for item in page["items"]}
-        since = page["last"]
-        if len(page["items"]) < PAGE:
+        page = transport.get(f"/changes?since={since}&limit={PAGE}", ChangePage)
+        names |= {change.adapter.casefold() for change in page.changes}
+        since = page.last
+        if len(page.changes) < PAGE:
             return names, since
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from dovetail.verdict import Check, Verdict
+from dovetail.verdicts import Check, Verdict
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {

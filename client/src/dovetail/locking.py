@@ -1,17 +1,44 @@
 """Asks a hub for the entries of a lock: which commit a name means today, and everything that is pinned with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from dovetail import locks
-from dovetail.answers import ChangeNumbers, LockAnswer
 from dovetail.locks import Lock, LockedAdapter, LockedBase
 from dovetail.problems import Problem, no_hub
+from dovetail.reading import Answer
 from dovetail.transport import Transport
 
 AT_ONCE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class LockAnswer(Answer):
+    """The pinned composition of a revision; `locks.entry_of` reads the rest of it."""
+
+    adapter: str
+    revision: str
+    files: tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Change(Answer):
+    """One thing that happened to an adapter."""
+
+    seq: int
+    event: str
+    adapter: str
+
+
+@dataclass(frozen=True, eq=False)
+class ChangePage(Answer):
+    """A page of the feed of changes, and the number up to which it tells."""
+
+    changes: tuple[Change, ...] = field(metadata={"key": "items"})
+    last: int = 0
+
 
 Pinned = tuple[LockedAdapter, LockedBase | None]
 
@@ -49,7 +76,7 @@ def renew(transport: Transport, lock: Lock, entries: Sequence[LockedAdapter] | N
 
 def newest(transport: Transport) -> int:
     """Return the number of the newest entry in the feed of changes."""
-    return transport.get("/changes?limit=0", ChangeNumbers)["last"]
+    return transport.get("/changes?limit=0", ChangePage).last
 
 
 def _pin_all(transport: Transport, wanted: Sequence[tuple[str, str, str]]) -> list[Pinned]:

@@ -77,7 +77,7 @@ def remove_branch(context: typer.Context, adapter: Adapter, branch: Branch) -> N
 
 def _list(options: Options, adapter: str, kind: str) -> None:
     ids.check_adapter(adapter)
-    facts = options.client().adapter(adapter)
+    facts = options.client().info(adapter)
     names = facts.get("revision_tags", {}) if kind == "tag" else facts.get("branches", {})
     items = [{kind: name, "revision": revision} for name, revision in names.items()]
     if options.printer.as_json:

@@ -35,13 +35,13 @@ def unyank(
 
 
 def _yank(options: Options, adapter: str, reason: str, *, undo: bool) -> None:
-    name, revision = ids.split_exact(adapter, "v1.0, or @ and a commit id")
-    answer = options.client().yank(name, revision, reason, undo=undo)
+    answer = options.client().yank(adapter, reason, undo=undo)
     if options.printer.as_json:
         options.printer.document(answer)
         return
-    options.printer.line(answer["revision"])
-    options.printer.note(f"{name}@{answer['revision'][:7]} is {'yanked' if answer.get('yanked') else 'not yanked'}.")
+    options.printer.line(answer.revision)
+    name, state = adapter.partition("@")[0], "yanked" if answer.yanked else "not yanked"
+    options.printer.note(f"{name}@{answer.revision[:7]} is {state}.")
 
 
 def delete(
@@ -53,7 +53,7 @@ def delete(
     options: Options = context.obj
     ids.check_adapter(adapter)
     caller = options.client()
-    caller.adapter(adapter)  # a name that is not there is said before anything is typed
+    caller.info(adapter)  # a name that is not there is said before anything is typed
     if not is_confirmed:
         _confirm(adapter)
     repositories.delete(caller, adapter)
@@ -87,8 +87,7 @@ def report(
 ) -> None:
     """Report an adapter to the moderators of the hub; nobody else reads it."""
     options: Options = context.obj
-    name, revision = ids.split(adapter, default="")
-    filed = options.client().report(name, reason, revision=revision, file=file, text=text)
+    filed = options.client().report(adapter, reason, file=file, text=text)
     if options.printer.as_json:
         options.printer.document(filed)
         return

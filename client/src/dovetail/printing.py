@@ -19,7 +19,7 @@ from dovetail import fetching, joint
 from dovetail.adapters.report import Evaluation, Sample, Serving
 from dovetail.answers import FitAnswer
 from dovetail.problems import Problem
-from dovetail.verdict import Check, Verdict
+from dovetail.verdicts import Check, Verdict
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 SCHEMA = 1  # of all documents: a member that goes or changes its meaning makes it 2; new members do not

@@ -31,6 +31,9 @@ class Problem(Exception):
         self.detail, self.fix, self.code, self.status = detail, fix, code, status
         self.wait_seconds: int | None = None  # the hub's Retry-After
 
+    def __str__(self) -> str:
+        return f"{self.detail} {self.fix}".rstrip()
+
     @property
     def exit_status(self) -> int:
         """Return 2 usage, 3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 files."""

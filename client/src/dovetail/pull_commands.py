@@ -74,7 +74,7 @@ def _warn(printer: Printer, caller: Client, name: str, manifest: Manifest) -> No
         return
     if not printer.is_human:
         return
-    verified = caller.adapter(name).get("verified")
+    verified = caller.info(name).get("verified")
     known = (
         f"The version known to work is {name}@verified ({verified[:7]})." if verified else "No version has passed yet."
     )

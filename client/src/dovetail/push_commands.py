@@ -14,7 +14,7 @@ from dovetail.options import Options
 from dovetail.payload import Payload
 from dovetail.printing import Printer
 from dovetail.problems import MISSING, UNDECIDED, Problem, interrupted, usage
-from dovetail.verdict import Verdict
+from dovetail.verdicts import Verdict
 from dovetail.watching import conclude, watch_if_judged
 
 LOCAL_PATH = "base.local-path"

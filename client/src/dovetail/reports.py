@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from dovetail import __version__
-from dovetail.verdict import Check, Verdict
+from dovetail.verdicts import Check, Verdict
 
 LEVELS = {"failed": "error", "warned": "warning"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dovetail import comparing, ids, searching
-from dovetail.answers import AdapterFacts, Manifest
+from dovetail.answers import Adapter, Manifest
 from dovetail.arguments import AdapterAt
 from dovetail.options import Options
 from dovetail.printing import Printer
@@ -47,7 +47,7 @@ def search(
     }  # fmt: skip
     items, has_more = searching.search(options.client(), filters, limit)
     if options.printer.as_json:
-        options.printer.document({"items": items, "has_more": has_more})
+        options.printer.document({"items": [dict(item) for item in items], "has_more": has_more})
         return
     columns = ("adapter", "verdict", "kind", "base", "task", "downloads", "updated")
     options.printer.rows(columns, [_row(item) for item in items])
@@ -57,7 +57,7 @@ def search(
         options.printer.note("Nothing that you may see matches.")
 
 
-def _row(item: AdapterFacts) -> list[object]:
+def _row(item: Adapter) -> list[object]:
     state = (item.get("verdict") or {}).get("state")
     day = (item.get("updated_at") or "")[:10]
     return [item["id"], state, item.get("kind"), item.get("base"), item.get("task"), item.get("downloads"), day]
@@ -68,7 +68,7 @@ def info(context: typer.Context, adapter: AdapterAt) -> None:
     options: Options = context.obj
     name, revision = ids.split(adapter, default="")
     caller, printer = options.client(), options.printer
-    facts = caller.adapter(name)
+    facts = caller.info(name)
     manifest: Manifest | None = None
     try:
         manifest = caller.manifest(name, revision or ids.MAIN)
@@ -76,7 +76,7 @@ def info(context: typer.Context, adapter: AdapterAt) -> None:
         if revision or problem.exit_status not in {FORBIDDEN, MISSING}:
             raise  # a version that was asked for by name; main may be closed to this caller, and the rest is not
     if printer.as_json:
-        printer.document({"adapter": facts, "revision": manifest})
+        printer.document({"adapter": dict(facts), "revision": dict(manifest) if manifest else None})
         return
     if printer.quiet:
         printer.line(manifest["revision"] if manifest else facts["id"])
@@ -86,7 +86,7 @@ def info(context: typer.Context, adapter: AdapterAt) -> None:
         printer.pairs(_version(manifest))
 
 
-def _facts(facts: AdapterFacts, endpoint: str) -> dict[str, object]:
+def _facts(facts: Adapter, endpoint: str) -> dict[str, object]:
     visibility = "private" if facts.get("private") else f"gated ({facts['gated']})" if facts.get("gated") else "public"
     rank = f", rank {facts['rank']}" if facts.get("rank") else ""
     return {

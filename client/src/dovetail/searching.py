@@ -4,30 +4,30 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from dovetail.answers import AdapterFacts, AdapterPage
+from dovetail.answers import Adapter, AdapterPage
 from dovetail.problems import no_hub
 
 if TYPE_CHECKING:
-    from dovetail.client import Client
+    from dovetail.connection import Connection
 
 LARGEST_PAGE = 100
 Filters = Mapping[str, str | int | list[str] | None]
 
 
-def search(caller: "Client", filters: Filters, limit: int) -> tuple[list[AdapterFacts], bool]:
+def search(caller: "Connection", filters: Filters, limit: int) -> tuple[list[Adapter], bool]:
     """Return at most `limit` adapters, and whether the hub has more. Values of one filter are alternatives."""
     query = {name: value for name, value in filters.items() if value not in (None, "", [])}
-    items: list[AdapterFacts] = []
+    items: list[Adapter] = []
     cursor = ""
     while True:
         size = min(LARGEST_PAGE, limit - len(items))
         asked = {**query, "limit": size, **({"cursor": cursor} if cursor else {})}
         page = caller.transport.get(f"/adapters?{urlencode(asked, doseq=True)}", AdapterPage)
-        items += page["items"][:size]
-        following = _cursor(page.get("next"))
+        items += page.adapters[:size]
+        following = _cursor(page.next)
         if not following or len(items) >= limit:
             return items, bool(following)
-        if following == cursor or not page["items"]:
+        if following == cursor or not page.adapters:
             raise no_hub(caller.endpoint)  # a page that leads to itself would be read forever
         cursor = following
 

@@ -5,25 +5,26 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage, HTTPResponse
-from typing import IO, Any, TypeVar, cast, get_origin, get_type_hints, is_typeddict
+from typing import IO, Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dovetail import __version__
 from dovetail.problems import Problem, no_hub, refusal, unreachable
+from dovetail.reading import Answer, read
 
 TIMEOUT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 90  # for a hub's rate limit, whose window is one minute
 MAX_ANSWER_BYTES = 32 << 20
 
-T = TypeVar("T")  # one of the answers in `answers`
+T = TypeVar("T", bound=Answer)
 
 
 class Transport:
     """Sends requests to one hub. Every method raises Problem."""
 
-    def __init__(self, endpoint: str, token: str | None = None) -> None:
-        self.endpoint, self.token = endpoint, token
+    def __init__(self, endpoint: str, token: str | None = None, timeout: float | None = None) -> None:
+        self.endpoint, self.token, self._timeout = endpoint, token, timeout or TIMEOUT_SECONDS
         self._opener = urllib.request.build_opener(_Redirects(endpoint, token))
 
     def get(self, path: str, answer: type[T]) -> T:
@@ -45,15 +46,11 @@ class Transport:
     def _object(self, opened: HTTPResponse, shape: type[T]) -> T:
         with opened as answer:
             try:
-                document = json.loads(answer.read(MAX_ANSWER_BYTES))
+                return read(shape, json.loads(answer.read(MAX_ANSWER_BYTES)))
             except ValueError:
                 raise no_hub(self.endpoint) from None
             except (OSError, HTTPException) as error:
                 raise unreachable(self.endpoint, error) from None
-        members = _required(shape).items()
-        if not isinstance(document, dict) or not all(isinstance(document.get(key), kind) for key, kind in members):
-            raise no_hub(self.endpoint)
-        return cast("T", document)
 
     def open(self, path: str, body: bytes | None = None, method: str | None = None) -> HTTPResponse:
         """Request a path below /api/v1, following redirects; the caller closes the response.
@@ -92,7 +89,7 @@ class Transport:
         if self.token:
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:
-            answer: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
+            answer: HTTPResponse = self._opener.open(request, timeout=self._timeout)
         except HTTPError as error:
             with error:
                 problem = refusal(error.code, _stated(error), self.endpoint)
@@ -122,13 +119,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if following is not None and self._token and _origin(parts) == self._home:
             following.add_unredirected_header("Authorization", f"Bearer {self._token}")
         return following
-
-
-def _required(shape: type) -> dict[str, type]:
-    """Return the types of the members that an answer must have."""
-    assert is_typeddict(shape)
-    hints = get_type_hints(shape)
-    return {name: get_origin(hints[name]) or hints[name] for name in vars(shape)["__required_keys__"]}
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

@@ -6,11 +6,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dovetail import client, ids, reports
+from dovetail import deeds, ids, reports
 from dovetail.arguments import AdapterAt
 from dovetail.options import Options
 from dovetail.problems import DONE, REFUTED, UNDECIDED
-from dovetail.verdict import Verdict
+from dovetail.verdicts import Verdict
 from dovetail.watching import STATUSES, conclude, watch
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")]
@@ -28,7 +28,7 @@ AsReport = Annotated[Format | None, typer.Option("--format", help="Print a repor
 def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
     """Check an adapter locally before you push it; exit 1 if a hub would refuse it."""
     options: Options = context.obj
-    verdict = client.check(path)
+    verdict = deeds.check(path)
     if form:
         _print_report(form, verdict, str(path))
     if options.printer.is_human:

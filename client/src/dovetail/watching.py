@@ -7,7 +7,7 @@ import typer
 from dovetail.client import Client
 from dovetail.printing import Printer
 from dovetail.problems import DONE, REFUTED, UNDECIDED, Problem, interrupted
-from dovetail.verdict import Verdict
+from dovetail.verdicts import Verdict
 
 # Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
 STATUSES = {"passed": DONE, "failed": REFUTED, "errored": REFUTED}

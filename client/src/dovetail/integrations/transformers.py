@@ -38,7 +38,7 @@ class DovetailCallback(TrainerCallback):
     ) -> None:
         """Ask who the token belongs to: hours of training are not the time to find that there is none."""
         if state.is_world_process_zero:
-            self._client.me()
+            self._client.whoami()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Push what was trained so far, with `every_save`."""

@@ -28,6 +28,11 @@ class Verdict:
     serving: tuple[Serving, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        from dovetail import notebook  # noqa: PLC0415  # only notebooks ask for it
+
+        return notebook.verdict(self)
+
     def __repr__(self) -> str:
         of = f" of {self.adapter}@{self.revision[:12]}".rstrip("@") if self.adapter else ""
         by = f" by {' '.join(check.id for check in self.failed_checks)}" if self.failed_checks else ""

@@ -1,0 +1,92 @@
+"""The methods of a client that change names and states: aliases, tags, branches, yanks, repairs, reports, deletion."""
+
+from typing import Any
+from urllib.parse import quote
+
+from dovetail import answers, ids, repositories
+from dovetail.connection import Connection, locate, path
+from dovetail.problems import usage
+
+
+class Managing(Connection):
+    """What owners do with versions, and what everybody may report."""
+
+    # --- names -------------------------------------------------------------------------------------------------------
+    def aliases(self, adapter: str) -> tuple[answers.Alias, ...]:
+        """Return the aliases of an adapter."""
+        return self.transport.get(f"{path(adapter)}/aliases", answers.AliasList).aliases
+
+    def alias(self, adapter: str, alias: str, *, reason: str = "", force: bool = False) -> answers.Alias:
+        """Set or move an alias to NS/NAME@REV, which has passed; `force`, with a reason, also to another version."""
+        name, revision = ids.split_exact(adapter, "verified")
+        body = {"revision": revision, "reason": reason, "force": force}
+        return self.transport.put(_alias_path(name, alias), body, answers.Alias)
+
+    def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> answers.Alias:
+        """Move an alias back to the revision that it named before."""
+        return self.transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.Alias)
+
+    def remove_alias(self, adapter: str, alias: str) -> None:
+        """Remove an alias."""
+        self.transport.delete(_alias_path(adapter, alias))
+
+    def tag(self, adapter: str, tag: str, message: str | None = None) -> None:
+        """Create a tag at NS/NAME@REV (main without one): a name that does not move."""
+        repositories.create_tag(self, *_named(adapter, tag), message)
+
+    def remove_tag(self, adapter: str, tag: str) -> None:
+        """Remove a tag; the version that it names stays."""
+        ids.check_adapter(adapter)
+        repositories.delete_tag(self, adapter, tag)
+
+    def branch(self, adapter: str, branch: str) -> None:
+        """Create a branch that begins at NS/NAME@REV (main without one)."""
+        repositories.create_branch(self, *_named(adapter, branch))
+
+    def remove_branch(self, adapter: str, branch: str) -> None:
+        """Remove a branch."""
+        ids.check_adapter(adapter)
+        repositories.delete_branch(self, adapter, branch)
+
+    # --- states ------------------------------------------------------------------------------------------------------
+    def yank(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.YankState:
+        """Say that nobody should use NS/NAME@REV, for a reason that everybody reads; with `undo`, take that back."""
+        name, revision = ids.split_exact(adapter, "v1.0, or @ and a commit id")
+        deed = "unyank" if undo else "yank"
+        body = {"revision": revision, "reason": reason}
+        return self.transport.post(f"{path(name)}/{deed}", body, answers.YankState)
+
+    def report(self, adapter: str, reason: str, *, file: str = "", text: str = "") -> answers.FiledReport:
+        """Report NS/NAME, one revision (@REV), or a file of it to the moderators, who alone read it."""
+        name, revision = ids.split(adapter, default="")
+        about: dict[str, Any] = {"adapter": name, "revision": revision or None}
+        if file:
+            about = {"target": {"type": "file", "id": f"{name}@{revision or ids.MAIN}:{file}"}}
+        return self.transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
+
+    def delete(self, adapter: str) -> None:
+        """Delete an adapter with all its versions, at once and for good."""
+        ids.check_adapter(adapter)
+        repositories.delete(self, adapter)
+
+    # --- pull requests -----------------------------------------------------------------------------------------------
+    def repair(self, adapter: str, base: str = "") -> answers.PullRequest:
+        """Open a pull request that names the base in an adapter's config."""
+        return self.transport.post(f"{path(adapter)}/repair", {"base": base}, answers.PullRequest)
+
+    def merge(self, adapter: str, number: int) -> str:
+        """Merge a pull request and return the commit that main is at then."""
+        ids.check_adapter(adapter)
+        repositories.merge(self, adapter, number)
+        return self.transport.get(path(adapter, ids.MAIN), answers.Manifest).revision
+
+
+def _named(adapter: str, name: str) -> tuple[str, str, str]:
+    of, revision = locate(adapter)
+    return of, name, revision
+
+
+def _alias_path(adapter: str, alias: str) -> str:
+    if not alias:
+        raise usage("The name of the alias is empty.", "Name it, as in `prod`.")
+    return f"{path(adapter)}/aliases/{quote(alias, safe='')}"
