@@ -104,6 +104,9 @@ def test_no_values_make_an_answer_other_than_described(world, mode):
     schema, wrong = schemathesis.openapi.from_dict(without_security()), {}
     for method, path, raw in operations():
         operation = schema[path][method.upper()]
+        takes = "requestBody" in raw or any(one.get("in") == "query" for one in raw.get("parameters", []))
+        if mode == GenerationMode.NEGATIVE and not takes:
+            continue  # any text may stand in an address
         name = raw["operationId"]
 
         seeded = (
