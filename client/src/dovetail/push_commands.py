@@ -208,4 +208,4 @@ def repair(
     if merged:
         printer.note(f"It is merged: {adapter} is at {merged}.")
     else:
-        printer.note(f"Merge it there, or with: dovetail pr merge {adapter} {pull_request['number']}")
+        printer.note(f"Merge it there, or with: dovetail repair {adapter} --merge")
