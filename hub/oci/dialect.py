@@ -3,6 +3,7 @@
 import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
@@ -78,7 +79,9 @@ class OciDoor(Door):
     def challenge(self, response: HttpResponse) -> HttpResponse:
         """Add where a bearer token is to be had, and for what."""
         names = self.kwargs if hasattr(self, "kwargs") else {}
-        scope = f',scope="repository:{names["ns"]}/{names["name"]}:pull"' if "ns" in names else ""
+        scope = ""
+        if "ns" in names:  # quoted: a header holds no line ends
+            scope = f',scope="repository:{quote(names["ns"])}/{quote(names["name"])}:pull"'
         realm = absolute(self.request, reverse("oci:token"))
         response["WWW-Authenticate"] = f'Bearer realm="{realm}",service="dovetail"{scope}'
         return response

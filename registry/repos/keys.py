@@ -1,7 +1,6 @@
-"""Repositories as one tree of keys, namespace/name/revision/path, listed in order: what S3 lists.
+"""Repositories as one tree of keys, namespace/name/revision/path, in order: what S3 lists.
 
-The tree is walked, not built: a folder is opened only if the page needs its content. Revisions are listed by the names
-of branches, tags, aliases and `verified`; a commit id opens a folder too, when it is asked for.
+A folder is opened only if the page needs its content. Revisions are listed by names; a commit id opens a folder too.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
 
 EVERYTHING = "hub"  # the bucket of all namespaces; no namespace can have this name
+_LAST = "\U0010ffff"  # after a folder's key: the end of all keys in it
 MOST_OPENED = 64  # folders that one page opens, a few queries each; then the page is shorter than it may be
 
 
@@ -63,7 +63,7 @@ def is_namespace(name: str, by: Caller) -> bool:
 def list_keys(viewer: Viewer, prefix: str, *, delimiter: str = "", after: str = "", limit: int) -> KeyPage:
     """Return the keys with a prefix that come after another one, as S3's ListObjectsV2 does.
 
-    With a delimiter, keys that share their beginning up to it are one folder. Unknown repositories have no keys.
+    Keys that share their beginning up to a delimiter are one folder. Unknown repositories have no keys.
     """
     walk = _Walk(prefix, delimiter, after, limit)
     if limit:
@@ -95,7 +95,7 @@ class _Walk:
             elif isinstance(child, ListedFile):
                 self._add(child.key, child)
             elif self.opened >= MOST_OPENED:
-                self.page.next = _before(child.key)
+                self.page.next = f"{child.key[:-1]}.{_LAST}"  # a dot comes right before a slash
             else:
                 self.opened += 1
                 self.open(child)
@@ -105,7 +105,8 @@ class _Walk:
         if isinstance(child, ListedFile):
             return child.key.startswith(self.prefix) and child.key > self.after
         is_within = child.key.startswith(self.prefix) or self.prefix.startswith(child.key)
-        return is_within and (child.key > self.after or self.after.startswith(child.key))
+        is_over = self.after == child.key + _LAST
+        return is_within and not is_over and (child.key > self.after or self.after.startswith(child.key))
 
     def _end_of_folder(self, key: str) -> int:
         """Return where the folder that the key counts to ends, by the delimiter; 0 for a key of its own."""
@@ -123,17 +124,7 @@ class _Walk:
             self.last = key
         else:
             self.page.folders.append(key)
-            self.last = _past(key)
-
-
-def _past(folder: str) -> str:
-    """Return the first text that comes after all keys in a folder."""
-    return folder[:-1] + chr(ord(folder[-1]) + 1)
-
-
-def _before(folder: str) -> str:
-    """Return a text that comes before all keys in a folder, and after all others before them."""
-    return f"{folder[:-1]}{chr(ord(folder[-1]) - 1)}\U0010ffff"
+            self.last = key + _LAST
 
 
 # --- what is in a folder ---------------------------------------------------------------------------------------------
