@@ -595,6 +595,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "pattern": "x",
         "strike": "1",
         "provider": "corp",
+        "filename": "x.whl",
     }
     if "/tree/<tail>" in address:
         given["tail"] = "main"
