@@ -114,23 +114,24 @@ def _opened(hub: Hub, path: str, headers: dict[str, str], seconds: float = 0) ->
             outbound_http.hang_up(connection.sock)
 
     alarm = threading.Timer(seconds or 1, end)
+    url = hub.url + path
     try:
         if seconds:
             alarm.start()
-        url = hub.url + path
         for _ in range(MAX_REDIRECTS + 1):
             connection, response = _sent(hub, url, headers)
             location = response.headers.get("Location", "")
             if response.status not in REDIRECTS or not location:
                 break
             connection.close()
-            url = urljoin(url, location)
+            url = _joined(hub, url, location)
         else:
             raise UpstreamWrong(f"{hub.url} redirects without an end.")
         _refuse_failure(hub, response)
         yield response
     except (OSError, HTTPException, Unreachable) as problem:
-        _resting[hub.url] = time.monotonic() + REST_SECONDS
+        if _same(urlsplit(url), urlsplit(hub.url)):  # not where it redirects to
+            _resting[hub.url] = time.monotonic() + REST_SECONDS
         raise UpstreamUnavailable(f"{hub.url} does not answer ({type(problem).__name__}).") from None
     finally:
         alarm.cancel()
@@ -182,6 +183,16 @@ def _allowed(hub: Hub, url: str) -> tuple[SplitResult, bool]:
             fix="An administrator can name that host in DOVETAIL_UPSTREAM_HOSTS.",
         )
     return parts, False
+
+
+def _joined(hub: Hub, url: str, location: str) -> str:
+    """Return where a redirect leads. Raises UpstreamWrong."""
+    try:
+        joined = urljoin(url, location)
+        urlsplit(joined)
+    except ValueError:
+        raise UpstreamWrong(f"{hub.url} redirects to an address that cannot be read.") from None
+    return joined
 
 
 def _same(parts: SplitResult, other: SplitResult) -> bool:

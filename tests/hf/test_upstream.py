@@ -231,7 +231,13 @@ def test_what_was_read_stays_readable_while_the_other_hub_fails(hubs: Hubs, tmp_
 
 @pytest.mark.parametrize(
     "location",
-    ["http://169.254.169.254/latest/meta-data", "https://127.0.0.1:1/x", "file:///etc/passwd", "//10.0.0.1/"],
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "https://127.0.0.1:1/x",
+        "file:///etc/passwd",
+        "http://[::1",
+        "//10.0.0.1/",
+    ],
 )
 def test_a_redirect_leads_nowhere_inside(hubs: Hubs, location: str) -> None:
     name = hubs.push({"a.txt": os.urandom(8)})
