@@ -8,11 +8,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from dovetail.adapters import convert
@@ -30,6 +32,7 @@ State = DerivedVersion.State
 FORMATS = (*convert.FORMATS, *convert.VARIANTS)
 BRANCH = f"{refs.BRANCHES}derived/"
 WAITING_AT_MOST = 20  # requests of one person
+RETRY = timedelta(seconds=60)  # after a failure, the same request only tells of it
 EDITION = 1  # of what conversions and merges write: a new one makes the same request another one
 
 
@@ -145,9 +148,12 @@ def _key(origins: Sequence[Origin], method: str, options: dict[str, float], targ
 
 
 def _is_stale(known: DerivedVersion) -> bool:
-    """Return whether an earlier request must be done again: it failed, or its branch was deleted since."""
+    """Return whether an earlier request must be done again: it failed a while ago, or its branch was deleted since.
+
+    A client that waits asks the same again, and must learn of the failure.
+    """
     if known.state in (State.REFUSED, State.ERRORED):
-        return True
+        return known.finished_at is not None and known.finished_at + RETRY <= timezone.now()
     return known.state == State.DONE and not Ref.objects.filter(repository=known.repository, name=known.ref).exists()
 
 

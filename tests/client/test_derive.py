@@ -57,3 +57,23 @@ def test_what_derive_is_asked_must_be_whole(ask):
     assert "a format or a method" in ask("derive", "a/b", hub=NOBODY, status=2)["detail"]
     words = ("--method", "cat", "--with", "a/c:heavy", "--into", "a/d")
     assert "ends in no weight" in ask("derive", "a/b", *words, hub=NOBODY, status=2)["detail"]
+
+
+def test_a_hub_converts_and_merges_versions(ask, working_hub, folders, tmp_path):
+    one, two, _ = folders
+    for folder, name in ((one, "one"), (two, "two"), (two, "both")):
+        ask("push", folder, f"alice/derived-{name}", hub=working_hub, who="alice")
+    derive = ("derive", "alice/derived-one", "--method", "ties", "--density", 0.5, "--weight", 0.7)
+    merged = ask(
+        *derive, "--with", "alice/derived-two:0.3", "--into", "alice/derived-both", hub=working_hub, who="alice"
+    )
+    assert (merged["state"], merged["adapter"], merged["ref"]) == ("done", "alice/derived-both", "refs/heads/main")
+    assert [source["weight"] for source in merged["sources"]] == [0.7, 0.3]
+    again = ask("derive", "alice/derived-one", "--to", "mlx", hub=working_hub, who="alice")
+    same = ask("derive", "alice/derived-one", "--to", "mlx", hub=working_hub, who="alice")
+    assert (same["id"], same["revision"]) == (again["id"], again["revision"])
+    pulled = ask("pull", "alice/derived-one@derived/mlx", "--to", tmp_path / "mlx", hub=working_hub, who="alice")
+    assert pulled["revision"] == again["revision"]
+    assert (tmp_path / "mlx" / "adapters.safetensors").exists()
+    refused = ask("derive", "alice/derived-one", "--to", "kohya", hub=working_hub, who="alice", status=1)
+    assert refused["reason"].startswith("model.layers.0.self_attn.q_proj: kohya names")

@@ -141,6 +141,8 @@ def test_a_hub_that_fails_tries_three_times_and_a_revoked_token_ends_the_request
     assert made(row).state == "errored"
     row.refresh_from_db()
     assert (row.attempts, row.reason) == (3, "the disk is full")
+    assert derived_versions.request_conversion(source, "mlx", alice).state == "errored", "who waits must learn of it"
+    monkeypatch.setattr(derived_versions, "RETRY", derived_versions.RETRY * 0)
     derived_versions.request_conversion(source, "mlx", alice)
     DerivedVersion.objects.update(is_by_token=True)
     done = made(row)
