@@ -1,4 +1,4 @@
-"""Every setting of Dovetail, read from DOVETAIL_* variables in this file and nowhere else (docs/settings.md)."""
+"""Every setting of Dovetail, read from DOVETAIL_* variables here and by the modules that this file calls."""
 
 import re
 from pathlib import Path

@@ -77,8 +77,11 @@ def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[Regist
 @pytest.mark.parametrize("name", sorted(settings.env.names))
 def test_a_setting_has_its_heading_and_is_read_in_one_file(name: str) -> None:
     assert name in headings("settings.md")
-    if "{NAME}" not in name:  # a family of names, which hub/sign_on.py reads for settings.py
-        assert f'"{name.removeprefix("DOVETAIL_")}"' in (ROOT / "hub/settings.py").read_text()
+    short = name.removeprefix("DOVETAIL_")
+    if "{NAME}" not in name:  # a family of names, which hub/sign_on.py builds from its parts
+        read = re.compile(rf'\benv(\.\w+)?(\(|, )"{short}"')
+        readers = [file.name for file in sorted((ROOT / "hub").rglob("*.py")) if read.search(file.read_text())]
+        assert len(readers) == 1, readers
 
 
 def test_a_setting_that_compose_sets_is_one_of_them() -> None:
