@@ -24,6 +24,12 @@ __all__ = ["postgres_server", "s3_server", "valkey_server"]
 TOGETHER = ("tests/browser", "tests/fit")
 
 
+# Tests that wait for servers, engines and browsers. Their files come first: the quick ones then fill the end of a run,
+# when a process would wait for the last slow file of the other one.
+SLOW_MARKS = {"browser", "engine", "nginx", "postgres", "redis", "s3", "slow"}
+SLOW_FIXTURES = {"live_hub", "working_hub"}
+
+
 class ByFile(LoadScopeScheduling):
     """Give a process whole files, and whole folders where their tests share a fixture of the session."""
 
@@ -34,8 +40,21 @@ class ByFile(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
-    """Say how `-n` deals out the tests."""
+    """Say how `-n` deals out the tests: by file, in the order of pytest_collection_modifyitems."""
+    config.option.loadscopereorder = False
     return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with slow tests first."""
+    slow = {item.path for item in items if _is_slow(item)}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return bool(marks & SLOW_MARKS) or bool(SLOW_FIXTURES & set(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(autouse=True, scope="session")
