@@ -31,6 +31,7 @@ PARAMETERS = {
     "b": ("The revision to end with.", "main"),
     "path": ("The path of a file in the revision.", "adapter_config.json"),
     "alias": ("The name of an alias.", "prod"),
+    "platform": ("kserve, dynamo, aibrix, production-stack, llm-d or inference-model.", "kserve"),
     "base": (
         "A base model by any of its names.",
         "sentence-transformers/all-MiniLM-L6-v2",

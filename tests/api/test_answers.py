@@ -203,6 +203,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     elsewhere |= {
         ("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")
     }  # a view of a config: tests/api/test_repairs.py
+    elsewhere |= {("GET", f"{ADAPTER}/revisions/{{rev}}/manifests/{{platform}}")}  # tests/api/test_manifests.py
     finals = (f"{ADAPTER}/takedown", f"{ADAPTER}/delete", "users/{name}/suspend")
     elsewhere |= {("POST", f"moderation/{deed}") for deed in finals}  # they need a sign-in
     assert all_with_an_answer() - seen == elsewhere

@@ -12,6 +12,7 @@ from tests.api.test_answers import VALUES
 
 MORE = {
     "alias": "prod",
+    "platform": "kserve",
     "user": "bob",
     "team": "ner",
     "robot": "deploy",

@@ -50,6 +50,7 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:downloa
 api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions/<rev>/manifests/<platform> GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
 api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
@@ -577,6 +578,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "a": "main",
         "b": "main",
         "alias": "prod",
+        "platform": "kserve",
         "item": "1",
         "delivery": "1",
         "signed": "x",

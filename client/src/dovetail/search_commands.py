@@ -8,6 +8,7 @@ import typer
 from dovetail import comparing, ids, searching
 from dovetail.answers import Adapter, Manifest
 from dovetail.arguments import AdapterAt
+from dovetail.manifest_printing import PLATFORMS, print_manifest
 from dovetail.options import Options
 from dovetail.printing import Printer
 from dovetail.problems import FORBIDDEN, MISSING, Problem
@@ -63,9 +64,21 @@ def _row(item: Adapter) -> list[object]:
     return [item["id"], state, item.get("kind"), item.get("base"), item.get("task"), item.get("downloads"), day]
 
 
-def info(context: typer.Context, adapter: AdapterAt) -> None:
+def info(
+    context: typer.Context,
+    adapter: AdapterAt,
+    manifest_of: Annotated[
+        str,
+        typer.Option(
+            "--manifest", metavar="KIND", help=f"Print what Kubernetes needs to serve it: {', '.join(PLATFORMS)}."
+        ),
+    ] = "",
+) -> None:
     """Show an adapter: its base, its newest and its verified version, its names and its files."""
     options: Options = context.obj
+    if manifest_of:
+        print_manifest(options, adapter, manifest_of)
+        return
     name, revision = ids.split(adapter, default="")
     caller, printer = options.client(), options.printer
     facts = caller.info(name)
