@@ -10,7 +10,10 @@ from environ import Env
 
 PREFIX = "DOVETAIL_"
 # The pip client reads these; the person who set them may run a hub too.
-CLIENT_NAMES = frozenset({"DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN", "DOVETAIL_HOME"})
+CLIENT_NAMES = frozenset(
+    f"DOVETAIL_{name}"
+    for name in ("ENDPOINT", "TOKEN", "HOME", "VLLM_BASE", "VLLM_CACHE", "VLLM_CHECK_SECONDS", "VLLM_KEEP_SECONDS")
+)
 
 
 class Environment(Env):  # type: ignore[misc]  # django-environ has no types

@@ -1,0 +1,176 @@
+"""Asks the hub which commit a name means and whether it is proven for vLLM and this base, and keeps its files.
+
+Files lie in CACHE/HUB/NS/NAME/COMMIT: a commit has a folder of its own, which never changes. What each name meant last
+is kept beside them, so that a server that starts while the hub is away serves the last good version.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dovetail.client import Client
+from dovetail.problems import Problem
+from dovetail.serve.target import SHORT_OID
+from dovetail.serve.vllm_plugin.names import Name, are_one_base
+from dovetail.serve.vllm_plugin.settings import Settings
+from dovetail.verdict import UNFINISHED, Verdict
+
+SAYS_NO = (401, 403, 404, 410)  # the hub's answers that mean: not for you, or not there, or held back
+PRUNE_SECONDS = 86400
+NEEDED = re.compile(r"adapter_[^/]*")  # the files that vLLM reads of an adapter
+
+
+class Refused(ValueError):
+    """The hub does not serve this to this base; vLLM answers a ValueError with 400 and its text."""
+
+
+class HubAway(Exception):
+    """The hub does not answer, or not with an answer."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A proven commit of an adapter in a folder of this machine."""
+
+    name: str
+    adapter: str
+    commit: str
+    base: str
+    folder: str
+
+    @property
+    def served_name(self) -> str:
+        """The name for vLLM: it hashes prefixes by name and path, so another commit never meets this one's cache."""
+        return f"{self.name}@{self.commit[:SHORT_OID]}"
+
+
+class Versions:
+    """The versions that names mean, as the hub says, or as it said last."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self.settings, self._clock = settings, clock
+        self._client = Client(settings.endpoint, settings.token)
+        self._home = settings.cache / re.sub(r"[^\w.-]", "_", settings.endpoint.partition("://")[2])
+        self._kept = _Kept(self._home / "names")
+
+    def resolve(self, name: Name, base: str) -> Version:
+        """Return the version that the name means now, downloaded; while the hub is away, the last good one.
+
+        Raises Refused, HubAway where nothing is kept or the hub was away for too long, and Problem for local files.
+        """
+        try:
+            version = self._ask(name, base)
+        except HubAway as silence:
+            return self._last_good(name, base, silence)
+        self._kept.put(version, self._clock())
+        self._prune(name.adapter)
+        return version
+
+    def _ask(self, name: Name, base: str) -> Version:
+        manifest: dict[str, Any] = dict(self._asked(lambda: self._client.manifest(name.adapter, name.revision), name))
+        commit = str(manifest["revision"])
+        known, _ = self._kept.read(name.text) or (None, 0.0)
+        is_good = manifest.get("state") in ("passed", *UNFINISHED)  # it passed once, and may be proven again just now
+        if known and known.commit == commit and is_good and _is_usable(known, base):
+            return known
+        verdict = self._asked(lambda: self._client.verdict(name.adapter, commit), name)
+        proven_on = _require_proven(name, verdict, base)
+        place = str(verdict.document.get("path") or "")
+        folder = self._download(name, manifest, commit, place)
+        return Version(name.text, name.adapter, commit, proven_on, folder)
+
+    def _asked(self, question: Callable[[], Any], name: Name) -> Any:
+        try:
+            return question()
+        except Problem as problem:
+            if problem.status in SAYS_NO:
+                self._kept.drop(name.text)
+                raise Refused(f"{name.text} at {self.settings.endpoint}: {problem.detail}") from None
+            raise HubAway(problem.detail) from None
+
+    def _download(self, name: Name, manifest: dict[str, Any], commit: str, place: str) -> str:
+        prefix = f"{place}/" if place else ""
+        files = [
+            file
+            for file in manifest["files"]
+            if file["path"].startswith(prefix) and NEEDED.fullmatch(file["path"].removeprefix(prefix))
+        ]
+        folder = self._home / name.adapter / commit
+        pinned: Any = {**manifest, "files": files}
+        self._asked(lambda: self._client.fetch(name.adapter, pinned, folder), name)
+        return str(folder / place) if place else str(folder)
+
+    def _last_good(self, name: Name, base: str, silence: HubAway) -> Version:
+        known, at = self._kept.read(name.text) or (None, 0.0)
+        if known is None or not _is_usable(known, base):
+            raise HubAway(f"{self.settings.endpoint} does not answer, and {name.text} is not kept here: {silence}")
+        if self._clock() - at > self.settings.keep_seconds:
+            hours = self.settings.keep_seconds / 3600
+            raise HubAway(f"{self.settings.endpoint} has not answered for {name.text} for more than {hours:g} h.")
+        return known
+
+    def _prune(self, adapter: str) -> None:
+        """Remove versions that no name means; not at once, because requests that are running may read them."""
+        meant = self._kept.folders()
+        for folder in (self._home / adapter).iterdir():
+            is_meant = any(f"{used}/".startswith(f"{folder}/") for used in meant)
+            if not is_meant and self._clock() - folder.stat().st_mtime > PRUNE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_usable(version: Version, base: str) -> bool:
+    return are_one_base(version.base, base) and Path(version.folder).is_dir()
+
+
+def _require_proven(name: Name, verdict: Verdict, base: str) -> str:
+    """Return the base on which it was proven. Raises Refused unless it passed, vLLM serves it, and the base is ours."""
+    where = f"{name.text} ({verdict.revision[:SHORT_OID]})"
+    if not verdict.passed:
+        raise Refused(f"{where} has not passed: its verdict is {verdict.state}.")
+    proven_on = str((verdict.document.get("base") or {}).get("id") or "")
+    if not proven_on or not are_one_base(proven_on, base):
+        raise Refused(f"{where} is for the base {proven_on or 'that nobody named'}; this server serves {base}.")
+    for answer in verdict.serving:
+        if answer.engine == "vllm":
+            if answer.outcome != "serves":
+                raise Refused(f"{where} is not served by vLLM: {answer.reason}")
+            return proven_on
+    raise Refused(f"{where}: its verdict does not say whether vLLM serves it.")
+
+
+class _Kept:
+    """A small file for each name: what it meant last, and when the hub said so. Several processes may share them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> tuple[Version, float] | None:
+        try:
+            entry = json.loads(self._file(name).read_text())
+            return Version(**entry["version"]), float(entry["at"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, version: Version, at: float) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".new", delete=False) as file:
+            json.dump({"version": asdict(version), "at": at}, file)
+        Path(file.name).replace(self._file(version.name))
+
+    def drop(self, name: str) -> None:
+        self._file(name).unlink(missing_ok=True)
+
+    def folders(self) -> set[str]:
+        """Return the folders of all versions that a name means."""
+        texts = [file.read_text() for file in self._folder.glob("*.json")]
+        return {str(json.loads(text)["version"]["folder"]) for text in texts}
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
