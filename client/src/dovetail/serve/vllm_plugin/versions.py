@@ -12,11 +12,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from dovetail import manifests
 from dovetail.client import Client
-from dovetail.problems import Problem
+from dovetail.problems import Problem, local_files, unreachable
 from dovetail.serve.target import SHORT_OID
 from dovetail.serve.vllm_plugin.names import Name, are_one_base
 from dovetail.serve.vllm_plugin.settings import Settings
@@ -24,6 +27,7 @@ from dovetail.verdict import UNFINISHED, Verdict
 
 SAYS_NO = (401, 403, 404, 410)  # the hub's answers that mean: not for you, or not there, or held back
 PRUNE_SECONDS = 86400
+PIECE = 1 << 20
 NEEDED = re.compile(r"adapter_[^/]*")  # the files that vLLM reads of an adapter
 
 
@@ -103,9 +107,35 @@ class Versions:
             if file["path"].startswith(prefix) and NEEDED.fullmatch(file["path"].removeprefix(prefix))
         ]
         folder = self._home / name.adapter / commit
-        pinned: Any = {**manifest, "files": files}
-        self._asked(lambda: self._client.fetch(name.adapter, pinned, folder), name)
+        if not folder.is_dir():
+            self._asked(lambda: self._fetch(f"/adapters/{name.adapter}/revisions/{commit}/files/", files, folder), name)
         return str(folder / place) if place else str(folder)
+
+    def _fetch(self, route: str, files: list[Any], folder: Path) -> None:
+        """Download files by REST, whatever HF_HUB_OFFLINE says of bases; the folder appears whole. Raises Problem."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as stage:
+            for file in manifests.parse_files(files):
+                place = Path(stage) / "files" / file.path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._save(route + quote(str(file.path)), file, place)
+            try:
+                (Path(stage) / "files").rename(folder)
+            except OSError as error:
+                if not folder.is_dir():  # else another name of this commit was faster
+                    raise local_files(error) from None
+
+    def _save(self, route: str, file: manifests.ManifestFile, place: Path) -> None:
+        digest = hashlib.sha256()
+        try:
+            with self._client.transport.open(route) as answer, place.open("xb") as out:
+                while piece := answer.read(PIECE):
+                    digest.update(piece)
+                    out.write(piece)
+        except (OSError, HTTPException) as error:
+            raise unreachable(self.settings.endpoint, error) from None
+        if digest.hexdigest() != file.sha256:
+            raise unreachable(self.settings.endpoint, f"{file.path} arrived with another sha256")
 
     def _last_good(self, name: Name, base: str, silence: HubAway) -> Version:
         known, at = self._kept.read(name.text) or (None, 0.0)
