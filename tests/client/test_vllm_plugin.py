@@ -86,7 +86,7 @@ def commits(working_hub):
     """Two proven versions; `prod` names the first."""
     alice = Client(working_hub.url, TOKENS["alice"])
     pushed = [alice.push(DEMO, NAME, wait=True).revision]
-    alice.set_alias(NAME, "prod", pushed[0])
+    alice.alias(f"{NAME}@{pushed[0]}", "prod")
     yield pushed
     HfApi(working_hub.url, TOKENS["alice"]).delete_repo(NAME)
 
@@ -99,7 +99,7 @@ def second_version(working_hub, folder, commits):
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": config["lora_alpha"] + 1}))
     commits.append(alice.push(folder, NAME, wait=True).revision)
-    alice.set_alias(NAME, "prod", commits[1])
+    alice.alias(f"{NAME}@{commits[1]}", "prod")
 
 
 @pytest.mark.engine

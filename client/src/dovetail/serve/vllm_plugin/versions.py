@@ -23,7 +23,7 @@ from dovetail.problems import Problem, local_files, unreachable
 from dovetail.serve.target import SHORT_OID
 from dovetail.serve.vllm_plugin.names import Name, are_one_base
 from dovetail.serve.vllm_plugin.settings import Settings
-from dovetail.verdict import UNFINISHED, Verdict
+from dovetail.verdicts import UNFINISHED, Verdict
 
 SAYS_NO = (401, 403, 404, 410)  # the hub's answers that mean: not for you, or not there, or held back
 PRUNE_SECONDS = 86400
