@@ -14,9 +14,10 @@ from hub.api import openapi, openapi_details
 from registry.models import Repository
 from registry.people import ci_systems
 from registry.publish import branches, discussions
-from tests.api.conftest import judged, pushed
+from tests.api.conftest import BASE, judged, pushed
 from tests.api.test_bases import evaluation
 from tests.api.test_machines import CLAIMS, in_days
+from tests.api.test_manifests import SERVING
 from tests.cast import PASSWORD, Cast
 from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
 
@@ -92,7 +93,8 @@ def seed(cast: Cast, repository: Repository) -> World:
     judged(first, evals=[evaluation(0.5, 0.75)])
     branches.create_ref(repository, "refs/tags/v1", first, alice)
     second = pushed(cast, repository, title="again", files={"notes.txt": b"x"})
-    judged(second, evals=[evaluation(0.5, 0.75)])
+    base = {"id": BASE, "revision": None, "sha256": None}
+    judged(second, evals=[evaluation(0.5, 0.75)], serving=SERVING, base=base)
     discussions.start(repository, "A question", "How?", cast.session("bob"))
     known_base()
 
@@ -118,7 +120,7 @@ def seed(cast: Cast, repository: Repository) -> World:
     world.values = {
         "ns": "alice", "name": "reviews", "rev": "main", "a": "v1", "b": "main", "path": "README.md", "alias": "prod",
         "base": GPT2, "org": "acme", "user": "bob", "team": "ner", "robot": "deploy", "type": "any", "pattern": "x",
-        "sha256": "0" * 64, "id": token,
+        "sha256": "0" * 64, "id": token, "platform": "kserve",
     }  # fmt: skip
     world.special = {
         "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
