@@ -3,10 +3,7 @@
 vLLM calls `register` in each of its processes, also in those that never resolve a name, so nothing is imported before.
 """
 
-import logging
 import os
-
-LOG = logging.getLogger("vllm.dovetail")  # below vLLM's own logger, which prints it
 
 
 def register() -> None:

@@ -8,8 +8,9 @@ from vllm.lora.request import LoRARequest  # type: ignore[import-not-found]  # i
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry  # type: ignore[import-not-found]
 
 from dovetail.problems import Problem
-from dovetail.serve.vllm_plugin import LOG, settings
+from dovetail.serve.vllm_plugin import settings
 from dovetail.serve.vllm_plugin.names import Name, base_id
+from dovetail.serve.vllm_plugin.settings import LOG
 from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Versions
 from dovetail.serve.vllm_plugin.watch import Watch, table_of
 

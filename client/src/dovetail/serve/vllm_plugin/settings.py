@@ -1,5 +1,6 @@
 """The plugin's settings, from the environment of vLLM."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from dovetail import places
 from dovetail.problems import usage
 
 DAY = 86400.0
+LOG = logging.getLogger("vllm.dovetail")  # below vLLM's own logger, which prints it
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any
 
 from dovetail.problems import Problem
-from dovetail.serve.vllm_plugin import LOG
 from dovetail.serve.vllm_plugin.names import Name
+from dovetail.serve.vllm_plugin.settings import LOG
 from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Version, Versions
 
 TABLE = "OpenAIServingModels"  # vLLM's class that holds the loaded adapters of an API server
