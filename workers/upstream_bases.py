@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from registry.proof import verdicts
 from registry.repos.manifest import Entry
 from registry.upstream import fetching, reading, store
 from registry.upstream.reading import Version
+from workers import scratch_folders
 from workers.base_cache import SUFFIXES, add_folder
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ def _add(base_id: str) -> bool:
     wanted = [entry for path, entry in at.entries().items() if "/" not in path and path.endswith((*SUFFIXES, CARD))]
     if row.restricted or not wanted:
         raise UpstreamRefused(f"{base_id} is not for everybody at {row.origin}, or holds no weights.")
-    with tempfile.TemporaryDirectory(prefix="dovetail-base-") as temporary:
+    with scratch_folders.folder("base") as folder:
         for entry in wanted:
-            _write(at, entry, Path(temporary) / entry.path)
-        add_folder(base_id, Path(temporary), source=f"hub {row.origin}", revision=at.oid, tell=log.info)
+            _write(at, entry, folder / entry.path)
+        add_folder(base_id, folder, source=f"hub {row.origin}", revision=at.oid, tell=log.info)
     return True
 
 

@@ -153,21 +153,27 @@ class NoNamespace(Route):
     """An id without a namespace (gpt2): none can exist here, and another hub may say which id it means."""
 
     def get(self, request: HttpRequest, name: str, rest: str = "") -> HttpResponseBase:
+        raise refusals.repository_not_found(name)
+
+    post = put = delete = get
+
+    def _answer_from_upstream(
+        self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
+    ) -> HttpResponseBase:
+        if request.method not in SAFE:
+            raise missing
         type = "dataset" if request.path_info.startswith("/api/datasets/") else "model"
-        is_asked = request.method in SAFE and served_bases.find(name) is None
         with came_through(request):
-            full_name = reading.canonical(name, type) if is_asked else None
-        if full_name is None:
-            raise refusals.repository_not_found(name)
+            stated = reading.canonical(full_name, type)
+        if stated is None:
+            raise missing
         segments = raw_path(request).split("/")
-        segments[segments.index(name)] = full_name
+        segments[segments.index(full_name)] = stated
         query = request.META.get("QUERY_STRING", "")
         response = HttpResponse(status=307)
         response["Location"] = mounted_below() + "/".join(segments) + (f"?{query}" if query else "")
         response["X-Dovetail-Source"] = "upstream"
         return response
-
-    post = put = delete = get
 
 
 class Unknown(Route):

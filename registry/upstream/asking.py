@@ -9,11 +9,11 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -60,10 +60,11 @@ def ask(hub: Hub, path: str) -> Reply:
     """GET a JSON document. Raises UpstreamUnavailable and UpstreamWrong."""
     if not _asking.acquire(blocking=False):
         raise UpstreamUnavailable("This hub already waits for many answers of other hubs.")
+    deadline = time.monotonic() + SECONDS
     try:
-        with _opened(hub, path, {"Accept": "application/json"}, seconds=SECONDS) as response:
+        with _opened(hub, path, {"Accept": "application/json"}, deadline) as response:
             content = response.read(MAX_JSON + 1)
-            if response.length:
+            if response.length or time.monotonic() >= deadline:
                 raise Unreachable("cut")
     finally:
         _asking.release()
@@ -102,41 +103,29 @@ def open_file(hub: Hub, path: str, start: int) -> Iterator[HTTPResponse]:
 
 
 @contextmanager
-def _opened(hub: Hub, path: str, headers: dict[str, str], seconds: float = 0) -> Iterator[HTTPResponse]:
-    """Send a GET, follow its redirects, and yield the last response, which ends after `seconds` if that is not 0."""
+def _opened(hub: Hub, path: str, headers: dict[str, str], deadline: float = 0) -> Iterator[HTTPResponse]:
+    """Send a GET, follow its redirects, and yield the last response, which ends at the deadline if that is not 0."""
     rest = _resting.get(hub.url, 0) - time.monotonic()
     if rest > 0:
         raise UpstreamUnavailable(f"{hub.url} did not answer a moment ago.")
-    connection: HTTPConnection | None = None
-
-    def end() -> None:
-        if connection is not None and connection.sock is not None:
-            outbound_http.hang_up(connection.sock)
-
-    alarm = threading.Timer(seconds or 1, end)
     url = hub.url + path
-    try:
-        if seconds:
-            alarm.start()
-        for _ in range(MAX_REDIRECTS + 1):
-            connection, response = _sent(hub, url, headers)
-            location = response.headers.get("Location", "")
-            if response.status not in REDIRECTS or not location:
-                break
-            connection.close()
-            url = _joined(hub, url, location)
-        else:
-            raise UpstreamWrong(f"{hub.url} redirects without an end.")
-        _refuse_failure(hub, response)
-        yield response
-    except (OSError, HTTPException, Unreachable) as problem:
-        if _same(urlsplit(url), urlsplit(hub.url)):  # not where it redirects to
-            _resting[hub.url] = time.monotonic() + REST_SECONDS
-        raise UpstreamUnavailable(f"{hub.url} does not answer ({type(problem).__name__}).") from None
-    finally:
-        alarm.cancel()
-        if connection is not None:
-            connection.close()
+    with ExitStack() as ends:
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                ends.close()  # the connection that redirected
+                response = _sent(ends, hub, url, headers, deadline)
+                location = response.headers.get("Location", "")
+                if response.status not in REDIRECTS or not location:
+                    break
+                url = _joined(hub, url, location)
+            else:
+                raise UpstreamWrong(f"{hub.url} redirects without an end.")
+            _refuse_failure(hub, response)
+            yield response
+        except (OSError, HTTPException, Unreachable) as problem:
+            if _same(urlsplit(url), urlsplit(hub.url)):  # not where it redirects to
+                _resting[hub.url] = time.monotonic() + REST_SECONDS
+            raise UpstreamUnavailable(f"{hub.url} does not answer ({type(problem).__name__}).") from None
 
 
 def _refuse_failure(hub: Hub, response: HTTPResponse) -> None:
@@ -147,9 +136,16 @@ def _refuse_failure(hub: Hub, response: HTTPResponse) -> None:
         raise UpstreamUnavailable(f"{hub.url} answered {response.status}.")
 
 
-def _sent(hub: Hub, url: str, headers: dict[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
+def _sent(ends: ExitStack, hub: Hub, url: str, headers: dict[str, str], deadline: float) -> HTTPResponse:
+    """Send a GET and return the response, whose connection `ends` closes. Raises Unreachable and UpstreamWrong."""
     parts, is_trusted = _allowed(hub, url)
     connection = outbound_http.connect(parts, is_trusted=is_trusted)
+    ends.callback(connection.close)
+    if deadline:  # a socket's timeout restarts with each byte: only this timer ends a connection that drips
+        seconds = max(0.0, deadline - time.monotonic())
+        alarm = threading.Timer(seconds, outbound_http.hang_up, [connection.sock])
+        ends.callback(alarm.cancel)
+        alarm.start()
     try:
         connection.sock.settimeout(READ_SECONDS)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -159,10 +155,11 @@ def _sent(hub: Hub, url: str, headers: dict[str, str]) -> tuple[HTTPConnection, 
             if hub.token:
                 ours["Authorization"] = f"Bearer {hub.token}"
         connection.request("GET", path, None, ours | headers)
-        return connection, connection.getresponse()
+        response = connection.getresponse()
     except (OSError, HTTPException, ValueError, ssl.SSLError) as problem:
-        connection.close()
         raise Unreachable(type(problem).__name__) from None
+    ends.callback(response.close)
+    return response
 
 
 def _allowed(hub: Hub, url: str) -> tuple[SplitResult, bool]:

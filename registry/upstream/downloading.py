@@ -22,6 +22,7 @@ from registry.upstream import asking, origins, store
 
 PIECE = 256 << 10
 TRIES = 5  # of a download that breaks off, which goes on where it stopped
+ABANDONED_SECONDS = 3600  # without a byte, after which a spool that nobody has locked goes
 SLOWEST, SLOW_SECONDS = 1 << 10, 30  # bytes a second, after so many seconds
 
 _downloads = threading.BoundedSemaphore(settings.UPSTREAM.streams or 1)
@@ -60,6 +61,7 @@ def _begin(repository: UpstreamRepository, oid: str, entry: Entry, path: Path, w
     with ExitStack() as undo:
         undo.callback(os.close, writer)
         undo.callback(path.unlink, missing_ok=True)
+        _sweep()
         store.make_room(entry.size)
         if not origins.may_ask() or not _downloads.acquire(blocking=False):
             raise UpstreamUnavailable(f"This hub does not fetch {entry.path} of {repository.full_name} now.")
@@ -68,6 +70,22 @@ def _begin(repository: UpstreamRepository, oid: str, entry: Entry, path: Path, w
         download = _Download(repository, oid, entry, path, writer)
         threading.Thread(target=copy_context().run, args=(download.run,), daemon=True, name="fetch").start()
         undo.pop_all()
+
+
+def _sweep() -> None:
+    """Remove the spools of processes that were killed: nobody has them locked."""
+    before = time.time() - ABANDONED_SECONDS
+    for path in _folder().iterdir():
+        with ExitStack() as ends:
+            try:
+                if path.stat().st_mtime > before:
+                    continue
+                spool = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                ends.callback(os.close, spool)
+                fcntl.flock(spool, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (FileNotFoundError, BlockingIOError):
+                continue
+            path.unlink(missing_ok=True)
 
 
 class _Download:

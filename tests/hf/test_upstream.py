@@ -1,9 +1,11 @@
 """Repositories of another hub, read through this one: a second hub, and a proxy that breaks what comes from it."""
 
+import fcntl
 import hashlib
 import json
 import os
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+from registry.upstream import downloading
 from tests import adapters, live
 from tests.fault_proxy import Faults, proxy
 
@@ -107,6 +110,20 @@ def hubs(pair: Hubs) -> Iterator[Hubs]:
 
 def large(size: int = 3 << 20) -> bytes:
     return os.urandom(size)
+
+
+def test_spools_of_killed_processes_go_with_the_next_download(hubs: Hubs) -> None:
+    name, spools = hubs.push({"notes.txt": b"a small file\n"}), hubs.near.data / "run" / "upstream"
+    spools.mkdir(parents=True, exist_ok=True)
+    old = time.time() - 2 * downloading.ABANDONED_SECONDS
+    for spool in ("0-abandoned", "0-locked"):
+        (spools / spool).write_bytes(b"a part")
+        os.utime(spools / spool, (old, old))
+    (spools / "0-new").write_bytes(b"a part")
+    with (spools / "0-locked").open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        assert hubs.get(f"/{name}/resolve/main/notes.txt").body == b"a small file\n"
+    assert {path.name for path in spools.glob("0-*")} == {"0-locked", "0-new"}
 
 
 def test_stock_clients_see_what_the_other_hub_says(hubs: Hubs, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The operator's rules for other hubs: settings, modes, allowed names and licenses, limits, and what garbage leaves."""
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from hub.upstreams import Upstream, Upstreams, upstreams
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
+from registry.kernel.errors import UpstreamUnavailable
 from registry.models import Blob, UpstreamFile, UpstreamRepository
 from registry.people import organizations
 from registry.upstream import asking
@@ -175,3 +179,41 @@ def test_garbage_collection_knows_files_of_other_hubs(db, store) -> None:
     file.delete()
     assert garbage.drop_unnamed([digest.sha256]) == 1
     assert not blobs.object_exists(Keys.blob(digest.sha256))
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Drip: ", b'HTTP/1.1 200 OK\r\n\r\n{"id": "'])
+def test_an_answer_that_drips_ends_in_time(head: bytes, settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "SECONDS", 0.4)
+    is_over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=drip, args=(server, head, is_over))
+        dripping.start()
+        hub = Upstream(f"http://127.0.0.1:{server.getsockname()[1]}")
+        settings.UPSTREAM = Upstreams(hubs=(hub,))
+        began = time.monotonic()
+        with pytest.raises(UpstreamUnavailable):
+            asking.ask(hub, "/api/models/acme/slow")
+        assert time.monotonic() - began < 2
+        is_over.set()
+        dripping.join()
+    asking._resting.clear()
+
+
+def drip(server: socket.socket, head: bytes, is_over: threading.Event) -> None:
+    """Answer one connection byte by byte, until the client hangs up or the test is over (five seconds at most)."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        connection.recv(4096)
+        connection.sendall(head)
+        for _ in range(50):
+            if is_over.wait(0.1):
+                return
+            connection.sendall(b"x")
+
+
+def test_an_id_without_a_namespace_costs_one_query_where_nothing_is_read_from_other_hubs(
+    db, django_assert_num_queries
+) -> None:
+    get("/api/models/gpt2")  # settings of the site are cached
+    with django_assert_num_queries(1):
+        assert get("/gpt2/resolve/main/config.json", "HEAD").status_code == 401
