@@ -46,6 +46,9 @@ def claim() -> DerivedVersion | None:
     now = timezone.now()
     waiting = DerivedVersion.objects.filter(finished_at__isnull=True)
     for row in waiting.filter(free_at__lte=now).order_by("free_at", "pk")[:CANDIDATES]:
+        if row.attempts >= ATTEMPTS:  # each of them took the worker down
+            _finish(row, State.ERRORED, "The worker ended before it was done, several times.")
+            continue
         held = waiting.filter(pk=row.pk, free_at=row.free_at)
         if held.update(free_at=now + LEASE, state=State.RUNNING, attempts=row.attempts + 1):
             return DerivedVersion.objects.select_related("repository__namespace__person", "by", "token").get(pk=row.pk)
@@ -80,6 +83,9 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, derived.repository)  # locks
         push.require_for(repository, refs.MAIN, by)
+        rows = DerivedVersion.objects.filter(pk=derived.pk, finished_at__isnull=True)
+        if not rows.exists():  # the lease ended meanwhile
+            raise NotAllowed("Another worker has finished this request.", fix="Look at its result.")
         onto = _place(work)
         if derived.ref != refs.MAIN and not Ref.objects.filter(repository=repository, name=derived.ref).exists():
             branches.create_ref(repository, derived.ref, onto, by)
@@ -88,7 +94,6 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
         chunking_jobs.enqueue(entry.sha256 for entry in made.values() if entry.is_lfs)
         intent = Intent(repository, derived.ref, by, _title(derived), _message(derived))
         revision = push.put(intent, entries, onto=onto).revision
-        rows = DerivedVersion.objects.filter(pk=derived.pk, finished_at__isnull=True)
         rows.update(state=State.DONE, reason="", facts=told, revision=revision, finished_at=timezone.now())
     return revision
 

@@ -112,7 +112,9 @@ def claim() -> WeightComparison | None:
     now = timezone.now()
     waiting = WeightComparison.objects.filter(result__isnull=True)
     for row in waiting.filter(free_at__lte=now).order_by("free_at")[:8]:
-        if waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE, attempts=row.attempts + 1):
+        if row.attempts >= MAX_ATTEMPTS:
+            give_up(row, "The worker ended before it was done, several times.")
+        elif waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE, attempts=row.attempts + 1):
             row.attempts += 1
             return row
     return None

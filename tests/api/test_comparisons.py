@@ -155,6 +155,9 @@ def test_bytes_that_the_store_lost_are_tried_three_times(ask, ab, monkeypatch, s
         WeightComparison.objects.update(free_at=Blob.objects.first().created_at)
         weight_comparing.work()
     assert "could not be read" in WeightComparison.objects.get().result["problem"]
+    WeightComparison.objects.update(result=None, free_at=Blob.objects.first().created_at)  # three workers died of it
+    weight_comparing.work()
+    assert WeightComparison.objects.get().result is not None
 
 
 def test_metrics_of_both_sides_are_there(ask, ab):

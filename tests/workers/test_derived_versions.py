@@ -51,7 +51,7 @@ def made(row: DerivedVersion) -> DerivedVersion:
     return DerivedVersion.objects.select_related("revision__repository").get(pk=row.pk)
 
 
-def test_a_conversion_is_one_commit_on_a_branch_of_its_own_with_its_lineage(cast, publish, llama):
+def test_a_conversion_is_one_commit_on_a_branch_of_its_own_with_its_lineage(cast, publish, llama, tmp_path):
     source, alice = publish("alice/reviews"), cast.session("alice")
     row = derived_versions.request_conversion(source, "gguf", alice)
     assert (row.state, row.ref) == ("queued", "refs/heads/derived/gguf")
@@ -71,6 +71,9 @@ def test_a_conversion_is_one_commit_on_a_branch_of_its_own_with_its_lineage(cast
     assert pull.resolve(source.repository, "main") == source, "the original stays what it is"
     assert derived_versions.made_of(done.revision) == done
     assert derived_versions.made_from(source, cast.session("carol")) == [done]
+    with pytest.raises(NotAllowed, match="Another worker"):
+        derived_jobs.commit(derived_jobs.open_work(done), tmp_path, {})
+    assert refs.resolve_ref(done.repository, done.ref) == done.revision, "a worker whose lease ended commits nothing"
     again = derived_versions.request_conversion(source, "gguf", alice)
     assert (again.pk, again.state, DerivedVersion.objects.count()) == (done.pk, "done", 1)
 
@@ -143,6 +146,9 @@ def test_a_hub_that_fails_tries_three_times_and_a_revoked_token_ends_the_request
     assert (row.attempts, row.reason) == (3, "the disk is full")
     assert derived_versions.request_conversion(source, "mlx", alice).state == "errored", "who waits must learn of it"
     monkeypatch.setattr(derived_versions, "RETRY", derived_versions.RETRY * 0)
+    derived_versions.request_conversion(source, "mlx", alice)
+    DerivedVersion.objects.update(attempts=3, state="running")
+    assert made(row).state == "errored", "three workers died of it, and no fourth shall"
     derived_versions.request_conversion(source, "mlx", alice)
     DerivedVersion.objects.update(is_by_token=True)
     done = made(row)
