@@ -1,5 +1,6 @@
 """Derived versions: conversions and merges that the hub makes, and the lineage of a revision."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -40,7 +41,9 @@ class Derive(View):
         body = shapes.Derive(data=request.data)
         body.is_valid(raise_exception=True)
         derived = self._request(revision, body.validated_data)
-        answer = document(derived_versions.by_id(derived.pk), self.caller)
+        derived = derived_versions.by_id(derived.pk)
+        states = verdicts.latest_states([derived.revision_id] if derived.revision_id else [])
+        answer = document(derived, self.caller, states)
         return Response(answer, status.HTTP_200_OK if derived.is_final else status.HTTP_202_ACCEPTED)
 
     def _request(self, revision: Revision, wish: dict[str, Any]) -> DerivedVersion:
@@ -69,11 +72,12 @@ class Lineage(View):
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
-        origin = derived_versions.made_of(revision)
+        origin, rows = derived_versions.made_of(revision), derived_versions.made_from(revision, self.caller)
+        states = verdicts.latest_states(row.revision_id for row in (origin, *rows) if row and row.revision_id)
         return Response(
             {
-                "made_of": document(origin, self.caller) if origin else None,
-                "derived": [document(row, self.caller) for row in derived_versions.made_from(revision, self.caller)],
+                "made_of": document(origin, self.caller, states) if origin else None,
+                "derived": [document(row, self.caller, states) for row in rows],
             }
         )
 
@@ -86,9 +90,11 @@ def _target(into: Repository | None) -> Repository:
     return into
 
 
-def document(derived: DerivedVersion, by: Caller) -> Data:
-    """Return a derived version as our REST shows it; a source that the caller may not see has no name."""
-    verdict = verdicts.latest(derived.revision) if derived.revision else None
+def document(derived: DerivedVersion, by: Caller, states: Mapping[int, str]) -> Data:
+    """Return a derived version as our REST shows it; a source that the caller may not see has no name.
+
+    `states` has the state of the newest verdict by the id of the revision.
+    """
     return {
         "id": derived.pk,
         "adapter": derived.repository.full_name,
@@ -98,7 +104,7 @@ def document(derived: DerivedVersion, by: Caller) -> Data:
         "state": derived.state,
         "reason": derived.reason or None,
         "revision": derived.revision.oid if derived.revision else None,
-        "verdict": verdict.state if verdict else None,
+        "verdict": states.get(derived.revision_id) if derived.revision_id else None,
         "lossless": derived.facts.get("lossless"),
         "largest_error": derived.facts.get("largest_error"),
         "tensor": derived.facts.get("tensor"),

@@ -39,7 +39,7 @@ class Revisions(View):
         if cursor := asked.get("cursor"):
             start = pull.resolve(start.repository, cursor)
         rows = pull.history(start, asked["limit"] + 1)
-        page, states = rows[: asked["limit"]], _states(rows)
+        page, states = rows[: asked["limit"]], verdicts.latest_states(row.pk for row in rows)
         parents: list[Revision | None] = [*rows[1:], None]
         items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]
         return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(page) else ""))
@@ -122,11 +122,6 @@ def _is_below_a_revision(full_name: str, text: str, viewer: Viewer) -> bool:
     except RevisionNotFound:
         return False
     return True
-
-
-def _states(revisions: list[Revision]) -> dict[int, str]:
-    newest_last = Verdict.objects.filter(revision__in=revisions).order_by("number")
-    return dict(newest_last.values_list("revision_id", "state"))
 
 
 def _line(revision: Revision, parent: Revision | None, state: str | None) -> Data:

@@ -1,6 +1,6 @@
 """Requests for verdicts: queue one, copy the one of equal files, notify workers, and tell why one waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -166,6 +166,12 @@ def current(revision: Revision) -> Verdict:
 def latest(revision: Revision) -> Verdict | None:
     """Return the newest verdict of this revision, or None."""
     return revision.verdicts.order_by("-number").first()
+
+
+def latest_states(revisions: Iterable[int]) -> dict[int, str]:
+    """Return the state of the newest verdict for each of these revisions that has one, by their ids; one query."""
+    newest_last = Verdict.objects.filter(revision__in=list(revisions)).order_by("number")
+    return dict(newest_last.values_list("revision_id", "state"))
 
 
 def ring(verdict: int) -> None:
