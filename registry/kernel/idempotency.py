@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -89,10 +89,18 @@ def _encrypted(key: str, answer: Answer) -> bytes:
 
 
 def _decrypted(key: str, data: bytes) -> Answer:
-    document = json.loads(_cipher(key).decrypt(data))
+    try:
+        document = json.loads(_cipher(key).decrypt(data))
+    except InvalidToken:
+        raise IdempotencyKeyReused("The answer under this Idempotency-Key can be read no more.") from None
     return Answer(document["status"], document["headers"], base64.b64decode(document["body"]))
 
 
-def _cipher(key: str) -> Fernet:
-    secret = hashlib.sha256(b"dovetail idempotency:" + settings.SECRET_KEY.encode() + b":" + key.encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(secret))
+def _cipher(key: str) -> MultiFernet:
+    """Return what encrypts under the hub's secret key and reads under those before it."""
+    secret_keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_secret(each, key))) for each in secret_keys])
+
+
+def _secret(secret_key: str, key: str) -> bytes:
+    return hashlib.sha256(b"dovetail idempotency:" + secret_key.encode() + b":" + key.encode()).digest()

@@ -6,7 +6,9 @@ import pytest
 from django.utils import timezone
 
 from registry.kernel import idempotency
-from registry.models import IdempotentRequest, Organization, Token
+from registry.kernel.callers import Caller
+from registry.kernel.errors import IdempotencyKeyReused
+from registry.models import IdempotentRequest, Organization, Token, User
 
 TOKENS = "/api/v1/me/tokens"
 
@@ -85,6 +87,19 @@ def test_answers_are_kept_for_a_day_and_those_that_died_for_minutes(ask, cast, r
     send(ask("alice"), "k", path, body, "put")
     IdempotentRequest.objects.update(begun_at=timezone.now() - timedelta(hours=25))
     assert (idempotency.sweep(), IdempotentRequest.objects.count()) == (1, 0)
+
+
+def test_answers_can_be_read_after_the_secret_key_was_replaced(ask, cast, repository, settings):
+    def again():
+        caller = Caller(User.objects.get(username="alice"))
+        return idempotency.begin(caller, "k", b"the same")
+
+    idempotency.finish(again(), idempotency.Answer(201, {"Location": "/x"}, b"{}"))
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "n" * 50
+    assert again() == idempotency.Answer(201, {"Location": "/x"}, b"{}")
+    settings.SECRET_KEY_FALLBACKS = []
+    with pytest.raises(IdempotencyKeyReused, match="can be read no more"):
+        again()
 
 
 @pytest.mark.parametrize("method", ["put", "delete"])
