@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dovetail import lock_files, locks
+from dovetail import lock_files
 from dovetail.adapters.report import BasePin
 from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.problems import Problem
@@ -96,9 +96,3 @@ def test_what_is_no_lock_is_said(tmp_path, change):
     with pytest.raises(Problem) as refused:
         lock_files.read(tmp_path / "adapters.lock")
     assert (refused.value.code, "dovetail lock" in refused.value.fix) == ("client-lock-broken", True)
-
-
-def test_an_entry_is_movable_unless_it_was_asked_for_by_its_commit():
-    assert entry().is_movable
-    assert not entry(asked=OID[:12]).is_movable
-    assert locks.VERSION == 1

@@ -194,10 +194,9 @@ def _guarded(endpoint: str) -> Iterator[None]:
                 if value is not None and not re.fullmatch(pattern, value):
                     raise no_hub(endpoint)
 
-    session = get_session()
-    before = session.event_hooks
-    session.event_hooks = {**before, "response": [*before.get("response", []), look]}
+    hooks = get_session().event_hooks["response"]  # this list itself: another download at the same time adds its own
+    hooks.append(look)
     try:
         yield
     finally:
-        session.event_hooks = before
+        hooks.remove(look)

@@ -51,11 +51,6 @@ class LockedAdapter:
     serving: tuple[Serving, ...] = ()
     merge_order: tuple[str, ...] = ()
 
-    @property
-    def is_movable(self) -> bool:
-        """Whether the hub may answer with another commit tomorrow."""
-        return not self.revision.startswith(self.asked)
-
 
 @dataclass(frozen=True)
 class Lock:
