@@ -26,18 +26,23 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     try:
         bounds = span(request.META.get("HTTP_RANGE", ""), entry.size)
     except Unsatisfiable:
-        response: HttpResponseBase = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{entry.size}"
-        return response
+        return unsatisfiable(entry.size)
     if settings.ACCEL_REDIRECT and request.method == "GET":
         return _by_nginx(entry, kind)
     start, end = bounds or (0, entry.size)
-    response = HttpResponse() if request.method == "HEAD" else _by_us(entry, start, end)
+    response: HttpResponseBase = HttpResponse() if request.method == "HEAD" else _by_us(entry, start, end)
     response["Content-Type"] = kind
     response["Content-Length"] = str(end - start)
     if bounds:
         response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
+    return response
+
+
+def unsatisfiable(size: int) -> HttpResponse:
+    """Return the answer to a range in which there is no byte of a file of this size."""
+    response = HttpResponse(status=416)
+    response["Content-Range"] = f"bytes */{size}"
     return response
 
 

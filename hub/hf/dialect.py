@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -19,7 +20,14 @@ from hub.moved import mounted_below, raw_path
 from hub.read_only import refuse_write
 from hub.verified_view import SAFE, viewer
 from registry.kernel import base_policy, refusals
-from registry.kernel.errors import NotSupported, RegistryError, RepositoryNotFound, TokenInvalid, TooOften
+from registry.kernel.errors import (
+    NotSupported,
+    RegistryError,
+    RepositoryNotFound,
+    TokenInvalid,
+    TooOften,
+    UpstreamGated,
+)
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository, UpstreamRepository
 from registry.repos import lookup, served_bases
@@ -85,15 +93,25 @@ class Route(View):
             row = reading.find(full_name, self.type)
             if row is None:
                 raise missing
-            is_read = request.method in self.base_methods
-            reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
-            records.require_not_held(row, asked=full_name)
             try:
-                response = self.answer_for_upstream(request, row, **where)
-            except RegistryError as error:
-                response = self.refuse(error)
+                response = self._read_upstream(request, full_name, row, **where)
+            except UpstreamGated:  # perhaps since just now: then whether the caller may read it is another question
+                response = self._read_upstream(request, full_name, row, **where)
         response["X-Dovetail-Source"] = "upstream"
         return response
+
+    def _read_upstream(
+        self, request: HttpRequest, full_name: str, row: UpstreamRepository, **where: str
+    ) -> HttpResponseBase:
+        is_read = request.method in self.base_methods
+        reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
+        records.require_not_held(row, asked=full_name)
+        try:
+            return self.answer_for_upstream(request, row, **where)
+        except UpstreamGated:
+            raise
+        except RegistryError as error:
+            return self.refuse(error)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         """Answer for a base that the caller may have; only for the methods in `base_methods`."""
@@ -168,7 +186,7 @@ class NoNamespace(Route):
         if stated is None:
             raise missing
         segments = raw_path(request).split("/")
-        segments[segments.index(full_name)] = stated
+        segments[[unquote(segment) for segment in segments].index(full_name)] = stated
         query = request.META.get("QUERY_STRING", "")
         response = HttpResponse(status=307)
         response["Location"] = mounted_below() + "/".join(segments) + (f"?{query}" if query else "")

@@ -80,7 +80,7 @@ class PathsInfo(Route):
     def _answer(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
         paths, is_expanded = bodies.form_or_json(self.request)
         folders = manifest.folder_oids(entries.values())
-        entries |= derived.derived_entries(entries)
+        entries |= _derived(entries, revision)
         items = []
         for path in dict.fromkeys(path.strip("/") for path in paths):
             if path in entries:
@@ -105,12 +105,17 @@ def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revisio
     if folder not in folders:
         raise FileNotFound(f"Entry not found: there is no folder {folder[:200]!r} in {revision.oid}.")
     start = f"{folder}/" if folder else ""
-    artifacts = derived.derived_entries(entries)  # no part of the folders' ids: those are the commit's
+    artifacts = _derived(entries, revision)  # no part of the folders' ids: those are the commit's
     items = [shapes.file_entry(entry) for path, entry in {**entries, **artifacts}.items() if path.startswith(start)]
     items += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
     if not is_recursive:
         items = [item for item in items if "/" not in item["path"][len(start) :]]
     return sorted(items, key=lambda item: str(item["path"]))
+
+
+def _derived(entries: dict[str, Entry], revision: Revision) -> dict[str, DerivedEntry]:
+    """Return the derived files of a revision that is here; digests that another hub states prove nothing."""
+    return derived.derived_entries(entries) if revision.pk is not None else {}
 
 
 def _expand(items: list[JSON], revision: Revision) -> None:

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, Str
 from hub.addresses import split
 from hub.hf import bodies, file_answers
 from hub.hf.shapes import JSON
-from hub.sending import Unsatisfiable, span
+from hub.sending import Unsatisfiable, span, unsatisfiable
+from registry.bytes import blocked_files
 from registry.models import UpstreamRepository
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
@@ -50,14 +51,15 @@ def locate(request: HttpRequest, row: UpstreamRepository, tail: str, viewer: Vie
 def file(request: HttpRequest, at: Version, entry: Entry) -> HttpResponseBase:
     """Return a file: by its headers alone, from the store, as it arrives, or where the other hub has it.
 
-    Raises UpstreamUnavailable, UpstreamWrong, UpstreamRefused.
+    Raises FileBlocked, UpstreamUnavailable, UpstreamWrong, UpstreamRefused.
     """
+    kept = store.find(at.repository, entry)
+    blocked_files.require_unblocked({entry.path: (kept or entry).sha256})  # no sweep holds it back: it is no revision
     if settings.UPSTREAM.mode == "redirect":
         return _redirect(at, entry)
     if request.method == "GET" and entry.path.rpartition("/")[2] == records.CONFIG:
         records.want(at)
     has_it = file_answers.has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
-    kept = store.find(at.repository, entry)
     if kept or has_it or request.method == "HEAD":
         return file_answers.answer_file(request, kept or entry)
     with ExitStack() as undo:
@@ -79,8 +81,8 @@ def _arriving(request: HttpRequest, follower: fetching.Follower, entry: Entry) -
     try:
         bounds = span(request.META.get("HTTP_RANGE", ""), entry.size)
     except Unsatisfiable:
-        follower.close()
-        return file_answers.answer_file(request, entry)
+        follower.close()  # no other way of sending it: the digest is not proven, and may be that of somebody's file
+        return _described(unsatisfiable(entry.size), entry)
     start, end = bounds or (0, entry.size)
     response = StreamingHttpResponse(fetching.Body(follower, start, end), status=206 if bounds else 200)
     response["Content-Type"] = file_answers.content_type(entry)

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 
 from hub.oci.dialect import OciDoor, hex_of
 from hub.oci.manifests import HEADERS, document_response
-from hub.sending import Unsatisfiable, span
+from hub.sending import Unsatisfiable, span, unsatisfiable
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound
 from registry.models import ImageLayer, Repository
 from registry.proof.image_verdicts import EMPTY
@@ -62,12 +62,12 @@ def _layer(request: HttpRequest, layer: ImageLayer) -> HttpResponseBase:
     try:
         bounds = span(request.META.get("HTTP_RANGE", ""), layer.size)
     except Unsatisfiable:
-        response: HttpResponseBase = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{layer.size}"
-        return response
+        return unsatisfiable(layer.size)
     start, end = bounds or (0, layer.size)
     is_head = request.method == "HEAD"
-    response = HttpResponse() if is_head else StreamingHttpResponse(tars.read(images.files_of(layer), start, end))
+    response: HttpResponseBase = (
+        HttpResponse() if is_head else StreamingHttpResponse(tars.read(images.files_of(layer), start, end))
+    )
     facts = {"Docker-Content-Digest": f"sha256:{layer.digest}", "ETag": f'"sha256:{layer.digest}"'}
     facts |= {"Content-Type": OCTETS, "Content-Length": str(end - start), "Accept-Ranges": "bytes"}
     for header, value in (HEADERS | facts).items():

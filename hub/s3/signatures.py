@@ -150,7 +150,7 @@ def _time_in_headers(request: HttpRequest) -> str:
         return str(time)
     try:
         return parsedate_to_datetime(request.META.get("HTTP_DATE", "")).astimezone(UTC).strftime(_TIME)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise SignatureProblem("AccessDenied", "A signed request needs X-Amz-Date.") from None
 
 

@@ -1,7 +1,7 @@
 """Find a repository of another hub by its name here, and read it as that hub states it."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -102,8 +102,11 @@ def _used(row: UpstreamRepository) -> None:
 
 
 def _checked(origin: str, full_name: str, info: Any) -> JSON:
+    wrong = UpstreamWrong(f"{origin} says nothing of {full_name} that can be understood.")
     if not isinstance(info, dict) or not isinstance(info.get("id"), str) or not _is_commit(info.get("sha")):
-        raise UpstreamWrong(f"{origin} says nothing of {full_name} that can be understood.")
+        raise wrong
+    if not isinstance(info.get("siblings") or [], list):
+        raise wrong
     return info
 
 
@@ -172,7 +175,10 @@ class Version:
 
 
 def version(row: UpstreamRepository, rev: str) -> Version:
-    """Return the version that a branch, tag or commit id means there. Raises RevisionNotFound, UpstreamUnavailable."""
+    """Return the version that a branch, tag or commit id means there.
+
+    Raises RevisionNotFound, UpstreamUnavailable, UpstreamWrong, and UpstreamGated of what only now is private or gated.
+    """
     rev = "main" if rev in refs.MAIN_NAMES else rev
     if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
         raise refs.revision_not_found(rev)
@@ -215,6 +221,7 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
 
 
 def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
+    """Keep whom the hub gives the repository to. Raises UpstreamGated if it is private or gated by now."""
     restricted = "private" if info.get("private") else "gated" if info.get("gated") else ""
     if restricted != row.restricted:
         row.restricted = restricted
@@ -222,6 +229,8 @@ def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
         namespace, _, name = row.folded.partition("/")
         records = Repository.objects.filter(type=row.type, namespace__name__lower=namespace, name__lower=name)
         records.exclude(source="").update(private=bool(restricted))
+        if restricted:  # who asked was let in by what the hub said before
+            raise UpstreamGated(f"{row.origin} gives {row.full_name} to some people alone from now on.")
 
 
 def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:
@@ -235,9 +244,9 @@ def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:
 def _moment(text: object) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else None
 
 
 def locate(row: UpstreamRepository, rev: str, path: str) -> tuple[Version, str]:

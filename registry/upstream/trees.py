@@ -12,6 +12,7 @@ from registry.repos.manifest import Entry
 from registry.upstream import documents, origins
 
 PAGE, MAX_PAGES = 1000, 50
+MAX_FILES = PAGE * MAX_PAGES
 MAX_SIZE = 1 << 50
 Row = tuple[str, str, int, bool, str]  # the fields of an Entry
 
@@ -41,6 +42,7 @@ def _fetched(repository: UpstreamRepository, oid: str) -> Iterator[Row]:
         raise UpstreamUnavailable(f"{oid} of {repository.full_name} was never read here, and this hub is offline.")
     query = {"recursive": "true", "expand": "false", "limit": str(PAGE)}
     seen: set[str] = set()
+    too_many = UpstreamWrong(f"{repository.full_name} has more than {MAX_FILES:,} files.")
     for _ in range(MAX_PAGES):
         reply = origins.ask(repository, f"/tree/{oid}?{urlencode(query)}")
         if reply.status != 200 or not isinstance(reply.value, list):
@@ -49,18 +51,28 @@ def _fetched(repository: UpstreamRepository, oid: str) -> Iterator[Row]:
             if row := _checked(repository, item):
                 if row[0] in seen:
                     raise UpstreamWrong(f"{repository.origin} lists a file of {repository.full_name} twice.")
+                if len(seen) == MAX_FILES:  # pages may be longer than asked for
+                    raise too_many
                 seen.add(row[0])
                 yield row
         following = next_page(reply.link)
         if not following:
             return
         query |= following
-    raise UpstreamWrong(f"{repository.full_name} has more than {PAGE * MAX_PAGES:,} files.")
+    raise too_many
 
 
 def next_page(link: str) -> dict[str, str]:
-    """Return what names the next page in a Link header, nothing on the last; the address itself is not believed."""
-    query = parse_qs(urlsplit(link.partition("<")[2].partition(">")[0]).query) if 'rel="next"' in link else {}
+    """Return what names the next page in a Link header, nothing on the last; the address itself is not believed.
+
+    Raises UpstreamWrong.
+    """
+    if 'rel="next"' not in link:
+        return {}
+    try:
+        query = parse_qs(urlsplit(link.partition("<")[2].partition(">")[0]).query)
+    except ValueError:
+        raise UpstreamWrong("The other hub names a next page whose address cannot be read.") from None
     return {key: query[key][0][:2000] for key in ("cursor", "p") if key in query}
 
 

@@ -53,3 +53,5 @@ def test_odd_input_is_no_accident(cast):
         for header in (f"Bearer {one}", f"AWS4-HMAC-SHA256 Credential={one}", f"Basic {one}"):
             for path in ("/s3/hub", "/v2/acme/a/manifests/main"):
                 assert client.get(path, headers={"authorization": header}).status_code < 500, (header, path)
+    ends = {"authorization": "AWS4-HMAC-SHA256 x", "date": "Fri, 31 Dec 9999 23:59:59 -2359"}  # after the last year
+    assert client.get("/s3/hub", headers=ends).status_code == 403
