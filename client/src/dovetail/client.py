@@ -127,11 +127,11 @@ class Client(Looking, Managing):
 
     def sync(
         self, lock: Lock | str | Path, to: str | Path, *,
-        base: bool = False, verify: bool = False, progress: Progress = ignore,
+        base: bool = False, verify: bool = False, layout: str = "", progress: Progress = ignore,
     ) -> Synced:  # fmt: skip
         """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
         present = lock if isinstance(lock, Lock) else lock_files.read(Path(lock))
         return syncing.sync(
             present, Path(to), lambda: self.transport, Store(places.cache()),
-            with_bases=base, is_verified=verify, progress=progress,
+            with_bases=base, is_verified=verify, layout=layout, progress=progress,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dovetail import following, ids, lock_files, locking, places, syncing, trees
+from dovetail import following, ids, laying_out, lock_files, locking, places, syncing, trees
 from dovetail.locks import Lock, LockedAdapter
 from dovetail.options import Options
 from dovetail.problems import DONE, REFUTED, Problem, local_files, usage
@@ -16,6 +16,7 @@ from dovetail.syncing import Synced
 from dovetail.transport import Transport
 
 EVERY_SECONDS = 3.0
+_OF_LAYOUTS = ("left_out", "start")  # members of the document
 
 
 def lock(
@@ -116,13 +117,20 @@ def sync(
     every: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="With --watch: how often the hub is asked.")
     ] = EVERY_SECONDS,
+    layout: Annotated[
+        str, typer.Option(metavar="ENGINE", help="Arrange it for nim, sglang, lorax, tgi or llama.cpp.")
+    ] = "",
 ) -> None:
     """Make a folder equal to a lock, as a whole: readers see the old folder or the new one."""
     options: Options = context.obj
     if watch and (frozen or check):
         raise usage("--watch follows the hub, which --frozen and --check do not ask.", "Leave one of them out.")
+    if layout and base:
+        raise usage(
+            "--layout arranges adapters alone: an engine would read the folder of a base as one.", "Leave out --base."
+        )
     lock = lock_files.read(lock_files.find(file))
-    deed = _Sync(options, to, lock, base=base, verify=verify)
+    deed = _Sync(options, to, lock, base=base, verify=verify, layout=layout)
     if check:
         deed.check()
     elif watch:
@@ -134,14 +142,19 @@ def sync(
 class _Sync:
     """One run of the command: a lock, the folder, and the way to the hub."""
 
-    def __init__(self, options: Options, to: Path, lock: Lock, *, base: bool, verify: bool) -> None:
+    def __init__(self, options: Options, to: Path, lock: Lock, *, base: bool, verify: bool, layout: str) -> None:
         self._printer, self._to, self._lock = options.printer, to, lock
         self._connect = _connect(options, lock)
-        self._base, self._verify = base, verify
+        self._base, self._verify, self._layout = base, verify, layout
+        if layout:
+            laying_out.require_served(lock, laying_out.lay_out(lock, layout, to), layout)
 
     def check(self) -> None:
         """Exit 1 if the folder differs."""
-        differs = syncing.differs(self._lock, self._to, with_bases=self._base, is_verified=self._verify)
+        differs = syncing.differs(
+            self._lock, self._to, self._connect, Store(places.cache()),
+            with_bases=self._base, is_verified=self._verify, layout=self._layout,
+        )  # fmt: skip
         if self._printer.as_json:
             self._printer.document({"folder": str(self._to), "is_equal": not differs})
         else:
@@ -199,12 +212,13 @@ class _Sync:
         with self._printer.downloads() as progress:
             return syncing.sync(
                 lock, self._to, self._connect, Store(places.cache()),
-                with_bases=self._base, is_verified=self._verify, progress=progress,
+                with_bases=self._base, is_verified=self._verify, layout=self._layout, progress=progress,
             )  # fmt: skip
 
     def _print(self, synced: Synced) -> None:
         if self._printer.as_json:
-            self._printer.document({**asdict(synced), "folder": str(synced.folder)})
+            members = {name: value for name, value in asdict(synced).items() if self._layout or name not in _OF_LAYOUTS}
+            self._printer.document({**members, "folder": str(synced.folder)})
             return
         for name in synced.removed:
             self._printer.note(f"- {_short(name)}")
@@ -212,6 +226,10 @@ class _Sync:
             self._printer.note(f"+ {_short(name)}")
         if not synced.is_changed:
             self._printer.note("Nothing to change.")
+        for name, reason in synced.left_out.items():
+            self._printer.note(f"{_short(name)} is left out: {reason}")
+        if synced.start:
+            self._printer.note(f"Start {self._layout} with: {' '.join(synced.start)}")
         self._printer.line(str(synced.folder))
 
 

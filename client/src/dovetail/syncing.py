@@ -2,15 +2,16 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import quote
 
-from dovetail import lock_files, trees
+from dovetail import laying_out, lock_files, trees
 from dovetail.fetching import Progress, ignore
+from dovetail.laying_out import LaidOut, Origin
 from dovetail.locks import Lock, LockedAdapter, LockedFile
 from dovetail.problems import Problem, unreachable
 from dovetail.store import PIECE, Store
@@ -24,13 +25,18 @@ Connect = Callable[[], Transport]
 
 @dataclass(frozen=True)
 class Synced:
-    """What a sync did: ids of adapters as NS/NAME@commit, and how many bytes came from the hub."""
+    """What a sync did: ids of adapters as NS/NAME@commit, and how many bytes came from the hub.
+
+    For the layout of an engine: what it does not serve, with the reasons, and the options to start it with.
+    """
 
     folder: Path
     is_changed: bool
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     downloaded: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    start: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,33 +49,44 @@ class Source:
 
 def sync(
     lock: Lock, to: Path, connect: Connect, cache: Store, *,
-    with_bases: bool = False, is_verified: bool = False, progress: Progress = ignore,
+    with_bases: bool = False, is_verified: bool = False, layout: str = "", progress: Progress = ignore,
 ) -> Synced:  # fmt: skip
     """Make the folder equal to the lock in one step; the hub is asked for missing bytes alone. Raises Problem, OSError.
 
-    With `is_verified` every byte that is here is read again, in the folder and in the cache.
+    With `is_verified` every byte that is here is read again, in the folder and in the cache. With `layout` the folder
+    is arranged for an engine, and holds what it serves.
     """
     lock_files.check_places(lock, "The lock")
-    wanted = _wanted(lock, with_bases=with_bases)
-    places = {place: source.file for place, source in wanted.items()}
     to = to.parent.resolve() / to.name
     trees.require_ours(to)
+    fetcher = _Fetcher(connect, cache, progress, is_verified=is_verified)
+    laid_out = laying_out.lay_out(lock, layout, to) if layout else LaidOut()
+    wanted = _laid_out_files(laid_out) if layout else _wanted(lock, with_bases=with_bases)
+    places = {place: source.file for place, source in wanted.items()}
+    places |= laying_out.make(lock, laid_out, cache, fetcher.origins)
     if trees.is_equal(to, places, lock.text(), reading=is_verified) and not trees.leftovers(to):
-        return Synced(to, is_changed=False)
+        return Synced(to, False, downloaded=fetcher.came, left_out=laid_out.left_out, start=laid_out.start)
     with trees.exclusive(to):
         before = _ids(old.adapters if (old := trees.record(to)) else ())
         here = trees.whole_files(to, places, reading=is_verified) if to.is_dir() else set()
-        sources = {source.file.sha256: source for place, source in wanted.items() if place not in here}
-        missing = [source for source in sources.values() if not cache.has(source.file, reading=is_verified)]
-        downloaded = _fetch_all(missing, connect, cache, progress) if missing else 0
+        fetcher.sources(source for place, source in wanted.items() if place not in here)
         trees.replace(to, places, lock.text(), cache, reading=is_verified)
     after = _ids(lock.adapters)
-    return Synced(to, True, tuple(sorted(after - before)), tuple(sorted(before - after)), downloaded)
+    return Synced(
+        to, True, tuple(sorted(after - before)), tuple(sorted(before - after)),
+        fetcher.came, laid_out.left_out, laid_out.start,
+    )  # fmt: skip
 
 
-def differs(lock: Lock, to: Path, *, with_bases: bool = False, is_verified: bool = False) -> bool:
-    """Return whether a sync would change the folder."""
-    places = {place: source.file for place, source in _wanted(lock, with_bases=with_bases).items()}
+def differs(
+    lock: Lock, to: Path, connect: Connect, cache: Store, *,
+    with_bases: bool = False, is_verified: bool = False, layout: str = "",
+) -> bool:  # fmt: skip
+    """Return whether a sync would change the folder. For llama.cpp, GGUF files are made in the cache to compare."""
+    laid_out = laying_out.lay_out(lock, layout, to) if layout else LaidOut()
+    wanted = _laid_out_files(laid_out) if layout else _wanted(lock, with_bases=with_bases)
+    places = {place: source.file for place, source in wanted.items()}
+    places |= laying_out.make(lock, laid_out, cache, _Fetcher(connect, cache, ignore).origins)
     return not trees.is_equal(to, places, lock.text(), reading=is_verified)
 
 
@@ -96,11 +113,36 @@ def _wanted(lock: Lock, *, with_bases: bool) -> dict[str, Source]:
     return wanted
 
 
+def _laid_out_files(laid_out: LaidOut) -> dict[str, Source]:
+    return {place: _source(origin) for place, origin in laid_out.files.items()}
+
+
+def _source(origin: Origin) -> Source:
+    return Source(origin.file, _route(origin.repository, origin.revision, origin.file))
+
+
 def _route(repository: str, revision: str, file: LockedFile) -> str:
     return f"/{quote(repository)}/resolve/{revision}/{quote(file.path)}"
 
 
 # --- missing bytes ---------------------------------------------------------------------------------------------------
+class _Fetcher:
+    """Brings files into the cache that are not there; `came` counts the bytes of all calls."""
+
+    def __init__(self, connect: Connect, cache: Store, progress: Progress, *, is_verified: bool = False) -> None:
+        self._connect, self._cache, self._progress, self._is_verified = connect, cache, progress, is_verified
+        self.came = 0
+
+    def origins(self, origins: Iterable[Origin]) -> None:
+        self.sources(map(_source, origins))
+
+    def sources(self, sources: Iterable[Source]) -> None:
+        by_digest = {source.file.sha256: source for source in sources}
+        missing = [one for one in by_digest.values() if not self._cache.has(one.file, reading=self._is_verified)]
+        if missing:
+            self.came += _fetch_all(missing, self._connect, self._cache, self._progress)
+
+
 def _fetch_all(missing: Sequence[Source], connect: Connect, cache: Store, progress: Progress) -> int:
     """Download files into the cache, several at a time; return the bytes that came. What arrived is kept on failure."""
     cache.folder.mkdir(parents=True, exist_ok=True)
