@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from re import _constants as op  # type: ignore[attr-defined]  # Python's own parser has no public name
-from re import _parser as parser  # type: ignore[attr-defined]  # as above
+from importlib import import_module
 from typing import Any
+
+# Python's own parser has no public name, so type checkers do not know these modules.
+op, parser = import_module("re._constants"), import_module("re._parser")
 
 MAX_LENGTH = 512
 MAX_REPEAT = 1000
