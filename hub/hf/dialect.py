@@ -103,9 +103,9 @@ class Route(View):
     def _read_upstream(
         self, request: HttpRequest, full_name: str, row: UpstreamRepository, **where: str
     ) -> HttpResponseBase:
+        records.require_not_held(row, asked=full_name)  # first: what is held is not said to be read-only either
         is_read = request.method in self.base_methods
         reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
-        records.require_not_held(row, asked=full_name)
         try:
             return self.answer_for_upstream(request, row, **where)
         except UpstreamGated:
