@@ -21,8 +21,10 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from registry.upstream import downloading
 from tests import adapters, live
+from tests.clients import Client
 from tests.fault_proxy import Faults, proxy
 
+PROGRAMS = Path(__file__).parent / "programs"
 TOKEN = {name: f"hf_reading_{name}_token" for name in ("ada", "zoe")}
 NUMBERS = count()
 SECRET = "hf_live_alice_token"
@@ -144,6 +146,15 @@ def test_stock_clients_see_what_the_other_hub_says(hubs: Hubs, tmp_path: Path) -
     folder = Path(near.snapshot_download(name, revision="v1", cache_dir=tmp_path))
     assert (folder / "w.safetensors").read_bytes() == weights
     assert folder.name == info.sha
+
+
+@pytest.mark.engine
+def test_transformers_loads_by_its_name_a_model_of_the_other_hub(hubs: Hubs, tmp_path: Path) -> None:
+    name, quiet = f"alice/far-{next(NUMBERS)}", {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
+    reader = Client("e5", hubs.near.url, "", tmp_path / "home", quiet)
+    given = (hubs.far.url, live.TOKENS["alice"], name, tmp_path / "model")
+    assert reader.program(PROGRAMS / "through_another_hub.py", *given).endswith("fine\n")
+    assert hubs.faults.paths(f"/{name}/resolve/"), "its files came from there"
 
 
 def test_a_file_is_fetched_once_and_served_with_its_own_headers(hubs: Hubs) -> None:
