@@ -94,7 +94,7 @@ adapter = snapshot_download(
     revision="{header.pin}",
     endpoint="{here}",
 )
-# The base is not kept here: run this without HF_ENDPOINT set.
+# The base comes from where HF_ENDPOINT points: this hub serves the bases that it keeps.
 model = AutoAdapterModel.from_pretrained(
     "{header.described["base"]}"
 )
@@ -134,7 +134,7 @@ adapter = snapshot_download(
     revision="{header.pin}",
     endpoint="{here}",
 )
-# The base is not kept here: run this without HF_ENDPOINT set.
+# The base comes from where HF_ENDPOINT points: this hub serves the bases that it keeps.
 base = {model}.from_pretrained(
     "{header.described["base"]}"
 )

@@ -19,7 +19,9 @@ To = Annotated[
 ]  # fmt: skip
 Method = Annotated[str, typer.Option(metavar="METHOD", help="linear, cat, svd, ties, dare_linear or dare_ties.")]
 Density = Annotated[float, typer.Option(metavar="SHARE", help="ties, dare: the share of values that is kept.")]
-Rank = Annotated[int, typer.Option(metavar="RANK", help="svd: the rank of the result. Default: the largest.")]
+Rank = Annotated[
+    int, typer.Option(metavar="RANK", help="svd: the rank of the result. Default: the largest.", show_default=False)
+]
 Seed = Annotated[int, typer.Option(metavar="NUMBER", help="dare: chooses the values that are dropped.")]
 
 
@@ -36,7 +38,7 @@ def convert(
         str, typer.Option(metavar="NS/NAME", help="The base to name, where the adapter names none.")
     ] = "",
 ) -> None:
-    """Write an adapter in another format or precision, without loss or not at all; needs no hub."""
+    """Write an adapter in another format, without loss or not at all, or in another precision; needs no hub."""
     from dovetail import deriving  # noqa: PLC0415  # no other command needs the format library
 
     options: Options = context.obj

@@ -92,5 +92,5 @@ def report(
         options.printer.document(filed)
         return
     options.printer.line(str(filed["id"]))
-    known = "others reported it too" if filed["merged"] else "nobody reported it before"
+    known = "it was reported before" if filed["merged"] else "nobody reported it before"
     options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")

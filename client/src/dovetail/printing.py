@@ -71,6 +71,7 @@ class Printer:
     def note(self, text: str) -> None:
         """Print a note to people."""
         if self.is_human:
+            sys.stdout.flush()  # where both go to one file, what was printed before comes before
             self.err.print(Text(safe(text)))
 
     def problem(self, problem: Problem) -> None:

@@ -23,7 +23,7 @@ def _filter(help: str, metavar: str = "VALUE") -> Any:
 
 def search(
     context: typer.Context,
-    words: Annotated[Values, typer.Argument(metavar="[WORD]…", help="Words of its name, summary or tags.")] = None,
+    words: Annotated[Values, typer.Argument(metavar="WORD…", help="Words of its name, summary or tags.")] = None,
     base: Annotated[Values, _filter("The base model, by any of its names.", "NS/NAME")] = None,
     kind: Annotated[Values, _filter("lora, ia3, prefix-tuning …", "KIND")] = None,
     task: Annotated[Values, _filter("text-classification, text-generation …", "TASK")] = None,
@@ -161,7 +161,7 @@ def diff(
     for row in difference["config"]:
         printer.line(f"config  {row['key']}  {row['a']!r} → {row['b']!r}")
     for row in difference["evaluations"]:
-        printer.line(f"eval    {row['name']} {row['metric']}  {row['a']} → {row['b']}")
+        printer.line(f"eval    {row['name']} {row['metric']}  {_score(row['a'])} → {_score(row['b'])}")
     for file in difference["weights"] or ():
         _print_weights(printer, file)
     if not (difference["files"] or difference["config"]):
@@ -181,3 +181,7 @@ def _print_weights(printer: Printer, file: Mapping[str, Any]) -> None:
 
 def _size(size: int | None) -> str:
     return "-" if size is None else f"{size:,}"
+
+
+def _score(score: float | None) -> str:
+    return "-" if score is None else f"{score:g}"
