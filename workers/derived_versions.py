@@ -68,7 +68,7 @@ def _make(claimed: Work) -> None:
         if "refused" in answer:
             raise Refused(str(answer["refused"])[:1000])
         told = _told(answer.get("facts"))
-        (target / MARK).write_text(_mark(derived, told))
+        (target / MARK).write_text(_mark(claimed, told))
         if is_merge(derived) and not (target / "README.md").exists():
             (target / "README.md").write_text(_card(claimed, target))
         derived_jobs.commit(claimed, target, told)
@@ -84,7 +84,10 @@ def _request(claimed: Work) -> dict[str, Any]:
     return {
         "to": derived.method,
         "recipe": {"method": derived.method, **derived.options} if is_merge(derived) else None,
-        "sources": [{"name": row.name, "weight": row.weight} for row in derived.sources.all()],
+        "sources": [
+            {"name": row.name if is_named else f"source {number}", "weight": row.weight}
+            for number, (row, is_named) in enumerate(claimed.sources, 1)
+        ],
         "base_name": name,
         "base": str(_weights_of(base)) if base and derived.method == "slim" else "",
         "base_config": base.config if base and derived.method == "gguf" else None,
@@ -134,10 +137,13 @@ def _told(facts_of_result: object) -> dict[str, Any]:
     return {key: told[key] for key, kind in kinds.items() if type(told.get(key)) is kind and len(str(told[key])) < 300}
 
 
-def _mark(derived: DerivedVersion, told: dict[str, Any]) -> str:
-    sources = [{"adapter": row.name, "revision": row.oid, "weight": row.weight} for row in derived.sources.all()]
-    if not is_merge(derived):
-        sources = [{"adapter": row["adapter"], "revision": row["revision"]} for row in sources]
+def _mark(claimed: Work, told: dict[str, Any]) -> str:
+    derived = claimed.derived
+    sources: list[dict[str, Any]] = [
+        {"adapter": row.name if is_named else None, "revision": row.oid if is_named else None}
+        | ({"weight": row.weight} if is_merge(derived) else {})
+        for row, is_named in claimed.sources
+    ]
     mark = {"method": derived.method, "options": derived.options, "derived_from": sources, **told}
     return json.dumps(mark, indent=2, sort_keys=True) + "\n"
 
@@ -149,7 +155,8 @@ def _card(claimed: Work, target: Path) -> str:
     licenses = {_license(revision) for revision in claimed.revisions}
     stated = [f"license: {json.dumps(licenses.pop())}"] if len(licenses) == 1 and "" not in licenses else []
     head = ["---", f"base_model: {json.dumps(base)}", "library_name: peft", "tags: [merge]", *stated, "---"]
-    rows = [f"- `{row}`, weight {row.weight:g}" for row in claimed.derived.sources.all()]
+    names = [(f"`{row}`" if is_named else derived_jobs.UNNAMED, row.weight) for row, is_named in claimed.sources]
+    rows = [f"- {name}, weight {weight:g}" for name, weight in names]
     return "\n".join([*head, "", f"# Merge by {claimed.derived.method}", "", "Merged of:", "", *rows, ""])
 
 

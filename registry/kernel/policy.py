@@ -66,7 +66,12 @@ def is_held(repository: Repository) -> bool:
 
 def may_quote(source: Repository, target: Repository) -> bool:
     """Return whether pages of `target` may show files of `source`: they are public, or all readers read both."""
-    if is_withheld(source) or source.gated:
+    return not source.gated and may_name(source, target)
+
+
+def may_name(source: Repository, target: Repository) -> bool:
+    """Return whether pages and files of `target` may name `source`: it is public, or all readers see both."""
+    if is_withheld(source):
         return False
     if may_see(NOBODY, source):
         return True

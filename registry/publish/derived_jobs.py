@@ -14,7 +14,7 @@ from registry.bytes.blobs import Digest, Hasher
 from registry.kernel import policy, quotas
 from registry.kernel.errors import NotAllowed
 from registry.kernel.policy import Caller, Permission
-from registry.models import DerivedVersion, Ref, Repository, Revision
+from registry.models import DerivedSource, DerivedVersion, Ref, Repository, Revision
 from registry.models.derivations import MAX_REASON
 from registry.publish import branches, push
 from registry.publish.derived_versions import is_merge, require_source
@@ -27,6 +27,7 @@ State = DerivedVersion.State
 LEASE = timedelta(minutes=15)
 ATTEMPTS, PAUSE = 3, timedelta(seconds=60)
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
+UNNAMED = "a version that not everybody here sees"
 SMALL_BYTES = 1 << 20  # of a file that is stored as git stores text
 TEXTS = (".json", ".md", ".txt", ".gitattributes", "LICENSE", "NOTICE")
 KEPT = (".gitattributes", "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")  # of the version before
@@ -39,6 +40,12 @@ class Work:
     derived: DerivedVersion
     by: Caller
     revisions: list[Revision]
+
+    @property
+    def sources(self) -> list[tuple[DerivedSource, bool]]:
+        """The sources, each with whether everybody who reads the result may know its name."""
+        rows = zip(self.derived.sources.all(), self.revisions, strict=True)
+        return [(row, policy.may_name(revision.repository, self.derived.repository)) for row, revision in rows]
 
 
 def claim() -> DerivedVersion | None:
@@ -92,7 +99,7 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
         entries = _with_kept(made, onto)
         tensor_digests.enqueue({path: entry.sha256 for path, entry in made.items()})
         chunking_jobs.enqueue(entry.sha256 for entry in made.values() if entry.is_lfs)
-        intent = Intent(repository, derived.ref, by, _title(derived), _message(derived))
+        intent = Intent(repository, derived.ref, by, _title(derived), _message(work))
         revision = push.put(intent, entries, onto=onto).revision
         rows.update(state=State.DONE, reason="", facts=told, revision=revision, finished_at=timezone.now())
     return revision
@@ -166,6 +173,7 @@ def _title(derived: DerivedVersion) -> str:
     return f"Derive {derived.method} of {sources[0].oid[:7]}"
 
 
-def _message(derived: DerivedVersion) -> str:
-    lines = [f"{source} × {source.weight:g}" if is_merge(derived) else str(source) for source in derived.sources.all()]
+def _message(work: Work) -> str:
+    names = [(str(source) if is_named else UNNAMED, source.weight) for source, is_named in work.sources]
+    lines = [f"{name} × {weight:g}" if is_merge(work.derived) else name for name, weight in names]
     return "Derived from:\n" + "\n".join(lines)

@@ -97,6 +97,19 @@ def test_a_merge_is_the_next_version_of_the_repository_that_is_named(cast, publi
     assert latest(done.revision).base == TINY_LLAMA.id
 
 
+def test_a_public_merge_names_no_private_source(cast, publish):
+    one = publish("alice/one", lora(TINY_LLAMA, task="CAUSAL_LM", seed=1))
+    secret = publish("alice/secret", lora(TINY_LLAMA, task="CAUSAL_LM", seed=2), private=True)
+    into, origins = cast.repository("alice/both"), [Origin(one), Origin(secret)]
+    done = made(derived_versions.request_merge(origins, Recipe("cat"), cast.session("alice"), into))
+    assert (done.state, done.reason) == ("done", "")
+    told = [read(done.revision, path).decode() for path in ("README.md", "derived.json")] + [done.revision.message]
+    for text in told:
+        assert one.oid in text
+        assert "secret" not in text
+        assert secret.oid not in text
+
+
 def test_what_is_not_lossless_is_refused_with_the_name_of_the_module_and_leaves_nothing(cast, publish, llama):
     source = publish("alice/dora", lora(TINY_LLAMA, task="CAUSAL_LM", dora=True))
     done = made(derived_versions.request_conversion(source, "gguf", cast.session("alice")))
