@@ -29,8 +29,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def project(request: HttpRequest, name: str) -> HttpResponse:
     """List the files of the project; none where the wheel was not built."""
     if name != PROJECT:
-        if re.sub(r"[-_.]+", "-", name).lower() != PROJECT:
-            raise Http404
+        _require_ours(name)
         return HttpResponsePermanentRedirect(reverse("simple-project", args=[PROJECT]))
     wheel = client_wheel.find()
     files = [_describe(wheel)] if wheel else []
@@ -41,7 +40,16 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
 @require_safe
 def without_slash(request: HttpRequest, name: str = "") -> HttpResponse:
     """Lead to the address with a slash at its end, which PEP 503 asks for."""
-    return HttpResponsePermanentRedirect(reverse("simple-project", args=[name]) if name else reverse("simple"))
+    if not name:
+        return HttpResponsePermanentRedirect(reverse("simple"))
+    _require_ours(name)
+    return HttpResponsePermanentRedirect(reverse("simple-project", args=[PROJECT]))
+
+
+def _require_ours(name: str) -> None:
+    """Raise Http404 for a name that is no spelling of the project's, by PEP 503."""
+    if re.sub(r"[-_.]+", "-", name).lower() != PROJECT:
+        raise Http404
 
 
 @require_safe

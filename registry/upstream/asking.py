@@ -29,6 +29,7 @@ MAX_JSON = 32 << 20
 MAX_REDIRECTS, MAX_HOPS = 5, 3
 MAX_URL = 8000  # signed addresses of stores are long
 REST_SECONDS, MAX_REST = 5.0, 300.0  # how long a hub is left alone after it failed
+OVERLOADED = frozenset({429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS_HEADER = "X-Dovetail-Hops"
 
@@ -120,7 +121,7 @@ def _opened(hub: Hub, path: str, headers: dict[str, str], deadline: float = 0) -
                 url = _joined(hub, url, location)
             else:
                 raise UpstreamWrong(f"{hub.url} redirects without an end.")
-            _refuse_failure(hub, response)
+            _refuse_failure(hub, response, is_hub=_same(urlsplit(url), urlsplit(hub.url)))
             yield response
         except (OSError, HTTPException, Unreachable) as problem:
             if _same(urlsplit(url), urlsplit(hub.url)):  # not where it redirects to
@@ -128,11 +129,13 @@ def _opened(hub: Hub, path: str, headers: dict[str, str], deadline: float = 0) -
             raise UpstreamUnavailable(f"{hub.url} does not answer ({type(problem).__name__}).") from None
 
 
-def _refuse_failure(hub: Hub, response: HTTPResponse) -> None:
+def _refuse_failure(hub: Hub, response: HTTPResponse, *, is_hub: bool) -> None:
+    """Raise UpstreamUnavailable for a failure; a hub that has too much to do is left alone, not one with a bad page."""
     if response.status == 429 or response.status >= 500:
-        wait = response.headers.get("Retry-After", "")
-        seconds = min(float(wait), MAX_REST) if wait.isdecimal() else REST_SECONDS
-        _resting[hub.url] = time.monotonic() + seconds
+        if is_hub and response.status in OVERLOADED:
+            wait = response.headers.get("Retry-After", "")
+            seconds = min(float(wait), MAX_REST) if wait.isdecimal() else REST_SECONDS
+            _resting[hub.url] = time.monotonic() + seconds
         raise UpstreamUnavailable(f"{hub.url} answered {response.status}.")
 
 
