@@ -138,7 +138,7 @@ def test_a_push_that_stops_after_bytes_leaves_no_revision_and_its_bytes_are_swep
     assert "x" in paths(alice(Inline("x", b"orphan")))
 
 
-@pytest.mark.parametrize("step", ["_files", "_point", "show"])
+@pytest.mark.parametrize("step", ["files_of", "_point", "show"])
 def test_a_push_that_stops_among_its_rows_leaves_none_of_them(alice, monkeypatch, step):
     before = world()
     with monkeypatch.context() as patch:

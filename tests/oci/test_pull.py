@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from registry.kernel import site_settings
-from registry.kernel.errors import ImageNotReady, ValueInvalid
+from registry.kernel.errors import ValueInvalid
 from registry.models import Image, ImageDocument, Repository, Revision, Token
 from registry.moderation import quarantine
 from registry.publish import branches, push
@@ -148,7 +148,7 @@ def test_large_layers_are_hashed_by_a_worker(cast, repository, monkeypatch):
     monkeypatch.setattr(images, "AT_ONCE", 1 << 20)
     answer = Client().get(f"/v2/{NAME}/manifests/main")
     assert (code(answer), answer["Retry-After"]) == ((429, "TOOMANYREQUESTS"), "10")
-    assert answer.json()["errors"][0]["detail"]["code"] == ImageNotReady.code
+    assert answer.json()["errors"][0]["detail"]["code"] == "image-not-ready"
     image_layers.work()
     assert Client().get(f"/v2/{NAME}/manifests/main").status_code == 200
     pushed(cast, repository, {"weights.safetensors": BIG[::-1]})  # another version: prepared before anybody asks
