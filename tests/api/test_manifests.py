@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from dovetail.serve.manifests import KINDS
+from hub.about import PORT
 from tests.api.conftest import BASE, judged
 from tests.api.test_answers import described, faults
 
@@ -23,7 +24,7 @@ def test_a_manifest_names_the_commit_and_this_hub(ask, repository, kind):
     assert last["metadata"]["annotations"] == {
         "dovetail/adapter": "alice/reviews",
         "dovetail/commit": revision.oid,
-        "dovetail/endpoint": "http://127.0.0.1:8070",
+        "dovetail/endpoint": f"http://127.0.0.1:{PORT}",
     }
 
 

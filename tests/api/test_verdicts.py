@@ -9,6 +9,7 @@ import pytest
 
 from dovetail.adapters.records import without_none
 from dovetail.adapters.report import CheckResult, Report
+from hub.about import PORT
 from hub.api import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
@@ -151,7 +152,7 @@ def test_flags_say_where_the_files_are_as_the_adapter_is_called_when_they_are_re
     [vllm] = [row for row in answer["serving"] if row["engine"] == "vllm"]
     name, folder = f"opinions@{revision.oid[:7]}", f"./opinions-{revision.oid[:7]}"
     assert vllm["flags"][-1] == f"--lora-modules {name}={folder}"
-    pull = f"dovetail pull alice/opinions@{revision.oid} --to {folder} --endpoint http://127.0.0.1:8070"
+    pull = f"dovetail pull alice/opinions@{revision.oid} --to {folder} --endpoint http://127.0.0.1:{PORT}"
     assert vllm["commands"][0] == pull
     assert "alice/reviews" not in json.dumps(answer["serving"])
 

@@ -244,7 +244,8 @@ def test_every_engine_has_its_heading_with_version_and_project(engine):
 
 
 def test_no_line_of_the_page_outlives_its_rule():
-    assert set(re.findall(r"^\| `([\w.-]+)` \|", DOCS, re.MULTILINE)) == set(RULES)
+    tables = DOCS[DOCS.index("\n## vLLM 0.33.0") :]  # those of rules, behind plugin, folders and manifests
+    assert set(re.findall(r"^\| `([\w.-]+)` \|", tables, re.MULTILINE)) == set(RULES)
 
 
 # --- what people rely on --------------------------------------------------------------------------------------------

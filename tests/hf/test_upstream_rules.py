@@ -33,8 +33,8 @@ def read(**variables: str) -> Upstreams:
 
 
 def test_settings_name_hubs_with_their_tokens_in_order(tmp_path: Path) -> None:
-    two = read(**{"": "https://a.example/, http://b.example:8070", "_TOKEN": ",hf_secret", "_ALLOW": "Acme/*"})
-    assert two.hubs == (("https://a.example", ""), ("http://b.example:8070", "hf_secret"))
+    two = read(**{"": "https://a.example/, http://b.example:8444", "_TOKEN": ",hf_secret", "_ALLOW": "Acme/*"})
+    assert two.hubs == (("https://a.example", ""), ("http://b.example:8444", "hf_secret"))
     assert "hf_secret" not in repr(two)
     assert (two.allow, two.size, two.mode, two.gated) == (("acme/*",), 5, "cache", "off")
     (tmp_path / "token").write_text("hf_from_file\n")

@@ -9,6 +9,7 @@ import tarfile
 import pytest
 from django.test import Client
 
+from hub.about import PORT
 from registry.kernel import site_settings
 from registry.kernel.errors import ValueInvalid
 from registry.models import Image, ImageDocument, Repository, Revision, Token
@@ -219,7 +220,7 @@ def test_who_asks_is_asked_for_a_bearer_token_of_the_right_scope(cast, repositor
     nobody = Client()
     refused = nobody.get("/v2/")
     assert refused.status_code == 401
-    assert refused["WWW-Authenticate"] == 'Bearer realm="http://127.0.0.1:8070/v2/token",service="dovetail"'
+    assert refused["WWW-Authenticate"] == f'Bearer realm="http://127.0.0.1:{PORT}/v2/token",service="dovetail"'
     for name in ("acme/covert", "acme/never"):
         answer = nobody.get(f"/v2/{name}/manifests/main")
         assert code(answer) == (401, "UNAUTHORIZED")

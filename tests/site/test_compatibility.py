@@ -3,6 +3,7 @@
 import pytest
 
 from hub import client_wheel
+from hub.about import PORT
 from tests.api.conftest import judged, pushed
 
 SERVING = [
@@ -36,7 +37,7 @@ def test_a_page_shows_each_engine_with_its_outcome_and_flags_to_copy(visit, serv
     assert '<span class="state failed">wrong</span>' in text
     commit = served.refs.get(name="refs/heads/main").revision.oid
     name, folder = f"reviews@{commit[:7]}", f"./reviews-{commit[:7]}"
-    assert f"dovetail pull alice/reviews@{commit} --to {folder} --endpoint http://127.0.0.1:8070" in text
+    assert f"dovetail pull alice/reviews@{commit} --to {folder} --endpoint http://127.0.0.1:{PORT}" in text
     assert f"--enable-lora --max-lora-rank 64 --lora-modules {name}={folder}" in text
     assert f"dovetail info alice/reviews@{commit} --manifest kserve" in text
     assert "=alice/reviews" not in text, "no engine is given a name that another hub may know"
@@ -58,8 +59,8 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     assert "vllm serve" in use["vllm"].code
     lines = use["vllm"].code.replace(" \\\n ", "").splitlines()
     commit = served.refs.get(name="refs/heads/main").revision.oid
-    pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:8070"
-    assert lines[:2] == [f"pip install {client_wheel.address('http://127.0.0.1:8070')}", pull]
+    pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:{PORT}"
+    assert lines[:2] == [f"pip install {client_wheel.address(f'http://127.0.0.1:{PORT}')}", pull]
     assert lines[2].endswith(f"--max-lora-rank 64 --lora-modules reviews@{commit[:7]}=./reviews-{commit[:7]}")
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
     other = cast.repository("alice/refused")
