@@ -11,9 +11,13 @@ sys.path[:0] = map(str, PLACES)
 
 from workers.engine import serve
 
+SCRIPTS = {"derive.py", "make_version.py"}  # processes of their own
+
 
 def imported_somewhere():
     for path in (ROOT / "workers" / "engine").rglob("*.py"):
+        if path.name in SCRIPTS:
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("workers.engine", "dovetail")):
                 names = [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
