@@ -1,4 +1,4 @@
-"""Where each family of routes begins; the site comes last, because it takes every /{ns} and /{ns}/{name}."""
+"""The beginning of each family of routes; the site comes last, because it takes every /{ns} and /{ns}/{name}."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -21,7 +21,7 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 @dataclass
 class Faults:
-    """What the proxy does to answers whose path matches; `seen` is every request, with its headers."""
+    """The faults of answers whose path matches; `seen` is every request, with its headers."""
 
     target: str
     url: str = ""

@@ -115,5 +115,5 @@ def _detail(id: str, base: Base | None) -> Data:
 
 
 def _source(base: Base) -> str:
-    """Where it came from; a folder of the operators is nobody else's business."""
+    """The source of a base; a folder of the operators is nobody else's business."""
     return base.source.partition(" ")[0] if base.source.startswith(("path ", "config ")) else base.source

@@ -1,4 +1,4 @@
-"""How two revisions of an adapter differ: files, config, weights and measurements."""
+"""Differences of two revisions of an adapter: files, config, weights and measurements."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who may call each operation, as the OpenAPI document says it; tests/api/test_openapi.py asks every one of them."""
+"""The callers of each operation, as the OpenAPI document says it; tests/api/test_openapi.py asks every one of them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How many hubs a request passed: hubs that read from each other must not ask in a circle."""
+"""The number of hubs that a request passed: hubs that read from each other must not ask in a circle."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

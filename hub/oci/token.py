@@ -1,4 +1,4 @@
-"""Where clients find out that they need a bearer token, and get one."""
+"""The routes at which clients learn that they need a bearer token, and get one."""
 
 import re
 from collections.abc import Iterable

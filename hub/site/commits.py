@@ -88,7 +88,7 @@ def commit_page(
 
 
 def _derived(header: RepositoryHeader, form: Derive | None) -> dict[str, object]:
-    """How the version was derived, what was derived of it, and for people the form that asks for more."""
+    """The origin of the version, what was derived of it, and for people the form that asks for more."""
     if header.repository.type != Repository.Type.MODEL:
         return {}
     origin, rows = derived_versions.made_of(header.revision), derived_versions.made_from(header.revision, header.by)

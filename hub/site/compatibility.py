@@ -1,4 +1,4 @@
-"""Who serves an adapter and which known bases it fits, as pages show it."""
+"""The engines that serve an adapter and the known bases that it fits, as pages show it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a version was derived of, what was derived of it, and the form that asks for more, on its page."""
+"""The sources of a derived version, the versions derived of it, and the form that asks for more, on its page."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect

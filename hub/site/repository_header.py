@@ -104,7 +104,7 @@ class RepositoryHeader:
 
     @cached_property
     def talks(self) -> int:
-        """How many discussions are open."""
+        """The number of open discussions."""
         return discussions.open_count(self.repository)
 
     @cached_property

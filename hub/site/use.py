@@ -68,7 +68,7 @@ def _first(header: RepositoryHeader) -> str:
 
 
 def _other(header: RepositoryHeader, here: str) -> list[Snippet]:
-    """How to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
+    """Return the ways to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
     name, type = header.repository.full_name, header.repository.type
     hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {header.pin}"
     python = f"""from huggingface_hub import snapshot_download
@@ -103,7 +103,7 @@ model = AutoAdapterModel.from_pretrained(
 
 
 def _load(header: RepositoryHeader) -> str:
-    """How the library takes it up: a set-up as a whole, a fusion after the adapters that it weighs."""
+    """Return the lines that load it: a set-up as a whole, a fusion after the adapters that it weighs."""
     place = _place(header)
     path = f"adapter + {json.dumps(f'/{place}')}" if place else "adapter"
     if header.described["kind"] == "composition":

@@ -478,7 +478,7 @@ class UpstreamRefused(RegistryError):
 
 
 class UpstreamGated(UpstreamRefused):
-    """What another hub gives to some people alone."""
+    """Another hub gives it to some people alone."""
 
     code = "upstream-gated"
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def _store(repository: Repository, folder: Path) -> dict[str, Entry]:
             made[name] = small_entry(name, content)
         else:
             digest = _digest(path)
-            intake.store_and_register(repository, digest, lambda path=path: _pieces(path))  # type: ignore[misc]
+            intake.store_and_register(repository, digest, partial(_pieces, path))
             made[name] = manifest.lfs_entry(name, digest.sha256, digest.size)
     return made
 

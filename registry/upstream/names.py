@@ -1,4 +1,4 @@
-"""Which names may be asked of other hubs: none that is used here, in any way, by anybody."""
+"""The names that may be asked of other hubs: none that is used here, in any way, by anybody."""
 
 from fnmatch import fnmatchcase
 

@@ -1,4 +1,4 @@
-"""Which hub a repository is read from, and requests about it."""
+"""The hub that a repository is read from, and requests about it."""
 
 from typing import Any
 from urllib.parse import quote

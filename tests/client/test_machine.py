@@ -1,4 +1,4 @@
-"""What concerns this machine: signing in by a browser, the cache, `doctor`, and defects of the client itself."""
+"""Commands about this machine: signing in by a browser, the cache, `doctor`, and defects of the client itself."""
 
 import email.utils
 import json

@@ -1,4 +1,4 @@
-"""How serving engines are started: by address, commit, folder, and a name of one commit; never by a bare name."""
+"""Starts of serving engines: by address, commit, folder, and a name of one commit; never by a bare name."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What GitHub's and GitLab's runners do with a job, as far as the templates in deploy/ci/ need it."""
+"""Stands in for the runners of GitHub and GitLab, as far as the templates in deploy/ci/ need it."""
 
 import re
 import subprocess

@@ -114,6 +114,42 @@ def random_bytes(number: int) -> bytes:
     return random.Random(number).randbytes(4096)
 
 
+GET = b"c__builtin__\ngetattr\n"
+CLASS = b"ctransformers.trainer_utils\nIntervalStrategy\n"
+
+
+def call(*pushed: bytes) -> bytes:
+    return b"".join(pushed) + b"\x86R"
+
+
+def text(value: bytes) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value
+
+
+@pytest.mark.parametrize(
+    ("body", "is_fine"),
+    [
+        (call(GET, b"q\x00", CLASS, b"q\x01", text(b"NO"), b"q\x02"), True),
+        (call(GET, b"q\x00", CLASS, b"q\x01", text(b"NO")) + call(b"h\x00h\x01", text(b"STEPS")), True),
+        (call(GET, CLASS, text(b"system")), False),  # no constant
+        (call(GET, b"ctorch\nos\n", text(b"CDLL")), False),  # no class
+        (call(GET, b"q\x00", CLASS, text(b"NO")) + call(b"h\x00ctorch\nos\n", text(b"system")), False),
+        (call(b"\x80\x04", GET, b"\x94", CLASS, text(b"NO")) + call(b"h\x00ctorch\nos\n", text(b"system")), False),
+        (call(CLASS, b"q\x00", GET, b"q\x00", CLASS, text(b"NO")) + call(b"h\x00", CLASS, text(b"x")), False),
+        (call(GET, b"2", CLASS, text(b"NO")), False),  # one more of it stays on the stack
+        (call(GET, text(b"NO"), CLASS), False),
+        (GET, False),
+        (b"\x80\x04\x8c\x05torch\x8c\tos.system\x93", False),  # a dotted name leads on
+        (b"\x80\x04\x8c\x08builtins\x8c\x07getattr\x93", False),
+    ],
+)
+def test_a_trainer_may_pickle_members_of_enumerations_and_nothing_else_by_getattr(body: bytes, is_fine: bool):
+    """Python before 3.11.4, such as that of Debian 12, pickles members so."""
+    files = adapters.openers(adapters.lora() | {"training_args.bin": b"\x80\x02" + body + b"."})
+    (finding,) = [one for one in check(files) if one.id == "file.pickle"]
+    assert (finding.outcome != "failed") == is_fine, finding.message
+
+
 def test_random_bytes_are_no_pickle():
     assert [number for number in range(5000) if pickles.read("data.bin", io.BytesIO(random_bytes(number)))] == []
 

@@ -160,7 +160,7 @@ class Manifest(Answer):
 
 @dataclass(frozen=True, eq=False)
 class Comparison(Answer):
-    """What a hub says of the weights of two versions: a file each, with `state`, tensors and `modules`."""
+    """A hub's comparison of the weights of two versions: a file each, with `state`, tensors and `modules`."""
 
     weights: tuple[Mapping[str, object], ...]
 

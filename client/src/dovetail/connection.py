@@ -1,4 +1,4 @@
-"""What all methods of a client share: the hub, the token, and addresses of what is asked for."""
+"""The shared part of all methods of a client: the hub, the token, and the addresses of repositories."""
 
 from types import TracebackType
 from typing import Self

@@ -1,4 +1,4 @@
-"""What `dovetail diff` answers: two versions, and the files, keys of the config and scores that differ."""
+"""The answer of `dovetail diff`: two versions, and the files, keys of the config and scores that differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class ScoreChange(Answer):
 
 @dataclass(frozen=True, eq=False)
 class Difference(Answer):
-    """What differs between two versions."""
+    """The differences between two versions."""
 
     a: Side
     b: Side

@@ -18,7 +18,7 @@ Values = str | Sequence[str] | None
 
 
 class Looking(Connection):
-    """What can be learned from a hub. An adapter is NS/NAME or, where a version is meant, NS/NAME@REV."""
+    """The reading half of a client. An adapter is NS/NAME or, where a version is meant, NS/NAME@REV."""
 
     def whoami(self) -> answers.Me:
         """Return the account that the token belongs to."""

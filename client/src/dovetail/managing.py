@@ -9,7 +9,7 @@ from dovetail.problems import usage
 
 
 class Managing(Connection):
-    """What owners do with versions, and what everybody may report."""
+    """The methods for owners of versions, and for reports by everybody."""
 
     # --- names -------------------------------------------------------------------------------------------------------
     def aliases(self, adapter: str) -> tuple[answers.Alias, ...]:

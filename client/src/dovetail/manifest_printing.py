@@ -12,7 +12,7 @@ def print_manifest(options: Options, adapter: str, kind: str) -> None:
     if kind not in PLATFORMS:
         raise usage(f"There is no manifest {kind!r}.", f"Use one of {', '.join(PLATFORMS)}.")
     from dovetail.serve import manifests  # noqa: PLC0415  # only a manifest pays for PyYAML
-    from dovetail.serve.target import Target  # noqa: PLC0415
+    from dovetail.serve.target import Target  # noqa: PLC0415  # no other command needs it
 
     name, revision = ids.split(adapter, default="verified")
     caller = options.client()

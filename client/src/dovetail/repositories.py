@@ -1,4 +1,4 @@
-"""What changes a repository besides a push: deleting it, its tags and branches, its pull requests; by the Hub's routes.
+"""Changes of a repository besides a push: deleting it, its tags and branches, its pull requests; by the Hub's routes.
 
 Raises Problem everywhere.
 """

@@ -25,7 +25,7 @@ Connect = Callable[[], Transport]
 
 @dataclass(frozen=True)
 class Synced:
-    """What a sync did: ids of adapters as NS/NAME@commit, and how many bytes came from the hub.
+    """The result of a sync: ids of adapters as NS/NAME@commit, and how many bytes came from the hub.
 
     For the layout of an engine: what it does not serve, with the reasons, and the options to start it with.
     """

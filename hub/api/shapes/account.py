@@ -1,4 +1,4 @@
-"""How a caller's account and tokens look in our REST."""
+"""The shapes of a caller's account and tokens in our REST."""
 
 from rest_framework import serializers as s
 
@@ -34,7 +34,7 @@ class RepositoryUsage(s.Serializer[Data]):
 
 
 class UsageInFull(Usage):
-    """What a namespace holds, the bin included; each file counts once in a repository."""
+    """The contents of a namespace, the bin included; each file counts once in a repository."""
 
     binned_bytes = s.IntegerField(help_text="the part of the bytes that lies in the bin")
     repositories = s.IntegerField(help_text="how many, those in the bin too")
@@ -73,7 +73,7 @@ class MadeToken(Token):
 
 
 class S3Key(s.Serializer[Data]):
-    """What an S3 client signs with, and where it asks."""
+    """The key and the address of an S3 client."""
 
     access_key_id = s.CharField()
     secret_access_key = s.CharField()

@@ -1,4 +1,4 @@
-"""How adapters look in our REST: in lists, alone, and what a search takes."""
+"""The shapes of adapters in our REST: in lists, alone, and what a search takes."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How aliases look in our REST: what each serves, its history, and the bodies that move it."""
+"""The shapes of aliases in our REST: what each serves, its history, and the bodies that move it."""
 
 from rest_framework import serializers as s
 

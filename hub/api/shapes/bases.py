@@ -1,4 +1,4 @@
-"""How base models look in our REST, and how a revision or a verdict names one."""
+"""The shapes of base models in our REST, and how a revision or a verdict names one."""
 
 from rest_framework import serializers as s
 
@@ -51,7 +51,7 @@ class LeaderboardPaging(Paging):
 
 
 class Rank(s.Serializer[Data]):
-    """What was measured of one adapter."""
+    """The measurements of one adapter."""
 
     adapter = s.CharField()
     revision = s.CharField(help_text="that was measured: `verified`")

@@ -1,4 +1,4 @@
-"""How the feed of what happened looks in our REST."""
+"""The shapes of the feed of what happened in our REST."""
 
 from rest_framework import serializers as s
 

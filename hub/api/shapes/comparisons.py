@@ -1,4 +1,4 @@
-"""How the differences of two revisions look in our REST."""
+"""The shapes of the differences of two revisions in our REST."""
 
 from rest_framework import serializers as s
 
@@ -74,7 +74,7 @@ class EvaluationChange(s.Serializer[Data]):
 
 
 class Comparison(s.Serializer[Data]):
-    """What differs from one revision to the other."""
+    """The differences from one revision to the other."""
 
     adapter = s.CharField()
     before = Side()

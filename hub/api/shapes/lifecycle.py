@@ -1,4 +1,4 @@
-"""How yanks, deprecations and archives look in our REST."""
+"""The shapes of yanks, deprecations and archives in our REST."""
 
 from rest_framework import serializers as s
 

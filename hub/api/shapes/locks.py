@@ -1,4 +1,4 @@
-"""How the pinned composition of a revision looks in our REST."""
+"""The shapes of the pinned composition of a revision in our REST."""
 
 from rest_framework import serializers as s
 

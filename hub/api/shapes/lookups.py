@@ -1,4 +1,4 @@
-"""How questions by digest and their answers look in our REST."""
+"""The shapes of questions by digest and their answers in our REST."""
 
 from typing import Any
 

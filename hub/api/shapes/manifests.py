@@ -1,4 +1,4 @@
-"""How a manifest looks in our REST."""
+"""The shapes of a manifest in our REST."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How what somebody was told looks in our REST."""
+"""The shapes of what somebody was told in our REST."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How links by which people join an organisation look in our REST."""
+"""The shapes of links by which people join an organisation in our REST."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How organisations, their members and invitations look in our REST."""
+"""The shapes of organisations, their members and invitations in our REST."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How trusted publishers look in our REST."""
+"""The shapes of trusted publishers in our REST."""
 
 from typing import Any
 

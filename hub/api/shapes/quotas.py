@@ -1,4 +1,4 @@
-"""How the limits of one owner look in our REST."""
+"""The shapes of the limits of one owner in our REST."""
 
 from rest_framework import serializers as s
 

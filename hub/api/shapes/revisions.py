@@ -1,4 +1,4 @@
-"""How revisions look in our REST: history, manifest, and what may be asked of a file."""
+"""The shapes of revisions in our REST: history, manifest, and what may be asked of a file."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How robots and their tokens look in our REST."""
+"""The shapes of robots and their tokens in our REST."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How teams of an organisation look in our REST."""
+"""The shapes of teams of an organisation in our REST."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How a verdict looks in our REST: the columns of its row, and the fields of its report."""
+"""The shapes of a verdict in our REST: the columns of its row, and the fields of its report."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""How templates say how a serving engine is started with a version."""
+"""Template tags for the start of a serving engine with a version."""
 
 from django import template
 from django.template.context import Context

@@ -91,7 +91,7 @@ def read(opener: Opener) -> tuple[Lazies, Header]:
     with opener() as file:
         header = headers.read(file)
     return {
-        name: Lazy(tensor.dtype, tensor.shape, lambda tensor=tensor: blocks_of(opener, tensor))  # type: ignore[misc]
+        name: Lazy(tensor.dtype, tensor.shape, lambda tensor=tensor: blocks_of(opener, tensor))  # type: ignore[misc]  # bound by a default
         for name, tensor in header.tensors.items()
     }, header
 

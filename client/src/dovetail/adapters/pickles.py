@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ BEHIND = "another one behind it would import what was not looked for"
 DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 TENSOR_IMPORTS = GLOBALS | {f"torch {name}" for name in DTYPES}
 UNKNOWN = "a name that it makes up while it runs"
+KEEPING = ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT")
+GETATTR = frozenset({"__builtin__ getattr", "builtins getattr"})
+MEMBER = "a member of an enumeration"  # what Python before 3.11.4 pickles as getattr(Class, "MEMBER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +138,13 @@ def _more(file: BinaryIO) -> bool:
 def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
     pushed: list[str | None] = [None, None]  # the two top items of the stack, None if not text
     memo: dict[object, str | None] = {}
+    members = _Members()
     for count, (opcode, argument, _) in enumerate(_in_frames(pickletools.genops(file))):
         if count > MAX_OPCODES:
             raise ValueError(f"more than {MAX_OPCODES:,} instructions")
         name = opcode.name
-        if name in ("GLOBAL", "INST"):
+        yield from members.follow(name, argument)
+        if name == "INST" or (name == "GLOBAL" and argument not in GETATTR):
             yield str(argument)
         elif name == "STACK_GLOBAL":
             yield UNKNOWN if None in pushed else f"{pushed[0]} {pushed[1]}"
@@ -146,13 +152,59 @@ def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
             yield f"copyreg extension {argument}"
         if name in ("PROTO", "FRAME"):
             continue
-        if name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
+        if name in KEEPING:
             memo[len(memo) if name == "MEMOIZE" else argument] = pushed[1]
             continue
         text = memo.get(argument) if name in ("GET", "BINGET", "LONG_BINGET") else _text(opcode, argument)
         pushed = [pushed[1], text]
         if text is not None and len(texts) < MAX_TEXTS and len(text) <= 256:
             texts.add(text)
+
+
+class _Members:
+    """Follows each getattr that is pushed: MEMBER if it gets a constant of a class and is gone, else itself.
+
+    In the expected instructions nothing can come between, so that no getattr stays on the stack for another use; what
+    is put into the memo is followed again when it is taken from there.
+    """
+
+    def __init__(self) -> None:
+        self._memo: dict[object, tuple[str, str]] = {}
+        self._top = ("", "")  # the global and the text that the last instruction pushed, of which at most one is set
+        self._getattr = ""  # the one that is followed
+        self._step = 0
+
+    def follow(self, name: str, argument: object) -> Iterator[str]:
+        """Take the next instruction and yield the import that has become certain with it, if any."""
+        if name in KEEPING:
+            self._memo[len(self._memo) if name == "MEMOIZE" else argument] = self._top
+        if name in KEEPING or name in ("PROTO", "FRAME"):
+            return
+        self._top = self._pushed(name, argument)
+        if self._getattr:
+            self._step += 1
+            if not self._is_expected(name):
+                yield self._getattr
+                self._getattr = ""
+            elif name == "REDUCE":
+                yield MEMBER
+                self._getattr = ""
+        if not self._getattr and self._top[0] in GETATTR:
+            self._getattr, self._step = self._top[0], 0
+
+    def _pushed(self, name: str, argument: object) -> tuple[str, str]:
+        if name in ("GET", "BINGET", "LONG_BINGET"):
+            return self._memo.get(argument, ("", ""))
+        if name == "GLOBAL":
+            return str(argument), ""
+        return "", str(argument) if name in ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE") else ""
+
+    def _is_expected(self, name: str) -> bool:
+        if self._step == 1:
+            return bool(re.fullmatch(r"[\w.]+ [A-Z]\w*", self._top[0], re.ASCII))
+        if self._step == 2:
+            return bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", self._top[1]))
+        return name == ("TUPLE2" if self._step == 3 else "REDUCE")
 
 
 def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:

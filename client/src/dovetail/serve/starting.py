@@ -1,4 +1,4 @@
-"""How each serving engine is started with one commit of an adapter.
+"""The start of each serving engine with one commit of an adapter.
 
 No engine is given the name of a repository: which hub it would ask depends on its environment, most cannot name a
 commit, and on another hub that name may be a stranger's. So the files are pulled first, by address and full commit, and

@@ -92,11 +92,12 @@ def _is_training_state(path: str) -> bool:
 
 
 def _from_trainer(pickle: pickles.Pickle) -> bool:
-    return (
-        not pickle.reason
-        and not pickle.imports & NEVER
-        and all(name.startswith(TRAINER_MODULES) for name in pickle.imports)
-    )
+    return not pickle.reason and not pickle.imports & NEVER and all(_is_of_trainer(name) for name in pickle.imports)
+
+
+def _is_of_trainer(name: str) -> bool:
+    """Return whether a Trainer pickles this import; a dotted name would lead on, as in `torch os.system`."""
+    return name == pickles.MEMBER or (name.startswith(TRAINER_MODULES) and "." not in name.partition(" ")[2])
 
 
 def missing(folder: Folder) -> str | Finding:

@@ -36,7 +36,7 @@ UINT32, FLOAT32, STRING = 4, 6, 8
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What llama.cpp's form depends on, from the config.json of the base."""
+    """The facts that llama.cpp's form depends on, from the config.json of the base."""
 
     architecture: str
     heads: int

@@ -17,7 +17,7 @@ SIDES = ("down", "up")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to merge; `rank` is that of svd, 0 for the largest of the sources; `seed` chooses what DARE drops."""
+    """The way to merge; `rank` is that of svd, 0 for the largest of the sources; `seed` chooses what DARE drops."""
 
     method: str = "linear"
     density: float = 1.0

@@ -25,7 +25,7 @@ class Settings:
 
     @property
     def checks_a_minute(self) -> int:
-        """How often the hub may be asked about loaded names: half of what it allows one caller."""
+        """The rate of questions about loaded names: half of what it allows one caller."""
         return 300 if self.token else 30
 
 
