@@ -20,7 +20,7 @@ from registry.kernel.errors import (
     TeamNotFound,
     ValueInvalid,
 )
-from registry.models import FormerNamespace, Membership, Namespace, Organization, Team, User
+from registry.models import FormerNamespace, Membership, Namespace, Organization, Team, UpstreamRepository, User
 from registry.people import accounts, organizations, teams
 
 log = logging.getLogger(__name__)
@@ -85,9 +85,12 @@ def _is_free(username: str) -> bool:
     except NameInvalid:
         return False
     lower = username.lower()
-    return not (
-        Namespace.objects.filter(name__lower=lower).exists() or FormerNamespace.objects.filter(name=lower).exists()
+    taken = (
+        Namespace.objects.filter(name__lower=lower),
+        FormerNamespace.objects.filter(name=lower),
+        UpstreamRepository.objects.filter(namespace=lower),  # another hub's, of which people read repositories here
     )
+    return not any(rows.exists() for rows in taken)
 
 
 def _usernames(identity: Identity) -> Iterator[str]:

@@ -80,9 +80,9 @@ def rename(name: str, new: str, by: Caller) -> Organization:
     if new != organization.namespace.name:
         names.check_namespace(new)
         name_rules.require_allowed(new, NameRule.Scope.NAMESPACE)
-        accounts.require_not_elsewhere(new, user)
         try:
             with transaction.atomic():
+                accounts.require_not_elsewhere(new, user)
                 _rename(organization.namespace_id, new, user)
         except IntegrityError as error:
             if "namespace_name_unique" not in str(error):

@@ -16,7 +16,7 @@ from joserfc.jwk import RSAKey
 
 from hub import sign_on as configured
 from registry.kernel import site_settings
-from registry.models import AuditEvent, Membership, User
+from registry.models import AuditEvent, Membership, UpstreamRepository, User
 from registry.people import addresses
 from tests.cast import PASSWORD
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Forger, forging
@@ -112,6 +112,16 @@ def test_user_names_are_made_of_what_the_provider_says(forger, visit, claims, na
     client = visit()
     sign_in(client, forger, **claims)
     assert user_of(client) == name
+
+
+def test_a_name_of_another_hub_from_which_people_read_is_not_given(forger, visit):
+    UpstreamRepository.objects.create(
+        type="model", full_name="Bigscience/bloom", folded="bigscience/bloom", namespace="bigscience", origin="x"
+    )
+    client = visit()
+    sign_in(client, forger, preferred_username="BigScience")
+    assert user_of(client) == "BigScience-2"
+    assert UpstreamRepository.objects.exists()
 
 
 def test_an_account_is_taken_only_if_both_sides_have_proven_the_address(forger, visit, cast):
