@@ -8,7 +8,7 @@ DOVETAIL_FAST_PATHS=off reads through Django and gunicorn alone.
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,8 +17,11 @@ from django.http import HttpRequest
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # of WSGI
+
 PIECE = 1 << 20
 REFUSED_SECONDS = 10.0  # for the rest of a body that was refused
+GUNICORN_DRAINS = 64 << 10  # bytes of a body nobody read, before gunicorn closes the connection instead
 SLOWEST = 64 << 10  # bytes that must arrive in the minute for which one call waits; a slower client only holds a thread
 
 
@@ -100,3 +103,26 @@ def _stop_receiving(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RD)
     except OSError:  # it is closed already
         return
+
+
+def announcing_close(application: Application) -> Application:
+    """Return a WSGI application whose answers say `Connection: close` where gunicorn closes the connection.
+
+    gunicorn closes it after an answer to a request of whose body more than GUNICORN_DRAINS is unread, and does not say
+    so: a client that keeps connections would send its next request into a closed one (RFC 9112, section 9.6).
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        response = getattr(start_response, "__self__", None)  # gunicorn's own
+        reader: Any = getattr(environ.get("wsgi.input"), "reader", None)
+        if type(reader) is not LengthReader or reader.length <= GUNICORN_DRAINS or response is None:
+            return application(environ, start_response)
+
+        def start(*arguments: Any) -> Any:
+            if reader.length > GUNICORN_DRAINS:
+                response.force_close()
+            return start_response(*arguments)
+
+        return application(environ, start)
+
+    return answer

@@ -5,7 +5,9 @@ from importlib import import_module
 
 from django.core.wsgi import get_wsgi_application
 
+from hub.receiving import announcing_close
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-application = get_wsgi_application()
+application = announcing_close(get_wsgi_application())
 import_module("hub.celery")  # 0.4 s that the first push would pay otherwise
 import_module("hub.urls")  # what the first request would load, in each process for itself

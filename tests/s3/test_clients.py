@@ -164,6 +164,21 @@ def test_nothing_is_written_and_nothing_unknown_is_answered(keys):
     assert s3.get_object(**place)["Body"].read() == b"odd"
 
 
+@pytest.mark.parametrize(
+    ("path", "method"), [("/s3/hub/x", "PUT"), ("/v2/x/blobs/uploads/", "POST"), ("/api/v1/x", "PUT")]
+)
+@pytest.mark.parametrize(("size", "is_closed"), [(60_000, False), (200_000, True)])
+def test_a_connection_that_closes_says_so(keys, path, method, size, is_closed):
+    """gunicorn closes a connection with 64 KiB of unread body, and a client must not send another request into it."""
+    connection = HTTPConnection(urlsplit(keys.hub.url).netloc, timeout=30)
+    connection.request(method, path, body=b"x" * size)
+    with connection.getresponse() as answer:
+        answer.read()
+        assert (answer.status >= 400, answer.will_close) == (True, is_closed)
+    connection.request("GET", "/livez")  # http.client opens another one where it knows that the first is closed
+    assert connection.getresponse().status == 200
+
+
 def test_presigned_addresses_read_one_object_for_a_while(keys):
     s3, place = keys.client("alice"), {"Bucket": "hub", "Key": f"acme/s3-shut/main/{ODD}"}
     url = s3.generate_presigned_url("get_object", Params=place, ExpiresIn=60)
