@@ -46,7 +46,7 @@ def register(
         if link:
             # The person followed the link that was sent there. If another account has the address, this one must not.
             user.email_verified = bool(email) and link.email.lower() == user.email.lower() and not _is_proven(email)
-        return _save_new(user, by=user)
+        return _save_new(user, by=user, namer=user)
 
 
 def may_register(*, by_invitation: bool = False, to_organization: bool = False) -> bool:
@@ -74,18 +74,19 @@ def create_person(
     user = _unsaved(username, email, full_name, role)
     user.email_verified = True
     user.set_password(password)  # None makes it unusable
-    return _save_new(user, by=None)
+    return _save_new(user, by=None, namer=None)
 
 
 def create_vouched(username: str, *, email: str, email_verified: bool, full_name: str) -> User:
     """Create an account for which an identity provider or a directory vouches; it has no password.
 
-    Raises NameInvalid, NameTaken, ValueInvalid.
+    Its name follows the rules for people who register: nobody here has seen it. Raises NameInvalid, NameProhibited,
+    NameReserved, NameTaken, ValueInvalid.
     """
     user = _unsaved(username, email, full_name, User.Role.USER)
     user.email_verified = email_verified
     user.set_unusable_password()
-    return _save_new(user, by=None)
+    return _save_new(user, by=None, namer=user)
 
 
 def create_machine(username: str, kind: User.Kind, works_for: Namespace | None, *, full_name: str = "") -> User:
@@ -208,10 +209,11 @@ def _unsaved(username: str, email: str, full_name: str, role: str) -> User:
     return User(username=username, email=addresses.check_email(email), full_name=full_name, role=role)
 
 
-def _save_new(user: User, by: User | None) -> User:
+def _save_new(user: User, *, by: User | None, namer: User | None) -> User:
+    """Store a new person with their namespace; `namer` is None where the operator chose the name, as in take_name."""
     try:
         with addresses.addresses_are_unique(), transaction.atomic():
-            user.namespace = take_name(user.username, Namespace.Kind.PERSON, by)
+            user.namespace = take_name(user.username, Namespace.Kind.PERSON, namer)
             user.save()
             addresses.store_row(user, user.email, verified=user.email_verified)
             audit.record(by, "person:register", user.username, about=user, after=user.role)

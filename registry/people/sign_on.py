@@ -14,14 +14,25 @@ from registry.kernel.callers import RANKS
 from registry.kernel.errors import (
     LastAdministrator,
     NameInvalid,
+    NameProhibited,
+    NameReserved,
     NamespaceNotFound,
     NameTaken,
     QuotaExceeded,
     TeamNotFound,
     ValueInvalid,
 )
-from registry.models import FormerNamespace, Membership, Namespace, Organization, Team, UpstreamRepository, User
-from registry.people import accounts, organizations, teams
+from registry.models import (
+    FormerNamespace,
+    Membership,
+    NameRule,
+    Namespace,
+    Organization,
+    Team,
+    UpstreamRepository,
+    User,
+)
+from registry.people import accounts, name_rules, organizations, teams
 
 log = logging.getLogger(__name__)
 TRIES = 20  # user names that are tried before a random one
@@ -72,7 +83,7 @@ def create(identity: Identity) -> User:
                 email_verified=identity.email_verified,
                 full_name=full_name,
             )
-        except (NameInvalid, NameTaken):
+        except (NameInvalid, NameProhibited, NameReserved, NameTaken):
             if not _is_free(username):
                 continue
             raise
@@ -82,7 +93,8 @@ def create(identity: Identity) -> User:
 def _is_free(username: str) -> bool:
     try:
         names.check_namespace(username)
-    except NameInvalid:
+        name_rules.require_allowed(username, NameRule.Scope.NAMESPACE)
+    except (NameInvalid, NameProhibited, NameReserved):
         return False
     lower = username.lower()
     taken = (
@@ -94,12 +106,16 @@ def _is_free(username: str) -> bool:
 
 
 def _usernames(identity: Identity) -> Iterator[str]:
-    """Yield free names, the one that the provider prefers first."""
+    """Yield free names, the one that the provider prefers first.
+
+    The last one holds nothing of that wish, which a rule may keep with everything that begins like it.
+    """
     wish = identity.username or identity.email
     wish = re.sub(r"[^A-Za-z0-9._-]+", "-", wish.partition("@")[0])
     wish = re.sub(r"[-.]{2,}", "-", wish).strip("-._")[:MAX_USERNAME].rstrip("-._") or "person"
-    numbered = [wish, *(f"{wish}-{number}" for number in range(2, TRIES + 1)), f"{wish}-{secrets.token_hex(4)}"]
-    return (name for name in numbered if _is_free(name))
+    numbered = [f"{wish}-{number}" for number in range(2, TRIES + 1)]
+    random = [f"{stem}-{secrets.token_hex(4)}" for stem in (wish, "person")]
+    return (name for name in (wish, *numbered, *random) if _is_free(name))
 
 
 def apply_groups(user: User, groups: Collection[str], grants: Grants) -> None:

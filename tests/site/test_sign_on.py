@@ -16,8 +16,9 @@ from joserfc.jwk import RSAKey
 
 from hub import sign_on as configured
 from registry.kernel import site_settings
-from registry.models import AuditEvent, Membership, UpstreamRepository, User
-from registry.people import addresses
+from registry.kernel.errors import NameReserved
+from registry.models import AuditEvent, Membership, NameObservation, UpstreamRepository, User
+from registry.people import accounts, addresses, name_rules
 from tests.cast import PASSWORD
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Forger, forging
 
@@ -122,6 +123,24 @@ def test_a_name_of_another_hub_from_which_people_read_is_not_given(forger, visit
     sign_in(client, forger, preferred_username="BigScience")
     assert user_of(client) == "BigScience-2"
     assert UpstreamRepository.objects.exists()
+
+
+def test_the_rules_for_names_hold_for_people_of_a_provider(forger, visit, cast, request):
+    request.addfinalizer(name_rules.clear_cache)
+    name_rules.add("corp-*", "reserved", "namespace", cast["ada"])
+    name_rules.add("payroll", "reserved", "any", cast["ada"])
+    name_rules.add("evilcorp", "prohibited", "any", cast["ada"])
+    made = []
+    for number, wish in enumerate(("corp-sales", "Payroll", "ev1lc0rp", "g00gle")):
+        client = visit()
+        sign_in(client, forger, preferred_username=wish, sub=str(number), email=f"{number}@corp.example")
+        made.append(user_of(client))
+    assert re.fullmatch("person-[0-9a-f]{8}", made[0]), "every name that begins like the wish is reserved"
+    assert made[1:] == ["Payroll-2", "ev1lc0rp-2", "g00gle"]
+    assert list(NameObservation.objects.values_list("name", "like")) == [("g00gle", "google")]
+    with pytest.raises(NameReserved):
+        accounts.create_vouched("corp-sales", email="", email_verified=False, full_name="")
+    assert AuditEvent.objects.get(action="person:register", object="g00gle").actor == "system"
 
 
 def test_an_account_is_taken_only_if_both_sides_have_proven_the_address(forger, visit, cast):
