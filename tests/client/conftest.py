@@ -81,6 +81,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setattr(places, "_hf_token_file", lambda: tmp_path / "nothing")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setenv("DOVETAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOVETAIL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "work").mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path / "work")
 

@@ -2,6 +2,8 @@
 
 import email.utils
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -97,8 +99,28 @@ def test_the_cache_is_listed_measured_and_pruned(ask, live_hub, folder, tmp_path
     assert ask("cache", "prune", f"{name}@{commit[:9]}", hub=live_hub)["is_removed"] is True
     assert [row["revision"] for row in ask("cache", "list", hub=live_hub)["items"]] == [second]
     ask("cache", "prune", "alice/other", hub=live_hub)
-    assert len(ask("cache", "prune", "--days", "0", hub=live_hub)["items"]) == 1
+    ask("lock", name, hub=live_hub)
+    assert ask("sync", "--to", "served", hub=live_hub)["downloaded"] == 0
+    parts = [
+        tmp_path / "cache" / "parts" / ("0" * 64),
+        tmp_path / "hf" / "hub" / "models--alice--x" / "blobs" / "x.incomplete",
+    ]
+    parts[1].parent.mkdir(parents=True)
+    for part in parts:
+        part.write_bytes(b"part")
+    os.utime(parts[0], (0, 0))
+    before = ask("cache", "size", hub=live_hub)
+    assert before["size"] == before["store"]["size"] + 8, "a file of both caches counts once"
+    assert before["parts"] == {"files": 2, "size": 8}
+    first = ask("cache", "prune", "--days", "0", hub=live_hub)
+    assert (len(first["items"]), first["files"], first["parts"], first["size"]) == (1, 0, 1, 4), "what is served stays"
+    assert [part.exists() for part in parts] == [False, True], "a part that grows is somebody's download"
     assert ask("cache", "list", "--all", hub=live_hub)["items"] == []
+    shutil.rmtree(tmp_path / "work" / "served")
+    planned = ask("cache", "prune", "--days", "0", "--dry-run", hub=live_hub)
+    second = ask("cache", "prune", "--days", "0", hub=live_hub)
+    assert second["size"] == planned["size"] == before["store"]["size"]
+    assert ask("cache", "size", hub=live_hub)["size"] == 4
     ask("cache", "prune", hub=live_hub, status=2)
 
 

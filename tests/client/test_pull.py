@@ -1,11 +1,18 @@
 """Pulls over lines that break, through a cache that may be spoilt, and of chosen files; `verify` afterwards."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from dovetail import hub_cache
+from dovetail import downloading
+from tests import live
 from tests.client.hostile import Answer, Liar, liar
 
 THIRD = 1024
@@ -34,9 +41,8 @@ def serve_large_file(hub: Liar) -> BrokenLine:
 
 
 @pytest.fixture(autouse=True)
-def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_cache, "LARGE", THIRD)
-    monkeypatch.setattr(hub_cache, "FIRST_WAIT_SECONDS", 0)
+def no_wait_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloading, "FIRST_WAIT_SECONDS", 0)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -49,11 +55,11 @@ def test_a_line_that_breaks_is_gone_on_with(ask, tmp_path):
         ask("pull", "alice/x", hub=hub.url)
     assert line.offsets == [0, THIRD, 2 * THIRD]
     assert contents(tmp_path / "work" / "x") == {"weights": line.content}
-    assert not list((tmp_path / "hf").rglob("*.incomplete"))
+    assert list((tmp_path / "cache" / "parts").iterdir()) == []
 
 
 def test_a_download_that_broke_off_goes_on_in_the_next_run(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr(hub_cache, "TRIES", 1)
+    monkeypatch.setattr(downloading, "TRIES", 1)
     with liar() as hub:
         line = serve_large_file(hub)
         for _ in range(2):
@@ -68,9 +74,9 @@ def test_a_part_of_other_bytes_is_thrown_away(ask, tmp_path):
     with liar() as hub:
         line = serve_large_file(hub)
         [file] = json.loads(hub.answers["/api/v1/adapters/alice/x/revisions/main"][2])["files"]
-        blobs = tmp_path / "hf" / "hub" / "models--alice--x" / "blobs"
-        blobs.mkdir(parents=True)
-        (blobs / f"{file['sha256']}.dovetail.incomplete").write_bytes(b"spoilt" * 100)
+        parts = tmp_path / "cache" / "parts"
+        parts.mkdir(parents=True)
+        (parts / file["sha256"]).write_bytes(b"spoilt" * 100)
         assert ask("pull", "alice/x", hub=hub.url, status=5)["code"] == "client-digest-mismatch"
         ask("pull", "alice/x", hub=hub.url)
     assert contents(tmp_path / "work" / "x") == {"weights": line.content}
@@ -80,10 +86,51 @@ def test_a_rate_limit_is_waited_out(ask, tmp_path):
     with liar() as hub:
         hub.holds({"weights": b"x" * THIRD}, lfs=True)
         good = hub.answers[hub.address("weights")]
-        answers = [good, (429, {"Retry-After": "1"}, b"")]  # HEAD comes last, when the bytes are here
+        answers = [good, (429, {"Retry-After": "1"}, b"")]
         hub.answers[hub.address("weights")] = lambda headers: answers.pop() if answers else good
         ask("pull", "alice/x", hub=hub.url)
     assert contents(tmp_path / "work" / "x") == {"weights": b"x" * THIRD}
+
+
+def test_ctrl_c_ends_the_wait_for_a_rate_limit(dovetail, tmp_path):
+    with liar() as hub:
+        hub.holds({"weights": b"x"})
+        hub.answers[hub.address("weights")] = (429, {"Retry-After": "60"}, b"")
+        environment = {**os.environ, "DOVETAIL_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf")}
+        environment |= {"PYTHONPATH": str(live.ROOT / "client" / "src"), "DOVETAIL_CACHE": str(tmp_path / "cache")}
+        command = [sys.executable, "-m", "dovetail", "pull", "alice/x"]
+        process = subprocess.Popen(command, cwd=tmp_path / "work", env=environment, stderr=subprocess.PIPE, text=True)
+        try:
+            deadline = time.monotonic() + 60
+            while hub.address("weights") not in [path for path, _ in hub.asked]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(0.2)  # until the answer has arrived
+            process.send_signal(signal.SIGINT)
+            notes = process.communicate(timeout=30)[1]
+        finally:
+            process.kill()
+    assert (process.returncode, "Stopped: x is as it was." in notes) == (130, True), notes
+
+
+def test_pulls_and_syncs_have_the_same_files(ask, live_hub, folder, tmp_path):
+    name, weights = "alice/shared-bytes", "adapter_model.safetensors"
+    ask("push", folder, name, hub=live_hub, who="alice")
+    ask("pull", name, "--link", hub=live_hub)
+    ask("lock", name, hub=live_hub)
+    assert ask("sync", "--to", "served", hub=live_hub)["downloaded"] == 0
+    pulled = tmp_path / "work" / "shared-bytes" / weights
+    assert pulled.samefile(tmp_path / "work" / "served" / name / weights)
+    (tmp_path / "cache").rename(tmp_path / "gone")  # as if huggingface_hub alone had brought the files
+    assert ask("sync", "--to", "again", hub=live_hub)["downloaded"] == 0
+    assert pulled.samefile(tmp_path / "work" / "again" / name / weights)
+    for left in ("hf", "cache", "work/served"):
+        shutil.rmtree(tmp_path / left)
+    assert ask("sync", "--to", "served", hub=live_hub)["downloaded"] > 0
+    ask("pull", name, "--to", "linked", "--link", hub=live_hub)
+    [snapshot] = (tmp_path / "hf").rglob(f"snapshots/*/{weights}")
+    for place in (snapshot, tmp_path / "work" / "served" / name / weights):
+        assert place.samefile(tmp_path / "work" / "linked" / weights)
 
 
 def test_a_spoilt_file_of_the_cache_is_downloaded_again(ask, live_hub, folder, tmp_path):
@@ -91,6 +138,7 @@ def test_a_spoilt_file_of_the_cache_is_downloaded_again(ask, live_hub, folder, t
     ask("pull", "alice/spoilt-cache", "--to", "one", hub=live_hub)
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         [cached] = (tmp_path / "hf").rglob(f"snapshots/*/{name}")
+        cached.chmod(0o644)  # it is read-only, since the store and synced folders may have it too
         cached.write_text("spoilt")
     ask("pull", "alice/spoilt-cache", "--to", "two", hub=live_hub)
     assert contents(tmp_path / "work" / "two") == contents(tmp_path / "work" / "one")
@@ -106,7 +154,8 @@ def test_files_are_chosen_linked_and_verified(ask, live_hub, folder, tmp_path):
     assert list((tmp_path / "work").iterdir()) == []
     assert ask("pull", name, "--include", "*.json", "--link", hub=live_hub)["files"] == 1
     linked = tmp_path / "work" / "chosen" / "adapter_config.json"
-    assert linked.stat().st_nlink == 2
+    [cached] = (tmp_path / "hf").rglob("snapshots/*/adapter_config.json")
+    assert linked.samefile(cached)
     ask("pull", name, "--include", "nothing", hub=live_hub, status=2)
     ask("pull", name, "--to", "whole", hub=live_hub)
     assert (tmp_path / "work" / "whole" / "adapter_config.json").stat().st_nlink == 1

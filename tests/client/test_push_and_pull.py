@@ -1,5 +1,6 @@
 """The way there and back, against a real hub, and against hubs that lie."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def test_a_verdict_that_waits_says_for_what(dovetail, live_hub, folder):
 
 def test_the_library_does_what_the_command_does(live_hub, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("DOVETAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DOVETAIL_CACHE", str(tmp_path / "cache"))
     here = {"endpoint": live_hub.url, "token": live.TOKENS["alice"]}
     pushed = library.push(folder, "alice/library", **here)
     path = library.pull("alice/library", tmp_path / "pulled", **here)
@@ -179,15 +181,28 @@ def test_a_hub_that_names_a_path_outside_gets_nothing_written(ask, tmp_path):
 @pytest.mark.parametrize(
     "header", [{"ETag": '"../../../../escaped"'}, {"ETag": '".."'}, {"X-Linked-Etag": "../x"}, {"X-Repo-Commit": ".."}]
 )
-def test_a_header_that_would_lead_out_of_the_cache_is_refused(ask, tmp_path, header):
+def test_a_header_that_would_lead_out_of_the_cache_leads_nowhere(ask, tmp_path, header):
     with liar() as hub:
         hub.holds({"README.md": b"x"})
         status, headers, body = hub.answers[hub.address("README.md")]
         hub.answers[hub.address("README.md")] = (status, headers | header, body)
+        ask("pull", "alice/x", hub=hub.url)
+    assert not list(tmp_path.rglob("*escaped*"))
+    here = {place.resolve().relative_to(tmp_path) for place in tmp_path.rglob("*") if place.is_file()}
+    assert {place.parts[0] for place in here} <= {"cache", "hf", "work"}
+    blob = hashlib.sha1(b"blob 1\0x", usedforsecurity=False).hexdigest()
+    assert [place for place in here if place.parts[0] == "hf"] == [Path(f"hf/hub/models--alice--x/blobs/{blob}")]
+
+
+@pytest.mark.parametrize("revision", ["..", "../../../../escaped", "main", "A" * 40])
+def test_a_revision_that_is_no_commit_becomes_no_path(ask, tmp_path, revision):
+    with liar() as hub:
+        hub.holds({"README.md": b"x"})
+        document = json.loads(hub.answers["/api/v1/adapters/alice/x/revisions/main"][2])
+        hub.says("/adapters/alice/x/revisions/main", document | {"revision": revision})
         assert ask("pull", "alice/x", hub=hub.url, status=5)["code"] == "client-no-hub"
     assert list((tmp_path / "work").iterdir()) == []
-    assert not list(tmp_path.rglob("*escaped*"))
-    assert not [place for place in (tmp_path / "hf").rglob("*") if place.is_file() and place.read_bytes() == b"x"]
+    assert not (tmp_path / "hf").exists()
 
 
 def test_a_hub_does_not_choose_the_folder(ask, tmp_path):

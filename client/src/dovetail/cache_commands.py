@@ -1,99 +1,67 @@
-"""The commands `dovetail cache`: how much the shared cache of huggingface_hub holds of adapters, and removing it."""
+"""The commands `dovetail cache`: how much this machine keeps of adapters, of pulls and of syncs, and removing it."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dovetail import places
 from dovetail.arguments import Commands
+from dovetail.cache_contents import Contents, size_of
 from dovetail.options import Options
 from dovetail.problems import usage
-
-CONFIGS = frozenset({"adapter_config.json", "adapter_fusion_config.json", "pytorch_lora_weights.safetensors"})
-DAY_SECONDS = 24 * 3600
+from dovetail.store import Store
 
 app = typer.Typer(cls=Commands, help="List, measure and empty the cache of downloaded adapters.")
 Everything = Annotated[bool, typer.Option("--all", help="Base models and all else too, not adapters alone.")]
 
 
-@dataclass(frozen=True)
-class Cached:
-    """A version in the cache; size in bytes, used at seconds since 1970."""
-
-    repository: str
-    revision: str
-    size: int
-    used_at: float
-    path: Path
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "repository": self.repository,
-            "revision": self.revision,
-            "size": self.size,
-            "used_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.used_at)),
-            "path": str(self.path),
-        }
+def _contents(*, everything: bool) -> Contents:
+    return Contents(Store(places.cache()), everything=everything)
 
 
-def _scan() -> Any:
-    """Return huggingface_hub's description of its cache, or None where there is no cache yet."""
-    from huggingface_hub import scan_cache_dir  # noqa: PLC0415  # imports take 0.3 s, and other commands need it not
-    from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415  # as above
-
-    try:
-        return scan_cache_dir()
-    except CacheNotFound:
-        return None
-
-
-def _versions(scanned: Any, *, everything: bool) -> list[Cached]:
-    """Return the versions of adapters, or of all, those used most recently first."""
-    rows = [
-        Cached(
-            repo.repo_id if repo.repo_type == "model" else f"{repo.repo_type}s/{repo.repo_id}",
-            revision.commit_hash,
-            revision.size_on_disk,
-            max([file.blob_last_accessed for file in revision.files], default=revision.last_modified),
-            revision.snapshot_path,
-        )
-        for repo in (scanned.repos if scanned else ())
-        for revision in repo.revisions
-        if everything or CONFIGS.intersection(file.file_name for file in revision.files)
-    ]
-    return sorted(rows, key=lambda row: -row.used_at)
+def _rest(contents: Contents) -> dict[str, Any]:
+    """Return the members about the files that no version names."""
+    return {
+        "store": {"path": str(places.cache()), "files": len(contents.files), "size": size_of(contents.files)},
+        "parts": {"files": len(contents.parts), "size": size_of(contents.parts)},
+    }
 
 
 @app.command("list")
 def list_versions(context: typer.Context, everything: Everything = False) -> None:
     """List the versions in the cache, those used most recently first."""
     options: Options = context.obj
-    rows = _versions(_scan(), everything=everything)
+    contents = _contents(everything=everything)
+    rest = _rest(contents)
     if options.printer.as_json:
-        options.printer.document({"items": [row.document() for row in rows]})
+        options.printer.document({"items": [row.document() for row in contents.versions], **rest})
         return
-    cells = [[f"{row.repository}@{row.revision[:12]}", f"{row.size:,}", row.document()["used_at"]] for row in rows]
+    cells = [
+        [f"{row.repository}@{row.revision[:12]}", f"{row.size:,}", row.document()["used_at"]]
+        for row in contents.versions
+    ]
     options.printer.rows(("version", "bytes", "used"), cells)
-    if not rows:
-        options.printer.note("The cache holds nothing of that.")
+    if not cells:
+        options.printer.note("The cache holds no version.")
+    for name, words in (("store", "files of versions and of synced folders"), ("parts", "parts of broken downloads")):
+        if files := rest[name]["files"]:
+            options.printer.note(f"{files:,} {words}, {rest[name]['size']:,} bytes.")
 
 
 @app.command("size")
 def size(context: typer.Context, everything: Everything = False) -> None:
     """Print how many bytes the cache holds, and where it is."""
-    from huggingface_hub import constants  # noqa: PLC0415  # as in _scan
+    from huggingface_hub import constants  # noqa: PLC0415  # imports take 0.3 s, and other commands need it not
 
     options: Options = context.obj
-    rows = _versions(_scan(), everything=everything)
-    total = sum(row.size for row in rows)
+    contents = _contents(everything=everything)
+    total, versions = contents.size(), len(contents.versions)
     if options.printer.as_json:
-        options.printer.document({"path": constants.HF_HUB_CACHE, "size": total, "versions": len(rows)})
+        members = {"path": constants.HF_HUB_CACHE, "size": total, "versions": versions}
+        options.printer.document({**members, **_rest(contents)})
         return
-    options.printer.line(str(total) if options.printer.quiet else f"{total:,} bytes, {len(rows):,} versions")
-    options.printer.note(f"in {constants.HF_HUB_CACHE}")
+    options.printer.line(str(total) if options.printer.quiet else f"{total:,} bytes, {versions:,} versions")
+    options.printer.note(f"in {constants.HF_HUB_CACHE} and {places.cache()}, what both have counted once")
 
 
 @app.command("prune")
@@ -108,27 +76,21 @@ def prune(
     everything: Everything = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
 ) -> None:
-    """Remove versions from the cache: those of these names, or those not used for some days."""
+    """Remove versions from the cache: those of these names, or all that was not used for some days."""
     options: Options = context.obj
     if not names and days is None:
         raise usage("Nothing says what to remove.", "Write: dovetail cache prune --days 30, or name adapters.")
-    scanned = _scan()
-    rows = [row for row in _versions(scanned, everything=everything) if _is_meant(row, names or (), days)]
-    if rows and not dry_run:
-        scanned.delete_revisions(*(row.revision for row in rows)).execute()
-    freed = sum(row.size for row in rows)
+    plan = _contents(everything=everything).plan(names or (), days)
+    if not dry_run:
+        plan.execute()
     if options.printer.as_json:
-        items = [row.document() for row in rows]
-        options.printer.document({"items": items, "size": freed, "is_removed": not dry_run})
+        counts = {"files": len(plan.files), "parts": len(plan.parts), "size": plan.freed}
+        items = [row.document() for row in plan.versions]
+        options.printer.document({"items": items, **counts, "is_removed": not dry_run})
         return
-    for row in rows:
+    for row in plan.versions:
         options.printer.line(f"{row.repository}@{row.revision}")
-    options.printer.note(f"{len(rows):,} versions {'would go' if dry_run else 'are removed'}, {freed:,} bytes.")
-
-
-def _is_meant(row: Cached, names: Sequence[str], days: float | None) -> bool:
-    is_named = not names or any(
-        row.repository == adapter and row.revision.startswith(commit)
-        for adapter, _, commit in (name.partition("@") for name in names)
+    options.printer.note(
+        f"{len(plan.versions):,} versions, {len(plan.files):,} files and {len(plan.parts):,} parts of downloads "
+        f"{'would go' if dry_run else 'are removed'}, {plan.freed:,} bytes."
     )
-    return is_named and (days is None or time.time() - row.used_at >= days * DAY_SECONDS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dovetail import fetching, ids, lock_files, locking, manifests, places, syncing
 from dovetail.connection import locate
-from dovetail.fetching import Progress, ignore
+from dovetail.downloading import Progress, ignore
 from dovetail.ids import MAIN, check_adapter
 from dovetail.locks import Lock
 from dovetail.looking import Looking, require_folder
@@ -96,7 +96,7 @@ class Client(Looking, Managing):
     ) -> Path:
         """Download a revision to `to` (./NAME), each file checked against the manifest's sha256; return the folder.
 
-        `include` and `exclude` choose files by patterns. The bytes come through the cache of huggingface_hub, from
+        `include` and `exclude` choose files by patterns. The bytes come through the cache of this machine, from
         which they are copied, or with `is_linked` hard-linked: then nobody should edit them.
         """
         name, asked = locate(adapter, revision)
@@ -112,7 +112,7 @@ class Client(Looking, Managing):
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
         source = fetching.Source(self.transport, adapter, commit)
-        return fetching.fetch(source, files, folder, progress, is_linked=is_linked)
+        return fetching.fetch(source, files, folder, Store(places.cache()), progress, is_linked=is_linked)
 
     # --- folders of many adapters ------------------------------------------------------------------------------------
     def lock(self, *adapters: str, lock: Lock | None = None, update: bool = False) -> Lock:

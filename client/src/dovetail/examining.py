@@ -127,10 +127,14 @@ def _token(caller: Client) -> Finding:
 
 
 def _cache() -> Finding:
-    """Look whether the cache can be written, and how much room there is."""
+    """Look whether the caches can be written, and how much room there is."""
     from huggingface_hub import constants  # noqa: PLC0415  # takes 0.3 s, and the network comes first
 
-    folder = Path(constants.HF_HUB_CACHE)
+    findings = [_folder(Path(constants.HF_HUB_CACHE), "HF_HOME"), _folder(places.cache(), "DOVETAIL_CACHE")]
+    return max(findings, key=lambda finding: (PASSED, WARNED, FAILED).index(finding.outcome))
+
+
+def _folder(folder: Path, variable: str) -> Finding:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".dovetail-{os.getpid()}"
@@ -138,7 +142,7 @@ def _cache() -> Finding:
         probe.unlink()
     except OSError as error:
         problem = local_files(error)
-        return Finding("cache", FAILED, problem.detail, "Set HF_HOME to a folder that you can write.", LOCAL)
+        return Finding("cache", FAILED, problem.detail, f"Set {variable} to a folder that you can write.", LOCAL)
     free = shutil.disk_usage(folder).free
     message = f"{folder}, {free / 1e9:,.1f} GB free"
     if free < ROOM_BYTES:

@@ -2,23 +2,18 @@
 
 import contextlib
 import hashlib
-import os
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dovetail import downloading, ids
+from dovetail.downloading import Progress, ignore
+from dovetail.locks import LockedFile
 from dovetail.manifests import ManifestFile
-from dovetail.problems import Problem, usage
+from dovetail.problems import no_hub, offline, usage
+from dovetail.store import PIECE, Store, link, require_space
 from dovetail.transport import Transport
-
-PIECE = 1 << 20
-Progress = Callable[[str, int, int], None]  # path, bytes done, bytes in all
-
-
-def ignore(path: str, done: int, size: int) -> None:
-    """Ignore the progress of a download (the default)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +23,10 @@ class Source:
     transport: Transport
     adapter: str
     revision: str
+
+    def of(self, file: ManifestFile) -> downloading.Source:
+        """Return where the bytes of one of its files are."""
+        return downloading.Source(self.adapter, self.revision, LockedFile(str(file.path), file.sha256, file.size))
 
 
 def missing(files: Sequence[ManifestFile], to: Path) -> list[ManifestFile]:
@@ -46,87 +45,94 @@ def digest_of(place: Path, size: int) -> str | None:
 
 
 def fetch(
-    source: Source, files: Sequence[ManifestFile], to: Path, progress: Progress = ignore, *, is_linked: bool = False
-) -> Path:
+    source: Source, files: Sequence[ManifestFile], to: Path, store: Store, progress: Progress = ignore, *,
+    is_linked: bool = False,
+) -> Path:  # fmt: skip
     """Write the files below `to` and return it. A new folder appears at once; in an existing one each file is replaced.
 
     Nothing is moved before every file has arrived with its size and sha256. With `is_linked` the files are hard links
-    to the cache where the file system allows. Raises Problem.
+    to the store where the file system allows. Raises Problem.
     """
-    from dovetail import hub_cache  # noqa: PLC0415  # imports huggingface_hub, which takes 0.3 s
-
+    if not ids.is_commit(source.revision):  # it becomes part of a path
+        raise no_hub(source.transport.endpoint)
     needed = missing(files, to)
+    if not needed:
+        to.mkdir(parents=True, exist_ok=True)
+        return to
     to.parent.mkdir(parents=True, exist_ok=True)
-    _require_space(source, needed, to.parent, is_linked=is_linked)
-    places = hub_cache.bring(source.transport, source.adapter, source.revision, needed, progress) if needed else {}
+    wanted = {file.path: source.of(file) for file in needed}
+    _bring(source, wanted, store, to.parent, progress, is_linked=is_linked)
     with tempfile.TemporaryDirectory(prefix=f".{to.name}-", dir=to.parent) as folder:
         stage = Path(folder) / "files"  # not the temporary folder itself, whose mode only lets this user in
         stage.mkdir()
-        for file in needed:
-            _take(source, file, places, stage / file.path, is_linked=is_linked)
+        for path, place in wanted.items():
+            _take(source, place, store, stage / path, is_linked=is_linked)
+        _share(needed, wanted, store)
         _move(stage, [file.path for file in needed], to)
     return to
 
 
-def _require_space(source: Source, files: Sequence[ManifestFile], folder: Path, *, is_linked: bool) -> None:
-    """Raise Problem where the copies, or what the cache does not have yet, find no room."""
-    from huggingface_hub import constants  # noqa: PLC0415  # as in fetch
+def _bring(
+    source: Source, wanted: Mapping[PurePosixPath, downloading.Source], store: Store, folder: Path,
+    progress: Progress, *, is_linked: bool,
+) -> None:  # fmt: skip
+    """Bring what the store lacks, if there is room for it and for all copies."""
+    from dovetail import hub_cache  # noqa: PLC0415  # imports huggingface_hub, which takes 0.3 s
 
-    from dovetail import hub_cache  # noqa: PLC0415  # as in fetch
-
-    cache = Path(constants.HF_HUB_CACHE)
-    cache.mkdir(parents=True, exist_ok=True)
-    arriving = [file for file in files if not hub_cache.cached(source.adapter, source.revision, str(file.path))]
-    needed_by_place = {cache: sum(file.size for file in arriving)}
-    if not is_linked:
-        same = next((place for place in needed_by_place if place.stat().st_dev == folder.stat().st_dev), folder)
-        needed_by_place[same] = needed_by_place.get(same, 0) + sum(file.size for file in files)
-    for place, needed in needed_by_place.items():
-        if needed > (free := shutil.disk_usage(place).free):
-            raise Problem(
-                f"{needed:,} bytes are needed, and {free:,} are free in {place}.",
-                "Make room (`dovetail cache prune`), use --to, or set HF_HOME to a folder on another disk.",
-                code="client-disk-full",
-            )
+    absent = downloading.missing(wanted.values(), store)
+    if absent and hub_cache.is_offline():
+        raise offline()
+    size = _size(wanted.values())
+    needs = [(store.folder, _size(absent))]
+    needs += [(hub_cache.folder(), size)] if not store.is_beside(hub_cache.folder()) else []
+    needs += [(folder, size)] if not (is_linked and store.is_beside(folder)) else []
+    require_space(needs)
+    downloading.bring(absent, lambda: source.transport, store, progress)
+    for place in wanted.values():
+        progress(place.file.path, place.file.size or 0, place.file.size or 0)
 
 
-def _take(source: Source, file: ManifestFile, places: Mapping[str, Path], to: Path, *, is_linked: bool) -> None:
-    """Put a file of the cache at a place. One whose bytes are wrong is downloaded once more. Raises Problem."""
-    from dovetail import hub_cache  # noqa: PLC0415  # as in fetch
+def _size(sources: Iterable[downloading.Source]) -> int:
+    return sum(source.file.size or 0 for source in sources)
 
+
+def _share(
+    files: Sequence[ManifestFile], wanted: Mapping[PurePosixPath, downloading.Source], store: Store
+) -> None:  # fmt: skip
+    """Let `from_pretrained` find the files, too."""
+    from dovetail import hub_cache  # noqa: PLC0415  # as in _bring
+
+    for file in files:
+        hub_cache.share(wanted[file.path], store, is_lfs=file.is_lfs)
+
+
+def _take(source: Source, wanted: downloading.Source, store: Store, to: Path, *, is_linked: bool) -> None:
+    """Put a file of the store at a place. One whose bytes are wrong is downloaded once more. Raises Problem."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    place = places[str(file.path)]
+    file = wanted.file
     for is_last in (False, True):
-        size, digest = _copy(place, to, file.size, is_linked=is_linked)
+        size, digest = _copy(store.place(file.sha256), to, file, is_linked=is_linked)
         if (size, digest) == (file.size, file.sha256):
             return
         to.unlink(missing_ok=True)
-        hub_cache.drop(place)
+        store.drop(file)
         if is_last:
-            raise hub_cache.mismatch(file, size, digest)
-        again = hub_cache.bring(source.transport, source.adapter, source.revision, [file], ignore, again=True)
-        place = again[str(file.path)]
+            raise downloading.mismatch(file, size, digest)
+        downloading.bring(downloading.missing([wanted], store), lambda: source.transport, store)
 
 
-def _copy(source: Path, to: Path, size: int, *, is_linked: bool) -> tuple[int, str]:
-    """Copy a file, or link it; return its size (at most one byte more than `size`) and its sha256."""
+def _copy(source: Path, to: Path, wanted: LockedFile, *, is_linked: bool) -> tuple[int, str]:
+    """Copy a file, or link it; return its size (at most one byte more than is wanted) and its sha256."""
     digest, done = hashlib.sha256(), 0
     with source.open("rb") as file, to.open("xb") if not is_linked else contextlib.nullcontext() as out:
-        while piece := file.read(min(PIECE, size + 1 - done)):
+        while piece := file.read(min(PIECE, (wanted.size or 0) + 1 - done)):
             digest.update(piece)
             done += len(piece)
             if out:
                 out.write(piece)
     if is_linked:
-        _link(source.resolve(), to)
+        link(source, to, wanted.sha256)
     return done, digest.hexdigest()
-
-
-def _link(source: Path, to: Path) -> None:
-    try:
-        os.link(source, to)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, to)
 
 
 def _move(stage: Path, files: Sequence[PurePosixPath], to: Path) -> None:

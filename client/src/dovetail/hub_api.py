@@ -17,7 +17,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 from huggingface_hub.utils.logging import set_verbosity
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from dovetail.problems import Problem, local_files, refusal, unreachable, usage
+from dovetail.problems import Problem, local_files, offline, refusal, unreachable, usage
 
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 NAME = "dovetail-hub"  # in the User-Agent
@@ -50,10 +50,7 @@ def problems(endpoint: str, adapter: str, doing: str = "request") -> Iterator[No
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise Problem(
-            "HF_HUB_OFFLINE keeps this command from the network.", "Unset it, and run this again.",
-            code="client-unreachable",
-        ) from error  # fmt: skip
+        raise offline() from error
     except HfHubHTTPError as error:
         raise _problem(error, endpoint) from error
     except HFValidationError as error:

@@ -1,5 +1,7 @@
 """Ids as people write them: NAMESPACE/NAME, and with a revision NAMESPACE/NAME@REV."""
 
+import re
+
 from dovetail.problems import usage
 
 MAIN = "main"
@@ -10,6 +12,11 @@ def check_adapter(adapter: str) -> None:
     namespace, slash, name = adapter.partition("/")
     if not (namespace and slash and name) or "/" in name or {namespace, name} & {".", ".."}:
         raise usage(f"{adapter!r} is not an adapter's id.", "Write it as NAMESPACE/NAME, as in alice/reviews-lora.")
+
+
+def is_commit(revision: str) -> bool:
+    """Return whether this is a whole id of a commit."""
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
 
 
 def split(text: str, default: str = MAIN) -> tuple[str, str]:

@@ -7,32 +7,24 @@ from pathlib import Path
 
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.header import Opener
+from dovetail.downloading import Source
 from dovetail.locks import Lock, LockedAdapter, LockedFile
 from dovetail.problems import Problem, usage
 from dovetail.serve import layouts
 from dovetail.serve.target import Target
-from dovetail.store import Store
+from dovetail.store import Store, digest
 
 CONFIG, BASE_CONFIG = "adapter_config.json", "config.json"
 
 
 @dataclass(frozen=True)
-class Origin:
-    """A file and the repository and revision it comes from."""
-
-    repository: str
-    revision: str
-    file: LockedFile
-
-
-@dataclass(frozen=True)
 class LaidOut:
-    """Place below the folder → origin, or for a GGUF file its adapter; what is left out, and why; the engine's options.
+    """Place below the folder → source, or for a GGUF file its adapter; what is left out, and why; the engine's options.
 
     `left_out` names adapters as NS/NAME@COMMIT.
     """
 
-    files: Mapping[str, Origin] = field(default_factory=dict)
+    files: Mapping[str, Source] = field(default_factory=dict)
     made: Mapping[str, LockedAdapter] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     start: tuple[str, ...] = ()
@@ -49,12 +41,12 @@ def lay_out(lock: Lock, layout: str, to: Path) -> LaidOut:
     ]
     arranged = layouts.arrange(layout, items, str(to))
 
-    def origin(target: Target, path: str) -> Origin:
+    def source(target: Target, path: str) -> Source:
         files = entries[target.adapter, target.revision].files
-        return Origin(target.adapter, target.revision, next(file for file in files if file.path == path))
+        return Source(target.adapter, target.revision, next(file for file in files if file.path == path))
 
     return LaidOut(
-        {place: origin(target, path) for place, (target, path) in arranged.files.items()},
+        {place: source(target, path) for place, (target, path) in arranged.files.items()},
         {place: entries[target.adapter, target.revision] for place, target in arranged.made.items()},
         arranged.left_out,
         arranged.start,
@@ -88,15 +80,15 @@ def _place(entry: LockedAdapter) -> str:
 
 # --- GGUF files ------------------------------------------------------------------------------------------------------
 def make(
-    lock: Lock, laid_out: LaidOut, cache: Store, fetch: Callable[[Iterable[Origin]], object]
+    lock: Lock, laid_out: LaidOut, cache: Store, fetch: Callable[[Iterable[Source]], object]
 ) -> dict[str, LockedFile]:
     """Make the GGUF files in the cache, of inputs that `fetch` brings there; return place → file. Raises Problem."""
     inputs = {place: _inputs(lock, entry) for place, entry in laid_out.made.items()}
-    fetch([origin for origins in inputs.values() for origin in origins.values()])
+    fetch([source for sources in inputs.values() for source in sources.values()])
     files = {}
-    for place, origins in inputs.items():
+    for place, sources in inputs.items():
         try:
-            files[place] = _make(place, {name: origin.file for name, origin in origins.items()}, cache)
+            files[place] = _make(place, {name: source.file for name, source in sources.items()}, cache)
         except Unconvertible as refusal:
             entry = laid_out.made[place]
             raise Problem(
@@ -107,8 +99,8 @@ def make(
     return files
 
 
-def _inputs(lock: Lock, entry: LockedAdapter) -> dict[str, Origin]:
-    """Return name → origin of an adapter's own files and of the base's config. Raises Problem where that is unknown."""
+def _inputs(lock: Lock, entry: LockedAdapter) -> dict[str, Source]:
+    """Return name → source of an adapter's own files and of the base's config. Raises Problem where that is unknown."""
     pin = entry.base
     bases = [base for base in lock.bases if pin and (base.id, base.sha256) == (pin.id, pin.sha256)]
     config = next((file for base in bases for file in base.files if file.path == BASE_CONFIG), None)
@@ -121,8 +113,8 @@ def _inputs(lock: Lock, entry: LockedAdapter) -> dict[str, Origin]:
     prefix = f"{place}/" if (place := _place(entry)) else ""
     inside = {file.path.removeprefix(prefix): file for file in entry.files if file.path.startswith(prefix)}
     own = {name: file for name, file in inside.items() if layouts.NEEDED.fullmatch(name)}
-    origins = {name: Origin(entry.adapter, entry.revision, file) for name, file in own.items()}
-    return {**origins, BASE_CONFIG: Origin(pin.id, "main", config)}
+    sources = {name: Source(entry.adapter, entry.revision, file) for name, file in own.items()}
+    return {**sources, BASE_CONFIG: Source(pin.id, "main", config)}
 
 
 def _make(place: str, inputs: Mapping[str, LockedFile], cache: Store) -> LockedFile:
@@ -133,8 +125,7 @@ def _make(place: str, inputs: Mapping[str, LockedFile], cache: Store) -> LockedF
     try:
         with part.open("wb") as out:
             layouts.write_gguf(openers, config, out)
-        with part.open("rb") as whole:
-            sha256 = hashlib.file_digest(whole, "sha256").hexdigest()
+        sha256 = digest(part)
         made = LockedFile(place, sha256, part.stat().st_size)
         cache.take(part, sha256)
     finally:

@@ -59,9 +59,14 @@ def chosen(given: str | None = None) -> str | None:
 
 
 def cache() -> Path:
-    """Return the folder of files that synced folders share: DOVETAIL_CACHE, or one in the user's cache."""
+    """Return the folder of all files that came to this machine: DOVETAIL_CACHE, or one in HF_HOME or the user's cache.
+
+    HF_HOME names the disk that people chose for such files, and where the cache of huggingface_hub can be linked.
+    """
     if place := os.environ.get("DOVETAIL_CACHE"):
         return Path(place).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "dovetail" / "files"
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dovetail" / "files"
 
 

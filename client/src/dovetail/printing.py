@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
-from dovetail import fetching, joint
+from dovetail import downloading, joint
 from dovetail.adapters.report import Evaluation, Sample, Serving
 from dovetail.answers import FitAnswer
 from dovetail.problems import Problem
@@ -113,7 +113,7 @@ class Printer:
             yield
 
     @contextmanager
-    def downloads(self) -> Iterator[fetching.Progress]:
+    def downloads(self) -> Iterator[downloading.Progress]:
         """Show a bar for each file while it arrives."""
         columns = (
             TextColumn("{task.description}"),

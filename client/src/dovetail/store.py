@@ -1,7 +1,7 @@
-"""The shared cache of files by their sha256. A file in it, and every hard link to it, proves by its time to be whole.
+"""The store: all files that came to this machine, by their sha256. A file in it proves by its time to be whole.
 
-The time of change that a verified file gets follows from its digest. Whoever writes into the file changes the time, so
-a look at size and time shows later that the bytes are those of the digest, without reading them.
+The time of change that a verified file gets follows from its digest. Whoever writes into the file, also by
+another name of it, changes the time, so a look shows later that the bytes are those of the digest; nothing is read.
 """
 
 import contextlib
@@ -9,10 +9,13 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from dovetail.locks import LockedFile
+from dovetail.problems import Problem
 
 PIECE = 1 << 20
 _EARLIEST, _SPAN = 946_684_800, 1 << 28  # from the year 2000 on, 17 years in even seconds: what all file systems keep
@@ -63,19 +66,34 @@ class Store:
 
     def part(self, sha256: str) -> Path:
         """Return a file for the bytes that arrive, which this process owns: with what an earlier download left."""
-        folder = self.folder / "parts"
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{sha256}.", dir=folder)
-        os.close(handle)
+        part = self._fresh_part(sha256)
+        part.touch(mode=0o600, exist_ok=False)
         # Whoever renames it owns it: two downloads of one file never write into the same part.
         with contextlib.suppress(FileNotFoundError):
-            (folder / sha256).replace(name)
-        return Path(name)
+            (self.parts / sha256).replace(part)
+        return part
+
+    def files(self) -> list[Path]:
+        """Return all files that are here."""
+        return [place for place in self.folder.glob("[0-9a-f][0-9a-f]/*") if place.is_file()]
+
+    def unfinished(self) -> list[Path]:
+        """Return what arrived of files that are not whole."""
+        return [place for place in self.parts.glob("*") if place.is_file()]
+
+    @property
+    def parts(self) -> Path:
+        """The folder of what arrived of files that are not whole."""
+        return self.folder / "parts"
+
+    def _fresh_part(self, sha256: str) -> Path:
+        self.parts.mkdir(parents=True, exist_ok=True)
+        return self.parts / f"{sha256}.{uuid4().hex[:8]}"
 
     def keep_part(self, part: Path, sha256: str) -> None:
         """Keep what arrived, for the next download to go on with."""
         if part.exists() and part.stat().st_size:
-            part.replace(self.folder / "parts" / sha256)
+            part.replace(self.parts / sha256)
         else:
             part.unlink(missing_ok=True)
 
@@ -84,8 +102,38 @@ class Store:
         place = self.place(sha256)
         place.parent.mkdir(parents=True, exist_ok=True)
         part.chmod(0o444)
-        os.utime(part, (time_of(sha256), time_of(sha256)))
+        os.utime(part, (time.time(), time_of(sha256)))  # the time of use stays: the cache is pruned by it
         part.replace(place)
+
+    def is_beside(self, folder: Path) -> bool:
+        """Return whether a folder is on the disk of the store, so that files can be linked; both are made if needed."""
+        for place in (folder, self.folder):
+            place.mkdir(parents=True, exist_ok=True)
+        return folder.stat().st_dev == self.folder.stat().st_dev
+
+    def adopt(self, place: Path, file: LockedFile) -> bool:
+        """Take in a file that lies elsewhere, as a link where possible; return whether it is the wanted one."""
+        source = place.resolve()
+        if not source.is_file() or file.size not in (None, source.stat().st_size):
+            return False
+        part = self._fresh_part(file.sha256)
+        try:
+            link(source, part, file.sha256)
+            if digest(part) != file.sha256:
+                return False
+            try:
+                self.take(part, file.sha256)
+            except PermissionError:  # the file belongs to another user
+                part.unlink()
+                shutil.copyfile(source, part)
+                self.take(part, file.sha256)
+            return True
+        finally:
+            part.unlink(missing_ok=True)
+
+    def drop(self, file: LockedFile) -> None:
+        """Remove a file whose bytes are not those of its digest."""
+        self.place(file.sha256).unlink(missing_ok=True)
 
     def link(self, file: LockedFile, to: Path) -> None:
         """Put the file at a place: a hard link, or a copy on another file system."""
@@ -101,4 +149,21 @@ def link(source: Path, to: Path, sha256: str) -> None:
     except OSError:  # another file system, one without links, or too many of them
         shutil.copyfile(source, to, follow_symlinks=False)
         to.chmod(0o444)
-        os.utime(to, (time_of(sha256), time_of(sha256)))
+        os.utime(to, (time.time(), time_of(sha256)))
+
+
+def require_space(needs: Sequence[tuple[Path, int]]) -> None:
+    """Raise Problem where files need more room than is free: folder and bytes, summed up for each disk."""
+    by_disk: dict[int, tuple[Path, int]] = {}
+    for folder, size in needs:
+        folder.mkdir(parents=True, exist_ok=True)
+        place, sum_before = by_disk.get(disk := folder.stat().st_dev, (folder, 0))
+        by_disk[disk] = place, sum_before + size
+    for place, needed in by_disk.values():
+        if needed > (free := shutil.disk_usage(place).free):
+            raise Problem(
+                f"{needed:,} bytes are needed, and {free:,} are free in {place}.",
+                "Make room (`dovetail cache prune --days 30`), use --to, or set DOVETAIL_CACHE to a folder on another "
+                "disk.",
+                code="client-disk-full",
+            )

@@ -5,12 +5,13 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage, HTTPResponse
+from threading import Event
 from typing import IO, Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dovetail import __version__
-from dovetail.problems import Problem, no_hub, refusal, unreachable
+from dovetail.problems import Problem, interrupted, no_hub, refusal, unreachable
 from dovetail.reading import Answer, read
 
 TIMEOUT_SECONDS = 60
@@ -61,24 +62,28 @@ class Transport:
         request = urllib.request.Request(url, body, method=method)  # noqa: S310  # places.py checks the scheme
         return self._patiently(request)
 
-    def download(self, path: str, offset: int = 0) -> HTTPResponse:
+    def download(self, path: str, offset: int = 0, is_stopped: Event | None = None) -> HTTPResponse:
         """Request the bytes of a file by a route of the Hub, from an offset on; the caller closes the response.
 
         These routes have the wide limits that `hf download` has. A hub may answer with the whole file all the same.
+        A wait that the hub asks for ends at once when another thread stops the download.
         """
         request = urllib.request.Request(f"{self.endpoint}{path}")  # noqa: S310  # as above
         if offset:
             request.add_header("Range", f"bytes={offset}-")
-        return self._patiently(request)
+        return self._patiently(request, is_stopped)
 
-    def _patiently(self, request: urllib.request.Request) -> HTTPResponse:
+    def _patiently(self, request: urllib.request.Request, is_stopped: Event | None = None) -> HTTPResponse:
         """Send a request, and once more after the wait that the hub asks for."""
         try:
             return self._send(request)
         except Problem as problem:
             if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
                 raise
-            time.sleep(problem.wait_seconds)
+            if is_stopped is None:
+                time.sleep(problem.wait_seconds)
+            elif is_stopped.wait(problem.wait_seconds):
+                raise interrupted() from None
         return self._send(request)
 
     def _send(self, request: urllib.request.Request) -> HTTPResponse:
