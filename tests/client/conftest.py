@@ -33,8 +33,9 @@ def require_documented(words: list[str], document: dict[str, Any]) -> None:
     command = words[0]
     if command not in rows:
         command += f" {'list' if '/' in words[1] else words[1]}"
-    if "--dry-run" in words and f"{command} --dry-run" in rows:
-        command += " --dry-run"
+    command = next(
+        (row for flag in ("--dry-run", "--check") if flag in words and (row := f"{command} {flag}") in rows), command
+    )
     members = rows["" if "exit_status" in document else command]
     required = {member for member in members if member[-1] not in "?…"}
     assert required <= set(document), (command, document)

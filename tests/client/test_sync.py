@@ -109,6 +109,13 @@ def test_a_folder_becomes_what_the_lock_says_and_then_nothing_is_left_to_do(comm
     assert changed["downloaded"] == len("# Two\n"), "what is here already is not brought again"
     assert (served / "alice" / "to-sync" / "notes.txt").read_text() == "# Two\n"
     assert [path.name for path in (home / "work").iterdir() if "dovetail-tree" in path.name] == []
+    (served / "alice" / "to-sync" / "notes.txt").write_text("# Twoo\n")
+    (served / "mine.txt").touch()
+    checked = command("sync", "--to", "served", "--check")
+    unlike = ["changed or missing  alice/to-sync/notes.txt", "not in the lock     mine.txt"]
+    assert (checked.returncode, checked.stdout.splitlines()) == (1, unlike), checked.stderr
+    assert "~ alice/to-sync/notes.txt" in command("sync", "--to", "served").stderr
+    assert json.loads(command("sync", "--to", "served", "--check", "--json").stdout)["changed"] == []
 
 
 def test_without_a_hub_the_cache_is_enough_and_what_is_missing_is_said(command, versions, home, dovetail):

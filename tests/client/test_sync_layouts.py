@@ -85,7 +85,7 @@ def test_the_folder_of_llama_cpp_has_gguf_files_that_are_made_of_the_lock(tmp_pa
     with (to / "router-1111111.gguf").open("rb") as file:
         assert read_whole(file).texts["general.type"] == "adapter"
     assert not syncing.sync(lock, to, offline, cache, layout="llama.cpp").is_changed
-    assert not syncing.differs(lock, to, offline, cache, layout="llama.cpp")
+    assert syncing.compare(lock, to, offline, cache, layout="llama.cpp").is_equal
     mamba = replace(base, files=(stored(cache, "config.json", b'{"model_type": "mamba"}'),))
     for bases, words in (((), "no digest of the config.json"), ((mamba,), "became no GGUF file: .*mamba")):
         with pytest.raises(Problem, match=words):

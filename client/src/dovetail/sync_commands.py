@@ -150,18 +150,20 @@ class _Sync:
             laying_out.require_served(lock, laying_out.lay_out(lock, layout, to), layout)
 
     def check(self) -> None:
-        """Exit 1 if the folder differs."""
-        differs = syncing.differs(
+        """Name the files that differ, and exit with 1 if the folder does."""
+        difference = syncing.compare(
             self._lock, self._to, self._connect, Store(places.cache()),
             with_bases=self._base, is_verified=self._verify, layout=self._layout,
         )  # fmt: skip
+        is_equal = difference.is_equal
         if self._printer.as_json:
-            self._printer.document({"folder": str(self._to), "is_equal": not differs})
+            self._printer.document({"folder": str(self._to), **asdict(difference)})
         else:
-            self._printer.note(
-                f"{self._to} {'differs from' if differs else 'is what'} the lock{'' if differs else ' says'}."
-            )
-        raise typer.Exit(REFUTED if differs else DONE)
+            for title, files in (("changed or missing", difference.changed), ("not in the lock", difference.extra)):
+                for path in files:
+                    self._printer.line(f"{title:<18}  {path}")
+            self._printer.note(f"{self._to} {'is what the lock says' if is_equal else 'differs from the lock'}.")
+        raise typer.Exit(DONE if is_equal else REFUTED)
 
     def once(self, *, is_frozen: bool) -> None:
         """Make the folder equal to the lock, unless the hub holds something of it back."""
@@ -224,6 +226,8 @@ class _Sync:
             self._printer.note(f"- {_short(name)}")
         for name in synced.added:
             self._printer.note(f"+ {_short(name)}")
+        for path in synced.repaired:
+            self._printer.note(f"~ {path} was not what the lock says, and is now.")
         if not synced.is_changed:
             self._printer.note("Nothing to change.")
         for name, reason in synced.left_out.items():

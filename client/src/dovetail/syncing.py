@@ -7,7 +7,7 @@ from pathlib import Path
 from dovetail import downloading, laying_out, lock_files, trees
 from dovetail.downloading import Connect, Progress, Source, ignore
 from dovetail.laying_out import LaidOut
-from dovetail.locks import Lock, LockedAdapter
+from dovetail.locks import Lock, LockedFile
 from dovetail.problems import Problem
 from dovetail.store import Store
 
@@ -16,6 +16,7 @@ from dovetail.store import Store
 class Synced:
     """The result of a sync: ids of adapters as NS/NAME@commit, and how many bytes came from the hub.
 
+    `repaired` are paths of files that were missing or changed, though the folder was made equal to a lock with them.
     For the layout of an engine: what it does not serve, with the reasons, and the options to start it with.
     """
 
@@ -24,6 +25,7 @@ class Synced:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     downloaded: int = 0
+    repaired: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     start: tuple[str, ...] = ()
 
@@ -41,38 +43,63 @@ def sync(
     to = to.parent.resolve() / to.name
     trees.require_ours(to)
     fetcher = _Fetcher(connect, cache, progress, is_verified=is_verified)
-    laid_out = laying_out.lay_out(lock, layout, to) if layout else LaidOut()
-    wanted = laid_out.files if layout else _wanted(lock, with_bases=with_bases)
-    places = {place: source.file for place, source in wanted.items()}
-    places |= laying_out.make(lock, laid_out, cache, fetcher.bring)
-    if trees.is_equal(to, places, lock.text(), reading=is_verified) and not trees.leftovers(to):
-        return Synced(to, False, downloaded=fetcher.came, left_out=laid_out.left_out, start=laid_out.start)
+    plan = _plan(lock, to, cache, fetcher, with_bases=with_bases, layout=layout)
+    left_out, start = plan.laid_out.left_out, plan.laid_out.start
+    if trees.is_equal(to, plan.places, lock.text(), reading=is_verified) and not trees.leftovers(to):
+        return Synced(to, False, downloaded=fetcher.came, left_out=left_out, start=start)
     with trees.exclusive(to):
-        before = _ids(old.adapters if (old := trees.record(to)) else ())
-        here = trees.whole_files(to, places, reading=is_verified) if to.is_dir() else set()
-        fetcher.bring(source for place, source in wanted.items() if place not in here)
-        trees.replace(to, places, lock.text(), cache, reading=is_verified)
-    after = _ids(lock.adapters)
+        old = trees.record(to) or Lock("")
+        here = trees.whole_files(to, plan.places, reading=is_verified) if to.is_dir() else set()
+        fetcher.bring(source for place, source in plan.sources.items() if place not in here)
+        trees.replace(to, plan.places, lock.text(), cache, reading=is_verified)
+    before, after = _ids(old), _ids(lock)
+    kept = _sources(old, to, layout=layout)[0].items() & plan.sources.items()
+    repaired = sorted({place for place, _ in kept} - here)
     return Synced(
-        to, True, tuple(sorted(after - before)), tuple(sorted(before - after)),
-        fetcher.came, laid_out.left_out, laid_out.start,
+        to, True, tuple(sorted(after - before)), tuple(sorted(before - after)), fetcher.came, tuple(repaired),
+        left_out, start,
     )  # fmt: skip
 
 
-def differs(
+def compare(
     lock: Lock, to: Path, connect: Connect, cache: Store, *,
     with_bases: bool = False, is_verified: bool = False, layout: str = "",
-) -> bool:  # fmt: skip
-    """Return whether a sync would change the folder. For llama.cpp, GGUF files are made in the cache to compare."""
-    laid_out = laying_out.lay_out(lock, layout, to) if layout else LaidOut()
-    wanted = laid_out.files if layout else _wanted(lock, with_bases=with_bases)
-    places = {place: source.file for place, source in wanted.items()}
-    places |= laying_out.make(lock, laid_out, cache, _Fetcher(connect, cache, ignore).bring)
-    return not trees.is_equal(to, places, lock.text(), reading=is_verified)
+) -> trees.Difference:  # fmt: skip
+    """Return how the folder differs from the lock. For llama.cpp, GGUF files are made in the cache to compare."""
+    fetcher = _Fetcher(connect, cache, ignore)
+    plan = _plan(lock, to, cache, fetcher, with_bases=with_bases, layout=layout)
+    return trees.compare(to, plan.places, lock.text(), reading=is_verified)
 
 
-def _ids(entries: Iterable[LockedAdapter]) -> set[str]:
-    return {f"{entry.adapter}@{entry.revision}" for entry in entries}
+def _ids(lock: Lock) -> set[str]:
+    return {f"{entry.adapter}@{entry.revision}" for entry in lock.adapters}
+
+
+# --- the files of a lock ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Plan:
+    """The files that the folder is to hold, by their places, and the sources of those that are not made here."""
+
+    laid_out: LaidOut
+    sources: Mapping[str, Source]
+    places: Mapping[str, LockedFile]
+
+
+def _plan(
+    lock: Lock, to: Path, cache: Store, fetcher: "_Fetcher", *, with_bases: bool, layout: str
+) -> _Plan:  # fmt: skip
+    sources, laid_out = _sources(lock, to, with_bases=with_bases, layout=layout)
+    made = laying_out.make(lock, laid_out, cache, fetcher.bring)
+    return _Plan(laid_out, sources, {place: source.file for place, source in sources.items()} | made)
+
+
+def _sources(
+    lock: Lock, to: Path, *, with_bases: bool = False, layout: str = ""
+) -> tuple[Mapping[str, Source], LaidOut]:  # fmt: skip
+    if layout:
+        laid_out = laying_out.lay_out(lock, layout, to)
+        return laid_out.files, laid_out
+    return _wanted(lock, with_bases=with_bases), LaidOut()
 
 
 def _wanted(lock: Lock, *, with_bases: bool) -> dict[str, Source]:

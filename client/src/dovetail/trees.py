@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -90,26 +91,50 @@ def _before(to: Path) -> Path:
 # --- comparing -------------------------------------------------------------------------------------------------------
 def whole_files(to: Path, wanted: Wanted, *, reading: bool = False) -> set[str]:
     """Return the paths below the folder whose files are the wanted ones."""
+    return _whole(to, _listing(to)[0], wanted, reading=reading)
+
+
+def _whole(to: Path, files: Mapping[str, os.stat_result], wanted: Wanted, *, reading: bool) -> set[str]:
     return {
         path
-        for path, found in _listing(to)[0].items()
+        for path, status in files.items()
         if path in wanted
-        and store.is_whole(found, wanted[path])
+        and store.is_whole(status, wanted[path])
         and not (reading and store.digest(to / path) != wanted[path].sha256)
     }
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Paths of files that are missing or other ones than the wanted, and of files that are not wanted.
+
+    A folder with an empty folder in it, or with another record, differs though no file does.
+    """
+
+    is_equal: bool
+    changed: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
 def is_equal(to: Path, wanted: Wanted, record: str, *, reading: bool = False) -> bool:
-    """Return whether the folder holds the wanted files and nothing else."""
+    """Return whether the folder holds the wanted files, the record, and nothing else."""
+    return _has_record(to, record) and compare(to, wanted, record, reading=reading).is_equal
+
+
+def compare(to: Path, wanted: Wanted, record: str, *, reading: bool = False) -> Difference:
+    """Return how the folder differs from the wanted files and the record."""
+    files, folders, others = _listing(to)
+    changed = wanted.keys() - _whole(to, files, wanted, reading=reading)
+    extra = ((files.keys() - {RECORD}) | others) - wanted.keys()
+    is_equal = not changed and not extra and folders == folders_of(wanted) and _has_record(to, record)
+    return Difference(is_equal, tuple(sorted(changed)), tuple(sorted(extra)))
+
+
+def _has_record(to: Path, record: str) -> bool:
     try:
-        if (to / RECORD).read_text(encoding="utf-8") != record:
-            return False
+        return (to / RECORD).read_text(encoding="utf-8") == record
     except (OSError, UnicodeDecodeError):
         return False
-    files, folders, has_others = _listing(to)
-    if has_others or files.keys() - {RECORD} != wanted.keys() or folders != folders_of(wanted):
-        return False
-    return len(whole_files(to, wanted, reading=reading)) == len(wanted)
 
 
 def folders_of(wanted: Wanted) -> set[str]:
@@ -121,11 +146,11 @@ def folders_of(wanted: Wanted) -> set[str]:
     return folders
 
 
-def _listing(to: Path) -> tuple[dict[str, os.stat_result], set[str], bool]:
-    """Return the files and the folders below a folder, and whether there is anything else, such as a link."""
+def _listing(to: Path) -> tuple[dict[str, os.stat_result], set[str], set[str]]:
+    """Return the files, the folders and all else, such as links, below a folder."""
     files: dict[str, os.stat_result] = {}
     folders: set[str] = set()
-    has_others = False
+    others: set[str] = set()
     waiting = [""]
     while waiting:
         above = waiting.pop()
@@ -141,8 +166,8 @@ def _listing(to: Path) -> tuple[dict[str, os.stat_result], set[str], bool]:
             elif entry.is_file(follow_symlinks=False):
                 files[path] = entry.stat(follow_symlinks=False)
             else:
-                has_others = True
-    return files, folders, has_others
+                others.add(path)
+    return files, folders, others
 
 
 # --- replacing -------------------------------------------------------------------------------------------------------
