@@ -111,8 +111,8 @@ class Client(Looking, Managing):
         """Download files of a commit, as `pull` does after it has asked for the manifest."""
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
-        source = fetching.Source(self.transport, adapter, commit)
-        return fetching.fetch(source, files, folder, Store(places.cache()), progress, is_linked=is_linked)
+        origin = fetching.Origin(self.transport, adapter, commit)
+        return fetching.fetch(origin, files, folder, Store(places.cache()), progress, is_linked=is_linked)
 
     # --- folders of many adapters ------------------------------------------------------------------------------------
     def lock(self, *adapters: str, lock: Lock | None = None, update: bool = False) -> Lock:

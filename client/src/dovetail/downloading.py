@@ -4,13 +4,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.parse import quote
 
 from dovetail.locks import LockedFile
 from dovetail.problems import Problem, interrupted, unreachable
+from dovetail.sources import Source
 from dovetail.store import PIECE, Store, digest, require_space
 from dovetail.transport import Transport
 
@@ -24,19 +23,6 @@ Progress = Callable[[str, int, int], None]  # path, bytes done, bytes in all
 
 def ignore(path: str, done: int, size: int) -> None:
     """Ignore the progress of a download (the default)."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file, and the repository and revision whose Hub route has its bytes."""
-
-    repository: str
-    revision: str
-    file: LockedFile
-
-    @property
-    def route(self) -> str:
-        return f"/{quote(self.repository)}/resolve/{self.revision}/{quote(self.file.path)}"
 
 
 def missing(sources: Iterable[Source], store: Store, *, reading: bool = False) -> list[Source]:

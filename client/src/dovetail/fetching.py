@@ -12,21 +12,22 @@ from dovetail.downloading import Progress, ignore
 from dovetail.locks import LockedFile
 from dovetail.manifests import ManifestFile
 from dovetail.problems import no_hub, offline, usage
+from dovetail.sources import Source
 from dovetail.store import PIECE, Store, link, require_space
 from dovetail.transport import Transport
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """The revision that files come from, and the hub that has it."""
 
     transport: Transport
     adapter: str
     revision: str
 
-    def of(self, file: ManifestFile) -> downloading.Source:
+    def of(self, file: ManifestFile) -> Source:
         """Return where the bytes of one of its files are."""
-        return downloading.Source(self.adapter, self.revision, LockedFile(str(file.path), file.sha256, file.size))
+        return Source(self.adapter, self.revision, LockedFile(str(file.path), file.sha256, file.size))
 
 
 def missing(files: Sequence[ManifestFile], to: Path) -> list[ManifestFile]:
@@ -45,7 +46,7 @@ def digest_of(place: Path, size: int) -> str | None:
 
 
 def fetch(
-    source: Source, files: Sequence[ManifestFile], to: Path, store: Store, progress: Progress = ignore, *,
+    origin: Origin, files: Sequence[ManifestFile], to: Path, store: Store, progress: Progress = ignore, *,
     is_linked: bool = False,
 ) -> Path:  # fmt: skip
     """Write the files below `to` and return it. A new folder appears at once; in an existing one each file is replaced.
@@ -53,27 +54,27 @@ def fetch(
     Nothing is moved before every file has arrived with its size and sha256. With `is_linked` the files are hard links
     to the store where the file system allows. Raises Problem.
     """
-    if not ids.is_commit(source.revision):  # it becomes part of a path
-        raise no_hub(source.transport.endpoint)
+    if not ids.is_commit(origin.revision):  # it becomes part of a path
+        raise no_hub(origin.transport.endpoint)
     needed = missing(files, to)
     if not needed:
         to.mkdir(parents=True, exist_ok=True)
         return to
     to.parent.mkdir(parents=True, exist_ok=True)
-    wanted = {file.path: source.of(file) for file in needed}
-    _bring(source, wanted, store, to.parent, progress, is_linked=is_linked)
+    wanted = {file.path: origin.of(file) for file in needed}
+    _bring(origin, wanted, store, to.parent, progress, is_linked=is_linked)
     with tempfile.TemporaryDirectory(prefix=f".{to.name}-", dir=to.parent) as folder:
         stage = Path(folder) / "files"  # not the temporary folder itself, whose mode only lets this user in
         stage.mkdir()
         for path, place in wanted.items():
-            _take(source, place, store, stage / path, is_linked=is_linked)
+            _take(origin, place, store, stage / path, is_linked=is_linked)
         _share(needed, wanted, store)
         _move(stage, [file.path for file in needed], to)
     return to
 
 
 def _bring(
-    source: Source, wanted: Mapping[PurePosixPath, downloading.Source], store: Store, folder: Path,
+    origin: Origin, wanted: Mapping[PurePosixPath, Source], store: Store, folder: Path,
     progress: Progress, *, is_linked: bool,
 ) -> None:  # fmt: skip
     """Bring what the store lacks, if there is room for it and for all copies."""
@@ -87,17 +88,17 @@ def _bring(
     needs += [(hub_cache.folder(), size)] if not store.is_beside(hub_cache.folder()) else []
     needs += [(folder, size)] if not (is_linked and store.is_beside(folder)) else []
     require_space(needs)
-    downloading.bring(absent, lambda: source.transport, store, progress)
+    downloading.bring(absent, lambda: origin.transport, store, progress)
     for place in wanted.values():
         progress(place.file.path, place.file.size or 0, place.file.size or 0)
 
 
-def _size(sources: Iterable[downloading.Source]) -> int:
+def _size(sources: Iterable[Source]) -> int:
     return sum(source.file.size or 0 for source in sources)
 
 
 def _share(
-    files: Sequence[ManifestFile], wanted: Mapping[PurePosixPath, downloading.Source], store: Store
+    files: Sequence[ManifestFile], wanted: Mapping[PurePosixPath, Source], store: Store
 ) -> None:  # fmt: skip
     """Let `from_pretrained` find the files, too."""
     from dovetail import hub_cache  # noqa: PLC0415  # as in _bring
@@ -106,7 +107,7 @@ def _share(
         hub_cache.share(wanted[file.path], store, is_lfs=file.is_lfs)
 
 
-def _take(source: Source, wanted: downloading.Source, store: Store, to: Path, *, is_linked: bool) -> None:
+def _take(origin: Origin, wanted: Source, store: Store, to: Path, *, is_linked: bool) -> None:
     """Put a file of the store at a place. One whose bytes are wrong is downloaded once more. Raises Problem."""
     to.parent.mkdir(parents=True, exist_ok=True)
     file = wanted.file
@@ -118,7 +119,7 @@ def _take(source: Source, wanted: downloading.Source, store: Store, to: Path, *,
         store.drop(file)
         if is_last:
             raise downloading.mismatch(file, size, digest)
-        downloading.bring(downloading.missing([wanted], store), lambda: source.transport, store)
+        downloading.bring(downloading.missing([wanted], store), lambda: origin.transport, store)
 
 
 def _copy(source: Path, to: Path, wanted: LockedFile, *, is_linked: bool) -> tuple[int, str]:

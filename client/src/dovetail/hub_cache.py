@@ -10,7 +10,7 @@ from uuid import uuid4
 from huggingface_hub import constants
 
 from dovetail import store as stores
-from dovetail.downloading import Source
+from dovetail.sources import Source
 from dovetail.store import Store
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.header import Opener
-from dovetail.downloading import Source
 from dovetail.locks import Lock, LockedAdapter, LockedFile
 from dovetail.problems import Problem, usage
 from dovetail.serve import layouts
 from dovetail.serve.target import Target
+from dovetail.sources import Source
 from dovetail.store import Store, digest
 
 CONFIG, BASE_CONFIG = "adapter_config.json", "config.json"

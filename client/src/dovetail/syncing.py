@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dovetail import downloading, laying_out, lock_files, trees
-from dovetail.downloading import Connect, Progress, Source, ignore
+from dovetail.downloading import Connect, Progress, ignore
 from dovetail.laying_out import LaidOut
 from dovetail.locks import Lock, LockedFile
 from dovetail.problems import Problem
+from dovetail.sources import Source
 from dovetail.store import Store
 
 
