@@ -104,6 +104,7 @@ class Route(View):
         self, request: HttpRequest, full_name: str, row: UpstreamRepository, **where: str
     ) -> HttpResponseBase:
         records.require_not_held(row, asked=full_name)  # first: what is held is not said to be read-only either
+        reading.renew_restriction(row)
         is_read = request.method in self.base_methods
         reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
         try:

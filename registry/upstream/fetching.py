@@ -10,10 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from django.conf import settings
 
+from registry.bytes import blobs
+from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError, UpstreamUnavailable
 from registry.models import UpstreamRepository
 from registry.repos.manifest import Entry
@@ -24,19 +26,53 @@ WITHHELD = 64 << 10  # bytes at the end that wait for the proof
 LOOK_SECONDS = 0.01
 FIRST_SECONDS = SMALL_SECONDS = 9.0  # the Hub's clients wait for ten
 
-_followers = threading.BoundedSemaphore(settings.UPSTREAM.streams or 1)
+SLOW_SHARE = 2  # followers that wait for their clients, for each that may wait for another hub
 
 
 class BrokenOff(Exception):
     """A file was not what its hub promised, or did not come: the connection to the client ends before its last byte."""
 
 
+class _Places:
+    """The followers of this process: those that wait for other hubs are bounded, and all together less strictly.
+
+    A follower whose client reads slower than the file arrives waits for that client alone, and others may begin.
+    """
+
+    def __init__(self, waiting: int) -> None:
+        self._most_waiting, self._most = waiting, waiting * (1 + SLOW_SHARE)
+        self._waiting = self._all = 0
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        """Take a place, as one that waits for another hub. Raises UpstreamUnavailable."""
+        with self._lock:
+            if self._waiting >= self._most_waiting or self._all >= self._most:
+                detail = "This hub already fetches many files of other hubs."
+                raise UpstreamUnavailable(detail, fix="Try again in a minute.")
+            self._waiting += 1
+            self._all += 1
+
+    def leave(self, *, is_waiting: bool) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._waiting -= is_waiting
+            self._all -= 1
+
+    def change(self, *, is_waiting: bool) -> None:
+        """Count somebody who has a place among those that wait for other hubs, or no more; nobody is sent away here."""
+        with self._lock:
+            self._waiting += 1 if is_waiting else -1
+
+
+_places = _Places(settings.UPSTREAM.streams or 1)
+
+
 def follow(repository: UpstreamRepository, oid: str, entry: Entry) -> "Follower":
     """Begin to fetch a file, or join those who wait for it. Raises UpstreamUnavailable if too many wait already."""
-    if not _followers.acquire(blocking=False):
-        raise UpstreamUnavailable("This hub already fetches many files of other hubs.", fix="Try again in a minute.")
+    _places.enter()
     with ExitStack() as undo:
-        undo.callback(_followers.release)
+        undo.callback(_places.leave, is_waiting=True)
         follower = Follower(repository, entry, downloading.spool_of(repository, oid, entry))
         undo.pop_all()
         return follower
@@ -49,6 +85,7 @@ class Follower:
         self._repository, self._entry, self._spool = repository, entry, spool
         self._is_open = True
         self._is_done = False
+        self._is_waiting = True  # for the other hub; else for the client
 
     def wait(self, seconds: float) -> None:
         """Wait until the file is here and proven. Raises UpstreamUnavailable, UpstreamWrong."""
@@ -75,21 +112,28 @@ class Follower:
         try:
             before_proof = max(start, end - WITHHELD)
             while start < end:
+                if not self._is_done and self._ended():
+                    self._require_proven()
                 most = end if self._is_done else before_proof
                 data = os.pread(self._spool, min(PIECE, most - start), start) if start < most else b""
                 if data:
                     start += len(data)
+                    self._wait_for(is_hub=False)
                     yield data
                 elif self._is_done:
                     raise BrokenOff
-                elif self._ended():
-                    self._require_proven()
                 else:
+                    self._wait_for(is_hub=True)
                     time.sleep(LOOK_SECONDS)
         except RegistryError as error:
             raise BrokenOff(error.detail) from None
         finally:
             self.close()
+
+    def _wait_for(self, *, is_hub: bool) -> None:
+        if self._is_waiting != is_hub:
+            self._is_waiting = is_hub
+            _places.change(is_waiting=is_hub)
 
     def _ended(self) -> bool:
         """Return whether nobody writes any more: the writer holds a lock, which ends with it."""
@@ -101,19 +145,24 @@ class Follower:
         return True
 
     def _require_proven(self) -> None:
-        if store.find(self._repository, self._entry) is None:
+        kept = store.find(self._repository, self._entry)
+        if kept is None:
             failure = downloading.failures.get(downloading.name_of(self._repository, self._entry))
             if failure is not None:
                 raise type(failure)(failure.detail, failure.fix)
             raise UpstreamUnavailable(f"{self._entry.path} did not come whole from {self._repository.origin}.")
         self._is_done = True
+        path = blobs.store().local_path(Keys.blob(kept.sha256))
+        if path is not None:  # a slow client must not keep the room of a spool that is deleted
+            with suppress(FileNotFoundError), path.open("rb") as stored:
+                os.dup2(stored.fileno(), self._spool, inheritable=False)
 
     def close(self) -> None:
         """Stop following; the download goes on for the others and the next ones."""
         if self._is_open:
             self._is_open = False
             os.close(self._spool)
-            _followers.release()
+            _places.leave(is_waiting=self._is_waiting)
 
 
 class Body:

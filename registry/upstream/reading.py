@@ -1,5 +1,6 @@
 """Find a repository of another hub by its name here, and read it as that hub states it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from registry.kernel import refusals
 from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import (
     FileNotFound,
+    RevisionNotFound,
     UpstreamGated,
     UpstreamUnavailable,
     UpstreamWrong,
@@ -91,6 +93,7 @@ def _found(full_name: str, type: str) -> UpstreamRepository | None:
                 "restricted": restricted,
             },
         )
+        _remember_restriction(row)
         _keep(row, "main", info)
         return row
     return None
@@ -208,7 +211,7 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
         raise UpstreamUnavailable(f"{rev} of {row.full_name} was never read here, and this hub is offline.")
     reply = origins.ask(row, f"/revision/{quote(rev, safe='')}?blobs=true")
     if reply.status in (401, 403, 404):
-        if reply.code == "RevisionNotFound" and not _is_commit(rev):
+        if not _is_commit(rev):
             cache.set(missing, 1, settings.UPSTREAM.missing_seconds)
         raise refs.revision_not_found(rev)
     if reply.status != 200:
@@ -220,11 +223,29 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
     return _keep(row, rev, info)
 
 
+def renew_restriction(row: UpstreamRepository) -> None:
+    """Ask for whom a private or gated repository is by now, once in DOVETAIL_UPSTREAM_MISSING_TTL.
+
+    Who may not read it never comes as far as asking for a revision, and so would never learn that it was opened.
+    """
+    if not row.restricted or not origins.may_ask():
+        return
+    if cache.add(f"upstream:restricted:{row.pk}", 1, settings.UPSTREAM.missing_seconds):
+        with suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
+            _asked(row, "main")
+
+
+def _remember_restriction(row: UpstreamRepository) -> None:
+    if row.restricted:
+        cache.set(f"upstream:restricted:{row.pk}", 1, settings.UPSTREAM.missing_seconds)
+
+
 def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
     """Keep whom the hub gives the repository to. Raises UpstreamGated if it is private or gated by now."""
     restricted = "private" if info.get("private") else "gated" if info.get("gated") else ""
-    if restricted != row.restricted:
-        row.restricted = restricted
+    was, row.restricted = row.restricted, restricted
+    _remember_restriction(row)
+    if restricted != was:
         UpstreamRepository.objects.filter(pk=row.pk).update(restricted=restricted)
         namespace, _, name = row.folded.partition("/")
         records = Repository.objects.filter(type=row.type, namespace__name__lower=namespace, name__lower=name)

@@ -4,16 +4,19 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPException
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from huggingface_hub import HfApi
@@ -28,6 +31,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 TOKEN = {name: f"hf_reading_{name}_token" for name in ("ada", "zoe")}
 NUMBERS = count()
 SECRET = "hf_live_alice_token"
+STREAMS = 8
 
 
 def person(name: str, role: str = "user") -> dict:
@@ -97,7 +101,7 @@ def pair(live_hub: live.Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "site": {"throttle": "off"},
     }
     chosen = {"UPSTREAM_TOKEN": SECRET, "UPSTREAM_DENY": "acme/*", "UPSTREAM_SIZE": str(40 << 20)}
-    chosen |= {"UPSTREAM_REFS_TTL": "1", "UPSTREAM_MISSING_TTL": "60"}
+    chosen |= {"UPSTREAM_REFS_TTL": "1", "UPSTREAM_MISSING_TTL": "60", "UPSTREAM_STREAMS": str(STREAMS)}
     folder = tmp_path_factory.mktemp("near") / "data"
     with proxy(live_hub.url) as faults, live.hub(folder, people=people, UPSTREAM=faults.url, **chosen) as near:
         yield Hubs(near, live_hub, faults, HfApi(endpoint=live_hub.url, token=live.TOKENS["alice"]))
@@ -187,6 +191,32 @@ def test_a_file_is_fetched_once_and_served_with_its_own_headers(hubs: Hubs) -> N
     assert hubs.get(f"/{name}/resolve/main/none").headers["X-Error-Code"] == "EntryNotFound"
     assert hubs.get(f"/{name}/resolve/none/x").headers["X-Error-Code"] == "RevisionNotFound"
     assert len(hubs.faults.paths("/resolve/")) == 2
+
+
+def slow_reader(url: str, path: str) -> socket.socket:
+    """Ask for a file, and take nothing of the answer but what the system's buffers hold."""
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    where = urlsplit(url)
+    slow.connect((where.hostname, where.port))
+    slow.sendall(f"GET {path} HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n\r\n".encode())
+    return slow
+
+
+def test_clients_that_read_slowly_keep_no_place_from_others(hubs: Hubs) -> None:
+    weights, light = large(12 << 20), hubs.push({"w.safetensors": large()})
+    heavy = hubs.push({"w.safetensors": weights})
+    spools = hubs.near.data / "run" / "upstream"
+    hubs.faults.path, hubs.faults.pause = f"{heavy}/resolve/", 0.02
+    with ExitStack() as ends:
+        for group in range(5):  # all together more than may wait, in both web processes
+            readers = [slow_reader(hubs.near.url, f"/{heavy}/resolve/main/w.safetensors") for _ in range(STREAMS // 2)]
+            for reader in map(ends.enter_context, readers):
+                assert reader.recv(12) == b"HTTP/1.1 200", f"group {group}"
+            live.wait_until(lambda: sum(path.stat().st_size for path in spools.iterdir()) > 6 << 20, hubs.near, 30)
+        assert len(hubs.get(f"/{light}/resolve/main/w.safetensors").body) == 3 << 20, "other files are fetched"
+        assert hubs.get(f"/{heavy}/resolve/main/w.safetensors").body == weights, "who reads fast has it all"
+        assert len(hubs.faults.paths("/resolve/")) == 2
 
 
 def test_a_range_of_a_file_that_is_not_here_yet_is_proven_too(hubs: Hubs) -> None:

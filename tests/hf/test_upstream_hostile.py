@@ -29,6 +29,7 @@ class Liar:
 
     url: str = ""
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def say(self, path: str, value: object, *, status: int = 200, **headers: str) -> None:
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -53,6 +54,7 @@ def liar(db, settings, store) -> Iterator[Liar]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            hub.asked.append(self.path.partition("?")[0])
             status, headers, body = hub.answers.get(self.path.partition("?")[0], (404, {}, b"{}"))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -104,6 +106,27 @@ def test_what_becomes_private_or_gated_there_is_told_to_nobody_from_then_on(liar
         hidden = get(API)
         assert hidden.json() == {**unknown.json(), "detail": unknown.json()["detail"].replace("none", "model")}
         assert "X-Dovetail-Source" not in hidden
+
+
+@pytest.mark.parametrize(
+    ("restriction", "path", "hidden"),
+    [({"private": True}, API, 401), ({"gated": "auto"}, f"/{NAME}/resolve/main/w.bin", 403)],
+)
+def test_what_was_private_or_gated_there_is_asked_for_again(liar, settings, restriction, path, hidden):
+    settings.UPSTREAM = settings.UPSTREAM._replace(refs_seconds=1, missing_seconds=1)
+    liar.describe(**restriction)
+    assert [get(path, "HEAD").status_code for _ in range(2)] == [hidden] * 2
+    asked = len(liar.asked)
+    liar.describe("c" * 40)
+    liar.hold("w.bin", b"other weights", "c" * 40)
+    assert get(path, "HEAD").status_code == hidden, "not with each request"
+    assert len(liar.asked) == asked
+    threading.Event().wait(1.1)
+    assert get(path, "HEAD").status_code == 200, "opened there, so also here"
+    liar.answers.clear()
+    threading.Event().wait(1.1)
+    assert [get(path, "HEAD").status_code for _ in range(2)] == [404] * 2, "deleted there"
+    assert len([one for one in liar.asked if one.endswith("/revision/main")]) == 2, "and remembered"
 
 
 def test_a_digest_that_another_hub_states_opens_no_file_of_this_one(liar, store, monkeypatch):
