@@ -38,15 +38,15 @@ lint: ## Checks style, templates, types and the order of imports.
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_layers.py
 
-bench: ## Measures everything, or ARGS="engine fit store xet_read queue zoo speed scale suite start house": medians, ratios to the limit, .bench/*.json.
+bench: ## Measures everything, or ARGS="engine fit store xet_read queue zoo speed scale suite start vllm house": medians, ratios to the limit, .bench/*.json.
 	@$(PYTHON) -m ops environments dev engines
 	.venv/bin/python -m bench $(ARGS)
 
 services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and the tests' Python packages; only what is missing.
 	@$(OPS) services
 
-engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch if it is available.
-	@$(OPS) environments engines
+engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch if available; NAME=vllm: that one alone.
+	@$(OPS) environments $(or $(NAME),engines)
 
 pins: ## Resolves requirements.txt and requirements/*.txt again into the lock files, requirements/constraints*.txt.
 	@$(OPS) pins

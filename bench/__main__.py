@@ -21,7 +21,7 @@ ALL = {
     "suite": "the client's own tests, twice over, on both databases and both stores",
     "start": "the pages docs/start-*.md whose libraries the tests do not have, walked from top to end",
     "moderation": "a hundred mixed reports, cleared by keyboard in a browser",
-    "vllm": "vLLM with the client's plugin: aliases that move, holds, a stopped hub (needs BENCH_VLLM)",
+    "vllm": "vLLM with the client's plugin: aliases that move, holds, a stopped hub",
     "house": "a whole hub: start, idle, upload, verdict, throughput",
 }
 

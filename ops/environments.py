@@ -1,5 +1,7 @@
 """Builds the interpreters of this checkout with uv: .venv for the hub, .engines/NAME for each engine.
 
+Engines that prove adapters have a number; .engines/vllm, which measures how vLLM serves them, is built by name alone.
+
 requirements/constraints*.txt are the lock files: they pin every release, also those that others pull in.
 """
 
@@ -25,6 +27,9 @@ PYTHON = VENV / "bin" / "python"
 UV = VENV / "bin" / "uv"  # run it in uv_environment()
 UV_PIN = ROOT / "requirements/uv.txt"
 DEV = "requirements/dev.txt"
+VLLM = "requirements/engine-vllm.txt"
+# Files by which packages get other releases than they ask for.
+OVERRIDES = {DEV: "requirements/overrides.txt", VLLM: "requirements/overrides-vllm.txt"}
 WHEELS = ROOT / "client" / "dist"  # what the hub serves at /simple/
 # Options of pip's configuration, which uv does not read, and uv's variables for the same.
 PIP_OPTIONS = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
@@ -50,7 +55,8 @@ def ensure_engines() -> None:
 
 def ensure_engine(name: str = "e5") -> Path:
     """Make .engines/NAME hold torch and requirements/engine-N.txt, and return its interpreter."""
-    return _ensure(ENGINES / name, f"requirements/engine-{name.removeprefix('e')}.txt", torch_pin())
+    requirements = f"requirements/engine-{name.removeprefix('e')}.txt"
+    return _ensure(ENGINES / name, requirements, torch_pins(requirements))
 
 
 def ensure_wheel() -> bool:
@@ -84,12 +90,12 @@ def uv(*arguments: str | Path, **variables: str) -> None:
 
 
 def overrides(requirements: str) -> list[str]:
-    """Return the options of uv by which packages of the development environment get others than they ask for."""
-    return ["--override", "requirements/overrides.txt"] if requirements == DEV else []
+    """Return the options of uv by which packages of this environment get others than they ask for."""
+    return ["--override", OVERRIDES[requirements]] if requirements in OVERRIDES else []
 
 
 def main(names: Sequence[str]) -> None:
-    """Build what is named: web, dev, an engine such as e5, engines for all of them, or the client's wheel."""
+    """Build what is named: web, dev, wheel (the client), an engine such as e5 or vllm, engines (those that prove)."""
     builders: dict[str, Callable[[], object]] = {
         "web": ensure_web, "dev": ensure_dev, "engines": ensure_engines, "wheel": ensure_wheel,
     }  # fmt: skip
@@ -100,7 +106,7 @@ def main(names: Sequence[str]) -> None:
 # --- one environment -------------------------------------------------------------------------------------------------
 
 
-def _ensure(home: Path, requirements: str, torch: str = "") -> Path:
+def _ensure(home: Path, requirements: str, torch: Sequence[str] = ()) -> Path:
     python = home / "bin" / "python"
     with _one_builder():
         if not _is_complete(home, requirements, torch):
@@ -133,17 +139,19 @@ def _install_uv() -> None:
     _require_success([*pip, "install", "--quiet", "-r", UV_PIN], "Installing uv")
 
 
-def _is_complete(home: Path, requirements: str, torch: str) -> bool:
+def _is_complete(home: Path, requirements: str, torch: Sequence[str]) -> bool:
     """Return whether the environment holds all of it; asks neither network nor cache, which may be closed to us."""
     uv_program, python = UV, home / "bin" / "python"
     if not uv_program.exists() or not _has(home, torch):
         return False
+    if requirements == VLLM:  # its wheel says cp312 inside, so uv takes the installed package for one of another Python
+        return _starts(python) and _has(home, re.findall(r"^\S+==\S+", (ROOT / VLLM).read_text(), re.MULTILINE))
     command: list[str | Path] = [uv_program, "pip", "install", "--offline", "--no-cache", "--python", python]
     command += ["-r", requirements, *overrides(requirements)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
-def _build(home: Path, requirements: str, torch: str) -> None:
+def _build(home: Path, requirements: str, torch: Sequence[str]) -> None:
     started = time.monotonic()
     say(f"Building {near(home)} from {requirements} …")
     python = home / "bin" / "python"
@@ -153,15 +161,15 @@ def _build(home: Path, requirements: str, torch: str) -> None:
     if not _starts(python):
         uv("venv", "--quiet", "--clear", "--python", sys.executable, home)
     if not _has(home, torch):
-        uv("pip", "install", "--python", python, *torch_options(python, torch), torch)
+        uv("pip", "install", "--python", python, *torch_options(python, torch), *torch)
     uv("pip", "install", "--python", python, "-r", requirements, *overrides(requirements))
     packages = len(list(home.glob("lib/python3*/site-packages/*.dist-info")))
     say(f"Built {near(home)}: {packages} packages in {time.monotonic() - started:.0f} s.")
 
 
-def _has(home: Path, torch: str) -> bool:
-    version = torch.partition("==")[2]
-    return not torch or any(home.glob(f"lib/python3*/site-packages/torch-{version}*.dist-info"))
+def _has(home: Path, pins: Sequence[str]) -> bool:
+    packages = home / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    return all(any(packages.glob(f"{pin.replace('-', '_').replace('==', '-')}*.dist-info")) for pin in pins)
 
 
 def _require_success(command: Sequence[str | Path], doing: str, environment: dict[str, str] | None = None) -> None:
@@ -204,15 +212,16 @@ def _output(command: Sequence[str | Path]) -> str:
 # --- torch -----------------------------------------------------------------------------------------------------------
 
 
-def torch_pin() -> str:
-    """Return the line that pins torch for every engine."""
-    pin = re.search(r"^torch==\S+", (ROOT / "requirements/engine-common.txt").read_text(), re.MULTILINE)
-    if not pin:
+def torch_pins(requirements: str) -> list[str]:
+    """Return the lines that pin torch, for every engine the same, and torchvision where an engine needs it."""
+    text = (ROOT / "requirements/engine-common.txt").read_text() + (ROOT / requirements).read_text()
+    pins = dict.fromkeys(re.findall(r"^(?:torch|torchvision)==\S+", text, re.MULTILINE))
+    if not pins:
         raise Stop("requirements/engine-common.txt pins no torch: add a line like torch==2.13.0.")
-    return pin[0]
+    return list(pins)
 
 
-def torch_options(python: Path, torch: str) -> list[str]:
+def torch_options(python: Path, torch: Sequence[str]) -> list[str]:
     """Return uv's options for the CPU build of torch where no GPU is and the build can be had, else none.
 
     Asks TORCH_INDEX alone if it is set, else the configured indexes, then PyTorch's own.
@@ -223,7 +232,7 @@ def torch_options(python: Path, torch: str) -> list[str]:
         return []
     choices: list[list[str]] = [[], ["--torch-backend", "cpu"]]
     for options in choices:
-        if _offers_cpu_build(python, [*options, torch]):
+        if _offers_cpu_build(python, [*options, *torch]):
             return options
     say(
         "torch: neither pip's own sources nor PyTorch's CPU index offer the CPU build here, so it comes from "

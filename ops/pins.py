@@ -8,15 +8,15 @@ from ops.sentences import ROOT
 
 FOLDER = ROOT / "requirements"
 # No lock file holds these: the builds of torch differ in them, and each build pins its own.
-TORCH_AND_ITS_OWN = ("torch==", "triton==", "cuda-", "nvidia-")
+TORCH_AND_ITS_OWN = ("torch==", "torchvision==", "torchaudio==", "torchcodec==", "triton==", "cuda-", "nvidia-")
 
 
 def pin() -> None:
     """Resolve all of them; existing pins stay where they fit. Raises Stop if one does not resolve."""
     environments.ensure_web()
     _lock(FOLDER / "constraints.txt", environments.DEV)
-    for file in sorted(FOLDER.glob("engine-[0-9]*.txt")):
-        _lock(FOLDER / f"constraints-e{file.stem.removeprefix('engine-')}.txt", f"requirements/{file.name}")
+    for name in ("e4", "e5", "vllm"):
+        _lock(FOLDER / f"constraints-{name}.txt", f"requirements/engine-{name.removeprefix('e')}.txt")
 
 
 def _lock(lock: Path, requirements: str) -> None:

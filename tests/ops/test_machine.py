@@ -145,12 +145,14 @@ def test_an_engine_is_built_for_every_file_of_requirements_the_newest_first(monk
 
 
 def test_every_release_of_the_hub_and_of_each_engine_is_locked() -> None:
-    for requirements in [ROOT / "requirements.txt", *ROOT.glob("requirements/engine-[0-9]*.txt")]:
+    for requirements in [ROOT / "requirements.txt", *ROOT.glob("requirements/engine-[0-9v]*.txt")]:
         [lock] = re.findall(r"^-c (\S+)$", requirements.read_text(), re.MULTILINE)
         locked = (requirements.parent / lock).read_text()
         direct = re.findall(r"^([\w-]+)(?:\[[\w,]+\])?==(\S+)", requirements.read_text(), re.MULTILINE)
         assert direct
         for name, release in direct:
+            if name in ("torch", "torchvision"):  # whose builds differ, so that the installing step chooses them
+                continue
             assert f"\n{name.lower().replace('_', '-')}=={release}\n" in locked, f"{name}: run `make pins`"
 
 
@@ -167,7 +169,7 @@ def test_uv_trusts_what_the_system_trusts_and_one_function_alone_runs_it() -> No
 
 def test_torch_comes_from_the_index_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_INDEX", "https://mirror.example/cpu")
-    options = environments.torch_options(environments.PYTHON, environments.torch_pin())
+    options = environments.torch_options(environments.PYTHON, ["torch==2.13.0"])
     assert options == ["--default-index", "https://mirror.example/cpu"]
 
 
@@ -175,7 +177,8 @@ def test_torch_comes_from_the_index_that_was_asked_for(monkeypatch: pytest.Monke
 def test_the_engines_share_one_copy_of_torch() -> None:
     for name in ENGINES:
         environments.ensure_engine(name)
-    libraries = list((ROOT / ".engines").glob("*/lib/python3*/site-packages/torch/lib/libtorch_cpu.so"))
+    inside = "lib/python3*/site-packages/torch/lib/libtorch_cpu.so"
+    libraries = [file for name in ENGINES for file in (ROOT / ".engines" / name).glob(inside)]
     assert len(libraries) == len(ENGINES)
     assert len({file.stat().st_ino for file in libraries}) == 1
 
