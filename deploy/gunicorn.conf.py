@@ -23,7 +23,7 @@ keepalive = (
 graceful_timeout = 60
 max_requests = 20_000
 max_requests_jitter = 2_000
-forwarded_allow_ips = "127.0.0.1"
+forwarded_allow_ips = ""  # hub/proxies.py says which proxies are believed
 limit_request_line = 8190
 # The heartbeat file of a worker lies in memory, so that it never waits for a disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  # only looked for

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -91,6 +92,15 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def words(value: str) -> list[str]:
     """Parse a list separated by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def networks(value: str) -> list[str]:
+    """Parse addresses and networks, such as 10.0.0.2,172.30.0.0/16."""
+    proxies = words(value)
+    try:
+        return [str(ip_network(proxy, strict=False)) for proxy in proxies]
+    except ValueError:
+        raise ValueError("be addresses or networks, such as 10.0.0.2,172.30.0.0/16") from None
 
 
 def _parts(url: str) -> SplitResult:

@@ -9,18 +9,18 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import get_script_prefix
 
 from hub import verified_view
+from hub.proxies import client_of
 
 
 def origin(request: HttpRequest) -> str:
     """Return e.g. http://127.0.0.1:9000, or https://example.org/hub for a hub that is mounted below /hub.
 
     It is on the request's own host when that is one of ours, else DOVETAIL_PUBLIC_URL. Clients check that links lie
-    below the endpoint they were given. X-Forwarded-* counts only from a trusted proxy.
+    below the endpoint they were given. What a proxy says counts only from a trusted one.
     """
-    scheme, host = request.scheme or "http", request.META.get("HTTP_HOST", "")
-    if is_from_trusted_proxy(request):
-        scheme = _first(request, "X-Forwarded-Proto") or scheme
-        host = _first(request, "X-Forwarded-Host") or host
+    client = client_of(request)
+    scheme = client.scheme or request.scheme or "http"
+    host = client.host or request.META.get("HTTP_HOST", "")
     name, _ = split_domain_port(host)
     is_ours = scheme in {"http", "https"} and name and validate_host(name, settings.ALLOWED_HOSTS)
     if not is_ours:
@@ -34,13 +34,8 @@ def absolute(request: HttpRequest, path: str) -> str:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return the client's address: the peer's, or what a trusted proxy says of its own peer."""
-    peer = request.META.get("REMOTE_ADDR", "")
-    if not is_from_trusted_proxy(request):
-        return str(peer)
-    # The last entry is the one that our proxy wrote; those before it anybody can send.
-    relayed = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return relayed or str(peer)
+    """Return the client's address: the peer's, or what trusted proxies say of theirs."""
+    return client_of(request).address
 
 
 def network_of(request: HttpRequest) -> str:
@@ -51,16 +46,3 @@ def network_of(request: HttpRequest) -> str:
     except ValueError:
         return address
     return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
-
-
-def is_from_trusted_proxy(request: HttpRequest) -> bool:
-    """Return whether the peer of this connection is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
-    try:
-        peer = ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:  # a Unix socket has no address
-        return False
-    return any(peer in ip_network(proxy, strict=False) for proxy in settings.TRUSTED_PROXIES)
-
-
-def _first(request: HttpRequest, header: str) -> str:
-    return request.headers.get(header, "").partition(",")[0].strip()

@@ -8,9 +8,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from hub import cross_origin, machine, sign_on
+from hub import cross_origin, machine, proxies, sign_on
 from hub.about import PORT
-from hub.environment import Environment, Smtp, blob_store, database, limit, one_of, smtp, words
+from hub.environment import Environment, Smtp, blob_store, database, limit, networks, one_of, smtp, words
 from hub.upstreams import upstreams
 
 env = Environment()
@@ -47,7 +47,9 @@ if not PRODUCTION:
     ALLOWED_HOSTS += ["127.0.0.1", "localhost", "[::1]"]
 if PRODUCTION and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("DOVETAIL_ALLOWED_HOSTS must name hosts: * would let anybody forge links in mails.")
-TRUSTED_PROXIES = env("TRUSTED_PROXIES", words, default=[])
+TRUSTED_PROXIES = env("TRUSTED_PROXIES", networks, default=[])
+PROXY_HEADER = env("PROXY_HEADER", one_of(proxies.X_FORWARDED_FOR, proxies.FORWARDED), default=proxies.X_FORWARDED_FOR)
+SECURE_PROXY_SSL_HEADER = (proxies.SCHEME, "https")
 AUDIT_ADDRESS = env("AUDIT_ADDRESS", one_of("full", "truncated", "none"), default="full")
 HTTPS = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [urljoin(PUBLIC_URL, "/").rstrip("/")]
@@ -59,8 +61,6 @@ if CORS_CREDENTIALS and (not CORS_ORIGINS or "*" in CORS_ORIGINS):
         "one by one in DOVETAIL_CORS_ORIGINS."
     )
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None  # a hub at https://example.org/hub is mounted below /hub
-if TRUSTED_PROXIES:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- applications -----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "hub.site",
 ]
 MIDDLEWARE = [
+    "hub.proxies.TrustedProxies",
     "hub.logs.RequestId",
     "hub.verified_view.VerifiedView",
     "django.middleware.security.SecurityMiddleware",

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hub.moved import mounted_below, raw_path
-from hub.origin import is_from_trusted_proxy
+from hub.proxies import client_of
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = timedelta(minutes=15)
@@ -196,9 +196,7 @@ def _header(request: HttpRequest, name: str, host: str) -> bytes:
 def _hosts(request: HttpRequest) -> Iterator[str]:
     """Yield the hosts that the client may have signed: what came here, and what a trusted proxy says it was sent."""
     yield request.META.get("HTTP_HOST", "")
-    if is_from_trusted_proxy(request) and (
-        host := request.headers.get("X-Forwarded-Host", "").partition(",")[0].strip()
-    ):
+    if host := client_of(request).host:
         yield host
 
 

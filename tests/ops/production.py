@@ -22,6 +22,8 @@ SECRETS = {
     "S3_SECRET_KEY": "s3secretsecret",
 }
 
+OUTER_PROXY = "127.0.0.9"  # of this machine's own addresses, the one that a proxy before nginx speaks from
+
 
 @dataclass
 class Deployment:
@@ -54,7 +56,7 @@ class Deployment:
         return re.sub(r"(?<![\w.])/data\b", str(self.folder / "data"), text)
 
     def variables(self) -> dict[str, str]:
-        return {**SECRETS, "DOVETAIL_PUBLIC_URL": self.url}
+        return {**SECRETS, "DOVETAIL_PUBLIC_URL": self.url, "OUTER_PROXIES": OUTER_PROXY}
 
     def command(self, name: str) -> list[str]:
         words = [self.here(word) for word in compose.command(name, self.variables())]
@@ -181,21 +183,17 @@ def _s3(deployment: Deployment) -> Iterator[None]:
 
 @contextmanager
 def _nginx(deployment: Deployment) -> Iterator[None]:
-    text = (ROOT / "deploy/nginx.conf").read_text()
-    text = re.sub(r"^.*resolver .*$", "", text, flags=re.MULTILINE)
-    webs = "".join(f"server 127.0.0.1:{port} max_fails=0; " for port in deployment.webs)
-    for theirs, ours in {
-        "server web:8000 resolve max_fails=0;": webs,
-        "server s3:8333 resolve max_fails=0;": f"server 127.0.0.1:{deployment.ports['s3']} max_fails=0;",
-        "listen 8080;": f"listen 127.0.0.1:{deployment.ports['nginx']};",
-        "/tmp/": f"{deployment.folder}/nginx/",
-    }.items():
-        assert theirs in text, theirs
-        text = text.replace(theirs, ours)
-    (deployment.folder / "nginx").mkdir()
+    folder = deployment.folder / "nginx"
+    folder.mkdir()
     deployment.folder.chmod(0o755)  # nginx's own processes run as somebody else
-    configuration = deployment.folder / "nginx" / "nginx.conf"
-    configuration.write_text(text)
-    command = [nginx_program() or "nginx", "-c", str(configuration), *deployment.command("nginx")[3:]]
-    with running(command, deployment.folder / "nginx", lambda: answers(deployment.ports["nginx"])):
+    given = deployment.environment("nginx") | {
+        "HUB_SERVERS": " ".join(f"127.0.0.1:{port}" for port in deployment.webs),
+        "S3_SERVERS": f"127.0.0.1:{deployment.ports['s3']}",
+        "NGINX_LISTEN": f"127.0.0.1:{deployment.ports['nginx']}",
+        "NGINX_RESOLVER": "",  # addresses need none
+        "TMPDIR": str(folder),
+    }
+    [shell, script, run] = deployment.command("nginx")
+    command = [shell, script.replace("/etc/dovetail", str(ROOT / "deploy/nginx")), run]
+    with running(command, folder, lambda: answers(deployment.ports["nginx"]), env=given):
         yield

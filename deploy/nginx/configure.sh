@@ -1,0 +1,53 @@
+#!/bin/sh
+# Prints nginx.conf from the template beside this file, filled in from the environment (docs/operate.md):
+#
+#   HUB_SERVERS      web processes, such as "10.0.0.5:8000 10.0.0.6:8000"
+#   S3_SERVERS       the S3 service whose presigned links begin with the hub's address; empty: they do not
+#   OUTER_PROXIES    networks of the proxies in front of this one, separated by commas
+#   OUTER_HEADER     where these write the client's address: X-Forwarded-For, another header, or proxy_protocol
+#   NGINX_LISTEN     the address or port that nginx listens on
+#   NGINX_RESOLVER   the name server that is asked again while nginx runs; nginx 1.27.3 and later
+#   NGINX_INCLUDE    a file for the server block, such as accel.conf
+#
+# With `run` it writes the file into TMPDIR and becomes nginx.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+work=${TMPDIR:-/tmp}
+outer=$(printf %s "${OUTER_PROXIES:-}" | tr ',' ' ')
+header=${OUTER_HEADER:-X-Forwarded-For}
+listen=${NGINX_LISTEN:-8080}
+[ "$header" != proxy_protocol ] || listen="$listen proxy_protocol"
+
+# Before 1.27.3 nginx looks up the names of servers once, at its start.
+version=$(nginx -v 2>&1 | sed 's|.*/\([0-9.]*\).*|\1|')
+again="" resolver=""
+if [ -n "${NGINX_RESOLVER:-}" ] && [ "$(printf '%s\n' 1.27.3 "$version" | sort -V | head -n 1)" = 1.27.3 ]; then
+  again="resolve " resolver="resolver $NGINX_RESOLVER valid=2s;"
+fi
+
+servers() {
+  for server in $1; do printf 'server %s %smax_fails=0; ' "$server" "$again"; done
+}
+
+each() {
+  for network in $outer; do printf "$1 " "$network"; done
+}
+
+s3="" include=""
+[ -z "${S3_SERVERS:-}" ] || s3="include $here/s3.conf;"
+[ -z "${NGINX_INCLUDE:-}" ] || include="include $NGINX_INCLUDE;"
+
+configuration() {
+  sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
+    -e "s|@HUB@|$(servers "${HUB_SERVERS:?name the web processes}")|" \
+    -e "s|@S3@|$(servers "${S3_SERVERS:-127.0.0.1:9}")|" -e "s|@S3_LOCATION@|$s3|" \
+    -e "s|@OUTER_HEADER@|$header|" -e "s|@SET_REAL_IP_FROM@|$(each 'set_real_ip_from %s;')|" \
+    -e "s|@OUTER_NETWORKS@|$(each '%s 1;')|" -e "s|@INCLUDE@|$include|" "$here/nginx.conf"
+}
+
+if [ "${1:-}" = run ]; then
+  configuration > "$work/nginx.conf"
+  exec nginx -c "$work/nginx.conf" -e /dev/stderr -g "daemon off;"
+fi
+configuration

@@ -1,0 +1,106 @@
+"""The client behind the proxies of DOVETAIL_TRUSTED_PROXIES: nobody else's headers are believed.
+
+Each proxy adds its own peer at the right end of X-Forwarded-For (or Forwarded, RFC 7239), so the list is read from
+there, and only as far as the addresses in it are proxies of ours. What lies further left anybody can have sent.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import zip_longest
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+FORWARDED: str = "Forwarded"
+X_FORWARDED_FOR: str = "X-Forwarded-For"
+SCHEME: str = "dovetail.scheme"  # in META, where no header of a request can be: Django's name of each begins with HTTP_
+_PAIR = re.compile(r'\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;,\s"]*)\s*([;,]|$)')
+_SPOKEN_PORT = re.compile(r"^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\d+)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A party to the request as the proxy after it describes it; empty where that proxy says nothing."""
+
+    address: str
+    scheme: str = ""
+    host: str = ""
+
+
+class TrustedProxies:
+    """Middleware: gives Django the scheme that a trusted proxy says (SECURE_PROXY_SSL_HEADER)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if scheme := client_of(request).scheme:
+            request.META[SCHEME] = scheme
+        return self.get_response(request)
+
+
+def client_of(request: HttpRequest) -> Hop:
+    """Return the client: the peer of this connection, or the nearest party that is no trusted proxy."""
+    client = Hop(str(request.META.get("REMOTE_ADDR", "")))
+    if not is_trusted(client.address):
+        return client
+    for hop in _chain(request):
+        client = Hop(hop.address or client.address, hop.scheme or client.scheme, hop.host or client.host)
+        if not hop.address or not is_trusted(hop.address):
+            break
+    return client
+
+
+def is_trusted(address: str) -> bool:
+    """Return whether an address is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
+    if not settings.TRUSTED_PROXIES or not (parsed := _parsed(address)):
+        return False
+    return any(parsed in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
+
+
+@lru_cache(maxsize=8)
+def _networks(proxies: tuple[str, ...]) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(proxy, strict=False) for proxy in proxies]
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a Unix socket has no address, and RFC 7239 allows words for one
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None  # a socket for both kinds says IPv4 so
+    return mapped or parsed
+
+
+def _chain(request: HttpRequest) -> list[Hop]:
+    """Return the parties that the proxies name, the nearest first."""
+    if settings.PROXY_HEADER == FORWARDED:
+        return _forwarded(request.headers.get(FORWARDED, ""))
+    names = (X_FORWARDED_FOR, "X-Forwarded-Proto", "X-Forwarded-Host")
+    lists = [request.headers.get(name, "").split(",")[::-1] for name in names]
+    return [_hop(*(value.strip() for value in values)) for values in zip_longest(*lists, fillvalue="")]
+
+
+def _forwarded(header: str) -> list[Hop]:
+    """Parse RFC 7239; of a list that is not whole nothing is believed."""
+    elements: list[dict[str, str]] = [{}]
+    at = 0
+    while at < len(header):
+        pair = _PAIR.match(header, at)
+        if pair is None:
+            return []
+        name, value, end = pair.groups()
+        elements[-1][name.lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+        if end == ",":
+            elements.append({})
+        at = pair.end()
+    return [_hop(*(element.get(name, "") for name in ("for", "proto", "host"))) for element in reversed(elements)]
+
+
+def _hop(address: str, scheme: str, host: str) -> Hop:
+    with_port = _SPOKEN_PORT.match(address)
+    parsed = _parsed((with_port[1] or with_port[2]) if with_port else address)
+    return Hop(str(parsed or ""), scheme.lower() if scheme.lower() in {"http", "https"} else "", host)
