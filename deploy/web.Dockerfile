@@ -1,4 +1,4 @@
-# The web, beat and management image: the hub without torch.
+# The image of web, beat and migrate: the hub without torch.
 FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
@@ -21,6 +21,6 @@ COPY deploy ./deploy
 # The key is for this step alone: nothing is signed in it.
 RUN DOVETAIL_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     DOVETAIL_STATIC_ROOT=/app/collected python manage.py collectstatic --no-input --verbosity 0 \
- && mkdir -p /data/shelf && chown -R 10001:10001 /data
+ && mkdir -p /data/shelf /data/run /scratch && chown -R 10001:10001 /data /scratch
 
 USER 10001:10001

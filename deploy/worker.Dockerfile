@@ -1,4 +1,15 @@
-# The worker's image: the hub, and beside it the interpreter of each engine with the CPU build of torch.
+# The image of worker and manage: the hub, and beside it the interpreter of each engine with the CPU build of torch.
+FROM postgres:17.11-bookworm AS postgres
+# pg_dump and pg_restore of the server's release, with what they load but the C library, which both images share.
+COPY --from=postgres /client /opt/postgresql
+RUN for program in pg_dump pg_restore; do \
+      printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/postgresql/lib exec /opt/postgresql/%s "$@"\n' $program > /usr/local/bin/$program \
+      && chmod 755 /usr/local/bin/$program && $program --version || exit 1; \
+    done
+RUN mkdir -p /client/lib && cp /usr/lib/postgresql/17/bin/pg_dump /usr/lib/postgresql/17/bin/pg_restore /client/ \
+ && ldd /client/pg_dump /client/pg_restore | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|libresolv)\.so/ {print $3}' \
+  | sort -u | xargs cp -L -t /client/lib
+
 FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
@@ -28,6 +39,11 @@ COPY workers ./workers
 COPY templates ./templates
 COPY static ./static
 COPY deploy ./deploy
-RUN mkdir -p /data/shelf && chown -R 10001:10001 /data
+COPY --from=postgres /client /opt/postgresql
+RUN for program in pg_dump pg_restore; do \
+      printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/postgresql/lib exec /opt/postgresql/%s "$@"\n' $program > /usr/local/bin/$program \
+      && chmod 755 /usr/local/bin/$program && $program --version || exit 1; \
+    done
+RUN mkdir -p /data/shelf /scratch /backup && chown -R 10001:10001 /data /scratch /backup
 
 USER 10001:10001

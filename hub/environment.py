@@ -10,11 +10,13 @@ from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
 PREFIX = "DOVETAIL_"
-# The pip client reads these; the person who set them may run a hub too.
-CLIENT_NAMES = frozenset(
+# The pip client reads these; the person who set them may run a hub too. PORT is of docker-compose.yml.
+OTHER_NAMES = frozenset(
     f"DOVETAIL_{name}"
-    for name in ("ENDPOINT", "TOKEN", "HOME", "VLLM_BASE", "VLLM_CACHE", "VLLM_CHECK_SECONDS", "VLLM_KEEP_SECONDS")
-)
+    for name in (
+        "ENDPOINT", "TOKEN", "HOME", "VLLM_BASE", "VLLM_CACHE", "VLLM_CHECK_SECONDS", "VLLM_KEEP_SECONDS", "PORT",
+    )
+)  # fmt: skip
 
 
 class Environment(Env):  # type: ignore[misc]  # django-environ has no types
@@ -45,7 +47,7 @@ class Environment(Env):  # type: ignore[misc]  # django-environ has no types
     def refuse_unknown(self) -> None:
         """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""
         ours = {name for name in self.ENVIRON if name.startswith(PREFIX)}
-        if unknown := sorted(ours - self.names - CLIENT_NAMES):
+        if unknown := sorted(ours - self.names - OTHER_NAMES):
             raise ImproperlyConfigured(
                 f"Unknown setting {', '.join(unknown)}. The names that exist are listed in docs/settings.md."
             )

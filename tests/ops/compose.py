@@ -8,6 +8,9 @@ import yaml
 
 from ops.sentences import ROOT
 
+# Innermost first, as compose does: what is inside a default is evaluated also where the default is not used.
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<kind>:?[-?])(?P<rest>[^${}]*))?\}")
+
 
 def file() -> dict[str, Any]:
     """Return the whole file."""
@@ -22,17 +25,22 @@ def services() -> dict[str, Any]:
 
 
 def fill(value: str, variables: Mapping[str, str]) -> str:
-    """Fill in ${NAME}, ${NAME:-default} and ${NAME:?complaint}; raise KeyError with the complaint."""
+    """Fill in ${NAME}, ${NAME:-default}, ${NAME-default} and ${NAME:?complaint}; raise KeyError with the complaint."""
 
     def one(match: re.Match[str]) -> str:
-        if match[0] == "$$":
-            return "$"
-        given = variables.get(match["name"], "")
-        if not given and match["kind"] == ":?":
-            raise KeyError(f"{match['name']}: {match['rest']}")
-        return given or (match["rest"] if match["kind"] == ":-" else "")
+        name, kind = match["name"], match["kind"] or ""
+        if name in variables and (variables[name] or not kind.startswith(":")):
+            return variables[name]
+        if kind.endswith("?"):
+            raise KeyError(f"{name}: {match['rest']}")
+        return match["rest"] or ""
 
-    return re.sub(r"\$\$|\$\{(?P<name>\w+)(?:(?P<kind>:[-?])(?P<rest>[^}]*))?\}", one, value)
+    parts = value.split("$$")
+    for at, part in enumerate(parts):
+        while VARIABLE.search(part):
+            part = VARIABLE.sub(one, part)
+        parts[at] = part
+    return "$".join(parts)
 
 
 def command(name: str, variables: Mapping[str, str]) -> list[str]:
@@ -42,5 +50,7 @@ def command(name: str, variables: Mapping[str, str]) -> list[str]:
 
 
 def environment(name: str, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a service."""
-    return {key: fill(value, variables) for key, value in services()[name].get("environment", {}).items()}
+    """Return the environment of a service, where `variables` is all that .env holds."""
+    service = services()[name]
+    from_file = dict(variables) if service.get("env_file") == [".env"] else {}
+    return from_file | {key: fill(value, variables) for key, value in service.get("environment", {}).items()}

@@ -51,6 +51,7 @@ class Deployment:
             "/app/collected": str(self.folder / "collected"),
             "/metrics": str(self.folder / "metrics"),
             "/tmp/beat": str(self.folder / "beat"),
+            "/scratch": str(self.folder / "scratch"),
         }.items():
             text = text.replace(theirs, ours)
         return re.sub(r"(?<![\w.])/data\b", str(self.folder / "data"), text)
@@ -98,7 +99,7 @@ def run_deployment(webs: int = 2, workers: int = 2) -> Iterator[Deployment]:
         names = ["nginx", "postgres", "redis", "s3"]
         ports = free_ports(len(names) + webs)
         deployment = Deployment(folder, dict(zip(names, ports, strict=False)), ports[len(names) :])
-        for name in ("data/shelf", "metrics", "collected"):
+        for name in ("data/shelf", "metrics", "collected", "scratch"):
             (folder / name).mkdir(parents=True)
         stack.enter_context(_postgres(deployment))
         stack.enter_context(_redis(deployment))

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from huggingface_hub import HfApi
 
@@ -170,6 +171,25 @@ def test_nobody_but_the_outer_proxy_says_who_a_client_is(deployment: Deployment)
     nginx, [web, *_] = deployment.ports["nginx"], deployment.webs
     assert [left(nginx, "127.0.0.21", X_Forwarded_For=f"203.0.113.{n}") for n in range(2)] == [59, 58]
     assert [left(web, "127.0.0.22", X_Forwarded_For=f"203.0.113.{n}") for n in range(2)] == [59, 58]
+
+
+def test_nginx_says_as_the_hub_does_that_no_web_process_answers(tmp_path: Path) -> None:
+    [port, nobody] = free_ports(2)
+    tmp_path.chmod(0o755)
+    variables = {"HUB_SERVERS": f"127.0.0.1:{nobody}", "NGINX_LISTEN": f"127.0.0.1:{port}", "TMPDIR": str(tmp_path)}
+    command = ["sh", str(ROOT / "deploy/nginx/configure.sh"), "run"]
+    with running(command, tmp_path, lambda: answers(port), env={"PATH": SYSTEM_PATH, **variables}):
+        for accept, kind in (("text/html,*/*;q=0.8", "text/html"), ("*/*", "application/json")):
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+                for answer in (
+                    client.get("/adapters", headers={"Accept": accept}),
+                    client.post("/login", headers={"Accept": accept}),
+                ):
+                    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+                    assert answer.headers["Content-Type"] == kind
+            assert "does not answer at the moment" in answer.text
+        assert answer.json()["code"] == "store-unavailable"
+        assert httpx.get(f"http://127.0.0.1:{port}/.unavailable/page.html").status_code in (404, 503)
 
 
 def test_nginx_waits_for_who_sends_a_question_slowly(deployment: Deployment) -> None:
