@@ -39,10 +39,12 @@ def receive_xorb(repository: Repository, name: str, source: Source, *, by: Calle
 
 def store_xorb(name: str, source: Source) -> None:
     """Store a xorb and record it, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
-    size = xorbs.store_verified_xorb(source, name)
-    Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
-    if not blobs.object_exists(Keys.xorb(name)):
-        raise StoreUnavailable("The xorb expired while it arrived.")  # a client sends it again after a 503
+    try:
+        size = xorbs.store_verified_xorb(source, name)
+        Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
+        blobs.store().size(Keys.xorb(name))
+    except BlobMissing:  # a client sends it again after a 503
+        raise StoreUnavailable("The xorb expired while it arrived.") from None
 
 
 def _no_quota(size: int) -> None:

@@ -80,6 +80,17 @@ def test_a_xorb_that_comes_again_is_verified_again(store: BlobStore) -> None:
     assert store.size(Keys.xorb(CLIENT_NAME)) > len(CLIENT_XORB)
 
 
+def test_the_same_chunks_packed_otherwise_leave_what_is_kept_as_it_is(store: BlobStore) -> None:
+    raws = [bytes(100_000), b"ab" * 40_000]
+    plain, packed = (b"".join(chunk(raw, scheme) for raw in raws) for scheme in (0, 1))
+    name = Xorb(raws).name
+    assert len(packed) < len(plain)
+    for sent in (plain, packed):
+        kept_size = xorbs.store_verified_xorb(io.BytesIO(sent), name)
+        assert kept_size == len(plain), "the offset of the index in the object that is kept"
+        assert xorbs.xorb_index(name, kept_size).count == len(raws)
+
+
 RAWS = split(noise(200_000))
 GOOD = Xorb(RAWS)
 BOMB = lz4.frame.compress(bytes(64 << 20))[: 256 << 10]

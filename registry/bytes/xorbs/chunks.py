@@ -161,28 +161,29 @@ class VerifiedXorb:
     """A xorb on its way into the store: iterating yields the stored form, and raises XorbInvalid for anything wrong.
 
     The hash can only be compared after the last byte, so a writer must drop its bytes when this raises. Afterwards
-    `size` is the length of the chunks in bytes, which is also the offset of the index.
+    `index_size` is the length of the index in bytes, which follows the chunks.
     """
 
     def __init__(self, source: Source, name: str) -> None:
         self._source = source
         self._name = name
         self._expected = hashes.parse_hash(name)
-        self.size = 0
+        self.index_size = 0
 
     def __iter__(self) -> Iterator[Bytes]:
-        tree, index = hashes.Merkle(), bytearray()
+        tree, index, end = hashes.Merkle(), bytearray(), 0
         for span in read_spans(self._source):
             for chunk in span.chunks:
                 digest = hashes.hash_chunk(chunk.raw)
                 tree.add(digest, len(chunk.raw))
-                self.size += len(chunk.stored)
-                index += ENTRY.pack(digest, self.size, len(chunk.raw))
+                end += len(chunk.stored)
+                index += ENTRY.pack(digest, end, len(chunk.raw))
             yield span.stored
         if not index:
             raise XorbInvalid("The xorb is empty.")
         if (root := tree.root()) != self._expected:
             raise XorbInvalid(f"The bytes hash to {hashes.to_text(root)}, not to {self._name}.")
+        self.index_size = len(index)
         yield bytes(index)
 
 
