@@ -4,9 +4,19 @@ import json
 
 import pytest
 
-from tests.adapters import CONFIG, TINY_LLAMA, WEIGHTS, lora, unpack, write
+from tests.adapters import CONFIG, MINILM, TINY_LLAMA, WEIGHTS, lora, pack, unpack, write
+from tests.live import Hub, wait_until
 
 NOBODY = "http://127.0.0.1:9"  # the discard port
+
+
+def with_copied_embedding(hub: Hub, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return an adapter of the hub's base with the base's own embedding in it, as PEFT saves it."""
+    (weights,) = (hub.data / "shelf").rglob("model.safetensors")
+    table = unpack(weights.read_bytes())["embeddings.word_embeddings.weight"]
+    copied = {"base_model.model.bert.embeddings.word_embeddings.weight": table}
+    config = json.loads(files[CONFIG]) | {"modules_to_save": ["classifier", "word_embeddings"]}
+    return files | {WEIGHTS: pack(unpack(files[WEIGHTS]) | copied), CONFIG: json.dumps(config).encode()}
 
 
 @pytest.fixture
@@ -77,3 +87,17 @@ def test_a_hub_converts_and_merges_versions(ask, working_hub, folders, tmp_path)
     assert (tmp_path / "mlx" / "adapters.safetensors").exists()
     refused = ask("derive", "alice/derived-one", "--to", "kohya", hub=working_hub, who="alice", status=1)
     assert refused["reason"].startswith("model.layers.0.self_attn.q_proj: kohya names")
+
+
+def test_a_hub_takes_the_copy_of_its_base_out_of_an_adapter(ask, working_hub, tmp_path):
+    plain = lora(MINILM)
+    fat = write(with_copied_embedding(working_hub, plain), tmp_path / "fat")
+    ask("push", fat, "alice/fat", hub=working_hub, who="alice")
+    slim = ask("derive", "alice/fat", "--to", "slim", hub=working_hub, who="alice")
+    assert (slim["state"], slim["lossless"]) == ("done", True)
+    folder = tmp_path / "slim"
+    ask("pull", "alice/fat@derived/slim", "--to", folder, hub=working_hub, who="alice")
+    assert unpack((folder / WEIGHTS).read_bytes()) == unpack(plain[WEIGHTS])
+    assert json.loads((folder / CONFIG).read_text())["modules_to_save"] == ["classifier"]
+    info = ("info", "alice/fat@derived/slim")
+    wait_until(lambda: ask(*info, hub=working_hub)["revision"]["state"] == "passed", working_hub)

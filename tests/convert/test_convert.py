@@ -206,9 +206,9 @@ def test_a_value_that_half_precision_cannot_hold_is_refused_by_name(tmp_path):
 TABLE = np.random.default_rng(0).normal(size=(40, 32)).astype("<f4")
 
 
-def slimmed(tmp_path, table, base_table, dtype="F32", saved="embed_tokens"):
-    tensor = (dtype, (40, 32), table)
-    files = changed(PLAIN, tensors={f"base_model.model.model.{saved}.weight": tensor}, modules_to_save=[saved])
+def slimmed(tmp_path, table, base_table, dtype="F32", saved="embed_tokens", under=("",)):
+    tensors = {f"base_model.model.model.{saved}{wrapper}.weight": (dtype, (40, 32), table) for wrapper in under}
+    files = changed(PLAIN, tensors=tensors, modules_to_save=[saved])
     base = {"model.safetensors": pack({"model.embed_tokens.weight": ("F32", (40, 32), base_table)})}
     return made(tmp_path, files, "slim", base_files=openers(base))[0]
 
@@ -220,6 +220,8 @@ def test_the_slim_variant_leaves_out_what_equals_the_base_bit_for_bit(tmp_path):
     narrow = values.converted(TABLE.tobytes(), "F32", "BF16")
     wide = values.widened(narrow, "BF16").tobytes()
     assert bits(slimmed(tmp_path, narrow, wide, dtype="BF16") / WEIGHTS) == unpack(PLAIN[WEIGHTS])
+    thrice = ("", ".modules_to_save", ".original_module")  # as PEFT writes it with save_embedding_layers
+    assert bits(slimmed(tmp_path, narrow, wide, dtype="BF16", under=thrice) / WEIGHTS) == unpack(PLAIN[WEIGHTS])
 
 
 def test_a_table_with_one_other_bit_stays_and_the_variant_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from dovetail.adapters.header import HeaderError, Opener
 from dovetail.adapters.lazy import Lazies, Lazy
 
 TABLES = ("embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out")
-OWN = ".base_layer"
+WRAPPERS = (".base_layer.", ".modules_to_save.", ".original_module.")  # PEFT may save one table under several of them
 TIED = ("lm_head.weight", "embed_out.weight")
 
 
@@ -53,7 +53,9 @@ def base_tensors(files: Mapping[str, Opener]) -> Lazies:
 
 def _table(name: str) -> str:
     """Return the base's name of a whole table in the file; "" for any other tensor."""
-    path = name.removeprefix(PREFIX).replace(".modules_to_save.", ".").replace(f"{OWN}.", ".")
+    path = name.removeprefix(PREFIX)
+    for wrapper in WRAPPERS:
+        path = path.replace(wrapper, ".")
     is_table = name.startswith(PREFIX) and path.endswith(".weight") and path.split(".")[-2] in TABLES
     return path if is_table and ".lora_" not in path else ""
 
