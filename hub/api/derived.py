@@ -21,7 +21,7 @@ from registry.models import DerivedVersion, Repository, Revision
 from registry.proof import verdicts
 from registry.publish import derived_versions
 from registry.publish.derived_versions import Origin
-from registry.repos import lookup, pull
+from registry.repos import lookup
 
 
 class Derive(View):
@@ -59,10 +59,7 @@ class Derive(View):
         return derived_versions.request_merge(origins, recipe, self.caller, _target(into))
 
     def _origin(self, other: dict[str, Any]) -> Origin:
-        repository = lookup.find(other["adapter"], self.caller, Permission.DOWNLOAD)
-        revision = pull.resolve_pulled(repository, other["revision"], self.viewer)
-        pull.require_shown(revision, self.caller)
-        return Origin(revision, other["weight"])
+        return derived_versions.find_origin(other["adapter"], other["revision"], other["weight"], self.viewer)
 
 
 class Lineage(View):

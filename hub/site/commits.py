@@ -3,8 +3,9 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.site import diff_view
-from hub.site.forms.repositories import Derive, SetAlias, Yank
+from hub.site import diff_view, other_forms
+from hub.site.forms.derived import Derive
+from hub.site.forms.repositories import SetAlias, Yank
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from registry.kernel import policy
@@ -12,7 +13,6 @@ from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
 from registry.people import ci_systems
-from registry.publish import derived_versions
 from registry.repos import aliases, pull
 from registry.talk import alerts
 
@@ -69,7 +69,7 @@ def commit_page(
     parent = header.revision.parent
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
     shown["job"] = ci_systems.provenance(header.revision)
-    shown |= _derived(header, derive)
+    shown |= other_forms.lineage(header, derive)
     try:
         if parent is not None:
             parent.repository = header.repository
@@ -85,19 +85,3 @@ def commit_page(
     except RegistryError as refusal:
         shown["refusal"] = refusal
     return render(request, "site/commit.html", shown, status=max(form.status, derive.status if derive else 200))
-
-
-def _derived(header: RepositoryHeader, form: Derive | None) -> dict[str, object]:
-    """The origin of the version, what was derived of it, and for people the form that asks for more."""
-    if header.repository.type != Repository.Type.MODEL:
-        return {}
-    origin, rows = derived_versions.made_of(header.revision), derived_versions.made_from(header.revision, header.by)
-    newest = Verdict.objects.filter(revision__in=[row.revision_id for row in rows if row.revision_id])
-    verdicts = {verdict.revision_id: document(verdict) for verdict in newest.order_by("number")} if rows else {}
-    may_derive = header.by.user is not None and bool(header.described["format"])
-    return {
-        "made_of": origin,
-        "made_of_sources": derived_versions.shown_sources(origin, header.by) if origin else [],
-        "derived": [(row, verdicts.get(row.revision_id or 0)) for row in rows],
-        "derive_form": (form or Derive()) if may_derive else None,
-    }

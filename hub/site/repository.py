@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub.site import other_forms
 from hub.site.file_text import card_text
 from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
 from hub.site.use import push_commands, snippets
@@ -20,7 +21,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     header = _served(header)
     html, problem = _card(header)
     shown = {"header": header, "tab": "card", "card": html, "problem": problem, "snippets": snippets(request, header)}
-    return render(request, "site/repository.html", shown)
+    return render(request, "site/repository.html", shown | other_forms.in_use(header))
 
 
 def _served(header: RepositoryHeader) -> RepositoryHeader:

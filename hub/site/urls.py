@@ -136,6 +136,7 @@ REPOSITORIES = [
         ("aliases/<str:alias>/remove", aliases.remove, "remove-alias"),
     ),
     at(f"{REPOSITORY}/commit/<str:rev>", commits.commit, "commit"),
+    at(f"{REPOSITORY}/commit/<str:rev>/merge", derived.merge, "merge-versions"),
     *forms(
         "commit",
         f"{REPOSITORY}/commit/<str:rev>",

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub.site import other_forms
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.use import snippets
 from registry.kernel.errors import VerdictNotApplicable
@@ -15,9 +16,8 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
         raise VerdictNotApplicable(f"Nothing in this revision of {header.repository.full_name} is an adapter.")
-    return render(
-        request, "site/verdict.html", {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
-    )
+    shown = {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
+    return render(request, "site/verdict.html", shown | other_forms.in_use(header))
 
 
 def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:

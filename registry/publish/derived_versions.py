@@ -6,7 +6,8 @@ as its target, and always for a merge, the result is the next version of that re
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,21 +20,22 @@ from django.utils.module_loading import import_string
 
 from dovetail.adapters import convert
 from dovetail.adapters.convert import Unconvertible
-from dovetail.adapters.merge import METHODS, Recipe, Source, check
+from dovetail.adapters.merge import METHODS, Recipe, Source, check, check_weight
 from registry.kernel import audit, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import DerivedSource, DerivedVersion, Ref, Repository, Revision
 from registry.publish import push
-from registry.repos import pull, refs
+from registry.repos import lookup, pull, refs
 from registry.repos.refs import MAIN
+from registry.repos.viewers import Viewer
 
 State = DerivedVersion.State
 FORMATS = (*convert.FORMATS, *convert.VARIANTS)
 BRANCH = f"{refs.BRANCHES}derived/"
 WAITING_AT_MOST = 20  # requests of one person
 RETRY = timedelta(seconds=60)  # after a failure, the same request only tells of it
-EDITION = 1  # of what conversions and merges write: a new one makes the same request another one
+EDITION = 2  # of what conversions and merges write: a new one makes the same request another one
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,34 @@ def request_conversion(origin: Revision, to: str, by: Caller, into: Repository |
 
 def request_merge(origins: Sequence[Origin], recipe: Recipe, by: Caller, into: Repository) -> DerivedVersion:
     """Queue a merge, or return the one that was asked for before. Raises what `_request` raises."""
-    named = [Source(f"{origin.revision.repository.full_name}", {}, origin.weight) for origin in origins]
-    try:
+    named = [Source(origin.revision.repository.full_name, {}, origin.weight) for origin in origins]
+    with _refusals():
         check(named, recipe)
-    except Unconvertible as refusal:
-        raise ValueInvalid(str(refusal), fix=f"Methods are {', '.join(METHODS)}.") from None
     options = {name: value for name, value in asdict(recipe).items() if name != "method"}
     return _request(origins, recipe.method, options, by, into)
+
+
+def find_origin(full_name: str, rev: str, weight: float, viewer: Viewer) -> Origin:
+    """Return the version that somebody names as a source of a merge.
+
+    Raises what lookup.find raises for DOWNLOAD, RevisionNotFound, and ValueInvalid for the weight.
+    """
+    repository = lookup.find(full_name, viewer.by, Permission.DOWNLOAD)
+    revision = pull.resolve_pulled(repository, rev, viewer)
+    pull.require_shown(revision, viewer.by)
+    with _refusals():
+        check_weight(repository.full_name, weight)
+    return Origin(revision, weight)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn the format library's refusals of a request into the catalogue's, with the field that is wrong."""
+    try:
+        yield
+    except Unconvertible as refusal:
+        fix = f"Methods are {', '.join(METHODS)}." if refusal.option == "method" else f"Change `{refusal.option}`."
+        raise ValueInvalid(str(refusal), fix=fix, field=refusal.option) from None
 
 
 def is_merge(derived: DerivedVersion) -> bool:

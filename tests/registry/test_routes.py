@@ -456,6 +456,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/commit/<rev>/yank                            POST session
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
 {of}<ns>/<name>/commit/<rev>/derive                          POST session
+{of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 """
 

@@ -1,4 +1,6 @@
-"""The page of a version shows what it was made of, what was made of it, and a form for more; without JavaScript."""
+"""The page of a version shows what it was made of, what was made of it, and forms for more; without JavaScript."""
+
+import re
 
 import pytest
 from django.test import Client
@@ -28,7 +30,7 @@ def test_a_form_is_asked_for_on_the_page_and_shown_there_and_on_its_own(cast, re
     refused = carol.post(f"{page}/derive", {"to": "mlx"})
     assert refused.status_code == 403
     assert alice.post(f"{page}/derive", {"to": "onnx"}).status_code == 400
-    assert alice.post(f"{page}/derive", {"to": "mlx"})["Location"] == page
+    assert alice.post(f"{page}/derive", {"to": "mlx"})["Location"] == f"{page}#derived"
     assert '<span class="chip">mlx</span>' in alice.get(page).content.decode()
     assert "Other forms" not in Client().get(page).content.decode(), "what is not there yet is its writers' business"
     making.work()
@@ -43,3 +45,83 @@ def test_a_form_is_asked_for_on_the_page_and_shown_there_and_on_its_own(cast, re
     row.refresh_from_db()
     assert (row.state, row.reason[:30]) == ("refused", "gguf needs the base tiny/llama")
     assert row.reason[:30] in alice.get(page).content.decode()
+
+
+def test_the_use_box_lists_the_forms_of_the_version_that_it_pulls(cast, revision):
+    alice = Client()
+    assert alice.login(username="alice", password=PASSWORD)
+    panel = panel_of(alice, "/alice/reviews")
+    assert f'action="/alice/reviews/commit/{revision.oid}/derive"' in panel
+    offered = re.findall(r'<option value="(\w+)"', panel)
+    assert offered == ["kohya", "diffusers", "mlx", "gguf", "bin", "fp16", "bf16", "slim"], "no peft, no safetensors"
+    assert panel_of(Client(), "/alice/reviews") == "", "a stranger is offered nothing"
+    alice.post(f"/alice/reviews/commit/{revision.oid}/derive", {"to": "mlx"})
+    assert "queued" in panel_of(alice, "/alice/reviews")
+    making.work()
+    made = DerivedVersion.objects.get().revision
+    for visitor in (alice, Client()):
+        assert f'href="/alice/reviews/commit/{made.oid}">mlx</a>' in panel_of(visitor, "/alice/reviews")
+    assert ">gguf<" not in panel_of(Client(), f"/alice/reviews/verdict/{made.oid}")
+
+
+def panel_of(visitor: Client, page: str) -> str:
+    """Return the panel of other forms in the box that shows how to use an adapter; "" if there is none."""
+    html = visitor.get(page).content.decode()
+    return html.partition('<div class="use-panel forms">')[2].partition("Pinned to")[0]
+
+
+def row(number: int, adapter: str, weight: object = 1, revision: str = "") -> dict[str, object]:
+    return {f"others-{number}-{key}": value for key, value in
+            {"adapter": adapter, "revision": revision, "weight": weight}.items()}  # fmt: skip
+
+
+def errors_of(page: str) -> dict[str, str]:
+    """Return what stands beside each field."""
+    pairs = re.findall(r'<span class="wrong" role="alert" id="([\w-]+)_error">(.*?)</span>', page, re.DOTALL)
+    return {name.removeprefix("id_"): re.sub(r"<[^>]+>|\s+", " ", text).strip() for name, text in pairs}
+
+
+def test_a_merge_is_asked_for_in_a_form_and_its_errors_stand_at_their_fields(cast, revision):
+    cast.repository("alice/both")
+    secret = cast.repository("bob/secret", by="bob", private=True)
+    pushed(cast, secret, files=FILES, by="bob")
+    two = pushed(cast, cast.repository("bob/two", by="bob"), files=lora(TINY_LLAMA, task="CAUSAL_LM", seed=2), by="bob")
+    alice, page = Client(), f"/alice/reviews/commit/{revision.oid}/merge"
+    assert "/login" in Client().get(page)["Location"]
+    assert alice.login(username="alice", password=PASSWORD)
+    assert f'href="{page}"' in panel_of(alice, "/alice/reviews")
+    assert alice.get(page).content.decode().count('placeholder="acme/two"') == 2
+    rows = {"others-TOTAL_FORMS": "2", "others-INITIAL_FORMS": "0"} | row(0, "bob/two", 0.5) | row(1, "")
+    form = {"weight": "0.7", "method": "linear", "density": "1", "rank": "0", "seed": "0", "into": "alice/both"} | rows
+
+    def refused(status: int = 400, **changes: object) -> dict[str, str]:
+        answer = alice.post(page, form | {key.replace("__", "-"): value for key, value in changes.items()})
+        assert answer.status_code == status
+        return errors_of(answer.content.decode())
+
+    more = alice.post(page, form | {"more": "1"})
+    assert (more.status_code, more.content.decode().count('placeholder="acme/two"')) == (200, 4)
+    assert 'value="bob/two"' in more.content.decode()
+    hidden = refused(404, others__1__adapter="bob/secret")["others-1-adapter"]
+    assert hidden.replace("bob/secret", "bob/none") == refused(404, others__1__adapter="bob/none")["others-1-adapter"]
+    assert "others-0-revision" in refused(404, others__0__revision="v9")
+    assert "other than 0" in refused(others__0__weight="0")["others-0-weight"]
+    assert refused(others__0__weight="heavy") == {"others-0-weight": "Enter a number."}
+    assert "other than 0" in refused(weight="5000")["weight"]
+    assert "takes no density" in refused(density="0.5")["density"]
+    assert "more than 0" in refused(density="0", method="ties")["density"]
+    assert "Only svd takes a rank" in refused(rank="4")["rank"]
+    assert "no method" in refused(method="sum")["method"]
+    assert "next version of an adapter" in refused(into="")["into"]
+    assert "into" in refused(404, into="alice/none")
+    assert "into" in refused(403, into="bob/two")
+    assert refused(others__0__adapter="") == {}, "one adapter is no merge, which stands above the form"
+    assert not DerivedVersion.objects.exists()
+
+    assert alice.post(page, form)["Location"] == f"/alice/reviews/commit/{revision.oid}#derived"
+    making.work()
+    derived = DerivedVersion.objects.get()
+    assert (derived.state, derived.repository.full_name, derived.method) == ("done", "alice/both", "linear")
+    assert [(source.oid, source.weight) for source in derived.sources.all()] == [(revision.oid, 0.7), (two.oid, 0.5)]
+    own = Client().get(f"/alice/both/commit/{derived.revision.oid}").content.decode()
+    assert "weight 0.7" in own

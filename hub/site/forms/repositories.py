@@ -13,7 +13,6 @@ from registry.kernel.errors import (
     NameReserved,
     NamespaceNotFound,
     NameTaken,
-    NotAllowed,
     RefExists,
     RegistryError,
     RepositoryExists,
@@ -24,7 +23,6 @@ from registry.kernel.errors import (
 )
 from registry.kernel.lookalikes import Likeness
 from registry.people import known_names
-from registry.publish import derived_versions
 
 
 class NewRepository(Named, Owned):
@@ -74,22 +72,6 @@ class Yank(Form):
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "reason"
-
-
-class Derive(Form):
-    to = forms.CharField(
-        label="Form",
-        help_text="Without loss, or refused with the reason; fp16 and bf16 tell their largest error.",
-        widget=forms.Select(choices=[(name, name) for name in derived_versions.FORMATS]),
-        required=False,
-    )
-    into = name_field(
-        "Into",
-        "The id of a repository whose next version it becomes. Empty: a branch of this one.",
-        maxlength=200,
-        required=False,
-    )
-    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", ValueInvalid: "to"}
 
 
 class SetAlias(Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,23 @@ from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.weights import Loss, Variant
 from dovetail.adapters.header import HeaderError, Opener
 
-__all__ = ["FORMATS", "NEEDS_BASE", "VARIANTS", "Conversion", "Unconvertible", "convert"]
+__all__ = ["FORMATS", "NEEDS_BASE", "SOURCES", "VARIANTS", "Conversion", "Unconvertible", "convert", "results_of"]
 
 FORMATS = ("peft", "kohya", "diffusers", "mlx", "gguf")  # the same adapter for another library
 VARIANTS = ("safetensors", "bin", "fp16", "bf16", "slim")  # other bytes for the same library
 NEEDS_BASE = ("gguf", "slim")
+SOURCES = {  # result → the formats that it is made of
+    "peft": ("kohya", "diffusers", "mlx"),
+    "kohya": ("peft", "diffusers"),
+    "diffusers": ("peft", "kohya"),
+    "mlx": ("peft",),
+    "gguf": ("peft", "mlx"),
+    "safetensors": ("peft", "adapters"),
+    "bin": ("peft", "adapters"),
+    "fp16": ("peft", "adapters", "mlx"),
+    "bf16": ("peft", "adapters", "mlx"),
+    "slim": ("peft",),
+}
 CARD, LICENSES = "README.md", ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
 
@@ -74,6 +86,15 @@ def convert(
         raise Unconvertible(f"There is no format {to!r}; there are {', '.join((*FORMATS, *VARIANTS))}.")
     beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
     return Conversion(to, _written(loras, to, base_files or {}), beside)
+
+
+def results_of(family: str, paths: Collection[str]) -> list[str]:
+    """Return what may be made of files of a format; whether the tensors allow it is known when it is done."""
+    replaced = {"safetensors": (".bin", ".pt"), "bin": (".safetensors",)}
+    return [
+        to for to, families in SOURCES.items()
+        if family in families and any(path.endswith(replaced.get(to, "")) for path in paths)
+    ]  # fmt: skip
 
 
 def read(files: Mapping[str, Opener], base: str = "") -> tuple[str, list[Lora]]:

@@ -2,8 +2,11 @@
 
 
 class Unconvertible(ValueError):
-    """The result would not be the same adapter; the message names the module and says why."""
+    """The result would not be the same adapter; the message names the module and says why.
 
-    def __init__(self, reason: str, module: str = "") -> None:
+    `option` names the part of the request that cannot be, where it is the request and not the adapter.
+    """
+
+    def __init__(self, reason: str, module: str = "", option: str = "") -> None:
         super().__init__(f"{module[:200]}: {reason}" if module else reason)
-        self.module = module[:200]
+        self.module, self.option = module[:200], option

@@ -47,20 +47,26 @@ def merge(sources: Sequence[Source], recipe: Recipe) -> Conversion:
 def check(sources: Sequence[Source], recipe: Recipe) -> None:
     """Raise Unconvertible for a method or number that cannot be."""
     if recipe.method not in METHODS:
-        raise Unconvertible(f"There is no method {recipe.method!r}; there are {', '.join(METHODS)}.")
+        raise Unconvertible(f"There is no method {recipe.method!r}; there are {', '.join(METHODS)}.", option="method")
     if not 2 <= len(sources) <= MAX_SOURCES:
-        raise Unconvertible(f"A merge takes 2 to {MAX_SOURCES} adapters, not {len(sources)}.")
+        raise Unconvertible(f"A merge takes 2 to {MAX_SOURCES} adapters, not {len(sources)}.", option="others")
     for source in sources:
-        if not math.isfinite(source.weight) or not 0 < abs(source.weight) <= MAX_WEIGHT:
-            raise Unconvertible(f"The weight of {source.name} must be a number other than 0, at most {MAX_WEIGHT:g}.")
+        check_weight(source.name, source.weight)
     if not 0 < recipe.density <= 1:
-        raise Unconvertible("The density is the share of values to keep: more than 0, at most 1.")
+        raise Unconvertible("The density is the share of values to keep: more than 0, at most 1.", option="density")
     if recipe.density != 1 and recipe.method not in PRUNING:
-        raise Unconvertible(f"{recipe.method} drops no values, so it takes no density.")
+        raise Unconvertible(f"{recipe.method} drops no values, so it takes no density.", option="density")
     if recipe.rank and recipe.method != "svd":
-        raise Unconvertible("Only svd takes a rank; the other methods have one of their own.")
+        raise Unconvertible("Only svd takes a rank; the other methods have one of their own.", option="rank")
     if not 0 <= recipe.rank <= MAX_RANK:
-        raise Unconvertible(f"A rank is 1 to {MAX_RANK:,}.")
+        raise Unconvertible(f"A rank is 1 to {MAX_RANK:,}.", option="rank")
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Raise Unconvertible for a weight that cannot be; `name` is that of the source."""
+    if not math.isfinite(weight) or not 0 < abs(weight) <= MAX_WEIGHT:
+        reason = f"The weight of {name} must be a number other than 0, at most {MAX_WEIGHT:g}."
+        raise Unconvertible(reason, option="weight")
 
 
 def _read(source: Source) -> Lora:

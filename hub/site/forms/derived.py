@@ -1,0 +1,114 @@
+"""Asking for another form of a version, and for a merge of several."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django import forms
+
+from dovetail.adapters.merge import MAX_RANK, MAX_SOURCES, Recipe
+from hub.site.forms import Form, Option, Refusals, choice_field, name_field
+from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, RevisionNotFound, ValueInvalid
+
+MORE_ROWS = 2
+MAX_SEED = 2**31 - 1
+
+FORMS = {
+    "peft": "PEFT",
+    "kohya": "kohya, for image programs",
+    "diffusers": "diffusers",
+    "mlx": "MLX, for mlx-lm",
+    "gguf": "GGUF, for llama.cpp",
+    "safetensors": "safetensors in place of .bin",
+    "bin": ".bin, as torch.save writes it",
+    "fp16": "fp16, half precision",
+    "bf16": "bf16, half precision",
+    "slim": "slim, without copies of the base's embeddings",
+}
+
+METHODS = [
+    ("linear", Option("Linear", "The weighted sum; adapters of one rank.")),
+    ("cat", Option("Cat", "The exact sum; its rank is the sum of the ranks.")),
+    ("svd", Option("SVD", "The best sum of the rank that you choose.")),
+    ("ties", Option("TIES", "Keeps the largest values, and averages those whose signs agree; adapters of one rank.")),
+    ("dare_linear", Option("DARE linear", "Drops a random share, enlarges the rest, adds; adapters of one rank.")),
+    ("dare_ties", Option("DARE TIES", "Drops a random share, enlarges the rest, then as TIES; adapters of one rank.")),
+]
+
+
+def weight_field() -> forms.FloatField:
+    widget = forms.NumberInput(attrs={"step": "any"})
+    return forms.FloatField(label="Weight", required=False, initial=1, widget=widget)
+
+
+class Derive(Form):
+    to = forms.CharField(
+        label="Form",
+        help_text="Without loss, or refused with the reason; fp16 and bf16 tell their largest error.",
+        widget=forms.Select,
+        required=False,
+    )
+    into = name_field(
+        "Into",
+        "The id of a repository whose next version it becomes. Empty: a branch of this one.",
+        maxlength=200,
+        required=False,
+    )
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", ValueInvalid: "to"}
+
+    def __init__(self, *args: Any, formats: Sequence[str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        widget = self.fields["to"].widget
+        assert isinstance(widget, forms.Select)
+        widget.choices = [(name, FORMS[name]) for name in formats]
+
+
+class Merge(Form):
+    weight = weight_field()
+    method = choice_field("Method", METHODS, METHODS[0][0])
+    density = forms.FloatField(
+        label="Density",
+        help_text="TIES and DARE: the share of values that is kept.",
+        required=False,
+        initial=1,
+        widget=forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1}),
+    )
+    rank = forms.IntegerField(
+        label="Rank",
+        help_text="SVD; 0 for the largest.",
+        required=False,
+        initial=0,
+        widget=forms.NumberInput(attrs={"min": 0, "max": MAX_RANK}),
+    )
+    seed = forms.IntegerField(
+        label="Seed",
+        help_text="DARE: the same seed drops the same values.",
+        required=False,
+        initial=0,
+        min_value=0,
+        max_value=MAX_SEED,
+    )
+    into = name_field("Result", "The id of an adapter whose next version it becomes: `you/both`.", maxlength=200)
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into"}
+
+    @property
+    def recipe(self) -> Recipe:
+        """The method and its numbers; a field that was left empty has its usual value."""
+        typed = {name: self.cleaned_data[name] for name in ("method", "density", "rank", "seed")}
+        return Recipe(**{name: value for name, value in typed.items() if value not in (None, "")})
+
+
+class MergeSource(Form):
+    """Another adapter of a merge; a row without its name counts as empty."""
+
+    adapter = name_field("Adapter", maxlength=200, placeholder="acme/two", required=False)
+    revision = name_field("Version", maxlength=200, placeholder="main", required=False)
+    weight = weight_field()
+    fields_of: ClassVar[Refusals] = {RevisionNotFound: "revision"}
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return super().field_of(refusal) or "adapter"
+
+
+MergeSources = forms.formset_factory(
+    MergeSource, extra=MORE_ROWS, max_num=MAX_SOURCES - 1, absolute_max=MAX_SOURCES - 1
+)
