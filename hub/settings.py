@@ -187,6 +187,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
 
 # --- validation -------------------------------------------------------------------------------------------------------
 ENGINES = Path(env("ENGINES", default=str(ROOT / ".engines")))
+ENGINES_MEASURED = env.bool("ENGINES_MEASURED", default=True)  # where .engines/vllm is built
 ENGINE_DEVICE = env("ENGINE_DEVICE", default="cpu")
 ENGINE_DTYPE = env("ENGINE_DTYPE", one_of("auto", "float32", "bfloat16"), default="auto")
 ENGINE_MEMORY = env.int("ENGINE_MEMORY", default=8 << 30)

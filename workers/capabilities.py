@@ -30,12 +30,16 @@ def interpreter() -> Path:
 def current() -> Capabilities:
     """Return what the queue must know to give this worker a job."""
     bases = frozenset(map(str.lower, here()))
-    return Capabilities(bases, frozenset(engine_matrix.lacks()), tuple(engine_matrix.built()))
+    return Capabilities(bases, frozenset(engine_matrix.lacks()), _engines())
 
 
 def offer(door: str, slots: int) -> Offer:
     """Return what the heartbeat says; `door` is the queue that only this worker listens to, `slots` its processes."""
-    return Offer(door, slots, here(), tuple(engine_matrix.built()), engine_matrix.lacks())
+    return Offer(door, slots, here(), _engines(), engine_matrix.lacks())
+
+
+def _engines() -> tuple[str, ...]:
+    return (*engine_matrix.built(), *engine_matrix.measurers())
 
 
 def here() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Runs an adapter that passed on one more engine, and adds that engine's row; it decides nothing."""
+"""Does what waits until no validation does: comparisons on one more engine, and trials of serving engines."""
 
 import logging
 from functools import partial
@@ -6,7 +6,8 @@ from functools import partial
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import engine_matrix, leases, progress, several_adapters, warm_engines
+from workers import engine_matrix, leases, measuring, progress, several_adapters, warm_engines
+from workers.engine.job import MEASURERS
 from workers.laying_out import lay_out
 from workers.sandbox import EngineFault
 
@@ -16,18 +17,27 @@ COMPARE_AGAIN_SECONDS = 60
 
 
 def compare(claim: Comparing) -> None:
-    """Run the adapters of a claimed comparison and record the engine's row, or put the comparison off."""
-    verdict, name = claim.verdict, claim.row.engine
+    """Do a claimed comparison or measurement and record its answer, or put it off."""
+    verdict = claim.verdict
     try:
-        with (
-            leases.kept(partial(comparisons.heartbeat, claim)),
-            lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
-        ):
-            engine = partial(warm_engines.engine_for, laid_out.base, name)
-            rows = [engine_matrix.row(name, engine().run(job, on_check=progress.ignore)) for job in laid_out.jobs]
-            comparisons.record(claim, several_adapters.worst_rows(rows)[0])
+        if claim.row.engine in MEASURERS:
+            measuring.measure(claim)
+        else:
+            _run(claim)
     except ClaimStale:
         logger.warning("A comparison was lost while it was made", extra={"verdict": verdict.pk})
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
         logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict.pk})
         comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
+
+
+def _run(claim: Comparing) -> None:
+    """Run the adapters on the engine and record its row."""
+    verdict, name = claim.verdict, claim.row.engine
+    with (
+        leases.kept(partial(comparisons.heartbeat, claim)),
+        lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
+    ):
+        engine = partial(warm_engines.engine_for, laid_out.base, name)
+        rows = [engine_matrix.row(name, engine().run(job, on_check=progress.ignore)) for job in laid_out.jobs]
+        comparisons.record(claim, several_adapters.worst_rows(rows)[0])

@@ -8,7 +8,7 @@ from dovetail.adapters import describe, files_in
 from dovetail.adapters.places import within
 from dovetail.adapters.report import CRASHED, EngineRow, Report
 from registry.kernel.errors import ShelfProblem
-from workers.engine.job import ENGINES
+from workers.engine.job import ENGINES, MEASURERS
 
 # Areas of checks that depend on the libraries of an engine. The other checks look at the files alone.
 BY_ENGINE = ("fit", "load", "run", "eval", "limits", CRASHED.partition(".")[0])
@@ -22,6 +22,11 @@ def interpreter(name: str) -> Path:
 def built() -> list[str]:
     """Return the engines that are built on this machine; without any, the first one, so that errors can name it."""
     return [name for name in ENGINES if interpreter(name).exists()] or list(ENGINES)[:1]
+
+
+def measurers() -> list[str]:
+    """Return the engines built here that measure how a serving engine takes adapters."""
+    return [name for name in MEASURERS if settings.ENGINES_MEASURED and interpreter(name).exists()]
 
 
 def engines(folder: Path, place: str = "") -> list[str]:

@@ -2,18 +2,22 @@
 
 import logging
 
+from django.conf import settings
+
 from dovetail.adapters.report import Report
 from registry.kernel.errors import ClaimStale
 from registry.proof import verdicts
 from registry.proof.verdicts import Claim
 from workers import engine_matrix
+from workers.engine.job import MEASURERS
 
 logger = logging.getLogger(__name__)
 
 
 def record(claim: Claim, report: Report, milliseconds: int) -> None:
-    """Record the report, and ask for the comparisons with other engines. Raises ClaimStale."""
-    verdicts.record(claim, report, milliseconds, compare=_to_compare(claim, report))
+    """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
+    compare, measure = _to_compare(claim, report), _to_measure(claim, report)
+    verdicts.record(claim, report, milliseconds, compare=compare, measure=measure)
     details = {"verdict": claim.verdict.pk, "state": report.state, "ms": milliseconds}
     logger.info("A validation ended", extra=details)
 
@@ -24,6 +28,17 @@ def _to_compare(claim: Claim, report: Report) -> list[str]:
         return []
     built = {*engine_matrix.built(), *verdicts.Crew.now().engines}
     return [engine for engine in engine_matrix.missing(report) if engine in built]
+
+
+def _to_measure(claim: Claim, report: Report) -> list[str]:
+    """Return the serving engines that shall be tried with an adapter: those that read its format, on a known base."""
+    rows = [
+        row for row in report.serving if row.engine in MEASURERS and f"{row.engine}.format" not in (row.rules or ())
+    ]
+    if not settings.ENGINES_MEASURED or not rows or verdicts.base_for(claim.verdict.base) is None:
+        return []
+    built = {*engine_matrix.measurers(), *verdicts.Crew.now().engines}
+    return [row.engine for row in rows if row.engine in built]
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:

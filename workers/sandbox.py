@@ -23,10 +23,10 @@ from django.conf import settings
 
 from dovetail.adapters import records
 from dovetail.adapters.records import MAX_ITEMS, Malformed
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.report import CheckResult, Measured, Report
 from workers import scratch_folders
 from workers.engine import jail, work_folders
-from workers.engine.job import Job
+from workers.engine.job import Job, MeasuringJob
 
 MAX_LINE_BYTES = 1 << 20
 MAX_JOB_BYTES = 4 << 20
@@ -80,13 +80,16 @@ class Engine:
             raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
 
     @classmethod
-    def serve(cls, python: str, base: str, base_id: str) -> Self:
-        """Start the engine of that interpreter with one base from the cache, or with none. Raises `EngineMissing`."""
+    def serve(cls, python: str, base: str, base_id: str, command: str = "serve") -> Self:
+        """Start the engine of that interpreter with one base from the cache, or with none. Raises `EngineMissing`.
+
+        With the command `measure` it tries a serving engine instead of proving adapters.
+        """
         if not Path(python).exists():
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         base_arguments = ["--base", base, "--base-id", base_id] if base else []
         device_arguments = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
-        return cls([python, "-I", str(ENGINE_MAIN), "serve", *base_arguments, *device_arguments])
+        return cls([python, "-I", str(ENGINE_MAIN), command, *base_arguments, *device_arguments])
 
     @property
     def pid(self) -> int:
@@ -136,6 +139,20 @@ class Engine:
                 else:
                     raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
         raise AssertionError("the engine's lines end only by a return or a fault")
+
+    def measure(self, job: MeasuringJob) -> tuple[Measured | None, str]:
+        """Try a serving engine with one adapter; return what it did, or None and why that was not seen.
+
+        Raises `EngineDied`, `EngineHung` and `EngineLied`; each of them kills the engine.
+        """
+        with self._killed_at_fault():
+            self.wait_until_ready()
+            self._write(json.dumps({"job": job.says()}).encode() + b"\n")
+            message = next(self._say(time.monotonic() + job.seconds + GRACE_SECONDS))
+            if message.get("event") != "measured" or message.get("job") != job.id:
+                raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
+            document = message.get("measured")
+            return (Measured.parse(document) if document is not None else None), str(message.get("reason"))
 
     def stop(self) -> None:
         """Kill the engine and all it started, wait for the end of it, and remove its folder; harmless if repeated."""

@@ -13,11 +13,13 @@ from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
 from registry.proof import verdicts
 from workers import base_cache, engine_matrix
-from workers.sandbox import Engine, EngineFault
+from workers.engine.job import MEASURERS
+from workers.sandbox import Engine, EngineFault, EngineMissing
 
 logger = logging.getLogger(__name__)
 
 Label = tuple[str, str]  # the engine's name, and the id of its base in lower case, "" without one
+MEASURER_BYTES = 700 << 20  # an engine with vLLM's classes and no weight
 RUNTIME_BYTES = 512 << 20  # libraries and caches of an engine beside its base, until its memory is measured
 
 
@@ -97,8 +99,18 @@ def engine_for(base: Base | None, name: str) -> Engine:
     return ENGINES.get((name, base.id.lower()), arguments, size=base.size, before=lambda: base_cache.verify(base))
 
 
+def measurer(name: str) -> Engine:
+    """Return a warm engine that tries a serving engine; it holds no base. Raises EngineMissing."""
+    arguments = (str(engine_matrix.interpreter(name)), "", "", "measure")
+    return ENGINES.get((name, ""), arguments, size=MEASURER_BYTES - RUNTIME_BYTES)
+
+
 def warm(engine: str = "", base_id: str = "") -> None:
     """Start this engine with this base without waiting for it; by default, with the base of the newest verdict."""
+    if engine in MEASURERS:
+        with contextlib.suppress(EngineMissing):
+            measurer(engine)
+        return
     last = base_id or Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
     base = (verdicts.base_for(last) if last else None) or Base.objects.order_by("-added_at").first()
     if base is None or not base.has_weights:

@@ -24,6 +24,11 @@ class Served:
     def reason(self) -> str:
         return self.answer.reason
 
+    @property
+    def is_measured(self) -> bool:
+        """True if the engine was tried, and that decided; a rule decided otherwise."""
+        return self.answer.by == "measured"
+
 
 @dataclass(frozen=True, slots=True)
 class Fits:

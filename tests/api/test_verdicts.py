@@ -140,7 +140,7 @@ def test_a_real_report_is_served_as_it_always_was(ask, repository, on_shelf, cas
     for key in OF_THE_REPORT:
         if key != "serving":
             assert answer[key] == expected[key], key
-    known = [{key: row[key] for key in row.keys() - {"flags"}} for row in expected["serving"]]
+    known = [{key: row[key] for key in row.keys() - {"flags"}} | {"by": "rule"} for row in expected["serving"]]
     assert [{key: row[key] for key in row.keys() - {"flags", "commands"}} for row in answer["serving"]] == known
 
 

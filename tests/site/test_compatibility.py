@@ -23,6 +23,12 @@ FITS = {
 }
 
 
+MEASURED = {
+    "by": "measured", "outcome": "wrong", "reason": "0 of 62 modules meet a module of its model", "flags": [],
+    "measured": {"depth": "mapping", "engine": "vllm 0.32.0", "modules": 0, "of": 62, "missed": [], "refusal": ""},
+}  # fmt: skip
+
+
 @pytest.fixture
 def served(cast):
     made = cast.repository("alice/reviews")
@@ -44,6 +50,16 @@ def test_a_page_shows_each_engine_with_its_outcome_and_flags_to_copy(visit, serv
     assert 'data-copy-from="flags-1"' in text
     assert text.index("served 8 times too weak") < text.index("TGI reads"), "what lies comes before what refuses"
     assert "<b>LoRA</b>" not in text
+
+
+def test_a_page_says_of_each_engine_whether_it_was_tried(visit, cast):
+    made = cast.repository("alice/reviews")
+    judged(pushed(cast, made), depth="fit", serving=[SERVING[0] | MEASURED, SERVING[1]], fits=FITS)
+    text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
+    assert '<span class="state failed">wrong</span> <div class="third small">measured</div>' in text
+    assert '<span class="state ">refuses</span> <div class="third small">by rule</div>' in text
+    assert "vllm 0.32.0 reached 0 of 62 modules of the adapter" in text
+    assert 'href="/docs/serving#measured-or-by-rule"' in text
 
 
 def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, served):

@@ -30,6 +30,20 @@ def answer(mode: str, job: dict) -> None:
         case "passes":
             known = {"engine": {"name": "e5", "torch": "2"}, "base": {"id": "forged"}}
             verdict(job, "passed", CHECK, depth="run", format="peft", **known)
+        case "is served by vLLM":
+            row = {"engine": "vllm", "version": "0.33.0", "outcome": "serves", "reason": "It loads.", "rules": []}
+            flags = ["--enable-lora"]
+            other = row | {"engine": "tgi", "flags": []}
+            verdict(job, "passed", CHECK, depth="run", format="peft", serving=[row | {"flags": flags}, other])
+        case "measures":
+            seen = {"modules": 0, "of": 62, "missed": ["model.layers.0.self_attn.q_proj"]}
+            say(event="measured", job=job["id"], measured={"engine": "vllm 0.32.0", **seen}, reason="")
+        case "cannot measure":
+            say(event="measured", job=job["id"], measured=None, reason="head_dim 16 is not supported")
+        case "measures nonsense":
+            say(event="measured", job=job["id"], measured={"depth": "run", "engine": "vllm 0.32.0"}, reason="")
+        case "measures another job":
+            say(event="measured", job="7", measured=None, reason="")
         case "fails":
             verdict(job, "failed", CHECK, FAILED)
         case "crashes":

@@ -2,6 +2,7 @@
 
 __main__.py serve --base DIR --base-id ID     validates adapters of that base
 __main__.py serve                             checks files only, without torch, for adapters whose base is not here
+__main__.py measure                           tries the serving engine of this interpreter with adapters
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # -I keeps the environment and the current folder, which may be an upload, off the path; these two are ours.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 
-from workers.engine.serve import main  # noqa: E402  # after the path
+from workers.engine import measure, serve  # noqa: E402  # after the path
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    measure.main() if sys.argv[1:] == ["measure"] else serve.main(sys.argv[1:])

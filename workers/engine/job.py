@@ -16,6 +16,8 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
     "e5": ("peft",),
     "e4": ("peft", "adapters"),
 }
+# Engines that prove nothing: they measure how a serving engine takes an adapter, and hold no base.
+MEASURERS = ("vllm",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,27 @@ class Job:
             raise TypeError("a job needs an id and a folder")
         values["id"] = str(values["id"])
         return cls(**values)
+
+    def says(self) -> dict[str, Any]:
+        """Return the job as JSON values."""
+        return {name.name: getattr(self, name.name) for name in fields(self)} | {"folder": str(self.folder)}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringJob:
+    """One adapter that a serving engine shall be tried with: `config` is the base's, `place` the adapter's folder."""
+
+    id: str
+    folder: Path
+    config: Mapping[str, Any]
+    place: str = ""
+    seconds: float = DEFAULT_SECONDS
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> MeasuringJob:
+        """Rebuild a job from what `says` returned. Raises `TypeError` if a value is missing."""
+        return cls(**{**document, "folder": Path(document["folder"])})
 
     def says(self) -> dict[str, Any]:
         """Return the job as JSON values."""

@@ -74,10 +74,13 @@ class Ending:
     seconds: float = 0.0
 
 
-def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) -> Iterator[Frame | Ending]:
+def run(
+    walls: Walls, body: Callable[[Say], None], believed: Collection[str], also: Collection[str] = ()
+) -> Iterator[Frame | Ending]:
     """Fork a jailed child, run `body` in it, and yield each frame that may be believed; the last item is the `Ending`.
 
-    `believed` are the check ids that this stage may report: a hostile loader cannot report the static checks.
+    `believed` are the check ids that this stage may report: a hostile loader cannot report the static checks. `also`
+    are kinds of frames that only some children may send.
     """
     if jail.threads() != 1:
         raise RuntimeError("an engine with more than one thread must not fork")
@@ -89,7 +92,8 @@ def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) ->
     os.close(writer)
     ending = Ending(status=1)
     try:
-        for item in hear(reader, began + walls.seconds, believed, watch=partial(_watch, walls) if walls.work else None):
+        watch = partial(_watch, walls) if walls.work else None
+        for item in hear(reader, began + walls.seconds, believed, also, watch):
             if isinstance(item, Ending):
                 ending = item
             else:
@@ -103,10 +107,7 @@ def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) ->
 def hear(
     reader: int, deadline: float, believed: Collection[str], also: Collection[str] = (), watch: Watch | None = None
 ) -> Iterator[Frame | Ending]:
-    """Yield each frame that may be believed, and last the `Ending`: by silence, a lie, or the deadline.
-
-    `also` are kinds of frames that only some children may send.
-    """
+    """Yield each frame that may be believed, and last the `Ending`: by silence, a lie, or the deadline."""
     for item in _listen(reader, deadline, watch):
         if isinstance(item, Ending):
             yield item

@@ -220,7 +220,7 @@ def safe(text: str) -> str:
 
 
 def _engine(answer: Serving) -> str:
-    return f"{safe(str(answer.engine)):<10}"
+    return f"{safe(str(answer.engine)):<10} {'measured' if answer.by == 'measured' else 'by rule':<8}"
 
 
 def _score(score: Evaluation) -> str:

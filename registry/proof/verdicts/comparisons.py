@@ -1,5 +1,8 @@
 """Comparisons: passed verdicts are repeated on the other engines when no validation waits; nothing depends on them.
 
+Trials of serving engines wait in the same rows, without a route, since the engines that measure hold no base. Their
+answer becomes a part of the row of the serving engine.
+
 The row is the job here too. Its lease is one column: the worker that holds it moves `free_at` ahead, and if the worker
 dies, the row becomes free again. After the last attempt the row of the engine says that it gave no answer.
 """
@@ -15,11 +18,13 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower, Now
 
-from dovetail.adapters.report import EngineRow
+from dovetail.adapters.report import EngineRow, Measured
+from dovetail.adapters.serving.measured import judged
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
 from registry.proof.verdicts.queue import Capabilities
-from registry.proof.verdicts.rows import lease
+from registry.proof.verdicts.rows import lease, one_at_a_time, show
+from registry.proof.verified import move_verified
 
 CANDIDATES = 8
 Pair = tuple[str, str]  # an engine and its base
@@ -37,16 +42,20 @@ class Comparing:
         return self.row.verdict
 
 
-def ask(verdict: Verdict, engines: Sequence[str]) -> None:
-    """Queue comparisons on these engines; call it in the transaction that decides the verdict."""
-    rows = [Comparison(verdict=verdict, engine=engine, route=verdict.route) for engine in engines]
+def ask(verdict: Verdict, engines: Sequence[str], *, route: str | None = None) -> None:
+    """Queue comparisons on these engines; call it in the transaction that decides the verdict.
+
+    The route is the verdict's, and "" for engines that hold no base.
+    """
+    route = verdict.route if route is None else route
+    rows = [Comparison(verdict=verdict, engine=engine, route=route) for engine in engines]
     Comparison.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def free(able: Capabilities) -> QuerySet[Comparison]:
     """Return the comparisons that a worker can do now."""
     # Filtered by an expression as in queue.candidates, so that the database walks them from the oldest.
-    mine = Comparison.objects.alias(key=Lower("route")).filter(key__in=able.bases, engine__in=able.engines)
+    mine = Comparison.objects.alias(key=Lower("route")).filter(key__in=["", *able.bases], engine__in=able.engines)
     return mine.filter(free_at__lte=Now(), attempt__lt=settings.MAX_ATTEMPTS).order_by("pk")
 
 
@@ -81,6 +90,25 @@ def record(claim: Comparing, row: EngineRow) -> None:
         _add(claim.verdict.pk, row)
 
 
+def record_measured(claim: Comparing, measured: Measured | None) -> None:
+    """Add what a serving engine did to its row, and what it serves to the lists; None where that was not seen.
+
+    Raises ClaimStale before anything is written.
+    """
+    with one_at_a_time(claim.verdict):
+        if not _held(claim).delete()[0]:
+            raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
+        if measured is None:
+            return
+        verdict = _locked(claim.verdict.pk)
+        report = verdict.report
+        rows = [judged(row, measured) if row.engine == claim.row.engine else row for row in report.serving]
+        verdict.result = replace(report, serving=tuple(rows)).as_result()
+        verdict.save(update_fields=["result"])
+        show(verdict)
+        move_verified(verdict.revision.repository_id)
+
+
 def pause(claim: Comparing, seconds: int) -> None:
     """Release it for some seconds; after the last attempt the sweep ends it."""
     _held(claim).update(free_at=Now() + timedelta(seconds=seconds))
@@ -97,6 +125,8 @@ def _end(row: Comparison) -> bool:
         # Deleted first and by its fence: a late worker may have recorded its row meanwhile, and that counts.
         if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
             return False
+        if not row.route:  # the rules' answer stands
+            return True
         message = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
         with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
             _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
@@ -108,10 +138,16 @@ def _held(claim: Comparing) -> QuerySet[Comparison]:
 
 
 def _add(number: int, row: EngineRow) -> None:
-    verdict = Verdict.objects.select_for_update().filter(pk=number).first()
-    if verdict is None:  # its adapter was deleted meanwhile
-        raise ClaimStale(f"Verdict {number} is gone.")
+    verdict = _locked(number)
     report = verdict.report
     others = [known for known in report.engines if known.name != row.name]
     verdict.result = replace(report, engines=(*others, row)).as_result()
     verdict.save(update_fields=["result"])
+
+
+def _locked(number: int) -> Verdict:
+    """Return a verdict, locked. Raises ClaimStale if its adapter was deleted meanwhile."""
+    verdict = Verdict.objects.select_for_update().filter(pk=number).first()
+    if verdict is None:
+        raise ClaimStale(f"Verdict {number} is gone.")
+    return verdict

@@ -83,12 +83,14 @@ def progress(claim: Claim, checks: Sequence[CheckResult]) -> None:
     write(claim, lease_until=lease(), result={"checks": [check.as_json() for check in checks]})
 
 
-def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = ()) -> None:
+def record(
+    claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = (), measure: Sequence[str] = ()
+) -> None:
     """Record a report in one transaction: state, checks, and the ref `verified` if it moves.
 
     The state is passed, failed or errored. An error of the hub is tried again up to MAX_ATTEMPTS times, a limit once.
-    `compare` names the engines that judge it later, when no validation waits. Raises ClaimStale before anything is
-    written.
+    `compare` names the engines that judge it later, when no validation waits, and `measure` those that measure how a
+    serving engine takes it. Raises ClaimStale before anything is written.
     """
     if reason := _worth_another_try(claim.verdict, report):
         give_back(claim, reason)
@@ -97,6 +99,7 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
         write(claim, **final(report.state), result=report.as_result(), duration_ms=duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
+        comparisons.ask(claim.verdict, measure, route="")
         show(claim.verdict)
         move_verified(claim.verdict.revision.repository_id)
         conclude(claim.verdict.pk)

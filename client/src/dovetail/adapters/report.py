@@ -122,11 +122,27 @@ class BasePin(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Measured(Record):
+    """What a serving engine did when it was tried: how many modules of the adapter it reached, or how it refused it.
+
+    `mapping` is the depth at which the engine's own classes take the adapter, at the base's size, without weights.
+    """
+
+    depth: Literal["mapping"] = "mapping"
+    engine: str = ""  # with its version: vllm 0.32.0
+    modules: float = 0
+    of: float = 0
+    missed: tuple[str, ...] = ()  # some of the modules that it did not reach, as the engine names them
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Serving(Record):
     """The behaviour of one serving engine with the adapter (docs/serving.md); `flags` is empty unless it serves it.
 
     `rules` are the ids of the rules that decided against it; None in older reports. A stored report has the flags that
     depend on the weights; dovetail.serve.starting completes them, and adds the `commands`, where they are read.
+    `by` says whether the outcome was `measured` or follows from a `rule`; None in a stored report means a rule.
     """
 
     engine: str
@@ -136,6 +152,8 @@ class Serving(Record):
     flags: Sequence[str] = ()
     rules: Sequence[str] | None = field(default=None, metadata={"optional": True})
     commands: Sequence[str] | None = field(default=None, metadata=OPTIONAL)
+    by: Literal["rule", "measured"] | None = field(default=None, metadata=OPTIONAL)
+    measured: Measured | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,10 @@ def start(answer: Serving, target: Target) -> Start:
 
 
 def completed(answers: Sequence[Serving], target: Target) -> tuple[Serving, ...]:
-    """Return what a verdict says of serving engines, with the flags and commands for one target."""
+    """Return what a verdict says of serving engines, by rule or measured, with the flags and commands for a target."""
     starts = [start(answer, target) for answer in answers]
     return tuple(
-        replace(answer, flags=list(begin.flags), commands=list(begin.commands))
+        replace(answer, flags=list(begin.flags), commands=list(begin.commands), by=answer.by or "rule")
         for answer, begin in zip(answers, starts, strict=True)
     )
 

@@ -4,8 +4,8 @@ import asyncio
 import inspect
 import os
 
-from vllm.lora.request import LoRARequest  # type: ignore[import-not-found]  # it lives in the environment of vLLM
-from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry  # type: ignore[import-not-found]  # vLLM is not installed here
+from vllm.lora.request import LoRARequest  # it lives in the environment of vLLM
+from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from dovetail.problems import Problem
 from dovetail.serve.vllm_plugin import settings
@@ -15,7 +15,7 @@ from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Versions
 from dovetail.serve.vllm_plugin.watch import Watch, table_of
 
 
-class DovetailResolver(LoRAResolver):  # type: ignore[misc]  # as above
+class DovetailResolver(LoRAResolver):  # type: ignore[misc]  # vLLM is not installed here
     """Resolves names of adapters at one hub."""
 
     def __init__(self, chosen: settings.Settings) -> None:

@@ -1,0 +1,46 @@
+"""What becomes of a rule's answer when the engine itself was tried with the adapter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dovetail.adapters.findings import some
+from dovetail.adapters.report import Measured, Serves, Serving
+from dovetail.adapters.serving.rules import MAX_REASON
+
+SEVERITY: tuple[Serves, ...] = ("serves", "wrong", "refuses")
+
+
+def judged(answer: Serving, measured: Measured) -> Serving:
+    """Return an engine's answer with what it did: the worse of both outcomes counts.
+
+    A rule that decides against an adapter stays: it may know what a trial of this depth cannot see.
+    """
+    outcome, reason = _outcome(measured)
+    if SEVERITY.index(outcome) < SEVERITY.index(answer.outcome):
+        return replace(answer, by="rule", measured=measured)
+    if outcome == answer.outcome:
+        return replace(answer, by="measured", measured=measured)
+    return replace(
+        answer, outcome=outcome, reason=reason[:MAX_REASON], flags=[], by="measured", measured=measured
+    )  # fmt: skip
+
+
+def worst(answers: list[Measured]) -> Measured:
+    """Return the measurement of the adapter that fared worst."""
+    return max(answers, key=lambda measured: (SEVERITY.index(_outcome(measured)[0]), measured.of - measured.modules))
+
+
+def _outcome(measured: Measured) -> tuple[Serves, str]:
+    if measured.refusal:
+        return "refuses", f"{measured.engine} was tried with it, and refuses: {measured.refusal}"
+    if measured.modules >= measured.of:
+        return "serves", ""
+    missed = some([name[:120] for name in measured.missed], 3)
+    reached = f"{measured.engine} was tried with it: {measured.modules:g} of {measured.of:g} modules of the adapter"
+    if measured.modules:
+        return "wrong", f"{reached} meet a module of its model, and the others are dropped without an error: {missed}."
+    return "wrong", (
+        f"{reached} meet a module of its model, so the base alone answers, without an error. Not there: {missed}. "
+        "Often the adapter was trained on another class of the base, whose modules have other paths."
+    )

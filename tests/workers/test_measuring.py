@@ -1,0 +1,110 @@
+"""Serving engines are tried after the verdict, when nothing else waits; what they did becomes a part of their row.
+
+`make bench ARGS=measured` tries vLLM itself; here its engine is one that says what it is told to.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from registry.models import Comparison, Repository, Verdict
+from registry.proof.verdicts import comparisons
+from tests.workers.conftest import BASE, validate
+from workers import base_cache, capabilities
+from workers.loop import WorkLoop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def measurer(engine, settings):
+    """Choose how the engine behaves that tries vLLM; the one that proves says that vLLM serves every adapter."""
+    settings.ENGINES_MEASURED = True
+    engine("is served by vLLM")
+    python = Path(settings.ENGINES, "e5", "bin", "python")
+    script = python.read_text()
+
+    def behave(mode: str) -> None:
+        beside = Path(settings.ENGINES, "vllm", "bin", "python")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(script.replace("is served by vLLM", mode))
+        beside.chmod(0o755)
+
+    return behave
+
+
+def proven(verdict: Verdict) -> Verdict:
+    validate(verdict.pk)
+    return Verdict.objects.get(pk=verdict.pk)
+
+
+def measured(verdict: Verdict) -> dict:
+    """Work until the trial is done, and return vLLM's row."""
+    loop, deadline = WorkLoop(), time.monotonic() + 60
+    while not loop.step():
+        assert time.monotonic() < deadline, "no engine came"
+        time.sleep(0.05)
+    found = Verdict.objects.get(pk=verdict.pk)
+    assert (found.state, Comparison.objects.count()) == ("passed", 0)
+    return next(row for row in found.result["serving"] if row["engine"] == "vllm")
+
+
+def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, measurer):
+    measurer("measures")
+    found = proven(pushed())
+    assert found.state == "passed", "the verdict waits for no trial"
+    row = Comparison.objects.get()
+    assert (row.engine, row.route, row.attempt) == ("vllm", "", 0)
+    assert Repository.objects.get().serves == "\nvllm\ntgi\n"
+    answer = measured(found)
+    assert (answer["outcome"], answer["by"], answer["flags"]) == ("wrong", "measured", [])
+    assert "0 of 62 modules" in answer["reason"]
+    assert "model.layers.0.self_attn.q_proj" in answer["reason"]
+    seen = {key: answer["measured"][key] for key in ("depth", "engine", "modules", "of")}
+    assert seen == {"depth": "mapping", "engine": "vllm 0.32.0", "modules": 0, "of": 62}
+    others = [row for row in Verdict.objects.get().result["serving"] if row["engine"] != "vllm"]
+    assert [row.get("by") for row in others] == [None], "those that were not tried stay as they were"
+    assert Repository.objects.get().serves == "\ntgi\n", "lists do not name vLLM any more"
+
+
+def test_what_cannot_be_tried_stays_as_the_rules_say(pushed, base, measurer, caplog):
+    measurer("cannot measure")
+    answer = measured(proven(pushed()))
+    assert (answer["outcome"], answer.get("by"), answer.get("measured")) == ("serves", None, None)
+
+
+@pytest.mark.parametrize("mode", ["measures nonsense", "measures another job", "dies"])
+def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, base, measurer, settings, mode):
+    measurer(mode)
+    found = proven(pushed())
+    measured_again = WorkLoop()
+    deadline = time.monotonic() + 60
+    while not measured_again.step():
+        assert time.monotonic() < deadline, "no engine came"
+        time.sleep(0.05)
+    row = Comparison.objects.get()
+    assert row.attempt == 1, "it is put off"
+    Comparison.objects.update(attempt=settings.MAX_ATTEMPTS, free_at=row.asked_at)
+    assert comparisons.give_up() == 1
+    assert not Comparison.objects.exists()
+    after = Verdict.objects.get(pk=found.pk)
+    assert [row["name"] for row in after.result["engines"]] == ["e5"], "it was no engine that judges"
+    assert after.result["serving"][0]["outcome"] == "serves"
+
+
+@pytest.mark.parametrize("why", ["off", "not built", "base unknown to the hub"])
+def test_no_trial_is_asked_for_where_none_can_be_made(pushed, base, measurer, settings, why):
+    measurer("measures")
+    verdict = pushed()
+    if why == "off":
+        settings.ENGINES_MEASURED = False
+    elif why == "not built":
+        shutil.rmtree(Path(settings.ENGINES, "vllm"))
+    else:
+        verdict = pushed("", message="other weights")
+        base_cache.remove(BASE)
+    assert ("vllm" in capabilities.current().engines) == (why == "base unknown to the hub")
+    assert proven(verdict).state == "passed"
+    assert not Comparison.objects.exists()

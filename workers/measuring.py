@@ -1,0 +1,37 @@
+"""Tries a serving engine with an adapter that passed, and adds what it did to the verdict; it decides nothing."""
+
+import logging
+from functools import partial
+
+from dovetail.adapters.serving.measured import worst
+from registry.models import Base
+from registry.proof.verdicts import comparisons
+from registry.proof.verdicts.comparisons import Comparing
+from workers import leases, warm_engines
+from workers.engine.job import Job, MeasuringJob
+from workers.laying_out import lay_out
+
+logger = logging.getLogger(__name__)
+
+
+def measure(claim: Comparing) -> None:
+    """Try the adapters of a claimed measurement, and record the one that fared worst.
+
+    Raises ClaimStale, EngineFault, StoreUnavailable, ShelfProblem and OSError.
+    """
+    verdict, name = claim.verdict, claim.row.engine
+    with (
+        leases.kept(partial(comparisons.heartbeat, claim)),
+        lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
+    ):
+        base = laid_out.base
+        jobs = [_job(job, base) for job in laid_out.jobs] if base is not None else []
+        answers = [warm_engines.measurer(name).measure(job) for job in jobs]
+    if reasons := [reason for measured, reason in answers if measured is None]:
+        logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
+    seen = [measured for measured, _ in answers if measured is not None]
+    comparisons.record_measured(claim, worst(seen) if seen and not reasons else None)
+
+
+def _job(job: Job, base: Base) -> MeasuringJob:
+    return MeasuringJob(job.id, job.folder, base.config, job.place, job.seconds, job.memory_bytes)
