@@ -34,6 +34,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
 BEFORE_READING = 5  # events that a reader handles at most; a longer queue is left to the workers
+STALLED_SECONDS = 60  # workers look every half minute: an event that waits for longer tells that none comes by
 KEPT_DAYS = 30  # given-up events are kept for inspection
 # Errors of a consumer that cannot handle a row. Any other error ends the run, and the row stays.
 FAULTS = (
@@ -45,7 +46,7 @@ FAULTS = (
 def run(limit: int = AT_ONCE) -> int:
     """Handle waiting events and return their number; stop at a row that another process handles."""
     handled = 0
-    while handled < limit and (number := _due().first()) is not None and _handle(number, wait=False):
+    while handled < limit and (number := _due().values_list("pk", flat=True).first()) and _handle(number):
         handled += 1
     return handled
 
@@ -54,14 +55,17 @@ def catch_up() -> None:
     """Handle a few waiting events before their results are read, so that a page is up to date.
 
     A longer queue is left to the workers as a whole: a few of its oldest events would not bring a reader up to date,
-    and a worker ends its run where it meets a row that a reader has locked. So is what follows an event for which
-    moderation reads files: no page waits for the store.
+    and a worker ends its run where it meets a row that a reader has locked. Where no worker comes by, readers handle
+    the oldest few each, so that a hub without workers falls behind and never stands still. What follows an event for
+    which moderation reads files is left to the workers as well: no page waits for the store.
     """
-    numbers = list(_due()[: BEFORE_READING + 1])
-    if len(numbers) <= BEFORE_READING:
-        for number in numbers:
-            if not _handle(number, wait=True):
-                return
+    waiting = list(_due().values_list("pk", "due_at")[: BEFORE_READING + 1])
+    is_long = len(waiting) > BEFORE_READING
+    if is_long and waiting[0][1] > timezone.now() - timedelta(seconds=STALLED_SECONDS):
+        return
+    for number, _ in waiting[:BEFORE_READING]:
+        if not _handle(number, wait=not is_long, is_reader=True):
+            return
 
 
 def has_waiting() -> bool:
@@ -86,21 +90,23 @@ def retry(event: OutboxEvent, by: User) -> bool:
     return True
 
 
-def _due() -> QuerySet[OutboxEvent, int]:
-    """Return the numbers of the events that are due, oldest first."""
-    waiting = OutboxEvent.objects.filter(given_up_at__isnull=True, due_at__lte=timezone.now())
-    return waiting.order_by("pk").values_list("pk", flat=True)
+def _due() -> QuerySet[OutboxEvent]:
+    """Return the events that are due, oldest first."""
+    return OutboxEvent.objects.filter(given_up_at__isnull=True, due_at__lte=timezone.now()).order_by("pk")
 
 
-def _handle(number: int, *, wait: bool) -> bool:
-    """Handle one event; return False if it is left to another process: it has it, or a reader (`wait`) needs files."""
+def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool:
+    """Handle one event; return False if it is left to another process: it has it, or a reader would need files.
+
+    With `wait` an event that another process has is waited for.
+    """
     try:
         with audit.outside_request(), transaction.atomic():
             rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
             event = rows.filter(pk=number, given_up_at__isnull=True).first()
             if event is None:
                 return wait
-            if wait and findings.reads_files(event):
+            if is_reader and findings.reads_files(event):
                 return False
             failed = [name for name in event.pending or _consumers_of(event) if not _consume(name, event)]
             _settle(event, failed)

@@ -263,6 +263,22 @@ def test_a_reader_handles_a_few_events_and_leaves_a_long_queue_to_the_workers(ca
     assert len(feed.since(0, NOBODY, 20)) == 2 * dispatch.BEFORE_READING + 2
 
 
+def test_a_long_queue_goes_on_by_its_readers_where_no_worker_comes_by(cast, reviews):
+    before = feed.last()
+    for number in range(2 * dispatch.BEFORE_READING + 1):
+        pushed(cast, reviews, f"{number}.txt")
+    waiting = OutboxEvent.objects.count()
+    assert feed.last() == before, "a worker may be at it"
+    OutboxEvent.objects.update(due_at=timezone.now() - timedelta(seconds=dispatch.STALLED_SECONDS + 1))
+    seen: list[int] = []
+    while len(seen) < waiting:
+        entries = feed.since(seen[-1] if seen else before, NOBODY, 100)
+        assert 0 < len(entries) <= dispatch.BEFORE_READING, "no read handles more than a few"
+        seen += [entry.seq for entry in entries]
+    assert seen == list(range(before + 1, before + waiting + 1))
+    assert not dispatch.has_waiting()
+
+
 def test_a_push_writes_one_row_for_all_who_follow(cast, reviews):
     for who in ("alice", "bob", "dave"):
         hook(cast, who)
