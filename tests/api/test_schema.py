@@ -21,17 +21,32 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
-from hub.api import openapi
+from hub.api import openapi, waiting
 from tests.api.seeded import ELSEWHERE, World, operations, seed
 
 # test_openapi.py asks who may call what. A body that fits its schema may be refused by a rule that no schema says:
 # names that are taken or reserved, cursors that only this hub signs, times in the past.
 NOT_ASKED = [ignored_auth, positive_data_acceptance]
 EXAMPLES = int(os.environ.get("MORE_EXAMPLES", "1"))
+pytestmark = pytest.mark.timeout(300 * EXAMPLES)
+
+
+class Clock:
+    """The clock by which requests wait: their seconds go by at once."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.fixture
-def world(cast, repository) -> World:
+def world(cast, repository, monkeypatch) -> World:
+    monkeypatch.setattr(waiting, "time", Clock())
     return seed(cast, repository)
 
 
