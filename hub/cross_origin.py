@@ -7,6 +7,7 @@ ASKED = (
     "content-type",
     "idempotency-key",
     "if-none-match",
+    "last-event-id",
     "range",
     "user-agent",
     "x-csrftoken",

@@ -115,6 +115,8 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.UpstreamGated: HttpForm(403, "GatedRepo"),
     errors.UpstreamReadOnly: HttpForm(403),
     errors.TooOften: HttpForm(429),
+    errors.TooManyStreams: HttpForm(429, retry_seconds=30),
+    errors.StreamsFull: HttpForm(503, retry_seconds=5),
     errors.IdempotencyKeyReused: HttpForm(422),
     errors.RequestInProgress: HttpForm(409, retry_seconds=1),
     errors.ImageNotReady: HttpForm(429, retry_seconds=10),

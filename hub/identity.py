@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 
+from django.contrib.auth import get_user
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from hub.logs import current_request_id
 from hub.origin import address_of
 from registry.kernel import audit
-from registry.kernel.errors import NotAllowed, TokenInvalid
+from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
 from registry.people import tokens
@@ -29,6 +30,22 @@ def caller_of(request: HttpRequest) -> Caller:
         return caller
     user = request.user
     return Caller(user=user) if isinstance(user, User) and user.is_active else NOBODY
+
+
+def caller_again(request: HttpRequest, before: Caller) -> Caller:
+    """Return the caller of a request that goes on, as they are now; `before` is who began it.
+
+    Raises TokenInvalid for a token that ended meanwhile, SignInRequired where the session did, or its person may no
+    longer sign in.
+    """
+    if request.META.get("HTTP_AUTHORIZATION"):
+        return caller_of(request)
+    request.session = type(request.session)(request.session.session_key)
+    request.user = get_user(request)
+    caller = caller_of(request)
+    if before.user is not None and caller.user is None:
+        raise SignInRequired("The session that asked for this has ended.")
+    return caller
 
 
 def wire_caller(request: HttpRequest) -> Caller:

@@ -14,10 +14,22 @@ from gunicorn.workers.gthread import ThreadWorker
 
 LINGER_MS = 10
 YIELD_SECONDS, MAX_YIELDS = 0.0003, 8
+_worker: "LingeringWorker | None" = None
+
+
+def is_stopping() -> bool:
+    """Return whether this process takes no new connections and ends with its requests; False for any other class."""
+    return _worker is not None and not _worker.alive
 
 
 class LingeringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """A `gthread` worker whose threads stay with a connection after an answer, while other threads are free."""
+
+    def init_process(self) -> None:
+        """Serve until the end of the process."""
+        global _worker
+        _worker = self
+        super().init_process()
 
     def accept(self, listener: Any) -> None:
         """Accept a connection, later the more of them this process has, so that an idler process may take it first.

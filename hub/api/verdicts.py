@@ -1,8 +1,11 @@
 """The verdict of a revision, and a request to validate it again."""
 
+import hashlib
+import re
 from dataclasses import replace
 
-from drf_spectacular.utils import extend_schema
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,34 +13,75 @@ from rest_framework.response import Response
 from dovetail.adapters.report import BasePin, EngineRow, Report
 from dovetail.serve.starting import completed
 from dovetail.serve.target import Target
-from hub.api import pages
+from hub.api import pages, streaming
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import verdicts as shapes
+from hub.api.streaming import Message
 from hub.api.waiting import Wait, wait_until
 from hub.origin import origin
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
 from registry.proof import verdicts
+from registry.repos.viewers import Viewer
 
 
-class OneVerdict(View):
+class OneVerdict(streaming.View):
     @extend_schema(
         operation_id="verdict",
         summary="The verdict",
-        description="Also while it is queued or running; with `wait` the answer comes as soon as it has ended.",
-        parameters=[Wait],
-        responses=shapes.Verdict,
+        description="Also while it is queued or running; with `wait` the answer comes as soon as it has ended. As"
+        " `text/event-stream` it is an event each time it has changed, until it has ended; 204 where the reader has the"
+        " last of them.",
+        parameters=[Wait, streaming.LAST_EVENT_ID],
+        responses=streaming.responses(shapes.Verdict) | {204: OpenApiResponse(description="No event will follow.")},
     )
-    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+    def get(self, request: Request, ns: str, name: str, rev: str) -> HttpResponseBase:
         asked = pages.parameters(request, Wait)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        if self.is_stream:
+            return self._events(request, revision)
         if asked["wait"]:
-            wait_until(lambda: verdicts.current(revision).is_final, asked["wait"])
+            wait_until(lambda: verdicts.current(revision).is_final, asked["wait"], request)
             revision = resolved(f"{ns}/{name}", revision.oid, self.viewer)  # the right to see it may be lost
         return Response(document(verdicts.current(revision), revision, self.caller, origin(request)))
+
+    def _events(self, request: Request, revision: Revision) -> HttpResponseBase:
+        source = _Source(revision, self.viewer, origin(request), self.last_event_id)
+        first = source.read(self.caller)
+        if source.is_over and not first:  # browsers ask again after each end, until they are told so
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        return self.stream(source, first)
+
+
+class _Source:
+    """A verdict as events of a stream; the id of one is a digest of its data."""
+
+    is_over = False
+
+    def __init__(self, revision: Revision, viewer: Viewer, endpoint: str, last_event_id: str) -> None:
+        self._revision, self._viewer, self._endpoint = revision, viewer, endpoint
+        self.position = last_event_id if re.fullmatch("[0-9a-f]{16}", last_event_id) else ""
+        self._seen: tuple[object, ...] = ()
+
+    def has_news(self) -> bool:
+        return self._seen != _columns(verdicts.latest(self._revision))
+
+    def read(self, by: Caller) -> list[Message]:
+        adapter = self._revision.repository.full_name
+        self._revision = resolved(adapter, self._revision.oid, replace(self._viewer, by=by))
+        verdict = verdicts.current(self._revision)
+        self._seen, self.is_over = _columns(verdict), verdict.is_final
+        data = streaming.render(document(verdict, self._revision, by, self._endpoint))
+        before, self.position = self.position, hashlib.sha256(data).hexdigest()[:16]
+        return [Message("verdict", self.position, data)] if self.position != before else []
+
+
+def _columns(verdict: Verdict | None) -> tuple[object, ...]:
+    """Return the columns of a verdict that its document shows, without what moves in the queue."""
+    return (verdict.pk, verdict.state, verdict.attempt, verdict.reason, verdict.result) if verdict else ()
 
 
 class Validate(View):

@@ -1,22 +1,23 @@
 """Long polls: a request may wait until something happened, for seconds and in few threads.
 
-Each waiting request holds a thread of this process. So only MAX_WAITING of them wait at once; the others are answered
-as if they had not asked to wait, and ask again. A wish to wait is therefore never refused and never a promise.
+Each waiting request holds a thread of this process. So only few of them wait at once; the others are answered as if
+they had not asked to wait, and ask again. A wish to wait is therefore never refused and never a promise.
 """
 
-import threading
 import time
 from collections.abc import Callable
 
 from django.db import connection
 from rest_framework import serializers as s
+from rest_framework.request import Request
 
+from hub.api.places import NoPlace, Places
 from hub.api.shapes import Data
+from hub.lingering import is_stopping
 
 MAX_SECONDS = 25  # proxies give up after 30
-MAX_WAITING = 16  # requests of this process, which has 64 threads (deploy/gunicorn.conf.py)
 POLL_SECONDS = 0.5
-_slots = threading.BoundedSemaphore(MAX_WAITING)
+places = Places(16, of_caller=8, of_network=12)  # of a process that has 64 threads (deploy/gunicorn.conf.py)
 
 
 class Wait(s.Serializer[Data]):
@@ -26,22 +27,26 @@ class Wait(s.Serializer[Data]):
     )  # fmt: skip
 
 
-def wait_until(has_happened: Callable[[], bool], seconds: int) -> None:
+def wait_until(has_happened: Callable[[], bool], seconds: int, request: Request) -> None:
     """Return once it has happened, when the time is over, or at once if too many wait already."""
-    if not seconds or has_happened() or not _slots.acquire(blocking=False):
+    if not seconds or has_happened():
+        return
+    try:
+        give_back = places.take(request)
+    except NoPlace:
         return
     try:
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            _give_connection_back()
+        while (left := deadline - time.monotonic()) > 0 and not is_stopping():
+            release_connection()
             time.sleep(min(POLL_SECONDS, left))
             if has_happened():
                 return
     finally:
-        _slots.release()
+        give_back()
 
 
-def _give_connection_back() -> None:
+def release_connection() -> None:
     """Let others use this thread's place in the pool while it sleeps; SQLite has no pool, and opening a file costs."""
     if connection.vendor == "postgresql" and not connection.in_atomic_block:
         connection.close()

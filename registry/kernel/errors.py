@@ -494,6 +494,16 @@ class TooOften(RegistryError):
     code = "rate-limited"
 
 
+class TooManyStreams(RegistryError):
+    code = "too-many-streams"
+    default_fix = "End one of them, or ask without `Accept: text/event-stream`, with `wait`."
+
+
+class StreamsFull(RegistryError):
+    code = "streams-full"
+    default_fix = "Try again when Retry-After says, or ask without `Accept: text/event-stream`, with `wait`."
+
+
 class IdempotencyKeyReused(RegistryError):
     code = "idempotency-key-reused"
     default_fix = "Send a new key with each new request; the same key only repeats the same request."

@@ -58,22 +58,22 @@ def _highest() -> int:
     return Event.objects.aggregate(last=Max("seq"))["last"] or 0
 
 
-class News:
-    """Asks again and again, cheaply, whether the caller would be told something new after a number."""
+class Follower:
+    """Reads the feed on from a number; a look at which nothing is new to anybody costs little."""
 
-    def __init__(self, seq: int, by: Caller) -> None:
-        self._seq, self._by = seq, by
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
 
-    def has_come(self) -> bool:
-        """Return whether `since` has an entry; what the caller may not see is looked at once."""
+    def has_news(self) -> bool:
+        """Return whether there is an entry after the number, or will be one, be it hidden or not."""
+        return _highest() > self.seq or Event.objects.filter(seq__isnull=True).exists() or dispatch.has_waiting()
+
+    def read(self, by: Caller, limit: int) -> list[Event]:
+        """Return entries as `since` does, and go on behind them; where there are none, behind all that are hidden."""
         newest = _highest()
-        is_waiting = Event.objects.filter(seq__isnull=True).exists() or dispatch.has_waiting()
-        if newest <= self._seq and not is_waiting:
-            return False
-        if since(self._seq, self._by, 1):
-            return True
-        self._seq = max(self._seq, newest)
-        return False
+        entries = since(self.seq, by, limit)
+        self.seq = entries[-1].seq or self.seq if entries else max(self.seq, newest)
+        return entries
 
 
 def _held(rows: list[Event]) -> set[tuple[int | None, str]]:

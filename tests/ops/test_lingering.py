@@ -24,8 +24,18 @@ from tests.services import free_ports, running
 # Each answer names the thread that gave it.
 APPLICATION = """
 import threading, time
+from hub.lingering import is_stopping
+
+def until_it_stops():
+    yield b"first\\n"
+    while not is_stopping():
+        time.sleep(0.05)
+    yield b"last\\n"
 
 def application(environ, start_response):
+    if environ["PATH_INFO"] == "/until-it-stops":
+        start_response("200 OK", [])
+        return until_it_stops()
     time.sleep(float(environ["QUERY_STRING"] or 0))
     body = b"thread " + str(threading.get_ident()).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -120,6 +130,17 @@ def test_a_process_that_has_much_to_do_leaves_a_new_connection_to_others_for_a_m
         assert quickest(1) < YIELD_SECONDS, "it waits for a connection that nobody asks by"
         assert quickest(4) >= 3 * YIELD_SECONDS
         assert quickest(1000) < 20 * YIELD_SECONDS, "new clients wait for long where all have much to do"
+
+
+def test_an_answer_that_goes_on_knows_that_its_process_stops(tmp_path):
+    with web(tmp_path) as (process, port):
+        wire = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        wire.request("GET", "/until-it-stops")
+        answer = wire.getresponse()
+        assert answer.readline() == b"first\n"
+        process.terminate()
+        assert answer.read() == b"last\n"
+        assert process.wait(60) == 0
 
 
 def test_a_web_that_stops_waits_for_no_client(tmp_path):

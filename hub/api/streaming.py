@@ -1,0 +1,190 @@
+"""Server-sent events: an answer that goes on while things happen, in few threads.
+
+A stream holds a thread of this process, and no connection to the database while nothing happens. It asks again who its
+reader is before each event and at each heartbeat, and ends when they may not read it any more, when they went away,
+when the process stops, and after some minutes. The id of an event says where the next stream goes on.
+"""
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.db import OperationalError
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.cache import patch_vary_headers
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from hub import identity
+from hub.api import asking, problems, waiting
+from hub.api.places import NoPlace, Places
+from hub.lingering import is_stopping
+from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
+from registry.kernel.policy import Caller
+
+KIND, JSON = "text/event-stream", "application/json"
+LIFE_SECONDS = 300
+HEARTBEAT_SECONDS = 15  # proxies give up after 30 without a byte
+RETRY_MS = 2000
+SEND_SECONDS = 30  # for a reader that takes no bytes
+HEADERS = {
+    "Cache-Control": "private, no-store, no-transform",
+    "X-Accel-Buffering": "no",  # nginx would keep events until they fill a page
+}
+places = Places(16, of_caller=4, of_network=8)  # of a process that has 64 threads (deploy/gunicorn.conf.py)
+
+LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID", str, OpenApiParameter.HEADER, description="Of a stream: the id of the last event that you have."
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event: `id` is where a stream goes on that begins behind it."""
+
+    kind: str
+    id: str
+    data: bytes  # JSON
+
+    def __bytes__(self) -> bytes:
+        return f"id: {self.id}\nevent: {self.kind}\ndata: ".encode() + self.data + b"\n\n"
+
+
+class Source(Protocol):
+    """The source of a stream: what it tells, and how far it has come."""
+
+    is_over: bool  # nothing more will come
+
+    @property
+    def position(self) -> str:
+        """The id of what was read last, or of what the reader may not see behind it; empty for none."""
+
+    def has_news(self) -> bool:
+        """Return whether there may be something to read; cheap."""
+
+    def read(self, by: Caller) -> list[Message]:
+        """Return what is new and may be seen by the caller. Raises RegistryError where they lost the right."""
+
+
+class View(asking.View):
+    # A route that answers by events where Accept prefers them. No docstring, as in the class above it.
+
+    @property
+    def is_stream(self) -> bool:
+        return self.request._request.get_preferred_type([JSON, KIND]) == KIND
+
+    @property
+    def last_event_id(self) -> str:
+        return self.request.headers.get("Last-Event-ID", "")
+
+    def stream(self, source: Source, first: list[Message]) -> HttpResponseBase:
+        """Return the events of a source, beginning with those that were read already.
+
+        Raises TooManyStreams, and StreamsFull where others hold all places of this process.
+        """
+        if self.request.method == "HEAD":
+            return HttpResponse(content_type=KIND, headers=HEADERS)
+        try:
+            give_back = places.take(self.request)
+        except NoPlace as refusal:
+            if refusal.is_full:
+                raise StreamsFull("All places for streams are taken at this moment.") from None
+            raise TooManyStreams("You, or others on your network, hold as many streams as one may.") from None
+        events = _Stream(self.request, self.caller, source, first, give_back)
+        return StreamingHttpResponse(events, content_type=KIND, headers=HEADERS)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(answer, ["Accept"])
+        return answer
+
+
+def responses(shape: Any) -> dict[Any, Any]:
+    """Return both forms of an answer as the OpenAPI document has them."""
+    text = OpenApiResponse(OpenApiTypes.STR, description="Events, each with one such object as its data.")
+    return {(200, JSON): shape, (200, KIND): text}
+
+
+def render(data: object) -> bytes:
+    """Return the JSON of an event, the same as in a plain answer."""
+    text: bytes = JSONRenderer().render(data)
+    return text
+
+
+class _Stream(Iterator[bytes]):
+    """The bytes of one stream; `close`, which the server calls even before the first of them, gives its place back."""
+
+    def __init__(
+        self, request: Request, by: Caller, source: Source, first: list[Message], give_back: Callable[[], None]
+    ) -> None:
+        self._request, self._by, self._source, self._give_back = request, by, source, give_back
+        self._connection: socket.socket | None = request.META.get("gunicorn.socket")
+        self._pieces: Generator[bytes, None, None] = self._go_on(first)
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        self._pieces.close()
+        self._give_back()
+
+    def _go_on(self, first: list[Message]) -> Generator[bytes, None, None]:
+        source, told, end = self._source, self._source.position, time.monotonic() + LIFE_SECONDS
+        with _sending_within(self._connection, SEND_SECONDS):
+            waiting.release_connection()  # sending may take long, too
+            start = f"id: {told}\n" if told and not first else ""
+            yield f"retry: {RETRY_MS}\n{start}\n".encode() + b"".join(map(bytes, first))
+            due = time.monotonic() + HEARTBEAT_SECONDS
+            while not source.is_over and time.monotonic() < end and not is_stopping():
+                is_due = time.monotonic() >= due
+                try:
+                    messages = self._read() if is_due or source.has_news() else []
+                except (RegistryError, OperationalError) as problem:
+                    yield self._refusal(problem)
+                    return
+                finally:
+                    waiting.release_connection()
+                if messages or is_due:
+                    moved = f"id: {source.position}\n\n" if source.position != told else ""
+                    yield b"".join(map(bytes, messages)) or f": alive\n{moved}".encode()
+                    told, due = source.position, time.monotonic() + HEARTBEAT_SECONDS
+                elif not self._rest():
+                    return
+
+    def _read(self) -> list[Message]:
+        return self._source.read(identity.caller_again(self._request._request, self._by))
+
+    def _refusal(self, problem: Exception) -> bytes:
+        document = problems.answer(problem, {"request": self._request}).data
+        return b"event: refusal\ndata: " + render(document) + b"\n\n"
+
+    def _rest(self) -> bool:
+        """Wait a moment; return False at once when the reader goes away."""
+        if self._connection is None:  # another server than gunicorn
+            time.sleep(waiting.POLL_SECONDS)
+            return True
+        poll = select.poll()
+        poll.register(self._connection, getattr(select, "POLLRDHUP", 0))  # Linux; a broken connection is told always
+        return not poll.poll(waiting.POLL_SECONDS * 1000)
+
+
+@contextmanager
+def _sending_within(connection: socket.socket | None, seconds: int) -> Iterator[None]:
+    """Break a connection whose reader takes no bytes for so long: it would keep the thread for ever."""
+
+    def limit(seconds: int) -> None:
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0))
+
+    limit(seconds)
+    try:
+        yield
+    finally:
+        limit(0)  # the next request of this connection may be a large download
