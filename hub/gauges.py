@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db.models import Count, Min, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,7 +16,9 @@ from prometheus_client.registry import Collector
 
 from registry.models.blobs import Blob, ChunkingJob
 from registry.models.repositories import Repository, Revision
+from registry.models.upstream import UpstreamFile
 from registry.models.verdicts import Verdict, WorkerHeartbeat
+from registry.upstream import asking
 
 KEPT_SECONDS, SHARE = 60, 100
 UNFINISHED = (Verdict.State.QUEUED, Verdict.State.RUNNING)
@@ -35,6 +38,8 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_blobs", "Stored objects, counted about a minute ago.", totals.blobs)
         yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, as then.", totals.blob_bytes)
         yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
+        yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, as then.", totals.upstream_bytes)
+        yield _silent_hubs()
         yield _workers()
 
 
@@ -52,6 +57,7 @@ class _Totals:
         self.revisions = Revision.objects.count()
         stored = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
         self.blobs, self.blob_bytes = stored["number"], stored["size"] or 0
+        self.upstream_bytes = UpstreamFile.objects.aggregate(size=Sum("size"))["size"] or 0
         self.uncut = ChunkingJob.objects.count()
         ended = time.monotonic()
         self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
@@ -72,6 +78,15 @@ def _verdicts(finished: dict[str, int]) -> Metric:
     family = GaugeMetricFamily("dovetail_verdicts", help, labels=["state"])
     for state in Verdict.State.values:
         family.add_metric([state], counted.get(state, 0))
+    return family
+
+
+def _silent_hubs() -> Metric:
+    help = "Since when another hub has not answered; 0 if it did when it was last asked."
+    family = GaugeMetricFamily("dovetail_upstream_silence_seconds", help, labels=["hub"])
+    for hub in settings.UPSTREAM.hubs:
+        since = asking.silent_since(hub.url)
+        family.add_metric([hub.url], (timezone.now() - since).total_seconds() if since else 0.0)
     return family
 
 

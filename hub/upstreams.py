@@ -34,6 +34,7 @@ class Upstreams(NamedTuple):
     size: int = 0
     refs_seconds: int = 0
     missing_seconds: int = 0
+    days: int = 90  # after which what nobody read is forgotten
     streams: int = 0  # requests of one web process that may wait for a hub at once
     offline: bool = False
 
@@ -54,6 +55,7 @@ def upstreams(env: Environment, size: int) -> Upstreams:
         size=env("UPSTREAM_SIZE", _positive, default=size),
         refs_seconds=env("UPSTREAM_REFS_TTL", _positive, default=300),
         missing_seconds=env("UPSTREAM_MISSING_TTL", _positive, default=300),
+        days=env("UPSTREAM_DAYS", _positive, default=90),
         streams=env("UPSTREAM_STREAMS", _positive, default=16),
         offline=env.bool("UPSTREAM_OFFLINE", default=False),
     )

@@ -29,6 +29,7 @@ class Faults:
     status: int = 0  # answered in place of the answer
     headers: dict[str, str] = field(default_factory=dict)  # of that answer
     answer: bytes | None = None  # JSON in place of the answer
+    is_away: bool = False  # every connection ends without an answer
     cut: int = -1  # bytes of the body after which the connection ends
     pause: float = 0  # seconds before each piece of the body
     lie: bool = False  # the last byte of the body is another one
@@ -38,7 +39,7 @@ class Faults:
     def heal(self) -> None:
         """Break nothing any more, and forget what was seen."""
         self.path, self.status, self.headers, self.cut, self.pause, self.lie = "", 0, {}, -1, 0, False
-        self.edit, self.answer = ("", ""), None
+        self.edit, self.answer, self.is_away = ("", ""), None, False
         self.seen.clear()
 
     def paths(self, pattern: str = "") -> list[str]:
@@ -57,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.faults
         faults.seen.append((self.path, dict(self.headers)))
         self.close_connection = True
+        if faults.is_away:
+            return
         is_broken = bool(faults.path) and re.search(faults.path, self.path) is not None
         if is_broken and faults.answer is not None:
             self._answer(200, {"Content-Type": "application/json"}, faults.answer)
@@ -64,8 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
         if is_broken and faults.status:
             self._answer(faults.status, faults.headers, b"")
             return
-        request = urllib.request.Request(faults.target + self.path)
-        for name in ("Authorization", "Range", "X-Dovetail-Hops"):
+        length = int(self.headers.get("Content-Length", "0"))
+        content = self.rfile.read(length) if self.command == "POST" else None
+        request = urllib.request.Request(faults.target + self.path, content, method=self.command)
+        for name in ("Authorization", "Range", "X-Dovetail-Hops", "Content-Type"):
             if value := self.headers.get(name):
                 request.add_header(name, value)
         try:
@@ -80,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         kept = {"Content-Type", "Content-Range", "ETag", "X-Repo-Commit", "X-Error-Code", "Link", "Location"}
         headers = {name: value for name, value in response.headers.items() if name in kept}
         self._answer(response.status, headers, body, is_broken=is_broken)
+
+    do_POST = do_GET
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes, *, is_broken: bool = False) -> None:
         self.send_response(status)

@@ -15,7 +15,7 @@ from registry.publish import open_pushes, restoring
 from registry.repos import popularity, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
-from registry.upstream import records
+from registry.upstream import forgetting, records
 from workers import (
     base_shapes,
     chunking,
@@ -63,10 +63,11 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Keep the head of the audit log, purge the bin, alert of full quotas, and remove a part of the lost bytes."""
+    """Keep the head of the audit log, purge the bin, alert of full quotas, and forget a part of what nobody needs."""
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
+    forgetting.sweep()
     quota_alerts.review()
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()

@@ -32,7 +32,7 @@ from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository, UpstreamRepository
 from registry.repos import lookup, served_bases
 from registry.repos.viewers import Viewer
-from registry.upstream import reading, records
+from registry.upstream import reading, records, restrictions, short_names, staleness
 
 
 class Route(View):
@@ -89,7 +89,7 @@ class Route(View):
     def _answer_from_upstream(
         self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
     ) -> HttpResponseBase:
-        with came_through(request):
+        with came_through(request), staleness.observed() as ages:
             row = reading.find(full_name, self.type)
             if row is None:
                 raise missing
@@ -98,6 +98,8 @@ class Route(View):
             except UpstreamGated:  # perhaps since just now: then whether the caller may read it is another question
                 response = self._read_upstream(request, full_name, row, **where)
         response["X-Dovetail-Source"] = "upstream"
+        if ages:
+            response["X-Dovetail-Stale"] = str(round(max(ages).total_seconds()))
         return response
 
     def _read_upstream(
@@ -106,7 +108,7 @@ class Route(View):
         records.require_not_held(row, asked=full_name)  # first: what is held is not said to be read-only either
         reading.renew_restriction(row)
         is_read = request.method in self.base_methods
-        reading.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
+        restrictions.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
         try:
             return self.answer_for_upstream(request, row, **where)
         except UpstreamGated:
@@ -183,7 +185,7 @@ class NoNamespace(Route):
             raise missing
         type = "dataset" if request.path_info.startswith("/api/datasets/") else "model"
         with came_through(request):
-            stated = reading.canonical(full_name, type)
+            stated = short_names.canonical(full_name, type)
         if stated is None:
             raise missing
         segments = raw_path(request).split("/")

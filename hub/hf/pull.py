@@ -41,9 +41,11 @@ class Tree(Route):
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
         at, folder = upstream_answers.locate(request, row, where["tail"], self.viewer)
-        return self._page(at.revision, at.entries(), folder)
+        return self._page(at.revision, at.entries(), folder, row)
 
-    def _page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
+    def _page(
+        self, revision: Revision, entries: dict[str, Entry], folder: str, row: UpstreamRepository | None = None
+    ) -> HttpResponseBase:
         query = self.request.GET
         try:
             items = _listing(entries, folder.strip("/"), bodies.truth(query.get("recursive")), revision)
@@ -53,7 +55,7 @@ class Tree(Route):
         limit = bodies.whole_in(query, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
         cursor = query.get("cursor", "")
         rest = [item for item in items if item["path"] > cursor]
-        page = _completed(rest[:limit], revision, is_expanded=is_expanded)
+        page = _completed(rest[:limit], revision, row, is_expanded=is_expanded)
         response = mark_yanked(answer(page), revision)
         if len(rest) > limit:
             response["Link"] = next_page(self.request, cursor=page[-1]["path"], limit=str(limit))
@@ -75,9 +77,11 @@ class PathsInfo(Route):
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
         at = upstream_answers.version(row, where["rev"], self.viewer)
-        return self._answer(at.revision, at.entries())
+        return self._answer(at.revision, at.entries(), row)
 
-    def _answer(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
+    def _answer(
+        self, revision: Revision, entries: dict[str, Entry], row: UpstreamRepository | None = None
+    ) -> HttpResponse:
         paths, is_expanded = bodies.form_or_json(self.request)
         folders = manifest.folder_oids(entries.values())
         entries |= _derived(entries, revision)
@@ -87,13 +91,15 @@ class PathsInfo(Route):
                 items.append(shapes.file_entry(entries[path]))
             elif path and path in folders:
                 items.append(shapes.folder_entry(path, folders[path]))
-        return mark_yanked(answer(_completed(items, revision, is_expanded=is_expanded)), revision)
+        return mark_yanked(answer(_completed(items, revision, row, is_expanded=is_expanded)), revision)
 
 
-def _completed(items: list[JSON], revision: Revision, *, is_expanded: bool) -> list[JSON]:
+def _completed(
+    items: list[JSON], revision: Revision, row: UpstreamRepository | None, *, is_expanded: bool
+) -> list[JSON]:
     """Add what is asked of the database: who changed each file last, and its Xet hash; a base has neither."""
     if is_expanded:
-        _expand(items, revision)
+        _expand(items, revision, row)
     if revision.pk is not None:
         _name_for_xet(items)
     return items
@@ -118,13 +124,22 @@ def _derived(entries: dict[str, Entry], revision: Revision) -> dict[str, Derived
     return derived.derived_entries(entries) if revision.pk is not None else {}
 
 
-def _expand(items: list[JSON], revision: Revision) -> None:
-    """Add to each entry the newest revision that changed it, and that nobody scanned it."""
-    changed = pull.last_changes(revision) if revision.pk is not None else {}
+def _expand(items: list[JSON], revision: Revision, row: UpstreamRepository | None) -> None:
+    """Add to each entry the newest commit that changed it, and that nobody scanned it."""
+    commits = _last_commits(items, revision, row)
     for item in items:
-        item["lastCommit"] = shapes.last_commit(changed.get(item["path"], revision))
+        item["lastCommit"] = commits.get(item["path"])
         if item["type"] == "file":
             item["securityFileStatus"] = shapes.UNSCANNED
+
+
+def _last_commits(items: list[JSON], revision: Revision, row: UpstreamRepository | None) -> dict[str, JSON]:
+    """Return path → commit; of other hubs' repositories those that they state, which leaves null where nobody knows."""
+    paths = [item["path"] for item in items]
+    if row is not None or revision.repository.source:
+        return upstream_answers.last_changes(revision, row, paths)
+    changed = pull.last_changes(revision) if revision.pk is not None else {}
+    return {path: shapes.last_commit(changed.get(path, revision)) for path in paths}
 
 
 def _name_for_xet(items: list[JSON]) -> None:

@@ -13,7 +13,7 @@ from registry.kernel.policy import Permission
 from registry.models import Base, UpstreamRepository
 from registry.publish import branches
 from registry.repos import pull, refs
-from registry.upstream import reading
+from registry.upstream import statements
 
 HISTORY_PAGE = 50
 
@@ -49,7 +49,7 @@ class Refs(Route):
 
     def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
         with_pull_requests = bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests"))
-        return answer(reading.list_refs(row, with_pull_requests=with_pull_requests))
+        return answer(statements.list_refs(row, with_pull_requests=with_pull_requests))
 
 
 class Commits(Route):

@@ -1,5 +1,6 @@
 """A repository of another hub on the routes that read: what that hub says of it, and its files."""
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,10 +12,10 @@ from hub.hf import bodies, file_answers
 from hub.hf.shapes import JSON
 from hub.sending import Unsatisfiable, span, unsatisfiable
 from registry.bytes import blocked_files
-from registry.models import UpstreamRepository
+from registry.models import Revision, UpstreamRepository
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
-from registry.upstream import fetching, origins, reading, records, store
+from registry.upstream import fetching, origins, reading, records, statements, store
 from registry.upstream.reading import Version
 
 SMALL_BYTES = 256 << 10  # a file up to here is proven before the first byte is sent
@@ -105,9 +106,16 @@ def _described(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
     return response
 
 
+def last_changes(revision: Revision, row: UpstreamRepository | None, paths: Iterable[str]) -> dict[str, JSON]:
+    """Return path → the commit that changed it last there; without a row for the record of such a repository."""
+    repository = revision.repository
+    row = row or reading.known(repository.full_name, repository.type)
+    return statements.last_changes(row, revision.oid, paths) if row else {}
+
+
 def commits(request: HttpRequest, at: Version, limit: int) -> tuple[list[Any], dict[str, str]]:
     """Return a page of the history as the other hub states it, and the parameters of the next page."""
     query = {"limit": str(limit), "cursor": request.GET.get("cursor", "")[:1000], "p": request.GET.get("p", "")[:10]}
     if "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand"):
         query["expand[]"] = "formatted"
-    return reading.commits(at, {key: value for key, value in query.items() if value})
+    return statements.commits(at, {key: value for key, value in query.items() if value})

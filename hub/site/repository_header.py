@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, wraps
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.talk import alerts, social, watching
+from registry.upstream import asking
 
 README = "README.md"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -59,6 +61,11 @@ class RepositoryHeader:
     def source_url(self) -> str:
         """The address of its page there."""
         return f"{self.repository.source}/{self.repository.full_name}"
+
+    @cached_property
+    def source_is_silent_since(self) -> datetime | None:
+        """The time since which that hub does not answer; None if it does."""
+        return asking.silent_since(self.repository.source) if self.repository.source else None
 
     @property
     def noun(self) -> str:

@@ -2461,6 +2461,7 @@ class Migration(migrations.Migration):
                 ),
                 ("full_name", models.CharField(max_length=200)),
                 ("folded", models.CharField(max_length=200)),
+                ("short_name", models.CharField(blank=True, db_index=True, max_length=96)),
                 ("namespace", models.CharField(db_index=True, max_length=96)),
                 ("origin", models.CharField(max_length=300)),
                 ("restricted", models.CharField(blank=True, max_length=8)),
@@ -2475,7 +2476,8 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         condition=models.Q(("wanted", ""), _negated=True), fields=["free_at"], name="upstream_wanted"
-                    )
+                    ),
+                    models.Index(fields=["read_at"], name="upstream_read_at"),
                 ],
                 "constraints": [models.UniqueConstraint(fields=("type", "folded"), name="upstream_repository_unique")],
             },
@@ -2514,6 +2516,7 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=400)),
                 ("body", models.BinaryField()),
                 ("asked_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "repository",
                     models.ForeignKey(
@@ -2524,6 +2527,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "indexes": [models.Index(fields=["read_at"], name="upstream_document_read_at")],
                 "constraints": [models.UniqueConstraint(fields=("repository", "key"), name="upstream_document_unique")],
             },
         ),

@@ -14,11 +14,12 @@ class UpstreamRepository(models.Model):
     type = models.CharField(max_length=8, choices=Repository.Type.choices)
     full_name = models.CharField(max_length=200)  # as the other hub spells it
     folded = models.CharField(max_length=200)  # in lower case
+    short_name = models.CharField(max_length=96, blank=True, db_index=True)  # that the hub leads here, such as gpt2
     namespace = models.CharField(max_length=96, db_index=True)  # in lower case; nobody else may take it here
     origin = models.CharField(max_length=300)  # the address of that hub
     restricted = models.CharField(max_length=8, blank=True)  # gated, private: the token of this hub opens it
     added_at = models.DateTimeField(default=timezone.now)
-    read_at = models.DateTimeField(default=timezone.now)  # about an hour exact
+    read_at = models.DateTimeField(default=timezone.now)  # about an hour exact; forgetting.py looks for old ones
     # The job of registry/upstream/records.py, which is done or given up when `wanted` is empty.
     wanted = models.CharField(max_length=40, blank=True)  # the commit that shall be recorded and proven
     tries = models.PositiveIntegerField(default=0)
@@ -27,7 +28,10 @@ class UpstreamRepository(models.Model):
     class Meta:
         verbose_name_plural = "upstream repositories"
         constraints = [models.UniqueConstraint(fields=["type", "folded"], name="upstream_repository_unique")]
-        indexes = [models.Index(fields=["free_at"], name="upstream_wanted", condition=~Q(wanted=""))]
+        indexes = [
+            models.Index(fields=["free_at"], name="upstream_wanted", condition=~Q(wanted="")),
+            models.Index(fields=["read_at"], name="upstream_read_at"),
+        ]
 
     def __str__(self) -> str:
         return self.full_name
@@ -40,9 +44,11 @@ class UpstreamDocument(models.Model):
     key = models.CharField(max_length=400)
     body = models.BinaryField()  # JSON, gzip
     asked_at = models.DateTimeField(default=timezone.now)
+    read_at = models.DateTimeField(default=timezone.now)  # about an hour exact
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "key"], name="upstream_document_unique")]
+        indexes = [models.Index(fields=["read_at"], name="upstream_document_read_at")]
 
     def __str__(self) -> str:
         return f"{self.key} of {self.repository_id}"

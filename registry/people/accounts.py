@@ -12,11 +12,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry.kernel import audit, names, outbox, policy, site_settings
-from registry.kernel.errors import NameReserved, NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
+from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
-from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, Repository, UpstreamRepository, User
-from registry.people import addresses, join_links, known_names, name_rules
+from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
+from registry.people import addresses, join_links, known_names, name_rules, names_elsewhere
 
 
 def register(
@@ -230,29 +230,12 @@ def take_name(name: str, kind: str, by: User | None) -> Namespace:
     If two callers want one name, the unique index gives one of them an IntegrityError.
     """
     name_rules.require_allowed(name, NameRule.Scope.NAMESPACE, is_operator=by is None)
-    require_not_elsewhere(name, by)
+    names_elsewhere.require_free(name, by)
     namespace = Namespace.objects.create(name=name, kind=kind)
     if by is not None:
         known_names.observe_namespace(namespace, by if by.pk else None)
     refuse_former(name)  # after the insert, which waits for a transaction that gives the name up at this moment
     return namespace
-
-
-def require_not_elsewhere(name: str, by: User | None) -> None:
-    """Raise NameReserved for a namespace of which repositories are read from another hub; administrators may take it.
-
-    Whoever had it could put other bytes in the place of those that people load by these names already.
-    """
-    first = UpstreamRepository.objects.filter(namespace=name.lower()).first()
-    if first and by is not None and by.role != User.Role.ADMIN:
-        raise NameReserved(
-            f"Repositories of {name!r} are read here from {first.origin}, so that nobody can take the name.",
-            fix="Choose another name, or ask an administrator of this hub.",
-        )
-    if first:  # what was read of it makes room for what its owner will put here
-        Repository.with_binned.filter(namespace__name__lower=name.lower()).exclude(source="").delete()
-        Namespace.objects.filter(name__lower=name.lower()).exclude(source="").delete()
-        UpstreamRepository.objects.filter(namespace=name.lower()).delete()
 
 
 def refuse_former(name: str, of: Namespace | None = None) -> None:

@@ -29,10 +29,9 @@ from registry.models import (
     Namespace,
     Organization,
     Team,
-    UpstreamRepository,
     User,
 )
-from registry.people import accounts, name_rules, organizations, teams
+from registry.people import accounts, name_rules, names_elsewhere, organizations, teams
 
 log = logging.getLogger(__name__)
 TRIES = 20  # user names that are tried before a random one
@@ -100,9 +99,8 @@ def _is_free(username: str) -> bool:
     taken = (
         Namespace.objects.filter(name__lower=lower),
         FormerNamespace.objects.filter(name=lower),
-        UpstreamRepository.objects.filter(namespace=lower),  # another hub's, of which people read repositories here
     )
-    return not any(rows.exists() for rows in taken)
+    return not names_elsewhere.is_read_elsewhere(lower) and not any(rows.exists() for rows in taken)
 
 
 def _usernames(identity: Identity) -> Iterator[str]:

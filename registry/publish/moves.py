@@ -9,7 +9,15 @@ from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
-from registry.people import accounts, administrators, known_names, name_rules, organizations, publishers
+from registry.people import (
+    accounts,
+    administrators,
+    known_names,
+    name_rules,
+    names_elsewhere,
+    organizations,
+    publishers,
+)
 from registry.publish import repositories
 from registry.repos import search_terms, served_bases
 
@@ -82,7 +90,7 @@ def rename(name: str, new: str, by: Caller) -> Organization:
         name_rules.require_allowed(new, NameRule.Scope.NAMESPACE)
         try:
             with transaction.atomic():
-                accounts.require_not_elsewhere(new, user)
+                names_elsewhere.require_free(new, user)
                 _rename(organization.namespace_id, new, user)
         except IntegrityError as error:
             if "namespace_name_unique" not in str(error):

@@ -4,7 +4,9 @@ A hub may redirect: to itself, to hosts of DOVETAIL_UPSTREAM_HOSTS, or, without 
 https. Its token goes to itself alone. After a failure a hub is left alone for a moment, so that threads do not pile up.
 """
 
+import hashlib
 import json
+import logging
 import ssl
 import threading
 import time
@@ -12,28 +14,35 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from django.conf import settings
+from django.core.cache import cache
 
 from registry.kernel import outbound_addresses, outbound_http
 from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong, ValueInvalid
 from registry.kernel.outbound_http import Unreachable
 
+log = logging.getLogger(__name__)
 SECONDS = 15.0  # for a whole answer of JSON
+IMPATIENT_SECONDS = 7.0  # where an older answer is here: the Hub's clients wait for ten
 READ_SECONDS = 20.0  # without a byte of a file
 MAX_JSON = 32 << 20
 MAX_REDIRECTS, MAX_HOPS = 5, 3
 MAX_URL = 8000  # signed addresses of stores are long
 REST_SECONDS, MAX_REST = 5.0, 300.0  # how long a hub is left alone after it failed
+REST_SHARE = 4  # or so many times as long as the failure took: else requests would wait most of the time
+SILENCE_SECONDS = 7 * 24 * 3600  # for which it is remembered since when a hub fails
 OVERLOADED = frozenset({429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS_HEADER = "X-Dovetail-Hops"
 
 hops: ContextVar[int] = ContextVar("hops", default=0)  # hubs that a request passed before this one
+_seconds: ContextVar[float] = ContextVar("seconds", default=SECONDS)
 _resting: dict[str, float] = {}  # address of a hub → the time until which it is left alone
 _asking = threading.BoundedSemaphore(settings.UPSTREAM.streams or 1)
 
@@ -57,13 +66,23 @@ class Reply:
     link: str  # of the next page
 
 
-def ask(hub: Hub, path: str) -> Reply:
-    """GET a JSON document. Raises UpstreamUnavailable and UpstreamWrong."""
+@contextmanager
+def impatiently() -> Iterator[None]:
+    """Wait less for answers meanwhile."""
+    token = _seconds.set(IMPATIENT_SECONDS)
+    try:
+        yield
+    finally:
+        _seconds.reset(token)
+
+
+def ask(hub: Hub, path: str, question: object = None) -> Reply:
+    """GET a JSON document, or POST a question, which changes nothing. Raises UpstreamUnavailable and UpstreamWrong."""
     if not _asking.acquire(blocking=False):
         raise UpstreamUnavailable("This hub already waits for many answers of other hubs.")
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + min(_seconds.get(), SECONDS)
     try:
-        with _opened(hub, path, {"Accept": "application/json"}, deadline) as response:
+        with _opened(hub, path, {"Accept": "application/json"}, deadline, question) as response:
             content = response.read(MAX_JSON + 1)
             if response.length or time.monotonic() >= deadline:
                 raise Unreachable("cut")
@@ -73,6 +92,22 @@ def ask(hub: Hub, path: str) -> Reply:
         raise UpstreamWrong(f"{hub.url} answered more than {MAX_JSON:,} bytes of JSON.")
     header = response.headers.get
     return Reply(response.status, _parsed(hub, response, content), header("X-Error-Code", ""), header("Link", ""))
+
+
+def silent_since(url: str) -> datetime | None:
+    """Return when the hub at this address began to fail; None if it answered last, or nobody asked."""
+    moment = cache.get(_silence(url))
+    return datetime.fromtimestamp(moment, UTC) if moment else None
+
+
+def _silence(url: str) -> str:
+    return f"upstream:silent:{hashlib.sha256(url.encode()).hexdigest()}"
+
+
+def _leave_alone(hub: Hub, seconds: float) -> None:
+    _resting[hub.url] = time.monotonic() + seconds
+    if cache.add(_silence(hub.url), time.time(), SILENCE_SECONDS):
+        log.warning("%s does not answer; what was read of it before is served", hub.url)
 
 
 def forgive(hub: Hub) -> None:
@@ -104,17 +139,19 @@ def open_file(hub: Hub, path: str, start: int) -> Iterator[HTTPResponse]:
 
 
 @contextmanager
-def _opened(hub: Hub, path: str, headers: dict[str, str], deadline: float = 0) -> Iterator[HTTPResponse]:
-    """Send a GET, follow its redirects, and yield the last response, which ends at the deadline if that is not 0."""
+def _opened(
+    hub: Hub, path: str, headers: dict[str, str], deadline: float = 0, question: object = None
+) -> Iterator[HTTPResponse]:
+    """Send a request, follow redirects, and yield the last response, which ends at the deadline if that is not 0."""
     rest = _resting.get(hub.url, 0) - time.monotonic()
     if rest > 0:
         raise UpstreamUnavailable(f"{hub.url} did not answer a moment ago.")
-    url = hub.url + path
+    url, began = hub.url + path, time.monotonic()
     with ExitStack() as ends:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 ends.close()  # the connection that redirected
-                response = _sent(ends, hub, url, headers, deadline)
+                response = _sent(ends, hub, url, headers, deadline, question)
                 location = response.headers.get("Location", "")
                 if response.status not in REDIRECTS or not location:
                     break
@@ -122,10 +159,13 @@ def _opened(hub: Hub, path: str, headers: dict[str, str], deadline: float = 0) -
             else:
                 raise UpstreamWrong(f"{hub.url} redirects without an end.")
             _refuse_failure(hub, response, is_hub=_same(urlsplit(url), urlsplit(hub.url)))
+            if cache.delete(_silence(hub.url)):
+                log.info("%s answers again", hub.url)
             yield response
         except (OSError, HTTPException, Unreachable) as problem:
             if _same(urlsplit(url), urlsplit(hub.url)):  # not where it redirects to
-                _resting[hub.url] = time.monotonic() + REST_SECONDS
+                waited = time.monotonic() - began if deadline else 0  # a file may arrive for hours before it breaks off
+                _leave_alone(hub, max(REST_SECONDS, REST_SHARE * waited))
             raise UpstreamUnavailable(f"{hub.url} does not answer ({type(problem).__name__}).") from None
 
 
@@ -135,12 +175,14 @@ def _refuse_failure(hub: Hub, response: HTTPResponse, *, is_hub: bool) -> None:
         if is_hub and response.status in OVERLOADED:
             wait = response.headers.get("Retry-After", "")
             seconds = min(float(wait), MAX_REST) if wait.isdecimal() else REST_SECONDS
-            _resting[hub.url] = time.monotonic() + seconds
+            _leave_alone(hub, seconds)
         raise UpstreamUnavailable(f"{hub.url} answered {response.status}.")
 
 
-def _sent(ends: ExitStack, hub: Hub, url: str, headers: dict[str, str], deadline: float) -> HTTPResponse:
-    """Send a GET and return the response, whose connection `ends` closes. Raises Unreachable and UpstreamWrong."""
+def _sent(
+    ends: ExitStack, hub: Hub, url: str, headers: dict[str, str], deadline: float, question: object
+) -> HTTPResponse:
+    """Send a request and return the response, whose connection `ends` closes. Raises Unreachable and UpstreamWrong."""
     parts, is_trusted = _allowed(hub, url)
     connection = outbound_http.connect(parts, is_trusted=is_trusted)
     ends.callback(connection.close)
@@ -157,7 +199,11 @@ def _sent(ends: ExitStack, hub: Hub, url: str, headers: dict[str, str], deadline
             ours[HOPS_HEADER] = str(hops.get() + 1)
             if hub.token:
                 ours["Authorization"] = f"Bearer {hub.token}"
-        connection.request("GET", path, None, ours | headers)
+        if question is None:
+            connection.request("GET", path, None, ours | headers)
+        else:
+            ours["Content-Type"] = "application/json"
+            connection.request("POST", path, json.dumps(question), ours | headers)
         response = connection.getresponse()
     except (OSError, HTTPException, ValueError, ssl.SSLError) as problem:
         raise Unreachable(type(problem).__name__) from None

@@ -12,12 +12,17 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong
 from registry.models import UpstreamDocument, UpstreamRepository
+from registry.upstream import asking, staleness
 
-MAX_DOCUMENTS = 500  # of one repository; the oldest go first
+MAX_DOCUMENTS = 500  # of one repository; pages of histories go first, then what nobody read for longest
+USED_SECONDS = 3600
+MAIN = "rev:main"
+OF_A_COMMIT = ("info", "tree", "changes")  # used together, so kept together
 REFRESH_SECONDS = 20  # within which one request asks again, and the others take what is here
 MAX_KEY = 400
 
@@ -31,18 +36,27 @@ def key_of(*parts: str) -> str:
 def stored(repository: UpstreamRepository, key: str) -> Any:
     """Return a document that is here, however old; None if it is not."""
     row = repository.documents.filter(key=key).first()
-    return None if row is None else _unpacked(row)
+    return None if row is None else _read(row)
 
 
 def store(repository: UpstreamRepository, key: str, value: Any) -> Any:
     """Keep a document, and return it."""
     body = gzip.compress(json.dumps(value, separators=(",", ":")).encode(), 3, mtime=0)
     now = timezone.now()
-    _, is_new = repository.documents.update_or_create(key=key, defaults={"body": body, "asked_at": now})
+    defaults = {"body": body, "asked_at": now, "read_at": now}
+    _, is_new = repository.documents.update_or_create(key=key, defaults=defaults)
     if is_new and repository.documents.count() > MAX_DOCUMENTS:
-        oldest = repository.documents.order_by("asked_at").values("pk")[: MAX_DOCUMENTS // 10]
-        repository.documents.filter(pk__in=list(oldest.values_list("pk", flat=True))).delete()
+        _make_room(repository)
     return value
+
+
+def _make_room(repository: UpstreamRepository) -> None:
+    """Drop a tenth, and nothing of main: readers choose what else they ask for, pages of histories above all."""
+    main = repository.documents.filter(key=MAIN).first()
+    kept = {MAIN, *(f"{kind}:{_unpacked(main)}" for kind in OF_A_COMMIT if main)}
+    others = ExpressionWrapper(~Q(key__startswith="commits:"), BooleanField())
+    oldest = repository.documents.exclude(key__in=kept).order_by(others, "read_at", "pk")
+    repository.documents.filter(pk__in=list(oldest.values_list("pk", flat=True)[: MAX_DOCUMENTS // 10])).delete()
 
 
 def lasting(repository: UpstreamRepository, key: str, fetch: Callable[[], Any]) -> Any:
@@ -63,14 +77,27 @@ def passing(repository: UpstreamRepository, key: str, fetch: Callable[[], Any]) 
         return store(repository, key, fetch())
     age = timezone.now() - row.asked_at
     is_fresh = age < timedelta(seconds=settings.UPSTREAM.refs_seconds)
-    if is_fresh or settings.UPSTREAM.offline or not cache.add(f"upstream:asking:{row.pk}", 1, REFRESH_SECONDS):
-        return _unpacked(row)
-    try:
-        return store(repository, key, fetch())
-    except (UpstreamUnavailable, UpstreamWrong):
-        return _unpacked(row)
-    finally:
-        cache.delete(f"upstream:asking:{row.pk}")
+    if is_fresh:
+        return _read(row)
+    if not settings.UPSTREAM.offline and cache.add(f"upstream:asking:{row.pk}", 1, REFRESH_SECONDS):
+        try:
+            with asking.impatiently():
+                return store(repository, key, fetch())
+        except (UpstreamUnavailable, UpstreamWrong):
+            pass  # what it said before is here
+        finally:
+            cache.delete(f"upstream:asking:{row.pk}")
+    staleness.note(age)
+    return _read(row)
+
+
+def _read(row: UpstreamDocument) -> Any:
+    """Return what a row holds; about once an hour it notes that it, and what else is kept of its commit, was read."""
+    now, word = timezone.now(), row.key.partition(":")[2]
+    if now - row.read_at > timedelta(seconds=USED_SECONDS):
+        keys = {row.key, *(f"{kind}:{word}" for kind in OF_A_COMMIT)}
+        UpstreamDocument.objects.filter(repository=row.repository_id, key__in=keys).update(read_at=now)
+    return _unpacked(row)
 
 
 def _unpacked(row: UpstreamDocument) -> Any:

@@ -24,9 +24,9 @@ def may_ask() -> bool:
     return not settings.UPSTREAM.offline and asking.hops.get() < asking.MAX_HOPS
 
 
-def ask(repository: UpstreamRepository, rest: str) -> Reply:
+def ask(repository: UpstreamRepository, rest: str, question: object = None) -> Reply:
     """Ask the hub of a repository for something below its address in the API. Raises what asking.ask raises."""
-    return asking.ask(hub_of(repository), f"{api_path(repository.type, repository.full_name)}{rest}")
+    return asking.ask(hub_of(repository), f"{api_path(repository.type, repository.full_name)}{rest}", question)
 
 
 def api_path(type: str, full_name: str) -> str:

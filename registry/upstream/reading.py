@@ -4,14 +4,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from registry.kernel import refusals
-from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import (
     FileNotFound,
     RevisionNotFound,
@@ -22,10 +20,9 @@ from registry.kernel.errors import (
 from registry.models import Namespace, Repository, Revision, UpstreamRepository, User
 from registry.repos import refs
 from registry.repos.manifest import Entry
-from registry.upstream import asking, documents, names, origins, trees
+from registry.upstream import asking, documents, names, origins, restrictions, trees
 
 USED_SECONDS = 3600
-CANONICAL_SECONDS = 30 * 24 * 3600
 JSON = dict[str, Any]
 
 
@@ -36,10 +33,8 @@ def find(full_name: str, type: str) -> UpstreamRepository | None:
     """
     if not settings.UPSTREAM.hubs or not full_name.isascii() or not names.may_be_asked(full_name):
         return None
-    urls = [hub.url for hub in settings.UPSTREAM.hubs]
-    row = UpstreamRepository.objects.filter(type=type, folded=full_name.lower(), origin__in=urls).first()
-    if row is not None:
-        _used(row)
+    row = known(full_name, type)
+    if row is not None and _used(row):
         return row
     missing = documents.key_of("upstream-missing", type, full_name.lower())
     if not origins.may_ask() or cache.get(missing):
@@ -50,28 +45,10 @@ def find(full_name: str, type: str) -> UpstreamRepository | None:
     return row
 
 
-def canonical(name: str, type: str) -> str | None:
-    """Return the id that another hub gives a name without a namespace, such as gpt2; None if it means nothing.
-
-    Never one in a namespace of this hub: whoever has that could put something in the place of what everybody means.
-    """
-    if not settings.UPSTREAM.hubs or not names.may_be_asked_alone(name):
-        return None
-    key = documents.key_of("upstream-canonical", type, name.lower())
-    full_name = cache.get(key)
-    if full_name is None and origins.may_ask():
-        full_name = _canonical(name, type)
-        cache.set(key, full_name, CANONICAL_SECONDS if full_name else settings.UPSTREAM.missing_seconds)
-    return full_name if full_name and names.may_be_asked(full_name) else None
-
-
-def _canonical(name: str, type: str) -> str:
-    for hub in settings.UPSTREAM.hubs:
-        reply = asking.ask(hub, origins.api_path(type, name))
-        stated = reply.value.get("id") if reply.status == 200 and isinstance(reply.value, dict) else None
-        if isinstance(stated, str) and stated.lower().endswith(f"/{name.lower()}"):
-            return stated
-    return ""
+def known(full_name: str, type: str) -> UpstreamRepository | None:
+    """Return the repository of another hub if it was read here before."""
+    urls = [hub.url for hub in settings.UPSTREAM.hubs]
+    return UpstreamRepository.objects.filter(type=type, folded=full_name.lower(), origin__in=urls).first()
 
 
 def _found(full_name: str, type: str) -> UpstreamRepository | None:
@@ -80,7 +57,6 @@ def _found(full_name: str, type: str) -> UpstreamRepository | None:
         if reply.status != 200:
             continue
         info = _checked(hub.url, full_name, reply.value)
-        restricted = "private" if info.get("private") else "gated" if info.get("gated") else ""
         stated = str(info["id"])
         is_same = stated.lower() == full_name.lower()
         row, _ = UpstreamRepository.objects.update_or_create(
@@ -90,30 +66,33 @@ def _found(full_name: str, type: str) -> UpstreamRepository | None:
                 "full_name": stated if is_same else full_name,
                 "namespace": full_name.lower().partition("/")[0],
                 "origin": hub.url,
-                "restricted": restricted,
+                "restricted": restrictions.stated_in(info),
             },
         )
-        _remember_restriction(row)
+        restrictions.remember(row)
         _keep(row, "main", info)
         return row
     return None
 
 
-def _used(row: UpstreamRepository) -> None:
-    if timezone.now() - row.read_at > timedelta(seconds=USED_SECONDS):
-        UpstreamRepository.objects.filter(pk=row.pk).update(read_at=timezone.now())
+def _used(row: UpstreamRepository) -> bool:
+    """Note about once an hour that somebody reads it; return False if it was forgotten at this moment."""
+    if timezone.now() - row.read_at <= timedelta(seconds=USED_SECONDS):
+        return True
+    return bool(UpstreamRepository.objects.filter(pk=row.pk).update(read_at=timezone.now()))
 
 
 def _checked(origin: str, full_name: str, info: Any) -> JSON:
     wrong = UpstreamWrong(f"{origin} says nothing of {full_name} that can be understood.")
-    if not isinstance(info, dict) or not isinstance(info.get("id"), str) or not _is_commit(info.get("sha")):
+    if not isinstance(info, dict) or not isinstance(info.get("id"), str) or not is_commit(info.get("sha")):
         raise wrong
     if not isinstance(info.get("siblings") or [], list):
         raise wrong
     return info
 
 
-def _is_commit(value: object) -> bool:
+def is_commit(value: object) -> bool:
+    """Return whether a value that another hub states is the id of a commit."""
     return isinstance(value, str) and len(value) == 40 and refs.HEX.issuperset(value)
 
 
@@ -123,29 +102,6 @@ def _keep(row: UpstreamRepository, rev: str, info: JSON) -> str:
     documents.store(row, documents.key_of("info", oid), info)
     documents.store(row, documents.key_of("rev", rev), oid)
     return oid
-
-
-# --- permissions -----------------------------------------------------------------------------------------------------
-def require(caller: Caller, permission: Permission, row: UpstreamRepository, asked: str) -> None:
-    """Raise the refusal for a caller who may not do this with a repository of another hub.
-
-    What only the token of this hub opens is for members, where the operator allows it. Nobody writes there.
-    """
-    is_member = caller.user is not None and (not caller.is_fine_grained or bool(caller.named_grant(row.full_name)))
-    may_have = not row.restricted or (settings.UPSTREAM.gated == "members" and is_member)
-    if row.restricted == "private" and not may_have:
-        raise refusals.repository_not_found(asked)
-    if permission in (Permission.READ, Permission.BROWSE):
-        return
-    if permission is not Permission.DOWNLOAD:
-        raise refusals.read_elsewhere(row.full_name, row.origin)
-    if not may_have:
-        raise UpstreamGated(
-            f"{row.origin} gives {row.full_name} to some people alone.",
-            fix="Sign in to this hub, or ask its administrator."
-            if settings.UPSTREAM.gated == "members"
-            else "Ask there for access, and download it there; this hub passes on what everybody may have.",
-        )
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------
@@ -187,7 +143,7 @@ def version(row: UpstreamRepository, rev: str) -> Version:
         raise refs.revision_not_found(rev)
     oid = (
         rev.lower()
-        if _is_commit(rev.lower())
+        if is_commit(rev.lower())
         else documents.passing(row, documents.key_of("rev", rev), lambda: _asked(row, rev))
     )
     info = documents.stored(row, documents.key_of("info", oid))
@@ -211,15 +167,15 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
         raise UpstreamUnavailable(f"{rev} of {row.full_name} was never read here, and this hub is offline.")
     reply = origins.ask(row, f"/revision/{quote(rev, safe='')}?blobs=true")
     if reply.status in (401, 403, 404):
-        if not _is_commit(rev):
+        if not is_commit(rev):
             cache.set(missing, 1, settings.UPSTREAM.missing_seconds)
         raise refs.revision_not_found(rev)
     if reply.status != 200:
         raise UpstreamUnavailable(f"{row.origin} answered {reply.status}.")
     info = _checked(row.origin, row.full_name, reply.value)
-    if _is_commit(rev) and info["sha"] != rev:
+    if is_commit(rev) and info["sha"] != rev:
         raise UpstreamWrong(f"{row.origin} answered another commit of {row.full_name} than {rev}.")
-    _note_restriction(row, info)
+    restrictions.note(row, info)
     return _keep(row, rev, info)
 
 
@@ -228,44 +184,24 @@ def renew_restriction(row: UpstreamRepository) -> None:
 
     Who may not read it never comes as far as asking for a revision, and so would never learn that it was opened.
     """
-    if not row.restricted or not origins.may_ask():
-        return
-    if cache.add(f"upstream:restricted:{row.pk}", 1, settings.UPSTREAM.missing_seconds):
-        with suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
+    if row.restricted and origins.may_ask() and restrictions.is_old(row):
+        with asking.impatiently(), suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
             _asked(row, "main")
-
-
-def _remember_restriction(row: UpstreamRepository) -> None:
-    if row.restricted:
-        cache.set(f"upstream:restricted:{row.pk}", 1, settings.UPSTREAM.missing_seconds)
-
-
-def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
-    """Keep whom the hub gives the repository to. Raises UpstreamGated if it is private or gated by now."""
-    restricted = "private" if info.get("private") else "gated" if info.get("gated") else ""
-    was, row.restricted = row.restricted, restricted
-    _remember_restriction(row)
-    if restricted != was:
-        UpstreamRepository.objects.filter(pk=row.pk).update(restricted=restricted)
-        namespace, _, name = row.folded.partition("/")
-        records = Repository.objects.filter(type=row.type, namespace__name__lower=namespace, name__lower=name)
-        records.exclude(source="").update(private=bool(restricted))
-        if restricted:  # who asked was let in by what the hub said before
-            raise UpstreamGated(f"{row.origin} gives {row.full_name} to some people alone from now on.")
 
 
 def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:
     namespace, _, name = row.full_name.partition("/")
-    at = _moment(info.get("lastModified")) or row.added_at
+    at = moment(info.get("lastModified")) or row.added_at
     repository = Repository(pk=0, namespace=Namespace(name=namespace), name=name, type=row.type)
     author = User(username=namespace)
     return Revision(repository=repository, oid=oid, title="", author=author, created_at=at)
 
 
-def _moment(text: object) -> datetime | None:
+def moment(text: object) -> datetime | None:
+    """Return the time that another hub states; None if it is none."""
     try:
-        moment = datetime.fromisoformat(str(text))
-        return moment.astimezone(UTC) if moment.tzinfo else None
+        stated = datetime.fromisoformat(str(text))
+        return stated.astimezone(UTC) if stated.tzinfo else None
     except (ValueError, OverflowError):
         return None
 
@@ -276,31 +212,3 @@ def locate(row: UpstreamRepository, rev: str, path: str) -> tuple[Version, str]:
     if rev == "refs" and len(parts) > 1:
         rev, path = "/".join([rev, *parts[:2]]), "/".join(parts[2:])
     return version(row, rev), path
-
-
-# --- what it says of itself ------------------------------------------------------------------------------------------
-def list_refs(row: UpstreamRepository, *, with_pull_requests: bool) -> JSON:
-    """Return branches, tags and the rest as the hub states them. Raises UpstreamUnavailable, UpstreamWrong."""
-    query = "?include_prs=1" if with_pull_requests else ""
-
-    def fetch() -> JSON:
-        reply = origins.ask(row, f"/refs{query}")
-        if reply.status != 200 or not isinstance(reply.value, dict):
-            raise UpstreamWrong(f"{row.origin} does not list the refs of {row.full_name}.")
-        return dict(reply.value)
-
-    return dict(documents.passing(row, documents.key_of("refs", query), fetch))
-
-
-def commits(at: Version, query: dict[str, str]) -> tuple[list[JSON], dict[str, str]]:
-    """Return a page of the history as the hub states it, and the parameters of the next. Raises as above."""
-    row = at.repository
-
-    def fetch() -> list[Any]:
-        reply = origins.ask(row, f"/commits/{at.oid}?{urlencode(query)}")
-        if reply.status != 200 or not isinstance(reply.value, list):
-            raise UpstreamWrong(f"{row.origin} does not list the commits of {row.full_name}.")
-        return [reply.value, reply.link]
-
-    items, link = documents.passing(row, documents.key_of("commits", at.oid, urlencode(query)), fetch)
-    return items, trees.next_page(link)

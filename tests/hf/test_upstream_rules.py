@@ -10,20 +10,33 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils import timezone
 from huggingface_hub import HfApi
 
+from hub import gauges
 from hub.environment import Environment
 from hub.upstreams import Upstream, Upstreams, upstreams
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
 from registry.kernel.errors import UpstreamUnavailable
-from registry.models import Blob, UpstreamFile, UpstreamRepository
-from registry.people import organizations
-from registry.upstream import asking
+from registry.models import (
+    Blob,
+    Namespace,
+    Repository,
+    Revision,
+    RevisionFile,
+    UpstreamDocument,
+    UpstreamFile,
+    UpstreamRepository,
+    User,
+)
+from registry.people import accounts, organizations
+from registry.upstream import asking, documents, forgetting, reading, trees
 from tests import live
 from tests.fault_proxy import Faults, proxy
 
@@ -71,6 +84,7 @@ def far(live_hub: live.Hub, settings, db) -> Iterator[Faults]:
         settings.UPSTREAM = Upstreams(hubs=(Upstream(faults.url),), size=1 << 20, refs_seconds=300, missing_seconds=300)
         yield faults
     asking._resting.clear()
+    trees._KNOWN.clear()
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +139,104 @@ def test_rules_for_names_and_licenses(far: Faults, name: str, settings) -> None:
     assert get(f"/{name}/resolve/main/README.md", "HEAD").status_code == 200
 
 
+def test_expanded_trees_say_what_the_other_hub_says(far: Faults, name: str, settings) -> None:
+    theirs = HfApi(endpoint=far.target, token=False)
+    commits = {entry.path: entry.last_commit.oid for entry in theirs.list_repo_tree(name, recursive=True, expand=True)}
+    assert len(set(commits.values())) > 1
+
+    def listed(query: str = "recursive=1") -> dict[str, str | None]:
+        items = get(f"/api/models/{name}/tree/main?expand=1&{query}").json()
+        return {item["path"]: item["lastCommit"] and item["lastCommit"]["id"] for item in items}
+
+    settings.UPSTREAM = settings.UPSTREAM._replace(refs_seconds=1000)
+    get(f"/api/models/{name}/tree/main")
+    far.path, far.status = "/paths-info/", 500
+    assert listed() == dict.fromkeys(commits), "nobody knows: null, not the head"
+    far.heal()
+    asking._resting.clear()
+    assert listed() == commits
+    questions = len(far.paths("/paths-info/"))
+    settings.UPSTREAM = settings.UPSTREAM._replace(offline=True)
+    assert listed() == commits, "it is kept"
+    path = next(iter(commits))
+    question = {"paths": [path], "expand": True}
+    asked = Client().post(f"/api/models/{name}/paths-info/main", question, content_type="application/json")
+    assert asked.json()[0]["lastCommit"]["id"] == commits[path]
+    assert len(far.paths("/paths-info/")) == questions == 1
+
+
+def silence(url: str) -> float:
+    """Return since how many seconds a hub has not answered, as the metrics say."""
+    [line] = [line for line in gauges.exposition().decode().splitlines() if f'hub="{url}"' in line]
+    return float(line.rpartition(" ")[2])
+
+
+def test_who_reads_learns_how_old_an_answer_is_while_the_other_hub_fails(far: Faults, name: str, settings) -> None:
+    settings.UPSTREAM = settings.UPSTREAM._replace(refs_seconds=60)
+    fresh = get(f"/api/models/{name}")
+    assert "X-Dovetail-Stale" not in fresh
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    UpstreamDocument.objects.update(asked_at=an_hour_ago)
+    far.path, far.pause = "/revision/", asking.IMPATIENT_SECONDS + 1
+    began = time.monotonic()
+    for path in (f"/api/models/{name}", f"/{name}/resolve/main/README.md"):
+        stale = get(path, "HEAD")
+        assert (stale.status_code, stale["X-Repo-Commit"] if "resolve" in path else fresh.json()["sha"]) == (
+            200,
+            fresh.json()["sha"],
+        )
+        assert 3600 <= int(stale["X-Dovetail-Stale"]) < 3700
+    assert time.monotonic() - began < 9.5, "clients wait for ten seconds"
+    assert silence(far.url) > 0, "operators see it"
+    assert "X-Dovetail-Stale" not in get(f"/{name}/resolve/{fresh.json()['sha']}/README.md", "HEAD")
+    far.heal()
+    asking._resting.clear()
+    assert "X-Dovetail-Stale" not in get(f"/api/models/{name}")
+    assert silence(far.url) == 0
+
+
+def test_what_nobody_read_for_long_is_forgotten_but_for_names_and_records(far: Faults, settings, store) -> None:
+    settings.UPSTREAM = settings.UPSTREAM._replace(days=30)
+    rows = {}
+    for full_name, days in (("a/old", 40), ("a/older", 50), ("b/new", 20), ("c/old", 40), ("d/proven", 40)):
+        namespace = full_name.partition("/")[0]
+        at = timezone.now() - timedelta(days=days)
+        row = UpstreamRepository.objects.create(
+            type="model", full_name=full_name, folded=full_name, namespace=namespace, origin=far.url, read_at=at
+        )
+        rows[full_name] = row
+        for key in ("info:x", "rev:main"):
+            row.documents.create(key=key, body=b"", read_at=at)
+        blob = Blob.objects.create(sha256=blobs.digest_of(full_name.encode()).sha256, size=1)
+        row.files.create(etag=blob.sha256, blob=blob, size=1, read_at=at)
+    rows["b/new"].documents.create(key="rev:old", body=b"", read_at=timezone.now() - timedelta(days=40))
+    owner = Namespace.objects.create(name="D", kind=Namespace.Kind.ORGANIZATION, source=far.url)
+    reader = accounts.create_machine("upstream:reader", User.Kind.ROBOT, None)
+    record = Repository.objects.create(namespace=owner, name="Proven", source=far.url, created_by=reader)
+    revision = Revision.objects.create(repository=record, oid="a" * 40, author=reader)
+    file = rows["d/proven"].files.get()
+    RevisionFile.objects.create(revision=revision, path="w.bin", blob=file.blob, size=1, git_oid="b" * 40, is_lfs=True)
+    for _ in range(2):
+        forgetting.sweep()
+        left = {row.full_name: (row.documents.count(), row.files.count()) for row in UpstreamRepository.objects.all()}
+        assert left == {"a/old": (0, 0), "b/new": (2, 1), "c/old": (0, 0), "d/proven": (2, 1)}, "a name stays reserved"
+    assert reading.find("c/old", "model") == rows["c/old"], "and is asked there again"
+
+
+def test_pages_of_histories_drive_out_nothing_that_makes_commits_readable(far: Faults, name: str, monkeypatch) -> None:
+    monkeypatch.setattr(documents, "MAX_DOCUMENTS", 10)
+    sha = get(f"/api/models/{name}").json()["sha"]
+    get(f"/api/models/{name}/tree/main")
+    for limit in range(1, 15):
+        assert get(f"/api/models/{name}/commits/main?limit={limit}").status_code == 200
+    UpstreamDocument.objects.exclude(key__startswith="commits:").update(read_at=timezone.now() - timedelta(hours=1))
+    for number in range(20):
+        documents.store(UpstreamRepository.objects.get(), f"rev:{number}", sha)
+    keys = set(UpstreamDocument.objects.values_list("key", flat=True))
+    assert {"rev:main", f"info:{sha}", f"tree:{sha}"} <= keys
+    assert len(keys) <= 10
+
+
 def test_an_id_without_a_namespace_leads_to_the_one_that_the_other_hub_means(far: Faults, name: str) -> None:
     far.path, far.answer = "/api/models/rules$", json.dumps({"id": name}).encode()
     for path in ("/api/models/rules", "/api/models/rules/revision/main", "/rules/resolve/main/README.md?x=1"):
@@ -135,7 +247,12 @@ def test_an_id_without_a_namespace_leads_to_the_one_that_the_other_hub_means(far
     organizations.create_organization("acme", by=None)
     assert get("/api/models/tools").status_code == 401, "a namespace of this hub is never what another hub means"
     assert get("/api/models/acme").status_code == 401
-    assert far.paths() == ["/api/models/rules", "/api/models/tools"]
+    assert far.paths() == ["/api/models/rules", f"/api/models/{name}?blobs=true", "/api/models/tools"]
+    LocMemCache.clear(caches["default"])
+    far.status, far.answer = 503, None
+    far.path = "."
+    assert get("/api/models/rules")["Location"] == f"/api/models/{name}", "while it fails, what it said before"
+    assert get("/api/models/never").status_code == 503
 
 
 def test_requests_beyond_the_limit_are_refused_at_once(far: Faults, name: str) -> None:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from PIL import Image
 
 from registry.kernel import audit, banner, site_settings
-from registry.models import AuditEvent, Base, Repository, Team, Token, User
+from registry.models import AuditEvent, Base, Repository, Team, Token, UpstreamRepository, User
 from registry.moderation import appeals, audit_retention, blocklist, quarantine, reputation, strikes, suspension
 from registry.people import (
     accounts,
@@ -27,6 +27,7 @@ from registry.people import (
     invitations,
     join_links,
     name_rules,
+    names_elsewhere,
     organization_links,
     organizations,
     publishers,
@@ -407,6 +408,13 @@ def unalias(cast: Cast) -> Act:
     return lambda: bases.remove_alias("tiny/other")
 
 
+def take_name_of_another_hub(cast: Cast) -> Act:
+    UpstreamRepository.objects.create(
+        type="model", full_name="Far/x", folded="far/x", namespace="far", origin="http://far"
+    )
+    return lambda: names_elsewhere.require_free("Far", cast["ada"])
+
+
 def license_base(cast: Cast) -> Act:
     Base.objects.create(id="tiny/base", sha256="0" * 64)
     return lambda: bases.set_license("tiny/base", "mit")
@@ -565,6 +573,7 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "base:serve": serve_base,
     "name:rule": lambda cast: lambda: name_rules.add("corp-*", "reserved", "any", cast["ada"]),
     "name:free": free_name,
+    "name:take": take_name_of_another_hub,
     "file:block": lambda cast: lambda: blocklist.block(["0" * 64], mona(cast), **WHY),
     "file:unblock": unblock,
     "site:change": lambda cast: lambda: site_settings.change_setting("uploads", "off", cast["ada"]),
