@@ -32,6 +32,7 @@ class Faults:
     is_away: bool = False  # every connection ends without an answer
     cut: int = -1  # bytes of the body after which the connection ends
     pause: float = 0  # seconds before each piece of the body
+    stop: int = -1  # bytes of the body after which nothing comes until this is -1 again
     lie: bool = False  # the last byte of the body is another one
     edit: tuple[str, str] = ("", "")  # replaced in a body of JSON
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -39,7 +40,7 @@ class Faults:
     def heal(self) -> None:
         """Break nothing any more, and forget what was seen."""
         self.path, self.status, self.headers, self.cut, self.pause, self.lie = "", 0, {}, -1, 0, False
-        self.edit, self.answer, self.is_away = ("", ""), None, False
+        self.edit, self.answer, self.is_away, self.stop = ("", ""), None, False, -1
         self.seen.clear()
 
     def paths(self, pattern: str = "") -> list[str]:
@@ -96,10 +97,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         rest = body[: self.faults.cut] if is_broken and self.faults.cut >= 0 else body
-        step = 64 << 10 if is_broken and self.faults.pause else len(rest) or 1
+        step = 64 << 10 if is_broken and (self.faults.pause or self.faults.stop >= 0) else len(rest) or 1
         for at in range(0, len(rest), step):
             if is_broken and self.faults.pause:
                 time.sleep(self.faults.pause)
+            while is_broken and 0 <= self.faults.stop <= at:
+                time.sleep(0.01)
             self.wfile.write(rest[at : at + step])
 
 

@@ -94,6 +94,12 @@ def lists(client: Client) -> list[str]:
     return [path for path in LISTS if NAME in client.get(path).content.decode()]
 
 
+def test_the_page_of_a_record_says_that_its_hub_does_not_answer(record: Record) -> None:
+    assert "stopped answering" not in Client().get(f"/{NAME}").content.decode()
+    asking._leave_alone(Upstream(record.faults.url), 0)
+    assert "stopped answering" in Client().get(f"/{NAME}").content.decode()
+
+
 def test_a_held_record_is_on_no_road(record: Record) -> None:
     callers = {"nobody": (Client(), Client()), "zoe": clients("zoe"), "judge": clients("judge", "moderator")}
     every = {f"{road.method} {road.path}" for group in [*ROADS.values(), VERIFIED] for road in group}
