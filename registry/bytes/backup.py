@@ -1,4 +1,4 @@
-"""Backup and restore: a copy of the database and a list of the blobs it needs; operators copy the store themselves.
+"""Backup and restore: a copy of the database, a list of the blobs it needs, and copies of these in another store.
 
 DIR/backup.json      format, database, time, newest migration
 DIR/database         SQLite file or PostgreSQL custom-format dump; holds password hashes, so only its owner reads it
@@ -11,15 +11,16 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypedDict
 
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
+from psycopg.conninfo import make_conninfo
 
-from registry.bytes import blobs
-from registry.bytes.blobs import BlobMissing, Keys
+from registry.bytes.blobs import Digest
 from registry.kernel.errors import ValueInvalid
 from registry.models import Blob, Namespace, Repository
 
@@ -36,15 +37,32 @@ class About(TypedDict):
     migration: str
 
 
-def write_backup(folder: Path) -> int:
-    """Write a backup into a new or empty folder; return the number of blobs it lists. Raises ValueInvalid.
+@contextmanager
+def new_backup(folder: Path) -> Iterator[None]:
+    """Write a backup into a new or empty folder; an error inside the block leaves nothing of it. Raises ValueInvalid.
 
     The dump comes first. The objects it refers to stay in the store meanwhile: they are swept a day after their rows
-    are gone at the earliest.
+    are gone at the earliest, so the block copies them at once.
     """
-    if folder.exists() and any(folder.iterdir()):
+    is_new = not folder.exists()
+    if not is_new and any(folder.iterdir()):
         raise ValueInvalid(f"{folder} is not empty.", fix="Name a new folder for each backup.")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as undo:
+        undo.callback(_remove, folder, whole=is_new)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(folder)
+        yield
+        undo.pop_all()
+
+
+def _remove(folder: Path, *, whole: bool) -> None:
+    for name in (ABOUT, DATABASE, BLOBS):
+        (folder / name).unlink(missing_ok=True)
+    if whole:
+        folder.rmdir()
+
+
+def _write(folder: Path) -> None:
     about: About = {
         "format": FORMAT,
         "database": connection.vendor,
@@ -53,14 +71,11 @@ def write_backup(folder: Path) -> int:
     }
     os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_EXCL, 0o600))
     _dump(folder / DATABASE)
-    count = 0
     with (folder / BLOBS).open("x") as lines:
         for sha256, size in Blob.objects.order_by("sha256").values_list("sha256", "size").iterator():
             lines.write(json.dumps({"sha256": sha256, "size": size}) + "\n")
-            count += 1
     # Last, because a folder without it counts as unfinished.
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
-    return count
 
 
 def restore_backup(folder: Path) -> None:
@@ -79,15 +94,11 @@ def restore_backup(folder: Path) -> None:
     _load(folder / DATABASE)
 
 
-def missing_blobs(folder: Path) -> Iterator[str]:
-    """Yield the sha256 of each blob of a backup that the store does not hold with the right size."""
+def listed(folder: Path) -> Iterator[Digest]:
+    """Yield the digest of each blob that a backup lists."""
     with (folder / BLOBS).open() as lines:
         for blob in map(json.loads, lines):
-            try:
-                if blobs.store().size(Keys.blob(blob["sha256"])) != blob["size"]:
-                    yield blob["sha256"]
-            except BlobMissing:
-                yield blob["sha256"]
+            yield Digest(blob["sha256"], blob["size"])
 
 
 def _about(folder: Path) -> About:
@@ -138,7 +149,9 @@ def _postgres(program: str, *arguments: str) -> None:
     database = connection.settings_dict
     environment = os.environ | {"PGPASSWORD": database["PASSWORD"]}
     server = [f"--host={database['HOST']}", f"--port={database['PORT'] or 5432}", f"--username={database['USER']}"]
-    command = [program, *server, f"--dbname={database['NAME']}", "--no-password", *arguments]
+    options = {name: value for name, value in database["OPTIONS"].items() if name != "pool"}  # such as sslmode
+    target = make_conninfo(dbname=database["NAME"], **options)
+    command = [program, *server, f"--dbname={target}", "--no-password", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]

@@ -180,6 +180,45 @@ def test_a_backup_comes_back_into_an_empty_hub(pushed, tmp_path, monkeypatch):
         assert User.objects.get(username="alice").check_password(PASSWORD)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_bytes_travel_to_another_store_and_back(pushed, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{POSTGRES_PROGRAMS}:{os.environ['PATH']}")
+    folder, kept, count = tmp_path / "backup", f"file://{tmp_path / 'kept'}", Blob.objects.count()
+    blobs.store().put("audit/2026-01-01.json", [b"{}"])
+    last = f"{folder} holds the database and the names of {count} blobs. {kept} holds their bytes."
+    assert run("backup", str(folder), "--blobs", kept, "--verify") == [last]
+    [readme] = pushed.files.filter(path="README.md").values_list("blob_id", flat=True)
+    copies = blobs.store_at(kept)
+    assert b"".join(blobs.pieces(copies.open(Keys.blob(readme)))) == b"# Hello"
+    assert copies.size("audit/2026-01-01.json") == 2
+    for sha256 in Blob.objects.values_list("sha256", flat=True):
+        path_of(sha256).unlink()
+    path_of(readme).write_bytes(b"# Hell")  # one of another size, all others gone
+    with lifted(AuditEvent, AuditSeal, AuditCheckpoint):
+        call_command("flush", interactive=False, verbosity=0)
+    assert run("restore", str(folder), "--blobs", kept) == ["The hub is restored, and every blob is in the store."]
+    assert run("verify_blobs") == [f"{count} of {count} blobs are as their rows say."]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("harm", ["lost", "changed", "no store"])
+def test_a_backup_that_fails_leaves_nothing(pushed, tmp_path, monkeypatch, harm):
+    monkeypatch.setenv("PATH", f"{POSTGRES_PROGRAMS}:{os.environ['PATH']}")
+    [readme] = pushed.files.filter(path="README.md").values_list("blob_id", flat=True)
+    kept = tmp_path / "kept"
+    if harm == "no store":
+        assert "--blobs must be" in failing("backup", str(tmp_path / "backup"), "--blobs", str(kept))[0]
+    else:
+        path_of(readme).unlink()
+        if harm == "changed":
+            path_of(readme).write_bytes(b"# Helly")
+        last, lines = failing("backup", str(tmp_path / "backup"), "--blobs", f"file://{kept}")
+        assert last.startswith("1 blobs are not in")
+        assert [line.partition(":")[0] for line in lines] == [readme]
+    assert not (tmp_path / "backup").exists()
+    assert not list(kept.rglob(readme))
+
+
 def test_a_folder_without_a_whole_backup_is_refused(db, tmp_path):
     assert "no whole backup" in failing("restore", str(tmp_path))[0]
     (tmp_path / "backup.json").write_text(json.dumps({"format": 1, "database": "oracle"}))

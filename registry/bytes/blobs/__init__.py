@@ -44,6 +44,7 @@ __all__ = [
     "object_exists",
     "pieces",
     "store",
+    "store_at",
 ]
 
 PIECE = 1 << 20
@@ -124,11 +125,12 @@ def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
 
 def store() -> BlobStore:
     """Return the store that settings.BLOBS names: file://DIR or s3://bucket?endpoint=URL[&public=URL]."""
-    return _store_at(settings.BLOBS)
+    return store_at(settings.BLOBS)
 
 
 @cache  # one client and one connection pool per process
-def _store_at(url: str) -> BlobStore:
+def store_at(url: str) -> BlobStore:
+    """Return the store of an address as DOVETAIL_BLOBS has it."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return FileStore(Path(parts.netloc + parts.path))
