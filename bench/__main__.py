@@ -16,6 +16,7 @@ ALL = {
     "queue": "500 queued adapters over five bases",
     "zoo": "the confusion table of every specimen on both engines",
     "speed": "downloads, questions and pushes beside nginx, docker-registry and MLflow",
+    "waiting": "plain reads while clients wait for news, and how long news take",
     "sync": "dovetail sync of 1,000 adapters: at first, again, and after ten moved",
     "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",
     "suite": "the client's own tests, twice over, on both databases and both stores",

@@ -145,12 +145,10 @@ class _Stream(Iterator[bytes]):
             while not source.is_over and time.monotonic() < end and not is_stopping():
                 is_due = time.monotonic() >= due
                 try:
-                    messages = self._read() if is_due or source.has_news() else []
+                    messages = self._look(is_due=is_due)
                 except (RegistryError, OperationalError) as problem:
                     yield self._refusal(problem)
                     return
-                finally:
-                    waiting.release_connection()
                 if messages or is_due:
                     moved = f"id: {source.position}\n\n" if source.position != told else ""
                     yield b"".join(map(bytes, messages)) or f": alive\n{moved}".encode()
@@ -158,8 +156,14 @@ class _Stream(Iterator[bytes]):
                 elif not self._rest():
                     return
 
-    def _read(self) -> list[Message]:
-        return self._source.read(identity.caller_again(self._request._request, self._by))
+    def _look(self, *, is_due: bool) -> list[Message]:
+        """Return what is new for the reader as they are now, who are asked for where something may be, or it is due."""
+        try:
+            if not is_due and not self._source.has_news():
+                return []
+            return self._source.read(identity.caller_again(self._request._request, self._by))
+        finally:
+            waiting.release_connection()
 
     def _refusal(self, problem: Exception) -> bytes:
         document = problems.answer(problem, {"request": self._request}).data
