@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 import urllib.error
@@ -24,7 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from registry.upstream import downloading
 from tests import adapters, live
-from tests.clients import Client
+from tests.clients import Client, build
 from tests.fault_proxy import Faults, proxy
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -150,15 +151,6 @@ def test_stock_clients_see_what_the_other_hub_says(hubs: Hubs, tmp_path: Path) -
     folder = Path(near.snapshot_download(name, revision="v1", cache_dir=tmp_path))
     assert (folder / "w.safetensors").read_bytes() == weights
     assert folder.name == info.sha
-
-
-@pytest.mark.engine
-def test_transformers_loads_by_its_name_a_model_of_the_other_hub(hubs: Hubs, tmp_path: Path) -> None:
-    name, quiet = f"alice/far-{next(NUMBERS)}", {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
-    reader = Client("e5", hubs.near.url, "", tmp_path / "home", quiet)
-    given = (hubs.far.url, live.TOKENS["alice"], name, tmp_path / "model")
-    assert reader.program(PROGRAMS / "through_another_hub.py", *given).endswith("fine\n")
-    assert hubs.faults.paths(f"/{name}/resolve/"), "its files came from there"
 
 
 def test_a_file_is_fetched_once_and_served_with_its_own_headers(hubs: Hubs) -> None:
@@ -287,6 +279,58 @@ def test_what_was_read_stays_readable_while_the_other_hub_fails(hubs: Hubs, tmp_
         threading.Event().wait(1.1)
     hubs.faults.heal()
     live.wait_until(lambda: hubs.get("/api/models/alice/never").status == 401, hubs.near, 30)  # it rests for seconds
+
+
+def read_everything(hub: live.Hub, name: str, table: str, folder: Path) -> dict[str, object]:
+    """Read a model and a dataset in every way that huggingface_hub knows, with nothing in its cache."""
+    near = HfApi(endpoint=hub.url, token=False)
+    answers: dict[str, object] = {"table": near.dataset_info(table).sha, "refs": near.list_repo_refs(name)}
+    commit = near.model_info(name).sha
+    for revision in ("main", "v1", commit):
+        info = near.model_info(name, revision=revision, files_metadata=True)
+        entries = list(near.list_repo_tree(name, revision=revision, recursive=True, expand=True))
+        assert all(entry.last_commit for entry in entries)
+        file = Path(near.hf_hub_download(name, "w.safetensors", revision=revision, cache_dir=folder / revision))
+        whole = Path(near.snapshot_download(name, revision=revision, cache_dir=folder / "whole" / revision))
+        files = [file, *(path for path in whole.rglob("*") if path.is_file())]
+        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        head = near.get_hf_file_metadata(url=f"{hub.url}/{name}/resolve/{revision}/w.safetensors")
+        assert not near.file_exists(name, "none.txt", revision=revision)
+        answers[revision] = info.sha, info.siblings, entries, digests, head.etag, head.size, head.commit_hash
+    rows = near.hf_hub_download(table, "rows.csv", repo_type="dataset", cache_dir=folder)
+    return answers | {"rows": Path(rows).read_bytes(), "commits": near.list_repo_commits(name)}
+
+
+def an_hour_passes(hub: live.Hub) -> None:
+    """Make everything that a hub keeps of others older by an hour."""
+    program = "from datetime import timedelta as t; from django.db.models import F; from registry.models import *;"
+    program += "UpstreamDocument.objects.update(asked_at=F('asked_at') - t(hours=1));"
+    for model in ("UpstreamDocument", "UpstreamRepository", "UpstreamFile"):
+        program += f"{model}.objects.update(read_at=F('read_at') - t(hours=1));"
+    hub.manage("shell", "-c", program)
+
+
+@pytest.mark.engine
+def test_every_client_reads_for_an_hour_without_the_other_hub_what_it_read_before(hubs: Hubs, tmp_path: Path) -> None:
+    name = hubs.push({"w.safetensors": large(), "sub/notes.txt": b"a small file\n"})
+    hubs.writer.create_tag(name, tag="v1")
+    table, model = hubs.push({"rows.csv": b"a,b\n1,2\n"}, repo_type="dataset"), f"alice/far-{next(NUMBERS)}"
+    reader = Client("e5", hubs.near.url, "", tmp_path / "home", {"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"})
+    given = [hubs.far.url, live.TOKENS["alice"], model, str(tmp_path / "models")]
+    command = [str(build("e5") / "python"), str(PROGRAMS / "through_another_hub.py"), *given]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=reader.environment(), **pipes) as loading:
+        assert loading.stdout.readline() == "loaded\n"
+        assert hubs.faults.paths(f"/{model}/resolve/"), "its files came from there"
+        before = read_everything(hubs.near, name, table, tmp_path / "before")
+        hubs.faults.is_away = True
+        an_hour_passes(hubs.near)
+        assert read_everything(hubs.near, name, table, tmp_path / "after") == before
+        assert loading.communicate("\n", timeout=180)[0] == "fine\n"
+        assert loading.returncode == 0
+    hubs.faults.heal()
+    unknown = (f"/api/models/alice/never-{number}" for number in count(100))  # each asks, in either web process
+    live.wait_until(lambda: all(hubs.get(next(unknown)).status == 401 for _ in range(6)), hubs.near, 30)
 
 
 @pytest.mark.parametrize(
