@@ -1,11 +1,6 @@
 # The image of worker and manage: the hub, and beside it the interpreter of each engine with the CPU build of torch.
 FROM postgres:17.11-bookworm AS postgres
 # pg_dump and pg_restore of the server's release, with what they load but the C library, which both images share.
-COPY --from=postgres /client /opt/postgresql
-RUN for program in pg_dump pg_restore; do \
-      printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/postgresql/lib exec /opt/postgresql/%s "$@"\n' $program > /usr/local/bin/$program \
-      && chmod 755 /usr/local/bin/$program && $program --version || exit 1; \
-    done
 RUN mkdir -p /client/lib && cp /usr/lib/postgresql/17/bin/pg_dump /usr/lib/postgresql/17/bin/pg_restore /client/ \
  && ldd /client/pg_dump /client/pg_restore | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|libresolv)\.so/ {print $3}' \
   | sort -u | xargs cp -L -t /client/lib

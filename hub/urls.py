@@ -8,6 +8,7 @@ from hub.site import administration
 
 admin.autodiscover()
 administration.guard(admin.site)
+handler500 = "hub.site.refusals.broken"
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),

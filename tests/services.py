@@ -38,7 +38,7 @@ class S3Server:
 
     def url(self, bucket: str) -> str:
         """Return the value of DOVETAIL_BLOBS for a bucket on this server."""
-        return f"s3://{bucket}?endpoint={self.endpoint}"
+        return f"s3://{bucket}?endpoint={self.endpoint}&seconds=60"  # a machine that runs tests is slow at times
 
 
 def free_ports(count: int = 1) -> list[int]:

@@ -1,5 +1,6 @@
 """Refusals as pages: a catalogue error, a missing page, a form without its secret."""
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -37,10 +38,21 @@ def page(view: View) -> View:
             return view(request, **route)
         except RegistryError as error:
             return refusal(request, error)
-        except OperationalError as problem:  # without the request: who asks would be looked up in the database
-            return HttpResponse(render_to_string("500.html"), status=http_form(of_database(problem)).status)
+        except OperationalError as problem:
+            return _fault(problem)
 
     return answered
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """The page for an error that nothing caught, also one on the way to a view; the handler named in hub.urls."""
+    return _fault(sys.exc_info()[1])
+
+
+def _fault(problem: BaseException | None) -> HttpResponse:
+    """Return the page without the request: the person who asks would be looked up in the database."""
+    status = http_form(of_database(problem)).status if isinstance(problem, OperationalError) else 500
+    return HttpResponse(render_to_string("500.html"), status=status)
 
 
 def _refuse_nul(request: HttpRequest) -> None:

@@ -16,4 +16,4 @@ def blob_store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "folder":
         return FileStore(tmp_path / "blobs")
     server = request.getfixturevalue("s3_server")
-    return S3Store(f"t-{uuid.uuid4()}", server.endpoint, public=server.endpoint)
+    return S3Store(f"t-{uuid.uuid4()}", server.endpoint, public=server.endpoint, seconds=60)

@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, BlobStore, FileStore, Keys
+from registry.bytes.blobs.breaker import FAILURES, PLACES, Breaker
 from registry.bytes.blobs.s3 import S3Store
 from registry.kernel.errors import StoreUnavailable
 from tests.services import free_ports, seaweedfs
@@ -114,23 +116,63 @@ def test_an_s3_that_goes_away_is_said_by_every_verb(s3_server) -> None:
             pytest.fail(f"{name} answered {verb()!r}")
 
 
+def test_an_s3_that_hangs_costs_two_seconds_and_then_nothing(s3_server) -> None:
+    with seaweedfs() as server:
+        store = S3Store("bucket", server.endpoint)
+        store.put(KEY, [b"x" * 100])
+        [weed] = [one for one in psutil.Process().children() if f"-s3.port={server.endpoint[-5:]}" in one.cmdline()]
+        weed.suspend()
+        try:
+            waited = [_seconds_until_refused(store) for _ in range(FAILURES + 20)]
+            assert max(waited) < 5, "two seconds, on a machine that is slow at times"
+            assert max(waited[FAILURES:]) < 0.5, "it counts as away: nobody waits for it"
+            with ThreadPoolExecutor(PLACES * 2) as pool:
+                assert max(pool.map(lambda _: _seconds_until_refused(store), range(PLACES * 2))) < 5
+            assert store.presigned_get(KEY, "x", 60), "links are signed here"
+        finally:
+            weed.resume()
+        deadline = time.monotonic() + 60
+        while True:  # it is asked again by itself
+            try:
+                assert store.size(KEY) == 100
+                break
+            except StoreUnavailable:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+
+
+def _seconds_until_refused(store: S3Store) -> float:
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        store.open(KEY)
+    return time.monotonic() - started
+
+
+def test_no_more_calls_wait_for_a_store_than_it_has_places() -> None:
+    breaker = Breaker(TimeoutError, places=2)
+    with breaker.call(), breaker.call(), pytest.raises(StoreUnavailable, match="Too many"), breaker.call():
+        pytest.fail("a third call was let through")
+    with breaker.call():
+        pass
+
+
 def test_wrong_credentials_are_no_missing_blob(s3_server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StoreUnavailable, match="403"):
-        S3Store("bucket", s3_server.endpoint)
+        S3Store("bucket", s3_server.endpoint, seconds=60)
 
 
 def test_many_processes_may_find_the_bucket_missing_at_once(s3_server) -> None:
     bucket = f"m-{os.urandom(6).hex()}"
     with ThreadPoolExecutor(6) as pool:
-        stores = list(pool.map(lambda _: S3Store(bucket, s3_server.endpoint), range(6)))
+        stores = list(pool.map(lambda _: S3Store(bucket, s3_server.endpoint, seconds=60), range(6)))
     assert stores[0].put(KEY, [b"x"]) is True
     assert stores[5].size(KEY) == 1
 
 
 def test_a_bucket_that_cannot_be_made_is_said(s3_server) -> None:
     with pytest.raises(StoreUnavailable, match="InvalidBucketName"):
-        S3Store("nb", s3_server.endpoint)
+        S3Store("nb", s3_server.endpoint, seconds=60)
 
 
 @pytest.mark.parametrize("url", ["", "blobs", "http://host/bucket", "s3://", "s3:///bucket"])
@@ -148,7 +190,7 @@ def test_one_store_serves_a_process(url: str, settings) -> None:
 
 def test_bytes_over_the_copy_limit_are_promoted_by_parts(s3_server) -> None:
     data = bytes(range(256)) * (48 << 10)  # 12 MiB
-    store = S3Store(f"c-{os.urandom(6).hex()}", s3_server.endpoint, copy_limit=5 << 20)
+    store = S3Store(f"c-{os.urandom(6).hex()}", s3_server.endpoint, copy_limit=5 << 20, seconds=60)
     store.put("incoming/big", [data])
     with store.open("incoming/big") as reader:
         reader.read(1)

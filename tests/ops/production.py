@@ -57,7 +57,13 @@ class Deployment:
         return re.sub(r"(?<![\w.])/data\b", str(self.folder / "data"), text)
 
     def variables(self) -> dict[str, str]:
-        return {**SECRETS, "DOVETAIL_PUBLIC_URL": self.url, "OUTER_PROXIES": OUTER_PROXY}
+        blobs = f"s3://dovetail-blobs?endpoint=http://s3:8333&public={self.url}&seconds=60"  # this machine may be slow
+        return {
+            **SECRETS,
+            "DOVETAIL_PUBLIC_URL": self.url,
+            "DOVETAIL_BLOBS": blobs,
+            "OUTER_PROXIES": OUTER_PROXY,
+        }
 
     def command(self, name: str) -> list[str]:
         words = [self.here(word) for word in compose.command(name, self.variables())]

@@ -138,6 +138,8 @@ def store_at(url: str) -> BlobStore:
         query = parse_qs(parts.query)
         endpoint = query.get("endpoint", [None])[-1]
         driver = import_module("registry.bytes.blobs.s3")  # only here: boto3 takes 27 MB that a folder store saves
-        s3_store: BlobStore = driver.S3Store(parts.netloc, endpoint, public=query.get("public", [endpoint])[-1])
+        options = {"seconds": float(query["seconds"][-1])} if "seconds" in query else {}
+        public = query.get("public", [endpoint])[-1]
+        s3_store: BlobStore = driver.S3Store(parts.netloc, endpoint, public=public, **options)
         return s3_store
     raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")

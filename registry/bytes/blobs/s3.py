@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, HTTPClientError
 
+from registry.bytes.blobs.breaker import Breaker
 from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
 from registry.bytes.blobs.hashing import Bytes
 from registry.kernel.errors import StoreUnavailable
@@ -28,6 +29,10 @@ PART = 8 << 20
 ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"}
 OTHER_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 TAKEN = {"412", "PreconditionFailed"}
+CONNECT_SECONDS = 1
+LOOK_SECONDS = 2.0  # until an answer begins for which somebody waits; connecting included, where the network is near
+WRITE_SECONDS = 20.0  # the same, of writes and copies, which take S3 long
+BODY_SECONDS = 5.0  # without a byte of an object that is being read
 
 
 def _code(error: ClientError) -> str:
@@ -56,12 +61,12 @@ def _unless_changed(staged: str) -> Iterator[None]:
         raise
 
 
-def _client(endpoint: str | None) -> "S3Client":
+def _client(endpoint: str | None, seconds: float = LOOK_SECONDS, attempts: int = 1) -> "S3Client":
     config = Config(
-        retries={"max_attempts": 4, "mode": "standard"},
+        retries={"total_max_attempts": attempts, "mode": "standard"},
         max_pool_connections=64,
-        connect_timeout=5,
-        read_timeout=30,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=seconds,
         signature_version="s3v4",
         s3={"addressing_style": "path" if endpoint else "auto"},
         # Self-hosted servers differ in the trailing checksums of newer SDKs; we hash every byte ourselves anyway.
@@ -70,6 +75,18 @@ def _client(endpoint: str | None) -> "S3Client":
     )
     region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
     return boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=region, config=config)
+
+
+def _once_more(call: Callable[[], Piece]) -> Piece:
+    """Call again where S3 closed a connection that was kept, or had a moment's trouble; never where it is silent."""
+    try:
+        return call()
+    except ConnectionClosedError:
+        return call()
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500:
+            raise
+        return call()
 
 
 class _S3Reader:
@@ -95,15 +112,29 @@ class S3Store:
     """Objects in one bucket of any S3 service; uploads go in parts, and conditional writes decide races."""
 
     def __init__(
-        self, bucket: str, endpoint: str | None = None, *, public: str | None = None, copy_limit: int = 5 << 30
+        self,
+        bucket: str,
+        endpoint: str | None = None,
+        *,
+        public: str | None = None,
+        copy_limit: int = 5 << 30,
+        seconds: float = LOOK_SECONDS,
     ) -> None:
         """Make the bucket when it is missing. `public` is the endpoint as clients outside see it, for signed URLs."""
         self._bucket = bucket
         self._copy_limit = copy_limit  # S3 copies at most 5 GiB in one call
-        self._s3 = _client(endpoint)
+        self._seconds = seconds
+        self._looking = _client(endpoint, seconds)
+        self._s3 = _client(endpoint, max(WRITE_SECONDS, seconds), attempts=2)
+        self._calls = Breaker(HTTPClientError)
         self._signer = self._s3 if public == endpoint else _client(public)
         if not self._is_there():
             self._make_bucket()
+
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[None]:
+        with _errors(key), self._calls.call():
+            yield
 
     def _is_there(self) -> bool:
         try:
@@ -117,15 +148,15 @@ class S3Store:
         # us-east-1 is the one region that must not be named.
         options = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
-            with _errors(self._bucket):
+            with self._asking(self._bucket):
                 self._s3.create_bucket(Bucket=self._bucket, **options)  # type: ignore[arg-type]  # the stubs know no dict of options
         except StoreUnavailable:
             if not self._is_there():  # else another process was faster
                 raise
 
     def check(self) -> None:
-        with _errors(self._bucket):
-            self._s3.head_bucket(Bucket=self._bucket)
+        with self._asking(self._bucket):
+            _once_more(lambda: self._looking.head_bucket(Bucket=self._bucket))
 
     def put(self, key: str, parts: Iterable[Bytes]) -> bool:
         grouped = _regroup(parts)
@@ -144,13 +175,13 @@ class S3Store:
         return self._multipart(key, parts, send)
 
     def _multipart(self, key: str, parts: Iterable[Piece], send: Callable[[str, int, Piece], str]) -> bool:
-        with _errors(key):
+        with self._asking(key):
             upload = self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
         complete = False
         try:
             completed_parts: list[CompletedPartTypeDef] = []
             for number, part in enumerate(parts, 1):
-                with _errors(key):
+                with self._asking(key):
                     completed_parts.append({"PartNumber": number, "ETag": send(upload, number, part)})
             complete = self._unless_taken(
                 key,
@@ -173,7 +204,7 @@ class S3Store:
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
 
     def _unless_taken(self, key: str, write: Callable[[], object]) -> bool:
-        with _errors(key):
+        with self._asking(key):
             try:
                 write()
             except ClientError as error:
@@ -187,25 +218,28 @@ class S3Store:
             return self._nothing(key)
         last = "" if end is None else end - 1
         options = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{last}"}
-        with _errors(key):
+        with self._asking(key):
             try:
-                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **options)  # type: ignore[arg-type]  # the stubs know no dict of options
+                answer = _once_more(lambda: self._looking.get_object(Bucket=self._bucket, Key=key, **options))  # type: ignore[arg-type]  # the stubs know no dict of options
             except ClientError as error:
                 if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
                     return self._nothing(key)
                 raise
+        if answer["ContentLength"]:  # else the connection is free again
+            answer["Body"].set_socket_timeout(max(BODY_SECONDS, self._seconds))
         return _S3Reader(answer["Body"], answer["ETag"], key)
 
     def _nothing(self, key: str) -> Reader:
-        with _errors(key):
-            return _S3Reader(io.BytesIO(), self._s3.head_object(Bucket=self._bucket, Key=key)["ETag"], key)
+        with self._asking(key):
+            head = _once_more(lambda: self._looking.head_object(Bucket=self._bucket, Key=key))
+        return _S3Reader(io.BytesIO(), head["ETag"], key)
 
     def size(self, key: str) -> int:
-        with _errors(key):
-            return self._s3.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+        with self._asking(key):
+            return _once_more(lambda: self._looking.head_object(Bucket=self._bucket, Key=key))["ContentLength"]
 
     def promote(self, staged: str, key: str, version: str) -> None:
-        with _errors(staged):
+        with self._asking(staged):
             head = self._s3.head_object(Bucket=self._bucket, Key=staged)
         if head["ETag"] != version:
             raise BytesChanged(staged)
@@ -241,22 +275,22 @@ class S3Store:
             starts = range(0, size, self._copy_limit)
             self._multipart(key, [(at, min(at + self._copy_limit, size) - 1) for at in starts], send)
             return
-        with _errors(staged), _unless_changed(staged):
+        with self._asking(staged), _unless_changed(staged):
             self._s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source, CopySourceIfMatch=version)
 
     def delete(self, key: str) -> None:
-        with _errors(key):
+        with self._asking(key):
             self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        with _errors(prefix):
+        with self._asking(prefix):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
                 for item in page.get("Contents", []):
                     yield Entry(item["Key"], item["Size"], item["LastModified"])
 
     def tidy(self, before: datetime) -> int:
         dropped = 0
-        with _errors(self._bucket):
+        with self._asking(self._bucket):
             for page in self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket):
                 for upload in page.get("Uploads", []):
                     if upload["Initiated"] < before:
@@ -289,7 +323,7 @@ class S3Store:
         return self
 
     def begin(self, key: str) -> str:
-        with _errors(key):
+        with self._asking(key):
             return self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
 
     def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
@@ -299,7 +333,7 @@ class S3Store:
         completed_parts: list[CompletedPartTypeDef] = [
             {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
         ]
-        with _errors(key):
+        with self._asking(key):
             try:
                 self._s3.complete_multipart_upload(
                     Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": completed_parts}

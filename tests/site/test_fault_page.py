@@ -1,0 +1,44 @@
+"""The page for a fault, where the database itself is the fault."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import Client
+
+from registry.kernel import site_settings
+
+
+@pytest.fixture
+def _outage(cast) -> Iterator[None]:
+    def gone(*_: object, **__: object) -> None:
+        raise OperationalError("connection to server at 10.0.0.7 failed")
+
+    site_settings.clear_cache()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BaseDatabaseWrapper, "cursor", gone)
+        yield
+
+
+@pytest.mark.usefixtures("_outage")
+@pytest.mark.parametrize("cookie", ["", "a" * 32])
+def test_every_page_says_that_the_hub_is_at_fault(cookie: str, settings) -> None:
+    client = Client(raise_request_exception=False)
+    if cookie:
+        client.cookies[settings.SESSION_COOKIE_NAME] = cookie
+    for page in (
+        "/",
+        "/adapters",
+        "/login",
+        "/join",
+        "/alice",
+        "/alice/thing",
+        "/settings",
+        "/notifications",
+        "/admin/",
+    ):
+        answer = client.get(page)
+        assert answer.status_code == 503, page
+        assert b"Something broke on our side" in answer.content, page
+        assert b"10.0.0.7" not in answer.content, page
