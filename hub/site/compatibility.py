@@ -6,7 +6,7 @@ from dovetail.adapters.report import KnownBase, Report, Serving
 from dovetail.adapters.serving import ENGINES
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
-COLOURS = {"serves": "passed", "refuses": "", "wrong": "failed"}
+COLOURS = {"serves": "passed", "refuses": "", "wrong": "failed", "unknown": ""}
 MOST_BASES = 12
 
 
@@ -44,8 +44,8 @@ class Fits:
 
 
 def served(report: Report) -> list[Served]:
-    """Return a line for every engine that was asked: the ones that serve it, then the wrong ones, then refusals."""
-    order = ("serves", "wrong", "refuses")
+    """Return a line for every engine that was asked: the ones that serve it, the wrong ones, refusals, unknown ones."""
+    order = ("serves", "wrong", "refuses", "unknown")
     lines = [_line(answer) for answer in report.serving]
     return sorted(lines, key=lambda line: order.index(line.outcome))
 

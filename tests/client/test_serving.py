@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
+from dovetail.adapters.serving.architectures import TABLE
 from dovetail.adapters.serving.peft import downgraded
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text()
 PREFIX = "base_model.model.model.layers"
 RULES = {rule.id: (engine, rule) for engine in ENGINES for rule in engine.rules}
 LLAMA_8B = Base("meta-llama/Meta-Llama-3-8B", ("LlamaForCausalLM",), vocabulary=128256, layers=32)
+GEMMA = Base("google/gemma-3-4b-it", ("Gemma3ForConditionalGeneration",), vocabulary=262208)
+T5 = Base("google-t5/t5-small", ("T5ForConditionalGeneration",))
 # As PEFT 0.13 saved it: nothing that a later version added.
 PLAIN = {
     "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "meta-llama/Meta-Llama-3-8B", "r": 16,
@@ -92,6 +95,12 @@ IMAGE_CONFIG = {"auto_mapping": {"base_model_class": "UNet2DConditionModel", "pa
 GROWN = {"base_model.model.model.embed_tokens.base_layer.weight": (128260, 4096)}
 TOKENS = {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": (3, 4096)}
 
+WRAPPED = {
+    "Gemma3ForConditionalGeneration": "wrong", "LlavaForConditionalGeneration": "wrong",
+    "Qwen3VLForConditionalGeneration": "wrong", "Qwen3_5ForConditionalGeneration": "wrong",
+    "Qwen2_5_VLForConditionalGeneration": "serves", "Mistral3ForConditionalGeneration": "serves",
+}  # fmt: skip
+
 # One adapter for each rule, that breaks it.
 BREAKS = {
     "vllm.format": adapter(IA3, peft_type="IA3"),
@@ -118,6 +127,8 @@ BREAKS = {
                    "base_model.model.model.embed_tokens.lora_embedding_B": (4096, 16)}
     ),
     "vllm.architecture": adapter(base=Base("openai-community/gpt2", ("GPT2LMHeadModel",))),
+    "vllm.unknown-architecture": adapter(base=Base("microsoft/deberta-v3-base", ("DebertaV2Model",))),
+    "vllm.text-keys": adapter(base=GEMMA),
     "vllm.grown-vocabulary": adapter(llama() | GROWN),
     "sglang.format": adapter(IA3, peft_type="IA3"),
     "sglang.config-keys": adapter(target_modules=None),
@@ -137,8 +148,12 @@ BREAKS = {
     "sglang.changes-base": adapter(init_lora_weights="olora"),
     "sglang.layer-replication": adapter(layer_replication=[[0, 16], [8, 32]]),
     "sglang.activated": adapter(alora_invocation_tokens=[1, 2]),
+    "sglang.unknown-architecture": adapter(base=T5),
     "lorax.config": foreign(KOHYA),
     "lorax.method": adapter(IA3, peft_type="IA3"),
+    "lorax.architecture": adapter(base=GEMMA),
+    "lorax.unknown-architecture": adapter(base=Base()),
+    "lorax.activated": adapter(alora_invocation_tokens=[1, 2]),
     "lorax.prefix": adapter({"model.layers.0.self_attn.q_proj.lora_A.weight": (16, 4096)}),
     "lorax.modules": adapter(llama(modules=["q_proj", "in_proj_qkvz"])),
     "lorax.layers": adapter(llama(layers=31)),
@@ -156,6 +171,8 @@ BREAKS = {
     "tgi.peft": adapter({f"{PREFIX}.0.self_attn.q_proj.randlora_lambda": (32, 1)}, peft_type="RANDLORA"),
     "tgi.adalora": adapter({f"{PREFIX}.0.self_attn.q_proj.lora_A": (12, 4096)}, peft_type="ADALORA"),
     "tgi.weights": adapter({}),
+    "tgi.unknown-architecture": adapter(base=T5),
+    "tgi.activated": adapter(alora_invocation_tokens=[1, 2]),
     "tgi.prefix": adapter({"model.layers.0.self_attn.q_proj.lora_A.weight": (16, 4096)}),
     "tgi.modules": adapter(llama(modules=["q_proj", "lm_head"])),
     "tgi.layers": adapter(llama(layers=31)),
@@ -176,6 +193,11 @@ BREAKS = {
         {"base_model.model.lm_head.lora_A.weight": (16, 896), "base_model.model.lm_head.lora_B.weight": (151936, 16)},
         base=Base("Qwen/Qwen2.5-0.5B", ("Qwen2ForCausalLM",), tied=True),
     ),
+    "llama.cpp.architecture": adapter(base=Base("openai/clip-vit-base-patch32", ("CLIPModel",))),
+    "llama.cpp.unknown-architecture": adapter(base=Base()),
+    "llama.cpp.gguf-architecture": foreign({}, files=("x.gguf",), is_gguf=True, architecture="qwen2", base=LLAMA_8B),
+    "llama.cpp.norms": adapter(llama() | {f"{PREFIX}.0.input_layernorm.weight": (4096,)}),
+    "llama.cpp.activated": adapter(alora_invocation_tokens=[1, 2]),
     "llama.cpp.rslora": adapter(use_rslora=True),
     "llama.cpp.alpha-pattern": adapter(alpha_pattern={"q_proj": 64}),
     "llama.cpp.embeddings": adapter(llama() | GROWN),
@@ -246,6 +268,30 @@ def test_every_engine_has_its_heading_with_version_and_project(engine):
 def test_no_line_of_the_page_outlives_its_rule():
     tables = DOCS[DOCS.index("\n## vLLM 0.33.0") :]  # those of rules, behind plugin, folders and manifests
     assert set(re.findall(r"^\| `([\w.-]+)` \|", tables, re.MULTILINE)) == set(RULES)
+
+
+@pytest.mark.parametrize("engine", TABLE)
+def test_the_table_of_architectures_is_of_the_release_that_the_rules_name(engine):
+    row = TABLE[engine]
+    assert engine == "llama.cpp" or row["version"] == next(e.version for e in ENGINES if e.name == engine)
+    assert row["source"].startswith("https://")
+    assert row["lora"] == sorted(row["lora"])
+    assert not set(row["lora"]) & set(row.get("without", ()))
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_vllm_finds_names_of_the_whole_model_alone_in_models_that_wrap_a_language_model(name):
+    """As eight greedy tokens showed for vLLM 0.32: some map the text model's own names as well."""
+    whole = {path.replace("model.layers", "model.language_model.layers"): shape for path, shape in llama().items()}
+    base = Base(f"x/{name}", (name,))
+    assert asked("vllm", adapter(whole, base=base)).outcome == "serves"
+    assert asked("vllm", adapter(base=base)).outcome == WRAPPED[name]
+
+
+def test_nothing_is_promised_of_an_architecture_that_no_list_has():
+    found = {row.engine: row.outcome for row in serving(adapter(base=Base("x/new", ("NewForCausalLM",))))}
+    assert {found[name] for name in ("vllm", "sglang", "tgi")} == {"unknown"}
+    assert {found[name] for name in ("lorax", "llama.cpp")} == {"refuses"}
 
 
 # --- what people rely on --------------------------------------------------------------------------------------------

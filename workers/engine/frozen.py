@@ -76,7 +76,10 @@ class Frozen:
         names = self.config.architectures or [""]
         if names[0].endswith(("ForCausalLM", "LMHeadModel")):
             return "CAUSAL_LM"
-        return "SEQ_2_SEQ_LM" if names[0].endswith("ForConditionalGeneration") else "FEATURE_EXTRACTION"
+        if names[0].endswith("ForConditionalGeneration"):  # also models that read images with a decoder alone
+            task = "SEQ_2_SEQ_LM" if getattr(self.config, "is_encoder_decoder", False) else "CAUSAL_LM"
+            return task if self.has(task) else "FEATURE_EXTRACTION"
+        return "FEATURE_EXTRACTION"
 
     @property
     def head_task(self) -> str | None:

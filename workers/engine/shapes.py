@@ -40,7 +40,8 @@ def measure(folder: Path) -> dict[str, Any]:
 def _own_task(config: Any, tasks: list[str]) -> str:
     """Return the task of the base's own model."""
     name = (config.architectures or [""])[0]
-    ends = {"ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": "SEQ_2_SEQ_LM"}
+    writes = "SEQ_2_SEQ_LM" if getattr(config, "is_encoder_decoder", False) else "CAUSAL_LM"
+    ends = {"ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": writes}
     own = next((task for end, task in ends.items() if name.endswith(end)), "FEATURE_EXTRACTION")
     return own if own in tasks else tasks[0]
 

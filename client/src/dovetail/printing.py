@@ -191,6 +191,8 @@ class Printer:
                 self._columns(Text("  wrong  ", "bold red"), Text(_engine(answer)), reason)
         if refusing := [safe(str(answer.engine)) for answer in answers if answer.outcome == "refuses"]:
             self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
+        if unknown := [safe(str(answer.engine)) for answer in answers if answer.outcome == "unknown"]:
+            self._columns(Text("  unknown", "bright_black"), Text(", ".join(unknown)))
 
     def fits(self, answer: FitAnswer) -> None:
         """Print the bases that an adapter fits, and to people also why it does not fit the others."""

@@ -21,7 +21,7 @@ CRASHED = "engine.check-crashed"  # the check that reports a fault of the hub, n
 Outcome = Literal["passed", "warned", "failed", "skipped"]
 State = Literal["queued", "running", "passed", "failed", "errored"]
 Depth = Literal["static", "fit", "run", "evaluated"]
-Serves = Literal["serves", "refuses", "wrong"]
+Serves = Literal["serves", "refuses", "wrong", "unknown"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)  # the least first
 
 

@@ -76,6 +76,9 @@ def of_scales(member: Member) -> tuple[Rule, ...]:
              f"{member.title} leaves modules out that were saved whole: {{}}."),
         Rule(f"{member.name}.embeddings", "wrong", member.saved, lambda a: a.is_lora and [*a.embeddings, *a.tokens],
              f"{member.title} leaves trained embeddings out: {{}}."),
+        Rule(f"{member.name}.activated", "wrong", member.lora,
+             lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
+             f"{member.title} does not know activated LoRA and applies the adapter from the first token on."),
         Rule(f"{member.name}.changes-base", "wrong", member.lora,
              lambda a: a.is_lora and (a.replacing_init or a.flag("layer_replication")),
              f"The adapter belongs to a base that PEFT changes while it loads it; {member.title} puts it on the "

@@ -1,10 +1,12 @@
 """The serving rules of llama.cpp and its converter, read in their source, as data."""
 
+from dovetail.adapters.serving.architectures import of_gguf, refused_unless_listed, unknown
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0b03ada"
 CONVERT, ADAPTER = "convert_lora_to_gguf.py", "src/llama-adapter.h"
+LISTED, LOADER = "conversion/__init__.py", "src/llama-adapter.cpp"
 NORMS = ("_layernorm", ".norm")
 
 
@@ -24,6 +26,16 @@ def _tied_head(a: Subject) -> list[str]:
     return [path for path in a.modules if path == "lm_head"] if a.is_lora and a.base.tied else []
 
 
+def _norms(a: Subject) -> list[str]:
+    """Return the whole norms in the file: they are converted, and skipped when the adapter is loaded."""
+    return [name for name in a.others if any(norm in name for norm in NORMS)] if a.is_lora else []
+
+
+def _other_architecture(a: Subject) -> str:
+    expected = of_gguf(a.base.architectures)
+    return a.architecture if a.format == "gguf" and expected and a.architecture not in expected else ""
+
+
 RULES = (
     Rule("llama.cpp.format", "refuses", CONVERT, lambda a: "" if a.is_lora or a.format == "gguf" else a.title,
          "llama.cpp converts LoRA adapters of PEFT; this is {}."),
@@ -35,6 +47,15 @@ RULES = (
          "The base has one table for input and output, so the converter of llama.cpp refuses a LoRA on {}."),
     Rule("llama.cpp.tables", "refuses", CONVERT, lambda a: a.is_lora and a.tables,
          "The converter of llama.cpp has no name for single parameters (target_parameters): {}."),
+    refused_unless_listed("llama.cpp", "llama.cpp", LISTED),
+    unknown("llama.cpp", "llama.cpp", LISTED),
+    Rule("llama.cpp.gguf-architecture", "refuses", LOADER, _other_architecture,
+         "The file says that it is for the architecture {}, the base has another one: llama.cpp compares both and "
+         "refuses it."),
+    Rule("llama.cpp.norms", "wrong", LOADER, _norms,
+         "llama.cpp has no place for trained norms and skips them without a word: {}."),
+    Rule("llama.cpp.activated", "wrong", CONVERT, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
+         "llama.cpp's converter does not know activated LoRA, so the adapter is applied from the first token on."),
     Rule("llama.cpp.rslora", "wrong", ADAPTER, lambda a: a.is_lora and a.root,
          "A GGUF adapter holds alpha alone and llama.cpp divides it by r: rsLoRA is served {} times too weak."),
     Rule("llama.cpp.alpha-pattern", "wrong", CONVERT, lambda a: a.is_lora and a.table("alpha_pattern"),

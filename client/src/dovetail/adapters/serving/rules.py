@@ -11,6 +11,7 @@ from dovetail.adapters.report import Serves, Serving
 from dovetail.adapters.serving.subject import Subject
 
 MAX_REASON = 900
+WORST_FIRST: tuple[Serves, ...] = ("refuses", "wrong", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,12 @@ class Rule:
     """One way in which an engine does not serve the adapter that the author trained.
 
     `applies` returns a value for the {} in `sentence`, or a false one. `refuses` is a visible error; `wrong` means
-    answers without an error that are not the adapter's. `source` is the file with the evidence, in the engine's
-    repository at the engine's version.
+    answers without an error that are not the adapter's; `unknown` means that nothing can be promised. `source` is the
+    file with the evidence, in the engine's repository at the engine's version.
     """
 
     id: str
-    outcome: Literal["refuses", "wrong"]
+    outcome: Literal["refuses", "wrong", "unknown"]
     source: str
     applies: Callable[[Subject], object]
     sentence: str
@@ -51,11 +52,10 @@ def no_flags(_: Subject) -> list[str]:
 
 
 def ask(engine: Engine, subject: Subject) -> Serving:
-    """Apply all rules. Refusals hide wrong answers, because then nobody gets an answer."""
+    """Apply all rules. Refusals hide wrong answers, because then nobody gets an answer; both hide what is unknown."""
     broken = [(rule, value) for rule in engine.rules if (value := rule.applies(subject))]
-    outcome: Serves = "serves"
-    if broken:
-        outcome = "refuses" if any(rule.outcome == "refuses" for rule, _ in broken) else "wrong"
+    outcomes = {rule.outcome for rule, _ in broken}
+    outcome: Serves = next((outcome for outcome in WORST_FIRST if outcome in outcomes), "serves")
     decisive = [(rule, value) for rule, value in broken if rule.outcome == outcome]
     reason = " ".join(rule.sentence.format(_as_text(value)) for rule, value in decisive) or engine.serves(subject)
     flags = engine.flags(subject) if outcome == "serves" else []

@@ -1,11 +1,13 @@
 """The serving rules of SGLang, read in its source, as data."""
 
 from dovetail.adapters import config as configs
+from dovetail.adapters.serving.architectures import unknown
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.5.23"
 LORA, CONFIG = "python/sglang/srt/lora/lora.py", "python/sglang/srt/lora/lora_config.py"
+REGISTRY = "python/sglang/srt/models/registry.py"
 MANAGER, POOL, UTILS = (f"python/sglang/srt/lora/{name}.py" for name in ("lora_manager", "mem_pool", "utils"))
 
 
@@ -72,6 +74,7 @@ RULES = (
          "SGLang does not know layer_replication and serves the base with its own number of layers."),
     Rule("sglang.activated", "wrong", CONFIG, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
          "SGLang does not know activated LoRA and applies the adapter from the first token on."),
+    unknown("sglang", "SGLang", REGISTRY),
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import formats
+from dovetail.adapters import formats, gguf
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import Opener
@@ -58,10 +58,11 @@ class Subject:
         metadata: Mapping[str, str] | None = None,
         base: Base = UNKNOWN,
         is_gguf: bool = False,
+        architecture: str = "",
     ) -> None:
         self.config, self.tensors, self.files = config, tensors, files
         self.added, self.metadata, self.base = added or {}, metadata or {}, base
-        self.is_gguf = is_gguf
+        self.is_gguf, self.architecture = is_gguf, architecture  # of a GGUF file alone
 
     @cached_property
     def format(self) -> str:
@@ -239,8 +240,15 @@ def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN) -> Subject 
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()} if header else {}
     return Subject(
         config, shapes, files=tuple(files), added=_added(files), metadata=header.metadata if header else {}, base=base,
-        is_gguf=is_gguf,
+        is_gguf=is_gguf, architecture=_architecture(files) if is_gguf else "",
     )  # fmt: skip
+
+
+def _architecture(files: Mapping[str, Opener]) -> str:
+    """Return what a GGUF adapter says of its base's architecture."""
+    family = next(path for name, _, path in formats.detect(_of_llama(files)) if name == "gguf")
+    with files[family]() as file:
+        return gguf.read(file).get("general.architecture", "")
 
 
 def _weights(files: Mapping[str, Opener]) -> str:

@@ -1,5 +1,6 @@
 """The serving rules of text-generation-inference, read in its source, as data."""
 
+from dovetail.adapters.serving.architectures import unknown
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.peft import unknown_method
 from dovetail.adapters.serving.rules import Engine, Rule, no_flags
@@ -26,6 +27,7 @@ RULES = (
          "TGI looks for lora_A.weight and lora_B.weight, which AdaLoRA does not have: the base answers."),
     Rule("tgi.weights", "refuses", ADAPTER, lambda a: a.is_lora and not a.tensors,
          "TGI needs the weights as safetensors."),
+    unknown("tgi", "TGI", MODELS),
     *of_adapters(ITSELF),
     *of_scales(ITSELF),
 )  # fmt: skip

@@ -1,25 +1,17 @@
 """The serving rules of vLLM, read in its source, as data."""
 
+from dovetail.adapters.serving.architectures import lost_text_keys, refused_without_lora, unknown
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.33.0"
 HELPER, MODEL, UTILS = "vllm/lora/peft_helper.py", "vllm/lora/lora_model.py", "vllm/lora/utils.py"
 CONFIG, REGISTRY = "vllm/config/lora.py", "vllm/model_executor/models/registry.py"
-MANAGER = "vllm/lora/model_manager.py"
+MANAGER, WORKER = "vllm/lora/model_manager.py", "vllm/lora/worker_manager.py"
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 DEFAULT_RANK = 16
 HEADS = ("classifier", "score")
 INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
-# Architectures of transformers that vLLM serves without `SupportsLoRA`, or not at all.
-WITHOUT_LORA = frozenset({
-    "BloomForCausalLM", "DbrxForCausalLM", "FalconForCausalLM", "FalconMambaForCausalLM", "GPT2LMHeadModel",
-    "GPT2ForSequenceClassification", "GPTJForCausalLM", "MambaForCausalLM", "Mamba2ForCausalLM", "OrionForCausalLM",
-    "StableLmForCausalLM", "Zamba2ForCausalLM", "BertForMaskedLM", "NomicBertModel", "RobertaForTokenClassification",
-    "XLMRobertaForTokenClassification", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
-    "CLIPModel", "Phi3VForCausalLM", "Qwen2AudioForConditionalGeneration",
-    "T5ForConditionalGeneration", "MT5ForConditionalGeneration", "BartForConditionalGeneration",
-})  # fmt: skip
 
 
 def _missing_keys(a: Subject) -> list[str]:
@@ -62,10 +54,6 @@ def _whole(path: str) -> str:
     return path.removesuffix(".base_layer")
 
 
-def _architecture(a: Subject) -> str:
-    return next((name for name in a.base.architectures if name in WITHOUT_LORA), "")
-
-
 RULES = (
     Rule("vllm.format", "refuses", HELPER, lambda a: "" if a.is_lora else a.title,
          "vLLM reads LoRA adapters of PEFT; this is {}."),
@@ -102,8 +90,11 @@ RULES = (
          "lora_embedding_A is {} wide, but the base has another vocabulary."),
     Rule("vllm.half-of-experts", "refuses", MANAGER, lambda a: a.is_lora and _half_of_experts(a),
          "vLLM takes tables of experts in pairs, gate_up_proj and down_proj, and stops where one has no LoRA: {}."),
-    Rule("vllm.architecture", "refuses", REGISTRY, lambda a: a.is_lora and _architecture(a),
-         "vLLM has no LoRA for {}."),
+    refused_without_lora("vllm", "vLLM", REGISTRY),
+    unknown("vllm", "vLLM", REGISTRY),
+    Rule("vllm.text-keys", "wrong", WORKER, lost_text_keys("vllm"),
+         "It was trained on the text model alone, and vLLM looks for modules of the whole model: it finds no place for "
+         "{}, and the base answers without a word. Train it on the class that the base names."),
     Rule("vllm.grown-vocabulary", "wrong", UTILS, lambda a: a.is_lora and a.grown_rows,
          "vLLM skips the saved embeddings of {} rows, so tokens that were added have no row of their own."),
 )  # fmt: skip
