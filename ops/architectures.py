@@ -1,9 +1,10 @@
 """Reads from the sources of serving engines which architectures each of them serves with LoRA; the rules use the table.
 
-    .engines/e5/bin/python -m ops.architectures vllm=DIR sglang=DIR lorax=DIR tgi=DIR llama.cpp=DIR
+    python -m ops.architectures vllm=DIR sglang=DIR lorax=DIR tgi=DIR llama.cpp=DIR
 
 DIR is the unpacked package or checkout of the release in `RELEASES`. Nothing of it is imported: the files are parsed.
-The table of the named engines in client/src/dovetail/adapters/architectures.json is written anew; the others stay.
+LoRAX and TGI list types of models, whose classes are read in the transformers of engine e5. The table of the named
+engines in client/src/dovetail/adapters/architectures.json is written anew; the others stay.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ RELEASES = {
 PROBE = "model.layers.0.self_attn.q_proj"  # the name of a module in an adapter that was trained on the text model
 WRAPPED = "language_model."  # where a model for text and images keeps its language model
 ENCODER = "=clip"  # what the converter calls the part of a model that reads images or sound
+MODELS_OF_TYPES = ".engines/e5/lib/python3*/site-packages/transformers/models/auto/modeling_auto.py"
 LANGUAGE = ("MODEL_FOR_CAUSAL_LM", "MODEL_FOR_IMAGE_TEXT_TO_TEXT", "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM", "MODEL")
 
 Classes = dict[str, ast.ClassDef]
@@ -218,11 +220,15 @@ def _branches(tree: ast.Module) -> Iterator[tuple[set[str], ast.Module]]:
 
 def architectures(types: set[str]) -> set[str]:
     """Return the classes of transformers for language models of some types."""
-    from transformers.models.auto import modeling_auto  # noqa: PLC0415 - the engines' environments alone have it
-
-    tables = [getattr(modeling_auto, f"{name}_MAPPING_NAMES") for name in LANGUAGE]
-    found = {table[name] for table in tables for name in types if name in table}
-    return {name for entry in found for name in ([entry] if isinstance(entry, str) else entry)}
+    (file,) = Path().glob(MODELS_OF_TYPES)
+    tree, found = ast.parse(file.read_text()), set()
+    for table in LANGUAGE:
+        value = assigned(tree.body, f"{table}_MAPPING_NAMES")
+        assert isinstance(value, ast.Call)
+        for name, entry in ast.literal_eval(value.args[0]):
+            if name in types:
+                found |= {entry} if isinstance(entry, str) else set(entry)
+    return found
 
 
 def llama_cpp(checkout: Path) -> dict[str, set[str]]:

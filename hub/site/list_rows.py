@@ -46,7 +46,7 @@ def _summary(document: Document) -> tuple[str, str]:
         return check.id, check.fix or check.message
     for item in report.evals:
         if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
-            return f"{item.metric} {item.adapter:.2f}", f"base {item.base:.2f}"
+            return f"{item.metric} {item.adapter:.2f}", f"{'guess' if item.guess else 'base'} {item.base:.2f}"
     if report.depth in NOT_RUN:
         return NOT_RUN[report.depth]
     return (f"{report.depth} proven" if report.depth else ""), ""

@@ -110,7 +110,7 @@ def proof(verdict: Verdict) -> Proof:
 
 def _measured(item: Evaluation) -> Measured:
     columns = (
-        ("base, frozen", "base", item.base),
+        ("a guess, no model" if item.guess else "base, frozen", "base", item.base),
         ("this revision", "adapter", item.adapter),
         ("claimed in card", "claimed", item.claimed),
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dovetail.adapters.architectures import TABLE
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
-from dovetail.adapters.serving.architectures import TABLE
 from dovetail.adapters.serving.peft import downgraded
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text()
@@ -152,7 +152,6 @@ BREAKS = {
     "lorax.config": foreign(KOHYA),
     "lorax.method": adapter(IA3, peft_type="IA3"),
     "lorax.architecture": adapter(base=GEMMA),
-    "lorax.unknown-architecture": adapter(base=Base()),
     "lorax.activated": adapter(alora_invocation_tokens=[1, 2]),
     "lorax.prefix": adapter({"model.layers.0.self_attn.q_proj.lora_A.weight": (16, 4096)}),
     "lorax.modules": adapter(llama(modules=["q_proj", "in_proj_qkvz"])),
@@ -194,7 +193,6 @@ BREAKS = {
         base=Base("Qwen/Qwen2.5-0.5B", ("Qwen2ForCausalLM",), tied=True),
     ),
     "llama.cpp.architecture": adapter(base=Base("openai/clip-vit-base-patch32", ("CLIPModel",))),
-    "llama.cpp.unknown-architecture": adapter(base=Base()),
     "llama.cpp.gguf-architecture": foreign({}, files=("x.gguf",), is_gguf=True, architecture="qwen2", base=LLAMA_8B),
     "llama.cpp.norms": adapter(llama() | {f"{PREFIX}.0.input_layernorm.weight": (4096,)}),
     "llama.cpp.activated": adapter(alora_invocation_tokens=[1, 2]),
@@ -212,6 +210,7 @@ BREAKS = {
     "diffusers.names": foreign(UNET | {"unet.conv_in.weight": (320, 4, 3, 3)}),
     "diffusers.dora-scale": foreign(KOHYA | {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (320, 1)}),
     "diffusers.prefix": adapter({"base_model.model.down_blocks.0.to_q.lora_A.weight": (4, 320)}, **IMAGE_CONFIG),
+    "diffusers.comfy-names": foreign({"diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight": (4, 3072)}),
     "peft-0.18.format": foreign(KOHYA),
     "peft-0.18.method": adapter({}, peft_type="UNILORA"),
     "peft-0.18.dropped-keys": adapter(kasa_config={"beta": 0.1}),
@@ -292,6 +291,14 @@ def test_nothing_is_promised_of_an_architecture_that_no_list_has():
     found = {row.engine: row.outcome for row in serving(adapter(base=Base("x/new", ("NewForCausalLM",))))}
     assert {found[name] for name in ("vllm", "sglang", "tgi")} == {"unknown"}
     assert {found[name] for name in ("lorax", "llama.cpp")} == {"refuses"}
+
+
+def test_without_a_base_the_answer_says_that_its_architecture_was_not_asked():
+    rows = {row.engine: row for row in serving(adapter(base=Base()))}
+    for name in ("vllm", "sglang", "lorax", "tgi", "llama.cpp"):
+        assert rows[name].outcome == "serves"
+        assert rows[name].reason.endswith("whether its architecture has LoRA there was not asked.")
+    assert "not known here" not in rows["peft-0.18"].reason
 
 
 # --- what people rely on --------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 
 from tests.adapters import SMOKE, TINY_LLAMA, facts_of, smoke, weights, with_file, write
@@ -50,10 +51,13 @@ def test_rows_are_measured_and_a_claim_that_holds_passes(bert, tmp_path, answers
     assert verdict["depth"] == "evaluated"
     share = max(sum(row["label"] == label for row in answers) for label in (0, 1)) / len(answers)
     accuracy, f1 = verdict["evals"]
-    alone = accuracy.pop("head_alone")
+    alone, (low, high) = accuracy.pop("head_alone"), accuracy.pop("interval")
+    assert low < 1 == high
+    assert accuracy.pop("scores") == [1.0] * 24
+    assert len(accuracy.pop("rows_sha256")) == 64
     assert accuracy == {
         "name": "smoke", "rows": 24, "metric": "accuracy", "base": round(share, 4), "adapter": 1.0, "claimed": 0.98,
-        "better": "higher",
+        "better": "higher", "guess": True,
     }  # fmt: skip
     assert 0 <= alone <= 1
     assert (f1["metric"], f1["adapter"]) == ("macro-f1", 1.0)
@@ -201,3 +205,58 @@ def test_rows_that_are_few_or_of_one_label_are_measured_with_a_warning(bert, tmp
 def test_enough_rows_of_several_labels_are_not_doubted(bert, tmp_path, answers):
     verdict = bert.validate(write(with_file(SMOKE, smoke(answers))(lora()), tmp_path), facts_of(lora()))
     assert "eval.rows" not in {check["id"] for check in verdict["checks"]}
+
+
+def test_skewed_rows_are_decided_by_balanced_accuracy_and_a_guess_is_called_a_guess(bert, tmp_path, answers):
+    """It finds each rare label and misses some common ones; a guess that finds no rare one is right more often."""
+    rare, common = ([row for row in answers if row["label"] == label] for label in (0, 1))
+    rows = [*({**row, "n": at} for at in range(9) for row in common[:8]), *rare[:3]]
+    wrong = [{**row, "label": 1} for row in rare[3:10]]
+    files = with_file(SMOKE, smoke(rows + wrong))(lora())
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == []
+    balanced, accuracy, _ = verdict["evals"]
+    assert (balanced["metric"], balanced["base"], balanced["guess"]) == ("balanced-accuracy", 0.5, True)
+    assert accuracy["adapter"] < accuracy["base"]
+    said = check_of(verdict, "eval.worse-than-base")["message"]
+    assert "a guess 0.5" in said
+    assert "the frozen base 0.5" not in said
+
+
+def test_rows_of_one_label_cannot_fail_it(bert, tmp_path, answers):
+    rows = [{**row, "label": 1} for row in answers]
+    verdict = bert.validate(write(with_file(SMOKE, smoke(rows))(lora()), tmp_path), claiming(lora(), 0.99))
+    assert failures(verdict) == []
+    assert check_of(verdict, "eval.worse-than-base")["outcome"] == "warned"
+    assert check_of(verdict, "eval.claim")["outcome"] == "warned"
+
+
+def test_an_order_of_labels_that_explains_it_is_told(bert, tmp_path, answers):
+    rows = [row | {"label": 1 - row["label"]} for row in answers]
+    verdict = bert.validate(write(with_file(SMOKE, smoke(rows))(lora()), tmp_path), facts_of(lora()))
+    assert "in the order LABEL_1, LABEL_0 it would be right in 100%" in check_of(verdict, "eval.worse-than-base")["fix"]
+
+
+def test_rows_that_stand_in_training_data_or_repeat_are_told(bert, tmp_path, answers):
+    train = "".join(json.dumps({"sentence": row["text"].upper(), "id": 7}) + "\n" for row in answers[:20])
+    files = with_file("data/train.jsonl", train.encode())(with_file(SMOKE, smoke(answers))(lora()))
+    verdict = bert.validate(write(files, tmp_path / "seen"), facts_of(files))
+    assert "20 of 24 rows of smoke.jsonl stand in data/train.jsonl" in check_of(verdict, "eval.rows")["message"]
+    files = with_file(SMOKE, smoke(answers + answers[:1] * 20))(lora())
+    verdict = bert.validate(write(files, tmp_path / "again"), facts_of(files))
+    assert "20 of 44 rows of smoke.jsonl repeat others" in check_of(verdict, "eval.rows")["message"]
+
+
+def test_a_head_that_does_as_well_alone_is_told(bert, tmp_path, answers):
+    """Faint matrices beside the trained head: not one answer differs with them."""
+    faint = weights(
+        lambda t: {n: (d, s, np.frombuffer(raw, "<f4").__mul__(1e-2 if "lora_" in n else 1).astype("<f4").tobytes())
+                   for n, (d, s, raw) in t.items()}
+    )  # fmt: skip
+    files = faint(with_file(SMOKE, smoke(answers))(lora()))
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    check = check_of(verdict, "eval.worse-than-base")
+    assert check["outcome"] in ("warned", "failed")
+    first = verdict["evals"][0]
+    assert first["adapter"] == first["head_alone"]
+    assert "Its head alone" in check["message"] or "worse than a guess" in check["message"]

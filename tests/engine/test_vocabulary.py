@@ -155,3 +155,63 @@ def test_a_task_the_base_has_no_model_for_is_refused_in_words(bert, tmp_path):
     verdict = bert.validate(write(lora(task="SEQ_2_SEQ_LM"), tmp_path), facts_of(lora()))
     assert failures(verdict) == ["load.error"]
     assert "SEQ_2_SEQ_LM" in check_of(verdict, "load.error")["message"]
+
+
+DELTA = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"
+
+
+def tokenizer_with(*ids):
+    added = [{"id": number, "content": f"<new {number}>", "special": True} for number in ids]
+    content = {"version": "1.0", "added_tokens": added, "model": {"type": "WordLevel", "vocab": {}}}
+    return with_file("tokenizer.json", json.dumps(content).encode())
+
+
+def new_tokens(*ids):
+    files = config(trainable_token_indices=list(ids))(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    return extra_tensor(DELTA, (len(ids), 32), 0.3)(files)
+
+
+def test_new_tokens_whose_rows_are_trained_pass_on_a_base_that_is_grown_for_them(llama, tmp_path):
+    """As PEFT's documentation does it: add tokens, resize the base, train their rows alone."""
+    files = tokenizer_with(2, 64, 65, 66)(new_tokens(64, 65, 66))
+    verdict = llama.validate(write(files, tmp_path / "whole"), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    check = check_of(verdict, "base.vocabulary")
+    assert "It adds 3 tokens to the base's 64" in check["message"]
+    assert "resize_token_embeddings(67)" in check["fix"]
+
+
+@pytest.mark.parametrize("files", [new_tokens(64, 65), tokenizer_with(64, 65, 66)(new_tokens(64, 65))])
+def test_new_tokens_without_their_tokenizer_or_without_all_rows_fail(llama, tmp_path, files):
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["base.vocabulary"]
+
+
+def test_tokens_that_only_tokenizer_json_numbers_need_rows_too(llama, tmp_path):
+    """transformers 5 writes no added_tokens.json any more."""
+    files = tokenizer_with(0, 1, 70)(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == ["base.vocabulary"]
+    assert "tokenizer.json numbers a token 70" in check_of(verdict, "base.vocabulary")["message"]
+
+
+def test_trained_tokens_that_no_sentence_of_ours_has_are_felt(llama, tmp_path):
+    config_of_tokens = {
+        "peft_type": "TRAINABLE_TOKENS", "task_type": "CAUSAL_LM", "base_model_name_or_path": "tiny/llama",
+        "token_indices": [44, 45], "target_modules": ["embed_tokens"], "inference_mode": True,
+        "init_weights": True, "revision": None,
+    }  # fmt: skip
+    files = lora(TINY_LLAMA, task="CAUSAL_LM")
+    delta = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"
+    files = weights(
+        lambda _: {delta.replace("token_adapter.", ""): ("F32", (2, 32), np.full((2, 32), 0.7, "f4").tobytes())}
+    )({**files, "adapter_config.json": json.dumps(config_of_tokens).encode()})
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert "changes the outputs by up to" in check_of(verdict, "run.no-effect")["message"]
+
+
+def test_a_chat_template_that_is_not_the_base_s_is_told(llama, tmp_path):
+    files = with_file("chat_template.jinja", b"{{ messages }}")(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    check = check_of(llama.validate(write(files, tmp_path), facts_of(files)), "base.vocabulary")
+    assert check["outcome"] == "warned"
+    assert "chat template" in check["message"]

@@ -128,6 +128,10 @@ ON_BERT: dict[str, Change] = {
     "rows with NaN": file("smoke.jsonl", '{"text": "x", "label": NaN}\n'),
     "rows with labels that do not exist": rows(*({"text": "the film was good", "label": 9} for _ in range(9))),
     "rows with empty texts": rows(*({"text": text, "label": int("good" in text)} for text in (*SAID, "", ""))),
+    "rows of one label that it mistakes": rows(*({"text": text, "label": 0} for text in SAID if "good" in text)),
+    "rows that repeat one another": rows(*([{"text": "the film was good", "label": 0}] * 20), {"text": "the film was bad", "label": 1}),
+    "rows that are skewed": rows(*([{"text": f"the {noun} was good", "label": 1} for noun in ("film", "book", "room", "cat")] * 9), {"text": "the film was bad", "label": 0}, {"text": "the dog was awful", "label": 0}),
+    "a base without a revision": config(revision=None),
     "an empty smoke.jsonl": file("smoke.jsonl", b""),
     "a plain pickle of numbers nobody loads": file("scores.pkl", pickle.dumps({"f1": 0.9})),
 }  # fmt: skip

@@ -73,7 +73,7 @@ def _outline(document: Mapping[str, Any], folder: Folder) -> Base:
         labels = folder.layout.labels if folder.kind else None
     except (ValueError, LookupError, HeaderError):
         labels = None  # the checks say what is wrong
-    return Base(str(document["id"]), shapes.for_labels(labels), shapes.vocabulary)
+    return Base(str(document["id"]), shapes.for_labels(labels), shapes.vocabulary, architectures=shapes.architectures)
 
 
 def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:

@@ -202,7 +202,8 @@ class Frozen:
             self.id, manifest(model), int(getattr(text, "vocab_size", 0) or 0), opener, self.config.model_type,
             int(getattr(text, "hidden_size", 0) or 0),
             (lambda folder: _expected(self.model(task), folder)) if task == library.TASK else None,
-            head_task=self.head_task,
+            head_task=self.head_task, tokens=_last_token(self.tokenizer) + 1, chat_template=_template(self.tokenizer),
+            architectures=tuple(self.config.architectures or ()),
         )  # fmt: skip
 
 
@@ -282,6 +283,15 @@ def _tokenizer(folder: Path) -> Any:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def _last_token(tokenizer: Any) -> int:
+    return max(tokenizer.get_vocab().values(), default=-1) if tokenizer is not None else -1
+
+
+def _template(tokenizer: Any) -> str:
+    template = getattr(tokenizer, "chat_template", None)
+    return template if isinstance(template, str) else ""
 
 
 def _digest(folder: Path) -> str:

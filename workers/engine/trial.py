@@ -18,6 +18,7 @@ import torch
 from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from dovetail.adapters import tokens
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
@@ -28,6 +29,7 @@ from workers.engine.evals.generation import CannotWrite, write
 from workers.engine.evals.rows import Rows, neutral
 from workers.engine.evals.samples import samples_of
 from workers.engine.evals.task import Outputs
+from workers.engine.evals.token_rows import with_tokens
 from workers.engine.formats import clean
 from workers.engine.formats.running import is_explained, ready, switched_off
 from workers.engine.frozen import Frozen
@@ -93,8 +95,8 @@ class Trial:
         return ready(model.eval()), [key for key in keys if not is_explained(key, self.folder)]
 
     def _grow(self) -> None:
-        """Add rows for new tokens to the base's embedding, if the file has them."""
-        rows = self.folder.layout.rows
+        """Add rows for new tokens to the base's embedding, if the file has them, whole or token by token."""
+        rows = max(self.folder.layout.rows, max(tokens.trained(self.folder.config), default=-1) + 1)
         if rows and rows > self.base.get_input_embeddings().weight.shape[0]:
             self.base.resize_token_embeddings(rows, mean_resizing=False)
 
@@ -117,12 +119,28 @@ class Trial:
         return self._timed(self.model, most=1)
 
     @cached_property
+    def once_more(self) -> Timed:
+        """The outputs of the first batch, run a third time: some methods project their weights at the first."""
+        return self._timed(self.model, most=1)
+
+    @cached_property
     def without_adapter(self) -> Timed:
         """Outputs of the frozen base with the adapter's own head, so that only the adapter makes the difference."""
         if self.base_outputs is not None and self.rows is self.base_outputs.rows:
             return Timed(self.base_outputs.lines, self.base_outputs.first_s)
         with self._switched_off() as model:
             return self._timed(model)
+
+    @cached_property
+    def on_trained_tokens(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Outputs with and without the adapter for our rows with the tokens that it trains; None if it trains none."""
+        ids = sorted(tokens.trained(self.folder.config)) if self.folder.kind is not None else []
+        rows = with_tokens(neutral(self.frozen, self.rows.eval, self.rows.codec), ids) if ids else None
+        if rows is None:
+            return None
+        adapter = self._timed(self.model, rows=rows).output
+        with self._switched_off() as model:
+            return adapter, self._timed(model, rows=rows).output
 
     @property
     def base_outputs(self) -> BaseOutputs | None:

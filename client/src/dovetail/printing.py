@@ -226,7 +226,7 @@ def _engine(answer: Serving) -> str:
 
 
 def _score(score: Evaluation) -> str:
-    both = f"{score.adapter} with the adapter, {score.base} without"
+    both = f"{score.adapter} with the adapter, {score.base} {'by a guess' if score.guess else 'without'}"
     less = ", less is better" if score.better == "lower" else ""
     line = f"{score.name}: {score.metric} {both} ({score.rows} rows{less})"
     return line if score.claimed is None else f"{line}, {score.claimed} claimed"

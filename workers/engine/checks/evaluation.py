@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from dovetail.adapters.findings import Finding, failed, skipped, warned
+from dovetail.adapters.records import MAX_ITEMS
 from dovetail.adapters.report import Evaluation, Outcome
 from workers.engine.checks.claims import MARGIN, claimed_value, holds
+from workers.engine.evals import measures
 from workers.engine.evals.measures import Metric
 from workers.engine.trial import Trial
 
@@ -16,6 +19,8 @@ CLAIM_FIX = "Correct model-index in the card, or push the weights that reach it.
 FORGETS, GARBAGE = 2.0, 20.0  # times the base's loss on plain sentences
 FORGETS_WORDS = 3.0  # likewise, for a language adapter, which may be for another language
 AGREES = 0.9
+CHANCE = 0.05  # a difference that chance explains more often than this decides nothing
+HEAD_FIX = "Train the adapter longer or with a higher rank; where the head is enough, publish the head alone."
 
 
 def worse_than_base(trial: Trial) -> str | Finding:
@@ -26,23 +31,48 @@ def worse_than_base(trial: Trial) -> str | Finding:
     first, *others = metrics
     numbers = "; ".join(map(_sentence, metrics))
     where = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
-    outcome: Outcome = "warned" if trial.rows.guessed else "failed"
+    outcome: Outcome = "warned" if trial.rows.guessed or trial.rows.doubt else "failed"
+    fix = f"{trial.rows.eval.better_order(trial.outputs)} {FIX}".lstrip()
     if first.is_worse:
-        return Finding(outcome, f"With the adapter it is worse than without: {numbers}.", FIX, where)
+        other = "a guess without a model" if first.guess else "without"
+        message = f"With the adapter it is worse than {other}: {numbers}."
+        return Finding("warned" if first.may_be_chance else outcome, message, fix, where)
+    if beside_head := _beside_its_head(first, numbers, outcome, where):
+        return beside_head
+    if worse := [metric for metric in others if metric.is_worse and not metric.rough]:
+        return Finding(outcome, f"In {worse[0].name} it is worse than without: {numbers}.", fix, where)
+    if (worse := [metric for metric in others if metric.is_worse]) and not first.guess:
+        return Finding("warned", f"In {worse[0].name} it is worse than without: {numbers}.", fix, where)
+    return f"{numbers[0].upper()}{numbers[1:]}{_alone(first)}."
+
+
+def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[str, Any]) -> Finding | None:
+    """Return a finding if the adapter's own head on the frozen base does as well: then the adapter adds nothing."""
     alone = first.head_alone
-    if alone is not None and first.adapter < alone:
-        message = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}."
-        by_chance = first.adapter >= alone - margin(alone, first.rows)
-        return Finding("warned" if by_chance else outcome, message, FIX, {**where, "head_alone": alone})
-    if worse := [metric for metric in others if metric.is_worse]:
-        hard = any(not metric.rough for metric in worse)
-        return Finding(outcome if hard else "warned", f"In one number it is worse than without: {numbers}.", FIX, where)
-    more = "" if alone is None else f"; its head alone, on the frozen base, {alone:g}"
-    return f"{numbers[0].upper()}{numbers[1:]}{more}."
+    if alone is None or first.adapter > alone:
+        return None
+    where = {**where, "head_alone": alone}
+    if first.adapter == alone:
+        message = f"Its head alone, on the frozen base, gets {alone:g} as well, so the adapter adds nothing: {numbers}."
+        return Finding("warned", message, HEAD_FIX, where)
+    by_chance = measures.by_chance(first.scores, first.alone_scores) if first.scores else 1.0
+    certain = by_chance < CHANCE if first.scores else first.adapter < alone - margin(alone, first.rows)
+    message = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}"
+    message += f" (p = {by_chance:.3f})." if first.scores else "."
+    return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(by_chance, 4)})
+
+
+def _alone(metric: Metric) -> str:
+    if metric.head_alone is None:
+        return ""
+    chance = f", p = {measures.by_chance(metric.scores, metric.alone_scores):.3f}" if metric.scores else ""
+    return f"; its head alone, on the frozen base, {metric.head_alone:g}{chance}"
 
 
 def _sentence(metric: Metric) -> str:
-    return f"{metric.name} {metric.adapter:g}, the frozen base {metric.base:g} ({metric.rows} rows)"
+    other = "a guess" if metric.guess else "the frozen base"
+    bounds = f" ({metric.interval[0]:g} to {metric.interval[1]:g})" if metric.interval else ""
+    return f"{metric.name} {metric.adapter:g}{bounds}, {other} {metric.base:g} ({metric.rows} rows)"
 
 
 def margin(share: float, rows: int) -> float:
@@ -65,7 +95,7 @@ def claim(trial: Trial) -> str | Finding:
         beside = f" (margin {room:.2f})" if metric.higher_is_better else ""
         if not holds(metric, claimed, room):
             return Finding(
-                "warned" if metric.rough else "failed",
+                "warned" if metric.rough or trial.rows.doubt else "failed",
                 f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}{beside}.",
                 CLAIM_FIX,
                 {"metric": metric.name, "claimed": claimed, "measured": metric.adapter, "margin": round(room, 4)},
@@ -143,4 +173,8 @@ def _evaluation(trial: Trial, name: str, metric: Metric) -> Evaluation:
         claimed=claimed_value(trial.folder.card or {}, metric) if name != "neutral" else None,
         better="higher" if metric.higher_is_better else "lower",
         head_alone=metric.head_alone,
+        guess=metric.guess or None,
+        interval=metric.interval,
+        scores=tuple(metric.scores) if metric.scores and len(metric.scores) <= MAX_ITEMS else None,
+        rows_sha256=trial.rows.sha256 if metric.scores else None,
     )

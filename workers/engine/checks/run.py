@@ -16,6 +16,7 @@ from workers.engine.trial import NOISE, CannotMerge, Timed, Trial
 
 FAINT = 1e-4
 SLOW = 5.0
+ROUNDING = 1e-5  # relative to the largest output: methods that project their weights at the first forward stay below
 MERGED, BROKEN = 1e-4, 0.05  # relative to the largest output: differences up to rounding, and beyond it
 WEIGHT_FILES = (description.WEIGHTS, contents.WEIGHTS, contents.HEAD_WEIGHTS)
 
@@ -33,9 +34,9 @@ def not_finite(trial: Trial) -> str | Finding:
 
 
 def no_effect(trial: Trial) -> str | Finding:
-    base = trial.without_adapter.output
-    delta = (trial.with_adapter.output - base).abs().max().item()
-    scale = max(1.0, base.abs().max().item())
+    delta, scale = _difference(trial.with_adapter.output, trial.without_adapter.output)
+    if delta <= NOISE * scale and trial.on_trained_tokens is not None:
+        delta, scale = _difference(*trial.on_trained_tokens)
     if delta <= NOISE * scale:
         return failed(
             f"The outputs with and without the adapter are the same (largest difference {delta:.1e}).",
@@ -58,12 +59,20 @@ def no_effect(trial: Trial) -> str | Finding:
     return f"The adapter changes the outputs by up to {delta:.3g}."
 
 
+def _difference(adapter: torch.Tensor, base: torch.Tensor) -> tuple[float, float]:
+    """Return the largest difference between outputs with and without the adapter, and the scale of the base's."""
+    return (adapter - base).abs().max().item(), max(1.0, base.abs().max().item())
+
+
 def not_deterministic(trial: Trial) -> str | Finding:
     again, before = (torch.cat([line.flatten() for line in lines]) for lines in _pair(trial, trial.again))
     rows = len(trial.again.lines)
     if torch.equal(again, before):
         return f"Two runs of {rows} rows gave the same outputs, bit for bit."
     delta = (again - before).abs().max().item()
+    third = torch.cat([line.flatten() for line in trial.once_more.lines])
+    if delta <= ROUNDING * max(1.0, before.abs().max().item()) and torch.equal(third, again):
+        return f"Its first run settles its weights ({delta:.1e}); two runs of {rows} rows after it gave the same."
     return failed(
         f"Two runs on the same rows differ by up to {delta:.1e}.",
         "Save it in evaluation mode, without dropout or sampling.",

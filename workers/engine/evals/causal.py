@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,7 +37,7 @@ class Causal(Eval):
                          for lines in (outputs.base, outputs.adapter))  # fmt: skip
         rows = len(outputs.base)
         return [
-            Metric("loss", base, adapter, rows, higher_is_better=False),
+            Metric("loss", base, adapter, rows, higher_is_better=False, scores=last_numbers(outputs.adapter)),
             Metric("perplexity", _perplexity(base), _perplexity(adapter), rows, higher_is_better=False, rough=True),
         ]
 
@@ -62,6 +62,11 @@ class Causal(Eval):
 def _line(logits: torch.Tensor, ids: torch.Tensor) -> Line:
     loss = torch.nn.functional.cross_entropy(logits[:-1].float(), ids[1:]) if len(ids) > 1 else logits.new_zeros(())
     return torch.cat([logits[-1].float(), loss[None]])
+
+
+def last_numbers(lines: Sequence[Line]) -> list[float]:
+    """Return the loss of each row, which is the last number of its line."""
+    return [measures.bounded(float(line[-1])) for line in lines]
 
 
 def _perplexity(loss: float) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
 from dovetail.adapters.report import CheckResult
 from workers.engine.evals import eval_of, masked
 from workers.engine.evals.base_outputs import recall
-from workers.engine.evals.rows import Rows, RowsError, codec_of, doubts, neutral, smoke
+from workers.engine.evals.doubts import doubts, trained_on
+from workers.engine.evals.rows import NAME, Rows, RowsError, codec_of, neutral, smoke
 from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
 
@@ -33,13 +35,25 @@ def rows_for(
         which = f"smoke.jsonl of {lent_by}" if lent_by else "smoke.jsonl"
         warn(CheckResult("eval.rows", "warned", f"{which} was not used: {problem}.", ROWS_FIX))
     if rows is not None:
-        if doubt := doubts(rows.rows):
-            warn(CheckResult("eval.rows", "warned", doubt, MORE_ROWS))
-        return rows
+        doubt = doubts(rows.rows)
+        if problems := [part for part in (doubt, "" if lent_by else _seen(rows, folder)) if part]:
+            warn(CheckResult("eval.rows", "warned", " ".join(problems), MORE_ROWS))
+        return replace(rows, doubt=doubt)
     frozen_rows = recall(frozen, task, evaluation)
     if frozen_rows is not None:
         return frozen_rows.rows
     return neutral(frozen, evaluation, codec_of(folder, frozen, count))
+
+
+def _seen(rows: Rows, folder: Folder) -> str:
+    """Return a sentence about rows that stand in other data of the repository, most likely what it was trained on."""
+    count, path = trained_on(rows.rows, folder.files, NAME)
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(rows.rows)} rows of smoke.jsonl stand in {path[:120]} too: the number says what it "
+        "remembers, not what it learned."
+    )
 
 
 def _evaluation(folder: Folder, frozen: Frozen, task: str) -> Eval:

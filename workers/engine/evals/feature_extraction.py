@@ -46,9 +46,7 @@ class FeatureExtraction(Eval):
     def measure(self, outputs: Outputs) -> list[Metric]:
         rows = outputs.rows
         if all(is_triplet(row) for row in rows):
-            return (
-                [Metric("triplet-accuracy", _nearer(outputs.base), _nearer(outputs.adapter), len(rows))] if rows else []
-            )
+            return [_triplets(outputs)] if rows else []
         if len(rows) < 3 or not all("score" in row for row in rows):
             return []
         scores = torch.tensor([float(row["score"]) for row in rows])
@@ -84,9 +82,17 @@ def _cosines(lines: Sequence[Line]) -> torch.Tensor:
     return torch.stack([torch.cosine_similarity(line[0], line[1], dim=0) for line in lines])
 
 
-def _nearer(lines: Sequence[Line]) -> float:
+def _triplets(outputs: Outputs) -> Metric:
+    base, adapter = _nearer(outputs.base), _nearer(outputs.adapter)
+    bounds = measures.interval([(int(sum(adapter)), len(adapter))])
+    return Metric("triplet-accuracy", measures.mean(base), measures.mean(adapter), len(adapter), interval=bounds,
+                  scores=adapter)  # fmt: skip
+
+
+def _nearer(lines: Sequence[Line]) -> list[float]:
+    """Return 1 for each row whose positive is nearer than its negative, else 0."""
     against = torch.stack([torch.cosine_similarity(line[0], line[2], dim=0) for line in lines])
-    return round(float((_cosines(lines) > against).float().mean().item()), 4)
+    return [float(nearer) for nearer in _cosines(lines) > against]
 
 
 def _crowding(lines: Sequence[Line]) -> float:

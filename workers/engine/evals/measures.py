@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -19,7 +20,8 @@ class Metric:
 
     A base without a trained head can only guess: then `base` is the result of the best guess without a model, and
     `head_alone` that of the adapter's own head on the frozen base with the adapter switched off. A `rough` metric is
-    reported beside the first one and refuses nothing.
+    reported beside the first one and refuses nothing. `scores` and `alone_scores` are the numbers row by row, and
+    `interval` bounds what the adapter's number would be on other rows of the kind.
     """
 
     name: str
@@ -29,10 +31,19 @@ class Metric:
     higher_is_better: bool = True
     head_alone: float | None = None
     rough: bool = False
+    guess: bool = False
+    interval: tuple[float, float] | None = None
+    scores: Sequence[float] = ()
+    alone_scores: Sequence[float] = ()
 
     @property
     def is_worse(self) -> bool:
         return self.adapter < self.base if self.higher_is_better else self.adapter > self.base
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Whether other rows of the kind may well show that it is not worse than a guess."""
+        return self.guess and self.interval is not None and self.interval[1] >= self.base
 
 
 def mean(values: Sequence[float]) -> float:
@@ -46,6 +57,38 @@ def bounded(value: float) -> float:
 
 def accuracy(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> float:
     return mean([float(one == other) for one, other in zip(predicted, expected, strict=True)])
+
+
+def balanced_accuracy(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> float:
+    """Return the mean share of right answers over the labels that occur in the rows: a guess gets 1 / labels."""
+    return mean([right / rows for right, rows in hits_by_label(predicted, expected)])
+
+
+def hits_by_label(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return right answers and rows of each label that occurs."""
+    rows = Counter(expected)
+    right = Counter(label for one, label in zip(predicted, expected, strict=True) if one == label)
+    return [(right[label], count) for label, count in rows.items()]
+
+
+def interval(hits: Sequence[tuple[int, int]]) -> tuple[float, float]:
+    """Return the bounds of a mean of shares at 95 % (Agresti and Coull 1998; the variances of the shares add up)."""
+    adjusted = [((right + 2) / (rows + 4), rows + 4) for right, rows in hits]
+    centre = sum(share for share, _ in adjusted) / len(adjusted)
+    width = 1.96 * math.sqrt(sum(share * (1 - share) / rows for share, rows in adjusted)) / len(adjusted)
+    return round(max(0.0, centre - width), 4), round(min(1.0, centre + width), 4)
+
+
+def by_chance(left: Sequence[float], right: Sequence[float]) -> float:
+    """Return how likely rows that differ fall so unevenly by chance alone: the exact sign test, two-sided.
+
+    For right and wrong answers it is McNemar's exact test.
+    """
+    better = sum(one > other for one, other in zip(left, right, strict=True))
+    worse = sum(one < other for one, other in zip(left, right, strict=True))
+    tries = better + worse
+    tail: float = sum(math.comb(tries, k) for k in range(min(better, worse) + 1)) / 2**tries
+    return min(1.0, 2 * tail)
 
 
 def macro_f1(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> float:

@@ -54,13 +54,14 @@ class QuestionAnswering(Eval):
             [_answer(outputs, at, outputs.base) for at in range(len(outputs.rows))],
         ]
         rows = len(outputs.rows)
-        f1 = [measures.mean([_best(measures.overlap, text, row) for text, row in zip(texts, outputs.rows, strict=True)])
-              for texts in answers]  # fmt: skip
+        by_row = [[_best(measures.overlap, text, row) for text, row in zip(texts, outputs.rows, strict=True)]
+                  for texts in answers]  # fmt: skip
+        f1 = [measures.mean(scores) for scores in by_row]
         exact = [measures.mean([_best(_exactly, text, row) for text, row in zip(texts, outputs.rows, strict=True)])
                  for texts in answers]  # fmt: skip
         return [
-            Metric("f1", f1[0], f1[1], rows, head_alone=f1[2]),
-            Metric("exact-match", exact[0], exact[1], rows, head_alone=exact[2]),
+            Metric("f1", f1[0], f1[1], rows, head_alone=f1[2], guess=True, scores=by_row[1], alone_scores=by_row[2]),
+            Metric("exact-match", exact[0], exact[1], rows, head_alone=exact[2], guess=True),
         ]
 
     def degenerate(self, outputs: Outputs) -> str:

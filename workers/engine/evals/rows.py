@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from workers.engine.frozen import Frozen
 
 NAME = "smoke.jsonl"
 MAX_ROWS = 256
-FEWEST = 8
 MAX_BYTES = 256 * 2**10
 BATCH = 8  # the split influences the result through the order of additions
 PROBE = 4  # rows of the first batch, which is small because it is run again, also merged
@@ -38,6 +38,12 @@ class Rows:
     eval: Eval
     codec: Codec
     guessed: bool = False  # whether the numbers of the label names are our guess
+    doubt: str = ""  # why a number measured on them means little
+
+    @property
+    def sha256(self) -> str:
+        """The name of these rows in this order."""
+        return hashlib.sha256(json.dumps(list(self.rows), sort_keys=True).encode()).hexdigest()
 
     @property
     def source(self) -> Literal["smoke", "neutral"]:
@@ -112,16 +118,6 @@ def _asked(batch: Batch, evaluation: Eval) -> Batch:
     if evaluation.shifts_itself:
         batch.inputs.pop("decoder_input_ids", None)
     return batch
-
-
-def doubts(rows: Sequence[Row]) -> str:
-    """Return the reason why a number measured on these rows means little, or ""."""
-    labels = {str(row["label"]) for row in rows if "label" in row}
-    if len(rows) < FEWEST:
-        return f"smoke.jsonl has only {len(rows)} rows: with fewer than {FEWEST}, a measured number means little."
-    if len(labels) == 1:
-        return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
-    return ""
 
 
 def _parse(folder: Folder) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from workers.engine.evals import measures
-from workers.engine.evals.causal import looping, same_start
+from workers.engine.evals.causal import last_numbers, looping, same_start
 from workers.engine.evals.codec import Batch, Codec, Row, is_text
 from workers.engine.evals.measures import Metric
 from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree, spread
@@ -52,7 +52,8 @@ class SequenceToSequence(Eval):
             return []
         base, adapter = (measures.bounded(float(torch.stack([line[-1] for line in lines]).mean()))
                          for lines in (outputs.base, outputs.adapter))  # fmt: skip
-        metrics = [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False)]
+        scores = last_numbers(outputs.adapter)
+        metrics = [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False, scores=scores)]
         if outputs.written:
             scored = [
                 [measures.rouge_l(text, _start(outputs, at)) for text in both] for at, both in outputs.written.items()

@@ -70,6 +70,10 @@ class Eval:
         """Return a sentence about suspicious answers, even if they are right; "" if there are none."""
         return ""
 
+    def better_order(self, outputs: Outputs) -> str:
+        """Return a sentence about an order of labels that explains bad answers, "" if there is none."""
+        return ""
+
     def prompts(self, outputs: Outputs) -> Mapping[int, str]:
         """Return the prompts that base and adapter continue, by the row's number; empty if a task writes no text."""
         return {}

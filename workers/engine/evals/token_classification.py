@@ -75,8 +75,8 @@ class TokenClassification(Eval):
         right = [measures.accuracy(labels, expected) for labels in (guess, predicted, head_alone)]
         rows = len(outputs.rows)
         return [
-            Metric("f1", counted[0], counted[1], rows, head_alone=counted[2]),
-            Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True),
+            Metric("f1", counted[0], counted[1], rows, head_alone=counted[2], guess=True, **_by_row(outputs)),
+            Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True, guess=True),
         ]
 
     def degenerate(self, outputs: Outputs) -> str:
@@ -132,6 +132,19 @@ def _wanted(outputs: Outputs) -> list[int]:
     """Return the labels of all words that were read."""
     rows = [(row["labels"], words) for row, words in zip(outputs.rows, outputs.facts, strict=True) if "labels" in row]
     return [outputs.codec.number(labels[word]) for labels, words in rows for word in words or ()]
+
+
+def _by_row(outputs: Outputs) -> dict[str, Any]:
+    """Return the share of right words in each row, with the adapter and with its head alone."""
+
+    def shares(lines: Sequence[Line]) -> list[float]:
+        rows = zip(outputs.rows, outputs.facts, lines, strict=True)
+        expected = [
+            ([outputs.codec.number(row["labels"][word]) for word in words or ()], line) for row, words, line in rows
+        ]
+        return [measures.accuracy(labels, line.argmax(-1).tolist()) for labels, line in expected]
+
+    return {"scores": shares(outputs.adapter), "alone_scores": shares(outputs.base)}
 
 
 def _flat(lines: Sequence[Line]) -> list[int]:

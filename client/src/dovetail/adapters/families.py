@@ -57,6 +57,9 @@ _OF_LIBRARY = {
     "run.not-here": "an engine runs it",
 }  # fmt: skip
 _ENGINE = "no engine here runs it"
+OTHER_BASES = (
+    "base.unnamed", "base.local-path", "base.unknown", "base.quantised", "base.unpinned", "base.vocabulary",
+)  # fmt: skip
 FAMILIES = (
     Family(PEFT, "PEFT", Folder, {"run.not-here": "an engine runs it"}),
     Family(ADAPTERS, "adapters library", Library, _OF_LIBRARY),
@@ -77,7 +80,7 @@ FAMILIES = (
         "tensors.dtype": "its loaders convert every dtype",
         "tensors.replaces-base": "its loaders load no weight of a base from it",
         "tensors.targets": OF_PEFT, "tensors.layers": OF_PEFT,
-        "base": "few of these formats name a base, and none is loaded",
+        **dict.fromkeys(OTHER_BASES, "few of these formats name a base, and none is loaded"),
         "fit.missing": "only modules that it has are compared",
         "card.base": "few of these formats are for a base that hubs know",
         "card.task": "the task is that of its trainer",

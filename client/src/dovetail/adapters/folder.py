@@ -43,6 +43,9 @@ class Base:
     names: tuple[str, ...] = ()  # its other names on this hub
     license: str = ""
     head_task: str | None = None  # the task of its own head; None if that is not known
+    tokens: int = 0  # of its own tokenizer, which may have more than there are rows
+    chat_template: str | None = None  # "" if it has none; None if that is not known
+    architectures: tuple[str, ...] = ()
 
 
 class Folder:

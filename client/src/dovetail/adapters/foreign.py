@@ -98,7 +98,8 @@ class Foreign(Folder):
             ranks = ranks_of(self.family, pair)
             alpha = self.number(pair.parts["alpha"][1]) if "alpha" in pair.parts else shared
             if ranks and alpha is not None:
-                scales[module] = alpha / ranks[0]
+                # llama.cpp takes an alpha of 0 for none.
+                scales[module] = 1.0 if self.family == "gguf" and not alpha else alpha / ranks[0]
         return scales
 
     @cached_property
@@ -108,7 +109,21 @@ class Foreign(Folder):
             return {}
         architecture = self.gguf.texts.get("general.architecture", "") if self.family == "gguf" else ""
         paths = {module: path_in_base(self.family, module, architecture) for module in self.parts.modules}
-        return {module: path for module, path in paths.items() if path}
+        placed = {module: path for module, path in paths.items() if path}
+        return self._of_loralib(placed) if self.family == "loralib" and self.base is not None else placed
+
+    def _of_loralib(self, placed: dict[str, str]) -> dict[str, str]:
+        """Return the paths of a file of loralib, which has the names of whatever model was trained.
+
+        They may have the name of a model around the base, and if the base has none of them, they tell nothing.
+        """
+        assert self.base is not None
+        modules = self.base.manifest.modules
+        for cut in (0, 1, 2):
+            paths = {module: path.split(".", cut)[-1] for module, path in placed.items() if path.count(".") >= cut}
+            if any(path in modules for path in paths.values()):
+                return paths
+        return {}
 
     def number(self, tensor: TensorInfo) -> float | None:
         """Return the value of a tensor of one value; None for more values or an unsupported dtype."""

@@ -27,7 +27,7 @@ KOHYA = re.compile(r"lora_(?:unet|te\d?|transformer|prior|prompt)_")
 LYCORIS = re.compile(
     r"\.(?:hada_w|hada_t|lokr_w|lokr_t|oft_blocks|oft_diag|lora_mid|on_input|diff$|diff_b$|w_norm$|b_norm$|[ab][12]\.weight$)"
 )
-PIPELINE = re.compile(r"(?:unet|transformer|text_encoder(?:_\d)?|prior|vae)\.")
+PIPELINE = re.compile(r"(?:unet|transformer|diffusion_model|text_encoder(?:_\d)?|prior|vae)\.")
 LORA = re.compile(r"lora", re.IGNORECASE)
 LIBRARY = re.compile(
     r"\.(?:\w*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings|shared_parameters)\.[^.]+\."

@@ -27,6 +27,17 @@ class HeaderError(ValueError):
     """The file is not a safetensors file that every reader understands in the same way."""
 
 
+class Pointer(HeaderError):
+    """The file is what Git keeps in the place of a large file, not the file."""
+
+
+class NotGathered(HeaderError):
+    """A tensor has no values: each process of a training held a part, and nobody put the parts together."""
+
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+
+
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """One tensor: `offset` and `end` are absolute positions in the file, in bytes."""
@@ -62,6 +73,9 @@ def read(file: BinaryIO) -> Header:
     Raises `HeaderError` with the reason. Format: https://huggingface.co/docs/safetensors; the limits are ours.
     """
     size = file.seek(0, 2)
+    file.seek(0)
+    if file.read(len(POINTER)) == POINTER:
+        raise Pointer("it is a pointer of Git LFS, and the file it stands for was not pushed")
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if size < 10:
@@ -135,6 +149,8 @@ def _tensor(name: str, entry: object, start: int) -> TensorInfo:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES_PER_VALUE:
         raise HeaderError(f"{name} has the unknown dtype {str(dtype)[:20]!r}")
+    if isinstance(shape, list) and 0 in shape and offsets and offsets[:1] == offsets[1:]:
+        raise NotGathered(f"{name} has the shape {shape} and no value: DeepSpeed's ZeRO-3 keeps a part in each process")
     least = 0 if name.endswith(SCALARS) else 1
     if not _sizes(shape, least=1) or not least <= len(shape) <= MAX_DIMENSIONS:
         raise HeaderError(f"{name} needs 1 to {MAX_DIMENSIONS} dimensions, each of at least 1")

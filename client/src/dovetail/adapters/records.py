@@ -60,6 +60,7 @@ class Slot:
 
 # Metadata of fields.
 TRUSTED = {"trusted": True}  # the hub alone sets it: `parse` ignores it
+SPARSE = {"optional": True}  # it is left out of the JSON while it is None
 OPTIONAL = {"trusted": True, "optional": True}  # and it is left out of the JSON while it is None
 
 
@@ -104,7 +105,7 @@ def parse(cls: type[T], value: object, limits: Limits = LIMITS) -> T:
     if not isinstance(value, dict):
         raise Malformed(f"expected an object, got {type(value).__name__}")
     rows = [slot for slot in slots(cls) if not slot.is_trusted]
-    if limits.exact and value.keys() != {slot.name for slot in rows}:
+    if limits.exact and value.keys() != {slot.name for slot in rows if slot.name in value or not slot.is_optional}:
         raise Malformed(f"other keys than a {cls.__name__} has: {sorted(map(str, value))[:20]}")
     values = {}
     for slot in rows:

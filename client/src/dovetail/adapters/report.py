@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
 
 from dovetail.adapters import records
-from dovetail.adapters.records import LIMITS, OPTIONAL, TRUSTED, Limits, Malformed, Record
+from dovetail.adapters.records import LIMITS, OPTIONAL, SPARSE, TRUSTED, Limits, Malformed, Record
 
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 MAX_CHECK_ID = 64
@@ -45,7 +45,12 @@ class CheckResult(Record):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation(Record):
-    """One metric of the frozen base, of the adapter on it, and as the card claims it; the first one decides."""
+    """One metric of the frozen base, of the adapter on it, and as the card claims it; the first one decides.
+
+    A base without a trained head is not measured: `base` is then the best guess without a model, and `guess` true.
+    `interval` holds the adapter's number in 19 of 20 sets of so many rows; `scores` has the deciding number row by row,
+    and `rows_sha256` names those rows, so that two versions on the same rows can be compared.
+    """
 
     name: str
     rows: float = 0
@@ -55,6 +60,10 @@ class Evaluation(Record):
     claimed: float | None = None
     better: Literal["higher", "lower"] = "higher"
     head_alone: float | None = None
+    guess: bool | None = field(default=None, metadata=SPARSE)
+    interval: tuple[float, ...] | None = field(default=None, metadata=SPARSE)
+    scores: tuple[float, ...] | None = field(default=None, metadata=SPARSE)
+    rows_sha256: str | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import re
 
-from dovetail.adapters import bases
+from dovetail.adapters import bases, tokens
 from dovetail.adapters import config as configs
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
 
 FIELD = Folder.base_field  # of a config of PEFT
+ADDRESS = re.compile(r"https?://[^/\s]+/(?:models/)?([\w.-]+/[\w.-]+)(?:/.*)?$")
 SOME_ID = "the id of the base model, such as 'org/name'"
 
 
@@ -26,6 +27,12 @@ def local_path(folder: Folder) -> str | Finding:
     if not is_local_path(name):
         return "It is a name, not a path."
     base_id = folder.base.id if folder.base else _card_base(folder)
+    if address := ADDRESS.match(name):
+        return failed(
+            f"{field} is {name[:120]!r}, an address, and loaders look for a name.",
+            f"Set {field} to {address[1]!r} and push again.",
+            found=name[:120],
+        )
     return failed(
         f"{field} is {name[:120]!r}, a path on the machine that trained it: nobody else can load that.",
         f"Set {field} to {base_id!r} and push again." if base_id else f"Set {field} to {SOME_ID}.",
@@ -123,10 +130,7 @@ def unpinned(folder: Folder) -> str | Finding:
         )  # fmt: skip
     if revision:
         return f"The base is pinned to {revision[:60]}."
-    return warned(
-        "The revision of the base is not pinned.",
-        f"Set revision in {configs.NAME} to the commit of the base it was trained on.",
-    )
+    return "No revision of the base is named, as trainers save it; a verdict names the digest it was proven on."
 
 
 def _is_same_commit(pinned: str, checked: str) -> bool:
@@ -135,23 +139,9 @@ def _is_same_commit(pinned: str, checked: str) -> bool:
 
 
 def vocabulary(folder: Folder) -> str | Finding:
-    rows = folder.layout.rows
-    size = folder.base.vocabulary if folder.base else 0
-    added = _added_tokens(folder)
-    reach = max(rows, size)
-    if added and size and max(added.values()) >= reach:
-        return failed(
-            f"added_tokens.json numbers a token {max(added.values()):,}, but the embeddings end at {reach - 1:,}.",
-            "Save with save_embedding_layers=True, so that the rows of the new tokens are in the file.",
-            token=max(added.values()), rows=reach,
-        )  # fmt: skip
-    trained = max(_trained_tokens(folder.config), default=-1)
-    if size and trained >= reach:
-        return failed(
-            f"{configs.NAME} trains the token {trained:,}, but the embeddings end at {reach - 1:,}.",
-            "Name the base it was trained on, or save the rows of the new tokens along.",
-            token=trained, rows=reach,
-        )  # fmt: skip
+    if finding := _rows_of_tokens(folder):
+        return finding
+    rows, size = folder.layout.rows, folder.base.vocabulary if folder.base else 0
     layout = folder.layout
     if layout.tokens:
         return warned(
@@ -160,7 +150,7 @@ def vocabulary(folder: Folder) -> str | Finding:
             tensors=sorted(layout.tokens)[:5],
         )
     if not rows:
-        return "It uses the vocabulary of the base."
+        return _other_template(folder) or "It uses the vocabulary of the base."
     grown = f", the base {size:,}" if size and rows != size else ""
     coarse = sorted({tensor.dtype for tensor in layout.embeddings.values()} & {"BF16", "F16"})
     rounded = f"; loading rounds the embeddings of the base to {some(coarse)}" if coarse else ""
@@ -171,22 +161,52 @@ def vocabulary(folder: Folder) -> str | Finding:
     )
 
 
-def _trained_tokens(config: configs.Config) -> list[int]:
-    """Return the ids of single trained tokens, from either of the two keys and in either form."""
-    values = (config.get(key) for key in ("trainable_token_indices", "token_indices"))
-    lists = [value for item in values for value in (item.values() if isinstance(item, dict) else [item])]
-    return [number for item in lists if isinstance(item, list) for number in item if type(number) is int]
+def _rows_of_tokens(folder: Folder) -> Finding | None:
+    """Return a finding if tokens have no row in the embeddings, or get theirs by the adapter alone."""
+    size = folder.base.vocabulary if folder.base else 0
+    end = max(folder.layout.rows, size)
+    added, trained = tokens.added(folder.files), tokens.trained(folder.config)
+    beyond = sorted(trained - set(range(end)))
+    if not (folder.base and size):
+        return None
+    # A base may have tokens of its own without a row, which nobody uses.
+    lacking = sorted(number for number in added.keys() - trained if number >= max(end, folder.base.tokens))
+    if lacking:
+        return failed(
+            f"{added[lacking[-1]]} numbers a token {lacking[-1]:,}, but the embeddings end at {end - 1:,}.",
+            "Save with save_embedding_layers=True, or train the rows of the new tokens by trainable_token_indices.",
+            token=lacking[-1], rows=end,
+        )  # fmt: skip
+    if not beyond:
+        return None
+    if beyond != list(range(end, beyond[-1] + 1)) or beyond[-1] not in added:
+        return failed(
+            f"{configs.NAME} trains the token {beyond[-1]:,}, but the embeddings end at {end - 1:,}.",
+            "Name the base it was trained on; for new tokens push their tokenizer, and train the rows of all.",
+            token=beyond[-1], rows=end,
+        )  # fmt: skip
+    rows = beyond[-1] + 1
+    return warned(
+        f"It adds {len(beyond):,} tokens to the base's {end:,} and brings their rows: it was proven on the base with "
+        f"{rows:,} rows.",
+        f"Tell people to call model.resize_token_embeddings({rows}) before they load it; few servers can.",
+        tokens=len(beyond), rows=rows,
+    )  # fmt: skip
 
 
-def _added_tokens(folder: Folder) -> dict[str, int]:
-    if "added_tokens.json" not in folder.files:
-        return {}
-    try:
-        table = json.loads(folder.text("added_tokens.json"))
-    except (ValueError, RecursionError):
-        return {}
-    entries = table.items() if isinstance(table, dict) else ()
-    return {str(token): number for token, number in entries if type(number) is int}
+def _other_template(folder: Folder) -> Finding | None:
+    """Warn of a chat template that is not the base's: servers take that of the base."""
+    own = tokens.chat_template(folder.files)
+    if not own or folder.base is None or folder.base.chat_template is None:
+        return None
+    if own.strip() == folder.base.chat_template.strip():
+        return None
+    whose = "another than the base's" if folder.base.chat_template else "and the base has none"
+    return warned(
+        f"It uses the vocabulary of the base. It brings a chat template, {whose}: a server asks it in the words of "
+        "its base unless it is told.",
+        "Start the server with the template of the adapter, such as vllm serve --chat-template FILE.",
+    )
 
 
 def _card_bases(folder: Folder) -> list[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from dovetail.adapters import config as configs
 from dovetail.adapters import formats, pickles, twins
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.gguf import GgufError
-from dovetail.adapters.header import HeaderError
+from dovetail.adapters.header import HeaderError, NotGathered, Pointer
 from dovetail.adapters.unpickling import Refused
 
 LARGE_BYTES = 2 * 2**30
 MAX_JUDGED = 8  # adapters in folders of one repository that are proven
 TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
+SHARD = re.compile(r"adapter_model-\d+-of-\d+\.(?:safetensors|bin)")
 TRAINER_MODULES = ("transformers.", "trl.", "accelerate.", "torch", "numpy", "collections", "peft.", "_codecs")
 NEVER = frozenset({"torch.hub load", "torch.serialization load", "torch load", "numpy load"})
 
@@ -113,6 +116,12 @@ def missing(folder: Folder) -> str | Finding:
         derived = f" as {source}" if source else ""
         return f"{folder.weights} is here{derived}, {folder.sizes[folder.weights]:,} bytes."
     candidates = [path for path in folder.files if path.endswith(".safetensors")]
+    if parts := sorted(path for path in folder.files if SHARD.fullmatch(path)):
+        return failed(
+            f"The weights are in {len(parts)} parts ({some(parts)}), and PEFT reads one file, {folder.weights}.",
+            f"Join the parts: load each with safetensors.torch.load_file() and save all tensors in {folder.weights}.",
+            found=parts[:20],
+        )
     hint = f"; it found {some(candidates)}" if candidates else ""
     return failed(
         f"There is no {folder.weights} at the top of the repository{hint}.",
@@ -155,6 +164,11 @@ def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
     )
 
 
+WAYS_OUT: dict[type[Exception], str] = {
+    Pointer: "Push the file itself: git lfs push --all, or huggingface_hub.upload_file().",
+    NotGathered: "Set stage3_gather_16bit_weights_on_model_save to true and save again, or gather the checkpoint with "
+                 "its zero_to_fp32.py.",
+}  # fmt: skip
 FORMS = {".gguf": "GGUF", ".safetensors": "safetensors"}
 
 
@@ -167,7 +181,8 @@ def header(folder: Folder) -> str | Finding:
         try:
             content = source.header()
         except (HeaderError, GgufError, Refused) as error:
-            return within(failed(f"{source.path} is not a sound {form} file: {error}.", folder.again), source.place)
+            message = f"{source.path} is not a sound {form} file: {error}."
+            return within(failed(message, WAYS_OUT.get(type(error), folder.again)), source.place)
         if not content.tensors:
             return within(failed(f"{source.path} holds no tensor at all.", folder.again), source.place)
         if source.is_head:

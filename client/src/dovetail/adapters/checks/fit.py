@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dovetail.adapters import wrappers
 from dovetail.adapters.findings import Finding, failed, skipped, some
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.kinds import HEADS, TASKS, task_of
@@ -26,6 +27,8 @@ def missing(folder: Folder) -> str | Finding:
     if not lacking:
         return f"All {len(needed):,} tensors that the base needs are here."
     strangers = folder.strangers
+    if (wrapper := wrappers.explained(strangers, needed)) and len(strangers) >= len(lacking):
+        return _wrapped(strangers, *wrapper)
     hint = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
     return failed(
         f"{len(lacking):,} of the {len(needed):,} tensors for {folder.base.id} are not in the file: {some(lacking)}"
@@ -33,6 +36,17 @@ def missing(folder: Folder) -> str | Finding:
         f"{folder.again} Or narrow the modules in the config to those that were trained.",
         tensors=lacking[:20],
     )
+
+
+def _wrapped(names: list[str], part: str, who: str) -> Finding:
+    """Return the refusal of tensors that are all here, under the names of a wrapped model."""
+    return failed(
+        f"All {len(names):,} tensors are here, but {who} left {part!r} in their names ({names[0]}), so no loader finds "
+        "them.",
+        f"Rename them without {part + '.'!r}, or save the model that is wrapped: accelerator.unwrap_model(model)"
+        ".save_pretrained(…).",
+        tensors=names[:20], part=part,
+    )  # fmt: skip
 
 
 def unexpected(folder: Folder) -> str | Finding:

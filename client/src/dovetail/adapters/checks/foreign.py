@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from dovetail.adapters import config as configs
 from dovetail.adapters import fields
+from dovetail.adapters.architectures import of_gguf
 from dovetail.adapters.checks.fit import NO_BASE
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.fit import LINEAR
@@ -14,6 +17,13 @@ from dovetail.adapters.parts import ranks_of, widths_of
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
 AGAIN = Foreign.again
 MAX_RANK = 4096
+SECOND_ENCODER = "lora_te2_"
+# The first that matches: names of models on hubs, and what trainers write into headers.
+IMAGE_MODELS = tuple((re.compile(pattern, re.IGNORECASE), family) for pattern, family in (
+    (r"flux", "Flux"), (r"sdxl|stable-diffusion-xl|illustrious|pony.?diffusion", "Stable Diffusion XL"),
+    (r"stable-diffusion-3|sd_?v?3", "Stable Diffusion 3"), (r"stable-diffusion-(?:v?2)|sd_?v?2", "Stable Diffusion 2"),
+    (r"stable-diffusion-v?1|sd_?v?1", "Stable Diffusion 1"),
+))  # fmt: skip
 
 
 def ambiguous(folder: Foreign) -> str | Finding:
@@ -115,6 +125,8 @@ def unexpected(folder: Foreign) -> str | Finding:
     placed = folder.placed
     if not placed:
         return skipped("The names of this format do not tell the modules of a base.")
+    if other := _of_another_architecture(folder):
+        return other
     modules = folder.base.manifest.modules
     strangers = sorted(module for module, path in placed.items() if path not in modules)
     if not strangers:
@@ -124,6 +136,21 @@ def unexpected(folder: Foreign) -> str | Finding:
         "Name the base it was trained on.",
         modules=strangers[:20],
     )
+
+
+def _of_another_architecture(folder: Foreign) -> Finding | None:
+    """Return the refusal of a GGUF file that says it is for another architecture: llama.cpp compares both."""
+    assert folder.base is not None
+    expected = of_gguf(folder.base.architectures) if folder.family == "gguf" else frozenset()
+    said = folder.gguf.texts.get("general.architecture", "") if expected else ""
+    if not said or said in expected:
+        return None
+    return failed(
+        f"The file says that it is for the architecture {said[:40]}, and {folder.base.id} is {some(sorted(expected))}: "
+        "llama.cpp loads it onto no other.",
+        "Name the base it was trained on.",
+        expected=sorted(expected), found=said[:40],
+    )  # fmt: skip
 
 
 def shape(folder: Foreign) -> str | Finding:
@@ -145,6 +172,29 @@ def shape(folder: Foreign) -> str | Finding:
                 module=module, expected=list(expected), found=list(widths),
             )  # fmt: skip
     return f"All {len(placed):,} modules have the shape that {folder.base.id} needs."
+
+
+def mismatch(folder: Foreign) -> str | Finding:
+    """Compare the family of image models that the file says with that of the base that the card names."""
+    said = folder.metadata.get("ss_base_model_version", "") or folder.metadata.get("modelspec.architecture", "")
+    second = any(name.startswith(SECOND_ENCODER) for name in folder.tensors) if folder.has_header else False
+    trained = _image_model(said) or ("Stable Diffusion XL" if second else "")
+    named = next(
+        (kind for name in configs.names(dict(folder.card or {}), "base_model") if (kind := _image_model(name))), ""
+    )
+    if not trained or not named or trained == named:
+        return f"It is for {trained or named}." if trained or named else "No other place names another base."
+    where = f"its header says {said[:60]}" if _image_model(said) else "it has tensors of a second text encoder"
+    return failed(
+        f"The card names {named}, and the file is for {trained}: {where}.",
+        "Name the base it was trained on in the card.",
+        expected=trained, found=named,
+    )  # fmt: skip
+
+
+def _image_model(name: str) -> str:
+    """Return the family of image models that a name or a version belongs to, "" for what is not known here."""
+    return next((family for pattern, family in IMAGE_MODELS if pattern.search(name)), "")
 
 
 def kind(folder: Foreign) -> str | Finding:

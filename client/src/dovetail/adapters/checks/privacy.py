@@ -10,6 +10,10 @@ from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
 
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
 HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\\\?Users\\)[A-Za-z0-9_.\-]{1,40}")
+# Of the notes of image trainers: what was in the training set, and where it lay.
+PRIVATE = re.compile(
+    r"ss_(?:dataset|tag_frequency|bucket_info|reg_dataset|training_comment|output_name|datasets|session_id)"
+)
 SECRETS = (
     ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
     ("a Dovetail token", re.compile(r"\bdvt_[A-Za-z0-9]{32}\b")),
@@ -26,10 +30,12 @@ def training_data(folder: Folder) -> str | Finding:
     states = sorted(path for path in folder.files if path.rpartition("/")[2] in TRAINING_STATE or "rng_state" in path)
     if states:
         return warned(f"{some(states)} is state of the training, of no use to others.", "Delete it.", files=states[:20])
-    notes = sorted(key for key in folder.metadata if key.startswith("ss_"))
+    notes = sorted(key for key, value in folder.metadata.items() if PRIVATE.match(key) or HOME.search(value))
     if notes:
         return warned(
-            f"The header carries notes of the training ({some(notes)}).", "Strip the metadata.", keys=notes[:20]
+            f"The header carries notes of the training's data or machine ({some(notes)}).",
+            "Strip these, and keep what programs need: the network's module, rank and alpha, the base and its version.",
+            keys=notes[:20],
         )
     for path in _texts(folder):
         if home := HOME.search(folder.text(path)):

@@ -35,6 +35,8 @@ def rank(folder: Folder) -> str | Finding:
 
 
 def _ranks_agree(folder: Folder, method: Kind, rank: int) -> str | Finding:
+    if turned := _turned(folder, rank):
+        return turned
     table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in method.tables else None)
     selection, ranks = Selection(folder.config), set()
     for module, parameters in folder.layout.modules.items():
@@ -52,6 +54,28 @@ def _ranks_agree(folder: Folder, method: Kind, rank: int) -> str | Finding:
                         module=module, expected=expected, found=shape[at],
                     )  # fmt: skip
     return f"Rank {' and '.join(str(rank) for rank in sorted(ranks)) or rank}, as the config says."
+
+
+def _turned(folder: Folder, rank: int) -> Finding | None:
+    """Return a finding if every lora_A and lora_B has its rank on the other side: transposed, or with swapped names."""
+    pairs = [
+        (own["lora_A.weight"].shape, own["lora_B.weight"].shape) for own in folder.layout.modules.values()
+        if {"lora_A.weight", "lora_B.weight"} <= own.keys()
+    ]  # fmt: skip
+    square = all(len(a) == len(b) == 2 for a, b in pairs)
+    if not pairs or not square or any(a[0] == rank or b[1] == rank for a, b in pairs):
+        return None
+    if not all(a[1] == rank and b[0] == rank for a, b in pairs):
+        return None
+    base = folder.base.manifest.modules if folder.base else {}
+    known = next(((base[m], own["lora_A.weight"].shape) for m, own in folder.layout.modules.items() if m in base), None)
+    is_swapped = known is not None and known[0].outputs != known[0].inputs and known[1][0] == known[0].outputs
+    what = "lora_A and lora_B are swapped" if is_swapped else "every lora_A and lora_B is transposed or swapped"
+    return failed(
+        f"In all {len(pairs)} modules {what}: lora_A is {list(pairs[0][0])} where PEFT has [{rank}, inputs].",
+        "Transpose each matrix, or exchange the names lora_A and lora_B; MLX and some scripts keep them the other way.",
+        found=list(pairs[0][0]), expected=rank,
+    )  # fmt: skip
 
 
 def ranked_sides(kind: Kind) -> dict[str, tuple[int, int]]:

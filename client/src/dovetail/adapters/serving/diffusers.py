@@ -39,6 +39,10 @@ RULES = (
     Rule("diffusers.prefix", "wrong", LOADER,
          lambda a: is_for_images(a) and [name for name in a.tensors if name.startswith(PREFIX)],
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns."),
+    Rule("diffusers.comfy-names", "unknown", CONVERSION,
+         lambda a: a.format == "diffusers" and [name for name in a.tensors if name.startswith("diffusion_model.")],
+         "diffusers converts names that begin with diffusion_model. for Wan, Qwen-Image, Z-Image and Flux.2, and finds "
+         "nothing in them for Stable Diffusion and most of Flux.1: which of them {} are for the names do not tell."),
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The serving rules of llama.cpp and its converter, read in their source, as data."""
 
-from dovetail.adapters.serving.architectures import of_gguf, refused_unless_listed, unknown
+from dovetail.adapters.architectures import of_gguf
+from dovetail.adapters.serving.architectures import refused_unless_listed
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
 
@@ -48,7 +49,6 @@ RULES = (
     Rule("llama.cpp.tables", "refuses", CONVERT, lambda a: a.is_lora and a.tables,
          "The converter of llama.cpp has no name for single parameters (target_parameters): {}."),
     refused_unless_listed("llama.cpp", "llama.cpp", LISTED),
-    unknown("llama.cpp", "llama.cpp", LISTED),
     Rule("llama.cpp.gguf-architecture", "refuses", LOADER, _other_architecture,
          "The file says that it is for the architecture {}, the base has another one: llama.cpp compares both and "
          "refuses it."),

@@ -1,6 +1,6 @@
 """The serving rules of LoRAX, read in its source, as data."""
 
-from dovetail.adapters.serving.architectures import refused_unless_listed, unknown
+from dovetail.adapters.serving.architectures import refused_unless_listed
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.rules import Engine, Rule, no_flags
 from dovetail.adapters.serving.subject import Subject
@@ -25,7 +25,6 @@ RULES = (
     Rule("lorax.method", "wrong", LORA, lambda a: "" if a.is_lora or not a.config else a.title,
          "LoRAX looks for lora_A and lora_B of PEFT alone. This is {}: nothing of it is used, and the base answers."),
     refused_unless_listed("lorax", "LoRAX", LISTED),
-    unknown("lorax", "LoRAX", LISTED),
     *of_adapters(ITSELF),
     Rule("lorax.rslora", "wrong", PINS, lambda a: a.is_lora and a.root,
          "LoRAX asks its PEFT for use_rslora, but is built with peft 0.4.0, which does not know it: it serves this "

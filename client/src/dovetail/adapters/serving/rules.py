@@ -11,6 +11,8 @@ from dovetail.adapters.report import Serves, Serving
 from dovetail.adapters.serving.subject import Subject
 
 MAX_REASON = 900
+ARCHITECTURE, UNKNOWN_ARCHITECTURE = ".architecture", ".unknown-architecture"  # the ends of two rules' ids
+NO_BASE = "The base is not known here, and whether its architecture has LoRA there was not asked."
 WORST_FIRST: tuple[Serves, ...] = ("refuses", "wrong", "unknown")
 
 
@@ -58,6 +60,8 @@ def ask(engine: Engine, subject: Subject) -> Serving:
     outcome: Serves = next((outcome for outcome in WORST_FIRST if outcome in outcomes), "serves")
     decisive = [(rule, value) for rule, value in broken if rule.outcome == outcome]
     reason = " ".join(rule.sentence.format(_as_text(value)) for rule, value in decisive) or engine.serves(subject)
+    if outcome == "serves" and subject.is_lora and not subject.base.architectures and _asks_for_base(engine):
+        reason = f"{reason} {NO_BASE}"
     flags = engine.flags(subject) if outcome == "serves" else []
     return Serving(
         engine.name,
@@ -67,6 +71,10 @@ def ask(engine: Engine, subject: Subject) -> Serving:
         flags=flags,
         rules=[rule.id for rule, _ in decisive],
     )
+
+
+def _asks_for_base(engine: Engine) -> bool:
+    return any(rule.id.endswith((ARCHITECTURE, UNKNOWN_ARCHITECTURE)) for rule in engine.rules)
 
 
 def _as_text(value: object) -> str:

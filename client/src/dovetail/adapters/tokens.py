@@ -1,0 +1,81 @@
+"""The tokens that a repository adds to its base's vocabulary or trains, and its chat template, read from its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.header import Opener
+
+TOKENIZER, CONFIG, ADDED, TEMPLATE = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
+MAX_BYTES = 2 * 2**20  # the added tokens stand before the vocabulary, which may have tens of megabytes
+LIST = '"added_tokens"'
+
+
+def trained(config: configs.Config) -> set[int]:
+    """Return the ids of single trained tokens, from either of the two keys and in either form."""
+    values = (config.get(key) for key in ("trainable_token_indices", "token_indices"))
+    lists = [value for item in values for value in (item.values() if isinstance(item, dict) else [item])]
+    return {number for item in lists if isinstance(item, list) for number in item if type(number) is int}
+
+
+def added(files: Mapping[str, Opener]) -> dict[int, str]:
+    """Return id → file of the tokens that a tokenizer adds to its vocabulary; those of its base are among them.
+
+    transformers 5 writes tokenizer.json alone, older releases the other two as well.
+    """
+    return {number: path for path, read in READERS.items() if path in files for number in read(_text(files[path]))}
+
+
+def chat_template(files: Mapping[str, Opener]) -> str:
+    """Return the chat template of a repository, "" if it has none."""
+    if TEMPLATE in files:
+        return _text(files[TEMPLATE])
+    content = _object(_text(files[CONFIG])).get("chat_template") if CONFIG in files else None
+    return content if isinstance(content, str) else ""
+
+
+def _of_tokenizer(text: str) -> Iterator[int]:
+    _, found, rest = text.partition(LIST)
+    start = rest.find("[")
+    try:
+        entries = json.JSONDecoder().raw_decode(rest, start)[0] if found and start >= 0 else []
+    except (ValueError, RecursionError):
+        return
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and type(entry.get("id")) is int:
+            yield entry["id"]
+
+
+def _of_config(text: str) -> Iterator[int]:
+    table = _object(text).get("added_tokens_decoder")
+    for number in table if isinstance(table, dict) else ():
+        if str(number).isascii() and str(number).isdecimal() and len(number) < 10:
+            yield int(number)
+
+
+def _of_added(text: str) -> Iterator[int]:
+    yield from (number for number in _object(text).values() if type(number) is int)
+
+
+READERS = {TOKENIZER: _of_tokenizer, CONFIG: _of_config, ADDED: _of_added}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _text(opener: Opener) -> str:
+    with opener() as file:
+        return file.read(MAX_BYTES).decode("utf-8", "replace")

@@ -1,0 +1,98 @@
+"""Finds why a number measured on an author's rows means little: too few, repeated, of one label, or trained on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dovetail.adapters.header import Opener
+from workers.engine.evals.codec import Row
+
+FEWEST = 8
+REPEATED = 0.1  # of the rows
+TEXTS = ("text", "text_pair", "question", "context", "anchor", "positive", "tokens", "target")
+DATA = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+RAGGED = (".jsonl", ".txt")  # a row a line
+MAX_BYTES = 4 * 2**20  # of all files together: reading them takes a part of a second
+SHORTEST = 12  # characters of a text that says something by standing in two files
+
+
+def doubts(rows: Sequence[Row]) -> str:
+    """Return the reason why a number measured on these rows means little, or ""."""
+    labels = {str(row["label"]) for row in rows if "label" in row}
+    if len(rows) < FEWEST:
+        return f"smoke.jsonl has only {len(rows)} rows: with fewer than {FEWEST}, a measured number means little."
+    if len(labels) == 1:
+        return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
+    count = Counter(json.dumps(row, sort_keys=True) for row in rows)
+    repeated = len(rows) - len(count)
+    if repeated > REPEATED * len(rows):
+        return (
+            f"{repeated} of {len(rows)} rows of smoke.jsonl repeat others, one of them {max(count.values())} times: "
+            "the number means little."
+        )
+    return ""
+
+
+def trained_on(rows: Sequence[Row], files: Mapping[str, Opener], own: str) -> tuple[int, str]:
+    """Return how many rows stand in another data file beside them too, and the file that has most; (0, "") for none."""
+    texts = [text for row in rows if len(text := _main_text(row)) >= SHORTEST]
+    room, hits = MAX_BYTES, {}
+    for path, opener in sorted(files.items()):
+        if path == own or not path.lower().endswith(DATA) or not texts:
+            continue
+        with opener() as file:
+            raw = file.read(room)
+        room -= len(raw)
+        beside = set(map(_plain, _texts_in(path, raw.decode("utf-8", "replace"))))
+        hits[path] = sum(text in beside for text in texts)
+    worst = max(hits, key=lambda path: hits[path], default="")
+    return (hits[worst], worst) if worst and hits[worst] else (0, "")
+
+
+def _main_text(row: Row) -> str:
+    """Return the longest of a row's texts, as it is compared."""
+    texts = [row[key] for key in TEXTS if row.get(key)]
+    joined = [" ".join(map(str, text)) if isinstance(text, list) else str(text) for text in texts]
+    return _plain(max(joined, key=len, default=""))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _texts_in(path: str, content: str) -> Iterator[str]:
+    """Yield every text of a data file; what cannot be parsed is left out."""
+    path = path.lower()
+    if path.endswith(RAGGED):
+        for line in content.splitlines():
+            yield from _strings(_parsed(line)) if path.endswith(".jsonl") else [line]
+    elif path.endswith(".json"):
+        yield from _strings(_parsed(content))
+    else:
+        try:
+            for cells in csv.reader(content.splitlines(), delimiter="\t" if path.endswith(".tsv") else ","):
+                yield from cells
+        except csv.Error:
+            return
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _strings(value: Any, depth: int = 6) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        yield " ".join(value)
+        yield from value
+    elif depth and isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item, depth - 1)
