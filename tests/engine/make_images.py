@@ -26,6 +26,14 @@ def write_bases(folder: Path, bert: Path) -> None:
     t.ViTForImageClassification(t.ViTConfig(**PICTURE, num_labels=5)).save_pretrained(folder / "vit-headed")
     t.Dinov2Model(t.Dinov2Config(**PICTURE)).save_pretrained(folder / "dinov2")
     t.CLIPVisionModel(t.CLIPVisionConfig(**PICTURE)).save_pretrained(folder / "clip")
+    ear = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "vocab_size": 64,
+           "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_source_positions": 50,
+           "max_target_positions": 32, "num_mel_bins": 16, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
+           "decoder_start_token_id": 2, "init_std": 0.3}  # fmt: skip
+    t.WhisperForConditionalGeneration(t.WhisperConfig(**ear)).save_pretrained(folder / "whisper")
+    text = {**SMALL, "vocab_size": 64, "max_position_embeddings": 64, "eos_token_id": 3, "initializer_range": 0.3}
+    both = t.CLIPConfig(text_config=text, vision_config=PICTURE, projection_dim=16)
+    t.CLIPModel(both).save_pretrained(folder / "two-towers")
     words = t.BertForMaskedLM(t.BertConfig(**SMALL, vocab_size=64, max_position_embeddings=64, initializer_range=0.3))
     words.save_pretrained(folder / "mlm")
     t.PreTrainedTokenizerFast.from_pretrained(bert).save_pretrained(folder / "mlm")
@@ -35,8 +43,14 @@ def train(model) -> None:
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=0.02)
     for _ in range(4):
-        if model.get_base_model().main_input_name == "pixel_values":
-            answer = model(pixel_values=torch.randn(4, 3, 16, 16))
+        pictures, ids = torch.randn(4, 3, 16, 16), torch.randint(5, 40, (4, 12))
+        name, kind = model.get_base_model().main_input_name, model.get_base_model().config.model_type
+        if name == "pixel_values":
+            answer = model(pixel_values=pictures)
+        elif name == "input_features":
+            answer = (model(input_features=torch.randn(4, 16, 100), decoder_input_ids=ids).logits,)
+        elif kind == "clip":
+            answer = (model(input_ids=ids, pixel_values=pictures).logits_per_image,)
         else:
             answer = model(input_ids=torch.randint(5, 40, (4, 12)))
         answer[0].pow(2).mean().backward()
@@ -71,6 +85,8 @@ def main(folder: Path, bert: Path) -> None:
     make(folder, "headed-anew", "vit-headed", images, LoraConfig(target_modules=QV, **head), **seven)
     make(folder, "dinov2", "dinov2", images, LoraConfig(target_modules=QV, **head))
     make(folder, "clip", "clip", t.AutoModel, LoraConfig(target_modules=["q_proj", "v_proj"]))
+    make(folder, "whisper", "whisper", t.AutoModelForSpeechSeq2Seq, LoraConfig(target_modules=["q_proj", "v_proj"]))
+    make(folder, "two-towers", "two-towers", t.AutoModel, LoraConfig(target_modules=["q_proj", "v_proj"]))
     make(folder, "mlm", "mlm", words, LoraConfig(target_modules=["query", "value"]))
     make(folder, "mlm-head", "mlm", words, LoraConfig(target_modules=["query", "value"], modules_to_save=["cls"]))
 

@@ -19,6 +19,8 @@ HONEST = [
     *((name, "vit", engine) for engine in ENGINES for name in ON_VIT),
     *((name, "vit-headed", "e5") for name in ("headed", "headed-anew")),
     *((name, "mlm", "e5") for name in ("mlm", "mlm-head")),
+    ("whisper", "whisper", "e5"),
+    ("two-towers", "two-towers", "e5"),
 ]
 
 

@@ -98,7 +98,7 @@ def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
     if isinstance(folder, Library):
         return TASK, 2
     try:
-        task = task_of(folder.config) or _unnamed_task(folder, frozen)
+        task = frozen.meant(task_of(folder.config)) or _unnamed_task(folder, frozen)
         labels = (folder.layout.labels if folder.kind else None) or frozen.labels(task)
     except (ValueError, LookupError, HeaderError):
         return frozen.own_task, 2  # the checks say what is wrong

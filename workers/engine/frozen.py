@@ -17,7 +17,7 @@ from dovetail.adapters.folder import Base
 from dovetail.adapters.kinds import task_of_class
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.sources import opener_of
-from workers.engine import composition, library
+from workers.engine import composition, library, senses
 from workers.engine.device import NOISE
 from workers.engine.fingerprint import remember, same
 
@@ -31,8 +31,12 @@ CLASSES = {
     "MASKED_LM": transformers.AutoModelForMaskedLM,
     "IMAGE_CLS": transformers.AutoModelForImageClassification,
 }
+# For architectures that the first class does not have: decoders that read pictures too, and models that hear.
+OTHER_CLASSES = {
+    "CAUSAL_LM": transformers.AutoModelForImageTextToText,
+    "SEQ_2_SEQ_LM": transformers.AutoModelForSpeechSeq2Seq,
+}
 WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS", "IMAGE_CLS")
-PIXELS, CHANNELS = 224, 3  # of a side, and colours, where a config does not say
 MAX_LABELS = 4096
 MAX_MODELS = 8
 
@@ -51,6 +55,7 @@ class Frozen:
         self.folder, self.id, self.dtype, self.device = folder, base_id, dtype, torch.device("cpu")
         self.config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         self.sha256 = _digest(folder)
+        self.cannot_run = ""  # the reason why none of our rows can be given to it
         self.tokenizer = _tokenizer(folder)
         self._models: dict[tuple[str, int], torch.nn.Module] = {}
         self._pristine: dict[int, torch.Tensor] = {}
@@ -91,9 +96,20 @@ class Frozen:
         """The channels, height and width of an input picture; None for a base that reads text."""
         if self.backbone.main_input_name != "pixel_values":
             return None
-        size = getattr(self.config, "image_size", None) or PIXELS
-        height, width = size if isinstance(size, list | tuple) else (size, size)
-        return getattr(self.config, "num_channels", None) or CHANNELS, height, width
+        return senses.picture_of(self.config)
+
+    @property
+    def senses(self) -> senses.Shapes:
+        """The inputs of a base that hears, or reads and sees at once; {} for one that reads or sees alone."""
+        return senses.shapes_of(self.backbone)
+
+    def meant(self, task: str | None) -> str | None:
+        """Return the task of this base that a class of transformers stands for.
+
+        Many a decoder that reads pictures too is called ForConditionalGeneration, as encoder-decoders are.
+        """
+        writes_alone = task == "SEQ_2_SEQ_LM" and not getattr(self.config, "is_encoder_decoder", False)
+        return "CAUSAL_LM" if writes_alone and self.has("CAUSAL_LM") else task
 
     def labels(self, task: str) -> int:
         """Return the number of labels of a head that no file describes: as many as the base's own head has, else 2."""
@@ -103,7 +119,7 @@ class Frozen:
         """Return whether transformers has a model of this architecture for the task."""
         if task == library.TASK and not library.IS_HERE:
             return False
-        return type(self.config) in _class(task)._model_mapping
+        return type(self.config) in class_of(task, self.config)._model_mapping
 
     def model(self, task: str, labels: int = 2) -> torch.nn.Module:
         """Return the model for a task, kept for the next adapter. A new head is untrained and always the same."""
@@ -125,7 +141,7 @@ class Frozen:
         torch.manual_seed(0)
         # The base's own head may have another number of labels.
         sizes = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}
-        model = _class(task).from_pretrained(
+        model = class_of(task, self.config).from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=self.dtype,
             **sizes,
         )  # fmt: skip
@@ -192,9 +208,8 @@ class Frozen:
         if labels:
             config.num_labels = labels
         with torch.device("meta"):
-            model = _class("FEATURE_EXTRACTION" if task == library.TASK else task).from_config(
-                config, trust_remote_code=False
-            )
+            of_shapes = class_of("FEATURE_EXTRACTION" if task == library.TASK else task, config)
+            model = of_shapes.from_config(config, trust_remote_code=False)
         weights = self.folder / "model.safetensors"
         opener = opener_of(weights) if weights.exists() else None
         text = self.config.get_text_config()
@@ -212,8 +227,13 @@ def _expected(model: Any, folder: Any) -> dict[str, Shape]:
     return composition.expected(model, folder) if composed else library.expected(model, folder)
 
 
-def _class(task: str) -> Any:
-    return library.model_class() if task == library.TASK else CLASSES[task]
+def class_of(task: str, config: Any) -> Any:
+    """Return the class of transformers that makes the model for a task."""
+    if task == library.TASK:
+        return library.model_class()
+    other = OTHER_CLASSES.get(task)
+    is_other = other is not None and type(config) in other._model_mapping
+    return other if is_other and type(config) not in CLASSES[task]._model_mapping else CLASSES[task]
 
 
 def places(model: torch.nn.Module) -> Iterator[Place]:
@@ -231,11 +251,21 @@ def manifest(model: Any) -> Manifest:
     output_path = (
         next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
     )
-    if model.main_input_name == "pixel_values":
+    embedding = _input_embeddings(model)
+    if embedding is None:
         return Manifest(modules)
-    embedding = model.get_input_embeddings()
     entry = next(path for path, module in model.named_modules() if module is embedding)
     return Manifest(modules, embedding.weight.shape[1], _prefix_width(model), entry, output_path)
+
+
+def _input_embeddings(model: Any) -> Any:
+    """Return the table of a model's tokens; None for one that sees, and for one of two towers."""
+    if model.main_input_name == "pixel_values":
+        return None
+    try:
+        return model.get_input_embeddings()
+    except NotImplementedError:
+        return None
 
 
 def _module(module: torch.nn.Module) -> Module:

@@ -27,10 +27,10 @@ def measure(folder: Path) -> dict[str, Any]:
     import transformers
 
     from dovetail.adapters.shapes import encode
-    from workers.engine.frozen import CLASSES
+    from workers.engine.frozen import CLASSES, class_of
 
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    tasks = [task for task, auto in CLASSES.items() if type(config) in auto._model_mapping]
+    tasks = [task for task in CLASSES if type(config) in class_of(task, config)._model_mapping]
     shapes = {task: encode(shape) for task in tasks for shape in _shapes(folder, task)}
     if not shapes:
         raise ValueError(f"transformers has no language model for the architecture {config.model_type!r}")
@@ -71,14 +71,14 @@ def _build(folder: Path, task: str, labels: int) -> Any:
     import torch
     import transformers
 
-    from workers.engine.frozen import CLASSES, WITH_LABELS
+    from workers.engine.frozen import WITH_LABELS, class_of
 
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if task in WITH_LABELS:
         config.num_labels = labels
     architectures = config.architectures
     with torch.device("meta"):
-        model = CLASSES[task].from_config(config, trust_remote_code=False)
+        model = class_of(task, config).from_config(config, trust_remote_code=False)
     model.config.architectures = architectures
     return model
 

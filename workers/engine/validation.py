@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parents[2]
 CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")
 CRASH_FIX = child.CRASH_FIX
+NOT_RUN = "No rows of this hub's own can be given to {} ({}): the adapter was fitted to its shapes, and not loaded."
+NOT_RUN_FIX = "Nothing to fix in the adapter; run it yourself on inputs of its kind."
 TASK_FIX = "Set task_type to the task it was trained for, and name the base it was trained on."
 CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
@@ -79,7 +81,10 @@ class Validation:
         job, frozen = self.job, self.frozen
         frames = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
         self._hear(frames, lambda: [*self._expected_of_files(), "serving"])
-        if frozen is not None and not self.failed and self._runs_here:
+        if frozen is not None and frozen.cannot_run and not self.failed and self._runs_here:
+            self._add(CheckResult("run.not-here", "warned", NOT_RUN.format(frozen.id, frozen.cannot_run), NOT_RUN_FIX))
+            self.depth = "fit"
+        elif frozen is not None and not self.failed and self._runs_here:
             task, labels = self._model_wanted()
             if not frozen.has(task):
                 self._add(_failed("load.error", f"{frozen.id} has no model here for the task {task}.", TASK_FIX))

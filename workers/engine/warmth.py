@@ -16,6 +16,8 @@ from workers.engine.evals import choice, eval_of  # noqa: F401 - as above
 from workers.engine.evals.rows import neutral
 from workers.engine.frozen import Frozen
 
+FAULTS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 def rehearse(frozen: Frozen) -> None:
     """Save, load and run an adapter on a toy model, and run the base; the frozen base is not changed."""
@@ -24,8 +26,11 @@ def rehearse(frozen: Frozen) -> None:
         warnings.simplefilter("ignore")
         get_peft_model(toy, LoraConfig(target_modules=["0"])).save_pretrained(folder)
         PeftModel.from_pretrained(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder)(torch.zeros(1, 4))
-    with torch.inference_mode():
-        list(neutral(frozen, eval_of("FEATURE_EXTRACTION")).answers(frozen.backbone))
+    try:
+        with torch.inference_mode():
+            list(neutral(frozen, eval_of("FEATURE_EXTRACTION")).answers(frozen.backbone))
+    except FAULTS as problem:  # a base with senses that nobody thought of: its adapters are fitted, not run
+        frozen.cannot_run = f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
     frozen.facts("FEATURE_EXTRACTION", 2)
     if frozen.has(library.TASK):
         _rehearse_library()

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
+from workers.engine import senses
 from workers.engine.frozen import Frozen
 
 MAX_TOKENS = 128
 DECODED = 8  # tokens given to a decoder as its start, if the rows have none
 PICTURES = 4  # two in a batch: a picture costs as much as a page of text
+MEASURED = ("pixel_values", "input_features", "input_values")  # numbers of pictures and sound, not of tokens
 TAKEN = ("input_ids", "attention_mask", "token_type_ids")
 
 Row = Mapping[str, Any]
@@ -33,22 +35,29 @@ class Batch:
 
     @property
     def is_of_pictures(self) -> bool:
-        return "pixel_values" in self.inputs
+        return "pixel_values" in self.inputs and "input_ids" not in self.inputs
+
+    @property
+    def is_of_senses(self) -> bool:
+        """Whether a model hears these rows, or sees them with a text beside."""
+        return not self.is_of_pictures and not self.inputs.keys().isdisjoint(MEASURED)
 
     def on(self, device: torch.device, dtype: torch.dtype) -> Batch:
-        """Return the batch on the model's device, with pictures in the model's dtype."""
-        if device.type == "cpu" and not self.is_of_pictures:
+        """Return the batch on the model's device, with pictures and sound in the model's dtype."""
+        if device.type == "cpu" and self.inputs.keys().isdisjoint(MEASURED):
             return self
         moved = {name: tensor.to(device) for name, tensor in self.inputs.items()}
-        if self.is_of_pictures:
-            moved["pixel_values"] = moved["pixel_values"].to(dtype)
+        moved |= {name: moved[name].to(dtype) for name in MEASURED if name in moved}
         return replace(self, inputs=moved, facts={name: _on(fact, device) for name, fact in self.facts.items()})
 
     @property
     def weights(self) -> torch.Tensor:
         """1 for each token whose output counts, 0 for padding; an encoder-decoder's outputs are its decoder's."""
         decoder_ids = self.inputs.get("decoder_input_ids")
-        return self.inputs["attention_mask"] if decoder_ids is None else torch.ones_like(decoder_ids)
+        if decoder_ids is not None:
+            return torch.ones_like(decoder_ids)
+        mask = self.inputs.get("attention_mask")
+        return torch.ones(self.rows, 1, dtype=torch.long) if mask is None else mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +68,13 @@ class Codec:
     labels: Mapping[str, int] = field(default_factory=dict)
     count: int = 2
     picture: tuple[int, int, int] | None = None  # channels, height and width; None for a base that reads text
+    senses: senses.Shapes = field(default_factory=dict)  # inputs of a base that hears, or sees and reads at once
 
     @classmethod
     def of(cls, frozen: Frozen, labels: Mapping[str, int] | None = None, count: int = 2) -> Codec:
         text = frozen.config.get_text_config()
         limit = min(MAX_TOKENS, getattr(text, "max_position_embeddings", MAX_TOKENS) // 2)
-        return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count, frozen.picture)
+        return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count, frozen.picture, frozen.senses)
 
     def number(self, label: Any) -> int:
         """Return the number of a row's label; -1 for an unknown name."""
@@ -115,6 +125,13 @@ def pictures(codec: Codec) -> list[Batch]:
     noise = torch.rand(codec.picture, generator=torch.Generator().manual_seed(0)) * 2 - 1
     every = torch.stack([*(form * colours for form in forms), noise])
     return [Batch({"pixel_values": part}) for part in every.split(PICTURES // 2)]
+
+
+def sensed(codec: Codec) -> list[Batch]:
+    """Return built-in rows for a base that hears, or sees and reads at once, two in a batch."""
+    inputs = senses.made(codec.senses, codec.config)
+    parts = [{name: tensor[at : at + PICTURES // 2] for name, tensor in inputs.items()} for at in (0, PICTURES // 2)]
+    return [Batch(part) for part in parts]
 
 
 def is_count(value: object) -> bool:

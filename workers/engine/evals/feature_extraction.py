@@ -38,6 +38,8 @@ class FeatureExtraction(Eval):
             hidden = answer.last_hidden_state
             hidden = hidden.flatten(2).transpose(1, 2) if hidden.dim() == 4 else hidden
             return list(hidden.mean(1, keepdim=True))
+        if batch.is_of_senses:
+            return _heard(answer)
         weights = batch.weights[..., None]
         hidden = answer.last_hidden_state[:, -weights.shape[1] :]
         vectors = (hidden * weights.to(hidden.dtype)).sum(1) / weights.sum(1).clamp(min=1)
@@ -66,6 +68,14 @@ class FeatureExtraction(Eval):
 
     def agrees(self, outputs: Outputs, at: int) -> bool | None:
         return numbers_agree(outputs.rows[at]["expected"], outputs.adapter[at])
+
+
+def _heard(answer: Any) -> list[Line]:
+    """Return a vector for each row of sound; of two towers those of both, one behind the other."""
+    towers = [getattr(answer, f"{name}_embeds", None) for name in ("text", "image")]
+    if all(isinstance(tower, torch.Tensor) for tower in towers):
+        return list(torch.cat(towers, -1)[:, None])
+    return list(answer.last_hidden_state.mean(1, keepdim=True))
 
 
 def is_triplet(row: Row) -> bool:

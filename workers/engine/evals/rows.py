@@ -12,7 +12,7 @@ import torch
 
 from dovetail.adapters.folder import Folder
 from workers.engine.evals import builtin
-from workers.engine.evals.codec import PICTURES, Batch, Codec, Row, any_ids, pictures
+from workers.engine.evals.codec import PICTURES, Batch, Codec, Row, any_ids, pictures, sensed
 from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
 
@@ -72,6 +72,8 @@ def neutral(frozen: Frozen, evaluation: Eval, codec: Codec | None = None) -> Row
     codec = codec or Codec.of(frozen)
     if codec.picture is not None:
         return Rows(builtin.NAME, (), pictures(codec), range(PICTURES), evaluation, codec)
+    if codec.senses:
+        return Rows(builtin.NAME, (), sensed(codec), range(PICTURES), evaluation, codec)
     if codec.tokenizer is None:
         batch = _asked(any_ids(codec, len(builtin.SENTENCES)), evaluation)
         return Rows(builtin.NAME, (), [batch], range(len(builtin.SENTENCES)), evaluation, codec)
@@ -82,6 +84,8 @@ def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2, len
     """Return the author's rows, or None if there are none or the base has no tokenizer. Raises `RowsError`."""
     if NAME in folder.files and frozen.picture is not None:
         raise RowsError("its rows are text, and the base looks at pictures")
+    if NAME in folder.files and frozen.senses:
+        raise RowsError("its rows are text, and the base hears, or sees and reads at once")
     if NAME not in folder.files or frozen.tokenizer is None:
         return None
     rows = _parse(folder)
