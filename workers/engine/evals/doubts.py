@@ -27,14 +27,18 @@ def doubts(rows: Sequence[Row]) -> str:
         return f"smoke.jsonl has only {len(rows)} rows: with fewer than {FEWEST}, a measured number means little."
     if len(labels) == 1:
         return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
+    return ""
+
+
+def repeats(rows: Sequence[Row]) -> str:
+    """Return a sentence about rows that repeat others, "" if they are few: they make a number look surer than it is."""
     count = Counter(json.dumps(row, sort_keys=True) for row in rows)
     repeated = len(rows) - len(count)
-    if repeated > REPEATED * len(rows):
-        return (
-            f"{repeated} of {len(rows)} rows of smoke.jsonl repeat others, one of them {max(count.values())} times: "
-            "the number means little."
-        )
-    return ""
+    if repeated <= REPEATED * len(rows):
+        return ""
+    most = max(count.values())
+    again = f"{repeated} of {len(rows)} rows of smoke.jsonl repeat others"
+    return f"{again}, one of them {most} times: they measure nothing new."
 
 
 def trained_on(rows: Sequence[Row], files: Mapping[str, Opener], own: str) -> tuple[int, str]:
