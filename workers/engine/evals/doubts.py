@@ -20,14 +20,19 @@ MAX_BYTES = 4 * 2**20  # of all files together: reading them takes a part of a s
 SHORTEST = 12  # characters of a text that says something by standing in two files
 
 
-def doubts(rows: Sequence[Row]) -> str:
-    """Return the reason why a number measured on these rows means little, or ""."""
+def too_few(rows: Sequence[Row]) -> str:
+    """Return a sentence about rows that are too few for a number to mean much, or ""."""
+    if len(rows) >= FEWEST:
+        return ""
+    return f"smoke.jsonl has only {len(rows)} rows: with fewer than {FEWEST}, a measured number means little."
+
+
+def of_one_label(rows: Sequence[Row]) -> str:
+    """Return a sentence about rows that all have one label, or "": always saying it is right every time."""
     labels = {str(row["label"]) for row in rows if "label" in row}
-    if len(rows) < FEWEST:
-        return f"smoke.jsonl has only {len(rows)} rows: with fewer than {FEWEST}, a measured number means little."
-    if len(labels) == 1:
-        return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
-    return ""
+    if len(labels) != 1:
+        return ""
+    return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
 
 
 def repeats(rows: Sequence[Row]) -> str:
