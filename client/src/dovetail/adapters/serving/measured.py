@@ -8,7 +8,7 @@ from dovetail.adapters.findings import some
 from dovetail.adapters.report import Measured, Serves, Serving
 from dovetail.adapters.serving.rules import MAX_REASON
 
-SEVERITY: tuple[Serves, ...] = ("serves", "wrong", "refuses")
+SEVERITY: tuple[Serves, ...] = ("serves", "unknown", "wrong", "refuses")
 
 
 def judged(answer: Serving, measured: Measured) -> Serving:
