@@ -38,7 +38,7 @@ lint: ## Checks style, templates, types and the order of imports.
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_layers.py
 
-bench: ## Measures everything, or ARGS="engine fit store xet_read queue zoo speed scale waiting suite start vllm measured house": medians, ratios to the limit, .bench/*.json.
+bench: ## Measures everything, or ARGS="engine speed" (ARGS=-h lists them): medians, ratios to the limit, .bench/*.json.
 	@$(PYTHON) -m ops environments dev engines
 	.venv/bin/python -m bench $(ARGS)
 

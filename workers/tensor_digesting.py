@@ -1,44 +1,58 @@
-"""Computes the digests of tensors of files that were pushed, so that the blocklist knows them under another header."""
+"""Reads the tensors of files that were pushed: for their digests, by which the blocklist knows them under another
+header, and for their weight passports.
+"""
 
 import io
 import logging
 import time
+from typing import BinaryIO, cast
 
-from dovetail.adapters import HeaderError
+from dovetail.adapters import Header, HeaderError, passport
 from dovetail.adapters import header as headers
 from registry.bytes import tensor_digests
 from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact, TensorDigest
 from registry.moderation import blocklist
+from registry.proof import passports
 from registry.repos.facts import READ_AHEAD, BlobFile
 
 logger = logging.getLogger(__name__)
 SECONDS = 10  # after that no file is begun: the others wait for the next tick
+MAX_MEASURED = 1 << 30  # bytes of a file: larger ones are whole models, and get no passport
 
 
 def work() -> None:
-    """Compute the digests that wait; a file that cannot be read now is tried again when its lease has ended."""
+    """Read the files that wait; one that cannot be read now is tried again when its lease has ended."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and (row := tensor_digests.claim()):
         try:
-            sha256 = _digest(row)
+            sha256 = _read(row)
         except (BlobMissing, StoreUnavailable) as problem:
-            logger.warning("Tensors were not hashed: %s", problem, extra={"sha256": row.file})
+            logger.warning("Tensors were not read: %s", problem, extra={"sha256": row.file})
             continue
         tensor_digests.finish(row, sha256)
         blocklist.learn(row.file, sha256)
 
 
-def _digest(row: TensorDigest) -> str:
-    """Return the digest of a file's tensors, or of the safetensors that were derived of a pickle; "" without any."""
+def _read(row: TensorDigest) -> str:
+    """Record the passport of a file, or of the safetensors that were derived of a pickle, and return the digest of its
+    tensors; "" without any.
+    """
     blob = _readable_blob(row.file)
     if blob is None:
         return ""
+    file = cast(BinaryIO, io.BufferedReader(BlobFile(blob.sha256, blob.size), READ_AHEAD))
     try:
-        header = headers.read(io.BufferedReader(BlobFile(blob.sha256, blob.size), READ_AHEAD))
+        header = headers.read(file)
     except HeaderError:
         return ""
+    if blob.size <= MAX_MEASURED:
+        passports.record(row.file, passport.measure(file, header))
+    return _digest(blob, header)
+
+
+def _digest(blob: Blob, header: Header) -> str:
     start = min((tensor.offset for tensor in header.tensors.values()), default=blob.size)
     with store().open(Keys.blob(blob.sha256), start, blob.size) as reader:
         return tensor_digests.compute(header, reader.read)

@@ -1,6 +1,5 @@
 """Differences of two revisions of an adapter: files, config, weights and measurements."""
 
-import io
 from collections.abc import Iterator
 
 from drf_spectacular.utils import extend_schema
@@ -9,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import weight_changes
+from dovetail.adapters import factors, weight_changes
 from dovetail.adapters.weight_changes import Change
 from hub.api import pages
 from hub.api.asking import View
@@ -19,8 +18,7 @@ from hub.api.shapes import comparisons as shapes
 from registry.kernel.policy import Permission
 from registry.models import Revision, Verdict
 from registry.proof import verdicts
-from registry.repos import pull, weight_comparisons
-from registry.repos.facts import BlobFile
+from registry.repos import facts, pull, weight_comparisons
 from registry.repos.manifest import Entry
 from registry.repos.weight_comparisons import Compared
 
@@ -85,7 +83,7 @@ def _config(old: Entries, new: Entries) -> Iterator[Data]:
     for path in sorted(old.keys() | new.keys()):
         if path.rpartition("/")[2] != configs.NAME or old.get(path) == new.get(path):
             continue
-        before, after = _read(old.get(path)), _read(new.get(path))
+        before, after = facts.config_of(old.get(path)), facts.config_of(new.get(path))
         for key in sorted(before.keys() | after.keys()):
             if before.get(key) != after.get(key) or (key in before) != (key in after):
                 change = "changed" if key in before and key in after else "removed" if key in before else "added"
@@ -93,20 +91,12 @@ def _config(old: Entries, new: Entries) -> Iterator[Data]:
                 yield {"path": path, "key": key, "change": change, **values}
 
 
-def _read(entry: Entry | None) -> configs.Config:
-    try:
-        return configs.read(io.BufferedReader(BlobFile(entry.sha256, entry.size))) if entry else {}
-    except configs.ConfigError:
-        return {}
-
-
 # --- weights
 def _weights(old: Entries, new: Entries) -> Iterator[Data]:
     """Yield the differences of each safetensors file that both revisions have, the first MAX_WEIGHTS of them."""
     paths = [path for path in sorted(old.keys() & new.keys()) if path.endswith(".safetensors")]
     for path in paths[:MAX_WEIGHTS]:
-        config = f"{path.rpartition('/')[0]}/{configs.NAME}".lstrip("/")
-        scales = _read(old.get(config)), _read(new.get(config))
+        scales = facts.config_beside(old, path), facts.config_beside(new, path)
         if old[path].sha256 == new[path].sha256 and scales[0] == scales[1]:
             yield _described(path, "same", Compared(), [])
             continue
@@ -119,8 +109,8 @@ def _changes(compared: Compared, before: configs.Config, after: configs.Config) 
     """Return the change of each module, the largest first."""
     found = []
     for one in compared.products:
-        scale_before = weight_changes.scale_of(before, one.module, one.rank_before)
-        scale_after = weight_changes.scale_of(after, one.module, one.rank_after)
+        scale_before = factors.scale_of(before, one.module, one.rank_before)
+        scale_after = factors.scale_of(after, one.module, one.rank_after)
         found.append(weight_changes.changes(one, scale_before, scale_after))
     return sorted(found, key=lambda change: (change.relative is not None, -(change.relative or 0.0), change.module))
 

@@ -34,6 +34,7 @@ from hub.api import (
     teams,
     verdicts,
     watching,
+    weights,
 )
 from hub.api.asking import NoSuchRoute
 
@@ -66,6 +67,7 @@ urlpatterns = [
     path(f"{REVISION}/lineage", derived.Lineage.as_view(), name="rest-lineage"),
     path(f"{REVISION}/lock", locks.Lock.as_view(), name="rest-lock"),
     path(f"{REVISION}/manifests/<str:platform>", manifests.Manifest.as_view(), name="rest-manifest"),
+    path(f"{REVISION}/weights", weights.Weights.as_view(), name="rest-weights"),
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),
     path(REVISION, revisions.OneRevision.as_view(), name="rest-revision"),
     path(f"{ADAPTER}/compare/<api_revision:a>...<api_revision:b>", comparisons.Compare.as_view(), name="rest-compare"),

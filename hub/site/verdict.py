@@ -6,6 +6,7 @@ from django.shortcuts import render
 from hub.site import other_forms
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.use import snippets
+from hub.site.weights import measured_files
 from registry.kernel.errors import VerdictNotApplicable
 
 
@@ -16,8 +17,9 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
         raise VerdictNotApplicable(f"Nothing in this revision of {header.repository.full_name} is an adapter.")
-    shown = {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
-    return render(request, "site/verdict.html", shown | other_forms.in_use(header))
+    page = {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
+    page |= other_forms.in_use(header) | {"measured_files": measured_files(header)}
+    return render(request, "site/verdict.html", page)
 
 
 def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:

@@ -3114,6 +3114,38 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="WeightPassport",
+            fields=[
+                ("file", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("modules", models.JSONField()),
+                ("spectrum", models.JSONField()),
+                ("fingerprint", models.BinaryField(max_length=512)),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("file__regex", "^[0-9a-f]{64}$")), name="weight_passport_file_shape"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="FingerprintBand",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.PositiveIntegerField()),
+                (
+                    "passport",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="bands", to="registry.weightpassport"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("key", "passport"), name="fingerprint_band_unique")],
+            },
+        ),
+        migrations.CreateModel(
             name="XetFile",
             fields=[
                 ("file_id", models.CharField(max_length=64, primary_key=True, serialize=False)),

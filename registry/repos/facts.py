@@ -84,6 +84,19 @@ def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryI
     return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
 
 
+def config_of(entry: Entry | None) -> configs.Config:
+    """Return an adapter_config.json; empty where there is none, or it cannot be read."""
+    try:
+        return configs.read(_opener(entry.sha256, entry.size)()) if entry else {}
+    except configs.ConfigError:
+        return {}
+
+
+def config_beside(entries: Mapping[str, Entry], path: str) -> configs.Config:
+    """Return the adapter_config.json in the folder of a file, as above."""
+    return config_of(entries.get(f"{path.rpartition('/')[0]}/{configs.NAME}".lstrip("/")))
+
+
 READ_AHEAD = 64 << 10
 
 

@@ -88,6 +88,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/compare/{{a}}...{{b}}", "anonymous", None),
     ("POST", f"{ADAPTER}/revisions/{{rev}}/derive", "alice", {"to": "mlx"}),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/lineage", "alice", None),
+    ("GET", f"{ADAPTER}/revisions/{{rev}}/weights", "anonymous", None),
     ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),
     ("GET", "bases/{base}", "anonymous", None),

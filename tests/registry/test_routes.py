@@ -49,6 +49,7 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/manifests/<platform> GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read

@@ -88,6 +88,11 @@ def doubles(raw: bytes, dtype: str) -> Any:
     return np.frombuffer(raw, "<f8") if dtype == "F64" else widened(raw, dtype).astype("<f8")
 
 
+def singles(raw: bytes, dtype: str) -> Any:
+    """Return floats of any width as an array of 32-bit floats; those of 64 bits are rounded."""
+    return doubles(raw, dtype).astype("<f4") if dtype == "F64" else widened(raw, dtype)
+
+
 def largest_difference(raw: bytes, dtype: str, other: bytes, other_dtype: str) -> float:
     """Return the largest distance between two values in the same place; 0 without values."""
     difference = widened(raw, dtype).astype("<f8") - widened(other, other_dtype)

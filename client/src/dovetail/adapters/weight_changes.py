@@ -8,21 +8,14 @@ The first call imports numpy, as in `values`.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from dovetail.adapters import config as configs
+from dovetail.adapters import factors
 from dovetail.adapters.header import Header, TensorInfo
-from dovetail.adapters.patterns import Pattern, PatternError
 from dovetail.adapters.values import EXPONENTS, doubles
 
-MAX_FACTOR = 16_000_000  # values of one factor: more are not read at once
 BLOCK = 1 << 20  # values of other tensors that are read at once
-_FACTOR = re.compile(r"(.+)\.lora_(A|B|down|up|embedding_A|embedding_B)(?:\.default)?(?:\.weight)?")
-_DOWN = ("A", "down", "embedding_A")
-_DEFAULT_ALPHA = 8.0  # of PEFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +66,14 @@ def compare_names(before: Header, after: Header) -> Names:
 
 def compare_values(before: BinaryIO, old: Header, after: BinaryIO, new: Header) -> list[Products]:
     """Return the products of every module that both files hold in comparable form, by name."""
-    pairs_before, pairs_after = _pairs(old.tensors), _pairs(new.tensors)
+    pairs_before, pairs_after = factors.pairs_of(old.tensors), factors.pairs_of(new.tensors)
     found, done = [], set()
     for module in pairs_before.keys() & pairs_after.keys():
-        (down, up), (down_after, up_after) = pairs_before[module], pairs_after[module]
-        if _outer(old, down, up) == _outer(new, down_after, up_after):
-            factors = _factors(before, old, down, up), _factors(after, new, down_after, up_after)
-            found.append(_of_products(module, *factors))
-            done |= {down, up, down_after, up_after}
+        names, names_after = pairs_before[module], pairs_after[module]
+        if factors.shape_of_product(old, *names) == factors.shape_of_product(new, *names_after):
+            first = factors.factors_of(before, old, names, doubles)
+            found.append(_of_products(module, first, factors.factors_of(after, new, names_after, doubles)))
+            done |= {*names, *names_after}
     for name in (old.tensors.keys() & new.tensors.keys()) - done:
         if _is_alike(old.tensors[name], new.tensors[name]):
             found.append(_of_tensors(name, before, old.tensors[name], after, new.tensors[name]))
@@ -99,59 +92,6 @@ def changes(products: Products, scale_before: float = 1.0, scale_after: float = 
     return Change(products.module, relative, cosine)
 
 
-def scale_of(config: configs.Config, module: str, rank: int) -> float:
-    """Return the factor by which PEFT scales a pair of this rank; 1 for a plain tensor."""
-    if not rank:
-        return 1.0
-    alpha = configs.number(config, "lora_alpha") or _DEFAULT_ALPHA
-    patterns = config.get("alpha_pattern")
-    for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-        if isinstance(value, int | float) and _matches(str(pattern), module):
-            alpha = float(value)
-            break
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
-
-
-def _matches(pattern: str, module: str) -> bool:
-    try:
-        return Pattern(rf"(?:.*\.)?(?:{pattern.removeprefix('^')})").fullmatch(module)
-    except PatternError:
-        return False
-
-
-# --- pairs of factors
-def _pairs(tensors: Mapping[str, TensorInfo]) -> dict[str, tuple[str, str]]:
-    """Return module → names of its two factors: the one that leads into the low rank, and the one that leads out."""
-    sides: dict[str, dict[bool, str]] = {}
-    for name in tensors:
-        if match := _FACTOR.fullmatch(name):
-            sides.setdefault(match[1], {})[match[2] in _DOWN] = name
-    both = {module: (names[True], names[False]) for module, names in sides.items() if len(names) == 2}
-    return {module: names for module, names in both.items() if _is_pair(*(tensors[name] for name in names))}
-
-
-def _is_pair(down: TensorInfo, up: TensorInfo) -> bool:
-    return (
-        len(down.shape) in (2, 4)
-        and len(up.shape) == len(down.shape)
-        and down.shape[0] == up.values // up.shape[0]
-        and max(down.values, up.values) <= MAX_FACTOR
-        and {down.dtype, up.dtype} <= EXPONENTS.keys()
-    )
-
-
-def _outer(header: Header, down: str, up: str) -> tuple[int, int]:
-    """Return the shape of the matrix that two factors stand for."""
-    first = header.tensors[down]
-    return header.tensors[up].shape[0], first.values // first.shape[0]
-
-
-def _factors(file: BinaryIO, header: Header, down: str, up: str) -> tuple[Any, Any]:
-    rank = header.tensors[down].shape[0]
-    inner, outer = (_read(file, header.tensors[name]) for name in (down, up))
-    return inner.reshape(rank, -1), outer.reshape(-1, rank)
-
-
 def _of_products(module: str, before: tuple[Any, Any], after: tuple[Any, Any]) -> Products:
     def product(one: tuple[Any, Any], two: tuple[Any, Any]) -> float:
         return float(((one[1].T @ two[1]) * (one[0] @ two[0].T)).sum())
@@ -168,16 +108,8 @@ def _is_alike(old: TensorInfo, new: TensorInfo) -> bool:
 def _of_tensors(name: str, before: BinaryIO, old: TensorInfo, after: BinaryIO, new: TensorInfo) -> Products:
     length_before = length_after = both = 0.0
     for start in range(0, old.values, BLOCK):
-        one, two = _read(before, old, start, BLOCK), _read(after, new, start, BLOCK)
+        one, two = (factors.values_of(*side, doubles, start, BLOCK) for side in ((before, old), (after, new)))
         length_before += float(one @ one)
         length_after += float(two @ two)
         both += float(one @ two)
     return Products(name, length_before, length_after, both)
-
-
-def _read(file: BinaryIO, tensor: TensorInfo, start: int = 0, count: int | None = None) -> Any:
-    """Return values of a tensor in double precision, flat; the products of nearly equal ones need it."""
-    width = tensor.size // tensor.values
-    file.seek(tensor.offset + start * width)
-    raw = file.read(min(tensor.size - start * width, tensor.size if count is None else count * width))
-    return doubles(raw, tensor.dtype)

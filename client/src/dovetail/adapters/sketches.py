@@ -1,0 +1,87 @@
+"""Sketches of matrices: short vectors whose inner products estimate those of the matrices, and singular values.
+
+Source of the sketch of a product of two factors: TensorSketch (Pham and Pagh, "Fast and scalable polynomial kernels
+via explicit feature maps", KDD 2013), here with the position modulo SIZE as hash, which sums instead of scattering.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+Array = Any
+SIZE = 512  # numbers of a sketch
+ZERO: Array = np.zeros(SIZE // 2 + 1, "<c16")
+IN, OUT, PLAIN = range(3)  # each side of a matrix has signs of its own
+_NOTHING = 1e-9
+
+
+def singular_values(inner: Array, outer: Array) -> list[float]:
+    """Return the singular values of outer · inner, the largest first, from the factors' Gram matrices (rank × rank).
+
+    They are NaN where a value of a factor is not finite.
+    """
+    left, right = (gram.astype("<f8") for gram in (inner @ inner.T, outer.T @ outer))
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return [math.nan] * len(inner)
+    values, vectors = np.linalg.eigh(left)
+    root = vectors * np.sqrt(values.clip(0.0))
+    singular: list[float] = np.sqrt(np.linalg.eigvalsh(root.T @ right @ root).clip(0.0))[::-1].tolist()
+    return singular
+
+
+def of_product(inner: Array, outer: Array) -> Array:
+    """Return the sketch of the matrix outer · inner (rank × in, out × rank), in the frequency domain."""
+    return (np.fft.rfft(_folded(inner, IN)) * np.fft.rfft(_folded_columns(outer, OUT))).sum(axis=0)
+
+
+def of_values(values: Array) -> Array:
+    """Return the sketch of a flat array, in the frequency domain; sketches of parts may be added."""
+    return np.fft.rfft(_folded(values[None], PLAIN))[0]
+
+
+def quantised(sketch: Array) -> bytes:
+    """Return a sketch as SIZE signed bytes, the largest magnitude as 127; empty where it is zero or not finite."""
+    values = np.fft.irfft(sketch, SIZE)
+    largest = float(np.abs(values).max())
+    if not math.isfinite(largest) or largest < _NOTHING:
+        return b""
+    return bytes(np.rint(values * (127 / largest)).astype("i1").tobytes())
+
+
+def cosine(one: bytes, two: bytes) -> float:
+    """Return the cosine of two quantised sketches; 0 where one is empty."""
+    if not one or not two:
+        return 0.0
+    left, right = (np.frombuffer(each, "i1").astype("<f4") for each in (one, two))
+    return float(left @ right) / math.sqrt(float(left @ left) * float(right @ right))
+
+
+@lru_cache(maxsize=64)
+def _signs(count: int, side: int) -> Array:
+    """Return `count` random signs, the same in every process: numpy keeps the streams of PCG64 stable."""
+    bits = np.random.PCG64([count, side]).random_raw(count // 64 + 1).astype("<u8").view("u1")
+    return np.unpackbits(bits, count=count).astype("<f4") * 2 - 1
+
+
+def _folded(rows: Array, side: int) -> Array:
+    """Return rows with random signs, in which the positions that are equal modulo SIZE are summed (rows × SIZE)."""
+    length = rows.shape[1]
+    signs, whole = _signs(length, side), length // SIZE * SIZE
+    blocks = rows[:, :whole].reshape(len(rows), -1, SIZE)
+    folded = np.einsum("rbk,bk->rk", blocks, signs[:whole].reshape(-1, SIZE))
+    folded[:, : length - whole] += rows[:, whole:] * signs[whole:]
+    return folded
+
+
+def _folded_columns(matrix: Array, side: int) -> Array:
+    """Return `_folded` of the transposed matrix, which is summed as it lies in memory."""
+    length, columns = matrix.shape
+    signs, whole = _signs(length, side), length // SIZE * SIZE
+    blocks = matrix[:whole].reshape(-1, SIZE, columns)
+    folded = np.einsum("bkr,bk->kr", blocks, signs[:whole].reshape(-1, SIZE))
+    folded[: length - whole] += matrix[whole:] * signs[whole:, None]
+    return folded.T

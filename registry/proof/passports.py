@@ -1,0 +1,90 @@
+"""Weight passports of files: what was measured of them, and which other adapters hold nearly the same weights."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from dovetail.adapters import config as configs
+from dovetail.adapters import factors
+from dovetail.adapters.passport import COPY, NEAR, Module, Passport, bands_of, cosine
+from registry.kernel.policy import Caller
+from registry.models import FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
+from registry.repos import digests
+from registry.repos.manifest import Entry
+
+MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
+MAX_FILES = 50  # the nearest of them whose places are asked for
+MAX_RELATIVES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """The newest revision of another repository that holds nearly the same weights; `cosine` is 1 for the same file."""
+
+    place: RevisionFile
+    cosine: float
+
+    @property
+    def revision(self) -> Revision:
+        return self.place.revision
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether they are the same weights, perhaps under another scale, dtype, names or factors."""
+        return self.cosine >= COPY
+
+
+def record(file: str, passport: Passport) -> None:
+    """Keep what was measured of a file (its sha256)."""
+    rows = [[one.name, one.rank, one.norm, one.largest, one.effective_rank] for one in passport.modules]
+    values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
+    with transaction.atomic():
+        row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
+        bands = [FingerprintBand(passport=row, key=key) for key in bands_of(passport.fingerprint)]
+        FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
+
+
+def of_entries(entries: Iterable[Entry]) -> dict[str, WeightPassport]:
+    """Return the passports of these files that are known: path → passport; one query."""
+    files = {entry.path: entry.sha256 for entry in entries}
+    rows = WeightPassport.objects.in_bulk(set(files.values()))
+    return {path: rows[sha256] for path, sha256 in files.items() if sha256 in rows}
+
+
+def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
+    """Return the measured modules as they act: matrices with the scale that this config gives them."""
+    return tuple(_scaled(Module(*values), config) for values in row.modules)
+
+
+def _scaled(module: Module, config: configs.Config) -> Module:
+    scale = abs(factors.scale_of(config, module.name, module.rank)) if module.rank else 1.0
+    norm, largest = (None if value is None else value * scale for value in (module.norm, module.largest))
+    return Module(module.name, module.rank, norm, largest, module.effective_rank)
+
+
+def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Relative]:
+    """Return other repositories that the caller may see and that hold nearly these weights, the nearest first.
+
+    At most MAX_RELATIVES; of each repository its newest such revision. Three queries.
+    """
+    nearest = dict(_nearest(row))
+    places = digests.places_of_files(list(nearest)[:MAX_FILES], by)
+    newest: dict[int, Relative] = {}
+    for place in places:
+        repository = place.file.revision.repository_id
+        relative = Relative(place.file, nearest[place.digest])
+        if repository != besides.pk and relative.cosine > (newest[repository].cosine if repository in newest else 0):
+            newest[repository] = relative
+    return sorted(newest.values(), key=lambda one: -one.cosine)[:MAX_RELATIVES]
+
+
+def _nearest(row: WeightPassport) -> Iterator[tuple[str, float]]:
+    """Yield files whose weights are near, with their cosine, the nearest first; the file itself too."""
+    keys = bands_of(bytes(row.fingerprint))
+    shared = FingerprintBand.objects.filter(key__in=keys).values("passport").distinct()[:MAX_CANDIDATES]
+    candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
+    fingerprints = candidates.values_list("file", "fingerprint")
+    found = {file: cosine(bytes(row.fingerprint), bytes(other)) for file, other in fingerprints}
+    found[row.file] = 1.0
+    yield from sorted(((file, value) for file, value in found.items() if value >= NEAR), key=lambda pair: -pair[1])

@@ -1,0 +1,130 @@
+"""GET …/revisions/{rev}/weights: norms and ranks as numpy computes them, outliers, and the same weights in disguise."""
+
+import numpy as np
+import pytest
+
+from registry.models import FingerprintBand, TensorDigest, WeightPassport
+from tests.api.conftest import pushed
+from tests.api.test_comparisons import files, lora
+from workers import tensor_digesting
+
+NAMES = [f"base_model.model.layers.{layer}.{kind}" for layer in range(5) for kind in ("q_proj", "v_proj")]
+
+
+def weights_of(client, name, rev="main", status=200):
+    answer = client.get(f"/api/v1/adapters/{name}/revisions/{rev}/weights")
+    assert answer.status_code == status, answer.content
+    return answer.json()
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def pairs(random):
+    return {name: (random.normal(size=(4, 40)), random.normal(size=(24, 4))) for name in NAMES}
+
+
+def tensors_of(pairs):
+    return {key: value for name, pair in pairs.items() for key, value in lora(name, *pair).items()}
+
+
+def disguised(pairs, random):
+    """The same matrices by other factors, each scaled by another number, under other names."""
+    made = {}
+    for name, (down, up) in pairs.items():
+        mixed = random.normal(size=(4, 4)) + 4 * np.eye(4)
+        made[name.replace("base_model.model.", "unet.")] = (
+            np.linalg.inv(mixed) @ down,
+            random.uniform(0.1, 9) * up @ mixed,
+        )
+    return made
+
+
+def measured(cast, repository, tensors, dtype="F32", **config):
+    owner = repository.namespace.name
+    revision = pushed(cast, repository, by=owner, title="weights", files=files(tensors, dtype, **config))
+    tensor_digesting.work()
+    return revision
+
+
+def test_norms_and_ranks_are_those_of_the_matrices(ask, cast, repository, pairs):
+    collapsed, huge, broken = NAMES[0], NAMES[2], NAMES[3]
+    pairs[collapsed] = (np.outer([1, 2, 3, 4], np.arange(40)) / 40, pairs[collapsed][1])
+    pairs[huge] = (100 * pairs[huge][0], pairs[huge][1])
+    pairs[broken] = (np.where(np.arange(160).reshape(4, 40) == 3, np.nan, pairs[broken][0]), pairs[broken][1])
+    measured(cast, repository, tensors_of(pairs) | {"head": np.full((2, 3), 2.0)}, r=4, lora_alpha=8)
+    [file] = weights_of(ask(), "alice/reviews")["files"]
+    rows = {row["module"]: row for row in file["modules"]}
+    assert (rows["head"]["rank"], rows["head"]["norm"]) == (0, pytest.approx(2 * 6**0.5))
+    assert rows[broken]["norm"] is rows[broken]["largest"] is rows[broken]["effective_rank"] is None
+    for name, (down, up) in pairs.items():
+        if name != broken:
+            singular = np.linalg.svd(2 * up @ down, compute_uv=False)[:4]
+            shares = singular[singular > 1e-9] / singular.sum()
+            assert rows[name]["rank"] == 4
+            assert rows[name]["norm"] == pytest.approx(np.linalg.norm(singular), rel=1e-5)
+            assert rows[name]["largest"] == pytest.approx(singular[0], rel=1e-5)
+            assert rows[name]["effective_rank"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-2)
+    assert rows[collapsed]["effective_rank"] == pytest.approx(1, abs=0.01)
+    assert [(one["module"], one["kind"], one["population"]) for one in file["outliers"]] == [(huge, "q_proj", 5)]
+    assert file["outliers"][0]["times"] > 50
+    assert (file["spectrum"][0], len(file["spectrum"])) == (1, 4)
+
+
+def test_the_same_weights_in_disguise_are_told_to_who_may_see_them(ask, cast, repository, pairs, random):
+    measured(cast, repository, tensors_of(pairs), r=4)
+    copy, near, stranger, private = (
+        cast.repository(f"bob/{name}", by="bob", private=name == "private")
+        for name in ("copy", "near", "stranger", "private")
+    )
+    measured(cast, repository, tensors_of(pairs), r=4, lora_alpha=1)  # the same repository is no relative of its own
+    measured(cast, copy, tensors_of(disguised(pairs, random)), "BF16", r=4)
+    measured(cast, private, tensors_of(pairs), r=4)
+    moved = {name: (down + 0.25 * random.normal(size=down.shape), up) for name, (down, up) in pairs.items()}
+    measured(cast, near, tensors_of(moved), r=4)
+    other = {name: (random.normal(size=(4, 40)), random.normal(size=(24, 4))) for name in pairs}
+    measured(cast, stranger, tensors_of(other), r=4)
+
+    def relatives(who, name="alice/reviews"):
+        [file] = weights_of(ask(who), name)["files"]
+        return {one["adapter"]: (one["relation"], one["cosine"]) for one in file["relatives"]}
+
+    seen = relatives("anonymous")
+    assert {name: relation for name, (relation, _) in seen.items()} == {"bob/copy": "copy", "bob/near": "near"}
+    assert seen["bob/copy"][1] > 0.999 > 0.98 > seen["bob/near"][1] > 0.9
+    assert relatives("bob").keys() == {*seen, "bob/private"}
+    assert relatives("anonymous", "bob/stranger") == {}
+    assert "alice/reviews" in relatives("anonymous", "bob/copy")
+    page = ask().get("/bob/copy/verdict/main").content.decode()
+    assert 'href="/alice/reviews"' in page
+    assert "the same weights" in page
+    assert "bob/private" not in page
+    weights_of(ask(), "bob/private", status=404)
+
+
+def test_what_is_no_pair_of_factors_has_a_fingerprint_too_and_what_is_zero_has_none(ask, cast, repository, random):
+    scales = {f"layers.{layer}.ia3_l": random.normal(size=(700,)) for layer in range(3)}
+    measured(cast, repository, scales)
+    copy = cast.repository("bob/ia3", by="bob")
+    measured(cast, copy, scales, "BF16")
+    [file] = weights_of(ask(), "alice/reviews")["files"]
+    assert [(one["adapter"], one["relation"]) for one in file["relatives"]] == [("bob/ia3", "copy")]
+    empty = cast.repository("bob/zero", by="bob")
+    measured(cast, empty, lora(NAMES[0], np.ones((4, 6)), np.zeros((5, 4))))
+    [file] = weights_of(ask(), "bob/zero")["files"]
+    assert (file["modules"][0]["norm"], file["spectrum"], file["relatives"]) == (0, [], [])
+    row = WeightPassport.objects.get(pk=file["sha256"])
+    assert bytes(row.fingerprint) == b""
+    assert not FingerprintBand.objects.filter(passport=row).exists()
+
+
+def test_a_file_that_is_no_safetensors_file_has_no_passport(ask, cast, repository):
+    raw = files(lora(NAMES[0], np.ones((4, 6)), np.ones((5, 4))))
+    raw["adapter_model.safetensors"] = raw["adapter_model.safetensors"][:-8]
+    pushed(cast, repository, title="cut", files=raw)
+    tensor_digesting.work()
+    assert weights_of(ask(), "alice/reviews")["files"] == []
+    assert not TensorDigest.objects.filter(sha256__isnull=True).exists()
