@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import QueryDict
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
@@ -26,8 +27,17 @@ def parameters(request: Request, shape: type[s.Serializer[Any]]) -> Data:
         raise ValueInvalid(
             f"There is no parameter {unknown[0]!r} here.", fix=f"Known are {', '.join(sorted(serializer.fields))}."
         )
+    _refuse_empty(request.query_params, serializer)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def _refuse_empty(query: QueryDict, serializer: s.Serializer[Any]) -> None:
+    """Refuse `?actor=`: the framework takes it for a form's empty field, and would not filter at all."""
+    for name, values in query.lists():
+        field = serializer.fields[name]
+        if "" in values and not getattr(field, "allow_blank", False) and not isinstance(field, s.ListField):
+            raise ValueInvalid(f"The parameter {name!r} is empty.", fix="Give it a value, or leave it out.")
 
 
 def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "cursor") -> Data:

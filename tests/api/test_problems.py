@@ -75,6 +75,13 @@ def test_numbers_beyond_any_column_are_only_large(ask, repository):
     assert ask().get(f"/api/v1/adapters?rank_min={10**30}").json()["items"] == []
 
 
+@pytest.mark.parametrize("query", ["cursor=", "limit=", "sort=", "facets=", "rank_min=4&rank_max="])
+def test_an_empty_parameter_is_no_wish_for_everything(ask, repository, query):
+    answer = ask().get(f"/api/v1/adapters?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+    assert repr(query.rpartition("&")[2].rstrip("=")) in answer.json()["detail"]
+
+
 def test_any_accept_header_gets_json(ask, repository):
     for accept in ("text/html", "application/problem+json", "image/png"):
         assert ask().get("/api/v1/adapters", headers={"Accept": accept}).json()["items"]
