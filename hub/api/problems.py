@@ -108,12 +108,18 @@ def _sentences(detail: object, where: str = "") -> Iterator[str]:
     """Flatten the framework's nested messages into sentences that name the field."""
     if isinstance(detail, Mapping):
         for key, inner in detail.items():
-            yield from _sentences(inner, "" if key == "non_field_errors" else f"{where}{key}: ")
+            yield from _sentences(inner, "" if key == "non_field_errors" else f"{where}{_name(key, inner)}")
     elif isinstance(detail, Sequence) and not isinstance(detail, str):
         for inner in detail:
             yield from _sentences(inner, where)
     else:
         yield f"{where}{detail}"
+
+
+def _name(key: str | int, inner: object) -> str:
+    """Return the name of a field or the place in a list; that of a word which the sentence repeats says nothing."""
+    codes = {getattr(error, "code", "") for error in inner} if isinstance(inner, list) else set()
+    return "" if isinstance(key, int) and codes == {"invalid_choice"} else f"{key}: "
 
 
 def _accident(exception: Exception, context: Mapping[str, Any]) -> Problem:

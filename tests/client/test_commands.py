@@ -24,6 +24,8 @@ def test_an_adapter_is_found_compared_named_and_deleted(ask, live_hub, folder):
     (folder / "notes" / "new.txt").write_text("new")
     (folder / "README.md").unlink()
     second = ask("push", folder, NAME, "--delete", "README.md")["revision"]
+    again = ask("push", folder, NAME)
+    assert (again["revision"], again["is_changed"]) == (second, False)
 
     found = ask("search", "walked", "--author", "alice", "--kind", "lora", "--kind", "ia3", who="")
     assert [item["id"] for item in found["items"]] == [NAME]
@@ -75,6 +77,29 @@ def test_an_adapter_is_found_compared_named_and_deleted(ask, live_hub, folder):
     assert ask("delete", NAME, "--yes") == {"adapter": NAME, "deleted": True}
     assert ask("info", NAME, status=4)["code"] == "adapter-not-found"
     assert ask("delete", NAME, "--yes", status=4)["code"] == "adapter-not-found"
+
+
+def test_refusals_name_what_is_near_and_what_there_is(ask, live_hub, folder):
+    ask = functools.partial(ask, hub=live_hub, who="alice")
+    ask("push", folder, "alice/nearby-reviews")
+    for words, fix in (
+        (("pull", "alice/nearby-review"), "Did you mean alice/nearby-reviews?"),
+        (("pull", "alise/nearby-reviews"), "Did you mean alice/nearby-reviews?"),
+        (("lock", "alice/nearby-reviews@mian"), "Did you mean alice/nearby-reviews@main?"),
+        (("info", "alice/nearby-reviews@zzz"), "It has main, and ids of commits."),
+        (("derive", "alice/nearby-reviews", "--to", "bf16", "--into", "bob/qqqq"), f"at {live_hub.url}/new or by a"),
+    ):
+        assert fix in ask(*words, status=4)["fix"], words
+    assert "Check the spelling" in ask("pull", "bob/never-was-here", status=4)["fix"]
+    for words, names in (
+        (("search", "--engine", "vlm"), "engine: vlm is none of vllm, sglang, "),
+        (("report", "alice/nearby-reviews", "--reason", "bad"), "reason: bad is none of malware, "),
+        (("combine", folder, folder, "--method", "lin", "--out", "x"), "There is no method 'lin'."),
+        (("convert", folder, "--to", "onnx", "--out", "x"), "There is no format 'onnx'."),
+    ):
+        refused = ask(*words, status=2)
+        assert refused["detail"].startswith(names), words
+        assert "--help" in refused["fix"] or "Use one of" in refused["fix"], words
 
 
 def test_people_read_rows_and_quiet_is_the_first_column(dovetail, ask, live_hub, folder):

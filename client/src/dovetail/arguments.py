@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from dovetail import advice
 from dovetail.problems import Problem, usage
 
 Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
@@ -14,6 +15,7 @@ AdapterAt = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everybody reads this.")]
 LIST = "list"
+WORDS = "dovetail.words"  # of the command, in the context
 
 _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
 
@@ -39,6 +41,18 @@ def globals_first(argv: list[str]) -> list[str]:
 
 class Commands(TyperGroup):
     """The commands, whose help shows flags without a type: Typer would write `<bool>` beside each."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta.setdefault(WORDS, [word for word in args if word not in _FLAGS])
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            if ctx.parent is None and ctx.obj and problem.status:  # a hub's
+                advice.advise(problem, ctx.invoked_subcommand, ctx.meta[WORDS], ctx.obj.client())
+            raise
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _flags_without_type(super().get_params(ctx))

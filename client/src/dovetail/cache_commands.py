@@ -68,7 +68,7 @@ def size(context: typer.Context, everything: Everything = False) -> None:
 def prune(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NS/NAME[@COMMIT]…", help="Remove these versions alone.")
+        list[str] | None, typer.Argument(metavar="NS/NAME[@COMMIT]", help="Remove these versions alone.")
     ] = None,
     days: Annotated[
         float | None, typer.Option("--days", metavar="N", min=0, help="Remove what was not used for so long.")

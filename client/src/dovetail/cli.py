@@ -68,7 +68,7 @@ def options(
 
 def help(
     context: typer.Context,
-    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND…", help="Such as push, or alias set.")] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="Such as push, or alias set.")] = None,
 ) -> None:
     """Show the help of dovetail, or of a command."""
     words = command or []

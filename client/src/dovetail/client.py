@@ -28,6 +28,7 @@ class Pushed:
     verdict: Verdict | None = None
     pull_request: str | None = None  # its address, after a push with `create_pr`
     rewritten: tuple[str, ...] = ()  # files that were sent with another base than the folder's
+    is_changed: bool = True  # False where the hub had all of it
 
 
 class Client(Looking, Managing):
@@ -38,22 +39,11 @@ class Client(Looking, Managing):
     """
 
     def push(
-        self,
-        path: str | Path,
-        adapter: str,
-        *,
-        message: str | None = None,
-        branch: str = MAIN,
-        private: bool | None = None,
-        base: str = "",
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        delete: Sequence[str] = (),
-        create_pr: bool = False,
-        wait: bool = False,
-        timeout: float | None = None,
+        self, path: str | Path, adapter: str, *, message: str | None = None, branch: str = MAIN,
+        private: bool | None = None, base: str = "", include: Sequence[str] = (), exclude: Sequence[str] = (),
+        delete: Sequence[str] = (), create_pr: bool = False, wait: bool = False, timeout: float | None = None,
         show_progress: bool = False,
-    ) -> Pushed:
+    ) -> Pushed:  # fmt: skip
         """Push a folder in one commit as the next revision of an adapter, created if needed; other files stay.
 
         `base` is named in the configs that are sent, not in the folder; `include` and `exclude` choose files, `delete`
@@ -68,32 +58,17 @@ class Client(Looking, Managing):
 
         parcel = payload.collect(folder, include=include, exclude=exclude, base=base)
         landed = pushing.push(
-            self.endpoint,
-            self.token,
-            parcel,
-            adapter,
-            message=message or f"Push {folder.resolve().name}",
-            branch=branch,
-            private=private,
-            delete=delete,
-            create_pr=create_pr,
-            show_progress=show_progress,
-        )
+            self.endpoint, self.token, parcel, adapter, message=message or f"Push {folder.resolve().name}",
+            branch=branch, private=private, delete=delete, create_pr=create_pr, show_progress=show_progress,
+        )  # fmt: skip
         verdict = self.verdict(adapter, landed.oid, wait=True, timeout=timeout) if wait else None
         url = f"{self.endpoint}/{adapter}/tree/{landed.oid}"
-        return Pushed(adapter, landed.oid, url, verdict, landed.pull_request, parcel.rewritten)
+        return Pushed(adapter, landed.oid, url, verdict, landed.pull_request, parcel.rewritten, landed.is_changed)
 
     def pull(
-        self,
-        adapter: str,
-        to: str | Path | None = None,
-        *,
-        revision: str | None = None,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        is_linked: bool = False,
-        progress: Progress = ignore,
-    ) -> Path:
+        self, adapter: str, to: str | Path | None = None, *, revision: str | None = None,
+        include: Sequence[str] = (), exclude: Sequence[str] = (), is_linked: bool = False, progress: Progress = ignore,
+    ) -> Path:  # fmt: skip
         """Download a revision to `to` (./NAME), each file checked against the manifest's sha256; return the folder.
 
         `include` and `exclude` choose files by patterns. The bytes come through the cache of this machine, from

@@ -9,7 +9,7 @@ import typer
 from dovetail import ids
 from dovetail.options import Options
 from dovetail.printing import Printer
-from dovetail.problems import DONE, REFUTED, UNREACHABLE, usage
+from dovetail.problems import DONE, REFUTED, UNREACHABLE, Problem, usage
 
 To = Annotated[
     str,
@@ -49,7 +49,7 @@ def convert(
 
 def combine(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH PATH…", help="The folders with the adapters.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="The folders of the adapters, two or more.")],
     method: Method = "linear",
     weights: Annotated[str, typer.Option(metavar="W,W…", help="One for each adapter. Default: 1.")] = "",
     density: Density = 1.0,
@@ -106,8 +106,14 @@ def derive(
         "to": to, "method": method, "weight": weight, "density": density, "rank": rank, "seed": seed, "into": into,
         "others": [_other(text) for text in others or []],
     }  # fmt: skip
-    ask = deriving.wait if is_waited_for else deriving.derive
-    _answer(options.printer, ask(options.client(), name, revision, wish))
+    ask, caller = deriving.wait if is_waited_for else deriving.derive, options.client()
+    try:
+        answer = ask(caller, name, revision, wish)
+    except Problem as problem:
+        if into and problem.code == "adapter-not-found" and f"'{into}'" in problem.detail:
+            problem.fix = f"Create it first, at {caller.endpoint}/new or by a push, or check its spelling."
+        raise
+    _answer(options.printer, answer)
 
 
 def _answer(printer: Printer, answer: Any) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dovetail import answers
-from dovetail.adapters.convert import NEEDS_BASE, Conversion, Unconvertible, convert
+from dovetail.adapters.convert import FORMATS, NEEDS_BASE, VARIANTS, Conversion, Unconvertible, convert
 from dovetail.adapters.convert.peft import read_config
 from dovetail.adapters.header import Opener
-from dovetail.adapters.merge import Recipe, Source, merge
+from dovetail.adapters.merge import METHODS, Recipe, Source, merge
 from dovetail.adapters.sources import files_in
 from dovetail.problems import Problem, usage
 
@@ -30,6 +30,7 @@ def convert_folder(
 
     Without `base`, the config of the base is asked of the caller's hub, for gguf.
     """
+    _require_known("format", to, (*FORMATS, *VARIANTS))
     files = _files(path)
     base_files = _files(base) if base else _base_config(files, to, caller)
     return _write(lambda: convert(files, to, base=base_name, base_files=base_files), out)
@@ -37,6 +38,7 @@ def convert_folder(
 
 def merge_folders(paths: Sequence[Path], weights: Sequence[float], recipe: Recipe, out: Path) -> dict[str, Any]:
     """Write a merge of the adapters in these folders to `out`, whole or not at all; return the facts."""
+    _require_known("method", recipe.method, METHODS)
     if len(weights) not in (0, len(paths)):
         raise usage(f"{len(weights)} weights for {len(paths)} adapters.", "Name one for each: --weights 0.7,0.3")
     stated = weights or [1.0] * len(paths)
@@ -57,6 +59,11 @@ def wait(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any])
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
     return answer
+
+
+def _require_known(kind: str, word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        raise usage(f"There is no {kind} {word!r}.", f"Use one of {', '.join(known)}.")
 
 
 def _files(path: Path) -> dict[str, Opener]:

@@ -1,4 +1,9 @@
-"""The one way in which files come to this machine: into the store, by their digests, going on where a line broke."""
+"""The one way in which files come to this machine: into the store, by their digests, going on where a line broke.
+
+Large files come by HTTP ranges too, and not by Xet, which was measured (hf_xet 1.8, 100 MB of float32, 200 Mbit/s): it
+keeps no chunks from one download to the next, so a second version of which 1 % has changed is 98.7 MB as the first is,
+of 104.9 by HTTP. Both take as long, Xet needs 2 to 3 times the CPU, and what broke off begins again.
+"""
 
 import threading
 from collections import Counter

@@ -3,8 +3,9 @@
 import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,26 +59,19 @@ def push(
     from dovetail import payload  # noqa: PLC0415  # only a push pays for it
 
     parcel = payload.collect(path, include=include or (), exclude=exclude or (), base=base)
-    printer, caller = options.printer, options.client()
+    deed = _Push(options.printer, options.client(), path, parcel, adapter)
     for name in parcel.rewritten:
-        printer.note(f"{name} is sent with the base {base}; the one in {path} stays as it is.")
+        options.printer.note(f"{name} is sent with the base {base}; the one in {path} stays as it is.")
     if dry_run:
-        _show_plan(printer, caller, parcel, adapter, branch, delete or [])
+        deed.show_plan(branch, delete or [])
         return
     if is_checked and not include:
-        _check_first(printer, caller, path, parcel, adapter)
-    try:
-        pushed = caller.push(
-            path, adapter, message=message, private=private, base=base, branch=branch, create_pr=create_pr,
-            include=include or (), exclude=exclude or (), delete=delete or (),
-            show_progress=printer.is_human and sys.stderr.isatty(),
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        raise interrupted(
-            "Stopped before the commit: the adapter is as it was.",
-            "Bytes that arrived are kept: the same command sends the rest, and then commits.",
-        ) from None
-    _answer(printer, caller, pushed, wait=wait, timeout=timeout)
+        deed.check()
+    pushed = deed.send(
+        message=message, private=private, base=base, branch=branch, create_pr=create_pr,
+        include=include or (), exclude=exclude or (), delete=delete or (),
+    )  # fmt: skip
+    _answer(options.printer, deed.caller, pushed, wait=wait, timeout=timeout)
 
 
 def _require_folder(path: Path, adapter: str) -> None:
@@ -92,12 +86,16 @@ def _require_folder(path: Path, adapter: str) -> None:
 def _answer(printer: Printer, caller: Client, pushed: Pushed, *, wait: bool, timeout: float | None) -> None:
     """Print the commit, and with `wait` its verdict; exit with the status of that."""
     document: dict[str, object] = {"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url}
+    document["is_changed"] = pushed.is_changed
     if pushed.pull_request:
         document["pull_request"] = pushed.pull_request
     if pushed.rewritten:
         document["rewritten"] = list(pushed.rewritten)
     if printer.is_human:
         printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
+        if not pushed.is_changed:
+            deed = "The pull request changes nothing" if pushed.pull_request else "Nothing was pushed"
+            printer.note(f"{deed}: the adapter has these files already.")
         if pushed.pull_request:
             printer.line(pushed.pull_request)
             number = pushed.pull_request.rpartition("/")[2]
@@ -113,33 +111,73 @@ def _answer(printer: Printer, caller: Client, pushed: Pushed, *, wait: bool, tim
         raise typer.Exit(UNDECIDED)
 
 
-# --- before anything is sent ------------------------------------------------------------------------------------------
-def _check_first(printer: Printer, caller: Client, path: Path, parcel: Payload, adapter: str) -> None:
-    """Run the static checks on what would be sent; exit 1 for a base that is a path, which nobody else can load."""
-    from dovetail import checking  # noqa: PLC0415  # only a push pays for PyYAML
-    from dovetail.adapters.description import describe  # noqa: PLC0415  # as above
+# --- one run of the command -------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Push:
+    """The files of a folder on their way to an adapter."""
 
-    if describe(parcel.openers()) is None:
-        return
-    verdict = checking.check_files(parcel.openers(), str(path))
-    failed = verdict.failed_checks
-    if any(check.id == LOCAL_PATH for check in failed):
-        _refuse(printer, caller, verdict, path, adapter)
-    elif failed:
-        printer.note(f"The hub will refuse it: {', '.join(check.id for check in failed)} failed in `dovetail check`.")
+    printer: Printer
+    caller: Client
+    path: Path
+    parcel: Payload
+    adapter: str
 
+    def show_plan(self, branch: str, delete: list[str]) -> None:
+        """Print each file that is new, changed or deleted."""
+        from dovetail import pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
 
-def _refuse(printer: Printer, caller: Client, verdict: Verdict, path: Path, adapter: str) -> None:
-    printer.checks(
-        tuple(check for check in verdict.failed_checks if check.id == LOCAL_PATH)
-    ) if printer.is_human else None
-    fits = _bases_that_fit(caller, path)
-    command = f"dovetail push {path} {adapter} --base"
-    if fits:
-        printer.note(f"By its tensors it fits {' and '.join(fits)}. Name the one it was trained on:")
-    printer.note(f"  {command} {fits[0] if fits else 'NS/NAME'}")
-    printer.note("Nothing was sent. --no-check sends the folder as it is.")
-    conclude(printer, verdict, {"adapter": adapter, "revision": None, "url": None, "fits": fits})
+        parcel, remote = self.parcel, _remote_files(self.caller, self.adapter, branch)
+        plan = [{"path": path, "size": parcel.size(path), "change": _change(parcel, path, remote)}
+                for path in parcel.files]  # fmt: skip
+        plan += [
+            {"path": path, "size": 0, "change": "deleted"} for path in pushing.doomed(list(remote), delete, parcel)
+        ]
+        if self.printer.as_json:
+            members = {"adapter": self.adapter, "branch": branch, "files": plan, "rewritten": list(parcel.rewritten)}
+            self.printer.document(members)
+            return
+        for file in plan:
+            if file["change"] != "same":
+                self.printer.line(f"{file['change']:<8} {file['path']}")
+        same = sum(file["change"] == "same" for file in plan)
+        self.printer.note(f"{len(plan) - same:,} would change, {same:,} are the same. Nothing was sent.")
+
+    def check(self) -> None:
+        """Run the static checks on what would be sent; exit 1 for a base that is a path, which nobody else can load."""
+        from dovetail import checking  # noqa: PLC0415  # only a push pays for PyYAML
+        from dovetail.adapters.description import describe  # noqa: PLC0415  # as above
+
+        if describe(self.parcel.openers()) is None:
+            return
+        verdict = checking.check_files(self.parcel.openers(), str(self.path))
+        failed = verdict.failed_checks
+        if any(check.id == LOCAL_PATH for check in failed):
+            self._refuse(verdict)
+        elif failed:
+            names = ", ".join(check.id for check in failed)
+            self.printer.note(f"The hub will refuse it: {names} failed in `dovetail check`.")
+
+    def _refuse(self, verdict: Verdict) -> None:
+        printer, adapter = self.printer, self.adapter
+        if printer.is_human:
+            printer.checks(tuple(check for check in verdict.failed_checks if check.id == LOCAL_PATH))
+        fits = _bases_that_fit(self.caller, self.path)
+        if fits:
+            printer.note(f"By its tensors it fits {' and '.join(fits)}. Name the one it was trained on:")
+        printer.note(f"  dovetail push {self.path} {adapter} --base {fits[0] if fits else 'NS/NAME'}")
+        printer.note("Nothing was sent. --no-check sends the folder as it is.")
+        conclude(printer, verdict, {"adapter": adapter, "revision": None, "url": None, "fits": fits})
+
+    def send(self, **wishes: Any) -> Pushed:
+        """Push with what the options wish. Raises Problem, also for Ctrl-C."""
+        is_shown = self.printer.is_human and sys.stderr.isatty()
+        try:
+            return self.caller.push(self.path, self.adapter, show_progress=is_shown, **wishes)
+        except KeyboardInterrupt:
+            raise interrupted(
+                "Stopped before the commit: the adapter is as it was.",
+                "Bytes that arrived are kept: the same command sends the rest, and then commits.",
+            ) from None
 
 
 def _bases_that_fit(caller: Client, path: Path) -> list[str]:
@@ -148,23 +186,6 @@ def _bases_that_fit(caller: Client, path: Path) -> list[str]:
         return [str(base.get("base")) for base in caller.fit(path)["fits"]]
     except Problem:
         return []
-
-
-def _show_plan(printer: Printer, caller: Client, parcel: Payload, adapter: str, branch: str, delete: list[str]) -> None:
-    """Print each file that is new, changed or deleted."""
-    from dovetail import pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
-
-    remote = _remote_files(caller, adapter, branch)
-    plan = [{"path": path, "size": parcel.size(path), "change": _change(parcel, path, remote)} for path in parcel.files]
-    plan += [{"path": path, "size": 0, "change": "deleted"} for path in pushing.doomed(list(remote), delete, parcel)]
-    if printer.as_json:
-        printer.document({"adapter": adapter, "branch": branch, "files": plan, "rewritten": list(parcel.rewritten)})
-        return
-    for file in plan:
-        if file["change"] != "same":
-            printer.line(f"{file['change']:<8} {file['path']}")
-    same = sum(file["change"] == "same" for file in plan)
-    printer.note(f"{len(plan) - same:,} would change, {same:,} are the same. Nothing was sent.")
 
 
 def _remote_files(caller: Client, adapter: str, branch: str) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import RevisionNotFoundError
 
 from dovetail import hub_api
 from dovetail.ids import MAIN
@@ -18,10 +19,11 @@ ATTRIBUTES = ".gitattributes"  # the Hub's clients expect it in every repository
 
 @dataclass(frozen=True)
 class Landed:
-    """The commit of a push, and the address of its pull request, if it made one."""
+    """The commit of a push, the address of its pull request if it made one, and whether it changed anything."""
 
     oid: str
     pull_request: str | None = None
+    is_changed: bool = True
 
 
 def push(
@@ -41,8 +43,17 @@ def push(
         gone = doomed(api.list_repo_files(adapter, revision=branch), delete, payload) if delete else []
         operations: list[CommitOperationAdd | CommitOperationDelete] = [CommitOperationDelete(path) for path in gone]
         operations += [CommitOperationAdd(path, content) for path, content in payload.files.items()]
+        before = _head(api, adapter, branch)
         commit = api.create_commit(adapter, operations, commit_message=message, revision=branch, create_pr=create_pr)
-    return Landed(commit.oid, commit.pr_url)
+    return Landed(commit.oid, commit.pr_url, commit.oid != before)
+
+
+def _head(api: HfApi, adapter: str, branch: str) -> str | None:
+    """Return the commit of a branch; None where it has none yet."""
+    try:
+        return api.model_info(adapter, revision=branch).sha
+    except RevisionNotFoundError:
+        return None
 
 
 def doomed(remote: Sequence[str], patterns: Sequence[str], payload: Payload) -> list[str]:

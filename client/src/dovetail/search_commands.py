@@ -23,7 +23,7 @@ def _filter(help: str, metavar: str = "VALUE") -> Any:
 
 def search(
     context: typer.Context,
-    words: Annotated[Values, typer.Argument(metavar="WORD…", help="Words of its name, summary or tags.")] = None,
+    words: Annotated[Values, typer.Argument(metavar="WORD", help="Words of its name, summary or tags.")] = None,
     base: Annotated[Values, _filter("The base model, by any of its names.", "NS/NAME")] = None,
     kind: Annotated[Values, _filter("lora, ia3, prefix-tuning …", "KIND")] = None,
     task: Annotated[Values, _filter("text-classification, text-generation …", "TASK")] = None,

@@ -22,7 +22,7 @@ _OF_LAYOUTS = ("left_out", "start")  # members of the document
 def lock(
     context: typer.Context,
     adapters: Annotated[
-        list[str] | None, typer.Argument(metavar="NS/NAME[@REV]…", help="REV: an alias, branch, tag or commit.")
+        list[str] | None, typer.Argument(metavar="NS/NAME[@REV]", help="REV: an alias, branch, tag or commit.")
     ] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Resolve the names again; without names, all that are locked.")
@@ -103,7 +103,7 @@ def sync(
     context: typer.Context,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder; what is in it is replaced.")],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[LOCK]", help="Default: adapters.lock or dovetail.lock.")
+        Path | None, typer.Argument(metavar="LOCK", help="Default: adapters.lock or dovetail.lock.")
     ] = None,
     base: Annotated[bool, typer.Option("--base", help="The base models too.")] = False,
     frozen: Annotated[

@@ -4,13 +4,9 @@ from rest_framework import serializers as s
 
 from dovetail.adapters.serving import ENGINES
 from hub.api.pages import Paging
-from hub.api.shapes import Data
+from hub.api.shapes import Data, one_of
 from hub.api.shapes.lifecycle import Deprecated, Yanked
 from registry import models
-
-
-def _one_of(words: list[str]) -> s.ChoiceField:
-    return s.ChoiceField(words, error_messages={"invalid_choice": f"{{input}} is none of {', '.join(words)}."})
 
 
 class ShortVerdict(s.Serializer[Data]):
@@ -56,11 +52,11 @@ class Search(s.Serializer[Data]):
     task = s.ListField(child=s.CharField(), required=False)
     license = s.ListField(child=s.CharField(), required=False)
     engine = s.ListField(
-        child=_one_of([engine.name for engine in ENGINES]),
+        child=one_of([engine.name for engine in ENGINES]),
         required=False,
         help_text="what serves it (docs/serving.md)",
     )
-    verdict = s.ListField(child=_one_of(models.Verdict.State.values), required=False)
+    verdict = s.ListField(child=one_of(models.Verdict.State.values), required=False)
     author = s.ListField(child=s.CharField(), required=False)
     tag = s.ListField(child=s.CharField(), required=False)
     language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")
@@ -68,9 +64,9 @@ class Search(s.Serializer[Data]):
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
     source = s.ListField(  # type: ignore[assignment]  # a field of that name is no attribute of the class
-        child=_one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"
+        child=one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"
     )
-    archived = s.ListField(child=_one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
+    archived = s.ListField(child=one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
     sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending, score")
 
 

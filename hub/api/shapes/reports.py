@@ -3,7 +3,7 @@
 from rest_framework import serializers as s
 
 from hub.api.pages import Paging
-from hub.api.shapes import Data, Text, WholeNumber
+from hub.api.shapes import Data, Text, WholeNumber, one_of
 from registry.models import Case
 from registry.moderation import queue
 
@@ -27,7 +27,7 @@ class NewReport(s.Serializer[Data]):
     adapter = Text(required=False, max_length=200, help_text="ns/name; or send target")
     revision = Text(required=False, allow_null=True, default=None, max_length=200)
     target = ReportTarget(required=False)
-    reason = s.ChoiceField(choices=Case.Reason.choices)
+    reason = one_of(Case.Reason.choices)
     text = Text(required=False, allow_blank=True, default="", max_length=10_000)
     evidence = Place(many=True, required=False, default=list)
 

@@ -9,4 +9,4 @@ class Unconvertible(ValueError):
 
     def __init__(self, reason: str, module: str = "", option: str = "") -> None:
         super().__init__(f"{module[:200]}: {reason}" if module else reason)
-        self.module, self.option = module[:200], option
+        self.reason, self.module, self.option = reason, module[:200], option
