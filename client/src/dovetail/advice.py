@@ -18,7 +18,7 @@ def advise(problem: Problem, command: str, words: Sequence[str], caller: "Client
     """Give a problem the fix that fits the words of a command, where there is a better one than the hub's."""
     versions = [word.partition("@")[::2] for word in words if _VERSION.fullmatch(word)]
     try:
-        if problem.code == "value-invalid":
+        if problem.code == "value-invalid" and "openapi.json" in problem.fix:
             problem.fix = f"See `dovetail {command} --help`."
         elif problem.code == "adapter-not-found":
             _name_near_ones(problem, [adapter for adapter, _ in versions if f"'{adapter}'" in problem.detail], caller)

@@ -24,7 +24,7 @@ from dovetail import (
 )
 from dovetail.options import Options
 from dovetail.printing import Printer, settle_streams
-from dovetail.problems import DONE, USAGE, Problem, interrupted, local_files, usage
+from dovetail.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -117,6 +117,8 @@ def main(argv: list[str] | None = None) -> None:
     printer = Printer(as_json="--json" in words)
     try:
         status = app(arguments.globals_first(words) or ["--help"], prog_name="dovetail", standalone_mode=False)
+        if status == INTERRUPTED:  # typer's answer to Ctrl-C says nothing
+            status = _refuse(printer, interrupted())
     except typer.TyperException as error:
         status = _refuse(printer, arguments.misuse(error, app))
     except OSError as error:  # of a file here: what the network raises is a Problem already
