@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail import downloading
+from dovetail import downloading, transport
 from tests import live
 from tests.client.hostile import Answer, Liar, liar
 
@@ -111,6 +111,16 @@ def test_ctrl_c_ends_the_wait_for_a_rate_limit(dovetail, tmp_path):
         finally:
             process.kill()
     assert (process.returncode, "Stopped: x is as it was." in notes) == (130, True), notes
+
+
+def test_ctrl_c_in_a_wait_before_any_download_is_a_sentence_too(ask, monkeypatch):
+    def press(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transport.time, "sleep", press)
+    with liar() as hub:
+        hub.answers["/api/v1/adapters/alice/x"] = (429, {"Retry-After": "60"}, b"")
+        assert ask("info", "alice/x", hub=hub.url, status=130)["detail"] == "Stopped."
 
 
 def test_pulls_and_syncs_have_the_same_files(ask, live_hub, folder, tmp_path):
