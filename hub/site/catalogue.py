@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from hub.site.list_rows import rows_of
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
+from registry.kernel.errors import ValueInvalid
 from registry.repos import catalog
 from registry.repos.catalog import Query
 
@@ -24,13 +25,23 @@ FACETS = {
     "license": "License",
     "engine": "Served by",
 }
-CHIPS = {**FACETS, "author": "Author", "tag": "Tag", "archived": "Archived", "source": "Source"}
+CHIPS = {
+    **FACETS,
+    "author": "Author",
+    "tag": "Tag",
+    "language": "Language",
+    "target": "Module",
+    "archived": "Archived",
+    "source": "Source",
+}
+BOUNDS = {"rank_min": "Rank from", "rank_max": "Rank to"}
 SORTS = {
     "updated": "newest version",
     "trending": "trending",
     "created": "newest adapter",
     "downloads": "most downloads",
     "likes": "most likes",
+    "score": "best score",
 }
 ROUTES = {"model": "adapters", "dataset": "datasets", "space": "spaces"}
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
@@ -83,14 +94,21 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
 def asked(params: QueryDict, type: str = "model") -> Query:
     """The query in an address. Words nobody filters by are left alone, so that old links go on working."""
     chosen: dict[str, Any] = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
+    chosen |= {name: _bound(name, params[name]) for name in BOUNDS if params.get(name)}
     return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", type=type, **chosen)
+
+
+def _bound(name: str, typed: str) -> int:
+    if not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
+        raise ValueInvalid(f"{name} is a whole number, not {typed[:40]!r}.", fix="Write a number, or leave it out.")
+    return int(typed)
 
 
 def chips(params: QueryDict, path: str) -> list[Chip]:
     """Every filter in force, each with the address that lacks only it."""
     words = str(params.get("q", "")).strip()
     found = [Chip("Search", words, _address(params, path, q=[]))] if words else []
-    for name, label in CHIPS.items():
+    for name, label in {**CHIPS, **BOUNDS}.items():
         for value in dict.fromkeys(params.getlist(name)):
             found.append(Chip(label, _said(name, value), _toggled(params, path, name, value)))
     return found
@@ -128,6 +146,6 @@ def _toggled(params: QueryDict, path: str, name: str, value: str) -> str:
 
 def _address(params: QueryDict, path: str, **changed: list[str]) -> str:
     """The same list with some parameters changed; a page further on makes sense only in the list it came from."""
-    kept = {name: values for name, values in params.lists() if name in {*CHIPS, "q", "sort"}} | changed
+    kept = {name: values for name, values in params.lists() if name in {*CHIPS, *BOUNDS, "q", "sort"}} | changed
     wanted = urlencode([(name, value) for name, values in kept.items() for value in values if value])
     return f"{path}?{wanted}" if wanted else path

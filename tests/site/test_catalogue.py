@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 
+from registry.repos import catalog
 from tests.api.conftest import CONFIG, FILES, judged, pushed
 
 
@@ -65,7 +66,20 @@ def test_pages_follow_by_link_and_lose_nothing(visit, cast):
     assert sorted(seen) == [f"n{number:02}" for number in range(33)]
 
 
-@pytest.mark.parametrize("address", ["/adapters?sort=size", "/adapters?cursor=forged"])
+def test_every_order_of_rest_is_one_of_the_page(visit, many):
+    for name in catalog.SORTS:
+        assert visit().get(f"/adapters?sort={name}").status_code == 200, name
+
+
+def test_filters_of_rest_hold_in_an_address_of_the_page_and_are_taken_away_there(visit, many):
+    page = visit().get("/adapters?rank_min=9&kind=lora")
+    assert (listed(page), "/adapters?kind=lora" in links(page)) == ([], True)
+    assert listed(visit().get("/adapters?rank_min=8&kind=lora")) == ["one"]
+    assert listed(visit().get("/adapters?language=xx")) == []
+    assert listed(visit().get("/adapters?target=nothing")) == []
+
+
+@pytest.mark.parametrize("address", ["/adapters?sort=size", "/adapters?cursor=forged", "/adapters?rank_min=many"])
 def test_an_order_or_cursor_that_is_not_ours_is_refused_with_a_sentence(visit, cast, address):
     answer = visit().get(address)
     assert answer.status_code == 400
