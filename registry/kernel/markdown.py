@@ -34,6 +34,9 @@ ATTRIBUTES = {
 CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
 
 
+SCROLLED = {tag: {"tabindex": "0"} for tag in ("pre", "table")}  # what is wide scrolls, by the keyboard too
+
+
 def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
     """Return CommonMark with tables as an HTML fragment.
 
@@ -59,7 +62,7 @@ def sanitise(html: str, *, files: str, pages: str, people: Mapping[str, str] = {
         attributes=ATTRIBUTES,
         attribute_filter=_address_filter(files, pages, set(people.values())),
         allowed_classes={"span": CODE_CLASSES},
-        set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}},
+        set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}, **SCROLLED},
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow ugc noopener",
         id_prefix="user-content-",

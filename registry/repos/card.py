@@ -103,12 +103,12 @@ def render_card(body: str, *, files: str, pages: str, people: Sequence[str] = ()
     """
     addresses = {name: reverse("namespace", args=[name]) for name in people}
     key = hashlib.sha256("\0".join([body, files, pages, *addresses.values()]).encode("utf-8", "replace")).hexdigest()
-    html: str | None = cache.get(f"card:1:{key}")
+    html: str | None = cache.get(f"card:2:{key}")
     if html is None and not only_known:
         html = _rendered(body, files, pages, addresses)
         html = html if len(html) <= MAX_HTML else ""  # the cache is in memory; "" means: show the text unrendered
         # A failure may be due to a busy machine, so it is cached for a short time only.
-        cache.set(f"card:1:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
+        cache.set(f"card:2:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
     return html or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
