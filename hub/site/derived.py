@@ -12,7 +12,7 @@ from hub.site import other_forms
 from hub.site.commits import commit_page
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import posted
-from hub.site.forms.derived import MORE_ROWS, Derive, Merge, MergeSource, MergeSources
+from hub.site.forms.derived import MORE_ROWS, Merge, MergeSource, MergeSources
 from hub.site.forms.repositories import Yank
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.visitor import caller, person
@@ -28,7 +28,7 @@ from registry.repos.viewers import Viewer
 @require_POST
 def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = _version(request, address, rev, Permission.BROWSE)
-    form = Derive(request.POST, formats=other_forms.formats_of(header))
+    form = other_forms.derive_form(header, request.POST)
     if form.is_valid():
         by, given = caller(request), form.cleaned_data
         with form:

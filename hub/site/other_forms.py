@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.http import QueryDict
+
 from dovetail.adapters import convert
 from hub.site.forms.derived import Derive
 from hub.site.proof import document
@@ -40,15 +42,16 @@ def in_use(header: RepositoryHeader) -> dict[str, Any]:
     }
 
 
-def formats_of(header: RepositoryHeader) -> list[str]:
-    """Return what can be made of the version, as far as its format tells."""
-    return convert.results_of(str(header.described["format"]), header.entries)
+def derive_form(header: RepositoryHeader, data: QueryDict | None = None) -> Derive:
+    """Return the form with what can be made of the version, as far as its format tells."""
+    formats = convert.results_of(str(header.described["format"]), header.entries)
+    return Derive(data, formats=formats, has_branch=header.may_write and not header.repository.source)
 
 
 def _derive_form(header: RepositoryHeader) -> Derive | None:
     """Return the form; None for strangers, and where nothing can be made."""
-    formats = formats_of(header) if header.by.user is not None else []
-    return Derive(formats=formats) if formats else None
+    form = derive_form(header) if header.by.user is not None else None
+    return form if form and form.formats else None
 
 
 def _may_merge(header: RepositoryHeader) -> bool:

@@ -7,7 +7,14 @@ from django import forms
 
 from dovetail.adapters.merge import MAX_RANK, MAX_SOURCES, Recipe
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field
-from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, RevisionNotFound, ValueInvalid
+from registry.kernel.errors import (
+    NotAllowed,
+    RegistryError,
+    RepositoryNotFound,
+    RevisionNotFound,
+    UpstreamReadOnly,
+    ValueInvalid,
+)
 
 MORE_ROWS = 2
 MAX_SEED = 2**31 - 1
@@ -53,10 +60,21 @@ class Derive(Form):
         maxlength=200,
         required=False,
     )
-    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", ValueInvalid: "to"}
+    fields_of: ClassVar[Refusals] = {
+        RepositoryNotFound: "into",
+        NotAllowed: "into",
+        UpstreamReadOnly: "into",
+        ValueInvalid: "to",
+    }
 
-    def __init__(self, *args: Any, formats: Sequence[str], **options: Any) -> None:
+    def __init__(self, *args: Any, formats: Sequence[str], has_branch: bool, **options: Any) -> None:
+        """`has_branch`: the person may write to the repository of the source, so that the result may be a branch."""
         super().__init__(*args, **options)
+        self.formats = formats
+        if not has_branch:
+            into = self.fields["into"]
+            into.help_text = "The id of an adapter of yours whose next version it becomes."
+            into.widget.attrs["required"] = True
         widget = self.fields["to"].widget
         assert isinstance(widget, forms.Select)
         widget.choices = [(name, FORMS[name]) for name in formats]
@@ -88,7 +106,7 @@ class Merge(Form):
         max_value=MAX_SEED,
     )
     into = name_field("Result", "The id of an adapter whose next version it becomes: `you/both`.", maxlength=200)
-    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into"}
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", UpstreamReadOnly: "into"}
 
     @property
     def recipe(self) -> Recipe:
