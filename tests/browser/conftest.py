@@ -92,7 +92,10 @@ def visitor(chromium):
 
 @pytest.fixture(scope="session")
 def furnished_hub(working_hub: Hub, tmp_path_factory) -> Hub:
-    """The working hub with an adapter that passed, one that failed, one that waits, and one that is private."""
+    """The working hub with an adapter that passed, one that failed, one that waits, and one that is private.
+
+    Another form of the first one is there too.
+    """
     home = tmp_path_factory.mktemp("home")
     alice = Client("2.4.0", working_hub.url, TOKENS["alice"], home)
     alice.hf("upload", "alice/reviews", REVIEWS, "--commit-message", "Train on 2,400 reviews")
@@ -102,7 +105,22 @@ def furnished_hub(working_hub: Hub, tmp_path_factory) -> Hub:
     wait_until(
         lambda: _state(working_hub, "reviews") == "passed" and _state(working_hub, "spoilt") == "failed", working_hub
     )
+    _ask(working_hub, "derive", {"to": "fp16"})
+    wait_until(lambda: derived_revision(working_hub), working_hub)
     return working_hub
+
+
+def derived_revision(hub: Hub) -> str:
+    """Return the commit id of the form that was derived of alice/reviews; "" until it is there."""
+    return _ask(hub, "lineage")["derived"][0]["revision"] or ""
+
+
+def _ask(hub: Hub, route: str, body: dict | None = None) -> dict:
+    headers = {"Authorization": f"Bearer {TOKENS['alice']}", "Content-Type": "application/json"}
+    address = f"{hub.url}/api/v1/adapters/alice/reviews/revisions/main/{route}"
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=60) as answer:
+        return json.load(answer)
 
 
 def _changed(source: Path, folder: Path, base: str = "") -> Path:

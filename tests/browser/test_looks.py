@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import derived_revision
 from tests.clients import Client
 from tests.live import TOKENS
 
@@ -15,7 +16,8 @@ PUBLIC = [
     "/alice/reviews/verdict/main", "/alice/reviews/tree/main", "/alice/reviews/blob/main/adapter_config.json",
     "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",
-    "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here",
+    "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here", "/docs", "/docs/start",
+    "/docs/start-vllm", "/docs/derived", "/simple/", "/simple/dovetail-hub/",
 ]  # fmt: skip
 OWN = [
     "/settings/notifications",
@@ -29,6 +31,8 @@ OWN = [
     "/settings/password",
     "/new",
     "/acme/private",
+    "/alice/reviews/commit/main",
+    "/alice/reviews/commit/main/merge",
 ]
 # axe looks at both schemes and both widths once; its second look at the other two pairs would find the same.
 SHAPES = [("light", 1280, True), ("dark", 1280, False), ("light", 390, False), ("dark", 390, True)]
@@ -48,15 +52,27 @@ def faults(page) -> list[str]:
 def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, look_closely):
     one = visitor(furnished_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
     wrong = {}
-    for number, address in enumerate([*PUBLIC, *OWN]):
-        if number == len(PUBLIC):
-            one.sign_in("alice")
-        page = one.go(address)
+
+    def look(page, name):
         if found := faults(page) if look_closely else []:
-            wrong[address] = found
+            wrong[name] = found
         too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if too_wide > 0:
-            wrong.setdefault(address, []).append(f"{too_wide} px wider than the screen")
+            wrong.setdefault(name, []).append(f"{too_wide} px wider than the screen")
+
+    for address in [*PUBLIC, f"/alice/reviews/commit/{derived_revision(furnished_hub)}"]:
+        look(one.go(address), address)
+    one.sign_in("alice")
+    for address in OWN:
+        look(one.go(address), address)
+    page = one.go("/alice/reviews")
+    page.get_by_role("radio", name="Other forms").check(force=True)
+    page.get_by_text("Make another form").click()
+    look(page, "other forms")
+    page = one.go("/settings/tokens")
+    page.get_by_label("Name").fill(f"{scheme} {width}")
+    page.get_by_role("button", name="Create token").click()
+    look(page, "a new token")
     assert wrong == {}
 
 
@@ -151,6 +167,7 @@ def test_a_wide_table_of_a_card_scrolls_and_breaks_no_word(furnished_hub, visito
     (tmp_path / "README.md").write_text(card)
     Client("2.4.0", furnished_hub.url, TOKENS["alice"], tmp_path).hf("upload", "alice/tables", tmp_path / "README.md")
     page = visitor(furnished_hub.url, viewport={"width": 390, "height": 844}).go("/alice/tables")
+    assert faults(page) == [], "the keyboard scrolls it too"
     table = page.locator(".card-body table")
     assert table.evaluate("table => table.scrollWidth > table.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -92,12 +92,12 @@ def test_a_hub_converts_and_merges_versions(ask, working_hub, folders, tmp_path)
 def test_a_hub_takes_the_copy_of_its_base_out_of_an_adapter(ask, working_hub, tmp_path):
     plain = lora(MINILM)
     fat = write(with_copied_embedding(working_hub, plain), tmp_path / "fat")
-    ask("push", fat, "alice/fat", hub=working_hub, who="alice")
-    slim = ask("derive", "alice/fat", "--to", "slim", hub=working_hub, who="alice")
+    ask("push", fat, "alice/with-copy", hub=working_hub, who="alice")
+    slim = ask("derive", "alice/with-copy", "--to", "slim", hub=working_hub, who="alice")
     assert (slim["state"], slim["lossless"]) == ("done", True)
     folder = tmp_path / "slim"
-    ask("pull", "alice/fat@derived/slim", "--to", folder, hub=working_hub, who="alice")
+    ask("pull", "alice/with-copy@derived/slim", "--to", folder, hub=working_hub, who="alice")
     assert unpack((folder / WEIGHTS).read_bytes()) == unpack(plain[WEIGHTS])
     assert json.loads((folder / CONFIG).read_text())["modules_to_save"] == ["classifier"]
-    info = ("info", "alice/fat@derived/slim")
+    info = ("info", "alice/with-copy@derived/slim")
     wait_until(lambda: ask(*info, hub=working_hub)["revision"]["state"] == "passed", working_hub)
