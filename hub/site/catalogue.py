@@ -94,7 +94,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
 def asked(params: QueryDict, type: str = "model") -> Query:
     """The query in an address. Words nobody filters by are left alone, so that old links go on working."""
     chosen: dict[str, Any] = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
-    chosen |= {name: _bound(name, params[name]) for name in BOUNDS if params.get(name)}
+    chosen |= {name: _bound(name, typed) for name in BOUNDS if (typed := str(params.get(name, "")))}
     return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", type=type, **chosen)
 
 
