@@ -20,7 +20,7 @@ def advise(problem: Problem, command: str, words: Sequence[str], caller: "Client
     try:
         if problem.code == "value-invalid" and "openapi.json" in problem.fix:
             problem.fix = f"See `dovetail {command} --help`."
-        elif problem.code == "adapter-not-found":
+        elif problem.code in ("adapter-not-found", "RepoNotFound"):  # of our REST, and of the Hub's routes
             _name_near_ones(problem, [adapter for adapter, _ in versions if f"'{adapter}'" in problem.detail], caller)
         elif problem.code == "revision-not-found":
             _name_versions(problem, versions, caller)

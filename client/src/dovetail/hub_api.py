@@ -52,13 +52,13 @@ def problems(endpoint: str, adapter: str, doing: str = "request") -> Iterator[No
     except OfflineModeIsEnabled as error:
         raise offline() from error
     except HfHubHTTPError as error:
-        raise _problem(error, endpoint) from error
+        raise _problem(error, endpoint, adapter) from error
     except HFValidationError as error:
         raise usage(f"{adapter!r} is not an adapter's id.", str(error)) from error
     except LocalEntryNotFoundError as error:  # a download that found the hub neither there nor its files in the cache
         cause = error.__cause__
         if isinstance(cause, HfHubHTTPError):
-            raise _problem(cause, endpoint) from error
+            raise _problem(cause, endpoint, adapter) from error
         raise unreachable(endpoint, cause or error) from error
     except RuntimeError as error:  # the Xet client raises it for every failure
         raise Problem(
@@ -72,10 +72,13 @@ def problems(endpoint: str, adapter: str, doing: str = "request") -> Iterator[No
         raise (local_files(error) if is_local else unreachable(endpoint, error)) from error
 
 
-def _problem(error: HfHubHTTPError, endpoint: str) -> Problem:
+def _problem(error: HfHubHTTPError, endpoint: str, adapter: str) -> Problem:
     answer = error.response
     message = answer.headers.get("X-Error-Message") or error.server_message
     if not message:
         return refusal(answer.status_code, {}, endpoint)
     code = answer.headers.get("X-Error-Code") or "client-refused"
+    if code == "RepoNotFound":  # the protocol's words name no repository
+        message, fix = f"There is no repository '{adapter}', or you may not see it.", "Check its spelling, and sign in."
+        return Problem(message, fix, code=code, status=answer.status_code)
     return Problem(message, code=code, status=answer.status_code)
