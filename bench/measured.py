@@ -27,7 +27,7 @@ from workers.engine.job import MeasuringJob
 
 # The answers of vLLM 0.32.0 for the processor when it ran on small bases: every class with vision, Llama, Qwen3 and
 # Gemma 3 with all names of layers, and every kind of adapter on Llama. The other text models map names as these three
-# do. A LoRA on a table is taken by its class of Llama alone: no other text model here declares `embedding_modules`.
+# do. A LoRA on a table is taken by its class of Llama and not by that of Qwen2, which declares no `embedding_modules`.
 REFUSED = ("activated", "dora", "pissa", "replicated", "trained-biases", "unknown-module", "whole-head")
 DROPPED = ("layer-too-many", "unknown-path", "vision-too")
 MAPS_BARE_NAMES = ("Mistral3ForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")

@@ -128,6 +128,20 @@ def test_an_environment_that_is_up_to_date_is_not_touched(monkeypatch: pytest.Mo
     assert environments.ensure_dev() == environments.ensure_web() == environments.PYTHON
 
 
+def test_the_environment_of_vllm_is_complete_with_the_releases_that_it_pins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environments, "_starts", lambda _: True)
+    pins = re.findall(r"^\S+==\S+", (ROOT / environments.VLLM).read_text(), re.MULTILINE)
+    packages = tmp_path / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    torch = environments.torch_pins(environments.VLLM)
+    assert [pin.partition("==")[0] for pin in torch] == ["torch", "torchvision"]
+    for pin in pins:
+        assert not environments._is_complete(tmp_path, environments.VLLM, torch)
+        (packages / f"{pin.replace('-', '_').replace('==', '-')}+cpu.dist-info").mkdir(parents=True)
+    assert environments._is_complete(tmp_path, environments.VLLM, torch)
+
+
 def test_what_a_build_prints_is_shown_only_where_it_fails(capfd: pytest.CaptureFixture[str]) -> None:
     script = "import sys; print('resolved 117 packages', flush=True); sys.exit(sys.argv[1])"
     environments._require_success([sys.executable, "-c", script.replace("sys.argv[1]", "0")], "Building")
