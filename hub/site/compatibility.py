@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dovetail.adapters.report import KnownBase, Report, Serving
-from dovetail.adapters.serving import ENGINES
+from dovetail.adapters.serving import ENGINES, measured
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
 COLOURS = {"serves": "passed", "refuses": "", "wrong": "failed", "unknown": ""}
@@ -28,6 +28,12 @@ class Served:
     def is_measured(self) -> bool:
         """True if the engine was tried, and that decided; a rule decided otherwise."""
         return self.answer.by == "measured"
+
+    @property
+    def tried(self) -> str:
+        """The engine and its release that reached the modules, "" for one that was not tried or that refused."""
+        seen = self.answer.measured
+        return measured.title(seen) if seen and not seen.refusal else ""
 
 
 @dataclass(frozen=True, slots=True)

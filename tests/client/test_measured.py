@@ -6,6 +6,7 @@ import pytest
 
 from dovetail.adapters.report import Measured, Serving
 from dovetail.adapters.serving.measured import judged, worst
+from dovetail.printing import Printer
 
 ALL = Measured(engine="vllm 0.32.0", modules=62, of=62)
 PART = Measured(engine="vllm 0.32.0", modules=31, of=62, missed=("vision_tower.q_proj",))
@@ -55,3 +56,15 @@ def test_what_was_measured_is_kept_in_the_document_and_taken_from_no_engine():
     assert Serving.read(document).measured == ALL
     claimed = Serving.parse(document)
     assert (claimed.by, claimed.measured) == (None, None), "an engine that proves cannot claim that vLLM was tried"
+
+
+def test_the_command_line_says_which_answers_were_measured_and_why_a_trial_refused(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    by_rule = Serving("tgi", "3.3.7", outcome="refuses", reason="TGI reads LoRA.", by="rule")
+    Printer().serving([judged(rule("serves"), ALL), judged(rule("serves"), REFUSED), by_rule])
+    served, tried, ruled = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r" +serves +vllm +measured +--enable-lora *", served)
+    assert re.fullmatch(
+        r" +refuses +vllm +measured +vLLM 0.32.0 was tried .* vLLM does not yet support DoRA\. *", tried
+    )
+    assert re.fullmatch(r" +refuses +tgi *", ruled)

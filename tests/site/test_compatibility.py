@@ -58,7 +58,7 @@ def test_a_page_says_of_each_engine_whether_it_was_tried(visit, cast):
     text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
     assert '<span class="state failed">wrong</span> <div class="third small">measured</div>' in text
     assert '<span class="state ">refuses</span> <div class="third small">by rule</div>' in text
-    assert "vllm 0.32.0 reached 0 of 62 modules of the adapter" in text
+    assert "vLLM 0.32.0 reached 0 of 62 modules of the adapter" in text
     assert 'href="/docs/serving#measured-or-by-rule"' in text
 
 

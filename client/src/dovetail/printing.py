@@ -189,7 +189,11 @@ class Printer:
             if answer.outcome == "wrong":
                 reason = Text(safe(str(answer.reason)))
                 self._columns(Text("  wrong  ", "bold red"), Text(_engine(answer)), reason)
-        if refusing := [safe(str(answer.engine)) for answer in answers if answer.outcome == "refuses"]:
+        refusals = [answer for answer in answers if answer.outcome == "refuses"]
+        for answer in refusals:
+            if answer.by == "measured":
+                self._columns(Text("  refuses", "bright_black"), Text(_engine(answer)), Text(safe(str(answer.reason))))
+        if refusing := [safe(str(answer.engine)) for answer in refusals if answer.by != "measured"]:
             self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
         if unknown := [safe(str(answer.engine)) for answer in answers if answer.outcome == "unknown"]:
             self._columns(Text("  unknown", "bright_black"), Text(", ".join(unknown)))

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from dovetail.adapters.findings import some
 from dovetail.adapters.report import Measured, Serves, Serving
+from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.rules import MAX_REASON
 
+TITLES = {engine.name: engine.title for engine in ENGINES}
 SEVERITY: tuple[Serves, ...] = ("serves", "unknown", "wrong", "refuses")
 
 
@@ -26,6 +28,12 @@ def judged(answer: Serving, measured: Measured) -> Serving:
     )  # fmt: skip
 
 
+def title(measured: Measured) -> str:
+    """Return the engine that was tried, as people write it: vLLM 0.32.0."""
+    name, _, version = measured.engine.partition(" ")
+    return f"{TITLES.get(name, name)} {version}"
+
+
 def worst(answers: list[Measured]) -> Measured:
     """Return the measurement of the adapter that fared worst."""
     return max(answers, key=lambda measured: (SEVERITY.index(_outcome(measured)[0]), measured.of - measured.modules))
@@ -33,11 +41,11 @@ def worst(answers: list[Measured]) -> Measured:
 
 def _outcome(measured: Measured) -> tuple[Serves, str]:
     if measured.refusal:
-        return "refuses", f"{measured.engine} was tried with it, and refuses: {measured.refusal}"
+        return "refuses", f"{title(measured)} was tried with it, and refuses: {measured.refusal.rstrip('.')}."
     if measured.modules >= measured.of:
         return "serves", ""
     missed = some([name[:120] for name in measured.missed], 3)
-    reached = f"{measured.engine} was tried with it: {measured.modules:g} of {measured.of:g} modules of the adapter"
+    reached = f"{title(measured)} was tried with it: {measured.modules:g} of {measured.of:g} modules of the adapter"
     if measured.modules:
         return "wrong", f"{reached} meet a module of its model, and the others are dropped without an error: {missed}."
     return "wrong", (
