@@ -34,9 +34,10 @@ write_shard = shards.build_shard
 
 
 def store_verified_xorb(source: Source, name: str) -> int:
-    """Store the xorb with this hash (text form) from a stream; return the size of its kept chunks in bytes.
+    """Store the xorb with this hash (text form) from a stream; return the length of its index in bytes.
 
-    The xorb that is kept already may be packed otherwise than this one: the hash is that of the unpacked chunks.
+    The xorb that is kept may be packed otherwise than this one, because the hash is that of the unpacked chunks; the
+    index has the same length then.
 
     Raises XorbInvalid, and then keeps nothing, and BlobMissing. Every byte is verified also when we have the xorb.
     Memory stays at a few MiB with a folder and below 40 MiB with S3, though a xorb may have 64.
@@ -48,7 +49,7 @@ def store_verified_xorb(source: Source, name: str) -> int:
             pass
     else:
         blobs.store().put(key, xorb)
-    return blobs.store().size(key) - xorb.index_size
+    return xorb.index_size
 
 
 def verify_file(file: File, sizes: Mapping[str, int]) -> None:
