@@ -7,7 +7,7 @@ from hub.site import other_forms
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.use import snippets
 from hub.site.weights import measured_files
-from registry.kernel.errors import VerdictNotApplicable
+from registry.proof.verdicts import asking
 
 
 @repository_page
@@ -16,7 +16,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if "was" in request.GET:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
-        raise VerdictNotApplicable(f"Nothing in this revision of {header.repository.full_name} is an adapter.")
+        raise asking.no_adapter(header.revision)
     page = {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
     page |= other_forms.in_use(header) | {"measured_files": measured_files(header)}
     return render(request, "site/verdict.html", page)

@@ -96,12 +96,13 @@ def test_a_finished_verdict_is_told_as_the_engine_told_it(ask, repository, on_sh
 
 
 def test_what_is_no_adapter_has_no_verdict(ask, cast):
-    pushed(cast, cast.repository("alice/words"), files={"README.md": b"only words"})
+    pushed(cast, cast.repository("alice/words"), files={"README.md": b"only words", "model.safetensors": b"no"})
     for answer in (
         ask().get("/api/v1/adapters/alice/words/revisions/main/verdict"),
         ask("alice", "write").post("/api/v1/adapters/alice/words/revisions/main/validate"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "verdict-not-applicable")
+        assert answer.json()["detail"].endswith("By its name model.safetensors is a full model.")
 
 
 def test_who_may_write_can_ask_for_another_verdict(ask, repository, on_shelf):

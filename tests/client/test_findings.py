@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from dovetail.adapters.bystanders import sighted
 from dovetail.adapters.families import checks_of, opened
 from dovetail.adapters.findings import Finding
 from dovetail.adapters.folder import Base
@@ -108,3 +109,17 @@ def test_names_that_a_base_does_not_have_at_all_tell_nothing_of_a_file_of_lorali
     ):  # fmt: skip
         files = {"lora.safetensors": pack({f"{module}.lora_A": entry, f"{module}.lora_B": other}, {})}
         assert answer("fit.unexpected", files).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("model-00001-of-00002.safetensors", "a full model"), ("out/pytorch_model.bin", "a full model"),
+        ("llama-Q4_K_M.gguf", "a model in GGUF"), ("learned_embeds.safetensors", "a textual inversion"),
+        ("ip-adapter_sd15.safetensors", "an IP-Adapter"), ("lit_model.pth.lora", "a LoRA of LitGPT"),
+        ("control_vector.gguf", "a control or steering vector"), ("notes.txt", ""),
+    ],
+)  # fmt: skip
+def test_what_is_no_adapter_is_named_where_its_name_tells(path, what):
+    sight = sighted(["README.md", path])
+    assert what in sight[0] if what else sight is None

@@ -30,7 +30,16 @@ def _headline(shown: "Verdict") -> str:
 
 
 def _scores(shown: "Verdict") -> str:
-    rows = [_row(s.name, s.metric, f"{s.base} without", f"{s.adapter} with it", f"{s.rows} rows") for s in shown.evals]
+    rows = [
+        _row(
+            s.name,
+            s.metric,
+            f"{s.base} {'by a guess' if s.guess else 'without'}",
+            f"{s.adapter} with it",
+            f"{s.rows} rows",
+        )
+        for s in shown.evals
+    ]
     return _table(rows)
 
 

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from dovetail.adapters import foreign
+from dovetail.adapters.bystanders import sighted
 from registry.kernel import audit, policy
 from registry.kernel.errors import VerdictNotApplicable
 from registry.kernel.policy import Caller
@@ -22,6 +23,7 @@ from registry.repos.refs import MAIN, PULL_REQUESTS
 
 Cause = Verdict.Cause
 NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and their shapes are compared
+MOST_SIGHTED = 500  # files whose names are looked at where nothing is an adapter
 LIBRARY = "adapters"  # the format of the adapters library: only the library can compute the tensors it needs
 
 
@@ -159,8 +161,15 @@ def current(revision: Revision) -> Verdict:
             "Ask for the verdict of the branch it was pushed to.",
         )
     if verdict is None:
-        raise VerdictNotApplicable(f"Nothing in {revision.repository.full_name} at {revision.oid} is an adapter.")
+        raise no_adapter(revision)
     return verdict
+
+
+def no_adapter(revision: Revision) -> VerdictNotApplicable:
+    """Return the refusal of a verdict on a revision without an adapter, which says what it seems to hold instead."""
+    sight, fix = sighted(revision.files.values_list("path", flat=True)[:MOST_SIGHTED]) or ("", "")
+    message = f"Nothing in {revision.repository.full_name} at {revision.oid} is an adapter."
+    return VerdictNotApplicable(f"{message} {sight}".rstrip(), fix)
 
 
 def latest(revision: Revision) -> Verdict | None:
