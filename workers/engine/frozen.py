@@ -108,8 +108,8 @@ class Frozen:
 
         Many a decoder that reads pictures too is called ForConditionalGeneration, as encoder-decoders are.
         """
-        writes_alone = task == "SEQ_2_SEQ_LM" and not getattr(self.config, "is_encoder_decoder", False)
-        return "CAUSAL_LM" if writes_alone and self.has("CAUSAL_LM") else task
+        writes_alone = self.own_task == "CAUSAL_LM" and self.head_task == "SEQ_2_SEQ_LM"
+        return "CAUSAL_LM" if task == "SEQ_2_SEQ_LM" and writes_alone else task
 
     def labels(self, task: str) -> int:
         """Return the number of labels of a head that no file describes: as many as the base's own head has, else 2."""
