@@ -1,8 +1,8 @@
 # The image of worker and manage: the hub, and beside it the interpreter of each engine with the CPU build of torch.
 FROM postgres:17.11-bookworm AS postgres
 # pg_dump and pg_restore of the server's release, with what they load but the C library, which both images share.
-RUN mkdir -p /client/lib && cp /usr/lib/postgresql/17/bin/pg_dump /usr/lib/postgresql/17/bin/pg_restore /client/ \
- && ldd /client/pg_dump /client/pg_restore | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|libresolv)\.so/ {print $3}' \
+RUN cd /usr/lib/postgresql/17/bin && mkdir -p /client/lib && cp pg_dump pg_restore /client/ \
+ && ldd ./pg_dump ./pg_restore | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|libresolv)\.so/ {print $3}' \
   | sort -u | xargs cp -L -t /client/lib
 
 FROM python:3.11.13-slim-bookworm

@@ -125,7 +125,7 @@ def database(url: str) -> dict[str, object]:
     if parts.scheme in {"postgres", "postgresql"}:
         options: dict[str, object] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         # 128 threads with a connection each would exhaust PostgreSQL's default limit of 100.
-        options["pool"] = {"min_size": 1, "max_size": 10}
+        options["pool"] = {"min_size": 1, "max_size": 10, "timeout": POOL_SECONDS}
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": parts.path.lstrip("/"),
@@ -170,6 +170,7 @@ def smtp(url: str) -> Smtp:
     )  # fmt: skip
 
 
+POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
 SQLITE_KEPT_SECONDS = 300
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when
 # another one wrote in between, whatever the timeout.

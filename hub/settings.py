@@ -350,6 +350,7 @@ LOGGING = {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         # A line for each message and tick would drown the rest; workers.validate says what became of a validation.
         "celery.app.trace": {"level": "WARNING"},
+        "botocore.credentials": {"level": "WARNING"},  # it says for each client where the keys came from
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },
