@@ -20,6 +20,8 @@ class Text(s.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise s.ValidationError(f"Send a JSON string, not {type(data).__name__}.")
+        if self.max_length is not None and len(data) > self.max_length:  # with the white space at its ends, as promised
+            self.fail("max_length", max_length=self.max_length)
         return str(super().to_internal_value(data))
 
 
