@@ -5,8 +5,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -74,7 +76,22 @@ def _client(endpoint: str | None, seconds: float = LOOK_SECONDS, attempts: int =
         response_checksum_validation="when_required",
     )
     region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    return boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=region, config=config)
+    with _making:
+        keys = (os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY"))
+        return _session(keys).client("s3", endpoint_url=endpoint, region_name=region, config=config)
+
+
+_making = Lock()  # the first client reads S3's description, a quarter of a second of CPU: not in each thread
+
+
+@cache
+def _session(_: tuple[str | None, ...]) -> boto3.session.Session:
+    return boto3.session.Session()  # it finds the keys itself, and those of the machine where none are given
+
+
+@cache  # also while no store can be made, because it does not answer
+def _breaker(bucket: str, endpoint: str | None) -> Breaker:
+    return Breaker(HTTPClientError)
 
 
 def _once_more(call: Callable[[], Piece]) -> Piece:
@@ -126,7 +143,7 @@ class S3Store:
         self._seconds = seconds
         self._looking = _client(endpoint, seconds)
         self._s3 = _client(endpoint, max(WRITE_SECONDS, seconds), attempts=2)
-        self._calls = Breaker(HTTPClientError)
+        self._calls = _breaker(bucket, endpoint)
         self._signer = self._s3 if public == endpoint else _client(public)
         if not self._is_there():
             self._make_bucket()
