@@ -11,12 +11,13 @@ sys.path[:0] = map(str, PLACES)
 
 from workers.engine import serve
 
-SCRIPTS = {"derive.py", "make_version.py"}  # processes of their own
+SCRIPTS = {"__main__.py", "derive.py", "make_version.py"}  # how a parent begins; processes of their own
+OF_VLLM = {"mapping.py", "measure.py"}  # the parent of another engine, with vLLM
 
 
 def imported_somewhere():
     for path in (ROOT / "workers" / "engine").rglob("*.py"):
-        if path.name in SCRIPTS:
+        if path.name in SCRIPTS | OF_VLLM:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("workers.engine", "dovetail")):
