@@ -104,4 +104,6 @@ def encoded(array: Any, dtype: str) -> bytes:
 
 
 def measured(file: io.BytesIO) -> Passport:
-    return passport.measure(file, headers.read(file))
+    measurement = passport.measure(file, headers.read(file))
+    assert measurement is not None
+    return measurement

@@ -110,6 +110,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.PublishingPaused: HttpForm(403),
     errors.StoreUnavailable: HttpForm(503),
     errors.UpstreamUnavailable: HttpForm(503, retry_seconds=30),
+    errors.UpstreamArriving: HttpForm(503, retry_seconds=5),
     errors.UpstreamWrong: HttpForm(502),
     errors.UpstreamRefused: HttpForm(403),
     errors.UpstreamGated: HttpForm(403, "GatedRepo"),

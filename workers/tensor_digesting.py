@@ -47,8 +47,8 @@ def _read(row: TensorDigest) -> str:
         header = headers.read(file)
     except HeaderError:
         return ""
-    if blob.size <= MAX_MEASURED:
-        passports.record(row.file, passport.measure(file, header))
+    if blob.size <= MAX_MEASURED and (measured := passport.measure(file, header)):
+        passports.record(row.file, measured)
     return _digest(blob, header)
 
 

@@ -14,7 +14,7 @@ from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
 from hub.limits import Family
 from registry.kernel import policy
-from registry.kernel.errors import RevisionNotFound
+from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
@@ -24,6 +24,7 @@ from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
+from registry.upstream import records
 
 
 class Revisions(View):
@@ -105,8 +106,15 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
 
 
 def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = Permission.BROWSE) -> Revision:
-    """Return the revision that a name means, if the caller may have the adapter."""
-    repository: Repository = lookup.find_at_address(full_name, viewer.by, permission)
+    """Return the revision that a name means, if the caller may have the adapter.
+
+    One of another hub is recorded first: UpstreamArriving is raised until it is.
+    """
+    try:
+        repository = lookup.find_at_address(full_name, viewer.by, permission)
+    except RepositoryNotFound:
+        records.refuse_arriving(full_name, Repository.Type.MODEL, viewer.by)
+        raise
     revision = pull.resolve_pulled(repository, rev, viewer)
     pull.require_shown(revision, viewer.by)
     return revision

@@ -463,6 +463,13 @@ class UpstreamUnavailable(RegistryError):
     default_fix = "Try again in a minute; what was read here before is still served."
 
 
+class UpstreamArriving(RegistryError):
+    """An adapter of another hub that a worker is about to record here, so that it can be proven."""
+
+    code = "upstream-arriving"
+    default_fix = "Ask again in some seconds."
+
+
 class UpstreamWrong(RegistryError):
     """Another hub answered something that cannot be right."""
 

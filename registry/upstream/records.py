@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from registry.bytes import blocked_files, tensor_digests
 from registry.kernel import policy, refusals
-from registry.kernel.errors import RegistryError, RevisionNotFound, UpstreamUnavailable
+from registry.kernel.callers import Caller, Permission
+from registry.kernel.errors import RegistryError, RevisionNotFound, UpstreamArriving, UpstreamUnavailable
 from registry.models import Namespace, Ref, Repository, Revision, RevisionFile, UpstreamRepository, User
 from registry.people import accounts
 from registry.publish.push import rows
@@ -21,7 +22,7 @@ from registry.repos import facts, lookup, pull
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 from registry.repos.viewers import Viewer
-from registry.upstream import fetching, reading, store
+from registry.upstream import fetching, reading, restrictions, store
 from registry.upstream.reading import Version
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,16 @@ def is_adapter(at: Version) -> bool:
     )
 
 
+def _may_be_recorded(at: Version) -> bool:
+    """Return whether a version may be proven here: an adapter for everybody, and not larger than a push may be."""
+    size = sum(entry.size for entry in at.entries().values())
+    return is_adapter(at) and not at.repository.restricted and size <= settings.MAX_PUSH_BYTES
+
+
 def want(at: Version) -> None:
-    """Let a worker record the version, if main means it there, it holds an adapter, and it is not recorded."""
+    """Let a worker record the version, if main means it there, it may be recorded, and it is not."""
     row = at.repository
-    if row.wanted == at.oid or at.oid != reading.main_of(row) or not is_adapter(at) or find(row, at.oid):
+    if row.wanted == at.oid or at.oid != reading.main_of(row) or not _may_be_recorded(at) or find(row, at.oid):
         return
     UpstreamRepository.objects.filter(pk=row.pk).update(wanted=at.oid, tries=0, free_at=timezone.now())
 
@@ -82,6 +89,24 @@ def require_shown(at: Version, viewer: Viewer) -> None:
             f"{at.oid} of {at.repository.full_name} is not verified: it was not read here before.",
             fix="Ask again in some minutes, after it was proven.",
         )
+
+
+def refuse_arriving(full_name: str, type: str, by: Caller) -> None:
+    """Raise UpstreamArriving for an adapter of another hub that has no record yet, and let a worker write it.
+
+    Raises what reading it there does as well: UpstreamUnavailable, UpstreamRefused, and refusals of this caller.
+    """
+    row = None if settings.UPSTREAM.mode == "redirect" else reading.find(full_name, type)
+    if row is None:
+        return
+    require_not_held(row, asked=full_name)
+    restrictions.require(by, Permission.DOWNLOAD, row, asked=full_name)
+    at = reading.version(row, "main")
+    at.require_allowed()
+    want(at)
+    row.refresh_from_db(fields=["wanted"])
+    if row.wanted:
+        raise UpstreamArriving(f"{row.full_name} is being fetched from {row.origin}.")
 
 
 def keep_current(full_name: str, type: str) -> None:
@@ -126,7 +151,7 @@ def _try(row: UpstreamRepository) -> bool:
 
 def _record(at: Version) -> None:
     row, entries = at.repository, at.entries()
-    if row.restricted or sum(entry.size for entry in entries.values()) > settings.MAX_PUSH_BYTES:
+    if not _may_be_recorded(at):
         return
     at.require_allowed()
     for entry in entries.values():

@@ -121,6 +121,18 @@ def test_what_is_no_pair_of_factors_has_a_fingerprint_too_and_what_is_zero_has_n
     assert not FingerprintBand.objects.filter(passport=row).exists()
 
 
+def test_ranks_that_would_take_minutes_are_not_measured(ask, cast, repository):
+    """Every pair of a rank makes two eigenvalue problems of that size, in a file of a few bytes for each."""
+    large = {name: (np.zeros((2500, 2)), np.zeros((2, 2500))) for name in NAMES}
+    measured(cast, repository, tensors_of(large), r=2500)
+    assert weights_of(ask(), "alice/reviews")["files"] == []
+    assert not TensorDigest.objects.filter(sha256__isnull=True).exists()
+    endless = {NAMES[0]: (np.zeros((5000, 1)), np.zeros((1, 5000)))}  # read as two plain tensors
+    measured(cast, repository, tensors_of(endless), r=5000)
+    [file] = weights_of(ask(), "alice/reviews")["files"]
+    assert [one["rank"] for one in file["modules"]] == [0, 0]
+
+
 def test_a_file_that_is_no_safetensors_file_has_no_passport(ask, cast, repository):
     raw = files(lora(NAMES[0], np.ones((4, 6)), np.ones((5, 4))))
     raw["adapter_model.safetensors"] = raw["adapter_model.safetensors"][:-8]

@@ -23,6 +23,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
+import dovetail
 from registry.upstream import downloading
 from tests import adapters, live
 from tests.clients import Client, build
@@ -451,11 +452,16 @@ def test_paths_that_cannot_be_are_refused(hubs: Hubs) -> None:
     assert all(".." not in path for path in hubs.faults.paths("/resolve/"))
 
 
-def test_a_fetched_adapter_is_proven_and_can_be_held(hubs: Hubs) -> None:
+def test_a_fetched_adapter_is_proven_and_can_be_held(hubs: Hubs, tmp_path: Path) -> None:
     name = hubs.push(adapters.lora())
     commit, short = hubs.writer.model_info(name).sha, name.partition("/")[2]
-    assert hubs.get(f"/{name}/resolve/main/adapter_config.json").status == 200
+    arriving = hubs.get(f"/api/v1/adapters/{name}/revisions/main")
+    assert (arriving.status, arriving.json["code"], arriving.headers["Retry-After"]) == (503, "upstream-arriving", "5")
+    assert hubs.get("/api/v1/adapters/alice/nowhere/revisions/main").status == 404
     hubs.record()
+    pulled = dovetail.Client(hubs.near.url).pull(name, tmp_path / "pulled")
+    assert (pulled / "adapter_config.json").read_bytes() == adapters.lora()["adapter_config.json"]
+    assert hubs.get(f"/{name}/resolve/main/adapter_config.json").status == 200
     verdict = hubs.get(f"/api/v1/adapters/{name}/revisions/main/verdict").json
     assert (verdict["state"], verdict["revision"], verdict["base"]["id"]) == ("queued", commit, adapters.TINY_BERT.id)
     for lists in (f"/api/models?search={short}", f"/api/v1/adapters?q={short}", "/api/models?author=alice"):

@@ -16,6 +16,7 @@ from dovetail.adapters.patterns import Pattern, PatternError
 from dovetail.adapters.values import EXPONENTS
 
 MAX_FACTOR = 16_000_000  # values of one factor: more are not read at once
+MAX_RANK = 4096  # matrices of rank × rank are made of a pair
 _FACTOR = re.compile(r"(.+)\.lora_(A|B|down|up|embedding_A|embedding_B)(?:\.default)?(?:\.weight)?")
 _DOWN = ("A", "down", "embedding_A")
 _DEFAULT_ALPHA = 8.0  # of PEFT
@@ -37,6 +38,7 @@ def _is_pair(down: TensorInfo, up: TensorInfo) -> bool:
         len(down.shape) in (2, 4)
         and len(up.shape) == len(down.shape)
         and down.shape[0] == up.values // up.shape[0]
+        and down.shape[0] <= MAX_RANK
         and max(down.values, up.values) <= MAX_FACTOR
         and {down.dtype, up.dtype} <= EXPONENTS.keys()
     )

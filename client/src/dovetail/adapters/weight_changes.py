@@ -94,6 +94,8 @@ def changes(products: Products, scale_before: float = 1.0, scale_after: float = 
 
 def _of_products(module: str, before: tuple[Any, Any], after: tuple[Any, Any]) -> Products:
     def product(one: tuple[Any, Any], two: tuple[Any, Any]) -> float:
+        if len(one[0]) * len(two[0]) > one[0].shape[1] * len(one[1]):  # ranks above the sides of the matrix
+            return float(((one[1] @ one[0]) * (two[1] @ two[0])).sum())
         return float(((one[1].T @ two[1]) * (one[0] @ two[0].T)).sum())
 
     lengths = product(before, before), product(after, after), product(before, after)
