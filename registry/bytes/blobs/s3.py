@@ -1,28 +1,22 @@
-"""The S3 driver of the blob store: the only module that knows boto3."""
+"""The S3 driver of the blob store, which with s3_clients.py alone knows boto3."""
 
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cache
 from itertools import chain
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 
-from registry.bytes.blobs.breaker import Breaker
 from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
 from registry.bytes.blobs.hashing import Bytes
+from registry.bytes.blobs.s3_clients import LOOK_SECONDS, breaker_of, make_client
 from registry.kernel.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
 Piece = TypeVar("Piece")
@@ -31,8 +25,6 @@ PART = 8 << 20
 ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"}
 OTHER_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 TAKEN = {"412", "PreconditionFailed"}
-CONNECT_SECONDS = 1
-LOOK_SECONDS = 2.0  # until an answer begins for which somebody waits; connecting included, where the network is near
 WRITE_SECONDS = 20.0  # the same, of writes and copies, which take S3 long
 BODY_SECONDS = 5.0  # without a byte of an object that is being read
 
@@ -61,37 +53,6 @@ def _unless_changed(staged: str) -> Iterator[None]:
         if _code(error) in TAKEN:
             raise BytesChanged(staged) from None
         raise
-
-
-def _client(endpoint: str | None, seconds: float = LOOK_SECONDS, attempts: int = 1) -> "S3Client":
-    config = Config(
-        retries={"total_max_attempts": attempts, "mode": "standard"},
-        max_pool_connections=64,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=seconds,
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if endpoint else "auto"},
-        # Self-hosted servers differ in the trailing checksums of newer SDKs; we hash every byte ourselves anyway.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    with _making:
-        keys = (os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY"))
-        return _session(keys).client("s3", endpoint_url=endpoint, region_name=region, config=config)
-
-
-_making = Lock()  # the first client reads S3's description, a quarter of a second of CPU: not in each thread
-
-
-@cache
-def _session(_: tuple[str | None, ...]) -> boto3.session.Session:
-    return boto3.session.Session()  # it finds the keys itself, and those of the machine where none are given
-
-
-@cache  # also while no store can be made, because it does not answer
-def _breaker(bucket: str, endpoint: str | None) -> Breaker:
-    return Breaker(HTTPClientError)
 
 
 def _once_more(call: Callable[[], Piece]) -> Piece:
@@ -141,10 +102,10 @@ class S3Store:
         self._bucket = bucket
         self._copy_limit = copy_limit  # S3 copies at most 5 GiB in one call
         self._seconds = seconds
-        self._looking = _client(endpoint, seconds)
-        self._s3 = _client(endpoint, max(WRITE_SECONDS, seconds), attempts=2)
-        self._calls = _breaker(bucket, endpoint)
-        self._signer = self._s3 if public == endpoint else _client(public)
+        self._looking = make_client(endpoint, seconds)
+        self._s3 = make_client(endpoint, max(WRITE_SECONDS, seconds), attempts=2)
+        self._calls = breaker_of(bucket, endpoint)
+        self._signer = self._s3 if public == endpoint else make_client(public)
         if not self._is_there():
             self._make_bucket()
 
