@@ -39,9 +39,10 @@ def receive_xorb(repository: Repository, name: str, source: Source, *, by: Calle
 
 def store_xorb(name: str, source: Source) -> None:
     """Store a xorb and record it, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
-    key, size = Keys.xorb(name), None
+    size = None
     try:
         index_size = xorbs.store_verified_xorb(source, name)
+        key = Keys.xorb(name)
         # Another packing of the same chunks may take its place at this moment: record the one that is there at the end.
         while size != (kept := blobs.store().size(key) - index_size):
             Xorb.objects.update_or_create(pk=name, defaults={"size": kept, "last_used_at": timezone.now()})

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from itertools import chain
 
 from django.conf import settings
 
@@ -126,7 +127,7 @@ class Follower:
                     self._wait_for(is_hub=True)
                     time.sleep(LOOK_SECONDS)
         except RegistryError as error:
-            raise BrokenOff(error.detail) from None
+            raise BrokenOff(error.detail) from error
         finally:
             self.close()
 
@@ -166,11 +167,22 @@ class Follower:
 
 
 class Body:
-    """The body of a response: the server closes it even if the client goes before the first byte."""
+    """The body of a response: the server closes it even if the client goes before the first byte.
+
+    It is made when its first bytes are here, because a server that has sent nothing yet can still answer with a status.
+    Raises UpstreamUnavailable and UpstreamWrong.
+    """
 
     def __init__(self, follower: Follower, start: int, end: int) -> None:
         self._follower = follower
-        self._pieces = follower.pieces(start, end)
+        pieces = follower.pieces(start, end)
+        try:
+            first = next(pieces, b"")
+        except BrokenOff as problem:
+            if isinstance(problem.__cause__, RegistryError):
+                raise problem.__cause__ from None
+            raise UpstreamUnavailable("The file broke off.") from None
+        self._pieces = chain((first,), pieces)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces

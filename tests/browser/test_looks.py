@@ -72,6 +72,8 @@ def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, 
     page = one.go("/settings/tokens")
     page.get_by_label("Name").fill(f"{scheme} {width}")
     page.get_by_role("button", name="Create token").click()
+    page.locator("#token-value").wait_for()
+    page.wait_for_load_state()  # a click waits for the answer to begin, not for its style
     look(page, "a new token")
     assert wrong == {}
 

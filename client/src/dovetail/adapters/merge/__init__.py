@@ -74,7 +74,7 @@ def _read(source: Source) -> Lora:
         family, loras = read(source.files)
         lora = only(loras, "a merge")
     except Unconvertible as refusal:
-        raise Unconvertible(f"{source.name}: {refusal.reason}", refusal.module) from refusal
+        raise Unconvertible(f"{source.name}: {refusal}") from refusal
     if family != "peft":
         raise Unconvertible(f"{source.name} is in the format {family}; convert it to peft first.")
     if lora.is_dora:
