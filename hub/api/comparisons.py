@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import factors, weight_changes
+from dovetail.adapters import weight_changes
+from dovetail.adapters.factors import Scales
 from dovetail.adapters.weight_changes import Change
 from hub.api import pages
 from hub.api.asking import View
@@ -108,10 +109,10 @@ def _weights(old: Entries, new: Entries) -> Iterator[Data]:
 def _changes(compared: Compared, before: configs.Config, after: configs.Config) -> list[Change]:
     """Return the change of each module, the largest first."""
     found = []
+    old, new = Scales(before), Scales(after)
     for one in compared.products:
-        scale_before = factors.scale_of(before, one.module, one.rank_before)
-        scale_after = factors.scale_of(after, one.module, one.rank_after)
-        found.append(weight_changes.changes(one, scale_before, scale_after))
+        scales = old.of(one.module, one.rank_before), new.of(one.module, one.rank_after)
+        found.append(weight_changes.changes(one, *scales))
     return sorted(found, key=lambda change: (change.relative is not None, -(change.relative or 0.0), change.module))
 
 

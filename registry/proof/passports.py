@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import factors
+from dovetail.adapters.factors import Scales
 from dovetail.adapters.passport import COPY, NEAR, Module, Passport, bands_of, cosine
 from registry.kernel.policy import Caller
 from registry.models import FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
@@ -54,11 +54,12 @@ def of_entries(entries: Iterable[Entry]) -> dict[str, WeightPassport]:
 
 def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
     """Return the measured modules as they act: matrices with the scale that this config gives them."""
-    return tuple(_scaled(Module(*values), config) for values in row.modules)
+    scales = Scales(config)
+    return tuple(_scaled(Module(*values), scales) for values in row.modules)
 
 
-def _scaled(module: Module, config: configs.Config) -> Module:
-    scale = abs(factors.scale_of(config, module.name, module.rank)) if module.rank else 1.0
+def _scaled(module: Module, scales: Scales) -> Module:
+    scale = abs(scales.of(module.name, module.rank))
     norm, largest = (None if value is None else value * scale for value in (module.norm, module.largest))
     return Module(module.name, module.rank, norm, largest, module.effective_rank)
 

@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.header import Header, TensorInfo
-from dovetail.adapters.patterns import Pattern, PatternError
+from dovetail.adapters.patterns import PatternError
+from dovetail.adapters.selection import PatternTable
 from dovetail.adapters.values import EXPONENTS
 
 MAX_FACTOR = 16_000_000  # values of one factor: more are not read at once
-MAX_RANK = 4096  # matrices of rank × rank are made of a pair
+MAX_RANK = 4096  # of a pair: products of its factors take rank × rank values, and singular values the cube of it
 _FACTOR = re.compile(r"(.+)\.lora_(A|B|down|up|embedding_A|embedding_B)(?:\.default)?(?:\.weight)?")
 _DOWN = ("A", "down", "embedding_A")
 _DEFAULT_ALPHA = 8.0  # of PEFT
@@ -37,8 +38,7 @@ def _is_pair(down: TensorInfo, up: TensorInfo) -> bool:
     return (
         len(down.shape) in (2, 4)
         and len(up.shape) == len(down.shape)
-        and down.shape[0] == up.values // up.shape[0]
-        and down.shape[0] <= MAX_RANK
+        and down.shape[0] == up.values // up.shape[0] <= MAX_RANK
         and max(down.values, up.values) <= MAX_FACTOR
         and {down.dtype, up.dtype} <= EXPONENTS.keys()
     )
@@ -65,21 +65,29 @@ def values_of(file: BinaryIO, tensor: TensorInfo, convert: Convert, start: int =
     return convert(raw, tensor.dtype)
 
 
-def scale_of(config: configs.Config, module: str, rank: int) -> float:
-    """Return the factor by which PEFT scales a pair of this rank; 1 for a plain tensor."""
-    if not rank:
-        return 1.0
-    alpha = configs.number(config, "lora_alpha") or _DEFAULT_ALPHA
-    patterns = config.get("alpha_pattern")
-    for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-        if isinstance(value, int | float) and _matches(str(pattern), module):
-            alpha = float(value)
-            break
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") is True else rank)
+class Scales:
+    """The factors by which PEFT scales the pairs of an adapter with this config.
 
+    Its patterns share one budget, whatever the number of modules; a table that costs more counts as if it were empty.
+    """
 
-def _matches(pattern: str, module: str) -> bool:
-    try:
-        return Pattern(rf"(?:.*\.)?(?:{pattern.removeprefix('^')})").fullmatch(module)
-    except PatternError:
-        return False
+    def __init__(self, config: configs.Config) -> None:
+        self._alpha = configs.number(config, "lora_alpha") or _DEFAULT_ALPHA
+        self._is_by_root = config.get("use_rslora") is True
+        table = config.get("alpha_pattern")
+        items = table.items() if isinstance(table, dict) else ()
+        numbers = {str(key).removeprefix("^"): value for key, value in items if isinstance(value, int | float)}
+        try:
+            self._alphas = PatternTable(numbers)
+        except PatternError:
+            self._alphas = PatternTable({})
+
+    def of(self, module: str, rank: int) -> float:
+        """Return the factor for a pair of this rank; 1 for a plain tensor, whose rank is 0."""
+        if not rank:
+            return 1.0
+        try:
+            alpha = self._alphas.get(module, self._alpha)
+        except PatternError:
+            alpha = self._alpha
+        return alpha / (math.sqrt(rank) if self._is_by_root else rank)
