@@ -20,6 +20,7 @@ from registry.repos.facts import READ_AHEAD, BlobFile
 logger = logging.getLogger(__name__)
 SECONDS = 10  # after that no file is begun: the others wait for the next tick
 MAX_MEASURED = 1 << 30  # bytes of a file: larger ones are whole models, and get no passport
+MAX_COST = 10**11  # nor do files of so many and so high ranks: 90 of rank 1,024, which take half a minute
 
 
 def work() -> None:
@@ -47,8 +48,8 @@ def _read(row: TensorDigest) -> str:
         header = headers.read(file)
     except HeaderError:
         return ""
-    if blob.size <= MAX_MEASURED and (measured := passport.measure(file, header)):
-        passports.record(row.file, measured)
+    if blob.size <= MAX_MEASURED and passport.cost(header) <= MAX_COST:
+        passports.record(row.file, passport.measure(file, header))
     return _digest(blob, header)
 
 

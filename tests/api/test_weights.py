@@ -1,8 +1,13 @@
 """GET …/revisions/{rev}/weights: norms and ranks as numpy computes them, outliers, and the same weights in disguise."""
 
+import time
+
 import numpy as np
 import pytest
 
+from dovetail.adapters import factors, passport, sketches
+from dovetail.adapters.factors import Scales
+from dovetail.adapters.header import Header, TensorInfo
 from registry.models import FingerprintBand, TensorDigest, WeightPassport
 from tests.api.conftest import pushed
 from tests.api.test_comparisons import files, lora
@@ -140,3 +145,33 @@ def test_a_file_that_is_no_safetensors_file_has_no_passport(ask, cast, repositor
     tensor_digesting.work()
     assert weights_of(ask(), "alice/reviews")["files"] == []
     assert not TensorDigest.objects.filter(sha256__isnull=True).exists()
+
+
+def test_patterns_for_scales_share_one_budget_whatever_the_number_of_modules():
+    usual = Scales(
+        {"lora_alpha": 16, "alpha_pattern": {"^layers.0.q_proj": 32, r"layers\.\d+\.o_proj": 2, "v_proj": "x"}}
+    )
+    modules = {"base_model.model.layers.0.q_proj": 8, "model.layers.3.o_proj": 0.5, "v_proj": 4, "layers.1.q_proj": 4}
+    assert {module: usual.of(module, 4) for module in modules} == modules
+    assert usual.of("head", 0) == 1
+    costly = Scales({"lora_alpha": 16, "alpha_pattern": {"(.?){400}" + "x" * number: 1 for number in range(200)}})
+    began = time.process_time()
+    assert {costly.of(f"{'a' * 200}{number}", 4) for number in range(2000)} == {4}
+    assert time.process_time() - began < 5, "each module has a budget of its own"
+    assert Scales({"alpha_pattern": {f"(.?){number}": 1 for number in range(300)}}).of("q_proj", 4) == 2
+
+
+def header_of(shapes):
+    return Header({name: TensorInfo("BF16", shape, 0, 2 * int(np.prod(shape))) for name, shape in shapes.items()}, {})
+
+
+def test_factors_of_absurd_shapes_take_no_memory_and_no_time():
+    bomb = header_of({"q.lora_A.weight": (5000, 1), "q.lora_B.weight": (1, 5000)})
+    assert factors.pairs_of(bomb.tensors) == {}
+    many = {f"{number}.lora_{side}": (1024, 1)[:: 1 if side == "A" else -1] for number in range(200) for side in "AB"}
+    assert passport.cost(header_of(many)) == 200 * 1024**3 > tensor_digesting.MAX_COST
+    wide = {f"{number}.lora_{side}": (128, 8192)[:: 1 if side == "A" else -1] for number in range(560) for side in "AB"}
+    assert passport.cost(header_of(wide)) < tensor_digesting.MAX_COST
+    kept = sketches._kept_signs.cache_info().currsize
+    sketches.of_values(np.zeros(1 << 19, "<f4"))
+    assert sketches._kept_signs.cache_info().currsize == kept

@@ -29,7 +29,6 @@ BLOCK = 1 << 16  # values of other tensors that are sketched at once
 MAX_SPECTRUM = 64  # values of the mean spectrum
 OUTLIER = 10.0  # times the median norm of the modules of its kind
 MIN_KIND = 4  # modules: of fewer a median means nothing
-MAX_WORK = 3e11  # floating-point operations for one file: about a minute of a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +69,11 @@ class Outlier:
     population: int
 
 
-def measure(file: BinaryIO, header: Header) -> Passport | None:
-    """Return the passport of a file; None where it would take more than MAX_WORK. Raises OSError for a broken read."""
+def measure(file: BinaryIO, header: Header) -> Passport:
+    """Return the passport of a file. Raises OSError where it cannot be read."""
     from dovetail.adapters import sketches  # noqa: PLC0415 - it needs numpy, and to read a passport does not
 
     pairs = factors.pairs_of(header.tensors)
-    if sum(_work(header, *names) for names in pairs.values()) > MAX_WORK:
-        return None
     total = sketches.ZERO
     modules, spectra = [], []
     for name, names in sorted(pairs.items()):
@@ -93,6 +90,11 @@ def measure(file: BinaryIO, header: Header) -> Passport | None:
             modules.append(Module(name, 0, norm))
             total = total + sketch / norm if norm and not pairs else total
     return Passport(tuple(modules), _mean_spectrum(spectra), sketches.quantised(total))
+
+
+def cost(header: Header) -> int:
+    """Return how much computing the singular values takes: the sum of the cubes of the ranks."""
+    return sum(header.tensors[down].shape[0] ** 3 for down, _ in factors.pairs_of(header.tensors).values())
 
 
 def cosine(one: bytes, two: bytes) -> float:
@@ -126,12 +128,6 @@ def outliers(modules: Sequence[Module]) -> Iterator[Outlier]:
         for name, norm in sorted(norms.items(), key=lambda item: -item[1]):
             if len(norms) >= MIN_KIND and norm > OUTLIER * middle:
                 yield Outlier(name, kind, norm / middle, len(norms))
-
-
-def _work(header: Header, down: str, up: str) -> float:
-    """Return about how many operations a pair takes: two eigenvalue problems and the products of its factors."""
-    rank = header.tensors[down].shape[0]
-    return 20.0 * rank**3 + 2.0 * (rank + 10) * (header.tensors[down].values + header.tensors[up].values)
 
 
 def _of_matrix(name: str, singular: list[float]) -> Module:

@@ -17,6 +17,7 @@ SIZE = 512  # numbers of a sketch
 ZERO: Array = np.zeros(SIZE // 2 + 1, "<c16")
 IN, OUT, PLAIN = range(3)  # each side of a matrix has signs of its own
 _NOTHING = 1e-9
+_KEPT = 1 << 18  # signs of one length that are kept: a megabyte, and more than the width of any module
 
 
 def singular_values(inner: Array, outer: Array) -> list[float]:
@@ -60,9 +61,18 @@ def cosine(one: bytes, two: bytes) -> float:
     return float(left @ right) / math.sqrt(float(left @ left) * float(right @ right))
 
 
-@lru_cache(maxsize=64)
 def _signs(count: int, side: int) -> Array:
-    """Return `count` random signs, the same in every process: numpy keeps the streams of PCG64 stable."""
+    """Return `count` random signs, the same in every process. Those of a file with absurd shapes are not kept."""
+    return _kept_signs(count, side) if count <= _KEPT else _new_signs(count, side)
+
+
+@lru_cache(maxsize=64)
+def _kept_signs(count: int, side: int) -> Array:
+    return _new_signs(count, side)
+
+
+def _new_signs(count: int, side: int) -> Array:
+    """Return signs from PCG64, whose streams numpy keeps stable."""
     bits = np.random.PCG64([count, side]).random_raw(count // 64 + 1).astype("<u8").view("u1")
     return np.unpackbits(bits, count=count).astype("<f4") * 2 - 1
 
