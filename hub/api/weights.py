@@ -33,9 +33,8 @@ class Weights(View):
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entries = pull.entries(revision)
-        rows = passports.of_entries(entries.values())
         files = []
-        for path, row in sorted(rows.items())[:MAX_FILES]:
+        for path, row in passports.of_entries(entries.values(), MAX_FILES).items():
             modules = passports.modules_of(row, facts.config_beside(entries, path))
             related = passports.relatives(row, revision.repository, self.caller)
             files.append(_file(path, row, modules) | {"relatives": [_relative(one) for one in related]})

@@ -47,9 +47,8 @@ def measured_files(header: RepositoryHeader) -> list[MeasuredFile]:
         pull.require_served(header.revision, header.by)
     except RegistryError:
         return []
-    rows = sorted(passports.of_entries(header.entries.values()).items())[:MAX_FILES]
     files = []
-    for path, row in rows:
+    for path, row in passports.of_entries(header.entries.values(), MAX_FILES).items():
         modules = passports.modules_of(row, facts.config_beside(header.entries, path))
         kinds = list(_kinds(modules))
         related = passports.relatives(row, header.repository, header.by)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Count
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.factors import Scales
@@ -14,7 +15,6 @@ from registry.repos import digests
 from registry.repos.manifest import Entry
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
-MAX_FILES = 50  # the nearest of them whose places are asked for
 MAX_RELATIVES = 10
 
 
@@ -45,11 +45,16 @@ def record(file: str, passport: Passport) -> None:
         FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
 
 
-def of_entries(entries: Iterable[Entry]) -> dict[str, WeightPassport]:
-    """Return the passports of these files that are known: path → passport; one query."""
+def of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport]:
+    """Return the passports of the first of these files that have one, path → passport in order; two queries.
+
+    A passport may have megabytes and a tree thousands of files, so no more than `limit` of them are read.
+    """
     files = {entry.path: entry.sha256 for entry in entries}
-    rows = WeightPassport.objects.in_bulk(set(files.values()))
-    return {path: rows[sha256] for path, sha256 in files.items() if sha256 in rows}
+    known = WeightPassport.objects.only("pk").in_bulk(set(files.values()))
+    paths = [path for path in sorted(files) if files[path] in known][:limit]
+    rows = WeightPassport.objects.in_bulk({files[path] for path in paths})
+    return {path: rows[files[path]] for path in paths if files[path] in rows}
 
 
 def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
@@ -70,7 +75,7 @@ def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Rela
     At most MAX_RELATIVES; of each repository its newest such revision. Three queries.
     """
     nearest = dict(_nearest(row))
-    places = digests.places_of_files(list(nearest)[:MAX_FILES], by)
+    places = digests.places_of_files(nearest, by)
     newest: dict[int, Relative] = {}
     for place in places:
         repository = place.file.revision.repository_id
@@ -81,9 +86,13 @@ def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Rela
 
 
 def _nearest(row: WeightPassport) -> Iterator[tuple[str, float]]:
-    """Yield files whose weights are near, with their cosine, the nearest first; the file itself too."""
+    """Yield files whose weights are near, with their cosine, the nearest first; the file itself too.
+
+    Copies share all keys, and come first where too many files share one, by accident or because somebody made them so.
+    """
     keys = bands_of(bytes(row.fingerprint))
-    shared = FingerprintBand.objects.filter(key__in=keys).values("passport").distinct()[:MAX_CANDIDATES]
+    counted = FingerprintBand.objects.filter(key__in=keys).values("passport").annotate(shared=Count("pk"))
+    shared = counted.order_by("-shared", "passport")[:MAX_CANDIDATES]
     candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
     fingerprints = candidates.values_list("file", "fingerprint")
     found = {file: cosine(bytes(row.fingerprint), bytes(other)) for file, other in fingerprints}

@@ -8,7 +8,9 @@ import pytest
 from dovetail.adapters import factors, passport, sketches
 from dovetail.adapters.factors import Scales
 from dovetail.adapters.header import Header, TensorInfo
+from hub.api import weights
 from registry.models import FingerprintBand, TensorDigest, WeightPassport
+from registry.proof import passports
 from tests.api.conftest import pushed
 from tests.api.test_comparisons import files, lora
 from workers import tensor_digesting
@@ -136,6 +138,21 @@ def test_ranks_that_would_take_minutes_are_not_measured(ask, cast, repository):
     measured(cast, repository, tensors_of(endless), r=5000)
     [file] = weights_of(ask(), "alice/reviews")["files"]
     assert [one["rank"] for one in file["modules"]] == [0, 0]
+
+
+def test_files_made_to_share_a_key_do_not_hide_a_copy(ask, cast, repository, pairs, random, monkeypatch):
+    measured(cast, repository, tensors_of(pairs), r=4)
+    copy = cast.repository("bob/copy", by="bob")
+    measured(cast, copy, tensors_of(disguised(pairs, random)), "BF16", r=4)
+    key = FingerprintBand.objects.order_by("key").values_list("key", flat=True)[0]
+    for number in range(3):
+        noise = WeightPassport.objects.create(file=f"{number}" * 64, modules=[], spectrum=[], fingerprint=b"\x01" * 512)
+        FingerprintBand.objects.create(passport=noise, key=key)
+    monkeypatch.setattr(passports, "MAX_CANDIDATES", 2)
+    [file] = weights_of(ask(), "alice/reviews")["files"]
+    assert [one["adapter"] for one in file["relatives"]] == ["bob/copy"]
+    monkeypatch.setattr(weights, "MAX_FILES", 0)
+    assert weights_of(ask(), "alice/reviews")["files"] == []
 
 
 def test_a_file_that_is_no_safetensors_file_has_no_passport(ask, cast, repository):
