@@ -5,7 +5,7 @@ there, and only as far as the addresses in it are proxies of ours. What lies fur
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 FORWARDED: str = "Forwarded"
 X_FORWARDED_FOR: str = "X-Forwarded-For"
 SCHEME: str = "dovetail.scheme"  # in META, where no header of a request can be: Django's name of each begins with HTTP_
-_PAIR = re.compile(r'\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;,\s"]*)\s*([;,]|$)')
+_PAIR = re.compile(r'\s*([\w-]+)=("(?:[^"\\]|\\.)*"|[^;,\s"]*)\s*(?:;|$)')
 _SPOKEN_PORT = re.compile(r"^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\d+)?$")
 
 
@@ -44,7 +44,8 @@ class TrustedProxies:
 
 def client_of(request: HttpRequest) -> Hop:
     """Return the client: the peer of this connection, or the nearest party that is no trusted proxy."""
-    client = Hop(str(request.META.get("REMOTE_ADDR", "")))
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    client = Hop(str(_parsed(peer) or peer))
     if not is_trusted(client.address):
         return client
     for hop in _chain(request):
@@ -75,7 +76,7 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     return mapped or parsed
 
 
-def _chain(request: HttpRequest) -> list[Hop]:
+def _chain(request: HttpRequest) -> Iterable[Hop]:
     """Return the parties that the proxies name, the nearest first."""
     if settings.PROXY_HEADER == FORWARDED:
         return _forwarded(request.headers.get(FORWARDED, ""))
@@ -84,20 +85,33 @@ def _chain(request: HttpRequest) -> list[Hop]:
     return [_hop(*(value.strip() for value in values)) for values in zip_longest(*lists, fillvalue="")]
 
 
-def _forwarded(header: str) -> list[Hop]:
-    """Parse RFC 7239; of a list that is not whole nothing is believed."""
-    elements: list[dict[str, str]] = [{}]
-    at = 0
-    while at < len(header):
-        pair = _PAIR.match(header, at)
+def _forwarded(header: str) -> Iterator[Hop]:
+    """Yield the parties of RFC 7239, the nearest first, as far as the list can be read.
+
+    An element begins at the nearest comma after which it is whole. So a quote that a client sent and did not close
+    reaches no further than what the client sent, and hides nothing that a proxy added.
+    """
+    rest: str | None = None
+    for piece in reversed(header.split(",")):
+        text = piece if rest is None else f"{piece},{rest}"
+        found = _parameters(text)
+        rest = text if found is None else None
+        if found:
+            yield _hop(*(found.get(name, "") for name in ("for", "proto", "host")))
+
+
+def _parameters(element: str) -> dict[str, str] | None:
+    """Return the parameters of one element, none of an empty one; None if it is not whole."""
+    found: dict[str, str] = {}
+    at, end = 0, len(element.rstrip())
+    while at < end:
+        pair = _PAIR.match(element, at)
         if pair is None:
-            return []
-        name, value, end = pair.groups()
-        elements[-1][name.lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
-        if end == ",":
-            elements.append({})
+            return None
+        name, value = pair.groups()
+        found[name.lower()] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
         at = pair.end()
-    return [_hop(*(element.get(name, "") for name in ("for", "proto", "host"))) for element in reversed(elements)]
+    return found
 
 
 def _hop(address: str, scheme: str, host: str) -> Hop:

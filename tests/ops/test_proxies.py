@@ -3,6 +3,7 @@
 import pytest
 from django.http import HttpRequest, HttpResponse
 
+from hub.origin import network_of
 from hub.proxies import TrustedProxies, client_of
 
 TRUSTED = ["10.0.0.0/8", "2001:db8:1::/48", "127.0.0.1"]
@@ -36,6 +37,7 @@ def client(peer: str, **headers: str) -> tuple[str, str, str]:
         ("10.0.0.1", "[2001:db8:9::1]:4711", "2001:db8:9::1"),
         ("2001:db8:1::7", "2001:db8:9::1", "2001:db8:9::1"),
         ("::ffff:10.0.0.1", "::ffff:203.0.113.5", "203.0.113.5"),
+        ("::ffff:192.0.2.1", "203.0.113.5", "192.0.2.1"),
     ],
 )
 def test_x_forwarded_for_is_read_from_the_right_through_our_proxies(peer: str, forwarded: str, address: str) -> None:
@@ -56,6 +58,11 @@ def test_x_forwarded_for_is_read_from_the_right_through_our_proxies(peer: str, f
         ('for="203.0.113.5', ("10.0.0.1", "", "")),
         ("for=203.0.113.5 nonsense", ("10.0.0.1", "", "")),
         ("for=203.0.113.5;proto=gopher", ("203.0.113.5", "", "")),
+        ('for="198.51.100.1, for=203.0.113.5', ("203.0.113.5", "", "")),
+        ('for="\\, for="[2001:db8:9::1]"', ("2001:db8:9::1", "", "")),
+        ('for=203.0.113.5;host="a, for=198.51.100.1"', ("203.0.113.5", "", "a, for=198.51.100.1")),
+        ('for=203.0.113.5;host="a, for=198.51.100.1;x=\\""', ("203.0.113.5", "", 'a, for=198.51.100.1;x="')),
+        ("nonsense, , for=203.0.113.5, ", ("203.0.113.5", "", "")),
     ],
 )
 def test_forwarded_is_read_as_rfc_7239_says(forwarded: str, expected: tuple[str, str, str], settings) -> None:
@@ -84,3 +91,18 @@ def test_https_is_believed_from_our_proxies_alone(peer: str, is_secure: bool) ->
     request.META |= {"REMOTE_ADDR": peer, PROTO: "https"}
     TrustedProxies(lambda _: HttpResponse())(request)
     assert request.is_secure() is is_secure
+
+
+@pytest.mark.parametrize(
+    ("peer", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:9::1", "2001:db8:9::/64"),
+        ("", ""),
+    ],
+)
+def test_addresses_are_counted_apart_but_for_those_of_one_machine(peer: str, network: str) -> None:
+    request = HttpRequest()
+    request.META["REMOTE_ADDR"] = peer
+    assert network_of(request) == network
