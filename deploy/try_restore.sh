@@ -11,8 +11,9 @@ sql() {
 }
 password=$(docker compose exec -T postgres printenv POSTGRES_PASSWORD)
 manage() {
-  docker compose run --rm -T --no-deps -e "DOVETAIL_DATABASE_URL=postgres://dovetail:$password@postgres:5432/$trial" \
-    -e "DOVETAIL_BLOBS=$2" manage $1
+  # By the environment: what stands in a command everybody on this machine can list while it runs.
+  DOVETAIL_DATABASE_URL="postgres://dovetail:$password@postgres:5432/$trial" DOVETAIL_BLOBS="$2" \
+    docker compose run --rm -T --no-deps -e DOVETAIL_DATABASE_URL -e DOVETAIL_BLOBS manage $1
 }
 
 sql "DROP DATABASE IF EXISTS $trial"

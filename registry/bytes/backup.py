@@ -121,10 +121,9 @@ def _has_tables() -> bool:
 # --- the two databases ----------------------------------------------------------------------------------------------
 def _dump(file: Path) -> None:
     if connection.vendor == "sqlite":
-        file.unlink()  # VACUUM INTO creates it
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM INTO %s", [str(file)])  # one snapshot, also while others write
-        file.chmod(0o600)
+            # One snapshot, also while others write; the file is there, empty, and its owner's alone from the beginning.
+            cursor.execute("VACUUM INTO %s", [str(file)])
     else:
         _postgres("pg_dump", "--format=custom", "--no-owner", f"--file={file}")
 
