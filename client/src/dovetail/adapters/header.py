@@ -149,8 +149,10 @@ def _tensor(name: str, entry: object, start: int) -> TensorInfo:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES_PER_VALUE:
         raise HeaderError(f"{name} has the unknown dtype {str(dtype)[:20]!r}")
-    if isinstance(shape, list) and 0 in shape and offsets and offsets[:1] == offsets[1:]:
-        raise NotGathered(f"{name} has the shape {shape} and no value: DeepSpeed's ZeRO-3 keeps a part in each process")
+    if isinstance(shape, list) and 0 in shape and isinstance(offsets, list) and offsets[:1] == offsets[1:]:
+        raise NotGathered(
+            f"{name} has the shape {str(shape)[:80]} and no value: DeepSpeed's ZeRO-3 keeps a part in each process"
+        )
     least = 0 if name.endswith(SCALARS) else 1
     if not _sizes(shape, least=1) or not least <= len(shape) <= MAX_DIMENSIONS:
         raise HeaderError(f"{name} needs 1 to {MAX_DIMENSIONS} dimensions, each of at least 1")
