@@ -1,5 +1,6 @@
 """The Celery tasks, a few lines each: arguments are ids, results are rows."""
 
+from contextlib import ExitStack
 from smtplib import SMTPException
 from typing import Any
 
@@ -77,11 +78,13 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Hash new files' tensors and images' layers, compare weights that wait, and cut large files for Xet clients."""
-    tensor_digesting.work()
-    weight_comparing.work()
-    image_layers.work()
-    chunking.work()
+    """Hash new files' tensors and images' layers, compare weights that wait, and cut large files for Xet clients.
+
+    All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
+    """
+    with ExitStack() as works:  # which does the last one first, and goes on after an error
+        for module in (chunking, image_layers, weight_comparing, tensor_digesting):
+            works.callback(module.work)
 
 
 @shared_task

@@ -49,7 +49,10 @@ def _read(row: TensorDigest) -> str:
     except HeaderError:
         return ""
     if blob.size <= MAX_MEASURED and passport.cost(header) <= MAX_COST:
-        passports.record(row.file, passport.measure(file, header))
+        try:
+            passports.record(row.file, passport.measure(file, header))
+        except (ArithmeticError, MemoryError, ValueError):  # of absurd values, also as numpy's LinAlgError
+            logger.exception("The weights were not measured.", extra={"sha256": row.file})
     return _digest(blob, header)
 
 

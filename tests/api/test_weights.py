@@ -192,3 +192,13 @@ def test_factors_of_absurd_shapes_take_no_memory_and_no_time():
     kept = sketches._kept_signs.cache_info().currsize
     sketches.of_values(np.zeros(1 << 19, "<f4"))
     assert sketches._kept_signs.cache_info().currsize == kept
+
+
+def test_a_file_whose_weights_cannot_be_measured_gets_its_digest(cast, repository, pairs, monkeypatch):
+    def fail(*_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(sketches, "singular_values", fail)
+    measured(cast, repository, tensors_of(pairs), r=4)
+    assert TensorDigest.objects.get().sha256
+    assert not WeightPassport.objects.exists()

@@ -1,0 +1,23 @@
+"""The errand that reads new files: a part that fails does not keep the others from their work."""
+
+import pytest
+
+from workers import tasks
+
+PARTS = ["tensor_digesting", "weight_comparing", "image_layers", "chunking"]
+
+
+@pytest.mark.parametrize("broken", PARTS)
+def test_every_part_works_although_one_fails(broken, monkeypatch):
+    done = []
+
+    def work(name):
+        done.append(name)
+        if name == broken:
+            raise TypeError(name)
+
+    for name in PARTS:
+        monkeypatch.setattr(getattr(tasks, name), "work", lambda name=name: work(name))
+    with pytest.raises(TypeError, match=broken):
+        tasks.land()
+    assert done == PARTS
