@@ -20,7 +20,7 @@ from registry.kernel.errors import (
 from registry.models import Namespace, Repository, Revision, UpstreamRepository, User
 from registry.repos import refs
 from registry.repos.manifest import Entry
-from registry.upstream import asking, documents, names, origins, restrictions, trees
+from registry.upstream import asking, documents, names, origins, restrictions, staleness, trees
 
 USED_SECONDS = 3600
 JSON = dict[str, Any]
@@ -141,11 +141,11 @@ def version(row: UpstreamRepository, rev: str) -> Version:
     rev = "main" if rev in refs.MAIN_NAMES else rev
     if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
         raise refs.revision_not_found(rev)
-    oid = (
-        rev.lower()
-        if is_commit(rev.lower())
-        else documents.passing(row, documents.key_of("rev", rev), lambda: _asked(row, rev))
-    )
+    if is_commit(rev.lower()):
+        _renew_openness(row)
+        oid = rev.lower()
+    else:
+        oid = documents.passing(row, documents.key_of("rev", rev), lambda: _asked(row, rev))
     info = documents.stored(row, documents.key_of("info", oid))
     if info is None:
         oid = _asked(row, oid)
@@ -187,6 +187,19 @@ def renew_restriction(row: UpstreamRepository) -> None:
     if row.restricted and origins.may_ask() and restrictions.is_old(row):
         with asking.impatiently(), suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
             _asked(row, "main")
+
+
+def _renew_openness(row: UpstreamRepository) -> None:
+    """Learn that the hub restricts a repository of which everybody asks for commits alone. Raises UpstreamGated.
+
+    Otherwise what only the token of this hub opens there would go to everybody who knows a commit. What the hub said
+    before is good while it fails, and after it has deleted the repository.
+    """
+    with suppress(RevisionNotFound, UpstreamUnavailable, UpstreamWrong), staleness.observed():
+        if row.restricted or not origins.may_ask() or not origins.hub_of(row).token:
+            return
+        if cache.add(f"upstream:open:{row.pk}", 1, settings.UPSTREAM.refs_seconds):
+            documents.passing(row, documents.MAIN, lambda: _asked(row, "main"))
 
 
 def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:

@@ -108,6 +108,17 @@ def test_what_becomes_private_or_gated_there_is_told_to_nobody_from_then_on(liar
         assert "X-Dovetail-Source" not in hidden
 
 
+def test_what_becomes_gated_there_is_not_served_by_its_commit_either(liar, settings):
+    settings.UPSTREAM = settings.UPSTREAM._replace(refs_seconds=0)
+    path, main = f"/{NAME}/resolve/{OID}/w.bin", f"{API}/revision/main"
+    assert get(path, "HEAD").status_code == 200
+    liar.say(main, {}, status=500)
+    kept = get(path, "HEAD")
+    assert (kept.status_code, "X-Dovetail-Stale" in kept) == (200, False), "a commit does not grow old"
+    liar.describe(gated="manual")
+    assert [get(path, "HEAD").status_code for _ in range(2)] == [403] * 2
+
+
 @pytest.mark.parametrize(
     ("restriction", "path", "hidden"),
     [({"private": True}, API, 401), ({"gated": "auto"}, f"/{NAME}/resolve/main/w.bin", 403)],
