@@ -1,5 +1,6 @@
 """Stores under failure: killed writers, full disks, unreachable servers."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -152,6 +153,21 @@ def test_no_more_calls_wait_for_a_store_than_it_has_places() -> None:
     breaker = Breaker(TimeoutError, places=2)
     with breaker.call(), breaker.call(), pytest.raises(StoreUnavailable, match="Too many"), breaker.call():
         pytest.fail("a third call was let through")
+    with breaker.call():
+        pass
+
+
+def test_a_store_that_answers_no_is_there_again() -> None:
+    """A look for an object that is not there is the first call that a store back from a pause may get."""
+    breaker = Breaker((TimeoutError, ConnectionError))
+    for error in (TimeoutError, ConnectionError) * FAILURES:
+        with contextlib.suppress(error, StoreUnavailable), breaker.call():
+            raise error
+    with pytest.raises(StoreUnavailable, match="does not answer"), breaker.call():
+        pytest.fail("it counts as away")
+    breaker._closed_until = 0.0
+    with pytest.raises(BlobMissing), breaker.call():
+        raise BlobMissing(KEY)
     with breaker.call():
         pass
 

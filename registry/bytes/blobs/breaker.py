@@ -15,8 +15,8 @@ PLACES = 48  # calls at once; a web process has 64 threads (deploy/gunicorn.conf
 class Breaker:
     """Refuses calls at once while the store is away or too many wait for it; of one store in one process."""
 
-    def __init__(self, unanswered: type[Exception], places: int = PLACES) -> None:
-        """`unanswered` is the error of a call to which nothing answered in time."""
+    def __init__(self, unanswered: type[Exception] | tuple[type[Exception], ...], places: int = PLACES) -> None:
+        """`unanswered` are the errors of a call to which nothing answered in time; any other one is an answer."""
         self._unanswered = unanswered
         self._places = threading.BoundedSemaphore(places)
         self._lock = threading.Lock()
@@ -30,14 +30,14 @@ class Breaker:
             raise StoreUnavailable("The store of files does not answer.")
         if not self._places.acquire(blocking=False):
             raise StoreUnavailable("Too many requests wait for the store of files.")
+        failed = 0
         try:
             yield
         except self._unanswered:
-            self._count(1)
+            failed = 1
             raise
-        else:
-            self._count(0)
         finally:
+            self._count(failed)
             self._places.release()
 
     def _may_call(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import ConnectTimeoutError, HTTPClientError
 
 from registry.bytes.blobs.breaker import Breaker
 
@@ -48,4 +48,4 @@ def _session(_: tuple[str | None, ...]) -> boto3.session.Session:
 @cache  # also while no store can be made, because it does not answer
 def breaker_of(bucket: str, endpoint: str | None) -> Breaker:
     """Return the breaker of a bucket, one for all threads of this process."""
-    return Breaker(HTTPClientError)
+    return Breaker((HTTPClientError, ConnectTimeoutError))
