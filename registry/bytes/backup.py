@@ -47,9 +47,9 @@ def new_backup(folder: Path) -> Iterator[None]:
     is_new = not folder.exists()
     if not is_new and any(folder.iterdir()):
         raise ValueInvalid(f"{folder} is not empty.", fix="Name a new folder for each backup.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as undo:
         undo.callback(_remove, folder, whole=is_new)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(folder)
         yield
         undo.pop_all()
