@@ -146,6 +146,7 @@ import torch
 from dovetail.adapters.checks import CHECKS as ALL
 from dovetail.adapters.findings import run
 from workers.engine.checks import CHECKS
+from workers.engine.checks.evaluation import _beside_its_head
 from workers.engine.evals.measures import Metric
 from workers.engine.trial import Timed
 
@@ -176,6 +177,10 @@ for merged in (0.0, 0.01, 0.06):
     outcome("run.merge", merged=merged)
 for loss in (2.0, 2.1, 20.1):
     outcome("eval.neutral", loss=loss)
+right, wrong = [1.0] * 12, [0.0] * 12
+for scores, alone in ((wrong, right), (right, wrong)):  # of rows; the number that weighs labels fell both times
+    metric = Metric("balanced-accuracy", 0.5, 0.6, 12, head_alone=0.7, scores=scores, alone_scores=alone)
+    print(_beside_its_head(metric, "", "failed", {}).outcome)
 """
 
 
@@ -186,5 +191,6 @@ def test_what_only_chance_brings_about_is_told(engine_python):
         "run.cost": ["passed", "warned"],
         "run.merge": ["passed", "warned", "failed"],
         "eval.neutral": ["passed", "warned", "failed"],
+        "eval.worse-than-base": ["failed", "warned"],
     }
     assert in_an_engine(CHANCE) == [outcome for outcomes in expected.values() for outcome in outcomes]

@@ -55,10 +55,14 @@ def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[
     if first.adapter == alone:
         message = f"Its head alone, on the frozen base, gets {alone:g} as well, so the adapter adds nothing: {numbers}."
         return Finding("warned", message, HEAD_FIX, where)
-    by_chance = measures.by_chance(first.scores, first.alone_scores) if first.scores else 1.0
-    certain = by_chance < CHANCE if first.scores else first.adapter < alone - margin(alone, first.rows)
     message = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}"
-    message += f" (p = {by_chance:.3f})." if first.scores else "."
+    if not first.scores:
+        certain = first.adapter < alone - margin(alone, first.rows)
+        return Finding(outcome if certain else "warned", f"{message}.", FIX, where)
+    by_chance = measures.by_chance(first.scores, first.alone_scores)
+    # A number that weighs labels may fall while more rows are right: then the rows do not say that it is worse.
+    certain = by_chance < CHANCE and sum(first.scores) < sum(first.alone_scores)
+    message += f" (p = {by_chance:.3f})."
     return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(by_chance, 4)})
 
 
