@@ -239,9 +239,10 @@ def test_an_order_of_labels_that_explains_it_is_told(bert, tmp_path, answers):
 
 def test_rows_that_stand_in_training_data_or_repeat_are_told(bert, tmp_path, answers):
     train = "".join(json.dumps({"sentence": row["text"].upper(), "id": 7}) + "\n" for row in answers[:20])
-    files = with_file("data/train.jsonl", train.encode())(with_file(SMOKE, smoke(answers))(lora()))
+    files = with_file("train.jsonl", train.encode())(with_file(SMOKE, smoke(answers))(lora()))
+    files = with_file("tokenizer.json", b"[" + b"0," * (2 << 20) + b"0]")(files)  # read first, it would be all that is
     verdict = bert.validate(write(files, tmp_path / "seen"), facts_of(files))
-    assert "20 of 24 rows of smoke.jsonl stand in data/train.jsonl" in check_of(verdict, "eval.rows")["message"]
+    assert "20 of 24 rows of smoke.jsonl stand in train.jsonl" in check_of(verdict, "eval.rows")["message"]
     files = with_file(SMOKE, smoke(answers + answers[:1] * 20))(lora())
     verdict = bert.validate(write(files, tmp_path / "again"), facts_of(files))
     assert "20 of 44 rows of smoke.jsonl repeat others" in check_of(verdict, "eval.rows")["message"]

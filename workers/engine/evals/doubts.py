@@ -14,7 +14,7 @@ from workers.engine.evals.codec import Row
 FEWEST = 8
 REPEATED = 0.1  # of the rows
 TEXTS = ("text", "text_pair", "question", "context", "anchor", "positive", "tokens", "target")
-DATA = (".jsonl", ".json", ".csv", ".tsv", ".txt")
+DATA = (".jsonl", ".csv", ".tsv", ".txt", ".json")  # in this order: a tokenizer's .json would take all of MAX_BYTES
 RAGGED = (".jsonl", ".txt")  # a row a line
 MAX_BYTES = 4 * 2**20  # of all files together: reading them takes a part of a second
 SHORTEST = 12  # characters of a text that says something by standing in two files
@@ -50,10 +50,9 @@ def trained_on(rows: Sequence[Row], files: Mapping[str, Opener], own: str) -> tu
     """Return how many rows stand in another data file beside them too, and the file that has most; (0, "") for none."""
     texts = [text for row in rows if len(text := _main_text(row)) >= SHORTEST]
     room, hits = MAX_BYTES, {}
-    for path, opener in sorted(files.items()):
-        if path == own or not path.lower().endswith(DATA) or not texts:
-            continue
-        with opener() as file:
+    data = [path for end in DATA for path in sorted(files) if path.lower().endswith(end) and path != own]
+    for path in data if texts else ():
+        with files[path]() as file:
             raw = file.read(room)
         room -= len(raw)
         beside = set(map(_plain, _texts_in(path, raw.decode("utf-8", "replace"))))
