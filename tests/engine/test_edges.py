@@ -174,7 +174,7 @@ def test_a_module_with_a_rank_of_its_own_is_held_to_that_one():
     assert "says 5" in say("config.rank", config(rank_pattern={"query": 4, "value": 5})(files)).message
 
 
-@pytest.mark.parametrize(("token", "expected"), [(95, "passed"), (96, "failed")])
+@pytest.mark.parametrize(("token", "expected"), [(95, "passed"), (96, "failed"), (10**15, "failed")])
 def test_the_last_token_of_the_vocabulary_is_the_last_that_can_be_trained_or_added(token, expected):
     assert outcome("base.vocabulary", config(trainable_token_indices=[token])(lora())) == expected
     assert outcome("base.vocabulary", with_file("added_tokens.json", b'{"<x>": %d}' % token)(lora())) == expected

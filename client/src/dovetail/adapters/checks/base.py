@@ -166,7 +166,7 @@ def _rows_of_tokens(folder: Folder) -> Finding | None:
     size = folder.base.vocabulary if folder.base else 0
     end = max(folder.layout.rows, size)
     added, trained = tokens.added(folder.files), tokens.trained(folder.config)
-    beyond = sorted(trained - set(range(end)))
+    beyond = sorted(number for number in trained if not 0 <= number < end)
     if not (folder.base and size):
         return None
     # A base may have tokens of its own without a row, which nobody uses.
@@ -179,7 +179,8 @@ def _rows_of_tokens(folder: Folder) -> Finding | None:
         )  # fmt: skip
     if not beyond:
         return None
-    if beyond != list(range(end, beyond[-1] + 1)) or beyond[-1] not in added:
+    has_gap = beyond[0] != end or beyond[-1] - end + 1 != len(beyond)
+    if has_gap or beyond[-1] not in added:
         return failed(
             f"{configs.NAME} trains the token {beyond[-1]:,}, but the embeddings end at {end - 1:,}.",
             "Name the base it was trained on; for new tokens push their tokenizer, and train the rows of all.",
