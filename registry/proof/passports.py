@@ -31,7 +31,7 @@ class Relative:
 
     @property
     def is_copy(self) -> bool:
-        """Whether they are the same weights, perhaps under another scale, dtype, names or factors."""
+        """True for the same weights, perhaps under another scale, dtype, names or factors."""
         return self.cosine >= COPY
 
 
@@ -58,9 +58,9 @@ def of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport
 
 
 def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
-    """Return the measured modules as they act: matrices with the scale that this config gives them."""
-    scales = Scales(config)
-    return tuple(_scaled(Module(*values), scales) for values in row.modules)
+    """Return the measured modules as they act, with the scale that this config gives them; without one as they are."""
+    modules, scales = (Module(*values) for values in row.modules), Scales(config)
+    return tuple(_scaled(module, scales) for module in modules) if config else tuple(modules)
 
 
 def _scaled(module: Module, scales: Scales) -> Module:

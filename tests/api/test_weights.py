@@ -81,6 +81,15 @@ def test_norms_and_ranks_are_those_of_the_matrices(ask, cast, repository, pairs)
     assert (file["spectrum"][0], len(file["spectrum"])) == (1, 4)
 
 
+def test_weights_without_a_config_have_no_scale(ask, cast, repository, pairs):
+    alone = {"lora.safetensors": files(tensors_of(pairs))["adapter_model.safetensors"]}
+    pushed(cast, repository, title="alone", files=alone)
+    tensor_digesting.work()
+    [file] = weights_of(ask(), "alice/reviews")["files"]
+    norms = {row["module"]: row["norm"] for row in file["modules"]}
+    assert norms == {name: pytest.approx(np.linalg.norm(up @ down), rel=1e-5) for name, (down, up) in pairs.items()}
+
+
 def test_the_same_weights_in_disguise_are_told_to_who_may_see_them(ask, cast, repository, pairs, random):
     measured(cast, repository, tensors_of(pairs), r=4)
     copy, near, stranger, private = (
