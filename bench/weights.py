@@ -1,4 +1,4 @@
-"""How long a weight passport takes, and how well it knows copies in disguise from strangers.
+"""Weight passports: the time that one takes, and how well they tell copies in disguise from strangers.
 
     make bench ARGS=weights
 

@@ -28,7 +28,7 @@ class Places:
 
     @property
     def taken(self) -> int:
-        """How many places are taken now."""
+        """The number of places that are taken now."""
         return self._taken[""]
 
     def take(self, request: Request) -> Callable[[], None]:

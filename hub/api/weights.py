@@ -1,4 +1,4 @@
-"""What was measured of the weights of a revision, and which other adapters hold nearly the same."""
+"""Measurements of the weights of a revision, and the other adapters that hold nearly the same."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How vLLM maps an adapter onto its base: vLLM's own LoRA classes on the meta device, from the base's config alone.
+"""Maps an adapter onto its base as vLLM does: its own LoRA classes on the meta device, from the base's config alone.
 
 No weight is read or made, and nothing is run: the model has the base's real size and no bytes. Only this file imports
 vLLM, in the interpreter .engines/vllm; no thread and no socket is started, so that a process that did this may fork.

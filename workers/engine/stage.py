@@ -65,7 +65,7 @@ class Walls:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a child ended: `signal` is 0 unless a signal ended it; `hung` if the parent ended it at the time limit."""
+    """The end of a child: `signal` is 0 unless a signal ended it; `hung` if the parent ended it at the time limit."""
 
     status: int = 0
     signal: int = 0

@@ -39,7 +39,7 @@ class Batch:
 
     @property
     def is_of_senses(self) -> bool:
-        """Whether a model hears these rows, or sees them with a text beside."""
+        """True if a model hears these rows, or sees them with a text beside."""
         return not self.is_of_pictures and not self.inputs.keys().isdisjoint(MEASURED)
 
     def on(self, device: torch.device, dtype: torch.dtype) -> Batch:

@@ -42,7 +42,7 @@ class Metric:
 
     @property
     def may_be_chance(self) -> bool:
-        """Whether other rows of the kind may well show that it is not worse than a guess."""
+        """True if other rows of the kind may well show that it is not worse than a guess."""
         return self.guess and self.interval is not None and self.interval[1] >= self.base
 
 

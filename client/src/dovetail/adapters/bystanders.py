@@ -1,4 +1,4 @@
-"""What a repository without an adapter seems to hold, by the names of its files."""
+"""The content of a repository without an adapter, guessed by the names of its files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 # The first that matches a file's own name; nothing of these is loaded, fitted or proven here.
-KINDS = tuple((re.compile(pattern, re.IGNORECASE), what) for pattern, what in (
+KINDS = tuple((re.compile(pattern, re.IGNORECASE), content) for pattern, content in (
     (r"learned_embeds(?:-.*)?\.(?:safetensors|bin)", "a textual inversion"),
     (r"ip[-_]?adapter.*\.(?:safetensors|bin)", "an IP-Adapter"),
     (r"lit_model\.pth\.lora|lit_model_.*lora.*\.pth", "a LoRA of LitGPT"),
@@ -25,7 +25,7 @@ def sighted(paths: Iterable[str]) -> tuple[str, str] | None:
     """Return a sentence about the first file of a known kind and the way out ("" for none); None if no file tells."""
     for path in sorted(paths, key=lambda path: (path.count("/"), path)):
         name = path.rpartition("/")[2]
-        what = next((what for pattern, what in KINDS if pattern.fullmatch(name)), None)
-        if what:
-            return f"By its name {path[:120]} is {what}.", WAYS.get(what, "")
+        content = next((content for pattern, content in KINDS if pattern.fullmatch(name)), None)
+        if content:
+            return f"By its name {path[:120]} is {content}.", WAYS.get(content, "")
     return None

@@ -132,7 +132,7 @@ class BasePin(Record):
 
 @dataclass(frozen=True, slots=True)
 class Measured(Record):
-    """What a serving engine did when it was tried: how many modules of the adapter it reached, or how it refused it.
+    """The behaviour of a serving engine that was tried: how many modules of the adapter it reached, or its refusal.
 
     `mapping` is the depth at which the engine's own classes take the adapter, at the base's size, without weights.
     """

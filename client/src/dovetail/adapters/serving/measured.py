@@ -1,4 +1,4 @@
-"""What becomes of a rule's answer when the engine itself was tried with the adapter."""
+"""The answer of the rules joined with what the engine itself did when it was tried with the adapter."""
 
 from __future__ import annotations
 
