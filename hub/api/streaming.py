@@ -136,10 +136,10 @@ class _Stream(Iterator[bytes]):
         self._give_back()
 
     def _go_on(self, first: list[Message]) -> Generator[bytes, None, None]:
-        source, told, end = self._source, self._source.position, time.monotonic() + LIFE_SECONDS
+        source, last_id, end = self._source, self._source.position, time.monotonic() + LIFE_SECONDS
         with _sending_within(self._connection, SEND_SECONDS):
             waiting.release_connection()  # sending may take long, too
-            start = f"id: {told}\n" if told and not first else ""
+            start = f"id: {last_id}\n" if last_id and not first else ""
             yield f"retry: {RETRY_MS}\n{start}\n".encode() + b"".join(map(bytes, first))
             due = time.monotonic() + HEARTBEAT_SECONDS
             while not source.is_over and time.monotonic() < end and not is_stopping():
@@ -150,9 +150,9 @@ class _Stream(Iterator[bytes]):
                     yield self._refusal(problem)
                     return
                 if messages or is_due:
-                    moved = f"id: {source.position}\n\n" if source.position != told else ""
+                    moved = f"id: {source.position}\n\n" if source.position != last_id else ""
                     yield b"".join(map(bytes, messages)) or f": alive\n{moved}".encode()
-                    told, due = source.position, time.monotonic() + HEARTBEAT_SECONDS
+                    last_id, due = source.position, time.monotonic() + HEARTBEAT_SECONDS
                 elif not self._rest():
                     return
 

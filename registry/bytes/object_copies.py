@@ -47,10 +47,10 @@ def copy_audit_heads(source: BlobStore, target: BlobStore) -> None:
 
 
 def _problems(work: Callable[[Digest], str], digests: Iterable[Digest]) -> Iterator[tuple[str, str]]:
-    def named(digest: Digest) -> tuple[str, str]:
+    def checked(digest: Digest) -> tuple[str, str]:
         return digest.sha256, work(digest)
 
-    return (result for result in in_parallel(named, digests) if result[1])
+    return (result for result in in_parallel(checked, digests) if result[1])
 
 
 def _copy(digest: Digest, source: BlobStore, target: BlobStore) -> str:

@@ -95,6 +95,6 @@ def _nearest(row: WeightPassport) -> Iterator[tuple[str, float]]:
     shared = counted.order_by("-shared", "passport")[:MAX_CANDIDATES]
     candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
     fingerprints = candidates.values_list("file", "fingerprint")
-    found = {file: cosine(bytes(row.fingerprint), bytes(other)) for file, other in fingerprints}
-    found[row.file] = 1.0
-    yield from sorted(((file, value) for file, value in found.items() if value >= NEAR), key=lambda pair: -pair[1])
+    cosines = {file: cosine(bytes(row.fingerprint), bytes(other)) for file, other in fingerprints}
+    cosines[row.file] = 1.0
+    yield from sorted(((file, value) for file, value in cosines.items() if value >= NEAR), key=lambda pair: -pair[1])

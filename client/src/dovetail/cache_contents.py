@@ -88,11 +88,11 @@ class Contents:
 
 def size_of(places: Iterable[Path], *, are_all_names: bool = False) -> int:
     """Return the bytes of files, each counted once; with `are_all_names` of those that have no name elsewhere."""
-    found = [place.stat() for place in {*places}]
-    names = Counter((stat.st_dev, stat.st_ino) for stat in found)
+    stats = [place.stat() for place in {*places}]
+    names = Counter((stat.st_dev, stat.st_ino) for stat in stats)
     if are_all_names:
-        found = [stat for stat in found if names[stat.st_dev, stat.st_ino] >= stat.st_nlink]
-    return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in found}.values())
+        stats = [stat for stat in stats if names[stat.st_dev, stat.st_ino] >= stat.st_nlink]
+    return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())
 
 
 def _scan() -> Any:
@@ -145,8 +145,8 @@ def _without_other_names(files: Iterable[Path], blobs: Iterable[Path]) -> list[P
 
 
 def _inode(place: Path) -> Inode:
-    found = place.stat()
-    return found.st_dev, found.st_ino
+    status = place.stat()
+    return status.st_dev, status.st_ino
 
 
 def _is_older(moment: float, seconds: float) -> bool:
