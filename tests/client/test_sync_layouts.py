@@ -62,6 +62,7 @@ def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     ):
         assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
     assert contents(tmp_path / "served") == files, "what is refused changes nothing"
+    assert syncing.sync(lock, tmp_path / "served", offline, cache).repaired == (), "another layout is no repair"
 
 
 def offline() -> Transport:

@@ -54,10 +54,10 @@ def sync(
         fetcher.bring(source for place, source in plan.sources.items() if place not in here)
         trees.replace(to, plan.places, lock.text(), cache, reading=is_verified)
     before, after = _ids(old), _ids(lock)
-    kept = _sources(old, to, layout=layout)[0].items() & plan.sources.items()
-    repaired = sorted({place for place, _ in kept} - here)
+    kept = {place for place, _ in _sources(old, to, layout=layout)[0].items() & plan.sources.items()}
+    repaired = kept - here if kept & here else set()  # with none of them there, the folder was arranged otherwise
     return Synced(
-        to, True, tuple(sorted(after - before)), tuple(sorted(before - after)), fetcher.came, tuple(repaired),
+        to, True, tuple(sorted(after - before)), tuple(sorted(before - after)), fetcher.came, tuple(sorted(repaired)),
         left_out, start,
     )  # fmt: skip
 
