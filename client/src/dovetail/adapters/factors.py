@@ -21,6 +21,7 @@ MAX_RANK = 4096  # of a pair: products of its factors take rank × rank values, 
 _FACTOR = re.compile(r"(.+)\.lora_(A|B|down|up|embedding_A|embedding_B)(?:\.default)?(?:\.weight)?")
 _DOWN = ("A", "down", "embedding_A")
 _DEFAULT_ALPHA = 8.0  # of PEFT
+_STEPS = 200_000  # of matching patterns for one file, about a second: pages wait for it
 Convert = Callable[[bytes, str], Any]  # bytes and dtype → an array of floats
 
 
@@ -78,7 +79,7 @@ class Scales:
         items = table.items() if isinstance(table, dict) else ()
         numbers = {str(key).removeprefix("^"): value for key, value in items if isinstance(value, int | float)}
         try:
-            self._alphas = PatternTable(numbers)
+            self._alphas = PatternTable(numbers, steps=_STEPS)
         except PatternError:
             self._alphas = PatternTable({})
 

@@ -148,14 +148,14 @@ class PatternTable:
     anywhere (OSF).
     """
 
-    def __init__(self, value: object, how: str = "named") -> None:
+    def __init__(self, value: object, how: str = "named", *, steps: int = STEPS) -> None:
         table: Mapping[str, float] = value if isinstance(value, dict) else {}
         self._numbers, self._whole = list(table.values()), dict(table) if how == "ending" else {}
         self._plain = {key: at for at, key in enumerate(table) if how == "named" and PLAIN.fullmatch(key)}
         odd = [(at, key) for at, key in enumerate(table) if key not in self._plain]
         if len(odd) > MAX_PATTERNS:
             raise PatternError(f"it holds {len(odd):,} patterns, more than the {MAX_PATTERNS} allowed")
-        share = STEPS // max(1, len(odd))  # one budget for the whole table, however many patterns there are
+        share = steps // max(1, len(odd))  # one budget for the whole table, however many patterns there are
         self._patterns = [(at, Pattern(FORMS[how].format(key), share)) for at, key in odd]
 
     def get(self, module: str, default: float) -> float:
