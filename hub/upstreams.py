@@ -56,7 +56,7 @@ def upstreams(env: Environment, size: int) -> Upstreams:
         refs_seconds=env("UPSTREAM_REFS_TTL", _positive, default=300),
         missing_seconds=env("UPSTREAM_MISSING_TTL", _positive, default=300),
         days=env("UPSTREAM_DAYS", _positive, default=90),
-        streams=env("UPSTREAM_STREAMS", _positive, default=16),
+        streams=env("UPSTREAM_STREAMS", _positive, default=8),  # with slow readers three times as many threads, of 64
         offline=env.bool("UPSTREAM_OFFLINE", default=False),
     )
 

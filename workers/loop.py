@@ -56,7 +56,7 @@ class WorkLoop:
         claim = comparisons.claim(able, warm_engines.ENGINES.ready)
         if claim is not None:
             compare.compare(claim)
-        elif (cold := comparisons.coldest(able)) is not None:
+        elif (cold := comparisons.coldest(able, warm_engines.ENGINES.failed)) is not None:
             warm_engines.warm(*cold)
         return claim is not None
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 Label = tuple[str, str]  # the engine's name, and the id of its base in lower case, "" without one
 MEASURER_BYTES = 700 << 20  # an engine with vLLM's classes and no weight
+FAILED_SECONDS = 600.0  # for which an engine that died at its start is left alone
 RUNTIME_BYTES = 512 << 20  # libraries and caches of an engine beside its base, until its memory is measured
 
 
@@ -39,6 +41,7 @@ class Engines:
         self.budget = budget
         self._warm: OrderedDict[Label, Warm] = OrderedDict()
         self._sizes: dict[Label, int] = {}  # as last measured, also of engines that have ended
+        self._failed: dict[Label, float] = {}  # until when an engine that died at its start is not waited for
 
     def get(
         self, label: Label, arguments: tuple[str, ...], *, size: int = 0, before: Callable[[], object] = lambda: None
@@ -49,6 +52,8 @@ class Engines:
         """
         warm = self._warm.pop(label, None)
         if warm is not None and (warm.arguments != arguments or not warm.engine.is_alive):  # its base has changed
+            if not warm.engine.is_alive and warm.engine.ready is None:
+                self._failed[label] = time.monotonic() + FAILED_SECONDS
             warm.engine.stop()
             warm = None
         if warm is None:
@@ -67,6 +72,12 @@ class Engines:
     def ready(self) -> list[Label]:
         """The engines that would take a job at once."""
         return [label for label in self.labels if self._warm[label].engine.is_ready]
+
+    @property
+    def failed(self) -> list[Label]:
+        """The engines that died at their start a while ago: what waits for them is left until the others are done."""
+        now = time.monotonic()
+        return [label for label, until in self._failed.items() if until > now]
 
     def start_seconds(self) -> float:
         """Return the start-up time of the most recently used engine in seconds, or 0 if it never started."""

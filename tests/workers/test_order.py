@@ -309,6 +309,7 @@ def test_who_is_late_with_the_last_attempt_and_was_heard_is_not_overruled(owed):
 def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_asked_again(owed):
     assert comparisons.claim(Capabilities(frozenset({BASE}), engines=("e5",)), E4) is None
     assert comparisons.coldest(BOTH) == ("e4", BASE)
+    assert comparisons.coldest(BOTH, [("e4", BASE.lower())]) is None, "its engine died at its start a while ago"
     verdicts.request(owed.revision, BASE, again=True)
     assert comparisons.coldest(BOTH) is None
 

@@ -176,3 +176,13 @@ os.kill(os.getpid(), 9)
     assert Path(home).exists()
     scratch_folders.sweep()
     assert not Path(home).exists()
+
+
+def test_an_engine_that_dies_at_its_start_is_left_alone_for_a_while():
+    engines, label = Engines(1 << 30), ("vllm", "")
+    first = engines.get(label, ("/bin/false", "", "", "measure"))
+    first._process.wait(10)
+    assert engines.failed == []
+    engines.get(label, ("/bin/false", "", "", "measure"))
+    assert engines.failed == [label]
+    engines.stop()

@@ -59,9 +59,12 @@ def free(able: Capabilities) -> QuerySet[Comparison]:
     return mine.filter(free_at__lte=Now(), attempt__lt=settings.MAX_ATTEMPTS).order_by("pk")
 
 
-def coldest(able: Capabilities) -> Pair | None:
-    """Return the engine and base of the oldest comparison; None if none waits."""
-    return free(able).values_list("engine", "route").first()
+def coldest(able: Capabilities, besides: Collection[Pair] = ()) -> Pair | None:
+    """Return the engine and base of the oldest comparison that is for none of `besides`; None if none waits."""
+    rows = free(able)
+    for engine, route in besides:
+        rows = rows.exclude(engine=engine, route__iexact=route)
+    return rows.values_list("engine", "route").first()
 
 
 def claim(able: Capabilities, warm: Collection[Pair]) -> Comparing | None:
