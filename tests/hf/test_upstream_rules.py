@@ -52,7 +52,7 @@ def test_settings_name_hubs_with_their_tokens_in_order(tmp_path: Path) -> None:
     assert (two.allow, two.size, two.mode, two.gated) == (("acme/*",), 5, "cache", "off")
     (tmp_path / "token").write_text("hf_from_file\n")
     assert read(**{"": "https://a.example", "_TOKEN_FILE": str(tmp_path / "token")}).hubs[0].token == "hf_from_file"
-    assert read() == Upstreams(size=5, refs_seconds=300, missing_seconds=300, streams=16)
+    assert read() == Upstreams(size=5, refs_seconds=300, missing_seconds=300, streams=8)
 
 
 @pytest.mark.parametrize(
