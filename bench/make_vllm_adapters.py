@@ -13,7 +13,7 @@ import transformers
 from safetensors.torch import save_file
 
 PREFIX = "base_model.model."
-# How trainers name the layers of a text model inside a base with vision, and those of the text model by itself.
+# The names that trainers give to layers of a text model inside a base with vision, and of the text model by itself.
 WRAPPED, OLDER, TEXT = "model.language_model.layers.", "language_model.model.layers.", "model.layers."
 TEXT_CLASSES = {
     "LlamaForCausalLM": {

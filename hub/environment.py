@@ -97,12 +97,14 @@ def words(value: str) -> list[str]:
 
 
 def networks(value: str) -> list[str]:
-    """Parse addresses and networks, such as 10.0.0.2,172.30.0.0/16."""
-    proxies = words(value)
+    """Parse addresses and networks, such as 10.0.0.2,172.30.0.0/16; a network of all addresses would trust anybody."""
     try:
-        return [str(ip_network(proxy, strict=False)) for proxy in proxies]
+        parsed = [ip_network(proxy, strict=False) for proxy in words(value)]
     except ValueError:
         raise ValueError("be addresses or networks, such as 10.0.0.2,172.30.0.0/16") from None
+    if not all(network.prefixlen for network in parsed):
+        raise ValueError("be networks of your own proxies: all in them can forge addresses")
+    return [str(network) for network in parsed]
 
 
 def _parts(url: str) -> SplitResult:

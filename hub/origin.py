@@ -16,7 +16,7 @@ def origin(request: HttpRequest) -> str:
     """Return e.g. http://127.0.0.1:9000, or https://example.org/hub for a hub that is mounted below /hub.
 
     It is on the request's own host when that is one of ours, else DOVETAIL_PUBLIC_URL. Clients check that links lie
-    below the endpoint they were given. What a proxy says counts only from a trusted one.
+    below the endpoint they were given. A proxy is believed only if it is a trusted one.
     """
     client = client_of(request)
     scheme = client.scheme or request.scheme or "http"

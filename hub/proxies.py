@@ -1,7 +1,7 @@
 """The client behind the proxies of DOVETAIL_TRUSTED_PROXIES: nobody else's headers are believed.
 
 Each proxy adds its own peer at the right end of X-Forwarded-For (or Forwarded, RFC 7239), so the list is read from
-there, and only as far as the addresses in it are proxies of ours. What lies further left anybody can have sent.
+there, and only as far as the addresses in it are proxies of ours. Entries further left can be from anybody.
 """
 
 import re

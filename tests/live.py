@@ -178,7 +178,7 @@ def hub(
             **settings,
         }
         running = Hub(f"http://127.0.0.1:{port}", folder, environment_of(chosen))
-        # What is in a new hub depends on these two settings alone.
+        # The content of a new hub depends on these two settings alone.
         is_usual = people is None and not {"DATABASE_URL", "SECRET_KEY"} & set(settings)
         shutil.copytree(populated() if is_usual else migrated(), folder, dirs_exist_ok=True)
         if "DATABASE_URL" in settings:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.environment import Environment, Smtp, blob_store, database, one_of, smtp, words
+from hub.environment import Environment, Smtp, blob_store, database, networks, one_of, smtp, words
 
 
 def test_an_unset_or_empty_variable_is_the_default() -> None:
@@ -38,6 +38,16 @@ def test_values_have_their_types() -> None:
     ("parser", "value", "sentence"),
     [
         (int, "ten", "DOVETAIL_X must be a whole number, not 'ten'."),
+        (
+            networks,
+            "10.0.0.300",
+            "DOVETAIL_X must be addresses or networks, such as 10.0.0.2,172.30.0.0/16, not '10.0.0.300'.",
+        ),
+        (
+            networks,
+            "10.0.0.2,::/0",
+            "DOVETAIL_X must be networks of your own proxies: all in them can forge addresses, not '10.0.0.2,::/0'.",
+        ),
         (int, "1.5", "DOVETAIL_X must be a whole number, not '1.5'."),
         (bool, "maybe", "DOVETAIL_X must be on or off, not 'maybe'."),
         (bool, "ok", "DOVETAIL_X must be on or off, not 'ok'."),

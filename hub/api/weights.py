@@ -1,23 +1,20 @@
 """Measurements of the weights of a revision, and the other adapters that hold nearly the same."""
 
-from collections.abc import Sequence
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters import passport
-from dovetail.adapters.passport import Module
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import weights as shapes
 from registry.kernel.policy import Permission
-from registry.models import Revision, WeightPassport
+from registry.models import Revision
 from registry.proof import passports
-from registry.proof.passports import Relative
-from registry.repos import facts, pull
+from registry.proof.passports import MeasuredFile, Relative
+from registry.repos import pull
 
 MAX_FILES, MAX_MODULES, MAX_OUTLIERS = 8, 2000, 20
 
@@ -33,24 +30,20 @@ class Weights(View):
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entries = pull.entries(revision)
-        files = []
-        for path, row in passports.of_entries(entries.values(), MAX_FILES).items():
-            modules = passports.modules_of(row, facts.config_beside(entries, path))
-            related = passports.relatives(row, revision.repository, self.caller)
-            files.append(_file(path, row, modules) | {"relatives": [_relative(one) for one in related]})
-        return Response(_of(revision) | {"files": files})
+        files = passports.measured_files(revision, entries, self.caller, MAX_FILES)
+        return Response(_of(revision) | {"files": [_file(file) for file in files]})
 
 
 def _of(revision: Revision) -> Data:
     return {"adapter": revision.repository.full_name, "revision": revision.oid}
 
 
-def _file(path: str, row: WeightPassport, modules: Sequence[Module]) -> Data:
-    outliers = list(passport.outliers(modules))[:MAX_OUTLIERS]
+def _file(file: MeasuredFile) -> Data:
+    modules, outliers = file.modules, list(passport.outliers(file.modules))[:MAX_OUTLIERS]
     return {
-        "path": path,
-        "sha256": row.file,
-        "spectrum": row.spectrum,
+        "path": file.path,
+        "sha256": file.row.file,
+        "spectrum": file.row.spectrum,
         "modules": [
             {"module": one.name, "rank": one.rank, "effective_rank": one.effective_rank, "norm": one.norm,
              "largest": one.largest}
@@ -61,6 +54,7 @@ def _file(path: str, row: WeightPassport, modules: Sequence[Module]) -> Data:
             {"module": one.module, "times": one.times, "kind": one.kind, "population": one.population}
             for one in outliers
         ],
+        "relatives": [_relative(one) for one in file.relatives],
     }  # fmt: skip
 
 

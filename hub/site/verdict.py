@@ -3,10 +3,9 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.site import other_forms
+from hub.site import other_forms, weights
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.use import snippets
-from hub.site.weights import measured_files
 from registry.proof.verdicts import asking
 
 
@@ -18,7 +17,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.proof is None:
         raise asking.no_adapter(header.revision)
     page = {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
-    page |= other_forms.in_use(header) | {"measured_files": measured_files(header)}
+    page |= other_forms.in_use(header) | {"measured_files": weights.panels(header)}
     return render(request, "site/verdict.html", page)
 
 

@@ -10,8 +10,8 @@ from hub.site.repository_header import RepositoryHeader
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError
 from registry.proof import passports
-from registry.proof.passports import Relative
-from registry.repos import facts, pull
+from registry.proof.passports import MeasuredFile, Relative
+from registry.repos import pull
 
 MAX_FILES, MAX_KINDS, MAX_BARS, MAX_OUTLIERS = 3, 12, 160, 5
 HEIGHT = 24.0  # of the largest bar
@@ -31,7 +31,9 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredFile:
+class Panel:
+    """A file as the page shows it."""
+
     path: str
     kinds: list[Kind]
     kinds_left_out: int
@@ -39,7 +41,7 @@ class MeasuredFile:
     relatives: list[Relative]
 
 
-def measured_files(header: RepositoryHeader) -> list[MeasuredFile]:
+def panels(header: RepositoryHeader) -> list[Panel]:
     """Return what was measured of the weights; nothing for visitors who may not have the files."""
     if not policy.passes_gate(header.by, header.repository):
         return []
@@ -47,23 +49,19 @@ def measured_files(header: RepositoryHeader) -> list[MeasuredFile]:
         pull.require_served(header.revision, header.by)
     except RegistryError:
         return []
-    files = []
-    for path, row in passports.of_entries(header.entries.values(), MAX_FILES).items():
-        modules = passports.modules_of(row, facts.config_beside(header.entries, path))
-        kinds = list(_kinds(modules))
-        related = passports.relatives(row, header.repository, header.by)
-        outliers = list(passport.outliers(modules))[:MAX_OUTLIERS]
-        if kinds or related:
-            files.append(MeasuredFile(path, kinds[:MAX_KINDS], max(0, len(kinds) - MAX_KINDS), outliers, related))
-    return files
+    files = passports.measured_files(header.revision, header.entries, header.by, MAX_FILES)
+    return [panel for panel in map(_panel, files) if panel.kinds or panel.relatives]
+
+
+def _panel(file: MeasuredFile) -> Panel:
+    kinds, outliers = list(_kinds(file.modules)), list(passport.outliers(file.modules))
+    left_out = max(0, len(kinds) - MAX_KINDS)
+    return Panel(file.path, kinds[:MAX_KINDS], left_out, outliers[:MAX_OUTLIERS], file.relatives)
 
 
 def _kinds(modules: Sequence[Module]) -> Iterator[Kind]:
     """Yield the kinds of matrices, the one with the largest norm first; bars of all of them have one scale."""
-    kinds: dict[str, list[Module]] = {}
-    for module in modules:
-        if module.rank and module.norm is not None:
-            kinds.setdefault(module.name.rpartition(".")[2], []).append(module)
+    kinds = passport.kinds_of(modules)
     largest = max((one.norm or 0.0 for members in kinds.values() for one in members), default=0.0)
     for name, members in sorted(kinds.items(), key=lambda item: -max(one.norm or 0.0 for one in item[1])):
         norms = [one.norm or 0.0 for one in sorted(members, key=_by_layer)]

@@ -10,8 +10,8 @@ LISTED = 100  # names in an event of the audit log
 def require_free(name: str, by: User | None) -> None:
     """Raise NameReserved for a namespace of which repositories are read from another hub; administrators may take it.
 
-    Whoever had it could put other bytes in the place of those that people load by these names already. What was read of
-    it makes room for what its owner will put here; `by=None` is the operator. Call it in a transaction.
+    An owner of the name here could put other bytes in the place of those that people load by these names already. The
+    records of it make room for what that owner will put here; `by=None` is the operator. Call it in a transaction.
     """
     rows = UpstreamRepository.objects.filter(namespace=name.lower()).order_by("folded")
     first = rows.first()

@@ -1,6 +1,6 @@
 """Weight passports of files: what was measured of them, and which other adapters hold nearly the same weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from dovetail.adapters.factors import Scales
 from dovetail.adapters.passport import COPY, NEAR, Module, Passport, bands_of, cosine
 from registry.kernel.policy import Caller
 from registry.models import FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
-from registry.repos import digests
+from registry.repos import digests, facts
 from registry.repos.manifest import Entry
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
@@ -35,6 +35,16 @@ class Relative:
         return self.cosine >= COPY
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredFile:
+    """A file of a revision with its passport; `modules` have the scale of the config beside it."""
+
+    path: str
+    row: WeightPassport
+    modules: tuple[Module, ...]
+    relatives: list[Relative]
+
+
 def record(file: str, passport: Passport) -> None:
     """Keep what was measured of a file (its sha256)."""
     rows = [[one.name, one.rank, one.norm, one.largest, one.effective_rank] for one in passport.modules]
@@ -45,7 +55,14 @@ def record(file: str, passport: Passport) -> None:
         FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
 
 
-def of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport]:
+def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller, limit: int) -> Iterator[MeasuredFile]:
+    """Yield what was measured of the first files of a revision that have a passport; three queries for each."""
+    for path, row in _of_entries(entries.values(), limit).items():
+        modules = _modules_of(row, facts.config_beside(entries, path))
+        yield MeasuredFile(path, row, modules, relatives(row, revision.repository, by))
+
+
+def _of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport]:
     """Return the passports of the first of these files that have one, path → passport in order; two queries.
 
     A passport may have megabytes and a tree thousands of files, so no more than `limit` of them are read.
@@ -57,7 +74,7 @@ def of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport
     return {path: rows[files[path]] for path in paths if files[path] in rows}
 
 
-def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
+def _modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
     """Return the measured modules as they act, with the scale that this config gives them; without one as they are."""
     modules, scales = (Module(*values) for values in row.modules), Scales(config)
     return tuple(_scaled(module, scales) for module in modules) if config else tuple(modules)

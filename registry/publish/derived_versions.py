@@ -204,8 +204,8 @@ def _new(
 
 def _again(known: DerivedVersion, by: Caller) -> None:
     known.state, known.reason, known.facts, known.revision = State.QUEUED, "", {}, None
-    # Only a person may ask, so that the caller has a user.
-    known.by, known.token, known.is_by_token = by.user, by.token, by.token is not None  # type: ignore[assignment]
+    known.by = by.user  # type: ignore[assignment]  # only a person may ask, so that the caller has a user
+    known.token, known.is_by_token = by.token, by.token is not None
     known.attempts, known.finished_at, known.free_at = 0, None, known.created_at
     known.save()
 

@@ -56,7 +56,7 @@ def catch_up() -> None:
 
     A longer queue is left to the workers as a whole: a few of its oldest events would not bring a reader up to date,
     and a worker ends its run where it meets a row that a reader has locked. Where no worker comes by, readers handle
-    the oldest few each, so that a hub without workers falls behind and never stands still. What follows an event for
+    the oldest few each, so that a hub without workers falls behind and never stands still. An event for
     which moderation reads files is left to the workers as well: no page waits for the store.
     """
     waiting = list(_due().values_list("pk", "due_at")[: BEFORE_READING + 1])

@@ -1,7 +1,7 @@
 """Forgets what nobody read of other hubs for DOVETAIL_UPSTREAM_DAYS, a part with each sweep.
 
-What a record here names stays: verdicts, locks and addresses with a commit lead to it. One row of each namespace stays
-too: else somebody could register the name of a namespace there because nobody here read of it for a while.
+Rows that a record here names stay: verdicts, locks and addresses with a commit lead to them. One row of each namespace
+stays too: else somebody could register the name of a namespace there because nobody here read of it for a while.
 """
 
 from collections.abc import Collection

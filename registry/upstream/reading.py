@@ -182,7 +182,7 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
 def renew_restriction(row: UpstreamRepository) -> None:
     """Ask for whom a private or gated repository is by now, once in DOVETAIL_UPSTREAM_MISSING_TTL.
 
-    Who may not read it never comes as far as asking for a revision, and so would never learn that it was opened.
+    A caller who may not read it never gets as far as asking for a revision, and would never learn that it was opened.
     """
     if row.restricted and origins.may_ask() and restrictions.is_old(row):
         with asking.impatiently(), suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
@@ -192,8 +192,8 @@ def renew_restriction(row: UpstreamRepository) -> None:
 def _renew_openness(row: UpstreamRepository) -> None:
     """Learn that the hub restricts a repository of which everybody asks for commits alone. Raises UpstreamGated.
 
-    Otherwise what only the token of this hub opens there would go to everybody who knows a commit. What the hub said
-    before is good while it fails, and after it has deleted the repository.
+    Otherwise files that only the token of this hub opens there would go to everybody who knows a commit. The answer of
+    before is good while that hub fails, and after it has deleted the repository.
     """
     with suppress(RevisionNotFound, UpstreamUnavailable, UpstreamWrong), staleness.observed():
         if row.restricted or not origins.may_ask() or not origins.hub_of(row).token:

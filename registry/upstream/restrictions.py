@@ -14,7 +14,7 @@ from registry.models import Repository, UpstreamRepository
 def require(caller: Caller, permission: Permission, row: UpstreamRepository, asked: str) -> None:
     """Raise the refusal for a caller who may not do this with a repository of another hub.
 
-    What only the token of this hub opens is for members, where the operator allows it. Nobody writes there.
+    Repositories that only the token of this hub opens are for members, if the operator allows it. Nobody writes there.
     """
     is_member = caller.user is not None and (not caller.is_fine_grained or bool(caller.named_grant(row.full_name)))
     may_have = not row.restricted or (settings.UPSTREAM.gated == "members" and is_member)

@@ -5,6 +5,8 @@ import re
 import pytest
 from django.test import Client
 
+from dovetail.adapters import convert, merge
+from hub.site.forms import derived as derived_forms
 from registry.models import DerivedVersion
 from registry.publish import derived_versions
 from tests.adapters import TINY_LLAMA, lora
@@ -18,6 +20,11 @@ FILES = lora(TINY_LLAMA, task="CAUSAL_LM")
 @pytest.fixture
 def revision(cast):
     return pushed(cast, cast.repository("alice/reviews"), files=FILES)
+
+
+def test_each_form_and_method_of_the_library_has_its_words():
+    assert derived_forms.FORMS.keys() == {*convert.FORMATS, *convert.VARIANTS}
+    assert {name for name, _ in derived_forms.METHODS} == {*merge.METHODS}
 
 
 def test_a_form_is_asked_for_on_the_page_and_shown_there_and_on_its_own(cast, revision):

@@ -77,7 +77,7 @@ class Derive(Form):
             into.widget.attrs["required"] = True
         widget = self.fields["to"].widget
         assert isinstance(widget, forms.Select)
-        widget.choices = [(name, FORMS[name]) for name in formats]
+        widget.choices = [(name, FORMS.get(name, name)) for name in formats]
 
 
 class Merge(Form):

@@ -25,7 +25,7 @@ PART = 8 << 20
 ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"}
 OTHER_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 TAKEN = {"412", "PreconditionFailed"}
-WRITE_SECONDS = 20.0  # the same, of writes and copies, which take S3 long
+WRITE_SECONDS = 20.0  # until an answer to a write or a copy begins, which take S3 long
 BODY_SECONDS = 5.0  # without a byte of an object that is being read
 
 

@@ -51,7 +51,7 @@ class Passport:
     """The measurements of one file. `spectrum` has the mean of the singular values as shares of the largest.
 
     `fingerprint` has one signed byte per number of the sketch. It is of the pairs of low-rank factors alone, or of all
-    tensors where there is no pair. What is zero or not finite is left out; it is empty where nothing else is there.
+    tensors where there is no pair. Modules that are zero or not finite are left out; without others it is empty.
     """
 
     modules: tuple[Module, ...]
@@ -119,15 +119,21 @@ def bands_of(fingerprint: bytes) -> list[int]:
 
 def outliers(modules: Sequence[Module]) -> Iterator[Outlier]:
     """Yield the matrices whose norm is more than OUTLIER times the median of their kind, the largest first."""
-    kinds: dict[str, dict[str, float]] = {}
-    for module in modules:
-        if module.rank and module.norm:
-            kinds.setdefault(module.name.rpartition(".")[2], {})[module.name] = module.norm
-    for kind, norms in kinds.items():
-        middle = median(norms.values())
+    for kind, members in kinds_of(modules).items():
+        norms = {module.name: module.norm for module in members if module.norm}
+        middle = median(norms.values()) if len(norms) >= MIN_KIND else math.inf
         for name, norm in sorted(norms.items(), key=lambda item: -item[1]):
-            if len(norms) >= MIN_KIND and norm > OUTLIER * middle:
+            if norm > OUTLIER * middle:
                 yield Outlier(name, kind, norm / middle, len(norms))
+
+
+def kinds_of(modules: Sequence[Module]) -> dict[str, list[Module]]:
+    """Return the last part of their names, such as `q_proj`, → the matrices of finite norm that are called so."""
+    kinds: dict[str, list[Module]] = {}
+    for module in modules:
+        if module.rank and module.norm is not None:
+            kinds.setdefault(module.name.rpartition(".")[2], []).append(module)
+    return kinds
 
 
 def _of_matrix(name: str, singular: list[float]) -> Module:
