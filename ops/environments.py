@@ -1,6 +1,7 @@
 """Builds the interpreters of this checkout with uv: .venv for the hub, .engines/NAME for each engine.
 
-Engines that prove adapters have a number; .engines/vllm, which measures how vLLM serves them, is built by name alone.
+Engines that prove adapters have a number. Serving engines that are tried with adapters, such as .engines/vllm, are
+built by name alone.
 
 requirements/constraints*.txt are the lock files: they pin every release, also those that others pull in.
 """
@@ -55,8 +56,13 @@ def ensure_engines() -> None:
 
 def ensure_engine(name: str = "e5") -> Path:
     """Make .engines/NAME hold torch and requirements/engine-N.txt, and return its interpreter."""
-    requirements = f"requirements/engine-{name.removeprefix('e')}.txt"
+    requirements = requirements_of(name)
     return _ensure(ENGINES / name, requirements, torch_pins(requirements))
+
+
+def requirements_of(engine: str) -> str:
+    """Return the requirements of an engine: those of e5 are in engine-5.txt, those of vllm in engine-vllm.txt."""
+    return f"requirements/engine-{re.sub(r'^e(?=[0-9]+$)', '', engine)}.txt"
 
 
 def ensure_wheel() -> bool:

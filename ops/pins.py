@@ -15,8 +15,8 @@ def pin() -> None:
     """Resolve all of them; existing pins stay where they fit. Raises Stop if one does not resolve."""
     environments.ensure_web()
     _lock(FOLDER / "constraints.txt", environments.DEV)
-    for name in ("e4", "e5", "vllm"):
-        _lock(FOLDER / f"constraints-{name}.txt", f"requirements/engine-{name.removeprefix('e')}.txt")
+    for lock in sorted(FOLDER.glob("constraints-*.txt")):
+        _lock(lock, environments.requirements_of(lock.stem.removeprefix("constraints-")))
 
 
 def _lock(lock: Path, requirements: str) -> None:

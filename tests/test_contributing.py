@@ -14,7 +14,7 @@ from hub.errors import TABLE
 from hub.site import urls as site_urls
 from registry.kernel.errors import RegistryError
 from tests.test_docs import DOCS, ROOT, headings
-from workers.engine.job import ENGINES
+from workers.engine.job import ENGINES, MEASURERS
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^\| ([a-z].+?) \| (.+) \|$", PAGE, re.MULTILINE)[1:])
@@ -32,7 +32,7 @@ def page(name: str) -> str:
 def places(recipe: str) -> list[Path]:
     """Return the files and folders that a recipe names."""
     named = re.findall(r"`([\w./-]*/[\w./-]*|[\w-]+\.\w+)`", RECIPES[recipe])
-    return [ROOT / name.replace("-N.", "-5.").replace("-eN.", "-e5.") for name in named]
+    return [ROOT / name.replace("-N.", "-5.").replace("-eN.", "-e5.").replace("-NAME.", "-vllm.") for name in named]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -100,6 +100,15 @@ def test_an_engine_has_its_requirements_and_its_lock_file(engine: str) -> None:
     number = engine.removeprefix("e")
     assert f"-c constraints-{engine}.txt" in (ROOT / f"requirements/engine-{number}.txt").read_text()
     assert (ROOT / f"requirements/constraints-{engine}.txt").read_text()
+
+
+@pytest.mark.parametrize("name", MEASURERS)
+def test_a_trial_of_a_serving_engine_has_its_file_requirements_and_lock(name: str) -> None:
+    assert name in {server.name for server in SERVERS}, "its answer becomes a part of that engine's row"
+    file = (ROOT / f"workers/engine/measurers/{MEASURERS[name].module}.py").read_text()
+    assert re.findall(r"^(?:def )?(ENGINE|rehearse|measure)\b", file, re.MULTILINE) == ["ENGINE", "rehearse", "measure"]
+    assert f"-c constraints-{name}.txt" in (ROOT / f"requirements/engine-{name}.txt").read_text()
+    assert (ROOT / f"requirements/constraints-{name}.txt").read_text()
 
 
 @pytest.mark.parametrize(

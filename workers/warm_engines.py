@@ -20,7 +20,6 @@ from workers.sandbox import Engine, EngineFault, EngineMissing
 logger = logging.getLogger(__name__)
 
 Label = tuple[str, str]  # the engine's name, and the id of its base in lower case, "" without one
-MEASURER_BYTES = 700 << 20  # an engine with vLLM's classes and no weight
 FAILED_SECONDS = 600.0  # for which an engine that died at its start is left alone
 RUNTIME_BYTES = 512 << 20  # libraries and caches of an engine beside its base, until its memory is measured
 
@@ -113,7 +112,7 @@ def engine_for(base: Base | None, name: str) -> Engine:
 def measurer(name: str) -> Engine:
     """Return a warm engine that tries a serving engine; it holds no base. Raises EngineMissing."""
     arguments = (str(engine_matrix.interpreter(name)), "", "", "measure")
-    return ENGINES.get((name, ""), arguments, size=MEASURER_BYTES - RUNTIME_BYTES)
+    return ENGINES.get((name, ""), arguments, size=MEASURERS[name].memory - RUNTIME_BYTES)
 
 
 def warm(engine: str = "", base_id: str = "") -> None:

