@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 from dovetail.adapters import Header, HeaderError, passport
 from dovetail.adapters import header as headers
 from registry.bytes import tensor_digests
-from registry.bytes.blobs import BlobMissing, Keys, store
+from registry.bytes.blobs import BlobMissing, Keys, object_exists, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact, TensorDigest
 from registry.moderation import blocklist
@@ -31,9 +31,21 @@ def work() -> None:
             sha256 = _read(row)
         except (BlobMissing, StoreUnavailable) as problem:
             logger.warning("Tensors were not read: %s", problem, extra={"sha256": row.file})
+            if not _is_store_up():
+                tensor_digests.postpone(row)
+                return
             continue
         tensor_digests.finish(row, sha256)
         blocklist.learn(row.file, sha256)
+
+
+def _is_store_up() -> bool:
+    """Return whether the store answers, so that a file which cannot be read is one that it has lost."""
+    try:
+        object_exists(Keys.blob("0" * 64))
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def _read(row: TensorDigest) -> str:

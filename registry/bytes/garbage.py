@@ -21,13 +21,16 @@ from registry.bytes.blobs import Keys
 from registry.models import (
     BaseFile,
     Blob,
+    BlockedFile,
     DerivedArtifact,
     ImageLayer,
     Repository,
     RevisionFile,
+    TensorDigest,
     Upload,
     UploadedBlob,
     UpstreamFile,
+    WeightPassport,
     XetFile,
     Xorb,
 )
@@ -164,7 +167,24 @@ def _orphans() -> models.QuerySet[Blob]:
 
 
 def _drop_all(orphans: models.QuerySet[Blob]) -> int:
-    return sum(_forget(orphans.filter(pk=name)) and _drop(Blob, name) for name in orphans.values_list("pk", flat=True))
+    dropped = [
+        name for name in orphans.values_list("pk", flat=True) if _forget(orphans.filter(pk=name)) and _drop(Blob, name)
+    ]
+    _forget_measurements(dropped)
+    return len(dropped)
+
+
+def _forget_measurements(files: list[str]) -> None:
+    """Delete the weight passports of deleted files and their digests, so that files which return are measured again.
+
+    The digests of blocked tensors stay: by them the same file is refused when it is pushed again.
+    """
+    is_back = Blob.objects.filter(pk=OuterRef("file"))
+    is_blocked = BlockedFile.objects.filter(tensors=OuterRef("sha256"))
+    for at in range(0, len(files), TOGETHER):
+        batch = files[at : at + TOGETHER]
+        WeightPassport.objects.filter(~Exists(is_back), pk__in=batch).delete()
+        TensorDigest.objects.filter(~Exists(is_back), ~Exists(is_blocked), pk__in=batch).delete()
 
 
 def _among(digest: str, hour: int | None) -> Q:

@@ -5,6 +5,7 @@ safetensors file, and a derived safetensors file one for its pickle; workers/ten
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
@@ -13,7 +14,9 @@ from django.utils import timezone
 from dovetail.adapters.header import Header
 from registry.models import TensorDigest
 
+logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=10)
+MAX_ATTEMPTS = 5  # after that the file counts as one without tensors: it is lost, or reading it ends the worker
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 PIECE = 1 << 20
 
@@ -30,13 +33,24 @@ def enqueue_digests(files: Iterable[str]) -> None:
 
 
 def claim() -> TensorDigest | None:
-    """Claim the file that waited longest; a worker that dies gives it back when the lease ends."""
+    """Claim the file that waited longest; a worker that dies gives it back when the lease ends.
+
+    A file that was claimed MAX_ATTEMPTS times is given up.
+    """
     now = timezone.now()
     waiting = TensorDigest.objects.filter(sha256__isnull=True)
     for row in waiting.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
-        if waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE):
+        if row.attempts >= MAX_ATTEMPTS:
+            logger.error("Tensors could not be read in %s attempts.", row.attempts, extra={"sha256": row.file})
+            finish(row, "")
+        elif waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE, attempts=row.attempts + 1):
             return row
     return None
+
+
+def postpone(row: TensorDigest) -> None:
+    """Leave a claimed file for the end of its lease without counting the attempt: the store did not answer."""
+    TensorDigest.objects.filter(pk=row.pk, sha256__isnull=True).update(attempts=row.attempts)
 
 
 def finish(row: TensorDigest, sha256: str) -> None:

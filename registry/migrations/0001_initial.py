@@ -2177,6 +2177,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("file", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("sha256", models.CharField(db_index=True, max_length=64, null=True)),
+                ("attempts", models.PositiveIntegerField(default=0)),
                 ("free_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
             ],
             options={

@@ -132,7 +132,8 @@ class TensorDigest(models.Model):
     """The digest of the tensors in a file, which stays the same under another header; a row without one is a job."""
 
     file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as above
-    sha256 = models.CharField(max_length=64, null=True, db_index=True)  # null: waits; empty: holds no tensors
+    sha256 = models.CharField(max_length=64, null=True, db_index=True)  # null: waits; empty: no tensors can be read
+    attempts = models.PositiveIntegerField(default=0)
     free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
 
     class Meta:

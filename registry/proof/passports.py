@@ -1,17 +1,19 @@
 """Weight passports of files: what was measured of them, and which other adapters hold nearly the same weights."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.factors import Scales
 from dovetail.adapters.passport import COPY, NEAR, Module, Passport, bands_of, cosine
+from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
-from registry.repos import digests, facts
+from registry.repos import digests, facts, pull
 from registry.repos.manifest import Entry
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
@@ -20,19 +22,19 @@ MAX_RELATIVES = 10
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """The newest revision of another repository that holds nearly the same weights; `cosine` is 1 for the same file."""
+    """The newest revision of another repository that holds nearly the same weights.
+
+    `cosine` is 1 for the same file. Of files behind a gate that the caller has not passed it is rounded down to tenths,
+    by which nobody can find out their weights step by step.
+    """
 
     place: RevisionFile
     cosine: float
+    is_copy: bool  # the same weights, perhaps under another scale, dtype, names or factors
 
     @property
     def revision(self) -> Revision:
         return self.place.revision
-
-    @property
-    def is_copy(self) -> bool:
-        """True for the same weights, perhaps under another scale, dtype, names or factors."""
-        return self.cosine >= COPY
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def record(file: str, passport: Passport) -> None:
 
 
 def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller, limit: int) -> Iterator[MeasuredFile]:
-    """Yield what was measured of the first files of a revision that have a passport; three queries for each."""
+    """Yield what was measured of the first files of a revision that have a passport; a few queries for each."""
     for path, row in _of_entries(entries.values(), limit).items():
         modules = _modules_of(row, facts.config_beside(entries, path))
         yield MeasuredFile(path, row, modules, relatives(row, revision.repository, by))
@@ -89,29 +91,36 @@ def _scaled(module: Module, scales: Scales) -> Module:
 def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Relative]:
     """Return other repositories that the caller may see and that hold nearly these weights, the nearest first.
 
-    At most MAX_RELATIVES; of each repository its newest such revision. Three queries.
+    At most MAX_RELATIVES; of each repository its nearest file, in the newest such revision. Five queries.
     """
-    nearest = dict(_nearest(row))
-    places = digests.places_of_files(nearest, by)
-    newest: dict[int, Relative] = {}
-    for place in places:
-        repository = place.file.revision.repository_id
-        relative = Relative(place.file, nearest[place.digest])
-        if repository != besides.pk and relative.cosine > (newest[repository].cosine if repository in newest else 0):
-            newest[repository] = relative
-    return sorted(newest.values(), key=lambda one: -one.cosine)[:MAX_RELATIVES]
+    cosines = _nearest(row, besides, by)
+    nearest: dict[int, RevisionFile] = {}
+    for place in digests.newest_places(cosines, besides, by):
+        best = nearest.setdefault(place.revision.repository_id, place)
+        if cosines[place.blob_id] > cosines[best.blob_id]:
+            nearest[place.revision.repository_id] = place
+    places = sorted(nearest.values(), key=lambda place: -cosines[place.blob_id])[:MAX_RELATIVES]
+    ids = [place.revision.repository_id for place in places]
+    readable = set(Repository.objects.filter(policy.ungated_for(by), pk__in=ids).values_list("pk", flat=True))
+    return [_relative(one, cosines[one.blob_id], one.revision.repository_id in readable) for one in places]
 
 
-def _nearest(row: WeightPassport) -> Iterator[tuple[str, float]]:
-    """Yield files whose weights are near, with their cosine, the nearest first; the file itself too.
+def _relative(place: RevisionFile, cosine: float, is_readable: bool) -> Relative:
+    is_copy = cosine >= COPY
+    return Relative(place, cosine if is_readable else 1.0 if is_copy else math.floor(cosine * 10) / 10, is_copy)
+
+
+def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> dict[str, float]:
+    """Return the files that the caller may see elsewhere and whose weights are near, with their cosine.
 
     Copies share all keys, and come first where too many files share one, by accident or because somebody made them so.
+    Files that are deleted, in the bin, held back or of others' private repositories take no place among the candidates.
     """
     keys = bands_of(bytes(row.fingerprint))
-    counted = FingerprintBand.objects.filter(key__in=keys).values("passport").annotate(shared=Count("pk"))
-    shared = counted.order_by("-shared", "passport")[:MAX_CANDIDATES]
+    seen = pull.listable(by).filter(blob=OuterRef("passport")).exclude(revision__repository=besides)
+    bands = FingerprintBand.objects.filter(Exists(seen), key__in=keys)
+    shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
     candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
     fingerprints = candidates.values_list("file", "fingerprint")
     cosines = {file: cosine(bytes(row.fingerprint), bytes(other)) for file, other in fingerprints}
-    cosines[row.file] = 1.0
-    yield from sorted(((file, value) for file, value in cosines.items() if value >= NEAR), key=lambda pair: -pair[1])
+    return {file: value for file, value in cosines.items() if value >= NEAR} | {row.file: 1.0}

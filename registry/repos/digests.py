@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db.models import Max
+
 from registry.kernel.policy import Caller
-from registry.models import RevisionFile, TensorDigest
+from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull
 
 MAX_PLACES = 1000  # of all digests together
@@ -29,6 +31,17 @@ def places_of_tensors(digests: Iterable[str], by: Caller) -> list[Place]:
     known = TensorDigest.objects.filter(sha256__in=set(digests) - {""}).order_by("file")
     tensors = dict(known.values_list("file", "sha256")[:MAX_FILES])
     return [Place(tensors[row.blob_id] or "", row) for row in _rows(set(tensors), by)]
+
+
+def newest_places(files: Iterable[str], besides: Repository, by: Caller) -> list[RevisionFile]:
+    """Return of each of these files (sha256) its newest place in each other repository that the caller may see.
+
+    At most MAX_PLACES, the newest first; two queries.
+    """
+    rows = pull.listable(by).filter(blob__in=set(files)).exclude(revision__repository=besides)
+    newest = rows.values("revision__repository", "blob").annotate(newest=Max("pk")).order_by("-newest")
+    places = RevisionFile.objects.filter(pk__in=[row["newest"] for row in newest[:MAX_PLACES]])
+    return list(places.select_related("revision__repository__namespace").order_by("-pk"))
 
 
 def _rows(blobs: set[str], by: Caller) -> list[RevisionFile]:

@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from dovetail.adapters import factors, passport, sketches
 from dovetail.adapters.factors import Scales
 from dovetail.adapters.header import Header, TensorInfo
 from hub.api import weights
-from registry.models import FingerprintBand, TensorDigest, WeightPassport
+from registry.bytes import garbage, tensor_digests
+from registry.bytes.blobs import Keys, store
+from registry.kernel.errors import StoreUnavailable
+from registry.models import FingerprintBand, Repository, TensorDigest, WeightPassport
 from registry.proof import passports
+from registry.repos import facts
 from tests.api.conftest import pushed
 from tests.api.test_comparisons import files, lora
 from workers import tensor_digesting
@@ -117,6 +122,60 @@ def test_the_same_weights_in_disguise_are_told_to_who_may_see_them(ask, cast, re
     assert "the same weights" in page
     assert "bob/private" not in page
     weights_of(ask(), "bob/private", status=404)
+
+
+def test_relatives_say_of_gated_weights_and_of_deleted_ones_no_more_than_anybody_may_know(
+    ask, cast, repository, pairs, random, monkeypatch
+):
+    """Candidates that the caller may not see, or of the same repository, take no place of those that they may see."""
+    measured(cast, repository, tensors_of(pairs), r=4)
+    gated = cast.repository("bob/gated", by="bob")
+    moved = {name: (down + 0.25 * random.normal(size=down.shape), up) for name, (down, up) in pairs.items()}
+    measured(cast, gated, tensors_of(moved), r=4)
+    Repository.objects.filter(pk=gated.pk).update(gated="manual")
+    for name in ("hidden", "reviews"):
+        private = cast.repository("bob/hidden", by="bob", private=True) if name == "hidden" else repository
+        for number in range(2):
+            measured(cast, private, tensors_of(disguised(pairs, random)), ("F16", "BF16")[number], r=4)
+    monkeypatch.setattr(passports, "MAX_CANDIDATES", 1)
+
+    def relatives(who):
+        return {one["adapter"]: one for one in weights_of(ask(who), "alice/reviews")["files"][0]["relatives"]}
+
+    assert relatives("anonymous").keys() == {"bob/gated"}
+    assert (relatives("anonymous")["bob/gated"]["cosine"], relatives("bob").keys()) == (0.9, {"bob/hidden"})
+    monkeypatch.undo()
+    assert 0.9 < relatives("bob")["bob/gated"]["cosine"] < 0.98
+    Repository.objects.filter(pk=gated.pk).update(binned_at=timezone.now())
+    assert "bob/gated" not in relatives("bob")
+    Repository.with_binned.filter(pk=gated.pk).delete()
+    kept = WeightPassport.objects.count(), TensorDigest.objects.count()
+    garbage.sweep(-1)
+    assert (WeightPassport.objects.count() + 1, TensorDigest.objects.count() + 1) == kept
+
+
+def test_a_file_that_the_store_has_lost_is_read_five_times_and_not_for_ever(ask, cast, repository, pairs, monkeypatch):
+    tensor_digesting.work()
+    pushed(cast, repository, title="weights", files=files(tensors_of(pairs), r=4))
+    rows = TensorDigest.objects.filter(sha256__isnull=True)
+    rows = TensorDigest.objects.filter(file=rows.get().file)
+    with monkeypatch.context() as outage:
+
+        def fail(*_):
+            raise StoreUnavailable("The store does not answer.")
+
+        outage.setattr(facts.BlobFile, "read", fail)
+        outage.setattr(tensor_digesting, "object_exists", fail)
+        tensor_digesting.work()
+    store().delete(Keys.blob(rows.get().file))
+    attempts = []
+    for _ in range(tensor_digests.MAX_ATTEMPTS + 1):
+        rows.filter(sha256__isnull=True).update(free_at=timezone.now())
+        tensor_digesting.work()
+        attempts.append(rows.get().attempts)
+    assert attempts == [1, 2, 3, 4, 5, 5]
+    assert (rows.get().sha256, tensor_digests.claim()) == ("", None)
+    assert weights_of(ask(), "alice/reviews")["files"] == []
 
 
 def test_what_is_no_pair_of_factors_has_a_fingerprint_too_and_what_is_zero_has_none(ask, cast, repository, random):

@@ -32,7 +32,7 @@ class RelativeWeights(s.Serializer[Data]):
     type = s.ChoiceField(choices=models.Repository.Type.choices)
     revision = s.CharField()
     path = s.CharField()
-    cosine = s.FloatField(help_text="mean over the modules, estimated; 1: the same weights")
+    cosine = s.FloatField(help_text="mean over the modules, estimated; 1: the same weights; behind a gate in tenths")
     relation = s.ChoiceField(
         choices=["copy", "near"], help_text="copy: the same weights, perhaps with other factors, scales, names or dtype"
     )
