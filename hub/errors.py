@@ -108,7 +108,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.AppealClosed: HttpForm(409),
     errors.TakenDown: HttpForm(409),
     errors.PublishingPaused: HttpForm(403),
-    errors.StoreUnavailable: HttpForm(503),
+    errors.StoreUnavailable: HttpForm(503, retry_seconds=5),
     errors.UpstreamUnavailable: HttpForm(503, retry_seconds=30),
     errors.UpstreamArriving: HttpForm(503, retry_seconds=5),
     errors.UpstreamWrong: HttpForm(502),

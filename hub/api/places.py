@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rest_framework.request import Request
 
 from hub.origin import network_of
+from registry.kernel.held_threads import held_threads
 from registry.kernel.policy import Caller
 
 
@@ -39,11 +40,15 @@ class Places:
                 raise NoPlace(is_full=True)
             if any(self._taken[holder] >= limit for holder, limit in limits.items()):
                 raise NoPlace(is_full=False)
+            if not held_threads.acquire(blocking=False):
+                raise NoPlace(is_full=True)
             self._taken.update(["", *limits])
         held = ["", *limits]
 
         def give_back() -> None:
             with self._lock:
+                if held:
+                    held_threads.release()
                 while held:
                     holder = held.pop()
                     self._taken[holder] -= 1

@@ -18,6 +18,7 @@ from django.conf import settings
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError, UpstreamUnavailable
+from registry.kernel.held_threads import held_threads
 from registry.models import UpstreamRepository
 from registry.repos.manifest import Entry
 from registry.upstream import downloading, store
@@ -48,7 +49,8 @@ class _Places:
     def enter(self) -> None:
         """Take a place, as one that waits for another hub. Raises UpstreamUnavailable."""
         with self._lock:
-            if self._waiting >= self._most_waiting or self._all >= self._most:
+            has_room = self._waiting < self._most_waiting and self._all < self._most
+            if not has_room or not held_threads.acquire(blocking=False):
                 detail = "This hub already fetches many files of other hubs."
                 raise UpstreamUnavailable(detail, fix="Try again in a minute.")
             self._waiting += 1
@@ -59,6 +61,7 @@ class _Places:
         with self._lock:
             self._waiting -= is_waiting
             self._all -= 1
+            held_threads.release()
 
     def change(self, *, is_waiting: bool) -> None:
         """Count somebody who has a place among those that wait for other hubs, or no more; nobody is sent away here."""
