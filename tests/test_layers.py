@@ -73,9 +73,9 @@ def test_a_box_imports_only_what_it_may(box: str) -> None:
     assert [one for file in found for one in trespasses(file, BOXES[box])] == []
 
 
-def test_workers_know_three_files_of_the_engine_all_without_torch() -> None:
+def test_workers_know_four_files_of_the_engine_all_without_torch() -> None:
     known = {one for file in files("workers") for one in imports(file) if one.startswith("workers.engine.")}
-    shared = ("job", "jail", "work_folders")
+    shared = ("job", "jail", "pace", "work_folders")
     assert {".".join(one.split(".")[:3]) for one in known} <= {f"workers.engine.{name}" for name in shared}
     for name in shared:
         assert trespasses(ROOT / f"workers/engine/{name}.py", {"numpy", "safetensors", *TORCH}) == []

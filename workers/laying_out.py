@@ -18,7 +18,7 @@ from registry.models import Base, Revision, Verdict
 from registry.proof import fit, verdicts
 from registry.repos import bases, card, eval_rows
 from workers import scratch_folders
-from workers.engine.job import Job
+from workers.engine.job import Job, wall_for
 
 PIECE = 1 << 20  # bytes copied at once
 
@@ -82,6 +82,8 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision, places:
         id=name,
         folder=folder,
         seconds=settings.ENGINE_SECONDS,
+        idle_seconds=settings.ENGINE_HANG_SECONDS,
+        wall_seconds=wall_for(settings.ENGINE_SECONDS),
         memory_bytes=settings.ENGINE_MEMORY,
         base_revision=base.revision if base else None,
         base_names=bases.names_of(base) if base else (),

@@ -6,6 +6,7 @@ What the engine says is checked by `dovetail.adapters.records`.
 """
 
 import json
+import math
 import os
 import select
 import selectors
@@ -26,12 +27,16 @@ from dovetail.adapters.records import MAX_ITEMS, Malformed
 from dovetail.adapters.report import CheckResult, Measured, Report
 from workers import scratch_folders
 from workers.engine import jail, work_folders
-from workers.engine.job import Job, MeasuringJob
+from workers.engine.job import Job, MeasuringJob, wall_for
+from workers.engine.pace import Pace
 
 MAX_LINE_BYTES = 1 << 20
 MAX_JOB_BYTES = 4 << 20
 STDERR_TAIL_BYTES = 2000
-START_SECONDS = 120  # on a cold disk and busy cores the first import of torch and transformers took 13 s
+START_SECONDS = 120  # for which a job waits for an engine; on a busy machine it may still be starting then
+START_IDLE_SECONDS = 60  # an engine that does nothing for so long while it starts is ended
+START_CPU_SECONDS = 900  # of processor time that a start may take: bases of many gigabytes are hashed and copied
+LOOK_SECONDS = 0.1
 GRACE_SECONDS = 10  # the engine itself ends a job at its limit; this much later it counts as hung
 LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
 ENGINE_MAIN = Path(__file__).parent / "engine" / "__main__.py"
@@ -54,8 +59,15 @@ class EngineHung(EngineFault):
     """The engine did not answer in time."""
 
 
+class EngineSlow(EngineFault):
+    """The engine is still starting, on a machine that is too busy; it goes on with that, and no work is lost."""
+
+
 class EngineLied(EngineFault):
     """The engine said something that its protocol does not allow."""
+
+
+Late = Callable[[], EngineFault | None]  # returns the fault of an engine that says nothing, None while it may
 
 
 class Engine:
@@ -78,6 +90,7 @@ class Engine:
         except OSError as problem:
             work_folders.remove(self.home)
             raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
+        self._start = Pace(self.pid, START_CPU_SECONDS, START_IDLE_SECONDS, math.inf)
 
     @classmethod
     def serve(cls, python: str, base: str, base_id: str, command: str = "serve") -> Self:
@@ -105,14 +118,15 @@ class Engine:
         assert self._process.stdout is not None
         return self.ready is not None or bool(select.select([self._process.stdout], [], [], 0)[0])
 
-    def wait_until_ready(self, seconds: float = START_SECONDS) -> dict[str, Any]:
-        """Return the ready message of the engine: `engine`, `base`, `jail`. Any fault kills it.
+    def wait_until_ready(self, seconds: float = 0) -> dict[str, Any]:
+        """Return the ready message of the engine: `engine`, `base`, `jail`. Any fault but `EngineSlow` kills it.
 
-        Raises `EngineDied`, `EngineHung`, and `EngineLied` also when its jail has a hole.
+        It is waited for START_SECONDS unless `seconds` says otherwise.
+        Raises `EngineDied`, `EngineHung`, `EngineSlow`, and `EngineLied` also when its jail has a hole.
         """
         if self.ready is None:
             with self._killed_at_fault():
-                message = next(self._say(self._started + seconds))
+                message = next(self._say(partial(self._slow_start, time.monotonic() + (seconds or START_SECONDS))))
                 if message.get("event") != "ready":
                     raise EngineLied(f"The engine began with {message.get('event')!r} instead of `ready`.")
                 if not isinstance(message.get("jail"), dict) or message["jail"].get("holes"):
@@ -130,8 +144,8 @@ class Engine:
         with self._killed_at_fault():
             self.wait_until_ready()
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
-            deadline = time.monotonic() + job.seconds + GRACE_SECONDS
-            for count, message in enumerate(self._say(deadline)):
+            late = partial(self._no_answer, time.monotonic() + job.wall_seconds + GRACE_SECONDS)
+            for count, message in enumerate(self._say(late)):
                 if message.get("event") == "check" and count < MAX_ITEMS:
                     on_check(CheckResult.parse(message.get("check")))
                 elif message.get("event") == "verdict" and message.get("job") == job.id:
@@ -148,7 +162,8 @@ class Engine:
         with self._killed_at_fault():
             self.wait_until_ready()
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
-            message = next(self._say(time.monotonic() + job.seconds + GRACE_SECONDS))
+            deadline = time.monotonic() + wall_for(job.seconds) + GRACE_SECONDS
+            message = next(self._say(partial(self._no_answer, deadline)))
             if message.get("event") != "measured" or message.get("job") != job.id:
                 raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
             document = message.get("measured")
@@ -179,6 +194,9 @@ class Engine:
             fault.callback(self.stop)
             try:
                 yield
+            except EngineSlow:
+                fault.pop_all()
+                raise
             except Malformed as problem:
                 raise EngineLied(f"The engine sent a malformed message: {problem}.") from problem
             fault.pop_all()
@@ -190,8 +208,24 @@ class Engine:
         except OSError as problem:
             raise self._death() from problem
 
-    def _say(self, deadline: float) -> Iterator[dict[str, Any]]:
-        """Yield the messages of the engine, line by line. Raises at its death, at the deadline and at a flood."""
+    def _no_answer(self, deadline: float) -> EngineFault | None:
+        """Return the fault of an engine that has not done its job by the deadline."""
+        if time.monotonic() <= deadline:
+            return None
+        return EngineHung(f"The engine gave no answer in time. {self._last_words()}")
+
+    def _slow_start(self, deadline: float) -> EngineFault | None:
+        """Return the fault of an engine whose start stands still, or has not ended by the deadline."""
+        if self._start.excess():
+            return EngineHung(f"The engine gave no answer while it started. {self._last_words()}")
+        if time.monotonic() <= deadline:
+            return None
+        return EngineSlow(
+            f"The engine is still starting: this machine gave it {self._start.used:.0f} s of processor time."
+        )
+
+    def _say(self, late: Late) -> Iterator[dict[str, Any]]:
+        """Yield the messages of the engine, line by line. Raises at its death, if it is late, and at a flood."""
         received = 0
         with selectors.DefaultSelector() as selector:
             for pipe, name in ((self._process.stdout, "out"), (self._process.stderr, "err")):
@@ -201,15 +235,15 @@ class Engine:
                 while b"\n" in self._buffer:
                     line, _, self._buffer = self._buffer.partition(b"\n")
                     yield records.load(line)
-                received += self._receive(selector, deadline)
+                received += self._receive(selector, late)
                 if received > MAX_JOB_BYTES or len(self._buffer) > MAX_LINE_BYTES:
                     raise EngineLied(f"The engine flooded its pipe with {received:,} bytes.")
 
-    def _receive(self, selector: selectors.BaseSelector, deadline: float) -> int:
-        """Wait for bytes on either pipe; return how many came on the one that carries lines."""
-        ready = selector.select(max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise EngineHung(f"The engine gave no answer in time. {self._last_words()}")
+    def _receive(self, selector: selectors.BaseSelector, late: Late) -> int:
+        """Wait a moment for bytes on either pipe; return how many came on the one that carries lines."""
+        ready = selector.select(LOOK_SECONDS)
+        if not ready and (fault := late()):
+            raise fault
         for key, _ in ready:
             block = os.read(key.fd, 1 << 16)
             if key.data == "err":

@@ -13,6 +13,7 @@ from workers.laying_out import lay_out
 from workers.progress import Progress
 from workers.proving import prove
 from workers.recording import give_back, record
+from workers.sandbox import EngineSlow
 from workers.surveying import survey
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,9 @@ def validate(claim: Claim) -> None:
             _validate(claim)
     except ClaimStale:
         logger.warning("A claim was lost during its validation", extra=details)
+    except EngineSlow as problem:  # it goes on starting meanwhile
+        logger.warning("A validation waits: %s", problem, extra=details)
+        give_back(claim, str(problem), counted=False)
     except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
         logger.error("A validation waits: %s", problem, extra=details)
         give_back(claim, str(problem), counted=False)

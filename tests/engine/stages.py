@@ -79,6 +79,25 @@ def spins(say):
         pass
 
 
+def works(say):
+    """Takes 0.5 seconds of processor time."""
+    while time.process_time() < 0.5:
+        pass
+    say(check("file.header"))
+
+
+def is_stopped(say):
+    """Stands still until somebody wakes it, as in a container that is frozen."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    say(check("file.header"))
+
+
+def speaks_slowly(say):
+    for _ in range(5):
+        time.sleep(0.5)
+        say(check("file.header"))
+
+
 def eats_memory(say):
     bytearray(1 << 34)
 
@@ -123,7 +142,8 @@ def main():
         print(json.dumps(validate(globals()[sys.argv[2]]).as_json()))
         return
     began = time.monotonic()
-    walls = stage.Walls(None, [], seconds=1.0, memory_bytes=1 << 28)
+    limits = {"seconds": 1.0, "idle_seconds": 1.0, "wall_seconds": 60.0} | json.loads((sys.argv[2:] or ["{}"])[0])
+    walls = stage.Walls(None, [], memory_bytes=1 << 28, **limits)
     frames = list(stage.run(walls, globals()[sys.argv[1]], ("file.header",)))
     ending = dataclasses.asdict(frames.pop())
     print(json.dumps({"frames": len(frames), "ending": ending, "took": time.monotonic() - began}))

@@ -75,7 +75,9 @@ def taken(request, bases, tmp_path_factory):
 def attacked(engine, attack, folder):
     files = lora() | {"attack": attack.encode()}
     began = time.monotonic()
-    verdict = engine.validate(write(files, folder / attack), facts_of(files), seconds=SECONDS, memory_bytes=1 << 30)
+    verdict = engine.validate(
+        write(files, folder / attack), facts_of(files), seconds=SECONDS, idle_seconds=SECONDS, memory_bytes=1 << 30
+    )
     return verdict, time.monotonic() - began
 
 

@@ -27,7 +27,7 @@ def verdict(job: dict, state: str, *checks: dict, **more: object) -> None:
 def answer(mode: str, job: dict) -> None:
     """Play one part of the cast of liars."""
     match mode:
-        case "passes":
+        case "passes" | "ready after work":
             known = {"engine": {"name": "e5", "torch": "2"}, "base": {"id": "forged"}}
             verdict(job, "passed", CHECK, depth="run", format="peft", **known)
         case "is served by vLLM":
@@ -95,6 +95,8 @@ def main() -> None:
     mode = sys.argv[1]
     if mode == "never ready":
         time.sleep(60)
+    while mode == "never ends its start" or (mode == "ready after work" and time.process_time() < 1):
+        pass
     if mode == "ends at once":
         raise SystemExit("no such base")
     holes = ["A file outside can be read."] if mode == "leaks" else []

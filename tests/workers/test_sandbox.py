@@ -9,9 +9,18 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.report import CheckResult, Report
-from workers import scratch_folders
+from workers import sandbox, scratch_folders
 from workers.engine.job import Job
-from workers.sandbox import GRACE_SECONDS, Engine, EngineDied, EngineHung, EngineLied, EngineMissing, environment
+from workers.sandbox import (
+    GRACE_SECONDS,
+    Engine,
+    EngineDied,
+    EngineHung,
+    EngineLied,
+    EngineMissing,
+    EngineSlow,
+    environment,
+)
 from workers.warm_engines import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"
@@ -21,13 +30,13 @@ def start(mode: str) -> Engine:
     return Engine([sys.executable, "-I", str(FAKE), mode])
 
 
-HALF_A_SECOND = 0.5 - GRACE_SECONDS  # of which the engine has the grace beyond
+HALF_A_SECOND = 0.5 - GRACE_SECONDS  # by the clock, of which the engine has the grace beyond
 
 
-def run(engine: Engine, seconds: float = 100) -> tuple[Report, list[CheckResult]]:
+def run(engine: Engine, wall: float = 100) -> tuple[Report, list[CheckResult]]:
     """Run a job; return the verdict, and the checks as they came."""
     seen: list = []
-    return engine.run(Job(id="1", folder=Path("/nonexistent"), seconds=seconds), on_check=seen.append), seen
+    return engine.run(Job(id="1", folder=Path("/nonexistent"), wall_seconds=wall), on_check=seen.append), seen
 
 
 def survivors(engine: Engine) -> list[str]:
@@ -99,10 +108,28 @@ def test_a_bad_engine_is_blamed_and_nothing_of_it_is_left(mode, fault, words):
     assert not engine.home.exists()
 
 
-def test_an_engine_that_does_not_become_ready_is_given_up():
+def test_an_engine_whose_start_stands_still_is_given_up(monkeypatch):
+    monkeypatch.setattr(sandbox, "START_IDLE_SECONDS", 0.3)
     engine = start("never ready")
     with pytest.raises(EngineHung):
-        engine.wait_until_ready(seconds=0.3)
+        engine.wait_until_ready()
+    assert survivors(engine) == []
+
+
+def test_an_engine_that_a_busy_machine_is_slow_to_start_goes_on_with_it(monkeypatch):
+    monkeypatch.setattr(sandbox, "START_IDLE_SECONDS", 30)
+    with start("ready after work") as engine:
+        with pytest.raises(EngineSlow, match="still starting"):
+            engine.wait_until_ready(seconds=0.2)
+        assert engine.is_alive
+        assert run(engine)[0].state == "passed"
+
+
+def test_an_engine_that_works_at_its_start_for_ever_is_given_up(monkeypatch):
+    monkeypatch.setattr(sandbox, "START_CPU_SECONDS", 0.5)
+    engine = start("never ends its start")
+    with pytest.raises(EngineHung):
+        engine.wait_until_ready()
     assert survivors(engine) == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry.models import Comparison, Verdict
+from registry.proof import verdicts
 from tests.workers.conftest import BASE, validate
 from workers import base_cache, capabilities, laying_out, sandbox, warm_engines
 from workers.loop import WorkLoop
@@ -62,6 +63,21 @@ def test_a_hung_engine_is_given_up(pushed, base, engine, settings, monkeypatch):
     verdict = proven(pushed())
     assert verdict.state == "queued"
     assert "gave no answer" in verdict.attempts.get().outcome
+
+
+def test_an_engine_that_is_slow_to_start_costs_no_attempt(pushed, base, engine, monkeypatch):
+    monkeypatch.setattr(sandbox, "START_SECONDS", 0.2)
+    engine("ready after work")
+    found = proven(pushed())
+    assert (found.state, found.attempt) == ("queued", 0)
+    assert "still starting" in found.reason
+    Verdict.objects.update(not_before=found.queued_at)
+    (held,) = warm_engines.ENGINES._warm.values()
+    assert held.engine.is_alive
+    monkeypatch.setattr(sandbox, "START_SECONDS", 60)
+    verdicts.sweep()
+    later = proven(found)
+    assert later.state == "passed", later.reason
 
 
 def test_a_good_engine_after_a_bad_one_gives_the_verdict(pushed, base, engine):

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from workers.engine.pace import HANG_SECONDS, WALL_SECONDS
+
 DEFAULT_SECONDS = 120.0
+WALL_FACTOR = 3.0
 DEFAULT_MEMORY_BYTES = 4 << 30
 
 # All engines by name, with the formats they run; if two run a format, the first one decides.
@@ -41,10 +44,17 @@ MEASURERS: Mapping[str, Measurer] = {
 }  # fmt: skip
 
 
+def wall_for(seconds: float) -> float:
+    """Return how long a job with this much processor time may take by the clock on a busy machine."""
+    return max(seconds, min(WALL_FACTOR * seconds, WALL_SECONDS))
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One adapter to validate: `folder` holds the files of the revision, laid out by the worker.
 
+    `seconds` limits its processor time, `idle_seconds` the time in which it does nothing, and `wall_seconds` the time
+    by the clock, beyond which the machine is too busy.
     `memory_bytes` is the limit on top of the frozen base. `card` is the parsed front matter of the README.
     `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are the ids
     that an engine without a base compares against; with None it does not check whether the base is known. `place` is
@@ -65,6 +75,8 @@ class Job:
     place: str = ""
     rows_from: str = ""
     shapes: Mapping[str, Any] | None = None
+    idle_seconds: float = HANG_SECONDS
+    wall_seconds: float = WALL_SECONDS
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Job:

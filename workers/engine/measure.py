@@ -18,7 +18,7 @@ from dovetail.adapters.report import Measured
 from dovetail.adapters.serving.subject import subject_of
 from dovetail.adapters.sources import files_in
 from workers.engine import jail, memory, selftest, stage, work_folders
-from workers.engine.job import MEASURERS, Measurer, MeasuringJob
+from workers.engine.job import MEASURERS, Measurer, MeasuringJob, wall_for
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
 from workers.engine.serve import NAME, ONE_THREAD
 from workers.engine.stage import Ending, Say, Walls
@@ -70,7 +70,8 @@ def _measure(engine: Engine, job: MeasuringJob) -> tuple[Measured | None, str]:
     work = Path(tempfile.mkdtemp())
     try:
         write_config(work / "base", job.config)
-        walls = Walls(work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES)
+        wall = wall_for(job.seconds)
+        walls = Walls(work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES, wall_seconds=wall)
         items = list(stage.run(walls, lambda say: _be_tried(engine, job, work, say), (), (MEASURED, UNMEASURED)))
     finally:
         work_folders.remove(work)

@@ -14,7 +14,6 @@ import random
 import resource
 import shutil
 import tempfile
-import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,6 +29,7 @@ from workers.engine import child, device, jail, stage, work_folders
 from workers.engine.fingerprint import same
 from workers.engine.frozen import Frozen
 from workers.engine.job import Job
+from workers.engine.pace import WALL_SECONDS, Pace
 from workers.engine.restore import Snapshot
 from workers.engine.stage import Ending, Frame, Say
 
@@ -78,34 +78,36 @@ class Resident:
             _live(self, requests, answers, parent)
         os.close(requests)
         os.close(answers)
-        frames = list(self._frames(START_SECONDS, ()))
+        frames = list(self._frames(self._start_pace(), ()))
         if frames:
             raise RuntimeError(f"The base {self.frozen.id} cannot be moved to {self.device}: {frames}")
         self.taken, self._at_start = 0, self._mapped(1)
 
-    def prepare(self, job: Job, task: str, labels: int, room: int) -> float:
-        """Lay the files out and get the model of the task ready; return how many seconds that took.
+    def prepare(self, job: Job, task: str, labels: int, room: int) -> None:
+        """Lay the files out and get the model of the task ready; that counts against no limit of the adapter.
 
         Raises `RuntimeError` if even a new process cannot, which is not the adapter's fault.
         """
-        began, self._room = time.monotonic(), room
+        self._room = room
         self._lay_out(job, task, labels)
         if not (self._is_fit() and self._is_prepared()):
             self.start()
             if not self._is_prepared():
                 raise RuntimeError(f"The model of {self.frozen.id} for {task} cannot be loaded on {self.device}.")
         self.taken += 1
-        return time.monotonic() - began
 
-    def run(self, job: Job, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
-        """Yield the frames of the prepared adapter and the `Ending`, as `stage.run` does."""
-        began, on_cpu = time.monotonic(), self.device.type == "cpu"
+    def run(self, job: Job, seconds: float, wall: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
+        """Yield the frames of the prepared adapter and the `Ending`, as `stage.run` does.
+
+        `seconds` are of processor time, `wall` of the clock.
+        """
+        on_cpu = self.device.type == "cpu"
         # A device maps hundreds of gigabytes of addresses: there, the resident host memory is watched instead.
         self._limit(seconds, self._mapped(0) + job.memory_bytes if on_cpu else NO_LIMIT)
         self._most = NO_LIMIT if on_cpu else self._mapped(1) + job.memory_bytes
+        pace, ending = Pace(self.pid, seconds, job.idle_seconds, wall), Ending()
         self._go()
-        ending = Ending()
-        for item in self._frames(seconds, believed):
+        for item in self._frames(pace, believed):
             if isinstance(item, Ending):
                 ending = item
             else:
@@ -114,21 +116,23 @@ class Resident:
         if self.pid:
             self._limit(IDLE_SECONDS, NO_LIMIT)
         self._tidy()
-        yield replace(ending, seconds=time.monotonic() - began)
+        yield replace(ending, cpu_seconds=pace.used)
 
     def stop(self) -> None:
         """End the process, if it lives."""
         if self.pid:
-            self._end(Ending(hung=True))
+            self._end(Ending(excess="idle"))
 
     def close(self) -> None:
         self.stop()
         work_folders.remove(self.home)
 
-    def _frames(self, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
+    def _start_pace(self) -> Pace:
+        return Pace(self.pid, START_SECONDS, START_SECONDS, WALL_SECONDS)
+
+    def _frames(self, pace: Pace, believed: Collection[str]) -> Iterator[Frame | Ending]:
         """Yield frames until the process says that it is done; an `Ending` if the process ended."""
-        deadline = time.monotonic() + seconds
-        for item in stage.hear(self._hear, deadline, believed, ("done", "changed"), self._watch):
+        for item in stage.hear(self._hear, pace, believed, ("done", "changed"), self._watch):
             if isinstance(item, Ending):
                 yield self._end(item)
             elif "done" in item:
@@ -154,7 +158,7 @@ class Resident:
 
     def _is_prepared(self) -> bool:
         self._limit(START_SECONDS, NO_LIMIT)
-        return self._go() and not any(isinstance(item, Ending) for item in self._frames(START_SECONDS, ()))
+        return self._go() and not any(isinstance(item, Ending) for item in self._frames(self._start_pace(), ()))
 
     def _end(self, heard: Ending) -> Ending:
         ended = stage.reap(self.pid, heard)

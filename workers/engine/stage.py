@@ -17,6 +17,7 @@ from typing import Any
 from dovetail.adapters.records import Limits, Malformed, Record
 from dovetail.adapters.report import CheckResult, Conditions, Cost, Sample
 from workers.engine import jail, work_folders
+from workers.engine.pace import HANG_SECONDS, WALL_SECONDS, Excess, Pace
 
 MAX_BYTES = 480 << 10  # of one stage: two stages make one line of the engine, which a worker limits to a megabyte
 MAX_NAME = 4096
@@ -25,7 +26,7 @@ KINDS = frozenset({"check", "facts", "serving", "eval", "run", "jail", "ran"})
 MEMORY, FULL = "memory", "it filled its work folder"
 ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some configs
 LAST_BREATH_SECONDS = 5  # freeing much memory takes a while on a busy machine
-TICK_SECONDS = 0.05  # how often the limits of a silent child are checked
+TICK_SECONDS = 0.05  # how often the limits of a child are checked
 
 Frame = dict[str, Any]
 Say = Callable[[Frame], None]
@@ -54,24 +55,32 @@ class Run(Record):
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """Limits of a child: what it may read and write, its time and memory. `memory_bytes` is added to what is mapped."""
+    """Limits of a child: what it may read and write, its time and memory. `memory_bytes` is added to what is mapped.
+
+    `seconds` are of processor time; `pace` explains the other two.
+    """
 
     work: Path | None
     readable: Sequence[Path]
     seconds: float
     memory_bytes: int
     file_bytes: int = 1 << 16
+    idle_seconds: float = HANG_SECONDS
+    wall_seconds: float = WALL_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a child: `signal` is 0 unless a signal ended it; `hung` if the parent ended it at the time limit."""
+    """The end of a child: `signal` is 0 unless a signal ended it; `cpu_seconds` is the processor time that it used.
+
+    `excess` names the limit of time at which the parent ended it.
+    """
 
     status: int = 0
     signal: int = 0
-    hung: bool = False
+    excess: Excess = ""
     lied: str = ""
-    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def run(
@@ -85,15 +94,16 @@ def run(
     if jail.threads() != 1:
         raise RuntimeError("an engine with more than one thread must not fork")
     reader, writer = os.pipe()
-    parent, began = os.getpid(), time.monotonic()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         _be_the_child(writer, parent, walls, body)
     os.close(writer)
+    pace = Pace(child, walls.seconds, walls.idle_seconds, walls.wall_seconds)
     ending = Ending(status=1)
     try:
         watch = partial(_watch, walls) if walls.work else None
-        for item in hear(reader, began + walls.seconds, believed, also, watch):
+        for item in hear(reader, pace, believed, also, watch):
             if isinstance(item, Ending):
                 ending = item
             else:
@@ -101,14 +111,14 @@ def run(
     finally:
         os.close(reader)
         ended = reap(child, ending)
-    yield replace(ended, seconds=time.monotonic() - began)
+    yield replace(ended, cpu_seconds=pace.used)
 
 
 def hear(
-    reader: int, deadline: float, believed: Collection[str], also: Collection[str] = (), watch: Watch | None = None
+    reader: int, pace: Pace, believed: Collection[str], also: Collection[str] = (), watch: Watch | None = None
 ) -> Iterator[Frame | Ending]:
-    """Yield each frame that may be believed, and last the `Ending`: by silence, a lie, or the deadline."""
-    for item in _listen(reader, deadline, watch):
+    """Yield each frame that may be believed, and last the `Ending`: by silence, a lie, or a limit of time."""
+    for item in _listen(reader, pace, watch):
         if isinstance(item, Ending):
             yield item
         elif problem := _lie(item, believed, also):
@@ -121,7 +131,7 @@ def hear(
 
 def reap(child: int, heard: Ending) -> Ending:
     """End the child if it does not end by itself; return `heard`, completed with its exit status."""
-    at_once = heard.hung or bool(heard.lied) or bool(heard.signal)
+    at_once = bool(heard.excess) or bool(heard.lied) or bool(heard.signal)
     done, status = _wait(child, 0 if at_once else LAST_BREATH_SECONDS)
     if not done:
         os.kill(child, signal.SIGKILL)
@@ -182,19 +192,19 @@ def say(writer: int, frame: Frame) -> None:
         data = data[os.write(writer, data) :]
 
 
-def _listen(reader: int, deadline: float, watch: Watch | None) -> Iterator[Frame | Ending]:
+def _listen(reader: int, pace: Pace, watch: Watch | None) -> Iterator[Frame | Ending]:
     buffer, total = b"", 0
     while True:
-        seconds = deadline - time.monotonic()
-        if trouble := _trouble(seconds, watch):  # checked even if the child never stops writing
+        if trouble := _trouble(pace, watch):  # checked even if the child never stops writing
             yield trouble
             return
-        if not select.select([reader], [], [], min(seconds, TICK_SECONDS) if watch else seconds)[0]:
+        if not select.select([reader], [], [], TICK_SECONDS)[0]:
             continue
         block = os.read(reader, 1 << 16)
         if not block:
-            yield Ending()
+            yield Ending(excess="cpu" if pace.excess() == "cpu" else "")
             return
+        pace.mark()
         total += len(block)
         *lines, buffer = (buffer + block).split(b"\n")
         for line in lines:
@@ -203,10 +213,10 @@ def _listen(reader: int, deadline: float, watch: Watch | None) -> Iterator[Frame
             yield {"flood": total}
 
 
-def _trouble(seconds: float, watch: Watch | None) -> Ending | None:
+def _trouble(pace: Pace, watch: Watch | None) -> Ending | None:
     """Return the reason why a child must be ended, None if it may go on."""
-    if seconds <= 0:
-        return Ending(hung=True)
+    if excess := pace.excess():
+        return Ending(excess=excess)
     limit = watch() if watch else ""
     if limit == MEMORY:
         return Ending(signal=signal.SIGKILL)

@@ -18,6 +18,7 @@ from dovetail.adapters.records import Limits, Malformed, Record
 from dovetail.adapters.report import CRASHED, BasePin, CheckResult, Depth, Evaluation, Report, Serving, decide
 from workers.engine import child, selftest, stage, work_folders
 from workers.engine.job import Job
+from workers.engine.pace import Excess
 from workers.engine.stage import Ending, Facts, Frame, Run, Walls
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CRASH_FIX = child.CRASH_FIX
 NOT_RUN = "No rows of this hub's own can be given to {} ({}): the adapter was fitted to its shapes, and not loaded."
 NOT_RUN_FIX = "Nothing to fix in the adapter; run it yourself on inputs of its kind."
 TASK_FIX = "Set task_type to the task it was trained for, and name the base it was trained on."
+CHEAPER_FIX = "Make it cheaper to load and run: a lower rank, fewer target modules."
 CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
@@ -63,6 +65,7 @@ class Validation:
     depth: Depth = "static"
     heard: list[str] = field(default_factory=list)  # the checks that this stage reported, and its last frame
     began: float = field(default_factory=time.monotonic)
+    used: float = 0.0  # seconds of processor time, in all stages
 
     def run(self) -> Report:
         """Return the report. Raises `JailBroken` if the self-test confirms it; a child may lie about its jail."""
@@ -117,12 +120,11 @@ class Validation:
         room = (self.facts.bytes if self.facts else 0) + (1 << 20)
         frozen.facts(task, labels)  # in the parent, so that the next child inherits them
         if self.resident is not None:
-            if self._left <= 0:
-                self._judge(Ending(hung=True))
+            if excess := self._excess:
+                self._judge(Ending(excess=excess))
                 return
-            # The time to get the model ready does not count against the adapter.
-            self.began += self.resident.prepare(job, task, labels, room)
-            self._hear(self.resident.run(job, self._left, believed), lambda: expected)
+            self.resident.prepare(job, task, labels, room)
+            self._hear(self.resident.run(job, self._seconds_left, self._wall_left, believed), lambda: expected)
             if CRASHED in self.failed:
                 self.resident.stop()  # the next adapter gets a new process, whatever the cause
             return
@@ -132,16 +134,31 @@ class Validation:
             self._hear(self._fork(work, room, body, believed), lambda: expected)
 
     @property
-    def _left(self) -> float:
-        return self.job.seconds - (time.monotonic() - self.began)
+    def _seconds_left(self) -> float:
+        return self.job.seconds - self.used
+
+    @property
+    def _wall_left(self) -> float:
+        return self.job.wall_seconds - (time.monotonic() - self.began)
+
+    @property
+    def _excess(self) -> Excess:
+        """The limit of time that the stages so far have reached."""
+        if self._seconds_left <= 0:
+            return "cpu"
+        return "wall" if self._wall_left <= 0 else ""
 
     def _fork(
         self, work: Path | None, room: int, body: Callable[[stage.Say], None], believed: tuple[str, ...]
     ) -> Iterator[Frame | Ending]:
-        if self._left <= 0:
-            return iter([Ending(hung=True)])
-        readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
-        return stage.run(Walls(work, readable, self._left, self.job.memory_bytes, room), body, believed)
+        if excess := self._excess:
+            return iter([Ending(excess=excess)])
+        job = self.job
+        readable = [job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
+        walls = Walls(
+            work, readable, self._seconds_left, job.memory_bytes, room, job.idle_seconds, self._wall_left
+        )  # fmt: skip
+        return stage.run(walls, body, believed)
 
     def _expected_of_files(self) -> list[str]:
         """Return the ids of the checks for files of this family, in their order."""
@@ -152,6 +169,7 @@ class Validation:
         self.heard = []
         for item in frames:
             if isinstance(item, Ending):
+                self.used += item.cpu_seconds
                 self._judge(item)
                 self._require_all(expected())
             else:
@@ -207,10 +225,8 @@ class Validation:
         self.tell(check)
 
     def _judge(self, ending: Ending) -> None:
-        seconds = self.job.seconds
-        if ending.hung or ending.signal == SIGXCPU:
-            self._add(_failed("limits.time", f"It was stopped after {seconds:g} seconds, the limit of a validation.",
-                              "Make it cheaper to load and run: a lower rank, fewer target modules."))  # fmt: skip
+        if ending.excess or ending.signal == SIGXCPU:
+            self._add(self._late(ending.excess or "cpu"))
         elif ending.lied:
             self._add(_failed(CRASHED, f"The report of the check cannot be believed: {ending.lied}.", CRASH_FIX))
         elif ending.signal == SIGKILL:
@@ -225,6 +241,18 @@ class Validation:
         elif ending.signal or ending.status:
             how = f"signal {ending.signal}" if ending.signal else f"status {ending.status}"
             self._add(_failed(CRASHED, f"The process of the check ended with {how}.", CRASH_FIX))
+
+    def _late(self, excess: Excess) -> CheckResult:
+        """Return the check that says which limit of time was reached; a busy machine is never the adapter's fault."""
+        job = self.job
+        if excess == "wall":
+            message = f"The machine is too busy: in {job.wall_seconds:g} s it gave {self.used:.1f} s of processor time."
+            return _failed(CRASHED, message, CRASH_FIX)
+        if excess == "idle":
+            message = f"It was stopped because it hung: it did nothing for {job.idle_seconds:g} seconds."
+            return _failed("limits.time", message, child.LOAD_FIX)
+        message = f"It was stopped after {job.seconds:g} seconds of processor time, the limit of a validation."
+        return _failed("limits.time", message, CHEAPER_FIX)
 
     def _model_wanted(self) -> tuple[str, int]:
         """Return the task and the number of labels that a child asked for. Raises ValueError outside the bounds."""
