@@ -18,6 +18,7 @@ from registry.talk import alert_mail, case_alarms, deliveries, letters, token_re
 from registry.talk import dispatch as dispatching
 from registry.upstream import forgetting, records
 from workers import (
+    base_norm_measuring,
     base_shapes,
     chunking,
     derived_versions,
@@ -108,8 +109,9 @@ def derive(_: int = 0) -> None:
 
 @shared_task
 def measure() -> None:
-    """Measure the shapes of new bases."""
+    """Measure the shapes of new bases, and the norms of their weights."""
     base_shapes.measure_missing()
+    base_norm_measuring.measure_missing()
 
 
 @shared_task

@@ -46,9 +46,14 @@ def _file(file: MeasuredFile) -> Data:
         "spectrum": file.row.spectrum,
         "modules": [
             {"module": one.name, "rank": one.rank, "effective_rank": one.effective_rank, "norm": one.norm,
-             "largest": one.largest}
-            for one in modules[:MAX_MODULES]
+             "largest": one.largest, "base_norm": share.base_norm, "share": share.value, "reason": share.reason or None}
+            for one, share in zip(modules[:MAX_MODULES], file.shares, strict=False)
         ],
+        "layers": [
+            {"layer": one.name, "norm": one.norm, "base_norm": one.base_norm, "share": one.share}
+            for one in file.layers[:MAX_MODULES]
+        ],
+        "base": {"id": file.base.base or None, "sha256": file.base.sha256 or None, "reason": file.base.reason or None},
         "modules_left_out": max(0, len(modules) - MAX_MODULES),
         "outliers": [
             {"module": one.module, "times": one.times, "kind": one.kind, "population": one.population}

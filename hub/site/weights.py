@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from dovetail.adapters import passport
-from dovetail.adapters.passport import Module, Outlier
+from dovetail.adapters.base_norms import Layer, natural_order
+from dovetail.adapters.passport import Outlier
 from hub.site.repository_header import RepositoryHeader
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError
 from registry.proof import passports
+from registry.proof.base_norms import NormsOfBase
 from registry.proof.passports import MeasuredFile, Relative
 from registry.repos import pull
 
@@ -17,9 +19,15 @@ MAX_FILES, MAX_KINDS, MAX_BARS, MAX_OUTLIERS = 3, 12, 160, 5
 HEIGHT = 24.0  # of the largest bar
 
 
+Bar = tuple[int, float, float]  # place, top, height
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The modules of one name, such as q_proj, in the order of their layers; `bars` are (place, top, height)."""
+    """The modules of one name, such as q_proj, in the order of their layers; `bars` are (place, top, height).
+
+    `shares` are the least and the most of the base's norm that one of them changes, in percent, where that is known.
+    """
 
     name: str
     count: int
@@ -27,7 +35,8 @@ class Kind:
     effective_rank: float | None
     low: float
     high: float
-    bars: list[tuple[int, float, float]]
+    bars: list[Bar]
+    shares: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,13 @@ class Panel:
     kinds_left_out: int
     outliers: list[Outlier]
     relatives: list[Relative]
+    base: NormsOfBase
+    layers: list[Layer]  # those whose share of the base's norm is known
+    layer_bars: list[Bar]
+
+    @property
+    def largest_layer(self) -> Layer | None:
+        return max(self.layers, key=lambda layer: layer.share or 0.0, default=None)
 
 
 def panels(header: RepositoryHeader) -> list[Panel]:
@@ -54,24 +70,39 @@ def panels(header: RepositoryHeader) -> list[Panel]:
 
 
 def _panel(file: MeasuredFile) -> Panel:
-    kinds, outliers = list(_kinds(file.modules)), list(passport.outliers(file.modules))
-    left_out = max(0, len(kinds) - MAX_KINDS)
-    return Panel(file.path, kinds[:MAX_KINDS], left_out, outliers[:MAX_OUTLIERS], file.relatives)
+    kinds, outliers = list(_kinds(file)), list(passport.outliers(file.modules))
+    left_out, layers = max(0, len(kinds) - MAX_KINDS), file.layers
+    bars = _bars([layer.share or 0.0 for layer in layers])
+    return Panel(
+        file.path, kinds[:MAX_KINDS], left_out, outliers[:MAX_OUTLIERS], file.relatives, file.base, layers, bars
+    )
 
 
-def _kinds(modules: Sequence[Module]) -> Iterator[Kind]:
+def _kinds(file: MeasuredFile) -> Iterator[Kind]:
     """Yield the kinds of matrices, the one with the largest norm first; bars of all of them have one scale."""
-    kinds = passport.kinds_of(modules)
+    kinds = passport.kinds_of(file.modules)
+    known = {one.name: share.value for one, share in zip(file.modules, file.shares, strict=True)}
     largest = max((one.norm or 0.0 for members in kinds.values() for one in members), default=0.0)
     for name, members in sorted(kinds.items(), key=lambda item: -max(one.norm or 0.0 for one in item[1])):
-        norms = [one.norm or 0.0 for one in sorted(members, key=_by_layer)]
+        norms = [one.norm or 0.0 for one in sorted(members, key=lambda one: natural_order(one.name))]
         ranks = [one.effective_rank for one in members if one.effective_rank is not None]
-        heights = [HEIGHT * norm / largest if largest else 0.0 for norm in norms[:MAX_BARS]]
-        bars = [(place, round(HEIGHT - height, 2), round(height, 2)) for place, height in enumerate(heights)]
+        shares = [100 * value for one in members if (value := known[one.name]) is not None]
+        bars = _bars(norms, largest)
         effective = fmean(ranks) if ranks else None
-        yield Kind(name, len(members), max(one.rank for one in members), effective, min(norms), max(norms), bars)
+        yield Kind(
+            name,
+            len(members),
+            max(one.rank for one in members),
+            effective,
+            min(norms),
+            max(norms),
+            bars,
+            (min(shares), max(shares)) if shares else None,
+        )
 
 
-def _by_layer(module: Module) -> list[tuple[int, str]]:
-    """Return a key by which layer 2 comes before layer 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in module.name.split(".")]
+def _bars(values: Sequence[float], largest: float = 0.0) -> list[Bar]:
+    """Return a bar for each of the first values, the largest of which, or else the given one, has the full height."""
+    largest = largest or max(values, default=0.0)
+    heights = [HEIGHT * value / largest if largest else 0.0 for value in values[:MAX_BARS]]
+    return [(place, round(HEIGHT - height, 2), round(height, 2)) for place, height in enumerate(heights)]

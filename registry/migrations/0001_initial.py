@@ -242,6 +242,24 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="BaseNorms",
+            fields=[
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("norms", models.JSONField(null=True)),
+                ("problem", models.CharField(blank=True, max_length=300)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("measured_at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "verbose_name_plural": "norms of bases",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="base_norms_sha256_shape"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Blob",
             fields=[
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),

@@ -1,7 +1,8 @@
-"""Weight passports (dovetail.adapters.passport), and the index by which nearly equal weights are found."""
+"""Weight passports (dovetail.adapters.passport), the index by which nearly equal weights are found, norms of bases."""
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from registry.models.blobs import SHA256
 
@@ -10,7 +11,7 @@ class WeightPassport(models.Model):
     """The measurements of the weights of one file, whoever pushed it."""
 
     file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as of TensorDigest
-    modules = models.JSONField()  # [[name, rank, norm, largest, effective rank], …]
+    modules = models.JSONField()  # [[name, rank, norm, largest, effective rank, shape], …]
     spectrum = models.JSONField()
     fingerprint = models.BinaryField(max_length=512)
 
@@ -26,3 +27,17 @@ class FingerprintBand(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["key", "passport"], name="fingerprint_band_unique")]
+
+
+class BaseNorms(models.Model):
+    """The norms of the weights of a base (dovetail.adapters.base_norms); a row without norms and problem is a job."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)  # of the base: other files have other norms
+    norms = models.JSONField(null=True)  # {tensor: [norm, shape], …}
+    problem = models.CharField(max_length=300, blank=True)  # the reason why they cannot be measured
+    attempts = models.PositiveIntegerField(default=0)
+    measured_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "norms of bases"
+        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="base_norms_sha256_shape")]

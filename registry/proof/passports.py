@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 
 from dovetail.adapters import config as configs
+from dovetail.adapters.base_norms import NO_SCALE, Layer, Share, by_layer
 from dovetail.adapters.factors import Scales
 from dovetail.adapters.passport import COPY, NEAR, Module, Passport, bands_of, cosine
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
+from registry.proof import base_norms
+from registry.proof.base_norms import NormsOfBase
 from registry.repos import digests, facts, pull
 from registry.repos.manifest import Entry
 
@@ -39,17 +43,27 @@ class Relative:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFile:
-    """A file of a revision with its passport; `modules` have the scale of the config beside it."""
+    """A file of a revision with its passport; `modules` have the scale of the config beside it.
+
+    `shares` are those of its modules, in the same order.
+    """
 
     path: str
     row: WeightPassport
     modules: tuple[Module, ...]
     relatives: list[Relative]
+    base: NormsOfBase
+    shares: tuple[Share, ...]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The share of each layer, as far as it is known."""
+        return by_layer(self.modules, self.shares)
 
 
 def record(file: str, passport: Passport) -> None:
     """Keep what was measured of a file (its sha256)."""
-    rows = [[one.name, one.rank, one.norm, one.largest, one.effective_rank] for one in passport.modules]
+    rows = [[one.name, one.rank, one.norm, one.largest, one.effective_rank, one.shape] for one in passport.modules]
     values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
     with transaction.atomic():
         row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
@@ -60,8 +74,16 @@ def record(file: str, passport: Passport) -> None:
 def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller, limit: int) -> Iterator[MeasuredFile]:
     """Yield what was measured of the first files of a revision that have a passport; a few queries for each."""
     for path, row in _of_entries(entries.values(), limit).items():
-        modules = _modules_of(row, facts.config_beside(entries, path))
-        yield MeasuredFile(path, row, modules, relatives(row, revision.repository, by))
+        config = facts.config_beside(entries, path)
+        modules = _modules_of(row, config)
+        base = base_norms.of_revision(revision, config)
+        reason = "" if config else NO_SCALE
+        shares = tuple(_share(module, base, reason or base.reason) for module in modules)
+        yield MeasuredFile(path, row, modules, relatives(row, revision.repository, by), base, shares)
+
+
+def _share(module: Module, base: NormsOfBase, reason: str) -> Share:
+    return Share(None, reason=reason) if reason or base.norms is None else base.norms.share(module)
 
 
 def _of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport]:
@@ -78,14 +100,19 @@ def _of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPasspor
 
 def _modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
     """Return the measured modules as they act, with the scale that this config gives them; without one as they are."""
-    modules, scales = (Module(*values) for values in row.modules), Scales(config)
+    modules, scales = map(_module, row.modules), Scales(config)
     return tuple(_scaled(module, scales) for module in modules) if config else tuple(modules)
+
+
+def _module(values: list[Any]) -> Module:
+    module = Module(*values)
+    return replace(module, shape=(module.shape[0], module.shape[1])) if module.shape else module
 
 
 def _scaled(module: Module, scales: Scales) -> Module:
     scale = abs(scales.of(module.name, module.rank))
     norm, largest = (None if value is None else value * scale for value in (module.norm, module.largest))
-    return Module(module.name, module.rank, norm, largest, module.effective_rank)
+    return replace(module, norm=norm, largest=largest)
 
 
 def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Relative]:

@@ -14,6 +14,26 @@ class ModuleWeights(s.Serializer[Data]):
     effective_rank = s.FloatField(allow_null=True, help_text="e to the power of the entropy of the singular values")
     norm = s.FloatField(allow_null=True, help_text="Frobenius norm; null: a value is not finite")
     largest = s.FloatField(allow_null=True, help_text="the largest singular value")
+    base_norm = s.FloatField(allow_null=True, help_text="Frobenius norm of the base's weights of this module")
+    share = s.FloatField(allow_null=True, help_text="norm by base_norm")
+    reason = s.CharField(allow_null=True, help_text="why the share is not known")
+
+
+class LayerWeights(s.Serializer[Data]):
+    """The modules of a layer together, those whose share is known."""
+
+    layer = s.CharField()
+    norm = s.FloatField()
+    base_norm = s.FloatField()
+    share = s.FloatField(allow_null=True)
+
+
+class BaseOfWeights(s.Serializer[Data]):
+    """The base whose norms the shares are of: the one of the verdict, else the one that the config names."""
+
+    id = s.CharField(allow_null=True)
+    sha256 = s.CharField(allow_null=True)
+    reason = s.CharField(allow_null=True, help_text="why its norms are not known")
 
 
 class Outlier(s.Serializer[Data]):
@@ -44,6 +64,8 @@ class WeightFile(s.Serializer[Data]):
     spectrum = s.ListField(child=s.FloatField(), help_text="mean singular values as shares of the largest; at most 64")
     modules = ModuleWeights(many=True, help_text="at most 2,000")
     modules_left_out = s.IntegerField()
+    layers = LayerWeights(many=True, help_text="at most 2,000")
+    base = BaseOfWeights()
     outliers = Outlier(many=True, help_text="at most 20; information, never a verdict")
     relatives = RelativeWeights(many=True, help_text="the nearest first, at most 10")
 

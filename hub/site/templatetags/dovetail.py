@@ -184,6 +184,22 @@ def number(value: float | None) -> str:
 
 
 @register.filter
+def percent(share: float | None) -> str:
+    """Return a share of 1 in percent with two digits that count: 0.0123 as `1.2 %`."""
+    if share is None:
+        return ""
+    value = 100 * share
+    return f"{value:,.0f} %" if value >= 10 or not value else f"{value:.2g} %"
+
+
+@register.filter
+def percent_range(percents: tuple[float, float]) -> str:
+    """Return the least and the most of some percents: `0.3 % to 1.2 %`, or one of them where they read the same."""
+    low, high = (percent(value / 100) for value in percents)
+    return low if low == high else f"{low} to {high}"
+
+
+@register.filter
 def milliseconds(value: float | None) -> str:
     """A duration for a table column headed ms."""
     if not isinstance(value, int | float):  # a template's missing value is an empty text

@@ -13,7 +13,7 @@ from registry.models import Base
 from registry.proof import verdicts
 from registry.publish import base_files
 from registry.repos import bases
-from workers import base_cache, base_shapes, base_sources
+from workers import base_cache, base_norm_measuring, base_shapes, base_sources
 
 SERVED_TO = {
     "public": "everybody",
@@ -111,6 +111,7 @@ class Command(BaseCommand):
             base_shapes.measure(Base.objects.get(id=base_id))
         except ShelfProblem as problem:
             self.stderr.write(f"{problem.detail} {problem.fix}".strip())
+        base_norm_measuring.measure_missing()
 
     def _know(self, base_id: str, options: dict[str, Any]) -> None:
         """Add a base by its config, in one transaction with its shapes: without shapes nothing can be fitted to it."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, BinaryIO
 
@@ -44,6 +44,7 @@ class Module:
     norm: float | None
     largest: float | None = None
     effective_rank: float | None = None
+    shape: tuple[int, int] | None = None  # of the matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def measure(file: BinaryIO, header: Header) -> Passport:
     for name, names in sorted(pairs.items()):
         inner, outer = factors.factors_of(file, header, names, singles)
         singular = sketches.singular_values(inner, outer)
-        modules.append(_of_matrix(name, singular))
+        modules.append(replace(_of_matrix(name, singular), shape=factors.shape_of_product(header, *names)))
         if norm := modules[-1].norm:
             spectra.append(singular)
             total = total + sketches.of_product(inner, outer) / norm
