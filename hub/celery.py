@@ -71,6 +71,7 @@ app.conf.update(
     worker_send_task_events=False,
     worker_soft_shutdown_timeout=10,
     worker_hijack_root_logger=False,  # logs are settings.LOGGING's, one JSON object a line
+    beat_scheduler="workers.clock:ElectedScheduler",  # several clocks may stand by
     beat_schedule={
         "sweep": {
             "task": "workers.tasks.sweep",

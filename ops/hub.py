@@ -79,8 +79,7 @@ class Hub:
         celery = [python, "-m", "celery", "-q", "-A", "hub.celery", "worker"]  # -q: no banner, logs are JSON
         quiet = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         worker = [*celery, "-P", "prefork", "-X", "errands", *quiet]
-        # A second worker for tasks that must not wait behind validations: webhooks and sweeps. The only one, so it
-        # may run the schedule (-B); with a second one every task would be scheduled twice.
+        # A second worker, with the schedule (-B), for what must not wait behind validations: webhooks, sweeps.
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h", "-B", "-s", str(self.run / "beat")]
         beat = [*celery, *errands, *quiet]
         return [*self._broker(), Program("web", web), Program("worker", worker), Program("beat", beat)]

@@ -79,6 +79,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ClockLease",
+            fields=[
+                ("name", models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ("holder", models.CharField(max_length=300)),
+                ("until", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "lease of the clock",
+                "verbose_name_plural": "lease of the clock",
+            },
+        ),
+        migrations.CreateModel(
             name="MonthOfModeration",
             fields=[
                 ("month", models.DateField(primary_key=True, serialize=False)),

@@ -18,6 +18,7 @@ from registry.models.blobs import (
 )
 from registry.models.blocked_files import BlockedFile
 from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
+from registry.models.clock import ClockLease
 from registry.models.collections import Collection, CollectionItem
 from registry.models.derivations import DerivedSource, DerivedVersion
 from registry.models.devices import DeviceLogin
@@ -83,6 +84,7 @@ __all__ = [
     "CaseNote",
     "Channel",
     "ChunkingJob",
+    "ClockLease",
     "Collection",
     "CollectionItem",
     "Comparison",

@@ -1,0 +1,63 @@
+"""The schedule of Celery's beat, which any number of processes may run: one of them sends, the others stand by."""
+
+import logging
+import socket
+import time
+from typing import Any
+
+from celery.beat import PersistentScheduler
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from registry.kernel import clock_lease
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 3 * settings.SWEEP_SECONDS
+ASK_SECONDS = settings.SWEEP_SECONDS / 2  # how often a clock prolongs the lease, or asks whether it is free
+
+
+class ElectedScheduler(PersistentScheduler):
+    """Sends what is due while it holds the lease. A clock that dies is followed within LEASE_SECONDS + ASK_SECONDS.
+
+    Tasks of the schedule may be sent twice around a change, which does no harm: each takes the rows that it works on.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._is_leading = False
+        self._next_ask = time.monotonic()
+        super().__init__(*args, **kwargs)
+        # The same after a restart, so that a clock that was killed goes on at once.
+        self._holder = f"{socket.gethostname()}:{kwargs.get('schedule_filename')}"
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due, or nothing; return the seconds until the next call."""
+        if time.monotonic() >= self._next_ask:
+            self._next_ask = time.monotonic() + ASK_SECONDS
+            self._ask()
+        if self._is_leading:
+            return min(super().tick(*args, **kwargs), ASK_SECONDS)
+        return min(float(self.max_interval or ASK_SECONDS), ASK_SECONDS)
+
+    def close(self) -> None:
+        """End, and let another clock take over at once."""
+        try:
+            clock_lease.give_back(self._holder)
+        except DatabaseError as problem:
+            logger.warning("The lease of the clock ends by itself: %s", problem)
+        finally:
+            connection.close()
+            super().close()
+
+    def _ask(self) -> None:
+        try:
+            is_leading = clock_lease.take(self._holder, LEASE_SECONDS)
+        except DatabaseError as problem:  # every task of the schedule needs the database, too
+            logger.warning("The clock waits for the database: %s", problem)
+            is_leading = False
+        finally:
+            connection.close()
+        if is_leading != self._is_leading:
+            logger.info("This clock %s the schedule", "runs" if is_leading else "stands by for")
+            self._is_leading = is_leading
