@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import formats, pickles, twins
+from dovetail.adapters import formats, pickles, trainer_imports, twins
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.gguf import GgufError
-from dovetail.adapters.header import HeaderError, NotGathered, Pointer
+from dovetail.adapters.header import POINTER, HeaderError, NotGathered, Pointer
 from dovetail.adapters.unpickling import Refused
 
 LARGE_BYTES = 2 * 2**30
 MAX_JUDGED = 8  # adapters in folders of one repository that are proven
 TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
-SHARD = re.compile(r"adapter_model-\d+-of-\d+\.(?:safetensors|bin)")
-TRAINER_MODULES = ("transformers.", "trl.", "accelerate.", "torch", "numpy", "collections", "peft.", "_codecs")
-NEVER = frozenset({"torch.hub load", "torch.serialization load", "torch load", "numpy load"})
+SHARD = re.compile(r"adapter_model-\d+(?:-of-\d+)?\.(?:safetensors|bin)")
 
 
 def pickle(folder: Folder) -> str | Finding:
@@ -41,7 +39,9 @@ def pickle(folder: Folder) -> str | Finding:
         return warned(f"{folder.weights} is a pickle of tensors; it was not opened.", folder.to_safetensors)
     if unconverted:
         return warned(
-            f"{some(unconverted)} is a pickle of tensors; no loader needs it.", "Delete it.", files=unconverted
+            f"{some(unconverted)} is a pickle of tensors, which no loader of this format opens.",
+            "Delete it, or keep it where the training goes on.",
+            files=unconverted,
         )
     if converted:
         safe = some(converted.values())
@@ -72,12 +72,21 @@ def twins_differ(folder: Folder) -> str | Finding:
 
 
 def _unsafe(folder: Folder, path: str, pickle: pickles.Pickle) -> Finding:
+    if _is_pointer(folder, path):
+        return failed(
+            f"{path} is a pointer of Git LFS, and the file it stands for was not pushed.", WAYS_OUT[Pointer], file=path
+        )
     more = pickle.imports - pickles.TENSOR_IMPORTS
     what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {pickle.reason}"
     return failed(
         f"{path} {what}; it was not opened.",
         way_out(path, folder.to_safetensors), file=path, imports=sorted(more)[:20], quarantine=True,
     )  # fmt: skip
+
+
+def _is_pointer(folder: Folder, path: str) -> bool:
+    with folder.files[path]() as file:
+        return file.read(len(POINTER)) == POINTER
 
 
 def way_out(path: str, instead: str) -> str:
@@ -95,12 +104,7 @@ def _is_training_state(path: str) -> bool:
 
 
 def _from_trainer(pickle: pickles.Pickle) -> bool:
-    return not pickle.reason and not pickle.imports & NEVER and all(_is_of_trainer(name) for name in pickle.imports)
-
-
-def _is_of_trainer(name: str) -> bool:
-    """Return whether a Trainer pickles this import; a dotted name would lead on, as in `torch os.system`."""
-    return name == pickles.MEMBER or (name.startswith(TRAINER_MODULES) and "." not in name.partition(" ")[2])
+    return not pickle.reason and all(map(trainer_imports.is_of_trainer, pickle.imports))
 
 
 def missing(folder: Folder) -> str | Finding:
@@ -131,8 +135,8 @@ def missing(folder: Folder) -> str | Finding:
 
 
 def ambiguous(folder: Folder) -> str | Finding:
-    own = (folder.weights, folder.pickled_weights)
-    shards = [path for path in folder.files if path.startswith("adapter_model") and path not in own]
+    index = f"{folder.weights}.index.json"
+    shards = sorted(path for path in folder.files if SHARD.fullmatch(path) or path == index)
     if shards:
         return failed(
             f"Next to {folder.weights} there is {some(shards)}: PEFT reads one file only, so a part would be left out.",
