@@ -39,6 +39,8 @@ START_CPU_SECONDS = 900  # of processor time that a start may take: bases of man
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 10  # the engine itself ends a job at its limit; this much later it counts as hung
 LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
+LEAVING_SECONDS = 10
+WELL = "with status 0"
 ENGINE_MAIN = Path(__file__).parent / "engine" / "__main__.py"
 SELF_TEST = Path(__file__).parent / "engine" / "selftest.py"
 
@@ -80,7 +82,7 @@ class Engine:
         self.start_seconds = 0.0
         self._stderr = b""
         self._buffer = b""
-        self._started = time.monotonic()
+        self._started = self._used = time.monotonic()
         try:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home,
@@ -102,7 +104,8 @@ class Engine:
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         base_arguments = ["--base", base, "--base-id", base_id] if base else []
         device_arguments = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
-        return cls([python, "-I", str(ENGINE_MAIN), command, *base_arguments, *device_arguments])
+        idle_arguments = ["--idle", str(settings.ENGINE_IDLE_SECONDS)]
+        return cls([python, "-I", str(ENGINE_MAIN), command, *base_arguments, *device_arguments, *idle_arguments])
 
     @property
     def pid(self) -> int:
@@ -111,6 +114,17 @@ class Engine:
     @property
     def is_alive(self) -> bool:
         return self._ending() is None
+
+    @property
+    def has_failed(self) -> bool:
+        """True if it died before it was ready; one that ends by itself because nobody uses it has not."""
+        return self.ready is None and self._ending() not in (None, WELL)
+
+    @property
+    def is_leaving(self) -> bool:
+        """True shortly before it ends because nobody uses it: then it must get no other job."""
+        most = settings.ENGINE_IDLE_SECONDS
+        return bool(most) and self.is_ready and time.monotonic() - self._used > most - min(LEAVING_SECONDS, most / 2)
 
     @property
     def is_ready(self) -> bool:
@@ -149,6 +163,7 @@ class Engine:
                 if message.get("event") == "check" and count < MAX_ITEMS:
                     on_check(CheckResult.parse(message.get("check")))
                 elif message.get("event") == "verdict" and message.get("job") == job.id:
+                    self._used = time.monotonic()
                     return Report.parse(message.get("verdict"))
                 else:
                     raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
@@ -164,6 +179,7 @@ class Engine:
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
             deadline = time.monotonic() + wall_for(job.seconds) + GRACE_SECONDS
             message = next(self._say(partial(self._no_answer, deadline)))
+            self._used = time.monotonic()
             if message.get("event") != "measured" or message.get("job") != job.id:
                 raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
             document = message.get("measured")
@@ -260,7 +276,7 @@ class Engine:
     def _ending(self) -> str | None:
         """Return how the process ended, without reaping it; None while it lives."""
         if self._process.returncode is not None:
-            return "long ago"
+            return "long ago" if self._process.returncode else WELL
         status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if status is None:
             return None

@@ -31,6 +31,11 @@ class Warm:
     arguments: tuple[str, ...]
     engine: Engine
 
+    @property
+    def is_usable(self) -> bool:
+        """True if it lives, and will for long enough to take a job."""
+        return self.engine.is_alive and not self.engine.is_leaving
+
 
 class Engines:
     """The warm engines of this process. Where memory runs short, the least recently used one is stopped."""
@@ -50,8 +55,8 @@ class Engines:
         `size` is the size of the base in bytes. `before` is called only before a start.
         """
         warm = self._warm.pop(label, None)
-        if warm is not None and (warm.arguments != arguments or not warm.engine.is_alive):  # its base has changed
-            if not warm.engine.is_alive and warm.engine.ready is None:
+        if warm is not None and (warm.arguments != arguments or not warm.is_usable):  # its base has changed
+            if warm.engine.has_failed:
                 self._failed[label] = time.monotonic() + FAILED_SECONDS
             warm.engine.stop()
             warm = None
@@ -65,7 +70,7 @@ class Engines:
     @property
     def labels(self) -> list[Label]:
         """The living engines, the most recently used one first."""
-        return [label for label, warm in reversed(self._warm.items()) if warm.engine.is_alive]
+        return [label for label, warm in reversed(self._warm.items()) if warm.is_usable]
 
     @property
     def ready(self) -> list[Label]:
@@ -80,7 +85,7 @@ class Engines:
 
     def start_seconds(self) -> float:
         """Return the start-up time of the most recently used engine in seconds, or 0 if it never started."""
-        return self._warm[self.labels[0]].engine.start_seconds if self.labels else 0.0
+        return next((self._warm[label].engine.start_seconds for label in self.labels), 0.0)
 
     def stop(self) -> None:
         """Stop all engines."""

@@ -16,7 +16,7 @@ from tests.adapters import (
     with_file,
     write,
 )
-from tests.engine.conftest import python_of
+from tests.engine.conftest import Engine, python_of
 from tests.engine.test_saboteurs import failures
 
 
@@ -164,3 +164,11 @@ def test_a_warm_parent_has_imported_all_that_its_children_use(bases):
     command = [python_of("e5"), Path(__file__).parent / "unimported.py", bases / "bert"]
     done = subprocess.run(command, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1"})
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-1000:]
+
+
+def test_an_engine_without_a_job_for_a_while_ends_by_itself(tmp_path):
+    folder = write(lora(), tmp_path / "adapter")
+    engine = Engine(tmp_path, "--idle", "3")
+    assert engine.validate(folder)["state"] == "passed"
+    assert engine.process.wait(60) == 0
+    engine.stop()

@@ -330,7 +330,7 @@ def test_a_comparison_wakes_a_worker_that_has_nothing_else_to_do(owed, monkeypat
 class Asleep:
     """Stands for an engine: a process of some size."""
 
-    is_alive, is_ready = True, True
+    is_alive, is_ready, is_leaving, has_failed = True, True, False, False
 
     def __init__(self, *arguments: str) -> None:
         self.pid, self.arguments = id(self), arguments

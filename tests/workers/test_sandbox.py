@@ -184,6 +184,39 @@ def test_the_least_recently_used_engine_makes_room(tmp_path):
     assert not two.is_alive
 
 
+def test_an_engine_that_nobody_used_for_a_while_gets_no_other_job(tmp_path, settings):
+    settings.ENGINE_IDLE_SECONDS = 2
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -I {FAKE} passes\n")
+    python.chmod(0o755)
+    engines, label, arguments = Engines(1 << 30), ("e5", "a/b"), (str(python), "/base", "a/b")
+    try:
+        one = engines.get(label, arguments)
+        run(one)
+        assert engines.get(label, arguments) is one
+        time.sleep(1.1)
+        assert engines.labels == []
+        two = engines.get(label, arguments)
+        assert (one.is_alive, two.is_alive) == (False, True)
+        assert engines.failed == []
+        settings.ENGINE_IDLE_SECONDS = 0
+        time.sleep(1.1)
+        assert engines.get(label, arguments) is two
+    finally:
+        engines.stop()
+
+
+def test_an_engine_that_ends_by_itself_has_not_failed(tmp_path, settings):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    engines, label, arguments = Engines(1 << 30), ("vllm", ""), (str(python), "", "", "measure")
+    engines.get(label, arguments)._process.wait(10)
+    engines.get(label, arguments)
+    assert engines.failed == []
+    engines.stop()
+
+
 def test_an_engine_dies_when_its_worker_is_killed_and_its_folder_is_swept():
     code = f"""
 import os, sys

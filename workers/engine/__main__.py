@@ -3,6 +3,8 @@
 __main__.py serve --base DIR --base-id ID     validates adapters of that base
 __main__.py serve                             checks files only, without torch, for adapters whose base is not here
 __main__.py measure                           tries the serving engine of this interpreter with adapters
+
+With --idle SECONDS each of them ends after so many seconds without a job.
 """
 
 from __future__ import annotations
@@ -17,4 +19,4 @@ sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 from workers.engine import measure, serve  # noqa: E402  # after the path
 
 if __name__ == "__main__":
-    measure.main() if sys.argv[1:] == ["measure"] else serve.main(sys.argv[1:])
+    measure.main(sys.argv[2:]) if sys.argv[1:2] == ["measure"] else serve.main(sys.argv[1:])

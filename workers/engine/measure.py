@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import importlib
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +22,7 @@ from dovetail.adapters.sources import files_in
 from workers.engine import jail, memory, selftest, stage, work_folders
 from workers.engine.job import MEASURERS, Measurer, MeasuringJob, wall_for
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
+from workers.engine.requests import jobs
 from workers.engine.serve import NAME, ONE_THREAD
 from workers.engine.stage import Ending, Say, Walls
 from workers.engine.validation import CODE
@@ -30,8 +33,11 @@ FILE_BYTES = 128 << 20  # of a file that a trial writes, such as the weights of 
 NO_FILES = "Its files cannot be read."
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Serve jobs, as serve.py does: JSON lines go to the original stdout; everything else that is printed to stderr."""
+    parser = argparse.ArgumentParser(prog="engine measure")
+    parser.add_argument("--idle", type=float, default=0.0, help="end after so many seconds without a job; 0: never")
+    options = parser.parse_args(arguments)
     voice = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     findings = selftest.run()  # before torch: it forks
@@ -44,8 +50,8 @@ def main() -> None:
     _say(voice, {"event": "ready", "engine": {"name": engine.ENGINE}, "base": None, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
-    for line in sys.stdin:
-        job = MeasuringJob.parse(json.loads(line)["job"])
+    for request in jobs(options.idle):
+        job = MeasuringJob.parse(request)
         measured, reason = _measure(engine, job)
         document = measured.as_json() if measured else None
         _say(voice, {"event": MEASURED, "job": job.id, "measured": document, "reason": reason})

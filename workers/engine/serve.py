@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dovetail.adapters.report import CheckResult, EngineVersions
 from workers.engine import jail, memory, selftest
 from workers.engine.job import Job
+from workers.engine.requests import jobs
 from workers.engine.validation import CODE, Validation
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: CUDA if available")
     parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--no-fork", action="store_true", help="one process loads all adapters, as on CUDA")
+    parser.add_argument("--idle", type=float, default=0.0, help="end after so many seconds without a job; 0: never")
     options = parser.parse_args(arguments)
     if options.base and not options.base_id:
         parser.error("--base needs --base-id")
@@ -62,11 +64,11 @@ def serve(options: argparse.Namespace) -> None:
     _say(voice, {"event": "ready", "engine": known, "base": base, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
-    for count, line in enumerate(sys.stdin, 1):
-        job = Job.parse(json.loads(line)["job"])
+    for count, document in enumerate(jobs(options.idle), 1):
+        job = Job.parse(document)
         report = Validation(job, frozen, partial(_tell, voice, job), resident).run()
-        document = replace(report, engine=versions).as_json()
-        _say(voice, {"event": "verdict", "job": job.id, "verdict": document})
+        verdict = replace(report, engine=versions).as_json()
+        _say(voice, {"event": "verdict", "job": job.id, "verdict": verdict})
         if count % COMPARE_EVERY == 0:
             _compare(frozen)
     _compare(frozen)
