@@ -43,7 +43,7 @@ REDIS = {
     "socket_keepalive": True,
 }
 VALIDATIONS, ERRANDS = "validate", "errands"
-ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "read_upstream", "sweep", "tidy")
+ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy")
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -144,6 +144,11 @@ def dispatch() -> bool:
 def compare_weights() -> bool:
     """Send the hint that a comparison of weights waits; False as above."""
     return _send("workers.tasks.compare_weights")
+
+
+def scan() -> bool:
+    """Send the hint that the files of a revision wait to be looked through; False as above."""
+    return _send("workers.tasks.scan")
 
 
 def send_letter(to: str, subject: str, text: str) -> None:

@@ -207,6 +207,7 @@ LETTERBOX = "hub.celery.send_letter"  # called with one letter to one person
 POSTMAN = "hub.celery.post"  # called with the id of a webhook delivery after the commit that queued it
 COMPARISON_DOORBELL = "hub.celery.compare_weights"  # called after a commit that queued a comparison of weights
 OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote events into the outbox
+SCAN_DOORBELL = "hub.celery.scan"  # called after a commit that wrote a revision
 DERIVE_DOORBELL = "hub.celery.derive"  # called with the id of a derived version that was asked for
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the domain has no queue
 

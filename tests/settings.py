@@ -15,6 +15,7 @@ os.environ.setdefault("DOVETAIL_SECRET_KEY", "only-for-tests-" * 5)
 from hub.settings import *  # noqa: F403  # the environment must be set before the settings are read
 
 OUTBOX_DOORBELL = "registry.talk.dispatch.run"  # at the commit: no worker is part of most tests
+SCAN_DOORBELL = "tests.api.conftest.notify_nobody"
 DERIVE_DOORBELL = "tests.api.conftest.notify_nobody"
 ENGINES_MEASURED = False  # a checkout may hold vLLM, and would try it with every adapter
 LETTERBOX = "registry.talk.letters.deliver"

@@ -23,6 +23,7 @@ from workers import (
     chunking,
     derived_versions,
     image_layers,
+    pickle_scanning,
     provenance,
     tensor_digesting,
     upstream_bases,
@@ -79,13 +80,19 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Hash new files' tensors and images' layers, compare weights that wait, and cut large files for Xet clients.
+    """Look for pickles, hash new files' tensors and images' layers, compare weights, and cut large files for Xet.
 
     All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
     """
     with ExitStack() as works:  # which does the last one first, and goes on after an error
-        for module in (chunking, image_layers, weight_comparing, tensor_digesting):
+        for module in (chunking, image_layers, weight_comparing, tensor_digesting, pickle_scanning):
             works.callback(module.work)
+
+
+@shared_task
+def scan() -> None:
+    """Look for pickles in new revisions."""
+    pickle_scanning.work()
 
 
 @shared_task

@@ -118,6 +118,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Revision",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("oid", models.CharField(max_length=40)),
+                ("title", models.CharField(max_length=500)),
+                ("message", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("quarantined_at", models.DateTimeField(blank=True, null=True)),
+                ("pushed_with", models.CharField(blank=True, max_length=200)),
+                ("yanked_at", models.DateTimeField(blank=True, null=True)),
+                ("yank_reason", models.CharField(blank=True, max_length=500)),
+                ("is_part", models.BooleanField(default=False)),
+                ("files_missing", models.PositiveIntegerField(default=0)),
+            ],
+        ),
+        migrations.CreateModel(
             name="PublishingRun",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -130,6 +146,67 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [models.Index(fields=["expires_at"], name="publishing_run_by_end")],
                 "constraints": [models.UniqueConstraint(fields=("issuer", "jti_sha256"), name="publishing_run_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Repository",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
+                        default="model",
+                        max_length=8,
+                    ),
+                ),
+                ("name", models.CharField(max_length=96)),
+                ("private", models.BooleanField(default=False)),
+                ("source", models.CharField(blank=True, max_length=300)),
+                ("gated", models.CharField(blank=True, choices=[("auto", "Auto"), ("manual", "Manual")], max_length=6)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("quarantined_at", models.DateTimeField(blank=True, null=True)),
+                ("publishers_only", models.BooleanField(default=False)),
+                ("is_main_held", models.BooleanField(default=False)),
+                ("deprecated_at", models.DateTimeField(blank=True, null=True)),
+                ("deprecation", models.CharField(blank=True, max_length=500)),
+                ("successor", models.CharField(blank=True, max_length=200)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("binned_at", models.DateTimeField(blank=True, null=True)),
+                ("summary", models.CharField(blank=True, max_length=300)),
+                ("format", models.CharField(blank=True, max_length=32)),
+                ("kind", models.CharField(blank=True, max_length=32)),
+                ("base", models.CharField(blank=True, max_length=200)),
+                ("base_revision", models.CharField(blank=True, max_length=64)),
+                ("targets", models.CharField(blank=True, max_length=500)),
+                ("task", models.CharField(blank=True, max_length=64)),
+                ("license", models.CharField(blank=True, max_length=64)),
+                ("rank", models.PositiveIntegerField(blank=True, null=True)),
+                ("parameters", models.BigIntegerField(default=0)),
+                ("size", models.BigIntegerField(default=0)),
+                ("stored_bytes", models.BigIntegerField(default=0)),
+                ("tags", models.JSONField(blank=True, default=list)),
+                ("state", models.CharField(blank=True, max_length=8)),
+                ("outcome", models.CharField(blank=True, max_length=8)),
+                ("is_verified", models.BooleanField(default=False)),
+                ("serves", models.CharField(blank=True, max_length=300)),
+                ("score", models.FloatField(default=-1.0)),
+                ("search_text", models.TextField(blank=True)),
+                ("downloads", models.PositiveIntegerField(default=0)),
+                ("likes", models.PositiveIntegerField(default=0)),
+                ("trending", models.FloatField(default=0)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
+                    models.Index(fields=["type", "base", "-updated_at", "-id"], name="repository_by_base"),
+                    models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
+                    models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
+                    models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
+                    models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
+                    models.Index(fields=["type", "-score", "-id"], name="repository_by_score"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1205,6 +1282,215 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="PickleScan",
+            fields=[
+                (
+                    "revision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="pickle_scan",
+                        serialize=False,
+                        to="registry.revision",
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("free_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+            ],
+        ),
+        migrations.AddField(
+            model_name="revision",
+            name="author",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="revisions", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="revision",
+            name="parent",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.RESTRICT,
+                related_name="children",
+                to="registry.revision",
+            ),
+        ),
+        migrations.AddField(
+            model_name="moderationdecision",
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="decisions",
+                to="registry.revision",
+            ),
+        ),
+        migrations.CreateModel(
+            name="ImageDocument",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(db_index=True, max_length=64)),
+                ("media_type", models.CharField(max_length=100)),
+                ("text", models.TextField()),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="image_documents",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("revision", "digest"), name="image_document_unique")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Image",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("layers", models.ManyToManyField(related_name="images", to="registry.imagelayer")),
+                (
+                    "revision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="image", to="registry.revision"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="image_digest_shape"
+                    )
+                ],
+            },
+        ),
+        migrations.AddField(
+            model_name="discussion",
+            name="merge_base",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registry.revision",
+            ),
+        ),
+        migrations.AddField(
+            model_name="discussion",
+            name="merged_as",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registry.revision",
+            ),
+        ),
+        migrations.CreateModel(
+            name="DerivedVersion",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=64, unique=True)),
+                ("ref", models.CharField(max_length=255)),
+                ("method", models.CharField(max_length=16)),
+                ("options", models.JSONField(default=dict)),
+                ("is_by_token", models.BooleanField(default=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("refused", "Refused"),
+                            ("errored", "Errored"),
+                        ],
+                        default="queued",
+                        max_length=8,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=1000)),
+                ("facts", models.JSONField(default=dict)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="derived_versions",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="DerivedSource",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField()),
+                ("name", models.CharField(max_length=200)),
+                ("oid", models.CharField(max_length=40)),
+                ("weight", models.FloatField(default=1.0)),
+                (
+                    "derived",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sources",
+                        to="registry.derivedversion",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="derivations",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["position"],
+                "constraints": [models.UniqueConstraint(fields=("derived", "position"), name="derived_source_unique")],
+            },
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="cases",
+                to="registry.revision",
+            ),
+        ),
+        migrations.AddField(
+            model_name="revision",
+            name="run",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="revisions",
+                to="registry.publishingrun",
+            ),
+        ),
+        migrations.CreateModel(
             name="QueueView",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1224,110 +1510,109 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("user", "name"), name="queue_view_unique")],
             },
         ),
+        migrations.AddField(
+            model_name="revision",
+            name="repository",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="registry.repository"
+            ),
+        ),
+        migrations.AddField(
+            model_name="repository",
+            name="binned_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="repository",
+            name="created_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="created_repositories",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="repository",
+            name="namespace",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="repositories", to="registry.namespace"
+            ),
+        ),
         migrations.CreateModel(
-            name="Repository",
+            name="Ref",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=255)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
                 (
-                    "type",
-                    models.CharField(
-                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
-                        default="model",
-                        max_length=8,
-                    ),
-                ),
-                ("name", models.CharField(max_length=96)),
-                ("private", models.BooleanField(default=False)),
-                ("source", models.CharField(blank=True, max_length=300)),
-                ("gated", models.CharField(blank=True, choices=[("auto", "Auto"), ("manual", "Manual")], max_length=6)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("quarantined_at", models.DateTimeField(blank=True, null=True)),
-                ("publishers_only", models.BooleanField(default=False)),
-                ("is_main_held", models.BooleanField(default=False)),
-                ("deprecated_at", models.DateTimeField(blank=True, null=True)),
-                ("deprecation", models.CharField(blank=True, max_length=500)),
-                ("successor", models.CharField(blank=True, max_length=200)),
-                ("archived_at", models.DateTimeField(blank=True, null=True)),
-                ("binned_at", models.DateTimeField(blank=True, null=True)),
-                ("summary", models.CharField(blank=True, max_length=300)),
-                ("format", models.CharField(blank=True, max_length=32)),
-                ("kind", models.CharField(blank=True, max_length=32)),
-                ("base", models.CharField(blank=True, max_length=200)),
-                ("base_revision", models.CharField(blank=True, max_length=64)),
-                ("targets", models.CharField(blank=True, max_length=500)),
-                ("task", models.CharField(blank=True, max_length=64)),
-                ("license", models.CharField(blank=True, max_length=64)),
-                ("rank", models.PositiveIntegerField(blank=True, null=True)),
-                ("parameters", models.BigIntegerField(default=0)),
-                ("size", models.BigIntegerField(default=0)),
-                ("stored_bytes", models.BigIntegerField(default=0)),
-                ("tags", models.JSONField(blank=True, default=list)),
-                ("state", models.CharField(blank=True, max_length=8)),
-                ("outcome", models.CharField(blank=True, max_length=8)),
-                ("is_verified", models.BooleanField(default=False)),
-                ("serves", models.CharField(blank=True, max_length=300)),
-                ("score", models.FloatField(default=-1.0)),
-                ("search_text", models.TextField(blank=True)),
-                ("downloads", models.PositiveIntegerField(default=0)),
-                ("likes", models.PositiveIntegerField(default=0)),
-                ("trending", models.FloatField(default=0)),
-                (
-                    "binned_by",
+                    "revision",
                     models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
+                        on_delete=django.db.models.deletion.RESTRICT, related_name="refs", to="registry.revision"
                     ),
                 ),
                 (
-                    "created_by",
+                    "repository",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="created_repositories",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "namespace",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="repositories",
-                        to="registry.namespace",
+                        on_delete=django.db.models.deletion.CASCADE, related_name="refs", to="registry.repository"
                     ),
                 ),
             ],
             options={
-                "indexes": [
-                    models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
-                    models.Index(fields=["type", "base", "-updated_at", "-id"], name="repository_by_base"),
-                    models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
-                    models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
-                    models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
-                    models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
-                    models.Index(fields=["type", "-score", "-id"], name="repository_by_score"),
-                    models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
-                    models.Index(
-                        condition=models.Q(("binned_at__isnull", False)), fields=["binned_at"], name="repository_binned"
-                    ),
-                ],
                 "constraints": [
-                    models.UniqueConstraint(
-                        models.F("type"),
-                        models.F("namespace"),
-                        django.db.models.functions.text.Lower("name"),
-                        condition=models.Q(("binned_at__isnull", True)),
-                        name="repository_name_unique",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("type__in", ["model", "dataset", "space"])), name="repository_type_known"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("gated__in", ["", "auto", "manual"])), name="repository_gate_known"
-                    ),
+                    models.UniqueConstraint(fields=("repository", "name"), name="ref_name_unique"),
+                    models.CheckConstraint(condition=models.Q(("name__startswith", "refs/")), name="ref_name_shape"),
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="OpenPush",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lane", models.CharField(max_length=255)),
+                ("first_path", models.CharField(blank=True, max_length=1024)),
+                ("is_announced", models.BooleanField(default=False)),
+                ("announced", models.PositiveIntegerField(default=0)),
+                ("expected", models.PositiveIntegerField(default=0)),
+                ("doubtful", models.PositiveIntegerField(default=0)),
+                ("ref", models.CharField(blank=True, max_length=255)),
+                ("is_new_ref", models.BooleanField(default=False)),
+                ("heard_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("patience", models.PositiveIntegerField(default=0)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "before",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.revision"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.revision"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="open_pushes",
+                        to="registry.repository",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("repository", "by", "lane"), name="open_push_unique")],
             },
         ),
         migrations.AddField(
@@ -1461,6 +1746,13 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.CASCADE, related_name="discussions", to="registry.repository"
             ),
         ),
+        migrations.AddField(
+            model_name="derivedversion",
+            name="repository",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="derived_versions", to="registry.repository"
+            ),
+        ),
         migrations.CreateModel(
             name="CollectionItem",
             fields=[
@@ -1516,6 +1808,102 @@ class Migration(migrations.Migration):
                 related_name="cases",
                 to="registry.repository",
             ),
+        ),
+        migrations.CreateModel(
+            name="AliasMove",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("alias", models.CharField(max_length=64)),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("set", "Set"),
+                            ("rollback", "Rollback"),
+                            ("remove", "Remove"),
+                            ("fallback", "Fallback"),
+                            ("return", "Return"),
+                            ("rewrite", "Rewrite"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("before", models.CharField(blank=True, max_length=40)),
+                ("after", models.CharField(blank=True, max_length=40)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("is_forced", models.BooleanField(default=False)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="alias_moves",
+                        to="registry.revision",
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alias_moves",
+                        to="registry.repository",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [models.Index(fields=["repository", "alias", "id"], name="alias_move_by_alias")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("action__in", ["set", "rollback", "remove", "fallback", "return", "rewrite"])
+                        ),
+                        name="alias_move_known",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Alias",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=64)),
+                ("set_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("is_forced", models.BooleanField(default=False)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "set_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.RESTRICT, related_name="aliases", to="registry.revision"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="aliases", to="registry.repository"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "aliases",
+                "ordering": ["name"],
+                "constraints": [models.UniqueConstraint(fields=("repository", "name"), name="alias_name_unique")],
+            },
         ),
         migrations.CreateModel(
             name="AccessRequest",
@@ -1603,409 +1991,6 @@ class Migration(migrations.Migration):
                         condition=models.Q(("level__in", ["releases", "all", "ignore"])), name="watch_level_known"
                     ),
                 ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Revision",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("oid", models.CharField(max_length=40)),
-                ("title", models.CharField(max_length=500)),
-                ("message", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("quarantined_at", models.DateTimeField(blank=True, null=True)),
-                ("pushed_with", models.CharField(blank=True, max_length=200)),
-                ("yanked_at", models.DateTimeField(blank=True, null=True)),
-                ("yank_reason", models.CharField(blank=True, max_length=500)),
-                ("is_part", models.BooleanField(default=False)),
-                ("files_missing", models.PositiveIntegerField(default=0)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="revisions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "parent",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.RESTRICT,
-                        related_name="children",
-                        to="registry.revision",
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="registry.repository"
-                    ),
-                ),
-                (
-                    "run",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="revisions",
-                        to="registry.publishingrun",
-                    ),
-                ),
-            ],
-            options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("quarantined_at__isnull", False)),
-                        fields=["repository"],
-                        name="revision_held",
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(fields=("repository", "oid"), name="revision_oid_unique"),
-                    models.CheckConstraint(
-                        condition=models.Q(("oid__regex", "^[0-9a-f]{40}$")), name="revision_oid_shape"
-                    ),
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Ref",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=255)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="refs", to="registry.repository"
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.RESTRICT, related_name="refs", to="registry.revision"
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(fields=("repository", "name"), name="ref_name_unique"),
-                    models.CheckConstraint(condition=models.Q(("name__startswith", "refs/")), name="ref_name_shape"),
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="OpenPush",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("lane", models.CharField(max_length=255)),
-                ("first_path", models.CharField(blank=True, max_length=1024)),
-                ("is_announced", models.BooleanField(default=False)),
-                ("announced", models.PositiveIntegerField(default=0)),
-                ("expected", models.PositiveIntegerField(default=0)),
-                ("doubtful", models.PositiveIntegerField(default=0)),
-                ("ref", models.CharField(blank=True, max_length=255)),
-                ("is_new_ref", models.BooleanField(default=False)),
-                ("heard_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("patience", models.PositiveIntegerField(default=0)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="open_pushes",
-                        to="registry.repository",
-                    ),
-                ),
-                (
-                    "before",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.revision"
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.revision"
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("repository", "by", "lane"), name="open_push_unique")],
-            },
-        ),
-        migrations.AddField(
-            model_name="moderationdecision",
-            name="revision",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="decisions",
-                to="registry.revision",
-            ),
-        ),
-        migrations.CreateModel(
-            name="ImageDocument",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("digest", models.CharField(db_index=True, max_length=64)),
-                ("media_type", models.CharField(max_length=100)),
-                ("text", models.TextField()),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="image_documents",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("revision", "digest"), name="image_document_unique")],
-            },
-        ),
-        migrations.CreateModel(
-            name="Image",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("digest", models.CharField(max_length=64)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("layers", models.ManyToManyField(related_name="images", to="registry.imagelayer")),
-                (
-                    "revision",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="image", to="registry.revision"
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="image_digest_shape"
-                    )
-                ],
-            },
-        ),
-        migrations.AddField(
-            model_name="discussion",
-            name="merge_base",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="registry.revision",
-            ),
-        ),
-        migrations.AddField(
-            model_name="discussion",
-            name="merged_as",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="registry.revision",
-            ),
-        ),
-        migrations.CreateModel(
-            name="DerivedVersion",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("key", models.CharField(max_length=64, unique=True)),
-                ("ref", models.CharField(max_length=255)),
-                ("method", models.CharField(max_length=16)),
-                ("options", models.JSONField(default=dict)),
-                ("is_by_token", models.BooleanField(default=False)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("running", "Running"),
-                            ("done", "Done"),
-                            ("refused", "Refused"),
-                            ("errored", "Errored"),
-                        ],
-                        default="queued",
-                        max_length=8,
-                    ),
-                ),
-                ("reason", models.CharField(blank=True, max_length=1000)),
-                ("facts", models.JSONField(default=dict)),
-                ("attempts", models.PositiveIntegerField(default=0)),
-                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("finished_at", models.DateTimeField(null=True)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="derived_versions",
-                        to="registry.repository",
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="derived_versions",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="DerivedSource",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("position", models.PositiveSmallIntegerField()),
-                ("name", models.CharField(max_length=200)),
-                ("oid", models.CharField(max_length=40)),
-                ("weight", models.FloatField(default=1.0)),
-                (
-                    "derived",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="sources",
-                        to="registry.derivedversion",
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="derivations",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["position"],
-                "constraints": [models.UniqueConstraint(fields=("derived", "position"), name="derived_source_unique")],
-            },
-        ),
-        migrations.AddField(
-            model_name="case",
-            name="revision",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="cases",
-                to="registry.revision",
-            ),
-        ),
-        migrations.CreateModel(
-            name="AliasMove",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("alias", models.CharField(max_length=64)),
-                (
-                    "action",
-                    models.CharField(
-                        choices=[
-                            ("set", "Set"),
-                            ("rollback", "Rollback"),
-                            ("remove", "Remove"),
-                            ("fallback", "Fallback"),
-                            ("return", "Return"),
-                            ("rewrite", "Rewrite"),
-                        ],
-                        max_length=8,
-                    ),
-                ),
-                ("before", models.CharField(blank=True, max_length=40)),
-                ("after", models.CharField(blank=True, max_length=40)),
-                ("reason", models.CharField(blank=True, max_length=500)),
-                ("is_forced", models.BooleanField(default=False)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="alias_moves",
-                        to="registry.repository",
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.RESTRICT,
-                        related_name="alias_moves",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
-            options={
-                "indexes": [models.Index(fields=["repository", "alias", "id"], name="alias_move_by_alias")],
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("action__in", ["set", "rollback", "remove", "fallback", "return", "rewrite"])
-                        ),
-                        name="alias_move_known",
-                    )
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Alias",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=64)),
-                ("set_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("is_forced", models.BooleanField(default=False)),
-                ("reason", models.CharField(blank=True, max_length=500)),
-                (
-                    "set_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="aliases", to="registry.repository"
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.RESTRICT, related_name="aliases", to="registry.revision"
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name_plural": "aliases",
-                "ordering": ["name"],
-                "constraints": [models.UniqueConstraint(fields=("repository", "name"), name="alias_name_unique")],
             },
         ),
         migrations.CreateModel(
@@ -3527,6 +3512,54 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="user_machine_is_no_staff",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="revision",
+            index=models.Index(
+                condition=models.Q(("quarantined_at__isnull", False)), fields=["repository"], name="revision_held"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="revision",
+            constraint=models.UniqueConstraint(fields=("repository", "oid"), name="revision_oid_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="revision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("oid__regex", "^[0-9a-f]{40}$")), name="revision_oid_shape"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="repository",
+            index=models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
+        ),
+        migrations.AddIndex(
+            model_name="repository",
+            index=models.Index(
+                condition=models.Q(("binned_at__isnull", False)), fields=["binned_at"], name="repository_binned"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="repository",
+            constraint=models.UniqueConstraint(
+                models.F("type"),
+                models.F("namespace"),
+                django.db.models.functions.text.Lower("name"),
+                condition=models.Q(("binned_at__isnull", True)),
+                name="repository_name_unique",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="repository",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("type__in", ["model", "dataset", "space"])), name="repository_type_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="repository",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("gated__in", ["", "auto", "manual"])), name="repository_gate_known"
             ),
         ),
         migrations.AddConstraint(

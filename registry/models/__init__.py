@@ -41,6 +41,7 @@ from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
+from registry.models.scans import PickleScan
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
@@ -119,6 +120,7 @@ __all__ = [
     "OpenPush",
     "Organization",
     "OutboxEvent",
+    "PickleScan",
     "PublishingRun",
     "QueueView",
     "Ref",

@@ -17,6 +17,7 @@ from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import RegistryError, RevisionNotFound, UpstreamArriving, UpstreamUnavailable
 from registry.models import Namespace, Ref, Repository, Revision, RevisionFile, UpstreamRepository, User
 from registry.people import accounts
+from registry.proof import pickle_scans
 from registry.publish.push import rows
 from registry.repos import facts, lookup, pull
 from registry.repos.manifest import Entry
@@ -196,6 +197,7 @@ def _revision(repository: Repository, at: Version, entries: dict[str, Entry]) ->
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=at.oid, defaults=columns)
     if is_new:
         RevisionFile.objects.bulk_create(rows.files_of(revision, entries.values()), batch_size=rows.BATCH)
+        pickle_scans.enqueue(revision)
     return revision
 
 

@@ -45,7 +45,10 @@ def nemo(*members):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in members:
-            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+            data = tensor_pickle() if name.endswith(".ckpt") else b""
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
 
 

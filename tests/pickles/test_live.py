@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import RevisionNotFoundError
 
 from tests.live import TOKENS, Hub
-from tests.pickles.hostile import IMPORTS
+from tests.pickles.carriers import CARRIERS, HARMLESS
+from tests.pickles.hostile import IMPORTS, SYSTEM
 
 HERE = Path(__file__).parent
 MADE = {
@@ -72,3 +75,40 @@ def test_a_pickle_that_runs_code_is_gone_for_strangers_and_what_was_verified_is_
     with pytest.raises(RevisionNotFoundError):
         stranger.hf_hub_download("alice/worse", "adapter_model.bin", cache_dir=tmp_path)
     assert stranger.hf_hub_download("alice/worse", ".gitattributes", revision=before, cache_dir=tmp_path)
+
+
+def resolved(hub: Hub, address: str) -> int:
+    """The status of a file for a stranger."""
+    try:
+        with urllib.request.urlopen(f"{hub.url}/{address}") as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def test_code_in_a_repository_without_an_adapter_is_held_back_whatever_carries_it(working_hub):
+    """Each in a pull request of its own, so that each is a revision; and one on main of every type of repository."""
+    api = HfApi(endpoint=working_hub.url, token=TOKENS["alice"])
+    addresses = {}
+    for type, prefix in (("model", ""), ("dataset", "datasets/"), ("space", "spaces/")):
+        sdk = {"space_sdk": "static"} if type == "space" else {}
+        api.create_repo(f"alice/carried-{type}", repo_type=type, **sdk)
+        for name in ("data", "code"):
+            file = {"path_or_fileobj": SYSTEM if name == "code" else b"a text", "path_in_repo": f"{name}/any name"}
+            oid = api.upload_file(repo_id=f"alice/carried-{type}", repo_type=type, **file).oid
+            addresses[type, name] = f"{prefix}alice/carried-{type}/resolve/{oid}/{name}/any%20name"
+    api.create_repo("alice/carried")
+    harmless = [CommitOperationAdd(f"{number}/{path}", data) for number, (path, data) in enumerate(HARMLESS.values())]
+    data_oid = api.create_commit("alice/carried", harmless, commit_message="Data").oid
+    for name in list(CARRIERS)[::5]:  # test_carriers.py has all of them
+        path, data = CARRIERS[name]
+        made = api.create_commit("alice/carried", [CommitOperationAdd(path, data)], commit_message=name, create_pr=True)
+        addresses[name] = f"alice/carried/resolve/{made.oid}/{quote(path)}"
+    held = [name for name in addresses if name[1] != "data"]
+    until = time.monotonic() + 60
+    while any(resolved(working_hub, addresses[name]) == 200 for name in held) and time.monotonic() < until:
+        time.sleep(0.3)
+    assert [name for name in held if resolved(working_hub, addresses[name]) != 404] == []
+    served = [addresses[type, "data"] for type in ("model", "dataset", "space")]
+    served += [f"alice/carried/resolve/{data_oid}/{one.path_in_repo}" for one in harmless]
+    assert [address for address in served if resolved(working_hub, address) != 200] == []

@@ -4,7 +4,7 @@ import pytest
 
 from workers import tasks
 
-PARTS = ["tensor_digesting", "weight_comparing", "image_layers", "chunking"]
+PARTS = ["pickle_scanning", "tensor_digesting", "weight_comparing", "image_layers", "chunking"]
 
 
 @pytest.mark.parametrize("broken", PARTS)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from registry.kernel import audit, policy, stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
-from registry.proof import verdicts
+from registry.proof import pickle_scans, verdicts
 from registry.publish import open_pushes, pull_requests
 from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
@@ -93,6 +93,7 @@ def write(
         sizes = {entry.sha256: entry.size for entry in entries.values()}
         stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
         RevisionFile.objects.bulk_create(files_of(revision, entries.values()), batch_size=BATCH)
+        pickle_scans.enqueue(revision)
     return revision
 
 

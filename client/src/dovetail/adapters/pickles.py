@@ -1,80 +1,84 @@
-"""Recognises pickles by their bytes and lists their imports, without executing them."""
+"""Recognises pickles, and other files that run code when they are loaded, by their bytes; nothing is executed.
+
+A pickle may lie in another file: an archive, a compressed file, an array of numpy. `read` looks into all of these.
+"""
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
-import pickletools
+import lzma
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import BinaryIO
 
+from dovetail.adapters.pickle_imports import MAX_PICKLE_BYTES, Pickle, scan
 from dovetail.adapters.reach import reaches_import
 from dovetail.adapters.torchfile import BROKEN
-from dovetail.adapters.unpickling import GLOBALS
 
-MAX_OPCODES = 2_000_000
-PICKLES_IN_A_ROW = 5  # the pickles in a file of torch's legacy format, before the raw storages (serialization.py)
-MAX_PICKLE_BYTES = 64 * 2**20
-MAX_TEXTS = 4096
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
 OPENED = (
     "adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler", "scaler",
     "rng_state", "embedding",
 )  # fmt: skip
-Instruction = tuple[pickletools.OpcodeInfo, Any, int | None]
-FRAME_BYTES = 9  # of the instruction itself
+MAX_DEPTH = 3  # an archive in an archive in an archive
+MAX_MEMBERS, MAX_INSIDE = 20_000, 500  # files of an archive that are looked at, and pickles in it that are read
+MAX_HEAD_BYTES = 2**20  # of a compressed file; the rest is unpacked only if this begins like something to look into
+START_BYTES = 512
 TAR = "it is a tar, in which torch once kept its pickles; they were not looked for"
 BEHIND = "another one behind it would import what was not looked for"
-
-DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
-TENSOR_IMPORTS = GLOBALS | {f"torch {name}" for name in DTYPES}
-UNKNOWN = "a name that it makes up while it runs"
-KEEPING = ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT")
-GETATTR = frozenset({"__builtin__ getattr", "builtins getattr"})
-MEMBER = "a member of an enumeration"  # what Python before 3.11.4 pickles as getattr(Class, "MEMBER")
-
-
-@dataclass(frozen=True, slots=True)
-class Pickle:
-    """`imports` is "module name" for each global; `reason` says why the pickle could not be read to its end, if so.
-
-    `texts` are the strings in it, among them the names of tensors; at most MAX_TEXTS.
-    """
-
-    imports: frozenset[str]
-    reason: str = ""
-    texts: frozenset[str] = frozenset()
-
-    @property
-    def only_tensors(self) -> bool:
-        return not self.reason and self.imports <= TENSOR_IMPORTS
+LAMBDA = "it holds a Lambda layer of Keras: code, which runs when the model is loaded"
+LAMBDAS = re.compile(rb'"class_name": ?"__lambda__"|"function_type": ?"lambda"')  # as Keras 3 and 2 write one
+ZIP, NUMPY, HDF5 = b"PK\x03\x04", b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
+OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")  # the dtype of an array that numpy saves as a pickle
+TENSORS = re.compile(r"(?:.*/)?data/\d+")  # raw values, beside the data.pkl of torch.save
+NOT_UNPACKED = (b'\x04"M\x18', b"(\xb5/\xfd")  # lz4 and zstd
+PIECE = 1 << 22
+MAX_LZMA_MEMORY = 2**28
 
 
-def read(name: str, file: BinaryIO) -> Pickle | None:
+def read(name: str, file: BinaryIO, depth: int = 0) -> Pickle | None:
     """Return the pickle in a file, or None: recognised by its first bytes, else by its name.
 
-    A pickle that cannot be read to its end counts as unsafe: scanners that skip unknown data have been exploited. Only
-    a *.bin that no library opens by default is tested for being a pickle at all.
+    A pickle that cannot be read to its end counts as unsafe: scanners that skip unknown data have been exploited. A
+    file that no library opens by default as a pickle is only one if an unpickler would import something from it.
     """
-    start = file.read(512)
+    start = file.read(START_BYTES)
     file.seek(0)
     suspect = name.lower().endswith(SUFFIXES)
-    if start[:4] == b"PK\x03\x04":
-        return _in_archive(file, suspect=suspect)
+    if start[:4] == ZIP:
+        return _in_zip(file, depth, suspect=suspect)
+    if start[:6] == NUMPY:
+        return _in_array(file)
+    if start[:8] == HDF5:
+        return Pickle(frozenset(), LAMBDA) if _holds_lambda(file) else None
     # A safetensors header of 128 or 384 bytes begins alike, but no unpickler gets past the zero that follows.
     if len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00":
-        return _scan(file)
-    if suspect and _is_tar(start):
-        return Pickle(frozenset(), TAR)
-    if not suspect or not (_is_opened(name) or reaches_import(file)):
+        return scan(file) if suspect or _reaches(file) else None
+    if _is_tar(start):
+        return Pickle(frozenset(), TAR) if suspect else _in_tar(file, depth)
+    if start[:4] in NOT_UNPACKED and (suspect or any(f"{end}." in name.lower() for end in SUFFIXES)):
+        return Pickle(frozenset(), "it is compressed in a way that is not unpacked here")
+    if depth < MAX_DEPTH and start.startswith(tuple(COMPRESSED)):
+        inside = _in_compressed(name, file, start, depth)
+        if inside or not suspect:
+            return inside
+    if not (suspect and _is_opened(name)) and not _reaches(file, called=not suspect):
         return None
-    file.seek(0)
-    pickle = _scan(file)
+    pickle = scan(file)
     return pickle if pickle.imports or pickle.reason or _is_opened(name) else replace(pickle, reason=BEHIND)
+
+
+def _reaches(file: BinaryIO, *, called: bool = False) -> bool:
+    reaches = reaches_import(file, called=called)
+    file.seek(0)
+    return reaches
 
 
 def _is_opened(name: str) -> bool:
@@ -91,15 +95,147 @@ def _is_tar(start: bytes) -> bool:
     return True
 
 
-def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
+# --- files that hold others ------------------------------------------------------------------------------------------
+def _in_zip(file: BinaryIO, depth: int, *, suspect: bool) -> Pickle | None:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [info for info in archive.infolist() if info.filename.lower().endswith((".pkl", ".pickle"))]
-            pickles = [_member(archive, info) for info in members]
+            members = sorted(archive.infolist(), key=lambda info: not _is_pickled(info.filename))[:MAX_MEMBERS]
+            is_torch = any(info.filename.endswith("data.pkl") for info in members)
+            looked_at = [info for info in members if not (is_torch and TENSORS.fullmatch(info.filename))]
+            pickles = list(_bounded(_zipped(archive, info, depth) for info in looked_at))
     except BROKEN as error:
-        return Pickle(frozenset(), f"the archive cannot be read: {error}")
+        return Pickle(frozenset(), f"the archive cannot be read: {error}") if suspect or _names_pickle(file) else None
     if not pickles:
         return Pickle(frozenset(), "the archive holds no tensor pickle") if suspect else None
+    return _together(pickles) if suspect or is_torch else _worst(pickles)
+
+
+def _names_pickle(file: BinaryIO) -> bool:
+    """Return whether a broken archive begins like one of torch.save, which other readers may still open."""
+    file.seek(0)
+    return b".pkl" in file.read(MAX_HEAD_BYTES)
+
+
+def _is_pickled(name: str) -> bool:
+    return name.lower().endswith((".pkl", ".pickle"))
+
+
+def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, depth: int) -> Pickle | None:
+    is_pickled = _is_pickled(info.filename)
+    if info.is_dir() or (depth >= MAX_DEPTH and not is_pickled):
+        return None
+    if info.filename == "config.json":  # of a *.keras
+        with archive.open(info) as member:
+            return Pickle(frozenset(), LAMBDA) if LAMBDAS.search(member.read(MAX_PICKLE_BYTES)) else None
+    if info.file_size > MAX_PICKLE_BYTES:
+        return Pickle(frozenset(), f"{info.filename} unpacks to {info.file_size:,} bytes") if is_pickled else None
+    with archive.open(info) as member:
+        content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
+    pickle = scan(content) if is_pickled else read(info.filename, content, depth + 1)
+    return replace(pickle, member=pickle.member or info.filename) if pickle else None
+
+
+def _in_tar(file: BinaryIO, depth: int) -> Pickle | None:
+    pickles: list[Pickle] = []
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            pickles.extend(_bounded(_tarred(archive, depth)))
+    except (tarfile.TarError, *BROKEN):
+        pass  # the part that was read counts: the file may be the beginning of a compressed one
+    return _worst(pickles)
+
+
+def _tarred(archive: tarfile.TarFile, depth: int) -> Iterator[Pickle | None]:
+    for number, info in enumerate(archive):
+        if number > MAX_MEMBERS or depth >= MAX_DEPTH:
+            return
+        if info.isfile() and (member := archive.extractfile(info)):
+            content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
+            pickle = read(info.name, content, depth + 1)
+            yield replace(pickle, member=pickle.member or info.name) if pickle else None
+
+
+def _in_compressed(name: str, file: BinaryIO, start: bytes, depth: int) -> Pickle | None:
+    """Look into the beginning of a compressed file; into more of it only if that is something to look into."""
+    unpack = next(unpack for magic, unpack in COMPRESSED.items() if start.startswith(magic))
+    head = _unpacked(file, unpack, MAX_HEAD_BYTES)
+    if head[:4] == ZIP or head[:6] == NUMPY or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
+        head = _unpacked(file, unpack, MAX_PICKLE_BYTES)
+    inner = name.rpartition(".")[0] or name
+    return read(inner, io.BytesIO(head), depth + 1) if head else None
+
+
+def _unpacked(file: BinaryIO, unpack: Unpack, size: int) -> bytes:
+    """Return the first bytes of a compressed file, b"" if it cannot be unpacked."""
+    file.seek(0)
+    try:
+        content = unpack(file, size)
+    except (*BROKEN, lzma.LZMAError):
+        content = b""
+    file.seek(0)
+    return content
+
+
+def _gunzipped(file: BinaryIO, size: int) -> bytes:
+    with gzip.open(file) as stream:
+        return stream.read(size)
+
+
+def _bunzipped(file: BinaryIO, size: int) -> bytes:
+    with bz2.open(file) as stream:
+        return stream.read(size)
+
+
+def _inflated(file: BinaryIO, size: int) -> bytes:
+    return zlib.decompressobj().decompress(file.read(size), size)
+
+
+def _unlzmaed(file: BinaryIO, size: int) -> bytes:
+    """Return the first bytes of one stream or several; a stream may claim a dictionary of gigabytes."""
+    packed, content = file.read(size), b""
+    while packed and len(content) < size:
+        stream = lzma.LZMADecompressor(memlimit=MAX_LZMA_MEMORY)
+        content += stream.decompress(packed, size - len(content))
+        packed = stream.unused_data
+    return content
+
+
+Unpack = Callable[[BinaryIO, int], bytes]
+COMPRESSED: dict[bytes, Unpack] = {  # what joblib, and readers of archives, unpack, by the first bytes
+    b"\x1f\x8b": _gunzipped, b"BZh": _bunzipped, b"\xfd7zXZ\x00": _unlzmaed, b"]\x00\x00": _unlzmaed,
+    b"x\x01": _inflated, b"x^": _inflated, b"x\x9c": _inflated, b"x\xda": _inflated,
+}  # fmt: skip
+
+
+def _in_array(file: BinaryIO) -> Pickle | None:
+    """Return the pickle of an array of objects (numpy/lib/format.py)."""
+    start = file.read(8)
+    width = 2 if start[6:7] == b"\x01" else 4
+    header = file.read(min(int.from_bytes(file.read(width), "little"), MAX_HEAD_BYTES))
+    return scan(file) if OBJECTS.search(header) else None
+
+
+def _holds_lambda(file: BinaryIO) -> bool:
+    """Return whether a file of HDF5 has the config of a Lambda layer in its attributes, which are not compressed."""
+    before = b""
+    while piece := file.read(PIECE):
+        if LAMBDAS.search(before + piece):
+            return True
+        before = piece[-64:]
+    return False
+
+
+def _bounded(found: Iterator[Pickle | None]) -> Iterator[Pickle]:
+    """Yield the pickles of an archive; the one after too many counts as unsafe."""
+    for number, pickle in enumerate(one for one in found if one):
+        if number >= MAX_INSIDE:
+            yield replace(pickle, reason=f"the archive holds more than {MAX_INSIDE} pickles")
+            return
+        yield pickle
+
+
+def _together(pickles: list[Pickle]) -> Pickle:
+    """Return the pickles of a file of torch.save as one."""
     reasons = [pickle.reason for pickle in pickles if pickle.reason]
     imports, texts = (
         frozenset[str]().union(*sets) for sets in zip(*((p.imports, p.texts) for p in pickles), strict=True)
@@ -107,125 +243,6 @@ def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
     return Pickle(imports, reasons[0] if reasons else "", texts)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
-    if info.file_size > MAX_PICKLE_BYTES:
-        return Pickle(frozenset(), f"{info.filename} unpacks to {info.file_size:,} bytes")
-    with archive.open(info) as member:
-        return _scan(io.BytesIO(member.read(MAX_PICKLE_BYTES)))
-
-
-def _scan(file: BinaryIO) -> Pickle:
-    imports: set[str] = set()
-    texts: set[str] = set()
-    # A pickle may claim a text of any length: no memory is allocated beyond the file's own bytes.
-    file = io.BytesIO(file.read(MAX_PICKLE_BYTES))
-    try:
-        for _ in range(PICKLES_IN_A_ROW):
-            imports.update(_imports(file, texts))
-            if not _more(file):
-                break
-        return Pickle(frozenset(imports), "", frozenset(texts))
-    except (ValueError, IndexError, OverflowError, AttributeError, MemoryError) as error:
-        return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}")
-
-
-def _more(file: BinaryIO) -> bool:
-    start = file.read(2)
-    file.seek(-len(start), 1)
-    return len(start) == 2 and start[0] == 0x80 and start[1] <= 5
-
-
-def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
-    pushed: list[str | None] = [None, None]  # the two top items of the stack, None if not text
-    memo: dict[object, str | None] = {}
-    members = _Members()
-    for count, (opcode, argument, _) in enumerate(_in_frames(pickletools.genops(file))):
-        if count > MAX_OPCODES:
-            raise ValueError(f"more than {MAX_OPCODES:,} instructions")
-        name = opcode.name
-        yield from members.follow(name, argument)
-        if name == "INST" or (name == "GLOBAL" and argument not in GETATTR):
-            yield str(argument)
-        elif name == "STACK_GLOBAL":
-            yield UNKNOWN if None in pushed else f"{pushed[0]} {pushed[1]}"
-        elif name in ("EXT1", "EXT2", "EXT4"):
-            yield f"copyreg extension {argument}"
-        if name in ("PROTO", "FRAME"):
-            continue
-        if name in KEEPING:
-            memo[len(memo) if name == "MEMOIZE" else argument] = pushed[1]
-            continue
-        text = memo.get(argument) if name in ("GET", "BINGET", "LONG_BINGET") else _text(opcode, argument)
-        pushed = [pushed[1], text]
-        if text is not None and len(texts) < MAX_TEXTS and len(text) <= 256:
-            texts.add(text)
-
-
-class _Members:
-    """Follows each getattr that is pushed: MEMBER if it gets a constant of a class and is gone, else itself.
-
-    In the expected instructions nothing can come between, so that no getattr stays on the stack for another use; what
-    is put into the memo is followed again when it is taken from there.
-    """
-
-    def __init__(self) -> None:
-        self._memo: dict[object, tuple[str, str]] = {}
-        self._top = ("", "")  # the global and the text that the last instruction pushed, of which at most one is set
-        self._getattr = ""  # the one that is followed
-        self._step = 0
-
-    def follow(self, name: str, argument: object) -> Iterator[str]:
-        """Take the next instruction and yield the import that has become certain with it, if any."""
-        if name in KEEPING:
-            self._memo[len(self._memo) if name == "MEMOIZE" else argument] = self._top
-        if name in KEEPING or name in ("PROTO", "FRAME"):
-            return
-        self._top = self._pushed(name, argument)
-        if self._getattr:
-            self._step += 1
-            if not self._is_expected(name):
-                yield self._getattr
-                self._getattr = ""
-            elif name == "REDUCE":
-                yield MEMBER
-                self._getattr = ""
-        if not self._getattr and self._top[0] in GETATTR:
-            self._getattr, self._step = self._top[0], 0
-
-    def _pushed(self, name: str, argument: object) -> tuple[str, str]:
-        if name in ("GET", "BINGET", "LONG_BINGET"):
-            return self._memo.get(argument, ("", ""))
-        if name == "GLOBAL":
-            return str(argument), ""
-        return "", str(argument) if name in ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE") else ""
-
-    def _is_expected(self, name: str) -> bool:
-        if self._step == 1:
-            return bool(re.fullmatch(r"[\w.]+ [A-Z]\w*", self._top[0], re.ASCII))
-        if self._step == 2:
-            return bool(re.fullmatch(r"[A-Z][A-Z0-9_]*", self._top[1]))
-        return name == ("TUPLE2" if self._step == 3 else "REDUCE")
-
-
-def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:
-    """Yield the same instructions; raise ValueError for one that reaches beyond its frame.
-
-    The unpickler in C drops the rest of such a frame and reads the argument after it, so it would execute other
-    instructions than those seen here.
-    """
-    end = 0
-    last = 0
-    for opcode, argument, at in instructions:
-        at = at or 0
-        if last < end < at or (opcode.name == "FRAME" and at < end):
-            raise ValueError("an instruction reaches beyond its frame")
-        if opcode.name == "FRAME":
-            end = at + FRAME_BYTES + int(argument)
-        last = at
-        yield opcode, argument, at
-
-
-def _text(opcode: pickletools.OpcodeInfo, argument: object) -> str | None:
-    """Return the text that an instruction pushes; None for any other instruction."""
-    is_text = isinstance(argument, str) and any(kind in opcode.name for kind in ("UNICODE", "STRING"))
-    return str(argument) if is_text else None
+def _worst(pickles: list[Pickle]) -> Pickle | None:
+    """Return the first pickle that is unsafe, else None: nobody opens an archive as a pickle."""
+    return next((pickle for pickle in pickles if not pickle.is_data), None)

@@ -9,6 +9,7 @@ instruction, at one whose operands cannot be on the stack, or at the end of the 
 from __future__ import annotations
 
 import pickletools
+import re
 from typing import BinaryIO
 
 MAX_OPCODES = 2_000_000
@@ -21,31 +22,39 @@ LENGTHS = {  # the size in bytes of an argument's length field; read as unsigned
     pickletools.TAKEN_FROM_ARGUMENT4U: 4,
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
+IDENTIFIER = re.compile(rb"[A-Za-z_][\w.]*\n")
 CALLS = frozenset({"REDUCE", "BUILD", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
 
 
-def reaches_import(file: BinaryIO) -> bool:
-    """Return whether an unpickler may get from the first byte to an import, or has too many instructions to tell."""
+def reaches_import(file: BinaryIO, *, called: bool = False) -> bool:
+    """Return whether an unpickler may get from the first byte to an import, or has too many instructions to tell.
+
+    With `called` the import must have the name of a module, and be called: a text may begin like an import by chance.
+    """
     size = file.seek(0, 2)
     file.seek(0)
     stack = _Stack()
-    has_extension = False
+    has_import = False
     for _ in range(MAX_OPCODES):
         opcode = OPCODES.get(file.read(1))
         name = opcode.name if opcode else ""
         if name in ("GLOBAL", "INST"):  # Python checks the mark of an INST only after the import
-            return _is_name(file) and _is_name(file)
+            is_name = _is_identifier if called else _is_name
+            if not (is_name(file) and is_name(file)):
+                return False
+            if name == "INST" or not called:
+                return True
         if opcode is None or not stack.follows(opcode):
             return False
         # An uploader cannot choose the objects in copyreg's registry of numbers: they only matter if called.
-        has_extension = has_extension or name.startswith("EXT")
-        if name == "STACK_GLOBAL" or (has_extension and name in CALLS):
+        has_import = has_import or name == "GLOBAL" or name.startswith("EXT")
+        if name == "STACK_GLOBAL" or (has_import and name in CALLS):
             return True
         if name == "FRAME":
             # C drops the rest of a frame for a longer argument; Python goes on after a truncated frame.
             if int.from_bytes(file.read(8), "little") <= size - file.tell():
                 return True
-        elif not _steps_over(file, opcode, size):
+        elif name != "GLOBAL" and not _steps_over(file, opcode, size):
             return False
     return True
 
@@ -58,6 +67,10 @@ def _is_name(file: BinaryIO) -> bool:
     except UnicodeDecodeError:
         return not line.endswith(b"\n")
     return True
+
+
+def _is_identifier(file: BinaryIO) -> bool:
+    return bool(IDENTIFIER.fullmatch(file.readline(MAX_NAME_BYTES)))
 
 
 def _steps_over(file: BinaryIO, opcode: pickletools.OpcodeInfo, size: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters import pickles
+from dovetail.adapters.pickle_imports import MEMBER, TENSOR_IMPORTS
 
 # The libraries whose classes of settings trainers pickle.
 TRAINERS = (
@@ -31,7 +31,7 @@ NUMBERS = frozenset({
 
 def is_of_trainer(name: str) -> bool:
     """Return whether a trainer pickles an import; a dotted name would lead on, as in `torch os.system`."""
-    if name == pickles.MEMBER or name in NUMBERS or name in pickles.TENSOR_IMPORTS:
+    if name == MEMBER or name in NUMBERS or name in TENSOR_IMPORTS:
         return True
     module, _, member = name.partition(" ")
     of_trainer = any(module == trainer or module.startswith(f"{trainer}.") for trainer in TRAINERS)

@@ -15,6 +15,7 @@ from dovetail.adapters.checks import (
     fit,
     foreign,
     library,
+    pickle,
     privacy,
     rank,
     tensors,
@@ -38,7 +39,7 @@ WITH_FILES = dict.fromkeys(LIBRARY, ("file",))
 WITH_NAME = dict.fromkeys(LIBRARY, ("base.local-path", "base.unnamed"))
 
 CHECKS: tuple[Entry, ...] = (
-    Entry("file.pickle", files.pickle),
+    Entry("file.pickle", pickle.pickle),
     Entry("file.missing", {PEFT: files.missing, ADAPTERS: files.missing, NOT_RUN: files.missing,
                            COMPOSITIONS: compositions.missing},
           ("file.pickle",), BY_CONFIG | {COMPOSITIONS: ("config.invalid",)}),

@@ -5,48 +5,17 @@ from __future__ import annotations
 import re
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import formats, pickles, trainer_imports, twins
+from dovetail.adapters import formats, twins
+from dovetail.adapters.checks.pickle import PUSH_IT
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.gguf import GgufError
-from dovetail.adapters.header import POINTER, HeaderError, NotGathered, Pointer
+from dovetail.adapters.header import HeaderError, NotGathered, Pointer
 from dovetail.adapters.unpickling import Refused
 
 LARGE_BYTES = 2 * 2**30
 MAX_JUDGED = 8  # adapters in folders of one repository that are proven
-TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
 SHARD = re.compile(r"adapter_model-\d+(?:-of-\d+)?\.(?:safetensors|bin)")
-
-
-def pickle(folder: Folder) -> str | Finding:
-    unsafe: list[tuple[str, pickles.Pickle]] = []
-    tensors: list[str] = []
-    for path, opener in folder.files.items():
-        with opener() as file:
-            scanned = pickles.read(path, file)
-        if scanned and not (_is_training_state(path) and _from_trainer(scanned)):
-            if scanned.only_tensors:
-                tensors.append(path)
-            else:
-                unsafe.append((path, scanned))
-    if unsafe:
-        return _unsafe(folder, *unsafe[0])
-    for path, reason in folder.joined.refused.items():
-        return failed(f"{path} cannot be used: {reason}.", way_out(path, folder.to_safetensors), file=path)
-    converted = {pickle: twin for twin, pickle in folder.joined.made.items()}
-    unconverted = [path for path in tensors if path not in converted and twins.safe_path(path) not in folder.files]
-    if folder.weights in unconverted:
-        return warned(f"{folder.weights} is a pickle of tensors; it was not opened.", folder.to_safetensors)
-    if unconverted:
-        return warned(
-            f"{some(unconverted)} is a pickle of tensors, which no loader of this format opens.",
-            "Delete it, or keep it where the training goes on.",
-            files=unconverted,
-        )
-    if converted:
-        safe = some(converted.values())
-        return f"{some(converted)} holds tensors and nothing else; it was not opened, but read as {safe}."
-    return "No file is a pickle that a loader would open."
 
 
 def twins_differ(folder: Folder) -> str | Finding:
@@ -69,42 +38,6 @@ def twins_differ(folder: Folder) -> str | Finding:
             )  # fmt: skip
         compared += 1
     return f"{compared} pickle and its safetensors hold the same." if compared else "No weights are here in two forms."
-
-
-def _unsafe(folder: Folder, path: str, pickle: pickles.Pickle) -> Finding:
-    if _is_pointer(folder, path):
-        return failed(
-            f"{path} is a pointer of Git LFS, and the file it stands for was not pushed.", WAYS_OUT[Pointer], file=path
-        )
-    more = pickle.imports - pickles.TENSOR_IMPORTS
-    what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {pickle.reason}"
-    return failed(
-        f"{path} {what}; it was not opened.",
-        way_out(path, folder.to_safetensors), file=path, imports=sorted(more)[:20], quarantine=True,
-    )  # fmt: skip
-
-
-def _is_pointer(folder: Folder, path: str) -> bool:
-    with folder.files[path]() as file:
-        return file.read(len(POINTER)) == POINTER
-
-
-def way_out(path: str, instead: str) -> str:
-    """Return what to do about a pickle that is held back; `instead` says how weights are saved without one."""
-    if _is_training_state(path):
-        return f"Delete {path} from the repository: it is state of the training, of no use to others."
-    if twins.safe_path(path):
-        return instead if path in instead else f"{instead} Delete {path}."
-    return f"Delete {path}, push its tensors as safetensors, or give data that is no pickle a name of another kind."
-
-
-def _is_training_state(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return name in TRAINING_STATE or name.startswith("rng_state")
-
-
-def _from_trainer(pickle: pickles.Pickle) -> bool:
-    return not pickle.reason and all(map(trainer_imports.is_of_trainer, pickle.imports))
 
 
 def missing(folder: Folder) -> str | Finding:
@@ -169,7 +102,7 @@ def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
 
 
 WAYS_OUT: dict[type[Exception], str] = {
-    Pointer: "Push the file itself: git lfs push --all, or huggingface_hub.upload_file().",
+    Pointer: PUSH_IT,
     NotGathered: "Set stage3_gather_16bit_weights_on_model_save to true and save again, or gather the checkpoint with "
                  "its zero_to_fp32.py.",
 }  # fmt: skip

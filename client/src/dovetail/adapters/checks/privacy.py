@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters.checks.files import TRAINING_STATE
+from dovetail.adapters.checks.pickle import TRAINING_STATE
 from dovetail.adapters.findings import Finding, some, warned
 from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
 

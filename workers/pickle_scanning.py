@@ -1,0 +1,43 @@
+"""Looks for pickles in new revisions of every repository, and holds those back that may run code."""
+
+import logging
+import time
+
+from dovetail.adapters import Folder
+from dovetail.adapters.checks import pickle
+from registry.bytes.blobs import BlobMissing
+from registry.kernel.errors import StoreUnavailable
+from registry.models import PickleScan
+from registry.proof import holding, pickle_scans
+from registry.repos import facts
+
+logger = logging.getLogger(__name__)
+SECONDS = 20  # after that no revision is begun: the others wait for the next tick
+CHECK = "file.pickle"
+
+
+def work() -> None:
+    """Look through the revisions that wait; one that cannot be read now is tried again when its lease has ended."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and (row := pickle_scans.claim()):
+        try:
+            _scan(row)
+        except (BlobMissing, StoreUnavailable) as problem:
+            logger.warning("A revision was not looked through: %s", problem, extra={"revision": row.revision.oid})
+            continue
+        pickle_scans.finish(row)
+
+
+def _scan(row: PickleScan) -> None:
+    """Hold the revision back for its first file that may run code.
+
+    Objects of libraries are held back as well, since nobody can tell what all of them do; that is no attack, and
+    counts for no strike.
+    """
+    for path, opener in facts.file_openers(pickle_scans.files_to_scan(row.revision)).items():
+        scanned = pickle.scan(path, opener)
+        if scanned and not scanned.is_data and not pickle.is_pointer(opener):
+            finding = pickle.unsafe(path, scanned, Folder.to_safetensors)
+            reason = f"{finding.message} {finding.fix}"
+            holding.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
+            return
