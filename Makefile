@@ -42,7 +42,7 @@ bench: ## Measures everything, or ARGS="engine speed" (ARGS=-h lists them): medi
 	@$(PYTHON) -m ops environments dev engines
 	.venv/bin/python -m bench $(ARGS)
 
-services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and the tests' Python packages; only what is missing.
+services: ## Installs PostgreSQL, Redis, Chromium, nginx and promtool by apt (as root) and the tests' Python packages; only what is missing.
 	@$(OPS) services
 
 engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch if available; NAME=vllm: that one alone.

@@ -6,21 +6,26 @@ Counts over whole tables are cached for a minute, or longer where counting would
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Min, Sum
+from django.db.models import Avg, Count, Max, Min, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.models.blobs import Blob, ChunkingJob
+from registry.models.clock import ClockLease
+from registry.models.outbox import OutboxEvent
 from registry.models.repositories import Repository, Revision
 from registry.models.upstream import UpstreamFile
-from registry.models.verdicts import Verdict, WorkerHeartbeat
+from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
+from registry.models.webhooks import Delivery
 from registry.upstream import asking
 
 KEPT_SECONDS, SHARE = 60, 100
+BASES_MOST = 50  # with the longest queues; each is a series
 UNFINISHED = (Verdict.State.QUEUED, Verdict.State.RUNNING)
 
 
@@ -28,9 +33,9 @@ class _Registry(Collector):
     """Numbers from the database, which are the same in every process."""
 
     def collect(self) -> Iterator[Metric]:
-        waiting = Verdict.objects.filter(state=Verdict.State.QUEUED).aggregate(since=Min("queued_at"))["since"]
-        age = (timezone.now() - waiting).total_seconds() if waiting else 0.0
-        yield GaugeMetricFamily("dovetail_queue_age_seconds", "How long the oldest queued verdict has waited.", age)
+        since = Verdict.objects.filter(state=Verdict.State.QUEUED).aggregate(since=Min("queued_at"))["since"]
+        help = "How long the oldest queued verdict has waited."
+        yield GaugeMetricFamily("dovetail_queue_age_seconds", help, _age(since))
         totals = _Totals.get()
         yield _verdicts(totals.verdicts)
         yield GaugeMetricFamily("dovetail_adapters", "Repositories, counted about a minute ago.", totals.adapters)
@@ -39,8 +44,14 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, as then.", totals.blob_bytes)
         yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
         yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, as then.", totals.upstream_bytes)
+        yield from _queues(totals.queues)
+        yield from _verdicts_of_the_hour(totals.hour)
+        lost = "Attempts of the last hour whose worker died, as then."
+        yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
+        yield from _messages()
         yield _silent_hubs()
         yield _workers()
+        yield _clock()
 
 
 class _Totals:
@@ -59,6 +70,14 @@ class _Totals:
         self.blobs, self.blob_bytes = stored["number"], stored["size"] or 0
         self.upstream_bytes = UpstreamFile.objects.aggregate(size=Sum("size"))["size"] or 0
         self.uncut = ChunkingJob.objects.count()
+        queued = Verdict.objects.filter(state=Verdict.State.QUEUED).order_by()
+        by_base = queued.values("route").annotate(number=Count("pk"), since=Min("queued_at"))
+        self.queues = list(by_base.order_by("-number", "route").values_list("route", "number", "since")[:BASES_MOST])
+        hour = timezone.now() - timedelta(hours=1)
+        of_hour = Verdict.objects.filter(finished_at__gt=hour, duration_ms__isnull=False).order_by()
+        numbers = Count("pk"), Avg("duration_ms"), Max("duration_ms")
+        self.hour = list(of_hour.values_list("format", "state").annotate(*numbers))
+        self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome="lost").count()
         ended = time.monotonic()
         self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
 
@@ -79,6 +98,55 @@ def _verdicts(finished: dict[str, int]) -> Metric:
     for state in Verdict.State.values:
         family.add_metric([state], counted.get(state, 0))
     return family
+
+
+def _queues(queues: list[tuple[str, int, datetime]]) -> Iterator[Metric]:
+    """Yield number and age of the verdicts that wait, by base; "" stands for those that need none."""
+    number = GaugeMetricFamily("dovetail_base_queue", "Verdicts that wait, by base, as then.", labels=["base"])
+    age_help = "How long the oldest verdict of a base has waited, as then."
+    age = GaugeMetricFamily("dovetail_base_queue_age_seconds", age_help, labels=["base"])
+    for base, verdicts, since in queues:
+        number.add_metric([base], verdicts)
+        age.add_metric([base], (timezone.now() - since).total_seconds())
+    yield number
+    yield age
+
+
+def _verdicts_of_the_hour(rows: list[tuple[str, str, int, float, int]]) -> Iterator[Metric]:
+    """Yield number, mean and longest time of the verdicts that ended in the last hour, by format and state."""
+    labels = ["format", "state"]
+    number = GaugeMetricFamily("dovetail_hour_verdicts", "Verdicts of the last hour, as then.", labels=labels)
+    mean = GaugeMetricFamily("dovetail_hour_verdict_mean_seconds", "Their mean time of work.", labels=labels)
+    longest = GaugeMetricFamily("dovetail_hour_verdict_longest_seconds", "Their longest time of work.", labels=labels)
+    for format_name, state, verdicts, average, most in rows:
+        number.add_metric([format_name, state], verdicts)
+        mean.add_metric([format_name, state], average / 1000)
+        longest.add_metric([format_name, state], most / 1000)
+    yield from (number, mean, longest)
+
+
+def _messages() -> Iterator[Metric]:
+    """Yield how long events and webhook deliveries are overdue."""
+    event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
+    help = "How long the oldest event of the outbox has waited for its consumers."
+    yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
+    due = Delivery.objects.filter(state=Delivery.State.WAITING).aggregate(since=Min("due_at"))["since"]
+    help = "How long the oldest webhook delivery is overdue."
+    yield GaugeMetricFamily("dovetail_webhook_overdue_seconds", help, _age(due))
+
+
+def _clock() -> Metric:
+    """Return how long the schedule is late; without a clock no number, which an alarm sees too."""
+    help = "How long no clock has run the schedule; 0 while one does."
+    family = GaugeMetricFamily("dovetail_clock_silence_seconds", help, labels=[])
+    for until in ClockLease.objects.values_list("until", flat=True):
+        family.add_metric([], _age(until))
+    return family
+
+
+def _age(moment: datetime | None) -> float:
+    """Return the seconds since a moment; 0 for none and for one to come."""
+    return max((timezone.now() - moment).total_seconds(), 0.0) if moment else 0.0
 
 
 def _silent_hubs() -> Metric:

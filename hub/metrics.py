@@ -1,10 +1,13 @@
-"""Prometheus counters of answered requests; gauges.py has the state of the registry."""
+"""Prometheus counters of answered requests and of calls to the store; gauges.py has the state of the registry."""
 
 import os
 
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from registry.bytes.blobs import breaker
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -13,6 +16,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _own = CollectorRegistry()
 REQUESTS = Counter("dovetail_requests", "Requests answered.", ["method", "face", "status"], registry=_own)
 SECONDS = Histogram("dovetail_request_seconds", "Time until the answer began.", ["face"], registry=_own)
+REFUSALS = Counter("dovetail_refusals", "Requests refused, by the code of docs/errors.md.", ["code"], registry=_own)
+STORE_HELP = "Time of calls to the store of files across the network: answered, silent (no answer in time), or refused."
+STORE_SECONDS = Histogram("dovetail_store_seconds", STORE_HELP, ["outcome"], registry=_own)
 
 
 def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
@@ -21,6 +27,14 @@ def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) ->
     face = _face(request)
     REQUESTS.labels(method, face, str(response.status_code)).inc()
     SECONDS.labels(face).observe(seconds)
+    code, _ = getattr(response, "refusal", ("", ""))
+    if code:
+        REFUSALS.labels(code).inc()
+
+
+@receiver(breaker.called)
+def _observe_store(seconds: float, outcome: str, **_: object) -> None:
+    STORE_SECONDS.labels(outcome).observe(seconds)
 
 
 def _face(request: HttpRequest) -> str:

@@ -15,6 +15,7 @@ PACKAGES = {
     "redis-server": ("redis-server",),
     "postgres": ("postgresql-17",),
     "npm": ("npm",),
+    "promtool": ("promtool", "prometheus"),
 }
 NODE_PACKAGES = ROOT / "tests" / "oidc"  # an identity provider: there is none for Python
 

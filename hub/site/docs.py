@@ -22,7 +22,7 @@ START = "start"  # how the pages for a start begin; the first of them has this n
 EXAMPLE = "https://hub.example.org"  # this hub, in the pages
 
 
-OPERATING = ("operate", "settings", "accounts", "sso", "moderation", "quotas", "architecture")
+OPERATING = ("operate", "runbook", "settings", "accounts", "sso", "moderation", "quotas", "architecture")
 USING = ("tokens", "simple", "serving", "derived", "upstream", "doors", "ci", "notifications")
 
 

@@ -5,11 +5,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.dispatch import Signal
+
 from registry.kernel.errors import StoreUnavailable
 
 FAILURES = 3  # in a row, after which the store counts as away
 PAUSE_SECONDS = 5.0  # until one call may look whether it is back
 PLACES = 48  # calls at once; a web process has 64 threads (deploy/gunicorn.conf.py)
+
+called = Signal()  # sender: Breaker; seconds: float; outcome: "answered", "silent", or "refused" without a call
 
 
 class Breaker:
@@ -27,10 +31,12 @@ class Breaker:
     def call(self) -> Iterator[None]:
         """Let the block call the store. Raises StoreUnavailable at once while it is away or too many calls wait."""
         if not self._may_call():
+            self._tell(0.0, "refused")
             raise StoreUnavailable("The store of files does not answer.")
         if not self._places.acquire(blocking=False):
+            self._tell(0.0, "refused")
             raise StoreUnavailable("Too many requests wait for the store of files.")
-        failed = 0
+        began, failed = time.monotonic(), 0
         try:
             yield
         except self._unanswered:
@@ -39,6 +45,10 @@ class Breaker:
         finally:
             self._count(failed)
             self._places.release()
+            self._tell(time.monotonic() - began, "silent" if failed else "answered")
+
+    def _tell(self, seconds: float, outcome: str) -> None:
+        called.send(type(self), seconds=seconds, outcome=outcome)
 
     def _may_call(self) -> bool:
         with self._lock:
