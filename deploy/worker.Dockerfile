@@ -1,4 +1,4 @@
-# The image of worker and manage: the hub, and beside it the interpreter of each engine with the CPU build of torch.
+# The image of worker and manage: the hub, and beside it the interpreter of each engine.
 FROM postgres:17.11-bookworm AS postgres
 # pg_dump and pg_restore of the server's release, with what they load but the C library, which both images share.
 RUN cd /usr/lib/postgresql/17/bin && mkdir -p /client/lib && cp pg_dump pg_restore /client/ \
@@ -11,7 +11,8 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BY
 WORKDIR /app
 COPY requirements ./requirements
 RUN pip install --no-cache-dir -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
-# On x86-64 PyPI's torch is the CUDA build, so torch alone comes from PyTorch's index of CPU builds.
+# On x86-64 PyPI's torch is the CUDA build, so torch alone comes from PyTorch's index of CPU builds. For workers with a GPU
+# another index of PyTorch's is given, and then the build must be a CUDA build.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # One cache and hard links: what the engines have in common, torch above all, is in the image once.
 RUN export UV_LINK_MODE=hardlink UV_CACHE_DIR=/app/.uv && set -e \
@@ -20,7 +21,8 @@ RUN export UV_LINK_MODE=hardlink UV_CACHE_DIR=/app/.uv && set -e \
       && uv pip install --python "$home/bin/python" --no-deps --index-url "$TORCH_INDEX" \
          "$(grep -h '^torch==' requirements/engine-common.txt)" \
       && uv pip install --python "$home/bin/python" -r "$file" \
-      && "$home/bin/python" -c 'import torch; assert torch.version.cuda is None, torch.version.cuda' || exit 1; \
+      && case "$TORCH_INDEX" in */cpu) expected=True;; *) expected=False;; esac \
+      && "$home/bin/python" -c "import torch; assert (torch.version.cuda is None) is $expected, torch.version.cuda" || exit 1; \
     done && rm -rf /app/.uv
 
 COPY requirements.txt ./

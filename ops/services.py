@@ -17,13 +17,14 @@ PACKAGES = {
     "npm": ("npm",),
     "promtool": ("promtool", "prometheus"),
 }
-NODE_PACKAGES = ROOT / "tests" / "oidc"  # an identity provider: there is none for Python
+# What no package for Python has: an identity provider; helm.
+NODE_PACKAGES = {"oidc-provider": ROOT / "tests" / "oidc", "helm": ROOT / "tests" / "kubernetes"}
 
 
 def missing() -> list[str]:
     """Return the names of services whose program is not on this machine."""
     absent = [name for name in PACKAGES if not _is_installed(name)]
-    return absent if (NODE_PACKAGES / "node_modules").is_dir() else [*absent, "oidc-provider"]
+    return absent + [name for name, folder in NODE_PACKAGES.items() if not (folder / "node_modules").is_dir()]
 
 
 def _is_installed(name: str) -> bool:
@@ -57,13 +58,14 @@ def install() -> None:
 
 
 def install_node_packages() -> None:
-    """Install what tests/oidc/package-lock.json pins. Raises Stop."""
-    if not (NODE_PACKAGES / "node_modules").is_dir():
-        command = ["npm", "ci", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=NODE_PACKAGES, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.stdout.write(done.stderr[-4000:])
-            raise Stop(f"`{' '.join(command)}` failed in {NODE_PACKAGES}; the lines above say why.")
+    """Install what the package-lock.json of each folder pins. Raises Stop."""
+    for folder in NODE_PACKAGES.values():
+        if not (folder / "node_modules").is_dir():
+            command = ["npm", "ci", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                sys.stdout.write(done.stderr[-4000:])
+                raise Stop(f"`{' '.join(command)}` failed in {folder}; the lines above say why.")
 
 
 def _package(name: str) -> str:

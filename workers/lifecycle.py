@@ -1,8 +1,11 @@
-"""Duties of a worker beside its tasks: test the sandbox, warm an engine, send heartbeats, clean up."""
+"""Duties of a worker beside its tasks: test the sandbox, warm an engine, send heartbeats, clean up, end when idle."""
 
 import logging
+import os
+import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,25 +91,34 @@ def _sign_off_the_dead() -> None:
 
 
 def _beat() -> None:
+    busy_at, idle = time.monotonic(), settings.WORKER_IDLE_SECONDS
     while True:
+        is_busy = True  # also while the database cannot say
         try:
             offer = capabilities.offer(_worker.hostname, _worker.concurrency)
             verdicts.sign_of_life(capabilities.name(), capabilities.unfit(), offer)
             scratch_folders.sweep()
-            _look_for_work(_worker.hostname)
+            is_busy = _look_for_work(_worker.hostname) or not idle or verdicts.runs_on(socket.gethostname())
         except (DatabaseError, KombuError, OSError) as problem:  # the next beat may reach it again
             logger.warning("A beat was missed: %s", problem)
         finally:
             connection.close()  # a child forked later must not inherit it
+        busy_at = time.monotonic() if is_busy else busy_at
+        if idle and time.monotonic() - busy_at > idle:
+            logger.info("This worker ends: it had nothing to do for %d s.", idle)
+            os.kill(os.getpid(), signal.SIGTERM)  # as an operator does: what has begun in the meantime is finished
+            busy_at = time.monotonic()
         if _stopping.wait(settings.HEARTBEAT_SECONDS):
             return
 
 
-def _look_for_work(door: str) -> None:
+def _look_for_work(door: str) -> bool:
     """Send a task to our own queue if a job waits that we can do: its message was lost, or another worker got it.
 
-    Nobody sends a message for a comparison: it waits until its engine has started.
+    Nobody sends a message for a comparison: it waits until its engine has started. Return whether one waits.
     """
     able = capabilities.current()
-    if not capabilities.unfit() and (verdicts.waits_for(able) or comparisons.coldest(able)):
+    waits = not capabilities.unfit() and bool(verdicts.waits_for(able) or comparisons.coldest(able))
+    if waits:
         tasks.validate.apply_async(queue=worker_direct(door), expires=settings.HEARTBEAT_SECONDS, retry=False)
+    return waits

@@ -319,10 +319,10 @@ def test_a_comparison_wakes_a_worker_that_has_nothing_else_to_do(owed, monkeypat
     monkeypatch.setattr(tasks.validate, "apply_async", lambda **options: rang.append(options["queue"]))
     monkeypatch.setattr(capabilities, "unfit", lambda: "")
     monkeypatch.setattr(capabilities, "current", lambda: BOTH)
-    lifecycle._look_for_work("w@host")
+    assert lifecycle._look_for_work("w@host")
     assert len(rang) == 1
     Comparison.objects.all().delete()
-    lifecycle._look_for_work("w@host")
+    assert not lifecycle._look_for_work("w@host")
     assert len(rang) == 1
 
 

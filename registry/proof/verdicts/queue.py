@@ -15,7 +15,7 @@ from django.db.models import Avg, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.records import Record
-from registry.models import Verdict, WorkerHeartbeat
+from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts.rows import State
 
 CANDIDATES = 8  # rows tried for one claim: other workers may take some of them first
@@ -116,6 +116,12 @@ def candidates(able: Capabilities, warm: Collection[str], *, stay: bool) -> Iter
 def waits_for(able: Capabilities) -> bool:
     """Return whether this worker can do a queued verdict."""
     return next(candidates(able, (), stay=False), None) is not None
+
+
+def runs_on(host: str) -> bool:
+    """Return whether a worker of this host runs a validation."""
+    mine = Attempt.objects.filter(worker__startswith=f"{host}:", ended_at=None)
+    return mine.filter(verdict__state=State.RUNNING).exists()
 
 
 # --- workers ---------------------------------------------------------------------------------------------------------

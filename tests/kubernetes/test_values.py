@@ -1,0 +1,113 @@
+"""Settings and values of the chart: what docs/settings.md says reaches every pod, what would not work is refused."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hub import settings
+from ops.sentences import ROOT
+from tests.kubernetes import chart
+from tests.kubernetes.chart import SETS, containers, only, pods
+
+SCHEMA = json.loads((chart.CHART / "values.schema.json").read_text())
+DOCUMENTED = re.findall(r"^### `(DOVETAIL_\w[^`]*)`", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+FIXED = {
+    f"DOVETAIL_{name}"
+    for name in ("PRODUCTION", "DATA", "SHELF", "ENGINES", "STATIC_ROOT", "TRUSTED_PROXIES", "PROXY_HEADER")
+}
+OF_GROUPS = {f"DOVETAIL_{name}" for name in ("ENGINE_DEVICE", "WORKER_CONCURRENCY", "WORKER_IDLE_SECONDS")}
+# Of `make up` alone: production refuses the first, and the second needs a store of files.
+NOT_HERE = {"DOVETAIL_DEBUG", "DOVETAIL_ACCEL_REDIRECT"}
+
+
+def takes(part: str, name: str) -> bool:
+    schema = SCHEMA["properties"][part]
+    return name in schema["properties"] or any(re.search(one, name) for one in schema["patternProperties"])
+
+
+def test_every_setting_of_the_docs_reaches_every_pod_of_the_hub(tmp_path: Path) -> None:
+    names = {name.replace("{NAME}", "CORP") for name in DOCUMENTED} - FIXED - OF_GROUPS - NOT_HERE
+    assert [name for name in names if takes("settings", name) == takes("secrets", name)] == []
+    given = {part: {name: f"s3://{name}" for name in names if takes(part, name)} for part in ("settings", "secrets")}
+    given["settings"]["DOVETAIL_PUBLIC_URL"] = "https://hub.example.org"
+    (tmp_path / "all.yaml").write_text(json.dumps(given))
+    done = chart.run(
+        "template", "hub", str(chart.CHART), f"--values={tmp_path}/all.yaml", "--set=errands.replicas=1",
+        "--set=backup.enabled=true,backup.blobs=s3://b", "--set=secrets.AWS_ACCESS_KEY_ID=a",
+        "--set=secrets.AWS_SECRET_ACCESS_KEY=b", "--set=networkPolicy.enabled=false",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    documents = [document for document in yaml.safe_load_all(done.stdout) if document]
+    data = {(one["kind"], one["metadata"]["name"]): one.get("data") or one.get("stringData") for one in documents}
+    reached = set()
+    for document in documents:
+        template = chart.pod(document)
+        for container in containers(template) if template else ():
+            if "envFrom" not in container:
+                continue
+            reached.add(container["name"])
+            [settings_of, secrets_of] = container["envFrom"]
+            values = (
+                data["ConfigMap", settings_of["configMapRef"]["name"]] | data["Secret", secrets_of["secretRef"]["name"]]
+            )
+            assert {name for name in names if values.get(name) != (given["settings"] | given["secrets"])[name]} == set()
+            assert not {entry["name"] for entry in container["env"]} & names, "the pod's own would come after it"
+    assert reached == {"tables", "web", "worker", "clock", "errands", "manage", "migrate"}
+
+
+def test_the_schema_knows_the_settings_of_the_docs_and_no_others() -> None:
+    known = {name for part in ("settings", "secrets") for name in SCHEMA["properties"][part]["properties"]}
+    of_stores = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+    plain = {name for name in DOCUMENTED if "{" not in name}
+    assert known - of_stores == plain - FIXED - OF_GROUPS - NOT_HERE
+    of_a_group = set(SCHEMA["definitions"]["groupSettings"]["properties"])
+    assert of_a_group <= known
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_environment_of_a_pod_holds_settings_that_exist(name: str) -> None:
+    for owner, template in pods(name):
+        for container in containers(template):
+            if "envFrom" in container:
+                given = chart.environment(name, container)
+                unknown = {one for one in given if one.startswith("DOVETAIL_")} - settings.env.names
+                assert unknown == set(), owner
+                assert FIXED - given.keys() == set()
+                assert "$(" not in "".join(given.values())
+
+
+def test_values_are_written_as_the_hub_reads_them() -> None:
+    options = ("--set=settings.DOVETAIL_MAX_FILE_BYTES=5368709120", "--set=settings.DOVETAIL_THROTTLE=false")
+    data = only("external", "ConfigMap", "hub-dovetail", *options)["data"]
+    assert (data["DOVETAIL_MAX_FILE_BYTES"], data["DOVETAIL_THROTTLE"]) == ("5368709120", "off")
+    web = [only("external", "Deployment", "-web", *more)["spec"]["template"] for more in ((), options)]
+    assert web[0]["metadata"]["annotations"] != web[1]["metadata"]["annotations"], "pods read settings at their start"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--set=settings.DOVETAIL_THROTLE=on",), "DOVETAIL_THROTLE"),
+        (("--set=settings.DOVETAIL_DATA=/x",), "DOVETAIL_DATA"),
+        (("--set=settings.DOVETAIL_SECRET_KEY=x",), "DOVETAIL_SECRET_KEY"),
+        (("--set=settings.DOVETAIL_PUBLIC_URL=",), "DOVETAIL_PUBLIC_URL is missing"),
+        (("--set=secrets.DOVETAIL_SECRET_KEY=",), "secrets.DOVETAIL_SECRET_KEY is missing"),
+        (("--set=secrets.DOVETAIL_DATABASE_URL=",), "secrets.DOVETAIL_DATABASE_URL is missing"),
+        (("--set=postgres.enabled=true",), "secrets.POSTGRES_PASSWORD is missing"),
+        (("--set=postgres.enabled=true", "--set=secrets.POSTGRES_PASSWORD=a@b"), "POSTGRES_PASSWORD"),
+        (("--set=s3.enabled=true",), "Bytes are kept in one place"),
+        (("--set=settings.DOVETAIL_BLOBS=",), "Bytes are kept in one place"),
+        (("--set-json=networkPolicy.stores=[]",), "networkPolicy.stores must name"),
+        (("--set=workers.big.kind=job",), "workers.big is a job"),
+        (("--set=workers.cpu.replica=2",), "replica"),
+        (("--set=serviceMonitor.enabled=true",), "DOVETAIL_METRICS_TOKEN"),
+        (("--set=backup.enabled=true",), "backup.blobs must name"),
+        (("--set=gateway.enabled=true",), "gateway.parentRefs must name"),
+        (("--set=web.resources.limits=null",), "resources"),
+    ],
+)
+def test_values_that_would_not_work_are_refused_with_their_name(options, sentence) -> None:
+    assert sentence in chart.refusal(*options)
