@@ -54,7 +54,7 @@ def test_only_what_asks_others_reaches_outside(name: str) -> None:
         ]
         if any(peer.get("ipBlock", {}).get("cidr") in ("0.0.0.0/0", "::/0") for peer in peers):
             outside.add(component)
-    assert outside - {"errands", "backup"} == {"web", "clock", "manage"}
+    assert outside - {"backup"} == {"web", "clock", "manage"}
 
 
 def test_workers_reach_the_stores_and_names_alone() -> None:

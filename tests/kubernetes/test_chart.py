@@ -192,17 +192,6 @@ def test_probes_ask_what_is_there() -> None:
     assert not [path for _, path in asked if path == "/readyz"], "a worker that is down must not take the pages away"
 
 
-def test_there_is_one_clock() -> None:
-    clocks = [
-        document
-        for document in rendered("gpu")
-        if document["kind"] == "Deployment"
-        and any("-B" in one.get("command", ()) for one in document["spec"]["template"]["spec"]["containers"])
-    ]
-    [clock] = clocks
-    assert (clock["spec"]["replicas"], clock["spec"]["strategy"]) == (1, {"type": "Recreate"})
-
-
 def test_the_chart_is_of_the_hubs_release() -> None:
     described = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())
     text = (ROOT / "hub/about.py").read_text()

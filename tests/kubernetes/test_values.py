@@ -35,7 +35,7 @@ def test_every_setting_of_the_docs_reaches_every_pod_of_the_hub(tmp_path: Path) 
     given["settings"]["DOVETAIL_PUBLIC_URL"] = "https://hub.example.org"
     (tmp_path / "all.yaml").write_text(json.dumps(given))
     done = chart.run(
-        "template", "hub", str(chart.CHART), f"--values={tmp_path}/all.yaml", "--set=errands.replicas=1",
+        "template", "hub", str(chart.CHART), f"--values={tmp_path}/all.yaml",
         "--set=backup.enabled=true,backup.blobs=s3://b", "--set=secrets.AWS_ACCESS_KEY_ID=a",
         "--set=secrets.AWS_SECRET_ACCESS_KEY=b", "--set=networkPolicy.enabled=false",
     )  # fmt: skip
@@ -55,7 +55,7 @@ def test_every_setting_of_the_docs_reaches_every_pod_of_the_hub(tmp_path: Path) 
             )
             assert {name for name in names if values.get(name) != (given["settings"] | given["secrets"])[name]} == set()
             assert not {entry["name"] for entry in container["env"]} & names, "the pod's own would come after it"
-    assert reached == {"tables", "web", "worker", "clock", "errands", "manage", "migrate"}
+    assert reached == {"tables", "web", "worker", "clock", "manage", "migrate"}
 
 
 def test_the_schema_knows_the_settings_of_the_docs_and_no_others() -> None:
