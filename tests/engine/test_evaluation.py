@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.adapters import SMOKE, TINY_LLAMA, facts_of, smoke, weights, with_file, write
+from tests.adapters import SMOKE, TINY_LLAMA, config, facts_of, smoke, weights, with_file, write
 from tests.adapters import lora as seeded
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
@@ -148,6 +148,16 @@ def test_an_adapter_that_is_not_felt_has_no_effect(bert, tmp_path):
     )
     verdict = bert.validate(write(faint(lora()), tmp_path), facts_of(lora()))
     assert failures(verdict) == ["run.no-effect"]
+
+
+@pytest.mark.parametrize("key", ["lora_alpha", "alpha_pattern"])
+def test_an_adapter_that_its_alpha_switches_off_hears_so(bert, tmp_path, key):
+    off = config(lora_alpha=0) if key == "lora_alpha" else config(lora_alpha=4, alpha_pattern={".*": 0})
+    verdict = bert.validate(write(off(lora()), tmp_path), facts_of(lora()))
+    assert failures(verdict) == ["run.no-effect"]
+    check = check_of(verdict, "run.no-effect")
+    assert f"{key} is 0" in check["message"]
+    assert check["fix"].startswith(f"Set {key} in adapter_config.json")
 
 
 def test_an_adapter_that_overflows_is_not_finite(bert, tmp_path):

@@ -215,3 +215,17 @@ def test_a_chat_template_that_is_not_the_base_s_is_told(llama, tmp_path):
     check = check_of(llama.validate(write(files, tmp_path), facts_of(files)), "base.vocabulary")
     assert check["outcome"] == "warned"
     assert "chat template" in check["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("added_tokens.json", b'{"<new>": %s}' % (b"9" * 400)),
+        ("tokenizer.json", b'{"added_tokens": [{"id": %s, "content": "<new>"}]}' % (b"9" * 400)),
+    ],
+)
+def test_a_token_with_a_number_of_any_length_is_told_and_crashes_nothing(llama, tmp_path, path, data):
+    files = with_file(path, data)(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == ["base.vocabulary"]
+    assert f"{path} numbers a token 2,147,483,648" in check_of(verdict, "base.vocabulary")["message"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -36,11 +34,6 @@ def device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cpu")
     raise NoDevice(f"torch {torch.__version__} finds no usable {name}. Use --device cpu.")
-
-
-def clock(device: torch.device) -> Callable[[], float]:
-    """Return the clock for runs on a device: processor time where that works, as a busy machine does not stretch it."""
-    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def _devices() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
 from dovetail.adapters.report import Conditions, Cost, Evaluation, Sample
-from workers.engine import device, jail, library
+from workers.engine import jail, library
 from workers.engine.evals.base_outputs import BaseOutputs, recall
 from workers.engine.evals.generation import CannotWrite, write
 from workers.engine.evals.rows import Rows, neutral
@@ -246,12 +247,11 @@ class Trial:
 
     def _timed(self, model: Any, most: int | None = None, rows: Rows | None = None) -> Timed:
         lines: list[torch.Tensor] = []
-        clock = device.clock(self.frozen.device)
-        marks = [clock()]
+        marks = [time.perf_counter()]
         with torch.inference_mode():
             for answers in (rows or self.rows).answers(model, most):
                 lines += answers
-                marks.append(clock())
+                marks.append(time.perf_counter())
         return Timed(lines, marks[1] - marks[0])
 
 

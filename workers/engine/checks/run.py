@@ -37,6 +37,12 @@ def no_effect(trial: Trial) -> str | Finding:
     delta, scale = _difference(trial.with_adapter.output, trial.without_adapter.output)
     if delta <= NOISE * scale and trial.on_trained_tokens is not None:
         delta, scale = _difference(*trial.on_trained_tokens)
+    if delta <= NOISE * scale and (alpha := _zero_alpha(trial)):
+        return failed(
+            f"The outputs with and without the adapter are the same: {alpha} is 0, which scales all its matrices by 0.",
+            f"Set {alpha} in adapter_config.json to its value in the training run, and push again.",
+            difference=delta,
+        )
     if delta <= NOISE * scale:
         return failed(
             f"The outputs with and without the adapter are the same (largest difference {delta:.1e}).",
@@ -57,6 +63,14 @@ def no_effect(trial: Trial) -> str | Finding:
             difference=delta,
         )
     return f"The adapter changes the outputs by up to {delta:.3g}."
+
+
+def _zero_alpha(trial: Trial) -> str:
+    """Return the key of the config that switches every module of a LoRA off, "" if none does."""
+    scales = trial.folder.scales if trial.folder.kind is not None else {}
+    if not scales or any(scales.values()):
+        return ""
+    return "alpha_pattern" if trial.folder.config.get("lora_alpha") else "lora_alpha"
 
 
 def _difference(adapter: torch.Tensor, base: torch.Tensor) -> tuple[float, float]:

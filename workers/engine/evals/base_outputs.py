@@ -5,13 +5,14 @@ They come from our rows and a model without an adapter: no uploaded byte influen
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from workers.engine import device, library
+from workers.engine import library
 from workers.engine.evals import eval_of, masked
 from workers.engine.evals.generation import CannotWrite, write
 from workers.engine.evals.rows import Rows, neutral
@@ -59,12 +60,11 @@ def _ask(frozen: Frozen, task: str, evaluation: Eval) -> BaseOutputs:
         model.active_head = None
     rows = neutral(frozen, evaluation)
     lines: list[Line] = []
-    clock = device.clock(frozen.device)
-    marks = [clock()]
+    marks = [time.perf_counter()]
     with torch.inference_mode():
         for answer in rows.answers(model):
             lines += answer
-            marks.append(clock())
+            marks.append(time.perf_counter())
     outputs = Outputs(rows.rows, rows.codec, (), (), ())
     prompts = evaluation.prompts(outputs) if rows.rows else {}
     try:

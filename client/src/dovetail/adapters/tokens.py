@@ -17,6 +17,7 @@ TOKENIZER, CONFIG, ADDED, TEMPLATE = (
 )
 MAX_BYTES = 2 * 2**20  # the added tokens stand before the vocabulary, which may have tens of megabytes
 LIST = '"added_tokens"'
+MAX_ID = 1 << 31  # files may number tokens by integers of any length: what is beyond this is taken for this
 
 
 def trained(config: configs.Config) -> set[int]:
@@ -31,7 +32,12 @@ def added(files: Mapping[str, Opener]) -> dict[int, str]:
 
     transformers 5 writes tokenizer.json alone, older releases the other two as well.
     """
-    return {number: path for path, read in READERS.items() if path in files for number in read(_text(files[path]))}
+    return {
+        min(number, MAX_ID): path
+        for path, read in READERS.items()
+        if path in files
+        for number in read(_text(files[path]))
+    }
 
 
 def chat_template(files: Mapping[str, Opener]) -> str:
