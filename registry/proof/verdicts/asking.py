@@ -9,21 +9,20 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from dovetail.adapters import foreign
-from dovetail.adapters.bystanders import sighted
+from dovetail.adapters.bystanders import sighted, told
 from registry.kernel import audit, policy
-from registry.kernel.errors import VerdictNotApplicable
+from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, show
 from registry.proof.verified import move_verified
-from registry.repos import bases
+from registry.repos import bases, facts, pull
 from registry.repos.refs import MAIN, PULL_REQUESTS
 
 Cause = Verdict.Cause
 NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and their shapes are compared
-MOST_SIGHTED = 500  # files whose names are looked at where nothing is an adapter
 LIBRARY = "adapters"  # the format of the adapters library: only the library can compute the tensors it needs
 
 
@@ -166,8 +165,15 @@ def current(revision: Revision) -> Verdict:
 
 
 def no_adapter(revision: Revision) -> VerdictNotApplicable:
-    """Return the refusal of a verdict on a revision without an adapter, which says what it seems to hold instead."""
-    sight, fix = sighted(revision.files.values_list("path", flat=True)[:MOST_SIGHTED]) or ("", "")
+    """Return the refusal of a verdict on a revision without an adapter, which says what its files are instead.
+
+    Reads the beginning of a few files, or their names alone while the store does not answer.
+    """
+    files = facts.file_openers(pull.entries(revision))
+    try:
+        sight, fix = told(files)
+    except StoreUnavailable:
+        sight, fix = sighted(files) or ("", "")
     message = f"Nothing in {revision.repository.full_name} at {revision.oid} is an adapter."
     return VerdictNotApplicable(f"{message} {sight}".rstrip(), fix)
 

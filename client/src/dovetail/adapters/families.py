@@ -69,7 +69,7 @@ FAMILIES = (
         Composition,
         _OF_LIBRARY | {"file.ambiguous": "the set-up names every file that is meant"},
     ),
-    Family(NOT_RUN, "diffusers, kohya, LyCORIS, MLX, GGUF, NeMo, loralib", Foreign, {
+    Family(NOT_RUN, "formats that no engine runs", Foreign, {
         "file.twins-differ": "no loader of these formats chooses between a pickle and its safetensors file",
         "file.size": "an adapter for images may hold whole matrices",
         "config.missing": "most of these formats have no config",

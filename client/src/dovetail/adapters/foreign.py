@@ -10,9 +10,9 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import gguf, twins
 from dovetail.adapters import header as headers
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.formats import PICKLES, detect
+from dovetail.adapters.formats import detect, form_of
 from dovetail.adapters.header import Header, Opener, TensorInfo
-from dovetail.adapters.parts import EFFECT, PARTS, Parts, path_in_base, ranks_of, sort_parts
+from dovetail.adapters.parts import EFFECT, PARTS, SINGLE, Parts, path_in_base, ranks_of, sort_parts
 from dovetail.adapters.sources import Effect, Source, blocks_of
 
 TITLES = {
@@ -23,7 +23,13 @@ TITLES = {
     "gguf": "a LoRA in GGUF, for llama.cpp",
     "nemo": "an adapter of NeMo",
     "loralib": "a LoRA of loralib, which says neither its base nor its alpha",
+    "litgpt": "a LoRA of LitGPT, which says neither its base nor its alpha",
+    "textual-inversion": "a textual inversion: new words for a text encoder, for images",
+    "ip-adapter": "an IP-Adapter, which adds attention to a picture, for images",
+    "control-vector": "a control vector, which llama.cpp adds to hidden states",
+    "steering-vector": "vectors by which hidden states are steered",
 }
+OF_GGUF = ("gguf", "control-vector")
 NUMBERS = {"F32": "<f", "F16": "<e", "F64": "<d", "I64": "<q", "I32": "<i", "I16": "<h", "I8": "<b"}
 
 
@@ -36,7 +42,7 @@ class Foreign(Folder):
     @property
     def has_header(self) -> bool:
         """True if the names and shapes of its tensors can be read; an archive of NeMo is not unpacked."""
-        return self.weights in self.files and self.family in PARTS
+        return self.weights in self.files and (self.family in PARTS or self.family in SINGLE)
 
     @property
     def base_id(self) -> str | None:
@@ -48,7 +54,8 @@ class Foreign(Folder):
     def reader(self) -> Opener:
         """Opens the weights, a pickle as its safetensors conversion."""
         opener = self.files[self.weights]
-        return twins.Twin(opener) if self.weights.endswith(PICKLES) else opener
+        with opener() as file:
+            return twins.Twin(opener, nested=True) if form_of(file) == "pickle" else opener
 
     @cached_property
     def gguf(self) -> gguf.Gguf:
@@ -58,7 +65,7 @@ class Foreign(Folder):
     @cached_property
     def header(self) -> Header:
         """Raises `HeaderError`, `GgufError` and `Refused`."""
-        if self.family == "gguf":
+        if self.family in OF_GGUF:
             return Header(self.gguf.tensors, self.gguf.texts)
         with self.reader() as file:
             return headers.read(file)

@@ -8,9 +8,12 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import gguf, pickles
+from dovetail.adapters import gguf, pickles, torchfile
 from dovetail.adapters import header as headers
 from dovetail.adapters.header import Header, HeaderError, Opener
+from dovetail.adapters.pickle_imports import Pickle
+from dovetail.adapters.signs import of_tensors
+from dovetail.adapters.unpickling import Refused
 
 MAX_LOOKED_AT = 24
 MAX_PICKLE_BYTES = 64 * 2**20
@@ -21,19 +24,8 @@ CONFIGS = (configs.NAME, *COMPOSED)
 HEAD_CONFIG = "head_config.json"
 CHECKPOINT, MAX_STEPS = re.compile(r"(?:.*/)?checkpoint-(\d{1,12})"), 10**12
 PICKLES = (".bin", ".pt", ".ckpt", ".pth")
+WEIGHTS = (*PICKLES, ".safetensors", ".gguf", ".nemo", ".lora", ".sft")
 WITH_CONFIG = ("peft", "adapters")  # families that load only files of their own names, with a config beside them
-
-KOHYA = re.compile(r"lora_(?:unet|te\d?|transformer|prior|prompt)_")
-LYCORIS = re.compile(
-    r"\.(?:hada_w|hada_t|lokr_w|lokr_t|oft_blocks|oft_diag|lora_mid|on_input|diff$|diff_b$|w_norm$|b_norm$|[ab][12]\.weight$)"
-)
-PIPELINE = re.compile(r"(?:unet|transformer|diffusion_model|text_encoder(?:_\d)?|prior|vae)\.")
-LORA = re.compile(r"lora", re.IGNORECASE)
-LIBRARY = re.compile(
-    r"\.(?:\w*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings|shared_parameters)\.[^.]+\."
-)
-MLX = re.compile(r"\.lora_[ab]$")
-LORALIB = re.compile(r"\.lora_[AB]$")
 
 Found = tuple[str, str, str]  # the format, the kind ("" if the files do not state it), the file that identifies it
 
@@ -47,47 +39,23 @@ def of_config(config: configs.Config) -> str:
     return "mlx" if {"lora_parameters", "fine_tune_type"} & config.keys() else "unknown"
 
 
-def of_tensors(names: Iterable[str], metadata: Mapping[str, str]) -> tuple[str, str]:
-    """Return family and kind of a safetensors file without a config, by its tensors' names; ("", "") for a model."""
-    names = list(names)
-    if any(LYCORIS.search(name) for name in names) and (metadata_of_kohya(metadata) or any(map(KOHYA.match, names))):
-        return "lycoris", _lycoris(names)
-    if any(map(KOHYA.match, names)) or metadata_of_kohya(metadata):
-        return "kohya", "lora"
-    if "lora_adapter_metadata" in metadata or any(PIPELINE.match(name) and LORA.search(name) for name in names):
-        return "diffusers", "lora"
-    if any(name.startswith("base_model.model.") for name in names):
-        return "peft", ""
-    if any(map(LIBRARY.search, names)):
-        return "adapters", ""
-    if any(map(MLX.search, names)):
-        return "mlx", "lora"
-    return ("loralib", "lora") if any(map(LORALIB.search, names)) else ("", "")
-
-
-def metadata_of_kohya(metadata: Mapping[str, str]) -> bool:
-    return any(key.startswith("ss_network_") or key == "ss_base_model_version" for key in metadata)
-
-
-def _lycoris(names: Iterable[str]) -> str:
-    text = " ".join(names)
-    return next(
-        (kind for part, kind in (("hada_", "loha"), ("lokr_", "lokr"), ("oft_", "oft")) if part in text), "locon"
-    )
-
-
 def tells(path: str) -> bool:
     """Return whether a file of this name may be a part of an adapter."""
-    return path.endswith((*PICKLES, ".safetensors", ".gguf", ".nemo")) or _name(path) in (*CONFIGS, HEAD_CONFIG)
+    return path.endswith(WEIGHTS) or _name(path) in (*CONFIGS, HEAD_CONFIG)
 
 
 def telling(paths: Iterable[str]) -> list[str]:
-    """Return the few paths whose content identifies a format, those at the top first."""
-    candidates = filter(tells, paths)
+    """Return the few paths whose content may identify a format, those at the top first; a suffix may be missing."""
+    candidates = (path for path in paths if tells(path) or "." not in _name(path))
     # Configs first: they are cheap to read and decide.
-    return sorted(
-        candidates, key=lambda path: (path.count("/"), not path.endswith(".json"), path.endswith(PICKLES), path)
-    )[:MAX_LOOKED_AT]
+    return sorted(candidates, key=lambda path: (path.count("/"), not path.endswith(".json"), _is_late(path), path))[
+        :MAX_LOOKED_AT
+    ]
+
+
+def _is_late(path: str) -> int:
+    """Sort key: what may be a pickle, then what may be anything."""
+    return 2 if "." not in _name(path) else int(path.endswith((*PICKLES, ".lora")))
 
 
 def detect(files: Mapping[str, Opener]) -> list[Found]:
@@ -98,7 +66,7 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
     alone = [path for path in paths if not path.endswith(".json")]
     for path in alone:
         # Pickles last, and only if nothing else identifies a format: scanning one takes time.
-        if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (hits and path.endswith(PICKLES)):
+        if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (hits and _is_late(path)):
             with files[path]() as file:
                 content = [(name, kind, path) for name, kind in _by_content(path, file) if name]
             hits += [hit for hit in content if not _is_stray(hit, covered)]
@@ -158,22 +126,66 @@ def read_config(files: Mapping[str, Opener], path: str = configs.NAME) -> config
 
 
 def _by_content(path: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
-    if path.endswith(".safetensors"):
+    """Yield family and kind of a file, if its bytes are those of weights; its name may be any."""
+    form = form_of(file)
+    if form == "safetensors":
         header = read_header(file)
         if header:
-            yield of_tensors(header.tensors, header.metadata)
-    elif path.endswith(".gguf"):
-        facts = gguf.read(file)
-        if facts.get("general.type") == "adapter":
-            yield "gguf", facts.get("adapter.type", "lora")[:32]
+            shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
+            yield of_tensors(header.tensors, header.metadata, shapes)
+    elif form == "gguf":
+        yield _of_gguf(file)
     elif path.endswith(".nemo"):
         if _is_nemo(file):
             yield "nemo", "lora"
-    elif file.seek(0, 2) <= MAX_PICKLE_BYTES:
+    elif (form == "pickle" or path.endswith(PICKLES)) and file.seek(0, 2) <= MAX_PICKLE_BYTES:
         file.seek(0)
         pickle = pickles.read(path, file)
         if pickle:
-            yield of_tensors(pickle.texts, {})
+            file.seek(0)
+            yield _of_pickle(pickle, file)
+
+
+def form_of(file: BinaryIO) -> str:
+    """Return the form of a file by its first bytes: safetensors, gguf, pickle, or "" for another one."""
+    start = file.read(9)
+    file.seek(0)
+    if start[:4] == gguf.MAGIC:
+        return "gguf"
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= headers.MAX_HEADER_BYTES:
+        return "safetensors"
+    return "pickle" if start[:4] == pickles.ZIP or (start[:1] == b"\x80" and len(start) > 2) else ""
+
+
+def _of_pickle(pickle: Pickle, file: BinaryIO) -> tuple[str, str]:
+    """Return family and kind by the texts in a pickle, else by its tensors, whose names may be numbers."""
+    if {"image_proj", "ip_adapter"} <= pickle.texts:
+        return "ip-adapter", "ip-adapter"
+    if "string_to_param" in pickle.texts:
+        return "textual-inversion", "textual-inversion"
+    family, kind = of_tensors(pickle.texts, {})
+    if family or not pickle.only_tensors:
+        return family, kind
+    try:
+        tensors = torchfile.read(file, nested=True)
+    except Refused:
+        return "", ""
+    return of_tensors(tensors, {}, {name: tensor.shape for name, tensor in tensors.items()})
+
+
+def _of_gguf(file: BinaryIO) -> tuple[str, str]:
+    """Return family and kind of a GGUF file; one of an old converter tells its type by its tensors alone."""
+    facts = gguf.read(file)
+    if facts.get("general.architecture") == "controlvector":
+        return "control-vector", "control-vector"
+    if facts.get("general.type") == "adapter":
+        return "gguf", facts.get("adapter.type", "lora")[:32]
+    file.seek(0)
+    try:
+        names = gguf.read_whole(file).tensors
+    except gguf.GgufError:
+        return "", ""
+    return ("gguf", "lora") if names and all(name.endswith((".lora_a", ".lora_b")) for name in names) else ("", "")
 
 
 def read_header(file: BinaryIO) -> Header | None:

@@ -16,7 +16,8 @@ MAX_METADATA_BYTES = 2 * 2**20  # image trainers write the tags of every picture
 MAX_TENSORS = 20_000
 MAX_DIMENSIONS = 4
 SCALARS = ("alpha", "scalar", "on_input", "constraint")  # parts of image adapters that are one number, no dimension
-NAME = re.compile(r"[A-Za-z0-9_.,\-]{1,256}")  # the name of an AdapterFusion lists its adapters with commas
+# The name of an AdapterFusion lists its adapters with commas, and a textual inversion is named by its word: <cat>.
+NAME = re.compile(r"[A-Za-z0-9_.,<>*\-]{1,256}")
 BYTES_PER_VALUE = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 
 from dovetail.adapters.header import TensorInfo
 
+# Formats of which each tensor is a part by itself.
+SINGLE = ("textual-inversion", "ip-adapter", "control-vector", "steering-vector")
+WHOLE_TENSOR = "tensor"
+SPLIT = ("loralib", "litgpt")  # of a merged linear the halves have other ranks
 # Each format's names for the parts of a module: the path of the module, a dot, and one of these.
 KOHYA = r"(?:lora_down|lora_up|lora_mid)\.weight|alpha|dora_scale|diff|diff_b|reg_reg|scalar"
 LYCORIS = (
@@ -18,12 +22,13 @@ PARTS = {
     "kohya": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
     "lycoris": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
     "diffusers": re.compile(
-        r"(.+?)[._](lora_[AB](?:\.default)?\.weight|lora_magnitude_vector(?:\.default)?(?:\.weight)?|lora_[AB]\.bias"
+        r"(.+?)[._](lora_[AB](?:\.default)?\.weight|lora_(?:down|up|mid)\.weight|dora_scale|diff|diff_b|lora_magnitude_vector(?:\.default)?(?:\.weight)?|lora_[AB]\.bias"
         r"|lora\.(?:down|up)\.weight|lora\.(?:down|up)\.bias|lora_linear_layer\.(?:down|up)\.weight|lora\.alpha|alpha)"
     ),
     "mlx": re.compile(r"(.+)\.(lora_[ab]|m|scale)"),
     "gguf": re.compile(r"(.+)\.weight\.(lora_[ab])"),
     "loralib": re.compile(r"(.+)\.(lora_[AB])"),
+    "litgpt": re.compile(r"(.+)\.(lora_[AB])"),
 }
 DOWN = re.compile(r"lora_down\.weight|lora_A(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.down\.weight|lora_a")
 UP = re.compile(r"lora_up\.weight|lora_B(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.up\.weight|lora_b")
@@ -32,7 +37,7 @@ WHOLE = {
     "hada": ({"hada_w1_a"}, {"hada_w1_b"}, {"hada_w2_a"}, {"hada_w2_b"}),
     "lokr": ({"lokr_w1", "lokr_w1_a"}, {"lokr_w1", "lokr_w1_b"}, {"lokr_w2", "lokr_w2_a"}, {"lokr_w2", "lokr_w2_b"}),
 }
-EFFECT = re.compile(rf"{UP.pattern}|hada_w2_b|lokr_w2(?:_b)?|diff|weight|oft_blocks|oft_diag")
+EFFECT = re.compile(rf"{UP.pattern}|hada_w2_b|lokr_w2(?:_b)?|diff|weight|oft_blocks|oft_diag|{WHOLE_TENSOR}")
 
 
 @dataclass(slots=True)
@@ -72,6 +77,8 @@ class Parts:
 
 def sort_parts(family: str, tensors: Mapping[str, TensorInfo]) -> Parts:
     """Assign each tensor to its module and part."""
+    if family in SINGLE:
+        return Parts({name: Pair({WHOLE_TENSOR: (name, tensor)}) for name, tensor in tensors.items()})
     parts, pattern = Parts(), PARTS[family]
     for name, tensor in tensors.items():
         if match := pattern.fullmatch(name):

@@ -37,9 +37,10 @@ BROKEN = (  # exceptions of zipfile for malformed archives
 Tensors = dict[str, Tensor]
 
 
-def read(file: BinaryIO) -> Tensors:
+def read(file: BinaryIO, *, nested: bool = False) -> Tensors:
     """Return the tensors of a seekable file by name; each lies within its storage, and each storage within the file.
 
+    `nested` is that of `unpickling.table`.
     Raises `Refused` with a reason that completes "it cannot be used: …".
     """
     size = file.seek(0, 2)
@@ -47,7 +48,7 @@ def read(file: BinaryIO) -> Tensors:
     start = file.read(4)
     file.seek(0)
     try:
-        return _read_zip(file, size) if start == LOCAL else _read_old(file, size)
+        return _read_zip(file, size, nested) if start == LOCAL else _read_old(file, size, nested)
     except Refused:
         raise
     except BROKEN as problem:
@@ -55,7 +56,7 @@ def read(file: BinaryIO) -> Tensors:
 
 
 # --- the zip ---------------------------------------------------------------------------------------------------------
-def _read_zip(file: BinaryIO, size: int) -> Tensors:
+def _read_zip(file: BinaryIO, size: int, nested: bool) -> Tensors:
     members = _members(file, size)
     if "data.pkl" not in members:
         raise Refused("the archive holds no data.pkl")
@@ -72,7 +73,7 @@ def _read_zip(file: BinaryIO, size: int) -> Tensors:
         return _same(storages, Storage(key, dtype, values, start))
 
     pickled = io.BytesIO(_bytes(file, members, "data.pkl"))
-    tensors = _bounded(table(load(pickled, find)))
+    tensors = _bounded(table(load(pickled, find), nested=nested))
     if pickled.read(1):
         raise Refused("something follows the table of tensors")
     return tensors
@@ -163,7 +164,7 @@ def _bytes(file: BinaryIO, members: Mapping[str, tuple[int, int]], name: str, de
 
 
 # --- the legacy format -----------------------------------------------------------------------------------------------
-def _read_old(file: BinaryIO, size: int) -> Tensors:
+def _read_old(file: BinaryIO, size: int, nested: bool) -> Tensors:
     """Read five pickles in a row, then for each storage its number of values and its bytes."""
     pickles = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     if load(pickles, _nothing) != MAGIC or load(pickles, _nothing) != PROTOCOL:
@@ -178,7 +179,7 @@ def _read_old(file: BinaryIO, size: int) -> Tensors:
             raise Refused(f"storage {key[:20]!r} of {values:,} {dtype} is larger than the file")
         return _same(storages, Storage(key, dtype, values))
 
-    tensors = _bounded(table(load(pickles, find, extras=1)))
+    tensors = _bounded(table(load(pickles, find, extras=1), nested=nested))
     placed = _placed(file, load(pickles, _nothing), storages, pickles.tell(), size)
     return {name: replace(tensor, storage=placed[tensor.storage.key]) for name, tensor in tensors.items()}
 

@@ -46,15 +46,15 @@ def safe_path(path: str) -> str | None:
 class Twin:
     """The safetensors twin of one pickle. Raises `Refused` at first use if the pickle cannot be converted."""
 
-    def __init__(self, opener: Opener) -> None:
-        self._opener = opener
+    def __init__(self, opener: Opener, *, nested: bool = False) -> None:
+        self._opener, self._nested = opener, nested
         self._last: tuple[str, bytes] = ("", b"")
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """In the order in which they are written: widest values first, for alignment, then by name."""
         with self._opener() as file:
-            file_size, read_tensors = file.seek(0, 2), torchfile.read(file)
+            file_size, read_tensors = file.seek(0, 2), torchfile.read(file, nested=self._nested)
         distinct = without_copies(read_tensors)
         total = sum(map(size_of, distinct.values()))
         if total > min(MAX_BYTES, MAX_GROWTH * file_size):

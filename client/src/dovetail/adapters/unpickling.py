@@ -86,14 +86,31 @@ def load(file: BinaryIO, find: Find, extras: int = 0) -> object:
     return machine.result
 
 
-def table(value: object) -> dict[str, Tensor]:
-    """Return the tensors of a loaded value by name. Raises `Refused` unless it is a flat table of tensors."""
+def table(value: object, *, nested: bool = False) -> dict[str, Tensor]:
+    """Return the tensors of a loaded value by name. Raises `Refused` unless it is a flat table of tensors.
+
+    With `nested` it may be a table of such tables, whose names are joined by dots, and names may be numbers.
+    """
     if not isinstance(value, dict):
         raise Refused("it is no table of tensors")
-    odd = next((name for name, item in value.items() if not isinstance(item, Tensor)), None)
+    rows: dict[object, object] = _flat(value) if nested else value
+    if any(type(name) is not str for name in rows):
+        raise Refused("a key of a table is no text")
+    odd = next((name for name, item in rows.items() if not isinstance(item, Tensor)), None)
     if odd is not None:
-        raise Refused(f"under {odd[:80]!r} it holds something that is no tensor")
-    return dict(value)
+        raise Refused(f"under {str(odd)[:80]!r} it holds something that is no tensor")
+    return {str(name): item for name, item in rows.items() if isinstance(item, Tensor)}
+
+
+def _flat(value: Mapping[object, object]) -> dict[object, object]:
+    """Return a table without those in it, one level deep."""
+    items = [(f"{name}.{key}", item) for name, inner in value.items() if isinstance(inner, dict)
+             for key, item in inner.items()]  # fmt: skip
+    items += [(str(name), item) for name, item in value.items() if not isinstance(item, dict)]
+    names = {name for name, _ in items}
+    if len(names) != len(items):
+        raise Refused("two of its tensors have the same name")
+    return dict(items)
 
 
 class _Machine:
@@ -140,10 +157,10 @@ class _Machine:
         if not isinstance(target, dict) or len(items) % 2:
             raise Refused("it sets items of what is no table")
         for name, value in zip(items[::2], items[1::2], strict=True):
-            if type(name) is not str:
+            if type(name) not in (str, int):
                 raise Refused("a key of a table is no text")
             if name in target:
-                raise Refused(f"it names {name[:80]!r} twice")
+                raise Refused(f"it names {str(name)[:80]!r} twice")
             target[name] = value
 
     def name(self, argument: object) -> None:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from dovetail.adapters import config as configs
-from dovetail.adapters import fields
+from dovetail.adapters import fields, images
 from dovetail.adapters.architectures import of_gguf
 from dovetail.adapters.checks.fit import NO_BASE
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.fit import LINEAR
 from dovetail.adapters.foreign import TITLES, Foreign
 from dovetail.adapters.formats import detect
-from dovetail.adapters.parts import ranks_of, widths_of
+from dovetail.adapters.parts import SINGLE, SPLIT, ranks_of, widths_of
 
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
 AGAIN = Foreign.again
 MAX_RANK = 4096
-SECOND_ENCODER = "lora_te2_"
-# The first that matches: names of models on hubs, and what trainers write into headers.
-IMAGE_MODELS = tuple((re.compile(pattern, re.IGNORECASE), family) for pattern, family in (
-    (r"flux", "Flux"), (r"sdxl|stable-diffusion-xl|illustrious|pony.?diffusion", "Stable Diffusion XL"),
-    (r"stable-diffusion-3|sd_?v?3", "Stable Diffusion 3"), (r"stable-diffusion-(?:v?2)|sd_?v?2", "Stable Diffusion 2"),
-    (r"stable-diffusion-v?1|sd_?v?1", "Stable Diffusion 1"),
-))  # fmt: skip
+VECTORS = ("control-vector", "steering-vector")
 
 
 def ambiguous(folder: Foreign) -> str | Finding:
@@ -80,13 +72,13 @@ def pair(folder: Foreign) -> str | Finding:
             modules=sorted(lacking)[:20],
         )
     ranks = {module: pair_ranks for module, parts in modules.items() if (pair_ranks := ranks_of(folder.family, parts))}
-    odd = [module for module, (down, up) in ranks.items() if down != up and folder.family != "loralib"]
+    odd = [module for module, (down, up) in ranks.items() if down != up and folder.family not in SPLIT]
     if odd:
         down, up = ranks[odd[0]]
         return failed(f"The halves of {odd[0]} have the ranks {down} and {up}.", AGAIN, modules=odd[:20])
     if not modules:
         return failed(f"No tensor of {folder.weights} is part of an adapter.", AGAIN, tensors=folder.parts.others[:20])
-    return f"All {len(modules):,} modules are whole."
+    return f"All {len(modules):,} {'tensors' if folder.family in SINGLE else 'modules'} are whole."
 
 
 def rank(folder: Foreign) -> str | Finding:
@@ -156,6 +148,8 @@ def _of_another_architecture(folder: Foreign) -> Finding | None:
 def shape(folder: Foreign) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
+    if folder.family in VECTORS and folder.base.hidden:
+        return _vectors(folder, folder.base.id, folder.base.hidden)
     placed = folder.placed
     if not placed:
         return skipped("The names of this format do not tell the modules of a base.")
@@ -174,27 +168,44 @@ def shape(folder: Foreign) -> str | Finding:
     return f"All {len(placed):,} modules have the shape that {folder.base.id} needs."
 
 
+def _vectors(folder: Foreign, base: str, width: int) -> str | Finding:
+    """Compare the width of vectors with that of the hidden states to which they are added."""
+    for name, tensor in folder.tensors.items():
+        if tensor.shape[-1] != width and tensor.values != width:
+            return failed(
+                f"{name} has {tensor.shape[-1]:,} values, and a hidden state of {base} has {width:,}.",
+                "Name the base it was made with.",
+                tensor=name, expected=width, found=tensor.shape[-1],
+            )  # fmt: skip
+    return f"All {len(folder.tensors):,} vectors are as wide as the hidden states of {base}."
+
+
 def mismatch(folder: Foreign) -> str | Finding:
-    """Compare the family of image models that the file says with that of the base that the card names."""
-    said = folder.metadata.get("ss_base_model_version", "") or folder.metadata.get("modelspec.architecture", "")
-    second = any(name.startswith(SECOND_ENCODER) for name in folder.tensors) if folder.has_header else False
-    trained = _image_model(said) or ("Stable Diffusion XL" if second else "")
-    named = next(
-        (kind for name in configs.names(dict(folder.card or {}), "base_model") if (kind := _image_model(name))), ""
-    )
-    if not trained or not named or trained == named:
-        return f"It is for {trained or named}." if trained or named else "No other place names another base."
-    where = f"its header says {said[:60]}" if _image_model(said) else "it has tensors of a second text encoder"
+    """Compare the family of image models that names, widths and header tell with that of the base that the card names.
+
+    Tensors decide before the header: they are what is loaded.
+    """
+    shapes = {name: tensor.shape for name, tensor in folder.tensors.items()} if folder.has_header else {}
+    by_tensors, (by_notes, note) = images.of_tensors(shapes), images.of_notes(folder.metadata)
+    trained = by_tensors or frozenset({by_notes} - {""})
+    if by_notes and by_notes not in trained:
+        return warned(
+            f"Its tensors are for {images.some(trained)}, and in its header {note}: the header is of another file.",
+            "Save it again with the program that trained it.",
+            expected=sorted(trained), found=by_notes,
+        )  # fmt: skip
+    card = configs.names(dict(folder.card or {}), "base_model")
+    named = next((kind for name in card if (kind := images.of_name(name.rpartition("/")[2]))), "")
+    if not trained or not named or named in trained:
+        return (
+            f"It is for {images.some(trained) or named}." if trained or named else "No other place names another base."
+        )
+    where = "so its tensors are called and shaped" if by_tensors else f"in its header {note}"
     return failed(
-        f"The card names {named}, and the file is for {trained}: {where}.",
+        f"The card names {named}, and the file is for {images.some(trained)}: {where}.",
         "Name the base it was trained on in the card.",
-        expected=trained, found=named,
+        expected=images.some(trained), found=named,
     )  # fmt: skip
-
-
-def _image_model(name: str) -> str:
-    """Return the family of image models that a name or a version belongs to, "" for what is not known here."""
-    return next((family for pattern, family in IMAGE_MODELS if pattern.search(name)), "")
 
 
 def kind(folder: Foreign) -> str | Finding:

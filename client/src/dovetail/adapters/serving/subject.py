@@ -15,6 +15,7 @@ from dovetail.adapters import formats, gguf
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import Opener
+from dovetail.adapters.signs import of_tensors
 
 PREFIX = "base_model.model."
 SIDES = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
@@ -24,7 +25,10 @@ MAX_ADDED_BYTES = 256 * 2**10
 TITLES = {
     "adapters": "an adapter of the adapters library", "mlx": "an MLX adapter", "kohya": "a kohya LoRA for images",
     "lycoris": "a LyCORIS adapter for images", "diffusers": "a diffusers LoRA for images", "gguf": "a GGUF LoRA",
-    "nemo": "a NeMo adapter", "loralib": "a LoRA of loralib", "peft": "a PEFT adapter without its config",
+    "nemo": "a NeMo adapter", "loralib": "a LoRA of loralib", "litgpt": "a LoRA of LitGPT",
+    "textual-inversion": "a textual inversion",
+    "ip-adapter": "an IP-Adapter", "control-vector": "a control vector", "steering-vector": "a steering vector",
+    "peft": "a PEFT adapter without its config",
     "unknown": "no format known here",
 }  # fmt: skip
 
@@ -68,7 +72,7 @@ class Subject:
     def format(self) -> str:
         format_id = formats.of_config(self.config)
         if format_id == "unknown":
-            format_id = formats.of_tensors(self.tensors, self.metadata)[0] or format_id
+            format_id = of_tensors(self.tensors, self.metadata, self.tensors)[0] or format_id
         return "gguf" if self.is_gguf else format_id
 
     @cached_property
