@@ -102,7 +102,9 @@ def test_what_is_no_adapter_has_no_verdict(ask, cast):
         ask("alice", "write").post("/api/v1/adapters/alice/words/revisions/main/validate"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "verdict-not-applicable")
-        assert answer.json()["detail"].endswith("By its name model.safetensors is a full model.")
+        assert answer.json()["detail"].endswith(
+            "model.safetensors is no sound safetensors file: the file has 2 bytes, too few for a header."
+        )
 
 
 def test_who_may_write_can_ask_for_another_verdict(ask, repository, on_shelf):
