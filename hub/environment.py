@@ -125,9 +125,12 @@ def database(url: str) -> dict[str, object]:
         kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
         return {"ENGINE": "hub.sqlite", "NAME": parts.path, **kept}
     if parts.scheme in {"postgres", "postgresql"}:
-        options: dict[str, object] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        # 128 threads with a connection each would exhaust PostgreSQL's default limit of 100.
-        options["pool"] = {"min_size": 1, "max_size": 10, "timeout": POOL_SECONDS}
+        options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        # A connection for each thread would exhaust PostgreSQL's default limit of 100.
+        most = options.pop("pool_size", str(POOL_SIZE))
+        if not most.isdecimal() or not int(most):
+            raise ValueError("have a pool_size of at least 1")
+        options["pool"] = {"min_size": 1, "max_size": int(most), "timeout": POOL_SECONDS}
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": parts.path.lstrip("/"),
@@ -172,6 +175,7 @@ def smtp(url: str) -> Smtp:
     )  # fmt: skip
 
 
+POOL_SIZE = 10  # connections of one process
 POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
 SQLITE_KEPT_SECONDS = 300
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when

@@ -194,6 +194,7 @@ ENGINE_MEMORY = env.int("ENGINE_MEMORY", default=8 << 30)
 ENGINE_SECONDS = env.int("ENGINE_SECONDS", default=120)  # of processor time
 ENGINE_IDLE_SECONDS = env.int("ENGINE_IDLE_SECONDS", default=300)  # for which an engine without a job is kept; 0: ever
 ENGINE_HANG_SECONDS = env.int("ENGINE_HANG_SECONDS", default=30)  # in which a check does nothing
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=0) or machine.web_processes()  # read by deploy/gunicorn.conf.py
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or machine.slots()
 WORKER_IDLE_SECONDS = env.int("WORKER_IDLE_SECONDS", default=0)  # after which a worker ends; 0: never
 WARM_MEMORY = env.int("WARM_MEMORY", default=0) or machine.memory() // 2  # of a worker's idle engines
