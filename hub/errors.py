@@ -82,6 +82,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.LengthRequired: HttpForm(411),
     errors.RefExists: HttpForm(409),
     errors.AliasUnproven: HttpForm(409),
+    errors.VersionNotHeld: HttpForm(409),
     errors.AliasRefused: HttpForm(409),
     errors.RefProtected: HttpForm(403),
     errors.DiscussionClosed: HttpForm(409),

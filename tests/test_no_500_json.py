@@ -92,6 +92,7 @@ REST: dict[tuple[str, str], Any] = {
     },
     ("PUT", "/api/v1/adapters/acme/public/watch"): {"level": "all"},
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
+    ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
     ("PUT", "/api/v1/adapters/acme/public/aliases/prod"): {"revision": "main", "reason": "x", "force": True},
     ("POST", "/api/v1/adapters/acme/public/aliases/prod/rollback"): {"reason": "x"},

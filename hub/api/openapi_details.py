@@ -69,6 +69,7 @@ BODIES: dict[str, Any] = {
     "yank": {"revision": "v1", "reason": "It repeats itself."},
     "derive": {"to": "mlx"},
     "unyank": {"revision": "v1"},
+    "override_regression": {"reason": "The rows of label 3 are new, and harder than the old ones."},
     "deprecate": {"message": "Use the new one.", "successor": "alice/reviews-2"},
     "lookup": {"sha256": ["0" * 64]},
     "report": {"adapter": "alice/reviews", "reason": "spam", "text": "An advertisement."},

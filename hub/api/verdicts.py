@@ -15,6 +15,7 @@ from dovetail.serve.starting import completed
 from dovetail.serve.target import Target
 from hub.api import pages, streaming
 from hub.api.asking import View
+from hub.api.regressions import regression_of
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import verdicts as shapes
@@ -123,6 +124,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "duration_ms": verdict.duration_ms,
         "kind": report.kind or None,
         "format": report.format or None,
+        "regression": regression_of(revision),
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
     }
 

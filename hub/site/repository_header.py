@@ -21,10 +21,10 @@ from hub.site.visitor import caller
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import Alert, Discussion, Repository, Revision
+from registry.models import Alert, Discussion, Regression, Repository, Revision
 from registry.moderation import appeals, evidence
 from registry.people import gates
-from registry.proof import holding, verdicts
+from registry.proof import holding, regressions, verdicts
 from registry.proof.config_views import View
 from registry.publish import discussions, repairs
 from registry.publish.push import rows
@@ -84,6 +84,23 @@ class RepositoryHeader:
     def proof(self) -> Proof | None:
         verdict = verdicts.latest(self.revision)
         return proof(verdict) if verdict else None
+
+    @cached_property
+    def regression(self) -> Regression | None:
+        """The comparison with the verified version before this one, where it was made."""
+        is_first = self.proof is None or not self.proof.report.is_passed
+        return None if is_first else regressions.regression_of(self.revision)
+
+    @property
+    def is_held_from_verified(self) -> bool:
+        """True if it passed and another version stays `verified`, which measured better."""
+        is_other = self.verified not in ("", self.revision.oid)
+        return is_other and self.regression is not None and self.regression.is_held
+
+    @cached_property
+    def may_override(self) -> bool:
+        """True where the visitor may let a version become `verified` that measured worse."""
+        return self.may(Permission.CONFIGURE)
 
     @property
     def incompleteness(self) -> str:
@@ -157,8 +174,11 @@ class RepositoryHeader:
 
     @cached_property
     def may_configure(self) -> bool:
+        return self.may(Permission.ARCHIVE)
+
+    def may(self, permission: Permission) -> bool:
         try:
-            policy.require(self.by, Permission.ARCHIVE, self.repository)
+            policy.require(self.by, permission, self.repository)
         except RegistryError:
             return False
         return True

@@ -145,6 +145,12 @@ REPOSITORIES = [
         ("derive", derived.derive, "derive"),
     ),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
+    *forms(
+        "verdict",
+        f"{REPOSITORY}/verdict/<str:rev>",
+        ("override", verdict.override, "override-regression"),
+        ("withdraw-override", verdict.withdraw_override, "withdraw-override"),
+    ),
 ]
 
 SETTINGS = [

@@ -1,12 +1,20 @@
 """The page of a verdict, check by check; and the panel that pages poll while the revision is validated."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
 
 from hub.site import other_forms, weights
-from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.converters import RepositoryAddress
+from hub.site.forms.repositories import Override
+from hub.site.repository_header import RepositoryHeader, header_of, repository_page
 from hub.site.use import snippets
+from hub.site.visitor import person
+from registry.kernel.policy import Permission
+from registry.proof import regression_overrides
 from registry.proof.verdicts import asking
+from registry.repos import pull
+from registry.talk import alerts
 
 
 @repository_page
@@ -16,9 +24,41 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
         raise asking.no_adapter(header.revision)
-    page = {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
+    alerts.saw(header.by.user, [alerts.Kind.REGRESSED], repository=header.repository)
+    return _page(request, header, Override())
+
+
+def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
+    page = {"header": header, "tab": "verdict", "snippets": snippets(request, header), "form": form}
     page |= other_forms.in_use(header) | {"measured_files": weights.panels(header)}
-    return render(request, "site/verdict.html", page)
+    return render(request, "site/verdict.html", page, status=form.status)
+
+
+@require_POST
+def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    """Let a version become `verified` that measured worse than the one before, for the reason in the form."""
+    header = _at(request, address, rev)
+    form = Override(request.POST)
+    if form.is_valid():
+        with form:
+            regression_overrides.override(header.revision, header.by, form.cleaned_data["reason"])
+            return redirect("verdict", header.repository, header.revision.oid)
+    return _page(request, header, form)
+
+
+@require_POST
+def withdraw_override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    header = _at(request, address, rev)
+    regression_overrides.withdraw(header.revision, header.by)
+    return redirect("verdict", header.repository, header.revision.oid)
+
+
+def _at(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
+    person(request)
+    main = header_of(request, address, Permission.CONFIGURE)
+    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
+    pull.require_shown(header.revision, main.by)
+    return header
 
 
 def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:

@@ -315,6 +315,13 @@ class AliasRefused(RegistryError):
     default_fix = "Set it to another version."
 
 
+class VersionNotHeld(RegistryError):
+    """An override of a version that no regression keeps from becoming `verified`."""
+
+    code = "version-not-held"
+    default_fix = "Look at its verdict: the check eval.regression says how it compares."
+
+
 class RefProtected(RegistryError):
     code = "ref-protected"
 

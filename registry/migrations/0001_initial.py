@@ -1231,6 +1231,7 @@ class Migration(migrations.Migration):
                             ("repository-restored", "Restored"),
                             ("revision-yanked", "Yanked"),
                             ("revision-unyanked", "Unyanked"),
+                            ("regression-changed", "Regression"),
                             ("alias-moved", "Alias Moved"),
                             ("ref-moved", "Ref Moved"),
                             ("discussion-opened", "Discussion Opened"),
@@ -1709,6 +1710,7 @@ class Migration(migrations.Migration):
                             ("yank", "Yank"),
                             ("unyank", "Unyank"),
                             ("alias", "Alias"),
+                            ("regression", "Regression"),
                         ],
                         max_length=12,
                     ),
@@ -2672,6 +2674,85 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Regression",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("better", "Better"),
+                            ("equal", "Equal"),
+                            ("worse", "Worse"),
+                            ("incomparable", "Incomparable"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("result", models.JSONField(default=dict)),
+                ("compared_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("override_reason", models.CharField(blank=True, max_length=500)),
+                ("override_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "against",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="registry.revision",
+                    ),
+                ),
+                (
+                    "override_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "revision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="regression", to="registry.revision"
+                    ),
+                ),
+                (
+                    "against_verdict",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="registry.verdict"
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="registry.verdict"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("outcome__in", ["better", "equal", "worse", "incomparable"])),
+                        name="regression_outcome_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("override_at__isnull", True), ("override_reason", "")),
+                            models.Q(
+                                ("override_at__isnull", False),
+                                ("override_by__isnull", False),
+                                models.Q(("override_reason", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="regression_override_whole",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Comparison",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -2722,6 +2803,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("verdict", "Verdict"),
+                            ("regressed", "Regressed"),
                             ("access-asked", "Asked"),
                             ("access-decided", "Decided"),
                             ("discussion-opened", "Opened"),
@@ -2957,7 +3039,7 @@ class Migration(migrations.Migration):
                                 "kind__in",
                                 ["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"],
                             ),
-                            ("kind__in", ["quota-reached", "quota-changed"]),
+                            ("kind__in", ["quota-reached", "quota-changed", "regressed"]),
                             models.Q(("kind", "token-ends"), ("token__isnull", False)),
                             models.Q(("kind", "verified"), ("verdict__isnull", False)),
                             _connector="OR",

@@ -40,6 +40,7 @@ from registry.models.people import Avatar, Membership, Namespace, Organization, 
 from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
+from registry.models.regressions import Regression
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.scans import PickleScan
 from registry.models.site_settings import SiteSetting
@@ -124,6 +125,7 @@ __all__ = [
     "PublishingRun",
     "QueueView",
     "Ref",
+    "Regression",
     "Repository",
     "RepositoryWatch",
     "Revision",

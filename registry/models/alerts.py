@@ -32,6 +32,7 @@ class Alert(models.Model):
 
     class Kind(models.TextChoices):
         VERDICT = "verdict"  # their adapter does not pass
+        REGRESSED = "regressed"  # a version of theirs measures worse than the verified one; data: revision
         ASKED = "access-asked"  # a person requests access to their gated repository
         DECIDED = "access-decided"  # their own request was decided
         OPENED = "discussion-opened"  # a thread or a pull request on their repository
@@ -124,7 +125,7 @@ class Alert(models.Model):
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
                 | Q(kind__in=["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"])
-                | Q(kind__in=["quota-reached", "quota-changed"])
+                | Q(kind__in=["quota-reached", "quota-changed", "regressed"])
                 | Q(kind="token-ends", token__isnull=False)
                 | Q(kind="verified", verdict__isnull=False),
                 name="alert_kind_known",

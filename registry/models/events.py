@@ -21,6 +21,7 @@ class Event(models.Model):
         YANK = "yank"
         UNYANK = "unyank"
         ALIAS = "alias"
+        REGRESSION = "regression"
 
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     at = models.DateTimeField(db_default=Now())

@@ -23,6 +23,7 @@ class OutboxEvent(models.Model):
         RESTORED = "repository-restored"  # from the bin
         YANKED = "revision-yanked"  # revision, reason
         UNYANKED = "revision-unyanked"  # the same
+        REGRESSION = "regression-changed"  # revision; held: `verified` passes it by, or no longer; against, reason
         ALIAS_MOVED = "alias-moved"  # alias, action, before, after: oids or null; revision: after or "", reason
         REF_MOVED = "ref-moved"  # ref, old, new: oids or null; is_push: false where a ref was made or deleted by name
         DISCUSSION_OPENED = "discussion-opened"  # discussion, is_news, mentions

@@ -7,27 +7,41 @@ from registry.models import Revision, Verdict
 
 @dataclass(frozen=True, slots=True)
 class GoodRevisions:
-    """All revisions of a repository by row id: the parent of each, those that passed, those held back or yanked."""
+    """All revisions of a repository by row id: the parent of each, those that passed, those held back or yanked.
+
+    `proven` has the verdict of each revision that passed, and `regressed` are those that measured worse than the
+    version before them (registry/proof/regressions.py): good, but never the newest good one.
+    """
 
     parents: dict[int, int | None]
-    proven: frozenset[int]
+    proven: dict[int, int]
     withdrawn: frozenset[int]
+    regressed: frozenset[int] = frozenset()
 
     def is_good(self, revision: int) -> bool:
         return revision in self.proven and revision not in self.withdrawn
 
     def newest(self, at: int | None) -> int | None:
-        """Return the newest good revision in the history of `at`, itself included."""
-        while at is not None and not self.is_good(at):
+        """Return the newest good revision in the history of `at`, itself included, that has not regressed."""
+        while at is not None and (not self.is_good(at) or at in self.regressed):
             at = self.parents[at]
         return at
+
+    def history(self, at: int | None) -> list[int]:
+        """Return the good revisions in the history of `at`, the oldest first."""
+        newest_first = []
+        while at is not None:
+            if self.is_good(at):
+                newest_first.append(at)
+            at = self.parents[at]
+        return newest_first[::-1]
 
 
 def read_good_revisions(repository: int) -> GoodRevisions:
     """Read the state of every revision of a repository, in two queries. The last finished verdict of each counts."""
     finished = Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False).order_by("number")
-    verdicts = finished.values_list("revision", "state", "result__depth")
-    is_passed = {revision: _proves(state, depth) for revision, state, depth in verdicts}
+    verdicts = finished.values_list("revision", "pk", "state", "result__depth")
+    passed = {revision: pk if _proves(state, depth) else None for revision, pk, state, depth in verdicts}
     rows = list(
         Revision.objects.filter(repository=repository).values_list(
             "pk", "parent", "is_part", "quarantined_at", "yanked_at"
@@ -36,7 +50,7 @@ def read_good_revisions(repository: int) -> GoodRevisions:
     parts = {pk for pk, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     return GoodRevisions(
         parents={pk: parent for pk, parent, *_ in rows},
-        proven=frozenset(revision for revision, passed in is_passed.items() if passed and revision not in parts),
+        proven={revision: verdict for revision, verdict in passed.items() if verdict and revision not in parts},
         withdrawn=frozenset(pk for pk, _, _, *times in rows if any(times)),
     )
 

@@ -1,8 +1,11 @@
-"""The ref `verified`: the newest whole revision in the history of main that passed, neither held back nor yanked."""
+"""The ref `verified`: the newest whole revision in the history of main that passed, neither held back nor yanked.
+
+A version that measured worse than the one before it does not become it by itself (regressions.py).
+"""
 
 from dovetail.adapters.report import Report
 from registry.models import Ref, Repository, Verdict
-from registry.proof import alias_refs
+from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.scores import NOT_MEASURED, score_of
 from registry.repos.refs import MAIN, VERIFIED
@@ -14,8 +17,8 @@ def move_verified(repository: int) -> None:
     Aliases move too, if their revision was withdrawn or is served again, and the columns that lists show of it are
     written. Call it in the transaction that changes a verdict, or what is held back or yanked.
     """
-    good = read_good_revisions(repository)
     main = Ref.objects.filter(repository=repository, name=MAIN).values_list("revision", flat=True).first()
+    good = regressions.judge(repository, read_good_revisions(repository), main)
     at = good.newest(main)
     if at is None:
         Ref.objects.filter(repository=repository, name=VERIFIED).delete()

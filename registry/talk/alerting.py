@@ -175,6 +175,16 @@ def _alias_moved(event: OutboxEvent) -> None:
         alert_rows.create(people, Kind.ALIAS_FELL_BACK, repository=repository, data=data)
 
 
+def _regressed(event: OutboxEvent) -> None:
+    """Alert the people whom it concerns that a version does not become `verified`."""
+    oid = event.data["revision"]
+    rows = Revision.objects.select_related("repository__namespace", "author")
+    revision = rows.filter(repository=outbox.snapshot(event).id, oid=oid).first()
+    if revision is not None and event.data["held"]:
+        people = _concerned(revision.repository, revision)
+        alert_rows.create(people, Kind.REGRESSED, repository=revision.repository, data={"revision": oid})
+
+
 def _case_closed(event: OutboxEvent) -> None:
     """Alert the people who reported something that it is decided."""
     reports = AbuseReport.objects.filter(case=event.data["case"], reporter__isnull=False)
@@ -219,6 +229,7 @@ def _account_changed(event: OutboxEvent) -> None:
 
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.VERDICT_REACHED: _verdict_reached,
+    Happened.REGRESSION: _regressed,
     Happened.ACCESS_ASKED: _access_asked,
     Happened.ACCESS_DECIDED: _access_decided,
     Happened.DISCUSSION_OPENED: _discussed,

@@ -26,6 +26,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     Kind.YANKED: ("update", "repo.content"),
     Kind.UNYANKED: ("update", "repo.content"),
     Kind.ALIAS_MOVED: ("update", "repo.content"),
+    Kind.REGRESSION: ("update", "verdict.regression"),
     Kind.REF_MOVED: ("update", "repo.content"),
     Kind.DISCUSSION_OPENED: ("create", "discussion"),
     Kind.DISCUSSION_CHANGED: ("update", "discussion"),
@@ -105,6 +106,8 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
         case Kind.YANKED | Kind.UNYANKED:
             yank = {"revision": data["revision"], "reason": data["reason"]}
             return {"yank": yank | {"yanked": event.kind == Kind.YANKED}}
+        case Kind.REGRESSION:
+            return {"regression": {name: data[name] for name in ("revision", "held", "against", "reason")}}
         case Kind.ALIAS_MOVED:
             moved = {"ref": ALIASES + data["alias"], "oldSha": data["before"], "newSha": data["after"]}
             return {"updatedRefs": [moved], "alias": {name: data[name] for name in ("alias", "action", "reason")}}

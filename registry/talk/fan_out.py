@@ -93,10 +93,27 @@ def _judged(repository: Repository, data: dict[str, Any]) -> News | None:
         return None
     if is_news(state, was):
         return News(Kind.VERDICT, columns={"verdict": verdict})
-    verified = Ref.objects.filter(repository=repository, name=VERIFIED, revision=verdict.revision_id)
-    if state != Verdict.State.PASSED or was == state or not verified.exists():
+    if state != Verdict.State.PASSED or was == state or not _is_verified(repository, verdict):
         return None
-    others = Verdict.objects.filter(revision__repository=repository, state=state).exclude(revision=verdict.revision_id)
+    return _verified(repository, verdict)
+
+
+def _regression_changed(repository: Repository, data: dict[str, Any]) -> News | None:
+    """Return the news that a version that was held back is verified now."""
+    rows = Verdict.objects.filter(revision__repository=repository, revision__oid=data["revision"])
+    verdict = rows.filter(finished_at__isnull=False).order_by("-number").first()
+    if verdict is None or data["held"] or not _is_verified(repository, verdict):
+        return None
+    return _verified(repository, verdict)
+
+
+def _is_verified(repository: Repository, verdict: Verdict) -> bool:
+    return Ref.objects.filter(repository=repository, name=VERIFIED, revision=verdict.revision_id).exists()
+
+
+def _verified(repository: Repository, verdict: Verdict) -> News:
+    passed = Verdict.objects.filter(revision__repository=repository, state=Verdict.State.PASSED)
+    others = passed.exclude(revision=verdict.revision_id)
     base = "" if others.exists() else bases.canonical_name(repository.base)
     levels = (Level.ALL, Level.RELEASES)
     return News(Kind.VERIFIED, levels, for_followers=True, base=base, columns={"verdict": verdict})
@@ -117,6 +134,7 @@ READERS: dict[str, Callable[[Repository, dict[str, Any]], News | None]] = {
     Happened.REF_MOVED: _pushed,
     Happened.CREATED: _created,
     Happened.VERDICT_REACHED: _judged,
+    Happened.REGRESSION: _regression_changed,
     Happened.ALIAS_MOVED: _alias_moved,
     Happened.DISCUSSION_OPENED: lambda repository, data: _discussed(repository, data, Kind.OPENED),
     Happened.DISCUSSION_CHANGED: _discussed,

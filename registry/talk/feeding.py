@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     Kind.YANKED: Event.Kind.YANK,
     Kind.UNYANKED: Event.Kind.UNYANK,
     Kind.ALIAS_MOVED: Event.Kind.ALIAS,
+    Kind.REGRESSION: Event.Kind.REGRESSION,
 }
 DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.PUSH: ("ref",),
@@ -23,6 +24,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.MOVE: ("before",),
     Event.Kind.YANK: ("reason",),
     Event.Kind.UNYANK: ("reason",),
+    Event.Kind.REGRESSION: ("held", "against", "reason"),
     Event.Kind.ALIAS: ("alias", "action", "before", "after", "reason"),
 }
 

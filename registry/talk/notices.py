@@ -77,6 +77,11 @@ def _verdict(alert: Alert) -> str:
     return f"{subject(alert)} at {oid} {how}."
 
 
+def _regressed(alert: Alert) -> str:
+    oid = alert.data["revision"][:12]
+    return f"{subject(alert)} at {oid} measures worse than the verified version, which stays `verified`."
+
+
 def _verified(alert: Alert) -> str:
     assert alert.verdict is not None, "the constraint alert_kind_known"
     more = f" ({alert.count} since you looked)" if alert.count > 1 else ""
@@ -228,6 +233,9 @@ def _usage_page(alert: Alert) -> str:
 
 NOTICES: dict[Kind, Notice] = {
     Kind.VERDICT: Notice(Topic.OWN, _verdict, _verdict_page),
+    Kind.REGRESSED: Notice(
+        Topic.OWN, _regressed, lambda alert: reverse("verdict", args=[alert.repository, alert.data["revision"]])
+    ),
     Kind.ASKED: Notice(Topic.ACCESS, _asked, lambda alert: reverse("access", args=[alert.repository])),
     Kind.DECIDED: Notice(Topic.ACCESS, _decided, _repository_page),
     Kind.OPENED: Notice(Topic.DISCUSSIONS, _thread, _thread_page),

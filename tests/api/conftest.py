@@ -67,6 +67,22 @@ def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:
     return waiting
 
 
+def accuracy(right: int, of: int = 48, rows: str = "a" * 64, **more: Any) -> dict[str, Any]:
+    """Return the evaluation of an adapter that is right in so many rows."""
+    scores = [1.0] * right + [0.0] * (of - right)
+    return {"name": "smoke", "rows": of, "metric": "accuracy", "base": 0.5, "adapter": round(right / of, 4),
+            "scores": scores, "rows_sha256": rows, "task": "SEQ_CLS"} | more  # fmt: skip
+
+
+def regressed(cast: Cast, repository: Repository) -> Revision:
+    """Push a version that becomes verified and one that measures worse; return the second."""
+    base = {"id": BASE, "revision": "r", "sha256": "0" * 64}
+    for words, right in (("good", 46), ("worse", 30)):
+        revision = pushed(cast, repository, files={**FILES, "README.md": f"# {words}\n".encode()})
+        judged(revision, evals=[accuracy(right)], base=base, depth="evaluated")
+    return revision
+
+
 @pytest.fixture
 def ask(cast: Cast) -> Callable[..., Client]:
     """Return a client of somebody: by session, by a token of some role, or of nobody."""

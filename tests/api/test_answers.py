@@ -12,7 +12,7 @@ from registry.kernel.policy import Caller
 from registry.models import Token, User
 from registry.people import ci_systems
 from registry.publish import branches, discussions
-from tests.api.conftest import judged, pushed
+from tests.api.conftest import judged, pushed, regressed
 from tests.api.test_machines import CLAIMS, in_days
 from tests.test_no_500_json import HEADER, LORA, known_base
 
@@ -76,6 +76,7 @@ ADAPTER = "adapters/{ns}/{name}"
 ORGANIZATION = "organizations/{org}"
 ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 PUBLISHER = {"repository": "reviews", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
+OVERRIDE = "adapters/alice/worse/revisions/main/regression-override"
 ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "adapters", "alice", None),
     ("GET", "adapters?facets=1", "alice", None),
@@ -153,6 +154,8 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/aliases/prod", "anonymous", None),
     ("GET", f"{ADAPTER}/aliases/prod/history", "anonymous", None),
     ("POST", f"{ADAPTER}/aliases/prod/rollback", "alice", {}),
+    ("POST", OVERRIDE, "alice", {"reason": "The new rows are harder."}),
+    ("DELETE", OVERRIDE, "alice", None),
     ("POST", f"{ADAPTER}/yank", "alice", {"revision": "main", "reason": "It repeats itself."}),
     ("POST", f"{ADAPTER}/unyank", "alice", {"revision": "main"}),
     ("PUT", f"{ADAPTER}/deprecation", "alice", {"message": "Use another."}),
@@ -174,6 +177,7 @@ OF_A_PERSON = {
     "invitations/carol": "invitations/{user}",
     "users/dave": "users/{name}",
     "aliases/prod": "aliases/{alias}",
+    "adapters/alice/worse/revisions/main": "adapters/{ns}/{name}/revisions/{rev}",
 }
 
 
@@ -187,6 +191,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     branches.create_ref(repository, "refs/heads/first", repository.revisions.earliest("pk"), cast.session("alice"))
     discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
     known_base()
+    regressed(cast, cast.repository("alice/worse"))
     cast.token("alice")
     values = VALUES | {"id": Token.objects.get().pk}
     wrong, seen = [], set()

@@ -57,7 +57,7 @@ def test_rows_are_measured_and_a_claim_that_holds_passes(bert, tmp_path, answers
     assert len(accuracy.pop("rows_sha256")) == 64
     assert accuracy == {
         "name": "smoke", "rows": 24, "metric": "accuracy", "base": round(share, 4), "adapter": 1.0, "claimed": 0.98,
-        "better": "higher", "guess": True,
+        "better": "higher", "guess": True, "task": "SEQ_CLS",
     }  # fmt: skip
     assert 0 <= alone <= 1
     assert (f1["metric"], f1["adapter"]) == ("macro-f1", 1.0)

@@ -40,7 +40,7 @@ from registry.people import (
     teams,
     tokens,
 )
-from registry.proof import aliases, verdicts, yanking
+from registry.proof import aliases, regression_overrides, verdicts, yanking
 from registry.publish import (
     account_deletion,
     base_files,
@@ -59,7 +59,7 @@ from registry.publish.push import Inline, Intent
 from registry.repos import bases, refs
 from registry.talk import collections, webhooks
 from registry.talk.webhooks import Wish
-from tests.api.conftest import judged, pushed
+from tests.api.conftest import judged, pushed, regressed
 from tests.cast import PASSWORD, Cast
 
 Act = Callable[[], object]
@@ -150,6 +150,18 @@ def unyank(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     yanking.yank(revision, alice(cast), "Wrong labels.")
     return lambda: yanking.unyank(revision, alice(cast))
+
+
+def regression_deed(verb: str) -> Callable[[Cast], Act]:
+    def scenario(cast: Cast) -> Act:
+        reason = "The new rows are harder."
+        revision = regressed(cast, repository(cast))
+        if verb == "withdraw":
+            regression_overrides.override(revision, alice(cast), reason)
+            return lambda: regression_overrides.withdraw(revision, alice(cast))
+        return lambda: regression_overrides.override(revision, alice(cast), reason)
+
+    return scenario
 
 
 def visibility(cast: Cast) -> Act:
@@ -486,6 +498,8 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:derive": derive,
     "revision:yank": yank,
     "revision:unyank": unyank,
+    "regression:override": regression_deed("override"),
+    "regression:withdraw": regression_deed("withdraw"),
     "alias:set": alias_deed("set"),
     "alias:rollback": alias_deed("rollback"),
     "alias:remove": alias_deed("remove"),

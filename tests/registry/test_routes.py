@@ -54,6 +54,7 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/manifests/<platform> GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
+api/v1/adapters/<ns>/<name>/revisions/<rev>/regression-override POST adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse  PUT adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
@@ -459,6 +460,8 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/commit/<rev>/derive                          POST session
 {of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
+{of}<ns>/<name>/verdict/<rev>/override                       POST session
+{of}<ns>/<name>/verdict/<rev>/withdraw-override              POST session
 """
 
 KINDS = (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         lock,
         manifest,
         merge,
+        override,
         pull,
         push,
         remove_alias,
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Check", "Client", "Lock", "Problem", "Pushed", "Synced", "Verdict", "alias", "aliases", "branch",
-    "check", "delete", "diff", "fit", "info", "lock", "manifest", "merge", "pull", "push", "remove_alias",
-    "remove_branch", "remove_tag", "repair", "report", "roll_back_alias", "search", "sync", "tag", "verdict", "whoami",
-    "yank",
+    "check", "delete", "diff", "fit", "info", "lock", "manifest", "merge", "override", "pull", "push",
+    "remove_alias", "remove_branch", "remove_tag", "repair", "report", "roll_back_alias", "search", "sync", "tag",
+    "verdict", "whoami", "yank",
 ]  # fmt: skip
 
 _HOMES = {

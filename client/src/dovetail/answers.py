@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dovetail.reading import Answer
 
@@ -117,6 +118,14 @@ class YankState(Answer):
 
     revision: str
     yanked: Yank | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionState(Answer):
+    """A revision, and how it compares with the verified one before it; None for a first version."""
+
+    revision: str
+    regression: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

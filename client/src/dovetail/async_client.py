@@ -73,6 +73,7 @@ class AsyncClient:
     merge = _in_thread(Client.merge)
     report = _in_thread(Client.report)
     yank = _in_thread(Client.yank)
+    override = _in_thread(Client.override)
     aliases = _in_thread(Client.aliases)
     alias = _in_thread(Client.alias)
     roll_back_alias = _in_thread(Client.roll_back_alias)

@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 from dovetail import client, deeds, places, reports
-from dovetail.problems import DONE, FORBIDDEN, LOCAL, UNDECIDED, Problem, local_files, unreachable
+from dovetail.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 from dovetail.verdicts import Verdict
-from dovetail.watching import STATUSES
+from dovetail.watching import status_of
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind of token
@@ -68,11 +68,12 @@ def _publish(options: argparse.Namespace) -> int:
     _output({"revision": pushed.revision, "url": pushed.url, "state": verdict.state})
     _say(f"{pushed.adapter}@{pushed.revision} {verdict.state}\n{pushed.url}")
     _report(options, verdict, str(options.path))
-    return _gate(options, verdict, f"{pushed.adapter}@{pushed.revision[:12]} is {verdict.state}.")
+    state = "held back, because it measures worse than the verified version" if verdict.held_back else verdict.state
+    return _gate(options, verdict, f"{pushed.adapter}@{pushed.revision[:12]} is {state}.")
 
 
 def _gate(options: argparse.Namespace, verdict: Verdict, sentence: str) -> int:
-    status = STATUSES.get(verdict.state, UNDECIDED)
+    status = status_of(verdict)
     for check in verdict.failed_checks:
         _say(f"{check.id}: {check.message}\n  {check.fix}".rstrip())
     if status == DONE:

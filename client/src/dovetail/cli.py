@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings=HELP,
     help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
-    "3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 local files.",
+    "3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 local files, 8 held back.",
 )  # fmt: skip
 
 
@@ -92,7 +92,7 @@ for _panel, _commands in {
         derive_commands.convert, derive_commands.combine, derive_commands.derive,
         owner_commands.report, owner_commands.delete,
     ),
-    VERSIONS: (owner_commands.yank, owner_commands.unyank),
+    VERSIONS: (owner_commands.yank, owner_commands.unyank, owner_commands.override),
     MACHINES: (sync_commands.lock, sync_commands.sync),
     ACCOUNT: (account_commands.login, account_commands.logout, account_commands.whoami),
     MACHINE: (machine_commands.doctor, machine_commands.version, help),

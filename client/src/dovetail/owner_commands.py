@@ -1,4 +1,4 @@
-"""The commands about what should not be used: yank, unyank, delete, and report."""
+"""The commands of owners about versions: yank, unyank, override, delete, and report."""
 
 import sys
 from typing import Annotated
@@ -42,6 +42,27 @@ def _yank(options: Options, adapter: str, reason: str, *, undo: bool) -> None:
     options.printer.line(answer.revision)
     name, state = adapter.partition("@")[0], "yanked" if answer.yanked else "not yanked"
     options.printer.note(f"{name}@{answer.revision[:7]} is {state}.")
+
+
+def override(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that is held back.")],
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="Why the worse number is right; everybody reads this.")
+    ] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take the override back.")] = False,
+) -> None:
+    """Let a version become `verified` though it measured worse than the one before."""
+    if not (reason or undo):
+        raise usage("An override needs a reason.", "Add --reason and say why the worse number is right.")
+    options: Options = context.obj
+    answer = options.client().override(adapter, reason, undo=undo)
+    if options.printer.as_json:
+        options.printer.document(answer)
+        return
+    options.printer.line(answer.revision)
+    stays = (answer.regression or {}).get("state") == "held"
+    options.printer.note(f"It {'is held back from' if stays else 'may become'} `verified`.")
 
 
 def delete(

@@ -40,6 +40,10 @@ class Transport:
         """Return the JSON answer of a PUT below /api/v1, as `get` does."""
         return self._object(self.open(path, json.dumps(body).encode(), "PUT"), answer)
 
+    def withdraw(self, path: str, answer: type[T]) -> T:
+        """Return the JSON answer of a DELETE below /api/v1, as `get` does."""
+        return self._object(self.open(path, method="DELETE"), answer)
+
     def delete(self, path: str) -> None:
         """Send a DELETE below /api/v1."""
         self.open(path, method="DELETE").close()

@@ -9,9 +9,9 @@ import typer
 from dovetail import deeds, ids, reports
 from dovetail.arguments import AdapterAt
 from dovetail.options import Options
-from dovetail.problems import DONE, REFUTED, UNDECIDED
+from dovetail.problems import DONE, REFUTED
 from dovetail.verdicts import Verdict
-from dovetail.watching import STATUSES, conclude, watch
+from dovetail.watching import conclude, status_of, watch
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")]
 
@@ -46,7 +46,7 @@ def verdict(
     ] = None,
     form: AsReport = None,
 ) -> None:
-    """Show the verdict of a revision; exit 1 if it is no, 6 if there is none yet."""
+    """Show the verdict of a revision; exit 1 if it is no, 6 if there is none yet, 8 if it is held back."""
     options: Options = context.obj
     if form:
         options.printer.quiet = True
@@ -65,7 +65,7 @@ def verdict(
 
 def _print_report(form: Format, verdict: Verdict, place: str) -> NoReturn:
     typer.echo(reports.FORMATS[form](verdict, place))
-    raise typer.Exit(STATUSES.get(verdict.state, UNDECIDED))
+    raise typer.Exit(status_of(verdict))
 
 
 def fit(context: typer.Context, path: Folder) -> None:

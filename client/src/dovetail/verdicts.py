@@ -43,6 +43,17 @@ class Verdict:
         return self.state == "passed"
 
     @property
+    def regression(self) -> Mapping[str, Any]:
+        """The comparison with the verified version before it, as the hub states it; empty if it states none."""
+        stated = self.document.get("regression")
+        return stated if isinstance(stated, Mapping) else {}
+
+    @property
+    def held_back(self) -> bool:
+        """True if it passed, and `verified` stays with the version before, which measured better."""
+        return self.passed and self.regression.get("state") == "held"
+
+    @property
     def finished(self) -> bool:
         return self.state not in UNFINISHED
 

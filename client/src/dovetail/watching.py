@@ -6,7 +6,7 @@ import typer
 
 from dovetail.client import Client
 from dovetail.printing import Printer
-from dovetail.problems import DONE, REFUTED, UNDECIDED, Problem, interrupted
+from dovetail.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted
 from dovetail.verdicts import Verdict
 
 # Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
@@ -64,4 +64,11 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
         printer.conclusion(verdict)
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
-    raise typer.Exit(STATUSES.get(verdict.state, UNDECIDED))
+        if verdict.held_back:
+            printer.line("held back: verified stays with the version before, which measured better")
+    raise typer.Exit(status_of(verdict))
+
+
+def status_of(verdict: Verdict) -> int:
+    """Return the exit status that a verdict stands for."""
+    return HELD_BACK if verdict.held_back else STATUSES.get(verdict.state, UNDECIDED)

@@ -5,6 +5,7 @@ from rest_framework import serializers as s
 from dovetail.adapters.report import Report
 from hub.api.shapes import Data
 from hub.api.shapes.records import field
+from hub.api.shapes.regressions import Regression
 
 
 class Verdict(s.Serializer[Data]):
@@ -32,6 +33,7 @@ class Verdict(s.Serializer[Data]):
     samples = field(Report, "samples", help_text="a few rows: input, expected, base, adapter; none at a gate")
     conditions = field(Report, "conditions", help_text="with what it was measured: rows, seed, batches")
     serving = field(Report, "serving")
+    regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
     fits = field(Report, "fits", help_text="known bases that it fits by shape, when it was validated")
     path = field(Report, "path", help_text="the folder that was proven; empty for the top, and for several")
     contents = field(Report, "contents", help_text="every adapter in it: path, format, kind, proven or not")

@@ -74,6 +74,18 @@ class Yank(Form):
         return "reason"
 
 
+class Override(Form):
+    reason = text_field(
+        "Let it become verified all the same",
+        "Why the worse number is right, in at least 10 characters; everybody reads this.",
+        maxlength=500,
+        placeholder="The new rows of label 3 are harder than the old ones",
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "reason"
+
+
 class SetAlias(Form):
     alias = name_field("Alias", "Such as `prod`; one that exists moves.", maxlength=64, placeholder="prod")
     revision = name_field("Version", "A commit, `verified`, a tag or a branch.", maxlength=200, placeholder="verified")

@@ -14,7 +14,7 @@ from registry.kernel import audit, policy
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
-from registry.proof import holding
+from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, show
 from registry.proof.verified import move_verified
@@ -104,6 +104,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     verdict = latest(like)
     if verdict is None or verdict.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None
+    result = regressions.without_check(verdict.report).as_result()
     columns = (
         "state",
         "reason",
@@ -114,10 +115,10 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
         "started_at",
         "finished_at",
         "duration_ms",
-        "result",
         "proven_with",
     )
-    return Verdict.objects.create(revision=revision, number=1, **{name: getattr(verdict, name) for name in columns})
+    same = {name: getattr(verdict, name) for name in columns}
+    return Verdict.objects.create(revision=revision, number=1, result=result, **same)
 
 
 def refresh(repository: Repository) -> None:

@@ -101,8 +101,8 @@ def record(
         comparisons.ask(claim.verdict, compare)
         comparisons.ask(claim.verdict, measure, route="")
         show(claim.verdict)
-        move_verified(claim.verdict.revision.repository_id)
         conclude(claim.verdict.pk)
+        move_verified(claim.verdict.revision.repository_id)
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:

@@ -12,7 +12,7 @@ from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
 from registry.kernel import policy, quotas, switches
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
-from registry.proof import verdicts, yanking
+from registry.proof import regressions, verdicts, yanking
 from registry.publish import pull_requests, uploads
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Inline, Intent, Operation, Stored, check_words
@@ -111,6 +111,7 @@ def rewrite(
     yanking.carry(old, revision)
     if entries == before:
         verdicts.adopt(revision, old)
+        regressions.carry(old, revision)
     if verdicts.latest(old) is not None and verdicts.latest(revision) is None:
         rows.judged(revision, facts.read_facts(entries, revision.repository.type))
     return revision

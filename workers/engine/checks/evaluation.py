@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from dovetail.adapters import paired
 from dovetail.adapters.findings import Finding, failed, skipped, warned
 from dovetail.adapters.records import MAX_ITEMS
 from dovetail.adapters.report import Evaluation, Outcome
 from workers.engine.checks.claims import MARGIN, claimed_value, holds
-from workers.engine.evals import measures
+from workers.engine.evals import builtin
+from workers.engine.evals.codec import Row
 from workers.engine.evals.measures import Metric
+from workers.engine.evals.rows import digest
 from workers.engine.trial import Trial
 
 NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to have it measured."
@@ -27,7 +31,7 @@ def worse_than_base(trial: Trial) -> str | Finding:
     metrics = measured(trial)
     if not metrics:
         return skipped(NO_ROWS)
-    trial.evals += [_evaluation(trial, trial.rows.name, metric) for metric in metrics]
+    trial.evals += [_evaluation(trial, trial.rows.name, metric, trial.rows.rows) for metric in metrics]
     first, *others = metrics
     numbers = "; ".join(map(_sentence, metrics))
     where = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
@@ -59,17 +63,19 @@ def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[
     if not first.scores:
         certain = first.adapter < alone - margin(alone, first.rows)
         return Finding(outcome if certain else "warned", f"{message}.", FIX, where)
-    by_chance = measures.by_chance(first.scores, first.alone_scores)
-    # A number that weighs labels may fall while more rows are right: then the rows do not say that it is worse.
-    certain = by_chance < CHANCE and sum(first.scores) < sum(first.alone_scores)
-    message += f" (p = {by_chance:.3f})."
-    return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(by_chance, 4)})
+    pair = paired.compare(first.scores, first.alone_scores, first.weights)
+    # A number over all rows, such as F1, may fall while its rows rise: then the rows do not say that it is worse.
+    certain = pair.two_sided < CHANCE and pair.difference < 0
+    message += f" (p = {pair.two_sided:.3f})."
+    return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(pair.two_sided, 4)})
 
 
 def _alone(metric: Metric) -> str:
     if metric.head_alone is None:
         return ""
-    chance = f", p = {measures.by_chance(metric.scores, metric.alone_scores):.3f}" if metric.scores else ""
+    chance = ""
+    if metric.scores:
+        chance = f", p = {paired.compare(metric.scores, metric.alone_scores, metric.weights).two_sided:.3f}"
     return f"; its head alone, on the frozen base, {metric.head_alone:g}{chance}"
 
 
@@ -138,7 +144,7 @@ def neutral(trial: Trial) -> str | Finding:
     if outputs is None:
         return skipped("Only language models are asked what they still know of plain sentences.")
     metric, *_ = trial.rows.eval.measure(outputs)
-    trial.evals.append(_evaluation(trial, "neutral", metric))
+    trial.evals.append(_evaluation(trial, builtin.NAME, metric, outputs.rows))
     ratio = metric.adapter / max(metric.base, 1e-6)
     most = FORGETS_WORDS if trial.rows.eval.task == "MASKED_LM" else FORGETS
     message = (
@@ -167,18 +173,21 @@ def measured(trial: Trial) -> list[Metric]:
     return [] if rows.source == "neutral" else rows.eval.measure(trial.outputs)
 
 
-def _evaluation(trial: Trial, name: str, metric: Metric) -> Evaluation:
+def _evaluation(trial: Trial, name: str, metric: Metric, rows: Sequence[Row]) -> Evaluation:
+    by_row = bool(metric.scores) and len(metric.scores) <= MAX_ITEMS
     return Evaluation(
         name,
         metric.rows,
         metric.name,
         metric.base,
         metric.adapter,
-        claimed=claimed_value(trial.folder.card or {}, metric) if name != "neutral" else None,
+        claimed=claimed_value(trial.folder.card or {}, metric) if name != builtin.NAME else None,
         better="higher" if metric.higher_is_better else "lower",
         head_alone=metric.head_alone,
         guess=metric.guess or None,
         interval=metric.interval,
-        scores=tuple(metric.scores) if metric.scores and len(metric.scores) <= MAX_ITEMS else None,
-        rows_sha256=trial.rows.sha256 if metric.scores else None,
+        scores=tuple(metric.scores) if by_row else None,
+        weights=tuple(metric.weights) if by_row and metric.weights else None,
+        rows_sha256=digest(rows) if by_row else None,
+        task=trial.rows.eval.task if by_row else None,
     )

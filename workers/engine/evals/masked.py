@@ -54,7 +54,8 @@ class Masked(Eval):
     def measure(self, outputs: Outputs) -> list[Metric]:
         base, adapter = (measures.bounded(float(torch.cat([line[:, 0] for line in lines]).mean()))
                          for lines in (outputs.base, outputs.adapter))  # fmt: skip
-        return [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False)]
+        scores = [measures.bounded(float(line[:, 0].mean())) if len(line) else 0.0 for line in outputs.adapter]
+        return [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False, scores=scores)]
 
     def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
         base, adapter = (_words(outputs, line[:, 1].long()) for line in (outputs.base[at], outputs.adapter[at]))

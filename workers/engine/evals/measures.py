@@ -20,8 +20,8 @@ class Metric:
 
     A base without a trained head can only guess: then `base` is the result of the best guess without a model, and
     `head_alone` that of the adapter's own head on the frozen base with the adapter switched off. A `rough` metric is
-    reported beside the first one and refuses nothing. `scores` and `alone_scores` are the numbers row by row, and
-    `interval` bounds what the adapter's number would be on other rows of the kind.
+    reported beside the first one and refuses nothing. `scores` and `alone_scores` are the numbers row by row, `weights`
+    those of the rows in their mean, and `interval` bounds what the number would be on other rows of the kind.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Metric:
     interval: tuple[float, float] | None = None
     scores: Sequence[float] = ()
     alone_scores: Sequence[float] = ()
+    weights: Sequence[float] | None = None
 
     @property
     def is_worse(self) -> bool:
@@ -71,24 +72,18 @@ def hits_by_label(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -
     return [(right[label], count) for label, count in rows.items()]
 
 
+def weights_by_label(expected: Sequence[Hashable]) -> list[float]:
+    """Return the weight of each row in the balanced accuracy; their mean is 1."""
+    rows = Counter(expected)
+    return [round(len(expected) / (len(rows) * rows[label]), 6) for label in expected]
+
+
 def interval(hits: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """Return the bounds of a mean of shares at 95 % (Agresti and Coull 1998; the variances of the shares add up)."""
     adjusted = [((right + 2) / (rows + 4), rows + 4) for right, rows in hits]
     centre = sum(share for share, _ in adjusted) / len(adjusted)
     width = 1.96 * math.sqrt(sum(share * (1 - share) / rows for share, rows in adjusted)) / len(adjusted)
     return round(max(0.0, centre - width), 4), round(min(1.0, centre + width), 4)
-
-
-def by_chance(left: Sequence[float], right: Sequence[float]) -> float:
-    """Return how likely rows that differ fall so unevenly by chance alone: the exact sign test, two-sided.
-
-    For right and wrong answers it is McNemar's exact test.
-    """
-    better = sum(one > other for one, other in zip(left, right, strict=True))
-    worse = sum(one < other for one, other in zip(left, right, strict=True))
-    tries = better + worse
-    tail: float = sum(math.comb(tries, k) for k in range(min(better, worse) + 1)) / 2**tries
-    return min(1.0, 2 * tail)
 
 
 def macro_f1(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> float:

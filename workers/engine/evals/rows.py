@@ -41,11 +41,6 @@ class Rows:
     doubt: str = ""  # why a number measured on them means little
 
     @property
-    def sha256(self) -> str:
-        """The name of these rows in this order."""
-        return hashlib.sha256(json.dumps(list(self.rows), sort_keys=True).encode()).hexdigest()
-
-    @property
     def source(self) -> Literal["smoke", "neutral"]:
         return "neutral" if self.name == builtin.NAME else "smoke"
 
@@ -66,6 +61,11 @@ class Rows:
         """Return the batches' lines in the order of the rows."""
         line_of_row = dict(zip(self.order, lines, strict=True))
         return [line_of_row[at] for at in range(len(lines))]
+
+
+def digest(rows: Sequence[Row]) -> str:
+    """Return the sha256 that names these rows in this order."""
+    return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest()
 
 
 def neutral(frozen: Frozen, evaluation: Eval, codec: Codec | None = None) -> Rows:

@@ -133,7 +133,8 @@ def _shares(expected: Sequence[int], predicted: Sequence[int], alone: Sequence[i
     f1 = metric("macro-f1", measures.macro_f1, rough=True)
     if not is_skewed:
         return [metric("accuracy", measures.accuracy, interval=measures.interval(hits), **deciding), f1]
-    balanced = metric("balanced-accuracy", measures.balanced_accuracy, interval=measures.interval(by_label), **deciding)
+    deciding |= {"interval": measures.interval(by_label), "weights": measures.weights_by_label(expected)}
+    balanced = metric("balanced-accuracy", measures.balanced_accuracy, **deciding)
     return [balanced, metric("accuracy", measures.accuracy, rough=True), f1]
 
 

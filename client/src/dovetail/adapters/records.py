@@ -16,7 +16,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 MAX_TEXT = 4000
-MAX_ITEMS = 200
+MAX_ITEMS = 256  # no less than the rows of an evaluation (workers/engine/evals/rows.py)
 MAX_DEPTH = 3
 LARGEST = 1e300
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

@@ -49,7 +49,8 @@ class Evaluation(Record):
 
     A base without a trained head is not measured: `base` is then the best guess without a model, and `guess` true.
     `interval` holds the adapter's number in 19 of 20 sets of so many rows; `scores` has the deciding number row by row,
-    and `rows_sha256` names those rows, so that two versions on the same rows can be compared.
+    `weights` those of the rows in the number if they differ. `rows_sha256` and `task` name the rows and what was asked
+    of them, so that two versions on the same rows can be compared.
     """
 
     name: str
@@ -63,7 +64,9 @@ class Evaluation(Record):
     guess: bool | None = field(default=None, metadata=SPARSE)
     interval: tuple[float, ...] | None = field(default=None, metadata=SPARSE)
     scores: tuple[float, ...] | None = field(default=None, metadata=SPARSE)
+    weights: tuple[float, ...] | None = field(default=None, metadata=SPARSE)
     rows_sha256: str | None = field(default=None, metadata=SPARSE)
+    task: str | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ CHECKS: tuple[Entry, ...] = (
     Entry("load.changed-base", needs=("load.error",), stage="engine"),
     Entry("eval.worse-than-base", needs=RAN, stage="engine"),
     Entry("eval.claim", needs=RAN, stage="engine"),
+    Entry("eval.regression", stage="hub"),
     Entry("eval.rows", stage="told"),
     Entry("eval.expected", needs=RAN, stage="engine"),
     Entry("eval.neutral", needs=RAN, stage="engine"),

@@ -13,8 +13,9 @@ PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN = "peft", "adapters", "compositions", "not
 FAMILIES = (PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN)
 
 Ask = Callable[[Any], str | Finding]
-# "files": runs on the files; "engine": runs on a loaded adapter; "told": reported by the validator itself.
-Stage = Literal["files", "engine", "told"]
+# "files": runs on the files; "engine": runs on a loaded adapter; "told": reported by the validator itself;
+# "hub": reported by the registry, which knows the other versions.
+Stage = Literal["files", "engine", "told", "hub"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,72 @@
+"""How a revision compares with the verified one before it, and the owners' override of what that holds back."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages
+from hub.api.asking import View
+from hub.api.revisions import resolved
+from hub.api.shapes import regressions as shapes
+from registry.kernel.policy import Permission
+from registry.models import Regression, Revision
+from registry.proof import regression_overrides, regressions
+
+
+class Override(View):
+    @extend_schema(
+        operation_id="override_regression", summary="Let a held back version become verified",
+        description="For a version that measured worse than the verified one before it. Owners and administrators of"
+        " the repository may; the reason is public.",
+        request=shapes.NewOverride, responses=shapes.RegressionState,
+    )  # fmt: skip
+    def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        revision = self.revision(request, ns, name, rev)
+        wish = shapes.NewOverride(data=request.data)
+        wish.is_valid(raise_exception=True)
+        regression_overrides.override(revision, self.caller, wish.validated_data["reason"])
+        return Response({"revision": revision.oid, "regression": regression_of(revision)})
+
+    @extend_schema(
+        operation_id="withdraw_override", summary="Take an override back", request=None,
+        responses={200: shapes.RegressionState},
+    )  # fmt: skip
+    def delete(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        revision = self.revision(request, ns, name, rev)
+        regression_overrides.withdraw(revision, self.caller)
+        return Response({"revision": revision.oid, "regression": regression_of(revision)})
+
+    def revision(self, request: Request, ns: str, name: str, rev: str) -> Revision:
+        pages.parameters(request, pages.Nothing)
+        return resolved(f"{ns}/{name}", rev, self.viewer, Permission.CONFIGURE)
+
+
+def regression_of(revision: Revision) -> dict[str, Any] | None:
+    """Return the comparison as the contract shows it; null for a first version, and for one beside main."""
+    row = regressions.regression_of(revision)
+    if row is None:
+        return None
+    numbers = {name: row.result.get(name) for name in shapes.NUMBERS}
+    return {
+        "state": _state(row),
+        "outcome": row.outcome,
+        "against": row.against.oid if row.against else None,
+        "reason": row.result["reason"],
+        **numbers,
+        "notes": row.result["notes"],
+        "override": _override(row),
+    }
+
+
+def _state(row: Regression) -> str:
+    if row.is_held:
+        return "held"
+    return "overridden" if row.is_overridden else "open"
+
+
+def _override(row: Regression) -> dict[str, Any] | None:
+    if row.override_by is None or not row.is_overridden:
+        return None
+    return {"by": row.override_by.username, "at": row.override_at, "reason": row.override_reason}

@@ -1,0 +1,166 @@
+"""Decides from two reports whether the newer version measured worse than the older one beyond chance."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dovetail.adapters import paired
+from dovetail.adapters.report import BasePin, CheckResult, EngineVersions, Evaluation, Report
+from registry.models import Regression
+from registry.proof.proofs import differences
+
+CHECK = "eval.regression"
+ALPHA = 0.01  # one-sided: of 100 versions that are no worse, chance stops about one
+FLOOR = 0.01  # the smallest harm that counts: of a share in points, of a loss in parts of the loss before
+NEUTRAL = "neutral"  # plain sentences measure no task
+FIX = "Push a version that measures as well, or let this one become `verified` with a reason, as an owner."
+Outcome = Regression.Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome, as a sentence in `reason`, and its numbers: they are None where the two cannot be compared.
+
+    `difference` is now minus before in the mean of the rows, and `p` the one-sided chance of so large a harm among
+    versions that do not differ. `notes` name what else differs between the two measurements.
+    """
+
+    outcome: str
+    reason: str
+    metric: str | None = None
+    better: str | None = None
+    before: float | None = None
+    now: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    rows: int | None = None
+    test: str | None = None
+    p: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the columns of its row besides the outcome."""
+        document = asdict(self)
+        del document["outcome"]
+        return document
+
+
+def compare(now: Report, before: Report) -> Result:
+    """Compare two reports on the same base and the same rows by a paired test of the rows' numbers.
+
+    `paired.compare` says which test it is. It is worse if the one-sided p is below ALPHA, divided by the number of
+    adapters in the repository (Bonferroni), and the harm reaches FLOOR: rows that each lose a rounding stop nobody.
+    """
+    if reason := _base_differs(now, before):
+        return Result(Outcome.INCOMPARABLE, reason)
+    newer, older = _deciding(now), _deciding(before)
+    if not newer or not older:
+        version = "this version" if not newer else "the verified one"
+        return Result(Outcome.INCOMPARABLE, f"Not comparable: {version} has no numbers row by row.")
+    if newer.keys() != older.keys():
+        return Result(Outcome.INCOMPARABLE, "Not comparable: the two versions hold other adapters.")
+    notes = tuple(_notes(now, before))
+    results = [_compared(newer[name], older[name], ALPHA / len(newer), name, notes) for name in newer]
+    order = [Outcome.WORSE, Outcome.INCOMPARABLE, Outcome.BETTER, Outcome.EQUAL]
+    return min(results, key=lambda result: order.index(Outcome(result.outcome)))
+
+
+def check_of(result: Result) -> CheckResult:
+    """Return the check as the report of the newer version lists it."""
+    where = {name: value for name, value in result.as_json().items() if value is not None and name != "reason"}
+    where = {name: list(value) if isinstance(value, tuple) else value for name, value in where.items()}
+    if result.outcome == Outcome.WORSE:
+        return CheckResult(CHECK, "warned", result.reason, FIX, where)
+    return CheckResult(
+        CHECK, "skipped" if result.outcome == Outcome.INCOMPARABLE else "passed", result.reason, "", where
+    )
+
+
+def _base_differs(now: Report, before: Report) -> str:
+    newer, older = now.base or BasePin(), before.base or BasePin()
+    if not newer.sha256 or newer.sha256 != older.sha256:
+        return f"Not comparable: the verified version was measured on other files of {older.id or 'another base'}."
+    return ""
+
+
+def _deciding(report: Report) -> dict[str, Evaluation]:
+    """Return the evaluation with numbers of rows that decides, by its name where several adapters were measured."""
+    found: dict[str, Evaluation] = {}
+    for evaluation in report.evals:
+        if evaluation.scores and evaluation.name.rpartition("/")[2] != NEUTRAL:
+            found.setdefault(evaluation.name, evaluation)
+    several = sum(content.proven for content in report.contents) > 1
+    return found if several else {"": next(iter(found.values()))} if found else {}
+
+
+def _compared(now: Evaluation, before: Evaluation, alpha: float, name: str, notes: tuple[str, ...]) -> Result:
+    scores, earlier = now.scores or (), before.scores or ()
+    if (now.rows_sha256, now.task) != (before.rows_sha256, before.task) or len(scores) != len(earlier):
+        return Result(Outcome.INCOMPARABLE, "Not comparable: the two versions were measured on other rows.")
+    if (now.metric, now.better) != (before.metric, before.better):
+        words = f"{now.metric} here, {before.metric} before"
+        return Result(Outcome.INCOMPARABLE, f"Not comparable: another number decides ({words}).")
+    pair = paired.compare(scores, earlier, now.weights)
+    less_is_worse = now.better == "higher"
+    harm = -pair.difference if less_is_worse else pair.difference
+    p_worse, p_better = (pair.lower, pair.higher) if less_is_worse else (pair.higher, pair.lower)
+    floor = FLOOR if less_is_worse else FLOOR * abs(sum(earlier) / len(earlier))
+    outcome = Outcome.EQUAL
+    if p_worse < alpha and harm >= floor:
+        outcome = Outcome.WORSE
+    elif p_better < alpha and -harm >= floor:
+        outcome = Outcome.BETTER
+    low, high = pair.interval
+    return Result(
+        outcome,
+        _sentence(outcome, now, before, pair, p_better if outcome == Outcome.BETTER else p_worse, name, notes),
+        now.metric,
+        now.better,
+        before.adapter,
+        now.adapter,
+        round(pair.difference, 4),
+        (round(low, 4), round(high, 4)),
+        pair.rows,
+        pair.test,
+        round(p_worse, 6),
+        notes,
+    )
+
+
+WORDS = {
+    Outcome.WORSE: "Worse than the verified version beyond chance",
+    Outcome.BETTER: "Better than the verified version beyond chance",
+    Outcome.EQUAL: "No worse than the verified version beyond chance",
+}
+
+
+def _sentence(
+    outcome: Outcome,
+    now: Evaluation,
+    before: Evaluation,
+    pair: paired.Paired,
+    p: float,
+    name: str,
+    notes: tuple[str, ...],
+) -> str:
+    low, high = pair.interval
+    where = f" ({name})" if name else ""
+    numbers = f"{now.metric} {now.adapter:g} after {before.adapter:g}"
+    spread = f"difference {pair.difference:+.4f}, 95 % {low:+.4f} to {high:+.4f}"
+    test = f"{pair.rows} rows, {pair.test}, p = {p:.2g}"
+    more = f" The measurements also differ in: {'; '.join(notes)}." if notes else ""
+    return f"{WORDS[outcome]}{where}: {numbers} ({spread}; {test}).{more}"
+
+
+def _notes(now: Report, before: Report) -> Iterator[str]:
+    """Yield what differs between two measurements that can be compared all the same."""
+    newer, older = now.engine or EngineVersions(), before.engine or EngineVersions()
+    for name in ("name", "dtype", "device"):
+        values = getattr(older, name), getattr(newer, name)
+        if all(values) and values[0] != values[1]:
+            yield f"{'engine' if name == 'name' else name} {values[0]} → {values[1]}"
+    if now.conditions and before.conditions and now.conditions.seed != before.conditions.seed:
+        yield f"seed {before.conditions.seed:g} → {now.conditions.seed:g}"
+    if now.path != before.path:
+        yield f"folder {before.path or 'the top'} → {now.path or 'the top'}"
+    yield from differences(before, now)

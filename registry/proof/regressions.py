@@ -1,0 +1,113 @@
+"""Holds `verified` back from versions that measured worse than the one before, and takes the owners' overrides.
+
+The history of main is walked from its oldest good revision: each next one is compared with the newest that was not
+held back. So the order in which verdicts arrive decides nothing, and a comparison with a version that was yanked, held
+back or proven again is made anew.
+"""
+
+from dataclasses import dataclass, replace
+
+from django.utils import timezone
+
+from dovetail.adapters.report import Report
+from registry.kernel import outbox
+from registry.kernel.outbox import Kind
+from registry.models import Regression, Revision, User, Verdict
+from registry.proof.good_revisions import GoodRevisions
+from registry.proof.regression_rule import CHECK, Outcome, Result, check_of, compare
+
+READ = ("evals", "base", "engine", "conditions", "contents", "path", "proven_with")  # fields of a report
+FIRST = Result(Outcome.INCOMPARABLE, "Not comparable: no verified version comes before it.")
+
+
+def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisions:
+    """Compare what is new in the history of main, and return the good revisions with those that regressed.
+
+    Call it under the repository's lock. Only pairs of verdicts that were not compared before cost anything.
+    """
+    rows = {row.revision_id: row for row in Regression.objects.filter(revision__repository=repository)}
+    history = _History(good, rows)
+    current: int | None = None
+    for revision in good.history(main):
+        row = history.row_of(revision, current)
+        if row is None or not row.is_held:
+            current = revision
+    return replace(good, regressed=frozenset(pk for pk, row in rows.items() if row.is_held))
+
+
+@dataclass
+class _History:
+    """The comparisons of one repository, read and written as they are needed."""
+
+    good: GoodRevisions
+    rows: dict[int, Regression]
+
+    def row_of(self, revision: int, against: int | None) -> Regression | None:
+        """Return the comparison of a revision with `against`, made anew if a verdict or `against` is another one."""
+        row, proven = self.rows.get(revision), self.good.proven
+        pair = proven[revision], proven[against] if against else None
+        if row is None and against is None:
+            return None  # as nearly always: the first version of a repository
+        is_whole = against is not None or (row is not None and row.outcome == Outcome.INCOMPARABLE)
+        if row is not None and is_whole and (row.verdict_id, row.against_verdict_id) == pair:
+            return row
+        result = compare(_report(pair[0]), _report(pair[1])) if pair[1] else FIRST
+        was_held = row is not None and row.is_held
+        row = row or Regression(revision_id=revision)
+        row.verdict_id, row.against_id, row.against_verdict_id = pair[0], against, pair[1]
+        row.outcome, row.result, row.compared_at = result.outcome, result.as_json(), timezone.now()
+        row.save()
+        self.rows[revision] = row
+        _write_check(row, result)
+        if row.is_held != was_held:
+            record(row)
+        return row
+
+
+def _report(verdict: int) -> Report:
+    """Return the report of a verdict that passed, with the fields alone that a comparison needs."""
+    parts = Verdict.objects.filter(pk=verdict).values_list(*(f"result__{name}" for name in READ)).get()
+    present = {name: part for name, part in zip(READ, parts, strict=True) if part is not None}
+    return Report.of_result(present, Verdict.State.PASSED)
+
+
+def _write_check(row: Regression, result: Result) -> None:
+    """Write the check into the newer version's report; comparisons of engines write there too, so it is locked."""
+    verdict = Verdict.objects.select_for_update().get(pk=row.verdict_id)
+    report = without_check(verdict.report)
+    verdict.result = replace(report, checks=(*report.checks, check_of(result))).as_result()
+    verdict.save(update_fields=["result"])
+
+
+def without_check(report: Report) -> Report:
+    """Return a report without the comparison, which belongs to one place in one history."""
+    return replace(report, checks=tuple(check for check in report.checks if check.id != CHECK))
+
+
+def record(row: Regression, by: User | None = None) -> None:
+    """Record that a revision is held back from `verified`, or no longer; call it in that transaction."""
+    revision = Revision.objects.select_related("repository__namespace").get(pk=row.revision_id)
+    against = Revision.objects.get(pk=row.against_id).oid if row.against_id else None
+    outbox.record(
+        Kind.REGRESSION,
+        revision.repository,
+        by,
+        revision=revision.oid,
+        held=row.is_held,
+        against=against,
+        reason=row.override_reason if row.is_overridden else row.result["reason"],
+    )
+
+
+def regression_of(revision: Revision) -> Regression | None:
+    """Return the comparison of a revision with the verified one before it; None for the first, and beside main."""
+    return Regression.objects.select_related("against", "override_by").filter(revision=revision).first()
+
+
+def carry(old: Revision, new: Revision) -> None:
+    """Keep the comparison and its override for a commit that replaces another one, whose verdict it has adopted."""
+    row, verdict = Regression.objects.filter(revision=old).first(), new.verdicts.order_by("-number").first()
+    if row is not None and verdict is not None and old.repository_id == new.repository_id:
+        row.pk, row._state.adding = None, True
+        row.revision, row.verdict, row.against, row.against_verdict = new, verdict, None, None
+        row.save()

@@ -1,0 +1,294 @@
+"""The regression gate: which versions `verified` passes by, who overrides that, and who hears of it."""
+
+import pytest
+
+from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
+from registry.models import Alert, AuditEvent, Delivery, Event, OutboxEvent, Ref, Regression, Repository, Revision
+from registry.proof import regression_overrides, verdicts, yanking
+from registry.publish import history
+from registry.repos import refs
+from registry.talk import alerts, dispatch, watching, webhooks
+from registry.talk.webhooks import Wish
+from tests.api.conftest import FILES, accuracy, judged, pushed
+
+ROWS = "a" * 64
+BASE = {"id": "tiny/bert", "revision": "r", "sha256": "b" * 64}
+REASON = "The new rows are harder, and the old number was luck."
+
+
+def losses(*, by: float, of: int = 16, spread: float = 0.0) -> dict:
+    scores = [2 + at / of + by + spread * (-1) ** at for at in range(of)]
+    return {"name": "smoke", "rows": of, "metric": "loss", "better": "lower", "base": 3.0, "adapter": 2.5 + by,
+            "scores": scores, "rows_sha256": ROWS, "task": "CAUSAL_LM"}  # fmt: skip
+
+
+@pytest.fixture
+def repository(cast, settings, tmp_path) -> Repository:
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
+    settings.FIRST_THROTTLE = "off"
+    return cast.repository("acme/reviews")
+
+
+@pytest.fixture
+def push(cast, repository):
+    def one(words: str) -> Revision:
+        return pushed(cast, repository, files={**FILES, "README.md": f"# {words}\n".encode()})
+
+    return one
+
+
+def measured(revision: Revision, evaluation: dict, base: dict = BASE, **more):
+    return judged(revision, evals=[evaluation], base=base, depth="evaluated", **more)
+
+
+@pytest.fixture
+def version(push):
+    def one(words: str, evaluation: dict, **more) -> Revision:
+        revision = push(words)
+        measured(revision, evaluation, **more)
+        return revision
+
+    return one
+
+
+def verified(repository: Repository) -> Revision | None:
+    row = Ref.objects.filter(repository=repository, name=refs.VERIFIED).select_related("revision").first()
+    return row.revision if row else None
+
+
+def outcome(revision: Revision) -> str:
+    return Regression.objects.get(revision=revision).outcome
+
+
+def check_of(revision: Revision):
+    return next((check for check in verdicts.current(revision).report.checks if check.id == "eval.regression"), None)
+
+
+# --- which version becomes verified ----------------------------------------------------------------------------------
+def test_a_version_that_is_worse_beyond_chance_passes_and_does_not_become_verified(repository, version):
+    good = version("good", accuracy(46))
+    worse = version("worse", accuracy(30))
+    assert verdicts.current(worse).state == "passed", "it loads and works"
+    assert verified(repository) == good
+    check = check_of(worse)
+    assert check.outcome == "warned"
+    assert "0.625 after 0.9583" in check.message
+    assert "48 rows, mcnemar-exact" in check.message
+    assert "as an owner" in check.fix
+    low, high = check.where["interval"]
+    assert low < check.where["difference"] == -0.3333 < high < 0
+    assert check_of(good) is None, "the first version is compared with nothing"
+    better = version("better", accuracy(47))
+    assert verified(repository) == better
+    assert check_of(better).outcome == "passed"
+    assert Regression.objects.get(revision=better).against == good, "not with the one that was passed by"
+
+
+def test_a_few_rows_fewer_are_chance(repository, version):
+    version("first", accuracy(46))
+    second = version("second", accuracy(41))  # five rows lost of 48: p = 0.03
+    assert verified(repository) == second
+    assert outcome(second) == "equal"
+
+
+def test_a_rounding_on_every_row_is_beyond_chance_and_below_what_counts(repository, version):
+    version("first", losses(by=0))
+    second = version("second", losses(by=0.002))
+    assert (outcome(second), verified(repository)) == ("equal", second)
+    third = version("third", losses(by=0.2))
+    assert (outcome(third), verified(repository)) == ("worse", second)
+    fourth = version("fourth", losses(by=-0.4))
+    assert (outcome(fourth), verified(repository)) == ("better", fourth)
+
+
+def test_losses_that_go_up_and_down_are_chance(repository, version):
+    version("first", losses(by=0))
+    second = version("second", losses(by=0.05, spread=0.5))
+    assert (outcome(second), verified(repository)) == ("equal", second)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"evaluation": accuracy(20, rows="c" * 64)}, "other rows"),
+        ({"evaluation": accuracy(20, task="TOKEN_CLS")}, "other rows"),
+        ({"evaluation": accuracy(20, metric="balanced-accuracy")}, "another number decides"),
+        ({"evaluation": accuracy(20, scores=None)}, "this version has no numbers row by row"),
+        ({"evaluation": accuracy(20), "base": {**BASE, "sha256": "d" * 64}}, "other files of tiny/bert"),
+        ({"evaluation": accuracy(20, name="neutral")}, "this version has no numbers row by row"),
+    ],
+    ids=["rows", "task", "metric", "no scores", "base", "neutral rows"],
+)
+def test_what_cannot_be_compared_says_so_and_becomes_verified(repository, version, change, words):
+    version("good", accuracy(46))
+    other = version("other", **change)
+    assert (outcome(other), verified(repository)) == ("incomparable", other)
+    assert check_of(other).outcome == "skipped"
+    assert words in check_of(other).message
+
+
+def test_another_engine_or_folder_is_told_of_and_compared(repository, version):
+    version("good", accuracy(46), engine={"name": "e5", "dtype": "float32"}, conditions={"seed": 0})
+    worse = version("worse", accuracy(30), engine={"name": "e4", "dtype": "bfloat16"}, path="lora",
+                    conditions={"seed": 1})  # fmt: skip
+    assert outcome(worse) == "worse"
+    for note in ("engine e5 → e4", "dtype float32 → bfloat16", "folder the top → lora", "seed 0 → 1"):
+        assert note in check_of(worse).message
+
+
+def test_of_several_adapters_the_worst_decides_and_each_meets_its_own(repository, push):
+    contents = [{"path": path, "format": "peft", "kind": "lora", "proven": True} for path in "ab"]
+
+    def both(revision: Revision, a: int, b: int, names: str = "ab"):
+        evals = [accuracy(right, name=f"{name}/smoke") for name, right in zip(names, (a, b), strict=True)]
+        judged(revision, evals=evals, base=BASE, depth="evaluated", contents=contents)
+
+    first, second, third = push("first"), push("second"), push("third")
+    both(first, 46, 40)
+    both(second, 46, 20)
+    assert (outcome(second), verified(repository)) == ("worse", first)
+    assert "(b/smoke)" in check_of(second).message
+    both(third, 20, 20, names="ac")
+    assert (outcome(third), verified(repository)) == ("incomparable", third), "b is gone, c is new"
+
+
+# --- orders and changes ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0)])
+def test_the_order_of_the_verdicts_decides_nothing(repository, push, order):
+    revisions = [push(word) for word in ("one", "two", "three")]
+    for at in order:
+        measured(revisions[at], accuracy((30, 46, 32)[at]))
+    assert verified(repository) == revisions[1], "the third is better than the first and worse than the second"
+    assert Regression.objects.get(revision=revisions[2]).against == revisions[1]
+
+
+def test_a_version_is_compared_anew_when_the_one_before_is_withdrawn(repository, cast, version):
+    oldest = version("oldest", accuracy(30))
+    good = version("good", accuracy(46))
+    newest = version("newest", accuracy(31))
+    assert verified(repository) == good
+    yanking.yank(good, cast.session("bob"), "It had seen the rows.")
+    assert (outcome(newest), verified(repository)) == ("equal", newest)
+    assert Regression.objects.get(revision=newest).against == oldest
+    yanking.unyank(good, cast.session("bob"))
+    assert (outcome(newest), verified(repository)) == ("worse", good)
+    assert check_of(newest).outcome == "warned"
+    yanking.yank(good, cast.session("bob"), "It had seen the rows.")
+    yanking.yank(oldest, cast.session("bob"), "So had this.")
+    assert (outcome(newest), verified(repository)) == ("incomparable", newest), "nothing is left to compare it with"
+
+
+def test_a_new_proof_of_the_older_version_is_compared_with(repository, version):
+    good = version("good", accuracy(46))
+    newest = version("newest", accuracy(30))
+    assert verified(repository) == good
+    verdicts.again(good, None)
+    assert verified(repository) == good, "while it is proven again its last answer counts"
+    measured(good, accuracy(31))
+    assert (outcome(newest), verified(repository)) == ("equal", newest)
+    verdicts.again(newest, None)
+    judged(newest, "failed")
+    assert verified(repository) == good
+
+
+def test_a_comparison_is_made_once(repository, version, django_assert_max_num_queries):
+    for number in range(4):
+        version(f"version {number}", accuracy(40))
+    times = set(Regression.objects.values_list("compared_at", flat=True))
+    with django_assert_max_num_queries(13):
+        verdicts.refresh(repository)
+    assert set(Regression.objects.values_list("compared_at", flat=True)) == times
+
+
+def test_a_squashed_history_has_nothing_to_compare_with(repository, cast, version):
+    version("good", accuracy(46))
+    worse = version("worse", accuracy(30))
+    assert check_of(worse) is not None
+    history.squash(repository, "main", "one", cast.session("alice"))
+    alone = verified(repository)
+    assert check_of(alone) is None, "the comparison belonged to the old history"
+
+
+# --- overrides -------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def held(version):
+    return version("good", accuracy(46)), version("worse", accuracy(30))
+
+
+def test_an_owner_overrides_with_a_reason_and_takes_it_back(repository, cast, held):
+    good, worse = held
+    alice = cast.session("alice")
+    assert regression_overrides.override(worse, alice, REASON)
+    assert not regression_overrides.override(worse, alice, "Another good reason."), "the first reason is kept"
+    assert verified(repository) == worse
+    row = Regression.objects.get(revision=worse)
+    assert (row.override_by, row.override_reason, row.is_held) == (alice.user, REASON, False)
+    assert check_of(worse).outcome == "warned", "the numbers are what they were"
+    assert regression_overrides.withdraw(worse, alice)
+    assert not regression_overrides.withdraw(worse, alice)
+    assert verified(repository) == good
+    acts = AuditEvent.objects.filter(action__startswith="regression:").order_by("id").values_list("action", "reason")
+    assert list(acts) == [("regression:override", REASON), ("regression:withdraw", "")]
+
+
+def test_an_override_stays_with_its_version_through_new_proofs(repository, cast, version, held):
+    _, worse = held
+    regression_overrides.override(worse, cast.session("alice"), REASON)
+    verdicts.again(worse, None)
+    measured(worse, accuracy(29))
+    assert verified(repository) == worse
+    after = version("after", accuracy(28))
+    assert (outcome(after), verified(repository)) == ("equal", after), "compared with the one that was let through"
+
+
+def test_who_pushes_does_not_override_and_ok_is_no_reason(cast, held, version):
+    good, worse = held
+    with pytest.raises(NotAllowed):
+        regression_overrides.override(worse, cast.session("bob"), REASON)
+    with pytest.raises(NotAllowed):
+        regression_overrides.withdraw(worse, cast.session("bob"))
+    with pytest.raises(ValueInvalid, match="at least 10 characters"):
+        regression_overrides.override(worse, cast.session("alice"), "ok")
+    with pytest.raises(VersionNotHeld) as refusal:
+        regression_overrides.override(good, cast.session("alice"), REASON)
+    assert refusal.value.code == "version-not-held"
+
+
+# --- who hears of it -------------------------------------------------------------------------------------------------
+def test_the_feed_says_once_that_a_version_is_held_and_once_that_it_is_not(repository, cast, held):
+    _, worse = held
+    verdicts.refresh(repository)
+    regression_overrides.override(worse, cast.session("alice"), REASON)
+    events = [event for event in OutboxEvent.objects.order_by("pk") if event.kind == "regression-changed"]
+    assert [(event.data["held"], event.data["revision"]) for event in events] == [(True, worse.oid), (False, worse.oid)]
+    assert events[1].data["reason"] == REASON
+    dispatch.run()
+    entries = Event.objects.filter(kind="regression").order_by("pk")
+    assert [event.data["held"] for event in entries] == [True, False]
+    assert entries[1].data["reason"] == REASON
+
+
+def test_owners_hear_of_a_version_that_is_held_and_watchers_of_one_that_is_let_through(repository, cast, held):
+    _, worse = held
+    dispatch.run()
+    regressed = Alert.objects.filter(kind="regressed")
+    assert {alert.user.username for alert in regressed} == {"alice"}, "who owns it; bob only writes"
+    assert alerts.sentence(regressed[0]).startswith(f"acme/reviews at {worse.oid[:12]} measures worse than")
+    assert alerts.address(regressed[0]) == f"/acme/reviews/verdict/{worse.oid}"
+    watching.watch(repository, "releases", cast.session("carol"))
+    regression_overrides.override(worse, cast.session("alice"), REASON)
+    dispatch.run()
+    assert Alert.objects.get(user__namespace__name="carol", kind="verified").verdict.revision == worse
+
+
+def test_a_webhook_gets_the_comparison(repository, cast, push):
+    webhooks.create(Wish("https://ci.example.org/hook", [("org", "acme")], ["verdict"]), cast.session("alice"))
+    measured(push("good"), accuracy(46))
+    worse = push("worse")
+    measured(worse, accuracy(30))
+    dispatch.run()
+    payloads = [row.payload for row in Delivery.objects.all() if "regression" in row.payload]
+    assert [payload["event"]["scope"] for payload in payloads] == ["verdict.regression"]
+    assert payloads[0]["regression"]["held"] is True
+    assert payloads[0]["regression"]["revision"] == worse.oid
