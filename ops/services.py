@@ -15,6 +15,7 @@ PACKAGES = {
     "redis-server": ("redis-server",),
     "postgres": ("postgresql-17",),
     "npm": ("npm",),
+    "systemd-analyze": ("systemd",),  # to check deploy/systemd; nothing of it is started
     "promtool": ("promtool", "prometheus"),
 }
 # What no package for Python has: an identity provider; helm.
