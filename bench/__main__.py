@@ -24,7 +24,7 @@ ALL = {
     "start": "the pages docs/start-*.md whose libraries the tests do not have, walked from top to end",
     "moderation": "a hundred mixed reports, cleared by keyboard in a browser",
     "vllm": "vLLM with the client's plugin: aliases that move, holds, a stopped hub",
-    "measured": "vLLM tried with adapters on bases of real size, beside its rules and the answers known to be right",
+    "measured": "vLLM, llama.cpp and mlx-lm tried with adapters, beside their rules and the outcomes known to be right",
     "house": "a whole hub: start, idle, upload, verdict, throughput",
 }
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from ops import machine
+from ops import converters, machine
 from ops.sentences import ROOT, Stop, near, say, say_for_now
 
 VENV = ROOT / ".venv"
@@ -57,7 +57,10 @@ def ensure_engines() -> None:
 def ensure_engine(name: str = "e5") -> Path:
     """Make .engines/NAME hold torch and requirements/engine-N.txt, and return its interpreter."""
     requirements = requirements_of(name)
-    return _ensure(ENGINES / name, requirements, torch_pins(requirements))
+    python = _ensure(ENGINES / name, requirements, torch_pins(requirements))
+    if name == "llama.cpp":
+        converters.ensure(ENGINES / name, PYTHON, _require_success)
+    return python
 
 
 def requirements_of(engine: str) -> str:

@@ -3,12 +3,14 @@
 import logging
 from functools import partial
 
+from django.conf import settings
+
 from dovetail.adapters.serving.measured import worst
 from registry.models import Base
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
 from workers import leases, warm_engines
-from workers.engine.job import Job, MeasuringJob
+from workers.engine.job import MEASURERS, Job, MeasuringJob
 from workers.laying_out import lay_out
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ def measure(claim: Comparing) -> None:
         lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
     ):
         base = laid_out.base
-        jobs = [_job(job, base) for job in laid_out.jobs] if base is not None else []
+        jobs = [_job(job, base, name) for job in laid_out.jobs] if base is not None else []
         answers = [warm_engines.measurer(name).measure(job) for job in jobs]
     if reasons := [reason for measured, reason in answers if measured is None]:
         logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
@@ -33,5 +35,6 @@ def measure(claim: Comparing) -> None:
     comparisons.record_measured(claim, worst(seen) if seen and not reasons else None)
 
 
-def _job(job: Job, base: Base) -> MeasuringJob:
-    return MeasuringJob(job.id, job.folder, base.config, job.place, job.seconds, job.memory_bytes)
+def _job(job: Job, base: Base, name: str) -> MeasuringJob:
+    runs = {"mapping": False, "run": True}.get(settings.ENGINES_DEPTH, MEASURERS[name].runs)
+    return MeasuringJob(job.id, job.folder, base.config, job.place, runs, job.seconds, job.memory_bytes)

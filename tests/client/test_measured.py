@@ -1,6 +1,7 @@
 """The answer of a rule, and what the engine did when it was tried: the worse of both counts."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,9 @@ ALL = Measured(engine="vllm 0.32.0", modules=62, of=62)
 PART = Measured(engine="vllm 0.32.0", modules=31, of=62, missed=("vision_tower.q_proj",))
 NONE = Measured(engine="vllm 0.32.0", modules=0, of=62, missed=("model.layers.0.self_attn.q_proj",))
 REFUSED = Measured(engine="vllm 0.32.0", of=62, refusal="vLLM does not yet support DoRA.")
+RAN = replace(ALL, depth="run", answer="adapter")
+OF_THE_BASE = replace(ALL, depth="run", answer="base")
+OF_NEITHER = replace(ALL, depth="run", answer="neither")
 
 
 def rule(outcome):
@@ -26,6 +30,12 @@ def rule(outcome):
         ("serves", PART, "wrong", "measured", "31 of 62 modules .* dropped without an error: vision_tower.q_proj"),
         ("serves", NONE, "wrong", "measured", "0 of 62 modules .* the base alone answers"),
         ("serves", REFUSED, "refuses", "measured", "refuses: vLLM does not yet support DoRA"),
+        ("serves", RAN, "serves", "measured", "as the rule says"),
+        ("serves", OF_THE_BASE, "wrong", "measured", "ran it on a small base .* answers as the base alone does"),
+        ("serves", OF_NEITHER, "wrong", "measured", "answers neither as PEFT does with it nor as the base"),
+        ("unknown", RAN, "unknown", "rule", "as the rule says"),
+        ("wrong", RAN, "wrong", "rule", "as the rule says"),
+        ("wrong", OF_NEITHER, "wrong", "measured", "as the rule says"),
         ("unknown", ALL, "unknown", "rule", "as the rule says"),
         ("unknown", NONE, "wrong", "measured", "0 of 62 modules"),
         ("unknown", REFUSED, "refuses", "measured", "DoRA"),

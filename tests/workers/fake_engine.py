@@ -10,6 +10,8 @@ from pathlib import Path
 CHECK = {"id": "file.header", "outcome": "passed", "message": "fine", "fix": "", "where": {}, "duration_ms": 1.5}
 FAILED = CHECK | {"id": "tensors.not-finite", "outcome": "failed", "message": "2 values are NaN", "fix": "Train again."}
 CRASHED = CHECK | {"id": "engine.check-crashed", "outcome": "failed", "message": "boom"}
+MAPPED = {"engine": "vllm 0.32.0", "modules": 0, "of": 62, "missed": ["model.layers.0.self_attn.q_proj"]}
+RAN = {"engine": "vllm 0.32.0", "modules": 62, "of": 62, "depth": "run", "answer": "neither"}
 LIMIT = CHECK | {"id": "limits.time", "outcome": "failed", "message": "more than 120 s"}
 
 
@@ -36,12 +38,11 @@ def answer(mode: str, job: dict) -> None:
             other = row | {"engine": "tgi", "flags": []}
             verdict(job, "passed", CHECK, depth="run", format="peft", serving=[row | {"flags": flags}, other])
         case "measures":
-            seen = {"modules": 0, "of": 62, "missed": ["model.layers.0.self_attn.q_proj"]}
-            say(event="measured", job=job["id"], measured={"engine": "vllm 0.32.0", **seen}, reason="")
+            say(event="measured", job=job["id"], measured=RAN if job["runs"] else MAPPED, reason="")
         case "cannot measure":
             say(event="measured", job=job["id"], measured=None, reason="head_dim 16 is not supported")
         case "measures nonsense":
-            say(event="measured", job=job["id"], measured={"depth": "run", "engine": "vllm 0.32.0"}, reason="")
+            say(event="measured", job=job["id"], measured={"depth": "seen", "engine": "vllm 0.32.0"}, reason="")
         case "measures another job":
             say(event="measured", job="7", measured=None, reason="")
         case "fails":

@@ -80,7 +80,7 @@ def test_every_attack_works_without_the_jail():
 
 
 def test_a_jail_without_seccomp_is_noticed():
-    assert "A process can be started by fork." in attack(spoilt="jail.seccomp.install = lambda *_: 0").holes
+    assert "A process can be started by fork." in attack(spoilt="jail.seccomp.install = lambda *_, **__: 0").holes
 
 
 def test_a_jail_without_landlock_is_noticed():
@@ -105,7 +105,12 @@ THREAD, ME = 0x3D0F00, os.getpid()  # the flags with which glibc starts a thread
 
 
 def decide(
-    architecture: str, name_or_number: str | int, *arguments: int, audit: int | None = None, allowed: tuple = ()
+    architecture: str,
+    name_or_number: str | int,
+    *arguments: int,
+    audit: int | None = None,
+    allowed: tuple = (),
+    threads: bool = False,
 ) -> int:
     """Run the filter of an architecture over one system call, as the kernel would (man 2 seccomp)."""
     column = syscalls.COLUMN[architecture]
@@ -114,7 +119,7 @@ def decide(
     packed = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("<IIQ6Q", number, audit or syscalls.AUDIT_ARCHITECTURE[architecture], 0, *packed)
     accumulator, at = 0, 0
-    program = [struct.unpack("<HBBI", step) for step in seccomp.instructions(allowed)]
+    program = [struct.unpack("<HBBI", step) for step in seccomp.instructions(allowed, threads=threads)]
     while True:
         code, if_true, if_false, value = program[at]
         at += 1
@@ -138,7 +143,8 @@ def test_the_filter_refuses_what_is_listed_and_judges_by_arguments(architecture,
     for table in syscalls.DENIED:
         for name, numbers in table.items():
             if numbers[column] is not None:
-                assert decide(architecture, name) == REFUSE, name
+                waits = name in ("accept", "accept4")
+                assert decide(architecture, name) == (seccomp.NOBODY_COMES if waits else REFUSE), name
     read, write, mmap, futex = {"x86_64": (0, 1, 9, 202), "aarch64": (63, 64, 222, 98)}[architecture]
     assert [decide(architecture, call) for call in (read, write, mmap, futex)] == [ALLOW] * 4
     expected = [
@@ -165,6 +171,12 @@ def test_the_filter_refuses_what_is_listed_and_judges_by_arguments(architecture,
     for call, arguments, decision in expected:
         assert decide(architecture, call, *arguments) == decision, (call, arguments)
     assert decide(architecture, read, audit=0x40000003) == KILL  # int 0x80 has other numbers
+
+
+def test_a_library_that_needs_threads_gets_these_alone():
+    assert decide("x86_64", "clone", THREAD, threads=True) == ALLOW
+    assert decide("x86_64", "clone", 17, threads=True) == REFUSE
+    assert [decide("x86_64", call, threads=True) for call in ("socket", "bind", "memfd_create")] == [REFUSE] * 3
 
 
 def test_a_driver_of_a_device_gets_its_threads_and_its_own_sockets_and_reaches_nobody_with_them():

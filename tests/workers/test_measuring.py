@@ -69,6 +69,15 @@ def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, me
     assert Repository.objects.get().serves == "\ntgi\n", "lists do not name vLLM any more"
 
 
+def test_an_engine_that_answers_as_another_adapter_would_turns_serves_into_wrong(pushed, base, measurer, settings):
+    settings.ENGINES_DEPTH = "run"
+    measurer("measures")
+    answer = measured(proven(pushed()))
+    assert (answer["outcome"], answer["by"], answer["flags"]) == ("wrong", "measured", [])
+    assert "ran it on a small base of this architecture, loads it without an error" in answer["reason"]
+    assert (answer["measured"]["depth"], answer["measured"]["answer"]) == ("run", "neither")
+
+
 def test_what_cannot_be_tried_stays_as_the_rules_say(pushed, base, measurer, caplog):
     measurer("cannot measure")
     answer = measured(proven(pushed()))

@@ -48,6 +48,8 @@ def lock_down(
     file_bytes: int,
     devices: Collection[Path] = (),
     stays: bool = False,
+    threads_too: bool = False,
+    calls: Collection[str] = (),
 ) -> Layers:
     """Lock this process down permanently. Call it single-threaded, before the first byte of an upload is opened.
 
@@ -55,7 +57,8 @@ def lock_down(
     matter. `readable` are files and folders that may be read, besides `landlock.interpreter_paths`.
     `memory_bytes` bounds the whole address space, of which torch itself maps several GB; `file_bytes` is per file.
     `devices` are device files that may be read, written and controlled; their driver then becomes part of the trusted
-    base, and may start threads, which is refused otherwise.
+    base, and may start threads. Without them threads are refused, unless there are to be `threads_too`, and so are
+    listed calls, but for `calls` that a library makes at its start and that reach nobody.
     A process that `stays` takes one adapter after another: it keeps the right to write into `work`, and its limits are
     changed from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
     """
@@ -71,7 +74,7 @@ def lock_down(
     _limit(memory_bytes, cpu_seconds, file_bytes, movable=stays)
     _drop_capabilities()
     abi = landlock.install(work, readable, devices)
-    length = seccomp.install(seccomp.DEVICE_CALLS if devices else ())
+    length = seccomp.install(seccomp.DEVICE_CALLS if devices else calls, threads=threads_too)
     _stays = stays
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 

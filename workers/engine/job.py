@@ -25,13 +25,17 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
 class Measurer:
     """A serving engine that is tried with adapters; it proves nothing and holds no base.
 
-    `module` is its file in workers/engine/measurers. Its libraries read `variables` when they are imported. `memory` is
-    what its process takes while it waits.
+    `module` is its file in workers/engine/measurers. Its libraries read `variables` when they are imported; in a trial
+    they start `threads`, and make system `calls` that the jail refuses otherwise. `memory` is what its process takes
+    while it waits. An engine that `runs` answers with each adapter on a small base, if settings do not say otherwise.
     """
 
     module: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    threads: bool = False
+    calls: tuple[str, ...] = ()
     memory: int = 700 << 20
+    runs: bool = False
 
 
 # By the name that the engine has in a report, which is that of its interpreter too: .engines/NAME.
@@ -41,6 +45,8 @@ MEASURERS: Mapping[str, Measurer] = {
         "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_PLUGINS": "", "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }),
+    "llama.cpp": Measurer("llama_cpp", threads=True, calls=("socket", "bind", "listen"), runs=True),
+    "mlx": Measurer("mlx", threads=True, runs=True),
 }  # fmt: skip
 
 
@@ -97,12 +103,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class MeasuringJob:
-    """One adapter that a serving engine shall be tried with: `config` is the base's, `place` the adapter's folder."""
+    """One adapter that a serving engine shall be tried with: `config` is the base's, `place` the adapter's folder.
+
+    `runs` says whether the engine shall answer with it, on a small base; else its names are mapped alone.
+    """
 
     id: str
     folder: Path
     config: Mapping[str, Any]
     place: str = ""
+    runs: bool = False
     seconds: float = DEFAULT_SECONDS
     memory_bytes: int = DEFAULT_MEMORY_BYTES
 

@@ -76,8 +76,11 @@ def _measure(engine: Engine, job: MeasuringJob) -> tuple[Measured | None, str]:
     work = Path(tempfile.mkdtemp())
     try:
         write_config(work / "base", job.config)
-        wall = wall_for(job.seconds)
-        walls = Walls(work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES, wall_seconds=wall)
+        need, wall = MEASURERS[NAME], wall_for(job.seconds)
+        walls = Walls(
+            work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES, wall_seconds=wall,
+            threads=need.threads, calls=need.calls,
+        )  # fmt: skip
         items = list(stage.run(walls, lambda say: _be_tried(engine, job, work, say), (), (MEASURED, UNMEASURED)))
     finally:
         work_folders.remove(work)
@@ -100,7 +103,7 @@ def _be_tried(engine: Engine, job: MeasuringJob, work: Path, say: Say) -> None:
         say({UNMEASURED: NO_FILES})
         return
     try:
-        measured = engine.measure(Trial(subject, job.folder / job.place, job.config, work))
+        measured = engine.measure(Trial(subject, job.folder / job.place, job.config, work, job.runs))
     except Unmeasurable as reason:
         say({UNMEASURED: str(reason)})
     else:

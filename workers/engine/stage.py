@@ -58,6 +58,8 @@ class Walls:
     """Limits of a child: what it may read and write, its time and memory. `memory_bytes` is added to what is mapped.
 
     `seconds` are of processor time; `pace` explains the other two.
+    `threads` is true for a body whose libraries start threads; their stacks count as memory. `calls` are system calls
+    that they make, and that are refused otherwise.
     """
 
     work: Path | None
@@ -67,6 +69,8 @@ class Walls:
     file_bytes: int = 1 << 16
     idle_seconds: float = HANG_SECONDS
     wall_seconds: float = WALL_SECONDS
+    threads: bool = False
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
             memory_bytes=mapped + walls.memory_bytes,
             cpu_seconds=math.ceil(walls.seconds),
             file_bytes=walls.file_bytes,
+            threads_too=walls.threads,
+            calls=walls.calls,
         )
         body(partial(say, writer))
         status = 0

@@ -26,12 +26,16 @@ class Unmeasurable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One adapter to try: its folder, the config of its base, and a folder that may be written."""
+    """One adapter to try: its folder, the config of its base, and a folder that may be written.
+
+    `runs` says whether the engine shall answer with it, on a small base; else its names are mapped alone.
+    """
 
     subject: Subject
     adapter: Path
     config: Mapping[str, Any]
     work: Path
+    runs: bool = False
 
     @property
     def base(self) -> Path:

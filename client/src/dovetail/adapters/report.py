@@ -137,15 +137,18 @@ class BasePin(Record):
 class Measured(Record):
     """The behaviour of a serving engine that was tried: how many modules of the adapter it reached, or its refusal.
 
-    `mapping` is the depth at which the engine's own classes take the adapter, at the base's size, without weights.
+    `mapping` is the depth at which the engine's own classes take the adapter, at the base's size, without weights. At
+    the depth `run` it also answered with it, on the same base made small: `answer` tells whose answers it gave.
     """
 
-    depth: Literal["mapping"] = "mapping"
+    depth: Literal["mapping", "run"] = "mapping"
     engine: str = ""  # with its version: vllm 0.32.0
     modules: float = 0
     of: float = 0
     missed: tuple[str, ...] = ()  # some of the modules that it did not reach, as the engine names them
     refusal: str = ""
+    answer: Literal["adapter", "base", "neither"] | None = field(default=None, metadata={"optional": True})
+    not_run: str | None = field(default=None, metadata={"optional": True})  # why it gave no answer, where it was asked
 
 
 @dataclass(frozen=True, slots=True)

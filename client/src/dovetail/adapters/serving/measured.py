@@ -10,6 +10,10 @@ from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.rules import MAX_REASON
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
+ANSWERS = {
+    "base": "loads it without an error, and answers as the base alone does.",
+    "neither": "loads it without an error, and answers neither as PEFT does with it nor as the base alone.",
+}
 SEVERITY: tuple[Serves, ...] = ("serves", "unknown", "wrong", "refuses")
 
 
@@ -42,6 +46,8 @@ def worst(answers: list[Measured]) -> Measured:
 def _outcome(measured: Measured) -> tuple[Serves, str]:
     if measured.refusal:
         return "refuses", f"{title(measured)} was tried with it, and refuses: {measured.refusal.rstrip('.')}."
+    if measured.answer in ANSWERS:
+        return "wrong", f"{title(measured)} ran it on a small base of this architecture, {ANSWERS[measured.answer]}"
     if measured.modules >= measured.of:
         return "serves", ""
     missed = some([name[:120] for name in measured.missed], 3)
