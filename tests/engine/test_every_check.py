@@ -68,7 +68,7 @@ EXAMPLES = {
     "run.not-here": ("warned", "No engine of this hub runs a LoRA of kohya", lambda _: repository("kohya")),
     "card.license": ("warned", "The card names no license", None),
     "card.base": ("warned", "The card names no base model", None),
-    "card.task": ("warned", "The card names no task", None),
+    "card.task": ("warned", "Neither the card nor the adapter's files name a task", lambda _: lora(task=None)),
     "privacy.training-data": ("warned", "names a home folder (/home/me", with_file("notes.txt", b"from /home/me/data")),
     "privacy.secret": ("warned", "notes.txt holds a Hugging Face token", with_file("notes.txt", b"hf_" + b"a" * 34)),
 }  # fmt: skip

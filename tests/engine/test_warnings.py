@@ -3,7 +3,8 @@
 import pytest
 
 from dovetail.adapters import check
-from tests.adapters import lora, openers, weights
+from tests.adapters import config, lora, openers, weights
+from tests.pickled import new_object, torch_file
 
 
 def finding(files, id, card=None):
@@ -34,11 +35,29 @@ def test_a_module_that_one_layer_lacks_warns_with_its_name():
 
 
 @pytest.mark.parametrize(
-    ("card", "outcome", "words"),
+    ("card", "task", "outcome", "words"),
     [
-        ({"pipeline_tag": "text-classification"}, "passed", "The task is text-classification."),
-        ({"license": "mit"}, "warned", "The card names no task."),
+        ({"pipeline_tag": "text-classification"}, "SEQ_CLS", "passed", "The task is text-classification."),
+        ({}, "SEQ_CLS", "passed", "The card names no task; the adapter's own files say text-classification."),
+        ({}, None, "warned", "Neither the card nor the adapter's files name a task."),
     ],
 )
-def test_a_card_says_its_task_or_is_asked_for_it(card, outcome, words):
-    assert finding(lora(), "card.task", card) == (outcome, words)
+def test_a_task_is_told_by_the_card_or_the_files_or_asked_for(card, task, outcome, words):
+    assert finding(lora(task=task), "card.task", card) == (outcome, words)
+
+
+def test_a_trainers_arguments_are_no_trace_and_a_token_in_them_is():
+    def arguments(**values):
+        return {**lora(), "training_args.bin": torch_file(new_object("trl.trainer.sft_config", "SFTConfig", **values))}
+
+    assert finding(arguments(output_dir="out"), "privacy.training-data")[0] == "passed"
+    outcome, message = finding(arguments(output_dir="/home/me/runs"), "privacy.training-data")
+    assert (outcome, message) == ("warned", "training_args.bin names a home folder (/home/me).")
+    outcome, message = finding(arguments(hub_token="hf_" + "a" * 34), "privacy.secret")
+    assert (outcome, message) == ("warned", "training_args.bin holds a Hugging Face token.")
+    assert finding({**lora(), "optimizer.pt": torch_file(b"\x80\x02}.")}, "privacy.training-data")[0] == "warned"
+
+
+def test_keys_that_old_releases_wrote_are_known_where_they_mean_nothing():
+    assert finding(config(enable_lora=None, merge_weights=False)(lora()), "config.invalid")[0] == "passed"
+    assert finding(config(enable_lora=[True, False])(lora()), "config.invalid")[0] == "warned"

@@ -34,7 +34,7 @@ MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embe
 LOAD_FIX = "Load it yourself, as its library does, on the base it names, and save it again."
 CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
 STATIC_IDS = tuple(IDS)
-UNDER_HEADS = ("MASKED_LM", "IMAGE_CLS")  # for which PEFT has no task_type
+UNDER_HEADS = ("MASKED_LM", "IMAGE_CLS", "CTC")  # for which PEFT has no task_type
 MEMORY_WORDS = (
     "can't allocate memory",
     "not enough memory",

@@ -30,11 +30,13 @@ CLASSES = {
     "FEATURE_EXTRACTION": transformers.AutoModel,
     "MASKED_LM": transformers.AutoModelForMaskedLM,
     "IMAGE_CLS": transformers.AutoModelForImageClassification,
+    "CTC": transformers.AutoModelForCTC,
 }
 # For architectures that the first class does not have: decoders that read pictures too, and models that hear.
 OTHER_CLASSES = {
     "CAUSAL_LM": transformers.AutoModelForImageTextToText,
     "SEQ_2_SEQ_LM": transformers.AutoModelForSpeechSeq2Seq,
+    "SEQ_CLS": transformers.AutoModelForAudioClassification,
 }
 WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS", "IMAGE_CLS")
 MAX_LABELS = 4096

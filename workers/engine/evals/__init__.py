@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workers.engine.evals import (
     causal,
+    ctc,
     feature_extraction,
     image_classification,
     masked,
@@ -23,6 +24,7 @@ EVALS: tuple[Eval, ...] = (
     sequence_to_sequence.EVAL,
     masked.EVAL,
     image_classification.EVAL,
+    ctc.EVAL,
 )
 
 

@@ -22,6 +22,7 @@ PIPELINE_TAGS = {
     "FEATURE_EXTRACTION": "feature-extraction",
     "MASKED_LM": "fill-mask",
     "IMAGE_CLS": "image-classification",
+    "CTC": "automatic-speech-recognition",
 }
 
 

@@ -18,7 +18,7 @@ from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
 from dovetail.adapters.findings import some
 from dovetail.adapters.fit import Manifest, Shape, expected
 from dovetail.adapters.header import Opener
-from dovetail.adapters.kinds import Kind, kind_of
+from dovetail.adapters.kinds import Kind, kind_of, task_of
 from dovetail.adapters.layout import Layout, sort_tensors
 from dovetail.adapters.selection import PatternTable
 from dovetail.adapters.sources import Effect, Source, blocks_of
@@ -105,6 +105,11 @@ class Folder:
     @cached_property
     def kind(self) -> Kind | None:
         return kind_of(self.config)
+
+    @property
+    def stated_task(self) -> str | None:
+        """The task that the adapter's own files name."""
+        return task_of(self.config)
 
     @cached_property
     def layout(self) -> Layout:

@@ -18,6 +18,7 @@ EVERYWHERE: Mapping[str, Fits] = {
     "modules_to_save": is_name_list,
     "peft_version": is_text,
 }
+OLD = {"enable_lora": None, "merge_weights": False}  # keys of PEFT before 0.3, with the values that mean nothing
 IGNORED = frozenset({"peft_type", "auto_mapping", "megatron_core", "runtime_config", "ensure_weight_tying"})
 # The keys that select modules; a method's row tells which of them it has.
 TARGETS: Mapping[str, Fits] = {"target_modules": is_names}

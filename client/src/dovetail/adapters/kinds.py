@@ -53,6 +53,7 @@ CLASS_ENDS = {
     "ForConditionalGeneration": "SEQ_2_SEQ_LM",
     "ForCausalLM": "CAUSAL_LM",
     "ForMaskedLM": "MASKED_LM",
+    "ForCTC": "CTC",
     "LMHeadModel": "CAUSAL_LM",
     "Model": "FEATURE_EXTRACTION",
 }

@@ -22,16 +22,19 @@ PARTS = {
     "kohya": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
     "lycoris": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
     "diffusers": re.compile(
-        r"(.+?)[._](lora_[AB](?:\.default)?\.weight|lora_(?:down|up|mid)\.weight|dora_scale|diff|diff_b|lora_magnitude_vector(?:\.default)?(?:\.weight)?|lora_[AB]\.bias"
-        r"|lora\.(?:down|up)\.weight|lora\.(?:down|up)\.bias|lora_linear_layer\.(?:down|up)\.weight|lora\.alpha|alpha)"
+        r"(.+?)[._](lora_[AB](?:\.default)?\.weight|lora_magnitude_vector(?:\.default)?(?:\.weight)?|lora_[AB]\.bias"
+        r"|lora\.(?:down|up)\.weight|lora\.(?:down|up)\.bias|lora_linear_layer\.(?:down|up)\.weight|lora\.alpha|alpha"
+        r"|lora_(?:down|up|mid)\.weight|dora_scale|diff|diff_b|(?<=_lora\d\.)(?:down|up)\.weight)"  # the last XLabs'
     ),
     "mlx": re.compile(r"(.+)\.(lora_[ab]|m|scale)"),
     "gguf": re.compile(r"(.+)\.weight\.(lora_[ab])"),
     "loralib": re.compile(r"(.+)\.(lora_[AB])"),
     "litgpt": re.compile(r"(.+)\.(lora_[AB])"),
 }
-DOWN = re.compile(r"lora_down\.weight|lora_A(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.down\.weight|lora_a")
-UP = re.compile(r"lora_up\.weight|lora_B(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.up\.weight|lora_b")
+DOWN = re.compile(
+    r"(?:lora_)?down\.weight|lora_A(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.down\.weight|lora_a"
+)
+UP = re.compile(r"(?:lora_)?up\.weight|lora_B(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.up\.weight|lora_b")
 # Every part of one of these needs the others: "w1" stands for the whole matrix or for its two factors.
 WHOLE = {
     "hada": ({"hada_w1_a"}, {"hada_w1_b"}, {"hada_w2_a"}, {"hada_w2_b"}),

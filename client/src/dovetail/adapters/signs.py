@@ -11,7 +11,11 @@ LYCORIS = re.compile(
 )
 PRODUCTS = re.compile(r"(?:unet|transformer|diffusion_model|text_encoders?)\..*\.(?:hada_w|lokr_w|oft_blocks|oft_diag)")
 # Parts of a pipeline as diffusers calls them (a GPT has "transformer.h"), and the one of ComfyUI and ai-toolkit.
-PIPELINE = re.compile(r"(?:unet|transformer(?:_2)?(?!\.h\.)|diffusion_model|text_encoders?(?:_\d)?|prior|vae)\.")
+PIPELINE = re.compile(
+    r"(?:unet|transformer(?:_2)?(?!\.h\.)|diffusion_model|text_encoders?(?:_\d)?|prior|vae)\."
+    # Attention processors, of diffusers before 0.22 and of XLabs' trainer for Flux.
+    r"|(?:(?:down|up)_blocks\.\d+|mid_block|(?:double|single)_blocks\.\d+)\.(?:.+\.)?processor\."
+)
 LORA = re.compile(r"lora", re.IGNORECASE)
 LIBRARY = re.compile(
     r"\.(?:\w*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings|shared_parameters)\.[^.]+\."
@@ -25,6 +29,8 @@ EMBEDDINGS = re.compile(r"emb_params|clip_[lg]|t5xxl|text_encoders_\d|<[^<>]+>|(
 DIRECTION = re.compile(r"direction\.\d+")
 STEERING = re.compile(r"(?:.*[._-])?(?:layers?|steering|vectors?|resid\w*|v)?[._-]?\d+(?:[._-](?:vector|direction))?")
 MIN_WIDTH = 16  # of a hidden state: shorter ones are no vectors to steer by
+
+KINDS = (("hada_", "loha"), ("lokr_", "lokr"), ("oft_", "oft"), (".b1.weight", "glora"))  # of LyCORIS, by a part
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -42,10 +48,12 @@ def of_tensors(names: Iterable[str], metadata: Mapping[str, str], shapes: Shapes
         return "textual-inversion", "textual-inversion"
     if any(map(IP_ADAPTER.fullmatch, names)):
         return "ip-adapter", "ip-adapter"
-    if is_kohya:
+    if any(map(KOHYA.match, names)):
         return "kohya", "lora"
     if "lora_adapter_metadata" in metadata or any(PIPELINE.match(name) and LORA.search(name) for name in names):
         return "diffusers", "lora"
+    if is_kohya:  # by its notes alone, which ai-toolkit writes as well, under other names
+        return "kohya", "lora"
     return _of_text(names, shapes or {})
 
 
@@ -79,6 +87,4 @@ def metadata_of_kohya(metadata: Mapping[str, str]) -> bool:
 
 def _lycoris(names: Iterable[str]) -> str:
     text = " ".join(names)
-    return next(
-        (kind for part, kind in (("hada_", "loha"), ("lokr_", "lokr"), ("oft_", "oft")) if part in text), "locon"
-    )
+    return next((kind for part, kind in KINDS if part in text), "locon")

@@ -173,7 +173,8 @@ def _rows_of_tokens(folder: Folder) -> Finding | None:
     lacking = sorted(number for number in added.keys() - trained if number >= max(end, folder.base.tokens))
     if lacking:
         return failed(
-            f"{added[lacking[-1]]} numbers a token {lacking[-1]:,}, but the embeddings end at {end - 1:,}.",
+            f"{added[lacking[-1]]} numbers a token {lacking[-1]:,}, but the embeddings end at {end - 1:,}: a text with "
+            "this token fails.",
             "Save with save_embedding_layers=True, or train the rows of the new tokens by trainable_token_indices.",
             token=lacking[-1], rows=end,
         )  # fmt: skip

@@ -8,7 +8,6 @@ from dovetail.adapters.config import ConfigError
 from dovetail.adapters.description import PIPELINE_TAGS
 from dovetail.adapters.findings import Finding, warned
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import task_of
 
 
 def license(folder: Folder) -> str | Finding:
@@ -52,7 +51,9 @@ def task(folder: Folder) -> str | Finding:
     tag = (folder.card or {}).get("pipeline_tag")
     if tag:
         return f"The task is {str(tag)[:60]}."
-    suggestion = PIPELINE_TAGS.get(task_of(folder.config) or "")
+    if own := PIPELINE_TAGS.get(folder.stated_task or ""):
+        return f"The card names no task; the adapter's own files say {own}."
     return warned(
-        "The card names no task.", f"Add pipeline_tag: {suggestion or 'text-classification'} to the top of README.md."
+        "Neither the card nor the adapter's files name a task.",
+        "Add pipeline_tag: to the top of README.md, such as text-generation.",
     )

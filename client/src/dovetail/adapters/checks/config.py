@@ -8,6 +8,7 @@ from dovetail.adapters.accepts import Fits, between, is_anything, is_name_list, 
 from dovetail.adapters.description import foreign_format
 from dovetail.adapters.findings import Finding, failed, some, warned
 from dovetail.adapters.folder import Folder
+from dovetail.adapters.kind import OLD
 from dovetail.adapters.kinds import EVERYWHERE, KINDS, Kind
 from dovetail.adapters.methods import NOT_RUN
 from dovetail.adapters.patterns import PatternError
@@ -60,7 +61,7 @@ def invalid(folder: Folder) -> str | Finding:
             f"{AGAIN}.",
             keys=culprits,
         )
-    unknown = [key[:80] for key in config if not kind.knows(key)]
+    unknown = [key[:80] for key, value in config.items() if not (kind.knows(key) or (key in OLD and value == OLD[key]))]
     if unknown:
         return warned(
             f"PEFT does not read {some(unknown)}, and neither did the check.",

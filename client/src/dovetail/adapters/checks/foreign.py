@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dovetail.adapters import config as configs
 from dovetail.adapters import fields, images
 from dovetail.adapters.architectures import of_gguf
@@ -16,14 +18,16 @@ TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and mea
 AGAIN = Foreign.again
 MAX_RANK = 4096
 VECTORS = ("control-vector", "steering-vector")
+STEP = re.compile(r"\d{7}_adapters\.safetensors")  # mlx_lm.lora copies its weights every hundred iterations
 
 
 def ambiguous(folder: Foreign) -> str | Finding:
     """Warn about several adapters at the top: image trainers write a file every few steps."""
     beside = [path for _, _, path in detect(folder.files) if path.count("/") == folder.weights.count("/")]
     others = [path for path in beside if path not in (folder.weights, configs.NAME)]
-    if not others:
-        return "There is one set of weights."
+    steps = [path for path in others if folder.family == "mlx" and STEP.fullmatch(path.rpartition("/")[2])]
+    if others == steps:
+        return f"{some(steps)} are earlier steps of it." if steps else "There is one set of weights."
     return warned(
         f"{some(others)} {'is an adapter' if len(others) == 1 else 'are adapters'} as well: only {folder.weights} was "
         "checked.",

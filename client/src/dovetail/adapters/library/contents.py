@@ -82,6 +82,10 @@ class Library(Folder):
         return None if task == "MASKED_LM" else task
 
     @property
+    def stated_task(self) -> str | None:
+        return self.head_task
+
+    @property
     def label_names(self) -> list[str]:
         """The names of the head's labels in the order of their ids; empty unless every id has a name."""
         inner = self.head_config.get("config")
