@@ -42,6 +42,7 @@ def main() -> int:
         found = list(table.answers(specimens, folder / "bases"))
         seconds = time.monotonic() - began
     print(table.table(found))
+    print(f"\n{table.warnings(found)}\n")
     print(
         f"{len(found)} verdicts in {seconds:.0f} s, {60 * len(found) / seconds:.0f} a minute with {table.THREADS} engines at once\n"
     )

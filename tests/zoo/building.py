@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tests.adapters import write
 from tests.engine.conftest import ROOT
-from tests.zoo import changes, outsiders, saboteurs, specimen
+from tests.zoo import changes, outsiders, saboteurs, specimen, wild
 from tests.zoo.specimen import ENGINES, Specimen, refused_by
+from tests.zoo.wild.row import Row
 
 HERE = Path(__file__).parent
 OFFLINE = {
@@ -20,7 +21,10 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 # Who makes adapters, with which engine's libraries: a script, its engine, and the folder it writes.
-MAKERS = (("make_peft.py", "e5", "peft5"), ("make_peft.py", "e4", "peft4"), ("make_library.py", "e4", "library"))
+MAKERS = (
+    ("make_peft.py", "e5", "peft5"), ("make_peft.py", "e4", "peft4"), ("make_library.py", "e4", "library"),
+    ("make_wild.py", "e5", "wild5"),
+)  # fmt: skip
 
 
 def run(engine: str, script: Path, *arguments: str | Path) -> None:
@@ -73,4 +77,28 @@ def everything(folder: Path) -> list[Specimen]:
     """Builds what is not there yet and returns every specimen."""
     bases(folder)
     found = [one for script, engine, name in MAKERS for one in made(folder, script, engine, name)]
-    return found + changed(folder, folder / "peft5")
+    return found + changed(folder, folder / "peft5") + as_tools_leave_them(folder)
+
+
+def as_tools_leave_them(folder: Path, rows: Sequence[Row] | None = None) -> list[Specimen]:
+    """The wild zoo: made adapters with what the tools of trainers put around them, and files made of nothing."""
+    shutil.rmtree(folder / "wild", ignore_errors=True)
+    makers = {row.source.partition("/")[0] for row in wild.every()} - {""}
+    base_of = {
+        f"{maker}/{one.name}": one.base
+        for maker in makers if (folder / maker / "specimens.jsonl").exists()
+        for one in specimen.read(folder / maker)
+    }  # fmt: skip
+    found = []
+    for number, row in enumerate(wild.every() if rows is None else rows):
+        target = folder / "wild" / f"{number:03}"
+        target.mkdir(parents=True)
+        write(row.change(changes.load(folder / row.source) if row.source else {}), target)
+        base = base_of.get(row.source, "") if row.base is None else row.base
+        found.append(
+            Specimen(
+                f"wild: {row.name}", base, target, refused_by(row.expected, row.engines), row.engines, row.source,
+                warns=None if row.expected else row.warns, says=row.says, facts=row.facts,
+            )
+        )  # fmt: skip
+    return found

@@ -22,6 +22,10 @@ SMALL = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2, "num_atten
 FELT = {"initializer_range": 0.3}
 LLAMA = {**SMALL, **FELT, "num_key_value_heads": 2, "max_position_embeddings": 128, "pad_token_id": 0}
 BERT = {**SMALL, **FELT, "max_position_embeddings": 128}
+TOWER = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
+         "projection_dim": 16, "max_position_embeddings": 32}  # fmt: skip
+PICTURES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
+            "image_size": 16, "patch_size": 8, "projection_dim": 16}  # fmt: skip
 
 BASES = {
     "bert": lambda: t.BertModel(t.BertConfig(**BERT)),
@@ -63,8 +67,52 @@ BASES = {
         t.ViTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, image_size=16,
                     patch_size=8, **FELT)
     ),
+    "dinov2": lambda: t.Dinov2Model(
+        t.Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, mlp_ratio=2, image_size=16,
+                       patch_size=8, **FELT)
+    ),
+    "whisper": lambda: t.WhisperForConditionalGeneration(
+        t.WhisperConfig(vocab_size=96, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+                        decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, num_mel_bins=8,
+                        max_source_positions=32, max_target_positions=32, init_std=0.3, pad_token_id=0, bos_token_id=2,
+                        eos_token_id=3, decoder_start_token_id=2, begin_suppress_tokens=None)
+    ),
+    "wav2vec2": lambda: t.Wav2Vec2ForCTC(
+        t.Wav2Vec2Config(**SMALL, **FELT, conv_dim=(32, 32), conv_stride=(5, 2), conv_kernel=(10, 3), pad_token_id=0,
+                         num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=4, num_feat_extract_layers=2)
+    ),
+    "clip": lambda: t.CLIPModel(
+        t.CLIPConfig(text_config={**TOWER, "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0},
+                     vision_config=PICTURES, projection_dim=16)
+    ),
+    "siglip": lambda: t.SiglipModel(
+        t.SiglipConfig(text_config={**TOWER, "projection_size": 32, "pad_token_id": 0, "bos_token_id": 2,
+                                    "eos_token_id": 3}, vision_config=PICTURES)
+    ),
+    "gemma3": lambda: t.Gemma3ForConditionalGeneration(
+        t.Gemma3Config(text_config={**LLAMA, "head_dim": 8}, vision_config={**PICTURES, "image_size": 32},
+                       mm_tokens_per_image=4, boi_token_index=90, eoi_token_index=91, image_token_index=92)
+    ),
+    "qwen2vl": lambda: t.Qwen2VLForConditionalGeneration(
+        t.Qwen2VLConfig(
+            text_config={**LLAMA, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}},
+            vision_config={"embed_dim": 32, "depth": 2, "num_heads": 4, "hidden_size": 32, "mlp_ratio": 2,
+                           "patch_size": 8},
+            image_token_id=92, video_token_id=93, vision_start_token_id=90, vision_end_token_id=91)
+    ),
+    "xlmr": lambda: t.XLMRobertaModel(t.XLMRobertaConfig(**BERT, pad_token_id=0)),
+    "modernbert": lambda: t.ModernBertModel(
+        t.ModernBertConfig(**BERT, pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3,
+                           initializer_cutoff_factor=2.0, local_attention=16, global_attn_every_n_layers=2)
+    ),
+    "falcon": lambda: t.FalconForCausalLM(
+        t.FalconConfig(vocab_size=96, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, bos_token_id=2,
+                       eos_token_id=3, **FELT)
+    ),
+    "phi2": lambda: t.PhiForCausalLM(t.PhiConfig(**SMALL, **FELT, max_position_embeddings=128, bos_token_id=2,
+                                                 eos_token_id=3)),
 }  # fmt: skip
-WITHOUT_WORDS = ("vit",)
+WITHOUT_WORDS = ("vit", "dinov2", "wav2vec2")
 
 
 def tokenizer() -> t.PreTrainedTokenizerFast:

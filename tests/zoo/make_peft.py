@@ -77,9 +77,15 @@ def sentences() -> tuple[list[str], torch.Tensor]:
     return [f"the {noun} was {word}" for noun, (word, _) in pairs], torch.tensor([label for _, (_, label) in pairs])
 
 
+# What models that read no text alone are trained on, by task; `make_wild` adds to it.
+SENSES: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "IMAGE": lambda model: {"pixel_values": torch.randn(4, 3, 16, 16), "labels": torch.tensor([0, 1, 0, 1])},
+}
+
+
 def batch_of(made: Made, model: Any, tokenizer: Any) -> dict[str, Any]:
-    if made.task == "IMAGE":
-        return {"pixel_values": torch.randn(4, 3, 16, 16), "labels": torch.tensor([0, 1, 0, 1])}
+    if made.task in SENSES:
+        return SENSES[made.task](model)
     texts, labels = sentences()
     batch = dict(tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False))
     ids = batch["input_ids"]
@@ -100,13 +106,19 @@ def batch_of(made: Made, model: Any, tokenizer: Any) -> dict[str, Any]:
     return batch
 
 
+def felt(answer: Any) -> torch.Tensor:
+    """Something to learn from where a model has no loss of its own."""
+    hidden = answer.last_hidden_state if "last_hidden_state" in answer else answer.logits_per_image
+    return hidden.pow(2).mean()
+
+
 def train(made: Made, model: Any, tokenizer: Any) -> None:
     batch = batch_of(made, model.get_base_model() if hasattr(model, "get_base_model") else model, tokenizer)
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(wanted, lr=0.05 if made.rows else 0.02)
     for _ in range(made.steps):
         answer = model(**batch)
-        loss = answer.loss if "loss" in answer and answer.loss is not None else answer.last_hidden_state.pow(2).mean()
+        loss = answer.loss if "loss" in answer and answer.loss is not None else felt(answer)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -120,8 +132,8 @@ def make(made: Made, name: str, bases: Path, out: Path) -> None:
     model = MODELS[made.task].from_pretrained(source, **made.model)
     # Whoever trains from the Hub has its id in the model, and so in the config of the adapter.
     model.name_or_path = model.config._name_or_path = f"zoo/{made.base}"
-    tokenizer = None if made.task == "IMAGE" else t.PreTrainedTokenizerFast.from_pretrained(source)
-    if tokenizer is not None and model.config.pad_token_id is None:
+    tokenizer = None if made.task in SENSES else t.PreTrainedTokenizerFast.from_pretrained(source)
+    if tokenizer is not None and getattr(model.config.get_text_config(), "pad_token_id", None) is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     model = made.before(model)
     model = get_peft_model(model, made.config())

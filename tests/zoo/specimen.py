@@ -13,6 +13,8 @@ class Specimen:
     """One adapter in a folder, the base it is tried on ("" for none), and by engine the check that must refuse it.
 
     An engine that is not named must pass it; `engines` are those it is tried on. `depth` is asked where it is not "".
+    The others are asked where they are given: `warns`, all checks that must warn of it when it passes; `says`, what
+    must stand in what the verdict says of it; `facts` by name.
     """
 
     name: str
@@ -22,6 +24,9 @@ class Specimen:
     engines: tuple[str, ...] = ENGINES
     why: str = ""
     depth: str = ""
+    warns: tuple[str, ...] | None = None
+    says: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def wanted(self, engine: str) -> str:
         return self.expected.get(engine, "")

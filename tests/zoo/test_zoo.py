@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.engine.conftest import python_of
-from tests.zoo import building, changes, outsiders, saboteurs, specimen, table
+from tests.zoo import building, changes, outsiders, saboteurs, specimen, table, wild
 
 # One adapter of each source that outsiders and saboteurs change, and some of methods and bases that differ much.
 QUICK = (
@@ -30,11 +30,19 @@ def quick(tmp_path_factory):
     return folder
 
 
+def sample(quick):
+    """Every fifth repository of the wild zoo of those that need no source which the small zoo has not."""
+    made = {f"peft5/{one.name}" for one in specimen.read(quick / "peft5")} | {""}
+    return [row for row in wild.every() if row.source in made and (row.base or "bert") in BASES][::5]
+
+
 def test_adapters_as_strangers_make_them_are_told_what_they_are(quick):
     specimens = specimen.read(quick / "peft5")
     assert len(specimens) == len(QUICK)
     outside = [one for one in building.changed(quick, quick / "peft5") if one.base in BASES]
-    chosen = [replace(one, engines=ENGINES) for one in specimens + outside[::STEP]]
+    of_tools = building.as_tools_leave_them(quick, sample(quick))
+    assert len(of_tools) >= 25
+    chosen = [replace(one, engines=ENGINES) for one in specimens + outside[::STEP] + of_tools]
     found = list(table.answers(chosen, quick / "bases"))
     assert table.errors(found) == [], table.table(found)
 
@@ -44,6 +52,10 @@ def test_the_zoo_holds_what_was_promised_of_it(quick):
     assert len(saboteurs.every(quick / "bases")) >= 80
     assert len(outsiders.every(quick / "bases")) >= 60
     assert len(kinds) >= 20
+    rows = wild.every()
+    assert len(rows) >= 250
+    assert sum(bool(row.expected) for row in rows) >= 80
+    assert len({row.name for row in rows}) == len(rows)
 
 
 def test_a_wrong_answer_is_counted_as_what_it_is(tmp_path):
@@ -58,6 +70,10 @@ def test_a_wrong_answer_is_counted_as_what_it_is(tmp_path):
     assert said("e4", "passed").error == "false pass"
     assert said("e4", "failed", "fit.shape", "fit.missing").error == "wrong reason"
     assert said("e4", "errored", "engine.check-crashed").error == "engine error"
+    assert said("e5", "nothing").error == "false fail"
+    assert replace(said("e5", "passed"), specimen=replace(one, warns=("card.task",))).error == "warnings"
+    assert replace(said("e5", "passed"), specimen=replace(one, facts={"kind": "lora"})).error == "facts"
+    assert replace(said("e4", "failed", "fit.shape"), specimen=replace(one, says="wider")).error == "wrong words"
     assert "false pass" in table.errors([said("e4", "passed")])[0]
 
 
