@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.adapters import describe, files_in
-from dovetail.adapters.bystanders import sighted
+from dovetail.adapters.bystanders import told
 from dovetail.adapters.places import contents, judged
 from registry.repos import card
 from tests.engine.conftest import ROOT, Engine
@@ -109,8 +109,7 @@ def _answer(running: Engine, engine: str, one: Specimen) -> Answer:
     files = files_in(one.folder)
     description = describe(files)
     if description is None:
-        sentence = " ".join(sighted(files) or ())
-        return Answer(one, engine, NONE, (), "", sentence, 0.0)
+        return Answer(one, engine, NONE, (), "", " ".join(told(files)), 0.0)
     began = time.monotonic()
     job = {} if one.base else {"known_bases": KNOWN}
     verdicts = [

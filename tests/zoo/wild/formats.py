@@ -79,14 +79,7 @@ def of_pipelines() -> Iterator[Row]:
 
 def of_runtimes() -> Iterator[Row]:
     """Told by their files, and fitted to the shapes of the base where it is here."""
-    card = front(
-        "# zoo/llama, fine-tuned",
-        library_name="mlx",
-        tags=["mlx"],
-        base_model="zoo/llama",
-        license="llama3",
-        pipeline_tag="text-generation",
-    )
+    card = front("# zoo/llama, fine-tuned", library_name="mlx", tags=["mlx"], base_model="zoo/llama", license="llama3", pipeline_tag="text-generation")
     fit = {"format": "mlx", "kind": "lora", "depth": "fit", "base": "zoo/llama"}
     yield Row("mlx-lm", "", all_of(others.mlx("zoo/llama"), card), base="llama", warns=HERE, facts=fit)
     yield Row("mlx-lm with a copy every hundred iterations", "", all_of(others.mlx("zoo/llama", steps=(100, 200, 300)), card), base="llama", warns=HERE, facts=fit)
@@ -97,37 +90,30 @@ def of_runtimes() -> Iterator[Row]:
     yield Row("a LoRA in GGUF, all modules, alpha 0", "", all_of(file("x.gguf", others.gguf_lora(tuple(others.GGML), alpha=0.0)), card), base="llama", warns=HERE, facts={"format": "gguf", "depth": "fit"})
     yield Row("a LoRA of loralib", "", all_of(file("lora.safetensors", pack(others.loralib())), card), base="llama", warns=HERE, facts={"format": "loralib", "depth": "fit"})
     yield Row("a LoRA of loralib, without the model's name", "", all_of(file("lora.safetensors", pack(others.loralib(""))), card), base="llama", warns=HERE, facts={"format": "loralib"})
-    yield Row(
-        "an archive of NeMo",
-        "",
-        all_of(
-            file("megatron_gpt_peft_lora_tuning.nemo", others.nemo()),
-            front("# NeMo", license="other", base_model="zoo/llama", library_name="nemo"),
-        ),
-        base="",
-        warns=HERE,
-        facts={"format": "nemo", "depth": "static"},
-    )
+    yield Row("an archive of NeMo", "", all_of(file("megatron_gpt_peft_lora_tuning.nemo", others.nemo()), front("# NeMo", license="other", base_model="zoo/llama", library_name="nemo")), base="", warns=HERE, facts={"format": "nemo", "depth": "static"})
+
+
+def of_vectors() -> Iterator[Row]:
+    """New words, pictures as prompts, vectors to steer by: recognised by what is in them, and not run."""
+    gone = drop("adapter_config.json", "adapter_model.safetensors")
+    lit = all_of(gone, file("hyperparameters.yaml", "lora_r: 4\n"), file("model_config.yaml", "name: Llama-3-8B\n"), file("prompt_style.json", '{"class_path": "litgpt.prompts.Alpaca"}'))
+    yield of_images("a textual inversion", all_of(file("learned_embeds.safetensors", pack(others.learned_embeds())), image_card(SD15)), "textual-inversion", "textual-inversion")
+    yield Row("a textual inversion, pickled", "wild5/file-embedding", all_of(gone, image_card(SD15)), base="", warns=(*HERE, "file.pickle"), says="with the program that trained it", facts={"format": "textual-inversion", "depth": "static"})
+    yield of_images("an IP-Adapter", all_of(file("ip-adapter_sd15.safetensors", pack(others.ip_adapter())), image_card(SD15)), "ip-adapter", "ip-adapter")
+    yield of_images("a control vector", all_of(file("happy.gguf", others.control_vector()), front("# Happy", license="mit", base_model="zoo/llama")), "control-vector", "control-vector")
+    yield Row("LitGPT", "wild5/file-litgpt", lit, base="", warns=(*HERE, "file.pickle"), facts={"format": "litgpt", "kind": "lora", "depth": "static"})
 
 
 def of_nothing() -> Iterator[Row]:
     """No adapter, so no verdict: the hub says what it is."""
-    gone = drop("adapter_config.json", "adapter_model.safetensors")
     model = all_of(file("model.safetensors", pack(others.whole_model())), file("config.json", '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'), hf_trainer_card("zoo/llama", "llama3"))
     yield Row("a merged model", "", model, NONE, says="a full model")
     yield Row("a merged model in two parts", "", all_of(*(file(f"model-{n:05}-of-00002.safetensors", pack(others.whole_model())) for n in (1, 2)), file("model.safetensors.index.json", "{}")), NONE, says="a full model")
     yield Row("a model in GGUF", "", file("llama-q4_k_m.gguf", others.gguf_model()), NONE, says="GGUF")
-    yield Row("a textual inversion", "", all_of(file("learned_embeds.safetensors", pack(others.learned_embeds())), image_card(SD15)), NONE, says="a textual inversion")
-    yield Row("a textual inversion, pickled", "wild5/file-embedding", gone, NONE, says="a textual inversion")
-    yield Row("an IP-Adapter", "", file("ip-adapter_sd15.safetensors", pack(others.ip_adapter())), NONE, says="an IP-Adapter")
-    yield Row("a control vector", "", file("happy-control-vector.gguf", others.control_vector()), NONE, says="a control")
-    yield Row("LitGPT", "wild5/file-litgpt", all_of(gone, file("hyperparameters.yaml", "lora_r: 4\n"), file("model_config.yaml", "name: Llama-3-8B\n"), file("prompt_style.json", '{"class_path": "litgpt.prompts.Alpaca"}')), NONE, says="a LoRA of LitGPT")
-    yield Row(
-        "a dataset by mistake", "", all_of(file("train.jsonl", '{"text": "x"}\n'), front("# Data", license="mit")), NONE
-    )
+    yield Row("a dataset by mistake", "", all_of(file("train.jsonl", '{"text": "x"}\n'), front("# Data", license="mit")), NONE)
     yield Row("a card alone", "", front("# Coming soon", license="mit", base_model="zoo/llama"), NONE)
     yield Row("a tokenizer alone", "", file("tokenizer.json", json.dumps({"model": {"type": "BPE", "vocab": {}}})), NONE)
 
 
 def every() -> list[Row]:
-    return [row for part in (of_kohya, of_pipelines, of_runtimes, of_nothing) for row in part()]
+    return [row for part in (of_kohya, of_pipelines, of_runtimes, of_vectors, of_nothing) for row in part()]

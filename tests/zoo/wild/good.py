@@ -144,11 +144,7 @@ def of_methods() -> Iterator[Row]:
 
 
 def of_library() -> Iterator[Row]:
-    hub = tools.front(
-        "# Adapter `x` for zoo/bert\n\nAn [adapter](https://adapterhub.ml) for the `zoo/bert` model.",
-        tags=["adapter-transformers", "bert", "adapterhub:sentiment/sst-2"],
-        license="apache-2.0",
-    )
+    hub = tools.front("# Adapter `x` for zoo/bert\n\nAn [adapter](https://adapterhub.ml) for the `zoo/bert` model.", tags=["adapter-transformers", "bert", "adapterhub:sentiment/sst-2"], license="apache-2.0")
     for name in (
         "bert-seq-bn", "bert-double", "bert-par", "bert-language", "bert-lora", "bert-ia3", "bert-prompt",
         "bert-compacter", "bert-loreft", "bert-seq-bn-pickled", "bert-prefix-pickled", "roberta-seq-bn", "gpt2-lora",

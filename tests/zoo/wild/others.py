@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.adapters import CONFIG, Tensors, pack
+from tests.pickled import torch_file
 from tests.zoo.changes import Change, all_of, file, tensor
 from tests.zoo.wild.images import dice
 
@@ -120,7 +121,7 @@ def nemo() -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, data in (
             ("model_config.yaml", b"peft:\n  peft_scheme: lora\n"),
-            ("model_weights.ckpt", b"PK" + bytes(64)),
+            ("model_weights.ckpt", torch_file(b"\x80\x02}.")),
         ):
             member = tarfile.TarInfo(f"./{name}")
             member.size = len(data)

@@ -38,6 +38,7 @@ class Foreign(Folder):
 
     family = ""
     again = "Save it again with the program that trained it, and push the new file."
+    to_safetensors = "Save it as safetensors with the program that trained it, or convert it, and push that file."
 
     @property
     def has_header(self) -> bool:
