@@ -1,4 +1,4 @@
-"""The repaired config of an adapter as a pull request."""
+"""The repaired config, or the repaired weights, of an adapter as a pull request."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -16,9 +16,10 @@ from registry.repos import lookup
 
 class Repair(View):
     @extend_schema(
-        operation_id="repair", summary="Propose the repaired config",
-        description="Opens a pull request in your name that names the base: where the config holds a path or nothing "
-        "and the tensors fit one base, and where it holds another name of a base. 200 where it is open already.",
+        operation_id="repair", summary="Propose what repairs an adapter",
+        description="Opens a pull request in your name. Weights that are all there, under the names of a wrapper or in "
+        "several files, are saved as PEFT looks for them. Else it names the base: where the config holds a path or "
+        "nothing and the tensors fit one base, or another name of a base. 200 where it is open already.",
         request=shapes.Repair, responses={201: shapes.Repaired, 200: shapes.Repaired},
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:

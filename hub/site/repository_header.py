@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.report import BasePin
 from dovetail.serve.target import Target
 from hub.site.converters import RepositoryAddress
@@ -26,7 +27,7 @@ from registry.moderation import appeals, evidence
 from registry.people import gates
 from registry.proof import holding, regressions, verdicts
 from registry.proof.config_views import View
-from registry.publish import discussions, repairs
+from registry.publish import discussions, repairs, weight_repairs
 from registry.publish.push import rows
 from registry.repos import aliases, facts, lookup, pull, refs
 from registry.repos.aliases import AliasState
@@ -146,8 +147,19 @@ class RepositoryHeader:
         return repairs.offer(self.revision)
 
     @cached_property
+    def weight_repair(self) -> Mended | None:
+        """The repaired weights, for people who may write here, where a check that they would pass failed."""
+        repairable = {"file.missing", "file.ambiguous", "tensors.unused", "tensors.targets", "fit.missing"}
+        failed = {check.id for check in (self.proof.report.failed if self.proof else ())}
+        if not failed & repairable or not self.may_write or self.names.get("main") != self.revision.oid:
+            return None
+        return weight_repairs.find(pull.entries(self.revision))
+
+    @cached_property
     def repair_request(self) -> Discussion | None:
-        """The open pull request with the repaired config."""
+        """The open pull request with the repaired weights, or else with the repaired config."""
+        if self.weight_repair:
+            return weight_repairs.pending(self.repository)
         return repairs.pending(self.repository, self.repair) if self.repair else None
 
     @cached_property

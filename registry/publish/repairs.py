@@ -1,16 +1,17 @@
-"""The repaired config as a pull request of the caller; nothing changes until it is merged."""
+"""A repaired config, or repaired weights, as a pull request of the caller; nothing changes until it is merged."""
 
 import hashlib
 from dataclasses import dataclass
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.checks.base import FIELD
+from dovetail.adapters.convert.mend import Mended
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Discussion, Ref, Repository, Revision
 from registry.proof import config_views
 from registry.proof.config_views import View
-from registry.publish import discussions, push
+from registry.publish import discussions, push, weight_repairs
 from registry.publish.push import Inline, Intent
 from registry.repos import facts, pull, refs
 from registry.repos.refs import MAIN
@@ -20,7 +21,7 @@ OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
 
 @dataclass(frozen=True)
 class Repair:
-    """A pull request with the repaired config; `is_new` is false if it was open already."""
+    """A pull request with the repaired config or weights; `is_new` is false if it was open already."""
 
     discussion: Discussion
     revision: Revision
@@ -48,15 +49,18 @@ def pending(repository: Repository, view: View) -> Discussion | None:
 
 
 def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
-    """Open a pull request that names the base in main's config, or return the open one with the same config.
+    """Open a pull request that repairs main, or return the open one that does the same.
 
-    `base` chooses if several bases fit. Raises ValueInvalid if nothing needs repair or the base is ambiguous,
-    FileNotFound without a config, and what opening a pull request raises.
+    Weights come first, since without them nobody can tell a base: renamed or joined as PEFT looks for them. Else the
+    config gets the name of its base, which `base` chooses if several fit. Raises ValueInvalid if nothing needs repair
+    or the base is ambiguous, FileNotFound without a config, and what opening a pull request raises.
     """
     push.require_for(repository, MAIN, by, propose=True)
     head = refs.resolve_ref(repository, MAIN)
     pull.find_file(head, configs.NAME)
     entries = pull.entries(head)
+    if repaired := weight_repairs.find(entries):
+        return _with_weights(repository, by, head, repaired)
     view = config_views.derive(entries, configs.NAME, "repaired", base=base)
     chosen = str(view.config[FIELD])
     if open_proposal := pending(repository, view):
@@ -69,6 +73,17 @@ def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
     ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])
     proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
     return Repair(proposal, ref.revision, chosen, is_new=True)
+
+
+def _with_weights(repository: Repository, by: Caller, head: Revision, repaired: Mended) -> Repair:
+    base = configs.text(facts.read_facts(pull.entries(head)).config, FIELD) or ""
+    if open_proposal := weight_repairs.pending(repository):
+        return Repair(open_proposal, refs.resolve_ref(repository, open_proposal.ref), base, is_new=False)
+    why = f"{' '.join(repaired.deeds)} No value of a tensor changes, and nothing is trained anew."
+    intent = Intent(repository, MAIN, by, weight_repairs.TITLE, why, parent=head.oid, propose=True)
+    ref = push.receive(intent, weight_repairs.operations(repository, repaired))
+    proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
+    return Repair(proposal, ref.revision, base, is_new=True)
 
 
 def _why(current: str, chosen: str, config: configs.Config) -> str:

@@ -1,11 +1,13 @@
 """POST …/repair: the config with its base named, as a pull request of who asks; and views that name it otherwise."""
 
+import io
 import json
 import math
 import struct
 
 import pytest
 
+from dovetail.adapters import header as headers
 from registry.bytes.blobs import Keys, store
 from registry.models import Base, Discussion
 from registry.publish import merges
@@ -19,13 +21,16 @@ ADDRESS = "/api/v1/adapters/alice/reviews"
 PATH = "/home/alice/checkpoints/bert"
 
 
-def files(config, shapes):
+def weights(shapes):
     header = json.dumps(header_of(shapes)).encode()
-    weights = struct.pack("<Q", len(header)) + header + bytes(2 * sum(math.prod(shape) for shape in shapes.values()))
+    return struct.pack("<Q", len(header)) + header + bytes(2 * sum(math.prod(shape) for shape in shapes.values()))
+
+
+def files(config, shapes):
     return {
         "README.md": b"# Reviews\n",
         "adapter_config.json": json.dumps(config).encode(),
-        "adapter_model.safetensors": weights,
+        "adapter_model.safetensors": weights(shapes),
     }
 
 
@@ -76,6 +81,50 @@ def test_asking_twice_opens_one_pull_request_and_a_merged_one_leaves_nothing_to_
     done = repair(ask("alice", "write"))
     assert (done.status_code, done.json()["code"]) == (400, "value-invalid")
     assert "nothing is to be repaired" in done.json()["detail"]
+
+
+def wrapped(files, parts=1):
+    """The same adapter with DDP's prefix, in so many parts."""
+    shapes = {f"module.{name}": shape for name, shape in bert_lora().items()}
+    rest = {path: data for path, data in files.items() if path != "adapter_model.safetensors"}
+    if parts == 1:
+        return rest | {"adapter_model.safetensors": weights(shapes)}
+    halves = [dict(list(shapes.items())[at::parts]) for at in range(parts)]
+    names = [f"adapter_model-0000{at + 1}-of-0000{parts}.safetensors" for at in range(parts)]
+    return rest | dict(zip(names, map(weights, halves), strict=True))
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_weights_of_a_wrapped_model_and_in_parts_are_saved_as_peft_looks_for_them(ask, cast, known, parts):
+    made = cast.repository("alice/reviews")
+    honest = files(BERT_CONFIG, bert_lora())
+    pushed(cast, made, files=wrapped(honest, parts))
+    before = made.refs.get(name="refs/heads/main").revision
+    check = {"id": "fit.missing" if parts == 1 else "file.missing", "outcome": "failed", "message": "m", "fix": "f"}
+    judged(before, "failed", checks=[check])
+    page = " ".join(ask("alice").get("/alice/reviews").content.decode().split())
+    assert ("tensors are renamed" in page, "parts are joined" in page) == (True, parts == 2)
+    assert "tensors are renamed" not in ask("carol").get("/alice/reviews").content.decode()
+    answer = repair(ask("alice", "write"))
+    assert (answer.status_code, answer.json()["base"]) == (201, BERT), answer.content
+    assert answer.json()["title"] == "Save the weights as PEFT looks for them"
+    assert (repair(ask("alice", "write")).status_code, Discussion.objects.count()) == (200, 1)
+    assert "has the weights as PEFT looks for them" in ask("alice").get("/alice/reviews").content.decode()
+    proposed = made.refs.get(name="refs/pr/1").revision
+    assert set(proposed.files.values_list("path", flat=True)) == {*honest, ".gitattributes"}
+    entry = proposed.files.get(path="adapter_model.safetensors")
+    with store().open(Keys.blob(entry.sha256)) as file:
+        assert headers.read(io.BytesIO(file.read())).tensors.keys() == bert_lora().keys()
+    assert proposed.verdicts.get().state == "queued", "it is proven before anybody merges it"
+    merges.merge(Discussion.objects.get(repository=made), cast.session("alice"))
+    assert "nothing is to be repaired" in repair(ask("alice", "write")).json()["detail"]
+
+
+def test_weights_that_would_not_fit_their_base_either_are_not_renamed(ask, cast, known):
+    made = cast.repository("alice/reviews")
+    shapes = {f"module.{name}": tuple(3 * size for size in shape) for name, shape in bert_lora().items()}
+    pushed(cast, made, files=files(BERT_CONFIG, shapes))
+    assert repair(ask("alice", "write")).status_code == 400
 
 
 def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, lost, known):

@@ -227,7 +227,7 @@ class FiledReport(Answer):
 
 @dataclass(frozen=True, eq=False)
 class PullRequest(Answer):
-    """An open pull request that names a base."""
+    """An open pull request that repairs an adapter."""
 
     url: str
     number: int

@@ -212,11 +212,11 @@ def _change(parcel: Payload, path: str, remote: Mapping[str, str]) -> str:
 # --- repair -----------------------------------------------------------------------------------------------------------
 def repair(
     context: typer.Context,
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter whose config names no base.")],
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter that is to be repaired.")],
     base: Annotated[str, typer.Option(metavar="NS/NAME", help="The base to name, if the adapter fits several.")] = "",
     merge: Annotated[bool, typer.Option("--merge", help="Merge the pull request too.")] = False,
 ) -> None:
-    """Open a pull request that names the base an adapter fits; nothing changes until it is merged."""
+    """Open a pull request that renames or joins weights, or names the base; nothing changes until it is merged."""
     options: Options = context.obj
     caller, printer = options.client(), options.printer
     pull_request = caller.repair(adapter, base)

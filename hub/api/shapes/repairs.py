@@ -12,10 +12,10 @@ class Repair(s.Serializer[Data]):
 
 
 class Repaired(s.Serializer[Data]):
-    """A pull request that names the base; nothing is changed until somebody merges it."""
+    """A pull request that repairs weights or names the base; nothing is changed until somebody merges it."""
 
     adapter = s.CharField()
-    base = s.CharField()
+    base = s.CharField(help_text="the base that the config then names, if any")
     number = s.IntegerField()
     title = s.CharField()
     url = s.URLField()

@@ -11,14 +11,20 @@ WRAPPERS = {
     "_orig_mod": "torch.compile",
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
+    "default": "model.state_dict(), in place of save_pretrained(),",
 }
 ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# The name of the adapter, which save_pretrained() leaves out.
+ADAPTER = re.compile(
+    r"(?:(?<=\.lora_[AB])|(?<=\.lora_embedding_[AB])|(?<=\.lora_magnitude_vector)|(?<=\.modules_to_save))"
+    r"\.default(?=\.|$)"
+)
 AT_THE_FRONT = re.compile(r"^((?:base_model\.model\.|base_model\.)?)module\.")
 
 
 def unwrapped(name: str) -> str:
     """Return a tensor's name as the model without its wrappers has it."""
-    return AT_THE_FRONT.sub(r"\1", ANYWHERE.sub("", name))
+    return ADAPTER.sub("", AT_THE_FRONT.sub(r"\1", ANYWHERE.sub("", name)))
 
 
 def explained(names: Iterable[str], expected: Collection[str]) -> tuple[str, str] | None:

@@ -56,7 +56,8 @@ def missing(folder: Folder) -> str | Finding:
     if parts := sorted(path for path in folder.files if SHARD.fullmatch(path)):
         return failed(
             f"The weights are in {len(parts)} parts ({some(parts)}), and PEFT reads one file, {folder.weights}.",
-            f"Join the parts: load each with safetensors.torch.load_file() and save all tensors in {folder.weights}.",
+            f"Join the parts: load each with safetensors.torch.load_file() and save all tensors in {folder.weights}. "
+            "On a hub `dovetail repair` does that.",
             found=parts[:20],
         )
     hint = f"; it found {some(candidates)}" if candidates else ""

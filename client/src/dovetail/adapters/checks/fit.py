@@ -44,7 +44,7 @@ def _wrapped(names: list[str], part: str, who: str) -> Finding:
         f"All {len(names):,} tensors are here, but {who} left {part!r} in their names ({names[0]}), so no loader finds "
         "them.",
         f"Rename them without {part + '.'!r}, or save the model that is wrapped: accelerator.unwrap_model(model)"
-        ".save_pretrained(…).",
+        ".save_pretrained(…). On a hub `dovetail repair` does the first.",
         tensors=names[:20], part=part,
     )  # fmt: skip
 

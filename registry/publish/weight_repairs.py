@@ -1,0 +1,74 @@
+"""Weights that need no training anew: renamed or joined as PEFT looks for them, for a pull request."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.convert.mend import Mended, mended
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.fitting import NotComputable
+from dovetail.adapters.patterns import PatternError
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Hasher
+from registry.kernel.errors import ValueInvalid
+from registry.models import Discussion, Repository
+from registry.proof import fit
+from registry.publish.push import Deletion, Operation, Stored
+from registry.repos import bases, facts
+from registry.repos.manifest import Entry
+
+MAX_BYTES = 256 << 20  # written while somebody waits
+TITLE = "Save the weights as PEFT looks for them"
+OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
+
+
+def find(entries: Mapping[str, Entry]) -> Mended | None:
+    """Return the repaired weights of a revision, if nothing but names and files keeps loaders from them.
+
+    Reads headers. Where the base is known here, the repaired weights must fit it.
+    """
+    repaired = mended(facts.file_openers(entries))
+    if repaired is None:
+        return None
+    config = facts.read_facts(entries).config
+    base = bases.canonical_name(configs.text(config, "base_model_name_or_path") or "").casefold()
+    try:
+        survey = fit.survey(config, repaired.header)
+    except (NotComputable, PatternError):
+        return None
+    answers = {answer.base.casefold(): answer.fits for answer in survey.answers}
+    return repaired if answers.get(base, True) else None
+
+
+def pending(repository: Repository) -> Discussion | None:
+    """Return the open pull request with repaired weights."""
+    rows = repository.discussions.filter(is_pull_request=True, status__in=OPEN, title=TITLE)
+    return rows.order_by("number").first()
+
+
+def operations(repository: Repository, repaired: Mended) -> Iterator[Operation]:
+    """Store the repaired weights for a push, and yield its operations. Raises ValueInvalid for large ones."""
+    if repaired.size > MAX_BYTES:
+        raise ValueInvalid(
+            f"The weights have {repaired.size:,} bytes; the hub writes at most {MAX_BYTES:,} anew.",
+            fix="Rename or join them as the verdict says, and push them.",
+        )
+    with tempfile.TemporaryFile() as file:
+        repaired.write(file)
+        hasher = Hasher()
+        for piece in _pieces(file):
+            hasher.update(piece)
+        digest = hasher.digest()
+        intake.store_verified(digest.sha256, _pieces(file))
+        intake.register_blobs(repository, digest)
+        intake.store_verified(digest.sha256, _pieces(file))  # again: a sweep may have come before the row
+    yield Stored(WEIGHTS, digest.sha256, digest.size)
+    for path in repaired.removed:
+        yield Deletion(path)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(blobs.PIECE):
+        yield piece
