@@ -17,7 +17,7 @@ from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Revision, Verdict
 from registry.proof import fit, verdicts
 from registry.repos import bases, card, eval_rows
-from workers import scratch_folders
+from workers import base_shapes, scratch_folders
 from workers.engine.job import Job, wall_for
 
 PIECE = 1 << 20  # bytes copied at once
@@ -97,6 +97,7 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision, places:
 
 def _base_shapes(base: Base, folder: Path, places: Sequence[str]) -> dict[str, Any]:
     """Return the shapes of a base without weights, to which an engine fits the adapter. Raises ShelfProblem."""
+    base_shapes.measure_named([base.id])
     task, shapes = fit.shapes_of(base, fit.task_in(within(files_in(folder), places[0])))
     return {"id": base.id, "task": task, "shapes": encode(shapes)}
 

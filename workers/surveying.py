@@ -8,13 +8,16 @@ from registry.models import Revision
 from registry.proof import fit
 from registry.repos import facts, pull
 from registry.repos.derived import DerivedEntry
+from workers import base_shapes
 from workers.laying_out import LaidOut
 
 
 def survey(laid_out: LaidOut, report: Report) -> Report:
     """Return the report with the known bases that the adapter fits."""
+    stated = configs.names(dict(laid_out.job.card), "base_model")
+    base_shapes.measure_named([*stated, *([laid_out.base.id] if laid_out.base else [])])
     answers = fit.survey_files(within(laid_out.files, laid_out.places[0]))
-    return fit.with_fits(report, answers, configs.names(dict(laid_out.job.card), "base_model"))
+    return fit.with_fits(report, answers, stated)
 
 
 def survey_derived(revision: Revision, report: Report) -> Report:

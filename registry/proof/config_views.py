@@ -102,15 +102,17 @@ def _meant(entries: Mapping[str, Entry], base: str) -> str:
     """The base that it fits, where it fits one alone or the card or the caller says which."""
     survey = fit.survey_files(facts.file_openers({**entries, **derived.derived_entries(entries)}))
     fitting = survey.fitting if survey else []
+    stated = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
+    if survey and (awaited := survey.awaited([base] if base else stated)):
+        raise ValueInvalid(
+            f"{awaited} has not been measured by this hub yet, so nobody knows whether the adapter fits it.",
+            fix="Try again in a minute: the next verdict on one of its adapters measures it.",
+        )
     if base:
         canonical = bases.canonical_name(base).casefold()
         chosen = next((one for one in fitting if one.casefold() == canonical), "")
     else:
-        chosen = (
-            fit.preferred_base(survey, configs.names(dict(facts.read_facts(entries).card.data), "base_model"))
-            if survey
-            else ""
-        )
+        chosen = fit.preferred_base(survey, stated) if survey else ""
     if not chosen:
         outcome = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
         raise ValueInvalid(

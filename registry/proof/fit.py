@@ -4,13 +4,13 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from dovetail.adapters import Header, HeaderError, Opener
 from dovetail.adapters import config as configs
@@ -30,6 +30,7 @@ MAX_BASES = 200
 MAX_TOLD = 60  # in a verdict
 BASELESS = ("base.local-path", "base.unnamed")
 BUDGET_SECONDS = 2.0  # for all bases together; an honest adapter takes a few milliseconds each
+NOT_MEASURED = "Not measured yet: {}."
 TELL_APART = "Shapes alone cannot tell {} apart: name the one it was trained on."
 
 
@@ -49,11 +50,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Survey:
-    """An adapter against all known bases. `left_out` bases were not asked: too many, or the patterns cost too much."""
+    """An adapter against all known bases.
+
+    `left_out` bases were not asked: too many, or the patterns cost too much, or nobody has measured them yet; the last
+    are `unmeasured`.
+    """
 
     task: str
     answers: list[Answer] = field(default_factory=list)
     left_out: int = 0
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def fitting(self) -> list[str]:
@@ -62,7 +68,13 @@ class Survey:
     @property
     def note(self) -> str:
         """The limits of what the answers prove."""
-        return TELL_APART.format(some(self.fitting)) if len(self.fitting) > 1 else ""
+        apart = TELL_APART.format(some(self.fitting)) if len(self.fitting) > 1 else ""
+        return f"{apart} {NOT_MEASURED.format(some(self.unmeasured))}".strip() if self.unmeasured else apart
+
+    def awaited(self, names: Iterable[str]) -> str:
+        """Return the one of these bases that is known here and not measured yet, "" if none is."""
+        stated = {bases.canonical_name(name).casefold() for name in names}
+        return next((base for base in self.unmeasured if base.casefold() in stated), "")
 
 
 # --- keeping ---------------------------------------------------------------------------------------------------------
@@ -100,7 +112,11 @@ def _row(base: Base, engine: str, version: str, task: str, shapes: Mapping[str, 
 
 def unmeasured() -> list[Base]:
     """Return the bases whose shapes nobody has measured at the revision they have now."""
-    return list(Base.objects.exclude(manifests__revision=F("revision")).order_by("added_at"))
+    return list(_unmeasured())
+
+
+def _unmeasured() -> QuerySet[Base]:
+    return Base.objects.exclude(manifests__revision=F("revision")).order_by("added_at")
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -119,9 +135,10 @@ def survey(config: configs.Config, header: Header) -> Survey:
     task = adapter.task or ""
     rows = _rows(task)
     answers = list(_answers(adapter, rows[:MAX_BASES]))
-    left_out = len(rows) - len(answers)
+    waiting = tuple(_unmeasured().values_list("id", flat=True))
+    left_out = len(rows) - len(answers) + len(waiting)
     answers += _without_task(task, [row.base_id for row in rows]) if task else ()
-    return Survey(task, sorted(answers, key=lambda answer: (not answer.fits, answer.base)), left_out)
+    return Survey(task, sorted(answers, key=lambda answer: (not answer.fits, answer.base)), left_out, waiting)
 
 
 def _answers(adapter: Adapter, rows: list[BaseManifest]) -> Iterator[Answer]:
@@ -157,7 +174,7 @@ def survey_files(files: Mapping[str, Opener]) -> Survey | None:
         return None
 
 
-def with_fits(report: Report, survey: Survey | None, card_bases: Iterable[str] = ()) -> Report:
+def with_fits(report: Report, survey: Survey | None, card_bases: Sequence[str] = ()) -> Report:
     """Return the report with the bases that the adapter fits; a base that is a path or missing gets them as its fix.
 
     `card_bases` are the bases that its card names; one of them that fits is preferred.
@@ -169,8 +186,12 @@ def with_fits(report: Report, survey: Survey | None, card_bases: Iterable[str] =
     return replace(report, checks=checks, fits=Fits(base_fits, survey.note, survey.left_out))
 
 
-def _with_fix(check: CheckResult, survey: Survey, card_bases: Iterable[str]) -> CheckResult:
-    if check.outcome != "failed" or check.id not in BASELESS or not survey.fitting:
+def _with_fix(check: CheckResult, survey: Survey, card_bases: Sequence[str]) -> CheckResult:
+    if check.outcome != "failed" or check.id not in BASELESS:
+        return check
+    if awaited := survey.awaited(card_bases):
+        return replace(check, fix=f"Its card names {awaited}, which this hub has not measured yet; {check.fix}")
+    if not survey.fitting:
         return check
     where = {**check.where, "fits": survey.fitting[:20]}
     if base := preferred_base(survey, card_bases):
@@ -182,8 +203,13 @@ def _with_fix(check: CheckResult, survey: Survey, card_bases: Iterable[str]) -> 
     return replace(check, fix=fix, where=where)
 
 
-def preferred_base(survey: Survey, card_bases: Iterable[str] = ()) -> str:
-    """Return the fitting base that the card names, else the only base that fits, else ""."""
+def preferred_base(survey: Survey, card_bases: Sequence[str] = ()) -> str:
+    """Return the fitting base that the card names, else the only base that fits, else "".
+
+    "" as well if the card names a base whose shapes are not known yet: to advise any other would be wrong.
+    """
+    if survey.awaited(card_bases):
+        return ""
     stated = {bases.canonical_name(name).casefold() for name in card_bases}
     meant = [base for base in survey.fitting if base.casefold() in stated] or survey.fitting
     return meant[0] if len(meant) == 1 else ""

@@ -127,6 +127,30 @@ def test_a_path_as_base_is_answered_with_the_base_it_fits_and_a_repaired_config(
     assert Client().get(address).status_code == 302, "the bytes themselves never change"
 
 
+def test_a_base_that_was_not_measured_is_measured_by_the_first_verdict_that_needs_it(known, judged):
+    BaseManifest.objects.filter(base=BERT).delete()
+    told = judged(adapters.lora(adapters.TINY_BERT)).result["fits"]
+    assert [(one["base"], one["fits"]) for one in told["bases"]] == [(BERT, True), (LLAMA, False)]
+    assert told["left_out"] == 0
+
+
+def test_while_a_base_cannot_be_measured_nobody_is_advised_to_take_another(known, know, judged, monkeypatch, caplog):
+    know("tiny/twin", BERT)
+    BaseManifest.objects.filter(base=BERT).delete()
+    with monkeypatch.context() as patch:
+        patch.setattr(base_shapes, "CPU_SECONDS", -1.0)
+        verdict = judged(with_base(adapters.lora(adapters.TINY_BERT), "./bert"))
+        judged(with_base(adapters.lora(adapters.TINY_BERT, seed=2), "./bert"))
+    assert caplog.text.count("ended by its limit of time (cpu)") == 1, "it is tried for one verdict, not for each"
+    assert f"names {BERT}, which this hub has not measured yet" in failed(verdict)["base.local-path"]["fix"]
+    assert (verdict.result["fits"]["left_out"], verdict.result["fits"]["note"]) == (1, f"Not measured yet: {BERT}.")
+    address = f"/api/v1/adapters/alice/reviews/revisions/{verdict.revision.oid}/files/adapter_config.json"
+    refused = Client().get(address, {"view": "repaired"})
+    assert (refused.status_code, "Try again" in refused.json()["fix"]) == (400, True)
+    assert base_shapes.measure_missing() == 1
+    assert Client().get(address, {"view": "repaired"}).json()["base_model_name_or_path"] == BERT
+
+
 def test_two_bases_of_equal_shape_are_not_told_apart(known, know, judged):
     know("tiny/twin", BERT)
     files = with_base(adapters.lora(adapters.TINY_BERT), "./bert")

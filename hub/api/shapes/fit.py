@@ -56,4 +56,6 @@ class FitAnswer(s.Serializer[Data]):
     fits = BaseFit(many=True)
     misfits = BaseMisfit(many=True)
     note = s.CharField(allow_null=True, help_text="what shapes cannot tell")
-    left_out = s.IntegerField(help_text="bases that were not asked: too many, or a pattern cost too much")
+    left_out = s.IntegerField(
+        help_text="bases that were not asked: too many, a pattern cost too much, or not measured yet"
+    )
