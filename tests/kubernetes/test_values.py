@@ -18,7 +18,10 @@ FIXED = {
     f"DOVETAIL_{name}"
     for name in ("PRODUCTION", "DATA", "SHELF", "ENGINES", "STATIC_ROOT", "TRUSTED_PROXIES", "PROXY_HEADER")
 }
-OF_GROUPS = {f"DOVETAIL_{name}" for name in ("ENGINE_DEVICE", "WORKER_CONCURRENCY", "WORKER_IDLE_SECONDS")}
+# Of the parts: web.processes, and what a group of workers says.
+OF_PARTS = {
+    f"DOVETAIL_{name}" for name in ("WEB_PROCESSES", "ENGINE_DEVICE", "WORKER_CONCURRENCY", "WORKER_IDLE_SECONDS")
+}
 # Of `make up` alone: production refuses the first, and the second needs a store of files.
 NOT_HERE = {"DOVETAIL_DEBUG", "DOVETAIL_ACCEL_REDIRECT"}
 
@@ -29,7 +32,7 @@ def takes(part: str, name: str) -> bool:
 
 
 def test_every_setting_of_the_docs_reaches_every_pod_of_the_hub(tmp_path: Path) -> None:
-    names = {name.replace("{NAME}", "CORP") for name in DOCUMENTED} - FIXED - OF_GROUPS - NOT_HERE
+    names = {name.replace("{NAME}", "CORP") for name in DOCUMENTED} - FIXED - OF_PARTS - NOT_HERE
     assert [name for name in names if takes("settings", name) == takes("secrets", name)] == []
     given = {part: {name: f"s3://{name}" for name in names if takes(part, name)} for part in ("settings", "secrets")}
     given["settings"]["DOVETAIL_PUBLIC_URL"] = "https://hub.example.org"
@@ -62,7 +65,7 @@ def test_the_schema_knows_the_settings_of_the_docs_and_no_others() -> None:
     known = {name for part in ("settings", "secrets") for name in SCHEMA["properties"][part]["properties"]}
     of_stores = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
     plain = {name for name in DOCUMENTED if "{" not in name}
-    assert known - of_stores == plain - FIXED - OF_GROUPS - NOT_HERE
+    assert known - of_stores == plain - FIXED - OF_PARTS - NOT_HERE
     of_a_group = set(SCHEMA["definitions"]["groupSettings"]["properties"])
     assert of_a_group <= known
 

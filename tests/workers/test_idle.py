@@ -1,0 +1,80 @@
+"""A worker that is started when rows wait ends by itself: not while one waits or runs, nor while nobody can say."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from django.db import OperationalError
+
+from registry.models import Attempt
+from registry.proof import verdicts
+from registry.proof.verdicts import Capabilities
+from tests.workers.conftest import BASE
+from workers import capabilities, lifecycle, scratch_folders
+
+
+@pytest.fixture
+def beats(monkeypatch, settings):
+    """Let heartbeats follow each other fast, with what each finds to do; return the function that runs them."""
+    settings.HEARTBEAT_SECONDS, settings.WORKER_IDLE_SECONDS = 0.05, 0.3
+    monkeypatch.setattr(lifecycle, "_worker", SimpleNamespace(hostname="w@host", concurrency=1))
+    monkeypatch.setattr(lifecycle, "_stopping", threading.Event())
+    monkeypatch.setattr(scratch_folders, "sweep", lambda: 0)
+    monkeypatch.setattr(verdicts, "sign_of_life", lambda *arguments: None)
+    monkeypatch.setattr(capabilities, "offer", lambda *arguments: None)
+    monkeypatch.setattr(capabilities, "unfit", lambda: "")
+
+    def run(look, *, runs=lambda host: False, seconds: float = 1) -> float | None:
+        """Return after how many seconds the worker sent itself the signal, None if it did not."""
+        monkeypatch.setattr(lifecycle, "_look_for_work", look)
+        monkeypatch.setattr(verdicts, "runs_on", runs)
+        began, sent = time.monotonic(), []
+
+        def kill(process: int, number: int) -> None:
+            assert (process, number) == (os.getpid(), signal.SIGTERM)
+            sent.append(time.monotonic() - began)
+            lifecycle._stopping.set()
+
+        monkeypatch.setattr(os, "kill", kill)
+        timer = threading.Timer(seconds, lifecycle._stopping.set)
+        timer.start()
+        lifecycle._beat()
+        timer.cancel()
+        return sent[0] if sent else None
+
+    return run
+
+
+def test_a_worker_ends_after_it_had_nothing_to_do(beats, db):
+    calls = iter(range(1000))
+    ended = beats(lambda door: next(calls) < 4, seconds=20)
+    assert ended is not None
+    assert ended > 0.3, "the time counts from the last row on"
+
+
+def test_a_worker_goes_on_while_a_row_waits_or_runs_or_nobody_can_say(beats, db, settings):
+    def broken(door: str) -> bool:
+        raise OperationalError("the database is away")
+
+    assert beats(lambda door: True) is None
+    lifecycle._stopping.clear()
+    assert beats(lambda door: False, runs=lambda host: host == socket.gethostname()) is None
+    lifecycle._stopping.clear()
+    assert beats(broken) is None
+    lifecycle._stopping.clear()
+    settings.WORKER_IDLE_SECONDS = 0
+    assert beats(lambda door: False) is None
+
+
+def test_a_validation_of_this_host_is_one_that_runs(base, pushed):
+    host, _ = socket.gethostname(), pushed()
+    claim = verdicts.claim_next(f"{host}:1", Capabilities(frozenset({BASE})))
+    assert claim is not None
+    assert verdicts.runs_on(host)
+    assert not verdicts.runs_on(f"{host}-2")
+    Attempt.objects.update(ended_at="2026-01-01T00:00Z")
+    assert not verdicts.runs_on(host)
