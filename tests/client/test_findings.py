@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from dovetail.adapters import bases
 from dovetail.adapters.bystanders import sighted
 from dovetail.adapters.families import checks_of, opened
 from dovetail.adapters.findings import Finding
 from dovetail.adapters.folder import Base
+from dovetail.adapters.tokens import Names
 from tests.adapters import CONFIG, WEIGHTS, config, lora, openers, pack, renamed, unpack, weights, with_header
 from tests.engine.test_fields import BASE
 
@@ -123,3 +125,62 @@ def test_names_that_a_base_does_not_have_at_all_tell_nothing_of_a_file_of_lorali
 def test_what_is_no_adapter_is_named_where_its_name_tells(path, what):
     sight = sighted(["README.md", path])
     assert what in sight[0] if what else sight is None
+
+
+BASE_NAMES = Names({"eos_token": "<|end|>", "pad_token": "<|pad|>"}, frozenset({"<|tool|>"}), {90: "<|spare 0|>"})
+
+
+def tokenizer(**stated):
+    return {**lora(task="CAUSAL_LM"), "tokenizer_config.json": json.dumps(stated).encode()}
+
+
+@pytest.mark.parametrize(
+    ("files", "outcome", "message"),
+    [
+        (tokenizer(eos_token="<|end|>", pad_token="<|pad|>"), "passed", "It uses the vocabulary of the base."),
+        (tokenizer(eos_token={"content": "<|im_end|>"}), "warned", "ends a text with '<|im_end|>'"),
+        ({**tokenizer(eos_token="</s>"), CONFIG: lora()[CONFIG]}, "passed", "eos_token is '</s>', the base's"),
+        (tokenizer(added_tokens_decoder={"90": {"content": "<tool>"}}), "warned", "calls the token 90 '<tool>'"),
+        (tokenizer(added_tokens_decoder={"90": {"content": "<|spare 0|>"}}), "passed", "vocabulary of the base."),
+        (tokenizer(pad_token="<|end|>"), "passed", "pad_token is '<|end|>', the base's '<|pad|>'"),
+        (tokenizer(bos_token="<s>", additional_special_tokens=["<a>"]), "passed",
+         "bos_token is '<s>', the base has none; it has the special tokens <a> as well"),
+        (tokenizer(added_tokens_decoder={"7": {"content": "<b>"}}), "passed", "it adds the tokens 7"),
+        (tokenizer(eos_token=7, added_tokens_decoder=[1]), "passed", "vocabulary of the base."),
+    ],
+)  # fmt: skip
+def test_names_of_tokens_warn_only_where_generation_breaks(files, outcome, message):
+    found = answer("base.vocabulary", files, token_names=BASE_NAMES)
+    assert (found.outcome, message in found.message) == (outcome, True), found
+    unknown = answer("base.vocabulary", files)
+    assert unknown.outcome == "passed", "of a base whose tokenizer is not known nothing is said"
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "relation"),
+    [
+        ("mlx-community/Meta-Llama-3-8B-Instruct-4bit", "meta-llama/Meta-Llama-3-8B-Instruct", "quantised"),
+        ("mlx-community/Mistral-7B-Instruct-v0.3-8bit", "mistralai/Mistral-7B-Instruct-v0.3", "quantised"),
+        ("mlx-community/Qwen3-8B-4bit-DWQ", "Qwen/Qwen3-8B", "quantised"),
+        ("mlx-community/Qwen3-8B-mlx-6Bit", "Qwen/Qwen3-8B", "quantised"),
+        ("mlx-community/gpt-oss-20b-MXFP4-Q4", "openai/gpt-oss-20b", "quantised"),
+        ("mlx-community/Meta-Llama-3-8B-Instruct-4bit", "meta-llama/Meta-Llama-3-8B", ""),
+        ("me/Meta-Llama-3-8B-Instruct-4bit", "meta-llama/Meta-Llama-3-8B-Instruct", ""),
+    ],
+)
+def test_a_copy_of_mlx_community_means_the_base_that_it_was_made_of(name, base, relation):
+    assert bases.relation(name, base) == relation
+
+
+def test_an_mlx_adapter_says_on_which_base_its_copy_was_proven():
+    said = {"model": "mlx-community/bert-4bit", "fine_tune_type": "lora", "lora_parameters": {"rank": 4, "scale": 2.0}}
+    shapes = {"lora_a": (32, 4), "lora_b": (4, 32)}
+    tensors = {f"encoder.layer.0.attention.self.query.{part}": ("F32", shape, np.ones(shape, "<f4").tobytes())
+               for part, shape in shapes.items()}  # fmt: skip
+    files = {CONFIG: json.dumps(said).encode(), "adapters.safetensors": pack(tensors, {})}
+    found = answer("base.quantised", files)
+    assert found.outcome == "passed"
+    assert found.message.startswith("mlx-community/bert-4bit is a quantised copy of tiny/bert, by its name")
+    files = {**files, CONFIG: json.dumps(said | {"model": "tiny/bert"}).encode()}
+    assert answer("base.quantised", files).message == "It names tiny/bert."
+    assert answer("base.quantised", files, base=None).outcome == "skipped"

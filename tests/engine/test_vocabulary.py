@@ -217,6 +217,14 @@ def test_a_chat_template_that_is_not_the_base_s_is_told(llama, tmp_path):
     assert "chat template" in check["message"]
 
 
+def test_the_names_of_tokens_are_compared_with_those_of_the_base(llama, tmp_path):
+    said = json.dumps({"unk_token": "<unk>", "bos_token": {"content": "<s>"}, "pad_token": "[PAD]"}).encode()
+    files = with_file("tokenizer_config.json", said)(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    check = check_of(llama.validate(write(files, tmp_path), facts_of(files)), "base.vocabulary")
+    assert check["outcome"] == "passed", "what changes no generation is told as a fact"
+    assert "bos_token is '<s>', the base has none; unk_token is '<unk>', the base's '[UNK]'" in check["message"]
+
+
 @pytest.mark.parametrize(
     ("path", "data"),
     [

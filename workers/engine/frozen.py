@@ -12,11 +12,12 @@ import torch
 import transformers
 from transformers.pytorch_utils import Conv1D
 
+from dovetail.adapters import tokens
 from dovetail.adapters.fit import Manifest, Module, Shape
 from dovetail.adapters.folder import Base
 from dovetail.adapters.kinds import task_of_class
 from dovetail.adapters.library.composition import Composition
-from dovetail.adapters.sources import opener_of
+from dovetail.adapters.sources import files_in, opener_of
 from workers.engine import composition, library, senses
 from workers.engine.device import NOISE
 from workers.engine.fingerprint import remember, same
@@ -221,6 +222,7 @@ class Frozen:
             (lambda folder: _expected(self.model(task), folder)) if task == library.TASK else None,
             head_task=self.head_task, tokens=_last_token(self.tokenizer) + 1, chat_template=_template(self.tokenizer),
             architectures=tuple(self.config.architectures or ()),
+            token_names=tokens.names(files_in(self.folder)),
         )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ KNOWN: dict[str, dict[str, object]] = json.loads((Path(__file__).parent / "bases
 # unsloth's and bitsandbytes' copies, GPTQ and AWQ, with and without the number of bits
 QUANTISED = re.compile(r"(-unsloth)?-bnb-[48]bit$|-(gptq|awq)(-(int)?[348](-?bits?)?)?$", re.IGNORECASE)
 
+# Copies for MLX, which keep the name of the model; elsewhere such an end may be a part of the name.
+OF_MLX = re.compile(r"(?<=.)(?:-mlx)?-(?:[2-8]-?bits?|mxfp4)(?:-(?:dwq|awq|dynamic|q\d|gs\d+)[\w.-]*)?$", re.IGNORECASE)
+
 
 def _aliases(id: str) -> list[str]:
     names = KNOWN[id]["aliases"]
@@ -47,7 +50,7 @@ def license_of(name: str) -> str:
 
 def full_precision(name: str) -> str:
     """Return the name without its mark of quantisation; "" if it has none."""
-    mark = QUANTISED.search(name)
+    mark = QUANTISED.search(name) or (OF_MLX.search(name) if name.casefold().startswith("mlx-community/") else None)
     return name[: mark.start()] if mark else ""
 
 

@@ -22,6 +22,7 @@ from dovetail.adapters.kinds import Kind, kind_of, task_of
 from dovetail.adapters.layout import Layout, sort_tensors
 from dovetail.adapters.selection import PatternTable
 from dovetail.adapters.sources import Effect, Source, blocks_of
+from dovetail.adapters.tokens import Names
 from dovetail.adapters.twins import Joined
 from dovetail.adapters.values import FLOATS, converted
 
@@ -46,6 +47,7 @@ class Base:
     tokens: int = 0  # of its own tokenizer, which may have more than there are rows
     chat_template: str | None = None  # "" if it has none; None if that is not known
     architectures: tuple[str, ...] = ()
+    token_names: Names | None = None  # of its tokenizer; None if that is not known
 
 
 class Folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dovetail.adapters import config as configs
@@ -15,6 +16,8 @@ TOKENIZER, CONFIG, ADDED, TEMPLATE = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+MAP = "special_tokens_map.json"
+ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
 MAX_BYTES = 2 * 2**20  # the added tokens stand before the vocabulary, which may have tens of megabytes
 LIST = '"added_tokens"'
 MAX_ID = 1 << 31  # files may number tokens by integers of any length: what is beyond this is taken for this
@@ -49,6 +52,11 @@ def chat_template(files: Mapping[str, Opener]) -> str:
 
 
 def _of_tokenizer(text: str) -> Iterator[int]:
+    yield from (entry["id"] for entry in _entries(text))
+
+
+def _entries(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the added tokens of a tokenizer.json, of which the beginning is enough."""
     _, found, rest = text.partition(LIST)
     start = rest.find("[")
     try:
@@ -57,7 +65,7 @@ def _of_tokenizer(text: str) -> Iterator[int]:
         return
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and type(entry.get("id")) is int:
-            yield entry["id"]
+            yield entry
 
 
 def _of_config(text: str) -> Iterator[int]:
@@ -85,3 +93,45 @@ def _object(text: str) -> dict[str, Any]:
 def _text(opener: Opener) -> str:
     with opener() as file:
         return file.read(MAX_BYTES).decode("utf-8", "replace")
+
+
+# --- the names of tokens ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The texts of a tokenizer's tokens: those with a role (such as eos_token), and the added ones by their ids."""
+
+    roles: Mapping[str, str]
+    special: frozenset[str]  # further special tokens
+    added: Mapping[int, str]
+
+
+def names(files: Mapping[str, Opener]) -> Names | None:
+    """Return the names that a tokenizer's files state, of a repository or of a base; None if they state none."""
+    config = {**_file(files, MAP), **_file(files, CONFIG)}
+    further = [config.get(key) for key in ("additional_special_tokens", "extra_special_tokens")]
+    stated = Names(
+        {role: text for role in ROLES if (text := _content(config.get(role)))},
+        frozenset(text for items in further if isinstance(items, list) for one in items if (text := _content(one))),
+        _contents(files, config),
+    )
+    return stated if stated.roles or stated.added else None
+
+
+def _contents(files: Mapping[str, Opener], config: Mapping[str, Any]) -> dict[int, str]:
+    table = config.get("added_tokens_decoder")
+    decoder = table.items() if isinstance(table, dict) else ()
+    pairs = [(int(key), _content(one)) for key, one in decoder if key.isascii() and key.isdecimal() and len(key) < 10]
+    pairs += [(number, text) for text, number in _file(files, ADDED).items() if type(number) is int]
+    if TOKENIZER in files:
+        pairs += [(one["id"], _content(one)) for one in _entries(_text(files[TOKENIZER]))]
+    return {number: text for number, text in pairs if text}
+
+
+def _content(value: object) -> str:
+    """Return the text of a token, which is written alone or in an object; "" for anything else."""
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""
+
+
+def _file(files: Mapping[str, Opener], path: str) -> dict[str, Any]:
+    return _object(_text(files[path])) if path in files else {}

@@ -6,6 +6,7 @@ import re
 
 from dovetail.adapters import bases, tokens
 from dovetail.adapters import config as configs
+from dovetail.adapters.checks import token_names
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
 
@@ -150,7 +151,8 @@ def vocabulary(folder: Folder) -> str | Finding:
             tensors=sorted(layout.tokens)[:5],
         )
     if not rows:
-        return _other_template(folder) or "It uses the vocabulary of the base."
+        loud = token_names.breaking(folder) or _other_template(folder)
+        return loud or f"It uses the vocabulary of the base.{token_names.others(folder)}"
     grown = f", the base {size:,}" if size and rows != size else ""
     coarse = sorted({tensor.dtype for tensor in layout.embeddings.values()} & {"BF16", "F16"})
     rounded = f"; loading rounds the embeddings of the base to {some(coarse)}" if coarse else ""

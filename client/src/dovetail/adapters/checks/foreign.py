@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dovetail.adapters import bases, fields, images
 from dovetail.adapters import config as configs
-from dovetail.adapters import fields, images
 from dovetail.adapters.architectures import of_gguf
 from dovetail.adapters.checks.fit import NO_BASE
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
@@ -170,6 +170,18 @@ def shape(folder: Foreign) -> str | Finding:
                 module=module, expected=list(expected), found=list(widths),
             )  # fmt: skip
     return f"All {len(placed):,} modules have the shape that {folder.base.id} needs."
+
+
+def quantised(folder: Foreign) -> str | Finding:
+    """Tell on which base an adapter was compared that names a quantised copy, which its name alone tells."""
+    if folder.base is None or not folder.base_id:
+        return skipped(NO_BASE)
+    if bases.relation(folder.base_id, folder.base.id, folder.base.names) != "quantised":
+        return f"It names {folder.base_id[:120]}."
+    return (
+        f"{folder.base_id[:120]} is a quantised copy of {folder.base.id}, by its name: the files were compared with "
+        f"the shapes of {folder.base.id} in full precision."
+    )
 
 
 def _vectors(folder: Foreign, base: str, width: int) -> str | Finding:

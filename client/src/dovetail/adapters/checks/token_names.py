@@ -1,0 +1,55 @@
+"""Compares the names of tokens in an adapter's tokenizer with those of its base, whose tokenizer servers use."""
+
+from __future__ import annotations
+
+from dovetail.adapters import tokens
+from dovetail.adapters.findings import Finding, some, warned
+from dovetail.adapters.folder import Folder
+from dovetail.adapters.kinds import task_of
+
+GENERATING = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
+TOLD = 5  # of a list in a sentence
+
+
+def breaking(folder: Folder) -> Finding | None:
+    """Warn of differences with which a server that takes the base's tokenizer generates something else."""
+    own, base = tokens.names(folder.files), folder.base.token_names if folder.base else None
+    if own is None or base is None or folder.base is None:
+        return None
+    renamed = sorted(number for number, text in own.added.items() if base.added.get(number, text) != text)
+    if renamed:
+        first = renamed[0]
+        return warned(
+            f"Its tokenizer calls the token {first:,} {own.added[first][:60]!r}, and that of {folder.base.id} "
+            f"{base.added[first][:60]!r} ({len(renamed):,} tokens differ): with the base's tokenizer it does not see "
+            "the tokens that it was trained on.",
+            "Start the server with the tokenizer of the adapter.",
+            tokens=renamed[:20],
+        )  # fmt: skip
+    end, base_end = own.roles.get("eos_token", ""), base.roles.get("eos_token", "")
+    if not end or not base_end or end == base_end or task_of(folder.config) not in GENERATING:
+        return None
+    return warned(
+        f"Its tokenizer ends a text with {end[:60]!r}, that of {folder.base.id} with {base_end[:60]!r}: a server that "
+        "takes the base's does not stop where the adapter ends.",
+        f"Start the server with the tokenizer of the adapter, or ask with stop={[end[:60]]}.",
+        expected=base_end[:60], found=end[:60],
+    )  # fmt: skip
+
+
+def others(folder: Folder) -> str:
+    """Return a sentence about differences that change no generation by themselves, "" for none."""
+    own, base = tokens.names(folder.files), folder.base.token_names if folder.base else None
+    if own is None or base is None:
+        return ""
+    roles = [
+        f"{role} is {text[:40]!r}, the base's {base.roles[role][:40]!r}"
+        for role, text in own.roles.items()
+        if base.roles.get(role, text) != text
+    ]
+    roles += [f"{role} is {own.roles[role][:40]!r}, the base has none" for role in own.roles.keys() - base.roles.keys()]
+    more = sorted(own.special - base.special - set(base.added.values()))
+    added = sorted(number for number in own.added.keys() - base.added.keys())
+    facts = [*sorted(roles), *([f"it has the special tokens {some(more, TOLD)} as well"] if more else [])]
+    facts += [f"it adds the tokens {some(map(str, added), TOLD)}"] if added and base.added else []
+    return f" Of its tokenizer: {'; '.join(facts)}." if facts else ""
