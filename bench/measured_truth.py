@@ -60,12 +60,12 @@ def _llama_cpp(base: str, adapter: str) -> str:
 
 
 def _mlx(base: str, adapter: str) -> str:
-    """A name that its model has not is refused; models with vision have the text model in `language_model.model`."""
+    """A name that its model has not is refused, and its format has no form for a LoRA on an input table."""
     if adapter in MLX:
         return MLX[adapter]
     if base.endswith("ForConditionalGeneration"):
-        return "serves" if adapter == "older" else "refuses"
-    return "refuses" if adapter == "wrapped" else "serves"
+        return "serves" if adapter in ("older", "wrapped") else "refuses"
+    return "refuses" if adapter in ("wrapped", "input-table") else "serves"
 
 
 ENGINES: Mapping[str, Callable[[str, str], str]] = {"vllm": _vllm, "llama.cpp": _llama_cpp, "mlx": _mlx}

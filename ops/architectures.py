@@ -1,10 +1,10 @@
 """Reads from the sources of serving engines which architectures each of them serves with LoRA; the rules use the table.
 
-    python -m ops.architectures vllm=DIR sglang=DIR lorax=DIR tgi=DIR llama.cpp=DIR
+    python -m ops.architectures vllm=DIR sglang=DIR lorax=DIR tgi=DIR llama.cpp=DIR mlx=DIR
 
 DIR is the unpacked package or checkout of the release in `RELEASES`. Nothing of it is imported: the files are parsed.
-LoRAX and TGI list types of models, whose classes are read in the transformers of engine e5. The table of the named
-engines in client/src/dovetail/adapters/architectures.json is written anew; the others stay.
+LoRAX, TGI and mlx-lm list types of models, whose classes are read in the transformers of engine e5. The table of the
+named engines in client/src/dovetail/adapters/architectures.json is written anew; the others stay.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ RELEASES = {
     "lorax": ("0.4.0 (a7394ba)", "https://github.com/predibase/lorax"),
     "tgi": ("3.3.7", "https://github.com/huggingface/text-generation-inference"),
     "llama.cpp": ("llama-cpp-python 0.3.36", "https://pypi.org/project/llama-cpp-python/0.3.36/"),
+    "mlx": ("0.32.2", "https://pypi.org/project/mlx-lm/0.32.2/"),
 }
 PROBE = "model.layers.0.self_attn.q_proj"  # the name of a module in an adapter that was trained on the text model
 WRAPPED = "language_model."  # where a model for text and images keeps its language model
@@ -250,8 +251,17 @@ def llama_cpp(checkout: Path) -> dict[str, set[str]]:
     return {"lora": {entry for entry in found if entry.partition("=")[0] in known and not entry.endswith(ENCODER)}}
 
 
+def mlx(package: Path) -> dict[str, set[str]]:
+    """Read which types have a file with a model or another name for one; a file that ends the program has none."""
+    utils = ast.parse((package / "utils.py").read_text())
+    others = ast.literal_eval(assigned(utils.body, "MODEL_REMAPPING") or ast.Dict([], []))
+    files = {path.stem: path.read_text() for path in sorted((package / "models").glob("*.py"))}
+    known = {name for name, text in files.items() if "class Model(" in text and "sys.exit(" not in text}
+    return {"lora": architectures({*known, *(name for name, file in others.items() if file in known)})}
+
+
 READERS: dict[str, Callable[[Path], dict[str, set[Any]]]] = {
-    "vllm": vllm, "sglang": sglang, "lorax": lorax, "tgi": tgi, "llama.cpp": llama_cpp,
+    "vllm": vllm, "sglang": sglang, "lorax": lorax, "tgi": tgi, "llama.cpp": llama_cpp, "mlx": mlx,
 }  # fmt: skip
 
 if __name__ == "__main__":

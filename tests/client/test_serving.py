@@ -95,6 +95,10 @@ IMAGE_CONFIG = {"auto_mapping": {"base_model_class": "UNet2DConditionModel", "pa
 GROWN = {"base_model.model.model.embed_tokens.base_layer.weight": (128260, 4096)}
 TOKENS = {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": (3, 4096)}
 
+SEEING = {
+    "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight": (16, 1152),
+    "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_B.weight": (1152, 16),
+}  # fmt: skip
 WRAPPED = {
     "Gemma3ForConditionalGeneration": "wrong", "LlavaForConditionalGeneration": "wrong",
     "Qwen3VLForConditionalGeneration": "wrong", "Qwen3_5ForConditionalGeneration": "wrong",
@@ -126,6 +130,10 @@ BREAKS = {
         llama() | {"base_model.model.model.embed_tokens.lora_embedding_A": (16, 128260),
                    "base_model.model.model.embed_tokens.lora_embedding_B": (4096, 16)}
     ),
+    "vllm.wrapped-keys": adapter(
+        {path.replace("model.layers", "model.language_model.layers"): shape for path, shape in llama().items()}
+    ),
+    "vllm.vision": adapter(llama() | SEEING, base=GEMMA),
     "vllm.architecture": adapter(base=Base("openai-community/gpt2", ("GPT2LMHeadModel",))),
     "vllm.unknown-architecture": adapter(base=Base("microsoft/deberta-v3-base", ("DebertaV2Model",))),
     "vllm.text-keys": adapter(base=GEMMA),
@@ -194,6 +202,8 @@ BREAKS = {
     ),
     "llama.cpp.architecture": adapter(base=Base("openai/clip-vit-base-patch32", ("CLIPModel",))),
     "llama.cpp.gguf-architecture": foreign({}, files=("x.gguf",), is_gguf=True, architecture="qwen2", base=LLAMA_8B),
+    "llama.cpp.writes-model": adapter(base=Base("x/mistral", ("Mistral3ForConditionalGeneration",))),
+    "llama.cpp.vision": adapter(llama() | SEEING, base=GEMMA),
     "llama.cpp.norms": adapter(llama() | {f"{PREFIX}.0.input_layernorm.weight": (4096,)}),
     "llama.cpp.activated": adapter(alora_invocation_tokens=[1, 2]),
     "llama.cpp.rslora": adapter(use_rslora=True),
@@ -201,7 +211,12 @@ BREAKS = {
     "llama.cpp.embeddings": adapter(llama() | GROWN),
     "llama.cpp.changes-base": adapter(init_lora_weights="pissa"),
     "mlx.format": foreign(KOHYA),
-    "mlx.peft": adapter(),
+    "mlx.peft": adapter(IA3, peft_type="IA3"),
+    "mlx.settings": adapter(init_lora_weights="pissa"),
+    "mlx.tensors": adapter(llama() | HEAD, modules_to_save=["score"]),
+    "mlx.unlike-modules": adapter(alpha_pattern={"layers.1.self_attn.q_proj": 64}),
+    "mlx.keys": adapter(base=GEMMA),
+    "mlx.unknown-architecture": adapter(base=Base("allenai/OLMo-1B-hf", ("OlmoForCausalLM",))),
     "mlx.weights": foreign(MLX_TENSORS, MLX_CONFIG, files=("adapter_config.json",)),
     "mlx.config-keys": foreign(MLX_TENSORS, {"fine_tune_type": "lora"}, files=MLX_FILES),
     "mlx.tensor-names": foreign({"model.norm.weight": (4096,)}, MLX_CONFIG, files=MLX_FILES),
@@ -289,13 +304,13 @@ def test_vllm_finds_names_of_the_whole_model_alone_in_models_that_wrap_a_languag
 
 def test_nothing_is_promised_of_an_architecture_that_no_list_has():
     found = {row.engine: row.outcome for row in serving(adapter(base=Base("x/new", ("NewForCausalLM",))))}
-    assert {found[name] for name in ("vllm", "sglang", "tgi")} == {"unknown"}
+    assert {found[name] for name in ("vllm", "sglang", "tgi", "mlx")} == {"unknown"}
     assert {found[name] for name in ("lorax", "llama.cpp")} == {"refuses"}
 
 
 def test_without_a_base_the_answer_says_that_its_architecture_was_not_asked():
     rows = {row.engine: row for row in serving(adapter(base=Base()))}
-    for name in ("vllm", "sglang", "lorax", "tgi", "llama.cpp"):
+    for name in ("vllm", "sglang", "lorax", "tgi", "llama.cpp", "mlx"):
         assert rows[name].outcome == "serves"
         assert rows[name].reason.endswith("whether its architecture has LoRA there was not asked.")
     assert "not known here" not in rows["peft-0.18"].reason
@@ -334,12 +349,41 @@ def test_vllm_takes_one_head_and_is_told_how_many_labels_it_has():
     assert "--max-lora-cls-labels 2" in found.flags
 
 
+def test_vllm_makes_a_classifier_of_a_model_that_generates():
+    base = Base("x/judge", ("Qwen2ForSequenceClassification",))
+    found = asked("vllm", adapter(llama() | HEAD, base=base, task_type="SEQ_CLS", modules_to_save=["score"]))
+    assert found.outcome == "serves"
+    assert "--runner pooling" in found.flags
+    own = asked("vllm", adapter(base=Base("x/bert", ("BertForSequenceClassification",))))
+    assert (own.outcome, own.rules) == ("refuses", ["vllm.architecture"]) or "--runner pooling" not in own.flags
+    assert asked("vllm", adapter(base=Base("x/y", ("NewForSequenceClassification",)))).outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("config", "outcome"),
+    [({"use_rslora": True}, "serves"), ({"rank_pattern": {"nothing": 4}}, "serves"), ({"bias": "all"}, "refuses")],
+    ids=str,
+)
+def test_mlx_serves_what_converts_without_loss(config, outcome):
+    assert asked("mlx", adapter(**config)).outcome == outcome
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_mlx_has_the_names_of_a_model_with_vision_alone(name):
+    """As eight greedy tokens and the names that it holds against its own showed for mlx-lm 0.32.2."""
+    whole = {path.replace("model.layers", "model.language_model.layers"): shape for path, shape in llama().items()}
+    base = Base(f"x/{name}", (name,))
+    assert asked("mlx", adapter(whole, base=base)).outcome == "serves"
+    assert asked("mlx", adapter(base=base)).outcome == "refuses"
+    assert asked("mlx", adapter(whole)).outcome == "refuses"
+
+
 def test_a_plain_lora_of_all_attention_is_served_by_every_language_server():
     outcomes = {found.engine: found.outcome for found in serving(adapter())}
     assert {name for name, outcome in outcomes.items() if outcome == "serves"} == {
-        "vllm", "sglang", "lorax", "tgi", "llama.cpp", "peft-0.18", "peft-0.14", "peft-0.13",
+        "vllm", "sglang", "lorax", "tgi", "llama.cpp", "mlx", "peft-0.18", "peft-0.14", "peft-0.13",
     }  # fmt: skip
-    assert outcomes["mlx"] == outcomes["diffusers"] == "refuses"
+    assert outcomes["diffusers"] == "refuses"
 
 
 def test_sglang_gets_its_modules_and_rank():

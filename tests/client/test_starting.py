@@ -132,6 +132,13 @@ def test_what_is_gguf_already_is_not_converted():
     assert not re.search("convert", " ".join(start(gguf, TARGET).commands))
 
 
+def test_mlx_gets_the_folder_that_an_adapter_of_peft_is_converted_into():
+    begun = start(asked("mlx", adapter()), TARGET)
+    assert begun.flags == ("--model meta-llama/Meta-Llama-3-8B", "--adapter-path ./router-1a2b3c4-mlx")
+    convert = "dovetail convert --to mlx ./router-1a2b3c4 --out ./router-1a2b3c4-mlx"
+    assert begun.commands == (PULL, convert, f"mlx_lm.server {' '.join(begun.flags)}")
+
+
 def test_only_what_serves_is_started_and_the_document_says_all():
     answers = completed([asked("vllm", adapter()), asked("vllm", foreign(KOHYA))], TARGET)
     served, refused = [one.as_json() for one in answers]

@@ -58,6 +58,19 @@ def test_there_and_back_gives_the_same_bits(tmp_path, ways, dtype):
     assert all(old[key] == new[key] for key in ("r", "lora_alpha", "target_modules", "base_model_name_or_path"))
 
 
+def test_mlx_has_another_name_for_the_text_model_of_a_model_with_vision(tmp_path):
+    tensors = unpack(PLAIN[WEIGHTS])
+    wrapped = {
+        name.replace(".model.layers.", ".model.language_model.layers."): value for name, value in tensors.items()
+    }
+    files = {**PLAIN, WEIGHTS: pack(wrapped)}
+    there, _ = made(tmp_path, files, "mlx")
+    names = set(bits(there / "adapters.safetensors"))
+    assert {name.partition(".layers.")[0] for name in names} == {"language_model.model"}
+    back, _ = made(tmp_path, there, "peft")
+    assert set(bits(back / WEIGHTS)) == set(wrapped)
+
+
 def test_the_same_request_gives_the_same_bytes(tmp_path):
     for to in ("mlx", "gguf", "bin", "bf16"):
         one, other = (made(tmp_path, PLAIN, to, base_files=BASE)[0] for _ in range(2))

@@ -6,6 +6,7 @@ base's own is not here. llama.cpp itself is loaded in the child, because it star
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import runpy
@@ -17,6 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save_file
+
+from dovetail.adapters import config as configs
 from dovetail.adapters import gguf
 from dovetail.adapters.report import Measured
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
@@ -57,6 +61,7 @@ def measure(trial: Trial) -> Measured:
     model_class = _class(trial.config)
     _watch(model_class, skipped)
     write_tokenizer(trial.base)
+    _require_base(trial)
     target = trial.work / "adapter.gguf"
     try:
         _convert(TO_ADAPTER, trial.adapter, target, "--base", trial.base)
@@ -85,6 +90,18 @@ def _run(trial: Trial, model_class: Any, mapped: Measured) -> Measured:
         return right.judged(mapped, _answers(trial, right.prompts, trial.work / "small-adapter.gguf"))
     except REFUSALS as problem:
         return replace(refused(ENGINE, trial, problem), depth="run")
+
+
+def _require_base(trial: Trial) -> None:
+    """Raise Unmeasurable where the converter ends at a base by itself: it does so with an adapter of no tensors too."""
+    empty = trial.work / "empty"
+    empty.mkdir()
+    save_file({}, empty / "adapter_model.safetensors")
+    (empty / configs.NAME).write_text(json.dumps({"lora_alpha": 1}))
+    try:
+        _convert(TO_ADAPTER, empty, trial.work / "empty.gguf", "--base", trial.base)
+    except REFUSALS as problem:
+        raise Unmeasurable(f"The converter does not take the config of the base: {words(problem)}") from problem
 
 
 def _require_adapter(file: Path) -> None:

@@ -119,10 +119,21 @@ GGML_BLOCK = re.compile(r"blk\.(\d+)\.(\w+)")
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2")
 
 
+# Where transformers and mlx-lm have the text model of a model with vision.
+OF_TRANSFORMERS, OF_MLX, HEAD_OF_MLX = "model.language_model.", "language_model.model.", "language_model.lm_head"
+
+
+def without_mlx(path: str) -> str:
+    """Return the path in transformers of a module that mlx-lm names."""
+    if path.startswith(OF_MLX):
+        return OF_TRANSFORMERS + path.removeprefix(OF_MLX)
+    return "lm_head" if path == HEAD_OF_MLX else path
+
+
 def path_in_base(family: str, module: str, architecture: str = "") -> str | None:
     """Return the path in transformers of a module that this format names; None if the format does not tell it."""
     if family in ("mlx", "loralib"):
-        return None if ".switch_mlp." in module else module
+        return None if ".switch_mlp." in module else without_mlx(module) if family == "mlx" else module
     if family != "gguf" or architecture not in LLAMAS:
         return None
     if module == "output":

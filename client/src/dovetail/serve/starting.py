@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dovetail.adapters.report import Serving
+from dovetail.adapters.serving.mlx import CONVERT
 from dovetail.serve.target import Target
 
 # Options of stored verdicts that name a repository, a base or a folder: older ones hold them, and they are added anew.
@@ -113,8 +114,11 @@ def _llama_cpp(options: Options, target: Target) -> Lines:
 
 
 def _mlx(options: Options, target: Target) -> Lines:
-    flags = [*_base("--model", target, revision=""), *options, f"--adapter-path {shlex.quote(target.path)}"]
-    return flags, [" ".join(["mlx_lm.server", *flags])]
+    others = [option for option in options if option != CONVERT]
+    folder = f"{target.path}-mlx" if CONVERT in options else target.path
+    convert = f"{CONVERT} {shlex.quote(target.path)} --out {shlex.quote(folder)}" if CONVERT in options else ""
+    flags = [*_base("--model", target, revision=""), *others, f"--adapter-path {shlex.quote(folder)}"]
+    return flags, [convert, " ".join(["mlx_lm.server", *flags])]
 
 
 def _diffusers(options: Options, target: Target) -> Lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import lazy
@@ -13,6 +13,7 @@ from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, s
 from dovetail.adapters.convert.peft import Writer, json_writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.lazy import Lazies, Lazy
+from dovetail.adapters.parts import HEAD_OF_MLX, OF_MLX, OF_TRANSFORMERS, without_mlx
 
 FILE = "adapters.safetensors"
 SIDES = {"lora_a": "down", "lora_b": "up"}
@@ -31,7 +32,9 @@ def read(tensors: Lazies, config: Config, base: str) -> Lora:
         path, _, part = name.rpartition(".")
         if part not in (*SIDES, "m") or len(tensor.shape) != (1 if part == "m" else 2):
             raise Unconvertible("it is no matrix of a LoRA or magnitude of a DoRA.", name)
-        parts[path]["magnitude" if part == "m" else SIDES[part]] = tensor if part == "m" else tensor.transposed()
+        parts[without_mlx(path)]["magnitude" if part == "m" else SIDES[part]] = (
+            tensor if part == "m" else tensor.transposed()
+        )
     modules = {path: _module(path, sides, scale) for path, sides in sorted(parts.items())}
     dropout = configs.number(parameters, "dropout") or 0.0
     named = base or configs.text(config, "model") or ""
@@ -44,7 +47,8 @@ def write(lora: Lora) -> dict[str, Writer]:
     rank = same_for_all(lora, ranks, "rank", "mlx-lm")
     scale = same_for_all(lora, {path: module.scale for path, module in lora.modules.items()}, "scale", "mlx-lm")
     tensors: Lazies = {}
-    for path, module in lora.modules.items():
+    modules = {_of_mlx(path, lora.modules): module for path, module in lora.modules.items()}
+    for path, module in modules.items():
         if len(module.down.shape) != 2:
             raise Unconvertible("it is a convolution, for which mlx-lm has no LoRA.", path)
         tensors[f"{path}.lora_a"], tensors[f"{path}.lora_b"] = module.down.transposed(), module.up.transposed()
@@ -55,11 +59,19 @@ def write(lora: Lora) -> dict[str, Writer]:
         "num_layers": EVERY_LAYER,
         "lora_parameters": {
             "rank": int(rank), "scale": scale, "dropout": configs.number(lora.config, "lora_dropout") or 0.0,
-            "keys": _keys(lora.modules),
+            "keys": _keys(modules),
         },
         "model": configs.text(lora.config, "base_model_name_or_path") or "",
     }  # fmt: skip
     return {configs.NAME: json_writer(config), FILE: lambda target: lazy.write(tensors, target)}
+
+
+def _of_mlx(path: str, others: Collection[str]) -> str:
+    """Return the path that mlx-lm has for a module of PEFT's."""
+    if path.startswith(OF_TRANSFORMERS):
+        return OF_MLX + path.removeprefix(OF_TRANSFORMERS)
+    is_wrapped = path == "lm_head" and any(other.startswith(OF_TRANSFORMERS) for other in others)
+    return HEAD_OF_MLX if is_wrapped else path
 
 
 def _keys(modules: Mapping[str, Module]) -> list[str]:

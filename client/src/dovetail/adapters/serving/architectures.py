@@ -11,18 +11,30 @@ from dovetail.adapters.serving.subject import Subject
 TEXT_KEYS = "model.layers."  # the modules of a model for text alone
 
 
-def _foreign(engine: str) -> Callable[[Subject], str]:
+As = Callable[[str], str]  # the class that an engine takes for an architecture
+
+
+def itself(architecture: str) -> str:
+    return architecture
+
+
+def _foreign(engine: str, taken_as: As) -> Callable[[Subject], str]:
     """Return a rule for architectures that are in neither list of an engine."""
     known = names(engine, "lora") | names(engine, "without")
-    return lambda a: ", ".join(a.base.architectures) if a.is_lora and not known & set(a.base.architectures) else ""
+
+    def foreign(a: Subject) -> str:
+        own = a.base.architectures
+        return ", ".join(own) if a.is_lora and not known & set(map(taken_as, own)) else ""
+
+    return foreign
 
 
-def refused_without_lora(engine: str, title: str, source: str) -> Rule:
+def refused_without_lora(engine: str, title: str, source: str, taken_as: As = itself) -> Rule:
     """Return the rule for architectures that an engine has without LoRA."""
     lora, without = names(engine, "lora"), names(engine, "without")
 
     def refused(a: Subject) -> str:
-        own = set(a.base.architectures)
+        own = set(map(taken_as, a.base.architectures))
         return next(iter(sorted(without & own)), "") if a.is_lora and not lora & own else ""
 
     return Rule(f"{engine}.architecture", "refuses", source, refused, f"{title} has no LoRA for {{}}.")
@@ -39,10 +51,10 @@ def refused_unless_listed(engine: str, title: str, source: str) -> Rule:
     return Rule(f"{engine}.architecture", "refuses", source, refused, f"{title} has no LoRA for {{}}.")
 
 
-def unknown(engine: str, title: str, source: str) -> Rule:
+def unknown(engine: str, title: str, source: str, taken_as: As = itself) -> Rule:
     """Return the rule that nothing is promised for what the table does not have."""
     sentence = f"Whether {title} serves a LoRA on {{}} is not known."
-    return Rule(f"{engine}{UNKNOWN_ARCHITECTURE}", "unknown", source, _foreign(engine), sentence)
+    return Rule(f"{engine}{UNKNOWN_ARCHITECTURE}", "unknown", source, _foreign(engine, taken_as), sentence)
 
 
 def lost_text_keys(engine: str) -> Callable[[Subject], list[str]]:

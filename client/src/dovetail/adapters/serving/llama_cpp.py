@@ -8,6 +8,9 @@ from dovetail.adapters.serving.subject import Subject
 VERSION = "0b03ada"
 CONVERT, ADAPTER = "convert_lora_to_gguf.py", "src/llama-adapter.h"
 LISTED, LOADER = "conversion/__init__.py", "src/llama-adapter.cpp"
+BASE = "conversion/base.py"
+NOT_TEXT = ("vision_", "vision.", "visual.", "audio_", "audio.", "projector.")
+BROKEN = ("Mistral3ForConditionalGeneration",)  # whose class in the converter wraps another one
 NORMS = ("_layernorm", ".norm")
 
 
@@ -37,6 +40,15 @@ def _other_architecture(a: Subject) -> str:
     return a.architecture if a.format == "gguf" and expected and a.architecture not in expected else ""
 
 
+def _left_out(a: Subject) -> list[str]:
+    """Return the modules for pictures and sound, which the converter leaves out."""
+    return [path for path in a.modules if any(word in path for word in NOT_TEXT)] if a.is_lora else []
+
+
+def _unwritten(a: Subject) -> str:
+    return next((name for name in a.base.architectures if name in BROKEN), "") if a.is_lora else ""
+
+
 RULES = (
     Rule("llama.cpp.format", "refuses", CONVERT, lambda a: "" if a.is_lora or a.format == "gguf" else a.title,
          "llama.cpp converts LoRA adapters of PEFT; this is {}."),
@@ -49,11 +61,15 @@ RULES = (
     Rule("llama.cpp.tables", "refuses", CONVERT, lambda a: a.is_lora and a.tables,
          "The converter of llama.cpp has no name for single parameters (target_parameters): {}."),
     refused_unless_listed("llama.cpp", "llama.cpp", LISTED),
+    Rule("llama.cpp.writes-model", "refuses", LOADER, _unwritten,
+         "The converter of llama.cpp writes a model instead of an adapter for {}, and llama.cpp refuses the file."),
     Rule("llama.cpp.gguf-architecture", "refuses", LOADER, _other_architecture,
          "The file says that it is for the architecture {}, the base has another one: llama.cpp compares both and "
          "refuses it."),
     Rule("llama.cpp.norms", "wrong", LOADER, _norms,
          "llama.cpp has no place for trained norms and skips them without a word: {}."),
+    Rule("llama.cpp.vision", "wrong", BASE, _left_out,
+         "The converter of llama.cpp leaves the modules for pictures and sound out without a word: {}."),
     Rule("llama.cpp.activated", "wrong", CONVERT, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
          "llama.cpp's converter does not know activated LoRA, so the adapter is applied from the first token on."),
     Rule("llama.cpp.rslora", "wrong", ADAPTER, lambda a: a.is_lora and a.root,

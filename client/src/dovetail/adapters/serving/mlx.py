@@ -1,11 +1,23 @@
-"""The serving rules of mlx-lm, read in its source, as data."""
+"""The serving rules of mlx-lm, read in its source, as data; an adapter of PEFT is served once it is converted."""
 
-from dovetail.adapters.serving.rules import Engine, Rule, no_flags
-from dovetail.adapters.serving.subject import Subject
+from dovetail.adapters.patterns import PatternError
+from dovetail.adapters.selection import PatternTable
+from dovetail.adapters.serving.architectures import TEXT_KEYS, unknown
+from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.subject import PREFIX, Subject
 
-VERSION = "0.32.0"
-UTILS = "mlx_lm/tuner/utils.py"
+VERSION = "0.32.2"
+CONVERT = "dovetail convert --to mlx"  # stands among the flags of an adapter that is served once it is converted
+UTILS, LORA, REGISTRY = "mlx_lm/tuner/utils.py", "mlx_lm/tuner/lora.py", "mlx_lm/utils.py"
 LEAVES = ("lora_a", "lora_b", "m")
+WRAPPED, INNER = "model.language_model.", "language_model."  # where PEFT and mlx-lm find a text model beside vision
+SEEING = ("vision", "visual")  # in the paths of modules for pictures, which mlx-lm does not have
+WITH_VISION = "ForConditionalGeneration"
+# Settings of a LoRA that its two matrices and one scale do not hold.
+WITHOUT_FORM = (
+    "layer_replication", "target_parameters", "trainable_token_indices", "alora_invocation_tokens", "megatron_config",
+    "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "velora_config", "monteclora_config",
+)  # fmt: skip
 
 
 def _missing_keys(a: Subject) -> list[str]:
@@ -22,12 +34,58 @@ def _strangers(a: Subject) -> list[str]:
     return [name for name in names if name.rpartition(".")[2] not in LEAVES]
 
 
+def _settings(a: Subject) -> list[str]:
+    """Return the settings of a LoRA that mlx-lm's format has no place for."""
+    if not a.is_lora:
+        return []
+    found = [key for key in WITHOUT_FORM if a.config.get(key)]
+    return found + (["init_lora_weights"] if a.replacing_init else []) + (["bias"] if a.bias else [])
+
+
+def _tensors(a: Subject) -> list[str]:
+    """Return the tensors that are neither matrices of linear layers nor magnitudes of a DoRA."""
+    magnitudes = set(a.magnitudes)
+    others = [name for name in a.tensors if "lora_embedding_" in name or not name.startswith(PREFIX)]
+    return [*others, *(name for name in a.others if name not in magnitudes)] if a.is_lora else []
+
+
+def _unlike(a: Subject) -> list[str]:
+    """Return modules whose rank or scale is not that of the others."""
+    if not a.is_lora:
+        return []
+    try:
+        ranks, alphas = PatternTable(a.config.get("rank_pattern")), PatternTable(a.config.get("alpha_pattern"))
+        numbers = {path: (ranks.get(path, a.rank), alphas.get(path, a.alpha)) for path in a.modules}
+    except PatternError:
+        return ["rank_pattern, alpha_pattern"]
+    common = next(iter(numbers.values()), (0, 0))
+    return [path for path, number in numbers.items() if number != common]
+
+
+def _lost_keys(a: Subject) -> list[str]:
+    """Return modules whose paths are those of another class of the base: mlx-lm compares them with its own."""
+    architectures = a.base.architectures
+    if not a.is_lora or not architectures:
+        return []
+    has_vision = any(name.endswith(WITH_VISION) for name in architectures)
+    lost = (TEXT_KEYS,) if has_vision else (WRAPPED, INNER)
+    return [path for path in a.modules if path.startswith(lost) or any(word in path for word in SEEING)]
+
+
 RULES = (
     Rule("mlx.format", "refuses", UTILS, lambda a: "" if a.format in ("mlx", "peft") else a.title,
-         "mlx-lm reads its own format; this is {}."),
-    Rule("mlx.peft", "refuses", UTILS, lambda a: a.format == "peft" and a.title,
-         "mlx-lm reads adapters.safetensors and num_layers, not {}. Converting means to transpose both sides and to "
-         "write alpha/r as scale."),
+         "mlx-lm reads its own format, into which the hub converts LoRA of PEFT; this is {}."),
+    Rule("mlx.peft", "refuses", UTILS, lambda a: a.format == "peft" and not a.is_lora and a.title,
+         "mlx-lm has no form for {}: it reads LoRA and DoRA."),
+    Rule("mlx.settings", "refuses", LORA, _settings,
+         "mlx-lm's format holds two matrices and a scale and has no place for {}, so the adapter is not converted."),
+    Rule("mlx.tensors", "refuses", LORA, _tensors,
+         "mlx-lm's format has no place for {}, so the adapter is not converted."),
+    Rule("mlx.unlike-modules", "refuses", LORA, _unlike,
+         "mlx-lm's format has one rank and one scale for all modules, so it is not converted: {} have others."),
+    Rule("mlx.keys", "refuses", UTILS, _lost_keys,
+         "mlx-lm has no module {}: the adapter was trained on another class of the base."),
+    unknown("mlx", "mlx-lm", REGISTRY),
     Rule("mlx.weights", "refuses", UTILS, lambda a: a.format == "mlx" and "adapters.safetensors" not in a.files,
          "mlx-lm needs adapters.safetensors."),
     Rule("mlx.config-keys", "refuses", UTILS, _missing_keys, "mlx-lm needs {} in adapter_config.json."),
@@ -36,8 +94,14 @@ RULES = (
 )  # fmt: skip
 
 
-def _serves(_: Subject) -> str:
-    return "It is in mlx-lm's own format."
+def _flags(a: Subject) -> list[str]:
+    return [] if a.format == "mlx" else [CONVERT]
 
 
-MLX = Engine("mlx", "MLX", VERSION, "ml-explore/mlx-lm", RULES, no_flags, _serves)
+def _serves(a: Subject) -> str:
+    if a.format == "mlx":
+        return "It is in mlx-lm's own format."
+    return f"It converts to mlx-lm's format without loss ({CONVERT}); as it is, mlx-lm does not read it."
+
+
+MLX = Engine("mlx", "MLX", VERSION, "ml-explore/mlx-lm", RULES, _flags, _serves)

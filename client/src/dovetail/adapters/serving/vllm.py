@@ -1,5 +1,6 @@
 """The serving rules of vLLM, read in its source, as data."""
 
+from dovetail.adapters.architectures import names
 from dovetail.adapters.serving.architectures import lost_text_keys, refused_without_lora, unknown
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
@@ -12,6 +13,27 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 DEFAULT_RANK = 16
 HEADS = ("classifier", "score")
 INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+CLASSIFIER, GENERATOR = "ForSequenceClassification", "ForCausalLM"
+KNOWN = names("vllm", "lora") | names("vllm", "without")
+SEEING = ("vision", "visual")  # in the paths of modules for pictures
+WRAPPED = "language_model."
+
+
+def _taken_as(architecture: str) -> str:
+    """Return the class that vLLM makes a classifier of, where it has none of its own."""
+    generator = architecture.removesuffix(CLASSIFIER) + GENERATOR
+    return generator if architecture.endswith(CLASSIFIER) and architecture not in KNOWN else architecture
+
+
+def _wrapped_keys(a: Subject) -> list[str]:
+    """Return modules of a model with vision, where the base is one for text alone."""
+    is_text = any(name.endswith(GENERATOR) for name in a.base.architectures)
+    return [path for path in a.modules if WRAPPED in path] if a.is_lora and is_text else []
+
+
+def _seeing(a: Subject) -> list[str]:
+    """Return the modules for pictures."""
+    return [path for path in a.modules if any(word in path for word in SEEING)] if a.is_lora else []
 
 
 def _missing_keys(a: Subject) -> list[str]:
@@ -90,11 +112,16 @@ RULES = (
          "lora_embedding_A is {} wide, but the base has another vocabulary."),
     Rule("vllm.half-of-experts", "refuses", MANAGER, lambda a: a.is_lora and _half_of_experts(a),
          "vLLM takes tables of experts in pairs, gate_up_proj and down_proj, and stops where one has no LoRA: {}."),
-    refused_without_lora("vllm", "vLLM", REGISTRY),
-    unknown("vllm", "vLLM", REGISTRY),
+    refused_without_lora("vllm", "vLLM", REGISTRY, _taken_as),
+    unknown("vllm", "vLLM", REGISTRY, _taken_as),
     Rule("vllm.text-keys", "wrong", WORKER, lost_text_keys("vllm"),
          "It was trained on the text model alone, and vLLM looks for modules of the whole model: it finds no place for "
          "{}, and the base answers without a word. Train it on the class that the base names."),
+    Rule("vllm.wrapped-keys", "wrong", WORKER, _wrapped_keys,
+         "It was trained on a model with vision, and the base is one for text alone: vLLM finds no place for {}, and "
+         "the base answers without a word."),
+    Rule("vllm.vision", "wrong", MANAGER, _seeing,
+         "vLLM leaves the modules for pictures out unless it is started with --enable-tower-connector-lora: {}."),
     Rule("vllm.grown-vocabulary", "wrong", UTILS, lambda a: a.is_lora and a.grown_rows,
          "vLLM skips the saved embeddings of {} rows, so tokens that were added have no row of their own."),
 )  # fmt: skip
@@ -110,6 +137,8 @@ def _flags(a: Subject) -> list[str]:
     if a.heads:
         labels = max(a.tensors[name][0] for name in a.heads)
         flags.append(f"--max-lora-cls-labels {labels}")
+    if any(_taken_as(name) != name for name in a.base.architectures):
+        flags.append("--runner pooling")
     return flags
 
 
