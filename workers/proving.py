@@ -23,13 +23,14 @@ def prove(laid_out: LaidOut, on_check: Listener) -> Report:
     """Return one report on all adapters that the verdict is about, with a row for each engine that judged them."""
     base, places = laid_out.base, laid_out.places
     proofs = {job.place: _prove_adapter(job, base, on_check) for job in laid_out.jobs}
-    report = several_adapters.combine({place: proof.report for place, proof in proofs.items()})
+    reports = {place: proof.report for place, proof in proofs.items()}
+    report = several_adapters.combine(reports)
     engines = several_adapters.worst_rows([row for proof in proofs.values() for row in proof.rows])
     return replace(
         report,
         base=BasePin(base.id, base.revision, base.sha256) if base else None,  # as the base cache knows it
         engines=engines,
-        contents=several_adapters.contents_of(laid_out.adapters, places),
+        contents=several_adapters.contents_of(laid_out.adapters, reports),
         path=places[0] if len(places) == 1 else "",
         proven_with=provenance.of(report.depth, [row.name for row in engines]),
     )

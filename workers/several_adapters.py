@@ -47,6 +47,21 @@ def worst_rows(rows: Sequence[EngineRow]) -> tuple[EngineRow, ...]:
     return tuple(by_name.values())
 
 
-def contents_of(adapters: Sequence[Place], places: Sequence[str]) -> tuple[Content, ...]:
-    """Return every adapter in the repository; `places` are the folders that the report is about."""
-    return tuple(Content(each.path, each.format, each.kind, each.folder in places) for each in adapters)
+def contents_of(adapters: Sequence[Place], reports: Mapping[str, Report]) -> tuple[Content, ...]:
+    """Return every adapter in the repository, those that are proven with what the report of their folder says."""
+    return tuple(_content(each, reports.get(each.folder)) for each in adapters)
+
+
+def _content(adapter: Place, report: Report | None) -> Content:
+    if report is None:
+        return Content(adapter.path, adapter.format, adapter.kind, proven=False)
+    return Content(
+        adapter.path,
+        adapter.format,
+        adapter.kind,
+        proven=True,
+        state=report.state,
+        depth=report.depth,
+        failed=tuple(check.id for check in report.failed),
+        serves=tuple(answer.engine for answer in report.serving if answer.outcome == "serves"),
+    )

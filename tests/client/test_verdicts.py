@@ -114,6 +114,19 @@ def test_a_message_follows_its_check_and_the_fix_follows_the_message(dovetail):
     assert "██ ✗ ██" in lines[3]
 
 
+def test_each_of_several_adapters_has_a_line_of_its_own(dovetail):
+    part = {"format": "peft", "kind": "lora", "proven": True}
+    contents = [
+        {**part, "path": "en", "state": "passed", "depth": "run", "failed": [], "serves": ["vllm"]},
+        {**part, "path": "de", "state": "failed", "depth": "run", "failed": ["tensors.not-finite"], "serves": []},
+        {**part, "path": "old", "proven": False},
+    ]
+    with liar() as hub:
+        hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", FAILED) | {"contents": contents})
+        lines = dovetail("verdict", "alice/x", hub=hub.url).stdout.splitlines()
+    assert lines[-3:] == ["en: passed", "de: failed by tensors.not-finite", "failed: tensors.not-finite"]
+
+
 def test_markup_in_a_strangers_words_is_shown_as_it_is(dovetail):
     with liar() as hub:
         said = FAILED | {"message": "[red]x[/red] [/] :smile:"}

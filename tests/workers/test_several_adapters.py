@@ -25,7 +25,10 @@ def test_an_adapter_in_a_folder_is_run_as_if_it_were_the_repository(bert, judged
     found = judged({**at("final", adapters.lora()), CARD: adapters.lora()[CARD]})
     assert (found.state, failed(found)) == ("passed", [])
     assert (found.result["depth"], found.result["path"]) == ("run", "final")
-    assert found.result["contents"] == [{"path": "final", "format": "peft", "kind": "lora", "proven": True}]
+    (content,) = found.result["contents"]
+    assert content.pop("serves") == [row["engine"] for row in found.result["serving"] if row["outcome"] == "serves"]
+    described = {"path": "final", "format": "peft", "kind": "lora", "proven": True}
+    assert content == {**described, "state": "passed", "depth": "run", "failed": []}
     assert {check["where"]["path"] for check in found.result["checks"]} == {"final"}
 
 
@@ -35,7 +38,9 @@ def test_of_several_adapters_the_worst_decides_and_is_named(bert, judged):
     assert (found.state, failed(found)) == ("failed", ["tensors.not-finite"])
     (check,) = [check for check in found.result["checks"] if check["outcome"] == "failed"]
     assert check["where"]["path"] == "german"
-    assert [(one["path"], one["proven"]) for one in found.result["contents"]] == [("english", True), ("german", True)]
+    assert [(one["path"], one["state"], one["failed"]) for one in found.result["contents"]] == [
+        ("english", "passed", []), ("german", "failed", ["tensors.not-finite"]),
+    ]  # fmt: skip
     healed = judged({**both, **at("german", adapters.lora(seed=1)), CARD: adapters.lora()[CARD]})
     assert (healed.state, failed(healed), healed.result["depth"]) == ("passed", [], "run")
     assert len([check for check in healed.result["checks"] if check["id"] == "load.error"]) == 2

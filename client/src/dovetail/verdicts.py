@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from dovetail.adapters.records import Record, slots
 from dovetail.adapters.report import CheckResult as Check
-from dovetail.adapters.report import Evaluation, Sample, Serving
+from dovetail.adapters.report import Content, Evaluation, Sample, Serving
 
 __all__ = ["UNFINISHED", "Check", "Verdict", "read"]
 
@@ -26,6 +26,7 @@ class Verdict:
     evals: tuple[Evaluation, ...] = ()
     samples: tuple[Sample, ...] = ()
     serving: tuple[Serving, ...] = ()
+    contents: tuple[Content, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
@@ -77,6 +78,7 @@ def read(document: Mapping[str, Any]) -> Verdict:
         evals=_records(Evaluation, document.get("evals")),
         samples=_records(Sample, document.get("samples")),
         serving=_records(Serving, document.get("serving")),
+        contents=_records(Content, document.get("contents")),
         document=document,
     )
 

@@ -62,11 +62,21 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
             printer.line(check.id)
     else:
         printer.conclusion(verdict)
+        for line in _parts(verdict):
+            printer.line(line)
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
         if verdict.held_back:
             printer.line("held back: verified stays with the version before, which measured better")
     raise typer.Exit(status_of(verdict))
+
+
+def _parts(verdict: Verdict) -> list[str]:
+    """Return a line for each of several adapters in one repository, with its own part of the verdict."""
+    proven = [part for part in verdict.contents if part.proven and part.state]
+    ends = [f" by {' '.join(part.failed)}" if part.failed else "" for part in proven]
+    lines = [f"{part.path or 'the top'}: {part.state}{end}" for part, end in zip(proven, ends, strict=True)]
+    return lines if len(lines) > 1 else []
 
 
 def status_of(verdict: Verdict) -> int:

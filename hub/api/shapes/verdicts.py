@@ -36,7 +36,11 @@ class Verdict(s.Serializer[Data]):
     regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
     fits = field(Report, "fits", help_text="known bases that it fits by shape, when it was validated")
     path = field(Report, "path", help_text="the folder that was proven; empty for the top, and for several")
-    contents = field(Report, "contents", help_text="every adapter in it: path, format, kind, proven or not")
+    contents = field(
+        Report,
+        "contents",
+        help_text="every adapter in it: path, format, kind; of one that was proven its state, depth, failed, serves",
+    )
 
 
 REPORT_FIELDS = (

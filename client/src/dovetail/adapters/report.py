@@ -192,12 +192,16 @@ class Fits(Record):
 
 @dataclass(frozen=True, slots=True)
 class Content(Record):
-    """One adapter in the repository, and whether the report is about it."""
+    """One adapter in the repository, and whether the report is about it; then with its own part of the verdict."""
 
     path: str
     format: str
     kind: str
     proven: bool
+    state: State | None = field(default=None, metadata=SPARSE)
+    depth: Depth | None = field(default=None, metadata=SPARSE)
+    failed: tuple[str, ...] | None = field(default=None, metadata=SPARSE)  # ids of its failed checks
+    serves: tuple[str, ...] | None = field(default=None, metadata=SPARSE)  # engines that serve it
 
 
 @dataclass(frozen=True, slots=True)
