@@ -10,7 +10,7 @@ from hub.hf.dialect import Route
 from registry.kernel import ids
 from registry.kernel.errors import SignInRequired, ValueInvalid
 from registry.models import Membership
-from registry.moderation import leaked_tokens
+from registry.people import leaks
 
 MOST_FOUND = 1000
 
@@ -50,7 +50,7 @@ class RevokeFound(Route):
         credentials = bodies.strings(bodies.json_object(request), "credentials", storable=False)
         if len(credentials) > MOST_FOUND:
             raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
-        leaked_tokens.revoke_values(credentials)
+        leaks.revoke_values(credentials)
         return answer({}, status=202)
 
 

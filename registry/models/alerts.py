@@ -18,7 +18,8 @@ from registry.models.strikes import Strike
 from registry.models.verdicts import Verdict
 
 _OF_NO_REPOSITORY = [
-    "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "case-overdue",
+    "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "token-leaked",
+    "case-overdue",
     "quota-reached", "quota-changed",
 ]  # fmt: skip
 
@@ -54,7 +55,7 @@ class Alert(models.Model):
         SIGNED_IN = "signed-in"  # their account was used from a new place; data: browser, address
         ACCOUNT = "account-changed"  # data: change, details
         TOKEN_ENDS = "token-ends"  # noqa: S105  # of theirs, or of a robot of their organisation: it is about to end
-
+        TOKEN_LEAKED = "token-leaked"  # noqa: S105  # a kind; data: token, robot, directory, and where: repository, files
         QUOTA = "quota-reached"  # what they own comes close to its quota; data: owner, percent, bytes, limit
         QUOTA_CHANGED = "quota-changed"  # an administrator set another; data: owner, bytes, repositories, reason
 
@@ -125,7 +126,7 @@ class Alert(models.Model):
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
                 | Q(kind__in=["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"])
-                | Q(kind__in=["quota-reached", "quota-changed", "regressed"])
+                | Q(kind__in=["quota-reached", "quota-changed", "regressed", "token-leaked"])
                 | Q(kind="token-ends", token__isnull=False)
                 | Q(kind="verified", verdict__isnull=False),
                 name="alert_kind_known",

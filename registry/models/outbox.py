@@ -41,6 +41,7 @@ class OutboxEvent(models.Model):
         APPEAL_ANSWERED = "appeal-answered"  # the same
         SIGNED_IN = "signed-in"  # person: row id; browser, address
         ACCOUNT_CHANGED = "account-changed"  # person: row id; change, details; former_address: where a letter goes
+        TOKENS_LEAKED = "tokens-leaked"  # tokens: [{name, owner: row id or null}]; revision, files, if in a repository
         QUOTA_REACHED = "quota-reached"  # namespace: row id; owner, percent, bytes, limit
         QUOTA_CHANGED = "quota-changed"  # namespace: row id; owner, bytes, repositories, reason
         FANNED_OUT = "fanned-out"  # of: kind of the event; event: its data; after: row id of a person; more followers

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from dovetail.adapters.report import CheckResult
+from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.models import (
     Case,
@@ -43,8 +44,8 @@ def _verdict_reached(event: OutboxEvent) -> None:
             _observe(revision, rules.PICKLE, Reason.MALWARE, check)
         if _is_secret(check):
             revoked = leaked_tokens.revoke(revision)  # of a held version too: its readers have the token already
-            if not was_held:
-                _observe(revision, rules.LIVE_SECRET if revoked else SECRET, Reason.SECRET, check, revoked)
+            if not was_held and not revoked:  # else an event of its own follows
+                _observe(revision, SECRET, Reason.SECRET, check)
 
 
 def _is_secret(check: CheckResult) -> bool:
@@ -59,13 +60,20 @@ def reads_files(event: OutboxEvent) -> bool:
     return verdict is not None and any(map(_is_secret, verdict.report.checks))
 
 
-def _observe(
-    revision: Revision, finding: str, reason: str, check: CheckResult, revoked: list[str] | None = None
-) -> None:
+def _tokens_leaked(event: OutboxEvent) -> None:
+    """Open a case for a revision that held an access token of this hub."""
+    files, oid = event.data.get("files"), event.data.get("revision")
+    rows = Revision.objects.select_related("repository__namespace", "author")
+    revision = rows.filter(repository=outbox.snapshot(event).id, oid=oid).first() if event.repository else None
+    if revision is None or revision.is_quarantined:
+        return
+    text = f"{', '.join(files)} holds an access token of this hub that worked. The token was revoked: make a new one."
+    evidence = [Evidence(commit=revision.oid, file=files[0])]
+    intake.observe(targets.of_revision(revision), rules.LIVE_SECRET, Reason.SECRET, text, evidence)
+
+
+def _observe(revision: Revision, finding: str, reason: str, check: CheckResult) -> None:
     text = f"{check.message} {check.fix}".strip()
-    if revoked:
-        files = ", ".join(sorted(set(revoked)))
-        text = f"{files} holds an access token of this hub that worked. The token was revoked: make a new one."
     file = str(check.where.get("file"))  # strangers' bytes may have led to the report: a file of the version, or none
     evidence = [Evidence(commit=revision.oid, file=file if file in pull.entries(revision) else "")]
     intake.observe(targets.of_revision(revision), finding, reason, text, evidence)
@@ -114,4 +122,5 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Kind.VERDICT_REACHED: _verdict_reached,
     Kind.QUARANTINED: _held,
     Kind.NAME_OBSERVED: _name_observed,
+    Kind.TOKENS_LEAKED: _tokens_leaked,
 }

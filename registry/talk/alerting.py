@@ -31,7 +31,7 @@ from registry.models import (
     Verdict,
 )
 from registry.proof import proofs
-from registry.talk import alert_rows, letters, quota_alerting
+from registry.talk import alert_rows, leak_alerting, letters, quota_alerting
 from registry.talk.recipients import MAX_RECIPIENTS, owners_of
 
 State, Status = Verdict.State, AccessRequest.Status
@@ -245,6 +245,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.APPEAL_ANSWERED: _appealed,
     Happened.SIGNED_IN: _signed_in,
     Happened.ACCOUNT_CHANGED: _account_changed,
+    Happened.TOKENS_LEAKED: leak_alerting.leaked,
     Happened.QUOTA_REACHED: quota_alerting.reached,
     Happened.QUOTA_CHANGED: quota_alerting.changed,
 }

@@ -20,7 +20,7 @@ Kind = Alert.Kind
 OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
 OF_APPEALS = (Kind.APPEALED, Kind.ANSWERED)
 OF_MODERATION = (Kind.HELD, Kind.RELEASED, Kind.REPORT, Kind.STRIKE, Kind.APPEALED, Kind.ANSWERED, Kind.OVERDUE)
-OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.QUOTA, Kind.QUOTA_CHANGED)
+OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.TOKEN_LEAKED, Kind.QUOTA, Kind.QUOTA_CHANGED)
 # Of what other people own, as all of what is watched.
 OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED, Kind.ALIAS_MOVED)
 MAX_UNREAD = 99  # counted on every page

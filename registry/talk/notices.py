@@ -50,6 +50,8 @@ def subject(alert: Alert) -> str:
         return alert.repository.full_name
     if alert.token is not None:
         return alert.token.name
+    if token := alert.data.get("token"):
+        return str(token)
     if owner := alert.data.get("owner"):
         return str(owner)
     return str(alert.invitation.organization) if alert.invitation else "Your account"
@@ -188,6 +190,16 @@ def _token(alert: Alert) -> str:
     return f"{whose} ends on {token.expires_at:%-d %B %Y}: make a new one in time."
 
 
+def _token_leaked(alert: Alert) -> str:
+    data = alert.data
+    what = f"The token {data['token']}" if data["robot"] or data["directory"] else f"Your token {data['token']}"
+    owner = f" of {data['robot']}" if data["robot"] else " of a directory" if data["directory"] else ""
+    files = data.get("files", [])
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    where = f" in {files[0]}{more} of {data['repository']}" if files else ""
+    return f"{what}{owner} was found{where}, where others may have read it. It is revoked: make a new one."
+
+
 def _quota(alert: Alert) -> str:
     held, limit = size_in_words(alert.data["bytes"]), size_in_words(alert.data["limit"])
     if alert.data["percent"] >= 100:
@@ -227,6 +239,14 @@ def _token_page(alert: Alert) -> str:
     return reverse("robot", args=[owner.works_for, owner.robot_name]) if owner.works_for else reverse("tokens")
 
 
+def _leaked_token_page(alert: Alert) -> str:
+    if alert.data["directory"]:
+        return reverse("directory-tokens")
+    if robot := alert.data["robot"]:
+        return reverse("robot", args=str(robot).split("+", 1))
+    return reverse("tokens")
+
+
 def _usage_page(alert: Alert) -> str:
     return links.usage_path(alert.data["owner"], is_person=alert.data["owner"] == alert.user.username)
 
@@ -263,6 +283,7 @@ NOTICES: dict[Kind, Notice] = {
     Kind.SIGNED_IN: Notice(Topic.SECURITY, _signed_in, lambda alert: reverse("security")),
     Kind.ACCOUNT: Notice(Topic.SECURITY, _account, lambda alert: reverse("security")),
     Kind.TOKEN_ENDS: Notice(Topic.SECURITY, _token, _token_page),
+    Kind.TOKEN_LEAKED: Notice(Topic.SECURITY, _token_leaked, _leaked_token_page),
     Kind.QUOTA: Notice(Topic.USAGE, _quota, _usage_page),
     Kind.QUOTA_CHANGED: Notice(Topic.USAGE, _quota_changed, _usage_page),
 }

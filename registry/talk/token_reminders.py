@@ -25,12 +25,12 @@ def _remind(token: Token) -> bool:
     with transaction.atomic():
         if not Token.objects.filter(pk=token.pk, reminded_at=None).update(reminded_at=timezone.now()):
             return False  # another worker did
-        people = _responsible(token.user).values_list("pk", flat=True)
+        people = responsible(token.user).values_list("pk", flat=True)
         alert_rows.create(people, Alert.Kind.TOKEN_ENDS, token=token)
     return True
 
 
-def _responsible(owner: User) -> QuerySet[User]:
+def responsible(owner: User) -> QuerySet[User]:
     """Return the person whose token it is, or who administers the organisation of a robot."""
     people = User.objects.filter(is_active=True)
     if not owner.is_machine:

@@ -43,7 +43,9 @@ RULES: dict[Topic, Rule] = {
     ),
     Topic.USAGE: Rule("Quota", "What you or your organisations hold comes close to a limit, or the limit changes."),
     Topic.SECURITY: Rule(
-        "Security", "Sign-ins from new places, changes of your account, tokens about to end.", is_mandatory=True
+        "Security",
+        "Sign-ins from new places, changes of your account, tokens about to end, leaked tokens.",
+        is_mandatory=True,
     ),
 }
 OPTIONAL = tuple(topic for topic, rule in RULES.items() if not rule.is_mandatory)

@@ -1,17 +1,19 @@
 """The hub's own findings become cases and holds: pickles, live tokens, holds without a case; on every road at once."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
-from registry.people import directory_tokens
+from registry.people import directory_tokens, robots
 from registry.proof import holding
 from registry.publish import history, repositories, restoring
 from registry.repos import popularity, refs
-from registry.talk import alerts, dispatch, feed, watching
+from registry.talk import alert_mail, alerts, dispatch, feed, watching
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
 
@@ -251,3 +253,37 @@ def test_reading_the_feed_asks_one_more_query_however_long_it_is(cast, adapter, 
     feed.since(0, cast.session("carol"), 50)
     with django_assert_max_num_queries(7):
         assert len(feed.since(0, cast.session("carol"), 50)) >= 20
+
+
+def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(cast, mailoutbox):
+    """In a repository of any type, long before a worker comes by; where it lay is told to who may see that."""
+    notes = cast.repository("bob/notes", by="bob", private=True, type="dataset")
+    cast.token("bob")
+    alice, ada = cast.session("alice"), cast.session("ada")
+    robots.create_robot("acme", "deploy", alice)
+    of_robot = robots.create_token("acme", "deploy", "ci", {"acme/*": "read"}, timezone.now() + timedelta(9), alice)
+    values = [cast.token("bob"), cast.token("carol"), of_robot, directory_tokens.create("Entra", 30, ada)]
+    texts = {f"{number}.env": f"KEY={value}\n".encode() for number, value in enumerate(values)}
+    pushed(cast, notes, by="bob", files={"README.md": b"# Notes", **texts, "not.bin": b"\xff dvt_" + b"x" * 32})
+    assert [str(token.user) for token in Token.objects.all()] == ["bob"]
+    assert not directory_tokens.is_directory(values[3])
+    assert AuditEvent.objects.filter(action__in=["token:revoke", "directory-token:revoke"]).count() == 4
+    dispatch.run()
+    ends = "where others may have read it. It is revoked: make a new one."
+    assert {
+        (alert.user.username, alerts.sentence(alert), alerts.address(alert), alert.mail)
+        for alert in Alert.objects.filter(kind="token-leaked")
+    } == {
+        ("bob", f"Your token write 2 was found in 0.env and 3 more of bob/notes, {ends}", "/settings/tokens", "always"),
+        ("carol", f"Your token write 3 was found, {ends}", "/settings/tokens", "always"),
+        (
+            "alice",
+            f"The token ci of acme+deploy was found, {ends}",
+            "/organizations/acme/settings/robots/deploy",
+            "always",
+        ),
+        ("ada", f"The token Entra of a directory was found, {ends}", "/moderation/directory", "always"),
+    }
+    assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
+    assert alert_mail.send_due() == 4
+    assert all("It is revoked: make a new one." in mail.body for mail in mailoutbox)

@@ -4,7 +4,7 @@ An interrupted push leaves bytes without rows (swept later) or a queued verdict 
 revision with a missing file. Uploads before the push are in uploads.py; bytes/intake.py verifies the bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from django.db import transaction
 
@@ -12,6 +12,7 @@ from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
 from registry.kernel import policy, quotas, switches
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
+from registry.people import leaks
 from registry.proof import regressions, verdicts, yanking
 from registry.publish import pull_requests, uploads
 from registry.publish.push import content, rows, tree
@@ -20,6 +21,8 @@ from registry.publish.push.tree import Draft
 from registry.repos import facts, pull, refs
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
+
+MAX_SCANNED = 1 << 20  # bytes of a file in which leaked tokens are looked for
 
 __all__ = [
     "MAIN",
@@ -54,7 +57,8 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     refs.resolve_ref(repository, intent.ref)  # an unknown branch is refused before bytes are stored
     if not intent.propose:
         refs.check_pushable(intent.ref)
-    edits = content.believe(repository, content.keep(intent, operations), intent.by)
+    leaked: dict[str, set[str]] = {}
+    edits = content.believe(repository, content.keep(intent, _noting(operations, leaked)), intent.by)
     draft = tree.compose(intent, edits)
     with transaction.atomic():
         current = policy.require_now(
@@ -69,7 +73,9 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
         blocked_files.require_unblocked(files)
         tensor_digests.enqueue(files)
         chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
-        return rows.land(intent, draft)
+        ref = rows.land(intent, draft)
+        leaks.revoke_in(leaked, current, ref.revision)
+        return ref
 
 
 def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, like: Revision | None = None) -> Ref:
@@ -162,6 +168,14 @@ def begin(repository: Repository, by: Caller, files: Sequence[Inline]) -> Ref:
     edits = content.keep(intent, files)
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
     return rows.land(intent, Draft(None, entries, False, facts.read_facts(entries, repository.type)))
+
+
+def _noting(operations: Iterable[Operation], leaked: dict[str, set[str]]) -> Iterator[Operation]:
+    """Yield the operations, and note for each file that came with the push what looks like a token in it."""
+    for operation in operations:
+        if isinstance(operation, Inline) and (values := leaks.candidates(operation.content[:MAX_SCANNED])):
+            leaked[operation.path] = values
+        yield operation
 
 
 def _sizes(entries: Mapping[str, Entry]) -> dict[str, int]:

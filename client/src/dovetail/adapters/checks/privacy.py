@@ -3,55 +3,174 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from dovetail.adapters import pickles
 from dovetail.adapters.checks.pickle import TRAINING_STATE
 from dovetail.adapters.findings import Finding, some, warned
 from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
+from dovetail.adapters.header import HeaderError
 
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
-ARGUMENTS, MAX_FILES = "training_args.bin", 50
+ARGUMENTS, MAX_FILES = "training_args.bin", 200  # the latter: text files that are read
+MAX_TRACES = 50  # that a report lists
+MAX_OF_FILE = 20
 HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\\\?Users\\)[A-Za-z0-9_.\-]{1,40}")
 # Of the notes of image trainers: what was in the training set, and where it lay.
 PRIVATE = re.compile(r"ss_(?:dataset|tag_frequency|bucket_info|reg_dataset|training_comment|datasets|session_id)")
+# In notes and logs of a training; a card names its author, and rows are about people by their nature.
+EMAIL = re.compile(
+    r"(?<![\w.+/-])(?!git@|noreply)[\w.+-]{1,64}@(?!example\.)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,3}\.[A-Za-z]{2,12}\b"
+)
+WITH_AUTHORS = (".md", ".py", ".jsonl")
 SECRETS = (
     ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
     ("a Dovetail token", re.compile(r"\bdvt_[A-Za-z0-9]{32}\b")),
     ("a Dovetail token of a directory", re.compile(r"\bdvs_[A-Za-z0-9_\-]{43}(?![A-Za-z0-9_\-])")),
     ("a GitHub token", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}\b")),
     ("an AWS key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("a Google key", re.compile(r"\bAIza[A-Za-z0-9_\-]{35}(?![A-Za-z0-9_\-])")),
+    ("an Azure key", re.compile(r"\bAccountKey=[A-Za-z0-9+/]{86}==")),
+    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9\-]{20,200}\b")),
+    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_\-]{20,60}")),
+    ("an AWS secret key", re.compile(r"(?i:aws_secret_access_key)\W{1,5}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")),
     ("an API key", re.compile(r"\bsk-[A-Za-z0-9_\-]{32,120}\b")),
-    ("a Weights & Biases key", re.compile(r"WANDB_API_KEY\W{1,4}[0-9a-f]{40}\b")),
+    ("a Weights & Biases key", re.compile(r"(?i:wandb_api_key|api\.wandb\.ai)[^\n]{0,60}?\b[0-9a-f]{40}\b")),
     ("a private key", re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")),
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One private thing: its file, its line or its key of the header, its kind, and a text that may be repeated."""
+
+    file: str
+    kind: str
+    line: int = 0
+    key: str = ""
+    text: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        place: dict[str, object] = {"line": self.line} if self.line else {"key": self.key} if self.key else {}
+        return {"file": self.file, "kind": self.kind, **place}
+
+    @property
+    def place(self) -> str:
+        return (
+            f"{self.file} (line {self.line})" if self.line else f"{self.file} ({self.key})" if self.key else self.file
+        )
+
+
 def training_data(folder: Folder) -> str | Finding:
     states = sorted(path for path in folder.files if _is_ballast(path))
-    if states:
-        return warned(f"{some(states)} is state of the training, of no use to others.", "Delete it.", files=states[:20])
     notes = sorted(key for key, value in folder.metadata.items() if PRIVATE.match(key) or HOME.search(value))
+    homes, emails = list(_homes(folder)), list(_emails(folder))
+    sentences, fixes = [], []
+    if states:
+        sentences.append(f"{some(states)} is state of the training, of no use to others.")
+        fixes.append("Delete it.")
     if notes:
-        return warned(
-            f"The header carries notes of the training's data or machine ({some(notes)}).",
-            "Strip these, and keep what programs need: the network's module, rank and alpha, the base and its version.",
-            keys=notes[:20],
+        sentences.append(f"The header carries notes of the training's data or machine ({some(notes)}).")
+        fixes.append(
+            "Strip these, and keep what programs need: the network's module, rank and alpha, the base and its version."
         )
-    for path, text in _texts(folder):
-        if home := HOME.search(text):
-            return warned(f"{path} names a home folder ({home[0]}).", "Remove the path.", file=path)
-    return "No trace of the training's machine or data."
+    if homes:
+        line = f", line {homes[0].line}" if homes[0].line else ""
+        sentences.append(f"{homes[0].file} names a home folder ({homes[0].text}{line}){_more(homes)}.")
+        fixes.append("Remove the path.")
+    if emails:
+        sentences.append(f"{emails[0].place} holds an e-mail address{_more(emails)}.")
+        fixes.append("Remove the address.")
+    if not sentences:
+        return "No trace of the training's machine or data."
+    traces = [Trace(path, "state of the training") for path in states]
+    traces += [Trace(folder.weights, "note of the training", key=key) for key in notes]
+    where = _listed(traces + homes + emails)
+    if homes:
+        where["file"] = homes[0].file
+    return warned(" ".join(sentences), " ".join(fixes), **where, files=states[:20], keys=notes[:20])
 
 
 def secret(folder: Folder) -> str | Finding:
+    traces = list(_secrets(folder))
+    if not traces:
+        return "No secret was recognised."
+    first = traces[0]
+    place = f", line {first.line}" if first.line else f" in {first.key}" if first.key else ""
+    holds = f"{first.file} holds {first.kind}{place}"
+    others = some((f"{trace.kind} in {trace.place}" for trace in traces[1:]), 4)
+    message = f"{holds}; and {others}." if others else f"{holds}."
+    return warned(
+        message, "Revoke it at once: whoever can read the repository has it.", file=first.file, **_listed(traces)
+    )
+
+
+def _homes(folder: Folder) -> Iterator[Trace]:
     for path, text in _texts(folder):
-        for name, pattern in SECRETS:
-            if pattern.search(text):
-                return warned(
-                    f"{path} holds {name}.", "Revoke it at once: whoever can read the repository has it.", file=path
-                )
-    return "No secret was recognised."
+        for line, match in _matches(HOME, text):
+            yield Trace(path, "home folder", _line(path, line), text=match)
+
+
+def _emails(folder: Folder) -> Iterator[Trace]:
+    for path, text in _texts(folder):
+        if not path.lower().endswith(WITH_AUTHORS):
+            for line, _ in _matches(EMAIL, text):
+                yield Trace(path, "e-mail address", _line(path, line))
+    for key, value in sorted(folder.metadata.items()):
+        if not PRIVATE.match(key) and not key.startswith("modelspec.") and EMAIL.search(value[:MAX_TEXT_BYTES]):
+            yield Trace(folder.weights, "e-mail address", key=key)
+
+
+def _secrets(folder: Folder) -> Iterator[Trace]:
+    for path, text in _texts(folder):
+        for kind, pattern in SECRETS:
+            for line, _ in _matches(pattern, text):
+                yield Trace(path, kind, _line(path, line))
+    for key, value in sorted(_notes(folder).items()):
+        for kind, pattern in SECRETS:
+            if pattern.search(value[:MAX_TEXT_BYTES]):
+                yield Trace(folder.weights, kind, key=key)
+
+
+def _line(path: str, line: int) -> int:
+    """Return a line of a text; 0 for the arguments of a training, whose texts have none."""
+    return 0 if path.rpartition("/")[2] == ARGUMENTS else line
+
+
+def _notes(folder: Folder) -> Mapping[str, str]:
+    """Return the notes in the header of the weights; none where it cannot be read, as file.header says."""
+    try:
+        return folder.metadata
+    except (HeaderError, KeyError):
+        return {}
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of the first match of each line, at most MAX_OF_FILE."""
+    line, start, lines = 1, 0, 0
+    for match in pattern.finditer(text):
+        newlines = text.count("\n", start, match.start())
+        if newlines or not lines:
+            line, start, lines = line + newlines, match.start(), lines + 1
+            yield line, match[0]
+            if lines >= MAX_OF_FILE:
+                return
+
+
+def _more(traces: list[Trace]) -> str:
+    others = len(traces) - 1
+    return (
+        f" and {others} more place{'s' if others > 1 else ''} like it ({some(trace.place for trace in traces[1:])})"
+        if others
+        else ""
+    )
+
+
+def _listed(traces: list[Trace]) -> dict[str, object]:
+    """Return the traces for programs, and how many there are beside those that are listed."""
+    more = len(traces) - MAX_TRACES
+    return {"findings": [trace.as_json() for trace in traces[:MAX_TRACES]], **({"more": more} if more > 0 else {})}
 
 
 def _is_ballast(path: str) -> bool:
