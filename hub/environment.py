@@ -9,6 +9,9 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
+# Of numpy, which measures weights: its threads for small matrices wait for each other, and starve those of requests.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 PREFIX = "DOVETAIL_"
 # The pip client reads these; the person who set them may run a hub too. PORT is of docker-compose.yml.
 OTHER_NAMES = frozenset(

@@ -25,6 +25,7 @@ from hub.site import (
     files,
     gates,
     home,
+    merge_previews,
     name_rules,
     namespace,
     new,
@@ -144,6 +145,7 @@ REPOSITORIES = [
         ("unyank", retiring.unyank, "unyank"),
         ("derive", derived.derive, "derive"),
     ),
+    at(f"{REPOSITORY}/merge-preview/<str:rev>", merge_previews.merge_preview, "merge-preview"),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
     *forms(
         "verdict",

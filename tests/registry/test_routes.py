@@ -49,6 +49,7 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions/<rev>/merge-preview    GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/manifests/<platform> GET adapter:read
@@ -459,6 +460,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
 {of}<ns>/<name>/commit/<rev>/derive                          POST session
 {of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
+{of}<ns>/<name>/merge-preview/<rev>                          GET adapter:download
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session
 {of}<ns>/<name>/verdict/<rev>/withdraw-override              POST session
