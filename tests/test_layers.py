@@ -94,7 +94,13 @@ def test_at_most_three_places_catch_everything() -> None:
 
 # The format library stands below hub, workers, engine and client: it reads files, and brings one package for values.
 FORMATS = ROOT / "client/src/dovetail/adapters"
-NUMPY_IN = {"values.py", "arithmetic.py", "sketches.py", "paired.py"}  # the last two by the first merge or passport
+NUMPY_IN = {
+    "values.py",
+    "arithmetic.py",
+    "sketches.py",
+    "paired.py",
+    "merge_preview.py",
+}  # the last two by the first merge or passport
 
 
 def test_the_format_library_imports_itself_the_standard_library_and_numpy() -> None:
