@@ -15,6 +15,7 @@ ALL = {
     "xet_read": "reading 100 MB by Xet against plain HTTP",
     "queue": "500 queued adapters over five bases",
     "weights": "weight passports: time, disguised copies found, strangers taken for copies",
+    "regressions": "the regression gate on versions of a real adapter that are worse, and as good",
     "zoo": "the confusion table of every specimen on both engines",
     "speed": "downloads, questions and pushes beside nginx, docker-registry and MLflow",
     "waiting": "plain reads while clients wait for news, and how long news take",

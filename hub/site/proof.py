@@ -5,6 +5,7 @@ from datetime import datetime
 
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
 from hub.site.compatibility import Fits, Served, fits, served
+from hub.site.strength import Curve, curve
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Verdict
 from registry.proof import verdicts
@@ -86,6 +87,10 @@ class Proof:
     @property
     def report(self) -> Report:
         return self.document.report
+
+    @property
+    def curve(self) -> Curve | None:
+        return curve(self.report.strength)
 
     @property
     def samples(self) -> tuple[Sample, ...]:

@@ -18,7 +18,7 @@ from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
-from dovetail.adapters.report import CRASHED, CheckResult
+from dovetail.adapters.report import CRASHED, CheckResult, Strength
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import serving_of
 from dovetail.adapters.shapes import decode
@@ -28,6 +28,7 @@ from workers.engine.stage import Facts, Frame, Run, Say
 
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
+    from workers.engine.trial import Trial
 
 MAX_TEXT = 1800
 MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
@@ -131,10 +132,22 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     done = _report(CHECKS, trial, say)
     for evaluation in trial.evals:
         say({"eval": evaluation.as_json()})
+    if done and (strength := _strength(trial, job.seconds)):
+        say({"strength": strength.as_json()})
     if done and trial.cost:
         say({"run": Run(trial.cost, trial.conditions, trial.samples).as_json()})
     if done:
         say({"ran": True})
+
+
+def _strength(trial: Trial, seconds: float) -> Strength | None:
+    """Return the strength curve, which has no check: what it raises is its reason and ends nothing."""
+    from workers.engine.strength import curve
+
+    try:
+        return curve(trial, seconds)
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as problem:
+        return Strength(left_out=f"It could not be run at other scales: {type(problem).__name__}.")
 
 
 def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> bool:

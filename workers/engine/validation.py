@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dovetail.adapters import families
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.records import Limits, Malformed, Record
-from dovetail.adapters.report import CRASHED, BasePin, CheckResult, Depth, Evaluation, Report, Serving, decide
+from dovetail.adapters.report import CRASHED, BasePin, CheckResult, Depth, Evaluation, Report, Serving, Strength, decide
 from workers.engine import child, selftest, stage, work_folders
 from workers.engine.job import Job
 from workers.engine.pace import Excess
@@ -62,6 +62,7 @@ class Validation:
     facts: Facts | None = None
     serving: tuple[Serving, ...] = ()
     measured: Run | None = None
+    strength: Strength | None = None
     depth: Depth = "static"
     heard: list[str] = field(default_factory=list)  # the checks that this stage reported, and its last frame
     began: float = field(default_factory=time.monotonic)
@@ -200,6 +201,8 @@ class Validation:
                 self.serving = tuple(filter(None, parsed)) if all(parsed) else ()
             case {"eval": document} if len(self.evals) < MAX_EVALS:
                 self._measure(_parsed(Evaluation, document, EVALUATIONS))
+            case {"strength": document} if self.strength is None:
+                self.strength = _parsed(Strength, document, EVALUATIONS)
             case {"run": document} if self.measured is None:
                 run = _parsed(Run, document, RUNS)
                 self.measured = run if run and len(run.samples) <= MAX_SAMPLES else None
@@ -277,6 +280,7 @@ class Validation:
             cost=measured.cost if measured else None,
             samples=measured.samples if measured else (),
             conditions=measured.conditions if measured else None,
+            strength=self.strength,
             serving=self.serving,
         )
 

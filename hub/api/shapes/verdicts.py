@@ -32,6 +32,7 @@ class Verdict(s.Serializer[Data]):
     cost = field(Report, "cost", help_text="latency_ratio, memory_mb, adapter_mb: beside the frozen base")
     samples = field(Report, "samples", help_text="a few rows: input, expected, base, adapter; none at a gate")
     conditions = field(Report, "conditions", help_text="with what it was measured: rows, seed, batches")
+    strength = field(Report, "strength", help_text="score, effect and drift at scales from 0 to 1.25")
     serving = field(Report, "serving")
     regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
     fits = field(Report, "fits", help_text="known bases that it fits by shape, when it was validated")
@@ -44,6 +45,6 @@ class Verdict(s.Serializer[Data]):
 
 
 REPORT_FIELDS = (
-    "base", "depth", "engine", "engines", "checks", "evals", "cost", "samples", "conditions", "serving", "fits", "path",
-    "contents",
+    "base", "depth", "engine", "engines", "checks", "evals", "cost", "samples", "conditions", "strength", "serving",
+    "fits", "path", "contents",
 )  # fmt: skip

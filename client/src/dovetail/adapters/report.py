@@ -98,6 +98,34 @@ class Conditions(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class ScalePoint(Record):
+    """The adapter at one scale: its score on the rows, and how far its outputs are from the frozen base's.
+
+    `effect` is that distance on the rows, `drift` on plain sentences, each in lengths of the base's output.
+    """
+
+    scale: float
+    effect: float
+    score: float
+    drift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Strength(Record):
+    """The adapter at several scales, and the smallest one whose score is not worse than the best beyond chance.
+
+    `left_out` says why it was not measured; then there are no points.
+    """
+
+    metric: str = ""
+    better: Literal["higher", "lower"] = "higher"
+    rows: float = 0
+    points: tuple[ScalePoint, ...] = ()
+    recommended: float | None = None
+    left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineVersions(Record):
     """The engine that decided: its name, its libraries and its device."""
 
@@ -228,6 +256,7 @@ class Report(Record):
     cost: Cost | None = None
     samples: tuple[Sample, ...] = ()
     conditions: Conditions | None = None
+    strength: Strength | None = field(default=None, metadata=SPARSE)
     serving: tuple[Serving, ...] = ()
     fits: Fits | None = field(default=None, metadata=OPTIONAL)
     engines: tuple[EngineRow, ...] = field(default=(), metadata=TRUSTED)

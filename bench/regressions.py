@@ -1,0 +1,67 @@
+"""The regression gate on real versions of a real adapter: worse ones that it stops, and good ones that it does not.
+
+    make bench ARGS=regressions      [BENCH_COUNT=50 BENCH_VERSIONS=DIR]
+
+bench/make_regressions.py trains and spoils the versions on a small base, an engine measures each in its jail, and the
+rule of the hub compares each with the first one. BENCH_VERSIONS keeps the versions for another run.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+
+from bench import engine
+from bench.line import Line
+from dovetail.adapters.report import Report
+from ops.sentences import ROOT
+
+COUNT = int(os.environ.get("BENCH_COUNT", "50"))
+PROGRAM = ROOT / "bench" / "make_regressions.py"
+BASES, BASE_ID = ROOT / "tests" / "engine" / "make_bases.py", "tiny/bert"
+CARD = engine.CARD | {"base_model": BASE_ID}
+
+
+def lines() -> Iterator[Line]:
+    with tempfile.TemporaryDirectory() as kept:
+        folder = Path(os.environ.get("BENCH_VERSIONS") or kept)
+        subprocess.run([str(engine.PYTHON), str(BASES), kept], check=True)
+        base = Path(kept) / "bert"
+        if not (folder / "versions.json").exists():
+            command = [engine.PYTHON, "-P", PROGRAM, base, folder, COUNT, BASE_ID]
+            subprocess.run([str(word) for word in command], check=True)
+        yield from judged(folder, json.loads((folder / "versions.json").read_text()), base)
+
+
+def judged(folder: Path, versions: list[dict[str, str]], base: Path) -> Iterator[Line]:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+    django.setup()
+    from registry.proof.regression_rule import compare  # models are there after django.setup()
+
+    prover = engine.Engine(base, BASE_ID)
+    reports = {}
+    for version in versions:
+        verdict, _ = prover.validate(folder / version["folder"], CARD)
+        reports[version["folder"]] = Report.read(verdict)
+    prover.stop()
+    reference, *others = versions
+    first, stopped, made, failed = reports[reference["folder"]], Counter[str](), Counter[str](), 0
+    for version in others:
+        report, key = reports[version["folder"]], f"{version['made']}: {version['kind']}"
+        made[key] += 1
+        if not report.is_passed:  # the checks of the version itself refuse it already
+            failed += version["made"] == "worse"
+            stopped[key] += 1
+            continue
+        stopped[key] += compare(report, first).outcome == "worse"
+    for key, number in sorted(made.items()):
+        yield Line(f"stopped, {key}", stopped[key], f"of {number}")
+    worse, good = (sum(stopped[key] for key in made if key.startswith(name)) for name in ("worse", "good"))
+    note = f"{failed} of them by a failed verdict"
+    yield Line("regressions that do not become verified", worse, f"of {COUNT}", least=0.96 * COUNT, note=note)
+    yield Line("good versions that are stopped", good, f"of {COUNT}", most=0.02 * COUNT)
