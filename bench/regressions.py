@@ -8,6 +8,7 @@ rule of the hub compares each with the first one. BENCH_VERSIONS keeps the versi
 
 import json
 import os
+import secrets
 import subprocess
 import tempfile
 from collections import Counter
@@ -40,6 +41,7 @@ def lines() -> Iterator[Line]:
 
 def judged(folder: Path, versions: list[dict[str, str]], base: Path) -> Iterator[Line]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+    os.environ.setdefault("DOVETAIL_SECRET_KEY", secrets.token_hex(32))  # nothing here is signed or kept
     django.setup()
     from registry.proof.regression_rule import compare  # models are there after django.setup()
 
