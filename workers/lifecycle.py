@@ -87,7 +87,14 @@ def _sign_off_the_dead() -> None:
     for worker in WorkerHeartbeat.objects.filter(worker__startswith=f"{host}:").values_list("worker", flat=True):
         if not Path("/proc", worker.rpartition(":")[2]).exists():
             verdicts.sign_off(worker)
-    connection.close()  # the children are forked soon
+    _disconnect()
+
+
+def _disconnect() -> None:
+    """Close the connections of this process, those of its pool too: a child would inherit them and end them for us."""
+    connection.close()
+    if close_pool := getattr(connection, "close_pool", None):  # PostgreSQL has one
+        close_pool()
 
 
 def _beat() -> None:
@@ -102,7 +109,7 @@ def _beat() -> None:
         except (DatabaseError, KombuError, OSError) as problem:  # the next beat may reach it again
             logger.warning("A beat was missed: %s", problem)
         finally:
-            connection.close()  # a child forked later must not inherit it
+            _disconnect()
         busy_at = time.monotonic() if is_busy else busy_at
         if idle and time.monotonic() - busy_at > idle:
             logger.info("This worker ends: it had nothing to do for %d s.", idle)

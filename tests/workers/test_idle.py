@@ -78,3 +78,11 @@ def test_a_validation_of_this_host_is_one_that_runs(base, pushed):
     assert not verdicts.runs_on(f"{host}-2")
     Attempt.objects.update(ended_at="2026-01-01T00:00Z")
     assert not verdicts.runs_on(host)
+
+
+def test_a_child_inherits_no_connection_of_a_pool(monkeypatch):
+    closed = []
+    fake = SimpleNamespace(close=lambda: closed.append("mine"), close_pool=lambda: closed.append("the pool's"))
+    monkeypatch.setattr(lifecycle, "connection", fake)
+    lifecycle._disconnect()
+    assert closed == ["mine", "the pool's"]
