@@ -32,7 +32,7 @@ def measure(claim: Comparing) -> None:
     if reasons := [reason for measured, reason in answers if measured is None]:
         logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
     seen = [measured for measured, _ in answers if measured is not None]
-    comparisons.record_measured(claim, worst(seen) if seen and not reasons else None)
+    comparisons.record_measured(claim, worst(seen) if seen and not reasons else None, "".join(reasons[:1]))
 
 
 def _job(job: Job, base: Base, name: str) -> MeasuringJob:

@@ -65,6 +65,10 @@ class EngineSlow(EngineFault):
     """The engine is still starting, on a machine that is too busy; it goes on with that, and no work is lost."""
 
 
+class TrialEnded(EngineFault):
+    """The trial of a serving engine crashed or took too long; the engine itself goes on."""
+
+
 class EngineLied(EngineFault):
     """The engine said something that its protocol does not allow."""
 
@@ -172,7 +176,7 @@ class Engine:
     def measure(self, job: MeasuringJob) -> tuple[Measured | None, str]:
         """Try a serving engine with one adapter; return what it did, or None and why that was not seen.
 
-        Raises `EngineDied`, `EngineHung` and `EngineLied`; each of them kills the engine.
+        Raises `TrialEnded`, and `EngineDied`, `EngineHung` and `EngineLied`, each of which kills the engine.
         """
         with self._killed_at_fault():
             self.wait_until_ready()
@@ -183,7 +187,10 @@ class Engine:
             if message.get("event") != "measured" or message.get("job") != job.id:
                 raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
             document = message.get("measured")
-            return (Measured.parse(document) if document is not None else None), str(message.get("reason"))
+            measured = Measured.parse(document) if document is not None else None
+        if message.get("ended"):
+            raise TrialEnded(str(message.get("reason")))
+        return measured, str(message.get("reason"))
 
     def stop(self) -> None:
         """Kill the engine and all it started, wait for the end of it, and remove its folder; harmless if repeated."""

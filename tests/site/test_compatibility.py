@@ -62,6 +62,16 @@ def test_a_page_says_of_each_engine_whether_it_was_tried(visit, cast):
     assert 'href="/docs/serving#measured-or-by-rule"' in text
 
 
+def test_a_page_says_how_an_engine_answered_and_why_one_was_not_tried(visit, cast):
+    made = cast.repository("alice/reviews")
+    ran = MEASURED["measured"] | {"depth": "run", "modules": 62, "answer": "neither"}
+    rows = [SERVING[0] | MEASURED | {"measured": ran}, SERVING[1] | {"untried": "It brings a head."}]
+    judged(pushed(cast, made), depth="fit", serving=rows, fits=FITS)
+    text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
+    assert "made small, it answered as neither PEFT with the adapter nor the base alone." in text
+    assert "Not tried, which says nothing about the adapter: It brings a head." in text
+
+
 def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, served):
     text = visit("anonymous").get("/alice/reviews").content.decode()
     assert '<a href="/bases/tiny/bert">tiny/bert</a>' in text

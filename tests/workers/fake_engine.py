@@ -41,6 +41,8 @@ def answer(mode: str, job: dict) -> None:
             say(event="measured", job=job["id"], measured=RAN if job["runs"] else MAPPED, reason="")
         case "cannot measure":
             say(event="measured", job=job["id"], measured=None, reason="head_dim 16 is not supported")
+        case "ends its trial":
+            say(event="measured", job=job["id"], measured=None, reason="The trial ended.", ended=True)
         case "measures nonsense":
             say(event="measured", job=job["id"], measured={"depth": "seen", "engine": "vllm 0.32.0"}, reason="")
         case "measures another job":

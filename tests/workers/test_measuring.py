@@ -3,6 +3,7 @@
 `make bench ARGS=measured` tries vLLM itself; here its engine is one that says what it is told to.
 """
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -82,9 +83,10 @@ def test_what_cannot_be_tried_stays_as_the_rules_say(pushed, base, measurer, cap
     measurer("cannot measure")
     answer = measured(proven(pushed()))
     assert (answer["outcome"], answer.get("by"), answer.get("measured")) == ("serves", None, None)
+    assert answer["untried"] == "head_dim 16 is not supported"
 
 
-@pytest.mark.parametrize("mode", ["measures nonsense", "measures another job", "dies"])
+@pytest.mark.parametrize("mode", ["measures nonsense", "measures another job", "dies", "ends its trial"])
 def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, base, measurer, settings, mode):
     measurer(mode)
     found = proven(pushed())
@@ -100,7 +102,9 @@ def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, 
     assert not Comparison.objects.exists()
     after = Verdict.objects.get(pk=found.pk)
     assert [row["name"] for row in after.result["engines"]] == ["e5"], "it was no engine that judges"
-    assert after.result["serving"][0]["outcome"] == "serves"
+    row = after.result["serving"][0]
+    assert (row["outcome"], "measured" in row) == ("serves", False)
+    assert re.match(r"It gave no answer in \d attempts", row["untried"])
 
 
 @pytest.mark.parametrize("why", ["off", "not built", "base unknown to the hub"])

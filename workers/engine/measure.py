@@ -30,6 +30,7 @@ from workers.engine.validation import CODE
 MEASURED, UNMEASURED = "measured", "unmeasured"  # the frames of a child
 LIMITS = Limits(text=1000, exact=True)
 FILE_BYTES = 128 << 20  # of a file that a trial writes, such as the weights of a small base
+ENDED = "The trial ended without an answer"
 NO_FILES = "Its files cannot be read."
 
 
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str]) -> None:
         job = MeasuringJob.parse(request)
         measured, reason = _measure(engine, job)
         document = measured.as_json() if measured else None
-        _say(voice, {"event": MEASURED, "job": job.id, "measured": document, "reason": reason})
+        ended = reason.startswith(ENDED)
+        _say(voice, {"event": MEASURED, "job": job.id, "measured": document, "reason": reason, "ended": ended})
 
 
 def _import(measurer: Measurer) -> Engine:
@@ -93,7 +95,7 @@ def _measure(engine: Engine, job: MeasuringJob) -> tuple[Measured | None, str]:
                 return None, f"The trial's answer is malformed: {problem}."
         case [{"unmeasured": str() as reason}]:
             return None, reason[: LIMITS.text]
-    return None, f"The trial ended without an answer: {items[-1]}."
+    return None, f"{ENDED}: {items[-1]}."
 
 
 def _be_tried(engine: Engine, job: MeasuringJob, work: Path, say: Say) -> None:

@@ -9,7 +9,7 @@ dies, the row becomes free again. After the last attempt the row of the engine s
 
 import contextlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -18,8 +18,9 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower, Now
 
-from dovetail.adapters.report import EngineRow, Measured
+from dovetail.adapters.report import EngineRow, Measured, Serving
 from dovetail.adapters.serving.measured import judged
+from dovetail.adapters.serving.rules import MAX_REASON
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
 from registry.proof.verdicts.queue import Capabilities
@@ -93,8 +94,8 @@ def record(claim: Comparing, row: EngineRow) -> None:
         _add(claim.verdict.pk, row)
 
 
-def record_measured(claim: Comparing, measured: Measured | None) -> None:
-    """Add what a serving engine did to its row, and what it serves to the lists; None where that was not seen.
+def record_measured(claim: Comparing, measured: Measured | None, reason: str = "") -> None:
+    """Add what a serving engine did to its row, and what it serves to the lists; or why that was not seen.
 
     Raises ClaimStale before anything is written.
     """
@@ -102,12 +103,10 @@ def record_measured(claim: Comparing, measured: Measured | None) -> None:
         if not _held(claim).delete()[0]:
             raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
         if measured is None:
+            _tell_untried(claim.verdict.pk, claim.row.engine, reason)
             return
         verdict = _locked(claim.verdict.pk)
-        report = verdict.report
-        rows = [judged(row, measured) if row.engine == claim.row.engine else row for row in report.serving]
-        verdict.result = replace(report, serving=tuple(rows)).as_result()
-        verdict.save(update_fields=["result"])
+        _change(verdict, claim.row.engine, lambda row: judged(row, measured))
         show(verdict)
         move_verified(verdict.revision.repository_id)
 
@@ -128,12 +127,25 @@ def _end(row: Comparison) -> bool:
         # Deleted first and by its fence: a late worker may have recorded its row meanwhile, and that counts.
         if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
             return False
-        if not row.route:  # the rules' answer stands
-            return True
         message = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
         with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
-            _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
+            if row.route:
+                _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
+            else:  # the rules' answer stands
+                _tell_untried(row.verdict_id, row.engine, message)
         return True
+
+
+def _tell_untried(number: int, engine: str, reason: str) -> None:
+    _change(_locked(number), engine, lambda row: replace(row, untried=reason[:MAX_REASON]))
+
+
+def _change(verdict: Verdict, engine: str, change: Callable[[Serving], Serving]) -> None:
+    """Change the row of one serving engine in a verdict that is locked."""
+    report = verdict.report
+    rows = [change(row) if row.engine == engine else row for row in report.serving]
+    verdict.result = replace(report, serving=tuple(rows)).as_result()
+    verdict.save(update_fields=["result"])
 
 
 def _held(claim: Comparing) -> QuerySet[Comparison]:

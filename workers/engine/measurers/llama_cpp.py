@@ -124,15 +124,15 @@ def _class(config: Any) -> Any:
 
 def _watch(model_class: Any, skipped: list[str]) -> None:
     """Note the tensors that a converter leaves out without a word."""
-    filters = model_class.filter_tensors
+    filters = model_class.filter_tensors.__func__  # the script derives a class, and the method must get that one
 
-    def noting(item: Any) -> Any:
-        kept = filters(item)
+    def noting(cls: Any, item: Any) -> Any:
+        kept = filters(cls, item)
         if kept is None:
             skipped.append(str(item[0]).removesuffix(".weight"))
         return kept
 
-    model_class.filter_tensors = staticmethod(noting)
+    model_class.filter_tensors = classmethod(noting)
 
 
 def _give_tokens(model_class: Any) -> None:

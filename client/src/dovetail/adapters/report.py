@@ -186,6 +186,7 @@ class Serving(Record):
     `rules` are the ids of the rules that decided against it; None in older reports. A stored report has the flags that
     depend on the weights; dovetail.serve.starting completes them, and adds the `commands`, where they are read.
     `by` says whether the outcome was `measured` or follows from a `rule`; None in a stored report means a rule.
+    `untried` is the reason why an engine that should be tried was not, which says nothing about the adapter.
     """
 
     engine: str
@@ -197,6 +198,7 @@ class Serving(Record):
     commands: Sequence[str] | None = field(default=None, metadata=OPTIONAL)
     by: Literal["rule", "measured"] | None = field(default=None, metadata=OPTIONAL)
     measured: Measured | None = field(default=None, metadata=OPTIONAL)
+    untried: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
