@@ -87,6 +87,9 @@ WILD: dict[str, tuple[str, str, dict[str, bytes]]] = {
     "words for SDXL": ("textual-inversion", "textual-inversion", {"model.safetensors": safe(
         {"clip_l": (4, 768), "clip_g": (4, 1280)})}),
     "words of the WebUI": ("textual-inversion", "textual-inversion", {"x.safetensors": safe({"emb_params": (4, 768)})}),
+    "words of the WebUI as a pickle": ("textual-inversion", "textual-inversion", {"x.pt": archive(table(
+        text("string_to_token"), b"}(" + text("*") + b"M\x09\x01u", text("string_to_param"),
+        b"}(" + text("*") + tensor() + b"u", text("name"), text("cat"), text("step"), b"K\x64"), VALUES)}),
     "an IP-Adapter": ("ip-adapter", "ip-adapter", {"model.safetensors": safe(IP)}),
     "an IP-Adapter as a pickle": ("ip-adapter", "ip-adapter", {"weights.bin": archive(table(
         text("image_proj"), b"}(" + text("proj.weight") + tensor() + b"u",

@@ -79,6 +79,12 @@ CARRIERS = {
     "in a zip under another name": ("data.zip", zipped(**{"a__notes.md": PROTOCOL_0})),
     "a file of torch in a zip": ("release.zip", zipped(**{"x__pytorch_model.bin": archive(SYSTEM)})),
     "in a zip in a zip": ("outer.zip", zipped(inner=zipped(**{"x.pkl": SYSTEM}))),
+    "in a zip behind a broken member": (
+        "data.zip",
+        zipped(**{"a.txt": b"text" * 9, "b.pkl": SYSTEM}).replace(
+            zlib.compress(b"text" * 9, 6)[2:-4], b"\xff" * len(zlib.compress(b"text" * 9, 6)[2:-4]), 1
+        ),
+    ),
     "in a tar": ("shard-0000.tar", tarred(**{"0001.pyd": SYSTEM})),
     "in a compressed tar": ("shard.tar.gz", tarred("gz", **{"0001.pkl": SYSTEM})),
     "NeMo's archive": ("model.nemo", tarred(**{"model_config.yaml": b"a: 1", "model_weights.ckpt": archive(SYSTEM)})),

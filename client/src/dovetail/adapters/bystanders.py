@@ -10,7 +10,6 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import formats, gguf, pickles
 from dovetail.adapters import header as headers
 from dovetail.adapters.header import HeaderError, NotGathered, Opener, Pointer
-from dovetail.adapters.pickle_imports import MAX_PICKLE_BYTES
 from dovetail.adapters.signs import of_tensors
 
 # The first that matches a file's own name; nothing of these is loaded, fitted or proven here.
@@ -33,6 +32,7 @@ WAYS = {
                     "with its zero_to_fp32.py.",
 }  # fmt: skip
 MAX_TOLD = 5  # files in one sentence
+MAX_PICKLE_BYTES = 4 * 2**20
 OWNERS = {"peft": "PEFT", "adapters": "the adapters library"}
 Sight = tuple[str, str]  # what a file is, as the end of a sentence, and the key of a way out, "" for none
 
@@ -42,7 +42,7 @@ def told(files: Mapping[str, Opener]) -> tuple[str, str]:
 
     Reads the beginning of at most `formats.MAX_LOOKED_AT` files; ("", "") if none of them says anything.
     """
-    sights = [(path, sight) for path in _candidates(files) if (sight := _of_file(path, files[path]))]
+    sights = [(path, sight) for path in _candidates(files) if (sight := _of_file(path, files[path]) or _by_name(path))]
     if not sights:
         return sighted(files) or ("", "")
     sentences = [f"{path[:120]} is {what}." for path, (what, _) in sights[:MAX_TOLD]]
@@ -68,6 +68,12 @@ def _of_file(path: str, opener: Opener) -> Sight | None:
         if form == "safetensors" or path.endswith(".safetensors"):
             return _of_safetensors(file)
         return _of_pickle(path, file) if form == "pickle" or path.endswith(formats.PICKLES) else None
+
+
+def _by_name(path: str) -> Sight | None:
+    """Return what a file seems to be by its name."""
+    content = next((content for pattern, content in KINDS if pattern.fullmatch(path.rpartition("/")[2])), None)
+    return (f"{content} by its name", content) if content else None
 
 
 def _of_json(path: str, file: BinaryIO) -> Sight | None:
@@ -97,7 +103,7 @@ def _of_safetensors(file: BinaryIO) -> Sight | None:
 def _of_pickle(path: str, file: BinaryIO) -> Sight | None:
     if file.read(len(headers.POINTER)) == headers.POINTER:
         return "a pointer of Git LFS, and the file it stands for was not pushed", "a pointer"
-    if file.seek(0, 2) > MAX_PICKLE_BYTES:
+    if file.seek(0, 2) > MAX_PICKLE_BYTES:  # it is read while somebody waits
         return None
     file.seek(0)
     pickle = pickles.read(path, file)
@@ -117,8 +123,6 @@ def _of_names(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]], size:
 def sighted(paths: Iterable[str]) -> tuple[str, str] | None:
     """Return a sentence about the first file of a known kind and the way out ("" for none); None if no file tells."""
     for path in sorted(paths, key=lambda path: (path.count("/"), path)):
-        name = path.rpartition("/")[2]
-        content = next((content for pattern, content in KINDS if pattern.fullmatch(name)), None)
-        if content:
-            return f"By its name {path[:120]} is {content}.", WAYS.get(content, "")
+        if sight := _by_name(path):
+            return f"By its name {path[:120]} is {sight[1]}.", WAYS.get(sight[1], "")
     return None

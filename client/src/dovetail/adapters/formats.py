@@ -17,6 +17,7 @@ from dovetail.adapters.unpickling import Refused
 
 MAX_LOOKED_AT = 24
 MAX_PICKLE_BYTES = 64 * 2**20
+MAX_VECTOR_BYTES = 8 * 2**20  # of a pickle that only its tensors tell: all of it is read
 PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 LIBRARY_FILES = ("adapter.safetensors", "pytorch_adapter.bin")
 COMPOSED = ("adapter_setup.json", "adapter_fusion_config.json")
@@ -164,7 +165,7 @@ def _of_pickle(pickle: Pickle, file: BinaryIO) -> tuple[str, str]:
     if "string_to_param" in pickle.texts:
         return "textual-inversion", "textual-inversion"
     family, kind = of_tensors(pickle.texts, {})
-    if family or not pickle.only_tensors:
+    if family or not pickle.only_tensors or file.seek(0, 2) > MAX_VECTOR_BYTES:
         return family, kind
     try:
         tensors = torchfile.read(file, nested=True)

@@ -5,21 +5,18 @@ A pickle may lie in another file: an archive, a compressed file, an array of num
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import re
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
 from dovetail.adapters.pickle_imports import MAX_PICKLE_BYTES, Pickle, scan
 from dovetail.adapters.reach import reaches_import
 from dovetail.adapters.torchfile import BROKEN
+from dovetail.adapters.unpacking import is_compressed, unpacked
 
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
@@ -40,7 +37,6 @@ OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")  # the dtype of an array that 
 TENSORS = re.compile(r"(?:.*/)?data/\d+")  # raw values, beside the data.pkl of torch.save
 NOT_UNPACKED = (b'\x04"M\x18', b"(\xb5/\xfd")  # lz4 and zstd
 PIECE = 1 << 22
-MAX_LZMA_MEMORY = 2**28
 
 
 def read(name: str, file: BinaryIO, depth: int = 0) -> Pickle | None:
@@ -65,7 +61,7 @@ def read(name: str, file: BinaryIO, depth: int = 0) -> Pickle | None:
         return Pickle(frozenset(), TAR) if suspect else _in_tar(file, depth)
     if start[:4] in NOT_UNPACKED and (suspect or any(f"{end}." in name.lower() for end in SUFFIXES)):
         return Pickle(frozenset(), "it is compressed in a way that is not unpacked here")
-    if depth < MAX_DEPTH and start.startswith(tuple(COMPRESSED)):
+    if depth < MAX_DEPTH and is_compressed(start):
         inside = _in_compressed(name, file, start, depth)
         if inside or not suspect:
             return inside
@@ -121,6 +117,15 @@ def _is_pickled(name: str) -> bool:
 
 
 def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, depth: int) -> Pickle | None:
+    """Return the pickle in a member; one that cannot be unpacked hides none of the others."""
+    try:
+        return _member(archive, info, depth)
+    except BROKEN as error:
+        reason = f"{info.filename} cannot be unpacked: {error}"
+        return Pickle(frozenset(), reason) if _is_pickled(info.filename) else None
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, depth: int) -> Pickle | None:
     is_pickled = _is_pickled(info.filename)
     if info.is_dir() or (depth >= MAX_DEPTH and not is_pickled):
         return None
@@ -157,54 +162,11 @@ def _tarred(archive: tarfile.TarFile, depth: int) -> Iterator[Pickle | None]:
 
 def _in_compressed(name: str, file: BinaryIO, start: bytes, depth: int) -> Pickle | None:
     """Look into the beginning of a compressed file; into more of it only if that is something to look into."""
-    unpack = next(unpack for magic, unpack in COMPRESSED.items() if start.startswith(magic))
-    head = _unpacked(file, unpack, MAX_HEAD_BYTES)
+    head = unpacked(file, start, MAX_HEAD_BYTES)
     if head[:4] == ZIP or head[:6] == NUMPY or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
-        head = _unpacked(file, unpack, MAX_PICKLE_BYTES)
+        head = unpacked(file, start, MAX_PICKLE_BYTES)
     inner = name.rpartition(".")[0] or name
     return read(inner, io.BytesIO(head), depth + 1) if head else None
-
-
-def _unpacked(file: BinaryIO, unpack: Unpack, size: int) -> bytes:
-    """Return the first bytes of a compressed file, b"" if it cannot be unpacked."""
-    file.seek(0)
-    try:
-        content = unpack(file, size)
-    except (*BROKEN, lzma.LZMAError):
-        content = b""
-    file.seek(0)
-    return content
-
-
-def _gunzipped(file: BinaryIO, size: int) -> bytes:
-    with gzip.open(file) as stream:
-        return stream.read(size)
-
-
-def _bunzipped(file: BinaryIO, size: int) -> bytes:
-    with bz2.open(file) as stream:
-        return stream.read(size)
-
-
-def _inflated(file: BinaryIO, size: int) -> bytes:
-    return zlib.decompressobj().decompress(file.read(size), size)
-
-
-def _unlzmaed(file: BinaryIO, size: int) -> bytes:
-    """Return the first bytes of one stream or several; a stream may claim a dictionary of gigabytes."""
-    packed, content = file.read(size), b""
-    while packed and len(content) < size:
-        stream = lzma.LZMADecompressor(memlimit=MAX_LZMA_MEMORY)
-        content += stream.decompress(packed, size - len(content))
-        packed = stream.unused_data
-    return content
-
-
-Unpack = Callable[[BinaryIO, int], bytes]
-COMPRESSED: dict[bytes, Unpack] = {  # what joblib, and readers of archives, unpack, by the first bytes
-    b"\x1f\x8b": _gunzipped, b"BZh": _bunzipped, b"\xfd7zXZ\x00": _unlzmaed, b"]\x00\x00": _unlzmaed,
-    b"x\x01": _inflated, b"x^": _inflated, b"x\x9c": _inflated, b"x\xda": _inflated,
-}  # fmt: skip
 
 
 def _in_array(file: BinaryIO) -> Pickle | None:

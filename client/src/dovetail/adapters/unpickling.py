@@ -89,7 +89,8 @@ def load(file: BinaryIO, find: Find, extras: int = 0) -> object:
 def table(value: object, *, nested: bool = False) -> dict[str, Tensor]:
     """Return the tensors of a loaded value by name. Raises `Refused` unless it is a flat table of tensors.
 
-    With `nested` it may be a table of such tables, whose names are joined by dots, and names may be numbers.
+    With `nested` it may be a table of such tables, whose names are joined by dots; names may be numbers, and
+    numbers and texts may lie beside the tensors.
     """
     if not isinstance(value, dict):
         raise Refused("it is no table of tensors")
@@ -107,6 +108,7 @@ def _flat(value: Mapping[object, object]) -> dict[object, object]:
     items = [(f"{name}.{key}", item) for name, inner in value.items() if isinstance(inner, dict)
              for key, item in inner.items()]  # fmt: skip
     items += [(str(name), item) for name, item in value.items() if not isinstance(item, dict)]
+    items = [(name, item) for name, item in items if not isinstance(item, str | int | float | None)]
     names = {name for name, _ in items}
     if len(names) != len(items):
         raise Refused("two of its tensors have the same name")
