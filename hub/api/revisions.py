@@ -19,7 +19,7 @@ from registry.kernel.policy import Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.proof import config_views, verdicts
-from registry.repos import derived, facts, lookup, pull
+from registry.repos import derived, facts, lookup, pull, training
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -67,6 +67,7 @@ class OneRevision(View):
                 "config": (description.config or None)
                 if policy.passes_gate(self.caller, revision.repository)
                 else None,
+                "training": _training(entries) if policy.passes_gate(self.caller, revision.repository) else None,
                 "base": _base(description, verdict),
                 "published_by": job._asdict() if (job := ci_systems.provenance(revision)) else None,
                 "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
@@ -97,6 +98,17 @@ class OneFile(View):
             return _view(revision, entry, view, asked.get("base", ""))
         answer = HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))
         return mark_yanked(answer, revision)
+
+
+def _training(entries: dict[str, Entry]) -> Data:
+    """Return what trainers state in the files; none of it is measured."""
+    stated = training.training_of(entries)
+    return {
+        "facts": [{"name": one.name, "value": one.value, "source": one.source} for one in stated.facts],
+        "losses": [list(point) for point in stated.losses],
+        "losses_source": stated.losses_source or None,
+        "words": list(stated.words),
+    }
 
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from hub.site import other_forms, weights
+from hub.site import other_forms, training, weights
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.repositories import Override
 from hub.site.repository_header import RepositoryHeader, header_of, repository_page
@@ -30,7 +30,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
     page = {"header": header, "tab": "verdict", "snippets": snippets(request, header), "form": form}
-    page |= other_forms.in_use(header) | {"measured_files": weights.panels(header)}
+    page |= other_forms.in_use(header) | {"measured_files": weights.panels(header)} | training.shown(header)
     return render(request, "site/verdict.html", page, status=form.status)
 
 

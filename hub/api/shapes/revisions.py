@@ -52,6 +52,21 @@ class Provenance(s.Serializer[Data]):
     claims = s.DictField(child=s.CharField())
 
 
+class StatedFact(s.Serializer[Data]):
+    name = s.CharField()
+    value = s.JSONField(help_text="a number or a text")
+    source = s.CharField(help_text="file:key")  # type: ignore[assignment]  # a field here, not the serializer's own
+
+
+class Training(s.Serializer[Data]):
+    """What trainers wrote beside the weights; stated by them and measured by nobody here."""
+
+    facts = StatedFact(many=True, help_text="at most 60")
+    losses = s.ListField(child=s.ListField(child=s.FloatField()), help_text="[step, loss], at most 120")
+    losses_source = s.CharField(allow_null=True)
+    words = s.ListField(child=s.CharField(), help_text="the trigger phrase of a LoRA for images, or its tags")
+
+
 class Manifest(Revision):
     """A revision with everything it holds."""
 
@@ -59,6 +74,7 @@ class Manifest(Revision):
     size = s.IntegerField()
     files = File(many=True)
     config = s.JSONField(allow_null=True, help_text="adapter_config.json, parsed")
+    training = Training(allow_null=True, help_text="null for those who may not have the files")
     base = BasePin(allow_null=True)
     published_by = Provenance(allow_null=True, help_text="null where a person or robot pushed")
     tensors = s.JSONField(allow_null=True, help_text="values in the weights, all and by dtype")

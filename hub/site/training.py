@@ -1,0 +1,32 @@
+"""The facts that trainers state, for the page of a verdict, with the line of the losses."""
+
+from typing import Any
+
+from hub.site.repository_header import RepositoryHeader
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError
+from registry.repos import pull, training
+
+WIDTH, HEIGHT = 100.0, 24.0
+
+
+def shown(header: RepositoryHeader) -> dict[str, Any]:
+    """Return what the page shows; nothing to visitors who may not have the files."""
+    if not policy.passes_gate(header.by, header.repository):
+        return {}
+    try:
+        pull.require_served(header.revision, header.by)
+    except RegistryError:
+        return {}
+    stated = training.training_of(header.entries)
+    return {"training": stated, "loss_line": _line(stated.losses)}
+
+
+def _line(losses: tuple[tuple[float, float], ...]) -> str:
+    """Return the points of a polyline from the first step to the last, the largest loss at the top."""
+    values = [loss for _, loss in losses]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span, last = (high - low) or 1.0, max(len(losses) - 1, 1)
+    return " ".join(
+        f"{WIDTH * place / last:.2f},{1 + (HEIGHT - 2) * (high - loss) / span:.2f}" for place, loss in enumerate(values)
+    )
