@@ -18,6 +18,7 @@ from typing import Any
 
 import django
 
+from bench import measured_pipelines
 from bench.line import Line
 from bench.measured_truth import expected
 from dovetail.adapters import files_in
@@ -33,7 +34,7 @@ PAIRS = 200
 
 def lines() -> Iterator[Line]:
     names = os.environ.get("BENCH_ENGINES", ",".join(MEASURERS)).split(",")
-    pythons = {name: environments.ensure_engine(name) for name in names}
+    pythons = {name: environments.ensure_engine(name) for name in names if not MEASURERS[name].pipelines}
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
     rows: list[Row] = []
@@ -45,6 +46,13 @@ def lines() -> Iterator[Line]:
             tried: list[Row] = []
             yield from _tried(engine, python, home, tried)
             rows += tried
+    if pythons:
+        yield from _judged(rows)
+    if "diffusers" in names:
+        yield from measured_pipelines.lines()
+
+
+def _judged(rows: list["Row"]) -> Iterator[Line]:
     yield Line("pairs of an adapter and an engine", len(rows), "", least=PAIRS)
     false = [row for row in rows if row.answer.outcome not in (row.expected, "unknown")]
     for outcome in ("serves", "refuses", "wrong"):

@@ -1,13 +1,17 @@
 """Knows which engines prove an adapter, in which order, and how each judged it; it runs none of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
 from dovetail.adapters import describe, files_in
 from dovetail.adapters.places import within
 from dovetail.adapters.report import CRASHED, EngineRow, Report
+from dovetail.adapters.serving import pipelines
 from registry.kernel.errors import ShelfProblem
+from registry.models import Base
 from workers.engine.job import ENGINES, MEASURERS
 
 # Areas of checks that depend on the libraries of an engine. The other checks look at the files alone.
@@ -27,6 +31,14 @@ def built() -> list[str]:
 def measurers() -> list[str]:
     """Return the engines built here that measure how a serving engine takes adapters."""
     return [name for name in MEASURERS if settings.ENGINES_MEASURED and interpreter(name).exists()]
+
+
+def config_for(name: str, base: Base | None, base_id: str) -> Mapping[str, Any] | None:
+    """Return the config of a base as a serving engine is tried with it, None where the base is not known."""
+    if not MEASURERS[name].pipelines:
+        return base.config if base is not None else None
+    pipeline = pipelines.pipeline_of(base_id)
+    return {pipelines.KEY: pipeline} if pipeline else None
 
 
 def engines(folder: Path, place: str = "") -> list[str]:

@@ -1,15 +1,16 @@
 """Tries a serving engine with an adapter that passed, and adds what it did to the verdict; it decides nothing."""
 
 import logging
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 
 from dovetail.adapters.serving.measured import worst
-from registry.models import Base
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import leases, warm_engines
+from workers import engine_matrix, leases, warm_engines
 from workers.engine.job import MEASURERS, Job, MeasuringJob
 from workers.laying_out import lay_out
 
@@ -26,8 +27,8 @@ def measure(claim: Comparing) -> None:
         leases.kept(partial(comparisons.heartbeat, claim)),
         lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
     ):
-        base = laid_out.base
-        jobs = [_job(job, base, name) for job in laid_out.jobs] if base is not None else []
+        config = engine_matrix.config_for(name, laid_out.base, verdict.base)
+        jobs = [_job(job, config, name) for job in laid_out.jobs] if config is not None else []
         answers = [warm_engines.measurer(name).measure(job) for job in jobs]
     if reasons := [reason for measured, reason in answers if measured is None]:
         logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
@@ -35,6 +36,6 @@ def measure(claim: Comparing) -> None:
     comparisons.record_measured(claim, worst(seen) if seen and not reasons else None, "".join(reasons[:1]))
 
 
-def _job(job: Job, base: Base, name: str) -> MeasuringJob:
+def _job(job: Job, config: Mapping[str, Any], name: str) -> MeasuringJob:
     runs = {"mapping": False, "run": True}.get(settings.ENGINES_DEPTH, MEASURERS[name].runs)
-    return MeasuringJob(job.id, job.folder, base.config, job.place, runs, job.seconds, job.memory_bytes)
+    return MeasuringJob(job.id, job.folder, config, job.place, runs, job.seconds, job.memory_bytes)

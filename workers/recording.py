@@ -35,10 +35,12 @@ def _to_measure(claim: Claim, report: Report) -> list[str]:
     rows = [
         row for row in report.serving if row.engine in MEASURERS and f"{row.engine}.format" not in (row.rules or ())
     ]
-    if not settings.ENGINES_MEASURED or not rows or verdicts.base_for(claim.verdict.base) is None:
+    if not settings.ENGINES_MEASURED or not rows:
         return []
-    built = {*engine_matrix.measurers(), *verdicts.Crew.now().engines}
-    return [row.engine for row in rows if row.engine in built]
+    base, name = verdicts.base_for(claim.verdict.base), claim.verdict.base
+    known = [row.engine for row in rows if engine_matrix.config_for(row.engine, base, name) is not None]
+    built = {*engine_matrix.measurers(), *verdicts.Crew.now().engines} if known else set()
+    return [engine for engine in known if engine in built]
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:

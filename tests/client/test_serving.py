@@ -11,6 +11,7 @@ import pytest
 from dovetail.adapters.architectures import TABLE
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
 from dovetail.adapters.serving.peft import downgraded
+from dovetail.adapters.serving.pipelines import pipeline_of
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text()
 PREFIX = "base_model.model.model.layers"
@@ -225,6 +226,13 @@ BREAKS = {
     "diffusers.names": foreign(UNET | {"unet.conv_in.weight": (320, 4, 3, 3)}),
     "diffusers.dora-scale": foreign(KOHYA | {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (320, 1)}),
     "diffusers.prefix": adapter({"base_model.model.down_blocks.0.to_q.lora_A.weight": (4, 320)}, **IMAGE_CONFIG),
+    "diffusers.kohya-sd3": foreign({
+        "lora_unet_joint_blocks_0_x_block_attn_qkv.lora_down.weight": (4, 1536),
+        "lora_unet_joint_blocks_0_x_block_attn_qkv.lora_up.weight": (4608, 4),
+    }),
+    "diffusers.comfy-names-ignored": foreign(
+        {"diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.lora_A.weight": (4, 2048)}
+    ),
     "diffusers.comfy-names": foreign({"diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight": (4, 3072)}),
     "peft-0.18.format": foreign(KOHYA),
     "peft-0.18.method": adapter({}, peft_type="UNILORA"),
@@ -440,3 +448,27 @@ def test_a_pair_of_tables_of_experts_is_served_by_vllm_with_the_rank_of_each_exp
     assert said["vllm"].outcome == "serves"
     assert "--max-lora-rank 16" in said["vllm"].flags
     assert said["lorax"].outcome == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("base", "pipeline"),
+    [
+        ("stabilityai/stable-diffusion-xl-base-1.0", "StableDiffusionXLPipeline"),
+        ("somebody/Pony-Diffusion-V6", "StableDiffusionXLPipeline"),
+        ("runwayml/stable-diffusion-v1-5", "StableDiffusionPipeline"),
+        ("black-forest-labs/FLUX.1-dev", "FluxPipeline"),
+        ("Wan-AI/Wan2.1-T2V-14B-Diffusers", "WanPipeline"),
+        ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", ""),  # of another size
+        ("stabilityai/stable-diffusion-3.5-large", ""),
+        ("meta-llama/Llama-3.1-8B", ""),
+    ],
+)
+def test_a_pipeline_is_known_by_its_bases_name_where_all_of_that_name_have_one_size(base, pipeline):
+    assert pipeline_of(base) == pipeline
+
+
+def test_diffusers_takes_the_prefix_of_peft_for_flux_2_alone():
+    tensors = {"base_model.model.transformer_blocks.0.attn.to_q.lora_A.weight": (4, 6144)}
+    for base, outcome in (("black-forest-labs/FLUX.2-dev", "serves"), ("Qwen/Qwen-Image", "wrong")):
+        subject = adapter(tensors, **IMAGE_CONFIG, base_model_name_or_path=base)
+        assert {row.engine: row.outcome for row in serving(subject)}["diffusers"] == outcome

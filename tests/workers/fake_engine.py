@@ -94,6 +94,16 @@ def answer(mode: str, job: dict) -> None:
             verdict(job, "passed", CHECK | {"where": seen})
 
 
+def answer_of_images(mode: str, job: dict) -> None:
+    """Play the engine that checks a LoRA for images, or the one that is tried with it."""
+    if mode == "is served by diffusers":
+        row = {"engine": "diffusers", "version": "0.40.0", "outcome": "serves", "reason": "It loads.", "rules": []}
+        verdict(job, "passed", CHECK, depth="static", format="kohya", serving=[row])
+    else:
+        refusal = f"it is tried as {job['config']['_class_name']}"
+        say(event="measured", job=job["id"], measured={"engine": "diffusers 0.42.1", "of": 1, "refusal": refusal})
+
+
 def main() -> None:
     mode = sys.argv[1]
     if mode == "never ready":
@@ -105,7 +115,8 @@ def main() -> None:
     holes = ["A file outside can be read."] if mode == "leaks" else []
     say(event="ready", engine={"name": "e5"}, base={}, jail={"holes": holes})
     for line in sys.stdin:
-        answer(mode, json.loads(line)["job"])
+        play = answer_of_images if mode in ("is served by diffusers", "tells its base") else answer
+        play(mode, json.loads(line)["job"])
 
 
 main()

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from registry.models import Comparison, Repository, Verdict
-from registry.proof.verdicts import comparisons
+from registry.proof.verdicts import comparisons, latest
+from registry.publish import push
+from registry.publish.push import MAIN, Inline, Intent
+from tests.adapters import pack
 from tests.workers.conftest import BASE, validate
 from workers import base_cache, capabilities
 from workers.loop import WorkLoop
@@ -41,15 +44,15 @@ def proven(verdict: Verdict) -> Verdict:
     return Verdict.objects.get(pk=verdict.pk)
 
 
-def measured(verdict: Verdict) -> dict:
-    """Work until the trial is done, and return vLLM's row."""
+def measured(verdict: Verdict, engine: str = "vllm") -> dict:
+    """Work until the trial is done, and return the row of the engine that was tried."""
     loop, deadline = WorkLoop(), time.monotonic() + 60
     while not loop.step():
         assert time.monotonic() < deadline, "no engine came"
         time.sleep(0.05)
     found = Verdict.objects.get(pk=verdict.pk)
     assert (found.state, Comparison.objects.count()) == ("passed", 0)
-    return next(row for row in found.result["serving"] if row["engine"] == "vllm")
+    return next(row for row in found.result["serving"] if row["engine"] == engine)
 
 
 def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, measurer):
@@ -77,6 +80,36 @@ def test_an_engine_that_answers_as_another_adapter_would_turns_serves_into_wrong
     assert (answer["outcome"], answer["by"], answer["flags"]) == ("wrong", "measured", [])
     assert "ran it on a small base of this architecture, loads it without an error" in answer["reason"]
     assert (answer["measured"]["depth"], answer["measured"]["answer"]) == ("run", "neither")
+
+
+@pytest.mark.parametrize(
+    ("base", "pipeline"),
+    [("stabilityai/stable-diffusion-xl-base-1.0", "StableDiffusionXLPipeline"), ("acme/a-new-painter", "")],
+)
+def test_a_lora_for_images_is_tried_with_the_pipeline_that_its_bases_name_means(
+    cast, engine, settings, django_capture_on_commit_callbacks, base, pipeline
+):
+    settings.ENGINES_MEASURED = True
+    engine("is served by diffusers")
+    python = Path(settings.ENGINES, "e5", "bin", "python")
+    beside = Path(settings.ENGINES, "diffusers", "bin", "python")
+    beside.parent.mkdir(parents=True)
+    beside.write_text(python.read_text().replace("is served by diffusers", "tells its base"))
+    beside.chmod(0o755)
+    layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+    tensors = {f"{layer}.lora_down.weight": ("F32", (1, 2048)), f"{layer}.lora_up.weight": ("F32", (640, 1))}
+    weights = pack({name: (*kind, bytes(4 * kind[1][0] * kind[1][1])) for name, kind in tensors.items()})
+    card = f"---\nbase_model: {base}\n---\n".encode()
+    intent = Intent(cast.repository("alice/brush"), MAIN, cast.session("alice"), "weights")
+    with django_capture_on_commit_callbacks(execute=True):
+        revision = push.receive(intent, [Inline("brush.safetensors", weights), Inline("README.md", card)]).revision
+    found = proven(latest(revision))
+    assert found.state == "passed"
+    assert list(Comparison.objects.values_list("engine", flat=True)) == (["diffusers"] if pipeline else [])
+    if pipeline:
+        answer = measured(found, "diffusers")
+        assert (answer["outcome"], answer["by"]) == ("refuses", "measured")
+        assert f"tried as {pipeline}" in answer["reason"]
 
 
 def test_what_cannot_be_tried_stays_as_the_rules_say(pushed, base, measurer, caplog):

@@ -28,6 +28,7 @@ class Measurer:
     `module` is its file in workers/engine/measurers. Its libraries read `variables` when they are imported; in a trial
     they start `threads`, and make system `calls` that the jail refuses otherwise. `memory` is what its process takes
     while it waits. An engine that `runs` answers with each adapter on a small base, if settings do not say otherwise.
+    Of one of `pipelines` the bases are known by their names, and stand in no base cache.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Measurer:
     calls: tuple[str, ...] = ()
     memory: int = 700 << 20
     runs: bool = False
+    pipelines: bool = False
 
 
 # By the name that the engine has in a report, which is that of its interpreter too: .engines/NAME.
@@ -47,6 +49,7 @@ MEASURERS: Mapping[str, Measurer] = {
     }),
     "llama.cpp": Measurer("llama_cpp", threads=True, calls=("socket", "bind", "listen"), runs=True),
     "mlx": Measurer("mlx", threads=True, runs=True),
+    "diffusers": Measurer("diffusers", pipelines=True),
 }  # fmt: skip
 
 

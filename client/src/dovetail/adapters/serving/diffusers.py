@@ -1,5 +1,7 @@
 """The serving rules of diffusers, read in its source, as data."""
 
+from dovetail.adapters import images
+from dovetail.adapters.serving.pipelines import pipeline_of
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import PREFIX, Subject
 
@@ -25,6 +27,25 @@ def _nameless(a: Subject) -> list[str]:
     return [name for name in names if "lora" not in name] if a.format == "diffusers" else []
 
 
+def _wrapped(a: Subject) -> list[str]:
+    """Return the names with PEFT's prefix, which Flux.2's loader alone takes off."""
+    if not is_for_images(a) or pipeline_of(str(a.config.get("base_model_name_or_path"))) == "Flux2Pipeline":
+        return []
+    return [name for name in a.tensors if name.startswith(PREFIX)]
+
+
+def _of_comfy(a: Subject) -> list[str]:
+    names = [name for name in a.tensors if name.startswith("diffusion_model.")]
+    return names if a.format == "diffusers" else []
+
+
+def _is_for(a: Subject, *families: str) -> bool:
+    """Return whether the names of the tensors leave no other family."""
+    meant = images.of_tensors(a.tensors)
+    return bool(meant) and meant <= {*families}
+
+
+STABLE = (images.SD1, images.SD2, images.SDXL, images.SD3)
 RULES = (
     Rule("diffusers.format", "refuses", PIPELINE, lambda a: "" if is_for_images(a) else a.title,
          "diffusers loads LoRA adapters of image and video pipelines; this is {}."),
@@ -37,10 +58,17 @@ RULES = (
          lambda a: is_for_images(a) and [name for name in a.tensors if "dora_scale" in name],
          "diffusers filters the keys of DoRA out with a warning and serves a plain LoRA: {}."),
     Rule("diffusers.prefix", "wrong", LOADER,
-         lambda a: is_for_images(a) and [name for name in a.tensors if name.startswith(PREFIX)],
+         _wrapped,
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns."),
+    Rule("diffusers.kohya-sd3", "wrong", PIPELINE,
+         lambda a: a.format == "kohya" and _is_for(a, images.SD3) and list(a.tensors),
+         "diffusers converts kohya's names for Stable Diffusion 1 to XL and Flux; for Stable Diffusion 3 it finds "
+         "nothing in {}, and the base answers without an error."),
+    Rule("diffusers.comfy-names-ignored", "wrong", PIPELINE, lambda a: _is_for(a, *STABLE) and _of_comfy(a),
+         "For Stable Diffusion diffusers looks for names that begin with unet. or transformer.; it finds nothing in "
+         "{}, and the base answers without an error."),
     Rule("diffusers.comfy-names", "unknown", CONVERSION,
-         lambda a: a.format == "diffusers" and [name for name in a.tensors if name.startswith("diffusion_model.")],
+         lambda a: not _is_for(a, images.WAN, images.QWEN, images.FLUX2, *STABLE) and _of_comfy(a),
          "diffusers converts names that begin with diffusion_model. for Wan, Qwen-Image, Z-Image and Flux.2, and finds "
          "nothing in them for Stable Diffusion and most of Flux.1: which of them {} are for the names do not tell."),
 )  # fmt: skip

@@ -1,0 +1,71 @@
+"""Trials of diffusers beside its rules: LoRAs for pipelines of real size, and the outcomes known to be right."""
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bench.line import Line
+from dovetail.adapters import files_in
+from dovetail.adapters.serving import serving_of
+from dovetail.adapters.serving.measured import judged
+from dovetail.adapters.serving.pipelines import KEY
+from ops import environments
+from ops.sentences import ROOT
+from workers.engine.job import MeasuringJob
+
+PAIRS = 80
+# What diffusers 0.42.1 did when its loader was watched by hand: first what is so in every pipeline, then what differs.
+# Of what is `wrong`, nothing or a part is reached, and no error says so.
+EVERYWHERE = {
+    "own-names": "serves", "older-names": "serves", "dora": "serves", "with-text": "serves", "kohya": "serves",
+    "kohya-with-text": "serves", "kohya-own-paths": "serves", "comfy": "serves", "half-unknown": "wrong",
+    "peft-prefix": "wrong", "unknown-path": "refuses", "other-size": "refuses",
+}  # fmt: skip
+DIFFERENT: Mapping[str, Mapping[str, str]] = {
+    "StableDiffusionPipeline": {"comfy": "wrong"},
+    "StableDiffusionXLPipeline": {"comfy": "wrong"},
+    "StableDiffusion3Pipeline": {
+        "comfy": "wrong", "kohya": "wrong", "kohya-own-paths": "wrong", "kohya-with-text": "wrong",
+    },
+    "FluxPipeline": {"comfy": "wrong", "kohya-own-paths": "refuses", "peft-prefix": "refuses"},
+    "Flux2Pipeline": {"kohya-own-paths": "wrong", "peft-prefix": "serves"},
+    "WanPipeline": {"kohya-own-paths": "refuses"},
+}  # fmt: skip
+
+
+def lines() -> Iterator[Line]:
+    python = environments.ensure_engine("diffusers")
+    from workers.sandbox import Engine  # it reads Django's settings
+    from workers.warm_engines import memory
+
+    wrong, seconds = [], []
+    with tempfile.TemporaryDirectory(prefix="dovetail-pipelines-") as name:
+        home, path = Path(name), f"{ROOT}:{ROOT}/client/src"
+        script: list[str | Path] = [python, "-P", ROOT / "bench/make_diffusers_adapters.py", home]
+        subprocess.run(script, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": path})
+        with Engine.serve(str(python), "", "", "measure") as engine:
+            engine.wait_until_ready()
+            yield Line("diffusers: start", engine.start_seconds, "s")
+            for folder in sorted(file.parent for file in home.glob("*/*/*.safetensors")):
+                pipeline, adapter = folder.parent.name, folder.name
+                began = time.monotonic()
+                measured, reason = engine.measure(MeasuringJob("1", folder, {KEY: pipeline}))
+                seconds.append(time.monotonic() - began)
+                rule = next(row for row in serving_of(files_in(folder)) if row.engine == "diffusers")
+                published = judged(rule, measured) if measured else rule
+                expected = DIFFERENT.get(pipeline, {}).get(adapter, EVERYWHERE[adapter])
+                mark = "" if published.outcome in (expected, "unknown") else f" EXPECTED {expected}"
+                tried = f"{measured.modules:g} of {measured.of:g} {measured.refusal[:60]}" if measured else reason
+                row = f"{pipeline} {adapter}: rule {rule.outcome}, tried {tried}, published {published.outcome}{mark}"
+                print(f"    {row}", flush=True)
+                wrong += [row] if mark else []
+            yield Line("diffusers: memory while it waits", memory(engine.pid) / 1e6, "MB")
+    yield Line(
+        "diffusers: a trial, median", 1000 * statistics.median(seconds), "ms", note=f"longest {max(seconds):.1f} s"
+    )
+    yield Line("diffusers: pairs", len(seconds), "", least=PAIRS)
+    yield Line("diffusers: published against the truth", len(wrong), "", most=0, note="; ".join(wrong))
