@@ -241,6 +241,18 @@ def test_rows_of_one_label_cannot_fail_it(bert, tmp_path, answers):
     assert check_of(verdict, "eval.claim")["outcome"] == "warned"
 
 
+def test_one_mistake_that_is_repeated_cannot_fail_it(bert, tmp_path, answers):
+    mistake = answers[0] | {"label": 1 - answers[0]["label"]}
+    other = next(row for row in answers if row["label"] != mistake["label"])
+    rows = [mistake] * 20 + [other | {"label": 1 - mistake["label"]}] * 2
+    verdict = bert.validate(write(with_file(SMOKE, smoke(rows))(lora()), tmp_path), facts_of(lora()))
+    assert failures(verdict) == []
+    said = check_of(verdict, "eval.rows")["message"]
+    assert said == "20 of 22 rows of smoke.jsonl repeat others, one of them 20 times: they measure nothing new."
+    bounds, number = verdict["evals"][0]["interval"], verdict["evals"][0]["adapter"]
+    assert bounds[0] <= number <= bounds[1]
+
+
 def test_an_order_of_labels_that_explains_it_is_told(bert, tmp_path, answers):
     rows = [row | {"label": 1 - row["label"]} for row in answers]
     verdict = bert.validate(write(with_file(SMOKE, smoke(rows))(lora()), tmp_path), facts_of(lora()))

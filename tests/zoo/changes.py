@@ -139,6 +139,11 @@ def one(change: Callable[[np.ndarray], np.ndarray], end: str, dtype: str = "F32"
     return tensors(spoil)
 
 
+def at_random(seed: int = 7) -> Change:
+    dice = np.random.default_rng(seed)
+    return each(lambda array: dice.normal(0, 0.3, array.shape))
+
+
 def put(value: float, at: int = 3) -> Callable[[np.ndarray], np.ndarray]:
     def change(array: np.ndarray) -> np.ndarray:
         array.reshape(-1)[min(at, array.size - 1)] = value

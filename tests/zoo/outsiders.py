@@ -11,6 +11,7 @@ from tests.adapters import CARD, CONFIG, WEIGHTS, Files, pack, unpack
 from tests.zoo.changes import (
     Change,
     all_of,
+    at_random,
     card,
     claims,
     config,
@@ -131,6 +132,7 @@ ON_BERT: dict[str, Change] = {
     "rows of one label that it mistakes": rows(*({"text": text, "label": 0} for text in SAID if "good" in text)),
     "rows that repeat one another": rows(*([{"text": "the film was good", "label": 0}] * 20), {"text": "the film was bad", "label": 1}),
     "rows that are skewed": rows(*([{"text": f"the {noun} was good", "label": 1} for noun in ("film", "book", "room", "cat")] * 9), {"text": "the film was bad", "label": 0}, {"text": "the dog was awful", "label": 0}),
+    "weights of chance, which a guess may not beat by more than chance": at_random(),
     "a base without a revision": config(revision=None),
     "an empty smoke.jsonl": file("smoke.jsonl", b""),
     "a plain pickle of numbers nobody loads": file("scores.pkl", pickle.dumps({"f1": 0.9})),

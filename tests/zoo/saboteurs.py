@@ -74,11 +74,6 @@ def shifted(files: dict[str, bytes]) -> dict[str, bytes]:
     return {**files, WEIGHTS: with_header(json.dumps(said).encode(), body[:cut] + bytes(16) + body[cut:])}
 
 
-def at_random(seed: int = 7) -> Change:
-    dice = np.random.default_rng(seed)
-    return each(lambda array: dice.normal(0, 0.3, array.shape))
-
-
 def mislabelled(files: Files) -> Files:
     """Every fourth row with the other label: three of four are right, and nobody may claim more."""
     found = [json.loads(line) for line in files[SMOKE].splitlines()]
@@ -243,7 +238,6 @@ FILES: dict[str, tuple[str, Change]] = {
 }  # fmt: skip
 # What only a measurement tells: files and shapes are those of a sound adapter.
 MEASURED: dict[str, tuple[str, str, Change]] = {
-    "weights of chance": ("bert-seq-cls", "eval.worse-than-base", all_of(at_random(), swapped("__none__", "__none__"))),
     "labels the wrong way round": ("bert-seq-cls", "eval.worse-than-base", each(lambda a: a[::-1], "classifier.weight", "classifier.bias")),
     "an alpha a thousand times too large": ("bert-seq-cls", "eval.claim", all_of(claims(1.0), config(lora_alpha=-8000))),
     "a claim nobody reaches": ("bert-seq-cls", "eval.claim", all_of(claims(0.99), mislabelled)),

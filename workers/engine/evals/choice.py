@@ -10,7 +10,7 @@ from dovetail.adapters.library.contents import Library
 from dovetail.adapters.report import CheckResult
 from workers.engine.evals import eval_of, masked
 from workers.engine.evals.base_outputs import recall
-from workers.engine.evals.doubts import of_one_label, repeats, too_few, trained_on
+from workers.engine.evals.doubts import distinct, of_one_label, repeats, too_few, trained_on
 from workers.engine.evals.rows import NAME, Rows, RowsError, codec_of, neutral, smoke
 from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
@@ -35,9 +35,10 @@ def rows_for(
         which = f"smoke.jsonl of {lent_by}" if lent_by else "smoke.jsonl"
         warn(CheckResult("eval.rows", "warned", f"{which} was not used: {problem}.", ROWS_FIX))
     if rows is not None:
-        doubt = of_one_label(rows.rows)
-        beside = () if lent_by else (repeats(rows.rows), _seen(rows, folder))
-        if problems := [part for part in (too_few(rows.rows) or doubt, *beside) if part]:
+        repeated = repeats(rows.rows)
+        doubt = of_one_label(rows.rows) or (repeated if too_few(distinct(rows.rows)) else "")
+        beside = () if lent_by else (repeated, _seen(rows, folder))
+        if problems := dict.fromkeys(part for part in (too_few(rows.rows) or doubt, *beside) if part):
             warn(CheckResult("eval.rows", "warned", " ".join(problems), MORE_ROWS))
         return replace(rows, doubt=doubt)
     frozen_rows = recall(frozen, task, evaluation)

@@ -35,6 +35,11 @@ def of_one_label(rows: Sequence[Row]) -> str:
     return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
 
 
+def distinct(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows without those that repeat others."""
+    return list({json.dumps(row, sort_keys=True): row for row in rows}.values())
+
+
 def repeats(rows: Sequence[Row]) -> str:
     """Return a sentence about rows that repeat others, "" if they are few: they make a number look surer than it is."""
     count = Counter(json.dumps(row, sort_keys=True) for row in rows)

@@ -79,11 +79,16 @@ def weights_by_label(expected: Sequence[Hashable]) -> list[float]:
 
 
 def interval(hits: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Return the bounds of a mean of shares at 95 % (Agresti and Coull 1998; the variances of the shares add up)."""
+    """Return the bounds of a mean of shares at 95 % (Agresti and Coull 1998; the variances of the shares add up).
+
+    The adjustment draws every share to the middle, so the bounds are widened to the mean itself where they miss it.
+    """
+    mean_share = sum(right / max(1, rows) for right, rows in hits) / len(hits)
     adjusted = [((right + 2) / (rows + 4), rows + 4) for right, rows in hits]
     centre = sum(share for share, _ in adjusted) / len(adjusted)
     width = 1.96 * math.sqrt(sum(share * (1 - share) / rows for share, rows in adjusted)) / len(adjusted)
-    return round(max(0.0, centre - width), 4), round(min(1.0, centre + width), 4)
+    low, high = min(centre - width, mean_share), max(centre + width, mean_share)
+    return round(max(0.0, low), 4), round(min(1.0, high), 4)
 
 
 def macro_f1(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> float:
