@@ -65,7 +65,7 @@ EXAMPLES = {
     "fit.missing": ("failed", "4 of the 10 tensors for tiny/bert are not in the file", adapters.missing_layer()),
     "fit.unexpected": ("failed", "tiny/bert has no place for", adapters.extra_layer()),
     "fit.shape": ("failed", "is [4, 64], but tiny/bert needs [4, 32]", adapters.wider()),
-    "run.not-here": ("warned", "No engine of this hub runs a LoRA of kohya", lambda _: repository("kohya")),
+    "run.not-here": ("skipped", "No engine of this hub runs a LoRA of kohya", lambda _: repository("kohya")),
     "card.license": ("warned", "The card names no license", None),
     "card.base": ("warned", "The card names no base model", None),
     "card.task": ("warned", "Neither the card nor the adapter's files name a task", lambda _: lora(task=None)),

@@ -255,14 +255,14 @@ def manifest(model: Any) -> Manifest:
     output_path = (
         next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
     )
-    embedding = _input_embeddings(model)
+    embedding = input_embeddings(model)
     if embedding is None:
         return Manifest(modules)
     entry = next(path for path, module in model.named_modules() if module is embedding)
     return Manifest(modules, embedding.weight.shape[1], _prefix_width(model), entry, output_path)
 
 
-def _input_embeddings(model: Any) -> Any:
+def input_embeddings(model: Any) -> Any:
     """Return the table of a model's tokens; None for one that sees, and for one of two towers."""
     if model.main_input_name == "pixel_values":
         return None

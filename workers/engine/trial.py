@@ -32,7 +32,7 @@ from workers.engine.evals.task import Outputs
 from workers.engine.evals.token_rows import with_tokens
 from workers.engine.formats import clean
 from workers.engine.formats.running import is_explained, ready, switched_off
-from workers.engine.frozen import Frozen
+from workers.engine.frozen import Frozen, input_embeddings
 
 NOISE = 1e-6  # relative to the largest output: the effect of the order of additions
 SURE = 3  # repetitions of a run that seems slow: another process may have been busy
@@ -97,7 +97,8 @@ class Trial:
     def _grow(self) -> None:
         """Add rows for new tokens to the base's embedding, if the file has them, whole or token by token."""
         rows = max(self.folder.layout.rows, max(tokens.trained(self.folder.config), default=-1) + 1)
-        if rows and rows > self.base.get_input_embeddings().weight.shape[0]:
+        table = input_embeddings(self.base) if rows else None
+        if table is not None and rows > table.weight.shape[0]:
             self.base.resize_token_embeddings(rows, mean_resizing=False)
 
     @property

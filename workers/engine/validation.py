@@ -86,7 +86,7 @@ class Validation:
         frames = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
         self._hear(frames, lambda: [*self._expected_of_files(), "serving"])
         if frozen is not None and frozen.cannot_run and not self.failed and self._runs_here:
-            self._add(CheckResult("run.not-here", "warned", NOT_RUN.format(frozen.id, frozen.cannot_run), NOT_RUN_FIX))
+            self._add(CheckResult("run.not-here", "skipped", NOT_RUN.format(frozen.id, frozen.cannot_run), NOT_RUN_FIX))
             self.depth = "fit"
         elif frozen is not None and not self.failed and self._runs_here:
             task, labels = self._model_wanted()

@@ -169,7 +169,7 @@ def of_others() -> Iterator[Row]:
     yield Row("a GGUF of Qwen on Llama", "", all_of(file("x.gguf", others.gguf_lora(architecture="qwen2")), CARD), "fit.unexpected", base="llama", says="qwen2")
     yield Row("a GGUF of more layers", "", all_of(file("x.gguf", others.gguf_lora().replace(b"blk.1.", b"blk.9.")), CARD), "fit.unexpected", base="llama")
     yield Row("a GGUF cut off", "", all_of(file("x.gguf", others.gguf_lora()[:-64]), CARD), "file.header", base="llama")
-    yield Row("a LoRA of Meta's own names", "", all_of(file("lora.safetensors", pack(others.loralib("", ("self_attn.q_proj",)))), CARD, meta_names), base="llama", warns=("run.not-here",))
+    yield Row("a LoRA of Meta's own names", "", all_of(file("lora.safetensors", pack(others.loralib("", ("self_attn.q_proj",)))), CARD, meta_names), base="llama")
     for name, check, change in (
         ("lost its head", "file.missing", drop("model_head.safetensors")),
         ("lost its weights", "file.missing", drop("adapter.safetensors")),

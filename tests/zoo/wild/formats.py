@@ -13,7 +13,6 @@ from tests.zoo.wild.tools import front, hf_trainer_card
 # fmt: off
 # Tables: one repository a line.
 
-HERE = ("run.not-here",)
 SGM_NAMES = images.unet(images.SGM) + images.encoder("1") + images.encoder("2")
 XL = notes("sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora")
 FLUX_NOTES = notes("flux1", "flux-1-dev/lora", "networks.lora_flux", ss_network_args='{"train_blocks": "all"}')
@@ -24,7 +23,7 @@ def of_images(
     change: Change,
     family: str,
     kind: str = "lora",
-    warns: tuple[str, ...] = HERE,
+    warns: tuple[str, ...] = (),
     base: str = "",
     **more: str,
 ) -> Row:
@@ -32,7 +31,7 @@ def of_images(
 
 
 def of_kohya() -> Iterator[Row]:
-    noted = (*HERE, TRAINED)
+    noted = (TRAINED,)
     v1 = notes("sd_v1", "stable-diffusion-v1/lora")
     yield of_images("sd-scripts, SD 1.5", all_of(weights(kohya(*images.unet(), *images.encoder()), v1), image_card(SD15)), "kohya", warns=noted)
     yield of_images("sd-scripts, SD 1.5, stripped", all_of(weights(kohya(*images.unet()), stripped(v1)), image_card(SD15)), "kohya")
@@ -42,7 +41,7 @@ def of_kohya() -> Iterator[Row]:
     yield of_images("sd-scripts, a Pony model", all_of(weights(kohya(*SGM_NAMES), stripped(XL)), image_card("AstraliteHeart/pony-diffusion-v6")), "kohya")
     yield of_images("sd-scripts, Flux", all_of(weights(kohya(*images.unet(images.FLUX), *images.encoder("1")), FLUX_NOTES), image_card(FLUX_DEV, license="other")), "kohya", warns=noted)
     yield of_images("sd-scripts, SD 3", all_of(weights(kohya(*[f"lora_unet_joint_blocks_{n}_x_block_attn_qkv" for n in (0, 1)]), stripped(notes("sd3_m", "stable-diffusion-3-medium/lora", "networks.lora_sd3"))), image_card("stabilityai/stable-diffusion-3-medium-diffusers")), "kohya")
-    yield of_images("sd-scripts, a file for each epoch", all_of(*[weights(kohya(*images.unet()), stripped(v1), f"mychar-{epoch:06d}.safetensors") for epoch in (2, 4)], weights(kohya(*images.unet()), stripped(v1)), image_card(SD15)), "kohya", warns=(*HERE, "file.ambiguous"))
+    yield of_images("sd-scripts, a file for each epoch", all_of(*[weights(kohya(*images.unet()), stripped(v1), f"mychar-{epoch:06d}.safetensors") for epoch in (2, 4)], weights(kohya(*images.unet()), stripped(v1)), image_card(SD15)), "kohya", warns=("file.ambiguous",))
     yield of_images("sd-scripts, BF16", all_of(weights(kohya(*images.unet(), dtype="BF16"), stripped(v1)), image_card(SD15)), "kohya")
     yield of_images("musubi-tuner, Wan", all_of(weights(kohya(*images.unet([path.replace(".", "_") for path in images.WAN])), {"ss_network_module": "networks.lora_wan", "ss_network_dim": "4", "ss_network_alpha": "2", "ss_base_model_version": "wan2.1"}), image_card("Wan-AI/Wan2.1-T2V-14B", license="apache-2.0", pipeline_tag="text-to-video")), "kohya")
     yield of_images("OneTrainer, SDXL", all_of(weights(kohya(*images.unet(), *images.encoder("1"), *images.encoder("2")), images.one_trainer("stable-diffusion-xl-v1-base/lora", ss_base_model_version="sdxl_")), image_card(SDXL)), "kohya")
@@ -60,9 +59,9 @@ def of_pipelines() -> Iterator[Row]:
     flux = [f"transformer.transformer_blocks.{n}.attn.{name}" for n in (0, 1) for name in ("to_q", "to_k", "to_v", "to_out.0")]
     lora = (".lora_A.weight", ".lora_B.weight")
     yield of_images("diffusers, dreambooth of Flux", all_of(weights(images.pairs(flux, *lora), images.ADAPTER_METADATA, "pytorch_lora_weights.safetensors"), image_card(FLUX_DEV, license="other")), "diffusers")
-    yield of_images("diffusers, dreambooth of SDXL, the WebUI's form beside it", all_of(weights(images.diffusers_unet("text encoder"), path="pytorch_lora_weights.safetensors"), weights(kohya(*images.unet()), path="pytorch_lora_weights_kohya.safetensors"), image_card(SDXL)), "diffusers", warns=(*HERE, "file.ambiguous"))
+    yield of_images("diffusers, dreambooth of SDXL, the WebUI's form beside it", all_of(weights(images.diffusers_unet("text encoder"), path="pytorch_lora_weights.safetensors"), weights(kohya(*images.unet()), path="pytorch_lora_weights_kohya.safetensors"), image_card(SDXL)), "diffusers", warns=("file.ambiguous",))
     yield of_images("diffusers, CogVideoX", all_of(weights(images.pairs([f"transformer.transformer_blocks.{n}.attn1.to_{x}" for n in (0, 1) for x in "qkv"], *lora), path="pytorch_lora_weights.safetensors"), image_card("THUDM/CogVideoX-5b", license="other", pipeline_tag="text-to-video")), "diffusers")
-    yield of_images("ai-toolkit, Flux", all_of(weights(images.pairs(flux, *lora, dtype="BF16"), images.ai_toolkit("mychar", "flux1")), image_card(FLUX_DEV, license="other")), "diffusers", warns=HERE)
+    yield of_images("ai-toolkit, Flux", all_of(weights(images.pairs(flux, *lora, dtype="BF16"), images.ai_toolkit("mychar", "flux1")), image_card(FLUX_DEV, license="other")), "diffusers")
     for name, paths, base in (
         ("Wan", images.WAN, "Wan-AI/Wan2.1-T2V-14B"), ("Qwen-Image", images.QWEN_IMAGE, "Qwen/Qwen-Image"),
         ("Flux 2", ["double_blocks.0.img_attn.qkv", "single_blocks.0.linear1"], "black-forest-labs/FLUX.2-dev"),
@@ -81,16 +80,16 @@ def of_runtimes() -> Iterator[Row]:
     """Told by their files, and fitted to the shapes of the base where it is here."""
     card = front("# zoo/llama, fine-tuned", library_name="mlx", tags=["mlx"], base_model="zoo/llama", license="llama3", pipeline_tag="text-generation")
     fit = {"format": "mlx", "kind": "lora", "depth": "fit", "base": "zoo/llama"}
-    yield Row("mlx-lm", "", all_of(others.mlx("zoo/llama"), card), base="llama", warns=HERE, facts=fit)
-    yield Row("mlx-lm with a copy every hundred iterations", "", all_of(others.mlx("zoo/llama", steps=(100, 200, 300)), card), base="llama", warns=HERE, facts=fit)
-    yield Row("mlx-lm by DoRA", "", all_of(others.mlx("zoo/llama", kind="dora"), card), base="llama", warns=HERE, facts=fit)
-    yield Row("mlx-lm on all linear layers", "", all_of(others.mlx("zoo/llama", tensors=others.mlx_tensors(tuple(others.LINEAR))), card), base="llama", warns=HERE, facts=fit)
-    yield Row("mlx-lm without a card", "", others.mlx("zoo/llama"), base="llama", warns=(*HERE, UNLICENSED), facts=fit)
-    yield Row("a LoRA in GGUF", "", all_of(file("lora-f32.gguf", others.gguf_lora()), card), base="llama", warns=HERE, facts={"format": "gguf", "kind": "lora", "depth": "fit"})
-    yield Row("a LoRA in GGUF, all modules, alpha 0", "", all_of(file("x.gguf", others.gguf_lora(tuple(others.GGML), alpha=0.0)), card), base="llama", warns=HERE, facts={"format": "gguf", "depth": "fit"})
-    yield Row("a LoRA of loralib", "", all_of(file("lora.safetensors", pack(others.loralib())), card), base="llama", warns=HERE, facts={"format": "loralib", "depth": "fit"})
-    yield Row("a LoRA of loralib, without the model's name", "", all_of(file("lora.safetensors", pack(others.loralib(""))), card), base="llama", warns=HERE, facts={"format": "loralib"})
-    yield Row("an archive of NeMo", "", all_of(file("megatron_gpt_peft_lora_tuning.nemo", others.nemo()), front("# NeMo", license="other", base_model="zoo/llama", library_name="nemo")), base="", warns=HERE, facts={"format": "nemo", "depth": "static"})
+    yield Row("mlx-lm", "", all_of(others.mlx("zoo/llama"), card), base="llama", facts=fit)
+    yield Row("mlx-lm with a copy every hundred iterations", "", all_of(others.mlx("zoo/llama", steps=(100, 200, 300)), card), base="llama", facts=fit)
+    yield Row("mlx-lm by DoRA", "", all_of(others.mlx("zoo/llama", kind="dora"), card), base="llama", facts=fit)
+    yield Row("mlx-lm on all linear layers", "", all_of(others.mlx("zoo/llama", tensors=others.mlx_tensors(tuple(others.LINEAR))), card), base="llama", facts=fit)
+    yield Row("mlx-lm without a card", "", others.mlx("zoo/llama"), base="llama", warns=(UNLICENSED,), facts=fit)
+    yield Row("a LoRA in GGUF", "", all_of(file("lora-f32.gguf", others.gguf_lora()), card), base="llama", facts={"format": "gguf", "kind": "lora", "depth": "fit"})
+    yield Row("a LoRA in GGUF, all modules, alpha 0", "", all_of(file("x.gguf", others.gguf_lora(tuple(others.GGML), alpha=0.0)), card), base="llama", facts={"format": "gguf", "depth": "fit"})
+    yield Row("a LoRA of loralib", "", all_of(file("lora.safetensors", pack(others.loralib())), card), base="llama", facts={"format": "loralib", "depth": "fit"})
+    yield Row("a LoRA of loralib, without the model's name", "", all_of(file("lora.safetensors", pack(others.loralib(""))), card), base="llama", facts={"format": "loralib"})
+    yield Row("an archive of NeMo", "", all_of(file("megatron_gpt_peft_lora_tuning.nemo", others.nemo()), front("# NeMo", license="other", base_model="zoo/llama", library_name="nemo")), base="", facts={"format": "nemo", "depth": "static"})
 
 
 def of_vectors() -> Iterator[Row]:
@@ -98,10 +97,10 @@ def of_vectors() -> Iterator[Row]:
     gone = drop("adapter_config.json", "adapter_model.safetensors")
     lit = all_of(gone, file("hyperparameters.yaml", "lora_r: 4\n"), file("model_config.yaml", "name: Llama-3-8B\n"), file("prompt_style.json", '{"class_path": "litgpt.prompts.Alpaca"}'))
     yield of_images("a textual inversion", all_of(file("learned_embeds.safetensors", pack(others.learned_embeds())), image_card(SD15)), "textual-inversion", "textual-inversion")
-    yield Row("a textual inversion, pickled", "wild5/file-embedding", all_of(gone, image_card(SD15)), base="", warns=(*HERE, "file.pickle"), says="with the program that trained it", facts={"format": "textual-inversion", "depth": "static"})
+    yield Row("a textual inversion, pickled", "wild5/file-embedding", all_of(gone, image_card(SD15)), base="", warns=("file.pickle",), says="with the program that trained it", facts={"format": "textual-inversion", "depth": "static"})
     yield of_images("an IP-Adapter", all_of(file("ip-adapter_sd15.safetensors", pack(others.ip_adapter())), image_card(SD15)), "ip-adapter", "ip-adapter")
     yield of_images("a control vector", all_of(file("happy.gguf", others.control_vector()), front("# Happy", license="mit", base_model="zoo/llama")), "control-vector", "control-vector")
-    yield Row("LitGPT", "wild5/file-litgpt", lit, base="", warns=(*HERE, "file.pickle"), facts={"format": "litgpt", "kind": "lora", "depth": "static"})
+    yield Row("LitGPT", "wild5/file-litgpt", lit, base="", warns=("file.pickle",), facts={"format": "litgpt", "kind": "lora", "depth": "static"})
 
 
 def of_nothing() -> Iterator[Row]:

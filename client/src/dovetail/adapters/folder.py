@@ -144,7 +144,8 @@ class Folder:
         kind, layout = self.kind, self.layout
         assert kind is not None
         (source,) = self.sources
-        what = some(kind.effect, 2) or "tensor"
+        names = [name for name in kind.effect if any(name in own for own in layout.modules.values())]
+        what = some(names or kind.effect, 2) or "tensor"
         by_module = bool(layout.modules and kind.effect)
         return [Effect(what, self._effective(kind), source, by_module, bool(self.config.get("use_dora")))]
 

@@ -15,6 +15,8 @@ from dovetail.adapters.formats import detect
 from dovetail.adapters.parts import SINGLE, SPLIT, ranks_of, widths_of
 
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
+OF_TEXT = ("mlx", "gguf", "nemo", "loralib", "litgpt")  # of which there may be a PEFT adapter too
+BY_HAND = "Nothing to mend here: try it in the program that it is for."
 AGAIN = Foreign.again
 MAX_RANK = 4096
 VECTORS = ("control-vector", "steering-vector")
@@ -228,12 +230,15 @@ def kind(folder: Foreign) -> str | Finding:
     return f"{folder.weights} is {TITLES[folder.family]}."
 
 
-def not_run(folder: Foreign) -> str | Finding:
+def not_run(folder: Foreign) -> Finding:
+    """Say how far it was proven: nobody can mend that, so it warns of nothing."""
     placed = bool(folder.base and folder.placed)
     base = folder.base.id if folder.base else ""
     how = f"its files were checked and fitted to the shapes of {base}" if placed else "its files were checked"
-    return warned(
-        f"No engine of this hub runs {TITLES[folder.family]}: {how}, and it was not loaded.",
-        TO_PEFT,
-        format=folder.family, proven="fit" if placed else "static",
-    )  # fmt: skip
+    title = TITLES[folder.family].partition(": ")[0].partition(", which")[0]
+    return Finding(
+        "skipped",
+        f"No engine of this hub runs {title}: {how}, and it was not loaded.",
+        TO_PEFT if folder.family in OF_TEXT else BY_HAND,
+        {"format": folder.family, "proven": "fit" if placed else "static"},
+    )

@@ -68,8 +68,8 @@ def training_data(folder: Folder) -> str | Finding:
     homes, emails = list(_homes(folder)), list(_emails(folder))
     sentences, fixes = [], []
     if states:
-        sentences.append(f"{some(states)} is state of the training, of no use to others.")
-        fixes.append("Delete it.")
+        sentences.append(f"It carries state of the training, of no use to others: {some(states)}.")
+        fixes.append("Delete these files.")
     if notes:
         sentences.append(f"The header carries notes of the training's data or machine ({some(notes)}).")
         fixes.append(
