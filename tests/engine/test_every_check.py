@@ -67,7 +67,7 @@ EXAMPLES = {
     "fit.shape": ("failed", "is [4, 64], but tiny/bert needs [4, 32]", adapters.wider()),
     "run.not-here": ("skipped", "No engine of this hub runs a LoRA of kohya", lambda _: repository("kohya")),
     "card.license": ("warned", "The card names no license", None),
-    "card.base": ("warned", "The card names no base model", None),
+    "card.base": ("warned", "nor the adapter's files name a base", config(base_model_name_or_path="./out")),
     "card.task": ("warned", "Neither the card nor the adapter's files name a task", lambda _: lora(task=None)),
     "privacy.training-data": ("warned", "names a home folder (/home/me", with_file("notes.txt", b"from /home/me/data")),
     "privacy.secret": ("warned", "notes.txt holds a Hugging Face token", with_file("notes.txt", b"hf_" + b"a" * 34)),

@@ -6,7 +6,7 @@ from typing import Any
 from tests.adapters import CARD, CONFIG, WEIGHTS, Files
 from tests.zoo.changes import Change, all_of, config, drop, file, into
 from tests.zoo.wild import tools
-from tests.zoo.wild.row import TRAINED, UNBASED, UNLICENSED, UNTASKED, Row
+from tests.zoo.wild.row import TRAINED, UNLICENSED, UNTASKED, Row
 
 # fmt: off
 # Tables: one repository a line.
@@ -65,15 +65,15 @@ def of_other_tools() -> Iterator[Row]:
     yield trained("ms-swift from the Hub", "llama-seven", tools.swift("zoo/llama"), warns=(UNLICENSED,))
     yield trained("autotrain", "llama-all-linear", tools.autotrain("zoo/llama"))
     yield trained("autotrain on GPT-2", "gpt2-all-linear", tools.autotrain("zoo/gpt2"))
-    yield trained("H2O LLM Studio", "llama-seven", tools.h2o, warns=(UNLICENSED, UNBASED))
-    yield Row("H2O LLM Studio, a classifier's head beside it", "wild5/file-h2o", tools.h2o, warns=(UNLICENSED, UNBASED, "file.pickle"), facts=LLAMA)
+    yield trained("H2O LLM Studio", "llama-seven", tools.h2o, warns=(UNLICENSED,))
+    yield Row("H2O LLM Studio, a classifier's head beside it", "wild5/file-h2o", tools.h2o, warns=(UNLICENSED, "file.pickle"), facts=LLAMA)
     yield trained("Ludwig", "llama-seven", tools.ludwig)
     yield trained("the alignment handbook", "mistral-causal", tools.handbook("zoo/mistral"))
     yield trained("the alignment handbook on Gemma", "gemma-causal", tools.handbook("zoo/gemma"))
     yield Row("torchtune with its own form beside PEFT's", "wild5/file-torchtune", all_of(torchtune_config, tools.peft_card("zoo/llama", CAUSAL)), warns=(UNLICENSED, "file.pickle"), facts={"format": "peft", "kind": "lora", "base": "zoo/llama"})
     yield trained("torchtune, PEFT's form alone", "llama-seven", torchtune_config, tools.peft_card("zoo/llama", CAUSAL), warns=(UNLICENSED,), facts={"task": ""})
     yield trained("NeMo Automodel", "llama-seven", file("automodel_peft_config.json", '{"dim": 4, "alpha": 8, "target_modules": "*_proj"}'), tools.tokenizer_files())
-    yield trained("accelerate and a loop of one's own", "bert-seq-cls", drop(CARD), task=CLASSES, warns=(UNLICENSED, UNBASED))
+    yield trained("accelerate and a loop of one's own", "bert-seq-cls", drop(CARD), task=CLASSES, warns=(UNLICENSED,))
     yield trained("FSDP, gathered", "llama-all-linear", tools.trl("zoo/llama"), file("pytorch_model_fsdp_0/.metadata", b"\x80"), warns=(UNLICENSED,))
     yield trained("the Trainer, pushed to the hub", "bert-trainer", task=CLASSES, warns=(UNLICENSED, TRAINED))
     yield trained("the Trainer with its checkpoint in a folder", "bert-trainer-folder", task=CLASSES, warns=(TRAINED,))
@@ -151,7 +151,7 @@ def of_library() -> Iterator[Row]:
         "llama-seq-bn",
     ):
         base = name.split("-")[0]
-        warns = {"bert-par": (UNBASED, ENDLESS), "bert-language": (UNBASED, UNTASKED), "gpt2-lora": (UNBASED,)}.get(name, (UNBASED,))
+        warns = {"bert-par": (ENDLESS,), "bert-language": (UNTASKED,)}.get(name, ())
         yield Row(f"AdapterHub: {name}", f"library/{name}", hub, warns=warns, facts={"format": "adapters", "base": f"zoo/{base}"}, engines=("e4",))
 
 

@@ -7,7 +7,7 @@ from tests.zoo.changes import Change
 
 NONE = "nothing"  # the verdict on a repository without an adapter: there is none
 TRAINED = "privacy.training-data"  # warns of state of the training
-UNLICENSED, UNTASKED, UNBASED = "card.license", "card.task", "card.base"
+UNLICENSED, UNTASKED = "card.license", "card.task"
 
 
 @dataclass(frozen=True)

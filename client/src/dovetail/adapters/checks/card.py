@@ -43,8 +43,12 @@ def base(folder: Folder) -> str | Finding:
     if card_base:
         return f"The card names the base {str(card_base)[:120]}."
     name = folder.base_id or ""
-    suggestion = name if name and not is_local_path(name) else "org/name"
-    return warned("The card names no base model.", f"Add base_model: {suggestion} to the top of README.md.")
+    if name and not is_local_path(name):
+        return f"The card names no base; the adapter's own files say {name[:120]}."
+    return warned(
+        "Neither the card nor the adapter's files name a base model.",
+        "Add base_model: org/name to the top of README.md.",
+    )
 
 
 def task(folder: Folder) -> str | Finding:
