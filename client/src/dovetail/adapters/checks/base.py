@@ -150,7 +150,7 @@ def vocabulary(folder: Folder) -> str | Finding:
             "Nothing to fix if tokens were meant to be trained.",
             tensors=sorted(layout.tokens)[:5],
         )
-    if not rows:
+    if not rows or folder.stated_task == "CTC":  # of CTC lm_head is the head, and there are no embeddings
         loud = token_names.breaking(folder) or _other_template(folder)
         return loud or f"It uses the vocabulary of the base.{token_names.others(folder)}"
     grown = f", the base {size:,}" if size and rows != size else ""
