@@ -107,9 +107,14 @@ def _tried(name: str, python: Path, home: Path, rows: list[Row]) -> Iterator[Lin
 
 
 def _row(name: str, engine: Any, adapter: Path) -> Row:
+    from workers.sandbox import TrialEnded  # it reads Django's settings
+
     config = json.loads((adapter.parent / "config.json").read_text())
     began = time.monotonic()
-    measured, reason = engine.measure(MeasuringJob("1", adapter, config, runs=MEASURERS[name].runs))
+    try:
+        measured, reason = engine.measure(MeasuringJob("1", adapter, config, runs=MEASURERS[name].runs))
+    except TrialEnded as problem:
+        measured, reason = None, str(problem)
     seconds, rule = time.monotonic() - began, _rule(name, adapter, config)
     return Row(adapter.parent.name, adapter.name, rule, judged(rule, measured) if measured else rule, reason, seconds)
 

@@ -57,6 +57,8 @@ def rehearse() -> None:
 
 def measure(trial: Trial) -> Measured:
     """Return what llama.cpp does with an adapter, or how its converter refuses it. Raises Unmeasurable."""
+    if not trial.subject.is_lora:
+        raise Unmeasurable("It is no LoRA of PEFT, and llama.cpp converts these alone.")
     skipped: list[str] = []
     model_class = _class(trial.config)
     _watch(model_class, skipped)

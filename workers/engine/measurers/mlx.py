@@ -40,7 +40,7 @@ def measure(trial: Trial) -> Measured:
         raise Unmeasurable(f"It has no form for mlx-lm: {problem}") from problem
     try:
         model = _unfilled(trial.config)
-    except REFUSALS as problem:
+    except (*REFUSALS, SystemExit) as problem:  # the file of a model may end the program where a package is missing
         raise Unmeasurable(words(problem)) from problem
     try:
         mapped = _mapped(model, converted)
