@@ -121,9 +121,8 @@ def kinds(maker: Maker, best: State) -> dict[str, list[tuple[str, Callable[[int]
     """Return the makers of worse and of good versions, each by its name; they take a seed."""
 
     def without(seed: int) -> State:
-        modules = sorted({name.partition(".lora_")[0] for name in best if ".lora_" in name})
-        gone = random.Random(seed).sample(modules, len(modules) // 2)
-        return changed(best, lambda name, value: value * 0 if name.partition(".lora_")[0] in gone else value)
+        gone = random.Random(seed).randrange(2)
+        return changed(best, lambda name, value: value * 0 if f"layer.{gone}." in name else value)
 
     def wrong_head(seed: int) -> State:
         other = maker.train(seed + 500, steps=20)
@@ -131,18 +130,18 @@ def kinds(maker: Maker, best: State) -> dict[str, list[tuple[str, Callable[[int]
                        else other[name] if "classifier" in name else value)  # fmt: skip
 
     def scaled_up(seed: int) -> State:
-        return changed(best, lambda name, value: value * (1.5 + 0.25 * (seed % 40)) if "lora_B" in name else value)
+        return changed(best, lambda name, value: value * (2 + seed % 40) if "lora_B" in name else value)
 
     def in_half(seed: int) -> State:
         return changed(best, lambda _, value: value.to((torch.float16, torch.bfloat16)[seed % 2]))
 
     worse: list[tuple[str, Callable[[int], State]]] = [
-        ("label noise", lambda seed: maker.train(seed, noise=0.42 + 0.02 * (seed % 6))),
-        ("half-trained", lambda seed: maker.train(seed, steps=24 + 4 * (seed % 8))),
+        ("label noise", lambda seed: maker.train(seed, noise=0.45 + 0.05 * (seed % 5))),
+        ("half-trained", lambda seed: maker.train(seed, steps=8 + 4 * (seed % 7))),
         ("scaled-up weights", scaled_up),
-        ("dropped modules", without),
+        ("dropped layers", without),
         ("wrong head", wrong_head),
-        ("noise in the weights", lambda seed: noisy(best, seed, 0.3 + 0.05 * (seed % 20))),
+        ("noise in the weights", lambda seed: noisy(best, seed, 0.4 + 0.1 * (seed % 20))),
     ]
     good: list[tuple[str, Callable[[int], State]]] = [
         ("another seed", lambda seed: maker.train(seed)),

@@ -10,7 +10,7 @@ from dovetail.adapters import paired
 from dovetail.adapters.findings import Finding, failed, skipped, warned
 from dovetail.adapters.records import MAX_ITEMS
 from dovetail.adapters.report import Evaluation, Outcome
-from workers.engine.checks.claims import MARGIN, claimed_value, holds
+from workers.engine.checks.claims import MARGIN, claim_of, claimed_value, holds
 from workers.engine.evals import builtin
 from workers.engine.evals.codec import Row
 from workers.engine.evals.measures import Metric
@@ -85,23 +85,27 @@ def _sentence(metric: Metric) -> str:
     return f"{metric.name} {metric.adapter:g}{bounds}, {other} {metric.base:g} ({metric.rows} rows)"
 
 
-def margin(share: float, rows: int) -> float:
-    """Return the margin of error for so few rows: two standard errors, and at least 0.05."""
+def margin(share: float, rows: int, claimed_rows: int | None = None) -> float:
+    """Return the margin between two samples: two standard errors of their difference, and at least 0.05.
+
+    A sample of unknown size counts as exact.
+    """
     bounded = min(max(share, 0.0), 1.0)
-    return max(MARGIN, 2 * math.sqrt(bounded * (1 - bounded) / rows))
+    both = 1 / rows + (1 / claimed_rows if claimed_rows else 0.0)
+    return max(MARGIN, 2 * math.sqrt(bounded * (1 - bounded) * both))
 
 
 def claim(trial: Trial) -> str | Finding:
     metrics = measured(trial)
     if not metrics:
         return skipped(NO_ROWS)
-    pairs = [(metric, claimed_value(trial.folder.card or {}, metric)) for metric in metrics]
-    claims = [(metric, claimed) for metric, claimed in pairs if claimed is not None]
+    pairs = [(metric, claim_of(trial.folder.card or {}, metric)) for metric in metrics]
+    claims = [(metric, stated) for metric, stated in pairs if stated is not None]
     if not claims:
         return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)}.")
     sentences = []
-    for metric, claimed in claims:
-        room = margin(claimed, metric.rows)
+    for metric, stated in claims:
+        claimed, room = stated.value, margin(stated.value, metric.rows, stated.rows)
         beside = f" (margin {room:.2f})" if metric.higher_is_better else ""
         if not holds(metric, claimed, room):
             return Finding(
