@@ -221,3 +221,8 @@ def test_what_does_not_fit_its_base_fails(name, llama, tmp_path):
 def test_a_lora_for_images_is_looked_at_and_passes_without_any_base(without_base, tmp_path):
     verdict = without_base.validate(laid(tmp_path, repository("kohya")))
     assert (verdict["state"], verdict["depth"], verdict["format"]) == ("passed", "static", "kohya")
+
+
+def test_a_gguf_file_that_is_cut_off_is_refused_for_that_alone():
+    files = gguf()
+    assert refused({**files, "x.gguf": files["x.gguf"][:-64]}) == ["file.header"]

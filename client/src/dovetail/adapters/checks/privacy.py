@@ -10,6 +10,7 @@ from dovetail.adapters import pickles
 from dovetail.adapters.checks.pickle import TRAINING_STATE
 from dovetail.adapters.findings import Finding, some, warned
 from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
+from dovetail.adapters.gguf import GgufError
 from dovetail.adapters.header import HeaderError
 
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
@@ -142,7 +143,7 @@ def _notes(folder: Folder) -> Mapping[str, str]:
     """Return the notes in the header of the weights; none where it cannot be read, as file.header says."""
     try:
         return folder.metadata
-    except (HeaderError, KeyError):
+    except (HeaderError, GgufError, KeyError):
         return {}
 
 
