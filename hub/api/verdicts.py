@@ -124,8 +124,8 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "duration_ms": verdict.duration_ms,
         "kind": report.kind or None,
         "format": report.format or None,
-        "regression": regression_of(revision),
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
+        "regression": regression_of(revision),
     }
 
 

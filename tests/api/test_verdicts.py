@@ -41,10 +41,12 @@ KEYS = [
     "cost",
     "samples",
     "conditions",
+    "strength",
     "serving",
     "fits",
     "path",
     "contents",
+    "regression",
 ]
 CHECK = {"id", "outcome", "message", "fix", "where", "duration_ms"}
 
@@ -130,7 +132,7 @@ def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast
 
 # Recorded when reports were still dictionaries.
 REAL = json.loads((ROOT / "tests/client/reports.json").read_text())
-OF_THE_REPORT = KEYS[KEYS.index("kind") :]
+OF_THE_REPORT = KEYS[KEYS.index("kind") : KEYS.index("regression")]
 
 
 @pytest.mark.parametrize("case", REAL.values(), ids=REAL)
@@ -138,7 +140,7 @@ def test_a_real_report_is_served_as_it_always_was(ask, repository, on_shelf, cas
     judged(repository.revisions.get(title="push"), case["state"], **case["stored"])
     answer = ask().get(f"{AT}/verdict").json()
     named = {"id": BASE, "revision": None, "sha256": None}  # the row's own, where the report has none
-    expected = case["served"] | {"base": case["stored"]["base"] or named}
+    expected = case["served"] | {"base": case["stored"]["base"] or named, "strength": None}
     assert list(answer) == KEYS
     for key in OF_THE_REPORT:
         if key != "serving":

@@ -156,7 +156,7 @@ def trial(again=0.0, third=0.0, slow=1.0, merged=0.0, loss=1.0):
         with_adapter=Timed(list(first), 1.0), again=Timed(list(first + again), 1.0), slowness=lambda most: slow,
         once_more=Timed(list(first + third), 1.0),
         after_merge=Timed(list(first + merged), 1.0), frozen=Some(noise=1e-6), began_with=0, evals=[], cost={},
-        base=Some(config=Some(tie_word_embeddings=False)), neutral=True,
+        base=Some(config=Some(tie_word_embeddings=False)), neutral=Some(rows=()),
         folder=Some(sizes={}, kind=None, card={}, layout=None),
         rows=Some(eval=Some(task="CAUSAL_LM", measure=lambda seen: [METRIC(loss)])),
     )

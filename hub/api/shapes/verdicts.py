@@ -34,7 +34,6 @@ class Verdict(s.Serializer[Data]):
     conditions = field(Report, "conditions", help_text="with what it was measured: rows, seed, batches")
     strength = field(Report, "strength", help_text="score, effect and drift at scales from 0 to 1.25")
     serving = field(Report, "serving")
-    regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
     fits = field(Report, "fits", help_text="known bases that it fits by shape, when it was validated")
     path = field(Report, "path", help_text="the folder that was proven; empty for the top, and for several")
     contents = field(
@@ -42,6 +41,7 @@ class Verdict(s.Serializer[Data]):
         "contents",
         help_text="every adapter in it: path, format, kind; of one that was proven its state, depth, failed, serves",
     )
+    regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
 
 
 REPORT_FIELDS = (
