@@ -18,7 +18,7 @@ from ops.sentences import ROOT
 from workers.engine.job import MeasuringJob
 
 PAIRS = 80
-# What diffusers 0.42.1 did when its loader was watched by hand: first what is so in every pipeline, then what differs.
+# Outcomes of diffusers 0.42.1, watched by hand in its loader: first those of every pipeline, then the differences.
 # Of what is `wrong`, nothing or a part is reached, and no error says so.
 EVERYWHERE = {
     "own-names": "serves", "older-names": "serves", "dora": "serves", "with-text": "serves", "kohya": "serves",

@@ -26,7 +26,7 @@ LLAMA_CPP: Outcomes = REFUSED_BY_ALL | {
 }  # fmt: skip
 MLX: Outcomes = REFUSED_BY_ALL | {
     "dora": "serves", "rank-stabilised": "serves", "unknown-path": "refuses", "layer-too-many": "refuses",
-    # What its format has no form for, so that the hub does not convert it.
+    # Its format has no form for these, so the hub does not convert them.
     "alpha-pattern": "refuses", "pissa": "refuses", "activated": "refuses", "replicated": "refuses",
     "whole-norms": "refuses", "trained-biases": "refuses", "bias-without-tensors": "refuses",
 }  # fmt: skip

@@ -18,7 +18,7 @@ PACKAGES = {
     "systemd-analyze": ("systemd",),  # to check deploy/systemd; nothing of it is started
     "promtool": ("promtool", "prometheus"),
 }
-# What no package for Python has: an identity provider; helm.
+# Programs that no package for Python has: an identity provider, and helm.
 NODE_PACKAGES = {"oidc-provider": ROOT / "tests" / "oidc", "helm": ROOT / "tests" / "kubernetes"}
 
 

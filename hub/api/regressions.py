@@ -1,4 +1,4 @@
-"""How a revision compares with the verified one before it, and the owners' override of what that holds back."""
+"""The comparison of a revision with the verified one before it, and the owners' override."""
 
 from typing import Any
 

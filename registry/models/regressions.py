@@ -1,4 +1,4 @@
-"""How versions compare with the verified one before them, and the owners' overrides of what is held back."""
+"""Comparisons of versions with the verified one before them, and the owners' overrides."""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""What trainers state: in the manifest of a revision and on the page of its verdict, behind a gate for its readers."""
+"""Facts that trainers state: in the manifest of a revision and on the page of its verdict, and behind a gate."""
 
 import json
 

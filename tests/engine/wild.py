@@ -111,7 +111,7 @@ WILD: dict[str, tuple[str, str, dict[str, bytes]]] = {
 PEFT = safe(pair("base_model.model.model.layers.0.self_attn.q_proj", 32, 32))
 MODEL = safe({f"model.layers.{number}.mlp.up_proj.weight": (8, 8) for number in range(2)})
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 123\n"
-# What is no adapter → its files, and words of what is told of it
+# Kinds of folders without an adapter → their files, and words of the answer
 NONE: dict[str, tuple[dict[str, bytes], tuple[str, ...]]] = {
     "a full model": ({"model.safetensors": MODEL, "config.json": b'{"architectures": ["LlamaForCausalLM"]}'},
                      ("model.safetensors is a full model", "2 tensors, 128 values", "LlamaForCausalLM")),

@@ -1,4 +1,4 @@
-"""What surrounds the pods: who may speak to whom, when tables change, what scales workers, what watches the hub."""
+"""The surroundings of the pods: network policies, migrations, the scaling of workers, monitoring."""
 
 import json
 from datetime import timedelta

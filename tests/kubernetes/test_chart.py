@@ -1,4 +1,4 @@
-"""What the chart renders, for all sets of values: valid, complete, and what docker-compose.yml describes."""
+"""The objects that the chart renders, for all sets of values: valid, complete, and as docker-compose.yml says."""
 
 import json
 from functools import cache

@@ -77,7 +77,7 @@ def sentences() -> tuple[list[str], torch.Tensor]:
     return [f"the {noun} was {word}" for noun, (word, _) in pairs], torch.tensor([label for _, (_, label) in pairs])
 
 
-# What models that read no text alone are trained on, by task; `make_wild` adds to it.
+# The inputs on which models that read no text alone are trained, by task; `make_wild` adds to it.
 SENSES: dict[str, Callable[[Any], dict[str, Any]]] = {
     "IMAGE": lambda model: {"pixel_values": torch.randn(4, 3, 16, 16), "labels": torch.tensor([0, 1, 0, 1])},
 }

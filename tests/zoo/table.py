@@ -62,7 +62,7 @@ class Answer:
         return "" if self.specimen.says in self.message else "wrong words"
 
     def _passed_otherwise(self) -> str:
-        """How an answer is wrong that rightly passes."""
+        """The fault of an answer that rightly passes."""
         one = self.specimen
         if one.depth not in ("", self.depth):
             return "shallow"
@@ -74,7 +74,7 @@ class Answer:
 
     @property
     def other_facts(self) -> dict[str, tuple[str, str]]:
-        """What is said otherwise than expected, as name → expected and said."""
+        """The facts that differ from the expected ones: name → expected and given."""
         pairs = {name: (value, self.facts.get(name, "")) for name, value in self.specimen.facts.items()}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -105,7 +105,7 @@ def _asked(base: str, engine: str, specimens: list[Specimen], bases: Path) -> It
 
 
 def _answer(running: Engine, engine: str, one: Specimen) -> Answer:
-    """What the hub says of a specimen: of the folders that a verdict covers the worst decides."""
+    """The answer of the hub about a specimen: of the folders that a verdict covers the worst decides."""
     files = files_in(one.folder)
     description = describe(files)
     if description is None:
@@ -158,7 +158,7 @@ def table(found: list[Answer]) -> str:
 
 
 def warnings(found: list[Answer]) -> str:
-    """How often each check warns of adapters that rightly pass, as share of the repositories of the tools alone too."""
+    """The share of adapters that rightly pass of which each check warns, also among the tools' repositories alone."""
     good = [one for one in found if not one.wanted and one.state == "passed"]
     wild = [one for one in good if one.specimen.warns is not None]
     lines = [f"{'warns of good ones':26}{'all':>7}{'':>8}{'tools':>7}"]

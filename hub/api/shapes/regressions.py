@@ -19,7 +19,7 @@ class Override(s.Serializer[Data]):
 
 
 class Regression(s.Serializer[Data]):
-    """How a revision compares with the one that `verified` would name without it."""
+    """The comparison of a revision with the one that `verified` would name without it."""
 
     state = s.ChoiceField(choices=["open", "held", "overridden"], help_text="held: `verified` passes it by")
     outcome = s.ChoiceField(choices=Row.Outcome.values, help_text="worse and better are beyond chance")

@@ -59,7 +59,7 @@ class StatedFact(s.Serializer[Data]):
 
 
 class Training(s.Serializer[Data]):
-    """What trainers wrote beside the weights; stated by them and measured by nobody here."""
+    """Facts that trainers wrote beside the weights; stated by them and measured by nobody here."""
 
     facts = StatedFact(many=True, help_text="at most 60")
     losses = s.ListField(child=s.ListField(child=s.FloatField()), help_text="[step, loss], at most 120")

@@ -64,7 +64,7 @@ def sklearn_head() -> bytes:
 
 
 def of_training() -> Iterator[Row]:
-    """What a run leaves when something in it went wrong."""
+    """Repositories that a run leaves when something in it went wrong."""
     yield Row("ZeRO-3, nothing gathered", SEVEN, all_of(emptied(), CARD), "file.header", says="gather")
     yield Row("ZeRO-3, half gathered", SEVEN, all_of(emptied(0.5), CARD), "file.header", says="gather")
     yield Row("DDP's names", SEVEN, all_of(tools.prefixed("module."), CARD), "fit.missing", says="module.")
@@ -117,7 +117,7 @@ def of_bases() -> Iterator[Row]:
 
 
 def of_hands() -> Iterator[Row]:
-    """What people change by hand."""
+    """Repositories that people changed by hand."""
     yield Row("the rank edited", SEVEN, all_of(config(r=16), CARD), "config.rank")
     yield Row("the targets edited", SEVEN, all_of(config(target_modules=["q_proj", "v_proj"]), CARD), "tensors.targets")
     yield Row("the alpha in quotes", SEVEN, all_of(config(lora_alpha="16"), CARD), "config.invalid")

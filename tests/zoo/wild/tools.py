@@ -1,4 +1,4 @@
-"""What the tools of trainers put around an adapter, each as its own source writes it."""
+"""The files that the tools of trainers put around an adapter, each as its own source writes them."""
 
 import json
 import pickle

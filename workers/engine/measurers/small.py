@@ -151,7 +151,7 @@ class Small:
     # --- layers ------------------------------------------------------------------------------------------------------
     @cached_property
     def _low(self) -> bool:
-        """Whether the adapter has a layer among the first, which the small base keeps."""
+        """True if the adapter has a layer among the first, which the small base keeps."""
         return any(number < self.layers for number in self._numbers)
 
     @cached_property

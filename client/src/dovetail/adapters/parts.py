@@ -119,7 +119,7 @@ GGML_BLOCK = re.compile(r"blk\.(\d+)\.(\w+)")
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2")
 
 
-# Where transformers and mlx-lm have the text model of a model with vision.
+# The paths of the text model in a model with vision, in transformers and in mlx-lm.
 OF_TRANSFORMERS, OF_MLX, HEAD_OF_MLX = "model.language_model.", "language_model.model.", "language_model.lm_head"
 
 
