@@ -126,9 +126,12 @@ class Engine:
 
     @property
     def is_leaving(self) -> bool:
-        """True shortly before it ends because nobody uses it: then it must get no other job."""
-        most = settings.ENGINE_IDLE_SECONDS
-        return bool(most) and self.is_ready and time.monotonic() - self._used > most - min(LEAVING_SECONDS, most / 2)
+        """True shortly before it ends because nobody uses it: then it must get no other job.
+
+        Not before its ready message was read: a start may take longer than an engine is kept, and is no idleness.
+        """
+        most, idle = settings.ENGINE_IDLE_SECONDS, time.monotonic() - self._used
+        return bool(most) and self.ready is not None and idle > most - min(LEAVING_SECONDS, most / 2)
 
     @property
     def is_ready(self) -> bool:
@@ -149,8 +152,8 @@ class Engine:
                     raise EngineLied(f"The engine began with {message.get('event')!r} instead of `ready`.")
                 if not isinstance(message.get("jail"), dict) or message["jail"].get("holes"):
                     raise EngineLied(f"The engine's sandbox does not hold: {message.get('jail')!r:.500}.")
-                self.ready = message
-                self.start_seconds = time.monotonic() - self._started
+                self.ready, self._used = message, time.monotonic()
+                self.start_seconds = self._used - self._started
         return self.ready
 
     def run(self, job: Job, *, on_check: Callable[[CheckResult], None]) -> Report:
@@ -263,11 +266,11 @@ class Engine:
                     raise EngineLied(f"The engine flooded its pipe with {received:,} bytes.")
 
     def _receive(self, selector: selectors.BaseSelector, late: Late) -> int:
-        """Wait a moment for bytes on either pipe; return how many came on the one that carries lines."""
-        ready = selector.select(LOOK_SECONDS)
-        if not ready and (fault := late()):
-            raise fault
-        for key, _ in ready:
+        """Wait a moment for bytes on either pipe; return how many came on the one that carries lines.
+
+        Bytes on the other pipe prolong nothing.
+        """
+        for key, _ in selector.select(LOOK_SECONDS):
             block = os.read(key.fd, 1 << 16)
             if key.data == "err":
                 self._stderr = (self._stderr + block)[-STDERR_TAIL_BYTES:]
@@ -278,6 +281,8 @@ class Engine:
             else:
                 self._buffer += block
                 return len(block)
+        if fault := late():
+            raise fault
         return 0
 
     def _ending(self) -> str | None:

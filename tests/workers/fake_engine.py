@@ -26,6 +26,14 @@ def verdict(job: dict, state: str, *checks: dict, **more: object) -> None:
     say(event="verdict", job=job["id"], verdict={"state": state, "checks": list(checks), "kind": "lora", **more})
 
 
+def hang(words: str) -> None:
+    """Do nothing for a minute, and say so on stderr."""
+    for _ in range(6000):
+        sys.stderr.write(words)
+        sys.stderr.flush()
+        time.sleep(0.01)
+
+
 def answer(mode: str, job: dict) -> None:
     """Play one part of the cast of liars."""
     match mode:
@@ -74,8 +82,8 @@ def answer(mode: str, job: dict) -> None:
         case "dies":
             sys.stderr.write("out of cheese\n")
             os.kill(os.getpid(), signal.SIGKILL)
-        case "hangs":
-            time.sleep(60)
+        case "hangs" | "mutters":
+            hang("still here\n" if mode == "mutters" else "")
         case "forks and hangs":
             if os.fork() == 0:
                 time.sleep(60)

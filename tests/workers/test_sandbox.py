@@ -95,6 +95,7 @@ def test_an_engine_takes_job_after_job():
         ("dies", EngineDied, "SIGKILL. Its last words: out of cheese"),
         ("ends at once", EngineDied, "status 1. Its last words: no such base"),
         ("hangs", EngineHung, "no answer"),
+        ("mutters", EngineHung, "no answer in time. Its last words: still here"),
         ("forks and hangs", EngineHung, "no answer"),
         ("leaks", EngineLied, "does not hold"),
     ],
@@ -204,6 +205,17 @@ def test_an_engine_that_nobody_used_for_a_while_gets_no_other_job(tmp_path, sett
         assert engines.get(label, arguments) is two
     finally:
         engines.stop()
+
+
+def test_a_start_that_takes_longer_than_an_engine_is_kept_is_no_idleness(settings):
+    settings.ENGINE_IDLE_SECONDS = 0.2
+    with start("ready after work") as engine:
+        engine._used -= 10  # as after a long start of a large base
+        assert not engine.is_leaving
+        engine.wait_until_ready()
+        assert not engine.is_leaving
+        time.sleep(0.25)
+        assert engine.is_leaving
 
 
 def test_an_engine_that_ends_by_itself_has_not_failed(tmp_path, settings):
