@@ -157,9 +157,9 @@ class RepositoryHeader:
 
     @cached_property
     def repair_request(self) -> Discussion | None:
-        """The open pull request with the repaired weights, or else with the repaired config."""
+        """The visitor's open pull request with the repaired weights, or else the one with the repaired config."""
         if self.weight_repair:
-            return weight_repairs.pending(self.repository)
+            return weight_repairs.pending(self.repository, self.by.user)
         return repairs.pending(self.repository, self.repair) if self.repair else None
 
     @cached_property

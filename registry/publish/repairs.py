@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dovetail.adapters import config as configs
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.convert.mend import Mended
+from dovetail.adapters.description import WEIGHTS
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Discussion, Ref, Repository, Revision
@@ -39,10 +40,14 @@ def offer(revision: Revision) -> View | None:
 
 def pending(repository: Repository, view: View) -> Discussion | None:
     """Return the open pull request that proposes exactly this config."""
-    sha256 = hashlib.sha256(view.text.encode()).hexdigest()
+    return _pending_with(repository, configs.NAME, hashlib.sha256(view.text.encode()).hexdigest())
+
+
+def _pending_with(repository: Repository, path: str, sha256: str) -> Discussion | None:
+    """Return the open pull request in which a file has exactly this content."""
     proposed = Ref.objects.filter(
         repository=repository, name__startswith=refs.PULL_REQUESTS,
-        revision__files__path=configs.NAME, revision__files__blob=sha256,
+        revision__files__path=path, revision__files__blob=sha256,
     ).values_list("name", flat=True)  # fmt: skip
     numbers = [int(name.removeprefix(refs.PULL_REQUESTS)) for name in proposed]
     return repository.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
@@ -77,11 +82,12 @@ def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
 
 def _with_weights(repository: Repository, by: Caller, head: Revision, repaired: Mended) -> Repair:
     base = configs.text(facts.read_facts(pull.entries(head)).config, FIELD) or ""
-    if open_proposal := weight_repairs.pending(repository):
+    weights = weight_repairs.store(repository, repaired)
+    if open_proposal := _pending_with(repository, WEIGHTS, weights.sha256):
         return Repair(open_proposal, refs.resolve_ref(repository, open_proposal.ref), base, is_new=False)
     why = f"{' '.join(repaired.deeds)} No value of a tensor changes, and nothing is trained anew."
     intent = Intent(repository, MAIN, by, weight_repairs.TITLE, why, parent=head.oid, propose=True)
-    ref = push.receive(intent, weight_repairs.operations(repository, repaired))
+    ref = push.receive(intent, weight_repairs.operations(repaired, weights))
     proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
     return Repair(proposal, ref.revision, base, is_new=True)
 

@@ -1,7 +1,7 @@
 """Weights that need no training anew: renamed or joined as PEFT looks for them, for a pull request."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from dovetail.adapters import config as configs
@@ -10,9 +10,9 @@ from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.fitting import NotComputable
 from dovetail.adapters.patterns import PatternError
 from registry.bytes import blobs, intake
-from registry.bytes.blobs import Hasher
+from registry.bytes.blobs import Digest, Hasher
 from registry.kernel.errors import ValueInvalid
-from registry.models import Discussion, Repository
+from registry.models import Discussion, Repository, User
 from registry.proof import fit
 from registry.publish.push import Deletion, Operation, Stored
 from registry.repos import bases, facts
@@ -41,14 +41,14 @@ def find(entries: Mapping[str, Entry]) -> Mended | None:
     return repaired if answers.get(base, True) else None
 
 
-def pending(repository: Repository) -> Discussion | None:
-    """Return the open pull request with repaired weights."""
-    rows = repository.discussions.filter(is_pull_request=True, status__in=OPEN, title=TITLE)
+def pending(repository: Repository, author: User | None) -> Discussion | None:
+    """Return the person's own open pull request with repaired weights; others may give theirs the same title."""
+    rows = repository.discussions.filter(is_pull_request=True, status__in=OPEN, title=TITLE, author=author)
     return rows.order_by("number").first()
 
 
-def operations(repository: Repository, repaired: Mended) -> Iterator[Operation]:
-    """Store the repaired weights for a push, and yield its operations. Raises ValueInvalid for large ones."""
+def store(repository: Repository, repaired: Mended) -> Digest:
+    """Store the repaired weights for a push. Raises ValueInvalid for large ones."""
     if repaired.size > MAX_BYTES:
         raise ValueInvalid(
             f"The weights have {repaired.size:,} bytes; the hub writes at most {MAX_BYTES:,} anew.",
@@ -63,9 +63,12 @@ def operations(repository: Repository, repaired: Mended) -> Iterator[Operation]:
         intake.store_verified(digest.sha256, _pieces(file))
         intake.register_blobs(repository, digest)
         intake.store_verified(digest.sha256, _pieces(file))  # again: a sweep may have come before the row
-    yield Stored(WEIGHTS, digest.sha256, digest.size)
-    for path in repaired.removed:
-        yield Deletion(path)
+    return digest
+
+
+def operations(repaired: Mended, weights: Digest) -> Sequence[Operation]:
+    """Return the operations of the push of stored weights."""
+    return [Stored(WEIGHTS, weights.sha256, weights.size), *map(Deletion, repaired.removed)]
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import pytest
 from dovetail.adapters import header as headers
 from registry.bytes.blobs import Keys, store
 from registry.models import Base, Discussion
-from registry.publish import merges
+from registry.publish import merges, push
 from registry.repos import bases
 from tests.api.conftest import judged, pushed
 from tests.fit.bases import BERT, BERT_CONFIG, LLAMA_8B, bert_lora, decoder_lora, header_of, lora_config
@@ -118,6 +118,21 @@ def test_weights_of_a_wrapped_model_and_in_parts_are_saved_as_peft_looks_for_the
     assert proposed.verdicts.get().state == "queued", "it is proven before anybody merges it"
     merges.merge(Discussion.objects.get(repository=made), cast.session("alice"))
     assert "nothing is to be repaired" in repair(ask("alice", "write")).json()["detail"]
+
+
+def test_a_pull_request_of_somebody_else_with_the_same_title_is_not_taken_for_the_repair(ask, cast, known):
+    made = cast.repository("alice/reviews")
+    pushed(cast, made, files=wrapped(files(BERT_CONFIG, bert_lora())))
+    judged(made.refs.get(name="refs/heads/main").revision, "failed",
+           checks=[{"id": "fit.missing", "outcome": "failed", "message": "m", "fix": "f"}])  # fmt: skip
+    other = push.Inline("adapter_model.safetensors", weights({"base_model.model.x.lora_A.weight": (1, 2)}))
+    title = "Save the weights as PEFT looks for them"
+    push.receive(push.Intent(made, "refs/heads/main", cast.session("carol"), title, propose=True), [other])
+    assert "Open the pull request" in ask("alice").get("/alice/reviews").content.decode()
+    answer = repair(ask("alice", "write"))
+    assert (answer.status_code, answer.json()["number"]) == (201, 2)
+    again = repair(ask("bob", "write"))
+    assert (again.status_code, again.json()["number"]) == (200, 2), "exactly these weights are proposed already"
 
 
 def test_weights_that_would_not_fit_their_base_either_are_not_renamed(ask, cast, known):
