@@ -10,12 +10,14 @@ from registry.people import directory_tokens, tokens
 
 MAX_CANDIDATES = 1000  # of one text
 MAX_NAMED = 20  # files that the event names
-_CANDIDATE = re.compile(rb"\b(?:dvt|hf)_[A-Za-z0-9_]{8,200}\b|\bdvs_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+_CANDIDATE = re.compile(rb"\b(?:dvt|hf)_[A-Za-z0-9_]{8,200}\b|\bdvs_[A-Za-z0-9_-]{43}")
+_STORING = ("q", "r")  # instructions of a pickle, BINPUT and LONG_BINPUT, which follow a text without a gap
 
 
 def candidates(content: bytes) -> set[str]:
     """Return the parts of a file that look like tokens of this hub, of people, robots or directories."""
-    return {value.decode() for value in _CANDIDATE.findall(content)[:MAX_CANDIDATES]}
+    values = {value.decode() for value in _CANDIDATE.findall(content)[:MAX_CANDIDATES]}
+    return values | {value[:-1] for value in values if value.endswith(_STORING)}
 
 
 def revoke_in(found: Mapping[str, set[str]], repository: Repository, revision: Revision) -> list[str]:

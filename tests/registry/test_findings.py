@@ -1,6 +1,7 @@
 """The hub's own findings become cases and holds: pickles, live tokens, holds without a case; on every road at once."""
 
 import json
+import pickle
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
-from registry.people import directory_tokens, robots
+from registry.people import directory_tokens, leaks, robots, tokens
 from registry.proof import holding
 from registry.publish import history, repositories, restoring
 from registry.repos import popularity, refs
@@ -288,3 +289,10 @@ def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(
     assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
     assert alert_mail.send_due() == 4
     assert sum("It is revoked: make a new one." in mail.body for mail in mailoutbox) == 4
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_token_is_recognised_in_what_torch_and_python_pickle(protocol):
+    values = {tokens.new_value(), directory_tokens.PREFIX + "a-_" * 14 + "x"}
+    held = pickle.dumps([*values, *values], protocol)
+    assert values <= leaks.candidates(held)
