@@ -66,6 +66,14 @@ def check_of(revision: Revision):
 
 
 # --- which version becomes verified ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("folder", ["null", "1e3"])
+def test_the_name_of_a_folder_is_a_name_whatever_it_looks_like(repository, version, folder):
+    good = version("good", accuracy(46), path="a")
+    worse = version("worse", accuracy(30), path=folder)
+    assert (verified(repository), outcome(worse)) == (good, "worse")
+    assert f"folder a → {folder}" in check_of(worse).message
+
+
 def test_a_version_that_is_worse_beyond_chance_passes_and_does_not_become_verified(repository, version):
     good = version("good", accuracy(46))
     worse = version("worse", accuracy(30))
