@@ -193,4 +193,8 @@ def _answer(server: Any, prompt: list[int], with_adapter: bool) -> Answer:
         }
     )  # fmt: skip
     content = reply["choices"][0]["logprobs"]["content"]
-    return Answer(tuple(item["id"] for item in content), tuple(item["logprob"] or float("nan") for item in content))
+    logprobs = (item["logprob"] for item in content)
+    return Answer(
+        tuple(item["id"] for item in content),
+        tuple(float("nan") if number is None else float(number) for number in logprobs),
+    )
