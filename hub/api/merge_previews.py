@@ -75,5 +75,5 @@ def _module(pair: ModulePair, merge: Merge) -> Data:
 def _overlap(overlap: Overlap) -> Data:
     return {
         "overlap": overlap.value, "by_chance": overlap.chance, "distance": overlap.distance,
-        "dimensions": [overlap.first, overlap.second], "angles": list(overlap.angles[:64]),
+        "dimensions": [overlap.first, overlap.second], "angles": list(overlap.angles),
     }  # fmt: skip

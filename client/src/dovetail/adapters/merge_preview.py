@@ -21,6 +21,8 @@ from dovetail.adapters.values import singles
 
 MAX_MODULES = 64
 MAX_VALUES = 4_000_000  # of the factors of one module: it is left out beyond that
+MAX_RANK = 512  # likewise: singular values take the cube of it, and a page waits for them
+MAX_ANGLES = 64  # that are kept of a module
 SECONDS = 0.7
 SAMPLE = 1 << 15  # values of each matrix in which signs are compared
 KEPT = 0.2  # the share of values, by magnitude, that TIES keeps
@@ -33,7 +35,8 @@ Open = tuple[BinaryIO, Header]
 class Overlap:
     """Two subspaces of dimensions `first` and `second`: φ in `value`, principal angles in degrees, the smallest first.
 
-    `chance` is the φ that two random subspaces have on average; `distance` is the projection metric ‖sin θ‖.
+    At most MAX_ANGLES of these. `chance` is the φ that two random subspaces have on average; `distance` is the
+    projection metric ‖sin θ‖.
     """
 
     value: float
@@ -139,7 +142,8 @@ def _is_alike(one: Open, two: Open, pairs: list[dict[str, tuple[str, str]]], nam
         header.tensors[tensor].values for (_, header), both in zip((one, two), names, strict=True) for tensor in both
     ]
     shapes = {factors.shape_of_product(side[1], *both) for side, both in zip((one, two), names, strict=True)}
-    return len(shapes) == 1 and max(sizes) <= MAX_VALUES
+    ranks = [header.tensors[down].shape[0] for (_, header), (down, _) in zip((one, two), names, strict=True)]
+    return len(shapes) == 1 and max(sizes) <= MAX_VALUES and max(ranks) <= MAX_RANK
 
 
 def _plain(name: str) -> str:
@@ -202,7 +206,7 @@ def _overlap(one: Array, two: Array) -> Overlap:
 
     cosines = np.linalg.svd(one.T @ two, compute_uv=False).clip(0.0, 1.0).astype("<f8")
     squares, dimensions = float((cosines**2).sum()), (one.shape[1], two.shape[1])
-    angles = tuple(round(float(angle), 2) for angle in np.degrees(np.arccos(cosines)))
+    angles = tuple(round(float(angle), 2) for angle in np.degrees(np.arccos(cosines[:MAX_ANGLES])))
     distance = math.sqrt(max(0.0, min(dimensions) - squares))
     return Overlap(squares / min(dimensions), max(dimensions) / one.shape[0], distance, angles, *dimensions)
 
