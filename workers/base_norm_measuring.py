@@ -39,8 +39,11 @@ def measure(base: Base) -> bool:
             if name.endswith(".safetensors"):
                 with (folder / name).open("rb") as file:
                     norms |= library.measure(file, headers.read(file))
-    except (HeaderError, OSError) as problem:
+    except HeaderError as problem:
         base_norms.give_up(base, f"{name} of the base cannot be read: {problem}")
+        return False
+    except OSError as problem:  # of the disk, or the base has left the cache: tried again, as often as any attempt
+        logger.warning("The norms of a base were not measured: %s", problem, extra={"base": base.id})
         return False
     base_norms.record(base, norms)
     return True

@@ -66,10 +66,10 @@ def unmeasured() -> list[Base]:
 
 
 def begin(base: Base) -> bool:
-    """Count an attempt at a base; return False, and give it up, after MAX_ATTEMPTS that ended with their worker."""
+    """Count an attempt at a base; return False, and give it up, after MAX_ATTEMPTS that ended without norms."""
     row, _ = BaseNorms.objects.get_or_create(sha256=base.sha256)
     if row.attempts >= MAX_ATTEMPTS:
-        give_up(base, "the worker ended before they were measured, several times")
+        give_up(base, f"{MAX_ATTEMPTS} attempts ended before they were measured")
         return False
     BaseNorms.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
     return True

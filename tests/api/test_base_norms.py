@@ -72,6 +72,10 @@ def test_shares_are_the_norms_of_the_changes_by_those_of_the_weights(ask, cast, 
     assert f"{100 * max(layers.values()):,.0f} %, in <code" in page
 
 
+def _failing(*_: object) -> float:
+    raise OSError("Input/output error")
+
+
 def test_a_base_that_cannot_be_read_says_so_and_is_not_read_again(ask, cast, repository, random, shelf, monkeypatch):
     measured(cast, repository, lora(Q, random.normal(size=(4, 40)), random.normal(size=(24, 4))), r=4)
     shelf(b"these are no weights at all")
@@ -85,6 +89,9 @@ def test_a_base_that_cannot_be_read_says_so_and_is_not_read_again(ask, cast, rep
     assert (base_norm_measuring.measure_missing(), base_norms.unmeasured()) == (0, [])
     assert "up to 10 are measured" in weights_of(ask(), "alice/reviews")["files"][0]["base"]["reason"]
     monkeypatch.undo()
+    BaseNorms.objects.all().delete()
+    monkeypatch.setattr(library, "_norm", _failing)
+    assert (base_norm_measuring.measure_missing(), base_norms.unmeasured()) == (0, [base]), "a disk may recover"
     BaseNorms.objects.all().delete()
     monkeypatch.setattr(library, "_norm", lambda *_: 1 / 0)  # as a worker that ends in the middle
     for _ in range(base_norms.MAX_ATTEMPTS):
