@@ -45,7 +45,7 @@ bench: ## Measures everything, or ARGS="engine speed" (ARGS=-h lists them): medi
 services: ## Installs PostgreSQL, Redis, Chromium, nginx and promtool by apt (as root) and the tests' Python packages; only what is missing.
 	@$(OPS) services
 
-engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch if available; NAME=vllm, llama.cpp or mlx: that one alone.
+engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch if available; NAME=vllm, llama.cpp, mlx or diffusers: that one alone.
 	@$(OPS) environments $(or $(NAME),engines)
 
 pins: ## Resolves requirements.txt and requirements/*.txt again into the lock files, requirements/constraints*.txt.
