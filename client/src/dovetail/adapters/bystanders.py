@@ -11,6 +11,7 @@ from dovetail.adapters import formats, gguf, pickles
 from dovetail.adapters import header as headers
 from dovetail.adapters.header import HeaderError, NotGathered, Opener, Pointer
 from dovetail.adapters.signs import of_tensors
+from dovetail.adapters.unpacking import Budget
 
 # The first that matches a file's own name; nothing of these is loaded, fitted or proven here.
 KINDS = tuple((re.compile(pattern, re.IGNORECASE), content) for pattern, content in (
@@ -42,7 +43,10 @@ def told(files: Mapping[str, Opener]) -> tuple[str, str]:
 
     Reads the beginning of at most `formats.MAX_LOOKED_AT` files; ("", "") if none of them says anything.
     """
-    sights = [(path, sight) for path in _candidates(files) if (sight := _of_file(path, files[path]) or _by_name(path))]
+    budget = Budget(formats.WAITING)
+    sights = [
+        (path, sight) for path in _candidates(files) if (sight := _of_file(path, files[path], budget) or _by_name(path))
+    ]
     if not sights:
         return sighted(files) or ("", "")
     sentences = [f"{path[:120]} is {what}." for path, (what, _) in sights[:MAX_TOLD]]
@@ -56,7 +60,7 @@ def _candidates(files: Mapping[str, Opener]) -> list[str]:
     return [*formats.telling(files), *beside[:MAX_TOLD]]
 
 
-def _of_file(path: str, opener: Opener) -> Sight | None:
+def _of_file(path: str, opener: Opener, budget: Budget) -> Sight | None:
     """Return what a file is by its bytes; None for one that says nothing."""
     with opener() as file:
         form = formats.form_of(file)
@@ -67,7 +71,7 @@ def _of_file(path: str, opener: Opener) -> Sight | None:
             return f"a model in GGUF, of the architecture {architecture or 'that it does not say'}", ""
         if form == "safetensors" or path.endswith(".safetensors"):
             return _of_safetensors(file)
-        return _of_pickle(path, file) if form == "pickle" or path.endswith(formats.PICKLES) else None
+        return _of_pickle(path, file, budget) if form == "pickle" or path.endswith(formats.PICKLES) else None
 
 
 def _by_name(path: str) -> Sight | None:
@@ -100,13 +104,13 @@ def _of_safetensors(file: BinaryIO) -> Sight | None:
     return _of_names(header.tensors, shapes, f"{len(header.tensors):,} tensors, {header.parameters:,} values")
 
 
-def _of_pickle(path: str, file: BinaryIO) -> Sight | None:
+def _of_pickle(path: str, file: BinaryIO, budget: Budget) -> Sight | None:
     if file.read(len(headers.POINTER)) == headers.POINTER:
         return "a pointer of Git LFS, and the file it stands for was not pushed", "a pointer"
     if file.seek(0, 2) > MAX_PICKLE_BYTES:  # it is read while somebody waits
         return None
     file.seek(0)
-    pickle = pickles.read(path, file)
+    pickle = pickles.read(path, file, budget)
     return _of_names(pickle.texts, {}, "a pickle of tensors") if pickle and pickle.only_tensors else None
 
 

@@ -13,10 +13,12 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.header import Header, HeaderError, Opener
 from dovetail.adapters.pickle_imports import Pickle
 from dovetail.adapters.signs import of_tensors
+from dovetail.adapters.unpacking import Budget
 from dovetail.adapters.unpickling import Refused
 
 MAX_LOOKED_AT = 24
 MAX_PICKLE_BYTES = 64 * 2**20
+WAITING = 2**28  # the work for all pickles and archives together, as somebody may wait: some seconds
 MAX_VECTOR_BYTES = 8 * 2**20  # of a pickle that only its tensors tell: all of it is read
 PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 LIBRARY_FILES = ("adapter.safetensors", "pytorch_adapter.bin")
@@ -64,12 +66,12 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
     paths = telling(files)
     hits = [hit for path in paths if _name(path) in CONFIGS for hit in _by_config(files, path)]
     covered = {path.rpartition("/")[0] for _, _, path in hits}
-    alone = [path for path in paths if not path.endswith(".json")]
+    alone, budget = [path for path in paths if not path.endswith(".json")], Budget(WAITING)
     for path in alone:
         # Pickles last, and only if nothing else identifies a format: scanning one takes time.
         if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (hits and _is_late(path)):
             with files[path]() as file:
-                content = [(name, kind, path) for name, kind in _by_content(path, file) if name]
+                content = [(name, kind, path) for name, kind in _by_content(path, file, budget) if name]
             hits += [hit for hit in content if not _is_stray(hit, covered)]
     return sorted(hits, key=_nearness)
 
@@ -126,7 +128,7 @@ def read_config(files: Mapping[str, Opener], path: str = configs.NAME) -> config
         return {}
 
 
-def _by_content(path: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
+def _by_content(path: str, file: BinaryIO, budget: Budget) -> Iterator[tuple[str, str]]:
     """Yield family and kind of a file, if its bytes are those of weights; its name may be any."""
     form = form_of(file)
     if form == "safetensors":
@@ -141,7 +143,7 @@ def _by_content(path: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
             yield "nemo", "lora"
     elif (form == "pickle" or path.endswith(PICKLES)) and file.seek(0, 2) <= MAX_PICKLE_BYTES:
         file.seek(0)
-        pickle = pickles.read(path, file)
+        pickle = pickles.read(path, file, budget)
         if pickle:
             file.seek(0)
             yield _of_pickle(pickle, file)

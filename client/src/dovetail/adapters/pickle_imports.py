@@ -75,18 +75,23 @@ class Pickle:
 
 def scan(file: BinaryIO) -> Pickle:
     """Return what the pickle that begins here imports, and those behind it in a row."""
+    return scan_bytes(file.read(MAX_PICKLE_BYTES))[0]
+
+
+def scan_bytes(content: bytes) -> tuple[Pickle, int]:
+    """Return the same, and how many bytes of it were read."""
     imports: set[str] = set()
     texts: set[str] = set()
     # A pickle may claim a text of any length: no memory is allocated beyond the file's own bytes.
-    file = io.BytesIO(file.read(MAX_PICKLE_BYTES))
+    file = io.BytesIO(content)
     try:
         for _ in range(PICKLES_IN_A_ROW):
             imports.update(_imports(file, texts))
             if not _more(file):
                 break
-        return Pickle(frozenset(imports), "", frozenset(texts))
+        return Pickle(frozenset(imports), "", frozenset(texts)), file.tell()
     except (ValueError, IndexError, OverflowError, AttributeError, MemoryError) as error:
-        return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}")
+        return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}"), file.tell()
 
 
 def _more(file: BinaryIO) -> bool:

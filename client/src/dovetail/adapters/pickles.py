@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
-from dovetail.adapters.pickle_imports import MAX_PICKLE_BYTES, Pickle, scan
+from dovetail.adapters.pickle_imports import MAX_OPCODES, MAX_PICKLE_BYTES, Pickle, scan_bytes
 from dovetail.adapters.reach import reaches_import
 from dovetail.adapters.torchfile import BROKEN
-from dovetail.adapters.unpacking import is_compressed, unpacked
+from dovetail.adapters.unpacking import START_BYTES, Budget, is_compressed, open_zip, unpacked
 
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
@@ -27,7 +27,7 @@ OPENED = (
 MAX_DEPTH = 3  # an archive in an archive in an archive
 MAX_MEMBERS, MAX_INSIDE = 20_000, 500  # files of an archive that are looked at, and pickles in it that are read
 MAX_HEAD_BYTES = 2**20  # of a compressed file; the rest is unpacked only if this begins like something to look into
-START_BYTES = 512
+SPENT = "it unpacks to more than is looked through"
 TAR = "it is a tar, in which torch once kept its pickles; they were not looked for"
 BEHIND = "another one behind it would import what was not looked for"
 LAMBDA = "it holds a Lambda layer of Keras: code, which runs when the model is loaded"
@@ -39,40 +39,51 @@ NOT_UNPACKED = (b'\x04"M\x18', b"(\xb5/\xfd")  # lz4 and zstd
 PIECE = 1 << 22
 
 
-def read(name: str, file: BinaryIO, depth: int = 0) -> Pickle | None:
+def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0) -> Pickle | None:
     """Return the pickle in a file, or None: recognised by its first bytes, else by its name.
 
     A pickle that cannot be read to its end counts as unsafe: scanners that skip unknown data have been exploited. A
     file that no library opens by default as a pickle is only one if an unpickler would import something from it.
+    `budget` limits the work, by default by the size of the file; beyond it only what is named a pickle counts as one.
     """
+    budget = budget or Budget.of(file)
     start = file.read(START_BYTES)
     file.seek(0)
     suspect = name.lower().endswith(SUFFIXES)
+    if budget.is_spent:
+        return Pickle(frozenset(), SPENT) if suspect else None
     if start[:4] == ZIP:
-        return _in_zip(file, depth, suspect=suspect)
+        return _in_zip(file, budget, depth, suspect=suspect)
     if start[:6] == NUMPY:
-        return _in_array(file)
+        return _in_array(file, budget)
     if start[:8] == HDF5:
         return Pickle(frozenset(), LAMBDA) if _holds_lambda(file) else None
     # A safetensors header of 128 or 384 bytes begins alike, but no unpickler gets past the zero that follows.
     if len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00":
-        return scan(file) if suspect or _reaches(file) else None
+        return _scan(file, budget) if suspect or _reaches(file, budget) else None
     if _is_tar(start):
-        return Pickle(frozenset(), TAR) if suspect else _in_tar(file, depth)
+        return Pickle(frozenset(), TAR) if suspect else _in_tar(file, budget, depth)
     if start[:4] in NOT_UNPACKED and (suspect or any(f"{end}." in name.lower() for end in SUFFIXES)):
         return Pickle(frozenset(), "it is compressed in a way that is not unpacked here")
     if depth < MAX_DEPTH and is_compressed(start):
-        inside = _in_compressed(name, file, start, depth)
+        inside = _in_compressed(name, file, start, budget, depth)
         if inside or not suspect:
             return inside
-    if not (suspect and _is_opened(name)) and not _reaches(file, called=not suspect):
+    if not (suspect and _is_opened(name)) and not _reaches(file, budget, called=not suspect):
         return None
-    pickle = scan(file)
+    pickle = _scan(file, budget)
     return pickle if pickle.imports or pickle.reason or _is_opened(name) else replace(pickle, reason=BEHIND)
 
 
-def _reaches(file: BinaryIO, *, called: bool = False) -> bool:
+def _scan(file: BinaryIO, budget: Budget) -> Pickle:
+    pickle, size = scan_bytes(file.read(MAX_PICKLE_BYTES))
+    budget.step(min(size, MAX_OPCODES))
+    return pickle
+
+
+def _reaches(file: BinaryIO, budget: Budget, *, called: bool = False) -> bool:
     reaches = reaches_import(file, called=called)
+    budget.step(min(file.tell(), MAX_OPCODES))
     file.seek(0)
     return reaches
 
@@ -92,13 +103,13 @@ def _is_tar(start: bytes) -> bool:
 
 
 # --- files that hold others ------------------------------------------------------------------------------------------
-def _in_zip(file: BinaryIO, depth: int, *, suspect: bool) -> Pickle | None:
+def _in_zip(file: BinaryIO, budget: Budget, depth: int, *, suspect: bool) -> Pickle | None:
     try:
-        with zipfile.ZipFile(file) as archive:
-            members = sorted(archive.infolist(), key=lambda info: not _is_pickled(info.filename))[:MAX_MEMBERS]
+        with open_zip(file) as archive:
+            members = sorted(archive.infolist(), key=_order)[:MAX_MEMBERS]
             is_torch = any(info.filename.endswith("data.pkl") for info in members)
             looked_at = [info for info in members if not (is_torch and TENSORS.fullmatch(info.filename))]
-            pickles = list(_bounded(_zipped(archive, info, depth) for info in looked_at))
+            pickles = list(_bounded(_zipped(archive, looked_at, budget, depth, suspect=suspect)))
     except BROKEN as error:
         return Pickle(frozenset(), f"the archive cannot be read: {error}") if suspect or _names_pickle(file) else None
     if not pickles:
@@ -116,65 +127,81 @@ def _is_pickled(name: str) -> bool:
     return name.lower().endswith((".pkl", ".pickle"))
 
 
-def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, depth: int) -> Pickle | None:
-    """Return the pickle in a member; one that cannot be unpacked hides none of the others."""
-    try:
-        return _member(archive, info, depth)
-    except BROKEN as error:
-        reason = f"{info.filename} cannot be unpacked: {error}"
-        return Pickle(frozenset(), reason) if _is_pickled(info.filename) else None
+def _order(info: zipfile.ZipInfo) -> tuple[bool, bool, int]:
+    """Return a sort key of members: what is named a pickle first, and what takes little work before what takes much."""
+    return not _is_pickled(info.filename), not info.filename.lower().endswith(SUFFIXES), info.file_size
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, depth: int) -> Pickle | None:
+def _zipped(
+    archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], budget: Budget, depth: int, *, suspect: bool
+) -> Iterator[Pickle | None]:
+    """Yield the pickles in members; one that cannot be unpacked hides none of the others."""
+    for info in members:
+        if budget.is_spent:
+            yield Pickle(frozenset(), SPENT) if suspect or _is_pickled(info.filename) else None
+            return
+        try:
+            yield _member(archive, info, budget, depth)
+        except BROKEN as error:
+            reason = f"{info.filename} cannot be unpacked: {error}"
+            yield Pickle(frozenset(), reason) if _is_pickled(info.filename) else None
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget, depth: int) -> Pickle | None:
     is_pickled = _is_pickled(info.filename)
     if info.is_dir() or (depth >= MAX_DEPTH and not is_pickled):
         return None
     if info.filename == "config.json":  # of a *.keras
+        budget.unpack(min(info.file_size, MAX_PICKLE_BYTES))
         with archive.open(info) as member:
             return Pickle(frozenset(), LAMBDA) if LAMBDAS.search(member.read(MAX_PICKLE_BYTES)) else None
     if info.file_size > MAX_PICKLE_BYTES:
         return Pickle(frozenset(), f"{info.filename} unpacks to {info.file_size:,} bytes") if is_pickled else None
     with archive.open(info) as member:
         content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
-    pickle = scan(content) if is_pickled else read(info.filename, content, depth + 1)
+    budget.unpack(info.file_size)
+    pickle = _scan(content, budget) if is_pickled else read(info.filename, content, budget, depth + 1)
     return replace(pickle, member=pickle.member or info.filename) if pickle else None
 
 
-def _in_tar(file: BinaryIO, depth: int) -> Pickle | None:
+def _in_tar(file: BinaryIO, budget: Budget, depth: int) -> Pickle | None:
     pickles: list[Pickle] = []
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
-            pickles.extend(_bounded(_tarred(archive, depth)))
+            pickles.extend(_bounded(_tarred(archive, budget, depth)))
     except (tarfile.TarError, *BROKEN):
         pass  # the part that was read counts: the file may be the beginning of a compressed one
     return _worst(pickles)
 
 
-def _tarred(archive: tarfile.TarFile, depth: int) -> Iterator[Pickle | None]:
+def _tarred(archive: tarfile.TarFile, budget: Budget, depth: int) -> Iterator[Pickle | None]:
     for number, info in enumerate(archive):
-        if number > MAX_MEMBERS or depth >= MAX_DEPTH:
+        budget.unpack(0)
+        if number > MAX_MEMBERS or depth >= MAX_DEPTH or budget.is_spent:
             return
         if info.isfile() and (member := archive.extractfile(info)):
-            content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
-            pickle = read(info.name, content, depth + 1)
+            content = io.BytesIO(member.read(MAX_PICKLE_BYTES))  # a sparse one may have more bytes than the tar
+            budget.unpack(min(info.size, MAX_PICKLE_BYTES))
+            pickle = read(info.name, content, budget, depth + 1)
             yield replace(pickle, member=pickle.member or info.name) if pickle else None
 
 
-def _in_compressed(name: str, file: BinaryIO, start: bytes, depth: int) -> Pickle | None:
+def _in_compressed(name: str, file: BinaryIO, start: bytes, budget: Budget, depth: int) -> Pickle | None:
     """Look into the beginning of a compressed file; into more of it only if that is something to look into."""
     head = unpacked(file, start, MAX_HEAD_BYTES)
     if head[:4] == ZIP or head[:6] == NUMPY or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
         head = unpacked(file, start, MAX_PICKLE_BYTES)
+    budget.unpack(len(head))
     inner = name.rpartition(".")[0] or name
-    return read(inner, io.BytesIO(head), depth + 1) if head else None
+    return read(inner, io.BytesIO(head), budget, depth + 1) if head else None
 
 
-def _in_array(file: BinaryIO) -> Pickle | None:
+def _in_array(file: BinaryIO, budget: Budget) -> Pickle | None:
     """Return the pickle of an array of objects (numpy/lib/format.py)."""
     start = file.read(8)
     width = 2 if start[6:7] == b"\x01" else 4
     header = file.read(min(int.from_bytes(file.read(width), "little"), MAX_HEAD_BYTES))
-    return scan(file) if OBJECTS.search(header) else None
+    return _scan(file, budget) if OBJECTS.search(header) else None
 
 
 def _holds_lambda(file: BinaryIO) -> bool:

@@ -1,17 +1,80 @@
-"""Unpacks the beginning of a compressed file, in bounded memory."""
+"""Unpacks the beginning of a compressed file, and opens archives, in bounded memory and with bounded work."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import IO, BinaryIO, cast
 
 from dovetail.adapters.torchfile import BROKEN
 
+START_BYTES = 512
 MAX_LZMA_MEMORY = 2**28
+MAX_DIRECTORY_BYTES = 2**25  # of a zip; each entry takes twenty times its own size in memory
+INSTRUCTION = 64  # the cost of an instruction of a pickle, in bytes that are unpacked in the same time
+LEAST_BUDGET, BYTE_BUDGET = 2**27, 64  # for any file, and for each of its bytes: so a plain pickle is read to its end
+
+
+@dataclass(slots=True)
+class Budget:
+    """The work that may still be done for one file with all that lies in it, or for several: in unpacked bytes.
+
+    A file of some kilobytes may unpack to terabytes: entries of a zip may share the same bytes, and hold zips again.
+    """
+
+    left: int
+
+    @classmethod
+    def of(cls, file: BinaryIO) -> Budget:
+        """Return the budget that a file earns by its size."""
+        budget = cls(LEAST_BUDGET + BYTE_BUDGET * file.seek(0, 2))
+        file.seek(0)
+        return budget
+
+    @property
+    def is_spent(self) -> bool:
+        return self.left <= 0
+
+    def unpack(self, size: int) -> None:
+        self.left -= size + START_BYTES
+
+    def step(self, instructions: int) -> None:
+        self.left -= INSTRUCTION * instructions
+
+
+class _Limited(io.RawIOBase):
+    """A file of which nobody reads more than `most` bytes at once: zipfile reads a whole directory of any size."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.most = file, MAX_DIRECTORY_BYTES
+
+    def read(self, size: int = -1) -> bytes:
+        if size > self.most:
+            raise zipfile.BadZipFile(f"its directory has {size:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+def open_zip(file: BinaryIO) -> zipfile.ZipFile:
+    """Open an archive. Raises BadZipFile also for a directory that would fill the memory."""
+    limited = _Limited(file)
+    archive = zipfile.ZipFile(cast(IO[bytes], limited))
+    limited.most = file.seek(0, 2)  # from here on a member is read
+    return archive
 
 
 def is_compressed(start: bytes) -> bool:
