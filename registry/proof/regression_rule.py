@@ -1,6 +1,6 @@
 """Decides from two reports whether the newer version measured worse than the older one beyond chance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from registry.proof.proofs import differences
 
 CHECK = "eval.regression"
 ALPHA = 0.01  # one-sided: of 100 versions that are no worse, chance stops about one
+MOST = 1e12  # of a number of a row, and of its weight
 FLOOR = 0.01  # the smallest harm that counts: of a share in points, of a loss in parts of the loss before
 NEUTRAL = "neutral"  # plain sentences measure no task
 FIX = "Push a version that measures as well, or let this one become `verified` with a reason, as an owner."
@@ -95,11 +96,14 @@ def _deciding(report: Report) -> dict[str, Evaluation]:
 
 def _compared(now: Evaluation, before: Evaluation, alpha: float, name: str, notes: tuple[str, ...]) -> Result:
     scores, earlier = now.scores or (), before.scores or ()
-    if (now.rows_sha256, now.task) != (before.rows_sha256, before.task) or len(scores) != len(earlier):
+    rows = now.rows_sha256, now.task
+    if not now.rows_sha256 or rows != (before.rows_sha256, before.task) or len(scores) != len(earlier):
         return Result(Outcome.INCOMPARABLE, "Not comparable: the two versions were measured on other rows.")
     if (now.metric, now.better) != (before.metric, before.better):
         words = f"{now.metric} here, {before.metric} before"
         return Result(Outcome.INCOMPARABLE, f"Not comparable: another number decides ({words}).")
+    if not _are_numbers(scores, earlier, now.weights):
+        return Result(Outcome.INCOMPARABLE, "Not comparable: the numbers of the rows are no measurement.")
     pair = paired.compare(scores, earlier, now.weights)
     less_is_worse = now.better == "higher"
     harm = -pair.difference if less_is_worse else pair.difference
@@ -125,6 +129,12 @@ def _compared(now: Evaluation, before: Evaluation, alpha: float, name: str, note
         round(p_worse, 6),
         notes,
     )
+
+
+def _are_numbers(scores: Sequence[float], earlier: Sequence[float], weights: Sequence[float] | None) -> bool:
+    """Return whether rows can be averaged: an engine opens strangers' files, and may say anything that is a number."""
+    is_weighted = weights is None or (len(weights) == len(scores) and all(0 < weight < MOST for weight in weights))
+    return is_weighted and all(abs(score) < MOST for score in (*scores, *earlier))
 
 
 WORDS = {

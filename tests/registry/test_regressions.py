@@ -125,8 +125,23 @@ def test_losses_that_go_up_and_down_are_chance(repository, version):
         ({"evaluation": accuracy(20, scores=None)}, "this version has no numbers row by row"),
         ({"evaluation": accuracy(20), "base": {**BASE, "sha256": "d" * 64}}, "other files of tiny/bert"),
         ({"evaluation": accuracy(20, name="neutral")}, "this version has no numbers row by row"),
+        ({"evaluation": accuracy(20, weights=[1.0] * 47)}, "no measurement"),
+        ({"evaluation": accuracy(20, weights=[1.0, -1.0] * 24)}, "no measurement"),
+        ({"evaluation": accuracy(20, weights=[1e300] * 48)}, "no measurement"),
+        ({"evaluation": accuracy(20, scores=[1e300, -1e300] * 24)}, "no measurement"),
     ],
-    ids=["rows", "task", "metric", "no scores", "base", "neutral rows"],
+    ids=[
+        "rows",
+        "task",
+        "metric",
+        "no scores",
+        "base",
+        "neutral rows",
+        "a weight too few",
+        "weights that cancel",
+        "weights without end",
+        "scores without end",
+    ],
 )
 def test_what_cannot_be_compared_says_so_and_becomes_verified(repository, version, change, words):
     version("good", accuracy(46))
@@ -134,6 +149,12 @@ def test_what_cannot_be_compared_says_so_and_becomes_verified(repository, versio
     assert (outcome(other), verified(repository)) == ("incomparable", other)
     assert check_of(other).outcome == "skipped"
     assert words in check_of(other).message
+
+
+def test_rows_that_nobody_names_are_not_the_same_rows(repository, version):
+    version("good", accuracy(46, rows=None))
+    other = version("other", accuracy(20, rows=None))
+    assert (outcome(other), verified(repository)) == ("incomparable", other)
 
 
 def test_another_engine_or_folder_is_told_of_and_compared(repository, version):
