@@ -9,6 +9,8 @@ from registry.models import DirectoryToken, Repository, Revision, Token
 from registry.people import directory_tokens, tokens
 
 MAX_CANDIDATES = 1000  # of one text
+MAX_IN_ALL = 10_000  # of all files of a push together, which holds the repository's lock
+BATCH = 500  # values that one query asks for: SQLite takes a limited number
 MAX_NAMED = 20  # files that the event names
 _CANDIDATE = re.compile(rb"\b(?:dvt|hf)_[A-Za-z0-9_]{8,200}\b|\bdvs_[A-Za-z0-9_-]{43}")
 _STORING = ("q", "r")  # instructions of a pickle, BINPUT and LONG_BINPUT, which follow a text without a gap
@@ -23,9 +25,9 @@ def candidates(content: bytes) -> set[str]:
 def revoke_in(found: Mapping[str, set[str]], repository: Repository, revision: Revision) -> list[str]:
     """Revoke those of the candidates in files (path → candidates) of a revision that work; return the paths of these.
 
-    Call it in a transaction. Two queries where there is a candidate, none else.
+    Call it in a transaction. Two queries for up to BATCH candidates, none without one.
     """
-    values = set().union(*found.values())
+    values = sorted(set().union(*found.values()))[:MAX_IN_ALL]
     working = _working(values) if values else set()
     files = sorted(path for path, values in found.items() if values & working)
     if files:
@@ -43,8 +45,12 @@ def _working(values: Iterable[str]) -> set[str]:
     """Return those of these values that are tokens of this hub."""
     by_digest = {tokens.digest(value): value for value in values}
     known: set[str] = set()
-    for model in (Token, DirectoryToken):
-        known.update(model.objects.filter(sha256__in=list(by_digest)).values_list("sha256", flat=True))
+    digests = list(by_digest)
+    for start in range(0, len(digests), BATCH):
+        for model in (Token, DirectoryToken):
+            known.update(
+                model.objects.filter(sha256__in=digests[start : start + BATCH]).values_list("sha256", flat=True)
+            )
     return {by_digest[sha256] for sha256 in known}
 
 

@@ -1,5 +1,7 @@
 """privacy.*: every finding of every file, with its line or key and its kind, and never the secret itself."""
 
+import time
+
 import pytest
 
 from dovetail.adapters.checks import privacy
@@ -72,3 +74,9 @@ def test_a_header_that_cannot_be_read_hides_no_secret_of_a_text(weights):
     files = {"adapter_config.json": b"{}", "a.env": SECRETS["a GitHub token"].encode()}
     files |= {"adapter_model.safetensors": weights} if weights else {}
     assert answer("privacy.secret", files).where["file"] == "a.env"
+
+
+def test_a_long_line_full_of_addresses_is_read_once():
+    text, began = "a@b.co " * 300_000 + "\nc@d.co", time.process_time()
+    assert [line for line, _ in privacy._matches(privacy.EMAIL, text)] == [1, 2]
+    assert time.process_time() - began < 10.0, "a minute where each match counts the lines before it anew"

@@ -152,8 +152,9 @@ def _matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]]:
     line, start, lines = 1, 0, 0
     for match in pattern.finditer(text):
         newlines = text.count("\n", start, match.start())
+        start = match.start()  # always: from the beginning of a long line it would be counted again for each match
         if newlines or not lines:
-            line, start, lines = line + newlines, match.start(), lines + 1
+            line, lines = line + newlines, lines + 1
             yield line, match[0]
             if lines >= MAX_OF_FILE:
                 return
