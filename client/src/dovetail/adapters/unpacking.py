@@ -16,6 +16,7 @@ from dovetail.adapters.torchfile import BROKEN
 
 START_BYTES = 512
 MAX_LZMA_MEMORY = 2**28
+MAX_STREAMS = 64  # of xz in a row: empty ones take 32 bytes each, and each costs a copy of the rest
 MAX_DIRECTORY_BYTES = 2**25  # of a zip; each entry takes twenty times its own size in memory
 INSTRUCTION = 64  # the cost of an instruction of a pickle, in bytes that are unpacked in the same time
 LEAST_BUDGET, BYTE_BUDGET = 2**27, 64  # for any file, and for each of its bytes: so a plain pickle is read to its end
@@ -111,7 +112,9 @@ def _inflated(file: BinaryIO, size: int) -> bytes:
 def _unlzmaed(file: BinaryIO, size: int) -> bytes:
     """Return the first bytes of one stream or several; a stream may claim a dictionary of gigabytes."""
     packed, content = file.read(size), b""
-    while packed and len(content) < size:
+    for _ in range(MAX_STREAMS):
+        if not packed or len(content) >= size:
+            break
         stream = lzma.LZMADecompressor(memlimit=MAX_LZMA_MEMORY)
         content += stream.decompress(packed, size - len(content))
         packed = stream.unused_data
