@@ -1,4 +1,4 @@
-"""The repaired config, or the repaired weights, of an adapter as a pull request."""
+"""The repaired config or weights of an adapter, or its files without private data, as a pull request."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -19,7 +19,9 @@ class Repair(View):
         operation_id="repair", summary="Propose what repairs an adapter",
         description="Opens a pull request in your name. Weights that are all there, under the names of a wrapper or in "
         "several files, are saved as PEFT looks for them. Else it names the base: where the config holds a path or "
-        "nothing and the tensors fit one base, or another name of a base. 200 where it is open already.",
+        "nothing and the tensors fit one base, or another name of a base. Where neither is to be done, or with "
+        "`privacy`, it removes what `privacy.*` found: tokens, keys, addresses, home folders, state of the training. "
+        "200 where it is open already.",
         request=shapes.Repair, responses={201: shapes.Repaired, 200: shapes.Repaired},
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:
@@ -27,7 +29,8 @@ class Repair(View):
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
         body = shapes.Repair(data=request.data or {})
         body.is_valid(raise_exception=True)
-        repair = repairs.propose(repository, self.caller, body.validated_data["base"])
+        asked = body.validated_data
+        repair = repairs.propose(repository, self.caller, asked["base"], privacy=asked["privacy"])
         answer = {
             "adapter": repository.full_name,
             "base": repair.base,

@@ -1,4 +1,4 @@
-"""The button that opens a pull request with the repaired config."""
+"""The button that opens a pull request with a repair."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,5 +17,6 @@ def repair(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     by = caller(request)
     repository = lookup.find_at_address(address.full_name, by, Permission.BROWSE, type=address.type)
     person(request)
-    made = repairs.propose(repository, by, request.POST.get("base", "")[:200])
+    base, privacy = request.POST.get("base", "")[:200], "privacy" in request.POST
+    made = repairs.propose(repository, by, base, privacy=privacy)
     return redirect(made.discussion)

@@ -27,7 +27,7 @@ from registry.moderation import appeals, evidence
 from registry.people import gates
 from registry.proof import holding, regressions, verdicts
 from registry.proof.config_views import View
-from registry.publish import discussions, repairs, weight_repairs
+from registry.publish import discussions, privacy_repairs, repairs, weight_repairs
 from registry.publish.push import rows
 from registry.repos import aliases, facts, lookup, pull, refs
 from registry.repos.aliases import AliasState
@@ -154,6 +154,20 @@ class RepositoryHeader:
         if not failed & repairable or not self.may_write or self.names.get("main") != self.revision.oid:
             return None
         return weight_repairs.find(pull.entries(self.revision))
+
+    @cached_property
+    def private_places(self) -> int:
+        """The number of private things that the verdict tells, for people who may write here; 0 without a repair."""
+        checks = self.proof.report.checks if self.proof else ()
+        loud = [check for check in checks if check.id.startswith("privacy.") and check.outcome == "warned"]
+        if not loud or not self.may_write or self.names.get("main") != self.revision.oid:
+            return 0
+        return sum(len(check.where.get("findings", ())) + int(check.where.get("more", 0)) for check in loud)
+
+    @cached_property
+    def privacy_request(self) -> Discussion | None:
+        """The open pull request that removes private data."""
+        return privacy_repairs.pending(self.repository, self.by.user) if self.private_places else None
 
     @cached_property
     def repair_request(self) -> Discussion | None:

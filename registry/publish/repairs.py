@@ -1,19 +1,21 @@
-"""A repaired config, or repaired weights, as a pull request of the caller; nothing changes until it is merged."""
+"""A repair of a config, of weights, or of private data, as a pull request; nothing changes until it is merged."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.convert.mend import Mended
+from dovetail.adapters.convert.redact import Redacted
 from dovetail.adapters.description import WEIGHTS
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import FileNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Discussion, Ref, Repository, Revision
 from registry.proof import config_views
 from registry.proof.config_views import View
-from registry.publish import discussions, push, weight_repairs
-from registry.publish.push import Inline, Intent
+from registry.publish import discussions, privacy_repairs, push, weight_repairs
+from registry.publish.push import Inline, Intent, Operation
 from registry.repos import facts, pull, refs
 from registry.repos.refs import MAIN
 
@@ -22,7 +24,7 @@ OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
 
 @dataclass(frozen=True)
 class Repair:
-    """A pull request with the repaired config or weights; `is_new` is false if it was open already."""
+    """A pull request with a repair; `is_new` is false if it was open already."""
 
     discussion: Discussion
     revision: Revision
@@ -53,41 +55,71 @@ def _pending_with(repository: Repository, path: str, sha256: str) -> Discussion 
     return repository.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
 
 
-def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
+def propose(repository: Repository, by: Caller, base: str = "", *, privacy: bool = False) -> Repair:
     """Open a pull request that repairs main, or return the open one that does the same.
 
     Weights come first, since without them nobody can tell a base: renamed or joined as PEFT looks for them. Else the
-    config gets the name of its base, which `base` chooses if several fit. Raises ValueInvalid if nothing needs repair
-    or the base is ambiguous, FileNotFound without a config, and what opening a pull request raises.
+    config gets the name of its base, which `base` chooses if several fit. Where neither is to be done, and where
+    `privacy` asks for it, private data is removed. Raises ValueInvalid if nothing needs repair or the base is
+    ambiguous, FileNotFound without a config, and what opening a pull request raises.
     """
     push.require_for(repository, MAIN, by, propose=True)
     head = refs.resolve_ref(repository, MAIN)
-    pull.find_file(head, configs.NAME)
     entries = pull.entries(head)
+    if privacy:
+        return _without_private_data(repository, by, head, privacy_repairs.required(entries))
     if repaired := weight_repairs.find(entries):
         return _with_weights(repository, by, head, repaired)
-    view = config_views.derive(entries, configs.NAME, "repaired", base=base)
+    try:
+        pull.find_file(head, configs.NAME)
+        view = config_views.derive(entries, configs.NAME, "repaired", base=base)
+    except (FileNotFound, ValueInvalid):
+        needs_base = configs.NAME in entries and config_views.is_baseless(facts.read_facts(entries).config)
+        if base or needs_base or not (redacted := privacy_repairs.find(entries)):
+            raise
+        return _without_private_data(repository, by, head, redacted)
+    return _with_base(repository, by, head, view)
+
+
+def _with_base(repository: Repository, by: Caller, head: Revision, view: View) -> Repair:
     chosen = str(view.config[FIELD])
     if open_proposal := pending(repository, view):
         return Repair(open_proposal, refs.resolve_ref(repository, open_proposal.ref), chosen, is_new=False)
-    current = configs.text(facts.read_facts(entries).config, FIELD) or ""
-    intent = Intent(
-        repository, MAIN, by, f"Name the base {chosen}", _why(current, chosen, facts.read_facts(entries).config),
-        parent=head.oid, propose=True,
-    )  # fmt: skip
-    ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])
-    proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
-    return Repair(proposal, ref.revision, chosen, is_new=True)
+    config = facts.read_facts(pull.entries(head)).config
+    why = _why(configs.text(config, FIELD) or "", chosen, config)
+    operations = [Inline(configs.NAME, view.text.encode())]
+    return _opened(repository, by, head, f"Name the base {chosen}", why, operations, chosen)
 
 
 def _with_weights(repository: Repository, by: Caller, head: Revision, repaired: Mended) -> Repair:
-    base = configs.text(facts.read_facts(pull.entries(head)).config, FIELD) or ""
     weights = weight_repairs.store(repository, repaired)
     if open_proposal := _pending_with(repository, WEIGHTS, weights.sha256):
-        return Repair(open_proposal, refs.resolve_ref(repository, open_proposal.ref), base, is_new=False)
+        return _open_already(repository, head, open_proposal)
     why = f"{' '.join(repaired.deeds)} No value of a tensor changes, and nothing is trained anew."
-    intent = Intent(repository, MAIN, by, weight_repairs.TITLE, why, parent=head.oid, propose=True)
-    ref = push.receive(intent, weight_repairs.operations(repaired, weights))
+    operations = weight_repairs.operations(repaired, weights)
+    return _opened(repository, by, head, weight_repairs.TITLE, why, operations, _base_of(head))
+
+
+def _without_private_data(repository: Repository, by: Caller, head: Revision, redacted: Redacted) -> Repair:
+    if open_proposal := privacy_repairs.pending(repository, by.user):
+        return _open_already(repository, head, open_proposal)
+    why, operations = privacy_repairs.why(redacted), privacy_repairs.operations(repository, redacted)
+    return _opened(repository, by, head, privacy_repairs.TITLE, why, operations, _base_of(head))
+
+
+def _base_of(head: Revision) -> str:
+    return configs.text(facts.read_facts(pull.entries(head)).config, FIELD) or ""
+
+
+def _open_already(repository: Repository, head: Revision, proposal: Discussion) -> Repair:
+    return Repair(proposal, refs.resolve_ref(repository, proposal.ref), _base_of(head), is_new=False)
+
+
+def _opened(
+    repository: Repository, by: Caller, head: Revision, title: str, why: str, operations: Iterable[Operation], base: str
+) -> Repair:
+    intent = Intent(repository, MAIN, by, title, why, parent=head.oid, propose=True)
+    ref = push.receive(intent, operations)
     proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
     return Repair(proposal, ref.revision, base, is_new=True)
 

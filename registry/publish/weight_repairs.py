@@ -1,7 +1,7 @@
 """Weights that need no training anew: renamed or joined as PEFT looks for them, for a pull request."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from dovetail.adapters import config as configs
@@ -10,7 +10,7 @@ from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.fitting import NotComputable
 from dovetail.adapters.patterns import PatternError
 from registry.bytes import blobs, intake
-from registry.bytes.blobs import Digest, Hasher
+from registry.bytes.blobs import Hasher
 from registry.kernel.errors import ValueInvalid
 from registry.models import Discussion, Repository, User
 from registry.proof import fit
@@ -41,21 +41,31 @@ def find(entries: Mapping[str, Entry]) -> Mended | None:
     return repaired if answers.get(base, True) else None
 
 
-def pending(repository: Repository, author: User | None) -> Discussion | None:
-    """Return the person's own open pull request with repaired weights; others may give theirs the same title."""
-    rows = repository.discussions.filter(is_pull_request=True, status__in=OPEN, title=TITLE, author=author)
+def pending(repository: Repository, author: User | None, title: str = TITLE) -> Discussion | None:
+    """Return the person's own open pull request with a repair of that title; others may give theirs the same one."""
+    rows = repository.discussions.filter(is_pull_request=True, status__in=OPEN, title=title, author=author)
     return rows.order_by("number").first()
 
 
-def store(repository: Repository, repaired: Mended) -> Digest:
-    """Store the repaired weights for a push. Raises ValueInvalid for large ones."""
+def store(repository: Repository, repaired: Mended) -> Stored:
+    """Store the repaired weights for a push, and return its operation. Raises ValueInvalid for large ones."""
     if repaired.size > MAX_BYTES:
         raise ValueInvalid(
             f"The weights have {repaired.size:,} bytes; the hub writes at most {MAX_BYTES:,} anew.",
             fix="Rename or join them as the verdict says, and push them.",
         )
+    return stored(repository, WEIGHTS, repaired.write)
+
+
+def operations(repaired: Mended, weights: Stored) -> Sequence[Operation]:
+    """Return the operations of the push of stored weights."""
+    return [weights, *map(Deletion, repaired.removed)]
+
+
+def stored(repository: Repository, path: str, write: Callable[[BinaryIO], None]) -> Stored:
+    """Store the file that `write` writes, and return the operation of a push that puts it at a path."""
     with tempfile.TemporaryFile() as file:
-        repaired.write(file)
+        write(file)
         hasher = Hasher()
         for piece in _pieces(file):
             hasher.update(piece)
@@ -63,12 +73,7 @@ def store(repository: Repository, repaired: Mended) -> Digest:
         intake.store_verified(digest.sha256, _pieces(file))
         intake.register_blobs(repository, digest)
         intake.store_verified(digest.sha256, _pieces(file))  # again: a sweep may have come before the row
-    return digest
-
-
-def operations(repaired: Mended, weights: Digest) -> Sequence[Operation]:
-    """Return the operations of the push of stored weights."""
-    return [Stored(WEIGHTS, weights.sha256, weights.size), *map(Deletion, repaired.removed)]
+    return Stored(path, digest.sha256, digest.size)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

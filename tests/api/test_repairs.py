@@ -12,7 +12,7 @@ from registry.bytes.blobs import Keys, store
 from registry.models import Base, Discussion
 from registry.publish import merges, push
 from registry.repos import bases
-from tests.api.conftest import judged, pushed
+from tests.api.conftest import BASE, judged, pushed
 from tests.fit.bases import BERT, BERT_CONFIG, LLAMA_8B, bert_lora, decoder_lora, header_of, lora_config
 from tests.fit.conftest import known, measured  # noqa: F401 - fixtures
 
@@ -231,3 +231,68 @@ def test_the_page_offers_the_button_to_who_may_write_and_shows_what_was_opened(a
     page = " ".join(alice.get("/alice/reviews").content.decode().split())
     assert "Pull request #1" in page
     assert "Open the pull request" not in page
+
+
+TOKEN = "hf_" + "a" * 34
+
+
+def leaking(files):
+    header = header_of(bert_lora()) | {"__metadata__": {"format": "pt", "ss_session_id": "7"}}
+    tensors = files["adapter_model.safetensors"]
+    raw = json.dumps(header).encode()
+    return files | {
+        "README.md": f"# Reviews\nLog in with {TOKEN}.\n".encode(),
+        "adapter_model.safetensors": struct.pack("<Q", len(raw))
+        + raw
+        + tensors[8 + int.from_bytes(tensors[:8], "little") :],
+        "optimizer.pt": b"x",
+        "cut.env": b"-----BEGIN RSA PRIVATE KEY-----\n",
+    }
+
+
+def test_private_data_is_removed_in_a_pull_request_that_names_what_is_left(ask, cast):
+    made = cast.repository("alice/reviews")
+    honest = files(BERT_CONFIG | {"base_model_name_or_path": BASE}, bert_lora())
+    pushed(cast, made, files=leaking(honest))
+    before = made.refs.get(name="refs/heads/main").revision
+    places = [{"file": "README.md", "kind": "a Hugging Face token", "line": 2}]
+    check = {"id": "privacy.secret", "outcome": "warned", "message": "m", "fix": "f", "where": {"findings": places}}
+    judged(before, "passed", checks=[check])
+    alice = ask("alice")
+    assert "It holds private data: 1 place." in alice.get("/alice/reviews").content.decode()
+    assert "private data" not in ask("carol").get("/alice/reviews").content.decode()
+    answer = repair(ask("alice", "write"))  # nothing else is to be repaired
+    assert (answer.status_code, answer.json()["title"]) == (201, "Remove private data"), answer.content
+    again = repair(ask("bob", "write"), privacy=True)
+    assert (again.status_code, again.json()) == (200, answer.json())
+    assert "removes what can be removed" in " ".join(alice.get("/alice/reviews").content.decode().split())
+    assert alice.post("/alice/reviews/repair", {"privacy": "1"})["Location"] == "/alice/reviews/discussions/1"
+    text = Discussion.objects.get(repository=made).events.first().text
+    removed, left = text.split("Left, to be changed by hand:")
+    assert all(f"`{path}`" in removed for path in ("README.md", "adapter_model.safetensors", "optimizer.pt"))
+    assert "`cut.env (line 1)`: a private key" in left
+    assert "Earlier commits still hold these bytes" in left
+    assert "Revoke every token" in left
+    assert TOKEN not in text
+    proposed = made.refs.get(name="refs/pr/1").revision
+    assert set(proposed.files.values_list("path", flat=True)) == {*honest, "cut.env", ".gitattributes"}
+    with store().open(Keys.blob(proposed.files.get(path="README.md").sha256)) as file:
+        assert file.read() == b"# Reviews\nLog in with [removed].\n"
+    with store().open(Keys.blob(proposed.files.get(path="adapter_model.safetensors").sha256)) as file:
+        rewritten = headers.read(io.BytesIO(file.read()))
+    assert (rewritten.metadata, rewritten.tensors.keys()) == ({"format": "pt"}, bert_lora().keys())
+    assert made.refs.get(name="refs/heads/main").revision == before, "what is pushed stays as it is"
+    merges.merge(Discussion.objects.get(repository=made), cast.session("alice"))
+    done = repair(ask("alice", "write"), privacy=True)
+    assert done.status_code == 400
+    assert "`cut.env (line 1)`: a private key" in done.json()["detail"], "a merged one leaves what it could not remove"
+    assert "nothing is to be repaired" in repair(ask("alice", "write")).json()["detail"]
+
+
+def test_a_base_that_is_a_home_folder_is_left_to_the_repair_that_names_the_base(ask, cast):
+    made = cast.repository("alice/reviews")
+    pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, bert_lora()))
+    refused = repair(ask("alice", "write"), privacy=True)
+    assert refused.status_code == 400
+    assert "in the name of its base" in refused.json()["detail"]
+    assert not Discussion.objects.exists()

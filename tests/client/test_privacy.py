@@ -1,10 +1,16 @@
 """privacy.*: every finding of every file, with its line or key and its kind, and never the secret itself."""
 
 import time
+import io
+import json
+import pickle
 
 import pytest
 
+from dovetail.adapters import header as headers
 from dovetail.adapters.checks import privacy
+from dovetail.adapters.convert.redact import redact
+from tests.adapters import openers
 from tests.client.test_findings import answer, kohya
 
 KEY = "a" * 40
@@ -84,3 +90,89 @@ def test_a_long_line_full_of_addresses_is_read_once():
     text, began = "a@b.co " * 300_000 + "\nc@d.co", time.process_time()
     assert [line for line, _ in privacy._matches(privacy.EMAIL, text)] == [1, 2]
     assert time.process_time() - began < 10.0, "a minute where each match counts the lines before it anew"
+# --- what a pull request removes -------------------------------------------------------------------------------------
+TOKEN = SECRETS["a Hugging Face token"]
+BLOCK = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----".format("b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("a.json", '{\n   "x" : "TOKEN",  "out":"/home/me/run\\njane@corp.io", "l": NaN}\n',
+         '{\n   "x" : "[removed]",  "out":"[removed]/run\\n[removed]", "l": NaN}\n'),
+        ("a.json", f'{{"wandb_api_key": "{"0a" * 20}"}}', '{"wandb_api_key": "[removed]"}'),
+        ("a.json", '{"key": "é\\nTOKEN"}', '{"key": "é\\n[removed]"}'),
+        ("a.jsonl", '{"a": "TOKEN"}\n{"by": "jane@corp.io"}\n', '{"a": "[removed]"}\n{"by": "jane@corp.io"}\n'),
+        ("a.toml", 'mail = "\\njane@corp.io"', 'mail = "\\n[removed]"'),
+        ("a.yaml", "out: /home/me/run\nkey: TOKEN # mine\n", "out: removed/run\nkey: removed # mine\n"),
+        ("README.md", "---\nx: TOKEN\n---\nUse TOKEN. jane@corp.io\n",
+         "---\nx: removed\n---\nUse [removed]. jane@corp.io\n"),
+        ("a.env", f"A=1\n{BLOCK}\nB=2\r\n", "A=1\n[removed]\nB=2\r\n"),
+        ("adapter_config.json", '{"base_model_name_or_path": "/home/me/b", "o": "/home/me/x"}',
+         '{"base_model_name_or_path": "/home/me/b", "o": "[removed]/x"}'),
+    ],
+)  # fmt: skip
+def test_a_text_loses_what_is_private_and_keeps_every_other_byte(path, before, after):
+    files = {path: before.replace("TOKEN", TOKEN).encode()}
+    assert redact(openers(files), 0).texts == {path: after.encode()}
+
+
+@pytest.mark.parametrize(("kind", "value"), SECRETS.items())
+def test_of_every_secret_nothing_is_left(kind, value):
+    value = BLOCK if kind == "a private key" else value
+    redacted = redact(openers({"a.env": f"x = {value}\n".encode()}), 0)
+    assert not list(privacy.traces_of("a.env", redacted.texts["a.env"].decode()))
+    assert redacted.left == []
+    assert KEY[:16] not in redacted.texts["a.env"].decode()
+    assert KEY[:16] not in "".join(redacted.removed)
+
+
+def test_bytes_that_are_no_utf_8_stay():
+    redacted = redact(openers({"a.txt": b"\xff\xfe /root/me \xe9\r\n"}), 0)
+    assert redacted.texts == {"a.txt": b"\xff\xfe [removed] \xe9\r\n"}
+
+
+def test_weights_get_another_header_before_the_same_tensors():
+    note = json.dumps({"out": "/home/me/run\njane@corp.io"})
+    private = {"ss_tag_frequency": "{}", "ss_output": note, "by": "jane@corp.io"}
+    public = {"ss_network_dim": "8", "modelspec.author": "jane@corp.io"}
+    name, raw = next((name, raw) for name, raw in kohya(private | public).items() if name.endswith(".safetensors"))
+    rewritten = redact(openers({name: raw}), len(raw)).weights[name]
+    rewritten.write(target := io.BytesIO())
+    before, after = headers.read(io.BytesIO(raw)), headers.read(target)
+    cleaned = json.dumps({"out": "[removed]/run\n[removed]"})
+    assert after.metadata == public | {"ss_output": cleaned, "by": "[removed]"}
+    assert [(tensor.dtype, tensor.shape) for tensor in after.tensors.values()] == [
+        (tensor.dtype, tensor.shape) for tensor in before.tensors.values()
+    ]
+    assert target.getvalue()[-size_of_tensors(before) :] == raw[-size_of_tensors(before) :]
+    large = redact(openers({name: raw}), len(raw) - 1)
+    assert not large
+    assert large.left[0] == f"`{name} (by)`: the file is too large to be written anew"
+
+
+def size_of_tensors(header):
+    return sum(tensor.size for tensor in header.tensors.values())
+
+
+def test_what_a_repair_cannot_remove_is_told_and_stays():
+    files = {
+        "adapter_config.json": b'{"base_model_name_or_path": "/home/me/bert"}',
+        "added_tokens.json": b'{"/home/me": 1}',
+        "twice.json": b'{"/home/a": 1, "/home/b": 2}',
+        "cut.env": b"-----BEGIN RSA PRIVATE KEY-----\nabc",
+    }
+    redacted = redact(openers(files), 0)
+    assert not redacted
+    assert [sentence.partition(":")[0] for sentence in redacted.left] == [
+        "`adapter_config.json (line 1)`", "`added_tokens.json (line 1)`", "`cut.env (line 1)`", "`twice.json (line 1)`",
+    ]  # fmt: skip
+
+
+def test_state_of_the_training_is_deleted_and_arguments_only_with_something_private():
+    arguments = {
+        "a/training_args.bin": pickle.dumps({"hub_token": TOKEN}),
+        "training_args.bin": pickle.dumps({"lr": 1}),
+    }
+    redacted = redact(openers({**arguments, "optimizer.pt": b"x", "b/rng_state_0.pth": b"x"}), 0)
+    assert redacted.deleted == ["a/training_args.bin", "b/rng_state_0.pth", "optimizer.pt"]

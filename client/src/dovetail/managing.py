@@ -78,9 +78,11 @@ class Managing(Connection):
         repositories.delete(self, adapter)
 
     # --- pull requests -----------------------------------------------------------------------------------------------
-    def repair(self, adapter: str, base: str = "") -> answers.PullRequest:
-        """Open a pull request that names the base in an adapter's config."""
-        return self.transport.post(f"{path(adapter)}/repair", {"base": base}, answers.PullRequest)
+    def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> answers.PullRequest:
+        """Open a pull request that repairs an adapter's weights or names its base; with `privacy`, one that removes
+        private data."""
+        body: dict[str, Any] = {"privacy": True} if privacy else {"base": base}
+        return self.transport.post(f"{path(adapter)}/repair", body, answers.PullRequest)
 
     def merge(self, adapter: str, number: int) -> str:
         """Merge a pull request and return the commit that main is at then."""

@@ -214,12 +214,14 @@ def repair(
     context: typer.Context,
     adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter that is to be repaired.")],
     base: Annotated[str, typer.Option(metavar="NS/NAME", help="The base to name, if the adapter fits several.")] = "",
+    privacy: Annotated[bool, typer.Option("--privacy", help="Remove private data, and nothing else.")] = False,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the pull request too.")] = False,
 ) -> None:
-    """Open a pull request that renames or joins weights, or names the base; nothing changes until it is merged."""
+    """Open a pull request that renames or joins weights, names the base, or removes private data; nothing changes
+    until it is merged."""
     options: Options = context.obj
     caller, printer = options.client(), options.printer
-    pull_request = caller.repair(adapter, base)
+    pull_request = caller.repair(adapter, base, privacy=privacy)
     merged = caller.merge(adapter, pull_request["number"]) if merge else None
     if printer.as_json:
         printer.document({**pull_request, "merged": merged})
@@ -229,4 +231,4 @@ def repair(
     if merged:
         printer.note(f"It is merged: {adapter} is at {merged}.")
     else:
-        printer.note(f"Merge it there, or with: dovetail repair {adapter} --merge")
+        printer.note(f"Merge it there, or with: dovetail repair {adapter}{' --privacy' if privacy else ''} --merge")

@@ -1,4 +1,4 @@
-"""Requests and answers of our REST about a repaired config."""
+"""Requests and answers of our REST about repairs."""
 
 from rest_framework import serializers as s
 
@@ -9,10 +9,11 @@ class Repair(s.Serializer[Data]):
     base = Text(
         required=False, allow_blank=True, default="", max_length=200, help_text="where it fits several: which is meant"
     )
+    privacy = s.BooleanField(required=False, default=False, help_text="true: remove private data, and nothing else")
 
 
 class Repaired(s.Serializer[Data]):
-    """A pull request that repairs weights or names the base; nothing is changed until somebody merges it."""
+    """A pull request with a repair; nothing is changed until somebody merges it."""
 
     adapter = s.CharField()
     base = s.CharField(help_text="the base that the config then names, if any")

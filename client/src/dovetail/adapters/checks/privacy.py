@@ -25,7 +25,7 @@ EMAIL = re.compile(
     r"(?<![\w.+/-])(?!git@|noreply)[\w.+-]{1,64}@(?!example\.)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,3}\.[A-Za-z]{2,12}\b"
 )
 WITH_AUTHORS = (".md", ".py", ".jsonl")
-SECRETS = (
+SECRETS = (  # a group of a pattern is the secret, where the pattern also names its place
     ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
     ("a Dovetail token", re.compile(r"\bdvt_[A-Za-z0-9]{32}\b")),
     ("a Dovetail token of a directory", re.compile(r"\bdvs_[A-Za-z0-9_\-]{43}(?![A-Za-z0-9_\-])")),
@@ -35,9 +35,9 @@ SECRETS = (
     ("an Azure key", re.compile(r"\bAccountKey=[A-Za-z0-9+/]{86}==")),
     ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9\-]{20,200}\b")),
     ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_\-]{20,60}")),
-    ("an AWS secret key", re.compile(r"(?i:aws_secret_access_key)\W{1,5}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")),
+    ("an AWS secret key", re.compile(r"(?i:aws_secret_access_key)\W{1,5}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])")),
     ("an API key", re.compile(r"\bsk-[A-Za-z0-9_\-]{32,120}\b")),
-    ("a Weights & Biases key", re.compile(r"(?i:wandb_api_key|api\.wandb\.ai)[^\n]{0,60}?\b[0-9a-f]{40}\b")),
+    ("a Weights & Biases key", re.compile(r"(?i:wandb_api_key|api\.wandb\.ai)[^\n]{0,60}?\b([0-9a-f]{40})\b")),
     ("a private key", re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")),
 )
 
@@ -64,7 +64,7 @@ class Trace:
 
 
 def training_data(folder: Folder) -> str | Finding:
-    states = sorted(path for path in folder.files if _is_ballast(path))
+    states = sorted(path for path in folder.files if is_ballast(path))
     notes = sorted(key for key, value in folder.metadata.items() if PRIVATE.match(key) or HOME.search(value))
     homes, emails = list(_homes(folder)), list(_emails(folder))
     sentences, fixes = [], []
@@ -107,17 +107,21 @@ def secret(folder: Folder) -> str | Finding:
     )
 
 
+def traces_of(path: str, text: str) -> Iterator[Trace]:
+    """Yield every private thing in the text of one file."""
+    yield from _homes_of(path, text)
+    yield from _emails_of(path, text)
+    yield from _secrets_of(path, text)
+
+
 def _homes(folder: Folder) -> Iterator[Trace]:
     for path, text in _texts(folder):
-        for line, match in _matches(HOME, text):
-            yield Trace(path, "home folder", _line(path, line), text=match)
+        yield from _homes_of(path, text)
 
 
 def _emails(folder: Folder) -> Iterator[Trace]:
     for path, text in _texts(folder):
-        if not path.lower().endswith(WITH_AUTHORS):
-            for line, _ in _matches(EMAIL, text):
-                yield Trace(path, "e-mail address", _line(path, line))
+        yield from _emails_of(path, text)
     for key, value in sorted(folder.metadata.items()):
         if not PRIVATE.match(key) and not key.startswith("modelspec.") and EMAIL.search(value[:MAX_TEXT_BYTES]):
             yield Trace(folder.weights, "e-mail address", key=key)
@@ -125,13 +129,28 @@ def _emails(folder: Folder) -> Iterator[Trace]:
 
 def _secrets(folder: Folder) -> Iterator[Trace]:
     for path, text in _texts(folder):
-        for kind, pattern in SECRETS:
-            for line, _ in _matches(pattern, text):
-                yield Trace(path, kind, _line(path, line))
+        yield from _secrets_of(path, text)
     for key, value in sorted(_notes(folder).items()):
         for kind, pattern in SECRETS:
             if pattern.search(value[:MAX_TEXT_BYTES]):
                 yield Trace(folder.weights, kind, key=key)
+
+
+def _homes_of(path: str, text: str) -> Iterator[Trace]:
+    for line, match in _matches(HOME, text):
+        yield Trace(path, "home folder", _line(path, line), text=match)
+
+
+def _emails_of(path: str, text: str) -> Iterator[Trace]:
+    if not path.lower().endswith(WITH_AUTHORS):
+        for line, _ in _matches(EMAIL, text):
+            yield Trace(path, "e-mail address", _line(path, line))
+
+
+def _secrets_of(path: str, text: str) -> Iterator[Trace]:
+    for kind, pattern in SECRETS:
+        for line, _ in _matches(pattern, text):
+            yield Trace(path, kind, _line(path, line))
 
 
 def _line(path: str, line: int) -> int:
@@ -175,7 +194,7 @@ def _listed(traces: list[Trace]) -> dict[str, object]:
     return {"findings": [trace.as_json() for trace in traces[:MAX_TRACES]], **({"more": more} if more > 0 else {})}
 
 
-def _is_ballast(path: str) -> bool:
+def is_ballast(path: str) -> bool:
     """Return whether a file is state of a training; every Trainer pushes its arguments along, which are small."""
     name = path.rpartition("/")[2]
     return (name in TRAINING_STATE and name != ARGUMENTS) or "rng_state" in name
