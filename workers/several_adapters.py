@@ -49,12 +49,13 @@ def worst_rows(rows: Sequence[EngineRow]) -> tuple[EngineRow, ...]:
 
 def contents_of(adapters: Sequence[Place], reports: Mapping[str, Report]) -> tuple[Content, ...]:
     """Return every adapter in the repository, those that are proven with what the report of their folder says."""
-    return tuple(_content(each, reports.get(each.folder)) for each in adapters)
+    return tuple(_content(each, reports.get(each.folder), is_alone=len(reports) == 1) for each in adapters)
 
 
-def _content(adapter: Place, report: Report | None) -> Content:
+def _content(adapter: Place, report: Report | None, *, is_alone: bool) -> Content:
     if report is None:
         return Content(adapter.path, adapter.format, adapter.kind, proven=False)
+    serving = tuple(answer for answer in report.serving if answer.outcome == "serves")
     return Content(
         adapter.path,
         adapter.format,
@@ -63,5 +64,6 @@ def _content(adapter: Place, report: Report | None) -> Content:
         state=report.state,
         depth=report.depth,
         failed=tuple(check.id for check in report.failed),
-        serves=tuple(answer.engine for answer in report.serving if answer.outcome == "serves"),
+        serves=tuple(answer.engine for answer in serving),
+        serving=None if is_alone else serving,  # the rows of one alone are those of the report
     )

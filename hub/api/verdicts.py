@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters.report import BasePin, EngineRow, Report
-from dovetail.serve.starting import completed
+from dovetail.serve.starting import completed_report
 from dovetail.serve.target import Target
 from hub.api import pages, streaming
 from hub.api.asking import View
@@ -105,10 +105,9 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         revision.repository.full_name, endpoint, revision.oid, report.path, base.id or "", base.revision or ""
     )
     fields = replace(
-        report,
+        completed_report(report, target),
         base=report.base or _named_base(verdict),
         engines=report.engines or _engines(verdict, report),
-        serving=completed(report.serving, target),
         samples=report.samples if policy.passes_gate(by, revision.repository) else (),
     ).as_json()
     return {

@@ -1,6 +1,7 @@
 """Verdicts in the shape of the contract, and asking for another one."""
 
 import dataclasses
+import html
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -202,6 +203,23 @@ def promised(said: dict[str, Any]) -> Any:
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
     shapes = openapi.document()["components"]["schemas"]
     return shapes[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+
+def test_each_of_several_adapters_has_flags_to_copy_in_rest_and_on_the_page(ask, cast):
+    made = cast.repository("alice/reviews")
+    revision = pushed(cast, made)
+    row = {"engine": "vllm", "version": "0.11", "outcome": "serves", "reason": "", "flags": ["--enable-lora"]}
+    part = {"format": "peft", "kind": "lora", "proven": True, "state": "passed", "serves": ["vllm"], "serving": [row]}
+    judged(revision, serving=[row], contents=[{**part, "path": path} for path in ("english", "a/german")])
+    short = revision.oid[:7]
+    flags = [f"--lora-modules reviews-{name}@{short}=./reviews-{short}/{path}"
+             for name, path in (("english", "english"), ("a-german", "a/german"))]  # fmt: skip
+    shown = ask().get("/api/v1/adapters/alice/reviews/revisions/main/verdict").json()
+    assert [part["serving"][0]["flags"] for part in shown["contents"]] == [["--enable-lora", flag] for flag in flags]
+    assert (shown["serving"][0]["outcome"], shown["serving"][0]["flags"]) == ("serves", ["--enable-lora"]), "no folder"
+    page = html.unescape(ask().get(f"/alice/reviews/verdict/{revision.oid}").content.decode())
+    assert all(flag in page for flag in flags)
+    assert f"=./reviews-{short} " not in page
 
 
 def test_openapi_says_of_a_report_what_its_dataclasses_say():

@@ -6,9 +6,9 @@ import shlex
 
 import pytest
 
-from dovetail.adapters.report import Serving
+from dovetail.adapters.report import Content, Report, Serving
 from dovetail.adapters.serving import ENGINES
-from dovetail.serve.starting import LINES, completed, start
+from dovetail.serve.starting import LINES, completed, completed_report, start
 from dovetail.serve.target import Target
 from tests.client.test_serving import KOHYA, MLX_CONFIG, MLX_FILES, MLX_TENSORS, UNET, adapter, asked, foreign
 
@@ -149,3 +149,21 @@ def test_only_what_serves_is_started_and_the_document_says_all():
 def test_an_adapter_on_this_machine_needs_no_pull():
     begun = start(asked("vllm", adapter()), Target.of_folder("./out/router", "a/b"))
     assert begun.commands == ("vllm serve a/b --enable-lora --max-lora-rank 16 --lora-modules router=./out/router",)
+
+
+def test_each_of_several_adapters_has_flags_of_its_own_and_the_repository_no_folder():
+    row = asked("vllm", adapter())
+    paths = ("english", "a/german", "kohya/style.safetensors")
+    parts = tuple(Content(path, "peft", "lora", proven=True, serving=(row,)) for path in paths)
+    report = Report(state="passed", serving=(row,), contents=(*parts, Content("old", "peft", "lora", proven=False)))
+    shown = completed_report(report, TARGET)
+    (first,) = shown.serving
+    assert (first.outcome, first.flags, first.commands) == ("serves", ["--enable-lora", "--max-lora-rank 16"], [])
+    assert [(part.serving[0].flags[-1], part.serving[0].commands[0]) for part in shown.contents[:3]] == [
+        ("--lora-modules router-english@1a2b3c4=./router-1a2b3c4/english", PULL),
+        ("--lora-modules router-a-german@1a2b3c4=./router-1a2b3c4/a/german", PULL),
+        ("--lora-modules router-kohya@1a2b3c4=./router-1a2b3c4/kohya", PULL),
+    ]
+    assert shown.contents[3].serving is None
+    alone = completed_report(Report(state="passed", serving=(row,)), TARGET)
+    assert alone.serving == completed((row,), TARGET)

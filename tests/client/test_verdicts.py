@@ -116,15 +116,20 @@ def test_a_message_follows_its_check_and_the_fix_follows_the_message(dovetail):
 
 def test_each_of_several_adapters_has_a_line_of_its_own(dovetail):
     part = {"format": "peft", "kind": "lora", "proven": True}
+    flags, pull = ["--lora-modules x-en@1a2b3c4=./x-1a2b3c4/en"], "dovetail pull alice/x@1a2b3c4 --to ./x-1a2b3c4"
+    row = {"engine": "vllm", "outcome": "serves", "flags": flags, "commands": [pull]}
     contents = [
-        {**part, "path": "en", "state": "passed", "depth": "run", "failed": [], "serves": ["vllm"]},
+        {**part, "path": "en", "state": "passed", "depth": "run", "failed": [], "serves": ["vllm"], "serving": [row]},
         {**part, "path": "de", "state": "failed", "depth": "run", "failed": ["tensors.not-finite"], "serves": []},
         {**part, "path": "old", "proven": False},
     ]
     with liar() as hub:
         hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", FAILED) | {"contents": contents})
         lines = dovetail("verdict", "alice/x", hub=hub.url).stdout.splitlines()
-    assert lines[-3:] == ["en: passed", "de: failed by tensors.not-finite", "failed: tensors.not-finite"]
+    place = lines.index("en: passed")
+    assert pull in lines[place + 1]
+    assert flags[0] in " ".join(lines[place + 2 : -2])
+    assert lines[-2:] == ["de: failed by tensors.not-finite", "failed: tensors.not-finite"]
 
 
 def test_markup_in_a_strangers_words_is_shown_as_it_is(dovetail):

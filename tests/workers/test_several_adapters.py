@@ -41,6 +41,7 @@ def test_of_several_adapters_the_worst_decides_and_is_named(bert, judged):
     assert [(one["path"], one["state"], one["failed"]) for one in found.result["contents"]] == [
         ("english", "passed", []), ("german", "failed", ["tensors.not-finite"]),
     ]  # fmt: skip
+    assert all([row["engine"] for row in one["serving"]] == one["serves"] for one in found.result["contents"])
     healed = judged({**both, **at("german", adapters.lora(seed=1)), CARD: adapters.lora()[CARD]})
     assert (healed.state, failed(healed), healed.result["depth"]) == ("passed", [], "run")
     assert len([check for check in healed.result["checks"] if check["id"] == "load.error"]) == 2

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import typer
 
+from dovetail.adapters.report import Content
 from dovetail.client import Client
 from dovetail.printing import Printer
 from dovetail.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted
@@ -62,8 +63,9 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
             printer.line(check.id)
     else:
         printer.conclusion(verdict)
-        for line in _parts(verdict):
+        for part, line in _parts(verdict):
             printer.line(line)
+            printer.serving(part.serving or ())
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
         if verdict.held_back:
@@ -71,12 +73,12 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
     raise typer.Exit(status_of(verdict))
 
 
-def _parts(verdict: Verdict) -> list[str]:
-    """Return a line for each of several adapters in one repository, with its own part of the verdict."""
+def _parts(verdict: Verdict) -> list[tuple[Content, str]]:
+    """Return each of several adapters in one repository, and a line with its own part of the verdict."""
     proven = [part for part in verdict.contents if part.proven and part.state]
     ends = [f" by {' '.join(part.failed)}" if part.failed else "" for part in proven]
     lines = [f"{part.path or 'the top'}: {part.state}{end}" for part, end in zip(proven, ends, strict=True)]
-    return lines if len(lines) > 1 else []
+    return list(zip(proven, lines, strict=True)) if len(lines) > 1 else []
 
 
 def status_of(verdict: Verdict) -> int:

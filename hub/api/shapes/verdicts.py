@@ -39,7 +39,8 @@ class Verdict(s.Serializer[Data]):
     contents = field(
         Report,
         "contents",
-        help_text="every adapter in it: path, format, kind; of one that was proven its state, depth, failed, serves",
+        help_text="every adapter in it: path, format, kind; of one that was proven its state, depth, failed, serves; "
+        "of several proven ones the `serving` of each, with its flags and commands",
     )
     regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
 

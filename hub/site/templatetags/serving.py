@@ -3,9 +3,10 @@
 from django import template
 from django.template.context import Context
 
-from dovetail.serve.starting import start
+from dovetail.adapters.report import Content
+from dovetail.serve.starting import has_parts, part_of, start
 from hub.origin import origin
-from hub.site.compatibility import Served
+from hub.site.compatibility import TITLES, Served
 from hub.site.repository_header import RepositoryHeader
 
 register = template.Library()
@@ -13,5 +14,18 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def start_commands(context: Context, header: RepositoryHeader, line: Served) -> str:
-    """Return the commands that start an engine with the version of a page, one a line; "" where it does not serve."""
+    """Return the commands that start an engine with the version of a page, one a line; "" where it does not serve.
+
+    Also "" for several adapters, each of which has its own.
+    """
+    if header.proof and has_parts(header.proof.report):
+        return ""
     return "\n".join(start(line.answer, header.target(origin(context["request"]))).commands)
+
+
+@register.simple_tag(takes_context=True)
+def part_commands(context: Context, header: RepositoryHeader, content: Content) -> list[tuple[str, str]]:
+    """Return the title of each engine that serves one of several adapters, and the commands that start it, by line."""
+    target = part_of(content, header.target(origin(context["request"])))
+    starts = [(answer.engine, start(answer, target).commands) for answer in content.serving or ()]
+    return [(TITLES.get(engine, engine), "\n".join(commands)) for engine, commands in starts]

@@ -222,7 +222,11 @@ class Fits(Record):
 
 @dataclass(frozen=True, slots=True)
 class Content(Record):
-    """One adapter in the repository, and whether the report is about it; then with its own part of the verdict."""
+    """One adapter in the repository, and whether the report is about it; then with its own part of the verdict.
+
+    `serving` has a row for each engine that serves it, as the report has for one adapter; only where several are
+    proven.
+    """
 
     path: str
     format: str
@@ -232,6 +236,7 @@ class Content(Record):
     depth: Depth | None = field(default=None, metadata=SPARSE)
     failed: tuple[str, ...] | None = field(default=None, metadata=SPARSE)  # ids of its failed checks
     serves: tuple[str, ...] | None = field(default=None, metadata=SPARSE)  # engines that serve it
+    serving: tuple[Serving, ...] | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dovetail.adapters.report import Serving
+from dovetail.adapters import formats
+from dovetail.adapters.report import Content, Report, Serving
 from dovetail.adapters.serving.mlx import CONVERT
 from dovetail.serve.target import Target
 
@@ -45,12 +46,17 @@ def start(answer: Serving, target: Target) -> Start:
     """Return how an engine that serves the adapter is started with it; nothing for one that does not."""
     if answer.outcome != "serves":
         return Start((), ())
-    options = [str(flag) for flag in answer.flags if not ADDRESSES.match(f"{flag} ")]
+    options = _options(answer)
     lines_of = LINES.get(answer.engine)
     if lines_of is None:  # an engine that a newer hub knows, or a release of PEFT
         return Start(tuple(options), tuple(options))
     flags, lines = lines_of(options, target)
     return Start(tuple(flags), tuple(filter(None, (pull(target), *lines))))
+
+
+def _options(answer: Serving) -> list[str]:
+    """Return the options of an engine that follow from the weights alone."""
+    return [str(flag) for flag in answer.flags if not ADDRESSES.match(f"{flag} ")]
 
 
 def completed(answers: Sequence[Serving], target: Target) -> tuple[Serving, ...]:
@@ -60,6 +66,35 @@ def completed(answers: Sequence[Serving], target: Target) -> tuple[Serving, ...]
         replace(answer, flags=list(begin.flags), commands=list(begin.commands), by=answer.by or "rule")
         for answer, begin in zip(answers, starts, strict=True)
     )
+
+
+def completed_report(report: Report, target: Target) -> Report:
+    """Return a report with the flags and commands for a target; of several adapters each has its own.
+
+    Then the rows of the report itself keep the options that name no folder: nothing lies at the top.
+    """
+    if not has_parts(report):
+        return replace(report, serving=completed(report.serving, target))
+    return replace(
+        report,
+        serving=tuple(
+            replace(answer, flags=_options(answer), commands=[], by=answer.by or "rule") for answer in report.serving
+        ),
+        contents=tuple(
+            each if each.serving is None else replace(each, serving=completed(each.serving, part_of(each, target)))
+            for each in report.contents
+        ),
+    )
+
+
+def has_parts(report: Report) -> bool:
+    """Return whether several adapters were proven, each with its own engines."""
+    return any(each.serving is not None for each in report.contents)
+
+
+def part_of(content: Content, target: Target) -> Target:
+    """Return the target of one of several adapters; of weights without a config it is their folder."""
+    return target.of_part(content.path.rpartition("/")[0] if formats.tells(content.path) else content.path)
 
 
 # --- one engine each -------------------------------------------------------------------------------------------------

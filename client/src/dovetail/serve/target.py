@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +16,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 class Target:
     """A commit of an adapter at one hub; `place` is its folder inside the repository, "" for the top.
 
-    Without a commit it is the adapter in `folder` on this machine. `base_revision` counts only as a commit.
+    Without a commit it is the adapter in `folder` on this machine. `base_revision` counts only as a commit. A `part` is
+    one of several adapters of the commit, with its folder in its name.
     """
 
     adapter: str
@@ -26,10 +27,12 @@ class Target:
     base: str = ""
     base_revision: str = ""
     folder: str = ""
+    part: bool = False
 
     @property
     def short(self) -> str:
-        return self.adapter.rpartition("/")[2]
+        short = self.adapter.rpartition("/")[2]
+        return f"{short}-{self.place.replace('/', '-')}" if self.part else short
 
     @property
     def name(self) -> str:
@@ -44,7 +47,7 @@ class Target:
     @property
     def download(self) -> str:
         """The folder into which its repository is downloaded, or its own folder on this machine."""
-        return self.folder or f"./{self.file_name}"
+        return self.folder or f"./{replace(self, part=False).file_name}"
 
     @property
     def path(self) -> str:
@@ -54,6 +57,10 @@ class Target:
     @property
     def base_commit(self) -> str:
         return self.base_revision if COMMIT.fullmatch(self.base_revision) else ""
+
+    def of_part(self, place: str) -> Target:
+        """Return the target of one of several adapters in the same repository."""
+        return replace(self, place=place, part=True)
 
     @classmethod
     def of_folder(cls, folder: str, base: str = "") -> Target:
