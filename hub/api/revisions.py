@@ -58,16 +58,15 @@ class OneRevision(View):
         pull.require_served(revision, self.caller)
         entries, verdict = pull.entries(revision), verdicts.latest(revision)
         description = facts.read_facts(entries)
+        may_read = policy.passes_gate(self.caller, revision.repository)
         return Response(
             _line(revision, revision.parent, verdict.state if verdict else None)
             | {
                 "adapter": revision.repository.full_name,
                 "size": sum(entry.size for entry in entries.values()),
                 "files": [_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()],
-                "config": (description.config or None)
-                if policy.passes_gate(self.caller, revision.repository)
-                else None,
-                "training": _training(entries) if policy.passes_gate(self.caller, revision.repository) else None,
+                "config": (description.config or None) if may_read else None,
+                "training": training.training_of(entries).as_json() if may_read else None,
                 "base": _base(description, verdict),
                 "published_by": job._asdict() if (job := ci_systems.provenance(revision)) else None,
                 "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
@@ -98,17 +97,6 @@ class OneFile(View):
             return _view(revision, entry, view, asked.get("base", ""))
         answer = HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))
         return mark_yanked(answer, revision)
-
-
-def _training(entries: dict[str, Entry]) -> Data:
-    """Return what trainers state in the files; none of it is measured."""
-    stated = training.training_of(entries)
-    return {
-        "facts": [{"name": one.name, "value": one.value, "source": one.source} for one in stated.facts],
-        "losses": [list(point) for point in stated.losses],
-        "losses_source": stated.losses_source or None,
-        "words": list(stated.words),
-    }
 
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:

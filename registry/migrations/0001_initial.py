@@ -187,6 +187,7 @@ class Migration(migrations.Migration):
                 ("size", models.BigIntegerField(default=0)),
                 ("stored_bytes", models.BigIntegerField(default=0)),
                 ("tags", models.JSONField(blank=True, default=list)),
+                ("triggers", models.TextField(blank=True)),
                 ("state", models.CharField(blank=True, max_length=8)),
                 ("outcome", models.CharField(blank=True, max_length=8)),
                 ("is_verified", models.BooleanField(default=False)),

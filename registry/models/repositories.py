@@ -76,6 +76,7 @@ class Repository(models.Model):
     size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
     stored_bytes = models.BigIntegerField(default=0)  # of each file of any revision once: kernel/stored_bytes.py
     tags = models.JSONField(default=list, blank=True)
+    triggers = models.TextField(blank=True)  # "\tsks cat\t": trigger words in lower case, searched unless it is gated
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
     outcome = models.CharField(max_length=8, blank=True)  # the same; while it is proven again, the last answer
     is_verified = models.BooleanField(default=False)  # `refs/verified` exists: registry/proof/verified.py

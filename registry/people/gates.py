@@ -4,7 +4,9 @@ An archived repository is read as before: its gate stays as it is, people go on 
 """
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, Func, QuerySet, TextField, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from registry.kernel import audit, names, outbox, policy
@@ -27,7 +29,8 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
     if gate not in {"", *Repository.Gate.values}:
         raise ValueInvalid(f"A gate cannot be {gate[:40]!r}.", fix="Use auto, manual or false.")
     with transaction.atomic():
-        if Repository.objects.filter(pk=repository.pk).exclude(gated=gate).update(gated=gate):
+        row = Repository.objects.filter(pk=repository.pk).exclude(gated=gate)
+        if row.update(gated=gate, search_text=_searched(gate)):
             audit.record(
                 by.user,
                 "adapter:gate",
@@ -38,6 +41,12 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
             )
             outbox.record(Kind.CONFIGURED, repository, by.user)
     repository.gated = gate
+
+
+def _searched(gate: str) -> Combinable:
+    """Return the search text without trigger words, which files behind a gate state; with them where there is none."""
+    without = Func("search_text", F("triggers"), Value(""), function="REPLACE", output_field=TextField())
+    return without if gate else Concat(without, F("triggers"))
 
 
 def request_access(repository: Repository, by: Caller, text: str = "") -> AccessRequest:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-from dovetail.adapters import Description, HeaderError, describe, formats
+from dovetail.adapters import Description, HeaderError, describe, formats, trainer_facts
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
@@ -36,6 +36,7 @@ class Facts:
     task: str
     bases: list[str]
     tags: list[str]
+    words: tuple[str, ...]  # that call up what a LoRA for images learnt
 
 
 def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
@@ -44,7 +45,7 @@ def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
     Unreadable files contribute nothing. Raises StoreUnavailable, also if the store has lost a file.
     """
     card, summary, papers = _card(_ref(entries, README))
-    description, config, parameters = _repository(
+    description, config, parameters, notes = _repository(
         tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
     )
     task = card.task or (description.task or "" if description else "")
@@ -58,6 +59,7 @@ def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
         task=task,
         bases=tags.base_models_of(card, description),
         tags=tags.derive_tags(card, description, entries, task=task, papers=papers, type=type),
+        words=trainer_facts.words_of(notes, card.data),
     )
 
 
@@ -82,6 +84,11 @@ def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> F
 def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
     """Return the files of a revision as the format library reads them: path → function that opens it."""
     return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
+
+
+def card_of(entries: Mapping[str, Entry]) -> Card:
+    """Return the card without its text; an empty one where there is none or it is too large."""
+    return _card(_ref(entries, README))[0]
 
 
 def config_of(entry: Entry | None) -> configs.Config:
@@ -153,11 +160,16 @@ def _card(readme: _Ref) -> tuple[Card, str, list[str]]:
 @lru_cache(maxsize=256)
 def _repository(
     telling: tuple[tuple[str, str, int], ...],
-) -> tuple[Description | None, dict[str, object], dict[str, int]]:
+) -> tuple[Description | None, dict[str, object], dict[str, int], Mapping[str, str]]:
     files = {path: _opener(sha256, size) for path, sha256, size in telling}
     description = describe(files)
     adapter_files = within(files, description.place if description else "")
-    return description, _read_config(adapter_files), _parameters(adapter_files)
+    header = _header(adapter_files)
+    counts: dict[str, int] = {}
+    for tensor in header.tensors.values() if header else ():
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
+    notes = header.metadata if header else trainer_facts.notes_of(files)
+    return description, _read_config(adapter_files), counts, notes
 
 
 def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:
@@ -172,16 +184,12 @@ def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, objec
         return {}
 
 
-def _parameters(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, int]:
+def _header(files: Mapping[str, Callable[[], BinaryIO]]) -> headers.Header | None:
     path = next((name for name in (WEIGHTS, LIBRARY_WEIGHTS) if name in files), "")
-    counts: dict[str, int] = {}
     try:
-        header = headers.read(files[path]()) if path else None
+        return headers.read(files[path]()) if path else None
     except HeaderError:
-        return {}
-    for tensor in header.tensors.values() if header else ():
-        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
-    return counts
+        return None
 
 
 def _ref(entries: Mapping[str, Entry], path: str) -> _Ref:

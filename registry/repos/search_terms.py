@@ -14,17 +14,21 @@ FEW = 500  # repositories: sorting so many is faster than walking a sorted list 
 LONGEST = 16  # characters of a word looked up in SQLite's index: its end, which is more selective
 
 
-def search_text(full_name: str, *parts: str, tags: Iterable[str] = ()) -> str:
-    """Return the text that a search looks in: lower case, the id first, separators opened, one tag a line."""
+def search_text(full_name: str, *parts: str, tags: Iterable[str] = (), triggers: str = "") -> str:
+    """Return the text that a search looks in: lower case, the id first, separators opened, one tag a line.
+
+    The trigger words end it, so that a gate can take them off; between tabs, no filter takes one for a tag.
+    """
     words = " ".join([full_name, *parts]).lower()
     opened = words.replace("-", " ").replace("_", " ").replace("/", " ").replace(".", " ")
-    return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags)
+    return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags) + triggers
 
 
 def words_of(repository: Repository) -> str:
     """Return the search text of a repository from its columns, for a new name."""
     facts = (repository.summary, repository.base, repository.kind, repository.task)
-    return search_text(repository.full_name, *facts, tags=repository.tags)
+    triggers = "" if repository.gated else repository.triggers
+    return search_text(repository.full_name, *facts, tags=repository.tags, triggers=triggers)
 
 
 class FullName(Func):

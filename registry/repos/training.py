@@ -3,33 +3,30 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from dovetail.adapters import HeaderError, trainer_facts
-from dovetail.adapters import header as headers
+import yaml
+
+from dovetail.adapters import trainer_facts, trainer_settings
 from dovetail.adapters.trainer_facts import Training
-from registry.repos.facts import file_openers
+from registry.kernel import plain_yaml
+from registry.kernel.plain_yaml import Value
+from registry.repos.facts import card_of, file_openers
 from registry.repos.manifest import Entry
 
 
 def training_of(entries: Mapping[str, Entry]) -> Training:
     """Return what trainers state in a revision with these files. Raises StoreUnavailable."""
-    weights = min((path for path in entries if path.endswith(".safetensors")), key=_depth, default="")
-    paths = [*trainer_facts.paths(entries), *([weights] if weights else [])]
-    files = tuple(entries[path] for path in sorted(set(paths)))
-    return _training(files, weights) if files else Training()
-
-
-def _depth(path: str) -> tuple[int, str]:
-    return path.count("/"), path
+    files = tuple(entries[path] for path in sorted(set(trainer_facts.paths(entries))))
+    return _training(files) if files else Training()
 
 
 @lru_cache(maxsize=256)
-def _training(files: tuple[Entry, ...], weights: str) -> Training:
-    openers = file_openers({entry.path: entry for entry in files})
-    notes: Mapping[str, str] = {}
-    if weights:
-        try:
-            with openers[weights]() as file:
-                notes = headers.read(file).metadata
-        except HeaderError:
-            notes = {}
-    return trainer_facts.read(openers, notes, weights)
+def _training(files: tuple[Entry, ...]) -> Training:
+    entries = {entry.path: entry for entry in files}
+    return trainer_facts.read(file_openers(entries), card_of(entries).data, _parse)
+
+
+def _parse(text: str) -> dict[str, Value]:
+    try:
+        return plain_yaml.parse_mapping(text, most=trainer_settings.MAX_BYTES, what="the settings")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}

@@ -8,6 +8,7 @@ import yaml
 
 from dovetail import verdicts
 from dovetail.adapters import config as configs
+from dovetail.adapters import trainer_facts
 from dovetail.adapters.families import ask_all
 from dovetail.adapters.header import Opener
 from dovetail.adapters.report import Serving
@@ -19,6 +20,7 @@ from dovetail.serve.target import Target
 from dovetail.verdicts import Verdict
 
 MAX_CARD_BYTES = 1 << 20
+MAX_DEPTH = 16  # of YAML
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -32,11 +34,13 @@ def check(folder: Path) -> Verdict:
 
 def check_files(files: Mapping[str, Opener], name: str) -> Verdict:
     """Run the static checks on files (path → function that opens it); `name` stands for them in the verdict."""
-    checks = [result.as_json() for result in ask_all(files, _card(files.get("README.md")))]
+    card = _card(files.get("README.md"))
+    checks = [result.as_json() for result in ask_all(files, card)]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
     serving = [answer.as_json() for answer in _serving(files, name)] if state == "passed" else []
+    training = trainer_facts.read(files, card, _mapping).as_json()
     document = {"state": state, "depth": "static", "adapter": name, "checks": checks, "serving": serving}
-    return verdicts.read(document)
+    return verdicts.read({**document, "training": training})
 
 
 def _serving(files: Mapping[str, Opener], folder: str) -> Sequence[Serving]:
@@ -65,8 +69,31 @@ def _card(readme: Opener | None) -> Mapping[str, object]:
     with readme() as file:
         text = file.read(MAX_CARD_BYTES + 1)
     front_matter = _FRONT_MATTER.match(text.decode(errors="replace")) if len(text) <= MAX_CARD_BYTES else None
+    return _mapping(front_matter[1]) if front_matter else {}
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without anchors, aliases, tags and deep nesting, with which a short text can take long to read."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it out
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if is_alias or getattr(event, "anchor", None) or getattr(event, "tag", None) not in (None, "!"):
+            raise yaml.YAMLError("anchors, aliases and tags are not read")
+        if self.depth > MAX_DEPTH:
+            raise yaml.YAMLError("it is nested too deeply")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _mapping(text: str) -> Mapping[str, object]:
+    """Return the mapping that a text in YAML holds; {} for any other text."""
     try:
-        card = yaml.safe_load(front_matter[1]) if front_matter else None
-    except yaml.YAMLError:
+        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # a SafeLoader: builds no objects
+    except (yaml.YAMLError, ValueError, RecursionError):
         return {}
-    return card if isinstance(card, dict) else {}
+    return {str(key): value for key, value in document.items()} if isinstance(document, dict) else {}

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dovetail import deeds, ids, reports
+from dovetail import deeds, ids, reports, training_printing
 from dovetail.arguments import AdapterAt
 from dovetail.options import Options
 from dovetail.problems import DONE, REFUTED
@@ -33,6 +33,8 @@ def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
         _print_report(form, verdict, str(path))
     if options.printer.is_human:
         options.printer.checks(verdict.checks)
+        for line in training_printing.lines(verdict.training):
+            options.printer.line(line)
     options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
     conclude(options.printer, verdict)
 

@@ -50,6 +50,12 @@ class Verdict:
         return stated if isinstance(stated, Mapping) else {}
 
     @property
+    def training(self) -> Mapping[str, Any]:
+        """The facts that trainers state in the files of a folder, by the static checks; empty if none were read."""
+        facts = self.document.get("training")
+        return facts if isinstance(facts, Mapping) else {}
+
+    @property
     def held_back(self) -> bool:
         """True if it passed, and `verified` stays with the version before, which measured better."""
         return self.passed and self.regression.get("state") == "held"

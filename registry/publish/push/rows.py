@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from registry.kernel import audit, policy, stored_bytes
@@ -20,7 +21,7 @@ from registry.repos.refs import MAIN
 from registry.repos.search_terms import search_text
 
 MAX_TAGS, MAX_TAG = 200, 200
-MAX_TARGETS = 500  # characters of the column
+MAX_TARGETS = MAX_TRIGGERS = 500  # characters of the column
 BATCH = 500
 
 
@@ -164,10 +165,23 @@ def show(
         "is_main_held": refs.main_is_held(),
     }
     words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
+    text, triggers = search_text(*words, tags=tags), _triggers(facts.words)
+    # Decided by the row: a gate may have been put there since `repository` was read.
+    searched = Case(When(gated="", then=Value(text + triggers)), default=Value(text))
     rows = Repository.objects.filter(pk=repository.pk)
-    rows.update(**columns, search_text=search_text(*words, tags=tags))
+    rows.update(**columns, triggers=triggers, search_text=searched)
     if not state:
         rows.filter(is_verified=False).update(serves="")
+
+
+def _triggers(words: Iterable[str]) -> str:
+    """Return words as a column, in lower case between tabs; those beyond its length are left out."""
+    column = "\t"
+    for word in words:
+        part = f"{_clean(word).lower()}\t"
+        if len(column) + len(part) <= MAX_TRIGGERS:
+            column += part
+    return column if column != "\t" else ""
 
 
 def _lines(names: Iterable[str]) -> str:

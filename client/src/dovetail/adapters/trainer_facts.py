@@ -7,18 +7,20 @@ file that is too large or no JSON states nothing.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.adapters.header import Opener
+from dovetail.adapters import header as headers
+from dovetail.adapters import trainer_cards, trainer_settings
+from dovetail.adapters.header import HeaderError, Opener
+from dovetail.adapters.stated import MAX_TEXT, Stated, is_number, stated
+from dovetail.adapters.trainer_settings import Parse
 
 MAX_BYTES = 2 << 20
 MAX_FACTS = 60
 MAX_POINTS = 120  # of a loss curve
-MAX_TEXT = 200
 MAX_TAGS = 8  # most frequent ones of the pictures
 STATE, RESULTS = "trainer_state.json", ("all_results.json", "eval_results.json", "train_results.json")
 _STATE_KEYS = ("global_step", "max_steps", "epoch", "num_train_epochs", "train_batch_size", "best_metric",
@@ -31,19 +33,6 @@ _NOTES = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """One fact and its source, `file:key`."""
-
-    name: str
-    value: float | str
-    source: str
-
-    @property
-    def is_number(self) -> bool:
-        return isinstance(self.value, float)
-
-
-@dataclass(frozen=True, slots=True)
 class Training:
     """The facts of a training, its losses by step, and the words that call up what a LoRA for images learnt."""
 
@@ -52,28 +41,63 @@ class Training:
     losses_source: str = ""
     words: tuple[str, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "facts": [{"name": fact.name, "value": fact.value, "source": fact.source} for fact in self.facts],
+            "losses": [list(point) for point in self.losses],
+            "losses_source": self.losses_source or None,
+            "words": list(self.words),
+        }
 
-def read(files: Mapping[str, Opener], notes: Mapping[str, str], weights: str) -> Training:
-    """Return what trainers state in files (path → opener) and in the notes of the header of `weights`."""
+
+def read(files: Mapping[str, Opener], card: Mapping[str, object], parse: Parse) -> Training:
+    """Return what trainers state in files (path → opener), in the header of the weights and in the card.
+
+    `card` is the front matter of README.md, and `parse` reads YAML.
+    """
+    weights = weights_of(files)
+    notes = notes_of(files)
     state_path = _newest(files)
     state = _object(files, state_path)
     losses = tuple(_losses(state.get("log_history")))
     facts = [*_numbers(state, state_path, _STATE_KEYS)]
     for path in RESULTS:
         facts += _numbers(results := _object(files, path), path, sorted(results))
+    facts += trainer_settings.read(files, parse)
+    facts += trainer_cards.read(files, card, parse)
     known = {fact.name for fact in facts}
     facts += [
         Stated(key, value[:MAX_TEXT], f"{weights}:{key}")
         for key, value in sorted(notes.items())
         if _NOTES.fullmatch(key) and key not in known and value.isprintable() and value not in ("", "None")
     ]
-    words = tuple(_words(notes))
+    once = {(fact.name, fact.value): fact for fact in reversed(facts)}  # the first source of what several files say
+    facts = [fact for fact in facts if once[fact.name, fact.value] is fact]
+    spoken = next((str(fact.value) for fact in facts if fact.name == "trigger_word"), "")
+    words = words_of(notes, card, spoken)
     return Training(tuple(facts[:MAX_FACTS]), losses, f"{state_path}:log_history" if losses else "", words)
+
+
+def weights_of(files: Mapping[str, Any]) -> str:
+    """Return the path of the weights whose header is read, "" if there are none."""
+    weights = (path for path in files if path.endswith(".safetensors"))
+    return min(weights, key=lambda path: (path.count("/"), path), default="")
+
+
+def notes_of(files: Mapping[str, Opener]) -> Mapping[str, str]:
+    """Return the notes in the header of the weights; none if it cannot be read."""
+    weights = weights_of(files)
+    try:
+        with files[weights]() as file:
+            return headers.read(file).metadata
+    except (KeyError, HeaderError):
+        return {}
 
 
 def paths(files: Mapping[str, Any]) -> list[str]:
     """Return the files that `read` opens."""
-    return [path for path in (_newest(files), *RESULTS) if path in files]
+    own = (_newest(files), *RESULTS, weights_of(files), trainer_cards.README)
+    return [path for path in own if path in files] + trainer_settings.paths(files)
 
 
 def _newest(files: Mapping[str, Any]) -> str:
@@ -103,11 +127,10 @@ def _parsed(raw: bytes | str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _numbers(stated: Mapping[str, Any], path: str, keys: tuple[str, ...] | list[str]) -> Iterator[Stated]:
+def _numbers(results: Mapping[str, Any], path: str, keys: tuple[str, ...] | list[str]) -> Iterator[Stated]:
     for key in keys:
-        value: Any = stated.get(key)
-        if _is_number(value) and key.isprintable():
-            yield Stated(key[:MAX_TEXT], float(value), f"{path}:{key[:MAX_TEXT]}")
+        if is_number(results.get(key)):
+            yield from stated(key, results[key], f"{path}:{key[:MAX_TEXT]}")
 
 
 def _losses(history: object) -> Iterator[tuple[float, float]]:
@@ -116,30 +139,21 @@ def _losses(history: object) -> Iterator[tuple[float, float]]:
     points = [
         (float(row["step"]), float(row["loss"]))
         for row in rows
-        if isinstance(row, dict) and _is_number(row.get("step")) and _is_number(row.get("loss"))
+        if isinstance(row, dict) and is_number(row.get("step")) and is_number(row.get("loss"))
     ]
     every = -(-len(points) // MAX_POINTS) or 1
     yield from points[::every]
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
-
-
-def _words(notes: Mapping[str, str]) -> Iterator[str]:
-    """Yield the trigger phrase, else the commonest tags of the pictures."""
-    phrase = notes.get("modelspec.trigger_phrase", "").strip()
-    if phrase and phrase.isprintable():
-        yield phrase[:MAX_TEXT]
-        return
+def words_of(notes: Mapping[str, str], card: Mapping[str, object], phrase: str = "") -> tuple[str, ...]:
+    """Return the trigger phrase that the notes, the settings (`phrase`) or the card name, else the commonest tags."""
+    for text in (notes.get("modelspec.trigger_phrase"), phrase, card.get("instance_prompt")):
+        if isinstance(text, str) and text.strip() and text.strip().isprintable():
+            return (text.strip()[:MAX_TEXT],)
     counts: dict[str, int] = {}
     for tags in _parsed(notes.get("ss_tag_frequency", "")).values():
         for tag, count in tags.items() if isinstance(tags, dict) else ():
-            if _is_number(count) and tag.isprintable():
-                counts[tag.strip()[:MAX_TEXT]] = counts.get(tag.strip()[:MAX_TEXT], 0) + int(count)
-    yield from sorted(counts, key=lambda tag: (-counts[tag], tag))[:MAX_TAGS]
+            word = tag.strip()[:MAX_TEXT]
+            if word and is_number(count) and word.isprintable():
+                counts[word] = counts.get(word, 0) + int(count)
+    return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag))[:MAX_TAGS])
