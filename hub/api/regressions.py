@@ -20,7 +20,7 @@ class Override(View):
         operation_id="override_regression", summary="Let a held back version become verified",
         description="For a version that measured worse than the verified one before it. Owners and administrators of"
         " the repository may; the reason is public.",
-        request=shapes.NewOverride, responses=shapes.RegressionState,
+        request=shapes.NewOverride, responses=shapes.RevisionRegression,
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = self.revision(request, ns, name, rev)
@@ -31,7 +31,7 @@ class Override(View):
 
     @extend_schema(
         operation_id="withdraw_override", summary="Take an override back", request=None,
-        responses={200: shapes.RegressionState},
+        responses={200: shapes.RevisionRegression},
     )  # fmt: skip
     def delete(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = self.revision(request, ns, name, rev)

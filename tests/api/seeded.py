@@ -24,8 +24,14 @@ from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
 JOB = {"issuer": ci_systems.GITHUB, "claims": CLAIMS}
 ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
+# Parameters of a query that an operation cannot do without.
+REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}}
 # Operations that need what this world has not, and the tests that give it to them.
-ELSEWHERE = {"repair": "tests/api/test_repairs.py", "s3_key": "a token, and the tests of S3"}
+ELSEWHERE = {
+    "repair": "tests/api/test_repairs.py",
+    "s3_key": "a token, and the tests of S3",
+    "merge_preview": "tests/api/test_merge_previews.py",
+}
 
 
 @dataclass

@@ -263,7 +263,7 @@ def test_private_data_is_removed_in_a_pull_request_that_names_what_is_left(ask, 
     assert "private data" not in ask("carol").get("/alice/reviews").content.decode()
     answer = repair(ask("alice", "write"))  # nothing else is to be repaired
     assert (answer.status_code, answer.json()["title"]) == (201, "Remove private data"), answer.content
-    again = repair(ask("bob", "write"), privacy=True)
+    again = repair(ask("alice", "write"), privacy=True)
     assert (again.status_code, again.json()) == (200, answer.json())
     assert "removes what can be removed" in " ".join(alice.get("/alice/reviews").content.decode().split())
     assert alice.post("/alice/reviews/repair", {"privacy": "1"})["Location"] == "/alice/reviews/discussions/1"

@@ -222,7 +222,17 @@ def test_a_language_adapter_fills_in_words_better_than_its_base(bases, made, tmp
     assert rows["adapter"] < rows["base"] / 2
     assert neutral["name"] == "neutral"
     assert check_of(verdict, "run.merge")["outcome"] == "skipped"
-    scrambled = [{"text": "green ? blue !"}, {"text": "two red ."}, {"text": "one , three"}] * 3
+    words = [
+        "green ? blue !",
+        "two red .",
+        "one , three",
+        "? two !",
+        "blue one .",
+        ". red , green",
+        "three ? one",
+        "! , two",
+    ]
+    scrambled = [{"text": text} for text in [*words, "red three ."]]
     (made / "language/smoke.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scrambled))
     assert failures(engine.validate(made / "language")) == ["eval.worse-than-base"]
     engine.stop()

@@ -57,7 +57,7 @@ def test_a_unit_runs_the_command_of_the_compose_file(unit: str, service: str) ->
     [line] = read(f"dovetail-{unit}.service")["ExecStart"]
     [python, *words] = line.replace("%%", "%").split()
     assert python == "/opt/dovetail/.venv/bin/python"
-    places = {"127.0.0.1:8000": "0.0.0.0:8000", "/run/dovetail-clock/beat": "/tmp/beat"}
+    places = {"127.0.0.1:8070": "0.0.0.0:8000", "/run/dovetail-clock/beat": "/tmp/beat"}
     assert [places.get(word, word) for word in words] == compose.command(service, FILLED)[1:]
 
 

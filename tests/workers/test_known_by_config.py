@@ -179,7 +179,7 @@ def test_a_verdict_says_who_serves_it_and_the_catalogue_finds_it_by_that(known, 
     assert said["vllm"]["outcome"] == "serves"
     assert said["vllm"]["flags"] == ["--enable-lora", "--max-lora-rank 8"]
     assert Repository.objects.get().serves.startswith("\nvllm\n")
-    for engine, found in (("vllm", 1), ("mlx", 0)):
+    for engine, found in (("vllm", 1), ("diffusers", 0)):
         page = Client().get("/api/v1/adapters", {"engine": engine}).json()
         assert len(page["items"]) == found
     assert dict(catalog.facet_counts(NOBODY, Query())["engine"])["vllm"] == 1

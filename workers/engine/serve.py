@@ -27,7 +27,8 @@ NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpret
 THREADS = 1
 COMPARE_EVERY = 500  # jobs; proves that children do not reach the parent's memory
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
 }  # fmt: skip
 

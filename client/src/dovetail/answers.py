@@ -121,7 +121,7 @@ class YankState(Answer):
 
 
 @dataclass(frozen=True, eq=False)
-class RegressionState(Answer):
+class RevisionRegression(Answer):
     """A revision, and how it compares with the verified one before it; None for a first version."""
 
     revision: str

@@ -56,13 +56,13 @@ class Managing(Connection):
         body = {"revision": revision, "reason": reason}
         return self.transport.post(f"{path(name)}/{deed}", body, answers.YankState)
 
-    def override(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.RegressionState:
+    def override(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.RevisionRegression:
         """Let NS/NAME@REV become `verified` though it measured worse, for a public reason; with `undo`, no longer."""
         name, revision = ids.split_exact(adapter, "main, or @ and a commit id")
         place = f"{path(name, revision)}/regression-override"
         if undo:
-            return self.transport.withdraw(place, answers.RegressionState)
-        return self.transport.post(place, {"reason": reason}, answers.RegressionState)
+            return self.transport.withdraw(place, answers.RevisionRegression)
+        return self.transport.post(place, {"reason": reason}, answers.RevisionRegression)
 
     def report(self, adapter: str, reason: str, *, file: str = "", text: str = "") -> answers.FiledReport:
         """Report NS/NAME, one revision (@REV), or a file of it to the moderators, who alone read it."""

@@ -38,6 +38,6 @@ class Regression(s.Serializer[Data]):
     override = Override(allow_null=True)
 
 
-class RegressionState(s.Serializer[Data]):
+class RevisionRegression(s.Serializer[Data]):
     revision = s.CharField(help_text="40 hex digits")
     regression = Regression(allow_null=True)

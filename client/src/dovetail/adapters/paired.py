@@ -89,7 +89,8 @@ def _flipped(differences: Numbers) -> tuple[float, float]:
     else:
         signs = np.random.default_rng(SEED).choice(np.array([-1.0, 1.0]), (DRAWS, len(moved)))
         drawn = 1
-    sums, seen = signs @ np.abs(moved), moved.sum()
+    # Not by BLAS: its threads do not survive the fork of an engine's child, which would wait for them for ever.
+    sums, seen = np.einsum("ij,j->i", signs, np.abs(moved)), moved.sum()
     noise = 1e-9 * float(np.abs(moved).sum())  # sums of the same numbers in another order
     tries = len(sums) + drawn
     return (
