@@ -14,8 +14,9 @@ from hub.about import PORT, VERSION
 from ops.__main__ import requested_hub
 from ops.sentences import ROOT
 
-# Prose, and a file that an operator copies: they name the port for people.
-PROSE = {"README.md", "CHANGELOG.md", "deploy/env.example", "docs/operate.md", "docs/rest.md", "docs/settings.md"}
+# Prose, and files that an operator copies: they name the port for people.
+COPIED = {"deploy/env.example", "deploy/systemd/dovetail-web.service"}
+PROSE = {"README.md", "CHANGELOG.md", "docs/operate.md", "docs/rest.md", "docs/settings.md"} | COPIED
 
 
 def tracked() -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub import settings
+from hub.about import PORT
 from ops.sentences import ROOT
 from tests.ops import compose
 
@@ -57,7 +58,7 @@ def test_a_unit_runs_the_command_of_the_compose_file(unit: str, service: str) ->
     [line] = read(f"dovetail-{unit}.service")["ExecStart"]
     [python, *words] = line.replace("%%", "%").split()
     assert python == "/opt/dovetail/.venv/bin/python"
-    places = {"127.0.0.1:8070": "0.0.0.0:8000", "/run/dovetail-clock/beat": "/tmp/beat"}
+    places = {f"127.0.0.1:{PORT}": "0.0.0.0:8000", "/run/dovetail-clock/beat": "/tmp/beat"}
     assert [places.get(word, word) for word in words] == compose.command(service, FILLED)[1:]
 
 
