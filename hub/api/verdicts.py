@@ -26,6 +26,7 @@ from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
 from registry.proof import verdicts
+from registry.proof.shown_reports import shown_to
 from registry.repos.viewers import Viewer
 
 
@@ -97,9 +98,9 @@ class Validate(View):
 def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) -> Data:
     """Return a verdict as the contract shows it; fields that the engine has not filled yet are null or empty.
 
-    Samples are rows of a file, so a gate hides them too. Flags name the version at the hub's address of this request.
+    A gate hides what quotes the files behind it. Flags name the version at the hub's address of this request.
     """
-    report = verdict.report
+    report = shown_to(verdict.report, by, revision.repository)
     base = report.base or _named_base(verdict) or BasePin()
     target = Target(
         revision.repository.full_name, endpoint, revision.oid, report.path, base.id or "", base.revision or ""
@@ -108,7 +109,6 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         completed_report(report, target),
         base=report.base or _named_base(verdict),
         engines=report.engines or _engines(verdict, report),
-        samples=report.samples if policy.passes_gate(by, revision.repository) else (),
     ).as_json()
     return {
         "adapter": revision.repository.full_name,

@@ -1,6 +1,6 @@
 """A verdict as pages show it: the document, each measure beside what it is compared with, and what failed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
@@ -106,9 +106,9 @@ class Proof:
         return self.document.state in ("queued", "running")
 
 
-def proof(verdict: Verdict) -> Proof:
-    shown = document(verdict)
-    report = shown.report
+def proof(verdict: Verdict, report: Report) -> Proof:
+    """Return a verdict as its page says it, of which `report` is the part that the visitor may read."""
+    shown = replace(document(verdict), report=report)
     failed = report.failed if report.state != "errored" else []
     return Proof(shown, summarize(report), failed, list(map(_measured, report.evals)), served(report), fits(report))
 

@@ -12,22 +12,22 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.report import BasePin
 from dovetail.serve.target import Target
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.cases import NewAppeal
 from hub.site.proof import Proof, proof
-from hub.site.visitor import caller
+from hub.site.repair_offers import RepairOffers
+from hub.site.visitor import caller, person
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import Alert, Discussion, Regression, Repository, Revision
+from registry.models import Alert, Regression, Repository, Revision
 from registry.moderation import appeals, evidence
 from registry.people import gates
 from registry.proof import holding, regressions, verdicts
-from registry.proof.config_views import View
-from registry.publish import discussions, privacy_repairs, repairs, weight_repairs
+from registry.proof.shown_reports import shown_to
+from registry.publish import discussions
 from registry.publish.push import rows
 from registry.repos import aliases, facts, lookup, pull, refs
 from registry.repos.aliases import AliasState
@@ -84,7 +84,7 @@ class RepositoryHeader:
     @cached_property
     def proof(self) -> Proof | None:
         verdict = verdicts.latest(self.revision)
-        return proof(verdict) if verdict else None
+        return proof(verdict, shown_to(verdict.report, self.by, self.repository)) if verdict else None
 
     @cached_property
     def regression(self) -> Regression | None:
@@ -137,44 +137,11 @@ class RepositoryHeader:
         return policy.may_write(self.by, self.repository)
 
     @cached_property
-    def repair(self) -> View | None:
-        """The repaired config, for people who may write here, where a check that it repairs failed or warned."""
-        repairable = {"base.local-path", "base.unnamed", "base.quantised"}
-        checks = self.proof.report.checks if self.proof else ()
-        loud = {check.id for check in checks if check.outcome in ("failed", "warned")}
-        if not loud & repairable or not self.may_write or self.names.get("main") != self.revision.oid:
-            return None
-        return repairs.offer(self.revision)
-
-    @cached_property
-    def weight_repair(self) -> Mended | None:
-        """The repaired weights, for people who may write here, where a check that they would pass failed."""
-        repairable = {"file.missing", "file.ambiguous", "tensors.unused", "tensors.targets", "fit.missing"}
-        failed = {check.id for check in (self.proof.report.failed if self.proof else ())}
-        if not failed & repairable or not self.may_write or self.names.get("main") != self.revision.oid:
-            return None
-        return weight_repairs.find(pull.entries(self.revision))
-
-    @cached_property
-    def private_places(self) -> int:
-        """The number of private things that the verdict tells, for people who may write here; 0 without a repair."""
-        checks = self.proof.report.checks if self.proof else ()
-        loud = [check for check in checks if check.id.startswith("privacy.") and check.outcome == "warned"]
-        if not loud or not self.may_write or self.names.get("main") != self.revision.oid:
-            return 0
-        return sum(len(check.where.get("findings", ())) + int(check.where.get("more", 0)) for check in loud)
-
-    @cached_property
-    def privacy_request(self) -> Discussion | None:
-        """The open pull request that removes private data."""
-        return privacy_repairs.pending(self.repository, self.by.user) if self.private_places else None
-
-    @cached_property
-    def repair_request(self) -> Discussion | None:
-        """The visitor's open pull request with the repaired weights, or else the one with the repaired config."""
-        if self.weight_repair:
-            return weight_repairs.pending(self.repository, self.by.user)
-        return repairs.pending(self.repository, self.repair) if self.repair else None
+    def repairs(self) -> RepairOffers:
+        """The repairs that the hub offers to the visitor, by what the verdict found."""
+        is_main = self.names.get("main") == self.revision.oid
+        checks = self.proof.report.checks if self.proof and is_main and self.may_write else ()
+        return RepairOffers(self.repository, self.revision, self.by.user, checks)
 
     @cached_property
     def gate(self) -> str:
@@ -297,6 +264,17 @@ def header_of(request: HttpRequest, address: RepositoryAddress, permission: Perm
     by = caller(request)
     repository = lookup.find_at_address(address.full_name, by, permission, type=address.type)
     return RepositoryHeader(repository, pull.resolve(repository, "main"), "main", by)
+
+
+def header_at_revision(
+    request: HttpRequest, address: RepositoryAddress, rev: str, permission: Permission
+) -> RepositoryHeader:
+    """Return a revision for a deed of a person who is signed in. Raises what `header_of` and `pull.resolve` raise."""
+    person(request)
+    main = header_of(request, address, permission)
+    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
+    pull.require_shown(header.revision, main.by)
+    return header
 
 
 def card_links(repository: Repository, revision: str) -> tuple[str, str]:

@@ -8,17 +8,16 @@ from hub.site import repository_settings
 from hub.site.commits import commit_page
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.repositories import Deprecation, Yank
-from hub.site.repository_header import RepositoryHeader, header_of
-from hub.site.visitor import caller, person
+from hub.site.repository_header import header_at_revision, header_of
+from hub.site.visitor import caller
 from registry.kernel.policy import Permission
 from registry.proof import yanking
 from registry.publish import retiring
-from registry.repos import pull
 
 
 @require_POST
 def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = _at(request, address, rev)
+    header = header_at_revision(request, address, rev, Permission.PUSH)
     form = Yank(request.POST)
     if form.is_valid():
         with form:
@@ -29,17 +28,9 @@ def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResp
 
 @require_POST
 def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = _at(request, address, rev)
+    header = header_at_revision(request, address, rev, Permission.PUSH)
     yanking.unyank(header.revision, caller(request))
     return redirect("commit", header.repository, header.revision.oid)
-
-
-def _at(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
-    person(request)
-    main = header_of(request, address, Permission.PUSH)
-    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
-    pull.require_shown(header.revision, main.by)
-    return header
 
 
 @require_POST

@@ -7,13 +7,11 @@ from django.views.decorators.http import require_POST
 from hub.site import other_forms, training, weights
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.repositories import Override
-from hub.site.repository_header import RepositoryHeader, header_of, repository_page
+from hub.site.repository_header import RepositoryHeader, header_at_revision, repository_page
 from hub.site.use import snippets
-from hub.site.visitor import person
 from registry.kernel.policy import Permission
 from registry.proof import regression_overrides
 from registry.proof.verdicts import asking
-from registry.repos import pull
 from registry.talk import alerts
 
 
@@ -37,7 +35,7 @@ def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> Htt
 @require_POST
 def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     """Let a version become `verified` that measured worse than the one before, for the reason in the form."""
-    header = _at(request, address, rev)
+    header = header_at_revision(request, address, rev, Permission.CONFIGURE)
     form = Override(request.POST)
     if form.is_valid():
         with form:
@@ -48,17 +46,9 @@ def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> Http
 
 @require_POST
 def withdraw_override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = _at(request, address, rev)
+    header = header_at_revision(request, address, rev, Permission.CONFIGURE)
     regression_overrides.withdraw(header.revision, header.by)
     return redirect("verdict", header.repository, header.revision.oid)
-
-
-def _at(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
-    person(request)
-    main = header_of(request, address, Permission.CONFIGURE)
-    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
-    pull.require_shown(header.revision, main.by)
-    return header
 
 
 def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:

@@ -131,6 +131,22 @@ def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast
         assert "A row of mine." in ask("alice").get(f"/alice/reviews{page}").content.decode()
 
 
+def test_places_of_private_data_are_told_to_those_who_may_have_the_files(ask, cast, repository):
+    where = {"findings": [{"file": "run.sh", "kind": "a Hugging Face token", "line": 3}]}
+    found = {"id": "privacy.secret", "outcome": "warned", "message": "run.sh holds a token, line 3.", "where": where}
+    judged(repository.refs.get(name="refs/heads/main").revision, checks=[found])
+    for visitor in ("carol", "alice"):
+        assert "run.sh" in ask(visitor).get(f"{AT}/verdict").content.decode()
+    gates.set_gate(repository, "manual", cast.session("alice"))
+    for path in (f"{AT}/verdict", "/alice/reviews/verdict/main"):
+        assert "line 3" in ask("alice").get(path).content.decode(), path
+        answer = ask("carol").get(path)
+        assert answer.status_code == 200, path
+        assert "run.sh" not in answer.content.decode(), path
+        assert "those who may read them see" in answer.content.decode(), path
+
+
+
 # Recorded when reports were still dictionaries.
 REAL = json.loads((ROOT / "tests/client/reports.json").read_text())
 OF_THE_REPORT = KEYS[KEYS.index("kind") : KEYS.index("regression")]

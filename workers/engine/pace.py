@@ -74,7 +74,8 @@ def usage(pid: int) -> tuple[float, float] | None:
     except (OSError, ValueError):
         return None
     try:
-        waited = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+        threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+        waited = sum(int(file.read_text().split()[1]) for file in threads) / 1e9
     except (OSError, ValueError, IndexError):
         waited = 0.0
     return ticks / os.sysconf("SC_CLK_TCK"), waited

@@ -1,0 +1,23 @@
+"""The part of a report that a caller may read: all of it, or at a gate nothing that quotes the files behind it."""
+
+from dataclasses import replace
+
+from dovetail.adapters.report import CheckResult, Report
+from registry.kernel import policy
+from registry.kernel.policy import Caller
+from registry.models import Repository
+
+WITHHELD = "It found something in the files, which those who may read them see."
+
+
+def shown_to(report: Report, by: Caller, repository: Repository) -> Report:
+    """Return a report without samples and without the places of private data for a caller outside the gate."""
+    if policy.passes_gate(by, repository):
+        return report
+    return replace(report, samples=(), checks=tuple(map(_without_places, report.checks)))
+
+
+def _without_places(check: CheckResult) -> CheckResult:
+    if not check.id.startswith("privacy.") or check.outcome == "passed":
+        return check
+    return replace(check, message=WITHHELD, where={})
