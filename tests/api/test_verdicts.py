@@ -146,7 +146,6 @@ def test_places_of_private_data_are_told_to_those_who_may_have_the_files(ask, ca
         assert "those who may read them see" in answer.content.decode(), path
 
 
-
 # Recorded when reports were still dictionaries.
 REAL = json.loads((ROOT / "tests/client/reports.json").read_text())
 OF_THE_REPORT = KEYS[KEYS.index("kind") : KEYS.index("regression")]
