@@ -4,12 +4,13 @@ import contextlib
 import json
 import os
 import re
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.adapters import with_nan
 from tests.clients import ROOT, Client
@@ -50,6 +51,14 @@ class Visitor:
 
     def go(self, path: str) -> Page:
         self.page.goto(self.base + path)
+        return self.page
+
+    def go_until(self, path: str, locate: Callable[[Page], Locator], seconds: float = 60) -> Page:
+        """Open a page again and again until it has something that the worker writes after the request."""
+        ends = time.monotonic() + seconds
+        while locate(self.go(path)).count() == 0 and time.monotonic() < ends:
+            self.page.wait_for_timeout(500)
+        expect(locate(self.page)).to_be_visible()
         return self.page
 
     def sign_in(self, name: str, password: str = PASSWORD) -> Page:

@@ -54,6 +54,8 @@ def test_who_watches_is_notified_by_bell_and_mail_until_they_unsubscribe_by_one_
 
     alice.hf("upload", "alice/reviews", REVIEWS)
     wait_until(lambda: _state(hub, "reviews") == "passed", hub)
+    verified = ".alerts li:has-text('alice/reviews has a new verified version')"
+    page = carol.go_until("/settings/notifications", lambda page: page.locator(verified))
     page = carol.go("/adapters")
     page.get_by_role("link", name=re.compile("Notifications, .* not read")).click()
     expect(page.locator(".alerts")).to_contain_text("alice/reviews has a new verified version")

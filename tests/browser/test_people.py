@@ -1,9 +1,10 @@
 """People at work in a browser: a pull request from draft to merge, a conflict, an organisation, requests, tokens."""
 
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import REVIEWS
 from tests.browser.test_looks import SHAPES, faults
@@ -28,6 +29,14 @@ def talked(working_hub, tmp_path_factory):
 def write(path, text):
     path.write_text(text)
     return path
+
+
+def _unread_bell(page: Page) -> Locator:
+    return page.get_by_role("link", name=re.compile("Notifications, .* not read"))
+
+
+def _newest_alert(text: str) -> Callable[[Page], Locator]:
+    return lambda page: page.locator(".alerts li:first-child", has_text=text)
 
 
 def test_a_pull_request_goes_from_draft_to_merge_and_each_side_hears_of_it(working_hub, talked, visitor, tmp_path):
@@ -57,8 +66,8 @@ def test_a_pull_request_goes_from_draft_to_merge_and_each_side_hears_of_it(worki
     expect(page.get_by_role("button", name="Merge into main")).to_have_count(0)
 
     bob.sign_in("bob")
-    page = bob.go("/")
-    page.get_by_role("link", name=re.compile("Notifications, .* not read")).click()
+    page = bob.go_until("/", _unread_bell)
+    _unread_bell(page).click()
     expect(page.locator(".alerts li").first).to_contain_text("carol mentioned you.")
     page.locator(".alerts li").first.get_by_role("link").click()
     page.get_by_label("Your answer").fill("Thank you, @carol.")
@@ -70,8 +79,7 @@ def test_a_pull_request_goes_from_draft_to_merge_and_each_side_hears_of_it(worki
     expect(page.get_by_role("button", name="Close")).to_have_count(0)
     bob.go(f"{HERE}/blob/main/notes.md")
     expect(page.get_by_text("Three epochs.")).to_be_visible()
-    page = carol.go("/settings/notifications")
-    expect(page.locator(".alerts li").first).to_contain_text("bob mentioned you. 2 things since you looked.")
+    page = carol.go_until("/settings/notifications", _newest_alert("bob mentioned you. 2 things since you looked."))
 
 
 def test_a_comment_is_edited_and_hidden_and_a_thread_closed_and_opened_again(working_hub, talked, visitor):
@@ -150,8 +158,7 @@ def test_an_organisation_is_founded_joined_and_left(working_hub, visitor):
     expect(page.get_by_label("Role of dave", exact=True)).to_have_count(0)
 
     dave.sign_in("dave")
-    page = dave.go("/settings/notifications")
-    expect(page.locator(".alerts li").first).to_contain_text("carol invites you as contributor")
+    page = dave.go_until("/settings/notifications", _newest_alert("carol invites you as contributor"))
     page.locator(".alerts li").first.get_by_role("link").click()
     page.get_by_role("button", name="Accept the invitation to guild").click()
     expect(page.get_by_role("heading", name="The Guild")).to_be_visible()
@@ -195,15 +202,13 @@ def test_who_asks_for_files_is_let_in_and_both_are_told(working_hub, talked, vis
     page.get_by_role("button", name="Ask for access").click()
     expect(page.get_by_text("You asked for access.")).to_be_visible()
 
-    page = alice.go("/settings/notifications")
-    expect(page.locator(".alerts li").first).to_contain_text("dave asked for access.")
+    page = alice.go_until("/settings/notifications", _newest_alert("dave asked for access."))
     page.locator(".alerts li").first.get_by_role("link").click()
     expect(page.get_by_text("A study of reviews.")).to_be_visible()
     page.get_by_role("button", name="Accept dave").click()
     expect(page.get_by_role("button", name="Reject dave")).to_be_visible()
 
-    page = dave.go("/settings/notifications")
-    expect(page.locator(".alerts li").first).to_contain_text("You may have its files now.")
+    page = dave.go_until("/settings/notifications", _newest_alert("You may have its files now."))
     dave.go("/alice/gated")
     expect(page.get_by_text("You asked for access.")).to_have_count(0)
 
