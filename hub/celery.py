@@ -13,6 +13,7 @@ from django.urls import set_script_prefix
 from kombu import Queue
 from kombu.exceptions import KombuError
 
+from registry.kernel import request_ids
 from registry.talk import letters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -44,6 +45,8 @@ REDIS = {
 }
 VALIDATIONS, ERRANDS = "validate", "errands"
 ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy")
+# A message of these is one job, so it works for the request that sent it; the others only say that rows wait.
+JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -110,6 +113,12 @@ def _share_memory(**_: object) -> None:
 
 
 @signals.task_prerun.connect
+def _carry_on(task: Any, **_: object) -> None:
+    """Let a task work for the request that its message carries, and for none if it has none."""
+    request_ids.continue_for((task.request.get("request_id") or "") if task.name in JOB_MESSAGES else "")
+
+
+@signals.task_prerun.connect
 def _mount(**_: object) -> None:
     """Let links in mails and messages begin with the path of the hub: Django sets it in the main thread alone."""
     set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
@@ -159,7 +168,8 @@ def send_letter(to: str, subject: str, text: str) -> None:
 
 def _send(task: str, *rows: int | str, **options: Any) -> bool:
     try:
-        app.send_task(task, args=rows, retry=True, retry_policy=ONCE_MORE, **options)
+        headers = {"request_id": request_ids.current()}
+        app.send_task(task, args=rows, headers=headers, retry=True, retry_policy=ONCE_MORE, **options)
     except (KombuError, OSError) as problem:
         known = [row for row in rows if isinstance(row, int)]  # a letter is nobody's business, least of all its link
         logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": known})

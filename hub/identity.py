@@ -10,9 +10,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
-from hub.logs import current_request_id
 from hub.origin import address_of
-from registry.kernel import audit
+from registry.kernel import audit, request_ids
 from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
@@ -73,7 +72,7 @@ class CallerMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        audit.request_id.set(current_request_id())
+        audit.request_id.set(request_ids.current())
         audit.client.set(audit.Client(address_of(request), request.headers.get("User-Agent", "")))
         audit.credential.set("")
         request.caller = SessionCaller(request)  # type: ignore[attr-defined]  # a lazy attribute of our own

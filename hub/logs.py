@@ -4,17 +4,15 @@ import json
 import logging
 import re
 import time
-import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponseBase
 
 from hub import metrics
+from registry.kernel import request_ids
 
 log = logging.getLogger("hub.requests")
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:=;/+-]{1,128}")
 _QUIET = ("/livez", "/readyz", "/metrics", "/static/")
@@ -46,11 +44,6 @@ def _hide(match: re.Match[str]) -> str:
     return match[0][: match.start(1) - match.start()] + _REDACTED
 
 
-def current_request_id() -> str:
-    """Return the id of the request this thread is answering, or an empty string outside of one."""
-    return _request_id.get()
-
-
 class JsonLine(logging.Formatter):
     """Formats a record as one line of JSON: control characters are escaped, extras become fields."""
 
@@ -62,7 +55,7 @@ class JsonLine(logging.Formatter):
             "message": redact(record.getMessage()),
         }
         # Django logs an answer's status when it has left the middleware, with the request as an extra.
-        if request_id := current_request_id() or getattr(vars(record).get("request"), "request_id", ""):
+        if request_id := request_ids.current() or getattr(vars(record).get("request"), "request_id", ""):
             line["request_id"] = request_id
         line |= {key: _safe(value) for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
@@ -87,21 +80,18 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request.request_id = name_of(request)  # type: ignore[attr-defined]  # an attribute of our own
-        mark, started = _request_id.set(request_id), time.monotonic()
-        try:
+        with request_ids.working_for(request_id):
+            started = time.monotonic()
             response = self.get_response(request)
             response["X-Request-Id"] = _chosen_by(request) or request_id
             _account(request, response, time.monotonic() - started)
             return response
-        finally:
-            _request_id.reset(mark)
 
 
 def name_of(request: HttpRequest) -> str:
     """Return a new id for the request, which ends with the one the client chose, if any."""
     theirs = _chosen_by(request) or request.META.get("HTTP_X_AMZN_TRACE_ID") or ""
-    ours = uuid.uuid4().hex[:16]
-    return f"{ours};{theirs}" if _CLIENT_ID.fullmatch(theirs) else ours
+    return request_ids.new(theirs if _CLIENT_ID.fullmatch(theirs) else "")
 
 
 def _chosen_by(request: HttpRequest) -> str:

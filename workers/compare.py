@@ -3,10 +3,11 @@
 import logging
 from functools import partial
 
+from registry.kernel import request_ids
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import engine_matrix, leases, measuring, progress, several_adapters, warm_engines
+from workers import claim_details, engine_matrix, leases, measuring, progress, several_adapters, warm_engines
 from workers.engine.job import MEASURERS
 from workers.laying_out import lay_out
 from workers.sandbox import EngineFault
@@ -18,16 +19,21 @@ COMPARE_AGAIN_SECONDS = 60
 
 def compare(claim: Comparing) -> None:
     """Do a claimed comparison or measurement and record its answer, or put it off."""
-    verdict = claim.verdict
+    with request_ids.working_for(claim.verdict.request_id):
+        _compare(claim)
+
+
+def _compare(claim: Comparing) -> None:
+    details = claim_details.of(claim.verdict) | {"engine": claim.row.engine}
     try:
         if claim.row.engine in MEASURERS:
             measuring.measure(claim)
         else:
             _run(claim)
     except ClaimStale:
-        logger.warning("A comparison was lost while it was made", extra={"verdict": verdict.pk})
+        logger.warning("A comparison was lost while it was made", extra=details)
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
-        logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict.pk})
+        logger.warning("A verdict was not compared: %s", problem, extra=details)
         comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
 
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 def kept(prolong: Callable[[], None]) -> Iterator[None]:
     """Call `prolong` from a thread, once each heartbeat, while the block runs."""
     ended = threading.Event()
-    thread = threading.Thread(target=_keep, args=(prolong, ended), name="lease", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(_keep, prolong, ended), name="lease", daemon=True)
     thread.start()
     try:
         yield

@@ -1,5 +1,7 @@
 """The first step of a validation after the files are laid out: run the engines, and make one report of theirs."""
 
+import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,6 +12,9 @@ from workers import engine_matrix, progress, provenance, several_adapters, warm_
 from workers.engine.job import Job
 from workers.laying_out import LaidOut
 from workers.progress import Listener
+from workers.sandbox import Engine
+
+logger = logging.getLogger(__name__)
 
 
 class Proof(NamedTuple):
@@ -48,11 +53,21 @@ def _ask_engines(job: Job, base: Base | None, on_check: Listener) -> Iterator[tu
     """Yield engine and report until an engine passes the adapter, or until no other engine could judge differently."""
     listener = progress.placed(on_check, job.place)
     for name in engine_matrix.engines(job.folder, job.place):
-        report = warm_engines.engine_for(base, name).run(job, on_check=listener)
+        report = _run(warm_engines.engine_for(base, name), name, job, listener)
         yield name, report
         if report.is_passed or not _is_run(base) or not engine_matrix.depends_on_engine(report):
             return
         listener = progress.ignore  # the page of a running verdict shows the checks of the first engine alone
+
+
+def _run(engine: Engine, name: str, job: Job, listener: Listener) -> Report:
+    """Run a job, and log which process did it: the kernel's own log names processes by their numbers."""
+    started = time.monotonic()
+    report = engine.run(job, on_check=listener)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    details = {"engine": name, "engine_pid": engine.pid, "job": job.id, "state": report.state, "ms": milliseconds}
+    logger.info("An engine answered", extra=details)
+    return report
 
 
 def _is_run(base: Base | None) -> bool:

@@ -8,7 +8,7 @@ from dovetail.adapters.report import Report
 from registry.kernel.errors import ClaimStale
 from registry.proof import verdicts
 from registry.proof.verdicts import Claim
-from workers import engine_matrix
+from workers import claim_details, engine_matrix
 from workers.engine.job import MEASURERS
 
 logger = logging.getLogger(__name__)
@@ -18,8 +18,9 @@ def record(claim: Claim, report: Report, milliseconds: int) -> None:
     """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
     compare, measure = _to_compare(claim, report), _to_measure(claim, report)
     verdicts.record(claim, report, milliseconds, compare=compare, measure=measure)
-    details = {"verdict": claim.verdict.pk, "state": report.state, "ms": milliseconds}
-    logger.info("A validation ended", extra=details)
+    outcome = {"attempt": claim.attempt.number, "state": report.state, "ms": milliseconds}
+    engine = {"engine": report.engine.name if report.engine else None}
+    logger.info("A validation ended", extra=claim_details.of(claim.verdict) | engine | outcome)
 
 
 def _to_compare(claim: Claim, report: Report) -> list[str]:
@@ -48,4 +49,4 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
     try:
         verdicts.give_back(claim, reason, counted=counted)
     except ClaimStale:
-        logger.warning("A claim was lost during its validation", extra={"verdict": claim.verdict.pk})
+        logger.warning("A claim was lost during its validation", extra=claim_details.of(claim.verdict))

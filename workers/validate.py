@@ -4,10 +4,11 @@ import logging
 import time
 from functools import partial
 
+from registry.kernel import request_ids
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.proof import verdicts
 from registry.proof.verdicts import Claim
-from workers import leases
+from workers import claim_details, leases
 from workers.derived_artifacts import derive
 from workers.laying_out import lay_out
 from workers.progress import Progress
@@ -21,7 +22,13 @@ logger = logging.getLogger(__name__)
 
 def validate(claim: Claim) -> None:
     """Prove the revision of a claimed verdict and record the report; the claim is let go whatever happens."""
-    details = {"verdict": claim.verdict.pk}
+    with request_ids.working_for(claim.verdict.request_id):
+        _validate_kept(claim)
+
+
+def _validate_kept(claim: Claim) -> None:
+    details = claim_details.of(claim.verdict) | {"attempt": claim.attempt.number}
+    logger.info("A validation began", extra=details)
     try:
         with leases.kept(partial(verdicts.heartbeat, claim)):
             _validate(claim)

@@ -121,6 +121,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "started_at": verdict.started_at,
         "finished_at": verdict.finished_at,
         "duration_ms": verdict.duration_ms,
+        "request_id": (policy.may_write(by, revision.repository) and verdict.request_id) or None,
         "kind": report.kind or None,
         "format": report.format or None,
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},

@@ -39,20 +39,20 @@ def page(view: View) -> View:
         except RegistryError as error:
             return refusal(request, error)
         except OperationalError as problem:
-            return _fault(problem)
+            return _fault(problem, request)
 
     return answered
 
 
 def broken(request: HttpRequest) -> HttpResponse:
     """The page for an error that nothing caught, also one on the way to a view; the handler named in hub.urls."""
-    return _fault(sys.exc_info()[1])
+    return _fault(sys.exc_info()[1], request)
 
 
-def _fault(problem: BaseException | None) -> HttpResponse:
-    """Return the page without the request: the person who asks would be looked up in the database."""
+def _fault(problem: BaseException | None, request: HttpRequest) -> HttpResponse:
+    """Return the page, which gets the id of the request alone: its person would be looked up in the database."""
     status = http_form(of_database(problem)).status if isinstance(problem, OperationalError) else 500
-    return HttpResponse(render_to_string("500.html"), status=status)
+    return HttpResponse(render_to_string("500.html", {"request_id": getattr(request, "request_id", "")}), status=status)
 
 
 def _refuse_nul(request: HttpRequest) -> None:

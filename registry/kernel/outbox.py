@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from registry.kernel import request_ids
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 
 Kind = OutboxEvent.Kind
@@ -73,7 +74,7 @@ def snapshot(event: OutboxEvent) -> Snapshot:
 def event(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> OutboxEvent:
     """Return an event about the repository as it is now, to be written by `record_all`; see OutboxEvent for `data`."""
     then = asdict(Snapshot.of(repository)) if repository else None
-    return OutboxEvent(kind=kind, repository=then, by=by, data=data)
+    return OutboxEvent(kind=kind, repository=then, by=by, data=data, request_id=request_ids.current())
 
 
 def record(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> None:

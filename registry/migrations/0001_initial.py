@@ -1263,6 +1263,7 @@ class Migration(migrations.Migration):
                 ("data", models.JSONField(default=dict)),
                 ("pending", models.JSONField(null=True)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("request_id", models.CharField(blank=True, max_length=200)),
                 ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("given_up_at", models.DateTimeField(null=True)),
                 (
@@ -2585,6 +2586,7 @@ class Migration(migrations.Migration):
                 ("turn", models.BigIntegerField(blank=True, null=True)),
                 ("held_at", models.DateTimeField(blank=True, null=True)),
                 ("not_before", models.DateTimeField(blank=True, null=True)),
+                ("request_id", models.CharField(blank=True, max_length=200)),
                 (
                     "cause",
                     models.CharField(

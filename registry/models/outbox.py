@@ -53,6 +53,7 @@ class OutboxEvent(models.Model):
     data = models.JSONField(default=dict)
     pending = models.JSONField(null=True)  # names of the consumers that failed; null: nobody has tried yet
     attempts = models.PositiveSmallIntegerField(default=0)
+    request_id = models.CharField(max_length=200, blank=True)  # of the request in which it happened
     due_at = models.DateTimeField(default=timezone.now)
     given_up_at = models.DateTimeField(null=True)
 

@@ -143,6 +143,7 @@ class Verdict(models.Model):
     held_at = models.DateTimeField(null=True, blank=True)  # since when the owner's limit holds it
     not_before = models.DateTimeField(null=True, blank=True)  # a part of the hub was down: tried again from then on
 
+    request_id = models.CharField(max_length=200, blank=True)  # of the request that asked for it; "": the hub itself
     cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
     changed_from = models.CharField(max_length=8, blank=True)  # the earlier state for the same bytes

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from registry.kernel import audit, outbox
+from registry.kernel import audit, outbox, request_ids
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
 from registry.moderation import findings, lineage
@@ -101,13 +101,14 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
     With `wait` an event that another process has is waited for.
     """
     try:
-        with audit.outside_request(), transaction.atomic():
+        with audit.outside_request(), request_ids.working_for(""), transaction.atomic():
             rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
             event = rows.filter(pk=number, given_up_at__isnull=True).first()
             if event is None:
                 return wait
             if is_reader and findings.reads_files(event):
                 return False
+            request_ids.continue_for(event.request_id)  # also of what is done after the commit
             failed = [name for name in event.pending or _consumers_of(event) if not _consume(name, event)]
             _settle(event, failed)
     except DatabaseError as problem:  # at the commit, if a referenced row was deleted meanwhile

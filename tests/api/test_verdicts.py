@@ -31,6 +31,7 @@ KEYS = [
     "started_at",
     "finished_at",
     "duration_ms",
+    "request_id",
     "kind",
     "format",
     "base",
@@ -117,6 +118,16 @@ def test_who_may_write_can_ask_for_another_verdict(ask, repository, on_shelf):
     assert Verdict.objects.count() == 2
     assert ask("alice", "write").post(f"{AT}/validate").json()["state"] == "queued"
     assert Verdict.objects.count() == 2, "one that waits already is not doubled"
+
+
+def test_the_request_behind_a_verdict_is_named_to_those_who_may_write(ask, repository, on_shelf):
+    judged(repository.revisions.get(title="push"))
+    headers = {"X-Request-Id": "the-job-of-alice"}
+    asked = ask("alice", "write").post(f"{AT}/validate", headers=headers).json()
+    assert asked["request_id"].endswith(";the-job-of-alice")
+    assert ask("alice").get(f"{AT}/verdict").json()["request_id"] == asked["request_id"]
+    assert ask("carol").get(f"{AT}/verdict").json()["request_id"] is None
+    assert ask().get(f"{AT}/verdict").json()["request_id"] is None
 
 
 def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast, repository):

@@ -21,6 +21,7 @@ class Verdict(s.Serializer[Data]):
     started_at = s.DateTimeField(allow_null=True)
     finished_at = s.DateTimeField(allow_null=True)
     duration_ms = s.IntegerField(allow_null=True)
+    request_id = s.CharField(allow_null=True, help_text="of the request that asked for it; to those who may write here")
     kind = s.CharField(allow_null=True)
     format = s.CharField(allow_null=True)
     base = field(Report, "base")

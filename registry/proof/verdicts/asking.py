@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from dovetail.adapters import foreign
 from dovetail.adapters.bystanders import sighted, told
-from registry.kernel import audit, policy
+from registry.kernel import audit, policy, request_ids
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
@@ -46,6 +46,7 @@ def request(
                 number=newest.number + 1 if newest else 1,
                 base=base,
                 cause=cause,
+                request_id=request_ids.current(),
                 **place(revision, base, format_name or (newest and newest.format) or revision.repository.format, cause),
             )
     except IntegrityError:  # a concurrent request created it
@@ -118,6 +119,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
         "proven_with",
     )
     same = {name: getattr(verdict, name) for name in columns}
+    same["request_id"] = request_ids.current()
     return Verdict.objects.create(revision=revision, number=1, result=result, **same)
 
 
