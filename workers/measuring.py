@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 
-from dovetail.adapters.serving.measured import worst
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
 from workers import engine_matrix, leases, warm_engines
@@ -18,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def measure(claim: Comparing) -> None:
-    """Try the adapters of a claimed measurement, and record the one that fared worst.
+    """Try the adapters of a claimed measurement, and record what the engine did with each.
 
     Raises ClaimStale, EngineFault, StoreUnavailable, ShelfProblem and OSError.
     """
@@ -29,11 +28,10 @@ def measure(claim: Comparing) -> None:
     ):
         config = engine_matrix.config_for(name, laid_out.base, verdict.base)
         jobs = [_job(job, config, name) for job in laid_out.jobs] if config is not None else []
-        answers = [warm_engines.measurer(name).measure(job) for job in jobs]
-    if reasons := [reason for measured, reason in answers if measured is None]:
+        trials = {job.place: warm_engines.measurer(name).measure(job) for job in jobs}
+    if reasons := [reason for measured, reason in trials.values() if measured is None]:
         logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
-    seen = [measured for measured, _ in answers if measured is not None]
-    comparisons.record_measured(claim, worst(seen) if seen and not reasons else None, "".join(reasons[:1]))
+    comparisons.record_measured(claim, trials)
 
 
 def _job(job: Job, config: Mapping[str, Any], name: str) -> MeasuringJob:

@@ -102,6 +102,15 @@ def answer(mode: str, job: dict) -> None:
             verdict(job, "passed", CHECK | {"where": seen})
 
 
+def measure_part(mode: str, job: dict) -> None:
+    """Play an engine that reaches nothing of one of two adapters, and all of the other, or cannot try that."""
+    measured, reason = MAPPED, ""
+    if job["place"] != "german":
+        measured = MAPPED | {"modules": 62, "missed": []} if mode == "measures one part" else None
+        reason = "" if measured else "head_dim 16 is not supported"
+    say(event="measured", job=job["id"], measured=measured, reason=reason)
+
+
 def answer_of_images(mode: str, job: dict) -> None:
     """Play the engine that checks a LoRA for images, or the one that is tried with it."""
     if mode == "is served by diffusers":
@@ -124,6 +133,8 @@ def main() -> None:
     say(event="ready", engine={"name": "e5"}, base={}, jail={"holes": holes})
     for line in sys.stdin:
         play = answer_of_images if mode in ("is served by diffusers", "tells its base") else answer
+        if mode.startswith("measures one part"):
+            play = measure_part
         play(mode, json.loads(line)["job"])
 
 

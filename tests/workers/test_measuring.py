@@ -3,6 +3,7 @@
 `make bench ARGS=measured` tries vLLM itself; here its engine is one that says what it is told to.
 """
 
+import json
 import re
 import shutil
 import time
@@ -55,7 +56,8 @@ def measured(verdict: Verdict, engine: str = "vllm") -> dict:
     return next(row for row in found.result["serving"] if row["engine"] == engine)
 
 
-def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, measurer):
+def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, measurer, settings):
+    settings.ENGINES_DEPTH = "mapping"
     measurer("measures")
     found = proven(pushed())
     assert found.state == "passed", "the verdict waits for no trial"
@@ -80,6 +82,37 @@ def test_an_engine_that_answers_as_another_adapter_would_turns_serves_into_wrong
     assert (answer["outcome"], answer["by"], answer["flags"]) == ("wrong", "measured", [])
     assert "ran it on a small base of this architecture, loads it without an error" in answer["reason"]
     assert (answer["measured"]["depth"], answer["measured"]["answer"]) == ("run", "neither")
+
+
+@pytest.mark.parametrize(
+    ("mode", "english"), [("measures one part", "measured"), ("measures one part and not the other", "untried")]
+)
+def test_each_of_several_adapters_keeps_the_rows_that_its_own_trial_leaves(
+    cast, base, measurer, django_capture_on_commit_callbacks, mode, english
+):
+    measurer(mode)
+    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": BASE}).encode()
+    files = [
+        Inline(f"{folder}/{name}", data)
+        for folder in ("english", "german")
+        for name, data in (("adapter_config.json", config), ("adapter_model.safetensors", b"weights"))
+    ]
+    intent = Intent(cast.repository("alice/reviews"), MAIN, cast.session("alice"), "weights")
+    with django_capture_on_commit_callbacks(execute=True):
+        found = proven(latest(push.receive(intent, files).revision))
+    before = {one["path"]: one["serves"] for one in found.result["contents"]}
+    assert before == {"english": ["vllm", "tgi"], "german": ["vllm", "tgi"]}
+    answer = measured(found)
+    assert (answer["outcome"], answer["by"]) == ("wrong", "measured"), "the worst decides for the repository"
+    parts = {one["path"]: one for one in Verdict.objects.get().result["contents"]}
+    assert {path: one["serves"] for path, one in parts.items()} == before | {"german": ["tgi"]}
+    assert [row["engine"] for row in parts["german"]["serving"]] == ["tgi"]
+    row = parts["english"]["serving"][0]
+    assert row["flags"] == ["--enable-lora"]
+    if english == "untried":
+        assert (row["untried"], "measured" in row) == ("head_dim 16 is not supported", False)
+    else:
+        assert (row["by"], row["measured"]["modules"]) == ("measured", 62)
 
 
 @pytest.mark.parametrize(

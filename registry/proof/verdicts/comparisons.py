@@ -9,7 +9,7 @@ dies, the row becomes free again. After the last attempt the row of the engine s
 
 import contextlib
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -18,9 +18,8 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower, Now
 
-from dovetail.adapters.report import EngineRow, Measured, Serving
-from dovetail.adapters.serving.measured import judged
-from dovetail.adapters.serving.rules import MAX_REASON
+from dovetail.adapters.report import EngineRow, Report
+from dovetail.adapters.serving.measured import Trials, not_tried, tried
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
 from registry.proof.verdicts.queue import Capabilities
@@ -94,21 +93,19 @@ def record(claim: Comparing, row: EngineRow) -> None:
         _add(claim.verdict.pk, row)
 
 
-def record_measured(claim: Comparing, measured: Measured | None, reason: str = "") -> None:
-    """Add what a serving engine did to its row, and what it serves to the lists; or why that was not seen.
+def record_measured(claim: Comparing, trials: Trials) -> None:
+    """Add what a serving engine did with each adapter to its rows, and what it serves to the lists.
 
-    Raises ClaimStale before anything is written.
+    Where an adapter was not tried, its rows say why. Raises ClaimStale before anything is written.
     """
     with one_at_a_time(claim.verdict):
         if not _held(claim).delete()[0]:
             raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
-        if measured is None:
-            _tell_untried(claim.verdict.pk, claim.row.engine, reason)
-            return
         verdict = _locked(claim.verdict.pk)
-        _change(verdict, claim.row.engine, lambda row: judged(row, measured))
-        show(verdict)
-        move_verified(verdict.revision.repository_id)
+        _write(verdict, tried(verdict.report, claim.row.engine, trials))
+        if any(measured for measured, _ in trials.values()):
+            show(verdict)
+            move_verified(verdict.revision.repository_id)
 
 
 def pause(claim: Comparing, seconds: int) -> None:
@@ -132,19 +129,14 @@ def _end(row: Comparison) -> bool:
             if row.route:
                 _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
             else:  # the rules' answer stands
-                _tell_untried(row.verdict_id, row.engine, message)
+                verdict = _locked(row.verdict_id)
+                _write(verdict, not_tried(verdict.report, row.engine, message))
         return True
 
 
-def _tell_untried(number: int, engine: str, reason: str) -> None:
-    _change(_locked(number), engine, lambda row: replace(row, untried=reason[:MAX_REASON]))
-
-
-def _change(verdict: Verdict, engine: str, change: Callable[[Serving], Serving]) -> None:
-    """Change the row of one serving engine in a verdict that is locked."""
-    report = verdict.report
-    rows = [change(row) if row.engine == engine else row for row in report.serving]
-    verdict.result = replace(report, serving=tuple(rows)).as_result()
+def _write(verdict: Verdict, report: Report) -> None:
+    """Write the report of a verdict that is locked."""
+    verdict.result = report.as_result()
     verdict.save(update_fields=["result"])
 
 
@@ -154,10 +146,8 @@ def _held(claim: Comparing) -> QuerySet[Comparison]:
 
 def _add(number: int, row: EngineRow) -> None:
     verdict = _locked(number)
-    report = verdict.report
-    others = [known for known in report.engines if known.name != row.name]
-    verdict.result = replace(report, engines=(*others, row)).as_result()
-    verdict.save(update_fields=["result"])
+    others = [known for known in verdict.report.engines if known.name != row.name]
+    _write(verdict, replace(verdict.report, engines=(*others, row)))
 
 
 def _locked(number: int) -> Verdict:

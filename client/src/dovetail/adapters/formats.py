@@ -47,6 +47,11 @@ def tells(path: str) -> bool:
     return path.endswith(WEIGHTS) or _name(path) in (*CONFIGS, HEAD_CONFIG)
 
 
+def folder_of(path: str) -> str:
+    """Return the folder of an adapter that is named by its folder, or by its file where it has no config."""
+    return path.rpartition("/")[0] if tells(path) else path
+
+
 def telling(paths: Iterable[str]) -> list[str]:
     """Return the few paths whose content may identify a format, those at the top first; a suffix may be missing."""
     candidates = (path for path in paths if tells(path) or "." not in _name(path))

@@ -94,7 +94,7 @@ def has_parts(report: Report) -> bool:
 
 def part_of(content: Content, target: Target) -> Target:
     """Return the target of one of several adapters; of weights without a config it is their folder."""
-    return target.of_part(content.path.rpartition("/")[0] if formats.tells(content.path) else content.path)
+    return target.of_part(formats.folder_of(content.path))
 
 
 # --- one engine each -------------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from dovetail.adapters import formats
 from dovetail.adapters.findings import some
-from dovetail.adapters.report import Measured, Serves, Serving
+from dovetail.adapters.report import Content, Measured, Report, Serves, Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.rules import MAX_REASON
 
@@ -14,6 +16,7 @@ ANSWERS = {
     "base": "loads it without an error, and answers as the base alone does.",
     "neither": "loads it without an error, and answers neither as PEFT does with it nor as the base alone.",
 }
+Trials = Mapping[str, tuple[Measured | None, str]]  # folder of an adapter → what was measured, or why nothing was
 SEVERITY: tuple[Serves, ...] = ("serves", "unknown", "wrong", "refuses")
 
 
@@ -30,6 +33,48 @@ def judged(answer: Serving, measured: Measured) -> Serving:
     return replace(
         answer, outcome=outcome, reason=reason[:MAX_REASON], flags=[], by="measured", measured=measured
     )  # fmt: skip
+
+
+def tried(report: Report, engine: str, trials: Trials) -> Report:
+    """Return a report with what an engine did with each of its adapters; the worst of them decides the report's row."""
+    seen = [measured for measured, _ in trials.values() if measured is not None]
+    untried = next((reason for measured, reason in trials.values() if measured is None), "")
+    serving = tuple(
+        _tried(row, worst(seen) if seen else None, untried) if row.engine == engine else row for row in report.serving
+    )
+    contents = tuple(_part(each, engine, trials, serving) for each in report.contents)
+    return replace(report, serving=serving, contents=contents)
+
+
+def not_tried(report: Report, engine: str, reason: str) -> Report:
+    """Return a report in which the engine's rows say why it was tried with none of the adapters."""
+    folders = [formats.folder_of(each.path) for each in report.contents if each.proven]
+    return tried(report, engine, dict.fromkeys(folders or [""], (None, reason)))
+
+
+def _tried(row: Serving, measured: Measured | None, untried: str) -> Serving:
+    """Return an engine's answer with what was measured; while an adapter was not tried, only what is worse counts."""
+    answer = judged(row, measured) if measured else row
+    if not untried:
+        return answer
+    return replace(row if answer.outcome == row.outcome else answer, untried=untried[:MAX_REASON])
+
+
+def _part(content: Content, engine: str, trials: Trials, serving: tuple[Serving, ...]) -> Content:
+    """Return an adapter with the engines that serve it, by its own rows, or by those of the report if it is alone."""
+    trial = trials.get(formats.folder_of(content.path)) if content.proven else None
+    if trial is None:
+        return content
+    rows = serving
+    if content.serving is not None:
+        answers = (_tried(row, *trial) if row.engine == engine else row for row in content.serving)
+        rows = tuple(row for row in answers if row.outcome == "serves")
+    serving_now = {row.engine for row in rows if row.outcome == "serves"}
+    return replace(
+        content,
+        serves=tuple(name for name in content.serves or () if name in serving_now),
+        serving=None if content.serving is None else rows,
+    )
 
 
 def title(measured: Measured) -> str:
