@@ -15,6 +15,7 @@ ALL = {
     "xet_read": "reading 100 MB by Xet against plain HTTP",
     "queue": "500 queued adapters over five bases",
     "weights": "weight passports: time, disguised copies found, strangers taken for copies",
+    "relatives": "nearest relatives among 100,000 fingerprints on PostgreSQL, beside pgvector",
     "regressions": "the regression gate on versions of a real adapter that are worse, and as good",
     "zoo": "the confusion table of every specimen on both engines, and how often each check warns of good ones",
     "wild": "repositories as tools leave them, pushed to a whole hub by the stock client and judged there",

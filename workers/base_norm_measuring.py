@@ -23,8 +23,8 @@ def measure_missing() -> int:
 def measure(base: Base) -> bool:
     """Measure a base and keep its norms; return whether it was measured."""
     if base.size > MAX_BYTES:
-        base_norms.begin(base)
-        base_norms.give_up(base, f"the base has {base.size:,} bytes, and up to {MAX_BYTES:,} are measured")
+        if base_norms.begin(base):
+            base_norms.give_up(base, f"the base has {base.size:,} bytes, and up to {MAX_BYTES:,} are measured")
         return False
     try:
         folder = base_cache.path(base)
@@ -44,6 +44,7 @@ def measure(base: Base) -> bool:
         return False
     except OSError as problem:  # of the disk, or the base has left the cache: tried again, as often as any attempt
         logger.warning("The norms of a base were not measured: %s", problem, extra={"base": base.id})
+        base_norms.release(base)
         return False
     base_norms.record(base, norms)
     return True

@@ -1,4 +1,4 @@
-"""Looks for pickles in new revisions of every repository, and holds those back that may run code."""
+"""Looks for pickles and tokens in new revisions of every repository; holds those back that may run code."""
 
 import logging
 import time
@@ -10,6 +10,7 @@ from registry.kernel.errors import StoreUnavailable
 from registry.models import PickleScan
 from registry.proof import holding, pickle_scans
 from registry.repos import facts
+from workers import token_scanning
 
 logger = logging.getLogger(__name__)
 SECONDS = 20  # after that no revision is begun: the others wait for the next tick
@@ -29,12 +30,14 @@ def work() -> None:
 
 
 def _scan(row: PickleScan) -> None:
-    """Hold the revision back for its first file that may run code.
+    """Revoke the tokens in a revision's new files, and hold it back for its first file that may run code.
 
     Objects of libraries are held back as well, since nobody can tell what all of them do; that is no attack, and
     counts for no strike.
     """
-    for path, opener in facts.file_openers(pickle_scans.files_to_scan(row.revision)).items():
+    files = pickle_scans.files_to_scan(row.revision)
+    token_scanning.revoke(row.revision, files)
+    for path, opener in facts.file_openers(files).items():
         scanned = pickle.scan(path, opener)
         if scanned and not scanned.is_data and not pickle.is_pointer(opener):
             finding = pickle.unsafe(path, scanned, Folder.to_safetensors)

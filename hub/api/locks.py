@@ -1,13 +1,11 @@
 """The lock of a revision: its pinned composition, which `dovetail lock` writes into adapters.lock."""
 
-from dataclasses import replace
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters.report import BasePin
-from dovetail.serve.starting import completed
+from dovetail.serve.starting import completed_report
 from dovetail.serve.target import Target
 from hub.api.asking import View
 from hub.api.revisions import resolved
@@ -40,7 +38,7 @@ def _document(revision: Revision, composed: Composition, endpoint: str) -> Data:
         base = report.base or BasePin()
         repository = revision.repository
         target = Target(repository.full_name, endpoint, revision.oid, report.path, base.id, base.revision or "")
-        report = replace(report, serving=completed(report.serving, target))
+        report = completed_report(report, target)
     stated = report.as_json() if report else {}
     return {
         "adapter": revision.repository.full_name,
@@ -52,9 +50,18 @@ def _document(revision: Revision, composed: Composition, endpoint: str) -> Data:
         "base": _base(composed),
         "engine": stated.get("engine"),
         "engines": stated.get("engines", []),
-        "serving": [row for row in stated.get("serving", ()) if row["outcome"] == "serves"],
+        "serving": _serving(stated),
+        "parts": [
+            {"path": part["path"], "serving": _serving(part)}
+            for part in stated.get("contents", ())
+            if "serving" in part
+        ],
         "merge_order": list(composed.merge_order),
     }
+
+
+def _serving(stated: Data) -> list[Data]:
+    return [row for row in stated.get("serving", ()) if row["outcome"] == "serves"]
 
 
 def _base(composed: Composition) -> Data | None:

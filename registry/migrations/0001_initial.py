@@ -338,6 +338,7 @@ class Migration(migrations.Migration):
                 ("norms", models.JSONField(null=True)),
                 ("problem", models.CharField(blank=True, max_length=300)),
                 ("attempts", models.PositiveIntegerField(default=0)),
+                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("measured_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={

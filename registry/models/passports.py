@@ -36,6 +36,7 @@ class BaseNorms(models.Model):
     norms = models.JSONField(null=True)  # {tensor: [norm, shape], …}
     problem = models.CharField(max_length=300, blank=True)  # the reason why they cannot be measured
     attempts = models.PositiveIntegerField(default=0)
+    free_at = models.DateTimeField(default=timezone.now)  # later while a worker holds the lease
     measured_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

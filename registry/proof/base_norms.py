@@ -1,6 +1,7 @@
 """Norms of bases: measured once for each digest of a base's files, and read for the share that adapters change."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 
 from django.db.models import Exists, F, OuterRef, Q
@@ -15,6 +16,7 @@ from registry.proof import verdicts
 from registry.repos import bases
 
 MAX_ATTEMPTS = 3
+LEASE = timedelta(minutes=30)  # the largest base takes two minutes of one core
 NO_BASE = "the adapter names no base whose weights are here"
 NOT_YET = "the norms of the base are not measured yet"
 
@@ -60,19 +62,31 @@ def _norms(sha256: str, _measured_at: str) -> base_norms.BaseNorms:
 
 # --- for workers
 def unmeasured() -> list[Base]:
-    """Return the bases with weights whose norms wait to be measured."""
-    done = BaseNorms.objects.filter(~Q(norms=None, problem=""), pk=OuterRef("sha256"))
-    return list(Base.objects.filter(~Exists(done), has_weights=True).order_by("added_at"))
+    """Return the bases with weights whose norms wait to be measured, and that no other worker measures now."""
+    measured = ~Q(norms=None, problem="")
+    settled = BaseNorms.objects.filter(measured | Q(free_at__gt=timezone.now()), pk=OuterRef("sha256"))
+    return list(Base.objects.filter(~Exists(settled), has_weights=True).order_by("added_at"))
 
 
 def begin(base: Base) -> bool:
-    """Count an attempt at a base; return False, and give it up, after MAX_ATTEMPTS that ended without norms."""
+    """Claim a base and count the attempt; a worker that dies gives it back when the lease ends.
+
+    Return False if another worker has it. Give it up, and return False, after MAX_ATTEMPTS that ended without norms.
+    """
     row, _ = BaseNorms.objects.get_or_create(sha256=base.sha256)
+    now = timezone.now()
+    if row.free_at > now:
+        return False
     if row.attempts >= MAX_ATTEMPTS:
         give_up(base, f"{MAX_ATTEMPTS} attempts ended before they were measured")
         return False
-    BaseNorms.objects.filter(pk=row.pk).update(attempts=F("attempts") + 1)
-    return True
+    claimable = BaseNorms.objects.filter(pk=row.pk, free_at=row.free_at)
+    return bool(claimable.update(free_at=now + LEASE, attempts=F("attempts") + 1))
+
+
+def release(base: Base) -> None:
+    """Give a claimed base back, to be measured at the next tick."""
+    BaseNorms.objects.filter(pk=base.sha256).update(free_at=timezone.now())
 
 
 def record(base: Base, norms: dict[str, Norm]) -> None:

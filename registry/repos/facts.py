@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-from dovetail.adapters import Description, HeaderError, describe, formats, trainer_facts
+import yaml
+
+from dovetail.adapters import Description, HeaderError, describe, formats, trainer_facts, trainer_settings
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.library.contents import WEIGHTS as LIBRARY_WEIGHTS
 from dovetail.adapters.places import within
 from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store
+from registry.kernel import plain_yaml
 from registry.kernel.errors import StoreUnavailable
+from registry.kernel.plain_yaml import Value
 from registry.repos import tags
 from registry.repos.card import MAX_CARD_BYTES, Card, parse_card
 from registry.repos.manifest import Entry
 
 logger = logging.getLogger(__name__)
 README = "README.md"
+OF_IMAGES = ("diffusers", "kohya", "lycoris")  # formats whose trainers state trigger words
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
         task=task,
         bases=tags.base_models_of(card, description),
         tags=tags.derive_tags(card, description, entries, task=task, papers=papers, type=type),
-        words=trainer_facts.words_of(notes, card.data),
+        words=trainer_facts.words_of(notes, card.data, _phrase(entries, description)),
     )
 
 
@@ -170,6 +175,28 @@ def _repository(
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
     notes = header.metadata if header else trainer_facts.notes_of(files)
     return description, _read_config(adapter_files), counts, notes
+
+
+def _phrase(entries: Mapping[str, Entry], description: Description | None) -> str:
+    """Return the trigger phrase in the settings of a trainer beside the weights of a LoRA for images."""
+    if description is None or description.format not in OF_IMAGES:
+        return ""
+    paths = [path for path in trainer_settings.paths(entries) if path != configs.NAME]
+    return _stated_phrase(tuple((path, entries[path].sha256, entries[path].size) for path in paths)) if paths else ""
+
+
+@lru_cache(maxsize=256)
+def _stated_phrase(settings: tuple[tuple[str, str, int], ...]) -> str:
+    files = {path: _opener(sha256, size) for path, sha256, size in settings}
+    return trainer_facts.phrase_of(trainer_settings.read(files, parse_settings))
+
+
+def parse_settings(text: str) -> dict[str, Value]:
+    """Return the YAML that a trainer wrote; {} for a text that cannot be read."""
+    try:
+        return plain_yaml.parse_mapping(text, most=trainer_settings.MAX_BYTES, what="the settings")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
 
 
 def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:

@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-import yaml
-
-from dovetail.adapters import trainer_facts, trainer_settings
+from dovetail.adapters import trainer_facts
 from dovetail.adapters.trainer_facts import Training
-from registry.kernel import plain_yaml
-from registry.kernel.plain_yaml import Value
-from registry.repos.facts import card_of, file_openers
+from registry.repos.facts import card_of, file_openers, parse_settings
 from registry.repos.manifest import Entry
 
 
@@ -22,11 +18,4 @@ def training_of(entries: Mapping[str, Entry]) -> Training:
 @lru_cache(maxsize=256)
 def _training(files: tuple[Entry, ...]) -> Training:
     entries = {entry.path: entry for entry in files}
-    return trainer_facts.read(file_openers(entries), card_of(entries).data, _parse)
-
-
-def _parse(text: str) -> dict[str, Value]:
-    try:
-        return plain_yaml.parse_mapping(text, most=trainer_settings.MAX_BYTES, what="the settings")
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
+    return trainer_facts.read(file_openers(entries), card_of(entries).data, parse_settings)

@@ -10,6 +10,8 @@ def leaked(event: OutboxEvent) -> None:
     """Alert the people who can make a new token of each that was revoked."""
     for token in event.data["tokens"]:
         owner = User.objects.filter(pk=token["owner"]).first() if token["owner"] else None
+        if token["owner"] and owner is None:
+            continue  # the account is gone meanwhile, and its tokens with it: nobody makes a new one
         administrators = User.objects.filter(role=User.Role.ADMIN, is_active=True)
         for person in token_reminders.responsible(owner) if owner else administrators:
             robot = owner if owner and owner.is_machine else None

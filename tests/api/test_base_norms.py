@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from dovetail.adapters import base_norms as library
 from dovetail.adapters.base_norms import BaseNorms as Norms
@@ -97,6 +98,10 @@ def test_a_base_that_cannot_be_read_says_so_and_is_not_read_again(ask, cast, rep
     for _ in range(base_norms.MAX_ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
             base_norm_measuring.measure_missing()
+        attempts = BaseNorms.objects.get().attempts
+        assert (base_norms.unmeasured(), base_norm_measuring.measure(base)) == ([], False), "another worker has it"
+        assert BaseNorms.objects.get().attempts == attempts
+        BaseNorms.objects.update(free_at=timezone.now())  # the lease has ended
     assert (base_norm_measuring.measure_missing(), base_norms.unmeasured()) == (0, [])
     monkeypatch.undo()
     BaseNorms.objects.all().delete()

@@ -63,3 +63,16 @@ def test_trigger_words_are_searched_until_a_gate_is_put_before_the_files(cast, r
     row.gated = ""  # as a push has it that read the row before the gate
     pushed(cast, row, files={"other.txt": b"x"})
     assert (found(q="zq7"), found(q="pets")) == ([], ["alice/pets"])
+
+
+def test_the_trigger_word_in_the_settings_of_ai_toolkit_is_searched(cast, repository):
+    """The weights of a LoRA for images say nothing of it, nor does the card."""
+    name = "diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight"
+    header = json.dumps({name: {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}}).encode()
+    settings = b"job: extension\nconfig:\n  process:\n  - type: x\n    trigger_word: Zq7 Cat\n    train: {steps: 2}\n"
+    weights = len(header).to_bytes(8, "little") + header + bytes(64)
+    cats = cast.repository("alice/cats")
+    pushed(cast, cats, files={"cats.safetensors": weights, "config.yaml": settings})
+    assert [row.full_name for row in catalog.search(NOBODY, Query(q="zq7 cat")).items] == ["alice/cats"]
+    pushed(cast, repository, files={**FILES, "config.yaml": settings})
+    assert Repository.objects.get(pk=repository.pk).triggers == "", "it calls up nothing in a model of text"

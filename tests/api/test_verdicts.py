@@ -243,6 +243,9 @@ def test_each_of_several_adapters_has_flags_to_copy_in_rest_and_on_the_page(ask,
     shown = ask().get("/api/v1/adapters/alice/reviews/revisions/main/verdict").json()
     assert [part["serving"][0]["flags"] for part in shown["contents"]] == [["--enable-lora", flag] for flag in flags]
     assert (shown["serving"][0]["outcome"], shown["serving"][0]["flags"]) == ("serves", ["--enable-lora"]), "no folder"
+    lock = ask().get("/api/v1/adapters/alice/reviews/revisions/main/lock").json()
+    assert [part["serving"][0]["flags"] for part in lock["parts"]] == [["--enable-lora", flag] for flag in flags]
+    assert lock["serving"][0]["flags"] == ["--enable-lora"], "nothing lies at the top"
     page = html.unescape(ask().get(f"/alice/reviews/verdict/{revision.oid}").content.decode())
     assert all(flag in page for flag in flags)
     assert f"=./reviews-{short} " not in page

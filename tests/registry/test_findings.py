@@ -1,5 +1,6 @@
 """The hub's own findings become cases and holds: pickles, live tokens, holds without a case; on every road at once."""
 
+import hashlib
 import json
 import pickle
 from datetime import timedelta
@@ -8,15 +9,18 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from registry.bytes import intake
+from registry.bytes.blobs import Digest
 from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
 from registry.people import directory_tokens, leaks, robots, tokens
 from registry.proof import holding
-from registry.publish import history, repositories, restoring
+from registry.publish import history, push, repositories, restoring
 from registry.repos import popularity, refs
 from registry.talk import alert_mail, alerts, dispatch, feed, watching
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
+from workers import pickle_scanning, token_scanning
 
 LEAK = "README.md"
 
@@ -289,6 +293,43 @@ def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(
     assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
     assert alert_mail.send_due() == 4
     assert sum("It is revoked: make a new one." in mail.body for mail in mailoutbox) == 4
+
+
+def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast):
+    """Those that came by Git LFS or Xet, or that lie behind what the push looks at; a piece may end within a token."""
+    notes = cast.repository("bob/notes", by="bob", type="dataset")
+    first, second, third, kept = (cast.token(name) for name in ("alice", "carol", "dave", "ada"))
+    stored = {
+        "log.txt": b"x" * (token_scanning.START - 20) + f" {first} ".encode(),
+        "rows.jsonl": b" " * (token_scanning.START + token_scanning.PIECE - 20) + f"{second} ".encode(),
+        "weights.bin": b"\0" * 9 + kept.encode(),
+    }
+    operations: list = [push.Inline("end.csv", b"," * push.MAX_SCANNED + f" {third}".encode())]
+    for path, content in stored.items():
+        digest = Digest(hashlib.sha256(content).hexdigest(), len(content))
+        intake.store_and_register(notes, digest, lambda content=content: [content])
+        operations.append(push.Stored(path, digest.sha256))
+    push.receive(push.Intent(notes, refs.MAIN, cast.session("bob"), "Logs"), operations)
+    assert Token.objects.count() == 4
+    pickle_scanning.work()
+    assert [str(token.user) for token in Token.objects.all()] == ["ada"], "in a file that is no text"
+    dispatch.run()
+    files = {alert.user.username: alert.data["files"] for alert in Alert.objects.filter(kind="token-leaked")}
+    assert files == {name: ["end.csv", "log.txt", "rows.jsonl"] for name in ("alice", "carol", "dave")}
+    assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
+    pushed(cast, notes, by="bob", files={"a.txt": b"a"})
+    pickle_scanning.work()
+    dispatch.run()
+    assert Alert.objects.filter(kind="token-leaked").count() == 3, "told once"
+
+
+def test_nobody_is_alerted_of_a_token_whose_owner_is_gone(cast):
+    """Nor are administrators, as if it were the token of a directory."""
+    pushed(cast, cast.repository("bob/notes", by="bob"), by="bob", files={"a.env": cast.token("carol").encode()})
+    data = {"tokens": [{"name": "ci", "owner": 10**9}]}
+    assert OutboxEvent.objects.filter(kind="tokens-leaked").update(data=data) == 1
+    dispatch.run()
+    assert not Alert.objects.filter(kind="token-leaked").exists()
 
 
 @pytest.mark.parametrize("protocol", [2, 4])

@@ -28,6 +28,13 @@ class LockedBase(s.Serializer[Data]):
     files = LockedBaseFile(many=True, help_text="empty if the hub holds another version of it by now")
 
 
+class LockedPart(s.Serializer[Data]):
+    """One of several adapters of a revision."""
+
+    path = s.CharField(help_text="its folder, or its weights where no config lies beside them")
+    serving = field(Report, "serving", help_text="serving engines that take it, with flags that name it alone")
+
+
 class Lock(s.Serializer[Data]):
     """Everything that has to be the same elsewhere for a revision to answer as it did when it was proven."""
 
@@ -40,7 +47,10 @@ class Lock(s.Serializer[Data]):
     base = LockedBase(allow_null=True)
     engine = field(Report, "engine", help_text="the engine that decided, with the versions of its libraries")
     engines = field(Report, "engines")
-    serving = field(Report, "serving", help_text="serving engines that take it, with their flags")
+    serving = field(
+        Report, "serving", help_text="serving engines that take it, with their flags; of `parts` without a folder"
+    )
+    parts = LockedPart(many=True, help_text="of several adapters each; else empty")
     merge_order = s.ListField(
         child=s.CharField(allow_blank=True),
         help_text="folders of its adapters, in the order in which they are put on the base; empty for the top",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +73,13 @@ def read(files: Mapping[str, Opener], card: Mapping[str, object], parse: Parse) 
     ]
     once = {(fact.name, fact.value): fact for fact in reversed(facts)}  # the first source of what several files say
     facts = [fact for fact in facts if once[fact.name, fact.value] is fact]
-    spoken = next((str(fact.value) for fact in facts if fact.name == "trigger_word"), "")
-    words = words_of(notes, card, spoken)
+    words = words_of(notes, card, phrase_of(facts))
     return Training(tuple(facts[:MAX_FACTS]), losses, f"{state_path}:log_history" if losses else "", words)
+
+
+def phrase_of(facts: Iterable[Stated]) -> str:
+    """Return the trigger phrase among the settings of a trainer, "" if there is none."""
+    return next((str(fact.value) for fact in facts if fact.name == "trigger_word"), "")
 
 
 def weights_of(files: Mapping[str, Any]) -> str:
