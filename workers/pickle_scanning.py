@@ -1,4 +1,4 @@
-"""Looks for pickles and tokens in new revisions of every repository; holds those back that may run code."""
+"""Scans new revisions of every repository: holds back code in pickles, revokes leaked tokens, and renders the card."""
 
 import logging
 import time
@@ -7,9 +7,9 @@ from dovetail.adapters import Folder
 from dovetail.adapters.checks import pickle
 from registry.bytes.blobs import BlobMissing
 from registry.kernel.errors import StoreUnavailable
-from registry.models import PickleScan
+from registry.models import PickleScan, Revision
 from registry.proof import holding, pickle_scans
-from registry.repos import facts
+from registry.repos import facts, rendered_cards
 from workers import token_scanning
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,15 @@ def work() -> None:
             logger.warning("A revision was not looked through: %s", problem, extra={"revision": row.revision.oid})
             continue
         pickle_scans.finish(row)
+        _render_card(row.revision)
+
+
+def _render_card(revision: Revision) -> None:
+    """Render the card for the page of the repository; without it, the page renders the card itself."""
+    try:
+        rendered_cards.keep(revision)
+    except StoreUnavailable as problem:
+        logger.warning("A card was not rendered: %s", problem, extra={"revision": revision.oid})
 
 
 def _scan(row: PickleScan) -> None:

@@ -13,7 +13,7 @@ from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.publish import open_pushes, restoring
-from registry.repos import popularity, weight_comparisons
+from registry.repos import popularity, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
 from registry.upstream import forgetting, records
@@ -66,7 +66,7 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Keep the head of the audit log, purge the bin, alert of full quotas, and forget a part of what nobody needs."""
+    """Do the work of each hour in bounded slices: keep the audit head, purge the bin, alert, forget, render cards."""
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
@@ -75,6 +75,7 @@ def tidy() -> None:
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()
     weight_comparisons.forget_old()
+    rendered_cards.refresh()
     idempotency.sweep()
 
 

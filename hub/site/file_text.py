@@ -3,13 +3,7 @@
 from registry.repos.facts import BlobFile
 from registry.repos.manifest import Entry
 
-MAX_CARD = (1 << 20) + 1
 MAX_SHOWN = 256 << 10
-
-
-def card_text(entry: Entry) -> str:
-    """Return the beginning of a card as text, with invalid UTF-8 replaced."""
-    return BlobFile(entry.sha256, entry.size).read(MAX_CARD).decode("utf-8", "replace")
 
 
 def readable_text(entry: Entry) -> str | None:

@@ -4,11 +4,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.site import other_forms
-from hub.site.file_text import card_text
 from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
 from hub.site.use import push_commands, snippets
 from registry.kernel.errors import RevisionNotVerified
-from registry.repos import card, pull
+from registry.repos import pull, rendered_cards
 from registry.talk import alerts
 
 
@@ -19,8 +18,9 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)
     header = _served(header)
-    html, problem = _card(header)
-    shown = {"header": header, "tab": "card", "card": html, "problem": problem, "snippets": snippets(request, header)}
+    files, pages = card_links(header.repository, header.revision.oid)
+    card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
+    shown = {"header": header, "tab": "card", "card": card, "snippets": snippets(request, header)}
     return render(request, "site/repository.html", shown | other_forms.in_use(header))
 
 
@@ -33,14 +33,3 @@ def _served(header: RepositoryHeader) -> RepositoryHeader:
             raise
         return RepositoryHeader(header.repository, pull.resolve(header.repository, "verified"), "verified", header.by)
     return header
-
-
-def _card(header: RepositoryHeader) -> tuple[str, str]:
-    """Return the card as safe HTML ("" without one) and why its metadata cannot be read."""
-    entry = header.entries.get(README)
-    if entry is None:
-        return "", ""
-    parsed = card.parse_card(card_text(entry))
-    files, pages = card_links(header.repository, header.revision.oid)
-    html = card.render_card(parsed.body, files=files, pages=pages)
-    return html, parsed.problem or ""

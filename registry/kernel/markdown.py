@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from mdit_py_plugins.anchors import anchors_plugin
+from mdit_py_plugins.gfm import gfm_plugin
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
@@ -30,22 +32,32 @@ ATTRIBUTES = {
     "ol": {"start"},
     "details": {"open"},
 }
-# The classes that Pygments writes; anything else would let a card dress up as a part of the site.
-CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
-
+# The classes that Pygments and the parser write; any other would let a card dress up as a part of the site.
+CLASSES = {
+    "span": {f"hl-{name}" for name in STANDARD_TYPES.values() if name},
+    "div": {
+        "markdown-alert",
+        *(f"markdown-alert-{kind}" for kind in ("note", "tip", "important", "warning", "caution")),
+    },
+    "p": {"markdown-alert-title"},
+    "li": {"task-list-item"},
+}
 
 SCROLLED = {tag: {"tabindex": "0"} for tag in ("pre", "table")}  # what is wide scrolls, by the keyboard too
 
 
 def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
-    """Return CommonMark with tables as an HTML fragment.
+    """Return GitHub Flavored Markdown (https://github.github.com/gfm/) with alerts and footnotes as an HTML fragment.
 
+    Each heading has an id that is made of its text; in the page it begins with `user-content-`.
     Relative images lie below `files`, relative links below `pages`.
     `@name` of a person in `people` becomes a link to the address given there.
     """
-    parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).use(gfm_plugin)
+    parser.use(anchors_plugin, max_level=6)
     tokens = parser.parse(text)
     _lower_headings(tokens)
+    _draw_checkboxes(tokens)
     _link_foreign_images(tokens)
     if people:
         _link_people(tokens, people)
@@ -61,7 +73,7 @@ def sanitise(html: str, *, files: str, pages: str, people: Mapping[str, str] = {
         clean_content_tags={"script", "style", "svg", "math", "iframe", "object", "template", "noscript", "textarea"},
         attributes=ATTRIBUTES,
         attribute_filter=_address_filter(files, pages, set(people.values())),
-        allowed_classes={"span": CODE_CLASSES},
+        allowed_classes=CLASSES,
         set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}, **SCROLLED},
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow ugc noopener",
@@ -103,6 +115,16 @@ def _lower_headings(tokens: list[Token]) -> None:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1:]) + 1)}"
+
+
+def _draw_checkboxes(tokens: list[Token]) -> None:
+    """Replace the checkboxes of task lists by characters: nobody can tick them, and forms are not allowed."""
+    box: Token | None = None
+    for token in tokens:
+        if token.type == "list_item_open" and "checked" in token.meta:
+            box = Token("text", "", 0, content="☑ " if token.meta.pop("checked") else "☐ ")
+        elif token.type == "inline" and box:
+            token.children, box = [box, *(token.children or ())], None
 
 
 def _link_foreign_images(tokens: list[Token]) -> None:

@@ -1515,6 +1515,34 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("user", "name"), name="queue_view_unique")],
             },
         ),
+        migrations.CreateModel(
+            name="RenderedCard",
+            fields=[
+                (
+                    "repository",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="card",
+                        serialize=False,
+                        to="registry.repository",
+                    ),
+                ),
+                ("file", models.CharField(blank=True, max_length=64)),
+                ("renderer", models.PositiveSmallIntegerField(db_index=True)),
+                ("nonce", models.CharField(max_length=32)),
+                ("html", models.TextField(blank=True)),
+                ("problem", models.CharField(blank=True, max_length=500)),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("file", ""), ("file__regex", "^[0-9a-f]{64}$"), _connector="OR"),
+                        name="rendered_card_shape",
+                    )
+                ],
+            },
+        ),
         migrations.AddField(
             model_name="revision",
             name="repository",

@@ -17,6 +17,7 @@ from registry.models.blobs import (
     Xorb,
 )
 from registry.models.blocked_files import BlockedFile
+from registry.models.cards import RenderedCard
 from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
 from registry.models.clock import ClockLease
 from registry.models.collections import Collection, CollectionItem
@@ -126,6 +127,7 @@ __all__ = [
     "QueueView",
     "Ref",
     "Regression",
+    "RenderedCard",
     "Repository",
     "RepositoryWatch",
     "Revision",

@@ -20,7 +20,8 @@ from registry.kernel.plain_yaml import Value
 MAX_CARD_BYTES = 1 << 20
 MAX_METADATA_BYTES = 64 << 10
 MAX_HTML = 256 << 10  # characters
-RENDER_SECONDS = 2.0
+RENDER_SECONDS = 2.0  # while a page waits
+PATIENT_SECONDS = 30.0  # of a worker, after a push
 CACHE_SECONDS, AGAIN_SECONDS = 7 * 24 * 3600, 600
 
 # Phrases of the default card of peft and transformers, which say nothing about the model.
@@ -97,26 +98,30 @@ def parse_card(readme: str) -> Card:
 def render_card(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
     """Return the text as safe HTML, cached by its digest; a text that is too large or too slow is shown unrendered.
 
-    Rendering runs in a process of its own with a limit of 2 s: strangers write the text, and both Markdown and
-    highlighting have inputs that take quadratic time. Relative images lie below `files`, relative links below `pages`,
-    and `@name` of `people` links to their pages. With `only_known`, only cached HTML is used.
+    Relative images lie below `files`, relative links below `pages`, and `@name` of `people` links to their pages.
+    With `only_known`, only cached HTML is used.
     """
     addresses = {name: reverse("namespace", args=[name]) for name in people}
     key = hashlib.sha256("\0".join([body, files, pages, *addresses.values()]).encode("utf-8", "replace")).hexdigest()
-    html: str | None = cache.get(f"card:2:{key}")
+    html: str | None = cache.get(f"card:3:{key}")
     if html is None and not only_known:
-        html = _rendered(body, files, pages, addresses)
-        html = html if len(html) <= MAX_HTML else ""  # the cache is in memory; "" means: show the text unrendered
+        html = render_once(body, files=files, pages=pages, addresses=addresses)
         # A failure may be due to a busy machine, so it is cached for a short time only.
-        cache.set(f"card:2:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
-    return html or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
+        cache.set(f"card:3:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
+    return html or unrendered(body)
 
 
-def _rendered(body: str, files: str, pages: str, people: Mapping[str, str]) -> str:
-    """Return the HTML, or "" for a text that is too large or took too long."""
+def render_once(
+    body: str, *, files: str, pages: str, addresses: Mapping[str, str] | None = None, seconds: float | None = None
+) -> str:
+    """Return the text as safe HTML, or "" if it is too large or took too long; `addresses` are people's, by name.
+
+    Rendering runs in a process of its own, limited to 2 s of processor time and `seconds`: strangers write the text,
+    and both Markdown and highlighting have inputs that take quadratic time.
+    """
     if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
         return ""
-    job = json.dumps({"text": body, "files": files, "pages": pages, "people": people})
+    job = json.dumps({"text": body, "files": files, "pages": pages, "people": addresses or {}})
     program = [sys.executable, "-I", str(Path(markdown.__file__))]
     try:
         done = subprocess.run(
@@ -126,12 +131,17 @@ def _rendered(body: str, files: str, pages: str, people: Mapping[str, str]) -> s
             text=True,
             encoding="utf-8",
             env={},
-            timeout=RENDER_SECONDS + 1,
+            timeout=RENDER_SECONDS + 1 if seconds is None else seconds,
             check=True,
         )
     except (subprocess.SubprocessError, OSError):
         return ""
-    return done.stdout
+    return done.stdout if len(done.stdout) <= MAX_HTML else ""  # it is kept in memory and in rows
+
+
+def unrendered(body: str) -> str:
+    """Return the text as it was written, in HTML."""
+    return f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
 def _word(value: Value) -> str:
@@ -149,7 +159,7 @@ def _first_prose(body: str) -> str:
     for block in re.split(r"\n\s*\n", body[:20_000]):
         text = block.strip()[:2000]  # only a line is shown; unclosed links take quadratic time to find
         if text and not text.startswith(_TEMPLATE) and text[0] not in "#<>|!-*=`[" and not text.startswith("    "):
-            return re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*_]", r"\1", text)
+            return re.sub(r"\[\^[^\]]*\]|\[([^\]]*)\]\([^)]*\)|~~|[`*_]", r"\1", text)
     return ""
 
 

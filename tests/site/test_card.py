@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from registry.kernel.markdown import TAGS, render_markdown, sanitise
+from registry.kernel.markdown import CLASSES, TAGS, render_markdown, sanitise
 from registry.repos import card
 
 FILES, PAGES = "/alice/reviews/resolve/abc/", "/alice/reviews/blob/abc/"
@@ -70,7 +70,7 @@ def refuse_what_acts(html):
             if name == "id":
                 assert value.startswith("user-content-")
             if name == "class":
-                assert all(word.startswith("hl-") for word in value.split())
+                assert all(word.startswith("hl-") or word in CLASSES.get(tag, ()) for word in value.split())
             assert ".." not in unquote(value), "browsers go up a folder for %2e%2e too"
             if name == "src":
                 assert value.startswith(FILES)
@@ -109,11 +109,27 @@ def test_a_card_keeps_what_people_write():
     text = "# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nimport os\n```\n\n"
     text += "[code](train.py) ![plot](img/loss.png)\n"
     html = render_markdown(text, files=FILES, pages=PAGES)
-    assert "<h2>Title</h2>" in html  # the page has its h1 already
+    assert '<h2 id="user-content-title">Title</h2>' in html  # the page has its h1 already
     assert "<td>2</td>" in html
     assert '<span class="hl-kn">import</span>' in html
     assert f'href="{PAGES}train.py"' in html
     assert f'src="{FILES}img/loss.png"' in html
+
+
+def test_a_card_may_be_written_as_on_other_hubs():
+    text = "# Scores *of* `v2`\n\n- [x] trained\n- [ ] merged\n\n> [!WARNING]\n> Not for dates.\n\n"
+    text += "See https://x.example/a_b and [scores](#scores-of-v2).[^1]\n\n[^1]: On 200 rows.\n"
+    html = render_markdown(text, files=FILES, pages=PAGES)
+    assert '<h2 id="user-content-scores-of-v2">' in html
+    assert 'href="#user-content-scores-of-v2"' in html
+    assert '<li class="task-list-item">☑ trained</li>' in html
+    assert '<li class="task-list-item">☐ merged</li>' in html
+    assert '<div class="markdown-alert markdown-alert-warning">' in html
+    assert 'href="https://x.example/a_b"' in html
+    assert 'href="#user-content-fn1"' in html
+    assert '<li id="user-content-fn1"' in html
+    assert "[^1]" not in card.parse_card("Best ~~ever~~ yet.[^1]\n\n[^1]: Here.\n").summary
+    refuse_what_acts(html)
 
 
 def test_an_image_of_another_host_becomes_a_link():
