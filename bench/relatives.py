@@ -23,7 +23,7 @@ from tests import services
 COUNT = int(os.environ.pop("DOVETAIL_BENCH_SCALE", "100000"))  # hub.settings refuses it
 PLANTED, BATCH = 200, 20_000
 COSINES = (0.9995, 0.95, 0.9, 0.82)
-HNSW_LISTS = (40, 200, 400)  # candidates that HNSW keeps while it searches
+HNSW_LISTS = (40, 200)  # candidates that HNSW keeps while it searches
 Fingerprints = Any
 
 
@@ -107,6 +107,7 @@ def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: objec
 
 
 def plain(originals: Fingerprints) -> Iterator[Line]:
+    from dovetail.adapters import passport
     from registry.kernel.policy import Caller
     from registry.models import Repository, WeightPassport
     from registry.proof import passports
@@ -115,7 +116,9 @@ def plain(originals: Fingerprints) -> Iterator[Line]:
         row = WeightPassport.objects.get(pk=file_of(("original", number)))
         return set(passports._nearest(row, Repository(pk=number + 1), Caller()))
 
-    yield from measured("plain index", search)
+    for loose in (0, passport.LOOSE):
+        passport.LOOSE = loose
+        yield from measured(f"plain index, {1 << loose} keys a band", search)
 
 
 def pgvector(originals: Fingerprints) -> Iterator[Line]:
@@ -130,8 +133,9 @@ def pgvector(originals: Fingerprints) -> Iterator[Line]:
         cursor.execute("CREATE EXTENSION vector")
         for kind, operators in (("bit(512)", "bit_hamming_ops"), ("halfvec(512)", "halfvec_cosine_ops")):
             cursor.execute(f"CREATE TABLE vectors (file char(64), near {kind})")
+            rows = list(WeightPassport.objects.values_list("file", "fingerprint"))
             with cursor.copy("COPY vectors FROM STDIN") as copy:
-                for file, raw in WeightPassport.objects.values_list("file", "fingerprint").iterator(BATCH):
+                for file, raw in rows:
                     copy.write_row((file, text_of(np.frombuffer(raw, "i1"), kind)))
             began = time.monotonic()
             cursor.execute("SET maintenance_work_mem = '2GB'; SET max_parallel_maintenance_workers = 0")

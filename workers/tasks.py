@@ -11,7 +11,7 @@ from django.utils import timezone
 from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
-from registry.proof import renewal, verdicts
+from registry.proof import norm_populations, renewal, verdicts
 from registry.publish import open_pushes, restoring
 from registry.repos import popularity, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
@@ -117,9 +117,10 @@ def derive(_: int = 0) -> None:
 
 @shared_task
 def measure() -> None:
-    """Measure the shapes of new bases, and the norms of their weights."""
+    """Measure the shapes of new bases and the norms of their weights, and what norms their adapters have."""
     base_shapes.measure_missing()
     base_norm_measuring.measure_missing()
+    norm_populations.review()
 
 
 @shared_task

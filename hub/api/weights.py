@@ -4,7 +4,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dovetail.adapters import passport
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.revisions import resolved
@@ -39,7 +38,7 @@ def _of(revision: Revision) -> Data:
 
 
 def _file(file: MeasuredFile) -> Data:
-    modules, outliers = file.modules, list(passport.outliers(file.modules))[:MAX_OUTLIERS]
+    modules = file.modules
     return {
         "path": file.path,
         "sha256": file.row.file,
@@ -56,8 +55,9 @@ def _file(file: MeasuredFile) -> Data:
         "base": {"id": file.base.base or None, "sha256": file.base.sha256 or None, "reason": file.base.reason or None},
         "modules_left_out": max(0, len(modules) - MAX_MODULES),
         "outliers": [
-            {"module": one.module, "times": one.times, "kind": one.kind, "population": one.population}
-            for one in outliers
+            {"module": one.module, "times": one.times, "kind": one.kind, "population": one.population,
+             "of": "adapters" if one.is_of_adapters else "modules"}
+            for one in file.outliers[:MAX_OUTLIERS]
         ],
         "relatives": [_relative(one) for one in file.relatives],
     }  # fmt: skip

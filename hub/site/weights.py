@@ -70,11 +70,11 @@ def panels(header: RepositoryHeader) -> list[Panel]:
 
 
 def _panel(file: MeasuredFile) -> Panel:
-    kinds, outliers = list(_kinds(file)), list(passport.outliers(file.modules))
+    kinds = list(_kinds(file))
     left_out, layers = max(0, len(kinds) - MAX_KINDS), file.layers
     bars = _bars([layer.share or 0.0 for layer in layers])
     return Panel(
-        file.path, kinds[:MAX_KINDS], left_out, outliers[:MAX_OUTLIERS], file.relatives, file.base, layers, bars
+        file.path, kinds[:MAX_KINDS], left_out, file.outliers[:MAX_OUTLIERS], file.relatives, file.base, layers, bars
     )
 
 

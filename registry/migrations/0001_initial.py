@@ -1021,6 +1021,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="NormPopulation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("base", models.CharField(max_length=200)),
+                ("kind", models.CharField(max_length=32)),
+                ("medians", models.JSONField()),
+                ("computed_at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("base", "kind"), name="norm_population_unique")],
+            },
+        ),
+        migrations.CreateModel(
             name="Organization",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

@@ -36,7 +36,7 @@ from registry.models.moderation import ModerationDecision
 from registry.models.names import NameObservation, NameRule
 from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
 from registry.models.outbox import OutboxEvent
-from registry.models.passports import BaseNorms, FingerprintBand, WeightPassport
+from registry.models.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.pushes import OpenPush
@@ -119,6 +119,7 @@ __all__ = [
     "NameRule",
     "Namespace",
     "NamespaceQuota",
+    "NormPopulation",
     "OpenPush",
     "Organization",
     "OutboxEvent",

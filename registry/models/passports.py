@@ -1,4 +1,6 @@
-"""Weight passports (dovetail.adapters.passport), the index by which nearly equal weights are found, norms of bases."""
+"""Weight passports (dovetail.adapters.passport), the index by which nearly equal weights are found, norms of bases and
+of the adapters for one of them.
+"""
 
 from django.db import models
 from django.db.models import Q
@@ -42,3 +44,18 @@ class BaseNorms(models.Model):
     class Meta:
         verbose_name_plural = "norms of bases"
         constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="base_norms_sha256_shape")]
+
+
+class NormPopulation(models.Model):
+    """The norms that public adapters of one base and method have, against which an outlier is measured; a rollup."""
+
+    base = models.CharField(max_length=200)  # as in the catalogue
+    kind = models.CharField(max_length=32)  # the method
+    medians = models.JSONField()  # {kind of module: [median of the adapters' median norms, number of adapters], …}
+    computed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["base", "kind"], name="norm_population_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.base}, {self.kind}"

@@ -9,12 +9,14 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import passport
 from dovetail.adapters.base_norms import NO_SCALE, Layer, Share, by_layer
+from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.factors import Scales
-from dovetail.adapters.passport import COPY, NEAR, Module, Passport, bands_of, cosine
+from dovetail.adapters.passport import COPY, NEAR, Module, Outlier, Passport, Peers, bands_of
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
+from registry.models import FingerprintBand, NormPopulation, Repository, Revision, RevisionFile, WeightPassport
 from registry.proof import base_norms
 from registry.proof.base_norms import NormsOfBase
 from registry.repos import digests, facts, pull
@@ -54,6 +56,11 @@ class MeasuredFile:
     relatives: list[Relative]
     base: NormsOfBase
     shares: tuple[Share, ...]
+    peers: Peers  # adapters of the same base and method
+
+    @property
+    def outliers(self) -> list[Outlier]:
+        return list(passport.outliers(self.modules, self.peers))
 
     @property
     def layers(self) -> list[Layer]:
@@ -75,11 +82,24 @@ def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller,
     """Yield what was measured of the first files of a revision that have a passport; a few queries for each."""
     for path, row in _of_entries(entries.values(), limit).items():
         config = facts.config_beside(entries, path)
-        modules = _modules_of(row, config)
+        modules = modules_of(row, config)
         base = base_norms.of_revision(revision, config)
         reason = "" if config else NO_SCALE
         shares = tuple(_share(module, base, reason or base.reason) for module in modules)
-        yield MeasuredFile(path, row, modules, relatives(row, revision.repository, by), base, shares)
+        related = relatives(row, revision.repository, by)
+        yield MeasuredFile(path, row, modules, related, base, shares, _peers(base, config))
+
+
+def _peers(base: NormsOfBase, config: configs.Config) -> Peers:
+    """Return the norms in adapters of this base and method; none without a config, which has the scale."""
+    name, kind = base.base or configs.text(config, FIELD), method_of(config)
+    row = NormPopulation.objects.filter(base=name, kind=kind).first() if name and kind else None
+    return {module: (middle, count) for module, (middle, count) in row.medians.items()} if row else {}
+
+
+def method_of(config: configs.Config) -> str:
+    """Return the method of a config of PEFT as the catalogue has it, "" for others."""
+    return (configs.text(config, "peft_type") or "").lower().replace("_", "-")
 
 
 def _share(module: Module, base: NormsOfBase, reason: str) -> Share:
@@ -98,7 +118,7 @@ def _of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPasspor
     return {path: rows[files[path]] for path in paths if files[path] in rows}
 
 
-def _modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
+def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
     """Return the measured modules as they act, with the scale that this config gives them; without one as they are."""
     modules, scales = map(_module, row.modules), Scales(config)
     return tuple(_scaled(module, scales) for module in modules) if config else tuple(modules)
@@ -140,14 +160,15 @@ def _relative(place: RevisionFile, cosine: float, is_readable: bool) -> Relative
 def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> dict[str, float]:
     """Return the files that the caller may see elsewhere and whose weights are near, with their cosine.
 
-    Copies share all keys, and come first where too many files share one, by accident or because somebody made them so.
-    Files that are deleted, in the bin, held back or of others' private repositories take no place among the candidates.
+    The nearer a fingerprint is, the more keys it shares: copies come first where too many files share one, by accident
+    or because somebody made them so. Files that are deleted, in the bin, held back or of others' private repositories
+    take no place among the candidates.
     """
-    keys = bands_of(bytes(row.fingerprint))
+    own = bytes(row.fingerprint)
     seen = pull.listable(by).filter(blob=OuterRef("passport")).exclude(revision__repository=besides)
-    bands = FingerprintBand.objects.filter(Exists(seen), key__in=keys)
+    bands = FingerprintBand.objects.filter(Exists(seen), key__in=passport.probes_of(own))
     shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
     candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
-    fingerprints = candidates.values_list("file", "fingerprint")
-    cosines = {file: cosine(bytes(row.fingerprint), bytes(other)) for file, other in fingerprints}
-    return {file: value for file, value in cosines.items() if value >= NEAR} | {row.file: 1.0}
+    fingerprints = {file: bytes(other) for file, other in candidates.values_list("file", "fingerprint")}
+    cosines = zip(fingerprints, passport.cosines(own, list(fingerprints.values())), strict=True)
+    return {file: value for file, value in cosines if value >= NEAR} | {row.file: 1.0}

@@ -11,8 +11,8 @@ from hub.api import weights
 from registry.bytes import garbage, tensor_digests
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
-from registry.models import FingerprintBand, Repository, TensorDigest, WeightPassport
-from registry.proof import passports
+from registry.models import FingerprintBand, NormPopulation, Repository, TensorDigest, WeightPassport
+from registry.proof import norm_populations, passports
 from registry.repos import facts
 from tests.api.conftest import pushed
 from tests.api.test_comparisons import files, lora
@@ -79,9 +79,58 @@ def test_norms_and_ranks_are_those_of_the_matrices(ask, cast, repository, pairs)
             assert rows[name]["largest"] == pytest.approx(singular[0], rel=1e-5)
             assert rows[name]["effective_rank"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-2)
     assert rows[collapsed]["effective_rank"] == pytest.approx(1, abs=0.01)
-    assert [(one["module"], one["kind"], one["population"]) for one in file["outliers"]] == [(huge, "q_proj", 5)]
+    assert [(one["module"], one["kind"], one["population"], one["of"]) for one in file["outliers"]] == [
+        (huge, "q_proj", 5, "modules")
+    ]
     assert file["outliers"][0]["times"] > 50
     assert (file["spectrum"][0], len(file["spectrum"])) == (1, 4)
+
+
+def test_outliers_are_measured_against_the_public_adapters_of_their_base(ask, cast, repository, pairs, monkeypatch):
+    """All modules of this one are alike; neither private nor gated ones count, nor those of another base or method."""
+    loud = {name: (20 * down, up) for name, (down, up) in pairs.items()}
+    named = {"r": 4, "lora_alpha": 8, "base_model_name_or_path": "acme/tiny", "peft_type": "LORA"}
+    measured(cast, repository, tensors_of(loud), **named)
+    assert weights_of(ask(), "alice/reviews")["files"][0]["outliers"] == []
+    monkeypatch.setattr(norm_populations, "MIN_ADAPTERS", 4)
+    for number in range(3):
+        factor = (1, 1.1, 0.9)[number]
+        tensors = tensors_of({name: (factor * down, up) for name, (down, up) in pairs.items()})
+        measured(cast, cast.repository(f"bob/peer-{number}", by="bob"), tensors, **named)
+    for name in ("private", "gated", "elsewhere"):
+        made = cast.repository(f"bob/{name}", by="bob", private=name == "private")
+        base = {"base_model_name_or_path": "acme/other"} if name == "elsewhere" else {}
+        measured(cast, made, tensors_of(loud), **named | base)
+        Repository.objects.filter(pk=made.pk).update(gated="manual" if name == "gated" else "")
+    assert norm_populations.review() == 1
+    assert norm_populations.review() == 0, "it is fresh"
+    row = NormPopulation.objects.get()
+    norms = sorted(2 * np.linalg.norm(up @ down) for name, (down, up) in pairs.items() if name.endswith("v_proj"))
+    assert (row.base, row.kind) == ("acme/tiny", "lora")
+    assert row.medians["v_proj"] == [pytest.approx(1.05 * norms[2], rel=1e-5), 4]
+    [file] = weights_of(ask(), "alice/reviews")["files"]
+    assert {(one["population"], one["of"]) for one in file["outliers"]} == {(4, "adapters")}
+    assert len(file["outliers"]) == len(NAMES)
+    assert file["outliers"][0]["times"] > 15
+    page = ask().get("/alice/reviews/verdict/main").content.decode()
+    assert "in 4 public adapters for this base" in " ".join(page.split())
+    monkeypatch.undo()
+    norm_populations.review()
+    assert not NormPopulation.objects.exists(), "too few are left"
+
+
+def test_near_weights_are_found_although_no_key_is_theirs(random):
+    """Those of a cosine of 0.9, of which every other shares none of its keys."""
+    own = random.normal(size=(200, 512))
+    moved = 0.9 * own + 0.19**0.5 * random.normal(size=own.shape)
+    pairs = [
+        [bytes(np.rint(40 * one.clip(-3, 3)).astype("i1")) for one in both] for both in zip(own, moved, strict=True)
+    ]
+    shared = [bool({*passport.bands_of(one)} & {*passport.bands_of(two)}) for one, two in pairs]
+    probed = [bool({*passport.bands_of(one)} & {*passport.probes_of(two)}) for one, two in pairs]
+    assert sum(shared) < 140 < 190 < sum(probed)
+    assert all({*passport.bands_of(one)} <= {*passport.probes_of(one)} for one, _ in pairs)
+    assert (passport.probes_of(b""), passport.cosines(b"", [b"", pairs[0][0]])) == ([], [0, 0])
 
 
 def test_weights_without_a_config_have_no_scale(ask, cast, repository, pairs):

@@ -42,7 +42,11 @@ class Outlier(s.Serializer[Data]):
     module = s.CharField()
     times = s.FloatField(help_text="its norm by the median")
     kind = s.CharField(help_text="the last part of the names of these modules, such as q_proj")
-    population = s.IntegerField(help_text="how many modules of the file are of that kind")
+    population = s.IntegerField(help_text="how many adapters or modules the median is of")
+    of = s.ChoiceField(
+        choices=["adapters", "modules"],
+        help_text="adapters: public ones for the same base by the same method; modules: those of this file",
+    )
 
 
 class RelativeWeights(s.Serializer[Data]):

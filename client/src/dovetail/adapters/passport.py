@@ -12,7 +12,7 @@ Source of the effective rank: Roy and Vetterli, "The effective rank: a measure o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ COPY = 0.998  # cosine of fingerprints: the same weights in another form; roundi
 NEAR = 0.8  # cosine: most of the change is the same
 BANDS = 8  # keys of a fingerprint, by which an index finds those that are nearly equal
 SIGNS = 16  # of numbers of the fingerprint, in each key
+LOOSE = 4  # of them may differ where the keys of near fingerprints are looked for
 BLOCK = 1 << 16  # values of other tensors that are sketched at once
 MAX_SPECTRUM = 64  # values of the mean spectrum
 OUTLIER = 10.0  # times the median norm of the modules of its kind
@@ -60,14 +61,22 @@ class Passport:
     fingerprint: bytes
 
 
+# Kind of module, such as `q_proj` → the median of its norms in other adapters, and the number of these adapters.
+Peers = Mapping[str, tuple[float, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """A module whose norm is `times` the median of the `population` modules of its kind, such as all `q_proj`."""
+    """A module whose norm is `times` the median of the modules of its kind, such as all `q_proj`.
+
+    `population` is how many other adapters this median is of, or how many modules of the same file.
+    """
 
     module: str
     kind: str
     times: float
     population: int
+    is_of_adapters: bool = False
 
 
 def measure(file: BinaryIO, header: Header) -> Passport:
@@ -98,6 +107,13 @@ def cost(header: Header) -> int:
     return sum(header.tensors[down].shape[0] ** 3 for down, _ in factors.pairs_of(header.tensors).values())
 
 
+def cosines(one: bytes, others: Sequence[bytes]) -> list[float]:
+    """Return the cosines of a fingerprint with others, as `cosine` does."""
+    from dovetail.adapters import sketches  # noqa: PLC0415 - as above
+
+    return sketches.cosines(one, others)
+
+
 def cosine(one: bytes, two: bytes) -> float:
     """Return the cosine of two fingerprints; 0 where one is empty."""
     from dovetail.adapters import sketches  # noqa: PLC0415 - as above
@@ -106,26 +122,58 @@ def cosine(one: bytes, two: bytes) -> float:
 
 
 def bands_of(fingerprint: bytes) -> list[int]:
-    """Return the keys of a fingerprint, none of an empty one: nearly equal fingerprints share at least one of them.
+    """Return the keys of a fingerprint, none of an empty one; an index has a row for each.
 
     A key has the number of its band above SIGNS bits, the signs of as many numbers of the fingerprint.
     """
-    if not fingerprint:
-        return []
-    is_positive = [byte < 1 << 7 for byte in fingerprint[:: len(fingerprint) // (BANDS * SIGNS)]]
+    return [band << SIGNS | _signs(numbers) for band, numbers in enumerate(_bands(fingerprint))]
+
+
+def probes_of(fingerprint: bytes) -> list[int]:
+    """Return the keys to look for: 99 of 100 fingerprints with a cosine of 0.9 have one of them, 80 of 100 with NEAR.
+
+    In each band they are the keys with either sign of the LOOSE numbers nearest to zero, which change their sign first.
+    Idea: Lv et al., "Multi-Probe LSH: Efficient Indexing for High-Dimensional Similarity Search", VLDB 2007.
+    """
     return [
-        band << SIGNS | sum(is_positive[band * SIGNS + bit] << bit for bit in range(SIGNS)) for band in range(BANDS)
+        band << SIGNS | _signs(numbers) ^ flips
+        for band, numbers in enumerate(_bands(fingerprint))
+        for flips in _flips(numbers)
     ]
 
 
-def outliers(modules: Sequence[Module]) -> Iterator[Outlier]:
-    """Yield the matrices whose norm is more than OUTLIER times the median of their kind, the largest first."""
+def _bands(fingerprint: bytes) -> list[list[int]]:
+    """Return the numbers of each band."""
+    if not fingerprint:
+        return []
+    numbers = memoryview(fingerprint).cast("b")[:: len(fingerprint) // (BANDS * SIGNS)].tolist()
+    return [numbers[band * SIGNS : (band + 1) * SIGNS] for band in range(BANDS)]
+
+
+def _signs(numbers: Sequence[int]) -> int:
+    return sum(1 << bit for bit, number in enumerate(numbers) if number >= 0)
+
+
+def _flips(numbers: Sequence[int]) -> list[int]:
+    """Return the masks of all sets of the LOOSE numbers nearest to zero, the empty set first."""
+    flips = [0]
+    for bit in sorted(range(SIGNS), key=lambda bit: abs(numbers[bit]))[:LOOSE]:
+        flips += [mask | 1 << bit for mask in flips]
+    return flips
+
+
+def outliers(modules: Sequence[Module], peers: Peers) -> Iterator[Outlier]:
+    """Yield the matrices whose norm is more than OUTLIER times the median of their kind, the largest first.
+
+    A kind that peers have is measured against them, another one against the file itself.
+    """
     for kind, members in kinds_of(modules).items():
         norms = {module.name: module.norm for module in members if module.norm}
-        middle = median(norms.values()) if len(norms) >= MIN_KIND else math.inf
+        own = (median(norms.values()), len(norms)) if len(norms) >= MIN_KIND else (math.inf, 0)
+        middle, population = peers.get(kind, own)
         for name, norm in sorted(norms.items(), key=lambda item: -item[1]):
             if norm > OUTLIER * middle:
-                yield Outlier(name, kind, norm / middle, len(norms))
+                yield Outlier(name, kind, norm / middle, population, is_of_adapters=kind in peers)
 
 
 def kinds_of(modules: Sequence[Module]) -> dict[str, list[Module]]:

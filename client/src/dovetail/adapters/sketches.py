@@ -7,6 +7,7 @@ via explicit feature maps", KDD 2013), here with the position modulo SIZE as has
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -55,10 +56,17 @@ def quantised(sketch: Array) -> bytes:
 
 def cosine(one: bytes, two: bytes) -> float:
     """Return the cosine of two quantised sketches; 0 where one is empty."""
-    if not one or not two:
-        return 0.0
-    left, right = (np.frombuffer(each, "i1").astype("<f4") for each in (one, two))
-    return float(left @ right) / math.sqrt(float(left @ left) * float(right @ right))
+    return cosines(one, [two])[0]
+
+
+def cosines(one: bytes, others: Sequence[bytes]) -> list[float]:
+    """Return the cosines of a quantised sketch with others; 0 where one is empty."""
+    left = np.frombuffer(one or bytes(SIZE), "i1").astype("<f4")
+    rows = np.frombuffer(b"".join(other or bytes(SIZE) for other in others), "i1").reshape(-1, SIZE).astype("<f4")
+    lengths = np.sqrt(np.einsum("rk,rk->r", rows, rows) * np.einsum("k,k", left, left))
+    products = np.einsum("rk,k->r", rows, left)
+    values: list[float] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0).tolist()
+    return values
 
 
 def _signs(count: int, side: int) -> Array:
