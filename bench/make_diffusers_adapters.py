@@ -88,6 +88,7 @@ def adapters(pipeline: str) -> dict[str, Shapes]:
         "kohya": kohya("lora_unet", original),
         "comfy": pairs(original, lambda path: f"diffusion_model.{path}", PEFT),
         "peft-prefix": pairs(layers, lambda path: f"base_model.model.{path}", PEFT),
+        "bare-names": pairs(layers, str, PEFT),
         "unknown-path": pairs({"nowhere.to_q": (64, 64)}, lambda path: f"{place}.{path}", PEFT),
         "half-unknown": own | pairs({"nowhere.to_q": (64, 64)}, lambda path: f"{place}.{path}", PEFT),
         "other-size": pairs(dict.fromkeys(layers, (48, 48)), lambda path: f"{place}.{path}", PEFT),

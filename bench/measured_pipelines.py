@@ -23,7 +23,7 @@ PAIRS = 80
 EVERYWHERE = {
     "own-names": "serves", "older-names": "serves", "dora": "serves", "with-text": "serves", "kohya": "serves",
     "kohya-with-text": "serves", "kohya-own-paths": "serves", "comfy": "serves", "half-unknown": "wrong",
-    "peft-prefix": "wrong", "unknown-path": "refuses", "other-size": "refuses",
+    "peft-prefix": "wrong", "bare-names": "wrong", "unknown-path": "refuses", "other-size": "refuses",
 }  # fmt: skip
 DIFFERENT: Mapping[str, Mapping[str, str]] = {
     "StableDiffusionPipeline": {"comfy": "wrong"},

@@ -226,6 +226,7 @@ BREAKS = {
     "diffusers.names": foreign(UNET | {"unet.conv_in.weight": (320, 4, 3, 3)}),
     "diffusers.dora-scale": foreign(KOHYA | {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (320, 1)}),
     "diffusers.prefix": adapter({"base_model.model.down_blocks.0.to_q.lora_A.weight": (4, 320)}, **IMAGE_CONFIG),
+    "diffusers.bare-names": foreign({name.removeprefix("unet."): shape for name, shape in UNET.items()}),
     "diffusers.kohya-sd3": foreign({
         "lora_unet_joint_blocks_0_x_block_attn_qkv.lora_down.weight": (4, 1536),
         "lora_unet_joint_blocks_0_x_block_attn_qkv.lora_up.weight": (4608, 4),

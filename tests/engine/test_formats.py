@@ -5,10 +5,13 @@ import json
 import struct
 import tarfile
 
+import numpy as np
 import pytest
 
-from dovetail.adapters import check, describe
+from dovetail.adapters import check, describe, npz
 from dovetail.adapters.formats import telling
+from dovetail.adapters.header import HeaderError
+from dovetail.adapters.serving import serving_of
 from tests.adapters import CARD, CONFIG, TINY_LLAMA, WEIGHTS, hostile_pickle, lora, openers, pack, tensor_pickle
 
 ONE = ("F32", (2, 2), bytes(8) + b"\x00\x00\x80\x3f" * 2)
@@ -54,6 +57,15 @@ def nemo(*members):
 
 UNET, PROJ = "lora_unet_down_blocks_0_attentions_0_proj_in", "model.layers.0.self_attn.q_proj"
 MLX = json.dumps({"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 20.0}, "model": "a/b"}).encode()
+IN, OUT = np.full((4, 2), 0.5, "<f4"), np.full((2, 4), 0.5, "<f4")
+
+
+def archive(*, save=np.savez, **arrays) -> bytes:
+    made = io.BytesIO()
+    save(made, **arrays)
+    return made.getvalue()
+
+
 FOREIGN = {
     "kohya": (
         {"any name.safetensors": safe(f"{UNET}.lora_down.weight", f"{UNET}.lora_up.weight")},
@@ -72,12 +84,17 @@ FOREIGN = {
         {"pytorch_lora_weights.safetensors": safe("unet.d.0.to_q.lora_A.weight", "unet.d.0.to_q.lora_B.weight")},
         "lora",
     ),
+    "diffusers of one model alone": (
+        {"x.safetensors": safe(*(f"transformer_blocks.0.attn.to_q.lora_{side}.weight" for side in "AB"))},
+        "lora",
+    ),
     "diffusers of old": (
         {"x.safetensors": safe("text_encoder.l.0.to_q_lora.down.weight", "text_encoder.l.0.to_q_lora.up.weight")},
         "lora",
     ),
     "mlx": ({CONFIG: MLX, "adapters.safetensors": safe(f"{PROJ}.lora_a", f"{PROJ}.lora_b")}, "lora"),
     "mlx without a config": ({"adapters.safetensors": safe(f"{PROJ}.lora_a", f"{PROJ}.lora_b")}, "lora"),
+    "mlx in an archive of numpy": ({"adapters.npz": archive(**{f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": OUT})}, "lora"),
     "gguf": ({"x.gguf": gguf_lora()}, "lora"),
     "nemo": ({"x.nemo": nemo("./model_config.yaml", "./model_weights.ckpt")}, "lora"),
     "loralib in safetensors": ({"lora.safetensors": safe("layer.0.attn.lora_A", "layer.0.attn.lora_B")}, "lora"),
@@ -96,6 +113,45 @@ def test_a_format_that_no_engine_runs_is_checked_and_said_to_be_proven_no_furthe
     assert (told.outcome, told.where["proven"]) == ("skipped", "static")
     assert "it was not loaded" in told.message
     assert told.fix
+
+
+def test_an_archive_of_mlx_is_read_in_place_and_says_how_it_becomes_what_mlx_lm_reads():
+    half = OUT.astype("<f2").view("V2")  # so MLX writes bfloat16, for which numpy has no type
+    raw = archive(**{f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": half})
+    header = npz.read(io.BytesIO(raw))
+    inner = header.tensors[f"{PROJ}.lora_a"]
+    assert (inner.dtype, inner.shape, raw[inner.offset : inner.end]) == ("F32", (4, 2), IN.tobytes())
+    assert header.tensors[f"{PROJ}.lora_b"].dtype == "BF16"
+    said = {result.id: result for result in check(openers({"adapters.npz": raw}))}
+    assert "mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))" in said["run.not-here"].fix
+    assert said["config.rank"].message == "The rank is 2."
+    rows = {row.engine: row for row in serving_of(openers({"adapters.npz": raw}))}
+    assert (rows["mlx"].outcome, "adapters.safetensors" in rows["mlx"].reason) == ("refuses", True)
+    broken = archive(**{f"{PROJ}.lora_a": IN * np.nan, f"{PROJ}.lora_b": OUT})
+    assert next(result for result in check(openers({"adapters.npz": broken})) if result.outcome == "failed").id == (
+        "tensors.not-finite"
+    )
+
+
+ARRAYS = {f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": OUT}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (archive(save=np.savez_compressed, **ARRAYS), "compressed or encrypted"),
+        (archive(**ARRAYS | {"x": np.array([None], dtype=object)}), "something else than numbers"),
+        (archive(**ARRAYS | {"x": np.asfortranarray(np.ones((2, 3)))}), "column by column"),
+        (archive(**ARRAYS | {"x": np.ones((0, 3))}), "each of at least 1"),
+        (archive(**ARRAYS).replace(b"(4, 2)", b"(4, 3)"), "owns 32 bytes"),
+        (archive(**ARRAYS)[:-40], "cannot be read"),
+        (archive(**ARRAYS).replace(b"\x93NUMPY", b"\x93NUMBY"), "no array of numpy"),
+    ],
+)
+def test_an_archive_of_numpy_that_could_be_read_in_two_ways_is_none_of_mlx(raw, reason):
+    with pytest.raises(HeaderError, match=reason):
+        npz.read(io.BytesIO(raw))
+    assert describe(openers({"adapters.npz": raw})) is None
 
 
 def test_a_pickle_of_loralib_is_recognised_by_the_names_in_it():

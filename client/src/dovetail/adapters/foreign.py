@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import gguf, twins
+from dovetail.adapters import gguf, npz, twins
 from dovetail.adapters import header as headers
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.formats import detect, form_of
+from dovetail.adapters.formats import MLX_FILES, detect, form_of
 from dovetail.adapters.header import Header, Opener, TensorInfo
 from dovetail.adapters.parts import EFFECT, PARTS, SINGLE, Parts, path_in_base, ranks_of, sort_parts
 from dovetail.adapters.sources import Effect, Source, blocks_of
@@ -46,6 +46,10 @@ class Foreign(Folder):
         return self.weights in self.files and (self.family in PARTS or self.family in SINGLE)
 
     @property
+    def is_npz(self) -> bool:
+        return self.weights.endswith(npz.SUFFIX)
+
+    @property
     def base_id(self) -> str | None:
         from_config = configs.text(self.config, "model") if configs.NAME in self.files else None
         from_card = configs.names(dict(self.card or {}), "base_model")
@@ -55,6 +59,8 @@ class Foreign(Folder):
     def reader(self) -> Opener:
         """Opens the weights, a pickle as its safetensors conversion."""
         opener = self.files[self.weights]
+        if self.is_npz:
+            return opener
         with opener() as file:
             return twins.Twin(opener, nested=True) if form_of(file) == "pickle" else opener
 
@@ -69,7 +75,7 @@ class Foreign(Folder):
         if self.family in OF_GGUF:
             return Header(self.gguf.tensors, self.gguf.texts)
         with self.reader() as file:
-            return headers.read(file)
+            return npz.read(file) if self.is_npz else headers.read(file)
 
     @cached_property
     def parts(self) -> Parts:
@@ -147,4 +153,5 @@ def settle(folder: Foreign, family: str) -> None:
     """Set the family of a folder, and the path of its weights."""
     file = next(path for name, _, path in detect(folder.files) if name == family)
     folder.family = family
-    folder.weights = "adapters.safetensors" if file.endswith(".json") else file
+    beside = [path for path in MLX_FILES if path in folder.files] or MLX_FILES
+    folder.weights = beside[0] if file.endswith(".json") else file

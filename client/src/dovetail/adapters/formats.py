@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import gguf, pickles, torchfile
+from dovetail.adapters import gguf, npz, pickles, torchfile
 from dovetail.adapters import header as headers
 from dovetail.adapters.header import Header, HeaderError, Opener
 from dovetail.adapters.pickle_imports import Pickle
@@ -22,12 +22,13 @@ WAITING = 2**28  # the work for all pickles and archives together, as somebody m
 MAX_VECTOR_BYTES = 8 * 2**20  # of a pickle that only its tensors tell: all of it is read
 PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 LIBRARY_FILES = ("adapter.safetensors", "pytorch_adapter.bin")
+MLX_FILES = ("adapters.safetensors", "adapters.npz")  # the latter of mlx-lm's first releases
 COMPOSED = ("adapter_setup.json", "adapter_fusion_config.json")
 CONFIGS = (configs.NAME, *COMPOSED)
 HEAD_CONFIG = "head_config.json"
 CHECKPOINT, MAX_STEPS = re.compile(r"(?:.*/)?checkpoint-(\d{1,12})"), 10**12
 PICKLES = (".bin", ".pt", ".ckpt", ".pth")
-WEIGHTS = (*PICKLES, ".safetensors", ".gguf", ".nemo", ".lora", ".sft")
+WEIGHTS = (*PICKLES, ".safetensors", ".gguf", ".nemo", ".lora", ".sft", npz.SUFFIX)
 WITH_CONFIG = ("peft", "adapters")  # families that load only files of their own names, with a config beside them
 
 Found = tuple[str, str, str]  # the format, the kind ("" if the files do not state it), the file that identifies it
@@ -106,7 +107,7 @@ def _is_stray(candidate: Found, covered: Container[str]) -> bool:
 def _is_of_config(path: str) -> bool:
     """Return whether a file holds the weights that belong to the config beside it."""
     name = _name(path)
-    return name in (*PEFT_FILES, *LIBRARY_FILES, "adapters.safetensors") or name.startswith(
+    return name in (*PEFT_FILES, *LIBRARY_FILES, *MLX_FILES) or name.startswith(
         ("pytorch_model_head", "model_head", "pytorch_model_adapter_fusion", "model_adapter_fusion", "adapter_model-")
     )
 
@@ -143,6 +144,9 @@ def _by_content(path: str, file: BinaryIO, budget: Budget) -> Iterator[tuple[str
             yield of_tensors(header.tensors, header.metadata, shapes)
     elif form == "gguf":
         yield _of_gguf(file)
+    elif path.endswith(npz.SUFFIX):
+        if _is_of_mlx(file):
+            yield "mlx", "lora"
     elif path.endswith(".nemo"):
         if _is_nemo(file):
             yield "nemo", "lora"
@@ -206,6 +210,14 @@ def read_header(file: BinaryIO) -> Header | None:
         return headers.read_alone(file.read(headers.MAX_HEADER_BYTES))
     except HeaderError:
         return None
+
+
+def _is_of_mlx(file: BinaryIO) -> bool:
+    """Return whether an archive of numpy has the names of an adapter of MLX; others may hold any numbers."""
+    try:
+        return of_tensors(npz.read(file).tensors, {})[0] == "mlx"
+    except HeaderError:
+        return False
 
 
 def _is_nemo(file: BinaryIO) -> bool:

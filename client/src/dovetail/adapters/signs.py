@@ -16,6 +16,11 @@ PIPELINE = re.compile(
     # Attention processors, of diffusers before 0.22 and of XLabs' trainer for Flux.
     r"|(?:(?:down|up)_blocks\.\d+|mid_block|(?:double|single)_blocks\.\d+)\.(?:.+\.)?processor\."
 )
+# Modules of one model of a pipeline, without its name: diffusers and PEFT save a model alone so.
+BARE = re.compile(
+    r"(?:(?:down|up)_blocks\.\d+|mid_block)\.(?:attentions|resnets|(?:down|up)samplers)\."
+    r"|(?:single_)?transformer_blocks\.\d+\.|(?:double|single)_blocks\.\d+\.(?!processor\.)"
+)
 LORA = re.compile(r"lora", re.IGNORECASE)
 LIBRARY = re.compile(
     r"\.(?:\w*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings|shared_parameters)\.[^.]+\."
@@ -50,7 +55,8 @@ def of_tensors(names: Iterable[str], metadata: Mapping[str, str], shapes: Shapes
         return "ip-adapter", "ip-adapter"
     if any(map(KOHYA.match, names)):
         return "kohya", "lora"
-    if "lora_adapter_metadata" in metadata or any(PIPELINE.match(name) and LORA.search(name) for name in names):
+    of_pipeline = (name for name in names if PIPELINE.match(name) or BARE.match(name))
+    if "lora_adapter_metadata" in metadata or any(map(LORA.search, of_pipeline)):
         return "diffusers", "lora"
     if is_kohya:  # by its notes alone, which ai-toolkit writes as well, under other names
         return "kohya", "lora"

@@ -107,7 +107,7 @@ WAYS_OUT: dict[type[Exception], str] = {
     NotGathered: "Set stage3_gather_16bit_weights_on_model_save to true and save again, or gather the checkpoint with "
                  "its zero_to_fp32.py.",
 }  # fmt: skip
-FORMS = {".gguf": "GGUF", ".safetensors": "safetensors"}
+FORMS = {".gguf": "GGUF", ".safetensors": "safetensors", ".npz": "numpy"}
 
 
 def header(folder: Folder) -> str | Finding:

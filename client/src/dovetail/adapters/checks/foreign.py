@@ -16,6 +16,11 @@ from dovetail.adapters.parts import SINGLE, SPLIT, ranks_of, widths_of
 
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
 OF_TEXT = ("mlx", "gguf", "nemo", "loralib", "litgpt")  # of which there may be a PEFT adapter too
+TO_SAFETENSORS = (
+    'mlx-lm and the converters here read adapters.safetensors alone: python -c "import mlx.core as mx; '
+    "mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))\", and push it with an adapter_config.json "
+    "of fine_tune_type, num_layers and lora_parameters (rank, scale, dropout), which this file does not say."
+)
 BY_HAND = "Nothing to mend here: try it in the program that it is for."
 AGAIN = Foreign.again
 MAX_RANK = 4096
@@ -239,6 +244,6 @@ def not_run(folder: Foreign) -> Finding:
     return Finding(
         "skipped",
         f"No engine of this hub runs {title}: {how}, and it was not loaded.",
-        TO_PEFT if folder.family in OF_TEXT else BY_HAND,
+        TO_SAFETENSORS if folder.is_npz else TO_PEFT if folder.family in OF_TEXT else BY_HAND,
         {"format": folder.family, "proven": "fit" if placed else "static"},
     )

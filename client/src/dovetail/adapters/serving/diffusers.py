@@ -4,6 +4,7 @@ from dovetail.adapters import images
 from dovetail.adapters.serving.pipelines import pipeline_of
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import PREFIX, Subject
+from dovetail.adapters.signs import BARE
 
 VERSION = "0.40.0.dev0 (58eb52c)"
 PIPELINE, CONVERSION = "src/diffusers/loaders/lora_pipeline.py", "src/diffusers/loaders/lora_conversion_utils.py"
@@ -34,6 +35,11 @@ def _wrapped(a: Subject) -> list[str]:
     return [name for name in a.tensors if name.startswith(PREFIX)]
 
 
+def _bare(a: Subject) -> list[str]:
+    """Return the names without that of a model of the pipeline."""
+    return [name for name in a.tensors if BARE.match(name)] if is_for_images(a) else []
+
+
 def _of_comfy(a: Subject) -> list[str]:
     names = [name for name in a.tensors if name.startswith("diffusion_model.")]
     return names if a.format == "diffusers" else []
@@ -60,6 +66,9 @@ RULES = (
     Rule("diffusers.prefix", "wrong", LOADER,
          _wrapped,
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns."),
+    Rule("diffusers.bare-names", "wrong", LOADER, _bare,
+         "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {}, and the base "
+         "answers without an error."),
     Rule("diffusers.kohya-sd3", "wrong", PIPELINE,
          lambda a: a.format == "kohya" and _is_for(a, images.SD3) and list(a.tensors),
          "diffusers converts kohya's names for Stable Diffusion 1 to XL and Flux; for Stable Diffusion 3 it finds "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import formats, gguf
+from dovetail.adapters import formats, gguf, npz
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import Opener
@@ -235,7 +235,7 @@ def _home(path: str) -> str:
 def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN) -> Subject | None:
     """Reads config, header and added tokens of an adapter; None where the weights, or all else, cannot be read."""
     config, path = _config(files), _weights(files)
-    header = _header(files[path]) if path else None
+    header = _header(files, path) if path else None
     if (path or _has_pickles(files)) and header is None:
         return None
     is_gguf = not config and any(family == "gguf" for family, _, _ in formats.detect(_of_llama(files)))
@@ -256,7 +256,7 @@ def _architecture(files: Mapping[str, Opener]) -> str:
 
 
 def _weights(files: Mapping[str, Opener]) -> str:
-    alone = [path for path in files if path.endswith(".safetensors") and "/" not in path]
+    alone = [path for path in files if path.endswith((".safetensors", npz.SUFFIX)) and "/" not in path]
     conventional = [path for path in (WEIGHTS, *OTHER_WEIGHTS) if path in files]
     return conventional[0] if conventional else alone[0] if len(alone) == 1 else ""
 
@@ -279,10 +279,10 @@ def _config(files: Mapping[str, Opener]) -> configs.Config:
         return {}
 
 
-def _header(opener: Opener) -> headers.Header | None:
+def _header(files: Mapping[str, Opener], path: str) -> headers.Header | None:
     try:
-        with opener() as file:
-            return headers.read(file)
+        with files[path]() as file:
+            return npz.read(file) if path.endswith(npz.SUFFIX) else headers.read(file)
     except headers.HeaderError:
         return None
 
