@@ -59,8 +59,8 @@ def _compute(base: str, kind: str) -> None:
             if values := [one.norm for one in members if one.norm]:
                 norms.setdefault(module, []).append(median(values))
     medians = {module: [median(values), len(values)] for module, values in norms.items() if len(values) >= MIN_ADAPTERS}
-    values = {"medians": medians, "computed_at": timezone.now()}
-    NormPopulation.objects.update_or_create(base=base, kind=kind, defaults=values)
+    defaults = {"medians": medians, "computed_at": timezone.now()}
+    NormPopulation.objects.update_or_create(base=base, kind=kind, defaults=defaults)
 
 
 def _adapters(base: str, kind: str) -> Iterator[tuple[passport.Module, ...]]:
