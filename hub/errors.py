@@ -43,6 +43,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.RevisionNotFound: HttpForm(404, "RevisionNotFound"),
     errors.AliasNotFound: HttpForm(404),
     errors.FileNotFound: HttpForm(404, "EntryNotFound"),
+    errors.FilesExpired: HttpForm(410),
     errors.NamespaceNotFound: HttpForm(404),
     errors.TokenNotFound: HttpForm(404),
     errors.PublisherNotFound: HttpForm(404),

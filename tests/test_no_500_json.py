@@ -96,6 +96,9 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
     ("PUT", "/api/v1/adapters/acme/public/aliases/prod"): {"revision": "main", "reason": "x", "force": True},
     ("POST", "/api/v1/adapters/acme/public/aliases/prod/rollback"): {"reason": "x"},
+    ("PUT", "/api/v1/adapters/acme/public/retention"): {"keep_last": 1, "keep_days": 1},
+    ("POST", "/api/v1/adapters/acme/public/retention/restore"): {"revision": "a" * 40},
+    ("PUT", "/api/v1/namespaces/acme/retention"): {"keep_last": 1, "keep_days": 1},
     ("PUT", "/api/v1/adapters/acme/public/deprecation"): {"message": "x", "successor": "acme/public"},
 }  # fmt: skip
 # Members that clients send and nobody here reads.

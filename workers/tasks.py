@@ -12,7 +12,7 @@ from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import norm_populations, renewal, verdicts
-from registry.publish import open_pushes, restoring
+from registry.publish import expiring, open_pushes, restoring
 from registry.repos import popularity, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
@@ -66,13 +66,15 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Do the work of each hour in bounded slices: keep the audit head, purge the bin, alert, forget, render cards."""
+    """Do the work of each hour in bounded slices: audit head, bin, retention, garbage, alerts, forgetting, cards."""
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
     forgetting.sweep()
     quota_alerts.review()
+    expiring.run()
     garbage.sweep(hour=timezone.now().hour)
+    garbage.sweep_lost_objects(hour=timezone.now().hour)
     popularity.forget_hours()
     weight_comparisons.forget_old()
     rendered_cards.refresh()

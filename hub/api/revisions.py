@@ -141,6 +141,7 @@ def _line(revision: Revision, parent: Revision | None, state: str | None) -> Dat
         "author": revision.author.username,
         "created_at": revision.created_at,
         "yanked": yank_state(revision)["yanked"],
+        "expired_at": revision.expired_at,
         "state": state,
     }
 

@@ -9,10 +9,11 @@ from hub.site.forms.repositories import SetAlias, Yank
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from registry.kernel import policy
-from registry.kernel.errors import RegistryError, RevisionNotFound
+from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
 from registry.people import ci_systems
+from registry.publish import expiring
 from registry.repos import aliases, pull
 from registry.talk import alerts
 
@@ -68,18 +69,21 @@ def commit_page(
     """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
     parent = header.revision.parent
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
+    shown["restorable_until"] = expiring.restorable_until(header.revision)
     shown["job"] = ci_systems.provenance(header.revision)
     shown |= other_forms.lineage(header, derive)
     try:
         if parent is not None:
             parent.repository = header.repository
             pull.require_shown(parent, header.by)
-        before = pull.entries(parent) if parent else {}
+        before = pull.entries(parent) if parent and not header.revision.is_expired else {}
         shown["changes"] = diff_view.changes(before, header.entries)
         policy.require(header.by, Permission.DOWNLOAD, header.repository)
         for revision in filter(None, (header.revision, parent)):  # what was taken away is shown too
             pull.require_served(revision, header.by)
         shown["patches"] = diff_view.patches(before, header.entries)
+    except FilesExpired as refusal:  # the file names of the other version are unknown too
+        shown["expired"] = refusal
     except RevisionNotFound:  # what was before is held back, and names of its files are its own
         shown["parent"] = None
     except RegistryError as refusal:

@@ -75,7 +75,8 @@ class RepositoryHeader:
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        return pull.entries(self.revision)
+        """The files; none of a version that has expired, whose pages of files refuse."""
+        return {} if self.revision.is_expired else pull.entries(self.revision)
 
     @cached_property
     def facts(self) -> Facts:
@@ -243,6 +244,7 @@ class RepositoryHeader:
 
 
 SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
+SHOWN_OF_EXPIRED = ("verdict", "commits", "commit")  # pages of a revision without its files
 
 
 def _header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
@@ -327,6 +329,8 @@ def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         header = _header(repository, rev, by)
         if header.revision.is_quarantined and view.__name__ not in SHOWN_OF_QUARANTINED:
             return _held_page(request, repository, header.revision)
+        if header.revision.is_expired and view.__name__ not in SHOWN_OF_EXPIRED:
+            raise refusals.files_expired(header.revision)
         return view(request, header, **route)
 
     return wrapped

@@ -43,6 +43,7 @@ from hub.site import (
     repository,
     repository_settings,
     restoring,
+    retention,
     retiring,
     robots,
     settings,
@@ -101,6 +102,15 @@ REPOSITORIES = [
         ("unarchive", retiring.unarchive, "unarchive"),
         ("move", repository_settings.move, "move-repository"),
         ("delete", repository_settings.delete, "delete-repository"),
+    ),
+    at(f"{REPOSITORY}/settings/retention", retention.retention_page, "retention"),
+    *forms(
+        "retention",
+        f"{REPOSITORY}/settings/retention",
+        ("set", retention.set_rule, "set-retention"),
+        ("keep-all", retention.keep_all, "keep-all-versions"),
+        ("clear", retention.clear, "clear-retention"),
+        ("restore", retention.restore, "restore-versions"),
     ),
     at(f"{REPOSITORY}/settings/publishers", publishers.listed, "publishers"),
     *forms(
@@ -204,6 +214,12 @@ SETTINGS = [
         ("<int:number>/remove", publishers.remove_pending, "remove-pending-publisher"),
     ),
     at("settings/usage", usage.usage, "usage"),
+    *forms(
+        "usage",
+        "settings/usage",
+        ("retention/<str:ns>/set", retention.set_owner_rule, "set-owner-retention"),
+        ("retention/<str:ns>/clear", retention.clear_owner_rule, "clear-owner-retention"),
+    ),
     at("settings/repositories", restoring.listed, "bin"),
     *forms(
         "bin",

@@ -1,17 +1,21 @@
 """The usage of a person and of an organisation: bytes by repository, the limits, and how space is freed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from hub.site.forms import status_of
+from hub.site.forms.retention import Retention
 from hub.site.visitor import caller, person
 from registry.kernel import quota_alerts
 from registry.kernel import usage as counting
 from registry.kernel.sizes import size_in_words
-from registry.models import Membership, Namespace, Repository
+from registry.models import Membership, Namespace, Repository, RetentionRule
 from registry.people import accounts, organizations
+from registry.publish import retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class NamespaceUsage:
     namespace: Namespace
     total: counting.Usage
     repositories: list[Repository]
+    rule: RetentionRule | None
+    form: Retention
 
     @property
     def listed_all(self) -> bool:
@@ -48,11 +54,17 @@ class NamespaceUsage:
 
 @require_safe
 def usage(request: HttpRequest) -> HttpResponse:
-    """Show the person and each organisation that they administer."""
+    return usage_page(request, {})
+
+
+def usage_page(request: HttpRequest, tried: Mapping[int, Retention]) -> HttpResponse:
+    """Show the person and each organisation that they administer; `tried` has the form that was refused, by owner."""
     person(request)
     administered = [pk for pk, role in caller(request).roles.items() if role == Membership.Role.ADMIN]
     owners = Namespace.objects.filter(pk__in=administered).order_by("kind", "name").reverse()
-    return render(request, "site/usage.html", {"owners": [_usage(namespace) for namespace in owners]})
+    shown = [_usage(namespace, tried.get(namespace.pk)) for namespace in owners]
+    refused = {str(owner): form for owner, form in tried.items()}
+    return render(request, "site/usage.html", {"owners": shown}, status=status_of(refused))
 
 
 @require_safe
@@ -64,5 +76,8 @@ def organization_usage(request: HttpRequest, ns: str) -> HttpResponse:
     return render(request, "site/organization_usage.html", context)
 
 
-def _usage(namespace: Namespace) -> NamespaceUsage:
-    return NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace))
+def _usage(namespace: Namespace, tried: Retention | None = None) -> NamespaceUsage:
+    rule = retention.own_rule(namespace)
+    initial = {"keep_last": rule.keep_last, "keep_days": rule.keep_days} if rule else None
+    form = tried or Retention(initial=initial, auto_id=f"%s-{namespace.pk}")
+    return NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace), rule, form)

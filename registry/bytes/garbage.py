@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from registry.bytes import blobs
@@ -23,8 +25,8 @@ from registry.models import (
     Blob,
     BlockedFile,
     DerivedArtifact,
+    ExpiredFile,
     ImageLayer,
-    Repository,
     RevisionFile,
     TensorDigest,
     Upload,
@@ -38,7 +40,8 @@ from registry.models import (
 GRACE_SECONDS = 24 * 3600
 HOURS = 24
 NEW_SECONDS = 3600  # within which somebody may be about to name a blob
-TOGETHER = 200  # repositories whose files and deliveries are compared at once
+TOGETHER = 500  # rows that one statement compares
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -70,13 +73,10 @@ def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
     """Return what `sweep` would remove now, without unfinished writes, which only the store knows."""
     before = timezone.now() - timedelta(seconds=grace_seconds)
     fresh = UploadedBlob.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
-    committed = RevisionFile.objects.filter(blob=OuterRef("pk"))
-    needed = DerivedArtifact.objects.filter(
-        Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk")
-    )
+    needed = DerivedArtifact.objects.filter(_committed("source"), blob=OuterRef("pk"))
     of_base = BaseFile.objects.filter(blob=OuterRef("pk"))
     of_others = UpstreamFile.objects.filter(blob=OuterRef("pk"))
-    named = Exists(committed) | Exists(needed) | Exists(of_base) | Exists(of_others)
+    named = _committed("pk") | Exists(needed) | Exists(of_base) | Exists(of_others)
     orphans = Blob.objects.filter(~named, created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
@@ -85,15 +85,37 @@ def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
     )
 
 
-def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS) -> int:
-    """Remove objects without a row, which a crash between the two steps leaves behind. Lists the whole store."""
+def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> int:
+    """Remove objects without a row, which a crash between the two steps leaves behind.
+
+    It lists the store, with an `hour` a part of it, and asks the database about many objects at once.
+    """
     before = timezone.now() - timedelta(seconds=grace_seconds)
     return sum(
-        _drop(model, entry.key.rpartition("/")[2])
+        _drop(model, name)
         for model, prefix in ((Blob, Keys.BLOBS), (Xorb, Keys.XORBS))
-        for entry in blobs.store().list(prefix)
-        if entry.modified_at < before and not model.objects.filter(pk=entry.key.rpartition("/")[2]).exists()
+        for part in _parts(prefix, hour)
+        for names in batched(_old_names(part, before))
+        for name in sorted(set(names) - set(model.objects.filter(pk__in=names).values_list("pk", flat=True)))
     )
+
+
+def _parts(prefix: str, hour: int | None) -> list[str]:
+    """Return the beginnings of the keys of this hour's part: a folder for each first two digits of a digest."""
+    if hour is None:
+        return [prefix]
+    return [f"{prefix}{number:02x}/" for number in range(256 * hour // HOURS, 256 * (hour + 1) // HOURS)]
+
+
+def _old_names(prefix: str, before: datetime) -> Iterator[str]:
+    return (entry.key.rpartition("/")[2] for entry in blobs.store().list(prefix) if entry.modified_at < before)
+
+
+def batched(items: Iterable[Item], size: int = TOGETHER) -> Iterator[list[Item]]:
+    """Yield the items in lists of at most `size`."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def _sweep_xorbs(before: datetime, hour: int | None) -> int:
@@ -117,33 +139,22 @@ def _sweep_uploads(before: datetime) -> int:
 
 def _sweep_blobs(before: datetime, hour: int | None) -> int:
     """Remove blobs that were never committed, and those that only deleted revisions named."""
-    DerivedArtifact.objects.filter(
-        _among("source", hour), ~Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), created_at__lt=before
-    ).delete()
+    DerivedArtifact.objects.filter(_among("source", hour), ~_committed("source"), created_at__lt=before).delete()
     ImageLayer.objects.filter(images__isnull=True, created_at__lt=before).delete()
     _sweep_uploaded_blobs(before, hour)
     return _sweep_orphans(before, hour)
 
 
 def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
-    """Delete the records of deliveries that no revision of their repository names.
+    """Delete the records of deliveries that no revision of their repository names; their blobs are swept afterwards.
 
-    Python compares them, because in one statement a file of every repository (.gitattributes) makes that quadratic, and
-    it would hold SQLite's only write lock meanwhile.
+    A push changes the use of a delivery, so a statement that waited for that push leaves the row alone.
     """
-    repositories = Repository.objects.alias(hour=F("pk") % HOURS).order_by("pk")
-    if hour is not None:
-        repositories = repositories.filter(hour=hour)
-    ids = list(repositories.values_list("pk", flat=True))
-    committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__repository=OuterRef("repository"))
-    for at in range(0, len(ids), TOGETHER):
-        batch = ids[at : at + TOGETHER]
-        files = RevisionFile.objects.filter(revision__repository__in=batch).order_by()
-        committed_pairs = set(files.values_list("revision__repository", "blob").distinct())
-        deliveries = UploadedBlob.objects.filter(repository__in=batch, created_at__lt=before)
-        for pk, repository, blob in deliveries.values_list("pk", "repository", "blob"):
-            if (repository, blob) not in committed_pairs:
-                UploadedBlob.objects.filter(~Exists(committed), pk=pk).delete()
+    of_repository = {"blob": OuterRef("blob"), "revision__repository": OuterRef("repository")}
+    named = Exists(RevisionFile.objects.filter(**of_repository)) | Exists(ExpiredFile.objects.filter(**of_repository))
+    unused = UploadedBlob.objects.filter(use=UploadedBlob.Use.DELIVERED, created_at__lt=before)
+    for batch in batched(unused.filter(_among("blob", hour)).values_list("pk", flat=True).iterator()):
+        unused.filter(~named, pk__in=batch).delete()
 
 
 def _sweep_orphans(before: datetime, hour: int | None) -> int:
@@ -159,10 +170,17 @@ def drop_unnamed(names: Iterable[str]) -> int:
 def _orphans() -> models.QuerySet[Blob]:
     return Blob.objects.filter(
         ~Exists(UploadedBlob.objects.filter(blob=OuterRef("pk"))),
-        ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),
+        ~_committed("pk"),
         ~Exists(DerivedArtifact.objects.filter(blob=OuterRef("pk"))),
         ~Exists(BaseFile.objects.filter(blob=OuterRef("pk"))),
         ~Exists(UpstreamFile.objects.filter(blob=OuterRef("pk"))),
+    )
+
+
+def _committed(blob: str) -> Q:
+    """Return the condition that a revision names the blob in this column, or did until its files expired."""
+    return Q(Exists(RevisionFile.objects.filter(blob=OuterRef(blob)))) | Q(
+        Exists(ExpiredFile.objects.filter(blob=OuterRef(blob)))
     )
 
 

@@ -103,6 +103,11 @@ class FileNotFound(RegistryError):
     default_fix = "List the files of the revision to see what is there."
 
 
+class FilesExpired(RegistryError):
+    code = "files-expired"
+    default_fix = "Use `verified` or a newer version; an owner can take the files back while they are in the bin."
+
+
 class NamespaceNotFound(RegistryError):
     code = "namespace-not-found"
     default_fix = "Check the spelling of the person's or organisation's name."

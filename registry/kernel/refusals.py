@@ -8,6 +8,7 @@ from registry.kernel.callers import Permission
 from registry.kernel.errors import (
     AccessRequired,
     EmailUnverified,
+    FilesExpired,
     GateSignInRequired,
     NotAllowed,
     PublishersOnly,
@@ -75,6 +76,12 @@ def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
     """Return the refusal for one quarantined revision; the other revisions of the repository are served."""
     what = f"Revision {revision.oid} of {revision.repository.full_name}"
     return _held_back(revision.repository, what, revision.decisions.all())
+
+
+def files_expired(revision: Revision) -> FilesExpired:
+    """Return the refusal of files that a rule of retention removed."""
+    day = f" on {revision.expired_at:%-d %B %Y}" if revision.expired_at else ""
+    return FilesExpired(f"A rule of retention removed the files of version {revision.oid}{day}; the commit stays.")
 
 
 def _held_back(repository: Repository, what: str, decisions: QuerySet[ModerationDecision]) -> RepositoryQuarantined:

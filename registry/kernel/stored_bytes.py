@@ -1,7 +1,8 @@
 """Counts the bytes that a repository holds, in the transaction that changes its files, so that no push has to add up.
 
-Each file counts once in a repository, in whatever number of its revisions, and from the moment a revision names it:
-`UploadedBlob.use` says which do, `Repository.stored_bytes` is their sum. Call these under the repository's lock.
+Each file counts once in a repository, in whatever number of its revisions, from the moment a revision names it, and
+until the bin has it no more: `UploadedBlob.use` says which do, `Repository.stored_bytes` is their sum. Call these under
+the repository's lock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
-from registry.models import Namespace, Repository, RevisionFile, UploadedBlob
+from registry.models import ExpiredFile, Namespace, Repository, RevisionFile, UploadedBlob
 
 Use = UploadedBlob.Use
 BATCH = 500
@@ -77,8 +78,10 @@ def hold(repository: Repository, sizes: Mapping[str, int], *, is_proposal: bool 
 
 def recount(repository: Repository) -> int:
     """Count a repository anew from its revisions, after some lost files; return by how much it was too low."""
-    files = RevisionFile.objects.filter(revision__repository=repository).order_by()
-    sizes = dict(files.values_list("blob", "blob__size").distinct())
+    sizes: dict[str, int] = {}
+    for model in (RevisionFile, ExpiredFile):
+        files = model._default_manager.filter(revision__repository=repository).order_by()
+        sizes |= dict(files.values_list("blob", "blob__size").distinct())
     rows = UploadedBlob.objects.filter(repository=repository)
     counted = set(rows.exclude(use=Use.DELIVERED).values_list("blob_id", flat=True))
     _mark(repository, sorted(counted - sizes.keys()), Use.DELIVERED)

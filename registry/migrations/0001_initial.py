@@ -131,6 +131,8 @@ class Migration(migrations.Migration):
                 ("yank_reason", models.CharField(blank=True, max_length=500)),
                 ("is_part", models.BooleanField(default=False)),
                 ("files_missing", models.PositiveIntegerField(default=0)),
+                ("expired_at", models.DateTimeField(blank=True, null=True)),
+                ("is_kept", models.BooleanField(default=False)),
             ],
         ),
         migrations.CreateModel(
@@ -1387,6 +1389,38 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="ExpiredFile",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("path", models.CharField(max_length=1024)),
+                ("size", models.BigIntegerField()),
+                ("is_lfs", models.BooleanField()),
+                ("git_oid", models.CharField(max_length=40)),
+                (
+                    "blob",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="expired_files", to="registry.blob"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="expired_files",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("revision", "path"), name="expired_file_path_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("git_oid__regex", "^[0-9a-f]{40}$")), name="expired_file_git_oid_shape"
+                    ),
+                ],
+            },
+        ),
         migrations.AddField(
             model_name="discussion",
             name="merge_base",
@@ -2041,6 +2075,60 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="RetentionRule",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("keep_last", models.PositiveIntegerField(null=True)),
+                ("keep_days", models.PositiveIntegerField(default=1)),
+                ("set_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("due_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                ("reached", models.BigIntegerField(default=0)),
+                (
+                    "namespace",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retention",
+                        to="registry.namespace",
+                    ),
+                ),
+                (
+                    "repository",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retention",
+                        to="registry.repository",
+                    ),
+                ),
+                (
+                    "set_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("namespace__isnull", False), ("repository__isnull", True)),
+                            models.Q(("namespace__isnull", True), ("repository__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="retention_rule_of_one",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("keep_last__isnull", True), ("keep_last__gte", 1), _connector="OR"),
+                        name="retention_rule_keeps_one",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("keep_days__gte", 1)), name="retention_rule_keeps_a_day"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="RevisionFile",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -2501,7 +2589,10 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         condition=models.Q(("use", "proposed")), fields=["repository"], name="uploaded_blob_proposed"
-                    )
+                    ),
+                    models.Index(
+                        condition=models.Q(("use", "delivered")), fields=["created_at"], name="uploaded_blob_unused"
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("repository", "blob"), name="uploaded_blob_unique"),
@@ -3649,6 +3740,12 @@ class Migration(migrations.Migration):
             model_name="revision",
             index=models.Index(
                 condition=models.Q(("quarantined_at__isnull", False)), fields=["repository"], name="revision_held"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="revision",
+            index=models.Index(
+                condition=models.Q(("expired_at__isnull", False)), fields=["expired_at"], name="revision_expired"
             ),
         ),
         migrations.AddConstraint(

@@ -43,6 +43,7 @@ from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
 from registry.models.regressions import Regression
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
+from registry.models.retention import ExpiredFile, RetentionRule
 from registry.models.scans import PickleScan
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
@@ -100,6 +101,7 @@ __all__ = [
     "Discussion",
     "DiscussionEvent",
     "Event",
+    "ExpiredFile",
     "FingerprintBand",
     "Follow",
     "FormerName",
@@ -131,6 +133,7 @@ __all__ = [
     "RenderedCard",
     "Repository",
     "RepositoryWatch",
+    "RetentionRule",
     "Revision",
     "RevisionFile",
     "SignInPlace",

@@ -42,7 +42,10 @@ class UploadedBlob(models.Model):
                 condition=Q(use__in=["delivered", "proposed", "pushed"]), name="uploaded_blob_use_known"
             ),
         ]
-        indexes = [models.Index(fields=["repository"], name="uploaded_blob_proposed", condition=Q(use="proposed"))]
+        indexes = [
+            models.Index(fields=["repository"], name="uploaded_blob_proposed", condition=Q(use="proposed")),
+            models.Index(fields=["created_at"], name="uploaded_blob_unused", condition=Q(use="delivered")),
+        ]
 
 
 class DerivedArtifact(models.Model):

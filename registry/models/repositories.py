@@ -170,13 +170,18 @@ class Revision(models.Model):
     yank_reason = models.CharField(max_length=500, blank=True)
     is_part = models.BooleanField(default=False)  # a later commit of the same push completes it: it has no verdict
     files_missing = models.PositiveIntegerField(default=0)  # announced by its push, which broke off before they came
+    expired_at = models.DateTimeField(null=True, blank=True)  # its files were removed: registry/publish/expiring.py
+    is_kept = models.BooleanField(default=False)  # an owner took its files back: no retention rule removes them
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["repository", "oid"], name="revision_oid_unique"),
             models.CheckConstraint(condition=Q(oid__regex=OID), name="revision_oid_shape"),
         ]
-        indexes = [models.Index(fields=["repository"], name="revision_held", condition=Q(quarantined_at__isnull=False))]
+        indexes = [
+            models.Index(fields=["repository"], name="revision_held", condition=Q(quarantined_at__isnull=False)),
+            models.Index(fields=["expired_at"], name="revision_expired", condition=Q(expired_at__isnull=False)),
+        ]
 
     def get_absolute_url(self) -> str:
         return reverse("commit", args=[self.repository, self.oid])
@@ -188,6 +193,10 @@ class Revision(models.Model):
     @property
     def is_yanked(self) -> bool:
         return self.yanked_at is not None
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expired_at is not None
 
 
 class RevisionFile(models.Model):

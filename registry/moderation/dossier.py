@@ -59,7 +59,7 @@ class Dossier:
 def of_case(case: Case) -> Dossier:
     """Return what there is to know about a case, in a bounded number of queries."""
     revision = outcomes.version(case)
-    entries = pull.entries(revision) if revision else {}
+    entries = pull.entries(revision) if revision and not revision.is_expired else {}
     person = targets.responsible(case)
     notes = case.notes.select_related("author").order_by("-pk")[:MAX_ROWS]
     return Dossier(

@@ -9,6 +9,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import (
     Appeal,
     Case,
+    ExpiredFile,
     ModerationDecision,
     Repository,
     Revision,
@@ -93,7 +94,10 @@ def take_down(
         changed = _decide(repository, by, Action.TAKEDOWN, reason, note, revision, case)
         rows = RevisionFile.objects.filter(revision__repository=repository)
         (rows.filter(revision=revision) if revision else rows).delete()
-        UploadedBlob.objects.filter(repository=repository).exclude(blob__in=rows.values("blob")).delete()
+        binned = ExpiredFile.objects.filter(revision__repository=repository)
+        (binned.filter(revision=revision) if revision else binned).delete()
+        deliveries = UploadedBlob.objects.filter(repository=repository)
+        deliveries.exclude(blob__in=rows.values("blob")).exclude(blob__in=binned.values("blob")).delete()
         stored_bytes.recount(repository)
     return changed
 

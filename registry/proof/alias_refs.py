@@ -35,7 +35,7 @@ def move_aliases(repository: int, good: GoodRevisions) -> None:
 def _target(alias: Alias, good: GoodRevisions) -> int | None:
     if alias.revision_id not in good.withdrawn:
         return alias.revision_id
-    before = next((revision for revision in aliases.earlier(alias) if good.is_good(revision)), None)
+    before = next((revision for revision in aliases.earlier(alias) if good.is_served(revision)), None)
     return before or good.newest(good.parents[alias.revision_id])
 
 

@@ -57,7 +57,7 @@ def roll_back(repository: Repository, name: str, by: Caller, reason: str = "") -
         repository = policy.require_now(by, Permission.PUSH, repository)
         alias = aliases.find(repository, name).alias
         before, line = alias.revision.oid, aliases.earlier(alias)
-        rows = Revision.objects.filter(pk__in=line, quarantined_at__isnull=True, yanked_at__isnull=True)
+        rows = Revision.objects.filter(pk__in=line, quarantined_at=None, yanked_at=None, expired_at=None)
         served = rows.exclude(pk=alias.revision_id).in_bulk()
         revision = next((served[row] for row in line if row in served), None)
         if revision is None:
@@ -102,6 +102,8 @@ def _choose(repository: Repository, revision: Revision, *, force: bool, reason: 
     where = f"Revision {current.oid} of {repository.full_name}"
     if current.is_quarantined:
         raise refusals.quarantined_revision(current)
+    if current.is_expired:
+        raise refusals.files_expired(current)
     if current.is_yanked:
         raise AliasRefused(f"{where} is yanked: {current.yank_reason}")
     if force and not reason:

@@ -9,21 +9,26 @@ from registry.models import Revision, Verdict
 class GoodRevisions:
     """All revisions of a repository by row id: the parent of each, those that passed, those held back or yanked.
 
-    `proven` has the verdict of each revision that passed, and `regressed` are those that measured worse than the
-    version before them (registry/proof/regressions.py): good, but never the newest good one.
+    `proven` has the verdict of each revision that passed. Good, but never the newest good one, are `regressed`, which
+    measured worse than the version before them (registry/proof/regressions.py), and `expired`, whose files are gone.
     """
 
     parents: dict[int, int | None]
     proven: dict[int, int]
     withdrawn: frozenset[int]
     regressed: frozenset[int] = frozenset()
+    expired: frozenset[int] = frozenset()
 
     def is_good(self, revision: int) -> bool:
         return revision in self.proven and revision not in self.withdrawn
 
+    def is_served(self, revision: int) -> bool:
+        """Return whether it is good and still has its files."""
+        return self.is_good(revision) and revision not in self.expired
+
     def newest(self, at: int | None) -> int | None:
-        """Return the newest good revision in the history of `at`, itself included, that has not regressed."""
-        while at is not None and (not self.is_good(at) or at in self.regressed):
+        """Return the newest good revision in the history of `at`, itself included, not regressed and not expired."""
+        while at is not None and (not self.is_served(at) or at in self.regressed):
             at = self.parents[at]
         return at
 
@@ -44,14 +49,15 @@ def read_good_revisions(repository: int) -> GoodRevisions:
     passed = {revision: pk if _proves(state, depth) else None for revision, pk, state, depth in verdicts}
     rows = list(
         Revision.objects.filter(repository=repository).values_list(
-            "pk", "parent", "is_part", "quarantined_at", "yanked_at"
+            "pk", "parent", "is_part", "expired_at", "quarantined_at", "yanked_at"
         )
     )
     parts = {pk for pk, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     return GoodRevisions(
         parents={pk: parent for pk, parent, *_ in rows},
         proven={revision: verdict for revision, verdict in passed.items() if verdict and revision not in parts},
-        withdrawn=frozenset(pk for pk, _, _, *times in rows if any(times)),
+        withdrawn=frozenset(pk for pk, _, _, _, *times in rows if any(times)),
+        expired=frozenset(pk for pk, _, _, expired_at, *_ in rows if expired_at),
     )
 
 

@@ -49,7 +49,9 @@ def finish(row: PickleScan) -> None:
 def files_to_scan(revision: Revision) -> dict[str, Entry]:
     """Return the files of a revision that were not looked through with the one before it."""
     entries, parent = pull.entries(revision), revision.parent
-    if parent is None or parent.is_quarantined or PickleScan.objects.filter(revision=parent).exists():
+    if parent is None or parent.is_quarantined or parent.is_expired:
+        return entries
+    if PickleScan.objects.filter(revision=parent).exists():
         return entries
     known = {(path, entry.sha256) for path, entry in pull.entries(parent).items()}
     return {path: entry for path, entry in entries.items() if (path, entry.sha256) not in known}

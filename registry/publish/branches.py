@@ -3,7 +3,7 @@
 from django.db import IntegrityError, transaction
 
 from registry.kernel import audit, outbox, policy
-from registry.kernel.errors import QuotaExceeded, RefExists, RefProtected
+from registry.kernel.errors import FilesExpired, QuotaExceeded, RefExists, RefProtected
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -15,7 +15,7 @@ MAX_REFS = 5_000  # every page of a repository reads all their names
 def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
     """Create a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
 
-    Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
+    Raises ValueInvalid, RefExists, QuotaExceeded, FilesExpired, and what policy.require raises for PUSH.
     """
     try:
         with transaction.atomic():
@@ -27,6 +27,8 @@ def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Re
                     fix="Choose another name, or remove the alias first.",
                 )
             _require_place(repository)
+            if Revision.objects.filter(pk=at.pk, expired_at__isnull=False).exists():
+                raise FilesExpired(f"Version {at.oid} has no files any more: {ref} would lead to nothing.")
             created = Ref.objects.create(repository=repository, name=ref, revision=at)
             outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
             return created

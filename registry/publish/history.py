@@ -8,7 +8,7 @@ from django.db.models import Q
 from registry.kernel import audit, policy, refusals, stored_bytes
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Case, Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
+from registry.models import Case, Discussion, ExpiredFile, Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.proof import alias_refs
 from registry.publish import push
 from registry.publish.push import Intent
@@ -66,10 +66,12 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
                 fix="Ask for rewriteHistory.",
             )
         written = _rewrite(repository, committed, by) if committed else {}
+        binned = ExpiredFile.objects.filter(revision__repository=repository, blob__in=doomed).values("revision")
+        ExpiredFile.objects.filter(revision__in=list(binned.values_list("revision", flat=True).distinct())).delete()
         still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
         UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
+        stored_bytes.recount(repository)
         if committed:
-            stored_bytes.recount(repository)
             push.settle(repository)
             audit.record(
                 by.user,

@@ -111,7 +111,9 @@ _FILE = Prepared(lambda revision, path: RevisionFile.objects.filter(revision=rev
 
 
 def entries(revision: Revision) -> dict[str, Entry]:
-    """Return path → entry of every file of the revision, in one query."""
+    """Return path → entry of every file of the revision, in one query. Raises FilesExpired."""
+    if revision.is_expired:
+        raise refusals.files_expired(revision)
     return {row.path: _entry(row) for row in _FILES(revision.pk)}
 
 
@@ -164,7 +166,7 @@ def history_length(revision: Revision, most: int = 1000) -> int:
 def last_changes(revision: Revision) -> dict[str, Revision]:
     """Return for each file and folder the newest revision that changed it, within LOOK_BACK."""
     affordable = LOOK_BACK_FILES // max(1, revision.files.count())
-    line = history(revision, max(2, min(LOOK_BACK, affordable)))
+    line = [row for row in history(revision, max(2, min(LOOK_BACK, affordable))) if not row.is_expired]
     trees = entries_of(line)
     changed: dict[str, Revision] = {}
     for at, before in zip(line, [*line[1:], None], strict=True):
@@ -177,12 +179,14 @@ def last_changes(revision: Revision) -> dict[str, Revision]:
 
 # --- files -----------------------------------------------------------------------------------------------------------
 def find_file(revision: Revision, path: str) -> Entry:
-    """Return one file of the revision, pushed or derived. Raises FileNotFound."""
+    """Return one file of the revision, pushed or derived. Raises FileNotFound and FilesExpired."""
     row = None
     if path and "\0" not in path:
         row = _FILE.first(revision.pk, path)
     if row is not None:
         return _entry(row)
+    if revision.is_expired:
+        raise refusals.files_expired(revision)
     if path.rpartition("/")[2] in derived.NAMES:
         derived_entry = derived.derived_entries(entries(revision)).get(path)
         if derived_entry is not None:
@@ -193,12 +197,15 @@ def find_file(revision: Revision, path: str) -> Entry:
 def require_served(revision: Revision, by: Caller) -> None:
     """Raise RevisionNotVerified if only verified revisions are served, this is none, and the caller is no member.
 
-    A quarantined revision is served to nobody: RepositoryQuarantined for its writers, RevisionNotFound for others.
+    A quarantined revision is served to nobody: RepositoryQuarantined for its writers, RevisionNotFound for others. Of
+    an expired one there is nothing to serve: FilesExpired.
     """
     repository = revision.repository
     if revision.is_quarantined:
         require_shown(revision, by)
         raise refusals.quarantined_revision(revision)
+    if revision.is_expired:
+        raise refusals.files_expired(revision)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff or by.role_in(repository):
         return
     if not (verdict := _unproven(revision)):

@@ -6,6 +6,7 @@ A service that records an action without a line here, or in PROVEN_ELSEWHERE, ma
 import ast
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,18 @@ from registry.publish import (
     branches,
     copies,
     derived_versions,
+    expiring,
     history,
     merges,
     moves,
     push,
     repositories,
     restoring,
+    retention,
     retiring,
 )
 from registry.publish.push import Inline, Intent
+from registry.publish.retention import Limits
 from registry.repos import bases, refs
 from registry.talk import collections, webhooks
 from registry.talk.webhooks import Wish
@@ -160,6 +164,25 @@ def regression_deed(verb: str) -> Callable[[Cast], Act]:
             regression_overrides.override(revision, alice(cast), reason)
             return lambda: regression_overrides.withdraw(revision, alice(cast))
         return lambda: regression_overrides.override(revision, alice(cast), reason)
+
+    return scenario
+
+
+def retention_deed(verb: str) -> Callable[[Cast], Act]:
+    def scenario(cast: Cast) -> Act:
+        row, limits = repository(cast), Limits(1)
+        if verb == "set":
+            return lambda: retention.set_rule(row, alice(cast), limits)
+        if verb == "clear":
+            retention.set_owner_rule("acme", alice(cast), limits)
+            return lambda: retention.clear_owner_rule("acme", alice(cast))
+        for words in ("one", "two"):
+            pushed(cast, row, files={"README.md": words.encode()})
+        row.revisions.update(created_at=timezone.now() - timedelta(days=2))
+        if verb == "expire":
+            return lambda: expiring.expire(row, limits)
+        expiring.expire(row, limits)
+        return lambda: expiring.restore(row, alice(cast))
 
     return scenario
 
@@ -496,6 +519,10 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:archive": archive,
     "adapter:deprecation": deprecate,
     "adapter:derive": derive,
+    "retention:set": retention_deed("set"),
+    "retention:clear": retention_deed("clear"),
+    "retention:expire": retention_deed("expire"),
+    "retention:restore": retention_deed("restore"),
     "revision:yank": yank,
     "revision:unyank": unyank,
     "regression:override": regression_deed("override"),

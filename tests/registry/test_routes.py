@@ -62,6 +62,8 @@ api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>/rollback         POST adapter:push
 api/v1/adapters/<ns>/<name>/compare/<a>...<b>                GET adapter:download
 api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
+api/v1/adapters/<ns>/<name>/retention  GET adapter:archive  PUT adapter:configure  DELETE adapter:configure
+api/v1/adapters/<ns>/<name>/retention/restore                POST adapter:configure
 api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
@@ -103,6 +105,7 @@ api/v1/organizations/<org>/robots/<robot>/tokens             POST organisation
 api/v1/organizations/<org>/robots/<robot>/tokens/<id>        DELETE organisation
 api/v1/namespaces/<ns>/publishers                            GET organisation  POST organisation
 api/v1/namespaces/<ns>/publishers/<id>                       DELETE organisation
+api/v1/namespaces/<ns>/retention                             GET organisation  PUT organisation  DELETE organisation
 api/v1/organizations/<org>/links                             GET organisation  POST organisation
 api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
@@ -402,6 +405,8 @@ settings/webhooks/<number>/disable                           POST session
 settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
 settings/usage                                               GET session
+settings/usage/retention/<ns>/set                            POST organisation
+settings/usage/retention/<ns>/clear                          POST organisation
 settings/repositories                                        GET session
 settings/repositories/<number>/restore                       POST session
 settings/repositories/<number>/delete                        POST session
@@ -431,6 +436,11 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/settings/archive                             POST owner
 {of}<ns>/<name>/settings/unarchive                           POST owner
 {of}<ns>/<name>/settings/delete                              POST owner
+{of}<ns>/<name>/settings/retention                           GET owner
+{of}<ns>/<name>/settings/retention/set                       POST owner
+{of}<ns>/<name>/settings/retention/keep-all                  POST owner
+{of}<ns>/<name>/settings/retention/clear                     POST owner
+{of}<ns>/<name>/settings/retention/restore                   POST owner
 {of}<ns>/<name>/settings/publishers                          GET owner
 {of}<ns>/<name>/settings/publishers/github                   POST owner
 {of}<ns>/<name>/settings/publishers/gitlab                   POST owner

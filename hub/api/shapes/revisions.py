@@ -20,6 +20,7 @@ class Revision(s.Serializer[Data]):
     author = s.CharField()
     created_at = s.DateTimeField()
     yanked = Yanked(allow_null=True, help_text="its owners advise against it")
+    expired_at = s.DateTimeField(allow_null=True, help_text="since when a rule of retention removed its files")
     state = s.CharField(allow_null=True, help_text="of its newest verdict; null where nothing is an adapter")
 
 

@@ -101,7 +101,7 @@ def rewrite(
     Large files in `without` (sha256) are left out. With the same files the verdict is copied, else a new one is queued
     if the old commit had one: a commit without any verdict is served like one that holds no adapter.
     """
-    before = pull.entries(old)
+    before = {} if old.is_expired else pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
     words = {"title": old.title, "message": old.message}
     run = None if into else old.run  # a copy elsewhere was published by nobody's job
@@ -114,6 +114,8 @@ def rewrite(
         return revision
     if old.is_part:
         Revision.objects.filter(pk=revision.pk).update(is_part=True, files_missing=old.files_missing)
+    if old.is_expired or old.is_kept:  # files in the bin are not taken along: they were another commit's
+        Revision.objects.filter(pk=revision.pk).update(expired_at=old.expired_at, is_kept=old.is_kept)
     yanking.carry(old, revision)
     if entries == before:
         verdicts.adopt(revision, old)

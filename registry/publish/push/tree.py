@@ -82,7 +82,7 @@ def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entr
 
 def _is_replay(intent: Intent, head: Revision, now: Mapping[str, Entry], edits: list[Edit]) -> bool:
     """Return whether head already is this push: clients repeat a commit if the answer to the first was lost."""
-    if head.parent is None or head.title != intent.title or head.author != intent.by.user:
+    if head.parent is None or head.parent.is_expired or head.title != intent.title or head.author != intent.by.user:
         return False
     try:
         return _apply(pull.entries(head.parent), edits) == now

@@ -1,0 +1,206 @@
+"""Expired versions: commits whose files a rule of retention removed.
+
+A commit keeps its id, message, author and verdict; its files answer `files-expired`. They move to a table of their own
+(ExpiredFile), where nothing that reads looks, and count in the quota, until the days of the bin are over; so long an
+owner can take them back. Then the bytes that nothing else names are deleted at once.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from registry.bytes import blocked_files, garbage
+from registry.kernel import audit, policy, stored_bytes
+from registry.kernel.errors import FilesExpired
+from registry.kernel.policy import Caller, Permission
+from registry.models import (
+    Comparison,
+    ExpiredFile,
+    PickleScan,
+    Repository,
+    RetentionRule,
+    Revision,
+    RevisionFile,
+    UploadedBlob,
+    Verdict,
+)
+from registry.proof import pickle_scans, verified
+from registry.publish import restoring, retention
+from registry.publish.push import rows
+from registry.publish.retention import Limits
+from registry.repos import facts, pull
+
+SLICE = 500  # versions of one transaction
+SECONDS = 60.0  # of one run
+EVERY = timedelta(hours=1)  # how often a rule is applied
+NAMED = 100  # commits that one entry of the audit log names
+BATCH = 500
+
+AnyFile = TypeVar("AnyFile", RevisionFile, ExpiredFile)
+
+
+# --- by the clock ----------------------------------------------------------------------------------------------------
+def run(seconds: float = SECONDS) -> int:
+    """Apply rules that are due, and delete what the bin kept for its days, until the time is over.
+
+    Returns how many versions lost their files. A repository is locked for one slice at a time; another run goes on
+    where this one ends.
+    """
+    ends, expired = monotonic() + seconds, 0
+    for rule, repository in _due(ends):
+        more = True
+        while more and monotonic() < ends:
+            count = expire(repository, Limits(rule.keep_last, rule.keep_days))
+            expired, more = expired + count, count == SLICE
+        if more:  # the time is over: the next run begins here
+            RetentionRule.objects.filter(pk=rule.pk, reached=repository.pk).update(reached=repository.pk - 1)
+    while monotonic() < ends and purge_expired():
+        pass
+    return expired
+
+
+def _due(ends: float) -> Iterator[tuple[RetentionRule, Repository]]:
+    """Yield the repositories of rules that are due, the longest waiting rule first."""
+    while monotonic() < ends:
+        rules = RetentionRule.objects.filter(keep_last__isnull=False, due_at__lte=timezone.now())
+        rule = rules.order_by("due_at").first()
+        if rule is None:
+            return
+        repository = _repositories(rule).filter(pk__gt=rule.reached).order_by("pk").first()
+        if repository is None:
+            RetentionRule.objects.filter(pk=rule.pk).update(due_at=timezone.now() + EVERY, reached=0)
+            continue
+        RetentionRule.objects.filter(pk=rule.pk).update(reached=repository.pk)
+        yield rule, repository
+
+
+def _repositories(rule: RetentionRule) -> QuerySet[Repository]:
+    served = Repository.objects.filter(source="", archived_at=None, quarantined_at=None).select_related("namespace")
+    if rule.repository_id is not None:
+        return served.filter(pk=rule.repository_id)
+    return served.filter(namespace=rule.namespace_id, retention__isnull=True)
+
+
+def expire(repository: Repository, limits: Limits) -> int:
+    """Remove the files of the oldest versions that a rule does not keep, at most SLICE of them; return how many.
+
+    The plan is made under the lock of the repository: a branch, a tag or an alias that is set meanwhile keeps its
+    version.
+    """
+    with transaction.atomic():
+        locked = Repository.objects.select_for_update(of=("self",)).select_related("namespace")
+        current = locked.filter(pk=repository.pk, archived_at=None, quarantined_at=None).first()
+        chosen = retention.plan(current, limits).expiring[:SLICE] if current else []
+        if current is None or not chosen:
+            return 0
+        _move(RevisionFile, ExpiredFile, chosen)
+        Revision.objects.filter(pk__in=chosen).update(expired_at=timezone.now())
+        _cancel_jobs(chosen)
+        oids = Revision.objects.filter(pk__in=chosen[:NAMED]).order_by("pk").values_list("oid", flat=True)
+        after = {"versions": len(chosen), "first": list(oids)}
+        audit.record(None, "retention:expire", current.full_name, about=current, after=after)
+    return len(chosen)
+
+
+def _cancel_jobs(revisions: list[int]) -> None:
+    """Delete the jobs that would read the files; of those that wait for a base or an engine, some wait for ever."""
+    Verdict.objects.filter(revision__in=revisions, state=Verdict.State.QUEUED).delete()
+    Comparison.objects.filter(verdict__revision__in=revisions).delete()
+    PickleScan.objects.filter(revision__in=revisions).delete()
+
+
+def purge_expired() -> int:
+    """Delete for good files that expired before the days of the bin began, of one repository; return of how many.
+
+    Bytes that nothing else names are gone when it returns.
+    """
+    before = timezone.now() - timedelta(days=restoring.days())
+    stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
+    overdue = Revision.objects.filter(stored, expired_at__lte=before).order_by("expired_at")
+    repository = overdue.values_list("repository", flat=True).first()
+    if repository is None:
+        return 0
+    with transaction.atomic():
+        row = Repository.with_binned.select_for_update(of=("self",)).filter(pk=repository).first()
+        chosen = list(overdue.filter(repository=repository).values_list("pk", flat=True)[:SLICE]) if row else []
+        files = ExpiredFile.objects.filter(revision__in=chosen)
+        blobs = set(files.values_list("blob_id", flat=True))
+        files.delete()
+        if row is not None:
+            _forget_deliveries(row, blobs)
+            stored_bytes.recount(row)
+    garbage.drop_unnamed(blobs)
+    return len(chosen)
+
+
+def _forget_deliveries(repository: Repository, blobs: set[str]) -> None:
+    """Delete the records that these bytes were delivered for a repository none of whose versions names them now."""
+    named = Q(Exists(RevisionFile.objects.filter(blob=OuterRef("blob"), revision__repository=repository)))
+    binned = Q(Exists(ExpiredFile.objects.filter(blob=OuterRef("blob"), revision__repository=repository)))
+    lately = timezone.now() - timedelta(seconds=garbage.GRACE_SECONDS)  # somebody may be pushing them again
+    unnamed = UploadedBlob.objects.filter(~named, ~binned, repository=repository, created_at__lt=lately)
+    asked = sorted(blobs)
+    for at in range(0, len(asked), BATCH):
+        unnamed.filter(blob__in=asked[at : at + BATCH]).delete()
+
+
+# --- taking back -----------------------------------------------------------------------------------------------------
+def restorable_until(revision: Revision) -> datetime | None:
+    """Return until when the files of an expired version can be taken back; None for one that is whole or gone."""
+    if revision.expired_at is None or not revision.expired_files.exists():
+        return None
+    return revision.expired_at + timedelta(days=restoring.days())
+
+
+def restore(repository: Repository, by: Caller, oid: str = "") -> int:
+    """Give one expired version its files back, or without an id all whose files are in the bin; return how many.
+
+    No rule removes them again. Raises FilesExpired if they are gone, FileBlocked, and what policy.require raises for
+    CONFIGURE.
+    """
+    with transaction.atomic():
+        current = policy.require_now(by, Permission.CONFIGURE, repository)
+        stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
+        versions = current.revisions.filter(stored, expired_at__isnull=False, **({"oid": oid} if oid else {}))
+        chosen = list(versions.order_by("pk").values_list("pk", flat=True))
+        if not chosen:
+            raise FilesExpired(
+                f"No files of {f'version {oid[:40]}' if oid else 'versions'} of {current.full_name} are in the bin.",
+                fix="Files can be taken back for the days of the bin; then they are gone.",
+            )
+        files = ExpiredFile.objects.filter(revision__in=chosen)
+        blocked_files.require_unblocked(dict(files.values_list("path", "blob_id")))
+        _move(ExpiredFile, RevisionFile, chosen)
+        Revision.objects.filter(pk__in=chosen).update(expired_at=None, is_kept=True)
+        _resume_jobs(current, chosen)
+        audit.record(
+            by.user,
+            "retention:restore",
+            current.full_name,
+            about=current,
+            after={"versions": len(chosen), "revision": oid},
+        )
+    return len(chosen)
+
+
+def _resume_jobs(repository: Repository, revisions: list[int]) -> None:
+    """Queue again what was cancelled before it was done, and let a version that passed be `verified` again."""
+    for revision in Revision.objects.filter(pk__in=revisions).select_related("repository__namespace").order_by("pk"):
+        pickle_scans.enqueue(revision)
+        if not revision.verdicts.exists() and not revision.is_part:
+            rows.judged(revision, facts.read_facts(pull.entries(revision), repository.type))
+    verified.move_verified(repository.pk)
+
+
+def _move(source: type[RevisionFile] | type[ExpiredFile], target: type[AnyFile], revisions: list[int]) -> None:
+    """Move the rows of files from one table to the other."""
+    columns = ("revision_id", "path", "blob_id", "size", "is_lfs", "git_oid")
+    files = source._default_manager.filter(revision__in=revisions)
+    moved = [target(**dict(zip(columns, row, strict=True))) for row in files.values_list(*columns)]
+    target._default_manager.bulk_create(moved, batch_size=BATCH)
+    files._raw_delete(files.db)  # no row refers to these
