@@ -147,6 +147,16 @@ def database(url: str) -> dict[str, object]:
     raise ValueError("begin with sqlite:// or postgres://")
 
 
+def bind_statements(database: dict[str, Any]) -> None:
+    """Let PostgreSQL end a statement of a page or a request after a minute. Jobs and migrations may take longer.
+
+    The operator's own `?options=` in the address comes last, and so decides.
+    """
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        options = database["OPTIONS"]
+        options["options"] = f"-c statement_timeout={STATEMENT_SECONDS}s {options.get('options', '')}".strip()
+
+
 def blob_store(url: str) -> str:
     """Return file://DIR or s3://bucket?endpoint=URL as it was written."""
     parts = urlsplit(url)
@@ -180,6 +190,7 @@ def smtp(url: str) -> Smtp:
 
 POOL_SIZE = 10  # connections of one process
 POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
+STATEMENT_SECONDS = 60  # of one statement of a page or a request
 SQLITE_KEPT_SECONDS = 300
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when
 # another one wrote in between, whatever the timeout.

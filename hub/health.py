@@ -22,8 +22,8 @@ from hub import gauges
 from hub.about import VERSION
 from hub.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
+from registry.kernel import schema
 from registry.kernel.errors import StoreUnavailable
-from registry.models.site_settings import SiteSetting
 from registry.models.verdicts import WorkerHeartbeat
 
 log = logging.getLogger(__name__)
@@ -81,11 +81,13 @@ def _holds_metrics_token(request: HttpRequest) -> bool:
 
 def _database() -> None:
     try:
-        SiteSetting.objects.exists()
+        problem = schema.mismatch()
     except DatabaseError as error:
         raise PartDown("The database does not answer, or `manage.py migrate` has not been run.") from error
     finally:
         connections.close_all()  # this thread's own, which no request would ever close
+    if problem:
+        raise PartDown(problem)
 
 
 def _blobs() -> None:

@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from hub import cross_origin, machine, proxies, sign_on
-from hub.about import PORT
+from hub.about import PORT, SERVES_FROM, VERSION
 from hub.environment import Environment, Smtp, blob_store, database, limit, networks, one_of, smtp, words
 from hub.upstreams import upstreams
 
@@ -140,6 +140,14 @@ STORAGES = {
 
 # --- state ------------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
+# Read by registry.kernel.schema, which may not import hub.about.
+RELEASE, SERVES_FROM = VERSION, SERVES_FROM
+# Of `manage.py migrate` on tables that are in use: until a statement that keeps others from a table gives up waiting
+# for it, and gives up working on it. Building an index or checking rows keeps nobody away, and has no limit.
+ZERO_DOWNTIME_MIGRATIONS_LOCK_TIMEOUT = "2s"
+ZERO_DOWNTIME_MIGRATIONS_STATEMENT_TIMEOUT = "10s"
+ZERO_DOWNTIME_MIGRATIONS_FLEXIBLE_STATEMENT_TIMEOUT = True
+ZERO_DOWNTIME_MIGRATIONS_IDEMPOTENT_SQL = True
 FAST_PATHS = env.bool("FAST_PATHS", default=True)  # hub/sqlite and hub/receiving.py say what each saves
 if DATABASES["default"]["ENGINE"] == "hub.sqlite" and not FAST_PATHS:
     DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"

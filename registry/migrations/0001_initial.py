@@ -26,27 +26,29 @@ class Migration(migrations.Migration):
                 ("username", models.CharField(max_length=96, unique=True)),
                 ("full_name", models.CharField(blank=True, max_length=200)),
                 ("email", models.EmailField(blank=True, max_length=254)),
-                ("email_verified", models.BooleanField(default=False)),
+                ("email_verified", models.BooleanField(db_default=False, default=False)),
                 (
                     "kind",
                     models.CharField(
                         choices=[("person", "Person"), ("robot", "Robot"), ("publisher", "Publisher")],
+                        db_default="person",
                         default="person",
                         max_length=16,
                     ),
                 ),
                 ("bio", models.CharField(blank=True, max_length=500)),
-                ("links", models.JSONField(blank=True, default=list)),
+                ("links", models.JSONField(blank=True, db_default=[], default=list)),
                 ("pictured_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "role",
                     models.CharField(
                         choices=[("user", "User"), ("moderator", "Moderator"), ("admin", "Admin")],
+                        db_default="user",
                         default="user",
                         max_length=16,
                     ),
                 ),
-                ("is_active", models.BooleanField(default=True)),
+                ("is_active", models.BooleanField(db_default=True, default=True)),
                 ("suspended_at", models.DateTimeField(blank=True, null=True)),
                 ("suspended_until", models.DateTimeField(blank=True, null=True)),
                 (
@@ -54,11 +56,16 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, choices=[("left", "Left"), ("removed", "Removed")], max_length=8),
                 ),
                 ("paused_until", models.DateTimeField(blank=True, null=True)),
-                ("is_trusted_reporter", models.BooleanField(default=False)),
-                ("mail_alerts", models.BooleanField(default=True)),
-                ("digest_hour", models.PositiveSmallIntegerField(default=7)),
+                ("is_trusted_reporter", models.BooleanField(db_default=False, default=False)),
+                ("mail_alerts", models.BooleanField(db_default=True, default=True)),
+                ("digest_hour", models.PositiveSmallIntegerField(db_default=7, default=7)),
                 ("digested_at", models.DateTimeField(blank=True, null=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "person",
@@ -72,7 +79,12 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=200)),
                 ("folded", models.CharField(max_length=200, unique=True)),
                 ("base", models.CharField(max_length=200)),
-                ("added_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "added_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "verbose_name_plural": "base aliases",
@@ -95,7 +107,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("month", models.DateField(primary_key=True, serialize=False)),
                 ("numbers", models.JSONField()),
-                ("journal", models.JSONField(default=list)),
+                ("journal", models.JSONField(db_default=[], default=list)),
                 ("computed_at", models.DateTimeField()),
             ],
             options={
@@ -111,7 +123,12 @@ class Migration(migrations.Migration):
                 ("like", models.CharField(max_length=200)),
                 ("why", models.CharField(max_length=200)),
                 ("by", models.CharField(max_length=96)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "name observation",
@@ -124,15 +141,20 @@ class Migration(migrations.Migration):
                 ("oid", models.CharField(max_length=40)),
                 ("title", models.CharField(max_length=500)),
                 ("message", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
                 ("pushed_with", models.CharField(blank=True, max_length=200)),
                 ("yanked_at", models.DateTimeField(blank=True, null=True)),
                 ("yank_reason", models.CharField(blank=True, max_length=500)),
-                ("is_part", models.BooleanField(default=False)),
-                ("files_missing", models.PositiveIntegerField(default=0)),
+                ("is_part", models.BooleanField(db_default=False, default=False)),
+                ("files_missing", models.PositiveIntegerField(db_default=0, default=0)),
                 ("expired_at", models.DateTimeField(blank=True, null=True)),
-                ("is_kept", models.BooleanField(default=False)),
+                ("is_kept", models.BooleanField(db_default=False, default=False)),
             ],
         ),
         migrations.CreateModel(
@@ -142,7 +164,12 @@ class Migration(migrations.Migration):
                 ("issuer", models.CharField(max_length=255)),
                 ("jti_sha256", models.CharField(max_length=64)),
                 ("claims", models.JSONField()),
-                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("expires_at", models.DateTimeField()),
             ],
             options={
@@ -158,19 +185,30 @@ class Migration(migrations.Migration):
                     "type",
                     models.CharField(
                         choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
+                        db_default="model",
                         default="model",
                         max_length=8,
                     ),
                 ),
                 ("name", models.CharField(max_length=96)),
-                ("private", models.BooleanField(default=False)),
+                ("private", models.BooleanField(db_default=False, default=False)),
                 ("source", models.CharField(blank=True, max_length=300)),
                 ("gated", models.CharField(blank=True, choices=[("auto", "Auto"), ("manual", "Manual")], max_length=6)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
-                ("publishers_only", models.BooleanField(default=False)),
-                ("is_main_held", models.BooleanField(default=False)),
+                ("publishers_only", models.BooleanField(db_default=False, default=False)),
+                ("is_main_held", models.BooleanField(db_default=False, default=False)),
                 ("deprecated_at", models.DateTimeField(blank=True, null=True)),
                 ("deprecation", models.CharField(blank=True, max_length=500)),
                 ("successor", models.CharField(blank=True, max_length=200)),
@@ -185,20 +223,20 @@ class Migration(migrations.Migration):
                 ("task", models.CharField(blank=True, max_length=64)),
                 ("license", models.CharField(blank=True, max_length=64)),
                 ("rank", models.PositiveIntegerField(blank=True, null=True)),
-                ("parameters", models.BigIntegerField(default=0)),
-                ("size", models.BigIntegerField(default=0)),
-                ("stored_bytes", models.BigIntegerField(default=0)),
-                ("tags", models.JSONField(blank=True, default=list)),
+                ("parameters", models.BigIntegerField(db_default=0, default=0)),
+                ("size", models.BigIntegerField(db_default=0, default=0)),
+                ("stored_bytes", models.BigIntegerField(db_default=0, default=0)),
+                ("tags", models.JSONField(blank=True, db_default=[], default=list)),
                 ("triggers", models.TextField(blank=True)),
                 ("state", models.CharField(blank=True, max_length=8)),
                 ("outcome", models.CharField(blank=True, max_length=8)),
-                ("is_verified", models.BooleanField(default=False)),
+                ("is_verified", models.BooleanField(db_default=False, default=False)),
                 ("serves", models.CharField(blank=True, max_length=300)),
-                ("score", models.FloatField(default=-1.0)),
+                ("score", models.FloatField(db_default=-1.0, default=-1.0)),
                 ("search_text", models.TextField(blank=True)),
-                ("downloads", models.PositiveIntegerField(default=0)),
-                ("likes", models.PositiveIntegerField(default=0)),
-                ("trending", models.FloatField(default=0)),
+                ("downloads", models.PositiveIntegerField(db_default=0, default=0)),
+                ("likes", models.PositiveIntegerField(db_default=0, default=0)),
+                ("trending", models.FloatField(db_default=0, default=0)),
             ],
             options={
                 "indexes": [
@@ -213,6 +251,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SchemaUpgrade",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("release", models.CharField(max_length=32)),
+                ("serves_from", models.CharField(max_length=32)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+        ),
+        migrations.CreateModel(
             name="SiteSetting",
             fields=[
                 ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
@@ -225,7 +272,7 @@ class Migration(migrations.Migration):
                 ("worker", models.CharField(max_length=200, primary_key=True, serialize=False)),
                 ("beat_at", models.DateTimeField()),
                 ("problem", models.CharField(blank=True, max_length=500)),
-                ("offers", models.JSONField(blank=True, default=dict)),
+                ("offers", models.JSONField(blank=True, db_default={}, default=dict)),
             ],
             options={
                 "verbose_name": "worker",
@@ -236,7 +283,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("sequence", models.BigIntegerField(primary_key=True, serialize=False)),
                 ("hash", models.CharField(max_length=64)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("events", models.BigIntegerField()),
                 ("signature", models.CharField(max_length=200)),
             ],
@@ -248,7 +300,12 @@ class Migration(migrations.Migration):
             name="AuditEvent",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("actor", models.CharField(max_length=96)),
                 ("role", models.CharField(blank=True, max_length=16)),
                 ("credential", models.CharField(blank=True, max_length=200)),
@@ -298,10 +355,10 @@ class Migration(migrations.Migration):
                 ("id", models.CharField(max_length=200, primary_key=True, serialize=False)),
                 ("revision", models.CharField(max_length=64)),
                 ("sha256", models.CharField(max_length=64)),
-                ("files", models.JSONField(default=dict)),
-                ("config", models.JSONField(default=dict)),
-                ("size", models.BigIntegerField(default=0)),
-                ("has_weights", models.BooleanField(default=True)),
+                ("files", models.JSONField(db_default={}, default=dict)),
+                ("config", models.JSONField(db_default={}, default=dict)),
+                ("size", models.BigIntegerField(db_default=0, default=0)),
+                ("has_weights", models.BooleanField(db_default=True, default=True)),
                 ("own_task", models.CharField(blank=True, max_length=24)),
                 ("source", models.CharField(blank=True, max_length=200)),
                 ("license", models.CharField(blank=True, max_length=64)),
@@ -315,11 +372,17 @@ class Migration(migrations.Migration):
                             ("members", "Members"),
                             ("nobody", "Nobody"),
                         ],
+                        db_default="license",
                         default="license",
                         max_length=8,
                     ),
                 ),
-                ("added_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "added_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "constraints": [
@@ -339,9 +402,19 @@ class Migration(migrations.Migration):
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("norms", models.JSONField(null=True)),
                 ("problem", models.CharField(blank=True, max_length=300)),
-                ("attempts", models.PositiveIntegerField(default=0)),
-                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("measured_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "free_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "measured_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "verbose_name_plural": "norms of bases",
@@ -357,7 +430,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("size", models.BigIntegerField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "constraints": [
@@ -377,9 +455,14 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(max_length=500)),
                 ("note", models.TextField(blank=True)),
                 ("by", models.CharField(max_length=96)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("swept_at", models.DateTimeField(blank=True, null=True)),
-                ("held", models.PositiveIntegerField(default=0)),
+                ("held", models.PositiveIntegerField(db_default=0, default=0)),
             ],
             options={
                 "verbose_name": "blocked file",
@@ -438,6 +521,7 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[("open", "Open"), ("claimed", "Claimed"), ("closed", "Closed")],
+                        db_default="open",
                         default="open",
                         max_length=8,
                     ),
@@ -459,8 +543,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("answer", models.CharField(blank=True, max_length=500)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
                 ("alarmed_at", models.DateTimeField(blank=True, null=True)),
                 (
@@ -490,7 +584,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("text", models.TextField()),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "author",
                     models.ForeignKey(
@@ -515,8 +614,13 @@ class Migration(migrations.Migration):
             name="ChunkingJob",
             fields=[
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("attempts", models.PositiveIntegerField(default=0)),
-                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "free_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "indexes": [models.Index(fields=["free_at"], name="chunking_job_free_at")],
@@ -534,7 +638,12 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=100)),
                 ("prefix", models.CharField(max_length=12)),
                 ("sha256", models.CharField(max_length=64, unique=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField()),
                 (
@@ -556,19 +665,25 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveIntegerField()),
-                ("is_pull_request", models.BooleanField(default=False)),
+                ("is_pull_request", models.BooleanField(db_default=False, default=False)),
                 ("title", models.CharField(max_length=500)),
                 (
                     "status",
                     models.CharField(
                         choices=[("draft", "Draft"), ("open", "Open"), ("closed", "Closed"), ("merged", "Merged")],
+                        db_default="open",
                         default="open",
                         max_length=8,
                     ),
                 ),
                 ("base", models.CharField(blank=True, max_length=255)),
-                ("comments", models.PositiveIntegerField(default=0)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("comments", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "author",
                     models.ForeignKey(
@@ -607,11 +722,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("text", models.TextField(blank=True)),
-                ("data", models.JSONField(default=dict)),
-                ("edits", models.PositiveIntegerField(default=0)),
+                ("data", models.JSONField(db_default={}, default=dict)),
+                ("edits", models.PositiveIntegerField(db_default=0, default=0)),
                 ("edited_at", models.DateTimeField(blank=True, null=True)),
-                ("hidden", models.BooleanField(default=False)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("hidden", models.BooleanField(db_default=False, default=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "author",
                     models.ForeignKey(
@@ -674,7 +794,14 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=64)),
                 ("request", models.CharField(max_length=64)),
                 ("answer", models.BinaryField(null=True)),
-                ("begun_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                (
+                    "begun_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        db_index=True,
+                        default=django.utils.timezone.now,
+                    ),
+                ),
                 (
                     "user",
                     models.ForeignKey(
@@ -695,8 +822,18 @@ class Migration(migrations.Migration):
                 ("files", models.JSONField()),
                 ("size", models.BigIntegerField()),
                 ("digest", models.CharField(db_index=True, max_length=64, null=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "free_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "indexes": [
@@ -725,7 +862,12 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(max_length=500)),
                 ("note", models.TextField(blank=True)),
                 ("finding", models.CharField(blank=True, max_length=64)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "by",
                     models.ForeignKey(
@@ -756,11 +898,17 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[("open", "Open"), ("approved", "Approved"), ("rejected", "Rejected")],
+                        db_default="open",
                         default="open",
                         max_length=8,
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("decided_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "decided_by",
@@ -816,6 +964,7 @@ class Migration(migrations.Migration):
                     "scope",
                     models.CharField(
                         choices=[("namespace", "Namespace"), ("repository", "Repository"), ("any", "Any")],
+                        db_default="namespace",
                         default="namespace",
                         max_length=10,
                     ),
@@ -823,7 +972,12 @@ class Migration(migrations.Migration):
                 ("pattern", models.CharField(max_length=96)),
                 ("reason", models.CharField(blank=True, max_length=300)),
                 ("by", models.CharField(max_length=96)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "name rule",
@@ -849,7 +1003,12 @@ class Migration(migrations.Migration):
                     models.CharField(choices=[("person", "Person"), ("organization", "Organization")], max_length=16),
                 ),
                 ("source", models.CharField(blank=True, max_length=300)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "constraints": [
@@ -867,7 +1026,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=96, unique=True)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "by",
                     models.ForeignKey(
@@ -894,7 +1058,12 @@ class Migration(migrations.Migration):
             name="Follow",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "follower",
                     models.ForeignKey(
@@ -919,7 +1088,7 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=24, unique=True)),
                 ("title", models.CharField(max_length=120)),
                 ("description", models.CharField(blank=True, max_length=500)),
-                ("private", models.BooleanField(default=False)),
+                ("private", models.BooleanField(db_default=False, default=False)),
                 (
                     "theme",
                     models.CharField(
@@ -931,13 +1100,24 @@ class Migration(migrations.Migration):
                             ("pink", "Pink"),
                             ("indigo", "Indigo"),
                         ],
+                        db_default="green",
                         default="green",
                         max_length=8,
                     ),
                 ),
-                ("position", models.PositiveIntegerField(default=0)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("position", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "created_by",
                     models.ForeignKey(
@@ -1000,8 +1180,13 @@ class Migration(migrations.Migration):
                 ("repositories", models.PositiveIntegerField(blank=True, null=True)),
                 ("reason", models.CharField(blank=True, max_length=300)),
                 ("by", models.CharField(blank=True, max_length=96)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("alerted", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                ("alerted", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 (
                     "namespace",
                     models.OneToOneField(
@@ -1029,7 +1214,12 @@ class Migration(migrations.Migration):
                 ("base", models.CharField(max_length=200)),
                 ("kind", models.CharField(max_length=32)),
                 ("medians", models.JSONField()),
-                ("computed_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "computed_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "constraints": [models.UniqueConstraint(fields=("base", "kind"), name="norm_population_unique")],
@@ -1040,8 +1230,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("full_name", models.CharField(blank=True, max_length=200)),
-                ("private_by_default", models.BooleanField(default=False)),
-                ("requires_second_factor", models.BooleanField(default=False)),
+                ("private_by_default", models.BooleanField(db_default=False, default=False)),
+                ("requires_second_factor", models.BooleanField(db_default=False, default=False)),
                 (
                     "namespace",
                     models.OneToOneField(
@@ -1072,7 +1262,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("grants", models.JSONField(blank=True, default=list, editable=False)),
+                ("grants", models.JSONField(blank=True, db_default=[], default=list, editable=False)),
                 (
                     "user",
                     models.ForeignKey(
@@ -1121,9 +1311,14 @@ class Migration(migrations.Migration):
                 ("sha256", models.CharField(max_length=64, unique=True)),
                 ("note", models.CharField(blank=True, max_length=200)),
                 ("email", models.EmailField(blank=True, max_length=254)),
-                ("uses", models.PositiveIntegerField(default=0)),
+                ("uses", models.PositiveIntegerField(db_default=0, default=0)),
                 ("max_uses", models.PositiveIntegerField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("ends_at", models.DateTimeField()),
                 (
                     "by",
@@ -1188,11 +1383,17 @@ class Migration(migrations.Migration):
                             ("left", "Left"),
                             ("removed", "Removed"),
                         ],
+                        db_default="open",
                         default="open",
                         max_length=9,
                     ),
                 ),
-                ("asked_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "asked_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("answered_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "by",
@@ -1274,13 +1475,23 @@ class Migration(migrations.Migration):
                         max_length=24,
                     ),
                 ),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("repository", models.JSONField(null=True)),
-                ("data", models.JSONField(default=dict)),
+                ("data", models.JSONField(db_default={}, default=dict)),
                 ("pending", models.JSONField(null=True)),
-                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("request_id", models.CharField(blank=True, max_length=200)),
-                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("given_up_at", models.DateTimeField(null=True)),
                 (
                     "by",
@@ -1314,8 +1525,15 @@ class Migration(migrations.Migration):
                         to="registry.revision",
                     ),
                 ),
-                ("attempts", models.PositiveIntegerField(default=0)),
-                ("free_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "free_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        db_index=True,
+                        default=django.utils.timezone.now,
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
@@ -1372,7 +1590,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("digest", models.CharField(max_length=64)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("layers", models.ManyToManyField(related_name="images", to="registry.imagelayer")),
                 (
                     "revision",
@@ -1450,8 +1673,8 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=64, unique=True)),
                 ("ref", models.CharField(max_length=255)),
                 ("method", models.CharField(max_length=16)),
-                ("options", models.JSONField(default=dict)),
-                ("is_by_token", models.BooleanField(default=False)),
+                ("options", models.JSONField(db_default={}, default=dict)),
+                ("is_by_token", models.BooleanField(db_default=False, default=False)),
                 (
                     "state",
                     models.CharField(
@@ -1462,15 +1685,26 @@ class Migration(migrations.Migration):
                             ("refused", "Refused"),
                             ("errored", "Errored"),
                         ],
+                        db_default="queued",
                         default="queued",
                         max_length=8,
                     ),
                 ),
                 ("reason", models.CharField(blank=True, max_length=1000)),
-                ("facts", models.JSONField(default=dict)),
-                ("attempts", models.PositiveIntegerField(default=0)),
-                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("facts", models.JSONField(db_default={}, default=dict)),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "free_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("finished_at", models.DateTimeField(null=True)),
                 (
                     "by",
@@ -1496,7 +1730,7 @@ class Migration(migrations.Migration):
                 ("position", models.PositiveSmallIntegerField()),
                 ("name", models.CharField(max_length=200)),
                 ("oid", models.CharField(max_length=40)),
-                ("weight", models.FloatField(default=1.0)),
+                ("weight", models.FloatField(db_default=1.0, default=1.0)),
                 (
                     "derived",
                     models.ForeignKey(
@@ -1656,14 +1890,19 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("lane", models.CharField(max_length=255)),
                 ("first_path", models.CharField(blank=True, max_length=1024)),
-                ("is_announced", models.BooleanField(default=False)),
-                ("announced", models.PositiveIntegerField(default=0)),
-                ("expected", models.PositiveIntegerField(default=0)),
-                ("doubtful", models.PositiveIntegerField(default=0)),
+                ("is_announced", models.BooleanField(db_default=False, default=False)),
+                ("announced", models.PositiveIntegerField(db_default=0, default=0)),
+                ("expected", models.PositiveIntegerField(db_default=0, default=0)),
+                ("doubtful", models.PositiveIntegerField(db_default=0, default=0)),
                 ("ref", models.CharField(blank=True, max_length=255)),
-                ("is_new_ref", models.BooleanField(default=False)),
-                ("heard_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("patience", models.PositiveIntegerField(default=0)),
+                ("is_new_ref", models.BooleanField(db_default=False, default=False)),
+                (
+                    "heard_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                ("patience", models.PositiveIntegerField(db_default=0, default=0)),
                 (
                     "by",
                     models.ForeignKey(
@@ -1706,7 +1945,12 @@ class Migration(migrations.Migration):
             name="Like",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "user",
                     models.ForeignKey(
@@ -1729,7 +1973,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("hour", models.DateTimeField()),
-                ("count", models.PositiveIntegerField(default=0)),
+                ("count", models.PositiveIntegerField(db_default=0, default=0)),
                 (
                     "repository",
                     models.ForeignKey(
@@ -1755,7 +1999,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("full_name", models.CharField(max_length=200)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "repository",
                     models.ForeignKey(
@@ -1803,7 +2052,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=200)),
                 ("was_public", models.BooleanField()),
                 ("revision", models.CharField(blank=True, max_length=40)),
-                ("data", models.JSONField(default=dict)),
+                ("data", models.JSONField(db_default={}, default=dict)),
                 (
                     "repository",
                     models.ForeignKey(
@@ -1912,8 +2161,13 @@ class Migration(migrations.Migration):
                 ("before", models.CharField(blank=True, max_length=40)),
                 ("after", models.CharField(blank=True, max_length=40)),
                 ("reason", models.CharField(blank=True, max_length=500)),
-                ("is_forced", models.BooleanField(default=False)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("is_forced", models.BooleanField(db_default=False, default=False)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "by",
                     models.ForeignKey(
@@ -1958,8 +2212,13 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=64)),
-                ("set_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("is_forced", models.BooleanField(default=False)),
+                (
+                    "set_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                ("is_forced", models.BooleanField(db_default=False, default=False)),
                 ("reason", models.CharField(blank=True, max_length=500)),
                 (
                     "set_by",
@@ -1997,10 +2256,15 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("asked", models.BooleanField(default=True)),
+                ("asked", models.BooleanField(db_default=True, default=True)),
                 ("text", models.CharField(blank=True, max_length=500)),
                 ("reason", models.CharField(blank=True, max_length=500)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("decided_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "decided_by",
@@ -2050,7 +2314,12 @@ class Migration(migrations.Migration):
                         choices=[("releases", "Releases"), ("all", "All"), ("ignore", "Ignore")], max_length=8
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "repository",
                     models.ForeignKey(
@@ -2079,10 +2348,22 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("keep_last", models.PositiveIntegerField(null=True)),
-                ("keep_days", models.PositiveIntegerField(default=1)),
-                ("set_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("due_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ("reached", models.BigIntegerField(default=0)),
+                ("keep_days", models.PositiveIntegerField(db_default=1, default=1)),
+                (
+                    "set_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        db_index=True,
+                        default=django.utils.timezone.now,
+                    ),
+                ),
+                ("reached", models.BigIntegerField(db_default=0, default=0)),
                 (
                     "namespace",
                     models.OneToOneField(
@@ -2164,7 +2445,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("sha256", models.CharField(max_length=64)),
-                ("used_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "used_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "user",
                     models.ForeignKey(
@@ -2182,10 +2468,15 @@ class Migration(migrations.Migration):
             name="Strike",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("points", models.PositiveSmallIntegerField(default=1)),
+                ("points", models.PositiveSmallIntegerField(db_default=1, default=1)),
                 ("reason", models.CharField(max_length=500)),
-                ("is_automatic", models.BooleanField(default=False)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("is_automatic", models.BooleanField(db_default=False, default=False)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("expires_at", models.DateTimeField()),
                 ("voided_at", models.DateTimeField(blank=True, null=True)),
                 ("void_reason", models.CharField(blank=True, max_length=500)),
@@ -2247,7 +2538,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=96)),
                 ("full_name", models.CharField(blank=True, max_length=200)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "organization",
                     models.ForeignKey(
@@ -2327,7 +2623,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("file", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("sha256", models.CharField(db_index=True, max_length=64, null=True)),
-                ("attempts", models.PositiveIntegerField(default=0)),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
                 ("free_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
             ],
             options={
@@ -2355,8 +2651,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("sha256", models.CharField(max_length=64, unique=True)),
-                ("grants", models.JSONField(blank=True, default=dict)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("grants", models.JSONField(blank=True, db_default={}, default=dict)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
                 ("reminded_at", models.DateTimeField(blank=True, null=True)),
@@ -2456,6 +2757,7 @@ class Migration(migrations.Migration):
                     "type",
                     models.CharField(
                         choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
+                        db_default="model",
                         default="model",
                         max_length=8,
                     ),
@@ -2463,7 +2765,12 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=96)),
                 ("issuer", models.CharField(max_length=255)),
                 ("claims", models.JSONField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "account",
@@ -2532,7 +2839,12 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(primary_key=True, serialize=False)),
                 ("sha256", models.CharField(max_length=64)),
                 ("size", models.BigIntegerField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("expires_at", models.DateTimeField()),
                 (
                     "repository",
@@ -2565,11 +2877,17 @@ class Migration(migrations.Migration):
                     "use",
                     models.CharField(
                         choices=[("delivered", "Delivered"), ("proposed", "Proposed"), ("pushed", "Pushed")],
+                        db_default="delivered",
                         default="delivered",
                         max_length=9,
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "blob",
                     models.ForeignKey(
@@ -2619,11 +2937,26 @@ class Migration(migrations.Migration):
                 ("namespace", models.CharField(db_index=True, max_length=96)),
                 ("origin", models.CharField(max_length=300)),
                 ("restricted", models.CharField(blank=True, max_length=8)),
-                ("added_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "added_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "read_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("wanted", models.CharField(blank=True, max_length=40)),
-                ("tries", models.PositiveIntegerField(default=0)),
-                ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("tries", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "free_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "verbose_name_plural": "upstream repositories",
@@ -2642,7 +2975,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("etag", models.CharField(max_length=64)),
                 ("size", models.BigIntegerField()),
-                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "read_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "blob",
                     models.ForeignKey(
@@ -2669,8 +3007,18 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("key", models.CharField(max_length=400)),
                 ("body", models.BinaryField()),
-                ("asked_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "asked_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
+                (
+                    "read_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "repository",
                     models.ForeignKey(
@@ -2689,7 +3037,7 @@ class Migration(migrations.Migration):
             name="Verdict",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField(default=1)),
+                ("number", models.PositiveIntegerField(db_default=1, default=1)),
                 (
                     "state",
                     models.CharField(
@@ -2700,16 +3048,22 @@ class Migration(migrations.Migration):
                             ("failed", "Failed"),
                             ("errored", "Errored"),
                         ],
+                        db_default="queued",
                         default="queued",
                         max_length=8,
                     ),
                 ),
                 ("reason", models.CharField(blank=True, max_length=500)),
                 ("base", models.CharField(blank=True, max_length=200)),
-                ("attempt", models.PositiveIntegerField(default=0)),
+                ("attempt", models.PositiveIntegerField(db_default=0, default=0)),
                 ("fence", models.CharField(blank=True, max_length=32)),
                 ("lease_until", models.DateTimeField(blank=True, null=True)),
-                ("queued_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "queued_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("nudged_at", models.DateTimeField(blank=True, null=True)),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
@@ -2724,13 +3078,14 @@ class Migration(migrations.Migration):
                     "cause",
                     models.CharField(
                         choices=[("push", "Push"), ("asked", "Asked"), ("base", "Base"), ("renewal", "Renewal")],
+                        db_default="push",
                         default="push",
                         max_length=8,
                     ),
                 ),
                 ("proven_with", models.CharField(blank=True, max_length=64)),
                 ("changed_from", models.CharField(blank=True, max_length=8)),
-                ("result", models.JSONField(default=dict)),
+                ("result", models.JSONField(db_default={}, default=dict)),
                 (
                     "owner",
                     models.ForeignKey(
@@ -2826,8 +3181,13 @@ class Migration(migrations.Migration):
                         max_length=12,
                     ),
                 ),
-                ("result", models.JSONField(default=dict)),
-                ("compared_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("result", models.JSONField(db_default={}, default=dict)),
+                (
+                    "compared_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("override_reason", models.CharField(blank=True, max_length=500)),
                 ("override_at", models.DateTimeField(blank=True, null=True)),
                 (
@@ -2895,7 +3255,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("engine", models.CharField(max_length=32)),
                 ("route", models.CharField(max_length=200)),
-                ("attempt", models.PositiveIntegerField(default=0)),
+                ("attempt", models.PositiveIntegerField(db_default=0, default=0)),
                 ("fence", models.CharField(blank=True, max_length=32)),
                 ("free_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("asked_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -2917,7 +3277,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveIntegerField()),
                 ("worker", models.CharField(max_length=200)),
-                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
                 ("outcome", models.CharField(blank=True, max_length=200)),
                 (
@@ -2966,6 +3331,7 @@ class Migration(migrations.Migration):
                             ("quota-reached", "Quota"),
                             ("quota-changed", "Quota Changed"),
                         ],
+                        db_default="verdict",
                         default="verdict",
                         max_length=20,
                     ),
@@ -2988,25 +3354,37 @@ class Migration(migrations.Migration):
                             ("security", "Security"),
                             ("usage", "Usage"),
                         ],
+                        db_default="own",
                         default="own",
                         max_length=12,
                     ),
                 ),
-                ("data", models.JSONField(blank=True, default=dict)),
-                ("count", models.PositiveIntegerField(default=1)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("data", models.JSONField(blank=True, db_default={}, default=dict)),
+                ("count", models.PositiveIntegerField(db_default=1, default=1)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("read_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "mail",
                     models.CharField(
                         choices=[("none", "None"), ("digest", "Digest"), ("now", "Now"), ("always", "Always")],
+                        db_default="now",
                         default="now",
                         max_length=8,
                     ),
                 ),
                 ("mailed_at", models.DateTimeField(blank=True, null=True)),
-                ("mail_attempts", models.PositiveSmallIntegerField(default=0)),
-                ("mail_due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("mail_attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                (
+                    "mail_due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "by",
                     models.ForeignKey(
@@ -3240,10 +3618,15 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("url", models.URLField(max_length=1000)),
-                ("domains", models.JSONField(default=list)),
+                ("domains", models.JSONField(db_default=[], default=list)),
                 ("secret", models.CharField(blank=True, max_length=256)),
-                ("disabled", models.BooleanField(default=False)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("disabled", models.BooleanField(db_default=False, default=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "owner",
                     models.ForeignKey(
@@ -3295,15 +3678,26 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[("waiting", "Waiting"), ("sent", "Sent"), ("failed", "Failed")],
+                        db_default="waiting",
                         default="waiting",
                         max_length=8,
                     ),
                 ),
-                ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("status", models.PositiveSmallIntegerField(blank=True, null=True)),
-                ("log", models.JSONField(default=list)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("log", models.JSONField(db_default=[], default=list)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "webhook",
                     models.ForeignKey(
@@ -3332,9 +3726,16 @@ class Migration(migrations.Migration):
                 ("before", models.CharField(max_length=64)),
                 ("after", models.CharField(max_length=64)),
                 ("result", models.JSONField(null=True)),
-                ("attempts", models.PositiveIntegerField(default=0)),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
                 ("free_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
-                ("created_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(),
+                        db_index=True,
+                        default=django.utils.timezone.now,
+                    ),
+                ),
             ],
             options={
                 "indexes": [
@@ -3390,7 +3791,12 @@ class Migration(migrations.Migration):
                 ("sha256", models.CharField(db_index=True, max_length=64)),
                 ("size", models.BigIntegerField()),
                 ("terms", models.JSONField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "constraints": [
@@ -3408,7 +3814,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("hash", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("size", models.BigIntegerField()),
-                ("last_used_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "last_used_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
             ],
             options={
                 "indexes": [models.Index(fields=["last_used_at"], name="xorb_last_used_at")],
@@ -3424,9 +3835,14 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("of_moderator", models.BooleanField()),
-                ("is_internal", models.BooleanField(default=False)),
+                ("is_internal", models.BooleanField(db_default=False, default=False)),
                 ("text", models.TextField()),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "appeal",
                     models.ForeignKey(
@@ -3475,7 +3891,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("base", models.CharField(max_length=200)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "follower",
                     models.ForeignKey(
@@ -3499,7 +3920,12 @@ class Migration(migrations.Migration):
                 ("task", models.CharField(max_length=24)),
                 ("data", models.BinaryField()),
                 ("digest", models.CharField(max_length=64)),
-                ("measured_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "measured_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "base",
                     models.ForeignKey(
@@ -3545,7 +3971,7 @@ class Migration(migrations.Migration):
             name="AbuseReport",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("by_hub", models.BooleanField(default=False)),
+                ("by_hub", models.BooleanField(db_default=False, default=False)),
                 ("check_id", models.CharField(blank=True, max_length=64)),
                 (
                     "reason",
@@ -3566,9 +3992,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("text", models.TextField(blank=True)),
-                ("evidence", models.JSONField(default=list)),
+                ("evidence", models.JSONField(db_default=[], default=list)),
                 ("upheld", models.BooleanField(blank=True, null=True)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "reporter",
                     models.ForeignKey(
@@ -3614,7 +4045,12 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("form", models.CharField(choices=[("safetensors", "Safetensors"), ("torch", "Torch")], max_length=12)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 (
                     "blob",
                     models.ForeignKey(
@@ -3648,12 +4084,18 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[("waiting", "Waiting"), ("approved", "Approved"), ("denied", "Denied")],
+                        db_default="waiting",
                         default="waiting",
                         max_length=8,
                     ),
                 ),
-                ("role", models.CharField(default="write", max_length=8)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("role", models.CharField(db_default="write", default="write", max_length=8)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
+                    ),
+                ),
                 ("expires_at", models.DateTimeField()),
                 ("polled_at", models.DateTimeField(blank=True, null=True)),
                 (

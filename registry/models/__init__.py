@@ -45,6 +45,7 @@ from registry.models.regressions import Regression
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.retention import ExpiredFile, RetentionRule
 from registry.models.scans import PickleScan
+from registry.models.schema_upgrades import SchemaUpgrade
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
@@ -136,6 +137,7 @@ __all__ = [
     "RetentionRule",
     "Revision",
     "RevisionFile",
+    "SchemaUpgrade",
     "SignInPlace",
     "SiteSetting",
     "Strike",

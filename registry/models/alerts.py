@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.appeals import Appeal
@@ -66,8 +67,8 @@ class Alert(models.Model):
         ALWAYS = "always"  # at once, whatever the person chose
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
-    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
-    topic = models.CharField(max_length=12, choices=Topic.choices, default=Topic.OWN)
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT, db_default=Kind.VERDICT)
+    topic = models.CharField(max_length=12, choices=Topic.choices, default=Topic.OWN, db_default=Topic.OWN)
     repository = models.ForeignKey(  # null for alerts of organisations, cases, strikes and accounts
         Repository, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
     )
@@ -85,14 +86,14 @@ class Alert(models.Model):
     by = models.ForeignKey(  # the author of its newest event; null for the hub itself
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    data = models.JSONField(default=dict, blank=True)
-    count = models.PositiveIntegerField(default=1)
-    created_at = models.DateTimeField(default=timezone.now)
+    data = models.JSONField(default=dict, db_default={}, blank=True)
+    count = models.PositiveIntegerField(default=1, db_default=1)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     read_at = models.DateTimeField(null=True, blank=True)
-    mail = models.CharField(max_length=8, choices=Mail.choices, default=Mail.NOW)
+    mail = models.CharField(max_length=8, choices=Mail.choices, default=Mail.NOW, db_default=Mail.NOW)
     mailed_at = models.DateTimeField(null=True, blank=True)
-    mail_attempts = models.PositiveSmallIntegerField(default=0)
-    mail_due_at = models.DateTimeField(default=timezone.now)  # later after a failed attempt
+    mail_attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    mail_due_at = models.DateTimeField(default=timezone.now, db_default=Now())  # later after a failed attempt
 
     class Meta:
         constraints = [

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.append_only import AppendOnlyModel
@@ -23,8 +24,8 @@ class Alias(models.Model):
     name = models.CharField(max_length=MAX_ALIAS)
     revision = models.ForeignKey(Revision, on_delete=models.RESTRICT, related_name="aliases")
     set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    set_at = models.DateTimeField(default=timezone.now)
-    is_forced = models.BooleanField(default=False)  # set to a revision that has not passed
+    set_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    is_forced = models.BooleanField(default=False, db_default=False)  # set to a revision that has not passed
     reason = models.CharField(max_length=MAX_REASON, blank=True)
 
     class Meta:
@@ -56,9 +57,9 @@ class AliasMove(AppendOnlyModel):
         Revision, null=True, on_delete=models.RESTRICT, related_name="alias_moves"
     )
     reason = models.CharField(max_length=MAX_REASON, blank=True)
-    is_forced = models.BooleanField(default=False)
+    is_forced = models.BooleanField(default=False, db_default=False)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         indexes = [models.Index(fields=["repository", "alias", "id"], name="alias_move_by_alias")]

@@ -53,7 +53,10 @@ def _create(model: Any, name: str, vendor: str) -> list[str]:
     if vendor == "postgresql":
         row = f"BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION dovetail_refuse_change()"
         whole = f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION dovetail_refuse_change()"
-        return [FUNCTION, f"CREATE TRIGGER {name}_row {row}", f"CREATE TRIGGER {name}_all {whole}"]
+        return [
+            FUNCTION,
+            *(f"CREATE OR REPLACE TRIGGER {name}_{part} {rule}" for part, rule in (("row", row), ("all", whole))),
+        ]
     refuse = f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are only ever added'); END"
     return [f"CREATE TRIGGER {name}_{verb} BEFORE {verb.upper()} ON {table} {refuse}" for verb in ("update", "delete")]
 

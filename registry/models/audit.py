@@ -1,6 +1,7 @@
 """The audit log of privileged acts, the chain of hashes that seals it, and the points where its beginning was cut."""
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.append_only import AppendOnly, AppendOnlyModel
@@ -9,7 +10,7 @@ from registry.models.append_only import AppendOnly, AppendOnlyModel
 class AuditEvent(AppendOnlyModel):
     """One privileged act, written in the transaction that does it. Names and numbers, no keys: it outlives its rows."""
 
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
     actor = models.CharField(max_length=96)
     role = models.CharField(max_length=16, blank=True)  # of the actor at that time: user, moderator, admin
     credential = models.CharField(max_length=200, blank=True)  # session, token:NAME, publisher:…; empty: no request
@@ -62,7 +63,7 @@ class AuditCheckpoint(AppendOnlyModel):
 
     sequence = models.BigIntegerField(primary_key=True)  # of the last event that was removed
     hash = models.CharField(max_length=64)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
     events = models.BigIntegerField()  # removed by this cut
     signature = models.CharField(max_length=200)
 

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 SHA256 = r"^[0-9a-f]{64}$"
@@ -13,7 +14,7 @@ class Blob(models.Model):
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     size = models.BigIntegerField()
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -32,8 +33,9 @@ class UploadedBlob(models.Model):
 
     repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploaded_blobs")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploaded_to")
-    use = models.CharField(max_length=9, choices=Use.choices, default=Use.DELIVERED)  # kept by kernel/stored_bytes.py
-    created_at = models.DateTimeField(default=timezone.now)
+    # Kept by kernel/stored_bytes.py
+    use = models.CharField(max_length=9, choices=Use.choices, default=Use.DELIVERED, db_default=Use.DELIVERED)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -58,7 +60,7 @@ class DerivedArtifact(models.Model):
     source = models.ForeignKey(Blob, on_delete=models.CASCADE, related_name="derived")
     form = models.CharField(max_length=12, choices=Form.choices)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="derived_from")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -75,7 +77,7 @@ class Upload(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField()
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     expires_at = models.DateTimeField()
 
     class Meta:
@@ -91,7 +93,7 @@ class Xorb(models.Model):
 
     hash = models.CharField(max_length=64, primary_key=True)  # Xet's own text form, not a sha256
     size = models.BigIntegerField()
-    last_used_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(hash__regex=SHA256), name="xorb_hash_shape")]
@@ -105,7 +107,7 @@ class XetFile(models.Model):
     sha256 = models.CharField(max_length=64, db_index=True)  # no foreign key, which would make the sweep of blobs wait
     size = models.BigIntegerField()
     terms = models.JSONField()  # [[xorb, first chunk, chunk after the last, raw size in bytes], …]
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -123,8 +125,9 @@ class ChunkingJob(models.Model):
     """A job: cut a file that came whole into chunks. The row is deleted when the job is done."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)  # no foreign key, as above
-    attempts = models.PositiveIntegerField(default=0)
-    free_at = models.DateTimeField(default=timezone.now)  # later while a worker holds the lease, or after a failure
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    # Later while a worker holds the lease, or after a failure
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="chunking_job_sha256_shape")]
@@ -136,7 +139,7 @@ class TensorDigest(models.Model):
 
     file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as above
     sha256 = models.CharField(max_length=64, null=True, db_index=True)  # null: waits; empty: no tensors can be read
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
     free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
 
     class Meta:
@@ -150,9 +153,9 @@ class WeightComparison(models.Model):
     before = models.CharField(max_length=64)  # their sha256; no foreign keys, as above
     after = models.CharField(max_length=64)
     result = models.JSONField(null=True)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
     free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
-    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
 
     class Meta:
         constraints = [

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.blobs import SHA256
@@ -15,9 +16,9 @@ class BlockedFile(models.Model):
     reason = models.CharField(max_length=500)
     note = models.TextField(blank=True)  # for moderators
     by = models.CharField(max_length=96)  # a name, not a key: the block outlives the account
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
     swept_at = models.DateTimeField(null=True, blank=True)  # when all revisions that hold it were held back
-    held = models.PositiveIntegerField(default=0)  # revisions that were held back for it
+    held = models.PositiveIntegerField(default=0, db_default=0)  # revisions that were held back for it
 
     class Meta:
         verbose_name = "blocked file"

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.discussions import Discussion, DiscussionEvent
@@ -66,7 +67,7 @@ class Case(models.Model):
     )
     reason = models.CharField(max_length=16, choices=Reason.choices)  # the gravest that was given
     severity = models.PositiveSmallIntegerField()  # 3 high, 2 medium, 1 low
-    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN, db_default=State.OPEN)
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="claimed_cases"
     )
@@ -75,8 +76,8 @@ class Case(models.Model):
     closed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="closed_cases"
     )
-    created_at = models.DateTimeField(default=timezone.now)
-    updated_at = models.DateTimeField(default=timezone.now)  # when something was last reported
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    updated_at = models.DateTimeField(default=timezone.now, db_default=Now())  # when something was last reported
     closed_at = models.DateTimeField(null=True, blank=True)
     alarmed_at = models.DateTimeField(null=True, blank=True)  # when moderators were last told that it waits too long
 
@@ -103,16 +104,16 @@ class AbuseReport(models.Model):
     """The report of one person in a case, or one finding of the hub itself."""
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="reports")
-    by_hub = models.BooleanField(default=False)
+    by_hub = models.BooleanField(default=False, db_default=False)
     reporter = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="abuse_reports"
     )  # null for the hub, and for somebody whose account is gone
     check_id = models.CharField(max_length=64, blank=True)  # of the hub: the check or rule that found it
     reason = models.CharField(max_length=16, choices=Case.Reason.choices)
     text = models.TextField(blank=True)
-    evidence = models.JSONField(default=list)  # registry.moderation.evidence.Evidence, each as JSON
+    evidence = models.JSONField(default=list, db_default=[])  # registry.moderation.evidence.Evidence, each as JSON
     upheld = models.BooleanField(null=True, blank=True)  # null until the case is closed
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         ordering = ["pk"]
@@ -138,7 +139,7 @@ class CaseNote(models.Model):
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="notes")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     text = models.TextField()
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         ordering = ["pk"]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
@@ -28,12 +29,12 @@ class Collection(models.Model):
     namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="collections")
     title = models.CharField(max_length=120)
     description = models.CharField(max_length=500, blank=True)
-    private = models.BooleanField(default=False)
-    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.GREEN)
-    position = models.PositiveIntegerField(default=0)  # among the collections of its owner
+    private = models.BooleanField(default=False, db_default=False)
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.GREEN, db_default=Theme.GREEN)
+    position = models.PositiveIntegerField(default=0, db_default=0)  # among the collections of its owner
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="collections")
-    created_at = models.DateTimeField(default=timezone.now)
-    updated_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    updated_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [

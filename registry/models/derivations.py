@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.people import Token
@@ -29,17 +30,19 @@ class DerivedVersion(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="derived_versions")
     ref = models.CharField(max_length=255)
     method = models.CharField(max_length=16)
-    options = models.JSONField(default=dict)
+    options = models.JSONField(default=dict, db_default={})
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     token = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
-    is_by_token = models.BooleanField(default=False)  # a token that is revoked meanwhile ends the request
-    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    # A token that is revoked meanwhile ends the request
+    is_by_token = models.BooleanField(default=False, db_default=False)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED, db_default=State.QUEUED)
     reason = models.CharField(max_length=MAX_REASON, blank=True)
-    facts = models.JSONField(default=dict)
+    facts = models.JSONField(default=dict, db_default={})
     revision = models.ForeignKey(Revision, null=True, on_delete=models.CASCADE, related_name="derived_versions")
-    attempts = models.PositiveIntegerField(default=0)
-    free_at = models.DateTimeField(default=timezone.now)  # later while a worker holds the lease, or after a failure
-    created_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    # Later while a worker holds the lease, or after a failure
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -67,7 +70,7 @@ class DerivedSource(models.Model):
     revision = models.ForeignKey(Revision, null=True, on_delete=models.SET_NULL, related_name="derivations")
     name = models.CharField(max_length=200)  # namespace/name, as it was
     oid = models.CharField(max_length=40)
-    weight = models.FloatField(default=1.0)  # in a merge
+    weight = models.FloatField(default=1.0, db_default=1.0)  # in a merge
 
     class Meta:
         ordering = ["position"]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -17,12 +18,13 @@ class DeviceLogin(models.Model):
     sha256 = models.CharField(max_length=64, unique=True)  # of the device code
     user_code = models.CharField(max_length=8, unique=True)  # typed by the person, without the hyphen
     client = models.CharField(max_length=100, blank=True)  # the program's own name
-    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING, db_default=State.WAITING)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="device_logins"
     )
-    role = models.CharField(max_length=8, default="write")  # of the token that it will get: read or write
-    created_at = models.DateTimeField(default=timezone.now)
+    # Of the token that it will get: read or write
+    role = models.CharField(max_length=8, default="write", db_default="write")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     expires_at = models.DateTimeField()
     polled_at = models.DateTimeField(null=True, blank=True)
 

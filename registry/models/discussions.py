@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -20,16 +21,16 @@ class Discussion(models.Model):
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="discussions")
     number = models.PositiveIntegerField()  # from 1 in each repository; threads and pull requests count together
-    is_pull_request = models.BooleanField(default=False)
+    is_pull_request = models.BooleanField(default=False, db_default=False)
     title = models.CharField(max_length=500)
-    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN, db_default=Status.OPEN)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="discussions")
     base = models.CharField(max_length=255, blank=True)  # the branch that a pull request is for
     # Where the proposal left its base, for the three-way merge; later pushes to refs/pr/N do not move it.
     merge_base = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     merged_as = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    comments = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=timezone.now)
+    comments = models.PositiveIntegerField(default=0, db_default=0)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -70,14 +71,14 @@ class DiscussionEvent(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="discussion_events")
     text = models.TextField(blank=True)  # of a comment, in Markdown
-    data = models.JSONField(default=dict)  # status · subject and oid · from and to
-    edits = models.PositiveIntegerField(default=0)
+    data = models.JSONField(default=dict, db_default={})  # status · subject and oid · from and to
+    edits = models.PositiveIntegerField(default=0, db_default=0)
     edited_at = models.DateTimeField(null=True, blank=True)
-    hidden = models.BooleanField(default=False)
+    hidden = models.BooleanField(default=False, db_default=False)
     hidden_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         ordering = ["pk"]

@@ -10,7 +10,7 @@ class HourlyDownloads(models.Model):
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="hourly_downloads")
     hour = models.DateTimeField()
-    count = models.PositiveIntegerField(default=0)
+    count = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "hour"], name="hourly_downloads_unique")]

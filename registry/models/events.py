@@ -31,7 +31,7 @@ class Event(models.Model):
     name = models.CharField(max_length=200)  # its name at that time
     was_public = models.BooleanField()
     revision = models.CharField(max_length=40, blank=True)
-    data = models.JSONField(default=dict)
+    data = models.JSONField(default=dict, db_default={})
 
     class Meta:
         indexes = [models.Index(fields=["id"], name="event_unnumbered", condition=Q(seq__isnull=True))]

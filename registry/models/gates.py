@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.repositories import Repository
@@ -19,13 +20,14 @@ class AccessRequest(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="access_requests")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_requests")
     status = models.CharField(max_length=8, choices=Status.choices)
-    asked = models.BooleanField(default=True)  # False: granted without a request, so the owner sees no e-mail address
+    # False: granted without a request, so the owner sees no e-mail address
+    asked = models.BooleanField(default=True, db_default=True)
     text = models.CharField(max_length=500, blank=True)  # the person's purpose
     reason = models.CharField(max_length=500, blank=True)  # why it was rejected
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="access_decisions"
     )
-    at = models.DateTimeField(default=timezone.now)  # of the request, or of the grant
+    at = models.DateTimeField(default=timezone.now, db_default=Now())  # of the request, or of the grant
     decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -13,7 +14,7 @@ class IdempotentRequest(models.Model):
     key = models.CharField(max_length=64)  # sha256
     request = models.CharField(max_length=64)  # sha256 of method, address and body
     answer = models.BinaryField(null=True)  # encrypted with the key: registry/kernel/idempotency.py
-    begun_at = models.DateTimeField(default=timezone.now, db_index=True)
+    begun_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "credential", "key"], name="idempotent_request_unique")]

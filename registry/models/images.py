@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.blobs import SHA256
@@ -15,8 +16,8 @@ class ImageLayer(models.Model):
     files = models.JSONField()  # [[path, sha256, size], …] in the order of the tar
     size = models.BigIntegerField()  # of the tar
     digest = models.CharField(max_length=64, null=True, db_index=True)  # sha256 of the tar
-    created_at = models.DateTimeField(default=timezone.now)
-    free_at = models.DateTimeField(default=timezone.now)  # of a job: later while a worker holds it
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now())  # of a job: later while a worker holds it
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(recipe__regex=SHA256), name="image_layer_recipe_shape")]
@@ -32,7 +33,7 @@ class Image(models.Model):
     revision = models.OneToOneField(Revision, on_delete=models.CASCADE, related_name="image")
     digest = models.CharField(max_length=64)  # of its manifest, which is among the revision's documents
     layers = models.ManyToManyField(ImageLayer, related_name="images")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(digest__regex=SHA256), name="image_digest_shape")]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.people import Membership, Organization
@@ -27,8 +28,8 @@ class Invitation(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations")
     role = models.CharField(max_length=16, choices=Membership.Role.choices)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
-    asked_at = models.DateTimeField(default=timezone.now)  # when the person was last alerted
+    state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN, db_default=State.OPEN)
+    asked_at = models.DateTimeField(default=timezone.now, db_default=Now())  # when the person was last alerted
     answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or the membership ended
 
     class Meta:
@@ -60,10 +61,10 @@ class JoinLink(models.Model):
     sha256 = models.CharField(max_length=64, unique=True)
     note = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)  # where the link was sent, if it was
-    uses = models.PositiveIntegerField(default=0)
+    uses = models.PositiveIntegerField(default=0, db_default=0)
     max_uses = models.PositiveIntegerField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     ends_at = models.DateTimeField()
 
     class Meta:

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.cases import Case
@@ -29,7 +30,7 @@ class ModerationDecision(models.Model):
     )  # None: the hub itself
     finding = models.CharField(max_length=64, blank=True)  # of the hub: the check or rule that found it
     case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="decisions")
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [

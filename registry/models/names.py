@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -18,11 +19,11 @@ class NameRule(models.Model):
         ANY = "any"
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.NAMESPACE)
+    scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.NAMESPACE, db_default=Scope.NAMESPACE)
     pattern = models.CharField(max_length=96)  # lower case; * stands for any characters, ? for one
     reason = models.CharField(max_length=300, blank=True)  # for moderators
     by = models.CharField(max_length=96)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name = "name rule"
@@ -46,7 +47,7 @@ class NameObservation(models.Model):
     like = models.CharField(max_length=200)  # the well-known name
     why = models.CharField(max_length=200)
     by = models.CharField(max_length=96)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name = "name observation"

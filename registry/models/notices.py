@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.repositories import Repository
@@ -63,7 +64,7 @@ class RepositoryWatch(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="watched")
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="watched_by")
     level = models.CharField(max_length=8, choices=Level.choices)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name_plural = "repository watches"
@@ -81,7 +82,7 @@ class BaseFollow(models.Model):
 
     follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_bases")
     base = models.CharField(max_length=200)  # the id under which this hub knows it
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["base", "follower"], name="base_follow_unique")]
@@ -95,7 +96,7 @@ class SignInPlace(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_in_places")
     sha256 = models.CharField(max_length=64)
-    used_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "sha256"], name="sign_in_place_unique")]

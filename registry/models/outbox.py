@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -47,14 +48,14 @@ class OutboxEvent(models.Model):
         FANNED_OUT = "fanned-out"  # of: kind of the event; event: its data; after: row id of a person; more followers
 
     kind = models.CharField(max_length=24, choices=Kind.choices)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     repository = models.JSONField(null=True)  # registry.kernel.outbox.Snapshot
-    data = models.JSONField(default=dict)
+    data = models.JSONField(default=dict, db_default={})
     pending = models.JSONField(null=True)  # names of the consumers that failed; null: nobody has tried yet
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     request_id = models.CharField(max_length=200, blank=True)  # of the request in which it happened
-    due_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now, db_default=Now())
     given_up_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -4,6 +4,7 @@ of the adapters for one of them.
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.blobs import SHA256
@@ -37,9 +38,9 @@ class BaseNorms(models.Model):
     sha256 = models.CharField(max_length=64, primary_key=True)  # of the base: other files have other norms
     norms = models.JSONField(null=True)  # {tensor: [norm, shape], …}
     problem = models.CharField(max_length=300, blank=True)  # the reason why they cannot be measured
-    attempts = models.PositiveIntegerField(default=0)
-    free_at = models.DateTimeField(default=timezone.now)  # later while a worker holds the lease
-    measured_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now())  # later while a worker holds the lease
+    measured_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name_plural = "norms of bases"
@@ -52,7 +53,7 @@ class NormPopulation(models.Model):
     base = models.CharField(max_length=200)  # as in the catalogue
     kind = models.CharField(max_length=32)  # the method
     medians = models.JSONField()  # {kind of module: [median of the adapters' median norms, number of adapters], …}
-    computed_at = models.DateTimeField(default=timezone.now)
+    computed_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["base", "kind"], name="norm_population_unique")]

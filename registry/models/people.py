@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ class Namespace(models.Model):
     name = models.CharField(max_length=96)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     source = models.CharField(max_length=300, blank=True)  # of another hub's: its address; nobody is behind it here
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -69,25 +69,27 @@ class User(AbstractBaseUser):
     username = models.CharField(max_length=96, unique=True)
     full_name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
-    email_verified = models.BooleanField(default=False)  # proven by a link in a letter, or by the operator
-    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.PERSON)
+    # Proven by a link in a letter, or by the operator
+    email_verified = models.BooleanField(default=False, db_default=False)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.PERSON, db_default=Kind.PERSON)
     works_for = models.ForeignKey(  # of machines alone; null when that namespace is gone
         Namespace, on_delete=models.SET_NULL, null=True, blank=True, related_name="machines"
     )
     bio = models.CharField(max_length=500, blank=True)
-    links = models.JSONField(default=list, blank=True)  # https addresses that the person shows
+    links = models.JSONField(default=list, db_default=[], blank=True)  # https addresses that the person shows
     pictured_at = models.DateTimeField(null=True, blank=True)  # when the picture was changed; null without one
-    role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
-    is_active = models.BooleanField(default=True)  # false while they are suspended, and when they are gone
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER, db_default=Role.USER)
+    # False while they are suspended, and when they are gone
+    is_active = models.BooleanField(default=True, db_default=True)
     suspended_at = models.DateTimeField(null=True, blank=True)  # null: not suspended
     suspended_until = models.DateTimeField(null=True, blank=True)  # null: no end is set
     departure = models.CharField(max_length=8, choices=Departure.choices, blank=True)  # of people who are gone
     paused_until = models.DateTimeField(null=True, blank=True)  # until when strikes keep them from publishing
-    is_trusted_reporter = models.BooleanField(default=False)  # an administrator trusts their reports
-    mail_alerts = models.BooleanField(default=True)  # whether alerts are also sent by e-mail
-    digest_hour = models.PositiveSmallIntegerField(default=7)  # of UTC, when the daily digest is sent
+    is_trusted_reporter = models.BooleanField(default=False, db_default=False)  # an administrator trusts their reports
+    mail_alerts = models.BooleanField(default=True, db_default=True)  # whether alerts are also sent by e-mail
+    digest_hour = models.PositiveSmallIntegerField(default=7, db_default=7)  # of UTC, when the daily digest is sent
     digested_at = models.DateTimeField(null=True, blank=True)  # when the last digest was sent
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -159,8 +161,9 @@ class Organization(models.Model):
 
     namespace = models.OneToOneField(Namespace, on_delete=models.PROTECT, related_name="organization")
     full_name = models.CharField(max_length=200, blank=True)
-    private_by_default = models.BooleanField(default=False)
-    requires_second_factor = models.BooleanField(default=False)  # of its members; without one their role gives nothing
+    private_by_default = models.BooleanField(default=False, db_default=False)
+    # Of its members; without one their role gives nothing
+    requires_second_factor = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name = "organisation"
@@ -187,7 +190,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=16, choices=Role.choices)
     # A copy of the grants of their teams, [type, pattern, role] each, kept by registry/people/teams.py: every request
     # and list asks for it, and reads it with the row of the membership.
-    grants = models.JSONField(default=list, blank=True, editable=False)
+    grants = models.JSONField(default=list, db_default=[], blank=True, editable=False)
 
     class Meta:
         constraints = [
@@ -213,8 +216,8 @@ class Token(models.Model):
     role = models.CharField(max_length=16, choices=Role.choices)
     sha256 = models.CharField(max_length=64, unique=True)
     # Fine-grained only: ns/name or ns/prefix* in lower case → read, write, or for machines create (and write).
-    grants = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    grants = models.JSONField(default=dict, db_default={}, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     reminded_at = models.DateTimeField(null=True, blank=True)  # when its owner was alerted that it is about to end

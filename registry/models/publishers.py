@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from registry.models.people import Namespace, Token
@@ -16,7 +16,9 @@ class TrustedPublisher(models.Model):
     While the repository does not exist it is pending: its first push may create it.
     """
 
-    type = models.CharField(max_length=8, choices=Repository.Type.choices, default=Repository.Type.MODEL)
+    type = models.CharField(
+        max_length=8, choices=Repository.Type.choices, default=Repository.Type.MODEL, db_default=Repository.Type.MODEL
+    )
     namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="publishers")
     name = models.CharField(max_length=96)  # of the repository; a pending one has nothing else
     repository = models.ForeignKey(
@@ -28,7 +30,7 @@ class TrustedPublisher(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="made_publishers"
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -55,7 +57,7 @@ class PublishingRun(models.Model):
     jti_sha256 = models.CharField(max_length=64)  # of the identity token's own id
     claims = models.JSONField()  # of the identity token, those that pages show
     token = models.OneToOneField(Token, null=True, on_delete=models.SET_NULL, related_name="run")
-    started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=timezone.now, db_default=Now())
     expires_at = models.DateTimeField()  # until then the identity token would be valid
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.repositories import Repository, Revision
@@ -18,16 +19,20 @@ class OpenPush(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     lane = models.CharField(max_length=255)
     first_path = models.CharField(max_length=1024, blank=True)  # of the announcement: seen again, the client began anew
-    is_announced = models.BooleanField(default=False)  # the last announcement was a short one, so it was the end
-    announced = models.PositiveIntegerField(default=0)  # files
-    expected = models.PositiveIntegerField(default=0)  # of these: new or of another size, and not committed yet
-    doubtful = models.PositiveIntegerField(default=0)  # of these: of the same size, so perhaps never committed
+    # The last announcement was a short one, so it was the end
+    is_announced = models.BooleanField(default=False, db_default=False)
+    announced = models.PositiveIntegerField(default=0, db_default=0)  # files
+    # Of these: new or of another size, and not committed yet
+    expected = models.PositiveIntegerField(default=0, db_default=0)
+    # Of these: of the same size, so perhaps never committed
+    doubtful = models.PositiveIntegerField(default=0, db_default=0)
     ref = models.CharField(max_length=255, blank=True)  # "" until a commit has come
     before = models.ForeignKey(Revision, null=True, on_delete=models.CASCADE, related_name="+")  # the first commit
     revision = models.ForeignKey(Revision, null=True, on_delete=models.CASCADE, related_name="+")  # the last commit
-    is_new_ref = models.BooleanField(default=False)  # the push made its ref: a pull request
-    heard_at = models.DateTimeField(default=timezone.now)
-    patience = models.PositiveIntegerField(default=0)  # seconds of silence after which it has ended; 0: no commit yet
+    is_new_ref = models.BooleanField(default=False, db_default=False)  # the push made its ref: a pull request
+    heard_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    # Seconds of silence after which it has ended; 0: no commit yet
+    patience = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "by", "lane"], name="open_push_unique")]

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.people import Namespace
@@ -15,8 +16,8 @@ class NamespaceQuota(models.Model):
     repositories = models.PositiveIntegerField(null=True, blank=True)  # the same
     reason = models.CharField(max_length=300, blank=True)
     by = models.CharField(max_length=96, blank=True)  # the administrator; empty for the operator at the command line
-    at = models.DateTimeField(default=timezone.now)
-    alerted = models.PositiveSmallIntegerField(default=0)  # percent of the last alert: 0, 80 or 100
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+    alerted = models.PositiveSmallIntegerField(default=0, db_default=0)  # percent of the last alert: 0, 80 or 100
 
     class Meta:
         verbose_name = "quota"

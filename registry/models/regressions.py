@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.repositories import Revision
@@ -28,8 +29,8 @@ class Regression(models.Model):
     against = models.ForeignKey(Revision, null=True, on_delete=models.SET_NULL, related_name="+")
     against_verdict = models.ForeignKey(Verdict, null=True, on_delete=models.SET_NULL, related_name="+")
     outcome = models.CharField(max_length=12, choices=Outcome.choices)
-    result = models.JSONField(default=dict)  # registry.proof.regression_rule.Result, without its outcome
-    compared_at = models.DateTimeField(default=timezone.now)
+    result = models.JSONField(default=dict, db_default={})  # registry.proof.regression_rule.Result, without its outcome
+    compared_at = models.DateTimeField(default=timezone.now, db_default=Now())
     override_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -40,20 +40,22 @@ class Repository(models.Model):
 
     NOT_MEASURED = -1.0  # a score that no measured one is as low as
 
-    type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL)
+    type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL, db_default=Type.MODEL)
     namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repositories")
     name = models.CharField(max_length=96)
-    private = models.BooleanField(default=False)
+    private = models.BooleanField(default=False, db_default=False)
     source = models.CharField(max_length=300, blank=True)  # the address of the hub that it is read from
     gated = models.CharField(max_length=6, choices=Gate.choices, blank=True)  # empty: no gate
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_repositories"
     )
-    created_at = models.DateTimeField(default=timezone.now)
-    updated_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    updated_at = models.DateTimeField(default=timezone.now, db_default=Now())
     quarantined_at = models.DateTimeField(null=True, blank=True)
-    publishers_only = models.BooleanField(default=False)  # tokens but those of trusted publishers may not push
-    is_main_held = models.BooleanField(default=False)  # a copy: the revision of main is quarantined or yanked
+    # Tokens but those of trusted publishers may not push
+    publishers_only = models.BooleanField(default=False, db_default=False)
+    # A copy: the revision of main is quarantined or yanked
+    is_main_held = models.BooleanField(default=False, db_default=False)
     deprecated_at = models.DateTimeField(null=True, blank=True)
     deprecation = models.CharField(max_length=500, blank=True)  # the owner's advice to those who use it
     successor = models.CharField(max_length=200, blank=True)  # namespace/name of what to use in its place
@@ -72,22 +74,26 @@ class Repository(models.Model):
     task = models.CharField(max_length=64, blank=True)  # pipeline tag, e.g. text-classification
     license = models.CharField(max_length=64, blank=True)
     rank = models.PositiveIntegerField(null=True, blank=True)
-    parameters = models.BigIntegerField(default=0)  # values in the weights
-    size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
-    stored_bytes = models.BigIntegerField(default=0)  # of each file of any revision once: kernel/stored_bytes.py
-    tags = models.JSONField(default=list, blank=True)
+    parameters = models.BigIntegerField(default=0, db_default=0)  # values in the weights
+    size = models.BigIntegerField(default=0, db_default=0)  # bytes of all files of the newest revision of main
+    # Of each file of any revision once: kernel/stored_bytes.py
+    stored_bytes = models.BigIntegerField(default=0, db_default=0)
+    tags = models.JSONField(default=list, db_default=[], blank=True)
     triggers = models.TextField(blank=True)  # "\tsks cat\t": trigger words in lower case, searched unless it is gated
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
     outcome = models.CharField(max_length=8, blank=True)  # the same; while it is proven again, the last answer
-    is_verified = models.BooleanField(default=False)  # `refs/verified` exists: registry/proof/verified.py
+    # `refs/verified` exists: registry/proof/verified.py
+    is_verified = models.BooleanField(default=False, db_default=False)
     serves = models.CharField(
         max_length=300, blank=True
     )  # "\nvllm\nlorax\n": by the verdict of `verified`, else of main
-    score = models.FloatField(default=NOT_MEASURED)  # gain of `verified` over the frozen base: registry/proof/scores.py
+    # Gain of `verified` over the frozen base: registry/proof/scores.py
+    score = models.FloatField(default=NOT_MEASURED, db_default=NOT_MEASURED)
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
-    downloads = models.PositiveIntegerField(default=0)
-    likes = models.PositiveIntegerField(default=0)  # kept by registry/talk/social.py
-    trending = models.FloatField(default=0)  # downloads and likes, the newer the heavier: registry/repos/popularity.py
+    downloads = models.PositiveIntegerField(default=0, db_default=0)
+    likes = models.PositiveIntegerField(default=0, db_default=0)  # kept by registry/talk/social.py
+    # Downloads and likes, the newer the heavier: registry/repos/popularity.py
+    trending = models.FloatField(default=0, db_default=0)
 
     objects = InUse()
     with_binned = models.Manager["Repository"]()
@@ -160,7 +166,7 @@ class Revision(models.Model):
     title = models.CharField(max_length=500)
     message = models.TextField(blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
     quarantined_at = models.DateTimeField(null=True, blank=True)  # of this revision alone
     run = models.ForeignKey(  # of the CI job that published it as a trusted publisher
         "PublishingRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="revisions"
@@ -168,10 +174,13 @@ class Revision(models.Model):
     pushed_with = models.CharField(max_length=200, blank=True)  # token:NAME or session; for moderators
     yanked_at = models.DateTimeField(null=True, blank=True)  # withdrawn by its owners; still served by its commit id
     yank_reason = models.CharField(max_length=500, blank=True)
-    is_part = models.BooleanField(default=False)  # a later commit of the same push completes it: it has no verdict
-    files_missing = models.PositiveIntegerField(default=0)  # announced by its push, which broke off before they came
+    # A later commit of the same push completes it: it has no verdict
+    is_part = models.BooleanField(default=False, db_default=False)
+    # Announced by its push, which broke off before they came
+    files_missing = models.PositiveIntegerField(default=0, db_default=0)
     expired_at = models.DateTimeField(null=True, blank=True)  # its files were removed: registry/publish/expiring.py
-    is_kept = models.BooleanField(default=False)  # an owner took its files back: no retention rule removes them
+    # An owner took its files back: no retention rule removes them
+    is_kept = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [

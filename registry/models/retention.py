@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.blobs import Blob
@@ -16,11 +17,13 @@ class RetentionRule(models.Model):
     namespace = models.OneToOneField(Namespace, null=True, on_delete=models.CASCADE, related_name="retention")
     repository = models.OneToOneField(Repository, null=True, on_delete=models.CASCADE, related_name="retention")
     keep_last = models.PositiveIntegerField(null=True)  # of each branch; null: every version, in spite of the owner's
-    keep_days = models.PositiveIntegerField(default=1)  # younger versions stay, whatever their number
+    keep_days = models.PositiveIntegerField(default=1, db_default=1)  # younger versions stay, whatever their number
     set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    set_at = models.DateTimeField(default=timezone.now)
-    due_at = models.DateTimeField(default=timezone.now, db_index=True)  # when the clock applies it next
-    reached = models.BigIntegerField(default=0)  # the row id of the repository that was looked at last in this round
+    set_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    # When the clock applies it next
+    due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+    # The row id of the repository that was looked at last in this round
+    reached = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.people import Namespace
@@ -13,7 +14,7 @@ class Like(models.Model):
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="liked_by")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "user"], name="like_unique")]
@@ -24,7 +25,7 @@ class Follow(models.Model):
 
     follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="follows")
     namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="followed_by")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["follower", "namespace"], name="follow_unique")]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.cases import Case
@@ -12,14 +13,14 @@ class Strike(models.Model):
     """One strike against one person; it counts until it expires or is voided."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="strikes")
-    points = models.PositiveSmallIntegerField(default=1)
+    points = models.PositiveSmallIntegerField(default=1, db_default=1)
     reason = models.CharField(max_length=500)
     case = models.ForeignKey(Case, null=True, blank=True, on_delete=models.SET_NULL, related_name="strikes")
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )  # null: a rule of the hub
-    is_automatic = models.BooleanField(default=False)
-    at = models.DateTimeField(default=timezone.now)
+    is_automatic = models.BooleanField(default=False, db_default=False)
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
     expires_at = models.DateTimeField()
     voided_at = models.DateTimeField(null=True, blank=True)
     voided_by = models.ForeignKey(

@@ -8,7 +8,7 @@ class MonthOfModeration(models.Model):
 
     month = models.DateField(primary_key=True)  # its first day
     numbers = models.JSONField()
-    journal = models.JSONField(default=list)
+    journal = models.JSONField(default=list, db_default=[])
     computed_at = models.DateTimeField()
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.blobs import Blob
@@ -18,12 +19,14 @@ class UpstreamRepository(models.Model):
     namespace = models.CharField(max_length=96, db_index=True)  # in lower case; nobody else may take it here
     origin = models.CharField(max_length=300)  # the address of that hub
     restricted = models.CharField(max_length=8, blank=True)  # gated, private: the token of this hub opens it
-    added_at = models.DateTimeField(default=timezone.now)
-    read_at = models.DateTimeField(default=timezone.now)  # about an hour exact; forgetting.py looks for old ones
+    added_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    # About an hour exact; forgetting.py looks for old ones
+    read_at = models.DateTimeField(default=timezone.now, db_default=Now())
     # The job of registry/upstream/records.py, which is done or given up when `wanted` is empty.
     wanted = models.CharField(max_length=40, blank=True)  # the commit that shall be recorded and proven
-    tries = models.PositiveIntegerField(default=0)
-    free_at = models.DateTimeField(default=timezone.now)  # later while a worker is at it, or after a failure
+    tries = models.PositiveIntegerField(default=0, db_default=0)
+    # Later while a worker is at it, or after a failure
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name_plural = "upstream repositories"
@@ -43,8 +46,8 @@ class UpstreamDocument(models.Model):
     repository = models.ForeignKey(UpstreamRepository, on_delete=models.CASCADE, related_name="documents")
     key = models.CharField(max_length=400)
     body = models.BinaryField()  # JSON, gzip
-    asked_at = models.DateTimeField(default=timezone.now)
-    read_at = models.DateTimeField(default=timezone.now)  # about an hour exact
+    asked_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    read_at = models.DateTimeField(default=timezone.now, db_default=Now())  # about an hour exact
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "key"], name="upstream_document_unique")]
@@ -61,7 +64,8 @@ class UpstreamFile(models.Model):
     etag = models.CharField(max_length=64)  # sha256 of a large file, git's sha1 of a small one
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="upstream_files")
     size = models.BigIntegerField()
-    read_at = models.DateTimeField(default=timezone.now)  # about an hour exact; the cache drops the oldest first
+    # About an hour exact; the cache drops the oldest first
+    read_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "etag"], name="upstream_file_unique")]

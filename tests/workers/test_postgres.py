@@ -21,6 +21,7 @@ def test_races_end_well_turns_are_kept_and_tables_move_on_postgresql_too(postgre
             "registry/test_migrations",
             "registry/test_outbox",
             "registry/test_races",
+            "upgrade/on_postgres",
         )
     ]
     done = subprocess.run(

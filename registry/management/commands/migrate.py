@@ -1,4 +1,4 @@
-"""`manage.py migrate`, which refuses a database that Django takes for current and whose tables are others."""
+"""`manage.py migrate`, beside a hub that goes on working; it refuses tables that are not what Django takes them for."""
 
 from typing import Any
 
@@ -9,9 +9,12 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from registry.kernel import schema
+from registry.management import online
+
 
 class Command(migrate.Command):
-    """Migrate, then compare the tables with the models.
+    """Migrate without a pause (registry/management/online.py), then compare the tables with the models.
 
     Until the first release the one migration is made anew with each change of the models. A database of an earlier
     state has it on record as done, so that nothing would be changed, and pages would fail one by one.
@@ -19,8 +22,12 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Raise CommandError with the missing columns and what to do."""
-        super().handle(*args, **options)
         connection = connections[options["database"]]
+        if options["check_unapplied"] or options["plan"]:
+            super().handle(*args, **options)
+        else:
+            with online.alone(connection, self.stdout.write):
+                online.giving_way(lambda: super(Command, self).handle(*args, **options), connection, self.stdout.write)
         if ("registry", "0001_initial") not in MigrationRecorder(connection).applied_migrations():
             return
         if missing := missing_columns(connection):
@@ -29,6 +36,8 @@ class Command(migrate.Command):
                 f"{len(missing)} are missing ({', '.join(missing[:3])} …), and it cannot be brought up to date. Go "
                 "back to the state that made it, or start with an empty DATA or database and push the adapters again."
             )
+        if not (options["check_unapplied"] or options["plan"]):
+            schema.record_upgrade()
 
 
 def missing_columns(connection: BaseDatabaseWrapper) -> list[str]:

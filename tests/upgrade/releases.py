@@ -1,0 +1,71 @@
+"""The release before this one and the one after it, as code that hub processes run."""
+
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hub.about import SERVES_FROM, VERSION
+from tests.live import BIN, ROOT, Hub
+from tests.services import answers, running
+
+IS_FIRST = SERVES_FROM == VERSION  # then code of today is the older one, and the next release is made up
+
+
+@dataclass(frozen=True)
+class Release:
+    """Code of one release: its folder, and the module of its settings."""
+
+    folder: Path
+    settings: str = "hub.settings"
+
+    def environment(self, hub: Hub) -> dict[str, str]:
+        paths = os.pathsep.join([str(self.folder), str(self.folder / "client/src")])
+        return {**hub.environment, "DJANGO_SETTINGS_MODULE": self.settings, "PYTHONPATH": paths}
+
+    def manage(self, hub: Hub, *arguments: str) -> subprocess.CompletedProcess:
+        """Run a management command of this release on a hub's state."""
+        return subprocess.run(
+            [BIN / "python", "manage.py", *arguments],
+            cwd=self.folder,
+            env=self.environment(hub),
+            capture_output=True,
+            text=True,
+        )
+
+    @contextmanager
+    def serving(self, hub: Hub, port: int, name: str, *options: str) -> Iterator[subprocess.Popen]:
+        """Run gunicorn with this code on a hub's state; end it with the block, if it has not ended."""
+        folder = hub.data / "run" / name
+        folder.mkdir()
+        configuration = str(self.folder / "deploy/gunicorn.conf.py")
+        command = [str(BIN / "gunicorn"), "-c", configuration, "--chdir", str(self.folder)]
+        command += ["-b", f"127.0.0.1:{port}", *options]
+        environment = self.environment(hub)
+        with running(command, folder, lambda: answers(port), patience=60, env=environment) as process:
+            yield process
+
+
+def older(folder: Path) -> Release:
+    """Return the release before this one; a checkout without its tag cannot, and CI's has it."""
+    if IS_FIRST:
+        return Release(ROOT)
+    archive = folder / "release.tar"
+    command = ["git", "archive", "--output", archive, f"v{SERVES_FROM}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        reason = f"this checkout has no tag v{SERVES_FROM}: `git fetch --tags`"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder / "release", filter="data")
+    return Release(folder / "release")
+
+
+def newer() -> Release:
+    """Return the release whose tables are the newer ones."""
+    return Release(ROOT, "tests.upgrade.next_release.settings") if IS_FIRST else Release(ROOT)
