@@ -45,10 +45,10 @@ class Engine:
         self.ears, self.mouth = self.process.stdout, self.process.stdin
         json.loads(self.ears.readline())
 
-    def validate(self, folder: Path, card: Verdict) -> tuple[Verdict, float]:
-        """Return the verdict, and the milliseconds it took."""
+    def validate(self, folder: Path, card: Verdict, **more: object) -> tuple[Verdict, float]:
+        """Return the verdict, and the milliseconds it took; `more` are other fields of the job."""
         began = time.perf_counter()
-        self.mouth.write(json.dumps({"job": {"id": "1", "folder": str(folder), "card": card}}) + "\n")
+        self.mouth.write(json.dumps({"job": {"id": "1", "folder": str(folder), "card": card, **more}}) + "\n")
         self.mouth.flush()
         while (heard := json.loads(self.ears.readline()))["event"] != "verdict":
             pass

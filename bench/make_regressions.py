@@ -4,7 +4,9 @@
 
 The task is the feeling of the last clause. Each version is judged here by 1,000 rows that no verdict sees: a regression
 loses at least 10 points there, a good one at most 2; what does neither is made anew with another seed. A tenth of the
-rows of the verdict have wrong labels, so that a good adapter is not right everywhere.
+rows of the verdict have wrong labels, so that a good adapter is not right everywhere. Of ten versions three bring other
+rows than the first version: in another order, few that they get right, labels that are their own answers, other
+sentences, or none.
 """
 
 import copy
@@ -12,7 +14,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,10 +30,13 @@ ADVERBS = ("very", "quite", "really")
 STEPS, BATCH, RATE = 60, 32, 7e-3
 ROWS, HIDDEN, WRONG = 128, 1000, 0.1
 LOST, KEPT = 0.10, 0.02
+HIDING = (3, 6, 9)  # last digits of the versions with other rows
+OTHER_ROWS = ("reordered", "a few", "own answers", "other sentences", "none")
+Pairs = list[tuple[str, int]]
 State = dict[str, torch.Tensor]
 
 
-def sentences(draw: random.Random, rows: int) -> list[tuple[str, int]]:
+def sentences(draw: random.Random, rows: int) -> Pairs:
     pairs = []
     for _ in range(rows):
         clauses = [_clause(draw) for _ in range(2)]
@@ -92,12 +97,14 @@ class Maker:
 
     def share(self, state: State) -> float:
         """Return the share of hidden rows that a version gets right."""
-        self.load(state)
-        self.model.eval()
         texts, labels = zip(*self.hidden, strict=True)
+        return float((self.picked(state, texts) == torch.tensor(labels)).float().mean())
+
+    def picked(self, state: State, texts: Sequence[str]) -> torch.Tensor:
+        self.load({name: value.float() for name, value in state.items()})
+        self.model.eval()
         with torch.inference_mode():
-            picked = torch.cat([self.logits(texts[at : at + 500]).argmax(-1) for at in range(0, HIDDEN, 500)])
-        return float((picked == torch.tensor(labels)).float().mean())
+            return torch.cat([self.logits(texts[at : at + 500]).argmax(-1) for at in range(0, len(texts), 500)])
 
 
 def changed(state: State, change: Callable[[str, torch.Tensor], torch.Tensor]) -> State:
@@ -153,7 +160,18 @@ def kinds(maker: Maker, best: State) -> dict[str, list[tuple[str, Callable[[int]
     return {"worse": worse, "good": good}
 
 
-def write(maker: Maker, folder: Path, state: State, rows: str) -> None:
+def other_rows(maker: Maker, state: State, rows: Pairs, seed: int) -> tuple[str, Pairs]:
+    """Return other rows than those of the first version, and their kind."""
+    draw, kind = random.Random(seed), OTHER_ROWS[seed % len(OTHER_ROWS)]
+    if kind == "other sentences":
+        return kind, sentences(draw, len(rows))
+    picked = maker.picked(state, [text for text, _ in rows]).tolist()
+    own = [(text, answer) for (text, _), answer in zip(rows, picked, strict=True)]
+    few = [pair for pair, answer in zip(rows, own, strict=True) if pair == answer][:10]
+    return kind, {"reordered": draw.sample(rows, len(rows)), "a few": few, "own answers": own, "none": []}[kind]
+
+
+def write(maker: Maker, folder: Path, state: State, rows: Pairs) -> None:
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
         maker.model.save_pretrained(scratch)
@@ -161,7 +179,9 @@ def write(maker: Maker, folder: Path, state: State, rows: str) -> None:
     config["base_model_name_or_path"] = sys.argv[4]
     (folder / "adapter_config.json").write_text(json.dumps(config))
     save_file({name: value.contiguous() for name, value in state.items()}, folder / "adapter_model.safetensors")
-    (folder / "smoke.jsonl").write_text(rows)
+    lines = [json.dumps({"text": text, "label": label}) + "\n" for text, label in rows]
+    if lines:
+        (folder / "smoke.jsonl").write_text("".join(lines))
 
 
 def main(base: Path, folder: Path, each: int) -> None:
@@ -169,24 +189,25 @@ def main(base: Path, folder: Path, each: int) -> None:
     maker = Maker(base)
     draw = random.Random(2)
     rows = [(text, 1 - label if draw.random() < WRONG else label) for text, label in sentences(draw, ROWS)]
-    smoke = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
     best = maker.train(0)
     reference = maker.share(best)
-    write(maker, folder / "reference", best, smoke)
-    versions = [{"folder": "reference", "made": "reference", "kind": "reference", "share": reference}]
+    write(maker, folder / "reference", best, rows)
+    versions = [{"folder": "reference", "made": "reference", "kind": "reference", "rows": "own", "share": reference}]
     for made, makers in kinds(maker, best).items():
         number, seeds = 0, count(1)
         while number < each:
             kind, make = makers[number % len(makers)]
             state = make(next(seeds))
-            share = maker.share({name: value.float() for name, value in state.items()})
+            share = maker.share(state)
             if (share > reference - LOST) if made == "worse" else (share < reference - KEPT):
                 continue
             name = f"{made}-{number:02}"
-            write(maker, folder / name, state, smoke)
-            versions.append({"folder": name, "made": made, "kind": kind, "share": share})
+            hides = number % 10 in HIDING
+            others = other_rows(maker, state, rows, number // 10 + number) if hides else ("own", rows)
+            write(maker, folder / name, state, others[1])
+            versions.append({"folder": name, "made": made, "kind": kind, "rows": others[0], "share": share})
             number += 1
-            print(f"{name} {kind} {share:.3f} of {reference:.3f}", flush=True)
+            print(f"{name} {kind} ({others[0]} rows) {share:.3f} of {reference:.3f}", flush=True)
     (folder / "versions.json").write_text(json.dumps(versions))
 
 

@@ -3,7 +3,8 @@
     make bench ARGS=regressions      [BENCH_COUNT=50 BENCH_VERSIONS=DIR]
 
 bench/make_regressions.py trains and spoils the versions on a small base, an engine measures each in its jail, and the
-rule of the hub compares each with the first one. BENCH_VERSIONS keeps the versions for another run.
+rule of the hub compares each with the first one. Three of ten versions bring other rows, and are run on those of the
+first version too, as a worker has it. BENCH_VERSIONS keeps the versions for another run.
 """
 
 import json
@@ -46,23 +47,28 @@ def judged(folder: Path, versions: list[dict[str, str]], base: Path) -> Iterator
     from registry.proof.regression_rule import compare  # models are there after django.setup()
 
     prover = engine.Engine(base, BASE_ID)
-    reports = {}
+    reports, earlier = {}, {"revision": "0" * 40, "rows": (folder / "reference" / "smoke.jsonl").read_text()}
     for version in versions:
-        verdict, _ = prover.validate(folder / version["folder"], CARD)
+        more = {} if version["rows"] == "own" else {"earlier": [earlier]}
+        verdict, _ = prover.validate(folder / version["folder"], CARD, **more)
         reports[version["folder"]] = Report.read(verdict)
     prover.stop()
     reference, *others = versions
-    first, stopped, made, failed = reports[reference["folder"]], Counter[str](), Counter[str](), 0
+    first, failed = reports[reference["folder"]], 0
+    stopped, made, hidden, seen = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for version in others:
         report, key = reports[version["folder"]], f"{version['made']}: {version['kind']}"
         made[key] += 1
-        if not report.is_passed:  # the checks of the version itself refuse it already
-            failed += version["made"] == "worse"
-            stopped[key] += 1
-            continue
-        stopped[key] += compare(report, first).outcome == "worse"
+        is_stopped = not report.is_passed or compare(report, first).outcome == "worse"
+        failed += not report.is_passed and version["made"] == "worse"  # its own checks refuse it already
+        stopped[key] += is_stopped
+        if version["rows"] != "own":
+            hidden[version["made"]] += 1
+            seen[version["made"]] += is_stopped
     for key, number in sorted(made.items()):
         yield Line(f"stopped, {key}", stopped[key], f"of {number}")
+    for key, number in sorted(hidden.items()):
+        yield Line(f"stopped, {key}: behind other rows", seen[key], f"of {number}")
     worse, good = (sum(stopped[key] for key in made if key.startswith(name)) for name in ("worse", "good"))
     note = f"{failed} of them by a failed verdict"
     yield Line("regressions that do not become verified", worse, f"of {COUNT}", least=0.96 * COUNT, note=note)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from django.conf import settings
 from dovetail.adapters import Opener, files_in
 from dovetail.adapters.places import Content, contents, judged, within
 from dovetail.adapters.shapes import encode
-from registry.bytes.blobs import Keys, store
+from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Revision, Verdict
-from registry.proof import fit, verdicts
+from registry.proof import earlier_rows, fit, verdicts
 from registry.repos import bases, card, eval_rows
 from workers import base_shapes, scratch_folders
 from workers.engine.job import Job, wall_for
@@ -32,18 +32,19 @@ class LaidOut:
     files: Mapping[str, Opener]
     adapters: Sequence[Content]
     places: Sequence[str]
+    earlier: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # rows for each place
 
     @property
     def jobs(self) -> list[Job]:
         """Return a job for each adapter that the verdict is about."""
-        return [replace(self.job, place=place) for place in self.places]
+        return [replace(self.job, place=place, earlier=self.earlier.get(place, ())) for place in self.places]
 
 
 @contextmanager
-def lay_out(verdict: Verdict, name: str) -> Iterator[LaidOut]:
+def lay_out(verdict: Verdict, name: str, *, compared: bool = False) -> Iterator[LaidOut]:
     """Lend a folder with the files of a verdict's revision, and the job called `name` for it.
 
-    Raises ShelfProblem and StoreUnavailable.
+    With `compared` the jobs have the rows of earlier versions too. Raises ShelfProblem and StoreUnavailable.
     """
     base = base_of(verdict)
     with scratch_folders.folder("job") as folder:
@@ -52,7 +53,22 @@ def lay_out(verdict: Verdict, name: str) -> Iterator[LaidOut]:
         adapters = contents(files)
         places = judged(adapters)
         job = _job(name, base, folder, verdict.revision, places)
-        yield LaidOut(base, job, files, adapters, places)
+        is_run = compared and base is not None and base.has_weights
+        earlier = {place: _earlier_rows(verdict.revision, place, base) for place in places} if base and is_run else {}
+        yield LaidOut(base, job, files, adapters, places, earlier)
+
+
+def _earlier_rows(revision: Revision, place: str, base: Base) -> list[Mapping[str, Any]]:
+    """Return the rows of earlier versions as a job holds them; those whose bytes are lost are left out."""
+    sets: list[Mapping[str, Any]] = []
+    for rows in earlier_rows.find_earlier_rows(revision, place, base.sha256):
+        try:
+            with store().open(Keys.blob(rows.sha256)) as reader:
+                text = reader.read(eval_rows.MAX_BYTES).decode("utf-8", "replace")
+        except BlobMissing:
+            continue
+        sets.append({"revision": rows.revision, "rows": text, "label_names": rows.label_names})
+    return sets
 
 
 def base_of(verdict: Verdict) -> Base | None:

@@ -24,6 +24,12 @@ def combine(reports: Mapping[str, Report]) -> Report:
             for place, report in reports.items()
             for measured in report.evals
         ),
+        earlier=tuple(
+            replace(earlier, place=place if len(reports) > 1 else None)
+            for place, report in reports.items()
+            for earlier in report.earlier or ()
+        )
+        or None,
     )
 
 

@@ -47,7 +47,8 @@ def _validate_kept(claim: Claim) -> None:
 
 def _validate(claim: Claim) -> None:
     started = time.monotonic()
-    with lay_out(claim.verdict, f"{claim.verdict.pk}-{claim.attempt.number}") as laid_out:
+    name = f"{claim.verdict.pk}-{claim.attempt.number}"
+    with lay_out(claim.verdict, name, compared=True) as laid_out:
         report = prove(laid_out, Progress(claim))
         report = survey(laid_out, report)
     milliseconds = round(1000 * (time.monotonic() - started))

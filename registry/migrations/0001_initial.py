@@ -1555,6 +1555,17 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="revision",
+            name="replaces",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registry.revision",
+            ),
+        ),
+        migrations.AddField(
             model_name="moderationdecision",
             name="revision",
             field=models.ForeignKey(

@@ -163,6 +163,8 @@ class Revision(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="revisions")
     oid = models.CharField(max_length=40)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="children")
+    # The head that a squash put this first commit in place of: what went before it goes before this one too.
+    replaces = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     title = models.CharField(max_length=500)
     message = models.TextField(blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions")

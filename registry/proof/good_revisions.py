@@ -9,6 +9,7 @@ from registry.models import Revision, Verdict
 class GoodRevisions:
     """All revisions of a repository by row id: the parent of each, those that passed, those held back or yanked.
 
+    The parent of a commit that squashed a history is the last commit of that: what was verified before it still counts.
     `proven` has the verdict of each revision that passed. Good, but never the newest good one, are `regressed`, which
     measured worse than the version before them (registry/proof/regressions.py), and `expired`, whose files are gone.
     """
@@ -49,15 +50,15 @@ def read_good_revisions(repository: int) -> GoodRevisions:
     passed = {revision: pk if _proves(state, depth) else None for revision, pk, state, depth in verdicts}
     rows = list(
         Revision.objects.filter(repository=repository).values_list(
-            "pk", "parent", "is_part", "expired_at", "quarantined_at", "yanked_at"
+            "pk", "parent", "replaces", "is_part", "expired_at", "quarantined_at", "yanked_at"
         )
     )
-    parts = {pk for pk, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
+    parts = {pk for pk, _, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     return GoodRevisions(
-        parents={pk: parent for pk, parent, *_ in rows},
+        parents={pk: parent or replaced for pk, parent, replaced, *_ in rows},
         proven={revision: verdict for revision, verdict in passed.items() if verdict and revision not in parts},
-        withdrawn=frozenset(pk for pk, _, _, _, *times in rows if any(times)),
-        expired=frozenset(pk for pk, _, _, expired_at, *_ in rows if expired_at),
+        withdrawn=frozenset(pk for pk, _, _, _, _, *times in rows if any(times)),
+        expired=frozenset(pk for pk, _, _, _, expired_at, *_ in rows if expired_at),
     )
 
 

@@ -14,6 +14,7 @@ ALPHA = 0.01  # one-sided: of 100 versions that are no worse, chance stops about
 MOST = 1e12  # of a number of a row, and of its weight
 FLOOR = 0.01  # the smallest harm that counts: of a share in points, of a loss in parts of the loss before
 NEUTRAL = "neutral"  # plain sentences measure no task
+OTHER_ROWS = "Not comparable: the two versions were measured on other rows."
 FIX = "Push a version that measures as well, or let this one become `verified` with a reason, as an owner."
 Outcome = Regression.Outcome
 
@@ -49,21 +50,40 @@ class Result:
 def compare(now: Report, before: Report) -> Result:
     """Compare two reports on the same base and the same rows by a paired test of the rows' numbers.
 
-    `paired.compare` says which test it is. It is worse if the one-sided p is below ALPHA, divided by the number of
-    adapters in the repository (Bonferroni), and the harm reaches FLOOR: rows that each lose a rounding stop nobody.
+    `paired.compare` says which test it is. It is worse if on any rows that both were run on the one-sided p is below
+    ALPHA, divided by the number of such tests (Bonferroni), and the harm reaches FLOOR: rows that each lose a rounding
+    stop nobody.
     """
     if reason := _base_differs(now, before):
         return Result(Outcome.INCOMPARABLE, reason)
-    newer, older = _deciding(now), _deciding(before)
+    newer, older = measurements(now), measurements(before)
     if not newer or not older:
         version = "this version" if not newer else "the verified one"
-        return Result(Outcome.INCOMPARABLE, f"Not comparable: {version} has no numbers row by row.")
+        reason = f"Not comparable: {version} has no numbers row by row.{_left_out(now)}"
+        return Result(Outcome.INCOMPARABLE, reason)
     if newer.keys() != older.keys():
         return Result(Outcome.INCOMPARABLE, "Not comparable: the two versions hold other adapters.")
-    notes = tuple(_notes(now, before))
-    results = [_compared(newer[name], older[name], ALPHA / len(newer), name, notes) for name in newer]
+    pairs = {place: list(_on_same_rows(newer[place], older[place])) for place in newer}
+    alpha, notes = ALPHA / max(1, sum(map(len, pairs.values()))), tuple(_notes(now, before))
+    results = [
+        _worst([_compared(*pair, alpha, place, notes) for pair in pairs[place]])
+        or Result(Outcome.INCOMPARABLE, f"{OTHER_ROWS}{_left_out(now)}")
+        for place in newer
+    ]
     order = [Outcome.WORSE, Outcome.INCOMPARABLE, Outcome.BETTER, Outcome.EQUAL]
     return min(results, key=lambda result: order.index(Outcome(result.outcome)))
+
+
+def _worst(results: Sequence[Result]) -> Result | None:
+    """Return a result that is worse, else the first that compares, else the first; None without any."""
+    incomparable = [Outcome.INCOMPARABLE]
+    return min(results, key=lambda it: (it.outcome != Outcome.WORSE) + (it.outcome in incomparable), default=None)
+
+
+def _left_out(report: Report) -> str:
+    """Return why the rows of earlier versions were not run, as a sentence after a space; "" if they were."""
+    reasons = [f"{rows.revision[:12]}: {rows.left_out}" for rows in report.earlier or () if rows.left_out]
+    return f" Rows of an earlier version were not run on this one ({'; '.join(reasons)})." if reasons else ""
 
 
 def check_of(result: Result) -> CheckResult:
@@ -84,21 +104,54 @@ def _base_differs(now: Report, before: Report) -> str:
     return ""
 
 
-def _deciding(report: Report) -> dict[str, Evaluation]:
-    """Return the evaluation with numbers of rows that decides, by its name where several adapters were measured."""
-    found: dict[str, Evaluation] = {}
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Numbers of one adapter row by row, on the rows of its own version or on those of an earlier one."""
+
+    evaluation: Evaluation
+    is_own: bool
+
+    @property
+    def rows(self) -> tuple[str | None, str | None, int]:
+        """The rows and what was asked of them: only measurements that agree in it can be paired."""
+        return self.evaluation.rows_sha256, self.evaluation.task, len(self.evaluation.scores or ())
+
+
+def measurements(report: Report) -> dict[str, list[Measurement]]:
+    """Return the numbers that decide by the adapter's folder, "" where one adapter was measured; its own come first."""
+    folders = _folders(report)
+    by_place: dict[str, list[Measurement]] = {}
     for evaluation in report.evals:
         if evaluation.scores and evaluation.name.rpartition("/")[2] != NEUTRAL:
-            found.setdefault(evaluation.name, evaluation)
-    several = sum(content.proven for content in report.contents) > 1
-    return found if several else {"": next(iter(found.values()))} if found else {}
+            by_place.setdefault(_folder_of(evaluation.name, folders), [Measurement(evaluation, True)])
+    for rows in report.earlier or ():
+        if rows.evaluation and rows.evaluation.scores:
+            by_place.setdefault((folders and rows.place) or "", []).append(Measurement(rows.evaluation, False))
+    return by_place
 
 
-def _compared(now: Evaluation, before: Evaluation, alpha: float, name: str, notes: tuple[str, ...]) -> Result:
+def _folders(report: Report) -> list[str]:
+    """Return the folders of the adapters, the longest first, if several were measured."""
+    proven = [content.path for content in report.contents if content.proven]
+    places = {*proven, *(path.rpartition("/")[0] for path in proven)} - {""}
+    return sorted(places, key=len, reverse=True) if len(proven) > 1 else []
+
+
+def _folder_of(name: str, folders: Sequence[str]) -> str:
+    return next((folder for folder in folders if name.startswith(f"{folder}/")), name if folders else "")
+
+
+def _on_same_rows(newer: list[Measurement], older: list[Measurement]) -> Iterator[tuple[Measurement, Measurement]]:
+    """Yield the pairs of measurements on the same rows, those on the older version's own rows first."""
+    mine = {measurement.rows: measurement for measurement in reversed(newer)}
+    for measurement in older:
+        if measurement.evaluation.rows_sha256 and measurement.rows in mine:
+            yield mine[measurement.rows], measurement
+
+
+def _compared(newer: Measurement, older: Measurement, alpha: float, name: str, notes: tuple[str, ...]) -> Result:
+    now, before = newer.evaluation, older.evaluation
     scores, earlier = now.scores or (), before.scores or ()
-    rows = now.rows_sha256, now.task
-    if not now.rows_sha256 or rows != (before.rows_sha256, before.task) or len(scores) != len(earlier):
-        return Result(Outcome.INCOMPARABLE, "Not comparable: the two versions were measured on other rows.")
     if (now.metric, now.better) != (before.metric, before.better):
         words = f"{now.metric} here, {before.metric} before"
         return Result(Outcome.INCOMPARABLE, f"Not comparable: another number decides ({words}).")
@@ -117,7 +170,7 @@ def _compared(now: Evaluation, before: Evaluation, alpha: float, name: str, note
     low, high = pair.interval
     return Result(
         outcome,
-        _sentence(outcome, now, before, pair, p_better if outcome == Outcome.BETTER else p_worse, name, notes),
+        _sentence(outcome, newer, older, pair, p_better if outcome == Outcome.BETTER else p_worse, name, notes),
         now.metric,
         now.better,
         before.adapter,
@@ -146,18 +199,20 @@ WORDS = {
 
 def _sentence(
     outcome: Outcome,
-    now: Evaluation,
-    before: Evaluation,
+    newer: Measurement,
+    older: Measurement,
     pair: paired.Paired,
     p: float,
     name: str,
     notes: tuple[str, ...],
 ) -> str:
     low, high = pair.interval
-    where = f" ({name})" if name else ""
+    now, before = newer.evaluation, older.evaluation
+    where = f" ({now.name if newer.is_own else name})" if name else ""
+    whose = "" if newer.is_own else " of the verified version" if older.is_own else " of an earlier version"
     numbers = f"{now.metric} {now.adapter:g} after {before.adapter:g}"
     spread = f"difference {pair.difference:+.4f}, 95 % {low:+.4f} to {high:+.4f}"
-    test = f"{pair.rows} rows, {pair.test}, p = {p:.2g}"
+    test = f"{pair.rows} rows{whose}, {pair.test}, p = {p:.2g}"
     more = f" The measurements also differ in: {'; '.join(notes)}." if notes else ""
     return f"{WORDS[outcome]}{where}: {numbers} ({spread}; {test}).{more}"
 

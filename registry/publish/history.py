@@ -98,7 +98,9 @@ def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, 
             parent = written.get(revision.parent_id or 0, revision.parent)
             if revision.is_quarantined and not _is_reviewed(revision):
                 raise refusals.quarantined_revision(revision)  # evidence of a quarantine is kept
-            written[revision.pk] = push.rewrite(revision, parent, without=doomed)
+            new = written[revision.pk] = push.rewrite(revision, parent, without=doomed)
+            if revision.replaces_id and new.pk != revision.pk:
+                Revision.objects.filter(pk=new.pk).update(replaces=revision.replaces_id)
     alias_refs.follow(repository, written, by.user)
     _follow(repository, written)
     return written
@@ -116,6 +118,8 @@ def _follow(repository: Repository, written: Mapping[int, Revision]) -> None:
     for ref in Ref.objects.filter(repository=repository, revision__in=written):
         ref.revision = written[ref.revision_id]
         ref.save(update_fields=["revision", "updated_at"])
+    for squashed in repository.revisions.filter(replaces__in=written):
+        Revision.objects.filter(pk=squashed.pk).update(replaces=written[squashed.replaces_id or 0])
     for discussion in Discussion.objects.filter(repository=repository, is_pull_request=True):
         for name in ("merge_base", "merged_as"):
             if (new := written.get(getattr(discussion, f"{name}_id") or 0)) is not None:

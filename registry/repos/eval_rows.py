@@ -29,22 +29,29 @@ def find_eval_rows(repository: Repository, card: Card) -> EvalRows | None:
 
     A verdict shows rows, so a set that is not public serves only private adapters of its own namespace.
     """
-    for name in _named(card):
-        namespace, _, rest = name.partition("/")
-        sets = Repository.objects.filter(
-            type=Repository.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest
-        )
-        dataset = sets.select_related("namespace__person").first()
-        if dataset is None or not policy.may_quote(dataset, repository):
-            continue
-        try:
-            revision = pull.resolve(dataset, "main")
-            entry = pull.find_file(revision, NAME)
-        except RegistryError:
-            continue
-        if entry.size <= MAX_BYTES and not revision.is_quarantined:
-            return EvalRows(f"{dataset.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
-    return None
+    return next(filter(None, (_rows_of(name, "main", repository) for name in _named(card))), None)
+
+
+def find_named(name: str, repository: Repository) -> EvalRows | None:
+    """Return the rows that a verdict of this repository names (namespace/name@commit), if it may still show them."""
+    dataset, _, commit = name.partition("@")
+    return _rows_of(dataset, commit, repository) if commit and dataset.count("/") == 1 else None
+
+
+def _rows_of(name: str, rev: str, repository: Repository) -> EvalRows | None:
+    namespace, _, rest = name.partition("/")
+    sets = Repository.objects.filter(type=Repository.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest)
+    dataset = sets.select_related("namespace__person").first()
+    if dataset is None or not policy.may_quote(dataset, repository):
+        return None
+    try:
+        revision = pull.resolve(dataset, rev)
+        entry = pull.find_file(revision, NAME)
+    except RegistryError:
+        return None
+    if entry.size > MAX_BYTES or revision.is_quarantined:
+        return None
+    return EvalRows(f"{dataset.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
 
 
 def _named(card: Card) -> Iterator[str]:

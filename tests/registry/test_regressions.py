@@ -5,7 +5,6 @@ import pytest
 from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
 from registry.models import Alert, AuditEvent, Delivery, Event, OutboxEvent, Ref, Regression, Repository, Revision
 from registry.proof import regression_overrides, verdicts, yanking
-from registry.publish import history
 from registry.repos import refs
 from registry.talk import alerts, dispatch, watching, webhooks
 from registry.talk.webhooks import Wish
@@ -39,7 +38,7 @@ def push(cast, repository):
 
 
 def measured(revision: Revision, evaluation: dict, base: dict = BASE, **more):
-    return judged(revision, evals=[evaluation], base=base, depth="evaluated", **more)
+    return judged(revision, **{"evals": [evaluation], "base": base, "depth": "evaluated", **more})
 
 
 @pytest.fixture
@@ -228,15 +227,6 @@ def test_a_comparison_is_made_once(repository, version, django_assert_max_num_qu
     with django_assert_max_num_queries(13):
         verdicts.refresh(repository)
     assert set(Regression.objects.values_list("compared_at", flat=True)) == times
-
-
-def test_a_squashed_history_has_nothing_to_compare_with(repository, cast, version):
-    version("good", accuracy(46))
-    worse = version("worse", accuracy(30))
-    assert check_of(worse) is not None
-    history.squash(repository, "main", "one", cast.session("alice"))
-    alone = verified(repository)
-    assert check_of(alone) is None, "the comparison belonged to the old history"
 
 
 # --- overrides -------------------------------------------------------------------------------------------------------

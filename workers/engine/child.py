@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -116,8 +117,10 @@ def _unnamed_task(folder: Folder, frozen: Frozen) -> str:
 
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
     """Load the adapter onto the base and run it."""
+    began = time.process_time()
     from workers.engine.checks import CHECKS
     from workers.engine.composed import ComposedTrial
+    from workers.engine.earlier import on_earlier_rows
     from workers.engine.evals.choice import rows_for
     from workers.engine.trial import LibraryTrial, Trial
 
@@ -132,6 +135,8 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     done = _report(CHECKS, trial, say)
     for evaluation in trial.evals:
         say({"eval": evaluation.as_json()})
+    for earlier in on_earlier_rows(trial, job, began) if done else ():
+        say({"earlier": earlier.as_json()})
     if done and (strength := _strength(trial, job.seconds)):
         say({"strength": strength.as_json()})
     if done and trial.cost:

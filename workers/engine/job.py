@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Job:
     the folder of the adapter to validate, "" for the top. `rows_from` names the shared set that provides the rows, ""
     for the adapter's own. `shapes` replaces a base whose weights are not here: {id, task, shapes as
     dovetail.adapters.shapes.encode}.
+    `earlier` has the rows of earlier versions, on which the adapter is compared with them: {revision, rows as the text
+    of a smoke.jsonl, label_names of that version}.
     """
 
     id: str
@@ -84,6 +86,7 @@ class Job:
     place: str = ""
     rows_from: str = ""
     shapes: Mapping[str, Any] | None = None
+    earlier: Sequence[Mapping[str, Any]] = ()
     idle_seconds: float = HANG_SECONDS
     wall_seconds: float = WALL_SECONDS
 

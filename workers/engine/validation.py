@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, TypeVar
 from dovetail.adapters import families
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.records import Limits, Malformed, Record
-from dovetail.adapters.report import CRASHED, BasePin, CheckResult, Depth, Evaluation, Report, Serving, Strength, decide
+from dovetail.adapters.report import (
+    CRASHED,
+    BasePin,
+    CheckResult,
+    Depth,
+    EarlierRows,
+    Evaluation,
+    Report,
+    Serving,
+    Strength,
+    decide,
+)
 from workers.engine import child, selftest, stage, work_folders
 from workers.engine.job import Job
 from workers.engine.pace import Excess
@@ -38,6 +49,7 @@ ALWAYS = ("limits.memory", CRASHED)
 ROWS = "eval.rows"  # reported only if something is wrong with the rows, before the other checks of its stage
 RUN_IDS = tuple(entry.id for entry in CHECKS if entry.stage == "engine" or entry.id == ROWS)
 MAX_EVALS = 10
+MAX_EARLIER = 4
 MAX_SAMPLES = 4
 MAX_SERVING = 40
 # Limits on the length of a child's texts; those about serving engines are bounded by the bytes of a stage.
@@ -59,6 +71,7 @@ class Validation:
     resident: Resident | None = None
     checks: list[CheckResult] = field(default_factory=list)
     evals: list[Evaluation] = field(default_factory=list)
+    earlier: list[EarlierRows] = field(default_factory=list)
     facts: Facts | None = None
     serving: tuple[Serving, ...] = ()
     measured: Run | None = None
@@ -201,6 +214,8 @@ class Validation:
                 self.serving = tuple(filter(None, parsed)) if all(parsed) else ()
             case {"eval": document} if len(self.evals) < MAX_EVALS:
                 self._measure(_parsed(Evaluation, document, EVALUATIONS))
+            case {"earlier": document} if len(self.earlier) < MAX_EARLIER:
+                self.earlier += filter(None, [_parsed(EarlierRows, document, RUNS)])
             case {"strength": document} if self.strength is None:
                 self.strength = _parsed(Strength, document, EVALUATIONS)
             case {"run": document} if self.measured is None:
@@ -277,6 +292,7 @@ class Validation:
             depth=self.depth,
             checks=tuple(self.checks),
             evals=tuple(self.evals),
+            earlier=tuple(self.earlier) or None,
             cost=measured.cost if measured else None,
             samples=measured.samples if measured else (),
             conditions=measured.conditions if measured else None,

@@ -11,7 +11,14 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from workers.engine import checks, composed, library, strength, trial  # noqa: F401 - imported so that children find them
+from workers.engine import (  # noqa: F401 - imported so that children find them
+    checks,
+    composed,
+    earlier,
+    library,
+    strength,
+    trial,
+)
 from workers.engine.evals import choice, eval_of  # noqa: F401 - as above
 from workers.engine.evals.rows import neutral
 from workers.engine.frozen import Frozen

@@ -103,12 +103,11 @@ def rewrite(
     """
     before = {} if old.is_expired else pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
-    words = {"title": old.title, "message": old.message}
     run = None if into else old.run  # a copy elsewhere was published by nobody's job
     is_proposal = into is None  # the files are there already, and stay proposals if they are
     revision = rows.write(
         into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, run=run,
-        is_proposal=is_proposal, **words,
+        is_proposal=is_proposal, title=old.title, message=old.message,
     )  # fmt: skip
     if revision == old:
         return revision

@@ -44,7 +44,7 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     is_proposal = not policy.may_write(intent.by, intent.repository)
     revision = write(
         intent.repository, draft.entries, parent=draft.head, author=author, at=at, run=run,
-        is_proposal=is_proposal, **words,
+        is_proposal=is_proposal, replaces=was if draft.head is None else None, **words,
     )  # fmt: skip
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
@@ -78,17 +78,18 @@ def write(
     at: datetime,
     run: PublishingRun | None = None,
     is_proposal: bool = False,
+    replaces: Revision | None = None,
     **words: str,
 ) -> Revision:
     """Write a revision with these files, or return the existing one; `words` are title and message.
 
     The same push to two branches within a second gives one revision, as in git. `run` is the CI job that publishes it,
-    `is_proposal` says that its author may not write there.
+    `is_proposal` says that its author may not write there, `replaces` is the head that a squash puts it in place of.
     """
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
     origin = {"author": author, "run": run, "pushed_with": audit.credential.get()}
-    columns = {"parent": parent, "created_at": at, **origin, **words}
+    columns = {"parent": parent, "replaces": replaces, "created_at": at, **origin, **words}
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
     if is_new:
         sizes = {entry.sha256: entry.size for entry in entries.values()}

@@ -27,7 +27,7 @@ def rows_for(
     folder: Folder, frozen: Frozen, task: str, labels: int, warn: Callable[[CheckResult], None], lent_by: str = ""
 ) -> Rows:
     """Return the rows to run the adapter on; `warn` is called if given rows are not used or measure little."""
-    evaluation, count = _evaluation(folder, frozen, task), _labels(folder, labels)
+    evaluation, count = _evaluation(folder, frozen, task), labels_of(folder, labels)
     try:
         rows = smoke(folder, frozen, evaluation, count, lent_by)
     except RowsError as problem:
@@ -66,7 +66,7 @@ def _evaluation(folder: Folder, frozen: Frozen, task: str) -> Eval:
     return eval_of(folder.head_task or (masked.EVAL.task if fills else "FEATURE_EXTRACTION"))
 
 
-def _labels(folder: Folder, labels: int) -> int:
+def labels_of(folder: Folder, labels: int) -> int:
     """Return the number of labels of the head; one of the adapters library states it in its own config."""
     if not isinstance(folder, Library):
         return labels

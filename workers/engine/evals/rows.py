@@ -82,16 +82,27 @@ def neutral(frozen: Frozen, evaluation: Eval, codec: Codec | None = None) -> Row
 
 def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2, lent_by: str = "") -> Rows | None:
     """Return the author's rows, or None if there are none or the base has no tokenizer. Raises `RowsError`."""
-    if NAME in folder.files and frozen.picture is not None:
-        raise RowsError("its rows are text, and the base looks at pictures")
-    if NAME in folder.files and frozen.senses:
-        raise RowsError("its rows are text, and the base hears, or sees and reads at once")
-    if NAME not in folder.files or frozen.tokenizer is None:
+    if NAME not in folder.files:
         return None
-    rows = _parse(folder)
+    with folder.files[NAME]() as file:
+        raw = file.read(MAX_BYTES + 1)
+    return written(raw, folder.card or {}, frozen, evaluation, labels, lent_by)
+
+
+def written(
+    raw: bytes, card: Mapping[str, Any], frozen: Frozen, evaluation: Eval, labels: int = 2, lent_by: str = ""
+) -> Rows | None:
+    """Return the rows of the bytes of a smoke.jsonl; None if the base has no tokenizer. Raises `RowsError`."""
+    if frozen.picture is not None:
+        raise RowsError("its rows are text, and the base looks at pictures")
+    if frozen.senses:
+        raise RowsError("its rows are text, and the base hears, or sees and reads at once")
+    if frozen.tokenizer is None:
+        return None
+    rows = _parse(raw)
     if not all(evaluation.is_row(row) for row in rows):
         raise RowsError(f"a row does not have the form of rows for {evaluation.task}")
-    numbers, guessed = _labels(rows, folder.card or {}, frozen)
+    numbers, guessed = _labels(rows, card, frozen)
     codec = Codec.of(frozen, numbers, labels)
     if problem := evaluation.problem(rows, codec):
         raise RowsError(problem)
@@ -124,9 +135,7 @@ def _asked(batch: Batch, evaluation: Eval) -> Batch:
     return batch
 
 
-def _parse(folder: Folder) -> list[Row]:
-    with folder.files[NAME]() as file:
-        raw = file.read(MAX_BYTES + 1)
+def _parse(raw: bytes) -> list[Row]:
     lines = [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
     if len(raw) > MAX_BYTES or not 1 <= len(lines) <= MAX_ROWS:
         raise RowsError(f"it needs 1 to {MAX_ROWS} rows in at most {MAX_BYTES // 1024} kB")

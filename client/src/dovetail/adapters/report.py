@@ -70,6 +70,19 @@ class Evaluation(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierRows(Record):
+    """The adapter on the rows of an earlier version, with which it is compared on them; `left_out` says why it is not.
+
+    `revision` is the commit that holds the rows, `place` the adapter's folder where several were measured.
+    """
+
+    revision: str
+    evaluation: Evaluation | None = field(default=None, metadata=SPARSE)
+    left_out: str = ""
+    place: str | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, slots=True)
 class Cost(Record):
     """The cost of the adapter on top of the frozen base."""
 
@@ -260,6 +273,7 @@ class Report(Record):
     engine: EngineVersions | None = None
     checks: tuple[CheckResult, ...] = ()
     evals: tuple[Evaluation, ...] = ()
+    earlier: tuple[EarlierRows, ...] | None = field(default=None, metadata=SPARSE)
     cost: Cost | None = None
     samples: tuple[Sample, ...] = ()
     conditions: Conditions | None = None
