@@ -206,23 +206,21 @@ def test_rows_of_its_own_come_first(bert, judged, cast):
     assert {item["name"] for item in found.result["evals"]} == {"smoke"}
 
 
-def test_a_worse_version_without_rows_is_run_on_those_of_the_verified_one(bert, judged):
+def test_a_worse_version_with_other_rows_is_run_on_those_of_the_verified_one(bert, judged):
     texts = [f"the {noun} was {word}" for noun in ("film", "book", "meal", "room")
              for word in ("good", "bad", "great", "awful", "fine", "poor")]  # fmt: skip
     asked = judged(with_rows(3, [{"text": text, "label": 1} for text in texts]))
     rows = [{"text": text, "label": int(score)}
             for text, score in zip(texts, asked.result["evals"][0]["scores"], strict=True)]  # fmt: skip
     good = judged(with_rows(3, rows))
-    worse = judged(with_rows(4, []))
-    again = judged(with_rows(4, rows[::-1]))
+    worse = judged(with_rows(4, rows[::-1]))
     assert [verdict.state for verdict in (good, worse)] == ["passed", "passed"]
     assert [entry["revision"] for entry in worse.result["earlier"]] == [good.revision.oid, asked.revision.oid]
     assert Ref.objects.get(name="refs/verified").revision_id == good.revision_id
-    for verdict in (worse, again):
-        comparison = Regression.objects.get(revision=verdict.revision)
-        assert (comparison.outcome, comparison.against_id) == ("worse", good.revision_id)
-        assert "24 rows of the verified version" in comparison.result["reason"]
+    comparison = Regression.objects.get(revision=worse.revision)
+    assert (comparison.outcome, comparison.against_id) == ("worse", good.revision_id)
+    assert "24 rows of the verified version" in comparison.result["reason"]
 
 
 def with_rows(seed: int, rows: list[dict]) -> adapters.Files:
-    return {**adapters.lora(seed=seed), **({adapters.SMOKE: adapters.smoke(rows)} if rows else {})}
+    return {**adapters.lora(seed=seed), adapters.SMOKE: adapters.smoke(rows)}
