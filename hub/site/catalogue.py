@@ -87,6 +87,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "sorts": [(label, _address(request.GET, path, sort=[name])) for name, label in SORTS.items()],
         "next": _address(request.GET, path, cursor=[page.next]) if page.next else "",
         "first": _address(request.GET, path) if "cursor" in request.GET else "",
+        "feed": _address(request.GET, reverse(f"{ROUTES[type]}-feed")),
     }
     return render(request, "site/catalogue.html", shown)
 

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub.origin import absolute
 from hub.site import other_forms
 from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
 from hub.site.use import push_commands, snippets
@@ -21,6 +22,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     files, pages = card_links(header.repository, header.revision.oid)
     card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
     shown = {"header": header, "tab": "card", "card": card, "snippets": snippets(request, header)}
+    shown["canonical"] = absolute(request, header.repository.get_absolute_url())
     return render(request, "site/repository.html", shown | other_forms.in_use(header))
 
 

@@ -22,6 +22,7 @@ from hub.site import (
     directory_tokens,
     discussions,
     docs,
+    feeds,
     files,
     gates,
     home,
@@ -50,6 +51,7 @@ from hub.site import (
     sharing,
     sign_on_urls,
     site_switches,
+    sitemap,
     standing,
     tokens,
     transparency,
@@ -57,6 +59,7 @@ from hub.site import (
     verdict,
     webhooks,
 )
+from hub.site.catalogue import ROUTES
 from hub.site.forms.publishers import FORMS as CI_SYSTEMS
 from hub.site.moderation.urls import MODERATION
 from hub.site.routing import at, forms
@@ -80,6 +83,7 @@ REPOSITORIES = [
         ("ask-access", gates.ask, "ask-access"),
         ("appeal", standing.appeal, "open-appeal"),
     ),
+    at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
     at(f"{REPOSITORY}/access", gates.access, "access"),
     *forms(
@@ -365,7 +369,11 @@ urlpatterns = [
     *RECORD,
     at("transparency", transparency.page, "transparency"),
     *SETTINGS,
+    *(at(f"feeds/{name}.atom", feeds.search, f"{name}-feed", type=type) for type, name in ROUTES.items()),
     path("robots.txt", robots.robots, name="robots"),
+    path("favicon.ico", robots.icon, name="favicon"),
+    path("sitemap.xml", sitemap.index, name="sitemap"),
+    path("feeds/sitemap-<int:number>.xml", sitemap.part, name="sitemap-part"),
     *REPOSITORIES,
     at("<str:ns>", namespace.namespace, "namespace"),
 ]

@@ -1,0 +1,77 @@
+"""Atom feeds (RFC 4287): of a search, which a person saves in this way, and of the versions of one repository."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.feedgenerator import Atom1Feed
+from django.views.decorators.http import require_safe
+
+from hub.origin import origin
+from hub.site.catalogue import NOUNS, ROUTES, asked
+from hub.site.list_rows import ListRow, rows_of
+from hub.site.proof import document
+from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.visitor import caller
+from registry.models import Revision, Verdict
+from registry.repos import catalog, pull
+
+MAX_VERSIONS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a feed; its path is its id too."""
+
+    title: str
+    path: str
+    summary: str
+    updated_at: datetime
+
+
+@require_safe
+def search(request: HttpRequest, type: str) -> HttpResponse:
+    """Return the first page of a search; its parameters are those of the catalogue's own address."""
+    query = asked(request.GET, type)
+    rows = rows_of(catalog.search(caller(request), query))
+    title = f"{NOUNS[type].capitalize()}s" + (f" for “{query.q}”" if query.q else "")
+    page = f"{reverse(ROUTES[type])}?{request.GET.urlencode()}".rstrip("?")
+    return _feed(request, title, page, (_search_entry(row) for row in rows))
+
+
+@repository_page
+def versions(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    """Return the newest versions of a repository, each with its verdict."""
+    revisions = [] if header.is_empty else pull.history(header.revision, MAX_VERSIONS)
+    verdicts = {row.revision_id: row for row in Verdict.objects.filter(revision__in=revisions).order_by("number")}
+    entries = [_version_entry(revision, verdicts.get(revision.pk)) for revision in revisions]
+    return _feed(request, header.repository.full_name, header.url, entries)
+
+
+def _search_entry(row: ListRow) -> Entry:
+    state = f"{row.verdict.report.state}. " if row.verdict else ""
+    summary = f"{state}{row.headline}{f', {row.beside}' if row.beside else ''}"
+    return Entry(row.repository.full_name, row.repository.get_absolute_url(), summary, row.repository.updated_at)
+
+
+def _version_entry(revision: Revision, verdict: Verdict | None) -> Entry:
+    if verdict is None:
+        return Entry(revision.title, revision.get_absolute_url(), "", revision.created_at)
+    report = document(verdict).report
+    summary = f"{report.state}. {report.refusal.message if report.refusal else ''}".strip()
+    return Entry(revision.title, revision.get_absolute_url(), summary, verdict.finished_at or revision.created_at)
+
+
+def _feed(request: HttpRequest, title: str, page: str, entries: Iterable[Entry]) -> HttpResponse:
+    here = origin(request)
+    feed = Atom1Feed(
+        title=f"{title} · Dovetail", link=here + page, description="", feed_url=here + request.get_full_path()
+    )
+    for entry in entries:
+        link = here + entry.path
+        feed.add_item(entry.title, link, entry.summary, updateddate=entry.updated_at, unique_id=link)
+    answer = HttpResponse(feed.writeString("utf-8"), content_type=feed.content_type)
+    answer["Cache-Control"] = "private, max-age=60"  # a reader who is signed in sees more
+    return answer

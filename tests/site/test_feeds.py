@@ -1,0 +1,66 @@
+"""Atom feeds of searches and versions, the site map, and what a page tells of itself to programs."""
+
+from xml.etree import ElementTree
+
+from django.conf import settings
+
+from registry.models import Repository
+from tests.site.conftest import push_more
+
+ATOM, MAP = "{http://www.w3.org/2005/Atom}", "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+
+
+def entries(answer):
+    assert answer.status_code == 200, answer.content
+    return ElementTree.fromstring(answer.content).findall(f"{ATOM}entry")
+
+
+def texts(nodes, tag):
+    return [node.findtext(f"{ATOM}{tag}") for node in nodes]
+
+
+def test_a_search_is_a_feed_of_what_its_reader_may_see(visit, cast, reviews, secret):
+    address = "/feeds/adapters.atom?q=reviews&verdict=passed"
+    assert (
+        f'href="{address.replace("&", "&amp;")}"' in visit().get("/adapters?q=reviews&verdict=passed").content.decode()
+    )
+    [entry] = entries(visit().get(address))
+    assert entry.findtext(f"{ATOM}title") == "alice/reviews"
+    assert entry.find(f"{ATOM}link").get("href") == f"{settings.PUBLIC_URL}/alice/reviews"
+    assert entry.findtext(f"{ATOM}summary").startswith("passed.")
+    assert texts(entries(visit().get("/feeds/adapters.atom")), "title") == ["alice/reviews"]
+    assert set(texts(entries(visit("alice").get("/feeds/adapters.atom")), "title")) == {"alice/reviews", "acme/secret"}
+    assert visit().get("/feeds/adapters.atom?sort=size").status_code == 400
+
+
+def test_the_versions_of_an_adapter_are_a_feed(visit, cast, reviews, secret):
+    push_more(cast, reviews, **{"README.md": b"# New\n"})
+    page = visit().get("/alice/reviews").content.decode()
+    assert 'href="/alice/reviews/versions.atom"' in page
+    found = entries(visit().get("/alice/reviews/versions.atom"))
+    assert len(found) == reviews.revisions.count()
+    assert texts(found, "summary")[1].startswith("passed.")
+    assert visit().get("/acme/secret/versions.atom").status_code == 404
+    assert entries(visit("alice").get("/acme/secret/versions.atom"))
+    cast.repository("alice/empty")
+    assert entries(visit().get("/alice/empty/versions.atom")) == []
+
+
+def test_the_site_map_lists_public_repositories(visit, cast, reviews, secret):
+    assert f"Sitemap: {settings.PUBLIC_URL}/sitemap.xml" in visit().get("/robots.txt").content.decode()
+    index = ElementTree.fromstring(visit().get("/sitemap.xml").content)
+    section = index.findtext(f"{MAP}sitemap/{MAP}loc").removeprefix(settings.PUBLIC_URL)
+    places = ElementTree.fromstring(visit("alice").get(section).content).findall(f"{MAP}url/{MAP}loc")
+    assert [place.text for place in places] == [f"{settings.PUBLIC_URL}/alice/reviews"]
+
+
+def test_a_part_that_cannot_be_is_missing(visit, db):
+    assert visit().get("/feeds/sitemap-99999999999.xml").status_code == 404
+    assert visit().get("/feeds/sitemap-7.xml").status_code == 200
+
+
+def test_a_page_tells_its_address_and_its_name(visit, reviews: Repository):
+    page = visit().get("/alice/reviews?tab=x").content.decode()
+    assert f'<link rel="canonical" href="{settings.PUBLIC_URL}/alice/reviews">' in page
+    assert '<meta property="og:title" content="alice/reviews">' in page
+    assert visit().get("/favicon.ico")["Location"].endswith("/img/favicon.svg")
