@@ -13,17 +13,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from workers.engine.measurers.diffusers import PIPELINES, _model
+from workers.engine.measurers.pipelines import PIPELINES
 
 Shapes = dict[str, tuple[int, ...]]
 Layers = dict[str, tuple[int, int]]  # the path of each layer → its width and its height
 ATTENTION = re.compile(r"(to_q|to_k|to_v|to_out\.0)$")
 ENCODER = re.compile(r"self_attn\.(q_proj|k_proj|v_proj|out_proj)$")
+ALPHA = 2  # where it is another than the rank, which is 1
 BASES = {"Flux2Pipeline": "black-forest-labs/FLUX.2-dev"}  # whose loader takes names with the prefix of PEFT
-WAN_BLOCK: Layers = {
-    **{f"{part}_attn.{name}": (5120, 5120) for part in ("self", "cross") for name in "qkvo"},
-    "ffn.0": (5120, 13824), "ffn.2": (13824, 5120),
-}  # fmt: skip
+
+
+def wan_block(width: int, inner: int) -> Layers:
+    attention = {f"{part}_attn.{name}": (width, width) for part in ("self", "cross") for name in "qkvo"}
+    return {**attention, "ffn.0": (width, inner), "ffn.2": (inner, width)}
+
+
 # Paths of the original code of each model: what kohya and ComfyUI name, width and height.
 ORIGINAL: dict[str, Layers] = {
     "StableDiffusionPipeline": {"down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": (320, 320)},
@@ -39,7 +43,12 @@ ORIGINAL: dict[str, Layers] = {
     "Flux2Pipeline": {"double_blocks.0.img_attn.qkv": (6144, 18432), "double_blocks.0.img_attn.proj": (6144, 6144)},
     "QwenImagePipeline": {f"transformer_blocks.{layer}.attn.to_q": (3072, 3072) for layer in range(2)},
     "WanPipeline": {
-        f"blocks.{layer}.{path}": size for layer in range(40) for path, size in WAN_BLOCK.items()
+        f"blocks.{layer}.{path}": size for layer in range(40) for path, size in wan_block(5120, 13824).items()
+    },
+    "StableDiffusion3Pipeline 3.5 medium": {"joint_blocks.0.x_block.attn.qkv": (1536, 4608)},
+    "StableDiffusion3Pipeline 3.5 large": {"joint_blocks.0.x_block.attn.qkv": (2432, 7296)},
+    "WanPipeline 1.3B": {
+        f"blocks.{layer}.{path}": size for layer in range(30) for path, size in wan_block(1536, 8960).items()
     },
     "ZImagePipeline": {"layers.0.attention.to_q": (3840, 3840), "layers.1.attention.to_k": (3840, 3840)},
 }  # fmt: skip
@@ -76,8 +85,8 @@ def layers_of(model: torch.nn.Module, wanted: re.Pattern[str], count: int = 6) -
 
 def adapters(pipeline: str) -> dict[str, Shapes]:
     """Return the tensors of each adapter for a pipeline, by its name."""
-    models = {place: _model(*model) for place, model in PIPELINES[pipeline].models.items()}
-    place = "unet" if "unet" in models else "transformer"
+    models = {place: model.outline() for place, model in PIPELINES[pipeline].models.items()}
+    place = PIPELINES[pipeline].denoiser
     layers, original = layers_of(models[place], ATTENTION), ORIGINAL[pipeline]
     own = pairs(layers, lambda path: f"{place}.{path}", PEFT)
     magnitude = {f"{place}.{path}.lora_magnitude_vector": (height,) for path, (_, height) in layers.items()}
@@ -93,7 +102,13 @@ def adapters(pipeline: str) -> dict[str, Shapes]:
         "half-unknown": own | pairs({"nowhere.to_q": (64, 64)}, lambda path: f"{place}.{path}", PEFT),
         "other-size": pairs(dict.fromkeys(layers, (48, 48)), lambda path: f"{place}.{path}", PEFT),
         "dora": own | magnitude,
+        "kohya-other-alpha": kohya("lora_unet", original),
+        "peft-other-alpha": pairs(layers, lambda path: f"base_model.model.{path}", PEFT),
+        "settings-in-file": own,
     }
+    if place == "unet":
+        scales = {f"lora_unet_{path.replace('.', '_')}.dora_scale": (high, 1) for path, (_, high) in original.items()}
+        made["kohya-dora"] = kohya("lora_unet", original) | scales
     if "text_encoder" in models:
         text = layers_of(models["text_encoder"], ENCODER, 4)
         named = {path if path.startswith("text_model.") else f"text_model.{path}": size for path, size in text.items()}
@@ -103,19 +118,37 @@ def adapters(pipeline: str) -> dict[str, Shapes]:
     return made
 
 
+def settings(place: str, shapes: Shapes) -> dict[str, str]:
+    """Return the settings of PEFT as diffusers writes them into its own files."""
+    targets = sorted({key.removeprefix(f"{place}.").partition(".lora_")[0] for key in shapes})
+    told = {"r": 1, "lora_alpha": ALPHA, "target_modules": targets}
+    return {"format": "pt", "lora_adapter_metadata": json.dumps({f"{place}.{key}": told[key] for key in told})}
+
+
+def write(folder: Path, pipeline: str, shapes: Shapes) -> None:
+    """Write one adapter."""
+    folder.mkdir(parents=True)
+    alpha = ALPHA if "other-alpha" in folder.name else 1
+    tensors = {
+        key: torch.full(shape, alpha if key.endswith(".alpha") else 1, dtype=torch.bfloat16)
+        for key, shape in shapes.items()
+    }
+    is_peft = folder.name.startswith("peft-")
+    if is_peft:
+        config = {"peft_type": "LORA", "r": 1, "lora_alpha": alpha, "target_modules": ["to_q", "to_k"]}
+        config |= {"auto_mapping": {"base_model_class": "UNet2DConditionModel", "parent_library": "diffusers"}}
+        config |= {"base_model_name_or_path": BASES.get(pipeline, "")}
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+    place = PIPELINES[pipeline].denoiser
+    metadata = settings(place, shapes) if folder.name == "settings-in-file" else None
+    file = "adapter_model.safetensors" if is_peft else "pytorch_lora_weights.safetensors"
+    save_file(tensors, folder / file, metadata=metadata)
+
+
 def main(home: Path) -> None:
     for pipeline in PIPELINES:
         for name, shapes in adapters(pipeline).items():
-            folder = home / pipeline / name
-            folder.mkdir(parents=True)
-            tensors = {key: torch.ones(shape, dtype=torch.bfloat16) for key, shape in shapes.items()}
-            if name == "peft-prefix":
-                config = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["to_q", "to_k"]}
-                config |= {"auto_mapping": {"base_model_class": "UNet2DConditionModel", "parent_library": "diffusers"}}
-                config |= {"base_model_name_or_path": BASES.get(pipeline, "")}
-                (folder / "adapter_config.json").write_text(json.dumps(config))
-            file = "adapter_model.safetensors" if name == "peft-prefix" else "pytorch_lora_weights.safetensors"
-            save_file(tensors, folder / file)
+            write(home / pipeline / name, pipeline, shapes)
         (home / pipeline / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
 
 

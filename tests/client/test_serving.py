@@ -227,6 +227,10 @@ BREAKS = {
     "diffusers.dora-scale": foreign(KOHYA | {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (320, 1)}),
     "diffusers.prefix": adapter({"base_model.model.down_blocks.0.to_q.lora_A.weight": (4, 320)}, **IMAGE_CONFIG),
     "diffusers.bare-names": foreign({name.removeprefix("unet."): shape for name, shape in UNET.items()}),
+    "diffusers.peft-scale": adapter(
+        {"base_model.model.transformer_blocks.0.attn.to_q.lora_A.weight": (4, 6144)},
+        base_model_name_or_path="black-forest-labs/FLUX.2-dev", r=4, lora_alpha=8, **IMAGE_CONFIG,
+    ),
     "diffusers.kohya-sd3": foreign({
         "lora_unet_joint_blocks_0_x_block_attn_qkv.lora_down.weight": (4, 1536),
         "lora_unet_joint_blocks_0_x_block_attn_qkv.lora_up.weight": (4608, 4),
@@ -459,8 +463,9 @@ def test_a_pair_of_tables_of_experts_is_served_by_vllm_with_the_rank_of_each_exp
         ("runwayml/stable-diffusion-v1-5", "StableDiffusionPipeline"),
         ("black-forest-labs/FLUX.1-dev", "FluxPipeline"),
         ("Wan-AI/Wan2.1-T2V-14B-Diffusers", "WanPipeline"),
-        ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", ""),  # of another size
-        ("stabilityai/stable-diffusion-3.5-large", ""),
+        ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "WanPipeline 1.3B"),
+        ("stabilityai/stable-diffusion-3.5-large", "StableDiffusion3Pipeline 3.5 large"),
+        ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", ""),  # of two models
         ("meta-llama/Llama-3.1-8B", ""),
     ],
 )
@@ -471,5 +476,5 @@ def test_a_pipeline_is_known_by_its_bases_name_where_all_of_that_name_have_one_s
 def test_diffusers_takes_the_prefix_of_peft_for_flux_2_alone():
     tensors = {"base_model.model.transformer_blocks.0.attn.to_q.lora_A.weight": (4, 6144)}
     for base, outcome in (("black-forest-labs/FLUX.2-dev", "serves"), ("Qwen/Qwen-Image", "wrong")):
-        subject = adapter(tensors, **IMAGE_CONFIG, base_model_name_or_path=base)
+        subject = adapter(tensors, **IMAGE_CONFIG, base_model_name_or_path=base, lora_alpha=16)
         assert {row.engine: row.outcome for row in serving(subject)}["diffusers"] == outcome

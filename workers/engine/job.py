@@ -49,7 +49,7 @@ MEASURERS: Mapping[str, Measurer] = {
     }, runs=True),
     "llama.cpp": Measurer("llama_cpp", threads=True, calls=("socket", "bind", "listen"), runs=True),
     "mlx": Measurer("mlx", threads=True, runs=True),
-    "diffusers": Measurer("diffusers", pipelines=True),
+    "diffusers": Measurer("diffusers", runs=True, pipelines=True),
 }  # fmt: skip
 
 

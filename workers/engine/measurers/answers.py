@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from peft import PeftModel
@@ -36,16 +36,23 @@ class Answer:
         return True
 
 
-Answers = Sequence[Answer]
+class Comparable(Protocol):
+    """An answer of any kind: of a model of texts, or of pictures."""
+
+    def equals(self, other: Any) -> bool:
+        """Return whether both are the same but for the order of additions."""
+
+
+Answers = Sequence[Comparable]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The prompts, and the right answers to them: of the base, and of the base with the adapter."""
+    """The right answers, of the base and of the base with the adapter, and the prompts if they are answers to some."""
 
-    prompts: Sequence[list[int]]
     base: Answers
     adapter: Answers
+    prompts: Sequence[list[int]] = ()
 
     def require_base(self, answers: Answers) -> None:
         """Raise Unmeasurable where an engine computes the small base itself otherwise than transformers does."""
@@ -72,9 +79,16 @@ def expected(small: Small) -> Expected:
         adapter = [answer(tuned, prompt) for prompt in prompts]
     except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as problem:
         raise Unmeasurable(f"PEFT does not run the adapter when it is small: {problem}") from problem
+    return expecting(base, adapter, prompts)
+
+
+def expecting(base: Answers, adapter: Answers, prompts: Sequence[list[int]] = ()) -> Expected:
+    """Return right answers that can be told from each other. Raises Unmeasurable where the adapter changes nothing."""
+    if not _equal(base, base):
+        raise Unmeasurable("The small base gives no numbers.")
     if _equal(base, adapter):
         raise Unmeasurable("Made small, the adapter changes no answer.")
-    return Expected(prompts, base, adapter)
+    return Expected(base, adapter, prompts)
 
 
 def answer(model: Any, prompt: list[int]) -> Answer:

@@ -1,5 +1,7 @@
 """The serving rules of diffusers, read in its source, as data."""
 
+import math
+
 from dovetail.adapters import images
 from dovetail.adapters.serving.pipelines import pipeline_of
 from dovetail.adapters.serving.rules import Engine, Rule
@@ -30,7 +32,7 @@ def _nameless(a: Subject) -> list[str]:
 
 def _wrapped(a: Subject) -> list[str]:
     """Return the names with PEFT's prefix, which Flux.2's loader alone takes off."""
-    if not is_for_images(a) or pipeline_of(str(a.config.get("base_model_name_or_path"))) == "Flux2Pipeline":
+    if not is_for_images(a) or _is_flux2(a):
         return []
     return [name for name in a.tensors if name.startswith(PREFIX)]
 
@@ -38,6 +40,17 @@ def _wrapped(a: Subject) -> list[str]:
 def _bare(a: Subject) -> list[str]:
     """Return the names without that of a model of the pipeline."""
     return [name for name in a.tensors if BARE.match(name)] if is_for_images(a) else []
+
+
+def _is_flux2(a: Subject) -> bool:
+    return pipeline_of(str(a.config.get("base_model_name_or_path"))) == "Flux2Pipeline"
+
+
+def _unscaled(a: Subject) -> str:
+    """Return the scale that Flux.2's loader leaves out: of a config beside the weights it reads nothing."""
+    is_wrapped = is_for_images(a) and _is_flux2(a) and any(name.startswith(PREFIX) for name in a.tensors)
+    scale = a.alpha / (math.sqrt(a.rank) if a.flag("use_rslora") else a.rank) if is_wrapped and a.rank else 1.0
+    return "" if scale == 1 else f"{scale:g}"
 
 
 def _of_comfy(a: Subject) -> list[str]:
@@ -69,6 +82,9 @@ RULES = (
     Rule("diffusers.bare-names", "wrong", LOADER, _bare,
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {}, and the base "
          "answers without an error."),
+    Rule("diffusers.peft-scale", "wrong", PIPELINE, _unscaled,
+         "diffusers takes the weights of Flux.2 with PEFT's names and not adapter_config.json beside them, so that the "
+         "adapter acts with scale 1 where it was trained with {}."),
     Rule("diffusers.kohya-sd3", "wrong", PIPELINE,
          lambda a: a.format == "kohya" and _is_for(a, images.SD3) and list(a.tensors),
          "diffusers converts kohya's names for Stable Diffusion 1 to XL and Flux; for Stable Diffusion 3 it finds "
