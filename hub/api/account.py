@@ -68,7 +68,7 @@ def usage_in_full(namespace: Namespace) -> Data:
 class Tokens(View):
     @extend_schema(
         operation_id="tokens", summary="The caller's tokens",
-        description="A fine-grained token is shown itself alone.", responses=shapes.TokenPage,
+        description="From a session; a token is shown itself alone.", responses=shapes.TokenPage,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         self.person()

@@ -41,13 +41,15 @@ def issue(repository: Repository, scope: Scope, by: Caller) -> tuple[str, int]:
     return signing.dumps(bound, salt=_SALT), int(time.time()) + SECONDS
 
 
-def store_name() -> str:
+def store_name(scope: Scope, by: Caller) -> str:
     """Return the part of the address that tells this hub from an earlier one at the same address.
 
     A client caches for three weeks, by address, which chunks it has sent, and never sends them again, even when told
-    that they are missing.
+    that they are missing. Two people may share a machine, and each must have sent what they refer to: so each writes
+    at an address of their own.
     """
-    return salted_hmac(_SALT, "store").hexdigest()[:16]
+    person = str(by.user.pk) if scope is Scope.WRITE and by.user else ""
+    return salted_hmac(_SALT, f"store{person}").hexdigest()[:16]
 
 
 def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:

@@ -34,7 +34,7 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
         downloads.count(request, repository, caller)
     value, expires_at = tickets.issue(repository, scope, caller)
-    cas_url = f"{origin(request)}/xet/at/{tickets.store_name()}"
+    cas_url = f"{origin(request)}/xet/at/{tickets.store_name(scope, caller)}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
     answer["X-Xet-Access-Token"] = value
     answer["X-Xet-Token-Expiration"] = str(expires_at)

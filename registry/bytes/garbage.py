@@ -27,6 +27,7 @@ from registry.models import (
     DerivedArtifact,
     ExpiredFile,
     ImageLayer,
+    KnownXorb,
     RevisionFile,
     TensorDigest,
     Upload,
@@ -122,7 +123,10 @@ def _sweep_xorbs(before: datetime, hour: int | None) -> int:
     expired = Xorb.objects.filter(last_used_at__lt=before)
     unread = XetFile.objects.filter(_among("sha256", hour), created_at__lt=before)
     unread.filter(~Exists(Blob.objects.filter(pk=OuterRef("sha256")))).delete()
-    return sum(_forget(expired.filter(pk=name)) and _drop(Xorb, name) for name in expired.values_list("pk", flat=True))
+    removed = [name for name in expired.values_list("pk", flat=True) if _forget(expired.filter(pk=name))]
+    swept = sum(_drop(Xorb, name) for name in removed)
+    KnownXorb.objects.filter(~Exists(Xorb.objects.filter(pk=OuterRef("xorb"))), xorb__in=removed).delete()
+    return swept
 
 
 def _sweep_uploads(before: datetime) -> int:

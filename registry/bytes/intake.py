@@ -23,6 +23,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
 
 STORED_AT_ONCE = 8
+NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond
 MAX_SHARD_FILES = 20_000
 MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, are fewer; proving takes seconds
 # Beyond FREE_CHUNKS, chunks must average FINEST bytes, far fewer than any client cuts: tiny chunks are costly to prove.
@@ -35,6 +36,7 @@ def receive_xorb(repository: Repository, name: str, source: Source, *, by: Calle
     """Store a xorb that was uploaded to this repository. Raises XorbInvalid, and then keeps nothing."""
     policy.require(by, Permission.DISCUSS, repository)
     store_xorb(name, source)
+    xet_files.make_known([name], by)
 
 
 def store_xorb(name: str, source: Source) -> None:
@@ -70,7 +72,7 @@ def receive_shard(
     shard = xorbs.read_shard(source)
     _check_sizes(shard)
     names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
-    sizes = {name: xorb.size for name, xorb in Xorb.objects.in_bulk(names).items()}
+    sizes = xet_files.known_sizes(names, by)
     if missing := sorted(names - sizes.keys()):
         raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not here (any more).")
     Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
@@ -220,12 +222,13 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
 
 def register_blobs(repository: Repository, *digests: Digest) -> None:
     """Record that these bytes are believed and were delivered for the repository."""
-    try:
-        _note(repository, digests)
-    except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
-        if not Repository.objects.filter(pk=repository.pk).exists():  # or the repository was deleted meanwhile
-            raise refusals.repository_not_found(repository.full_name) from None
-        _note(repository, digests)
+    for _ in range(NOTES_MOST):
+        try:
+            return _note(repository, digests)
+        except IntegrityError:  # the sweep deleted a blob's row, ours or another sender's, between our two inserts
+            if not Repository.objects.filter(pk=repository.pk).exists():  # or the repository was deleted meanwhile
+                raise refusals.repository_not_found(repository.full_name) from None
+    raise StoreUnavailable("The bytes were removed again and again while they arrived.")
 
 
 def _note(repository: Repository, digests: Iterable[Digest]) -> None:

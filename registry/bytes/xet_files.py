@@ -7,12 +7,14 @@ fail without them.
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from registry.bytes import xorbs
 from registry.bytes.xorbs import hashes
+from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.models import XetFile, Xorb
+from registry.models import KnownXorb, XetFile, Xorb
 
 KEEP_SECONDS = 24 * 3600  # how often a use is recorded
 MOST_TERMS = 4096  # of an offered file: one in more pieces downloads faster whole
@@ -42,6 +44,22 @@ def record_file(file: xorbs.File) -> None:
     XetFile.objects.update_or_create(
         pk=hashes.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
     )
+
+
+def make_known(names: Iterable[str], by: Caller) -> None:
+    """Let a caller name these stored xorbs in shards: the answer to any other name is that no such xorb is here.
+
+    Otherwise a shard of guessed bytes would tell whether a private repository holds them.
+    """
+    if by.user is not None:
+        rows = [KnownXorb(person=by.user, xorb=name) for name in names]
+        KnownXorb.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def known_sizes(names: Iterable[str], by: Caller) -> dict[str, int]:
+    """Return name → size of those of these xorbs that are stored and known to the caller."""
+    known = KnownXorb.objects.filter(person=by.user, xorb=OuterRef("pk"))
+    return dict(Xorb.objects.filter(Exists(known), pk__in=list(names)).values_list("pk", "size"))
 
 
 def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:

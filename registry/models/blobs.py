@@ -100,6 +100,16 @@ class Xorb(models.Model):
         indexes = [models.Index(fields=["last_used_at"], name="xorb_last_used_at")]
 
 
+class KnownXorb(models.Model):
+    """The fact that a person sent this xorb, or was told of it by the hub: a name alone gives no right to a xorb."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_xorbs")
+    xorb = models.CharField(max_length=64)  # no foreign key, which would make the sweep of xorbs wait
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "xorb"], name="known_xorb_unique")]
+
+
 class XetFile(models.Model):
     """A reconstruction: the chunks of xorbs that make a proven file; valid while the xorbs are stored."""
 

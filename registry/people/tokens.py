@@ -153,9 +153,9 @@ def _refusal(error: IntegrityError, name: str) -> RegistryError:
 
 
 def list_tokens(by: Caller) -> QuerySet[Token]:
-    """Return the tokens of the caller, newest first; a fine-grained one knows of itself alone."""
+    """Return the tokens of the caller, newest first; a token knows of itself alone: one that leaks betrays no other."""
     rows = Token.objects.filter(user=by.user)
-    return rows.filter(pk=by.token.pk) if by.token and by.is_fine_grained else rows
+    return rows.filter(pk=by.token.pk) if by.token else rows
 
 
 def get_token(by: Caller, token_id: int) -> Token:

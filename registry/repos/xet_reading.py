@@ -97,6 +97,7 @@ def shard_for_chunk(repository: Repository, chunk: str, *, by: Caller) -> bytes 
             if left >= 0:
                 indexes[name] = index.only(spans)
         if any(digest in index for index in indexes.values()):
+            xet_files.make_known(indexes, by)
             now = int(timezone.now().timestamp())
             return xorbs.write_shard(indexes, now, now + KNOWN_SECONDS)
     return None

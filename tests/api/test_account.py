@@ -35,6 +35,20 @@ def test_a_token_is_made_in_a_session_works_and_is_never_shown_again(ask, cast):
     assert value not in ask("alice").get(f"{TOKENS}/{listed['id']}").content.decode()
 
 
+def test_a_token_of_any_role_is_told_of_itself_alone(ask, cast):
+    """One that leaks must not tell what its owner calls the others, where they are used and when."""
+    others = [
+        ask("alice").post(TOKENS, {"name": role, "role": role}, "application/json").json() for role in ("read", "write")
+    ]
+    for made in others:
+        [listed] = ask(value=made["value"]).get(TOKENS).json()["items"]
+        assert listed["id"] == made["id"]
+        for other in others:
+            status = 200 if other is made else 404
+            assert ask(value=made["value"]).get(f"{TOKENS}/{other['id']}").status_code == status
+    assert len(ask("alice").get(TOKENS).json()["items"]) == 2, "in a session"
+
+
 def test_a_fine_grained_token_reaches_what_it_names(ask, cast, secret):
     wish = {"name": "ci", "role": "fine-grained", "repos": {"Acme/Secret": "read"}}
     value = ask("alice").post(TOKENS, wish, "application/json").json()["value"]

@@ -107,7 +107,11 @@ def test_bytes_that_somebody_else_brought_are_not_mine_before_i_bring_them(store
     send(notes, alice, shard)
     theirs = cast.repository("carol/mine", by="carol")
     assert not theirs.uploaded_blobs.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
-    send(theirs, cast.session("carol"), shard)  # the proofs show that she has the bytes, though she sent no xorb
+    with pytest.raises(XorbUnknown) as refusal:  # as for bytes that nobody has: else she learned what alice has
+        send(theirs, cast.session("carol"), shard)
+    assert refusal.value.detail == f"The shard refers to xorb {xorb.name}, which is not here (any more)."
+    deliver(theirs, cast.session("carol"), xorb)
+    send(theirs, cast.session("carol"), shard)
     assert theirs.uploaded_blobs.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
 
 

@@ -15,7 +15,7 @@ from hub.xet.tickets import Scope
 from registry.bytes import blobs, intake, xet_files, xorbs
 from registry.bytes.blobs import Hasher
 from registry.bytes.xorbs import hashes
-from registry.kernel.errors import DigestMismatch, PushTooLarge
+from registry.kernel.errors import DigestMismatch, PushTooLarge, XorbUnknown
 from registry.models import Repository, XetFile, Xorb
 from registry.people import tokens
 from registry.repos import xet_reading
@@ -63,11 +63,32 @@ def test_the_answer_about_a_chunk_tells_nothing_of_what_else_lies_in_its_xorb(ca
     assert about(cast, beside.leaves[2][0]).status_code == 404
 
 
+def test_a_shard_tells_nobody_whether_bytes_are_in_a_private_repository(cast, beside):
+    own, nobodys = cast.repository(CAROLS, by="carol"), build.Xorb(build.split(build.noise(90_000, 99)))
+    refusals = []
+    for xorb, term in ((beside, beside.term(2)), (nobodys, nobodys.term())):
+        with pytest.raises(XorbUnknown) as refusal:
+            send(own, cast.session("carol"), build.file_record(HIDDEN, [term]))
+        refusals.append(refusal.value.detail.replace(xorb.name, "NAME"))
+    assert refusals[0] == refusals[1]
+
+
+def test_who_was_told_of_a_xorb_may_name_it(cast, beside):
+    """The answer about a chunk of a public file lets its reader propose a change without sending the rest again."""
+    public, carol = Repository.objects.get(name="adapter"), cast.session("carol")
+    record = build.file_record(OPEN, [beside.term(0, 2)])
+    with pytest.raises(XorbUnknown):
+        send(public, carol, record)
+    assert asked(cast, f"/xet/v1/chunks/default/{hashes.to_text(beside.leaves[0][0])}", name=PUBLIC, who="carol")
+    send(public, carol, record)
+
+
 def test_who_knows_the_chunks_of_a_file_is_not_told_its_digest(cast, beside):
-    cast.repository(CAROLS, by="carol")
+    own = cast.repository(CAROLS, by="carol")
+    xet_files.make_known([beside.name], cast.session("carol"))
     mine = build.file_record(b"whatever", [beside.term(2)])
     with pytest.raises(DigestMismatch) as refusal:
-        send(Repository.objects.get(name="own"), cast.session("carol"), mine)
+        send(own, cast.session("carol"), mine)
     assert sha256(HIDDEN) not in f"{refusal.value.detail} {refusal.value.fix}"
 
 

@@ -7,6 +7,7 @@ from django.core import signing
 from django.test import Client
 
 from hub.xet import tickets
+from hub.xet.tickets import Scope
 from registry.models import Membership, Token
 from registry.moderation import quarantine
 from registry.people import organizations, tokens
@@ -53,7 +54,8 @@ def test_a_ticket_says_the_same_in_json_and_headers(wire, cast, settings, rev: s
         wire, f"models/alice/notes/{WRITE}", cast.token("alice"), rev + ("" if "pr" in rev else "?create_pr=1")
     )
     body = answer.json()
-    assert body["casUrl"] == answer["X-Xet-Cas-Url"] == f"https://hub.example.org/xet/at/{tickets.store_name()}"
+    store = tickets.store_name(Scope.WRITE, cast.session("alice"))
+    assert body["casUrl"] == answer["X-Xet-Cas-Url"] == f"https://hub.example.org/xet/at/{store}"
     assert body["accessToken"] == answer["X-Xet-Access-Token"]
     assert str(body["exp"]) == answer["X-Xet-Token-Expiration"]
     assert time.time() + 600 < body["exp"] < time.time() + 3601
@@ -77,6 +79,15 @@ def test_another_hub_at_the_same_address_has_an_address_of_its_own(wire, cast, s
     other = ask(wire, f"models/alice/notes/{WRITE}", cast.token("alice")).json()
     assert one["casUrl"] == again["casUrl"] != other["casUrl"]
     assert settings.SECRET_KEY not in other["casUrl"]
+
+
+def test_two_people_at_one_machine_send_to_addresses_of_their_own(wire, cast) -> None:
+    """Their clients share a memory by address, and a shard may name only what its sender has sent."""
+    notes = f"models/acme/notes/{WRITE}"
+    cast.repository("acme/notes")
+    alice, bob = (ask(wire, notes, cast.token(name)).json()["casUrl"] for name in ("alice", "bob"))
+    assert alice != bob
+    assert ask(wire, notes, cast.token("alice")).json()["casUrl"] == alice, "whichever token she uses"
 
 
 def test_datasets_have_tickets_too(wire, cast) -> None:
