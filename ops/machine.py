@@ -5,11 +5,12 @@ import os
 import platform
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from pathlib import Path
 
-from ops.sentences import Stop, near
+from ops.sentences import Stop, near, say
 
 GIB = 1 << 30
 BUILD_BYTES = 3 * GIB
@@ -43,11 +44,23 @@ def require_writable(folder: Path) -> None:
     """Create the folder if it is missing, and refuse one that cannot be written."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds private adapters and password digests
+        _close_to_others(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise Stop(f"The data folder {folder} cannot be written ({reason}): choose another with DATA=DIR.") from None
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take the right to enter from all other accounts where an earlier start has given it; a group keeps its own.
+
+    A folder without a key was not made by a hub: it may be one that others need.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & stat.S_IRWXO and (folder / "secret_key").exists() and folder.stat().st_uid == os.getuid():
+        folder.chmod(mode & ~stat.S_IRWXO)
+        say(f"Every account of this machine could read {folder}; now only yours and its group can.")
 
 
 def require_port(host: str, port: int) -> None:

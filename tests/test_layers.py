@@ -81,6 +81,23 @@ def test_workers_know_four_files_of_the_engine_all_without_torch() -> None:
         assert trespasses(ROOT / f"workers/engine/{name}.py", {"numpy", "safetensors", *TORCH}) == []
 
 
+CALLS_OUT = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
+# The guarded client, and the reader of other hubs that connects by it.
+GUARDED = {
+    "registry/kernel/outbound_http.py", "registry/upstream/asking.py",
+}  # fmt: skip
+
+
+def test_requests_to_addresses_of_others_go_through_one_guarded_client() -> None:
+    calling = {
+        file.relative_to(ROOT).as_posix(): sorted(CALLS_OUT & set(imports(file)))
+        for box in ("hub", "registry", "workers")
+        for file in files(box)
+        if CALLS_OUT & {one for one in imports(file)}
+    }
+    assert calling.keys() == GUARDED, calling
+
+
 def test_at_most_three_places_catch_everything() -> None:
     broad = [
         f"{file.relative_to(ROOT)}:{number}"

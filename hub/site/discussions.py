@@ -11,7 +11,6 @@ from hub.site.forms.discussions import Comment, NewDiscussion, RenameDiscussion
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, header_of, repository_page
 from hub.site.visitor import caller, person
-from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Discussion, DiscussionEvent
@@ -28,7 +27,6 @@ STATES = {"open": "open", "closed": "closed", "all": "all"}
 @repository_page
 def listed(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Newest first; what is shown is in the address: status, type, author."""
-    policy.require(header.by, Permission.BROWSE, header.repository)
     status, kind = request.GET.get("status", "open"), request.GET.get("type", "all")
     status, kind = status if status in STATES else "open", kind if kind in KINDS else "all"
     author = request.GET.get("author", "")[:96]
@@ -70,7 +68,7 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 @require_safe
 def one(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     """Show a discussion or a pull request."""
-    header = header_of(request, address, Permission.BROWSE)
+    header = header_of(request, address, Permission.READ)
     return _page(request, header, discussions.find(header.repository, number))
 
 
@@ -148,7 +146,6 @@ def hide(request: HttpRequest, address: RepositoryAddress, number: int, comment:
 @repository_page
 def files(request: HttpRequest, header: RepositoryHeader, number: int) -> HttpResponse:
     """The page of a pull request's changes; only people who may have the files see them line by line."""
-    policy.require(header.by, Permission.BROWSE, header.repository)
     discussion = discussions.find(header.repository, number)
     if not discussion.is_pull_request:
         raise ValueInvalid(f"{discussion} is no pull request, so it changes nothing.", fix="Read what is said there.")

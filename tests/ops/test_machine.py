@@ -55,6 +55,18 @@ def test_a_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_data_folder_of_an_earlier_hub_is_closed_to_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o755)
+    machine.require_writable(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755, "it may be anybody's"
+    (tmp_path / "secret_key").touch()
+    machine.require_writable(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
+    assert str(tmp_path) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import site_settings
 from registry.models import Discussion, DiscussionEvent, Repository
+from registry.moderation import suspension
 from registry.people import gates
 from registry.publish import discussions, pull_requests, push
 from registry.publish.push import Deletion, Inline, Intent
@@ -297,3 +298,15 @@ def test_a_private_adapters_talk_is_not_there_for_strangers(cast: Cast) -> None:
 
 def bare(page: bytes) -> bytes:
     return re.sub(rb'name="csrfmiddlewaretoken" value="[^"]+"|/acme/co.ert', b"", page)
+
+
+def test_moderators_read_what_is_said_in_the_repositories_of_a_suspended_person(repo, cast):
+    """They decide about it: no page of theirs may say that there is nothing, while the repository's own is there."""
+    own = cast.repository("carol/notes", by="carol")
+    thread = discussions.start(own, "Buy this", "spam", cast.session("carol"))
+    suspension.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    for page in ("/carol/notes", "/carol/notes/discussions", f"/carol/notes/discussions/{thread.number}"):
+        assert signed_in(cast, "mona").get(page).status_code == 200, page
+        assert signed_in(cast, "bob").get(page).status_code == 404, page
+    answer = signed_in(cast, "mona").post(f"/carol/notes/discussions/{thread.number}/comment", {"text": "Bye."})
+    assert answer.status_code == 404, "it is withheld: nobody writes there"
