@@ -157,6 +157,13 @@ def bind_statements(database: dict[str, Any]) -> None:
         options["options"] = f"-c statement_timeout={STATEMENT_SECONDS}s {options.get('options', '')}".strip()
 
 
+def http_url(url: str) -> str:
+    """Return http(s)://HOST… as it was written, without a slash at its end."""
+    if _parts(url).scheme not in {"http", "https"} or not _parts(url).hostname:
+        raise ValueError("be http://HOST… or https://HOST…")
+    return url.rstrip("/")
+
+
 def blob_store(url: str) -> str:
     """Return file://DIR or s3://bucket?endpoint=URL as it was written."""
     parts = urlsplit(url)

@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
 from hub import metrics
-from registry.kernel import request_ids
+from registry.kernel import request_ids, tracing
 
 log = logging.getLogger("hub.requests")
 
@@ -80,10 +81,12 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request.request_id = name_of(request)  # type: ignore[attr-defined]  # an attribute of our own
-        with request_ids.working_for(request_id):
+        with request_ids.working_for(request_id), tracing.request() as span:
             started = time.monotonic()
             response = self.get_response(request)
             response["X-Request-Id"] = _chosen_by(request) or request_id
+            if span is not None:
+                _describe(span, request, response)
             _account(request, response, time.monotonic() - started)
             return response
 
@@ -103,6 +106,16 @@ def _loggable_path(request: HttpRequest) -> str:
     """Return the path of a request; of the link in a letter, only its route: who reads the log must not use it."""
     match = request.resolver_match
     return f"/{match.route}" if match and "key" in match.kwargs else request.path
+
+
+def _describe(span: Any, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Name the span of a request by its route: a path would name repositories and people."""
+    route = f"/{request.resolver_match.route}" if request.resolver_match else ""
+    span.update_name(f"{request.method} {route}".rstrip())
+    code, _ = getattr(response, "refusal", ("", ""))
+    attributes = {"http.request.method": request.method, "http.route": route, "dovetail.code": code}
+    span.set_attributes({key: value for key, value in attributes.items() if value})
+    span.set_attribute("http.response.status_code", response.status_code)
 
 
 def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, H
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.bytes.blobs import breaker
+from registry.kernel import tracing
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -35,6 +36,7 @@ def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) ->
 @receiver(breaker.called)
 def _observe_store(seconds: float, outcome: str, **_: object) -> None:
     STORE_SECONDS.labels(outcome).observe(seconds)
+    tracing.note("store", seconds=seconds, outcome=outcome)
 
 
 def _face(request: HttpRequest) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,7 +11,7 @@ from django.urls import reverse_lazy
 
 from hub import cross_origin, machine, proxies, sign_on
 from hub.about import PORT, SERVES_FROM, VERSION
-from hub.environment import Environment, Smtp, blob_store, database, limit, networks, one_of, smtp, words
+from hub.environment import Environment, Smtp, blob_store, database, http_url, limit, networks, one_of, smtp, words
 from hub.upstreams import upstreams
 
 env = Environment()
@@ -170,6 +171,8 @@ BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
 CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")
+OTLP_ENDPOINT = env("OTLP_ENDPOINT", http_url, default="")
+SENTRY_DSN = env("SENTRY_DSN", http_url, default="")
 UPSTREAM = upstreams(env, size=100 << 30)
 MAIL_FROM = env("MAIL_FROM")
 SMTP = env("SMTP_URL", smtp, default=Smtp())
@@ -354,7 +357,7 @@ LANGUAGE_CODE = "en-gb"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "hub.logs.JsonLine"}},
@@ -369,5 +372,9 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
     },
 }
+
+if SENTRY_DSN:
+    LOGGING["handlers"]["sentry"] = {"()": "hub.error_reports.handler", "dsn": SENTRY_DSN}
+    LOGGING["root"]["handlers"].append("sentry")
 
 env.refuse_unknown()

@@ -14,6 +14,7 @@ from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.append_only import lifted
 from registry.repos import popularity
 from tests import live
+from tests.receivers import Receiver, receiver
 from tests.services import postgres_server, s3_server, valkey_server
 
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
@@ -95,10 +96,17 @@ def live_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
 
 
 @pytest.fixture(scope="session")
-def working_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
-    """A whole hub: web, worker, beat and broker, with the demo base on its shelf."""
+def collector() -> Iterator[Receiver]:
+    """A collector of traces, which gets those of `working_hub`."""
+    with receiver() as received:
+        yield received
+
+
+@pytest.fixture(scope="session")
+def working_hub(tmp_path_factory: pytest.TempPathFactory, collector: Receiver) -> Iterator[live.Hub]:
+    """A whole hub: web, worker, beat and broker, with the demo base on its shelf, which traces what it does."""
     assert (Path(live.ROOT) / ".engines" / "e5").exists(), "build the engine first: make engines"
-    with live.hub(tmp_path_factory.mktemp("working") / "data", worker=True) as hub:
+    with live.hub(tmp_path_factory.mktemp("working") / "data", worker=True, OTLP_ENDPOINT=collector.url) as hub:
         yield hub
 
 

@@ -23,6 +23,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from kombu.exceptions import KombuError
 
+from registry.kernel import tracing
 from registry.models import WorkerHeartbeat
 from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
@@ -79,6 +80,7 @@ def stop_beating(**_: Any) -> None:
 @worker_process_shutdown.connect
 def stop_engines(**_: Any) -> None:
     warm_engines.ENGINES.stop()
+    tracing.flush()  # a child of the pool ends without its exit handlers
 
 
 def _sign_off_the_dead() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from dovetail.adapters.report import BasePin, EngineRow, Report
+from registry.kernel import tracing
 from registry.models import Base
 from workers import engine_matrix, progress, provenance, several_adapters, warm_engines
 from workers.engine.job import Job
@@ -63,7 +64,8 @@ def _ask_engines(job: Job, base: Base | None, on_check: Listener) -> Iterator[tu
 def _run(engine: Engine, name: str, job: Job, listener: Listener) -> Report:
     """Run a job, and log which process did it: the kernel's own log names processes by their numbers."""
     started = time.monotonic()
-    report = engine.run(job, on_check=listener)
+    with tracing.span("engine", engine=name, job=job.id):
+        report = engine.run(job, on_check=listener)
     milliseconds = round(1000 * (time.monotonic() - started))
     details = {"engine": name, "engine_pid": engine.pid, "job": job.id, "state": report.state, "ms": milliseconds}
     logger.info("An engine answered", extra=details)

@@ -3,8 +3,9 @@
 import logging
 import time
 from functools import partial
+from typing import Any
 
-from registry.kernel import request_ids
+from registry.kernel import request_ids, tracing
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.proof import verdicts
 from registry.proof.verdicts import Claim
@@ -22,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 def validate(claim: Claim) -> None:
     """Prove the revision of a claimed verdict and record the report; the claim is let go whatever happens."""
-    with request_ids.working_for(claim.verdict.request_id):
-        _validate_kept(claim)
-
-
-def _validate_kept(claim: Claim) -> None:
     details = claim_details.of(claim.verdict) | {"attempt": claim.attempt.number}
+    with request_ids.working_for(claim.verdict.request_id), tracing.span("validate", **details):
+        _validate_kept(claim, details)
+
+
+def _validate_kept(claim: Claim, details: dict[str, Any]) -> None:
     logger.info("A validation began", extra=details)
     try:
         with leases.kept(partial(verdicts.heartbeat, claim)):

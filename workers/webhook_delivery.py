@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from registry.kernel import outbound_http
+from registry.kernel import outbound_http, tracing
 from registry.kernel.outbound_http import Unreachable
 from registry.models import Delivery
 from registry.talk import deliveries
@@ -56,7 +56,8 @@ def _deliver(number: int) -> None:
         return
     body = json.dumps(delivery.payload, separators=(",", ":")).encode()
     try:
-        answer = outbound_http.post(delivery.webhook.url, body, headers(delivery, body))
+        with tracing.span("webhook", delivery=delivery.pk):
+            answer = outbound_http.post(delivery.webhook.url, body, headers(delivery, body))
     except Unreachable as problem:
         deliveries.record(delivery, {"status": None, "problem": str(problem)})
     else:

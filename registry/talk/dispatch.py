@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, request_ids
+from registry.kernel import audit, outbox, request_ids, tracing
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
 from registry.moderation import findings, lineage
@@ -109,7 +109,8 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
             if is_reader and findings.reads_files(event):
                 return False
             request_ids.continue_for(event.request_id)  # also of what is done after the commit
-            failed = [name for name in event.pending or _consumers_of(event) if not _consume(name, event)]
+            with tracing.span("event", kind=event.kind):
+                failed = [name for name in event.pending or _consumers_of(event) if not _consume(name, event)]
             _settle(event, failed)
     except DatabaseError as problem:  # at the commit, if a referenced row was deleted meanwhile
         logger.warning("An event could not be stored: %s", problem, extra={"event": number})
