@@ -82,8 +82,8 @@ def test_workers_know_four_files_of_the_engine_all_without_torch() -> None:
 
 
 CALLS_OUT = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
-# The guarded client, the reader of other hubs that connects by it, and the errors of the client that signs people in: it
-# asks the identity provider that the operator names.
+# The guarded client, the reader of other hubs that connects by it, and the errors of the client that signs people in,
+# which asks the identity provider that the operator names.
 GUARDED = {"registry/kernel/outbound_http.py", "registry/upstream/asking.py", "hub/site/sign_on.py"}
 
 
