@@ -3,9 +3,10 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub.errors import http_form
 from hub.site.repository_header import RepositoryHeader, repository_page
 from registry.kernel import policy
-from registry.kernel.errors import RegistryError
+from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
 from registry.proof import merge_previews
@@ -27,9 +28,17 @@ def merge_preview(request: HttpRequest, header: RepositoryHeader) -> HttpRespons
         try:
             other = _other(asked, header.by)
             page |= {"other": other} | _shown(merge_previews.preview(header.revision, other))
+        except StoreUnavailable:
+            raise
         except RegistryError as refusal:
-            page["problem"], status = refusal.detail, 404
+            page["problem"], page["way_out"], status = refusal.detail, refusal.fix, _status(refusal)
     return render(request, "site/merge_preview.html", page, status=status)
+
+
+def _status(refusal: RegistryError) -> int:
+    """Return 409 for what the person may know of and not have; 404 stays for what might as well not be there."""
+    status = http_form(refusal).status
+    return status if status in (400, 404) else 409
 
 
 def _other(asked: str, by: Caller) -> Revision:

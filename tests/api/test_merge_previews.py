@@ -5,6 +5,7 @@ import pytest
 
 from hub.site.templatetags.dovetail import percent
 from registry.models import Repository
+from registry.publish import moves
 from tests.api.test_comparisons import lora
 from tests.api.test_weights import measured
 
@@ -114,8 +115,15 @@ def test_what_may_not_be_read_or_has_no_factors_is_not_compared(ask, cast, repos
     assert preview(ask(), "bob/gated", 401)["code"] == "gate-sign-in-required"
     assert preview(ask("bob"), "bob/gated")["compared"] == 3
     assert preview(ask(), "", 400)["code"] == "value-invalid"
-    for other in ("bob/private", "bob/gated", "no name"):
+    moved = Repository.objects.get(pk=plain.pk)
+    moves.move(moved, "bob/simple", cast.session("bob"))
+    sentences = {}
+    for other, status in (("bob/private", 404), ("bob/nobody", 404), ("bob/gated", 409), ("bob/plain", 409)):
         answer = ask().get("/alice/reviews/merge-preview/main", {"other": other})
-        assert (answer.status_code, b'role="alert"' in answer.content) == (404, True)
+        assert (answer.status_code, b'role="alert"' in answer.content) == (status, True), other
+        sentences[other] = answer.content.decode().partition('role="alert"')[2].partition("</div>")[0]
+    assert sentences["bob/private"].replace("bob/private", "bob/nobody") == sentences["bob/nobody"]
+    assert "bob/plain is now bob/simple." in sentences["bob/plain"]
+    assert ask().get("/alice/reviews/merge-preview/main", {"other": "no name"}).status_code in (400, 404)
     assert ask().get("/bob/gated/merge-preview/main").url.startswith("/login?")
     assert ask("carol").get("/bob/gated/merge-preview/main").status_code == 403

@@ -11,7 +11,10 @@ from tests.live import Hub
 
 STAFF = ["/moderation/log", "/moderation/blocklist", "/moderation/names", "/moderation/site"]
 OWNERS = ["/alice/recorded/settings/activity", "/organizations/acme/settings/activity"]
-PUBLIC = ["/transparency"]
+HELD = "/alice/held/verdict/main"  # with regression, strength, trials of engines, the training and the weights
+SHOWN = ("Beside the version before", "smallest scale", "measured", "not measured here", "times the median norm",
+         "alice/held-copy")  # fmt: skip
+PUBLIC = ["/transparency", HELD, "/alice/held/merge-preview/main?other=alice/held-copy"]
 FURNISH = f"""
 
 
@@ -30,6 +33,8 @@ if not User.objects.filter(username="g00gle").exists():
     from registry.people import accounts
     accounts.register("g00gle", password="a sentence that is long enough")
 transparency.compute()
+from tests import held_version
+held_version.make("alice/held")
 """
 
 
@@ -50,6 +55,8 @@ def test_every_page_of_the_record_is_readable_and_fits(recorded_hub, visitor, sc
             page = one.go(address)
             for details in page.locator("main details").all()[:2]:
                 details.evaluate("element => { element.open = true }")
+            if address == HELD and (absent := [words for words in SHOWN if not page.get_by_text(words).count()]):
+                wrong["not on the page"] = absent
             if found := faults(page) if look_closely else []:
                 wrong[address] = found
             if (too_wide := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:

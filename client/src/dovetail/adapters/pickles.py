@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
+from dovetail.adapters import hdf5
 from dovetail.adapters.pickle_imports import MAX_OPCODES, MAX_PICKLE_BYTES, Pickle, scan_bytes
 from dovetail.adapters.reach import reaches_import
 from dovetail.adapters.torchfile import BROKEN
@@ -37,6 +38,7 @@ OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")  # the dtype of an array that 
 TENSORS = re.compile(r"(?:.*/)?data/\d+")  # raw values, beside the data.pkl of torch.save
 NOT_UNPACKED = (b'\x04"M\x18', b"(\xb5/\xfd")  # lz4 and zstd
 PIECE = 1 << 22
+MAX_HDF5 = 1 << 30  # bytes of a file of HDF5 whose attributes are not found by its structure
 
 
 def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0) -> Pickle | None:
@@ -205,12 +207,19 @@ def _in_array(file: BinaryIO, budget: Budget) -> Pickle | None:
 
 
 def _holds_lambda(file: BinaryIO) -> bool:
-    """Return whether a file of HDF5 has the config of a Lambda layer in its attributes, which are not compressed."""
-    before = b""
-    while piece := file.read(PIECE):
+    """Return whether a file of HDF5 has the config of a Lambda layer in its attributes, which are not compressed.
+
+    They are looked for where Keras reads them, at the root; else in the first MAX_HDF5 bytes.
+    """
+    try:
+        return any(LAMBDAS.search(piece) for piece in hdf5.attributes(file))
+    except hdf5.ElsewhereError:
+        file.seek(0)
+    before, left = b"", MAX_HDF5
+    while left > 0 and (piece := file.read(PIECE)):
         if LAMBDAS.search(before + piece):
             return True
-        before = piece[-64:]
+        before, left = piece[-64:], left - len(piece)
     return False
 
 
