@@ -22,7 +22,7 @@ STATE = {"global_step": 400, "log_history": [{"step": 40 * at, "loss": 2.4 / at}
 STRENGTH = {
     "metric": "accuracy", "better": "higher", "rows": 48, "recommended": 0.75, "left_out": "",
     "points": [
-        {"scale": scale, "effect": scale * 0.8, "score": score, "drift": scale * 0.1}
+        {"scale": scale, "effect": scale * 0.8, "score": score, "drift": scale**2 * 0.1}
         for scale, score in ((0, 0.5), (0.25, 0.56), (0.5, 0.6), (0.75, 0.63), (1, 0.625), (1.25, 0.58))
     ],
 }  # fmt: skip

@@ -1,5 +1,7 @@
 """The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
 
+from collections.abc import Mapping
+
 from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -15,11 +17,11 @@ from hub.api.shapes import revisions as shapes
 from hub.limits import Family
 from registry.kernel import policy
 from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
-from registry.kernel.policy import Permission
+from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.proof import config_views, verdicts
-from registry.repos import derived, facts, lookup, pull, training
+from registry.repos import derived, facts, lookup, pull, trained_on, training
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -66,7 +68,7 @@ class OneRevision(View):
                 "size": sum(entry.size for entry in entries.values()),
                 "files": [_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()],
                 "config": (description.config or None) if may_read else None,
-                "training": training.training_of(entries).as_json() if may_read else None,
+                "training": _training(entries, self.caller) if may_read else None,
                 "base": _base(description, verdict),
                 "published_by": job._asdict() if (job := ci_systems.provenance(revision)) else None,
                 "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
@@ -74,6 +76,15 @@ class OneRevision(View):
                 else None,
             }
         )
+
+
+def _training(entries: Mapping[str, Entry], by: Caller) -> Data:
+    stated = training.training_of(entries)
+    checkpoint = trained_on.checkpoint_of(entries, stated, by)
+    if checkpoint is None:
+        return stated.as_json() | {"checkpoint": None}
+    known = {"sha256": checkpoint.sha256, "base": checkpoint.base, "path": checkpoint.path or None}
+    return stated.as_json() | {"checkpoint": known}
 
 
 class OneFile(View):

@@ -5,7 +5,7 @@ from typing import Any
 from hub.site.repository_header import RepositoryHeader
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError
-from registry.repos import pull, training
+from registry.repos import pull, trained_on, training
 
 WIDTH, HEIGHT = 100.0, 24.0
 
@@ -19,7 +19,8 @@ def shown(header: RepositoryHeader) -> dict[str, Any]:
     except RegistryError:
         return {}
     stated = training.training_of(header.entries)
-    return {"training": stated, "loss_line": _line(stated.losses)}
+    checkpoint = trained_on.checkpoint_of(header.entries, stated, header.by)
+    return {"training": stated, "loss_line": _line(stated.losses), "checkpoint": checkpoint}
 
 
 def _line(losses: tuple[tuple[float, float], ...]) -> str:

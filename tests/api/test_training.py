@@ -1,14 +1,16 @@
 """Facts that trainers state: in the manifest of a revision and on the page of its verdict, and behind a gate."""
 
+import hashlib
 import json
 
 from dovetail.adapters.stated import Stated
 from registry.kernel.policy import NOBODY
-from registry.models import Repository
+from registry.models import Base, Repository
 from registry.people import gates
 from registry.publish import moves
 from registry.repos import catalog, pull, training
 from registry.repos.catalog import Query
+from registry.repos.refs import MAIN
 from tests.api.conftest import FILES, judged, pushed
 
 
@@ -76,3 +78,29 @@ def test_the_trigger_word_in_the_settings_of_ai_toolkit_is_searched(cast, reposi
     assert [row.full_name for row in catalog.search(NOBODY, Query(q="zq7 cat")).items] == ["alice/cats"]
     pushed(cast, repository, files={**FILES, "config.yaml": settings})
     assert Repository.objects.get(pk=repository.pk).triggers == "", "it calls up nothing in a model of text"
+
+
+def test_the_digest_of_the_checkpoint_is_compared_with_the_base_that_the_card_names(ask, cast):
+    """A base in the cache, or a repository that the reader may have; what is not known is not told."""
+    digest, other = "a" * 64, hashlib.sha256(b"checkpoint").hexdigest()
+    images = cast.repository("alice/images")
+    lora = {"lora.safetensors": noted(ss_network_module="networks.lora", ss_new_sd_model_hash=digest)}
+
+    def told(card: str, files: dict[str, bytes] = lora) -> object:
+        pushed(cast, images, files={**files, "README.md": f"---\nbase_model: {card}\n---\n".encode()})
+        return ask().get("/api/v1/adapters/alice/images/revisions/main").json()["training"]["checkpoint"]
+
+    files = {"sd.safetensors": digest, "unet/a.safetensors": "b" * 64}
+    Base.objects.create(id="lab/sd", revision="r", sha256="0" * 64, files=files, has_weights=False)
+    Base.objects.create(id="lab/folders", revision="r", sha256="1" * 64, files={"unet/a.safetensors": "b" * 64})
+    assert told("lab/sd") == {"sha256": digest, "base": "lab/sd", "path": "sd.safetensors"}
+    assert told("lab/folders") is told("lab/nowhere") is told("[]") is None
+    pushed(cast, cast.repository("alice/sd"), files={"sd.ckpt": b"checkpoint"})
+    pushed(cast, cast.repository("bob/secret", by="bob", private=True), by="bob", files={"sd.ckpt": b"checkpoint"})
+    assert told("bob/secret") is None
+    assert told("alice/sd") == {"sha256": digest, "base": "alice/sd", "path": None}
+    judged(images.refs.get(name=MAIN).revision)
+    page = " ".join(ask().get("/alice/images/verdict/main").content.decode().split())
+    assert 'no checkpoint of <span class="break">alice/sd</span> that is known here has it' in page
+    own = {"lora.safetensors": noted(ss_network_module="networks.lora", ss_new_sd_model_hash=other)}
+    assert told("alice/sd", own) == {"sha256": other, "base": "alice/sd", "path": "sd.ckpt"}

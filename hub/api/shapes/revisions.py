@@ -59,6 +59,14 @@ class StatedFact(s.Serializer[Data]):
     source = s.CharField(help_text="file:key")  # type: ignore[assignment]  # a field here, not the serializer's own
 
 
+class Checkpoint(s.Serializer[Data]):
+    """The file on which a LoRA for images was trained, by the digest in its header, beside the base of the card."""
+
+    sha256 = s.CharField()
+    base = s.CharField()
+    path = s.CharField(allow_null=True, help_text="the file of the base; null: none of those that are known here")
+
+
 class Training(s.Serializer[Data]):
     """Facts that trainers wrote beside the weights; stated by them and measured by nobody here."""
 
@@ -66,6 +74,7 @@ class Training(s.Serializer[Data]):
     losses = s.ListField(child=s.ListField(child=s.FloatField()), help_text="[step, loss], at most 120")
     losses_source = s.CharField(allow_null=True)
     words = s.ListField(child=s.CharField(), help_text="the trigger phrase of a LoRA for images, or its tags")
+    checkpoint = Checkpoint(allow_null=True, help_text="null where the header has no digest, or the base is not known")
 
 
 class Manifest(Revision):

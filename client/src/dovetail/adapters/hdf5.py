@@ -33,7 +33,8 @@ def attributes(file: BinaryIO) -> Iterator[bytes]:
 
     Raises ElsewhereError, also for a file that no library would open.
     """
-    address, heaps = _root(file), set()
+    address = _root(file)
+    heaps: set[int] = set()
     for piece, messages in _blocks(file, address):
         yield piece
         for message in messages:

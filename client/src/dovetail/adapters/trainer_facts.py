@@ -28,7 +28,7 @@ _STATE_KEYS = ("global_step", "max_steps", "epoch", "num_train_epochs", "train_b
 _NOTES = re.compile(
     r"modelspec\.(?!hash|thumbnail)\w+|ss_(?:base_model_version|network_(?:module|dim|alpha|dropout|args)|optimizer|"
     r"learning_rate|unet_lr|text_encoder_lr|lr_scheduler|resolution|steps|num_epochs|epoch|num_train_images|"
-    r"batch_size_per_device|clip_skip|noise_offset|min_snr_gamma|seed|mixed_precision)"
+    r"batch_size_per_device|clip_skip|(?:new_)?sd_model_hash|noise_offset|min_snr_gamma|seed|mixed_precision)"
 )
 
 
