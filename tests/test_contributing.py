@@ -9,6 +9,7 @@ import yaml
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.methods import KINDS
 from dovetail.adapters.serving import ENGINES as SERVERS
+from dovetail.adapters.serving import pipelines
 from hub import settings
 from hub.errors import TABLE
 from hub.site import urls as site_urls
@@ -109,6 +110,12 @@ def test_a_trial_of_a_serving_engine_has_its_file_requirements_and_lock(name: st
     assert re.findall(r"^(?:def )?(ENGINE|rehearse|measure)\b", file, re.MULTILINE) == ["ENGINE", "rehearse", "measure"]
     assert f"-c constraints-{name}.txt" in (ROOT / f"requirements/engine-{name}.txt").read_text()
     assert (ROOT / f"requirements/constraints-{name}.txt").read_text()
+
+
+def test_every_pipeline_that_the_name_of_a_base_means_has_its_models() -> None:
+    table = (ROOT / "workers/engine/measurers/pipelines.py").read_text()
+    meant = {*pipelines.BASES.values(), *pipelines.FAMILIES.values()}
+    assert [name for name in sorted(meant) if f'\n    "{name}": ' not in table] == []
 
 
 @pytest.mark.parametrize(

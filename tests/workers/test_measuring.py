@@ -73,6 +73,7 @@ def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, me
     others = [row for row in Verdict.objects.get().result["serving"] if row["engine"] != "vllm"]
     assert [row.get("by") for row in others] == [None], "those that were not tried stay as they were"
     assert Repository.objects.get().serves == "\ntgi\n", "lists do not name vLLM any more"
+    assert [one["serves"] for one in Verdict.objects.get().result["contents"]] == [["tgi"]]
 
 
 def test_an_engine_that_answers_as_another_adapter_would_turns_serves_into_wrong(pushed, base, measurer, settings):
