@@ -45,7 +45,7 @@ DIFFERENT: Mapping[str, Mapping[str, str]] = {
 def lines() -> Iterator[Line]:
     python = environments.ensure_engine("diffusers")
     from workers.sandbox import Engine  # it reads Django's settings
-    from workers.warm_engines import memory
+    from workers.warm_engines import share
 
     wrong, seconds, depths = [], [], Counter[str]()
     with tempfile.TemporaryDirectory(prefix="dovetail-pipelines-") as name:
@@ -72,7 +72,7 @@ def lines() -> Iterator[Line]:
                 row = f"{pipeline} {adapter}: rule {rule.outcome}, tried {tried}, published {published.outcome}{mark}"
                 print(f"    {row}", flush=True)
                 wrong += [row] if mark else []
-            yield Line("diffusers: memory while it waits", memory(engine.pid) / 1e6, "MB")
+            yield Line("diffusers: memory while it waits", share(engine) / 1e6, "MB")
     yield Line(
         "diffusers: a trial, median", 1000 * statistics.median(seconds), "ms", note=f"longest {max(seconds):.1f} s"
     )

@@ -15,8 +15,9 @@ from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof import fit
 from registry.repos import bases
-from workers import engine_matrix, sandbox
+from workers import engine_matrix
 from workers.engine.pace import WALL_SECONDS, Pace
+from workers.keeper import environment
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _run(command: Sequence[str], folder: Path) -> bytes:
     """Return the output of a program, which is limited by its own time. Raises TimeoutError."""
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
-            command, env=sandbox.environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
+            command, env=environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         pace = Pace(process.pid, CPU_SECONDS, IDLE_SECONDS, WALL_SECONDS)

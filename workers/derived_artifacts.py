@@ -21,8 +21,9 @@ from registry.proof import holding
 from registry.publish import deriving
 from registry.repos import derived, pull
 from registry.repos.derived import Derivation
-from workers import engine_matrix, sandbox, scratch_folders
+from workers import engine_matrix, scratch_folders
 from workers.engine import jail
+from workers.keeper import environment
 from workers.surveying import survey_derived
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def _write_safetensors(source: Path, target: Path, seconds: float) -> None:
     with (source.parent / "said").open("w+b") as stderr:  # a file, since its size is bounded and our memory is not
         process = subprocess.run(
             [python, "-I", str(SCRIPT), str(source), str(target)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=stderr, cwd=target.parent, env=sandbox.environment(target.parent), check=False,
+            stderr=stderr, cwd=target.parent, env=environment(target.parent), check=False,
             timeout=max(seconds, 1), preexec_fn=partial(jail.die_with_parent, os.getpid()),
         )  # fmt: skip
         if process.returncode:

@@ -18,8 +18,9 @@ from registry.publish import derived_jobs
 from registry.publish.derived_jobs import Work
 from registry.publish.derived_versions import is_merge
 from registry.repos import facts, pull
-from workers import base_cache, engine_matrix, sandbox, scratch_folders
+from workers import base_cache, engine_matrix, scratch_folders
 from workers.engine import jail
+from workers.keeper import environment
 from workers.laying_out import copy_files
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _answer(folder: Path) -> dict[str, Any]:
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
         process = subprocess.run(
             [python, "-I", str(SCRIPT), str(folder)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-            cwd=folder / "to", env=sandbox.environment(folder / "to"), check=False, timeout=WALL_SECONDS,
+            cwd=folder / "to", env=environment(folder / "to"), check=False, timeout=WALL_SECONDS,
             preexec_fn=partial(jail.die_with_parent, os.getpid()),
         )  # fmt: skip
         stdout.seek(0)

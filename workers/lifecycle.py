@@ -27,7 +27,7 @@ from registry.kernel import tracing
 from registry.models import WorkerHeartbeat
 from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
-from workers import capabilities, loop, scratch_folders, tasks, warm_engines
+from workers import capabilities, loop, scratch_folders, sessions, tasks, warm_engines
 
 logger = logging.getLogger(__name__)
 _stopping = threading.Event()
@@ -44,6 +44,7 @@ def test_sandbox(sender: Any, **_: Any) -> None:
     _worker = sender
     warm_engines.ENGINES.budget = settings.WARM_MEMORY // sender.concurrency
     scratch_folders.sweep()
+    sessions.PLACE.folder()  # before the processes are forked, which share it
     _sign_off_the_dead()
     if problem := capabilities.unfit():
         logger.error("This worker takes no jobs: %s", problem)

@@ -1,8 +1,8 @@
 """Runs an engine as a separate process: its own interpreter, a clean environment, a time limit.
 
-An engine process is a warm parent with one frozen base in memory. It forks a jailed child for each adapter
-(workers/engine). Here is the other end of its pipe: start, wait, speak JSON lines, and kill without leaving anything.
-What the engine says is checked by `dovetail.adapters.records`.
+An engine is our session on a warm parent with one frozen base in memory (sessions.py). It forks a jailed child for each
+adapter (workers/engine). Here is the other end of its pipes: start, wait, speak JSON lines, and kill without leaving
+anything. What the engine says is checked by `dovetail.adapters.records`.
 """
 
 import json
@@ -10,7 +10,6 @@ import math
 import os
 import select
 import selectors
-import signal
 import subprocess
 import tempfile
 import time
@@ -25,10 +24,10 @@ from django.conf import settings
 from dovetail.adapters import records
 from dovetail.adapters.records import MAX_ITEMS, Malformed
 from dovetail.adapters.report import CheckResult, Measured, Report
-from workers import scratch_folders
-from workers.engine import jail, work_folders
 from workers.engine.job import Job, MeasuringJob, wall_for
 from workers.engine.pace import Pace
+from workers.keeper import environment
+from workers.sessions import Session, Unopened
 
 MAX_LINE_BYTES = 1 << 20
 MAX_JOB_BYTES = 4 << 20
@@ -77,26 +76,20 @@ Late = Callable[[], EngineFault | None]  # returns the fault of an engine that s
 
 
 class Engine:
-    """One running engine process."""
+    """One engine of this process: its session on a warm parent."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """Start the process and return at once. The calling thread must outlive it: its death kills the engine."""
-        self.home = scratch_folders.make("engine")
+        """Open a session on the parent of this command, and return at once."""
         self.ready: dict[str, Any] | None = None
         self.start_seconds = 0.0
         self._stderr = b""
         self._buffer = b""
         self._started = self._used = time.monotonic()
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home,
-                env=environment(self.home), close_fds=True, start_new_session=True, bufsize=0,
-                preexec_fn=partial(jail.die_with_parent, os.getpid()),
-            )  # fmt: skip
-        except OSError as problem:
-            work_folders.remove(self.home)
+            self._session = Session(command)
+        except Unopened as problem:
             raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
-        self._start = Pace(self.pid, START_CPU_SECONDS, START_IDLE_SECONDS, math.inf)
+        self._start = self._start_pace()
 
     @classmethod
     def serve(cls, python: str, base: str, base_id: str, command: str = "serve") -> Self:
@@ -108,21 +101,36 @@ class Engine:
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         base_arguments = ["--base", base, "--base-id", base_id] if base else []
         device_arguments = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
-        idle_arguments = ["--idle", str(settings.ENGINE_IDLE_SECONDS)]
-        return cls([python, "-I", str(ENGINE_MAIN), command, *base_arguments, *device_arguments, *idle_arguments])
+        more_arguments = ["--idle", str(settings.ENGINE_IDLE_SECONDS), "--shared"]
+        return cls([python, "-I", str(ENGINE_MAIN), command, *base_arguments, *device_arguments, *more_arguments])
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._session.pid
+
+    @property
+    def parent(self) -> int:
+        """The process id of its parent, which other processes of the worker may share."""
+        return self._session.parent
+
+    @property
+    def sharers(self) -> int:
+        """The number of sessions that the parent had when this one was asked for, which counts."""
+        return self._session.sharers
+
+    @property
+    def home(self) -> Path:
+        """The folder of its parent."""
+        return self._session.home
 
     @property
     def is_alive(self) -> bool:
-        return self._ending() is None
+        return self._session.end is None
 
     @property
     def has_failed(self) -> bool:
         """True if it died before it was ready; one that ends by itself because nobody uses it has not."""
-        return self.ready is None and self._ending() not in (None, WELL)
+        return self.ready is None and self._session.end not in (None, WELL)
 
     @property
     def is_leaving(self) -> bool:
@@ -136,8 +144,7 @@ class Engine:
     @property
     def is_ready(self) -> bool:
         """True if it can take a job at once; also true of a dead engine, which raises at the next job."""
-        assert self._process.stdout is not None
-        return self.ready is not None or bool(select.select([self._process.stdout], [], [], 0)[0])
+        return self.ready is not None or not self.is_alive or bool(select.select([self._session.stdout], [], [], 0)[0])
 
     def wait_until_ready(self, seconds: float = 0) -> dict[str, Any]:
         """Return the ready message of the engine: `engine`, `base`, `jail`. Any fault but `EngineSlow` kills it.
@@ -196,16 +203,11 @@ class Engine:
         return measured, str(message.get("reason"))
 
     def stop(self) -> None:
-        """Kill the engine and all it started, wait for the end of it, and remove its folder; harmless if repeated."""
-        if self._process.returncode is None:
-            # The group holds the forked children too; a jailed child can neither leave it nor refuse the signal.
-            # Nobody reaps the leader before this line, so the number of the group is still its own.
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
-        work_folders.remove(self.home)
+        """Kill the engine and all it started, and wait for the end of it; harmless if repeated.
+
+        Its parent ends too if no other process of this worker uses it.
+        """
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,9 +230,8 @@ class Engine:
             fault.pop_all()
 
     def _write(self, line: bytes) -> None:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line)
+            self._session.stdin.write(line)
         except OSError as problem:
             raise self._death() from problem
 
@@ -242,6 +243,8 @@ class Engine:
 
     def _slow_start(self, deadline: float) -> EngineFault | None:
         """Return the fault of an engine whose start stands still, or has not ended by the deadline."""
+        if self._session.end is None and self._start.pid != self.pid:  # its parent is warm, and has forked it
+            self._start = self._start_pace()
         if self._start.excess():
             return EngineHung(f"The engine gave no answer while it started. {self._last_words()}")
         if time.monotonic() <= deadline:
@@ -254,9 +257,8 @@ class Engine:
         """Yield the messages of the engine, line by line. Raises at its death, if it is late, and at a flood."""
         received = 0
         with selectors.DefaultSelector() as selector:
-            for pipe, name in ((self._process.stdout, "out"), (self._process.stderr, "err")):
-                assert pipe is not None
-                selector.register(pipe, selectors.EVENT_READ, name)
+            selector.register(self._session.stdout, selectors.EVENT_READ, "out")
+            selector.register(self._session.stderr, selectors.EVENT_READ, "err")
             while True:
                 while b"\n" in self._buffer:
                     line, _, self._buffer = self._buffer.partition(b"\n")
@@ -285,51 +287,23 @@ class Engine:
             raise fault
         return 0
 
-    def _ending(self) -> str | None:
-        """Return how the process ended, without reaping it; None while it lives."""
-        if self._process.returncode is not None:
-            return "long ago" if self._process.returncode else WELL
-        status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if status is None:
-            return None
-        if status.si_code == os.CLD_EXITED:
-            return f"with status {status.si_status}"
-        return f"by {signal.Signals(status.si_status).name}"
+    def _start_pace(self) -> Pace:
+        return Pace(self.pid, START_CPU_SECONDS, START_IDLE_SECONDS, math.inf)
 
     def _death(self) -> EngineDied:
         self._drain_stderr()
-        deadline = time.monotonic() + LAST_BREATH_SECONDS
-        while self._ending() is None and time.monotonic() < deadline:
-            time.sleep(0.01)  # the pipe closes a moment before the process can be waited for, and busy cores stretch it
-        return EngineDied(f"The engine ended {self._ending() or 'its part of the pipe'}. {self._last_words()}")
+        end = self._session.wait(LAST_BREATH_SECONDS)  # the news come a moment after the pipe closes
+        return EngineDied(f"The engine ended {end or 'its part of the pipe'}. {self._last_words()}")
 
     def _drain_stderr(self) -> None:
-        assert self._process.stderr is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stderr, selectors.EVENT_READ)
-            while selector.select(0) and (block := os.read(self._process.stderr.fileno(), 1 << 16)):
+            selector.register(self._session.stderr, selectors.EVENT_READ)
+            while selector.select(0) and (block := os.read(self._session.stderr.fileno(), 1 << 16)):
                 self._stderr = (self._stderr + block)[-STDERR_TAIL_BYTES:]
 
     def _last_words(self) -> str:
-        words = self._stderr.decode(errors="replace").strip()
+        words = (self._stderr.decode(errors="replace") or self._session.words).strip()
         return f"Its last words: {words}" if words else "It said nothing."
-
-
-def environment(home: Path) -> dict[str, str]:
-    """Return the whole environment of an engine: it holds no secret and no address of ours."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "LANG": "C.UTF-8",
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "OMP_NUM_THREADS": "1",  # forking is safe with one thread only
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }
 
 
 def self_test(python: Path) -> str:

@@ -62,8 +62,8 @@ class Engines:
             warm = None
         if warm is None:
             before()
-            self._make_room(self._sizes.get(label, size + RUNTIME_BYTES))
             warm = Warm(arguments, Engine.serve(*arguments))
+            self._make_room(self._sizes.get(label, (size + RUNTIME_BYTES) // warm.engine.sharers))
         self._warm[label] = warm
         return warm.engine
 
@@ -94,7 +94,7 @@ class Engines:
 
     def _make_room(self, needed: int) -> None:
         for label, warm in self._warm.items():
-            self._sizes[label] = memory(warm.engine.pid) or self._sizes.get(label, 0)
+            self._sizes[label] = share(warm.engine) or self._sizes.get(label, 0)
         while self._warm and needed + sum(map(self._sizes.__getitem__, self._warm)) > self.budget:
             self._warm.popitem(last=False)[1].engine.stop()
 
@@ -134,6 +134,17 @@ def warm(engine: str = "", base_id: str = "") -> None:
         engine_for(base, engine or engine_matrix.built()[0])
     except (EngineFault, ShelfProblem) as problem:  # the first job will fail with it, where it matters
         logger.warning("No engine could be warmed: %s", problem)
+
+
+def share(engine: Engine) -> int:
+    """Return the memory of an engine in bytes with its share of its parent's, so that all together count that once."""
+    parent, own = engine.parent, memory(engine.pid)
+    if parent == engine.pid:  # it still starts
+        return own // engine.sharers
+    with contextlib.suppress(OSError):
+        sessions = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        own += memory(parent) // max(1, len(sessions))
+    return own
 
 
 def memory(process: int) -> int:

@@ -7,6 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from workers.engine import sessions  # after the path: -I puts no folder there
+
 CHECK = {"id": "file.header", "outcome": "passed", "message": "fine", "fix": "", "where": {}, "duration_ms": 1.5}
 FAILED = CHECK | {"id": "tensors.not-finite", "outcome": "failed", "message": "2 values are NaN", "fix": "Train again."}
 CRASHED = CHECK | {"id": "engine.check-crashed", "outcome": "failed", "message": "boom"}
@@ -129,6 +133,11 @@ def main() -> None:
         pass
     if mode == "ends at once":
         raise SystemExit("no such base")
+    sessions.fork_sessions(lambda: serve(mode))
+
+
+def serve(mode: str) -> None:
+    """Speak for one session, as it is told to."""
     holes = ["A file outside can be read."] if mode == "leaks" else []
     say(event="ready", engine={"name": "e5"}, base={}, jail={"holes": holes})
     for line in sys.stdin:

@@ -24,7 +24,7 @@ from tests.workers.doomed import STEPS
 from tests.workers.test_queue import ROOT, database_url, until
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures among them
 from tests.workers.test_real_engine import engine as last_engine
-from workers import base_cache, laying_out, scratch_folders, warm_engines
+from workers import base_cache, laying_out, scratch_folders, sessions, warm_engines
 from workers import validate as validation
 from workers.loop import WorkLoop
 
@@ -40,6 +40,7 @@ def temporary(settings, monkeypatch) -> Iterator[Path]:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
         warm_engines.ENGINES.stop()  # their homes are in there
+        sessions.PLACE.leave()
 
 
 @pytest.fixture
@@ -81,7 +82,8 @@ def doomed(settings, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 def survivors(temporary: Path) -> list[str]:
     """Return the processes of the worker that died: those whose surroundings name the folder of this test."""
-    found, ours = [], {str(os.getpid()), *(str(held.engine.pid) for held in warm_engines.ENGINES._warm.values())}
+    held = [warm.engine for warm in warm_engines.ENGINES._warm.values()]
+    found, ours = [], {str(number) for engine in held for number in (os.getpid(), engine.pid, engine.parent)}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             said = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
@@ -94,7 +96,8 @@ def survivors(temporary: Path) -> list[str]:
 
 
 def left(temporary: Path) -> list[str]:
-    """Return what lies in the folder for temporary files, after the sweep that each beat makes."""
+    """Return what lies in the folder for temporary files, after the sweep that each beat makes, and without engines."""
+    sessions.PLACE.leave()
     scratch_folders.sweep()
     return [path.name for path in temporary.iterdir()]
 
@@ -267,7 +270,8 @@ def test_a_full_disk_costs_no_attempt_and_is_said_and_ends(pushed, base, engine,
         assert comes_to_an_end(found).state == "passed"
     finally:
         warm_engines.ENGINES.stop()
-        subprocess.run(["umount", small], check=True)
+        sessions.PLACE.leave()
+        until(lambda: subprocess.run(["umount", small]).returncode == 0)  # the keeper's socket lies in there
 
 
 @pytest.mark.parametrize("hours", ["5", "-5"])

@@ -331,9 +331,11 @@ class Asleep:
     """Stands for an engine: a process of some size."""
 
     is_alive, is_ready, is_leaving, has_failed = True, True, False, False
+    sharers = 1
 
     def __init__(self, *arguments: str) -> None:
-        self.pid, self.arguments = id(self), arguments
+        self.pid = self.parent = id(self)
+        self.arguments = arguments
 
     def stop(self) -> None:
         self.is_alive = False

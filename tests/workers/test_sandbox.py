@@ -1,7 +1,6 @@
 """An engine that dies, hangs or lies costs its own job and nothing else, and leaves nothing behind."""
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.report import CheckResult, Report
-from workers import sandbox, scratch_folders
+from workers import sandbox
 from workers.engine.job import Job
+from workers.keeper import environment
 from workers.sandbox import (
     GRACE_SECONDS,
     Engine,
@@ -19,7 +19,6 @@ from workers.sandbox import (
     EngineLied,
     EngineMissing,
     EngineSlow,
-    environment,
 )
 from workers.warm_engines import Engines
 
@@ -57,14 +56,6 @@ def group_of(engine: Engine) -> list[str]:
         if int(fields[2]) == engine.pid and fields[0] not in "ZX":
             found.append(stat.parent.name)
     return found
-
-
-def is_running(pid: str) -> bool:
-    """Return whether a process is alive; a zombie is not."""
-    try:
-        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_a_verdict_arrives_check_by_check():
@@ -223,37 +214,16 @@ def test_an_engine_that_ends_by_itself_has_not_failed(tmp_path, settings):
     python.write_text("#!/bin/sh\nexit 0\n")
     python.chmod(0o755)
     engines, label, arguments = Engines(1 << 30), ("vllm", ""), (str(python), "", "", "measure")
-    engines.get(label, arguments)._process.wait(10)
+    engines.get(label, arguments)._session.wait(10)
     engines.get(label, arguments)
     assert engines.failed == []
     engines.stop()
 
 
-def test_an_engine_dies_when_its_worker_is_killed_and_its_folder_is_swept():
-    code = f"""
-import os, sys
-from workers.sandbox import Engine
-engine = Engine([sys.executable, "-I", {str(FAKE)!r}, "hangs"])
-engine.wait_until_ready()
-print(engine.pid, engine.home, flush=True)
-os.kill(os.getpid(), 9)
-"""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=FAKE.parents[2])
-    pid, home = done.stdout.split()
-    deadline = time.monotonic() + 60
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not is_running(pid)
-    assert Path(home).exists()
-    scratch_folders.sweep()
-    assert not Path(home).exists()
-
-
 def test_an_engine_that_dies_at_its_start_is_left_alone_for_a_while():
     engines, label = Engines(1 << 30), ("vllm", "")
     first = engines.get(label, ("/bin/false", "", "", "measure"))
-    first._process.wait(10)
+    first._session.wait(10)
     assert engines.failed == []
     engines.get(label, ("/bin/false", "", "", "measure"))
     assert engines.failed == [label]

@@ -154,10 +154,10 @@ def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
 
 def test_the_base_that_was_asked_for_last_is_warmed(pushed, base, engine):
     warm_engines.warm()
-    warm = [held.engine.pid for held in warm_engines.ENGINES._warm.values()]
+    warm = [held.engine for held in warm_engines.ENGINES._warm.values()]
     assert len(warm) == 1
     proven(pushed())
-    assert [held.engine.pid for held in warm_engines.ENGINES._warm.values()] == warm
+    assert [held.engine for held in warm_engines.ENGINES._warm.values()] == warm
 
 
 def test_an_adapter_without_a_base_goes_to_an_engine_without_one(pushed, db, engine):

@@ -4,7 +4,8 @@ __main__.py serve --base DIR --base-id ID     validates adapters of that base
 __main__.py serve                             checks files only, without torch, for adapters whose base is not here
 __main__.py measure                           tries the serving engine of this interpreter with adapters
 
-With --idle SECONDS each of them ends after so many seconds without a job.
+With --idle SECONDS each of them ends after so many seconds without a job. With --shared the standard input is the
+socket of a keeper (workers/keeper.py), and jobs are served in sessions that share the parent's memory (sessions.py).
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from dovetail.adapters.sources import files_in
 from workers.engine import jail, memory, selftest, stage, work_folders
 from workers.engine.job import MEASURERS, Measurer, MeasuringJob, wall_for
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
-from workers.engine.requests import jobs
+from workers.engine.requests import Voice, jobs, take_voice
 from workers.engine.serve import NAME, ONE_THREAD
+from workers.engine.sessions import fork_sessions
 from workers.engine.stage import Ending, Say, Walls
 from workers.engine.validation import CODE
 
@@ -38,20 +39,28 @@ def main(arguments: Sequence[str]) -> None:
     """Serve jobs, as serve.py does: JSON lines go to the original stdout; everything else that is printed to stderr."""
     parser = argparse.ArgumentParser(prog="engine measure")
     parser.add_argument("--idle", type=float, default=0.0, help="end after so many seconds without a job; 0: never")
+    parser.add_argument("--shared", action="store_true", help="fork a session for each that the keeper asks for")
     options = parser.parse_args(arguments)
-    voice = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+    voice = take_voice()
     findings = selftest.run()  # before torch: it forks
     engine = _import(MEASURERS[NAME])
     engine.rehearse()
     gc.collect()
     gc.freeze()  # garbage collection in children must not copy pages
     memory.gather()
+    if options.shared:
+        fork_sessions(lambda: _work(take_voice(), findings, engine, options.idle))
+    else:
+        _work(voice, findings, engine, options.idle)
+
+
+def _work(voice: Voice, findings: selftest.Findings, engine: Engine, idle_seconds: float) -> None:
+    """Take jobs, and answer each one."""
     jail_document = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
     _say(voice, {"event": "ready", "engine": {"name": engine.ENGINE}, "base": None, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
-    for request in jobs(options.idle):
+    for request in jobs(idle_seconds):
         job = MeasuringJob.parse(request)
         measured, reason = _measure(engine, job)
         document = measured.as_json() if measured else None
@@ -69,7 +78,7 @@ def _import(measurer: Measurer) -> Engine:
     return cast(Engine, importlib.import_module(f"workers.engine.measurers.{measurer.module}"))
 
 
-def _say(voice: Any, document: dict[str, Any]) -> None:
+def _say(voice: Voice, document: dict[str, Any]) -> None:
     voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 

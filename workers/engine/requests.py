@@ -1,4 +1,4 @@
-"""Reads the jobs that a worker sends to a warm parent; standard library only."""
+"""The pipes of an engine: the jobs that a worker sends, and the answers to it; standard library only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 BLOCK = 1 << 16
+Voice = TextIO  # what is written there reaches the worker, line by line
+
+
+def take_voice() -> Voice:
+    """Return the standard output for answers alone: what is printed from now on goes to the standard error."""
+    voice = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return voice
 
 
 def jobs(idle_seconds: float) -> Iterator[dict[str, Any]]:

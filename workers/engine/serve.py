@@ -11,15 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from dovetail.adapters.report import CheckResult, EngineVersions
 from workers.engine import jail, memory, selftest
 from workers.engine.job import Job
-from workers.engine.requests import jobs
+from workers.engine.requests import Voice, jobs, take_voice
+from workers.engine.sessions import fork_sessions
 from workers.engine.validation import CODE, Validation
 
 if TYPE_CHECKING:
+    import torch
+
     from workers.engine.frozen import Frozen
     from workers.engine.resident import Resident
 
@@ -33,6 +36,14 @@ ONE_THREAD = {
 }  # fmt: skip
 
 
+class Warm(NamedTuple):
+    """What sessions share. One with a `place` has a resident process on that device, in place of a child an adapter."""
+
+    frozen: Frozen | None = None
+    place: torch.device | None = None
+    versions: EngineVersions = EngineVersions(NAME)
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="engine")
     parser.add_argument("command", choices=["serve"])
@@ -41,6 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: CUDA if available")
     parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--no-fork", action="store_true", help="one process loads all adapters, as on CUDA")
+    parser.add_argument("--shared", action="store_true", help="fork a session for each that the keeper asks for")
     parser.add_argument("--idle", type=float, default=0.0, help="end after so many seconds without a job; 0: never")
     options = parser.parse_args(arguments)
     if options.base and not options.base_id:
@@ -49,23 +61,30 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Serve jobs. JSON lines go to the original stdout; everything else that is printed goes to stderr."""
-    voice = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+    """Warm up, and serve jobs: in this process, or in sessions that share its memory."""
+    voice = take_voice()
     findings = selftest.run()  # before torch: it forks
-    frozen, resident, versions = _warm(options) if options.base else (None, None, EngineVersions(NAME))
+    warm = _warm(options) if options.base else Warm()
     gc.collect()
     gc.freeze()  # garbage collection in children must not copy pages
     memory.gather()
-    if resident is not None:
-        resident.start()
+    if options.shared:
+        fork_sessions(lambda: _work(take_voice(), findings, warm, options.idle))
+    else:
+        _work(voice, findings, warm, options.idle)
+
+
+def _work(voice: Voice, findings: selftest.Findings, warm: Warm, idle_seconds: float) -> None:
+    """Take jobs, and answer each one."""
+    frozen, versions = warm.frozen, warm.versions
+    resident = _resident(warm)
     base = {"id": frozen.id, "sha256": frozen.sha256} if frozen else None
     known = {name: value for name, value in versions.as_json().items() if value}
     jail_document = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
     _say(voice, {"event": "ready", "engine": known, "base": base, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
-    for count, document in enumerate(jobs(options.idle), 1):
+    for count, document in enumerate(jobs(idle_seconds), 1):
         job = Job.parse(document)
         report = Validation(job, frozen, partial(_tell, voice, job), resident).run()
         verdict = replace(report, engine=versions).as_json()
@@ -77,20 +96,31 @@ def serve(options: argparse.Namespace) -> None:
         resident.close()
 
 
+def _resident(warm: Warm) -> Resident | None:
+    """Return a started resident on the device that needs one."""
+    if warm.frozen is None or warm.place is None:
+        return None
+    from workers.engine.resident import Resident
+
+    resident = Resident(warm.frozen, warm.place, [*CODE, warm.frozen.folder])
+    resident.start()
+    return resident
+
+
 def _compare(frozen: Frozen | None) -> None:
     if frozen and not frozen.is_intact():
         sys.exit("The frozen base in memory has changed; this engine must not go on.")
 
 
-def _tell(voice: Any, job: Job, check: CheckResult) -> None:
+def _tell(voice: Voice, job: Job, check: CheckResult) -> None:
     _say(voice, {"event": "check", "job": job.id, "check": check.as_json()})
 
 
-def _say(voice: Any, document: Mapping[str, object]) -> None:
+def _say(voice: Voice, document: Mapping[str, object]) -> None:
     voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 
-def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, EngineVersions]:
+def _warm(options: argparse.Namespace) -> Warm:
     """Import everything, load the base, and load and run a first adapter, so that children start fast."""
     os.environ.update(ONE_THREAD)
     import torch
@@ -105,7 +135,6 @@ def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, EngineV
     from workers.engine import device, warmth
     from workers.engine.evals.rows import BATCH
     from workers.engine.frozen import Frozen
-    from workers.engine.resident import Resident
 
     try:
         place = device.device(options.device)
@@ -119,4 +148,4 @@ def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, EngineV
         NAME, **warmth.versions(), attention=frozen.attention, device=str(place),
         dtype=str(frozen.dtype).removeprefix("torch."), threads=THREADS, batch=BATCH,
     )  # fmt: skip
-    return frozen, Resident(frozen, place, [*CODE, folder]) if stays else None, versions
+    return Warm(frozen, place if stays else None, versions)

@@ -16,6 +16,7 @@ from workers.engine import (  # noqa: F401 - imported so that children find them
     composed,
     earlier,
     library,
+    resident,
     strength,
     trial,
 )
