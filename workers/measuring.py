@@ -10,7 +10,7 @@ from django.conf import settings
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
 from workers import engine_matrix, leases, warm_engines
-from workers.engine.job import MEASURERS, Job, MeasuringJob
+from workers.engine.job import MEASURERS, TRIAL_SECONDS, Job, MeasuringJob
 from workers.laying_out import lay_out
 
 logger = logging.getLogger(__name__)
@@ -36,4 +36,5 @@ def measure(claim: Comparing) -> None:
 
 def _job(job: Job, config: Mapping[str, Any], name: str) -> MeasuringJob:
     runs = {"mapping": False, "run": True}.get(settings.ENGINES_DEPTH, MEASURERS[name].runs)
-    return MeasuringJob(job.id, job.folder, config, job.place, runs, job.seconds, job.memory_bytes)
+    seconds = min(TRIAL_SECONDS, job.seconds)
+    return MeasuringJob(job.id, job.folder, config, job.place, runs, seconds, job.idle_seconds, job.memory_bytes)

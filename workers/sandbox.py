@@ -24,7 +24,7 @@ from django.conf import settings
 from dovetail.adapters import records
 from dovetail.adapters.records import MAX_ITEMS, Malformed
 from dovetail.adapters.report import CheckResult, Measured, Report
-from workers.engine.job import Job, MeasuringJob, wall_for
+from workers.engine.job import Job, MeasuringJob
 from workers.engine.pace import Pace
 from workers.keeper import environment
 from workers.sessions import Session, Unopened
@@ -65,7 +65,7 @@ class EngineSlow(EngineFault):
 
 
 class TrialEnded(EngineFault):
-    """The trial of a serving engine crashed or took too long; the engine itself goes on."""
+    """The trial of a serving engine crashed, or the machine was too busy for it; the engine itself goes on."""
 
 
 class EngineLied(EngineFault):
@@ -191,7 +191,7 @@ class Engine:
         with self._killed_at_fault():
             self.wait_until_ready()
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
-            deadline = time.monotonic() + wall_for(job.seconds) + GRACE_SECONDS
+            deadline = time.monotonic() + job.wall_seconds + GRACE_SECONDS
             message = next(self._say(partial(self._no_answer, deadline)))
             self._used = time.monotonic()
             if message.get("event") != "measured" or message.get("job") != job.id:

@@ -31,9 +31,9 @@ class Served:
 
     @property
     def tried(self) -> str:
-        """The engine and its release that reached the modules, "" for one that was not tried or that refused."""
+        """The engine and its release that reached the modules; "" for one that was not tried, refused or stopped."""
         seen = self.answer.measured
-        return measured.title(seen) if seen and not seen.refusal else ""
+        return measured.title(seen) if seen and not (seen.refusal or seen.stopped) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,18 @@ def test_what_cannot_be_tried_stays_as_the_rules_say(pushed, base, measurer, cap
     assert answer["untried"] == "head_dim 16 is not supported"
 
 
+def test_an_engine_whose_trial_reached_its_limit_of_time_is_unknown_and_not_tried_again(pushed, base, measurer):
+    measurer("is stopped in its trial")
+    found = proven(pushed())
+    answer = measured(found)
+    assert (found.state, answer["outcome"], answer["by"], answer["flags"]) == ("passed", "unknown", "measured", [])
+    assert answer["reason"] == (
+        "vLLM 0.32.0 was tried with it, and stopped after 20 seconds of processor time, the limit of a trial, which "
+        "says nothing about the adapter."
+    )
+    assert Repository.objects.get().serves == "\ntgi\n", "lists name what is known to serve it"
+
+
 @pytest.mark.parametrize("mode", ["measures nonsense", "measures another job", "dies", "ends its trial"])
 def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, base, measurer, settings, mode):
     measurer(mode)

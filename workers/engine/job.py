@@ -10,6 +10,8 @@ from typing import Any
 from workers.engine.pace import HANG_SECONDS, WALL_SECONDS
 
 DEFAULT_SECONDS = 120.0
+TRIAL_SECONDS = 20.0  # of processor time, for the trial of a serving engine; most take one to three
+TRIAL_WALL_SECONDS = 120.0  # of such a trial by the clock, on a busy machine
 WALL_FACTOR = 3.0
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -111,7 +113,8 @@ class Job:
 class MeasuringJob:
     """One adapter that a serving engine shall be tried with: `config` is the base's, `place` the adapter's folder.
 
-    `runs` says whether the engine shall answer with it, on a small base; else its names are mapped alone.
+    `runs` says whether the engine shall answer with it, on a small base; else its names are mapped alone. `seconds`,
+    `idle_seconds` and `wall_seconds` limit its time as those of a `Job` do.
     """
 
     id: str
@@ -119,8 +122,10 @@ class MeasuringJob:
     config: Mapping[str, Any]
     place: str = ""
     runs: bool = False
-    seconds: float = DEFAULT_SECONDS
+    seconds: float = TRIAL_SECONDS
+    idle_seconds: float = HANG_SECONDS
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    wall_seconds: float = TRIAL_WALL_SECONDS
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> MeasuringJob:

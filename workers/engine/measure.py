@@ -7,6 +7,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from dovetail.adapters.report import Measured
 from dovetail.adapters.serving.subject import subject_of
 from dovetail.adapters.sources import files_in
 from workers.engine import jail, memory, selftest, stage, work_folders
-from workers.engine.job import MEASURERS, Measurer, MeasuringJob, wall_for
+from workers.engine.job import MEASURERS, Measurer, MeasuringJob
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
 from workers.engine.requests import Voice, jobs, take_voice
 from workers.engine.serve import NAME, ONE_THREAD
@@ -31,7 +32,6 @@ from workers.engine.validation import CODE
 MEASURED, UNMEASURED = "measured", "unmeasured"  # the frames of a child
 LIMITS = Limits(text=1000, exact=True)
 FILE_BYTES = 128 << 20  # of a file that a trial writes, such as the weights of a small base
-ENDED = "The trial ended without an answer"
 NO_FILES = "Its files cannot be read."
 
 
@@ -62,10 +62,7 @@ def _work(voice: Voice, findings: selftest.Findings, engine: Engine, idle_second
         sys.exit(findings.sentence())
     for request in jobs(idle_seconds):
         job = MeasuringJob.parse(request)
-        measured, reason = _measure(engine, job)
-        document = measured.as_json() if measured else None
-        ended = reason.startswith(ENDED)
-        _say(voice, {"event": MEASURED, "job": job.id, "measured": document, "reason": reason, "ended": ended})
+        _say(voice, {"event": MEASURED, "job": job.id, **_measure(engine, job)})
 
 
 def _import(measurer: Measurer) -> Engine:
@@ -82,29 +79,41 @@ def _say(voice: Voice, document: dict[str, Any]) -> None:
     voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 
-def _measure(engine: Engine, job: MeasuringJob) -> tuple[Measured | None, str]:
+def _measure(engine: Engine, job: MeasuringJob) -> dict[str, Any]:
     """Return what the engine did with the adapter, or why that was not seen."""
     work = Path(tempfile.mkdtemp())
     try:
         write_config(work / "base", job.config)
-        need, wall = MEASURERS[NAME], wall_for(job.seconds)
+        need = MEASURERS[NAME]
         walls = Walls(
-            work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES, wall_seconds=wall,
-            threads=need.threads, calls=need.calls,
+            work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES, job.idle_seconds,
+            job.wall_seconds, threads=need.threads, calls=need.calls,
         )  # fmt: skip
         items = list(stage.run(walls, lambda say: _be_tried(engine, job, work, say), (), (MEASURED, UNMEASURED)))
     finally:
         work_folders.remove(work)
-    answers = [item for item in items if not isinstance(item, Ending)]
+    *answers, ending = items
+    if isinstance(ending, Ending) and (limit := _limit(ending, job)):
+        return {"measured": Measured(engine=engine.ENGINE, stopped=limit).as_json(), "reason": ""}
     match answers:
         case [{"measured": document}]:
             try:
-                return replace(Measured.parse(document, LIMITS), engine=engine.ENGINE), ""
+                measured = replace(Measured.parse(document, LIMITS), engine=engine.ENGINE)
+                return {"measured": measured.as_json(), "reason": ""}
             except Malformed as problem:
-                return None, f"The trial's answer is malformed: {problem}."
+                return {"measured": None, "reason": f"The trial's answer is malformed: {problem}."}
         case [{"unmeasured": str() as reason}]:
-            return None, reason[: LIMITS.text]
-    return None, f"{ENDED}: {items[-1]}."
+            return {"measured": None, "reason": reason[: LIMITS.text]}
+    return {"measured": None, "reason": f"The trial ended without an answer: {ending}.", "ended": True}
+
+
+def _limit(ending: Ending, job: MeasuringJob) -> str:
+    """Return the limit of time at which a trial was stopped, "" for none; a busy machine is no such limit."""
+    if ending.excess == "idle":
+        return f"because it did nothing for {job.idle_seconds:g} seconds"
+    if ending.excess == "cpu" or ending.signal == signal.SIGXCPU:
+        return f"after {job.seconds:g} seconds of processor time, the limit of a trial"
+    return ""
 
 
 def _be_tried(engine: Engine, job: MeasuringJob, work: Path, say: Say) -> None:

@@ -190,6 +190,7 @@ class Measured(Record):
     refusal: str = ""
     answer: Literal["adapter", "base", "neither"] | None = field(default=None, metadata={"optional": True})
     not_run: str | None = field(default=None, metadata={"optional": True})  # why it gave no answer, where it was asked
+    stopped: str | None = field(default=None, metadata={"optional": True})  # its limit of time; then nothing is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,9 @@ def worst(answers: list[Measured]) -> Measured:
 
 
 def _outcome(measured: Measured) -> tuple[Serves, str]:
+    if measured.stopped:
+        limit = f"{title(measured)} was tried with it, and stopped {measured.stopped}"
+        return "unknown", f"{limit}, which says nothing about the adapter."
     if measured.refusal:
         return "refuses", f"{title(measured)} was tried with it, and refuses: {measured.refusal.rstrip('.')}."
     if measured.answer in ANSWERS:
