@@ -18,7 +18,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from registry.bytes import blobs
+from registry.bytes import blobs, cold_xorbs
 from registry.bytes.blobs import Keys
 from registry.models import (
     BaseFile,
@@ -62,6 +62,7 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
     millions.
     """
     before = timezone.now() - timedelta(seconds=grace_seconds)
+    cold_xorbs.cool(_names(hour))
     return Swept(
         xorbs=_sweep_xorbs(timezone.now() - timedelta(days=settings.XORB_DAYS), hour),
         uploads=_sweep_uploads(before),
@@ -91,14 +92,18 @@ def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS, *, hour: int | None =
 
     It lists the store, with an `hour` a part of it, and asks the database about many objects at once.
     """
-    before = timezone.now() - timedelta(seconds=grace_seconds)
-    return sum(
-        _drop(model, name)
-        for model, prefix in ((Blob, Keys.BLOBS), (Xorb, Keys.XORBS))
-        for part in _parts(prefix, hour)
-        for names in batched(_old_names(part, before))
-        for name in sorted(set(names) - set(model.objects.filter(pk__in=names).values_list("pk", flat=True)))
-    )
+    before, dropped = timezone.now() - timedelta(seconds=grace_seconds), 0
+    for model, prefix in ((Blob, Keys.BLOBS), (Xorb, Keys.XORBS), (Xorb, Keys.INDEXES)):
+        for part in _parts(prefix, hour):
+            for names in batched(_old_names(part, before)):
+                rows = model._default_manager.filter(pk__in=names)
+                dropped += sum(
+                    _drop(model, name) for name in sorted({*names}.difference(rows.values_list("pk", flat=True)))
+                )
+                if prefix == Keys.XORBS:
+                    cold = Xorb.objects.filter(pk__in=names, is_cold=True)
+                    dropped += sum(map(cold_xorbs.drop_chunks, cold.values_list("pk", flat=True)))
+    return dropped
 
 
 def _parts(prefix: str, hour: int | None) -> list[str]:
@@ -213,8 +218,16 @@ def _among(digest: str, hour: int | None) -> Q:
     """Return the condition that a digest is in this hour's part."""
     if hour is None:
         return Q()
+    first, end = _names(hour)
+    return Q((f"{digest}__gte", first), (f"{digest}__lt", end))
+
+
+def _names(hour: int | None) -> tuple[str, str]:
+    """Return the first name of this hour's part and the one behind its last; all names without an hour."""
+    if hour is None:
+        return "0", "g"
     first, end = f"{0x10000 * hour // HOURS:04x}", f"{0x10000 * (hour + 1) // HOURS:04x}"
-    return Q((f"{digest}__gte", first)) & (Q((f"{digest}__lt", end)) if hour + 1 < HOURS else Q())
+    return first, end if hour + 1 < HOURS else "g"
 
 
 def _forget(row: models.QuerySet[Blob] | models.QuerySet[Xorb]) -> bool:
@@ -230,7 +243,8 @@ def _drop(model: type[Blob] | type[Xorb], name: str) -> int:
     """Delete the object of a deleted row; return 1, or 0 if the row was written again."""
     try:
         with _claimed(model, name):
-            blobs.store().delete(Keys.blob(name) if model is Blob else Keys.xorb(name))
+            for key in (Keys.blob(name),) if model is Blob else (Keys.xorb(name), Keys.xorb_index(name)):
+                blobs.store().delete(key)
     except IntegrityError:
         return 0
     return 1

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.bytes import blobs, xet_files, xorbs
+from registry.bytes import blobs, cold_xorbs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.bytes.xorbs import Source
 from registry.kernel import policy, quotas, refusals, stored_bytes
@@ -47,9 +47,11 @@ def store_xorb(name: str, source: Source) -> None:
         key = Keys.xorb(name)
         # Another packing of the same chunks may take its place at this moment: record the one that is there at the end.
         while size != (kept := blobs.store().size(key) - index_size):
-            Xorb.objects.update_or_create(pk=name, defaults={"size": kept, "last_used_at": timezone.now()})
+            now = {"size": kept, "last_used_at": timezone.now(), "is_cold": False}
+            Xorb.objects.update_or_create(pk=name, defaults=now)
             size = kept
     except BlobMissing:  # a client sends it again after a 503
+        Xorb.objects.filter(pk=name).update(is_cold=True)
         raise StoreUnavailable("The xorb expired while it arrived.") from None
 
 
@@ -97,7 +99,7 @@ def _check_sizes(shard: xorbs.Shard) -> None:
 
 def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int]) -> Digest:
     digest = Digest(file.sha256, file.size)
-    store_and_register(repository, digest, lambda: xorbs.assemble_file(file, sizes))
+    store_and_register(repository, digest, lambda: xorbs.assemble_file(file, sizes, cold_xorbs.read_chunks))
     xet_files.record_file(file)
     return digest
 

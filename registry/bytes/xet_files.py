@@ -6,7 +6,9 @@ fail without them.
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from itertools import accumulate
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -14,7 +16,7 @@ from registry.bytes import xorbs
 from registry.bytes.xorbs import hashes
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.models import KnownXorb, XetFile, Xorb
+from registry.models import KnownXorb, XetFile, Xorb, XorbSpan
 
 KEEP_SECONDS = 24 * 3600  # how often a use is recorded
 MOST_TERMS = 4096  # of an offered file: one in more pieces downloads faster whole
@@ -41,9 +43,16 @@ def record_file(file: xorbs.File) -> None:
         if not unusable:
             return
         XetFile.objects.filter(pk__in=unusable).delete()
-    XetFile.objects.update_or_create(
-        pk=hashes.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
-    )
+    with transaction.atomic():
+        row, _ = XetFile.objects.update_or_create(
+            pk=hashes.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
+        )
+        row.spans.all().delete()
+        ends = accumulate(term.size for term in file.terms)
+        XorbSpan.objects.bulk_create(
+            XorbSpan(file=row, xorb=term.xorb, start=term.start, end=term.end, at=end - term.size)
+            for term, end in zip(file.terms, ends, strict=True)
+        )
 
 
 def make_known(names: Iterable[str], by: Caller) -> None:
@@ -77,9 +86,9 @@ def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
 
 
 def _whole(rows: Collection[XetFile]) -> list[XetFile]:
-    """Return the files of which every xorb is stored, without keeping any alive."""
+    """Return the files of which every xorb is stored and not cold, without keeping any alive."""
     names = {name for row in rows for name in row.xorbs}
-    stored = set(Xorb.objects.filter(pk__in=names).values_list("pk", flat=True))
+    stored = set(Xorb.objects.filter(pk__in=names, is_cold=False).values_list("pk", flat=True))
     return [row for row in rows if row.xorbs <= stored]
 
 
@@ -89,12 +98,13 @@ _TWO_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str, str
 
 
 def keep_alive(names: set[str]) -> dict[str, int]:
-    """Return name → size of the stored xorbs, and prolong the life of those not used for a day."""
-    rows = {row.pk: row for row in _xorbs(names)}
+    """Return name → size of the stored xorbs that are not cold, and prolong the life of those not used for a day."""
+    rows = {row.pk: row for row in _xorbs(names) if not row.is_cold}
     before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
     if stale := [name for name, row in rows.items() if row.last_used_at < before]:
         Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())
-        rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names)}  # the sweep may have been faster
+        # The sweep may have been faster.
+        rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names, is_cold=False)}
     return {name: row.size for name, row in rows.items()}
 
 

@@ -3849,6 +3849,7 @@ class Migration(migrations.Migration):
                         db_default=django.db.models.functions.datetime.Now(), default=django.utils.timezone.now
                     ),
                 ),
+                ("is_cold", models.BooleanField(db_default=False, default=False)),
             ],
             options={
                 "indexes": [models.Index(fields=["last_used_at"], name="xorb_last_used_at")],
@@ -3857,6 +3858,25 @@ class Migration(migrations.Migration):
                         condition=models.Q(("hash__regex", "^[0-9a-f]{64}$")), name="xorb_hash_shape"
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="XorbSpan",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("xorb", models.CharField(db_index=True, max_length=64)),
+                ("start", models.PositiveIntegerField()),
+                ("end", models.PositiveIntegerField()),
+                ("at", models.BigIntegerField()),
+                (
+                    "file",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="spans", to="registry.xetfile"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("file", "at"), name="xorb_span_unique")],
             },
         ),
         migrations.CreateModel(

@@ -16,6 +16,7 @@ from registry.models.blobs import (
     WeightComparison,
     XetFile,
     Xorb,
+    XorbSpan,
 )
 from registry.models.blocked_files import BlockedFile
 from registry.models.cards import RenderedCard
@@ -165,4 +166,5 @@ __all__ = [
     "WorkerHeartbeat",
     "XetFile",
     "Xorb",
+    "XorbSpan",
 ]

@@ -94,6 +94,7 @@ class Xorb(models.Model):
     hash = models.CharField(max_length=64, primary_key=True)  # Xet's own text form, not a sha256
     size = models.BigIntegerField()
     last_used_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    is_cold = models.BooleanField(default=False, db_default=False)  # its index alone is here: whole files hold it
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(hash__regex=SHA256), name="xorb_hash_shape")]
@@ -129,6 +130,22 @@ class XetFile(models.Model):
     def xorbs(self) -> set[str]:
         """The names of the xorbs that hold its chunks."""
         return {str(term[0]) for term in self.terms}
+
+
+class XorbSpan(models.Model):
+    """Chunks [start, end) of a xorb that a file holds from the byte `at` on: its `XetFile.terms` by xorb."""
+
+    file = models.ForeignKey(XetFile, on_delete=models.CASCADE, related_name="spans")
+    xorb = models.CharField(max_length=64, db_index=True)  # no foreign key, which would make the sweep of xorbs wait
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+    at = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["file", "at"], name="xorb_span_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.xorb}[{self.start}:{self.end}]"
 
 
 class ChunkingJob(models.Model):

@@ -24,6 +24,8 @@ OWN = [
     "/settings/tokens",
     "/settings/publishers",
     "/alice/reviews/settings/publishers",
+    "/alice/reviews/settings/retention?keep_last=1&keep_days=1",
+    "/settings/usage",
     "/organizations/acme/settings",
     "/organizations/acme/settings/links",
     "/organizations/acme/settings/robots",

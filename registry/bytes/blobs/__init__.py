@@ -3,6 +3,7 @@
     blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by all repositories that may use it
     incoming/<uuid>[.<number>]  staged: delivered but not yet hashed; with a number, one part of it
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
+    indexes/<aa>/<hash>         the index alone of a container whose chunks whole files hold
     audit/<day>.json            the signed head of the audit log on that day
 
 Every object is written once and never changed. Rows (UploadedBlob) say which repository may use which blob, not
@@ -53,7 +54,7 @@ PIECE = 1 << 20
 class Keys:
     """The only place that spells an object key. A digest that is not 64 lower-case hex never becomes a path."""
 
-    BLOBS, INCOMING, XORBS, AUDIT = "blobs/", "incoming/", "xorbs/", "audit/"
+    BLOBS, INCOMING, XORBS, INDEXES, AUDIT = "blobs/", "incoming/", "xorbs/", "indexes/", "audit/"
 
     @classmethod
     def blob(cls, sha256: str) -> str:
@@ -76,6 +77,12 @@ class Keys:
         """Return the key of a xorb; `name` is the hash in Xet's text form."""
         _hex64(name)
         return f"{cls.XORBS}{name[:2]}/{name}"
+
+    @classmethod
+    def xorb_index(cls, name: str) -> str:
+        """Return the key of the index of a cold xorb."""
+        _hex64(name)
+        return f"{cls.INDEXES}{name[:2]}/{name}"
 
     @classmethod
     def audit_head(cls, day: date) -> str:

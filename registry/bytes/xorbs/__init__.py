@@ -3,7 +3,7 @@
 `hashes.py` is the arithmetic, `chunks.py` and `shards.py` are the formats. Rows and rights: bytes/intake.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from registry.bytes import blobs
@@ -73,17 +73,31 @@ def verify_file(file: File, sizes: Mapping[str, int]) -> None:
         raise ShardInvalid(f"The chunks do not make the file {hashes.to_text(file.file_id)}.")
 
 
-def assemble_file(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
-    """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each)."""
+def _nowhere(term: Term, index: Index) -> Iterator[Bytes]:
+    raise _unknown(term.xorb)
+
+
+def assemble_file(
+    file: File, sizes: Mapping[str, int], elsewhere: Callable[[Term, Index], Iterator[Bytes]] = _nowhere
+) -> Iterator[Bytes]:
+    """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each).
+
+    `elsewhere` yields those of a term whose xorb is cold.
+    """
     for term in file.terms:
-        start, end = _index_of(term, sizes).span(term.start, term.end)
-        with _open(term.xorb, start, end) as reader:
+        index = _index_of(term, sizes)
+        try:
+            reader = _open(term.xorb, *index.span(term.start, term.end))
+        except XorbUnknown:
+            yield from elsewhere(term, index)
+            continue
+        with reader:
             for span in chunks.read_spans(reader):
                 yield from (chunk.raw for chunk in span.chunks)
 
 
 def xorb_index(name: str, size: int) -> Index:
-    """Return the index of a stored xorb whose chunks have `size` bytes. Raises XorbUnknown."""
+    """Return the index of a stored or cold xorb whose chunks have `size` bytes. Raises XorbUnknown."""
     return _index(name, size)
 
 
@@ -95,13 +109,21 @@ def _index_of(term: Term, sizes: Mapping[str, int]) -> Index:
 
 @lru_cache(maxsize=16)  # at most 320 KiB each, usually 40; a xorb never changes
 def _index(name: str, size: int) -> Index:
-    with _open(name, size) as reader:
+    try:
+        reader = _open(name, size)
+    except XorbUnknown:
+        reader = _open_key(Keys.xorb_index(name), name)
+    with reader:
         return Index(reader.read())
 
 
 def _open(name: str, start: int, end: int | None = None) -> blobs.Reader:
+    return _open_key(Keys.xorb(name), name, start, end)
+
+
+def _open_key(key: str, name: str, start: int = 0, end: int | None = None) -> blobs.Reader:
     try:
-        return blobs.store().open(Keys.xorb(name), start, end)
+        return blobs.store().open(key, start, end)
     except BlobMissing:
         raise _unknown(name) from None
 

@@ -194,6 +194,11 @@ class Index:
         self._table = table
         self.count = len(table) // ENTRY.size
 
+    @property
+    def table(self) -> bytes:
+        """The index as it is stored."""
+        return self._table
+
     def _entry(self, number: int) -> tuple[bytes, int, int]:
         digest, end, raw_size = ENTRY.unpack_from(self._table, number * ENTRY.size)
         return digest, end, raw_size

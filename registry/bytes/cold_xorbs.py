@@ -1,0 +1,117 @@
+"""Cold xorbs: nobody used them lately, and whole files hold all their chunks, so only their index stays.
+
+A file is stored whole, for plain downloads, and in chunks, for Xet. Whole files are the truth: chunks that nobody reads
+can go, and the bytes of the hub are stored once. A cold xorb is not offered to readers, who get the whole file then. A
+client that remembers having sent it may name it in a push all the same: its chunks are read out of whole files.
+
+The row says cold before the object is deleted, and the object is deleted only while that row is locked: a writer that
+has sent the xorb again waits there, and then checks that the object exists (intake.py).
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from registry.bytes import blobs, xorbs
+from registry.bytes.blobs import BlobMissing, Bytes, Keys
+from registry.bytes.xorbs import Index, Term
+from registry.kernel.errors import XorbUnknown
+from registry.models import Blob, Xorb, XorbSpan
+
+SECONDS = 60.0  # of one run
+SURE_HOURS = 25  # a use is recorded once a day (xet_files.KEEP_SECONDS): one that is newer may not show
+
+
+def cool(names: tuple[str, str], seconds: float = SECONDS) -> int:
+    """Delete the chunks of xorbs that nobody used for DOVETAIL_XORB_HOURS and that whole files hold; return how many.
+
+    Only xorbs with a name between the two are looked at.
+    """
+    if not settings.XORB_HOURS:
+        return 0
+    ends, before = time.monotonic() + seconds, timezone.now() - timedelta(hours=max(settings.XORB_HOURS, SURE_HOURS))
+    idle = Xorb.objects.filter(is_cold=False, last_used_at__lt=before, pk__gte=names[0], pk__lt=names[1])
+    cooled = 0
+    for row in idle.order_by("last_used_at").iterator():
+        if time.monotonic() > ends:
+            break
+        cooled += _cool(row)
+    return cooled
+
+
+def _cool(row: Xorb) -> bool:
+    try:
+        index = xorbs.xorb_index(row.pk, row.size)
+    except XorbUnknown:  # the sweep was faster
+        return False
+    if not _is_held(row.pk, index):
+        return False
+    blobs.store().put(Keys.xorb_index(row.pk), [index.table])
+    unused = Xorb.objects.filter(pk=row.pk, is_cold=False, last_used_at=row.last_used_at)
+    return bool(unused.update(is_cold=True)) and drop_chunks(row.pk)
+
+
+def drop_chunks(name: str) -> bool:
+    """Delete the object of a cold xorb; return False if it is not cold any more."""
+    with transaction.atomic():
+        locked = Xorb.objects.filter(pk=name, is_cold=True).update(is_cold=True)
+        if locked:
+            blobs.store().delete(Keys.xorb(name))
+    return bool(locked)
+
+
+def _is_held(name: str, index: Index) -> bool:
+    """Return whether whole files, whose objects are there, hold every chunk of a xorb."""
+    held, files = 0, set()
+    for span in _spans(name).order_by("start", "-end"):
+        if span.start > held:
+            return False
+        if span.end > held:
+            held = span.end
+            files.add(span.file.sha256)
+    return held >= index.count and all(map(_is_whole, files))
+
+
+def _is_whole(sha256: str) -> bool:
+    size = Blob.objects.filter(pk=sha256).values_list("size", flat=True).first()
+    try:
+        return size is not None and blobs.store().size(Keys.blob(sha256)) == size
+    except BlobMissing:
+        return False
+
+
+def _spans(name: str) -> QuerySet[XorbSpan]:
+    """Return the parts of a xorb that files hold which are stored whole."""
+    whole = Blob.objects.filter(pk=OuterRef("file__sha256")).values("pk")
+    return (
+        XorbSpan.objects.filter(xorb=name)
+        .alias(whole=Subquery(whole))
+        .filter(whole=F("file__sha256"))
+        .select_related("file")
+    )
+
+
+def read_chunks(term: Term, index: Index) -> Iterator[Bytes]:
+    """Yield the chunks of a term out of whole files. Raises XorbUnknown if none holds them any more."""
+    at = term.start
+    while at < term.end:
+        span = _spans(term.xorb).filter(start__lte=at, end__gt=at).order_by("-end").first()
+        if span is None:
+            raise XorbUnknown(f"The upload refers to xorb {term.xorb}, which is not here (any more).")
+        end = min(span.end, term.end)
+        first = span.at + _bytes(index, span.start, at)
+        try:
+            reader = blobs.store().open(Keys.blob(span.file.sha256), first, first + _bytes(index, at, end))
+        except BlobMissing:
+            raise XorbUnknown(f"The upload refers to xorb {term.xorb}, which is not here (any more).") from None
+        yield from blobs.pieces(reader)
+        at = end
+
+
+def _bytes(index: Index, start: int, end: int) -> int:
+    return sum(size for _, size in index.chunks(start, end))
