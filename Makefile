@@ -11,7 +11,7 @@ export PORT HOST DATA KEEP TOKEN TORCH_INDEX
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
-.PHONY: help up demo manage test lint fuzz bench services engines pins clean
+.PHONY: help up demo manage test lint fuzz bench services engines pins sbom audit clean
 
 help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
@@ -54,6 +54,18 @@ engines: ## Builds the engine interpreters (.engines/), with the CPU build of to
 
 pins: ## Resolves requirements.txt and requirements/*.txt again into the lock files, requirements/constraints*.txt.
 	@$(OPS) pins
+
+sbom: ## Writes a bill of materials of each lock file into sbom/ (CycloneDX, JSON); needs no network.
+	@$(PYTHON) -m ops environments dev
+	@mkdir -p sbom
+	@for lock in requirements/constraints*.txt; do \
+		.venv/bin/cyclonedx-py requirements $$lock --output-reproducible --of JSON -o sbom/$$(basename $$lock .txt).json || exit 1; done
+
+audit: ## Asks PyPI for known vulnerabilities of every pinned release, but those in requirements/advisories.txt; red where it cannot.
+	@$(PYTHON) -m ops environments dev
+	@for lock in requirements/constraints*.txt; do echo "$$lock"; \
+		.venv/bin/pip-audit --strict --no-deps --disable-pip -r $$lock \
+			$$(sed -n 's/^\([A-Z][A-Za-z0-9-]*\) .*/--ignore-vuln \1/p' requirements/advisories.txt) || failed=1; done; exit $${failed:-0}
 
 clean: ## Removes the environments and caches; DATA stays.
 	rm -rf .venv .engines .mypy_cache .ruff_cache .pytest_cache .services

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.fuzz.inputs import inputs, kept, seeds
 from tests.fuzz.readers import READERS
 
-EXAMPLES = 60
-SLOW = {"markdown": 20}  # a rendering takes milliseconds
+EXAMPLES = 40
+SLOW = {"markdown": 15}  # a rendering takes milliseconds
 
 
 @pytest.mark.parametrize("name", READERS)
