@@ -83,10 +83,14 @@ def sanitise(html: str, *, files: str, pages: str, people: Mapping[str, str] = {
 
 def _address_filter(files: str, pages: str, ours: Collection[str]) -> Callable[[str, str, str], str | None]:
     def address(tag: str, name: str, value: str) -> str | None:
+        try:
+            return value if name not in ("src", "href") else _address(name, value)
+        except ValueError:  # it is none; nh3 keeps an attribute at which its filter fails
+            return None
+
+    def _address(name: str, value: str) -> str | None:
         if name == "src":
             return _below(files, value)
-        if name != "href":
-            return value
         if value.startswith("#"):
             return f"#user-content-{value[1:]}"
         return value if value in ours or urlsplit(value).scheme else _below(pages, value)
