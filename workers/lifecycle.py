@@ -20,7 +20,7 @@ from celery.signals import (
 from celery.utils.nodenames import worker_direct
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, connections
 from kombu.exceptions import KombuError
 
 from registry.kernel import tracing
@@ -33,6 +33,22 @@ logger = logging.getLogger(__name__)
 _stopping = threading.Event()
 _beating = threading.Thread(target=lambda: _beat(), name="heartbeat", daemon=True)
 _worker: Any = None  # Celery's worker object, if this process validates; its attributes have no types
+_of_parent: list[Any] = []  # what a child has inherited and must not touch, not even to free it
+
+
+def _forget_connections() -> None:
+    """Leave the parent's connections to it: Celery closes all in a new child, and the server would end them for both.
+
+    The heartbeat's thread may have one at any moment, and a child is started whenever another one ends.
+    """
+    for wrapper in connections.all(initialized_only=True):
+        pools: dict[str, Any] = getattr(wrapper, "_connection_pools", {})  # of PostgreSQL, shared by all threads
+        _of_parent.extend([wrapper.connection, *pools.values()])
+        wrapper.connection = None
+        pools.clear()
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 @worker_init.connect

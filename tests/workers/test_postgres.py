@@ -33,3 +33,15 @@ def test_races_end_well_turns_are_kept_and_tables_move_on_postgresql_too(postgre
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout
+
+
+@pytest.mark.postgres
+def test_a_child_leaves_its_parents_connections_alone(postgres_server):
+    environment = os.environ | {
+        "DOVETAIL_DATABASE_URL": postgres_server,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'client/src'}",
+    }
+    command = [sys.executable, ROOT / "tests/workers/forking.py"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["child 42", "parent 42"], done.stdout + done.stderr

@@ -31,6 +31,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.AddIndex("repository", models.Index(fields=["audience"], name="repository_by_audience")),
-        migrations.RunPython(InBatches("Repository", name_audience, size=2), migrations.RunPython.noop, atomic=False),
+        migrations.RunPython(InBatches("Repository", name_audience), migrations.RunPython.noop, atomic=False),
         migrations.RunPython(search_index.create, migrations.RunPython.noop),  # SQLite has built the table anew
     ]
