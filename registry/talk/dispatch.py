@@ -18,7 +18,7 @@ from registry.kernel import audit, outbox, request_ids, tracing
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
 from registry.moderation import findings, lineage
-from registry.talk import alerting, announcing, fan_out, feeding
+from registry.talk import alerting, announcing, fan_out, feeding, numbering
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ def run(limit: int = AT_ONCE) -> int:
     handled = 0
     while handled < limit and (number := _due().values_list("pk", flat=True).first()) and _handle(number):
         handled += 1
+    numbering.number()
     return handled
 
 
@@ -63,9 +64,13 @@ def catch_up() -> None:
     is_long = len(waiting) > BEFORE_READING
     if is_long and waiting[0][1] > timezone.now() - timedelta(seconds=STALLED_SECONDS):
         return
+    handled = 0
     for number, _ in waiting[:BEFORE_READING]:
         if not _handle(number, wait=not is_long, is_reader=True):
-            return
+            break
+        handled += 1
+    if handled:
+        numbering.number()
 
 
 def has_waiting() -> bool:

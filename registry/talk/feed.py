@@ -1,22 +1,14 @@
-"""The feed of changes for mirrors and followers: the entries that the caller may see, in one order.
-
-A number that is assigned inside a transaction does not tell the order of commits: a reader that has read up to 12 would
-miss an 11 that is committed later. So entries get their numbers after their commit.
-"""
-
-from django.db import Error as DatabaseError
-from django.db import transaction
-from django.db.models import Max
+"""The feed of changes for mirrors and followers: the entries that the caller may see, in one order (numbering.py)."""
 
 from registry.kernel.policy import Caller
 from registry.models import Event, Repository, Revision
 from registry.repos.catalog import listable_for
 from registry.talk import dispatch
+from registry.talk.numbering import highest
 
 Kind = Event.Kind
 # Visible to all who could see the repository: those who have a copy must know.
 GONE = (Kind.QUARANTINE, Kind.DELETE, Kind.YANK)
-NUMBERED_AT_ONCE, NUMBERED_BY_ONE_STATEMENT = 1000, 250
 MAX_AT_ONCE = 5000  # rows of one query
 
 
@@ -26,7 +18,6 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
     Entries are read in order and then checked: in one statement databases would list all visible repositories first.
     """
     dispatch.catch_up()
-    _number()
     entries: list[Event] = []
     step = limit
     while len(entries) < limit:
@@ -50,12 +41,7 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
 def last() -> int:
     """Return the number of the newest entry, also of one that the caller may not see; 0 if there is none."""
     dispatch.catch_up()
-    _number()
-    return _highest()
-
-
-def _highest() -> int:
-    return Event.objects.aggregate(last=Max("seq"))["last"] or 0
+    return highest()
 
 
 class Follower:
@@ -66,11 +52,11 @@ class Follower:
 
     def has_news(self) -> bool:
         """Return whether there is an entry after the number, or will be one, be it hidden or not."""
-        return _highest() > self.seq or Event.objects.filter(seq__isnull=True).exists() or dispatch.has_waiting()
+        return highest() > self.seq or Event.objects.filter(seq__isnull=True).exists() or dispatch.has_waiting()
 
     def read(self, by: Caller, limit: int) -> list[Event]:
         """Return entries as `since` does, and go on behind them; where there are none, behind all that are hidden."""
-        newest = _highest()
+        newest = highest()
         entries = since(self.seq, by, limit)
         self.seq = entries[-1].seq or self.seq if entries else max(self.seq, newest)
         return entries
@@ -81,18 +67,3 @@ def _held(rows: list[Event]) -> set[tuple[int | None, str]]:
     oids = {row.revision for row in rows if row.revision}
     held = Revision.objects.filter(oid__in=oids, quarantined_at__isnull=False)
     return set(held.values_list("repository", "oid"))
-
-
-def _number() -> None:
-    """Give numbers to entries that have none; leave it to another process that does the same at this moment."""
-    unnumbered = Event.objects.filter(seq__isnull=True)
-    waiting = list(unnumbered.only("pk").order_by("pk")[:NUMBERED_AT_ONCE])
-    if not waiting:
-        return
-    try:
-        with transaction.atomic():
-            for seq, entry in enumerate(waiting, _highest() + 1):
-                entry.seq = seq
-            unnumbered.bulk_update(waiting, ["seq"], batch_size=NUMBERED_BY_ONE_STATEMENT)
-    except DatabaseError:  # two gave out the same number, or waited for each other: one of them did
-        return
