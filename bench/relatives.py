@@ -17,7 +17,7 @@ import django
 import numpy as np
 
 from bench.line import Line
-from bench.seeded import Rows, _trust_us
+from bench.seeded import Rows, trust_us
 from tests import services
 
 COUNT = int(os.environ.pop("DOVETAIL_BENCH_SCALE", "100000"))  # hub.settings refuses it
@@ -70,7 +70,7 @@ def seed(originals: Fingerprints, planted: dict[float, Fingerprints], random: np
 
     from registry.models import Namespace, User
 
-    _trust_us()
+    trust_us()
     rows, now = Rows(), timezone.now()
     rows.add(Namespace, id=1, name="alice", kind="person", created_at=now)
     rows.add(User, id=1, namespace_id=1, username="alice", password="!", created_at=now)

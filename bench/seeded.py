@@ -95,23 +95,33 @@ def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[An
 
 def seed(count: int) -> None:
     """Write that many adapters and all that belongs to them, and say how far it is."""
-    _trust_us()
+    trust_us()
     rows, began = Rows(), time.monotonic()
-    _collector(rows)
+    collector(rows)
     for number in range(count):
         if number % 20 == 0:
-            _person(rows, owner_of(number))
+            add_person(rows, owner_of(number))
         _repository(rows, number, number < SHOWN or number >= count - SHOWN)
         if number % BATCH == BATCH - 1 or number == count - 1:
             rows.write()
             print(f"    {number + 1:,} of {count:,} adapters, {time.monotonic() - began:.0f} s", flush=True)
+    finish(rows, "ANALYZE")
+
+
+def finish(rows: Rows, analyze: str) -> None:
+    """Set the sequences behind what was written, count the adapters, and gather statistics."""
+    from registry.models import CatalogueCount  # models are there after django.setup()
+    from registry.repos import counting
+
+    CatalogueCount.objects.all().delete()  # on SQLite the triggers were on
+    counting.correct()
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), [model for model, _ in rows.waiting]):
             cursor.execute(statement)
-        cursor.execute("ANALYZE")
+        cursor.execute(analyze)
 
 
-def _trust_us() -> None:
+def trust_us() -> None:
     """Turn off checks and durability: the rows are valid, and after a crash the seeding starts anew."""
     postgres = ["SET session_replication_role = replica"]
     sqlite = ["foreign_keys = OFF", "ignore_check_constraints = ON", "synchronous = OFF"]
@@ -120,25 +130,25 @@ def _trust_us() -> None:
             cursor.execute(statement)
 
 
-def _moment(seconds: int) -> Any:
+def moment(seconds: int) -> Any:
     return connection.ops.adapt_datetimefield_value(START + timedelta(seconds=seconds))
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
-def _person(rows: Rows, owner: int) -> None:
+def add_person(rows: Rows, owner: int) -> None:
     from registry.models import Follow, Namespace, User  # models are there after django.setup()
 
     id, name = FIRST + owner, person(owner)
-    rows.add(Namespace, id=id, name=name, kind="person", created_at=_moment(0))
-    rows.add(User, id=id, namespace_id=id, username=name, password="!", created_at=_moment(0))
+    rows.add(Namespace, id=id, name=name, kind="person", created_at=moment(0))
+    rows.add(User, id=id, namespace_id=id, username=name, password="!", created_at=moment(0))
     if owner:
         rows.add(Follow, follower_id=id, namespace_id=FIRST)
 
 
-def _collector(rows: Rows) -> None:
+def collector(rows: Rows) -> None:
     from registry.models import Watch, Webhook
 
-    _person(rows, 0)
+    add_person(rows, 0)
     rows.add(Webhook, id=FIRST, owner_id=FIRST, url="https://example.org/hook", domains='["repo"]')
     rows.add(Watch, webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
 
@@ -163,15 +173,15 @@ def _repository(rows: Rows, number: int, is_shown: bool) -> None:
         size=dice.randrange(10**8), tags=json.dumps(tags), state=state, serves="\nvllm\nlorax\n",
         search_text=search_terms.search_text(full_name, summary, base, kind, task, tags=tags),
         downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
-        created_at=_moment(number), updated_at=_moment(number * 7919 % 10**7),
+        created_at=moment(number), updated_at=moment(number * 7919 % 10**7),
     )  # fmt: skip
     oids = _revisions(rows, number, base, is_shown)
     _verdict(rows, number, owner, state, base)
     happened = {"kind": "push", "was_public": True, "revision": oids[1]}
     rows.add(Event, seq=number + 1, repository_id=id, type="model", name=full_name, **happened)
-    rows.add(AuditEvent, actor=person(owner_of(number)), action="adapter:create", object=full_name, at=_moment(number))
+    rows.add(AuditEvent, actor=person(owner_of(number)), action="adapter:create", object=full_name, at=moment(number))
     if number % 10 == 0:
-        rows.add(Like, repository_id=id, user_id=FIRST, created_at=_moment(number))
+        rows.add(Like, repository_id=id, user_id=FIRST, created_at=moment(number))
 
 
 def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
@@ -188,21 +198,21 @@ def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
             entries, parent=oids[0] if oids else None, author=person(author), at=at, title=title, message=""
         ))  # fmt: skip
         rows.add(Revision, id=id, repository_id=adapter, oid=oids[-1], parent_id=id - 1 if version else None,
-                 title=title, author_id=FIRST + author, created_at=_moment(number))  # fmt: skip
+                 title=title, author_id=FIRST + author, created_at=moment(number))  # fmt: skip
         for one in entries.values():
             rows.add(RevisionFile, revision_id=id, path=one.path, blob_id=one.sha256, size=one.size, is_lfs=one.is_lfs,
                      git_oid=one.git_oid)  # fmt: skip
             owned.add(one.sha256)
     for sha256 in owned:
-        rows.add(UploadedBlob, repository_id=adapter, blob_id=sha256, created_at=_moment(number))
-    rows.add(Ref, repository_id=adapter, revision_id=id, name="refs/heads/main", updated_at=_moment(number))
+        rows.add(UploadedBlob, repository_id=adapter, blob_id=sha256, created_at=moment(number))
+    rows.add(Ref, repository_id=adapter, revision_id=id, name="refs/heads/main", updated_at=moment(number))
     return oids
 
 
 def _verdict(rows: Rows, number: int, owner: int, state: str, base: str) -> None:
     from registry.models import Alert, Attempt, Delivery, Ref, Verdict
 
-    id, adapter, revision, at = FIRST + number, FIRST + number, FIRST + 2 * number + 1, _moment(number)
+    id, adapter, revision, at = FIRST + number, FIRST + number, FIRST + 2 * number + 1, moment(number)
     rows.add(Verdict, id=id, revision_id=revision, state=state, finished_at=at, queued_at=at, duration_ms=900,
              base=base)  # fmt: skip
     rows.add(Attempt, verdict_id=id, number=1, worker="one", started_at=at, ended_at=at, outcome=state)
@@ -246,10 +256,10 @@ def _entry(rows: Rows, path: str, data: bytes, is_kept: bool) -> Any:
     if not path.endswith(".safetensors"):
         if sha256 not in rows.blobs:
             rows.blobs.add(sha256)
-            rows.add(Blob, sha256=sha256, size=len(data), created_at=_moment(0))
+            rows.add(Blob, sha256=sha256, size=len(data), created_at=moment(0))
         return manifest.Entry(path, sha256, len(data), False, manifest.git_blob_oid(data))
     xorb, terms = hashlib.sha256(sha256.encode()).hexdigest(), [0, 1, len(data)]
-    rows.add(Blob, sha256=sha256, size=len(data), created_at=_moment(0))
+    rows.add(Blob, sha256=sha256, size=len(data), created_at=moment(0))
     rows.add(Xorb, hash=xorb, size=len(data))
     rows.add(XetFile, file_id=xorb[::-1], sha256=sha256, size=len(data), terms=json.dumps([[xorb, *terms]]))
     return manifest.lfs_entry(path, sha256, len(data))

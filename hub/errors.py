@@ -118,6 +118,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.UpstreamGated: HttpForm(403, "GatedRepo"),
     errors.UpstreamReadOnly: HttpForm(403),
     errors.TooOften: HttpForm(429),
+    errors.SearchTooSlow: HttpForm(503, retry_seconds=30),
     errors.TooManyStreams: HttpForm(429, retry_seconds=30),
     errors.StreamsFull: HttpForm(503, retry_seconds=5),
     errors.IdempotencyKeyReused: HttpForm(422),

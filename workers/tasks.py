@@ -13,7 +13,7 @@ from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import norm_populations, renewal, verdicts
 from registry.publish import expiring, open_pushes, restoring
-from registry.repos import popularity, rendered_cards, weight_comparisons
+from registry.repos import counting, popularity, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
 from registry.upstream import forgetting, records
@@ -62,6 +62,7 @@ def sweep() -> None:
     audit_chain.seal()
     suspension.end_due()
     blocklist.sweep()
+    counting.fold()
 
 
 @shared_task
@@ -75,6 +76,7 @@ def tidy() -> None:
     expiring.run()
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
+    counting.correct_daily(hour=timezone.now().hour)
     popularity.forget_hours()
     weight_comparisons.forget_old()
     rendered_cards.refresh()

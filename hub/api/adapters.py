@@ -13,7 +13,7 @@ from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Verdict
 from registry.publish import retiring
-from registry.repos import catalog, lookup, pull, refs
+from registry.repos import catalog, lookup, pull, refs, tallies
 
 
 class Adapters(View):
@@ -28,8 +28,11 @@ class Adapters(View):
         items = [line(repository, results.verdicts.get(repository.pk)) for repository in results.items]
         answer = pages.page(request, items, results.next)
         if with_facets:
-            counted = catalog.facet_counts(self.caller, query)
-            answer["facets"] = {name: [{"value": v, "count": n} for v, n in values] for name, values in counted.items()}
+            tally = tallies.tally(self.caller, query)
+            answer["facets"] = {
+                name: [{"value": value, "count": n} for value, n in values] for name, values in tally.commonest.items()
+            }
+            answer["facets_at_least"] = tally.is_capped
         return Response(answer)
 
 

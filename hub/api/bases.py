@@ -13,15 +13,16 @@ from hub.api.shapes.adapters import AdapterPage
 from registry.kernel.errors import BaseNotFound
 from registry.models import Base, Repository, Verdict
 from registry.proof import scores
-from registry.repos import bases, catalog
-from registry.repos.catalog import BaseLine, Query
+from registry.repos import bases, catalog, tallies
+from registry.repos.catalog import Query
+from registry.repos.tallies import BaseLine
 
 
 class Bases(View):
     @extend_schema(operation_id="bases", summary="Base models", parameters=[pages.Paging], responses=shapes.BasePage)
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, pages.Paging)
-        page = catalog.list_bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
+        page = tallies.list_bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
         return Response(pages.page(request, [_line(line) for line in page.items], page.next))
 
 
@@ -67,7 +68,7 @@ def _find(view: View, name: str) -> BaseLine:
     """Return a base by any of its names, and how many adapters the caller sees. Raises BaseNotFound."""
     row = bases.find_base(name)
     id = row.id if row else bases.canonical_name(name)
-    count = catalog.count_matches(view.caller, Query(base=[id]))
+    count = tallies.count_matches(view.caller, Query(base=[id]))
     if row is None and not count:
         raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not on the shelf.")
     return BaseLine(id, count, row)

@@ -15,7 +15,7 @@ from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, UpstreamRepository
-from registry.repos import catalog, derived, pull, refs, served_bases, tags
+from registry.repos import catalog, derived, pull, refs, served_bases, tags, tallies
 from registry.repos.viewers import Viewer
 
 _OF_MODELS = """
@@ -143,7 +143,7 @@ def expansions(request: HttpRequest, type: str) -> list[str]:
 def _count_children(items: list[JSON], fields: list[str], by: Caller) -> None:
     """Add how many models have each of these as their base, where somebody asks for it."""
     if "childrenModelCount" in fields:
-        counts = catalog.count_by_base(by, (item["id"] for item in items))
+        counts = tallies.count_by_base(by, (item["id"] for item in items))
         for item in items:
             item["childrenModelCount"] = counts.get(item["id"], 0)
 

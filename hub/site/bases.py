@@ -10,14 +10,14 @@ from hub.site.list_rows import rows_of
 from hub.site.visitor import caller
 from registry.kernel.errors import BaseNotFound
 from registry.repos import bases as known
-from registry.repos import catalog
+from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 from registry.talk import watching
 
 
 @require_safe
 def bases(request: HttpRequest) -> HttpResponse:
-    page = catalog.list_bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
+    page = tallies.list_bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
     shown = [(row, known.license_of(row.base, row.id)) for row in page.items]
     next = f"?{urlencode({'cursor': page.next})}" if page.next else ""
     return render(request, "site/bases.html", {"section": "bases", "rows": shown, "next": next})
@@ -43,7 +43,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "license": license,
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
-        "count": catalog.count_matches(by, query),
+        "count": tallies.count_matches(by, query),
         "follows": watching.follows_base(by, id),
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",

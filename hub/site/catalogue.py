@@ -14,7 +14,7 @@ from hub.site.list_rows import rows_of
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
-from registry.repos import catalog
+from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 
 FACETS = {
@@ -71,6 +71,7 @@ class Chip:
 def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
     by, query = caller(request), asked(request.GET, type)
     path = reverse(ROUTES[type])
+    tally = tallies.tally(by, query)
     page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
     shown = {
         "section": ROUTES[type],
@@ -79,9 +80,9 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "kinds": [(reverse(ROUTES[other]), f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
         "query": query.q,
         "rows": rows_of(page),
-        "found": catalog.count_matches(by, query),
-        "all": catalog.count_matches(by, Query(type=type)),
-        "facets": _facets(catalog.facet_counts(by, query), request.GET, path),
+        "tally": tally,
+        "all": tallies.count_matches(by, Query(type=type)),
+        "facets": _facets(tally.commonest, request.GET, path),
         "chips": chips(request.GET, path),
         "sort": SORTS[query.sort],
         "sorts": [(label, _address(request.GET, path, sort=[name])) for name, label in SORTS.items()],

@@ -10,7 +10,7 @@ from hub.site.list_rows import rows_of
 from hub.site.proof import Document
 from hub.site.verdict_summary import AREAS
 from hub.site.visitor import caller
-from registry.repos import catalog
+from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 
 ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passed") for area in AREAS))
@@ -20,9 +20,9 @@ ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passe
 def home(request: HttpRequest) -> HttpResponse:
     by = caller(request)
     shown = {
-        "totals": catalog.public_totals(),
+        "totals": tallies.public_totals(),
         "rows": rows_of(catalog.search(by, Query(verdict=["passed"]), limit=6)),
-        "bases": catalog.list_bases(by, limit=8).items,
+        "bases": tallies.list_bases(by, limit=8).items,
         "address": origin(request),
         "drawn": Document(ALL_PASSED),
     }

@@ -19,7 +19,7 @@ from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
 from registry.models import Membership, Namespace
 from registry.people import accounts, administrators, invitations
-from registry.repos import catalog
+from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 from registry.talk import collections, social
 
@@ -68,13 +68,13 @@ def _invitation(found: Namespace, by: Caller) -> List:
     return {"invitation": row, "offer": OFFERS[row.role]} if row else {}
 
 
-def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, str]]:
-    """(list, its name, how long it is, its address); empty lists are left out, but for the first and the open one."""
-    here = Query(author=[found.name])
+def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, str, str]]:
+    """(list, its name, its length, + if it is longer, its address); empty ones but the first and the open are out."""
+    types = {"adapters": "model", "datasets": "dataset", "spaces": "space"}
+    owned = {name: tallies.tally(by, Query(author=[found.name], type=type)) for name, type in types.items()}
+    longer = {name for name, tally in owned.items() if tally.is_capped}
     counts = [
-        ("adapters", "Adapters", catalog.count_matches(by, here)),
-        ("datasets", "Datasets", catalog.count_matches(by, Query(author=[found.name], type="dataset"))),
-        ("spaces", "Spaces", catalog.count_matches(by, Query(author=[found.name], type="space"))),
+        *((name, name.capitalize(), tally.rows) for name, tally in owned.items()),
         ("collections", "Collections", collections.listed(by, owners=[found.name]).count()),
         ("followers", "Followers", social.followers(found).count()),
     ]
@@ -82,7 +82,7 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, 
         counts.append(("following", "Following", social.following(found.person).count()))
         counts.append(("likes", "Likes", social.liked_count(found.person, by)))
     return [
-        (name, label, count, _address(found, name))
+        (name, label, count, "+" if name in longer else "", _address(found, name))
         for name, label, count in counts
         if count or name in ("adapters", show)
     ]

@@ -513,6 +513,11 @@ class TooOften(RegistryError):
     code = "rate-limited"
 
 
+class SearchTooSlow(RegistryError):
+    code = "search-too-slow"
+    default_fix = "Ask for less at once: a longer word, a base, an owner or a date in place of a part of a word."
+
+
 class TooManyStreams(RegistryError):
     code = "too-many-streams"
     default_fix = "End one of them, or ask without `Accept: text/event-stream`, with `wait`."

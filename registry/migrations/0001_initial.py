@@ -611,6 +611,32 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CatalogueCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("type", models.CharField(max_length=8)),
+                ("base", models.CharField(max_length=200, null=True)),
+                ("kind", models.CharField(max_length=32)),
+                ("task", models.CharField(max_length=64)),
+                ("license", models.CharField(max_length=64)),
+                ("serves", models.CharField(max_length=300)),
+                ("state", models.CharField(max_length=8)),
+                ("outcome", models.CharField(max_length=8)),
+                ("is_verified", models.BooleanField()),
+                ("is_archived", models.BooleanField()),
+                ("is_gated", models.BooleanField()),
+                ("number", models.BigIntegerField()),
+                ("is_folded", models.BooleanField()),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["type", "base", "kind", "task", "license"], name="catalogue_count_group"),
+                    models.Index(fields=["type", "kind", "task", "license"], name="catalogue_count_kind"),
+                    models.Index(condition=models.Q(("is_folded", False)), fields=["id"], name="catalogue_count_new"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="ChunkingJob",
             fields=[
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
@@ -1884,7 +1910,10 @@ class Migration(migrations.Migration):
             model_name="repository",
             name="namespace",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="repositories", to="registry.namespace"
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="repositories",
+                to="registry.namespace",
             ),
         ),
         migrations.CreateModel(
@@ -4248,6 +4277,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("oid__regex", "^[0-9a-f]{40}$")), name="revision_oid_shape"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="repository",
+            index=models.Index(fields=["namespace", "type", "-updated_at", "-id"], name="repository_by_owner"),
         ),
         migrations.AddIndex(
             model_name="repository",

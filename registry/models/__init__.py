@@ -21,6 +21,7 @@ from registry.models.blobs import (
 from registry.models.blocked_files import BlockedFile
 from registry.models.cards import RenderedCard
 from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
+from registry.models.catalogue_counts import CatalogueCount
 from registry.models.clock import ClockLease
 from registry.models.collections import Collection, CollectionItem
 from registry.models.derivations import DerivedSource, DerivedVersion
@@ -89,6 +90,7 @@ __all__ = [
     "BlockedFile",
     "Case",
     "CaseNote",
+    "CatalogueCount",
     "Channel",
     "ChunkingJob",
     "ClockLease",

@@ -41,7 +41,9 @@ class Repository(models.Model):
     NOT_MEASURED = -1.0  # a score that no measured one is as low as
 
     type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL, db_default=Type.MODEL)
-    namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repositories")
+    namespace = models.ForeignKey(  # without an index of its own: repository_by_owner begins with it
+        Namespace, on_delete=models.PROTECT, related_name="repositories", db_index=False
+    )
     name = models.CharField(max_length=96)
     private = models.BooleanField(default=False, db_default=False)
     source = models.CharField(max_length=300, blank=True)  # the address of the hub that it is read from
@@ -113,6 +115,7 @@ class Repository(models.Model):
         indexes = [
             models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
             models.Index(fields=["type", "base", "-updated_at", "-id"], name="repository_by_base"),
+            models.Index(fields=["namespace", "type", "-updated_at", "-id"], name="repository_by_owner"),
             models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
             models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
             models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),

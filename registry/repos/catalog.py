@@ -1,22 +1,19 @@
-"""Lists of repositories: search, filters, facets, pages, and the verdict beside each line. Only reads."""
+"""Lists of repositories: search, filters, pages, and the verdict beside each line; tallies.py counts. Only reads."""
 
-import hashlib
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from django.core.cache import caches
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from dovetail.adapters.serving import ENGINES
 from registry.kernel import site_settings
 from registry.kernel.cursors import Cursor, Page, following
+from registry.kernel.deadlines import bounded
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
-from registry.models import Base, Repository, Verdict
+from registry.models import Namespace, Repository, Verdict
 from registry.repos import bases, search_terms
+from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.refs import MAIN
 
 MAX_PAGE = 100
@@ -31,11 +28,9 @@ SORTS = {
 }
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
 PENDING = frozenset({"queued", "running"})
-COMMONEST = 12  # values of a facet that are offered
+READ_AS_VERIFIED = Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL)  # below /verified
+PULLED_AS_VERIFIED = Q(is_verified=True) | ~Q(type=Repository.Type.MODEL)  # by strangers, under that pull policy
 TAGGED = 20_000  # repositories whose tags are counted
-MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
-COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
-_ENGINES = frozenset(engine.name for engine in ENGINES)
 
 
 @dataclass(frozen=True)
@@ -89,11 +84,12 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     sign = "" if query.ascending else "-"
     rows = matching_repositories(by, query).select_related("namespace")
     rows = rows.order_by(f"{sign}{column}", f"{sign}id")
-    if cursor:
-        position = Cursor.verify(cursor, column)  # one of another sort holds another kind of value
-        items = following(rows, column, position, limit + 1, is_ascending=query.ascending)
-    else:
-        items = list(rows[: limit + 1])
+    position = Cursor.verify(cursor, column) if cursor else None  # one of another sort holds another kind of value
+    with bounded("search"):
+        if position:
+            items = following(rows, column, position, limit + 1, is_ascending=query.ascending)
+        else:
+            items = list(rows[: limit + 1])
     has_more, items = len(items) > limit, items[:limit]
     last = Cursor(getattr(items[-1], column), items[-1].pk).sign(column) if has_more else ""
     return SearchPage(items, last, newest_verdicts(items) if with_verdicts else {})
@@ -110,26 +106,19 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
     if not query.author and (few := terms.few()) is not None:
         rows = rows.filter(pk__in=few)
-    query = replace(query, base=[bases.canonical_name(name) for name in query.base])
-    for name, column in FACETS.items():
-        if values := getattr(query, name):
-            rows = rows.filter(**{f"{column}__in": values})
-    if query.verdict:
-        rows = rows.filter(_any_verdict(query.verdict))
-    if query.engine:
-        rows = rows.filter(_any_line("serves", query.engine))
+    rows = rows.filter(*_facet_lookups(with_known_bases(query)).values())
     if query.target:
-        rows = rows.filter(_any_line("targets", query.target))
+        rows = rows.filter(HasLine("targets", query.target))
     if query.base_revision:
         rows = rows.filter(base_revision__in=query.base_revision)
     if query.only_measured:
         rows = rows.filter(score__gt=Repository.NOT_MEASURED)
     if query.author:
-        rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
+        rows = rows.filter(_owned_by(query.author))
     if "hide" in query.archived:
         rows = rows.filter(archived_at__isnull=True)
     if query.only_verified:
-        rows = rows.filter(Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL))
+        rows = rows.filter(READ_AS_VERIFIED)
     if query.gated is not None:
         rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
     bounds = {
@@ -143,6 +132,43 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
 
 
+def with_known_bases(query: Query) -> Query:
+    """Return the query with each base under the name that repositories have for it."""
+    return replace(query, base=tuple(bases.canonical_name(name) for name in query.base))
+
+
+def facet_conditions(query: Query) -> dict[str, Q]:
+    """Return the condition on each chosen facet, by columns that repositories and their counts both have."""
+    chosen = {name: getattr(query, name) for name in FACETS if getattr(query, name)}
+    conditions = {name: Q(**{f"{FACETS[name]}__in": values}) for name, values in chosen.items()}
+    if query.verdict:
+        conditions["verdict"] = _any_verdict(query.verdict)
+    if query.engine:
+        conditions["engine"] = Q(HasLine("serves", query.engine))
+    return conditions
+
+
+def _facet_lookups(query: Query) -> dict[str, Q]:
+    """Return the same for repositories: several facets by PostgreSQL's index of all of them, one by its own index."""
+    conditions = facet_conditions(query)
+    if query.engine:
+        conditions["engine"] = serves(query.engine)
+    if len(set(conditions) - {"verdict"}) < 2:
+        return conditions
+    for name, column in FACETS.items():
+        if name in conditions:
+            conditions[name] = has_value(column, getattr(query, name))
+    if query.verdict and not {*PENDING, Verdict.State.PASSED.value} & set(query.verdict):
+        conditions["verdict"] = has_value("outcome", query.verdict)
+    return conditions
+
+
+def _owned_by(names: Sequence[str]) -> Q:
+    """Return the condition on owners, by their numbers: so a database knows how many repositories they have."""
+    owners = Namespace.objects.filter(name__lower__in=[name.lower() for name in names])
+    return Q(namespace__in=list(owners.values_list("pk", flat=True)))
+
+
 def _lowered(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(word.lower() for word in words)
 
@@ -151,79 +177,6 @@ def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
     """Return the requested tags as groups of alternatives: one of each group must be there."""
     groups = [query.tag, query.language, *([tag] for tag in query.all_tags)]
     return tuple(_lowered(tags) for tags in groups if tags)
-
-
-@dataclass(frozen=True)
-class Tally:
-    """The number of repositories that a query matches, and for each facet the number by value."""
-
-    rows: int
-    facets: dict[str, Counter[str]]
-
-
-def count_matches(by: Caller, query: Query) -> int:
-    """Return the number of repositories that match; a large number may be a minute old."""
-    return _tally(by, query).rows
-
-
-def _tally(by: Caller, query: Query) -> Tally:
-    """Count what the caller sees: public repositories once for all callers, and their own ones besides."""
-    query = replace(query, sort=Query.sort, ascending=Query.ascending)
-    if by.is_staff:  # sees more than the public and their own
-        return _counted(f"staff {by.user and by.user.pk}", query, matching_repositories(by, query))
-    public = _counted("public", query, matching_repositories(NOBODY, query))
-    if not by.roles:
-        return public
-    rows = matching_repositories(by, query).filter(in_reach(by)).exclude(listable_for(NOBODY))
-    own = _counted(f"own {by.user and by.user.pk} {by.token and by.token.pk}", query, rows)
-    return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
-
-
-def _counted(scope: str, query: Query, rows: QuerySet[Repository]) -> Tally:
-    """Count in one pass; each web process caches counts over many rows."""
-    identity = repr((scope, site_settings.get_setting("pull_policy"), query)).encode("utf-8", "surrogatepass")
-    key = f"tally:{hashlib.sha256(identity).hexdigest()}"
-    cached: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it: web processes share the cache
-    if cached is not None:
-        return Tally(cached["rows"], {name: Counter(counts) for name, counts in cached["facets"].items()})
-    facets: dict[str, Counter[str]] = {name: Counter() for name in ("verdict", *FACETS, "engine")}
-    total = 0
-    columns = (*FACETS.values(), "state", "outcome", "is_verified", "serves")
-    for *values, state, outcome, is_verified, serves, n in (
-        rows.order_by().values_list(*columns).annotate(n=Count("pk"))
-    ):
-        total += n
-        for verdict in _verdicts_of(state, outcome, is_verified=is_verified):
-            facets["verdict"][verdict] += n
-        for name, value in zip(FACETS, values, strict=True):
-            facets[name][value] += n
-        for engine in filter(None, serves.split("\n")):
-            facets["engine"][engine] += n
-    tally = Tally(total, facets)
-    if total > MANY:
-        caches["default"].set(key, {"rows": total, "facets": facets}, COUNTED_SECONDS)
-    return tally
-
-
-def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
-    """Return base id → number of models with that base that the caller may see; without those that no model names."""
-    rows = Repository.objects.filter(listable_for(by), type=Repository.Type.MODEL, base__in=set(names)).order_by()
-    return dict(rows.values_list("base").annotate(Count("pk")))
-
-
-def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
-    """Return for each facet its commonest values and their counts among what the query matches.
-
-    A facet ignores its own choice, so that its alternatives stay visible. Counts over very many repositories may be a
-    minute old.
-    """
-    commonest, whole = {}, _tally(by, query)
-    for name in whole.facets:
-        without: dict[str, Any] = {name: ()}
-        values = (_tally(by, replace(query, **without)) if getattr(query, name) else whole).facets[name]
-        counts = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
-        commonest[name] = sorted(counts, key=lambda row: (-row[1], row[0]))[:COMMONEST]
-    return commonest
 
 
 def _any_verdict(states: Iterable[str]) -> Q:
@@ -239,25 +192,12 @@ def _any_verdict(states: Iterable[str]) -> Q:
     return condition
 
 
-def _verdicts_of(state: str, outcome: str, *, is_verified: bool) -> set[str]:
-    """Return the values of that filter that find a repository with these columns."""
-    return {state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}
-
-
-def _any_line(column: str, lines: Iterable[str]) -> Q:
-    """Return the condition that a column of lines holds one of these."""
-    condition = Q()
-    for line in lines:
-        condition |= Q(**{f"{column}__contains": f"\n{line}\n"})
-    return condition
-
-
 def listable_for(by: Caller, *, elsewhere: bool = False) -> Q:
     """Return the condition for lists: under the pull policy `verified`, strangers find only what they could pull."""
     listed = listed_to(by, elsewhere=elsewhere)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
         return listed
-    return listed & (Q(is_verified=True) | ~Q(type=Repository.Type.MODEL) | in_reach(by))
+    return listed & (PULLED_AS_VERIFIED | in_reach(by))
 
 
 def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
@@ -272,25 +212,6 @@ def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
     return {verdict.revision.repository_id: verdict for verdict in rows}
 
 
-@dataclass(frozen=True)
-class Totals:
-    """The numbers on the front page, over public repositories."""
-
-    adapters: int
-    passed: int
-    bases: int
-    median_ms: int | None
-
-
-def public_totals() -> Totals:
-    """Count public repositories; the median is over the newest 200 verdicts."""
-    counted = _tally(NOBODY, Query())
-    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # as an index sorts them
-    times = [ms for state, ms in recent.values_list("state", "duration_ms")[:200] if state == "passed" and ms]
-    median = round(statistics.median(times)) if times else None
-    return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
-
-
 def count_tags(type: str) -> Counter[str]:
     """Count the tags of the newest public repositories."""
     rows = (
@@ -299,29 +220,3 @@ def count_tags(type: str) -> Counter[str]:
         .values_list("tags", flat=True)
     )
     return Counter(tag for tags in rows[:TAGGED].iterator() for tag in tags if isinstance(tag, str))
-
-
-@dataclass(frozen=True)
-class BaseLine:
-    """A base in a list, the number of visible adapters that name it, and its row if the base is here."""
-
-    id: str
-    adapters: int
-    base: Base | None
-
-
-def list_bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
-    """Return one page of the bases that visible adapters name or the base cache holds, the commonest first.
-
-    Raises ValueInvalid for a cursor that is not ours.
-    """
-    used = _tally(by, Query()).facets["base"]
-    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | {id: n for id, n in used.items() if id}
-    ranked = sorted((-count, id) for id, count in counts.items())
-    if cursor:
-        position = Cursor.verify(cursor, "bases")
-        ranked = [row for row in ranked if row > (position.value, position.row)]
-    page = ranked[: max(1, min(limit, MAX_PAGE))]
-    known_bases = Base.objects.in_bulk([id for _, id in page])
-    lines = [BaseLine(id, -negated, known_bases.get(id)) for negated, id in page]
-    return Page(lines, Cursor(*page[-1]).sign("bases") if len(ranked) > len(page) else "")

@@ -1,4 +1,7 @@
-"""Trigram indexes for substring search, which migrations create: pg_trgm on PostgreSQL, an FTS5 table on SQLite.
+"""Indexes of lists that only one database has, which migrations create, and the triggers that count for lists.
+
+For parts of words these are trigram indexes: pg_trgm on PostgreSQL, an FTS5 table on SQLite. For filters PostgreSQL has
+an index each, and chooses by its statistics; SQLite, which has none, would choose them in place of the sort.
 
 SQLite drops the triggers when Django rebuilds the repository table in order to alter it: such a migration ends with
 `RunPython(create, drop)` again.
@@ -8,9 +11,24 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-POSTGRESQL_INDEXES = {
+from registry.repos import count_triggers
+from registry.repos.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
+
+WORD_INDEXES = {
     "repository_by_words": "(search_text gin_trgm_ops)",
     "repository_by_name_words": "(split_part(search_text, ' ', 1) gin_trgm_ops)",
+}
+FILTERED = ("kind", "task", "license", "outcome", "rank", "size", "parameters")
+FILTER_INDEXES = {
+    "repository_by_tags": f"USING gin ({POSTGRESQL_LINES.format(column='search_text')})",
+    "repository_by_facets": f"USING gin ({POSTGRESQL_FACETS.format(table='')})",
+    "repository_by_targets": f"USING gin ({POSTGRESQL_LINES.format(column='targets')})",
+    **{f"repository_by_{column}": f"({column})" for column in FILTERED},
+    "repository_by_base_revision": "(base_revision) WHERE base_revision <> ''",
+    "repository_by_gate": "(gated) WHERE gated <> ''",
+    "repository_waiting": "(state) WHERE state IN ('queued', 'running')",
+    "repository_held": "(namespace_id) WHERE is_main_held",
+    "repository_elsewhere": "(type, updated_at DESC, id DESC) WHERE source <> ''",
 }
 TABLE = """
 CREATE VIRTUAL TABLE IF NOT EXISTS repository_words
@@ -47,24 +65,29 @@ TRIGGERS = {
 
 
 def create(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
-    """Create the indexes; without pg_trgm on PostgreSQL, searches are slower but correct."""
+    """Create the indexes and triggers; without pg_trgm on PostgreSQL, searches are slower but correct."""
+    count_triggers.create(editor)
     if editor.connection.vendor == "sqlite":
         drop(apps, editor)  # of an earlier migration; to fill the table twice would find each repository twice
         for statement in (TABLE, FILL, *(f"CREATE TRIGGER {name} {body}" for name, body in TRIGGERS.items())):
             editor.execute(statement)
-    elif _has_trigrams(editor):
-        for name, columns in POSTGRESQL_INDEXES.items():
+        return
+    for name, definition in FILTER_INDEXES.items():
+        editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository {definition}")
+    if _has_trigrams(editor):
+        for name, columns in WORD_INDEXES.items():
             editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository USING gin {columns}")
 
 
 def drop(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
-    """Drop the indexes; the pg_trgm extension stays, because others may use it."""
+    """Drop the indexes and triggers; the pg_trgm extension stays, because others may use it."""
+    count_triggers.drop(editor)
     if editor.connection.vendor == "sqlite":
         for name in TRIGGERS:
             editor.execute(f"DROP TRIGGER IF EXISTS {name}")
         editor.execute("DROP TABLE IF EXISTS repository_words")
     else:
-        for name in POSTGRESQL_INDEXES:
+        for name in (*WORD_INDEXES, *FILTER_INDEXES):
             editor.execute(f"DROP INDEX IF EXISTS {name}")
 
 

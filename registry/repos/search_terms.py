@@ -9,6 +9,7 @@ from django.db.models import CharField, Func, Q, Value
 from django.db.models.lookups import Contains
 
 from registry.models import Repository
+from registry.repos.lines import HasLine
 
 FEW = 500  # repositories: sorting so many is faster than walking a sorted list until enough match
 LONGEST = 16  # characters of a word looked up in SQLite's index: its end, which is more selective
@@ -61,21 +62,23 @@ class SearchTerms:
         condition = Q(*(Q(search_text__contains=part) for part in self.parts))
         condition &= Q(*(Q(Contains(FullName("search_text"), Value(part))) for part in self.names))
         for alternatives in self.tags:
-            condition &= Q(*(Q(search_text__contains=f"\n{tag}\n") for tag in alternatives), _connector=Q.OR)
+            condition &= Q(HasLine("search_text", alternatives))
         return condition
 
     def few(self) -> list[int] | None:
         """Return the row ids of all matches, perhaps with others; None for more than FEW, or without an index.
 
-        Both databases plan word searches badly by themselves: they guess how many rows match.
+        Both databases plan searches for words badly by themselves: they guess how many rows match.
         """
         if not self.condition:
             return None
-        rows = _in_sqlite(self) if connection.vendor == "sqlite" else _in_any(self)
+        rows = _in_sqlite(self) if connection.vendor == "sqlite" else _in_postgresql(self)
         return rows if rows is not None and len(rows) <= FEW else None
 
 
-def _in_any(terms: SearchTerms) -> list[int]:
+def _in_postgresql(terms: SearchTerms) -> list[int] | None:
+    if not terms.parts and not terms.names:
+        return None  # it knows how often each tag occurs
     return list(Repository.objects.filter(terms.condition).values_list("pk", flat=True)[: FEW + 1])
 
 

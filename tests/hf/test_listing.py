@@ -13,7 +13,7 @@ from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 from hub.hf.listing import EXPANDABLE
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos import catalog, popularity, tags
+from registry.repos import catalog, popularity, tags, tallies
 from registry.repos.search_terms import search_text
 from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
@@ -58,11 +58,11 @@ def ids(wire: Wire, query: str, *, who: str = "nobody", kind: str = "models") ->
 
 
 def test_counts_over_many_repositories_are_kept_for_a_minute(wire: Wire, cast, shelf, monkeypatch):
-    monkeypatch.setattr(catalog, "MANY", 0)
-    before = catalog.count_matches(NOBODY, catalog.Query()), catalog.facet_counts(NOBODY, catalog.Query())
+    monkeypatch.setattr(tallies, "MANY", 0)
+    before = tallies.count_matches(NOBODY, catalog.Query()), tallies.facet_counts(NOBODY, catalog.Query())
     assert before[0] > 0
     cast.repository("alice/one-more")
-    assert (catalog.count_matches(NOBODY, catalog.Query()), catalog.facet_counts(NOBODY, catalog.Query())) == before
+    assert (tallies.count_matches(NOBODY, catalog.Query()), tallies.facet_counts(NOBODY, catalog.Query())) == before
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from registry.moderation import quarantine
 from registry.proof import holding
 from registry.publish import branches, copies, history, merges, push
 from registry.publish.push import Deletion, Inline, Intent
-from registry.repos import catalog, refs
+from registry.repos import catalog, refs, tallies
 from registry.repos.catalog import Query
 from registry.repos.refs import MAIN
 from registry.talk import collections, social
@@ -99,15 +99,15 @@ def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, w
 
 
 def test_of_what_is_held_back_nothing_is_counted_for_strangers(cast, held):
-    assert catalog.count_matches(NOBODY, Query()) == catalog.public_totals().adapters == 1
+    assert tallies.count_matches(NOBODY, Query()) == tallies.public_totals().adapters == 1
     assert catalog.count_tags("model") != Counter()
     holding.hold(held.head, "A pickle with more than tensors.")
     LocMemCache.clear(caches["default"])
-    assert catalog.count_matches(NOBODY, Query()) == catalog.public_totals().adapters == 0
+    assert tallies.count_matches(NOBODY, Query()) == tallies.public_totals().adapters == 0
     assert catalog.count_tags("model") == Counter()
-    assert catalog.count_by_base(NOBODY, [BASE]) == {}
-    assert not any(catalog.facet_counts(NOBODY, Query()).values())
-    assert [line.adapters for line in catalog.list_bases(NOBODY).items] in ([], [0])
+    assert tallies.count_by_base(NOBODY, [BASE]) == {}
+    assert not any(tallies.facet_counts(NOBODY, Query()).values())
+    assert [line.adapters for line in tallies.list_bases(NOBODY).items] in ([], [0])
 
 
 @pytest.mark.parametrize("who", ["alice", "bob", "mona", "ada"])
@@ -115,8 +115,8 @@ def test_writers_and_moderators_find_it_and_count_it(cast, held, who):
     holding.hold(held.head, "A pickle with more than tensors.")
     by = cast.session(who)
     assert [row.full_name for row in catalog.search(by, Query()).items] == [HELD]
-    assert catalog.count_matches(by, Query()) == 1
-    assert catalog.facet_counts(by, Query())["kind"] == [("lora", 1)]
+    assert tallies.count_matches(by, Query()) == 1
+    assert tallies.facet_counts(by, Query())["kind"] == [("lora", 1)]
 
 
 def test_it_is_back_with_the_next_push_and_an_old_revision_hides_nothing(cast, held):

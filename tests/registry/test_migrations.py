@@ -7,7 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos import catalog
+from registry.repos import tallies
 from registry.repos.catalog import Query
 
 
@@ -31,7 +31,7 @@ def test_all_tables_go_and_come_back_and_search_works_on_them(newest, cast):
     ]
     migrate(newest)
     assert not Repository.objects.exists()
-    assert catalog.count_matches(NOBODY, Query(q="first")) == 0
+    assert tallies.count_matches(NOBODY, Query(q="first")) == 0
 
 
 def test_a_database_of_an_earlier_state_is_refused(newest):

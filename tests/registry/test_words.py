@@ -6,7 +6,7 @@ from django.db import connection
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.publish import moves, repositories
-from registry.repos import catalog, search_terms
+from registry.repos import catalog, search_terms, tallies
 from registry.repos.catalog import Query
 from registry.repos.search_terms import SearchTerms, search_text
 
@@ -59,7 +59,7 @@ def test_how_many_hold_a_word_changes_nothing_but_the_way(cast, monkeypatch, few
     assert len(found(q="counts")) == len(found(id_words=["number-"])) == 4
     assert set(found(language=["de", "fr"])) == {"alice/number-0", "alice/number-2"}
     assert found(q="counts", all_tags=["en", "license:mit"], author=["bob"]) == []
-    assert catalog.count_matches(NOBODY, Query(q="number-3")) == 1
+    assert tallies.count_matches(NOBODY, Query(q="number-3")) == 1
 
 
 def test_every_migration_left_the_indexes_in_place(db):

@@ -13,7 +13,7 @@ from registry.proof import fit
 from registry.proof.verdicts import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
-from registry.repos import catalog
+from registry.repos import tallies
 from registry.repos.catalog import Query
 from tests import adapters
 from tests.workers.conftest import validate
@@ -182,7 +182,7 @@ def test_a_verdict_says_who_serves_it_and_the_catalogue_finds_it_by_that(known, 
     for engine, found in (("vllm", 1), ("diffusers", 0)):
         page = Client().get("/api/v1/adapters", {"engine": engine}).json()
         assert len(page["items"]) == found
-    assert dict(catalog.facet_counts(NOBODY, Query())["engine"])["vllm"] == 1
+    assert dict(tallies.facet_counts(NOBODY, Query())["engine"])["vllm"] == 1
 
 
 def test_rslora_on_sglang_is_wrong_in_the_verdict_too(known, judged):

@@ -83,6 +83,9 @@ class AdapterPage(s.Serializer[Data]):
     items = Repository(many=True)
     next = s.URLField(allow_null=True)
     facets = s.DictField(child=FacetValue(many=True), required=False, help_text="with facets=1")
+    facets_at_least = s.BooleanField(
+        required=False, help_text="more match than were read to be counted: each count is the least that it is"
+    )
 
 
 class AdapterDetail(Repository):

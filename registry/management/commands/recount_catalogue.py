@@ -1,0 +1,15 @@
+"""`manage.py recount_catalogue`: compares the counts of the catalogue with the repositories, corrects them."""
+
+from typing import Any
+
+from django.core.management import BaseCommand
+
+from registry.repos import counting
+
+
+class Command(BaseCommand):
+    help = "Compare the counts of public repositories, by which facets are shown, with the repositories; correct them."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        wrong = counting.correct()
+        self.stdout.write(f"{wrong} counts corrected." if wrong else "Every count was right.")

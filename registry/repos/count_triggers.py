@@ -1,0 +1,118 @@
+"""Triggers that count public repositories where they change, so that no code that changes one can forget it.
+
+The condition of a public list (policy.listed_to for nobody) stands here a second time, in SQL: a test compares both.
+"""
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+TABLE = "registry_cataloguecount"
+VALUES = {  # column of the counts → its value for a row of repositories
+    "type": "{row}.type",
+    "base": "CASE WHEN bases.counts THEN {row}.base END",
+    "kind": "{row}.kind",
+    "task": "{row}.task",
+    "license": "{row}.license",
+    "serves": "{row}.serves",
+    "state": "{row}.state",
+    "outcome": "{row}.outcome",
+    "is_verified": "{row}.is_verified",
+    "is_archived": "{row}.archived_at IS NOT NULL",
+    "is_gated": "{row}.gated <> ''",
+}
+GROUP = ", ".join(VALUES)
+INSERT = f"INSERT INTO {TABLE} ({GROUP}, number, is_folded)"
+BASES = "(SELECT TRUE AS counts UNION ALL SELECT FALSE) AS bases"
+IN_USE = (
+    "{row}.source = '' AND NOT {row}.private AND NOT {row}.is_main_held"
+    " AND {row}.quarantined_at IS NULL AND {row}.binned_at IS NULL"
+)
+OWNER_IS_HERE = (
+    "NOT EXISTS (SELECT 1 FROM registry_user WHERE registry_user.namespace_id = {row}.namespace_id"
+    " AND NOT registry_user.is_active)"
+)
+LISTED = f"{IN_USE} AND {OWNER_IS_HERE}"
+OBSERVED = (
+    "type", "namespace_id", "source", "private", "is_main_held", "quarantined_at", "binned_at", "archived_at", "gated",
+    "base", "kind", "task", "license", "serves", "state", "outcome", "is_verified",
+)  # fmt: skip
+# Each group's true number less what is counted: one statement, so that it sees one state of both. Its rows need no
+# folding by themselves: the next change of their group takes them along.
+CORRECT = f"""
+{INSERT}
+SELECT {GROUP}, SUM(number), TRUE FROM (
+    SELECT {{values}}, 1 AS number FROM registry_repository AS r CROSS JOIN {BASES} WHERE {LISTED.format(row="r")}
+    UNION ALL SELECT {GROUP}, -number FROM {TABLE}
+) AS groups GROUP BY {GROUP} HAVING SUM(number) <> 0
+""".format(values=", ".join(f"{value.format(row='r')} AS {name}" for name, value in VALUES.items()))  # noqa: S608  # made of the names above alone
+
+_REPOSITORIES = ("insert", "update", "delete")
+
+
+def create(editor: BaseDatabaseSchemaEditor) -> None:
+    """Create the triggers, whose counts begin at nothing: repositories that are there already need counting.correct."""
+    if editor.connection.vendor == "postgresql":
+        _create_on_postgresql(editor)
+        return
+    for event in _REPOSITORIES:
+        when = f"WHEN {_columns('OLD')} IS NOT {_columns('NEW')}" if event == "update" else ""
+        editor.execute(f"CREATE TRIGGER catalogue_{event} {_after(event)} {when} BEGIN {_counting(event)} END")
+    changed = "AFTER UPDATE OF is_active ON registry_user WHEN OLD.is_active <> NEW.is_active"
+    editor.execute(f"CREATE TRIGGER catalogue_owner {changed} BEGIN {_counting_owner()} END")
+
+
+def drop(editor: BaseDatabaseSchemaEditor) -> None:
+    """Drop the triggers."""
+    is_postgresql = editor.connection.vendor == "postgresql"
+    tables = {**dict.fromkeys(_REPOSITORIES, "registry_repository"), "owner": "registry_user"}
+    for name, table in tables.items():
+        editor.execute(f"DROP TRIGGER IF EXISTS catalogue_{name}" + (f" ON {table}" if is_postgresql else ""))
+        if is_postgresql:
+            editor.execute(f"DROP FUNCTION IF EXISTS dovetail_catalogue_{name}")
+
+
+def _create_on_postgresql(editor: BaseDatabaseSchemaEditor) -> None:
+    for event in _REPOSITORIES:
+        when = f"WHEN ({_columns('OLD')} IS DISTINCT FROM {_columns('NEW')})" if event == "update" else ""
+        _create_function(editor, event, _counting(event), f"{_after(event)} FOR EACH ROW {when}")
+    changed = "AFTER UPDATE OF is_active ON registry_user FOR EACH ROW WHEN (OLD.is_active <> NEW.is_active)"
+    _create_function(editor, "owner", _counting_owner(), changed)
+
+
+def _create_function(editor: BaseDatabaseSchemaEditor, name: str, body: str, event: str) -> None:
+    function = f"dovetail_catalogue_{name}"
+    editor.execute(
+        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $$ BEGIN {body} RETURN NULL; END $$"
+    )
+    editor.execute(f"CREATE TRIGGER catalogue_{name} {event} EXECUTE FUNCTION {function}()")
+
+
+def _after(event: str) -> str:
+    columns = f" OF {', '.join(OBSERVED)}" if event == "update" else ""
+    return f"AFTER {event.upper()}{columns} ON registry_repository"
+
+
+def _columns(row: str) -> str:
+    return f"({', '.join(f'{row}.{column}' for column in OBSERVED)})"
+
+
+def _counting(event: str) -> str:
+    """Return statements that count the old row out and the new one in."""
+    statements = [_counting_row("OLD", -1)] if event != "insert" else []
+    return " ".join([*statements, *([_counting_row("NEW", 1)] if event != "delete" else [])])
+
+
+def _counting_row(row: str, number: int) -> str:
+    values = ", ".join(value.format(row=row) for value in VALUES.values())
+    counted = f"SELECT {values}, {number}, FALSE FROM {BASES} WHERE {LISTED.format(row=row)}"  # noqa: S608  # made of the names above alone
+    return f"{INSERT} {counted};"
+
+
+def _counting_owner() -> str:
+    """Return a statement that counts all repositories of a person who is suspended out, of one who returns in."""
+    values = ", ".join(f"{value.format(row='r')} AS {name}" for name, value in VALUES.items())
+    rows = f"registry_repository AS r CROSS JOIN {BASES} WHERE r.namespace_id = NEW.namespace_id"
+    owned = f"SELECT {values} FROM {rows} AND {IN_USE.format(row='r')}"  # noqa: S608  # made of the names above alone
+    number = "CASE WHEN NEW.is_active THEN COUNT(*) ELSE -COUNT(*) END"
+    counted = f"SELECT {GROUP}, {number}, FALSE FROM ({owned}) AS owned GROUP BY {GROUP}"  # noqa: S608  # made of the names above alone
+    return f"{INSERT} {counted};"

@@ -1,0 +1,298 @@
+"""Counts over lists of repositories: how many match, facets, the numbers of the front page, bases. Only reads.
+
+Where a query asks for nothing but facets, the kept counts (registry/repos/counting.py) are added up, however many
+repositories match. For other queries at most MOST matches are read; a tally of more says so (`is_capped`).
+"""
+
+import hashlib
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+from django.core.cache import caches
+from django.db.models import Count, F, Q, QuerySet, Sum, Value
+
+from dovetail.adapters.serving import ENGINES
+from registry.kernel import site_settings
+from registry.kernel.cursors import Cursor, Page
+from registry.kernel.deadlines import bounded
+from registry.kernel.policy import NOBODY, Caller, in_reach
+from registry.models import Base, CatalogueCount, Repository, Verdict
+from registry.repos.catalog import (
+    FACETS,
+    MAX_PAGE,
+    PULLED_AS_VERIFIED,
+    READ_AS_VERIFIED,
+    Query,
+    facet_conditions,
+    listable_for,
+    matching_repositories,
+    with_known_bases,
+)
+
+COMMONEST = 12  # values of a facet that are offered
+BASES_READ = 50  # the commonest of the public ones, whose number grows with the hub
+MOST = 2_000  # matches that are read to be counted
+MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
+COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
+GROUPS = ("verdict", *FACETS, "engine")
+_COLUMNS = (*FACETS.values(), "state", "outcome", "is_verified", "serves")
+_ENGINES = frozenset(engine.name for engine in ENGINES)
+_KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending"})
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The number of repositories that a query matches, and for each facet the number by value.
+
+    A facet ignores its own choice, so that its alternatives stay visible. Where `is_capped`, each number is that of the
+    matches which were read: there are at least as many.
+    """
+
+    rows: int
+    facets: dict[str, Counter[str]]
+    is_capped: bool = False
+
+    @property
+    def commonest(self) -> dict[str, list[tuple[str, int]]]:
+        """For each facet its commonest values and their counts."""
+        ranked = {}
+        for name, values in self.facets.items():
+            counts = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
+            ranked[name] = sorted(counts, key=lambda row: (-row[1], row[0]))[:COMMONEST]
+        return ranked
+
+    def __add__(self, other: "Tally") -> "Tally":
+        facets = {name: self.facets[name] + other.facets[name] for name in GROUPS}
+        return Tally(self.rows + other.rows, facets, self.is_capped or other.is_capped)
+
+
+def count_matches(by: Caller, query: Query) -> int:
+    """Return the number of repositories that match, or the least that it is; a large number may be a minute old."""
+    query = replace(query, sort=Query.sort, ascending=Query.ascending)
+    if not _is_kept(query):
+        return tally(by, query).rows
+    policy, query = _policy(by), with_known_bases(query)
+    rows = _cached(f"sum {policy}", query, lambda: Tally(_sum(_groups(query, policy, "")), {})).rows
+    if by.roles or by.is_staff:
+        own = _own(by, query)[:MOST]
+        rows += _cached(f"own sum {policy} {_identity(by)}", query, lambda: Tally(own.count(), {})).rows
+    return rows
+
+
+def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
+    """Return for each facet its commonest values and their counts among what the query matches."""
+    return tally(by, query).commonest
+
+
+def tally(by: Caller, query: Query) -> Tally:
+    """Count what the caller sees: public repositories once for all callers, and their own ones besides."""
+    query = replace(query, sort=Query.sort, ascending=Query.ascending)
+    if not _is_kept(query):
+        return _read_for(by, query)
+    policy, query = _policy(by), with_known_bases(query)
+    public = _cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
+    if not by.roles and not by.is_staff:
+        return public
+    own = _cached(f"own {policy} {_identity(by)}", query, lambda: _from_rows(query, partial(_own, by)))
+    if rarer := set(own.facets["base"]) - set(public.facets["base"]):
+        public.facets["base"].update(_count_bases(query, policy, rarer))
+    return public + own
+
+
+def _read_for(by: Caller, query: Query) -> Tally:
+    if by.is_staff:  # sees more than the public and their own
+        return _cached(f"staff {_identity(by)}", query, lambda: _from_rows(query, partial(matching_repositories, by)))
+    policy = _policy(by)
+    public = _cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
+    if not by.roles:
+        return public
+    return public + _cached(f"own {policy} {_identity(by)}", query, lambda: _from_rows(query, partial(_own, by)))
+
+
+def _policy(by: Caller) -> str:
+    """Return the pull policy that is in force for lists of the public, as this caller sees them."""
+    return "open" if by.is_staff else str(site_settings.get_setting("pull_policy"))
+
+
+def _identity(by: Caller) -> str:
+    return f"{by.user and by.user.pk} {by.token and by.token.pk}"
+
+
+def _own(by: Caller, query: Query) -> QuerySet[Repository]:
+    """Return those of the matches that the public does not see."""
+    rows = matching_repositories(by, query)
+    if by.is_staff:
+        return rows.filter(Q(is_main_held=True) | Q(private=True) & in_reach(by))
+    return rows.filter(in_reach(by)).exclude(listable_for(NOBODY, elsewhere="upstream" in query.source))
+
+
+def _cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
+    """Count, unless it was done just now: web processes share a cache of counts over many rows."""
+    identity = repr((scope, query)).encode("utf-8", "surrogatepass")
+    key = f"tally:{hashlib.sha256(identity).hexdigest()}"
+    cached: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it
+    if cached is not None:
+        facets = {name: Counter(counts) for name, counts in cached["facets"].items()}
+        return Tally(cached["rows"], facets, cached["is_capped"])
+    counted = count()
+    if counted.rows > MANY:
+        caches["default"].set(key, vars(counted), COUNTED_SECONDS)
+    return counted
+
+
+# --- by the kept counts ----------------------------------------------------------------------------------------------
+def _is_kept(query: Query) -> bool:
+    """Return whether the query asks for nothing but what the kept counts know."""
+    others = (getattr(query, field.name) for field in fields(query) if field.name not in _KEPT)
+    return not any(value or (value == 0 and value is not False) for value in others)
+
+
+def _from_counts(query: Query, policy: str) -> Tally:
+    """Add up the kept counts; three queries."""
+    columns = {name: column for name, column in FACETS.items() if name != "base"} | {"engine": "serves"}
+    sums = [_sums(_groups(query, policy, name), name, F(column)) for name, column in columns.items()]
+    sums.append(_sums(_groups(query, policy, ""), "", Value("")))
+    facets: dict[str, Counter[str]] = {name: Counter() for name in GROUPS}
+    rows: Counter[str] = Counter()
+    for name, value, n in sums[0].union(*sums[1:], all=True):
+        for part in filter(None, value.split("\n")) if name == "engine" else [value]:
+            facets.get(name, rows)[part] += n or 0  # null where no row has the constants
+    facets["base"].update(_count_bases(query, policy))
+    states = _groups(query, policy, "verdict").values_list("state", "outcome", "is_verified")
+    for state, outcome, is_verified, n in states.annotate(n=Sum("number")):
+        facets["verdict"].update(dict.fromkeys(_verdicts_of(state, outcome, is_verified=is_verified), n))
+    return Tally(rows.total(), {name: +values for name, values in facets.items()})
+
+
+def _sum(groups: QuerySet[CatalogueCount]) -> int:
+    return groups.aggregate(n=Sum("number"))["n"] or 0
+
+
+def _sums(groups: QuerySet[CatalogueCount], facet: str, value: F | Value) -> QuerySet[CatalogueCount, Any]:
+    return groups.annotate(facet=Value(facet), value=value).values_list("facet", "value").annotate(n=Sum("number"))
+
+
+def _groups(query: Query, policy: str, facet: str) -> QuerySet[CatalogueCount]:
+    """Return the kept counts for a query without its choice of a facet; those by base only where a base matters."""
+    chosen = facet_conditions(query)
+    conditions = [condition for name, condition in chosen.items() if name != facet]
+    conditions += [Q(is_archived=False)] if "hide" in query.archived else []
+    conditions += [READ_AS_VERIFIED] if query.only_verified else []
+    conditions += [PULLED_AS_VERIFIED] if policy != "open" else []
+    conditions += [Q(is_gated=query.gated)] if query.gated is not None else []
+    counts_bases = facet == "base" or "base" in chosen
+    return CatalogueCount.objects.filter(*conditions, type=query.type, base__isnull=not counts_bases).order_by()
+
+
+def _count_bases(query: Query, policy: str, names: Iterable[str] | None = None) -> dict[str, int]:
+    """Return base → count for these bases, or for the BASES_READ commonest."""
+    sums = _groups(query, policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
+    if names is not None:
+        return dict(sums.filter(base__in=set(names)))
+    return dict(sums.order_by("-n", "base")[:BASES_READ])
+
+
+# --- by reading what matches -----------------------------------------------------------------------------------------
+def _from_rows(query: Query, matches: Callable[[Query], QuerySet[Repository]]) -> Tally:
+    """Read at most MOST matches, and as many again for each chosen facet without its choice."""
+    counted = _read(matches(query))
+    for name in GROUPS:
+        if getattr(query, name):
+            without: dict[str, Any] = {name: ()}
+            others = _read(matches(replace(query, **without)))
+            counted.facets[name] = others.facets[name]
+            counted = replace(counted, is_capped=counted.is_capped or others.is_capped)
+    return counted
+
+
+def _read(rows: QuerySet[Repository]) -> Tally:
+    with bounded("count"):
+        read = list(rows.order_by().values_list(*_COLUMNS)[: MOST + 1])
+    columns = dict(zip(_COLUMNS, zip(*read[:MOST], strict=True), strict=False)) or dict.fromkeys(_COLUMNS, ())
+    facets: dict[str, Counter[str]] = {name: Counter(columns[column]) for name, column in FACETS.items()}
+    facets |= {"verdict": Counter(), "engine": Counter()}
+    states = zip(columns["state"], columns["outcome"], columns["is_verified"], strict=True)
+    for (state, outcome, is_verified), n in Counter(states).items():
+        facets["verdict"].update(dict.fromkeys(_verdicts_of(state, outcome, is_verified=is_verified), n))
+    for serves, n in Counter(columns["serves"]).items():
+        facets["engine"].update(dict.fromkeys(filter(None, serves.split("\n")), n))
+    return Tally(len(read[:MOST]), facets, is_capped=len(read) > MOST)
+
+
+def _verdicts_of(state: str, outcome: str, *, is_verified: bool) -> set[str]:
+    """Return the values of the filter by verdict that find a repository with these columns."""
+    return {state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}
+
+
+# --- the front page, and bases ---------------------------------------------------------------------------------------
+def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
+    """Return base id → number of models with that base that the caller may see; without those that no model names."""
+    names = set(names)
+    counts = Counter(_count_bases(Query(), _policy(by), names))
+    if by.roles or by.is_staff:
+        own = _own(by, Query()).filter(base__in=names).order_by()
+        counts.update(dict(own.values_list("base").annotate(Count("pk"))))
+    return dict(+counts)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The numbers on the front page, over public repositories."""
+
+    adapters: int
+    passed: int
+    bases: int
+    median_ms: int | None
+
+
+def public_totals() -> Totals:
+    """Count public repositories; the median is over the newest 200 verdicts."""
+    counted = tally(NOBODY, Query())
+    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # as an index sorts them
+    times = [ms for state, ms in recent.values_list("state", "duration_ms")[:200] if state == "passed" and ms]
+    median = round(statistics.median(times)) if times else None
+    return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
+
+
+def _count_all_bases(by: Caller) -> dict[str, int]:
+    policy = _policy(by)
+    counts: dict[str, int] | None = caches["default"].get(f"bases:{policy}")
+    if counts is None:
+        sums = _groups(Query(), policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
+        counts = dict(sums.filter(n__gt=0))
+        if sum(counts.values()) > MANY:
+            caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
+    if not by.roles and not by.is_staff:
+        return counts
+    own = _read(_own(by, Query())).facets["base"]
+    return dict(Counter(counts) + Counter({id: n for id, n in own.items() if id}))
+
+
+@dataclass(frozen=True)
+class BaseLine:
+    """A base in a list, the number of visible adapters that name it, and its row if the base is here."""
+
+    id: str
+    adapters: int
+    base: Base | None
+
+
+def list_bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
+    """Return one page of the bases that visible adapters name or the base cache holds, the commonest first.
+
+    Raises ValueInvalid for a cursor that is not ours.
+    """
+    known = Base.objects.values_list("id", flat=True)
+    counts = dict.fromkeys(known, 0) | _count_all_bases(by)
+    ranked = sorted((-count, id) for id, count in counts.items())
+    if cursor:
+        position = Cursor.verify(cursor, "bases")
+        ranked = [row for row in ranked if row > (position.value, position.row)]
+    page = ranked[: max(1, min(limit, MAX_PAGE))]
+    known_bases = Base.objects.in_bulk([id for _, id in page])
+    lines = [BaseLine(id, -negated, known_bases.get(id)) for negated, id in page]
+    return Page(lines, Cursor(*page[-1]).sign("bases") if len(ranked) > len(page) else "")
