@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from django.db.models import Q, QuerySet
@@ -85,7 +86,8 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     rows = matching_repositories(by, query).select_related("namespace")
     rows = rows.order_by(f"{sign}{column}", f"{sign}id")
     position = Cursor.verify(cursor, column) if cursor else None  # one of another sort holds another kind of value
-    with bounded("search"):
+    is_plain = replace(query, sort=Query.sort, ascending=Query.ascending, type=Query.type) == Query()
+    with nullcontext() if is_plain else bounded("search"):  # the plain list is sorted by an index
         if position:
             items = following(rows, column, position, limit + 1, is_ascending=query.ascending)
         else:

@@ -50,6 +50,7 @@ _REPOSITORIES = ("insert", "update", "delete")
 
 def create(editor: BaseDatabaseSchemaEditor) -> None:
     """Create the triggers, whose counts begin at nothing: repositories that are there already need counting.correct."""
+    drop(editor)  # of an earlier migration
     if editor.connection.vendor == "postgresql":
         _create_on_postgresql(editor)
         return

@@ -66,12 +66,13 @@ TRIGGERS = {
 
 def create(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Create the indexes and triggers; without pg_trgm on PostgreSQL, searches are slower but correct."""
-    count_triggers.create(editor)
     if editor.connection.vendor == "sqlite":
         drop(apps, editor)  # of an earlier migration; to fill the table twice would find each repository twice
         for statement in (TABLE, FILL, *(f"CREATE TRIGGER {name} {body}" for name, body in TRIGGERS.items())):
             editor.execute(statement)
+        count_triggers.create(editor)
         return
+    count_triggers.create(editor)
     for name, definition in FILTER_INDEXES.items():
         editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository {definition}")
     if _has_trigrams(editor):
