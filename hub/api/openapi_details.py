@@ -83,6 +83,8 @@ BODIES: dict[str, Any] = {
     "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},
     "release": {"reason": "It was a false alarm."},
     "watch": {"level": "all"},
+    "set_retention": {"keep_last": 20, "keep_days": 30},
+    "set_owner_retention": {"keep_last": 50, "keep_days": 90},
     "notificationsRead": {"up_to": 17},
 }
 HEADERS: dict[str, Schema] = {

@@ -3,15 +3,18 @@
 import json
 import struct
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from dovetail.adapters.report import Report
 from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
-from registry.publish import push
+from registry.publish import expiring, push
+from registry.publish.retention import Limits
 from registry.repos.refs import MAIN
 from tests.cast import PASSWORD, Cast, assemble
 
@@ -81,6 +84,14 @@ def regressed(cast: Cast, repository: Repository) -> Revision:
         revision = pushed(cast, repository, files={**FILES, "README.md": f"# {words}\n".encode()})
         judged(revision, evals=[accuracy(right)], base=base, depth="evaluated")
     return revision
+
+
+def expired(cast: Cast, repository: Repository) -> None:
+    """Push two versions, and remove the files of the older one by the rule of retention."""
+    for text in (b"one", b"two"):
+        pushed(cast, repository, files={"notes.txt": text})
+    repository.revisions.update(created_at=timezone.now() - timedelta(days=2))
+    assert expiring.expire(repository, Limits(1))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hub.api import openapi, openapi_details
 from registry.models import Repository
 from registry.people import ci_systems
 from registry.publish import branches, discussions
-from tests.api.conftest import BASE, judged, pushed, regressed
+from tests.api.conftest import BASE, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
 from tests.api.test_machines import CLAIMS, in_days
 from tests.api.test_manifests import SERVING
@@ -104,6 +104,7 @@ def seed(cast: Cast, repository: Repository) -> World:
     discussions.start(repository, "A question", "How?", cast.session("bob"))
     known_base()
     regressed(cast, cast.repository("alice/worse"))
+    expired(cast, cast.repository("alice/old"))
 
     def ask(who: str, method: str, path: str, **body: Any) -> Any:
         answer = world.client(who).generic(method, f"/api/v1/{path}", json.dumps(body), content_type="application/json")
@@ -131,6 +132,7 @@ def seed(cast: Cast, repository: Repository) -> World:
     }  # fmt: skip
     world.special = {
         "override_regression": {"name": "worse"}, "withdraw_override": {"name": "worse"},
+        "restore_versions": {"name": "old"},
         "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
         "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
         "withdraw_join_link": {"id": link["id"]}, "revoke_robot_token": {"id": robot_token},

@@ -12,7 +12,7 @@ from registry.kernel.policy import Caller
 from registry.models import Token, User
 from registry.people import ci_systems
 from registry.publish import branches, discussions
-from tests.api.conftest import judged, pushed, regressed
+from tests.api.conftest import expired, judged, pushed, regressed
 from tests.api.test_machines import CLAIMS, in_days
 from tests.test_no_500_json import HEADER, LORA, known_base
 
@@ -163,6 +163,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("DELETE", f"{ADAPTER}/deprecation", "alice", None),
     ("PUT", f"{ADAPTER}/retention", "alice", {"keep_last": 1}),
     ("GET", f"{ADAPTER}/retention", "alice", None),
+    ("POST", "adapters/{ns}/old/retention/restore", "alice", {}),
     ("PUT", "namespaces/{ns}/retention", "alice", {"keep_last": 2, "keep_days": 3}),
     ("GET", "namespaces/{ns}/retention", "alice", None),
     ("PUT", f"{ADAPTER}/archive", "alice", {}),
@@ -174,6 +175,7 @@ ANSWERS = (  # method, path of the document, who asks, body
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
 VALUES |= {"a": "first", "b": "main"}
 OF_A_PERSON = {
+    "{ns}/old": "{ns}/{name}",
     "members/bob": "members/{user}",
     "teams/ner": "teams/{team}",
     "grants/any/ner-*": "grants/{type}/{pattern}",
@@ -197,6 +199,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
     known_base()
     regressed(cast, cast.repository("alice/worse"))
+    expired(cast, cast.repository("alice/old"))
     cast.token("alice")
     values = VALUES | {"id": Token.objects.get().pk}
     wrong, seen = [], set()

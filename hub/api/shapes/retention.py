@@ -5,7 +5,8 @@ from rest_framework import serializers as s
 from hub.api.shapes import Data, Text, WholeNumber
 from registry.publish.retention import MOST_DAYS, MOST_VERSIONS
 
-ALL = "versions of each branch; null: all of them, whatever the owner's rule says"
+NEWEST = "newest versions of each branch that stay"
+ALL = f"{NEWEST}; null: all of them, whatever the owner's rule says"
 YOUNGER = "versions younger than this stay, whatever their number"
 
 
@@ -17,8 +18,8 @@ class NewRule(s.Serializer[Data]):
 class Trial(s.Serializer[Data]):
     """The numbers of a rule that is only tried; without them, the rule in force is."""
 
-    keep_last = s.IntegerField(required=False, min_value=1, max_value=MOST_VERSIONS)
-    keep_days = s.IntegerField(required=False, default=1, min_value=1, max_value=MOST_DAYS)
+    keep_last = s.IntegerField(required=False, min_value=1, max_value=MOST_VERSIONS, help_text=NEWEST)
+    keep_days = s.IntegerField(required=False, default=1, min_value=1, max_value=MOST_DAYS, help_text=YOUNGER)
 
 
 class Rule(s.Serializer[Data]):
