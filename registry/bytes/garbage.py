@@ -172,8 +172,8 @@ def _sweep_orphans(before: datetime, hour: int | None) -> int:
 
 def drop_unnamed(names: Iterable[str]) -> int:
     """Remove those of these blobs that no row names any more; return their number. Very new ones are left to sweeps."""
-    before = timezone.now() - timedelta(seconds=NEW_SECONDS)
-    return _drop_all(_orphans().filter(pk__in=list(names), created_at__lt=before))
+    orphans = _orphans().filter(created_at__lt=timezone.now() - timedelta(seconds=NEW_SECONDS))
+    return sum(_drop_all(orphans.filter(pk__in=batch)) for batch in batched(names))
 
 
 def _orphans() -> models.QuerySet[Blob]:

@@ -19,6 +19,7 @@ from registry.kernel import audit, policy, stored_bytes
 from registry.kernel.errors import FilesExpired
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
+    Case,
     Comparison,
     ExpiredFile,
     PickleScan,
@@ -117,11 +118,13 @@ def _cancel_jobs(revisions: list[int]) -> None:
 def purge_expired() -> int:
     """Delete for good files that expired before the days of the bin began, of one repository; return of how many.
 
-    Bytes that nothing else names are gone when it returns.
+    Bytes that nothing else names are gone when it returns. Evidence stays: what is held back or in an open case.
     """
     before = timezone.now() - timedelta(days=restoring.days())
     stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
-    overdue = Revision.objects.filter(stored, expired_at__lte=before).order_by("expired_at")
+    cases = Exists(Case.objects.filter(revision=OuterRef("pk")).exclude(state=Case.State.CLOSED))
+    released = Revision.objects.filter(~cases, quarantined_at=None, repository__quarantined_at=None)
+    overdue = released.filter(stored, expired_at__lte=before).order_by("expired_at")
     repository = overdue.values_list("repository", flat=True).first()
     if repository is None:
         return 0
@@ -201,6 +204,6 @@ def _move(source: type[RevisionFile] | type[ExpiredFile], target: type[AnyFile],
     """Move the rows of files from one table to the other."""
     columns = ("revision_id", "path", "blob_id", "size", "is_lfs", "git_oid")
     files = source._default_manager.filter(revision__in=revisions)
-    moved = [target(**dict(zip(columns, row, strict=True))) for row in files.values_list(*columns)]
-    target._default_manager.bulk_create(moved, batch_size=BATCH)
+    for batch in garbage.batched(files.values_list(*columns).iterator(), BATCH):
+        target._default_manager.bulk_create(target(**dict(zip(columns, row, strict=True))) for row in batch)
     files._raw_delete(files.db)  # no row refers to these

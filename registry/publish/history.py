@@ -66,8 +66,7 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
                 fix="Ask for rewriteHistory.",
             )
         written = _rewrite(repository, committed, by) if committed else {}
-        binned = ExpiredFile.objects.filter(revision__repository=repository, blob__in=doomed).values("revision")
-        ExpiredFile.objects.filter(revision__in=list(binned.values_list("revision", flat=True).distinct())).delete()
+        _forget_binned(repository, doomed)
         still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
         UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
         stored_bytes.recount(repository)
@@ -83,6 +82,20 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
     return len(written)
 
 
+def _forget_binned(repository: Repository, doomed: set[str]) -> None:
+    """Delete all files in the bin of each version that had one of these. Raises RepositoryQuarantined for evidence."""
+    binned = ExpiredFile.objects.filter(revision__repository=repository, blob__in=doomed).values("revision")
+    versions = Revision.objects.filter(pk__in=list(binned.values_list("revision", flat=True).distinct()))
+    _require_no_evidence(versions.filter(quarantined_at__isnull=False))
+    ExpiredFile.objects.filter(revision__in=versions).delete()
+
+
+def _require_no_evidence(revisions: Iterable[Revision]) -> None:
+    for revision in revisions:
+        if revision.is_quarantined and not _is_reviewed(revision):
+            raise refusals.quarantined_revision(revision)  # evidence of a quarantine is kept
+
+
 def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, Revision]:
     """Rewrite each commit with a doomed file and its descendants; return old row id → new commit."""
     files = RevisionFile.objects.filter(revision__repository=repository)
@@ -96,8 +109,7 @@ def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, 
     for revision in repository.revisions.select_related("author", "parent").order_by("pk"):
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
-            if revision.is_quarantined and not _is_reviewed(revision):
-                raise refusals.quarantined_revision(revision)  # evidence of a quarantine is kept
+            _require_no_evidence([revision])
             new = written[revision.pk] = push.rewrite(revision, parent, without=doomed)
             if revision.replaces_id and new.pk != revision.pk:
                 Revision.objects.filter(pk=new.pk).update(replaces=revision.replaces_id)

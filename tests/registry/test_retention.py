@@ -8,11 +8,20 @@ from django.utils import timezone
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys, object_exists
 from registry.kernel import site_settings, stored_bytes, usage
-from registry.kernel.errors import AliasRefused, FileBlocked, FilesExpired, NotAllowed, SignInRequired, ValueInvalid
+from registry.kernel.errors import (
+    AliasRefused,
+    FileBlocked,
+    FilesExpired,
+    NotAllowed,
+    RepositoryQuarantined,
+    SignInRequired,
+    ValueInvalid,
+)
 from registry.models import (
     AuditEvent,
     Blob,
     BlockedFile,
+    Case,
     ExpiredFile,
     Repository,
     RetentionRule,
@@ -20,6 +29,7 @@ from registry.models import (
     RevisionFile,
     UploadedBlob,
 )
+from registry.moderation import quarantine
 from registry.proof import aliases
 from registry.proof.verified import move_verified
 from registry.publish import branches, copies, expiring, expiring_views, history, merges, push, retention
@@ -132,6 +142,24 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
     assert stored_bytes.recount(repository) == 0
     with pytest.raises(FilesExpired, match="are in the bin"):
         expiring.restore(repository, cast.session("alice"))
+
+
+def test_evidence_stays_in_the_bin(cast, flood):
+    repository, (held, reported, *_) = flood
+    assert expiring.expire(repository, Limits(1)) == 8
+    quarantine.quarantine(repository, cast.session("mona"), reason="It steals.", revision=held)
+    about = {"target": "revision", "key": "a", "label": "acme/run@1", "reason": "other", "severity": 1}
+    Case.objects.create(repository=repository, revision=reported, **about)
+    forget_the_bin(repository)
+    expiring.run()
+    assert {row.revision_id for row in ExpiredFile.objects.filter(path="w.bin")} == {held.pk, reported.pk}
+    with pytest.raises(RepositoryQuarantined):
+        history.forget_files(repository, [weights(held).blob_id], cast.session("alice"))
+    digest = weights(reported).blob_id
+    Case.objects.update(state=Case.State.CLOSED, closed_at=timezone.now(), outcome=Case.Outcome.NO_ACTION)
+    expiring.run()
+    assert not object_exists(Keys.blob(digest))
+    assert object_exists(Keys.blob(weights(held).blob_id))
 
 
 def test_bytes_that_something_else_names_are_never_deleted(cast, flood):
