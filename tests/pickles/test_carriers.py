@@ -82,6 +82,16 @@ def test_of_hdf5_the_attributes_of_the_root_alone_are_read(form):
     assert pickles.read("model.h5", io.BytesIO(harmless + b'"function_type": "lambda"')) is None, "no attribute"
 
 
+def test_a_text_whose_type_lies_elsewhere_in_the_file_is_looked_for_in_all_of_it():
+    raw = bytearray(zlib.decompress(base64.b85decode(OF_H5PY["latest"])))
+    attribute = raw.index(b"\x03\x00\x0d\x00\x14\x00")  # version, flags, sizes of the name `model_config` and the type
+    raw[attribute + 1] = 1  # the type is shared: what stands here is its address
+    raw[raw.index(b"model_config\0", attribute) + 13] = 3
+    with pytest.raises(hdf5.ElsewhereError):
+        list(hdf5.attributes(io.BytesIO(raw)))
+    assert pickles.read("model.h5", io.BytesIO(raw)) == Pickle(frozenset(), pickles.LAMBDA)
+
+
 def test_a_broken_file_of_hdf5_is_looked_through_from_its_start_and_not_for_ever(monkeypatch):
     raw = zlib.decompress(base64.b85decode(OF_H5PY["earliest"]))
     for place in range(8, 200):
@@ -90,5 +100,5 @@ def test_a_broken_file_of_hdf5_is_looked_through_from_its_start_and_not_for_ever
     cut = Counting(raw[:8] + bytes(1 << 20) + raw[8:])
     monkeypatch.setattr(pickles, "MAX_HDF5", 1 << 19)
     monkeypatch.setattr(pickles, "PIECE", 1 << 18)
-    assert pickles.read("model.h5", cut) is None
+    assert pickles.read("model.h5", cut) == Pickle(frozenset(), pickles.UNSEEN)
     assert cut.count < 1 << 20

@@ -109,6 +109,8 @@ def _messages(piece: bytes, head: int, *, is_new: bool) -> Iterator[_Message]:
 def _heaps_of(attribute: bytes) -> Iterator[int]:
     """Yield the addresses of the heaps in which the texts of an attribute lie, if their length is not fixed."""
     version = attribute[0] if attribute else 0
+    if version > 1 and (version > 3 or attribute[1:2] != b"\0"):  # no type is here that would tell of a heap
+        raise ElsewhereError("a shared type")
     sizes = [_number(attribute[at : at + 2]) for at in (2, 4, 6)]
     if version == 1:
         sizes = [-(-size // 8) * 8 for size in sizes]

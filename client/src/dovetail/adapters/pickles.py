@@ -32,6 +32,7 @@ SPENT = "it unpacks to more than is looked through"
 TAR = "it is a tar, in which torch once kept its pickles; they were not looked for"
 BEHIND = "another one behind it would import what was not looked for"
 LAMBDA = "it holds a Lambda layer of Keras: code, which runs when the model is loaded"
+UNSEEN = "it keeps its attributes in a way that is not read here, in more bytes than are looked through"
 LAMBDAS = re.compile(rb'"class_name": ?"__lambda__"|"function_type": ?"lambda"')  # as Keras 3 and 2 write one
 ZIP, NUMPY, HDF5 = b"PK\x03\x04", b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
 OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")  # the dtype of an array that numpy saves as a pickle
@@ -59,7 +60,7 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
     if start[:6] == NUMPY:
         return _in_array(file, budget)
     if start[:8] == HDF5:
-        return Pickle(frozenset(), LAMBDA) if _holds_lambda(file) else None
+        return _in_hdf5(file)
     # A safetensors header of 128 or 384 bytes begins alike, but no unpickler gets past the zero that follows.
     if len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00":
         return _scan(file, budget) if suspect or _reaches(file, budget) else None
@@ -206,21 +207,24 @@ def _in_array(file: BinaryIO, budget: Budget) -> Pickle | None:
     return _scan(file, budget) if OBJECTS.search(header) else None
 
 
-def _holds_lambda(file: BinaryIO) -> bool:
-    """Return whether a file of HDF5 has the config of a Lambda layer in its attributes, which are not compressed.
+def _in_hdf5(file: BinaryIO) -> Pickle | None:
+    """Return the config of a Lambda layer among the attributes of a file of HDF5, which are not compressed.
 
-    They are looked for where Keras reads them, at the root; else in the first MAX_HDF5 bytes.
+    They are looked for where Keras reads them, at the root; else in the first MAX_HDF5 bytes. What is behind these
+    counts as unsafe.
     """
     try:
-        return any(LAMBDAS.search(piece) for piece in hdf5.attributes(file))
+        return Pickle(frozenset(), LAMBDA) if any(map(LAMBDAS.search, hdf5.attributes(file))) else None
     except hdf5.ElsewhereError:
         file.seek(0)
     before, left = b"", MAX_HDF5
-    while left > 0 and (piece := file.read(PIECE)):
+    while piece := file.read(PIECE):
+        if left <= 0:
+            return Pickle(frozenset(), UNSEEN)
         if LAMBDAS.search(before + piece):
-            return True
+            return Pickle(frozenset(), LAMBDA)
         before, left = piece[-64:], left - len(piece)
-    return False
+    return None
 
 
 def _bounded(found: Iterator[Pickle | None]) -> Iterator[Pickle]:
