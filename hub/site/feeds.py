@@ -1,5 +1,6 @@
 """Atom feeds (RFC 4287): of a search, which a person saves in this way, and of the versions of one repository."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from registry.models import Revision, Verdict
 from registry.repos import catalog, pull
 
 MAX_VERSIONS = 30
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,20 @@ def _version_entry(revision: Revision, verdict: Verdict | None) -> Entry:
 def _feed(request: HttpRequest, title: str, page: str, entries: Iterable[Entry]) -> HttpResponse:
     here = origin(request)
     feed = Atom1Feed(
-        title=f"{title} · Dovetail", link=here + page, description="", feed_url=here + request.get_full_path()
+        title=f"{_printable(title)} · Dovetail",
+        link=here + page,
+        description="",
+        feed_url=here + request.get_full_path(),
     )
     for entry in entries:
         link = here + entry.path
-        feed.add_item(entry.title, link, entry.summary, updateddate=entry.updated_at, unique_id=link)
+        title, summary = _printable(entry.title), _printable(entry.summary)
+        feed.add_item(title, link, summary, updateddate=entry.updated_at, unique_id=link)
     answer = HttpResponse(feed.writeString("utf-8"), content_type=feed.content_type)
     answer["Cache-Control"] = "private, max-age=60"  # a reader who is signed in sees more
     return answer
+
+
+def _printable(text: str) -> str:
+    """Return a text that XML can hold: a search, and what a report quotes of a file, may have control characters."""
+    return CONTROLS.sub(" ", text)

@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.origin import absolute
-from registry.kernel import policy
 from registry.kernel.callers import NOBODY
 from registry.models import Repository
+from registry.repos.catalog import listable_for
 
 PART = 10_000  # row numbers in a part of the map; the protocol allows 50,000 addresses
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -29,7 +29,7 @@ def part(request: HttpRequest, number: int) -> HttpResponse:
     """Return the repositories of a part that a visitor who is not signed in finds, in the order of creation."""
     if number > 1_000_000_000:
         raise Http404
-    rows = Repository.objects.filter(policy.visible_to(NOBODY), pk__gte=number * PART, pk__lt=(number + 1) * PART)
+    rows = Repository.objects.filter(listable_for(NOBODY), pk__gte=number * PART, pk__lt=(number + 1) * PART)
     return _xml(
         "urlset",
         [

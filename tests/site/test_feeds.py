@@ -31,6 +31,7 @@ def test_a_search_is_a_feed_of_what_its_reader_may_see(visit, cast, reviews, sec
     assert texts(entries(visit().get("/feeds/adapters.atom")), "title") == ["alice/reviews"]
     assert set(texts(entries(visit("alice").get("/feeds/adapters.atom")), "title")) == {"alice/reviews", "acme/secret"}
     assert visit().get("/feeds/adapters.atom?sort=size").status_code == 400
+    assert entries(visit().get("/feeds/adapters.atom?q=%01%EF%BF%BF")) == []
 
 
 def test_the_versions_of_an_adapter_are_a_feed(visit, cast, reviews, secret):
@@ -40,6 +41,8 @@ def test_the_versions_of_an_adapter_are_a_feed(visit, cast, reviews, secret):
     found = entries(visit().get("/alice/reviews/versions.atom"))
     assert len(found) == reviews.revisions.count()
     assert texts(found, "summary")[1].startswith("passed.")
+    reviews.revisions.update(title="a bell\a")  # as other hubs and old releases let it in
+    assert texts(entries(visit().get("/alice/reviews/versions.atom")), "title")[0] == "a bell "
     assert visit().get("/acme/secret/versions.atom").status_code == 404
     assert entries(visit("alice").get("/acme/secret/versions.atom"))
     cast.repository("alice/empty")
@@ -52,6 +55,8 @@ def test_the_site_map_lists_public_repositories(visit, cast, reviews, secret):
     section = index.findtext(f"{MAP}sitemap/{MAP}loc").removeprefix(settings.PUBLIC_URL)
     places = ElementTree.fromstring(visit("alice").get(section).content).findall(f"{MAP}url/{MAP}loc")
     assert [place.text for place in places] == [f"{settings.PUBLIC_URL}/alice/reviews"]
+    Repository.objects.filter(pk=reviews.pk).update(is_main_held=True)  # in no list, so not here either
+    assert not list(ElementTree.fromstring(visit().get(section).content))
 
 
 def test_a_part_that_cannot_be_is_missing(visit, db):
