@@ -34,8 +34,10 @@ def handler(dsn: str) -> logging.Handler:
 def scrubbed(event: Event, hint: Hint) -> Event:
     """Return the event without names, paths and secrets; the id of the request leads to the line in our own log."""
     kept: dict[str, Any] = {key: value for key, value in event.items() if key not in DROPPED}
-    if "logentry" in kept:  # the sentence without what it was filled with: paths and names of repositories
+    if "logentry" in kept:  # the sentence without the values in it, which name people, paths and repositories
         kept["logentry"] = {"message": kept["logentry"].get("message", "")}
+    for problem in kept.get("exception", {}).get("values", ()):  # so do the words of an exception
+        problem["value"] = ""
     kept["extra"] = {key: value for key, value in kept.get("extra", {}).items() if key in KEPT_EXTRAS}
     kept["tags"] = {"request_id": request_ids.current().partition(";")[0]} if request_ids.current() else {}
     return _redacted(kept)  # type: ignore[no-any-return]  # of the same shape
