@@ -83,7 +83,8 @@ class Keeper:
         """Work until no process of the worker wants an engine any more."""
         while not self._may_end():
             for key, _ in self._selector.select(LOOK_SECONDS):
-                if key.fd in self._selector.get_map():  # what came before it in this round may have ended it
+                # What came before it in this round may have ended it, and something else may have its number by now.
+                if self._selector.get_map().get(key.fd) is key:
                     key.data()
             self._end_hanging_parents()
 

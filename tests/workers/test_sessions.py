@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -217,6 +218,22 @@ def test_a_command_that_cannot_be_started_is_a_missing_engine(place):
         Engine(["/nonexistent/python"])
     with start("passes") as engine:
         assert state(engine) == "passed"
+
+
+def test_a_number_that_stands_for_something_new_is_not_taken_for_the_old(tmp_path, monkeypatch):
+    ended, listener = socket.socketpair()
+    with ended, listener:
+        loop, heard = keeper.Keeper(tmp_path, listener), []
+        loop._watch(ended, lambda: heard.append("the old one"))
+        stale = loop._selector.get_key(ended)
+        loop._unwatch(ended)
+        loop._watch(ended.fileno(), lambda: heard.append("the new one"))
+        fresh = loop._selector.get_key(ended.fileno())
+        rounds = iter([False, True])
+        monkeypatch.setattr(loop, "_may_end", lambda: next(rounds))
+        monkeypatch.setattr(loop._selector, "select", lambda seconds: [(stale, 1), (fresh, 1)])
+        loop.run()
+    assert heard == ["the new one"]
 
 
 def test_nobody_else_can_reach_the_keeper(place):
