@@ -163,7 +163,7 @@ class Plan:
 
 
 def plan(repository: Repository, limits: Limits) -> Plan:
-    """Return the versions that a rule removes now; a constant number of queries.
+    """Return the versions that a rule removes now; a few queries, and one for each alias.
 
     A version stays if any name or pull request leads to it, an alias can be rolled back to it, it is held back or in a
     case that is open, it is being validated or made into another one, an owner took it back, or it is young enough.

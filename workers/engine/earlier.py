@@ -22,6 +22,10 @@ MAX_SETS = 2
 SHARE = 0.2  # of the processor time that a validation may take
 LATEST = 0.8  # of that time: the adapter must never fail by its limit because of rows of others
 MAX_REASON = 300
+# Of libraries that get rows of others: they must not end the adapter's own stage.
+FAULTS = (
+    RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError, MemoryError,
+)  # fmt: skip
 
 
 def on_earlier_rows(trial: Trial, job: Job, began: float) -> Iterator[EarlierRows]:
@@ -40,7 +44,7 @@ def on_earlier_rows(trial: Trial, job: Job, began: float) -> Iterator[EarlierRow
             yield EarlierRows(revision, _evaluation(rows, _measure(trial, rows, deadline)))
         except RowsError as problem:
             yield EarlierRows(revision, left_out=str(problem)[:MAX_REASON])
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError) as problem:
+        except FAULTS as problem:
             yield EarlierRows(revision, left_out=f"running them ended with {type(problem).__name__}")
 
 
