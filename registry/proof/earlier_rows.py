@@ -71,7 +71,10 @@ def _versions(revision: Revision, files: dict[int, RevisionFile]) -> Iterator[in
 def _line(
     revision: int, good: GoodRevisions, rows: dict[int, Regression], waiting: set[int]
 ) -> tuple[list[int], list[int]]:
-    """Return the versions that `verified` named one after the other, and those that wait; the newest first."""
+    """Return the versions that `verified` named one after the other, and those that wait; the newest first.
+
+    Expired ones are left out.
+    """
     compared: list[int] = []
     pending: list[int] = []
     at = good.parents.get(revision)
@@ -80,7 +83,8 @@ def _line(
         if at in waiting:
             pending.append(at)
         if good.is_good(at) and not (row and row.is_held):
-            compared.append(at)
+            if good.is_served(at):  # of an expired one the rows are gone
+                compared.append(at)
             if row and row.outcome == Regression.Outcome.INCOMPARABLE:
                 break
         at = good.parents[at]

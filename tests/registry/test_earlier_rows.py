@@ -1,6 +1,7 @@
 """Other rows, squashed histories and withdrawn versions lead past no comparison with the version before."""
 
 import pytest
+from django.utils import timezone
 
 from registry.models import Repository, Revision
 from registry.proof import regression_overrides, verdicts, yanking
@@ -164,6 +165,18 @@ def test_a_worker_gets_the_rows_of_the_verified_version_and_the_oldest(repositor
     assert chosen(fifth) == [third.oid], "not those of a version that is held back"
     assert chosen(fifth, base="e" * 64) == [], "on another base nothing is compared"
     assert chosen(third) == [second.oid, first.oid], "however late it is proven again"
+
+
+def test_the_rows_of_an_expired_version_are_gone_and_those_before_it_count(version):
+    first = version("first", accuracy(46, rows=A), rows="1")
+    second = version("second", accuracy(46, rows=B), on(A, 46), rows="2")
+    third = version("third", accuracy(46, rows=C), on(B, 46), on(A, 46), rows="3")
+    Revision.objects.filter(pk=second.pk).update(expired_at=timezone.now())
+    second.files.all().delete()
+    assert chosen(third) == [first.oid]
+    Revision.objects.filter(pk=first.pk).update(expired_at=timezone.now())
+    first.files.all().delete()
+    assert chosen(third) == []
 
 
 def test_a_version_that_could_not_be_compared_begins_anew(version):
