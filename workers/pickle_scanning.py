@@ -44,6 +44,8 @@ def _scan(row: PickleScan) -> None:
     Objects of libraries are held back as well, since nobody can tell what all of them do; that is no attack, and
     counts for no strike.
     """
+    if row.revision.is_expired:  # while it waited, or it is a copy of such a version: no file is left to read
+        return
     files = pickle_scans.files_to_scan(row.revision)
     token_scanning.revoke(row.revision, files)
     for path, opener in facts.file_openers(files).items():

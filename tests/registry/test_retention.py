@@ -23,6 +23,7 @@ from registry.models import (
     BlockedFile,
     Case,
     ExpiredFile,
+    PickleScan,
     Repository,
     RetentionRule,
     Revision,
@@ -37,6 +38,7 @@ from registry.publish.push import Inline, Intent
 from registry.publish.retention import Limits
 from registry.repos import pull, refs
 from tests.api.conftest import FILES, judged, pushed
+from workers import pickle_scanning
 
 KEPT_DAYS = 31  # longer than the bin keeps
 
@@ -193,6 +195,8 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     copy = copies.duplicate(repository, "acme/copy", cast.session("alice"))
     assert titles(copy) == []
     assert copy.revisions.filter(expired_at=None).count() == 1
+    pickle_scanning.work()
+    assert not PickleScan.objects.exists()  # a version without files keeps no job, and stops no other
     ExpiredFile.objects.filter(blob=digest).update(is_lfs=True)
     repository.revisions.latest("pk").files.filter(blob=digest).update(is_lfs=True)
     assert history.forget_files(repository, [digest], cast.session("alice")) >= 1
