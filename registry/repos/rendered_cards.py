@@ -53,12 +53,15 @@ def keep(revision: Revision) -> None:
     entry = pull.entries(revision).get(README)
     parsed, nonce = card.parse_card(_read(entry)) if entry else card.Card(), secrets.token_urlsafe(16)
     files, pages = _places(nonce)
-    html = card.render_once(parsed.body, files=files, pages=pages, seconds=card.PATIENT_SECONDS)
+    html = ""
+    if parsed.body.strip():  # else no process is needed
+        html = card.render_once(parsed.body, files=files, pages=pages, seconds=card.PATIENT_SECONDS)
+        html = html or card.unrendered(parsed.body)
     row = {
         "file": entry.sha256 if entry else "",
         "renderer": RENDERER,
         "nonce": nonce,
-        "html": html or (card.unrendered(parsed.body) if parsed.body.strip() else ""),
+        "html": html,
         "problem": (parsed.problem or "")[:500],
     }
     with suppress(IntegrityError):  # the repository is deleted meanwhile
