@@ -7,16 +7,8 @@ from django.utils import timezone
 
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys, object_exists
-from registry.kernel import site_settings, stored_bytes, usage
-from registry.kernel.errors import (
-    AliasRefused,
-    FileBlocked,
-    FilesExpired,
-    NotAllowed,
-    RepositoryQuarantined,
-    SignInRequired,
-    ValueInvalid,
-)
+from registry.kernel import errors, site_settings, stored_bytes, usage
+from registry.kernel.errors import AliasRefused, FileBlocked, FilesExpired, NotAllowed, SignInRequired, ValueInvalid
 from registry.models import (
     AuditEvent,
     Blob,
@@ -155,7 +147,7 @@ def test_evidence_stays_in_the_bin(cast, flood):
     forget_the_bin(repository)
     expiring.run()
     assert {row.revision_id for row in ExpiredFile.objects.filter(path="w.bin")} == {held.pk, reported.pk}
-    with pytest.raises(RepositoryQuarantined):
+    with pytest.raises(errors.RepositoryQuarantined):
         history.forget_files(repository, [weights(held).blob_id], cast.session("alice"))
     digest = weights(reported).blob_id
     Case.objects.update(state=Case.State.CLOSED, closed_at=timezone.now(), outcome=Case.Outcome.NO_ACTION)
