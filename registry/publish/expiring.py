@@ -96,23 +96,31 @@ def expire(repository: Repository, limits: Limits) -> int:
     with transaction.atomic():
         locked = Repository.objects.select_for_update(of=("self",)).select_related("namespace")
         current = locked.filter(pk=repository.pk, archived_at=None, quarantined_at=None).first()
-        chosen = retention.plan(current, limits).expiring[:SLICE] if current else []
+        chosen = _cancel_jobs(retention.plan(current, limits).expiring[:SLICE]) if current else []
         if current is None or not chosen:
             return 0
         _move(RevisionFile, ExpiredFile, chosen)
         Revision.objects.filter(pk__in=chosen).update(expired_at=timezone.now())
-        _cancel_jobs(chosen)
         oids = Revision.objects.filter(pk__in=chosen[:NAMED]).order_by("pk").values_list("oid", flat=True)
         after = {"versions": len(chosen), "first": list(oids)}
         audit.record(None, "retention:expire", current.full_name, about=current, after=after)
     return len(chosen)
 
 
-def _cancel_jobs(revisions: list[int]) -> None:
-    """Delete the jobs that would read the files; of those that wait for a base or an engine, some wait for ever."""
-    Verdict.objects.filter(revision__in=revisions, state=Verdict.State.QUEUED).delete()
-    Comparison.objects.filter(verdict__revision__in=revisions).delete()
-    PickleScan.objects.filter(revision__in=revisions).delete()
+def _cancel_jobs(revisions: list[int]) -> list[int]:
+    """Delete the jobs that would read the files; return the versions without those that a worker has claimed meanwhile.
+
+    Of the jobs that wait for a base or an engine, some wait for ever.
+    """
+    Verdict.objects.filter(
+        revision__in=revisions, state=Verdict.State.QUEUED
+    ).delete()  # nobody claims them from now on
+    claimed = Verdict.objects.filter(revision__in=revisions, state=Verdict.State.RUNNING)
+    busy = set(claimed.values_list("revision", flat=True))
+    idle = [pk for pk in revisions if pk not in busy]
+    Comparison.objects.filter(verdict__revision__in=idle).delete()
+    PickleScan.objects.filter(revision__in=idle).delete()
+    return idle
 
 
 def purge_expired() -> int:

@@ -48,7 +48,7 @@ def keep(revision: Revision) -> None:
 
     Raises StoreUnavailable if the file cannot be read.
     """
-    if not Ref.objects.filter(repository=revision.repository_id, name=Ref.MAIN, revision=revision).exists():
+    if not _is_newest(revision):
         return
     entry = pull.entries(revision).get(README)
     parsed, nonce = card.parse_card(_read(entry)) if entry else card.Card(), secrets.token_urlsafe(16)
@@ -64,8 +64,14 @@ def keep(revision: Revision) -> None:
         "html": html,
         "problem": (parsed.problem or "")[:500],
     }
+    if not _is_newest(revision):  # a push came meanwhile, and has a worker of its own
+        return
     with suppress(IntegrityError):  # the repository is deleted meanwhile
         RenderedCard.objects.update_or_create(repository_id=revision.repository_id, defaults=row)
+
+
+def _is_newest(revision: Revision) -> bool:
+    return Ref.objects.filter(repository=revision.repository_id, name=Ref.MAIN, revision=revision).exists()
 
 
 def refresh() -> int:
