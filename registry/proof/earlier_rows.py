@@ -5,9 +5,11 @@ compared with are beyond them, and so are the oldest ones that all versions sinc
 would come in with one push, and a worse version with the next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import Q
 
 from dovetail.adapters.report import Report
 from registry.models import Regression, Revision, RevisionFile, Verdict
@@ -33,16 +35,17 @@ def find_earlier_rows(revision: Revision, place: str, base: str) -> list[Earlier
     `place` is the adapter's folder, `base` the sha256 of the base that it is run on: rows of versions on other bases
     lead to no comparison.
     """
-    files = {
-        file.revision_id: file
-        for file in RevisionFile.objects.filter(revision__repository=revision.repository_id, path=_path(place))
-    }
-    sets: list[EarlierRows] = []
+    files: dict[int, RevisionFile] = {}
+    rows_somewhere: set[int] = set()  # versions with rows, in the folder of an adapter that may have moved since
+    is_rows = Q(path=eval_rows.NAME) | Q(path__endswith=f"/{eval_rows.NAME}")
+    for file in RevisionFile.objects.filter(is_rows, revision__repository=revision.repository_id):
+        rows_somewhere.add(file.revision_id)
+        if file.path == _path(place):
+            files[file.revision_id] = file
     known = {files[revision.pk].sha256} if revision.pk in files else set()
-    for version in _versions(revision, files):
-        if version in files and files[version].sha256 in known:
-            continue
-        rows = _rows_of(version, files, place, base)
+    sets: list[EarlierRows] = []
+    for versions in _versions(revision, rows_somewhere):
+        rows = next(filter(None, (_rows_of(version, files, place, base) for version in versions)), None)
         if rows and rows.sha256 not in known:
             known.add(rows.sha256)
             sets.append(rows)
@@ -51,8 +54,8 @@ def find_earlier_rows(revision: Revision, place: str, base: str) -> list[Earlier
     return sets
 
 
-def _versions(revision: Revision, files: dict[int, RevisionFile]) -> Iterator[int]:
-    """Yield the versions whose rows count, the most important first.
+def _versions(revision: Revision, rows_somewhere: set[int]) -> Iterator[Iterable[int]]:
+    """Yield groups of versions, the most important group first; of each group, the first version with rows counts.
 
     These are the version to compare with, and the oldest with rows since the last one that could not be compared; then
     those before it whose verdicts wait, since each may be the one to compare with by the time that this one has ended.
@@ -63,9 +66,9 @@ def _versions(revision: Revision, files: dict[int, RevisionFile]) -> Iterator[in
     unfinished = Verdict.objects.filter(revision__repository=repository, state__in=[State.QUEUED, State.RUNNING])
     waiting = set(unfinished.values_list("revision", flat=True))
     compared, pending = _line(revision.pk, good, rows, waiting)
-    yield from compared[:1]
-    yield from [version for version in compared if version in files][-1:]
-    yield from [version for version in pending if version in files]
+    yield compared[:1]
+    yield [version for version in reversed(compared) if version in rows_somewhere]
+    yield from ([version] for version in pending if version in rows_somewhere)
 
 
 def _line(
@@ -98,7 +101,7 @@ def _rows_of(version: int, files: dict[int, RevisionFile], place: str, base: str
     report = verdict.report if verdict else None
     if report and report.is_passed and (report.base is None or report.base.sha256 != base):
         return None
-    entries = pull.entries(revision)
+    entries = {} if revision.is_expired else pull.entries(revision)  # a data set may still have the rows
     names = facts.read_facts(entries, revision.repository.type).card.data.get("label_names")
     file = files.get(version) or (entries.get(_path(report.path)) if report else None)
     if file is not None and file.size <= eval_rows.MAX_BYTES:

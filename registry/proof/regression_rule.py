@@ -52,7 +52,7 @@ def compare(now: Report, before: Report) -> Result:
 
     `paired.compare` says which test it is. It is worse if on any rows that both were run on the one-sided p is below
     ALPHA, divided by the number of such tests (Bonferroni), and the harm reaches FLOOR: rows that each lose a rounding
-    stop nobody.
+    stop nobody. Adapters beside it, and other folders, lead no adapter past its comparison.
     """
     if reason := _base_differs(now, before):
         return Result(Outcome.INCOMPARABLE, reason)
@@ -61,17 +61,33 @@ def compare(now: Report, before: Report) -> Result:
         version = "this version" if not newer else "the verified one"
         reason = f"Not comparable: {version} has no numbers row by row.{_left_out(now)}"
         return Result(Outcome.INCOMPARABLE, reason)
-    if newer.keys() != older.keys():
-        return Result(Outcome.INCOMPARABLE, "Not comparable: the two versions hold other adapters.")
-    pairs = {place: list(_on_same_rows(newer[place], older[place])) for place in newer}
-    alpha, notes = ALPHA / max(1, sum(map(len, pairs.values()))), tuple(_notes(now, before))
+    holds_others = newer.keys() != older.keys()
+    if holds_others:
+        newer, older = _named(now, newer), _named(before, older)
+    added = sorted(newer.keys() - older.keys())
+    pairs = {
+        place: {to: list(_on_same_rows(newer[to], older[place])) for to in ([place] if place in newer else added)}
+        for place in older
+    }
+    tests = sum(len(rows) for by_place in pairs.values() for rows in by_place.values())
+    alpha, notes = ALPHA / max(1, tests), tuple(_notes(now, before))
+    incomparable = Result(Outcome.INCOMPARABLE, f"{OTHER_ROWS}{_left_out(now)}")
     results = [
-        _worst([_compared(*pair, alpha, place, notes) for pair in pairs[place]])
-        or Result(Outcome.INCOMPARABLE, f"{OTHER_ROWS}{_left_out(now)}")
-        for place in newer
+        _least(
+            [_worst([_compared(*pair, alpha, to, notes) for pair in rows]) or incomparable for to, rows in it.items()]
+        )
+        for it in pairs.values()
+        if it
     ]
+    if holds_others:
+        results.append(Result(Outcome.INCOMPARABLE, "Not comparable: the two versions hold other adapters."))
     order = [Outcome.WORSE, Outcome.INCOMPARABLE, Outcome.BETTER, Outcome.EQUAL]
     return min(results, key=lambda result: order.index(Outcome(result.outcome)))
+
+
+def _least(results: Sequence[Result]) -> Result:
+    """Return a result that is not worse, if there is one: an adapter that moved is any of the new ones."""
+    return min(results, key=lambda result: result.outcome == Outcome.WORSE)
 
 
 def _worst(results: Sequence[Result]) -> Result | None:
@@ -128,6 +144,11 @@ def measurements(report: Report) -> dict[str, list[Measurement]]:
         if rows.evaluation and rows.evaluation.scores:
             by_place.setdefault((folders and rows.place) or "", []).append(Measurement(rows.evaluation, False))
     return by_place
+
+
+def _named(report: Report, by_place: dict[str, list[Measurement]]) -> dict[str, list[Measurement]]:
+    """Return the measurements by folder, also where one adapter was measured."""
+    return {report.path: by_place[""]} if by_place.keys() == {""} else by_place
 
 
 def _folders(report: Report) -> list[str]:

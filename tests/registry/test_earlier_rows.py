@@ -107,6 +107,27 @@ def test_of_several_adapters_each_meets_its_own_on_the_earlier_rows(repository, 
     assert "(y): accuracy 0.4167 after 0.9583" in check_of(second).message
 
 
+def several(*places: str) -> dict:
+    return {"contents": [{"path": path, "format": "peft", "kind": "lora", "proven": True} for path in places]}
+
+
+def test_another_adapter_or_folder_beside_it_leads_none_past_its_comparison(repository, cast):
+    def version(words: str, right: dict[str, int], **more) -> Revision:
+        revision = pushed(cast, repository, files={**FILES, "README.md": words.encode()})
+        names = {place: f"{place}/smoke" if len(right) > 1 else "smoke" for place in right}
+        evals = [accuracy(rows, rows=A, name=names[place]) for place, rows in right.items()]
+        measured(revision, evals[0], evals=evals, path=next(iter(right)), **several(*right), **more)
+        return revision
+
+    first = version("one", {"x": 46})
+    assert outcome(version("worse, with another one", {"x": 30, "y": 47})) == "worse"
+    assert outcome(version("worse, in two other folders", {"v": 30, "w": 29})) == "worse"
+    assert verified(repository) == first
+    moved = version("as good in one of the other folders", {"v": 46, "w": 20})
+    assert (outcome(moved), verified(repository)) == ("incomparable", moved)
+    assert outcome(version("one of them moved, and is worse", {"v": 20, "u": 20})) == "worse"
+
+
 # --- histories -------------------------------------------------------------------------------------------------------
 def test_a_squash_keeps_the_version_to_compare_with(repository, cast, version):
     alice = cast.session("alice")
@@ -177,6 +198,23 @@ def test_the_rows_of_an_expired_version_are_gone_and_those_before_it_count(versi
     Revision.objects.filter(pk=first.pk).update(expired_at=timezone.now())
     first.files.all().delete()
     assert chosen(third) == []
+
+
+def test_an_adapter_that_moves_does_not_leave_the_oldest_rows_behind(repository, cast, version):
+    first = version("first", accuracy(46, rows=A), rows="1")
+    moved = pushed(cast, repository, files={**FILES, "smoke.jsonl": b"", "lora/smoke.jsonl": b"2"})
+    measured(moved, accuracy(46, rows=B), earlier=[on(A, 46)], path="lora")
+    after = pushed(cast, repository, files={**FILES, "README.md": b"# after\n"})
+    assert chosen(after, place="lora") == [first.oid], "the rows of the version before are its own"
+    assert chosen(after, place="other") == [moved.oid, first.oid]
+
+
+def test_rows_of_a_set_outlive_the_files_of_the_version_that_was_measured_on_them(repository, cast, version):
+    first = version("first", accuracy(46, rows=A), rows="1")
+    after = version("after it", accuracy(46, rows=B), on(A, 46), rows="2")
+    first.files.all().delete()
+    Revision.objects.filter(pk=first.pk).update(expired_at=timezone.now())
+    assert chosen(after) == []
 
 
 def test_a_version_that_could_not_be_compared_begins_anew(version):
