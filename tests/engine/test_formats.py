@@ -145,6 +145,7 @@ ARRAYS = {f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": OUT}
         (archive(**ARRAYS | {"x": np.ones((0, 3))}), "each of at least 1"),
         (archive(**ARRAYS).replace(b"(4, 2)", b"(4, 3)"), "owns 32 bytes"),
         (archive(**ARRAYS)[:-40], "cannot be read"),
+        (archive(**ARRAYS).replace(b"(4, 2), }" + b" " * 40, b"(" + b"1" * 46 + b"x}"), "something else than numbers"),
         (archive(**ARRAYS).replace(b"\x93NUMPY", b"\x93NUMBY"), "no array of numpy"),
     ],
 )

@@ -20,8 +20,9 @@ ENCRYPTED = 1
 MAGIC = b"\x93NUMPY"
 DTYPES = {"f8": "F64", "f4": "F32", "f2": "F16", "V2": "BF16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8"}
 DESCRIBED = re.compile(
-    rb"\{'descr': '[<|]?(\w\d)', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15},? ?)*)\),? ?\}\s*"
+    rb"\{'descr': '[<|]?(\w\d)', 'fortran_order': (True|False), 'shape': \(([\d, ]{0,200})\),? ?\}\s*"
 )
+SHAPE = re.compile(r"(?:\d{1,15}, ?)*(?:\d{1,15})?")  # a comma ends each size, so that there is one way to read it
 
 
 def read(file: BinaryIO) -> Header:
@@ -77,7 +78,9 @@ def _described(name: str, text: bytes) -> tuple[str, tuple[int, ...]]:
     dtype = DTYPES.get(match[1].decode()) if match else None
     if match is None or dtype is None:
         raise HeaderError(f"{name} holds something else than numbers: {text[:60]!r}")
-    shape = tuple(int(size) for size in match[3].decode().replace(" ", "").split(",") if size)
+    if not SHAPE.fullmatch(sizes := match[3].decode()):
+        raise HeaderError(f"{name} has no shape: {sizes[:60]!r}")
+    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     if match[2] == b"True" and len(shape) > 1:
         raise HeaderError(f"{name} is stored column by column: save it with numpy.ascontiguousarray")
     if len(shape) > MAX_DIMENSIONS or 0 in shape:
