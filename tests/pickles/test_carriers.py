@@ -102,3 +102,28 @@ def test_a_broken_file_of_hdf5_is_looked_through_from_its_start_and_not_for_ever
     monkeypatch.setattr(pickles, "PIECE", 1 << 18)
     assert pickles.read("model.h5", cut) == Pickle(frozenset(), pickles.UNSEEN)
     assert cut.count < 1 << 20
+    narrow = raw[:13] + b"\4\4" + raw[15:32] + bytes(1 << 20) + raw
+    assert pickles.read("model.h5", io.BytesIO(narrow)) == Pickle(frozenset(), pickles.LAMBDA), "a library may open it"
+
+
+def test_an_attribute_of_hdf5_whose_type_lies_elsewhere_is_not_passed_by():
+    attribute = bytes([3, 1]) + bytes(40)
+    message = bytes([hdf5.ATTRIBUTE, 0]) + len(attribute).to_bytes(2, "little") + bytes(4) + attribute
+    header = bytes([1, 0, 1, 0, 1, 0, 0, 0]) + len(message).to_bytes(4, "little") + bytes(4) + message
+    block = b"\x89HDF\r\n\x1a\n" + bytes(5) + b"\x08\x08" + bytes(49) + (96).to_bytes(8, "little") + bytes(24)
+    text = b'"class_name": "Lambda", "function_type": "lambda"'
+    found = pickles.read("model.h5", io.BytesIO(block + header + bytes(100) + text))
+    assert found == Pickle(frozenset(), pickles.LAMBDA)
+
+
+def test_a_header_of_hdf5_with_endless_messages_is_left():
+    blocks = (
+        bytes([hdf5.CONTINUATION, 0, 16, 0])
+        + bytes(4)
+        + (96 + 16).to_bytes(8, "little")
+        + (1 << 18).to_bytes(8, "little")
+    )
+    header = bytes([1, 0, 1, 0, 1, 0, 0, 0]) + (1 << 18).to_bytes(4, "little") + bytes(4) + blocks
+    block = b"\x89HDF\r\n\x1a\n" + bytes(5) + b"\x08\x08" + bytes(49) + (96).to_bytes(8, "little") + bytes(24)
+    with pytest.raises(hdf5.ElsewhereError, match="many messages"):
+        list(hdf5.attributes(io.BytesIO(block + header + bytes(1 << 19))))

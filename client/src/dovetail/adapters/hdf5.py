@@ -10,15 +10,21 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_BLOCKS, MAX_BLOCK = 64, 1 << 18  # of a header, and the bytes of one
+MAX_MESSAGES = 1 << 16
 MAX_HEAPS, MAX_HEAP = 16, 1 << 24
 SHORT = 96  # bytes of a superblock; what is missing of them at the end of a file counts as zeros
 WIDTH = 8  # bytes of an address, as every library writes them by default
+WIDTHS = frozenset({2, 4, 8, 16, 32})  # that a library can be asked for
 ATTRIBUTE, CONTINUATION, ATTRIBUTES_APART = 0x0C, 0x10, 0x15
 SHARED, VARIABLE = 0x02, 9  # a flag of a message, and the class of a datatype
 
 
 class ElsewhereError(ValueError):
     """The attributes are kept in a way that is not read here."""
+
+
+class BrokenError(ElsewhereError):
+    """No library opens the file, as far as it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +37,20 @@ class _Message:
 def attributes(file: BinaryIO) -> Iterator[bytes]:
     """Yield the pieces of a file that hold attributes of its root: header blocks, and heaps of texts.
 
-    Raises ElsewhereError, also for a file that no library would open.
+    Raises ElsewhereError, and BrokenError for a file that no library would open.
     """
     address = _root(file)
     heaps: set[int] = set()
+    count = 0
     for piece, messages in _blocks(file, address):
         yield piece
+        if (count := count + len(messages)) > MAX_MESSAGES:
+            raise ElsewhereError("many messages")
         for message in messages:
             if message.kind == ATTRIBUTES_APART and len(message.data) >= WIDTH and not _is_undefined(message.data):
                 raise ElsewhereError("many attributes")
             if message.kind == ATTRIBUTE:
-                if message.flags & SHARED:
+                if message.flags & SHARED or _has_shared_parts(message.data):
                     raise ElsewhereError("a shared attribute")
                 heaps.update(_heaps_of(message.data))
     if len(heaps) > MAX_HEAPS:
@@ -49,7 +58,7 @@ def attributes(file: BinaryIO) -> Iterator[bytes]:
     for heap in sorted(heaps):
         start = _read(file, heap, 16)
         if start[:4] != b"GCOL":
-            raise ElsewhereError("no heap")
+            raise BrokenError("no heap")
         if (size := _number(start[8:16])) > MAX_HEAP:
             raise ElsewhereError("a large heap")
         yield _read(file, heap, size)
@@ -60,7 +69,9 @@ def _root(file: BinaryIO) -> int:
     block = _read(file, 0, SHORT)
     version = block[8]
     widths = block[13:15] if version < 2 else block[9:11]
-    if version > 3 or widths != bytes((WIDTH, WIDTH)):
+    if version > 3 or not set(widths) <= WIDTHS:
+        raise BrokenError("no superblock")
+    if widths != bytes((WIDTH, WIDTH)):
         raise ElsewhereError("another superblock")
     start = (64, 68, 36, 36)[version]
     return _number(block[start : start + WIDTH])
@@ -79,7 +90,7 @@ def _blocks(file: BinaryIO, address: int) -> Iterator[tuple[bytes, list[_Message
     elif start[0] == 1:
         waiting, head = [(address + 16, _number(start[8:12]))], 8
     else:
-        raise ElsewhereError("no header")
+        raise BrokenError("no header")
     for _ in range(MAX_BLOCKS):
         if not waiting:
             return
@@ -106,6 +117,11 @@ def _messages(piece: bytes, head: int, *, is_new: bool) -> Iterator[_Message]:
         at += head + size
 
 
+def _has_shared_parts(attribute: bytes) -> bool:
+    """Return whether the type of an attribute lies elsewhere, so that nothing here tells if its text does too."""
+    return attribute[:1] in (b"\x02", b"\x03") and bool(attribute[1] & 3)
+
+
 def _heaps_of(attribute: bytes) -> Iterator[int]:
     """Yield the addresses of the heaps in which the texts of an attribute lie, if their length is not fixed."""
     version = attribute[0] if attribute else 0
@@ -129,7 +145,7 @@ def _is_undefined(data: bytes) -> bool:
 
 def _read(file: BinaryIO, place: int, size: int) -> bytes:
     if place >= file.seek(0, 2):
-        raise ElsewhereError("nothing is there")
+        raise BrokenError("nothing is there")
     file.seek(place)
     return file.read(size).ljust(min(size, SHORT), b"\0")
 
