@@ -118,6 +118,22 @@ def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, 
     return written
 
 
+def _break_circles(repository: Repository) -> None:
+    """Let no commit replace a later one, or whoever walks the history never ends.
+
+    A rewritten commit may turn out to be a squash that is there already: without a file both are the same.
+    """
+    before = dict(repository.revisions.values_list("pk", "parent"))
+    for squashed, replaced in repository.revisions.exclude(replaces=None).order_by("pk").values_list("pk", "replaces"):
+        at = replaced
+        while at is not None and at != squashed:
+            at = before[at]
+        if at is None:
+            before[squashed] = replaced
+        else:
+            Revision.objects.filter(pk=squashed).update(replaces=None)
+
+
 def _is_reviewed(revision: Revision) -> bool:
     """Return whether the hub alone held a revision back, and a moderator has closed the case of it."""
     unreviewed = ~Q(by=None) | Q(case=None) | ~Q(case__state=Case.State.CLOSED)
@@ -132,6 +148,7 @@ def _follow(repository: Repository, written: Mapping[int, Revision]) -> None:
         ref.save(update_fields=["revision", "updated_at"])
     for squashed in repository.revisions.filter(replaces__in=written):
         Revision.objects.filter(pk=squashed.pk).update(replaces=written[squashed.replaces_id or 0])
+    _break_circles(repository)
     for discussion in Discussion.objects.filter(repository=repository, is_pull_request=True):
         for name in ("merge_base", "merged_as"):
             if (new := written.get(getattr(discussion, f"{name}_id") or 0)) is not None:

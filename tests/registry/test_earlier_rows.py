@@ -6,6 +6,7 @@ from django.utils import timezone
 from registry.models import Repository, Revision
 from registry.proof import regression_overrides, verdicts, yanking
 from registry.proof.earlier_rows import find_earlier_rows
+from registry.proof.good_revisions import read_good_revisions
 from registry.publish import history, push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.api.conftest import FILES, accuracy, pushed
@@ -157,6 +158,18 @@ def test_a_rewritten_history_keeps_what_a_squash_put_aside(repository, cast, ver
     root.refresh_from_db()
     assert root.replaces == written
     assert not Revision.objects.filter(pk=old.pk).exists()
+
+
+def test_a_rewritten_history_never_goes_in_a_circle(repository, cast, version):
+    first = version("good", accuracy(46))
+    root = history.squash(repository, "main", "one", cast.session("alice")).revision
+    old = root.replaces
+    again = Revision.objects.create(repository=repository, oid="9" * 40, parent=root, title="after", author=old.author)
+    Revision.objects.filter(pk=old.pk).update(parent=None)
+    history._follow(repository, {old.pk: again})
+    root.refresh_from_db()
+    assert root.replaces is None
+    assert read_good_revisions(repository.pk).newest(again.pk) in (None, root.pk, first.pk)
 
 
 def test_a_yank_of_the_verified_version_leads_to_the_one_before_it(repository, cast, version):
