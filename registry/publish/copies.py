@@ -29,7 +29,7 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
         source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: a rewrite of the history waits
         heads = [ref for ref in refs.list_refs(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
         line = _reachable(source, heads)
-        pull.require_each_served([row for row in line if not row.is_expired], by)
+        pull.require_each_served([row for row in line if row.is_quarantined or not row.is_expired], by)
         hidden = source.private if private is None else private
         copy = repositories.create(full_name, by, private=hidden, type=source.type)
         _copy(source, copy, line, heads)

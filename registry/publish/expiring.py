@@ -126,13 +126,11 @@ def _cancel_jobs(revisions: list[int]) -> list[int]:
 def purge_expired() -> int:
     """Delete for good files that expired before the days of the bin began, of one repository; return of how many.
 
-    Bytes that nothing else names are gone when it returns. Evidence stays: what is held back or in an open case.
+    Bytes that nothing else names are gone when it returns. Evidence stays, as in the bin of repositories.
     """
     before = timezone.now() - timedelta(days=restoring.days())
     stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
-    cases = Exists(Case.objects.filter(revision=OuterRef("pk")).exclude(state=Case.State.CLOSED))
-    released = Revision.objects.filter(~cases, quarantined_at=None, repository__quarantined_at=None)
-    overdue = released.filter(stored, expired_at__lte=before).order_by("expired_at")
+    overdue = Revision.objects.filter(~retention.is_evidence(), stored, expired_at__lte=before).order_by("expired_at")
     repository = overdue.values_list("repository", flat=True).first()
     if repository is None:
         return 0

@@ -230,15 +230,25 @@ def _newest(head: int, parents: Mapping[int, int | None], parts: set[int], count
         at = parents.get(at)
 
 
+def is_evidence() -> Q:
+    """Return the condition of versions that are held back, or that a case is about which is open."""
+    cases = Case.objects.exclude(state=Case.State.CLOSED)
+    of_repository = cases.filter(repository=OuterRef("repository"), target=Case.Target.REPOSITORY)
+    return (
+        Q(quarantined_at__isnull=False)
+        | Q(repository__quarantined_at__isnull=False)
+        | Exists(cases.filter(revision=OuterRef("pk")))
+        | Exists(of_repository)
+    )
+
+
 def _in_use(repository: Repository) -> Iterator[int]:
     """Yield the versions that must not lose files now, whatever a rule says."""
     waits = DerivedVersion.objects.filter(finished_at=None)
-    cases = Case.objects.filter(revision=OuterRef("pk")).exclude(state=Case.State.CLOSED)
     running = Verdict.objects.filter(revision=OuterRef("pk"), state=Verdict.State.RUNNING)
     in_use = (
         Q(is_kept=True)
-        | Q(quarantined_at__isnull=False)
-        | Exists(cases)
+        | is_evidence()
         | Exists(running)
         | Exists(DerivedSource.objects.filter(revision=OuterRef("pk"), derived__in=waits))
     )

@@ -156,6 +156,20 @@ def test_evidence_stays_in_the_bin(cast, flood):
     assert object_exists(Keys.blob(weights(held).blob_id))
 
 
+def test_an_open_case_keeps_what_expired_before_it(cast, flood):
+    repository, line = flood
+    assert expiring.expire(repository, Limits(1)) == 8
+    case = Case.objects.create(
+        target="revision", key="r", label="r", repository=repository, revision=line[2], reason="malware", severity=3
+    )
+    forget_the_bin(repository)
+    expiring.run()
+    assert set(ExpiredFile.objects.values_list("revision", flat=True)) == {line[2].pk}
+    Case.objects.filter(pk=case.pk).update(state=Case.State.CLOSED, outcome="no-action")
+    expiring.run()
+    assert not ExpiredFile.objects.exists()
+
+
 def test_bytes_that_something_else_names_are_never_deleted(cast, flood):
     repository, line = flood
     copy = copies.duplicate(repository, "acme/copy", cast.session("alice"))
