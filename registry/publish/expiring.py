@@ -19,7 +19,6 @@ from registry.kernel import audit, policy, stored_bytes
 from registry.kernel.errors import FilesExpired
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
-    Case,
     Comparison,
     ExpiredFile,
     PickleScan,

@@ -30,12 +30,14 @@ def test_a_search_is_a_feed_of_what_its_reader_may_see(visit, cast, reviews, sec
     assert entry.findtext(f"{ATOM}summary").startswith("passed.")
     assert texts(entries(visit().get("/feeds/adapters.atom")), "title") == ["alice/reviews"]
     assert set(texts(entries(visit("alice").get("/feeds/adapters.atom")), "title")) == {"alice/reviews", "acme/secret"}
+    assert entries(visit().get("/feeds/adapters.atom?q=%01%0B%EF%BF%BF")) == []
     assert visit().get("/feeds/adapters.atom?sort=size").status_code == 400
     assert entries(visit().get("/feeds/adapters.atom?q=%01%EF%BF%BF")) == []
 
 
 def test_the_versions_of_an_adapter_are_a_feed(visit, cast, reviews, secret):
     push_more(cast, reviews, **{"README.md": b"# New\n"})
+    reviews.revisions.order_by("pk").update(title="Text that XML\x08 has no \x1bcharacters for")
     page = visit().get("/alice/reviews").content.decode()
     assert 'href="/alice/reviews/versions.atom"' in page
     found = entries(visit().get("/alice/reviews/versions.atom"))
