@@ -172,13 +172,15 @@ def test_of_several_adapters_the_worst_decides_and_each_meets_its_own(repository
         evals = [accuracy(right, name=f"{name}/smoke") for name, right in zip(names, (a, b), strict=True)]
         judged(revision, evals=evals, base=BASE, depth="evaluated", contents=contents)
 
-    first, second, third = push("first"), push("second"), push("third")
+    first, second, third, fourth = (push(words) for words in ("first", "second", "third", "fourth"))
     both(first, 46, 40)
     both(second, 46, 20)
     assert (outcome(second), verified(repository)) == ("worse", first)
     assert "(b/smoke)" in check_of(second).message
-    both(third, 20, 20, names="ac")
-    assert (outcome(third), verified(repository)) == ("incomparable", third), "b is gone, c is new"
+    both(third, 20, 40, names="ac")
+    assert (outcome(third), verified(repository)) == ("worse", first), "another folder beside it does not hide a"
+    both(fourth, 46, 40, names="ac")
+    assert (outcome(fourth), verified(repository)) == ("incomparable", fourth), "b is gone, c is new"
 
 
 # --- orders and changes ----------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def test_an_open_case_keeps_what_expired_before_it(cast, flood):
     forget_the_bin(repository)
     expiring.run()
     assert set(ExpiredFile.objects.values_list("revision", flat=True)) == {line[2].pk}
-    Case.objects.filter(pk=case.pk).update(state=Case.State.CLOSED, outcome="no-action")
+    Case.objects.filter(pk=case.pk).update(state="closed", outcome="no-action", closed_at=timezone.now())
     expiring.run()
     assert not ExpiredFile.objects.exists()
 
