@@ -1,6 +1,6 @@
 """Decides from two reports whether the newer version measured worse than the older one beyond chance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -64,6 +64,15 @@ def compare(now: Report, before: Report) -> Result:
     holds_others = newer.keys() != older.keys()
     if holds_others:
         newer, older = _named(now, newer), _named(before, older)
+    results = list(_results(now, before, newer, older))
+    if holds_others:
+        results.append(Result(Outcome.INCOMPARABLE, "Not comparable: the two versions hold other adapters."))
+    order = [Outcome.WORSE, Outcome.INCOMPARABLE, Outcome.BETTER, Outcome.EQUAL]
+    return min(results, key=lambda result: order.index(Outcome(result.outcome)))
+
+
+def _results(now: Report, before: Report, newer: "Places", older: "Places") -> Iterator[Result]:
+    """Yield the result for each adapter of the older version, by its folder; for one that moved, by all new folders."""
     added = sorted(newer.keys() - older.keys())
     pairs = {
         place: {to: list(_on_same_rows(newer[to], older[place])) for to in ([place] if place in newer else added)}
@@ -72,17 +81,9 @@ def compare(now: Report, before: Report) -> Result:
     tests = sum(len(rows) for by_place in pairs.values() for rows in by_place.values())
     alpha, notes = ALPHA / max(1, tests), tuple(_notes(now, before))
     incomparable = Result(Outcome.INCOMPARABLE, f"{OTHER_ROWS}{_left_out(now)}")
-    results = [
-        _least(
-            [_worst([_compared(*pair, alpha, to, notes) for pair in rows]) or incomparable for to, rows in it.items()]
-        )
-        for it in pairs.values()
-        if it
-    ]
-    if holds_others:
-        results.append(Result(Outcome.INCOMPARABLE, "Not comparable: the two versions hold other adapters."))
-    order = [Outcome.WORSE, Outcome.INCOMPARABLE, Outcome.BETTER, Outcome.EQUAL]
-    return min(results, key=lambda result: order.index(Outcome(result.outcome)))
+    for by_place in filter(None, pairs.values()):
+        compared = {to: [_compared(*pair, alpha, to, notes) for pair in rows] for to, rows in by_place.items()}
+        yield _least([_worst(results) or incomparable for results in compared.values()])
 
 
 def _least(results: Sequence[Result]) -> Result:
@@ -133,6 +134,9 @@ class Measurement:
         return self.evaluation.rows_sha256, self.evaluation.task, len(self.evaluation.scores or ())
 
 
+Places = Mapping[str, Sequence[Measurement]]  # by folder
+
+
 def measurements(report: Report) -> dict[str, list[Measurement]]:
     """Return the numbers that decide by the adapter's folder, "" where one adapter was measured; its own come first."""
     folders = _folders(report)
@@ -162,7 +166,9 @@ def _folder_of(name: str, folders: Sequence[str]) -> str:
     return next((folder for folder in folders if name.startswith(f"{folder}/")), name if folders else "")
 
 
-def _on_same_rows(newer: list[Measurement], older: list[Measurement]) -> Iterator[tuple[Measurement, Measurement]]:
+def _on_same_rows(
+    newer: Sequence[Measurement], older: Sequence[Measurement]
+) -> Iterator[tuple[Measurement, Measurement]]:
     """Yield the pairs of measurements on the same rows, those on the older version's own rows first."""
     mine = {measurement.rows: measurement for measurement in reversed(newer)}
     for measurement in older:
