@@ -255,6 +255,6 @@ def test_openapi_says_of_a_report_what_its_dataclasses_say():
     properties = openapi.document()["components"]["schemas"]["Verdict"]["properties"]
     assert list(properties) == KEYS
     hints = get_type_hints(Report, include_extras=True)
-    assert hints.keys() - properties.keys() == {"proven_with"}, "which is the hub's own"
+    assert hints.keys() - properties.keys() == {"proven_with", "earlier"}, "which are the hub's own"
     for name in OF_THE_REPORT:
         assert promised(properties[name]) == schema(hints[name]), name

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,9 @@ def test_ctrl_c_ends_the_wait_for_a_rate_limit(dovetail, tmp_path):
                 time.sleep(0.05)
             time.sleep(0.2)  # until the answer has arrived
             process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=15)
+            process.send_signal(signal.SIGINT)  # the first one is lost where Python is in the middle of a clean-up
             notes = process.communicate(timeout=30)[1]
         finally:
             process.kill()
