@@ -14,17 +14,12 @@ MAX_MESSAGES = 1 << 16
 MAX_HEAPS, MAX_HEAP = 16, 1 << 24
 SHORT = 96  # bytes of a superblock; what is missing of them at the end of a file counts as zeros
 WIDTH = 8  # bytes of an address, as every library writes them by default
-WIDTHS = frozenset({2, 4, 8, 16, 32})  # that a library can be asked for
 ATTRIBUTE, CONTINUATION, ATTRIBUTES_APART = 0x0C, 0x10, 0x15
 SHARED, VARIABLE = 0x02, 9  # a flag of a message, and the class of a datatype
 
 
 class ElsewhereError(ValueError):
     """The attributes are kept in a way that is not read here."""
-
-
-class BrokenError(ElsewhereError):
-    """No library opens the file, as far as it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +32,7 @@ class _Message:
 def attributes(file: BinaryIO) -> Iterator[bytes]:
     """Yield the pieces of a file that hold attributes of its root: header blocks, and heaps of texts.
 
-    Raises ElsewhereError, and BrokenError for a file that no library would open.
+    Raises ElsewhereError, also for a file that no library would open.
     """
     address = _root(file)
     heaps: set[int] = set()
@@ -58,7 +53,7 @@ def attributes(file: BinaryIO) -> Iterator[bytes]:
     for heap in sorted(heaps):
         start = _read(file, heap, 16)
         if start[:4] != b"GCOL":
-            raise BrokenError("no heap")
+            raise ElsewhereError("no heap")
         if (size := _number(start[8:16])) > MAX_HEAP:
             raise ElsewhereError("a large heap")
         yield _read(file, heap, size)
@@ -69,9 +64,7 @@ def _root(file: BinaryIO) -> int:
     block = _read(file, 0, SHORT)
     version = block[8]
     widths = block[13:15] if version < 2 else block[9:11]
-    if version > 3 or not set(widths) <= WIDTHS:
-        raise BrokenError("no superblock")
-    if widths != bytes((WIDTH, WIDTH)):
+    if version > 3 or widths != bytes((WIDTH, WIDTH)):
         raise ElsewhereError("another superblock")
     start = (64, 68, 36, 36)[version]
     return _number(block[start : start + WIDTH])
@@ -90,7 +83,7 @@ def _blocks(file: BinaryIO, address: int) -> Iterator[tuple[bytes, list[_Message
     elif start[0] == 1:
         waiting, head = [(address + 16, _number(start[8:12]))], 8
     else:
-        raise BrokenError("no header")
+        raise ElsewhereError("no header")
     for _ in range(MAX_BLOCKS):
         if not waiting:
             return
@@ -145,7 +138,7 @@ def _is_undefined(data: bytes) -> bool:
 
 def _read(file: BinaryIO, place: int, size: int) -> bytes:
     if place >= file.seek(0, 2):
-        raise BrokenError("nothing is there")
+        raise ElsewhereError("nothing is there")
     file.seek(place)
     return file.read(size).ljust(min(size, SHORT), b"\0")
 
