@@ -52,6 +52,7 @@ class Measured:
     metric: str
     rows: int
     bars: list[Bar]
+    baseline: str = "base"  # or `guess`, where no model was run for it
     less_is_better: bool = False
 
     @property
@@ -83,6 +84,11 @@ class Proof:
     def headlines(self) -> list[Measured]:
         """The numbers that say most, for the top of a page."""
         return [item for item in self.measured if not item.is_neutral][:2]
+
+    @property
+    def base_words(self) -> str:
+        """The name of the base beside the adapter; its head is untrained where a guess stands for its score."""
+        return "Base, untrained head" if any(item.guess for item in self.report.evals) else "Base, frozen"
 
     @property
     def report(self) -> Report:
@@ -122,4 +128,5 @@ def _measured(item: Evaluation) -> Measured:
     values = [(label, who, float(value)) for label, who, value in columns if value is not None]
     longest = max([1.0, *(value for _, _, value in values)])
     bars = [Bar(label, who, value, round(max(0.0, value) / longest * 100, 2)) for label, who, value in values]
-    return Measured(item.name, item.metric, int(item.rows), bars, less_is_better=item.better == "lower")
+    baseline = "guess" if item.guess else "base"
+    return Measured(item.name, item.metric, int(item.rows), bars, baseline, less_is_better=item.better == "lower")

@@ -64,3 +64,14 @@ def test_answers_are_shown_side_by_side_as_text(visit, measured, path):
     assert table.count("<tr>") == 3
     for said in ("glad 0.99", "sad 0.51", "Expected", "nothing"):
         assert said in table
+
+
+def test_a_guess_is_called_a_guess_at_the_top_of_the_page_too(visit, cast):
+    made = cast.repository("alice/guessed")
+    guessed = {**EVALS[0], "guess": True}
+    samples = [{"input": "Fine.", "expected": "good", "base": "bad 0.50", "adapter": "good 0.98"}]
+    judged(pushed(cast, made), checks=CHECKS, evals=[guessed], samples=samples, depth="evaluated")
+    page = visit().get("/alice/guessed").content.decode()
+    assert "<small>guess 0.50</small>" in page
+    assert "Base, untrained head" in page
+    assert "Base, frozen" not in page
