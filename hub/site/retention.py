@@ -21,7 +21,6 @@ from registry.publish.retention import Limits
 @require_safe
 def retention_page(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Show the rule in force and what it removes; with numbers in the query, what another rule would."""
-    person(request)
     header = header_of(request, address, Permission.ARCHIVE)
     return _page(request, header, Retention(request.GET) if "keep_last" in request.GET else None)
 

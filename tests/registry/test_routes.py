@@ -413,8 +413,15 @@ settings/repositories/<number>/delete                        POST session
 settings/tokens                                              GET session  POST session
 settings/tokens/<token_id>/revoke                            POST session
 robots.txt                                                   GET anyone
+favicon.ico                                                  GET anyone
+sitemap.xml                                                  GET anyone
+feeds/sitemap-<number>.xml                                   GET anyone
+feeds/adapters.atom                                          GET anyone
+feeds/datasets.atom                                          GET anyone
+feeds/spaces.atom                                            GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
+{of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
 {of}<ns>/<name>/watch                                        POST like
