@@ -10,6 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_zero_downtime_migrations.backends.postgres.schema import DatabaseSchemaEditor
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
+from registry.management.sqlite_schema import KeepingTriggers
+
 LOCK = 0x646F7665  # our own number among the advisory locks of the database
 PAUSES = (1, 2, 5, 10, 20, 30, 30)  # seconds after each attempt to get a table: a long transaction may hold it
 IN_USE = (LockNotAvailable, DeadlockDetected)
@@ -60,6 +62,7 @@ def giving_way(deed: Callable[[], object], connection: BaseDatabaseWrapper, say:
     attempt has done stays, and the next one skips it. Raises CommandError.
     """
     if connection.vendor != "postgresql":
+        connection.SchemaEditorClass = KeepingTriggers
         deed()
         return
     if connection.introspection.table_names():  # else nobody is there, and each migration is one transaction

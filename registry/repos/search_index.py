@@ -3,8 +3,7 @@
 For parts of words these are trigram indexes: pg_trgm on PostgreSQL, an FTS5 table on SQLite. For filters PostgreSQL has
 an index each, and chooses by its statistics; SQLite, which has none, would choose them in place of the sort.
 
-SQLite drops the triggers when Django rebuilds the repository table in order to alter it: such a migration ends with
-`RunPython(create, drop)` again.
+A migration that goes with another definition of one of them runs `RunPython(create, drop)` again.
 """
 
 from django.db import DatabaseError, transaction

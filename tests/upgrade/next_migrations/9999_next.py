@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 from registry import migrations as released
 from registry.kernel.batches import InBatches
-from registry.repos import search_index
 
 
 def name_audience(rows: models.QuerySet) -> None:
@@ -32,5 +31,4 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex("repository", models.Index(fields=["audience"], name="repository_by_audience")),
         migrations.RunPython(InBatches("Repository", name_audience), migrations.RunPython.noop, atomic=False),
-        migrations.RunPython(search_index.create, migrations.RunPython.noop),  # SQLite has built the table anew
     ]
