@@ -71,7 +71,7 @@ def _invitation(found: Namespace, by: Caller) -> List:
 def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, str, str]]:
     """(list, its name, its length, + if it is longer, its address); empty ones but the first and the open are out."""
     types = {"adapters": "model", "datasets": "dataset", "spaces": "space"}
-    owned = {name: tallies.tally(by, Query(author=[found.name], type=type)) for name, type in types.items()}
+    owned = {name: tallies.count_owned(by, found, type) for name, type in types.items()}
     longer = {name for name, tally in owned.items() if tally.is_capped}
     counts = [
         *((name, name.capitalize(), tally.rows) for name, tally in owned.items()),
