@@ -35,12 +35,13 @@ def test_all_tables_go_and_come_back_and_search_works_on_them(newest, cast):
 
 
 def test_a_database_of_an_earlier_state_is_refused(newest):
+    column = Repository._meta.get_field("deprecated_at")  # in no trigger and no index, which would hold on to it
     with connection.schema_editor() as editor:
-        editor.remove_field(Repository, Repository._meta.get_field("archived_at"))
+        editor.remove_field(Repository, column)
     try:
-        with pytest.raises(CommandError, match=r"1 are missing \(\w+\.archived_at …\)"):
+        with pytest.raises(CommandError, match=r"1 are missing \(\w+\.deprecated_at …\)"):
             call_command("migrate", verbosity=0)
     finally:
         with connection.schema_editor() as editor:
-            editor.add_field(Repository, Repository._meta.get_field("archived_at"))
+            editor.add_field(Repository, column)
     call_command("migrate", verbosity=0)
