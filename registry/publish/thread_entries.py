@@ -6,7 +6,7 @@ Call these in a transaction that holds the lock on the repository.
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db.models import F, Max, Sum
+from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 
@@ -62,9 +62,10 @@ def append(discussion: Discussion, user: User, kind: str, *, text: str = "", dat
     """Add an entry to a thread. Raises QuotaExceeded for a thread that is full."""
     # Who fills a thread must not keep others from closing or merging it.
     most = MAX_EVENTS if kind == Kind.COMMENT else 2 * MAX_EVENTS
-    if discussion.events.count() >= most:
+    held = _held(discussion)
+    if held["entries"] >= most:
         raise QuotaExceeded(f"{discussion} has {most:,} entries already.", fix="Open a new discussion.")
-    require_place(discussion, len(text))
+    _require_place(discussion, held["characters"], len(text))
     if kind == Kind.COMMENT:
         Discussion.objects.filter(pk=discussion.pk).update(comments=F("comments") + 1)
     return DiscussionEvent.objects.create(discussion=discussion, author=user, kind=kind, text=text, data=data or {})
@@ -72,9 +73,17 @@ def append(discussion: Discussion, user: User, kind: str, *, text: str = "", dat
 
 def require_place(discussion: Discussion, more: int) -> None:
     """Raise QuotaExceeded unless the thread may hold so many more characters."""
-    held = discussion.events.aggregate(text=Sum(Length("text")))["text"] or 0
-    if more > 0 and held + more > MAX_TEXT:
+    _require_place(discussion, _held(discussion)["characters"], more)
+
+
+def _require_place(discussion: Discussion, characters: int, more: int) -> None:
+    if more > 0 and characters + more > MAX_TEXT:
         raise QuotaExceeded(f"{discussion} holds as much text as one may.", fix="Open a new discussion.")
+
+
+def _held(discussion: Discussion) -> dict[str, int]:
+    """Return how many entries and characters a thread holds; one query."""
+    return discussion.events.aggregate(entries=Count("pk"), characters=Sum(Length("text"), default=0))
 
 
 def person(by: Caller) -> User:
