@@ -36,7 +36,7 @@ def scrubbed(event: Event, hint: Hint) -> Event:
     kept: dict[str, Any] = {key: value for key, value in event.items() if key not in DROPPED}
     if "logentry" in kept:  # the sentence without the values in it, which name people, paths and repositories
         kept["logentry"] = {"message": kept["logentry"].get("message", "")}
-    for problem in kept.get("exception", {}).get("values", ()):  # so do the words of an exception
+    for problem in kept.get("exception", {}).get("values", ()):  # an exception's message names them too
         problem["value"] = ""
     kept["extra"] = {key: value for key, value in kept.get("extra", {}).items() if key in KEPT_EXTRAS}
     kept["tags"] = {"request_id": request_ids.current().partition(";")[0]} if request_ids.current() else {}

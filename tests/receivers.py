@@ -25,7 +25,7 @@ class Span:
 
 @dataclass
 class Receiver:
-    """What came to the server, by the path of its request."""
+    """The requests that came to the server, each with its path and its body."""
 
     url: str = ""
     posts: list[tuple[str, bytes]] = field(default_factory=list)

@@ -137,7 +137,7 @@ class Session:
 
     @property
     def end(self) -> str | None:
-        """How the session ended, None while it lives."""
+        """The way in which the session ended; None while it lives."""
         self._look()
         return self._end
 

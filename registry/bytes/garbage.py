@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -19,6 +17,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from registry.bytes import blobs, cold_xorbs
+from registry.bytes.batching import batched
 from registry.bytes.blobs import Keys
 from registry.models import (
     BaseFile,
@@ -42,7 +41,6 @@ GRACE_SECONDS = 24 * 3600
 HOURS = 24
 NEW_SECONDS = 3600  # within which somebody may be about to name a blob
 TOGETHER = 500  # rows that one statement compares
-Item = TypeVar("Item")
 
 
 @dataclass
@@ -95,7 +93,7 @@ def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS, *, hour: int | None =
     before, dropped = timezone.now() - timedelta(seconds=grace_seconds), 0
     for model, prefix in ((Blob, Keys.BLOBS), (Xorb, Keys.XORBS), (Xorb, Keys.INDEXES)):
         for part in _parts(prefix, hour):
-            for names in batched(_old_names(part, before)):
+            for names in batched(_old_names(part, before), TOGETHER):
                 rows = model._default_manager.filter(pk__in=names)
                 dropped += sum(
                     _drop(model, name) for name in sorted({*names}.difference(rows.values_list("pk", flat=True)))
@@ -115,13 +113,6 @@ def _parts(prefix: str, hour: int | None) -> list[str]:
 
 def _old_names(prefix: str, before: datetime) -> Iterator[str]:
     return (entry.key.rpartition("/")[2] for entry in blobs.store().list(prefix) if entry.modified_at < before)
-
-
-def batched(items: Iterable[Item], size: int = TOGETHER) -> Iterator[list[Item]]:
-    """Yield the items in lists of at most `size`."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
 
 
 def _sweep_xorbs(before: datetime, hour: int | None) -> int:
@@ -162,7 +153,7 @@ def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
     of_repository = {"blob": OuterRef("blob"), "revision__repository": OuterRef("repository")}
     named = Exists(RevisionFile.objects.filter(**of_repository)) | Exists(ExpiredFile.objects.filter(**of_repository))
     unused = UploadedBlob.objects.filter(use=UploadedBlob.Use.DELIVERED, created_at__lt=before)
-    for batch in batched(unused.filter(_among("blob", hour)).values_list("pk", flat=True).iterator()):
+    for batch in batched(unused.filter(_among("blob", hour)).values_list("pk", flat=True).iterator(), TOGETHER):
         unused.filter(~named, pk__in=batch).delete()
 
 
@@ -173,7 +164,7 @@ def _sweep_orphans(before: datetime, hour: int | None) -> int:
 def drop_unnamed(names: Iterable[str]) -> int:
     """Remove those of these blobs that no row names any more; return their number. Very new ones are left to sweeps."""
     orphans = _orphans().filter(created_at__lt=timezone.now() - timedelta(seconds=NEW_SECONDS))
-    return sum(_drop_all(orphans.filter(pk__in=batch)) for batch in batched(names))
+    return sum(_drop_all(orphans.filter(pk__in=batch)) for batch in batched(names, TOGETHER))
 
 
 def _orphans() -> models.QuerySet[Blob]:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from typing import TypeVar
 
+from registry.bytes.batching import batched
 from registry.bytes.blobs import BlobMissing, BlobStore, Bytes, BytesChanged, Digest, Hasher, Keys, hash_through, pieces
 
 Item = TypeVar("Item")
@@ -19,9 +19,8 @@ ABSENT = "there is no such object in the store"
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield the results in the order of the items; `work` must leave the database alone."""
-    rest = iter(items)
     with ThreadPoolExecutor(THREADS) as pool:
-        while batch := list(islice(rest, BATCH)):
+        for batch in batched(items, BATCH):
             yield from pool.map(work, batch)
 
 

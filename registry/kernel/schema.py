@@ -1,4 +1,4 @@
-"""Whether this code can run on the tables of the database: on those of its own release and of the next one."""
+"""The releases whose tables this code can run on: its own and the next one."""
 
 from functools import cache
 from importlib import import_module

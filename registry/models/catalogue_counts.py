@@ -1,4 +1,4 @@
-"""How many public repositories there are of each kind, so that a count need not read them."""
+"""Counts of public repositories by the columns of facets, so that no list reads all of them to be counted."""
 
 from django.db import models
 from django.db.models import Q

@@ -12,7 +12,7 @@ from registry.models.repositories import OID, Repository, Revision
 
 
 class RetentionRule(models.Model):
-    """How many versions are kept: of one repository, or of each repository of an owner that has no rule of its own."""
+    """A number of versions to keep: of one repository, or of an owner's repositories without a rule of their own."""
 
     namespace = models.OneToOneField(Namespace, null=True, on_delete=models.CASCADE, related_name="retention")
     repository = models.OneToOneField(Repository, null=True, on_delete=models.CASCADE, related_name="retention")

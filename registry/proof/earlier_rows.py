@@ -101,7 +101,7 @@ def _rows_of(version: int, files: dict[int, RevisionFile], place: str, base: str
     report = verdict.report if verdict else None
     if report and report.is_passed and (report.base is None or report.base.sha256 != base):
         return None
-    entries = {} if revision.is_expired else pull.entries(revision)  # a data set may still have the rows
+    entries = pull.entries(revision)
     names = facts.read_facts(entries, revision.repository.type).card.data.get("label_names")
     file = files.get(version) or (entries.get(_path(report.path)) if report else None)
     if file is not None and file.size <= eval_rows.MAX_BYTES:

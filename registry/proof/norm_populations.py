@@ -12,7 +12,7 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import passport
 from registry.kernel import policy
 from registry.kernel.policy import NOBODY
-from registry.models import NormPopulation, Repository, RevisionFile, WeightPassport
+from registry.models import NormPopulation, Repository, WeightPassport
 from registry.proof import passports
 from registry.repos import facts, pull
 from registry.repos.manifest import Entry
@@ -82,12 +82,8 @@ def _files(repositories: list[int]) -> dict[int, Files]:
     rows = pull.listable(NOBODY).filter(revision__refs__name=MAIN, revision__repository__in=repositories)
     trees: dict[int, Files] = {}
     for row in rows.filter(measured | Q(path__endswith=configs.NAME)).select_related("revision"):
-        trees.setdefault(row.revision.repository_id, {})[row.path] = _entry(row)
+        trees.setdefault(row.revision.repository_id, {})[row.path] = pull.entry_of(row)
     return trees
-
-
-def _entry(row: RevisionFile) -> Entry:
-    return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
 
 
 def _weights(files: Files) -> str:

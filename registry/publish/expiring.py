@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from registry.bytes import blocked_files, garbage
+from registry.bytes.batching import batched
 from registry.kernel import audit, policy, stored_bytes
 from registry.kernel.errors import FilesExpired
 from registry.kernel.policy import Caller, Permission
@@ -209,6 +210,6 @@ def _move(source: type[RevisionFile] | type[ExpiredFile], target: type[AnyFile],
     """Move the rows of files from one table to the other."""
     columns = ("revision_id", "path", "blob_id", "size", "is_lfs", "git_oid")
     files = source._default_manager.filter(revision__in=revisions)
-    for batch in garbage.batched(files.values_list(*columns).iterator(), BATCH):
+    for batch in batched(files.values_list(*columns).iterator(), BATCH):
         target._default_manager.bulk_create(target(**dict(zip(columns, row, strict=True))) for row in batch)
     files._raw_delete(files.db)  # no row refers to these

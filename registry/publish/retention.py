@@ -1,4 +1,4 @@
-"""Rules of retention: how many versions are kept, who may say so, and which versions of a repository a rule removes.
+"""Rules of retention: the numbers, the people who may set them, and the versions of a repository that a rule removes.
 
 Only files go: a commit stays in the history with its message, its author and its verdict (expiring.py).
 """
@@ -40,7 +40,7 @@ OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
 # --- rules -----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a rule keeps: so many versions of each branch (None: all of them), and everything younger than the days."""
+    """The numbers of a rule: versions of each branch to keep (None: all), and days for which every one is kept."""
 
     keep_last: int | None
     keep_days: int = 1

@@ -15,6 +15,7 @@ Group = tuple[Any, ...]  # the values of the columns in VALUES
 logger = logging.getLogger(__name__)
 AT_ONCE = 2_000  # new rows of one run
 TOGETHER = 100  # groups in one statement
+MOST_ROWS = 20_000  # that one statement folds: a bulk import writes more, which the next run takes
 INDEXED = tuple(VALUES)[:5]  # as the index catalogue_count_group has them
 CORRECTED_AT = 3  # hour of the day, UTC
 
@@ -33,14 +34,14 @@ def _group_of(row: CatalogueCount) -> Group:
 
 
 def _fold_groups(groups: Sequence[Group]) -> None:
-    """Replace all rows of each group by one; locked, so that two workers never add the same rows."""
+    """Replace the rows of each group by one; locked, so that two workers never add the same rows."""
     condition = Q()
     for values in {group[: len(INDEXED)] for group in groups}:
         named = dict(zip(INDEXED, values, strict=True))
         missing = {f"{name}__isnull": True for name, value in named.items() if value is None}
         condition |= Q(**missing, **{name: value for name, value in named.items() if value is not None})
     with transaction.atomic():
-        rows = CatalogueCount.objects.select_for_update().filter(condition).order_by("pk")
+        rows = CatalogueCount.objects.select_for_update().filter(condition).order_by("pk")[:MOST_ROWS]
         folded = [row for row in rows if _group_of(row) in groups]
         sums: Counter[Group] = Counter()
         for row in folded:

@@ -114,10 +114,11 @@ def entries(revision: Revision) -> dict[str, Entry]:
     """Return path → entry of every file of the revision, in one query. Raises FilesExpired."""
     if revision.is_expired:
         raise refusals.files_expired(revision)
-    return {row.path: _entry(row) for row in _FILES(revision.pk)}
+    return {row.path: entry_of(row) for row in _FILES(revision.pk)}
 
 
-def _entry(row: RevisionFile) -> Entry:
+def entry_of(row: RevisionFile) -> Entry:
+    """Return the entry for which a row of a revision's files stands."""
     return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
 
 
@@ -184,7 +185,7 @@ def find_file(revision: Revision, path: str) -> Entry:
     if path and "\0" not in path:
         row = _FILE.first(revision.pk, path)
     if row is not None:
-        return _entry(row)
+        return entry_of(row)
     if revision.is_expired:
         raise refusals.files_expired(revision)
     if path.rpartition("/")[2] in derived.NAMES:

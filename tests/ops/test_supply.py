@@ -1,4 +1,4 @@
-"""What the lock files say of themselves: a bill of materials, and advisories that are passed over for a reason."""
+"""The lock files: a bill of materials is made of them, and an advisory is passed over for a reason only."""
 
 import json
 import re

@@ -222,14 +222,6 @@ def test_an_adapter_that_moves_does_not_leave_the_oldest_rows_behind(repository,
     assert chosen(after, place="other") == [moved.oid, first.oid]
 
 
-def test_rows_of_a_set_outlive_the_files_of_the_version_that_was_measured_on_them(repository, cast, version):
-    first = version("first", accuracy(46, rows=A), rows="1")
-    after = version("after it", accuracy(46, rows=B), on(A, 46), rows="2")
-    first.files.all().delete()
-    Revision.objects.filter(pk=first.pk).update(expired_at=timezone.now())
-    assert chosen(after) == []
-
-
 def test_a_version_that_could_not_be_compared_begins_anew(version):
     version("first", accuracy(46, rows=A), rows="1")
     other = version("other task", accuracy(46, rows=B, task="TOKEN_CLS"), rows="2")

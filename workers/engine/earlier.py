@@ -31,7 +31,7 @@ FAULTS = (
 def on_earlier_rows(trial: Trial, job: Job, began: float) -> Iterator[EarlierRows]:
     """Yield the adapter's numbers on each set of the job's earlier rows, which are no part of what it is judged by.
 
-    `began` is the processor time at which the adapter's stage began. Whatever the rows raise is their reason.
+    `began` is the processor time at which the adapter's stage began. Rows that raise are left out, with the reason.
     """
     room = min(SHARE * job.seconds, LATEST * job.seconds - (time.process_time() - began))
     deadline = time.process_time() + room

@@ -37,7 +37,7 @@ ONE_THREAD = {
 
 
 class Warm(NamedTuple):
-    """What sessions share. One with a `place` has a resident process on that device, in place of a child an adapter."""
+    """A warm base that sessions share. With a `place`, a resident process on that device stands for the children."""
 
     frozen: Frozen | None = None
     place: torch.device | None = None

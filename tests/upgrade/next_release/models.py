@@ -1,4 +1,4 @@
-"""What the next release adds; only its own processes import it."""
+"""The tables that the next release adds; its own processes alone import them."""
 
 from django.db import models
 
