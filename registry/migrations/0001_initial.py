@@ -1,4 +1,4 @@
-"""Every table of the first release; regenerated from the models until there is one."""
+"""Every table as of November 2026; later changes are migrations of their own."""
 
 import django.db.models.deletion
 import django.db.models.functions.datetime

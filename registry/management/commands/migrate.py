@@ -16,8 +16,8 @@ from registry.management import online
 class Command(migrate.Command):
     """Migrate without a pause (registry/management/online.py), then compare the tables with the models.
 
-    Until the first release the one migration is made anew with each change of the models. A database of an earlier
-    state has it on record as done, so that nothing would be changed, and pages would fail one by one.
+    The first migration was regenerated with each change of the models until November 2026. A database of an earlier
+    state has it on record as applied, so that nothing would be changed, and pages would fail one by one.
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,7 +32,7 @@ class Command(migrate.Command):
             return
         if missing := missing_columns(connection):
             raise CommandError(
-                "The database was made by a state of Dovetail before its first release. Of its tables and columns "
+                "The database was made by a state of Dovetail before November 2026. Of its tables and columns "
                 f"{len(missing)} are missing ({', '.join(missing[:3])} …), and it cannot be brought up to date. Go "
                 "back to the state that made it, or start with an empty DATA or database and push the adapters again."
             )
