@@ -9,12 +9,11 @@ from django.http import HttpRequest
 from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
-from hub.site import paging
+from hub.site import paging, references
 from hub.site.repository_header import RepositoryHeader, card_links
 from registry.kernel.callers import role_of_member
 from registry.kernel.policy import CREATORS
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
-from registry.publish.mentions import mentions
 from registry.repos import card
 
 EVENTS = 30  # on a page; each comment in Markdown costs a process the first time
@@ -68,36 +67,29 @@ def _roles(header: RepositoryHeader, discussion: Discussion, page: Iterable[Disc
     }
 
 
-def _people(page: Iterable[DiscussionEvent]) -> dict[str, str]:
-    """Return the people mentioned on this page, name in lower case → name as it is spelt; one query."""
-    mentioned = {name for event in page if not event.hidden for name in mentions(event.text)}
-    if not mentioned:
-        return {}
-    rows = Namespace.objects.filter(name__lower__in=mentioned, person__is_active=True)
-    return {name.lower(): name for name in rows.values_list("name", flat=True)}
-
-
 def _texts(header: RepositoryHeader, page: Sequence[DiscussionEvent]) -> dict[int, SafeString]:
     """Return the texts of a page by event. They are rendered newest first until the time is up; the rest stay plain.
 
     The next visitor finds the rendered ones in the cache and goes on, so no page of hostile texts takes minutes.
     """
-    people, started = _people(page), time.monotonic()
+    links = references.addresses(header.by, header.repository, [event.text for event in page if not event.hidden])
+    started = time.monotonic()
     texts: dict[int, SafeString] = {}
     for event in reversed(page):
         is_late = time.monotonic() - started > PATIENCE_SECONDS
-        texts[event.pk] = _html(header, event, people, only_known=is_late)
+        texts[event.pk] = _html(header, event, links, only_known=is_late)
     return texts
 
 
 def _html(
-    header: RepositoryHeader, event: DiscussionEvent, people: Mapping[str, str], *, only_known: bool
+    header: RepositoryHeader, event: DiscussionEvent, links: Mapping[str, str], *, only_known: bool
 ) -> SafeString:
     if event.hidden or not event.text:
         return SafeString("")
-    mentioned = [people[name] for name in mentions(event.text) if name in people]
-    if not mentioned and not _MARKED.search(event.text):
+    text = event.text.lower()
+    named = {written: address for written, address in links.items() if written.lower() in text}
+    if not named and not _MARKED.search(event.text):
         return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
     files, pages = card_links(header.repository, "main")
-    html = card.render_card(event.text, files=files, pages=pages, people=mentioned, only_known=only_known)
+    html = card.render_card(event.text, files=files, pages=pages, references=named, only_known=only_known)
     return mark_safe(html)  # noqa: S308  # the card's allow-list

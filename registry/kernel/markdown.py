@@ -4,7 +4,7 @@ import json
 import re
 import resource
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from urllib.parse import quote, unquote, urlsplit
 
 import nh3
@@ -46,12 +46,13 @@ CLASSES = {
 SCROLLED = {tag: {"tabindex": "0"} for tag in ("pre", "table")}  # what is wide scrolls, by the keyboard too
 
 
-def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
+def render_markdown(text: str, *, files: str, pages: str, references: Mapping[str, str] = {}) -> str:
     """Return GitHub Flavored Markdown (https://github.github.com/gfm/) with alerts and footnotes as an HTML fragment.
 
     Each heading has an id that is made of its text; in the page it begins with `user-content-`.
     Relative images lie below `files`, relative links below `pages`.
-    `@name` of a person in `people` becomes a link to the address given there.
+    A text of `references` (`@name`, `#3`, the digits of a commit) becomes a link to the address given there, outside of
+    code and other links, in any case.
     """
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).use(gfm_plugin)
     parser.use(anchors_plugin, max_level=6)
@@ -59,20 +60,23 @@ def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, s
     _lower_headings(tokens)
     _draw_checkboxes(tokens)
     _link_foreign_images(tokens)
-    if people:
-        _link_people(tokens, people)
+    if references:
+        _link_references(tokens, references)
     html = parser.renderer.render(tokens, parser.options, {})
-    return sanitise(html, files=files, pages=pages, people=people)
+    return sanitise(html, files=files, pages=pages, ours=references.values())
 
 
-def sanitise(html: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
-    """Return the HTML without what is not on the allow-list: no script, form, frame, or image of other hosts."""
+def sanitise(html: str, *, files: str, pages: str, ours: Iterable[str] = ()) -> str:
+    """Return the HTML without what is not on the allow-list: no script, form, frame, or image of other hosts.
+
+    Links to the addresses of `ours` stay as they are.
+    """
     return nh3.clean(
         html,
         tags=TAGS,
         clean_content_tags={"script", "style", "svg", "math", "iframe", "object", "template", "noscript", "textarea"},
         attributes=ATTRIBUTES,
-        attribute_filter=_address_filter(files, pages, set(people.values())),
+        attribute_filter=_address_filter(files, pages, set(ours)),
         allowed_classes=CLASSES,
         set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}, **SCROLLED},
         url_schemes={"http", "https", "mailto"},
@@ -149,24 +153,26 @@ def _linked(token: Token) -> list[Token]:
     return [link, Token("text", "", 0, content=token.content or "image"), Token("link_close", "a", -1)]
 
 
-def _link_people(tokens: list[Token], people: Mapping[str, str]) -> None:
-    """Link @name in text outside links; code has tokens of other types."""
-    addresses = {name.lower(): address for name, address in people.items()}
-    names = "|".join(re.escape(name) for name in sorted(addresses, key=len, reverse=True))
-    mention = re.compile(rf"(?<![\w@/.+-])@({names})(?![A-Za-z0-9_@]|[.-][A-Za-z0-9])", re.IGNORECASE)
+def _link_references(tokens: list[Token], references: Mapping[str, str]) -> None:
+    """Link each reference in text outside links; code has tokens of other types."""
+    addresses = {written.lower(): address for written, address in references.items()}
+    longest_first = sorted(addresses, key=len, reverse=True)
+    written = re.compile(
+        rf"(?<![\w@/.+#&-])({'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9_@]|[.-][A-Za-z0-9])", re.IGNORECASE
+    )
     for inline in tokens:
         depth, children = 0, list[Token]()
         for child in inline.children or ():
             depth += {"link_open": 1, "link_close": -1}.get(child.type, 0)
             is_free = child.type == "text" and not depth
-            children += _with_people(child.content, mention, addresses) if is_free else [child]
+            children += _with_links(child.content, written, addresses) if is_free else [child]
         if inline.children:
             inline.children = children
 
 
-def _with_people(text: str, mention: re.Pattern[str], addresses: dict[str, str]) -> Iterator[Token]:
+def _with_links(text: str, written: re.Pattern[str], addresses: dict[str, str]) -> Iterator[Token]:
     at = 0
-    for match in mention.finditer(text):
+    for match in written.finditer(text):
         yield Token("text", "", 0, content=text[at : match.start()])
         yield Token("link_open", "a", 1, attrs={"href": addresses[match[1].lower()]})
         yield Token("text", "", 0, content=match[0])

@@ -5,13 +5,12 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from django.core.cache import cache
-from django.urls import reverse
 from django.utils.html import escape
 
 from registry.kernel import markdown, plain_yaml
@@ -95,33 +94,35 @@ def parse_card(readme: str) -> Card:
         return Card(body=body, problem=plain_yaml.describe_error(error, first_line=2))
 
 
-def render_card(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
+def render_card(
+    body: str, *, files: str, pages: str, references: Mapping[str, str] | None = None, only_known: bool = False
+) -> str:
     """Return the text as safe HTML, cached by its digest; a text that is too large or too slow is shown unrendered.
 
-    Relative images lie below `files`, relative links below `pages`, and `@name` of `people` links to their pages.
+    Relative images lie below `files`, relative links below `pages`, and texts of `references` link to their addresses.
     With `only_known`, only cached HTML is used.
     """
-    addresses = {name: reverse("namespace", args=[name]) for name in people}
-    key = hashlib.sha256("\0".join([body, files, pages, *addresses.values()]).encode("utf-8", "replace")).hexdigest()
-    html: str | None = cache.get(f"card:3:{key}")
+    named = sorted((references or {}).items())
+    key = hashlib.sha256(json.dumps([body, files, pages, named]).encode("utf-8", "replace")).hexdigest()
+    html: str | None = cache.get(f"card:4:{key}")
     if html is None and not only_known:
-        html = render_once(body, files=files, pages=pages, addresses=addresses)
+        html = render_once(body, files=files, pages=pages, references=references)
         # A failure may be due to a busy machine, so it is cached for a short time only.
-        cache.set(f"card:3:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
+        cache.set(f"card:4:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
     return html or unrendered(body)
 
 
 def render_once(
-    body: str, *, files: str, pages: str, addresses: Mapping[str, str] | None = None, seconds: float | None = None
+    body: str, *, files: str, pages: str, references: Mapping[str, str] | None = None, seconds: float | None = None
 ) -> str:
-    """Return the text as safe HTML, or "" if it is too large or took too long; `addresses` are people's, by name.
+    """Return the text as safe HTML, or "" if it is too large or took too long; see `render_markdown`.
 
     Rendering runs in a process of its own, limited to 2 s of processor time and `seconds`: strangers write the text,
     and both Markdown and highlighting have inputs that take quadratic time.
     """
     if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
         return ""
-    job = json.dumps({"text": body, "files": files, "pages": pages, "people": addresses or {}})
+    job = json.dumps({"text": body, "files": files, "pages": pages, "references": references or {}})
     program = [sys.executable, "-I", str(Path(markdown.__file__))]
     try:
         done = subprocess.run(

@@ -23,6 +23,7 @@ from tests.xet import build
 
 XET = Path(__file__).parents[1] / "xet" / "data"
 WEB = {"href", "src"}
+REFERENCES = {"@alice": "/alice", "#3": "/a/b/discussions/3", "0a1b2c3": "/a/b/commit/0a1b2c3"}
 SCHEMES = ("http://", "https://", "mailto:", "/", "#")
 
 
@@ -79,7 +80,7 @@ class _Oracle(HTMLParser):
 
 def _markdown(data: bytes) -> None:
     text = data.decode("utf-8", "replace").replace("\0", "")
-    _Oracle().feed(render_markdown(text, files="/files/", pages="/pages/", people={"alice": "/alice"}))
+    _Oracle().feed(render_markdown(text, files="/files/", pages="/pages/", references=REFERENCES))
 
 
 def _gguf_seed() -> bytes:

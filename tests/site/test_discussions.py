@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import site_settings
-from registry.models import Discussion, DiscussionEvent, Repository
+from registry.models import Discussion, DiscussionEvent, Repository, Revision
 from registry.moderation import suspension
 from registry.people import gates
 from registry.publish import discussions, pull_requests, push
@@ -188,6 +188,20 @@ def test_names_of_people_lead_to_them_and_others_stay_text(cast: Cast, repo: Rep
     assert '<a href="/carol" rel="nofollow ugc noopener">@carol</a>' in page
     assert "nobody-here</a>" not in page
     assert "<code>@bob</code>" in page
+
+
+def test_numbers_and_ids_lead_to_discussions_and_commits_that_the_reader_may_see(cast: Cast, repo: Repository) -> None:
+    push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="x"), [Inline("README.md", b"# Hi")])
+    oid = Revision.objects.filter(repository=repo).latest("pk").oid
+    hidden = cast.repository("carol/hidden", by="carol", private=True)
+    discussions.start(hidden, "secret", "", cast.session("carol"))
+    text = f"See #1 and acme/reviews#1, not #9, `#1`, carol/hidden#1, or x#1. Since {oid[:8]}, not 00000aa."
+    discussions.start(repo, "x", text, cast.session("dave"))
+    page = Client().get(f"{HERE}/1").content.decode()
+    body = page[page.index("See ") : page.index("00000aa")]
+    links = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', body)
+    assert links == [(f"{HERE}/1", "#1"), (f"{HERE}/1", "acme/reviews#1"), (f"/acme/reviews/commit/{oid}", oid[:8])]
+    assert 'href="/carol/hidden/discussions/1"' in signed_in(cast, "carol").get(f"{HERE}/1").content.decode()
 
 
 # --- pull requests ---------------------------------------------------------------------------------------------------
