@@ -27,6 +27,7 @@ SOFT_SECONDS = 840
 HARD_SECONDS = 900
 VISIBILITY_SECONDS = 1200
 TIDY_SECONDS = 3600
+FOLD_SECONDS = 300  # a repository is rewritten once in this time, however often it is downloaded
 RENEW_SECONDS = 600
 MAIL_SECONDS = 120
 RABBITMQ_CONSUMER_SECONDS = 1800
@@ -44,7 +45,9 @@ REDIS = {
     "socket_keepalive": True,
 }
 VALIDATIONS, ERRANDS = "validate", "errands"
-ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy")
+ERRAND_TASKS = (
+    "deliver", "dispatch", "fold_downloads", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy",
+)  # fmt: skip
 # A message of these is one job, so it works for the request that sent it; the others only say that rows wait.
 JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
 IS_REDIS = settings.BROKER_URL.startswith("redis")
@@ -80,6 +83,11 @@ app.conf.update(
             "task": "workers.tasks.sweep",
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},  # sweeps do not pile up behind a long validation
+        },
+        "fold_downloads": {
+            "task": "workers.tasks.fold_downloads",
+            "schedule": FOLD_SECONDS,
+            "options": {"expires": FOLD_SECONDS},
         },
         "land": {
             "task": "workers.tasks.land",

@@ -13,7 +13,7 @@ from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import norm_populations, renewal, verdicts
 from registry.publish import expiring, open_pushes, restoring
-from registry.repos import counting, popularity, rendered_cards, weight_comparisons
+from registry.repos import counting, download_counts, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
 from registry.upstream import forgetting, records
@@ -66,6 +66,12 @@ def sweep() -> None:
 
 
 @shared_task
+def fold_downloads() -> None:
+    """Add what was counted to days and repositories, in bounded slices."""
+    download_counts.fold()
+
+
+@shared_task
 def tidy() -> None:
     """Do the work of each hour in bounded slices: audit head, bin, retention, garbage, alerts, forgetting, cards."""
     audit_heads.publish()
@@ -77,7 +83,7 @@ def tidy() -> None:
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
     counting.correct_daily(hour=timezone.now().hour)
-    popularity.forget_hours()
+    download_counts.forget_hours()
     weight_comparisons.forget_old()
     rendered_cards.refresh()
     idempotency.sweep()

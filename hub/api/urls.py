@@ -12,6 +12,7 @@ from hub.api import (
     changes,
     comparisons,
     derived,
+    downloads,
     fit,
     following,
     lifecycle,
@@ -62,6 +63,7 @@ REVISION = f"{ADAPTER}/revisions/<api_revision:rev>"
 urlpatterns = [
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
+    path(f"{ADAPTER}/downloads", downloads.Downloads.as_view(), name="rest-downloads"),
     path(f"{ADAPTER}/watch", watching.Watch.as_view(), name="rest-watch"),
     path(f"{ADAPTER}/revisions", revisions.Revisions.as_view(), name="rest-revisions"),
     path(f"{REVISION}/files/<path:path>", revisions.OneFile.as_view(), name="rest-file"),

@@ -6,9 +6,10 @@ from django.shortcuts import render
 from hub.origin import absolute
 from hub.site import other_forms
 from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
+from hub.site.sparkline import DAYS, Sparkline
 from hub.site.use import push_commands, snippets
 from registry.kernel.errors import RevisionNotVerified
-from registry.repos import pull, rendered_cards
+from registry.repos import download_counts, pull, rendered_cards
 from registry.talk import alerts
 
 
@@ -22,6 +23,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     files, pages = card_links(header.repository, header.revision.oid)
     card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
     shown = {"header": header, "tab": "card", "card": card, "snippets": snippets(request, header)}
+    shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, DAYS))
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
     return render(request, "site/repository.html", shown | other_forms.in_use(header))
 

@@ -28,7 +28,7 @@ from registry.models.derivations import DerivedSource, DerivedVersion
 from registry.models.devices import DeviceLogin
 from registry.models.directory_tokens import DirectoryToken
 from registry.models.discussions import Discussion, DiscussionEvent
-from registry.models.downloads import HourlyDownloads
+from registry.models.downloads import CountedDownloads, DailyDownloads, HourlyDownloads
 from registry.models.events import Event
 from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
@@ -97,6 +97,8 @@ __all__ = [
     "Collection",
     "CollectionItem",
     "Comparison",
+    "CountedDownloads",
+    "DailyDownloads",
     "Delivery",
     "DerivedArtifact",
     "DerivedSource",

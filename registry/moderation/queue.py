@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
-from django.utils import timezone
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from registry.kernel import policy
 from registry.kernel.cursors import Cursor, Page
 from registry.kernel.policy import Caller
-from registry.models import AbuseReport, Case, HourlyDownloads, ModerationDecision
+from registry.models import AbuseReport, Case, ModerationDecision
 from registry.moderation import cases, overdue, reputation
 from registry.moderation.reputation import Accuracy
+from registry.repos import download_counts
 
-DAY = timedelta(hours=24)
 STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
 SOURCES = ("people", "hub")
 
@@ -97,7 +96,7 @@ def with_facts(page: Sequence[Case]) -> list[Row]:
     for report in reports:
         by_case[report.case_id].append(report)
     accuracies = reputation.accuracies(report.reporter_id for report in reports if report.reporter_id)
-    downloads = _downloads([case.repository_id for case in page if case.repository_id])
+    downloads = download_counts.of_last_day([case.repository_id for case in page if case.repository_id])
     prior = _prior(page)
     return [_row(case, by_case[case.pk], accuracies, downloads, prior) for case in page]
 
@@ -121,11 +120,6 @@ def _row(
         is_late=case.state != Case.State.CLOSED and overdue.is_older(case),
         prior=prior.get(case.namespace_id or 0, 0),
     )
-
-
-def _downloads(repositories: list[int]) -> dict[int, int]:
-    rows = HourlyDownloads.objects.filter(repository__in=repositories, hour__gt=timezone.now() - DAY)
-    return dict(rows.order_by().values_list("repository").annotate(sum=Sum("count")))
 
 
 def _prior(page: Sequence[Case]) -> dict[int, int]:

@@ -81,6 +81,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "adapters", "alice", None),
     ("GET", "adapters?facets=1", "alice", None),
     ("GET", ADAPTER, "alice", None),
+    ("GET", f"{ADAPTER}/downloads?days=90", "anonymous", None),
     ("GET", f"{ADAPTER}/revisions", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/verdict", "alice", None),

@@ -16,7 +16,7 @@ from registry.moderation import quarantine
 from registry.people import directory_tokens, leaks, robots, tokens
 from registry.proof import holding
 from registry.publish import history, push, repositories, restoring
-from registry.repos import popularity, refs
+from registry.repos import refs
 from registry.talk import alert_mail, alerts, dispatch, feed, watching
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
@@ -197,16 +197,6 @@ def test_former_members_hear_nothing_of_a_hold(cast):
     quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.", revision=revision)
     dispatch.run()
     assert list(Alert.objects.filter(kind="held").values_list("user__username", flat=True)) == ["alice"]
-
-
-def test_downloads_are_counted_by_the_hour_and_forgotten(cast, adapter):
-    popularity.count_download(adapter.pk)
-    popularity.flush_counts()
-    popularity.count_download(adapter.pk)
-    popularity.flush_counts()
-    assert adapter.hourly_downloads.get().count == 2
-    adapter.hourly_downloads.update(hour="2026-01-01T00:00:00Z")
-    assert popularity.forget_hours() == 1
 
 
 # --- roads of a version that is held back while main is another ------------------------------------------------------

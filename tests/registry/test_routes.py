@@ -68,6 +68,7 @@ api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
+api/v1/adapters/<ns>/<name>/downloads                        GET adapter:browse
 api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
