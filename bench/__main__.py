@@ -19,7 +19,7 @@ ALL = {
     "regressions": "the regression gate on versions of a real adapter that are worse, and as good",
     "zoo": "the confusion table of every specimen on both engines, and how often each check warns of good ones",
     "wild": "repositories as tools leave them, pushed to a whole hub by the stock client and judged there",
-    "speed": "downloads, questions and pushes beside nginx, docker-registry and MLflow",
+    "speed": "downloads, answers and pushes beside nginx and docker-registry",
     "waiting": "plain reads while clients wait for news, and how long news take",
     "sync": "dovetail sync of 1,000 adapters: at first, again, and after ten moved",
     "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",

@@ -22,8 +22,8 @@ BIN = ROOT / ".venv" / "bin"
 class Hub:
     """One hub that can be restarted."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.settings = folder, settings
         self.data = folder / "data"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -45,7 +45,7 @@ class Hub:
         started = time.monotonic()
         command = ["make", "up", f"PORT={self.port}", f"DATA={self.data}"]
         with (self.folder / "up.txt").open("ab") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | self.settings, stdout=out, stderr=out)
         while not self._is_ready():
             if self.process.poll() is not None:
                 raise SystemExit((self.folder / "up.txt").read_text())
@@ -69,6 +69,14 @@ class Hub:
 
     def webs(self) -> list[psutil.Process]:
         return [one for one in self.family() if "gunicorn" in " ".join(one.cmdline())]
+
+    def web_seconds(self) -> float:
+        """Return the processor time that the web processes have spent so far, in seconds."""
+        return float(sum(times.user + times.system for one in self.webs() for times in [one.cpu_times()]))
+
+    @staticmethod
+    def is_engine(process: psutil.Process) -> bool:
+        return "/.engines/" in " ".join(process.cmdline())
 
     def manage(self, *arguments: str) -> str:
         environment = os.environ | {"DATA": str(self.data), "PORT": str(self.port)}

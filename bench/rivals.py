@@ -1,4 +1,4 @@
-"""The servers that Dovetail is compared with (nginx, docker-registry, MLflow's artifact server), and a fast client.
+"""The servers that Dovetail is compared with (nginx, docker-registry), and a fast client.
 
 Each is started on a free port with its state in a folder of its own, and stopped at the end.
 """
@@ -10,15 +10,12 @@ import os
 import shutil
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from bench.line import RESULTS
-from ops import environments
 from ops.sentences import ROOT
 from tests.services import answers, free_ports, running
 
@@ -130,22 +127,6 @@ def registry_manifest(wire: Wire, pushed: dict[str, int], tag: str) -> None:
     ]
     manifest = {"schemaVersion": 2, "mediaType": kind, "config": layers[0], "layers": layers[1:]}
     wire.ask("PUT", f"/v2/bench/x/manifests/{tag}", json.dumps(manifest).encode(), **{"Content-Type": kind})
-
-
-@contextmanager
-def mlflow(folder: Path) -> Iterator[int]:
-    """Run MLflow's artifact server from an environment of its own, which is built where it is missing."""
-    home = RESULTS / "mlflow"
-    if not (home / "bin/mlflow").exists():
-        environments.uv("venv", "-q", "--allow-existing", home)
-        environments.uv("pip", "install", "-q", "--python", home / "bin/python", "mlflow")
-    [port] = free_ports()
-    command = [str(home / "bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--serve-artifacts"]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--backend-store-uri", f"sqlite:///{folder}/db"]
-    with running([*command, "--workers", "2"], folder, lambda: True, patience=20) as process:
-        while not answers(port) and process.poll() is None:  # its imports take a minute on a busy machine
-            time.sleep(0.2)
-        yield port
 
 
 @contextmanager

@@ -26,8 +26,14 @@ class Swallow(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._swallowed()
         if "/preupload/" in self.path:
-            modes = {"uploadMode": "lfs", "shouldIgnore": False}
-            self._answer({"files": [{"path": one["path"]} | modes for one in json.loads(body)["files"]]})
+            paths = [one["path"] for one in json.loads(body)["files"]]
+            modes = {path: "lfs" if path.endswith(".bin") else "regular" for path in paths}
+            files = [{"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes.items()]
+            self._answer({"files": files, "commitOid": "1" * 40})
+        elif self.path == "/api/repos/create":
+            self._answer({"url": "http://127.0.0.1/a/b", "name": "a/b", "id": "0" * 24})
+        elif self.path == "/api/validate-yaml":
+            self._answer({"errors": [], "warnings": []})
         elif "/commit/" in self.path:
             oid = "0" * 40
             self._answer({"success": True, "commitOid": oid, "commitUrl": f"http://127.0.0.1/a/b/commit/{oid}"})

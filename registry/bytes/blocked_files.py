@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from registry.kernel.errors import FileBlocked
+from registry.kernel.prepared import Prepared
 from registry.models import BlockedFile, TensorDigest
 
 TOGETHER = 500  # digests of one query
@@ -15,12 +16,18 @@ def blocked_among(digests: Collection[str]) -> dict[str, str]:
     asked = sorted(digests)
     blocked: dict[str, str] = {}
     for at in range(0, len(asked), TOGETHER):
-        part = asked[at : at + TOGETHER]
-        same = BlockedFile.objects.filter(sha256__in=part).values_list("sha256", "reason")
-        reasons = BlockedFile.objects.exclude(tensors="").filter(tensors=OuterRef("sha256")).values("reason")[:1]
-        alike = TensorDigest.objects.filter(file__in=part).annotate(reason=Subquery(reasons))
-        blocked |= dict(same.union(alike.filter(reason__isnull=False).values_list("file", "reason")))
+        blocked |= dict(_BLOCKED(*asked[at : at + TOGETHER]))
     return blocked
+
+
+def _blocked(*digests: str) -> QuerySet[BlockedFile, tuple[str, str]]:
+    same = BlockedFile.objects.filter(sha256__in=digests).values_list("sha256", "reason")
+    reasons = BlockedFile.objects.exclude(tensors="").filter(tensors=OuterRef("sha256")).values("reason")[:1]
+    alike = TensorDigest.objects.filter(file__in=digests).annotate(reason=Subquery(reasons))
+    return same.union(alike.filter(reason__isnull=False).values_list("file", "reason"))
+
+
+_BLOCKED = Prepared(_blocked, str)
 
 
 def refusal(sha256: str, reason: str, path: str = "") -> FileBlocked:

@@ -149,15 +149,15 @@ def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:
     """
     digests = [blobs.digest_of(data) for data in files]
     contents = dict(zip(digests, files, strict=True))
-    _store_all(contents)
-    register_blobs(repository, *contents)
-    _store_all(contents)  # again, because a sweep may have removed objects before the rows protected them
+    with ThreadPoolExecutor(min(STORED_AT_ONCE, len(contents))) as threads:
+        _store_all(contents, threads)
+        register_blobs(repository, *contents)
+        _store_all(contents, threads)  # again, as a sweep may have removed objects before the rows protected them
     return digests
 
 
-def _store_all(contents: Mapping[Digest, bytes]) -> None:
-    with ThreadPoolExecutor(min(STORED_AT_ONCE, len(contents))) as threads:
-        list(threads.map(lambda digest: store_verified(digest.sha256, [contents[digest]]), contents))
+def _store_all(contents: Mapping[Digest, bytes], threads: ThreadPoolExecutor) -> None:
+    list(threads.map(lambda digest: store_verified(digest.sha256, [contents[digest]]), contents))
 
 
 def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upload:

@@ -76,8 +76,7 @@ def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
 
     Of several reconstructions it chooses the one with the fewest pieces, and of those the newest.
     """
-    requested = set(digests)
-    rows = _FILES_OF(*requested) if len(requested) == 1 else list(XetFile.objects.filter(sha256__in=requested))
+    rows = _FILES_OF(*set(digests))
     if len(rows) > len({row.sha256 for row in rows}):
         rows = sorted(_whole(rows), key=lambda row: (-len(row.terms), row.created_at))
     chosen = {row.sha256: row for row in rows}
@@ -92,25 +91,16 @@ def _whole(rows: Collection[XetFile]) -> list[XetFile]:
     return [row for row in rows if row.xorbs <= stored]
 
 
-_FILES_OF = Prepared(lambda sha256: XetFile.objects.filter(sha256=sha256), str)
-_XORB = Prepared(lambda name: Xorb.objects.filter(pk=name), str)
-_TWO_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str, str)
+_FILES_OF = Prepared(lambda *digests: XetFile.objects.filter(sha256__in=digests), str)
+_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str)
 
 
 def keep_alive(names: set[str]) -> dict[str, int]:
     """Return name → size of the stored xorbs that are not cold, and prolong the life of those not used for a day."""
-    rows = {row.pk: row for row in _xorbs(names) if not row.is_cold}
+    rows = {row.pk: row for row in _XORBS(*names) if not row.is_cold} if names else {}
     before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
     if stale := [name for name, row in rows.items() if row.last_used_at < before]:
         Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())
         # The sweep may have been faster.
         rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names, is_cold=False)}
     return {name: row.size for name, row in rows.items()}
-
-
-def _xorbs(names: set[str]) -> Iterable[Xorb]:
-    if len(names) == 1:
-        return _XORB(*names)
-    if len(names) == 2:  # up to 128 MiB: most files have no more
-        return _TWO_XORBS(*sorted(names))
-    return Xorb.objects.filter(pk__in=names)

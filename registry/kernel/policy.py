@@ -8,6 +8,7 @@ from registry.kernel.callers import NOBODY as NOBODY
 from registry.kernel.callers import Caller as Caller
 from registry.kernel.callers import Permission as Permission
 from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, SessionRequired, SignInRequired
+from registry.kernel.prepared import Prepared
 from registry.kernel.reach import WRITERS, granted
 from registry.kernel.reach import in_reach as in_reach
 from registry.kernel.reach import teams_with_role as teams_with_role
@@ -187,11 +188,16 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
 
     For acts that come some time after the first check: a quarantine or a deletion in between counts.
     """
-    rows = Repository.objects.select_for_update(of=("self",)).select_related("namespace__person")
-    current = rows.filter(pk=repository.pk).first()
+    current = _LOCKED.first(repository.pk)
     if current is None:
         raise refusals.repository_not_found(repository.full_name)
     return require(caller, permission, current)
+
+
+_LOCKED = Prepared(
+    lambda pk: Repository.objects.select_for_update(of=("self",)).select_related("namespace__person").filter(pk=pk),
+    int,
+)
 
 
 def may_create_in(caller: Caller, namespace: int) -> bool:

@@ -1,23 +1,26 @@
-"""Queries that every pull makes, compiled to SQL once.
+"""Queries that every pull, push and page makes, compiled to SQL once.
 
-This uses private parts of Django (`klass_info`, `local_setter`, `ModelState`; 5.2), and therefore behind the setting
-FAST_PATHS: without it every query goes through the ORM, with the same answers. Compiling a query takes many times as
-long as running it: one row with two joins takes 69 µs of CPU in place of 885 µs, an empty answer 25 in place of 362
-(SQLite, measured on one busy core). Only the text of the query is kept; each answer is read anew.
+This uses private parts of Django (`klass_info`, `local_setter`, `ModelState`, `_fields`; 5.2), and therefore stands
+behind the setting FAST_PATHS: without it every query goes through the ORM, with the same answers. Compiling a query
+takes many times as long as running it: one row with two joins takes 69 µs of CPU in place of 885 µs, an empty answer
+25 in place of 362 (SQLite, measured on one busy core). Only the text of the query is kept; each answer is read anew.
 """
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.db.models.base import ModelState
 
-M = TypeVar("M", bound=Model)
-_MARK = 2_046_100_000  # placeholder for a value while a query is compiled: fits 32 bits, occurs in no query
+T = TypeVar("T")
+MOST_VALUES = 16  # of one query; longer lists go through the ORM, so that few texts are kept
+# Placeholder for a value while a query is compiled: fits 32 bits, occurs in no query; as text it is the hex of a UUID.
+_MARK = 2_046_100_000
 
 
 class _Part:
@@ -60,50 +63,57 @@ class _Plan:
     parameters: Sequence[tuple[int, Any]]  # the index of the value, or -1 and a constant
     compiler: Any
     converters: Any
-    whole: _Part
+    whole: _Part | None  # None for a query of single columns
 
-    def objects(self, rows: Sequence[Any]) -> list[Any]:
-        """Return an object for each row."""
-        return [self.whole.make(row) for row in self.compiler.apply_converters(rows, self.converters)]
+    def answers(self, rows: Sequence[Any]) -> list[Any]:
+        """Return an object for each row, or a tuple of the columns that were asked for."""
+        converted = self.compiler.apply_converters(rows, self.converters)
+        return [self.whole.make(row) for row in converted] if self.whole else list(map(tuple, converted))
 
 
-class Prepared(Generic[M]):
+class Prepared(Generic[T]):
     """One query with places for values; `kinds` says of each place whether it takes text or a number.
 
-    `build` is called once, with a value for each place, and returns the query: filters, select_related, order, slice.
+    `build` is called once for each number of values, and returns the query: filters, select_related, order, slice; or
+    `values_list` of columns, without `flat`. The last kind holds for all further values, such as those of an IN.
     """
 
-    def __init__(self, build: "Callable[..., QuerySet[M]]", *kinds: type[str] | type[int]) -> None:
+    def __init__(self, build: "Callable[..., QuerySet[Any, T]]", *kinds: type[str] | type[int]) -> None:
         self._build, self._kinds = build, kinds
-        self._plan: _Plan | None = None
+        self._plans: dict[int, _Plan] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, *values: str | int) -> list[M]:
+    def __call__(self, *values: str | int) -> list[T]:
         """Return the rows for these values."""
-        if not settings.FAST_PATHS:
+        if not (settings.FAST_PATHS and len(self._kinds) <= len(values) <= MOST_VALUES):
             return list(self._build(*values))
-        plan = self._plan or self._compile()
+        plan = self._plans.get(len(values)) or self._compile(len(values))
         parameters = [constant if at < 0 else values[at] for at, constant in plan.parameters]
         with connection.cursor() as cursor:
             cursor.execute(plan.sql, parameters)
             rows = cursor.fetchall()
-        return plan.objects(rows) if rows else []
+        return plan.answers(rows) if rows else []
 
-    def first(self, *values: str | int) -> M | None:
+    def first(self, *values: str | int) -> T | None:
         """Return the first row for these values, if there is one."""
         return next(iter(self(*values)), None)
 
-    def _compile(self) -> _Plan:
-        marks = [kind(_MARK + at) for at, kind in enumerate(self._kinds)]
+    def _compile(self, count: int) -> _Plan:
+        kinds = self._kinds + self._kinds[-1:] * (count - len(self._kinds))
+        marks = [_MARK + at if kind is int else f"{_MARK + at:032x}" for at, kind in enumerate(kinds)]
         with self._lock:
-            compiler: Any = self._build(*marks).query.get_compiler("default")
+            rows: Any = self._build(*marks)
+            compiler = rows.query.get_compiler("default")
             sql, parameters = compiler.as_sql()
+            parameters = [value.hex if isinstance(value, UUID) else value for value in parameters]
+            if not set(marks) <= set(parameters):
+                raise ValueError(f"A lookup changes its value, so that the query cannot be prepared: {sql}")
             select = compiler.select
-            self._plan = _Plan(
+            plan = self._plans[count] = _Plan(
                 sql,
                 [(marks.index(value) if value in marks else -1, value) for value in parameters],
                 compiler,
                 compiler.get_converters([column[0] for column in select[: compiler.col_count]]),
-                _Part(compiler.klass_info, select),
+                _Part(compiler.klass_info, select) if rows._fields is None else None,
             )
-        return self._plan
+        return plan

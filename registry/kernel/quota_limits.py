@@ -6,6 +6,7 @@ from django.conf import settings
 
 from registry.kernel import site_settings
 from registry.kernel.errors import NamespaceNotFound
+from registry.kernel.prepared import Prepared
 from registry.models import Namespace, NamespaceQuota
 
 # In force on a hub that strangers may join, unless the operator set others: a hundred adapters of 250 MB for a person.
@@ -34,7 +35,10 @@ def hub_limits(kind: str) -> Limits:
 
 def limits_of(namespace: Namespace) -> Limits:
     """Return the limits in force for a namespace."""
-    return merged(namespace.kind, NamespaceQuota.objects.filter(namespace=namespace).first())
+    return merged(namespace.kind, _QUOTA.first(namespace.pk))
+
+
+_QUOTA = Prepared(lambda namespace: NamespaceQuota.objects.filter(namespace=namespace), int)
 
 
 def lock(number: int) -> Namespace:
@@ -43,10 +47,13 @@ def lock(number: int) -> Namespace:
     NO KEY, because a plain FOR UPDATE waits for transactions that have written a row pointing here, and they may be
     waiting for us. Raises NamespaceNotFound if it was deleted meanwhile.
     """
-    namespace = Namespace.objects.select_for_update(no_key=True).filter(pk=number).first()
+    namespace = _LOCKED.first(number)
     if namespace is None:
         raise NamespaceNotFound("The person or organisation was deleted meanwhile.")
     return namespace
+
+
+_LOCKED = Prepared(lambda number: Namespace.objects.select_for_update(no_key=True).filter(pk=number), int)
 
 
 def merged(kind: str, quota: NamespaceQuota | None) -> Limits:

@@ -7,6 +7,7 @@ from django.conf import settings
 from registry.kernel import links, policy, quota_alerts, quota_limits, stored_bytes
 from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
+from registry.kernel.prepared import Prepared
 from registry.models import Namespace, Repository, User
 
 GUESTS = 10  # pull requests of strangers may use one such part of the quota
@@ -38,10 +39,12 @@ def daily_limit(by: Caller) -> int:
     Bytes that are delivered and never pushed count in no quota, and stay for days. Two quotas allow for retries.
     """
     places = {*by.roles, *(place for place, _ in by.roles_by_teams())}
-    owners = Namespace.objects.filter(pk__in=[place for place in places if policy.may_create_in(by, place)])
-    rows = owners.select_related("quota")
-    limits = [quota_limits.merged(owner.kind, getattr(owner, "quota", None)).bytes for owner in rows]
+    owners = _OWNERS(*(place for place in places if policy.may_create_in(by, place)))
+    limits = [quota_limits.merged(owner.kind, getattr(owner, "quota", None)).bytes for owner in owners]
     return 2 * max(limits) if limits and all(limits) else 0
+
+
+_OWNERS = Prepared(lambda *numbers: Namespace.objects.filter(pk__in=numbers).select_related("quota"), int)
 
 
 def check_daily_upload(by: User, sent: int, limit: int) -> None:

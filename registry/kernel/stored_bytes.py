@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
+from registry.kernel.prepared import Prepared
 from registry.models import ExpiredFile, Namespace, Repository, RevisionFile, UploadedBlob
 
 Use = UploadedBlob.Use
@@ -22,8 +23,20 @@ def bytes_used(namespace: Namespace) -> int:
 
     Bytes that were delivered and never pushed do not count, so a refused push uses no quota.
     """
-    rows = Repository.with_binned.filter(namespace=namespace)
-    return rows.aggregate(bytes=Sum("stored_bytes"))["bytes"] or 0
+    rows = _HELD(namespace.pk)
+    return rows[0][1] if rows else 0
+
+
+_HELD = Prepared(
+    lambda namespace: (
+        Repository.with_binned.filter(namespace=namespace)
+        .order_by()
+        .values("namespace")
+        .annotate(held=Sum("stored_bytes"))
+        .values_list("namespace", "held")
+    ),
+    int,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +120,18 @@ def recount_all(*, dry_run: bool = False) -> Iterator[tuple[Repository, int]]:
 
 def _uses(repository: Repository, sizes: Mapping[str, int]) -> dict[str, str]:
     """Return the use of those of these files that a revision of the repository names."""
-    rows = UploadedBlob.objects.filter(repository=repository, blob__in=sizes).exclude(use=Use.DELIVERED)
-    return dict(rows.values_list("blob_id", "use"))
+    return dict(_USES(repository.pk, *sizes))
+
+
+_USES = Prepared(
+    lambda repository, *digests: (
+        UploadedBlob.objects.filter(repository=repository, blob__in=digests)
+        .exclude(use=Use.DELIVERED)
+        .values_list("blob_id", "use")
+    ),
+    int,
+    str,
+)
 
 
 def _mark(repository: Repository, digests: list[str], use: Use) -> None:

@@ -24,7 +24,7 @@ CANDIDATES = 8  # rows examined for one claim: other workers may take the first 
 
 def enqueue(revision: Revision) -> None:
     """Create the job for a new revision, and notify a worker after the commit."""
-    PickleScan.objects.get_or_create(revision=revision)
+    PickleScan.objects.bulk_create([PickleScan(revision=revision)], ignore_conflicts=True)
     doorbell: Callable[[], Any] = import_string(settings.SCAN_DOORBELL)
     transaction.on_commit(doorbell, robust=True)  # a broker that is down never fails a push
 

@@ -24,6 +24,7 @@ from dovetail.adapters.merge import METHODS, Recipe, Source, check, check_weight
 from registry.kernel import audit, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared import Prepared
 from registry.models import DerivedSource, DerivedVersion, Ref, Repository, Revision
 from registry.publish import push
 from registry.repos import lookup, pull, refs
@@ -139,6 +140,8 @@ def by_id(number: int) -> DerivedVersion:
 
 def made_from(revision: Revision, by: Caller) -> list[DerivedVersion]:
     """Return what was derived of the version, as far as the caller sees it, newest first."""
+    if not _SOURCE(revision.pk):
+        return []
     rows = DerivedVersion.objects.filter(sources__revision=revision).distinct().order_by("-pk")
     derived = _with_sources(rows)[:100]
     return [
@@ -146,6 +149,9 @@ def made_from(revision: Revision, by: Caller) -> list[DerivedVersion]:
         if policy.may_see(by, row.repository) and (row.revision is None or pull.is_shown(row.revision, by))
         and (row.state == State.DONE or policy.may_write(by, row.repository))
     ]  # fmt: skip
+
+
+_SOURCE = Prepared(lambda revision: DerivedSource.objects.filter(revision=revision).values_list("pk")[:1], int)
 
 
 def shown_sources(derived: DerivedVersion, by: Caller) -> list[tuple[DerivedSource, bool]]:

@@ -14,6 +14,7 @@ from registry.kernel import policy
 from registry.kernel.errors import CommentNotFound, DiscussionClosed, DiscussionNotFound, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared import Prepared
 from registry.models import Discussion, DiscussionEvent, Repository, User
 from registry.publish import thread_entries
 
@@ -53,7 +54,20 @@ def search(repository: Repository, *, kind: str = "all", status: str = "all", au
 
 def open_count(repository: Repository) -> int:
     """Return how many discussions wait for somebody."""
-    return repository.discussions.filter(status__in=[Status.OPEN, Status.DRAFT]).count()
+    rows = _OPEN(repository.pk)
+    return rows[0][1] if rows else 0
+
+
+_OPEN = Prepared(
+    lambda repository: (
+        Discussion.objects.filter(repository=repository, status__in=[Status.OPEN, Status.DRAFT])
+        .order_by()
+        .values("repository")
+        .annotate(count=Count("pk"))
+        .values_list("repository", "count")
+    ),
+    int,
+)
 
 
 def counts(repository: Repository, *, author: str = "") -> dict[tuple[str, str], int]:

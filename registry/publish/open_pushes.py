@@ -18,6 +18,7 @@ from django.utils import timezone
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import OpenPush, Ref, Repository, Revision, User, Verdict
 from registry.proof import verdicts
 from registry.repos.manifest import Entry
@@ -90,7 +91,7 @@ def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[
 def follow(commit: Commit) -> None:
     """Let a commit end its push, or wait for the next one; call it under the repository's lock, once it has landed."""
     ref = commit.ref
-    open_here = list(OpenPush.objects.filter(repository=ref.repository, ref=ref.name, revision=commit.was))
+    open_here = _OPEN_AT(ref.repository_id, ref.name, commit.was.pk)
     own = _own(commit)
     seconds = _settle_accounts(own, commit) if own else 0
     others = [push for push in open_here if push != own]
@@ -115,6 +116,17 @@ def follow(commit: Commit) -> None:
         verdicts.postpone(commit.verdict)
 
 
+_OPEN_AT = Prepared(
+    lambda repository, ref, revision: OpenPush.objects.filter(repository=repository, ref=ref, revision=revision),
+    int,
+    str,
+    int,
+)
+_OPEN_BY = Prepared(
+    lambda repository, by, lane: OpenPush.objects.filter(repository=repository, by=by, lane=lane), int, int, str
+)
+
+
 def announce(ref: Ref, before: Revision | None, by: User | None) -> None:
     """Record that a push moved a ref; `before` is None if it made the ref."""
     moved = {"ref": ref.name, "old": before.oid if before else None, "new": ref.revision.oid}
@@ -132,8 +144,7 @@ def _own(commit: Commit) -> OpenPush | None:
     """Return the push that this commit belongs to; None if its client announced nothing."""
     if commit.before is None:
         return None
-    rows = OpenPush.objects.filter(repository=commit.ref.repository, by=commit.by)
-    push = rows.filter(lane=lane(commit.ref.name)).first()
+    push = _OPEN_BY.first(commit.ref.repository_id, commit.by.pk, lane(commit.ref.name))
     if push is None:
         return None
     if push.revision_id not in (None, commit.was.pk):  # of another pull request, or the ref was moved meanwhile

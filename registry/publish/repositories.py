@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from registry.kernel import audit, names, outbox, policy, quotas, refusals, site_settings, switches
 from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared import Prepared
 from registry.models import FormerName, ModerationDecision, NameRule, Organization, Repository, Revision
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
@@ -78,13 +79,21 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
         raise RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
 
 
-def _require_no_tombstone(full_name: str, type: str) -> None:
-    """Raise NameReserved if a removed repository had the name: nobody gets it, so that nothing poses as it."""
-    namespace, _, name = full_name.lower().partition("/")
+def _removed(type: str, namespace: str, name: str) -> QuerySet[Repository, tuple[int]]:
+    """Return the repositories in the bin that had this name (in lower case) when moderators removed them."""
     binned = Repository.with_binned.filter(binned_at__isnull=False, quarantined_at__isnull=False, type=type)
     last = ModerationDecision.objects.filter(repository=OuterRef("pk"), revision__isnull=True).order_by("-pk")
     removed = binned.annotate(last=Subquery(last.values("action")[:1])).filter(last=ModerationDecision.Action.TAKEDOWN)
-    if removed.filter(namespace__name__lower=namespace, name__lower=name).exists():
+    return removed.filter(namespace__name__lower=namespace, name__lower=name).values_list("pk")[:1]
+
+
+_TOMBSTONE = Prepared(_removed, str, str, str)
+
+
+def _require_no_tombstone(full_name: str, type: str) -> None:
+    """Raise NameReserved if a removed repository had the name: nobody gets it, so that nothing poses as it."""
+    namespace, _, name = full_name.lower().partition("/")
+    if _TOMBSTONE(type, namespace, name):
         raise NameReserved(f"Moderators removed {full_name}: its name cannot be taken.", fix="Choose another name.")
 
 

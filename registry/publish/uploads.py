@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
@@ -22,6 +23,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared import Prepared
 from registry.models import Repository, Upload
 from registry.people import tokens
 from registry.publish import open_pushes
@@ -272,9 +274,14 @@ class _Opened(NamedTuple):
         return PartPlan(upload.size, self.part, self.native)
 
 
+_UPLOAD = Prepared(
+    lambda ticket: Upload.objects.filter(pk=ticket).select_related("repository__namespace__person", "user__namespace"),
+    str,
+)
+
+
 def _upload(opened: _Opened) -> Upload:
-    rows = Upload.objects.select_related("repository__namespace__person", "user__namespace")
-    upload = rows.filter(pk=opened.pk).first()
+    upload = _UPLOAD.first(UUID(opened.pk).hex)
     if upload is None:
         raise UploadExpired("This upload address was used already, or its time is over.")
     if not upload.user.is_active:

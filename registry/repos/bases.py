@@ -10,6 +10,7 @@ from dovetail.adapters import licenses
 from dovetail.adapters.licenses import License
 from registry.kernel import audit, names
 from registry.kernel.errors import BaseNotFound, NameInvalid, ShelfProblem
+from registry.kernel.prepared import Prepared
 from registry.models import Base, BaseAlias, Repository, Verdict
 
 
@@ -43,7 +44,7 @@ def canonical_name(name: str) -> str:
     if not is_id(name):
         return name
     for candidate in (name, well_known.full_precision(name)):
-        if row := BaseAlias.objects.filter(folded=candidate.lower()).first():
+        if row := _ALIAS.first(candidate.lower()):
             return row.base
         if well_known.is_known(candidate):
             return well_known.canonical(candidate)
@@ -70,15 +71,19 @@ def license_duties(license: str) -> License | None:
 
 def _candidates(name: str) -> list[str]:
     """Return the ids that a name may mean, the likeliest first: itself, the base of an alias, well-known names."""
-    row = BaseAlias.objects.filter(folded=name.lower()).first()
+    row = _ALIAS.first(name.lower())
     chain = [name, *([row.base, *well_known.names_of(row.base)] if row else ()), *well_known.names_of(name)]
     return list({id.casefold(): id for id in chain}.values())
 
 
 def _first_of(ids: Iterable[str]) -> Base | None:
     keys = [id.lower() for id in ids]
-    bases = {base.id.lower(): base for base in Base.objects.filter(id__lower__in=keys)}
+    bases = {base.id.lower(): base for base in _BASES(*keys)}
     return next((bases[key] for key in keys if key in bases), None)
+
+
+_ALIAS = Prepared(lambda folded: BaseAlias.objects.filter(folded=folded), str)
+_BASES = Prepared(lambda *keys: Base.objects.filter(id__lower__in=keys), str)
 
 
 def _only_one_called(short: str) -> Base | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from registry.kernel import policy
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import Blob, Repository, RevisionFile
 from registry.repos import pull
 
@@ -17,8 +18,7 @@ def usable_blobs(repository: Repository, digests: Iterable[str], by: Caller) -> 
     requested = set(digests)
     if not requested:
         return {}
-    blobs = Blob.objects.filter(sha256__in=requested)
-    sizes = dict(blobs.filter(uploaded_to__repository=repository).values_list("sha256", "size"))
+    sizes = dict(_DELIVERED(repository.pk, *requested))
     if sizes and not policy.may_write(by, repository):
         held_back = _held_back(repository, sizes, by)
         sizes = {sha256: size for sha256, size in sizes.items() if sha256 not in held_back}
@@ -26,6 +26,15 @@ def usable_blobs(repository: Repository, digests: Iterable[str], by: Caller) -> 
         readable = pull.downloadable(by).filter(blob__in=elsewhere)
         sizes.update(readable.values_list("blob_id", "blob__size").distinct())
     return sizes
+
+
+_DELIVERED = Prepared(
+    lambda repository, *digests: Blob.objects.filter(
+        uploaded_to__repository=repository, sha256__in=digests
+    ).values_list("sha256", "size"),
+    int,
+    str,
+)
 
 
 def _held_back(repository: Repository, digests: Iterable[str], by: Caller) -> set[str]:

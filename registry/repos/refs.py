@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q
 
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
+from registry.kernel.prepared import Prepared
 from registry.models import Ref, Repository, Revision
 from registry.models.aliases import MAX_ALIAS
 from registry.repos.viewers import Viewer
@@ -59,11 +60,20 @@ def full_ref(rev: str) -> str:
 
 def resolve_ref(repository: Repository, ref: str) -> Revision:
     """Return the revision that the ref points to. Raises RevisionNotFound."""
-    row = repository.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
+    row = _REF.first(repository.pk, ref)
     if row is None:
         raise revision_not_found(short_name(ref))
     row.revision.asked = short_name(ref)
     return row.revision
+
+
+_REF = Prepared(
+    lambda repository, name: Ref.objects.filter(repository=repository, name=name).select_related(
+        "revision__parent", "revision__author"
+    ),
+    int,
+    str,
+)
 
 
 def main_revisions(repositories: Iterable[Repository], viewer: Viewer | None = None) -> dict[int, Revision]:
@@ -127,4 +137,9 @@ def short_name(ref: str) -> str:
 
 def list_refs(repository: Repository) -> Iterable[Ref]:
     """Return every ref by name, with its revision, in one query."""
-    return repository.refs.select_related("revision").order_by("name")
+    return _ALL(repository.pk)
+
+
+_ALL = Prepared(
+    lambda repository: Ref.objects.filter(repository=repository).select_related("revision").order_by("name"), int
+)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError
 
 from registry.kernel.errors import StoreUnavailable
+from registry.kernel.prepared import Prepared
 from registry.models import Ref, RenderedCard, Repository, Revision
 from registry.repos import card, pull
 from registry.repos.facts import README, BlobFile
@@ -34,13 +35,18 @@ def card_page(repository: Repository, entry: Entry | None, *, files: str, pages:
     """
     if entry is None:
         return CardPage()
-    kept = RenderedCard.objects.filter(repository=repository, file=entry.sha256, renderer=RENDERER).first()
+    kept = _KEPT.first(repository.pk, entry.sha256)
     if kept is None:
         parsed = card.parse_card(_read(entry))
         html = card.render_card(parsed.body, files=files, pages=pages) if parsed.body.strip() else ""
         return CardPage(html, parsed.problem or "")
     files_below, pages_below = _places(kept.nonce)
     return CardPage(kept.html.replace(files_below, files).replace(pages_below, pages), kept.problem)
+
+
+_KEPT = Prepared(
+    lambda repository, file: RenderedCard.objects.filter(repository=repository, file=file, renderer=RENDERER), int, str
+)
 
 
 def keep(revision: Revision) -> None:

@@ -1,11 +1,16 @@
 """Questions compiled once: the objects they make are those that Django makes of the same rows."""
 
+import uuid
+from contextlib import nullcontext
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from registry.kernel.prepared import Prepared
-from registry.models import Namespace, Repository, Token
+from registry.kernel.prepared import MOST_VALUES, Prepared
+from registry.models import Namespace, Repository, Token, Upload
 from tests.cast import Cast
 
 
@@ -56,3 +61,25 @@ def test_each_answer_is_read_anew(cast: Cast) -> None:
     assert names.first(token.pk).name == "another"
     token.delete()
     assert names.first(token.pk) is None
+
+
+def test_a_list_of_values_is_asked_for_at_once_whatever_its_length(cast: Cast) -> None:
+    pushed = [cast.repository(f"alice/{name}").pk for name in ("one", "two", "three")]
+    named = Prepared(lambda *keys: Repository.objects.filter(pk__in=keys).values_list("pk", "name").order_by("pk"), int)
+    rows = [(pushed[0], "one"), (pushed[1], "two"), (pushed[2], "three")]
+    many = [*pushed, *range(pushed[-1] + 1, pushed[-1] + MOST_VALUES)]
+    assert [named(*keys) for keys in ([], pushed[:1], pushed[:2], pushed, many)] == [[], rows[:1], rows[:2], rows, rows]
+
+
+def test_the_id_of_an_upload_is_asked_for_by_its_hex(cast: Cast) -> None:
+    repository, until = cast.repository("alice/one"), timezone.now() + timedelta(hours=1)
+    columns = {"repository": repository, "user": cast["alice"], "sha256": "1" * 64, "size": 1, "expires_at": until}
+    upload = Upload.objects.create(id=uuid.uuid4(), **columns)
+    asked = Prepared(lambda ticket: Upload.objects.filter(pk=ticket), str)
+    assert [asked.first(upload.pk.hex), asked.first(uuid.uuid4().hex)] == [upload, None]
+
+
+def test_a_lookup_that_changes_its_value_cannot_be_prepared(cast: Cast, settings) -> None:
+    asked = Prepared(lambda name: Namespace.objects.filter(name__contains=name), str)
+    with pytest.raises(ValueError, match="cannot be prepared") if settings.FAST_PATHS else nullcontext():
+        asked("ali")

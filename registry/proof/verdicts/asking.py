@@ -16,7 +16,7 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
-from registry.proof.verdicts.rows import MAX_REASON, State, show
+from registry.proof.verdicts.rows import MAX_REASON, State, newest_of, show
 from registry.proof.verified import move_verified
 from registry.repos import bases, facts, pull
 from registry.repos.refs import MAIN, PULL_REQUESTS
@@ -51,7 +51,8 @@ def request(
             )
     except IntegrityError:  # a concurrent request created it
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
-    Comparison.objects.filter(verdict__revision=revision).delete()  # they belong to the earlier verdict
+    if newest is not None:
+        Comparison.objects.filter(verdict__revision=revision).delete()  # they belong to the earlier verdict
     show(verdict)
     transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
     return verdict
@@ -183,7 +184,7 @@ def no_adapter(revision: Revision) -> VerdictNotApplicable:
 
 def latest(revision: Revision) -> Verdict | None:
     """Return the newest verdict of this revision, or None."""
-    return revision.verdicts.order_by("-number").first()
+    return newest_of(revision.pk)
 
 
 def latest_states(revisions: Iterable[int]) -> dict[int, str]:

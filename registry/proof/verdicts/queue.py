@@ -15,6 +15,7 @@ from django.db.models import Avg, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.records import Record
+from registry.kernel.prepared import Prepared
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts.rows import State
 
@@ -167,10 +168,13 @@ class Crew:
 
 def doors_for(verdict: int) -> list[str]:
     """Return the doors of the workers that can do a verdict; [] if all of them can."""
-    needs = Verdict.objects.filter(pk=verdict).values_list("route", "format").first()
+    needs = _NEEDS.first(verdict)
     crew = Crew.now()
     able = crew.able(*needs) if needs else []
     return sorted({offer.door for offer in able}) if len(able) < len(crew.offers) else []
+
+
+_NEEDS = Prepared(lambda verdict: Verdict.objects.filter(pk=verdict).values_list("route", "format"), int)
 
 
 # --- reasons ----------------------------------------------------------------------------------------------------------

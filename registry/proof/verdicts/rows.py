@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from registry.kernel.errors import ClaimStale
+from registry.kernel.prepared import Prepared
 from registry.models import Attempt, Repository, Verdict
 from registry.proof.verified import served_by
 from registry.repos.refs import MAIN
@@ -64,12 +65,20 @@ def end_attempt(attempt: Attempt, outcome: str) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(ended_at=Now(), outcome=outcome[:200])
 
 
+def newest_of(revision: int) -> Verdict | None:
+    """Return the newest verdict of the revision with this row id, or None."""
+    return _NEWEST.first(revision)
+
+
+_NEWEST = Prepared(lambda revision: Verdict.objects.filter(revision=revision).order_by("-number")[:1], int)
+
+
 def show(verdict: Verdict) -> None:
     """Copy the state to the repository if this is the newest verdict of main's revision.
 
     While a revision is proven again, lists still file its adapter under the last answer.
     """
-    newest = Verdict.objects.filter(revision=verdict.revision_id).order_by("-number").first()
+    newest = newest_of(verdict.revision_id)
     if newest is None:
         return
     columns = {"state": newest.state}

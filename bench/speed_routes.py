@@ -1,0 +1,86 @@
+"""Answers of a hub by route: time over one connection, processor time of the web processes, and fifty mixed clients."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from bench.hub import TOKEN, Hub
+from bench.line import Line, median_ms
+from bench.sides import REPO, Side, wrk
+from ops.sentences import ROOT
+
+DEMO, ADAPTER_REPO = ROOT / "demo" / "reviews-lora", "bench/reviews"
+ANSWERS, CLIENTS, MIXED_SECONDS = 300, 50, 10
+MIXED = """
+local asked, methods, paths = 0, {%s}, {%s}
+function request()
+  asked = asked + 1
+  return wrk.format(methods[asked %% #paths + 1], paths[asked %% #paths + 1])
+end
+"""
+
+
+def lines(folder: Path, hub: Hub, side: Side) -> Iterator[Line]:
+    """Push a real adapter, wait for its verdict, and measure."""
+    api = HfApi(endpoint=hub.url, token=TOKEN)
+    api.create_repo(ADAPTER_REPO)
+    api.upload_folder(repo_id=ADAPTER_REPO, folder_path=DEMO)
+    while hub.ask(f"/api/v1/adapters/{ADAPTER_REPO}/revisions/main/verdict")["state"] in ("queued", "running"):
+        time.sleep(0.1)
+    for number in range(20):
+        side.wire().json("POST", "/api/repos/create", {"name": f"one-of-many-{number}", "type": "model"})
+    yield Line("a loop of 100,000 additions in Python, processor", median_ms(_additions), "ms", note="the machine")
+    yield from by_route(hub, side)
+    yield from mixed(folder, side)
+
+
+def by_route(hub: Hub, side: Side) -> Iterator[Line]:
+    """Measure the time of each answer, and the processor time that the web processes spent on one."""
+    asked: dict[str, tuple[str, str, dict[str, float]]] = {
+        "HEAD of a file of 8 MB": ("HEAD", side.at["adapter-0.bin"], {"most": 0.63}),
+        "a file of 3 KB": ("GET", side.at["small.json"], {}),
+        "info": ("GET", f"/api/models/{ADAPTER_REPO}", {"most": 0.8}),
+        "tree": ("GET", f"/api/models/{ADAPTER_REPO}/tree/main", {}),
+        "list of 20": ("GET", "/api/models?limit=20", {"most": 5}),
+        "adapter page": ("GET", f"/{ADAPTER_REPO}", {"most": 2.5}),
+    }
+    for what, (method, path, promise) in asked.items():
+        wire = side.wire()
+        for _ in range(20):
+            wire.ask(method, path)
+        times, before = [], hub.web_seconds()
+        for _ in range(ANSWERS):
+            began = time.perf_counter()
+            wire.ask(method, path)
+            times.append(1000 * (time.perf_counter() - began))
+        spent = 1000 * (hub.web_seconds() - before) / ANSWERS
+        times.sort()
+        note = f"the fastest {times[0]:.2f}, p95 {times[int(0.95 * len(times))]:.2f}; processor {spent:.2f} ms"
+        yield Line(f"{what}, p50", statistics.median(times), "ms", **promise, note=note)
+
+
+def mixed(folder: Path, side: Side) -> Iterator[Line]:
+    """Fifty connections that ask for heads, small files, infos and trees in turn."""
+    info = f"/api/models/{REPO}"
+    asked = [
+        ("HEAD", side.at["adapter-0.bin"]), ("GET", side.at["small.json"]), ("GET", f"/api/models/{ADAPTER_REPO}"),
+        ("HEAD", side.at["adapter-1.bin"]), ("GET", side.at["small.json"]), ("GET", f"{info}/revision/main"),
+        ("GET", f"/api/models/{ADAPTER_REPO}/tree/main"),
+    ]  # fmt: skip
+    script = folder / "mixed.lua"
+    script.write_text(MIXED % tuple(", ".join(f'"{one}"' for one in column) for column in zip(*asked, strict=True)))
+    url = f"http://127.0.0.1:{side.port}"
+    answered = [wrk(CLIENTS, MIXED_SECONDS, url, side.headers, ("-s", str(script))) for _ in range(3)]
+    best = max(answered, key=lambda one: one.rate)
+    note = f"{min(one.rate for one in answered):.0f} at the least"
+    yield Line(f"{CLIENTS} mixed clients, best of 3", best.rate, "/s", least=2000, note=note)
+    yield Line(f"{CLIENTS} mixed clients, p99 of the same", best.p99, "ms", most=100)
+
+
+def _additions() -> None:
+    total = 0
+    for number in range(100_000):
+        total += number
