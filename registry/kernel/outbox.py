@@ -89,8 +89,10 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
         if row.repository and row.data.get("ref") == Ref.MAIN:
             row.repository["head"] = row.data.get("new") or row.data["revision"]
     headless = {row.repository["id"] for row in rows if row.repository and not row.repository["head"]}
-    mains = Ref.objects.filter(repository__in=headless, name=Ref.MAIN).values_list("repository", "revision__oid")
-    heads = dict(mains) if headless else {}
+    heads: dict[int, str] = {}
+    if headless:
+        mains = Ref.objects.filter(repository__in=headless, name=Ref.MAIN)
+        heads = dict(mains.values_list("repository", "revision__oid"))
     for row in rows:
         if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
