@@ -11,7 +11,7 @@ export PORT HOST DATA KEEP TOKEN TORCH_INDEX
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
-.PHONY: help up demo manage test lint fuzz bench services engines pins sbom audit clean
+.PHONY: help up demo manage test lint fuzz drill bench services engines pins sbom audit clean
 
 help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
@@ -41,6 +41,10 @@ lint: ## Checks style, templates, types and the order of imports.
 fuzz: ## Fuzzes the readers of strangers' bytes [SECONDS=300 of each, ARGS="gguf xorb": these alone]; keeps what breaks one.
 	@$(PYTHON) -m ops environments dev
 	PYTHONPATH=.:client/src .venv/bin/python -m tests.fuzz $(or $(SECONDS),300) $(ARGS)
+
+drill: ## Provokes each alarm of deploy/prometheus on a hub of its own, and waits for Prometheus [ARGS="DovetailNoWorker": it alone].
+	@$(PYTHON) -m ops environments dev engines
+	PYTHONPATH=.:client/src .venv/bin/python -m tests.drill $(ARGS)
 
 bench: ## Measures everything, or ARGS="engine speed" (ARGS=-h lists them): medians, ratios to the limit, .bench/*.json.
 	@$(PYTHON) -m ops environments dev engines

@@ -1,12 +1,14 @@
 """Configuration of gunicorn, with or without nginx in front; only the address (-b) is given on the command line."""
 
 import gc
+import importlib
 import os
 import socket
 import struct
 from typing import Any
 
 from gunicorn.glogging import Logger
+from prometheus_client import multiprocess
 
 from hub import machine
 from hub.environment import Environment
@@ -47,6 +49,17 @@ def when_ready(server: Any) -> None:
     gc.set_threshold(5_000, 10, 10)
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let the new process measure itself; here, because what hub.metrics imports wants Django's settings."""
+    importlib.import_module("hub.metrics").measure(threads)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take a process that has ended out of the sums over those that live."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(worker.pid)
 
 
 class Log(Logger):

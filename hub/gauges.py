@@ -3,38 +3,46 @@
 Counts over whole tables are cached for a minute, or longer where counting would take more than 1 % of the time.
 """
 
+import math
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Avg, Count, Max, Min, Sum
+from django.db.models import Avg, Count, Max, Min, Q, Sum
+from django.db.models.fields.json import KT
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from registry.bytes import backup
 from registry.models.blobs import Blob, ChunkingJob
 from registry.models.clock import ClockLease
 from registry.models.outbox import OutboxEvent
 from registry.models.repositories import Repository, Revision
 from registry.models.upstream import UpstreamFile
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
-from registry.models.webhooks import Delivery
+from registry.proof.verdicts.rows import LOST
+from registry.talk import deliveries
 from registry.upstream import asking
 
 KEPT_SECONDS, SHARE = 60, 100
 BASES_MOST = 50  # with the longest queues; each is a series
+WORKERS_MOST = 100  # with the latest signs of life; each is a series
 UNFINISHED = (Verdict.State.QUEUED, Verdict.State.RUNNING)
+# Of a base that nobody added: it waits for 30 days, which is no fault of the hub's.
+_WITHOUT_BASE = Q(turn__isnull=True, held_at__isnull=True, not_before__isnull=True, route="")
 
 
 class _Registry(Collector):
     """Numbers from the database, which are the same in every process."""
 
     def collect(self) -> Iterator[Metric]:
-        since = Verdict.objects.filter(state=Verdict.State.QUEUED).aggregate(since=Min("queued_at"))["since"]
-        help = "How long the oldest queued verdict has waited."
+        queued = Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(_WITHOUT_BASE)
+        since = queued.aggregate(since=Min("queued_at"))["since"]
+        help = "How long the oldest queued verdict has waited, but those whose base this hub does not have."
         yield GaugeMetricFamily("dovetail_queue_age_seconds", help, _age(since))
         totals = _Totals.get()
         yield _verdicts(totals.verdicts)
@@ -46,12 +54,16 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, as then.", totals.upstream_bytes)
         yield from _queues(totals.queues)
         yield from _verdicts_of_the_hour(totals.hour)
+        yield from _renewals(totals)
         lost = "Attempts of the last hour whose worker died, as then."
         yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
+        given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
+        yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)
         yield from _messages()
         yield _silent_hubs()
-        yield _workers()
+        yield from _workers()
         yield _clock()
+        yield _backup(totals.backup_at)
 
 
 class _Totals:
@@ -75,9 +87,14 @@ class _Totals:
         self.queues = list(by_base.order_by("-number", "route").values_list("route", "number", "since")[:BASES_MOST])
         hour = timezone.now() - timedelta(hours=1)
         of_hour = Verdict.objects.filter(finished_at__gt=hour, duration_ms__isnull=False).order_by()
-        numbers = Count("pk"), Avg("duration_ms"), Max("duration_ms")
-        self.hour = list(of_hour.values_list("format", "state").annotate(*numbers))
-        self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome="lost").count()
+        numbers = {"number": Count("pk"), "mean": Avg("duration_ms"), "most": Max("duration_ms")}
+        by_engine = of_hour.values("format", "state", engine=KT("result__engines__0__name"))
+        self.hour = list(by_engine.annotate(**numbers).values_list("format", "state", "engine", *numbers))
+        self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
+        self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
+        self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
+        self.backup_at = backup.last_made_at()
+        self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
         ended = time.monotonic()
         self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
 
@@ -112,17 +129,26 @@ def _queues(queues: list[tuple[str, int, datetime]]) -> Iterator[Metric]:
     yield age
 
 
-def _verdicts_of_the_hour(rows: list[tuple[str, str, int, float, int]]) -> Iterator[Metric]:
-    """Yield number, mean and longest time of the verdicts that ended in the last hour, by format and state."""
-    labels = ["format", "state"]
+def _verdicts_of_the_hour(rows: list[tuple[str, str, str | None, int, float, int]]) -> Iterator[Metric]:
+    """Yield number, mean and longest time of the verdicts of the last hour, by format, state and first engine."""
+    labels = ["format", "state", "engine"]
     number = GaugeMetricFamily("dovetail_hour_verdicts", "Verdicts of the last hour, as then.", labels=labels)
     mean = GaugeMetricFamily("dovetail_hour_verdict_mean_seconds", "Their mean time of work.", labels=labels)
     longest = GaugeMetricFamily("dovetail_hour_verdict_longest_seconds", "Their longest time of work.", labels=labels)
-    for format_name, state, verdicts, average, most in rows:
-        number.add_metric([format_name, state], verdicts)
-        mean.add_metric([format_name, state], average / 1000)
-        longest.add_metric([format_name, state], most / 1000)
+    for format_name, state, engine, verdicts, average, most in rows:
+        values = [format_name, state, engine or ""]
+        number.add_metric(values, verdicts)
+        mean.add_metric(values, average / 1000)
+        longest.add_metric(values, most / 1000)
     yield from (number, mean, longest)
+
+
+def _renewals(totals: _Totals) -> Iterator[Metric]:
+    """Yield how many verdicts wait to be proven again because libraries, checks or rules changed, and how many were."""
+    yield GaugeMetricFamily(
+        "dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", totals.renewals
+    )
+    yield GaugeMetricFamily("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", totals.renewed)
 
 
 def _messages() -> Iterator[Metric]:
@@ -130,17 +156,24 @@ def _messages() -> Iterator[Metric]:
     event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
     help = "How long the oldest event of the outbox has waited for its consumers."
     yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
-    due = Delivery.objects.filter(state=Delivery.State.WAITING).aggregate(since=Min("due_at"))["since"]
+    due = deliveries.waiting().aggregate(since=Min("due_at"))["since"]
     help = "How long the oldest webhook delivery is overdue."
     yield GaugeMetricFamily("dovetail_webhook_overdue_seconds", help, _age(due))
 
 
 def _clock() -> Metric:
-    """Return how long the schedule is late; without a clock no number, which an alarm sees too."""
-    help = "How long no clock has run the schedule; 0 while one does."
-    family = GaugeMetricFamily("dovetail_clock_silence_seconds", help, labels=[])
-    for until in ClockLease.objects.values_list("until", flat=True):
-        family.add_metric([], _age(until))
+    """Return how long the schedule is late: for ever, if no clock holds a lease, because the last one has ended."""
+    help = "How long no clock has run the schedule; 0 while one does, +Inf if none is started."
+    until = ClockLease.objects.values_list("until", flat=True).first()
+    return GaugeMetricFamily("dovetail_clock_silence_seconds", help, _age(until) if until else math.inf)
+
+
+def _backup(made_at: datetime | None) -> Metric:
+    """Return the age of the newest backup; without one no number: not every hub is backed up by our command."""
+    help = "Since `manage.py backup` last ended well, counted about a minute ago."
+    family = GaugeMetricFamily("dovetail_backup_age_seconds", help, labels=[])
+    if made_at is not None:
+        family.add_metric([], _age(made_at))
     return family
 
 
@@ -158,13 +191,19 @@ def _silent_hubs() -> Metric:
     return family
 
 
-def _workers() -> Metric:
-    family = GaugeMetricFamily(
-        "dovetail_worker_silence_seconds", "Since a worker's last sign of life.", labels=["worker"]
-    )
-    for worker, beat_at in WorkerHeartbeat.objects.order_by("-beat_at").values_list("worker", "beat_at")[:100]:
-        family.add_metric([worker], (timezone.now() - beat_at).total_seconds())
-    return family
+def _workers() -> Iterator[Metric]:
+    """Yield the silence of each worker, and how many jobs all workers can do at once that live and take any."""
+    help = "Since a worker's last sign of life."
+    silence = GaugeMetricFamily("dovetail_worker_silence_seconds", help, labels=["worker"])
+    slots = 0.0
+    for worker in WorkerHeartbeat.objects.order_by("-beat_at")[:WORKERS_MOST]:
+        seconds = (timezone.now() - worker.beat_at).total_seconds()
+        silence.add_metric([worker.worker], seconds)
+        if seconds < settings.LEASE_SECONDS and not worker.problem:
+            slots += worker.offers.get("slots", 1)
+    yield silence
+    help = "Validations that the living workers can do at once; 0 if none lives and takes jobs."
+    yield GaugeMetricFamily("dovetail_worker_slots", help, slots)
 
 
 def exposition() -> bytes:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from hub import gauges
+from hub import gauges, machine_gauges
 from hub.about import VERSION
 from hub.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
@@ -56,10 +56,23 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus' format to this machine and to holders of DOVETAIL_METRICS_TOKEN; 404 to others."""
+    """Answer in Prometheus' format to this machine and to holders of DOVETAIL_METRICS_TOKEN; 404 to others.
+
+    Without a database the answer lacks its numbers alone: the others tell what is wrong.
+    """
     if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
         raise Http404
-    return HttpResponse(exposition() + gauges.exposition(), content_type=CONTENT_TYPE)
+    parts = _latest.get()
+    state = _from_database() if parts["database"]["ok"] else b""
+    return HttpResponse(exposition() + machine_gauges.exposition(parts) + state, content_type=CONTENT_TYPE)
+
+
+def _from_database() -> bytes:
+    try:
+        return gauges.exposition()
+    except DatabaseError as problem:  # it went away since its part was examined
+        log.warning("The metrics lack the numbers of the database: %s", problem)
+        return b""
 
 
 def _came_from_this_machine(request: HttpRequest) -> bool:

@@ -1,10 +1,18 @@
-"""Prometheus counters of answered requests and of calls to the store; gauges.py has the state of the registry."""
+"""Prometheus counters of requests, queries, the cache and calls to the store; gauges.py has the registry's state."""
 
 import os
+import time
+from collections.abc import Callable
+from typing import Any
 
+from django.core.signals import request_finished, request_started
+from django.db import Error as DatabaseError
+from django.db import IntegrityError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.bytes.blobs import breaker
@@ -20,6 +28,15 @@ SECONDS = Histogram("dovetail_request_seconds", "Time until the answer began.", 
 REFUSALS = Counter("dovetail_refusals", "Requests refused, by the code of docs/errors.md.", ["code"], registry=_own)
 STORE_HELP = "Time of calls to the store of files across the network: answered, silent (no answer in time), or refused."
 STORE_SECONDS = Histogram("dovetail_store_seconds", STORE_HELP, ["outcome"], registry=_own)
+QUERY_HELP = "Time of queries: answered, refused (down, full, locked, too slow), or broken (a defect, other tables)."
+QUERY_SECONDS = Histogram("dovetail_query_seconds", QUERY_HELP, ["outcome"], registry=_own)
+_QUERIES = {outcome: QUERY_SECONDS.labels(outcome) for outcome in ("answered", "refused", "broken")}
+CACHE_HELP = "Reads of the cache that all web processes share: hit, miss, or alone (the broker does not answer)."
+CACHE_GETS = Counter("dovetail_cache_gets", CACHE_HELP, ["outcome"], registry=_own)
+# "livesum": of the processes that live; deploy/gunicorn.conf.py says which one has ended.
+THREADS = Gauge("dovetail_threads", "Threads for requests.", registry=_own, multiprocess_mode="livesum")
+BUSY_HELP = "Threads that work for a request, until the last byte of its answer."
+BUSY = Gauge("dovetail_threads_busy", BUSY_HELP, registry=_own, multiprocess_mode="livesum")
 
 
 def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
@@ -37,6 +54,44 @@ def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) ->
 def _observe_store(seconds: float, outcome: str, **_: object) -> None:
     STORE_SECONDS.labels(outcome).observe(seconds)
     tracing.note("store", seconds=seconds, outcome=outcome)
+
+
+def measure(threads: int) -> None:
+    """Measure this process's queries and busy threads from now on; `threads` is how many requests it takes at once."""
+    THREADS.set(threads)
+    BUSY.set(0)
+    connection_created.connect(_measure_queries)
+    request_started.connect(_begin)
+    request_finished.connect(_end)
+
+
+def _begin(**_: object) -> None:
+    BUSY.inc()
+
+
+def _end(**_: object) -> None:
+    BUSY.dec()
+
+
+def _measure_queries(connection: BaseDatabaseWrapper, **_: object) -> None:
+    if _query not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_query)
+
+
+def _query(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    began, outcome = time.perf_counter(), "answered"
+    try:
+        return execute(sql, params, many, context)
+    except OperationalError:
+        outcome = "refused"
+        raise
+    except IntegrityError:  # a named constraint that the hub asks by inserting
+        raise
+    except DatabaseError:
+        outcome = "broken"
+        raise
+    finally:
+        _QUERIES[outcome].observe(time.perf_counter() - began)
 
 
 def _face(request: HttpRequest) -> str:

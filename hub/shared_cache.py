@@ -6,7 +6,7 @@ from typing import Any
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
 
-from hub import counters
+from hub import counters, metrics
 
 
 class SharedCache(LocMemCache):
@@ -20,7 +20,9 @@ class SharedCache(LocMemCache):
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         answer = counters.ask(lambda pipe: pipe.get(self._shared(key, version)))
         if answer is None:
+            metrics.CACHE_GETS.labels("alone").inc()
             return super().get(key, default, version)
+        metrics.CACHE_GETS.labels("miss" if answer[0] is None else "hit").inc()
         return default if answer[0] is None else json.loads(answer[0])
 
     def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:

@@ -16,7 +16,7 @@ from registry.publish import expiring, open_pushes, restoring
 from registry.repos import counting, download_counts, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
-from registry.upstream import forgetting, records
+from registry.upstream import asking, forgetting, records
 from workers import (
     base_norm_measuring,
     base_shapes,
@@ -115,6 +115,7 @@ def compare_weights() -> None:
 @shared_task
 def read_upstream() -> None:
     """Fetch what is to be proven of other hubs: adapters that somebody read here, and bases that adapters wait for."""
+    asking.look_again()
     records.work()
     upstream_bases.work()
 

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TypedDict
 
@@ -21,8 +22,9 @@ from django.utils import timezone
 from psycopg.conninfo import make_conninfo
 
 from registry.bytes.blobs import Digest
+from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
-from registry.models import Blob, Namespace, Repository
+from registry.models import AuditEvent, Blob, Namespace, Repository
 
 FORMAT = 1
 ABOUT, DATABASE, BLOBS = "backup.json", "database", "blobs.jsonl"
@@ -53,6 +55,17 @@ def new_backup(folder: Path) -> Iterator[None]:
         _write(folder)
         yield
         undo.pop_all()
+
+
+def record(folder: Path, blobs: int) -> None:
+    """Enter a complete backup in the audit log."""
+    audit.record(None, "backup:make", str(folder), after={"blobs": blobs})
+
+
+def last_made_at() -> datetime | None:
+    """Return when the newest complete backup was recorded; None without one."""
+    made = AuditEvent.objects.filter(action="backup:make").order_by("-pk")
+    return made.values_list("at", flat=True).first()
 
 
 def _remove(folder: Path, *, whole: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -68,8 +68,7 @@ def ring(delivery: int) -> None:
 def claim(delivery: int) -> Delivery | None:
     """Claim a delivery; None if it is finished, claimed, not due, or its webhook is disabled."""
     now = timezone.now()
-    is_wanted = Q(webhook__disabled=False, webhook__owner__is_active=True)
-    free = Delivery.objects.filter(is_wanted, pk=delivery, state=State.WAITING, due_at__lte=now)
+    free = waiting().filter(pk=delivery, due_at__lte=now)
     taken = Delivery.objects.filter(pk__in=free.values("pk"), state=State.WAITING, due_at__lte=now)
     if not taken.update(attempts=F("attempts") + 1, due_at=now + timedelta(seconds=LEASE_SECONDS)):
         return None
@@ -118,13 +117,18 @@ def redeliver(webhook: Webhook, number: int) -> Delivery:
     return again
 
 
+def waiting() -> QuerySet[Delivery]:
+    """Return the deliveries that are still to be sent: not those of a webhook that is off, or whose owner is."""
+    return Delivery.objects.filter(state=State.WAITING, webhook__disabled=False, webhook__owner__is_active=True)
+
+
 def sweep() -> int:
     """Notify workers of due deliveries and delete old ones; return the number of notified rows."""
     now = timezone.now()
     Delivery.objects.filter(created_at__lt=now - timedelta(days=KEPT_DAYS)).delete()
     tried = Delivery.objects.filter(state=State.WAITING, due_at__lte=now, attempts__gt=len(PAUSES))
     tried.update(state=State.FAILED)  # the worker of the last attempt died
-    due = Delivery.objects.filter(state=State.WAITING, due_at__lte=now, webhook__disabled=False).order_by("due_at")
+    due = waiting().filter(due_at__lte=now).order_by("due_at")
     numbers = list(due.values_list("pk", flat=True)[:RUNG_AT_ONCE])
     for number in numbers:
         ring(number)

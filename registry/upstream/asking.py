@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ MAX_URL = 8000  # signed addresses of stores are long
 REST_SECONDS, MAX_REST = 5.0, 300.0  # how long a hub is left alone after it failed
 REST_SHARE = 4  # or so many times as long as the failure took: else requests would wait most of the time
 SILENCE_SECONDS = 7 * 24 * 3600  # for which it is remembered since when a hub fails
+LOOK_PATH = "/api/models?limit=1"  # any answer will do
 OVERLOADED = frozenset({429, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HOPS_HEADER = "X-Dovetail-Hops"
@@ -92,6 +93,14 @@ def ask(hub: Hub, path: str, question: object = None) -> Reply:
         raise UpstreamWrong(f"{hub.url} answered more than {MAX_JSON:,} bytes of JSON.")
     header = response.headers.get
     return Reply(response.status, _parsed(hub, response, content), header("X-Error-Code", ""), header("Link", ""))
+
+
+def look_again() -> None:
+    """Ask the hubs that failed: somebody should know that they answer again, also while nobody reads from them."""
+    for hub in settings.UPSTREAM.hubs:
+        if silent_since(hub.url) and not settings.UPSTREAM.offline:
+            with suppress(UpstreamUnavailable, UpstreamWrong):
+                ask(hub, LOOK_PATH)
 
 
 def silent_since(url: str) -> datetime | None:

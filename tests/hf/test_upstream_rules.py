@@ -188,8 +188,9 @@ def test_who_reads_learns_how_old_an_answer_is_while_the_other_hub_fails(far: Fa
     assert "X-Dovetail-Stale" not in get(f"/{name}/resolve/{commit}/README.md", "HEAD")
     far.heal()
     asking._resting.clear()
+    asking.look_again()
+    assert silence(far.url) == 0, "also where nobody reads from there"
     assert "X-Dovetail-Stale" not in get(f"/api/models/{name}")
-    assert silence(far.url) == 0
 
 
 def test_what_nobody_read_for_long_is_forgotten_but_for_names_and_records(far: Faults, settings, store) -> None:

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,8 @@ class Deployment:
     folder: Path
     ports: dict[str, int]
     webs: list[int]
+    settings: Mapping[str, str] = field(default_factory=dict)  # what .env holds beside `variables`
+    engines: Path = ROOT / ".engines"
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     @property
@@ -47,7 +49,7 @@ class Deployment:
             "http://127.0.0.1:8333": f"http://127.0.0.1:{self.ports['s3']}",
             "http://127.0.0.1:8080": self.url,
             "172.30.97.2": "127.0.0.1",
-            "/app/.engines": str(ROOT / ".engines"),
+            "/app/.engines": str(self.engines),
             "/app/collected": str(self.folder / "collected"),
             "/metrics": str(self.folder / "metrics"),
             "/tmp/beat": str(self.folder / "beat"),
@@ -63,6 +65,7 @@ class Deployment:
             "DOVETAIL_PUBLIC_URL": self.url,
             "DOVETAIL_BLOBS": blobs,
             "OUTER_PROXIES": OUTER_PROXY,
+            **self.settings,
         }
 
     def command(self, name: str) -> list[str]:
@@ -98,13 +101,17 @@ def nginx_program() -> str | None:
 
 
 @contextmanager
-def run_deployment(webs: int = 2, workers: int = 2) -> Iterator[Deployment]:
-    """Run all services; yield when the last worker has sent a heartbeat."""
+def run_deployment(
+    webs: int = 2, workers: int = 2, settings: Mapping[str, str] | None = None, engines: Path = ROOT / ".engines"
+) -> Iterator[Deployment]:
+    """Run all services, with these settings in .env; yield when all of them are started."""
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder())
         names = ["nginx", "postgres", "redis", "s3"]
         ports = free_ports(len(names) + webs)
-        deployment = Deployment(folder, dict(zip(names, ports, strict=False)), ports[len(names) :])
+        deployment = Deployment(
+            folder, dict(zip(names, ports, strict=False)), ports[len(names) :], settings or {}, engines
+        )
         for name in ("data/shelf", "metrics", "collected", "scratch"):
             (folder / name).mkdir(parents=True)
         stack.enter_context(_postgres(deployment))
@@ -120,23 +127,27 @@ def run_deployment(webs: int = 2, workers: int = 2) -> Iterator[Deployment]:
         deployment.manage("collectstatic", "--no-input", "--verbosity", "0")  # as deploy/web.Dockerfile does
         for port in deployment.webs:
             command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in deployment.command("web")]
-            _run(stack, deployment, "web", f"web-{port}", command, lambda port=port: answers(port))
+            stack.enter_context(program(deployment, "web", f"web-{port}", command, lambda port=port: answers(port)))
         stack.enter_context(_nginx(deployment))
         for number in range(workers):
-            _run(stack, deployment, "worker", f"worker-{number}", [*deployment.command("worker"), "-n", f"{number}@%h"])
-        _run(stack, deployment, "beat", "beat", deployment.command("beat"))
+            command = [*deployment.command("worker"), "-n", f"{number}@%h"]
+            stack.enter_context(program(deployment, "worker", f"worker-{number}", command))
+        stack.enter_context(program(deployment, "beat", "beat", deployment.command("beat")))
         yield deployment
 
 
-def _run(
-    stack: ExitStack, deployment: Deployment, service: str, name: str, command: list[str], ready=lambda: True
-) -> None:
-    """Start one of our own programs in the checkout, with its output in the folder of that name."""
+@contextmanager
+def program(
+    deployment: Deployment, service: str, name: str, command: list[str], ready=lambda: True
+) -> Iterator[subprocess.Popen]:
+    """Run one of our own programs in the checkout, with its output in the folder of that name."""
     folder = deployment.folder / name
     folder.mkdir()
     options = {"env": deployment.environment(service) | {"PYTHONPATH": str(ROOT)}}
     command = [str(ROOT / word) if word.startswith("deploy/") else word for word in command]
-    deployment.processes[name] = stack.enter_context(running(command, folder, ready, patience=30, **options))
+    with running(command, folder, ready, patience=30, **options) as process:
+        deployment.processes[name] = process
+        yield process
 
 
 @contextmanager

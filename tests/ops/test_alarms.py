@@ -11,7 +11,7 @@ import yaml
 from django.conf import settings
 from django.test import Client
 
-from hub import gauges, metrics
+from hub import gauges, machine_gauges, metrics
 from registry.bytes.blobs.breaker import FAILURES, Breaker
 from registry.kernel.errors import StoreUnavailable
 
@@ -27,7 +27,8 @@ def test_each_series_of_an_alarm_or_a_panel_is_one_that_the_hub_gives() -> None:
     Client().get("/livez")
     with Breaker(TimeoutError).call():
         pass
-    text = (metrics.exposition() + gauges.exposition()).decode()
+    parts = {"database": {"ok": True}}
+    text = (metrics.exposition() + machine_gauges.exposition(parts) + gauges.exposition()).decode()
     given = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)) | set(SERIES.findall(text))
     asked = {name for expression in EXPRESSIONS for name in SERIES.findall(expression)}
     assert asked - given == set()

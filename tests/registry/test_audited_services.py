@@ -642,6 +642,7 @@ STATELESS = {
 }
 PROVEN_ELSEWHERE = {
     "adapter:look": "tests/registry/test_cases.py",
+    "backup:make": "tests/registry/test_gauges.py",
     "outbox:retry": "tests/registry/test_outbox.py",
     "publisher:exchange": "tests/hf/test_exchange.py",
     "case:": "tests/registry/test_cases.py",

@@ -37,6 +37,7 @@ class Command(BaseCommand):
             raise CommandError("--blobs must be file://DIR or s3://bucket?endpoint=URL.") from None
         except OSError as error:
             raise CommandError(f"{folder} cannot be written: {error.strerror or error}.") from None
+        backup.record(folder, count)
         rest = f"{address} holds their bytes." if address else "Now copy the blob store."
         self.stdout.write(f"{folder} holds the database and the names of {count} blobs. {rest}")
 

@@ -29,6 +29,7 @@ class Claim:
     attempt: Attempt
 
 
+LOST = "lost"  # outcome of an attempt whose worker died
 QUEUED_AGAIN: dict[str, Any] = {"state": State.QUEUED, "fence": "", "lease_until": None, "result": {}}
 
 

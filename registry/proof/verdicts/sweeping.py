@@ -14,7 +14,7 @@ from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import NOT_RUN, place, request, ring, route_to, why_wait
 from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
-from registry.proof.verdicts.rows import MAX_REASON, Claim, State, final, one_at_a_time, show
+from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.proof.verdicts.working import give_back
 from registry.repos import bases
 from registry.repos.refs import MAIN
@@ -119,7 +119,7 @@ def _take_from_dead_worker(verdict: Verdict) -> bool:
     logger.warning("A worker was lost", extra={"verdict": verdict.pk, "worker": attempt.worker})
     reason = f"The worker {attempt.worker} was lost while it validated this (attempt {verdict.attempt})."
     try:
-        give_back(Claim(verdict, verdict.fence, attempt), reason)
+        give_back(Claim(verdict, verdict.fence, attempt), reason, outcome=LOST)
     except ClaimStale:  # the worker finished, or another sweep was faster
         return False
     return True

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from dovetail.adapters.report import CRASHED, CheckResult, Report
 from registry.models import Attempt, Verdict, WorkerHeartbeat
@@ -105,16 +106,19 @@ def record(
         move_verified(claim.verdict.revision.repository_id)
 
 
-def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
+def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str = "") -> None:
     """End an attempt without a verdict: queue it again, or end it as errored after the last attempt. Raises ClaimStale.
 
     `counted=False` is for an outage of a part of the hub: it is tried again after a pause and costs no attempt.
+    `outcome` is what the attempt says of itself if that is not the reason.
     """
     verdict = claim.verdict
     with one_at_a_time(verdict):
-        end_attempt(claim.attempt, reason)
+        end_attempt(claim.attempt, outcome or reason)
         if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
-            write(claim, **final(State.ERRORED), result=_with_crash(verdict, reason).as_result())
+            duration_ms = round(1000 * (timezone.now() - claim.attempt.started_at).total_seconds())
+            result = _with_crash(verdict, reason).as_result()
+            write(claim, **final(State.ERRORED), result=result, duration_ms=max(duration_ms, 0))
             conclude(verdict.pk)
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
