@@ -23,13 +23,14 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
-from registry.kernel import tracing
+from registry.kernel import schema, tracing
 from registry.models import WorkerHeartbeat
 from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
 from workers import capabilities, loop, scratch_folders, sessions, tasks, warm_engines
 
 logger = logging.getLogger(__name__)
+TABLES_SECONDS = 5  # between two looks at tables that do not fit the code
 _stopping = threading.Event()
 _beating = threading.Thread(target=lambda: _beat(), name="heartbeat", daemon=True)
 _worker: Any = None  # Celery's worker object, if this process validates; its attributes have no types
@@ -49,6 +50,28 @@ def _forget_connections() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_connections)
+
+
+@worker_init.connect
+def wait_for_tables(**_: Any) -> None:
+    """Wait, as /readyz of the web does, until this code may run on the tables: tasks would fail one by one."""
+    said = ""
+    while problem := _table_problem():
+        if problem != said:
+            logger.error("This worker does not start yet. %s", problem)
+        said = problem
+        time.sleep(TABLES_SECONDS)
+    if said:
+        logger.info("The tables are those of this code: this worker starts.")
+
+
+def _table_problem() -> str:
+    try:
+        return schema.mismatch()
+    except DatabaseError as error:
+        return f"The database does not answer, or `manage.py migrate` has not been run: {error}"
+    finally:
+        _disconnect()
 
 
 @worker_init.connect

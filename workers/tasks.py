@@ -82,7 +82,7 @@ def tidy() -> None:
     expiring.run()
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
-    counting.correct_daily(hour=timezone.now().hour)
+    counting.correct_due(hour=timezone.now().hour)
     download_counts.forget_hours()
     weight_comparisons.forget_old()
     rendered_cards.refresh()

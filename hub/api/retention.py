@@ -1,5 +1,7 @@
 """Rules of retention: of one adapter and of an owner, what they remove, and taking it back."""
 
+from dataclasses import asdict
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -56,13 +58,15 @@ class Retention(_OfAdapter):
 class Restore(_OfAdapter):
     @extend_schema(
         operation_id="restore_versions", summary="Take back the files of versions that a rule removed",
-        description="While they are in the bin.", request=shapes.Restore, responses=shapes.Restored,
+        description="While they are in the bin. Without a commit id: of all, except those with a blocked file; after "
+        "some seconds it stops, and goes on when it is asked again.",
+        request=shapes.Restore, responses=shapes.Restored,
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:
         repository = self.adapter(ns, name)
         wish = shapes.Restore(data=request.data)
         wish.is_valid(raise_exception=True)
-        return Response({"versions": expiring.restore(repository, self.caller, wish.validated_data["revision"])})
+        return Response(asdict(expiring.restore(repository, self.caller, wish.validated_data["revision"])))
 
 
 class OwnerRetention(View):

@@ -21,7 +21,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.proof import config_views, verdicts
-from registry.repos import derived, facts, lookup, pull, trained_on, training
+from registry.repos import derived, facts, lookup, pull, trained_on, training, training_runs
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -41,11 +41,28 @@ class Revisions(View):
         start = resolved(f"{ns}/{name}", asked["rev"], self.viewer)
         if cursor := asked.get("cursor"):
             start = pull.resolve(start.repository, cursor)
+        if asked.get("collapse"):
+            return Response(_runs(request, start, asked["limit"], self.caller))
         rows = pull.history(start, asked["limit"] + 1)
         page, states = rows[: asked["limit"]], verdicts.latest_states(row.pk for row in rows)
         parents: list[Revision | None] = [*rows[1:], None]
         items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]
         return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(page) else ""))
+
+
+def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Data:
+    """Return one page of a history in which each training run is one item."""
+    named = {ref.revision.oid for ref in pull.shown_refs(start.repository, by)}
+    lines, older = training_runs.read_lines(start, named, limit)
+    rows = [row for line in lines for row in (line.newest, *line.others)]
+    parents = Revision.objects.in_bulk({row.parent_id for row in rows if row.parent_id})
+    states = verdicts.latest_states(row.pk for row in rows)
+
+    def described(row: Revision) -> Data:
+        return _line(row, parents.get(row.parent_id or 0), states.get(row.pk))
+
+    items = [described(line.newest) | {"run": [described(row) for row in line.others]} for line in lines]
+    return pages.page(request, items, older)
 
 
 class OneRevision(View):

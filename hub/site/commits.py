@@ -16,11 +16,9 @@ from registry.people import ci_systems
 from registry.proof import verdicts
 from registry.publish import expiring
 from registry.repos import aliases, pull, training_runs
-from registry.repos.training_runs import Line
 from registry.talk import alerts
 
 PER_PAGE = 30
-MOST = 600  # versions of one page, those in runs too
 MOVES = 20  # of all aliases; REST has the others
 
 
@@ -32,7 +30,7 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 def versions_page(request: HttpRequest, header: RepositoryHeader, form: SetAlias) -> HttpResponse:
     """The versions and the aliases; with a form that was refused, its status."""
-    lines, older = _lines(header)
+    lines, older = training_runs.read_lines(header.revision, set(header.names.values()), PER_PAGE)
     newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by("number")
     shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the highest number counts
     states = verdicts.latest_states(row.pk for line in lines for row in line.others)
@@ -47,19 +45,6 @@ def versions_page(request: HttpRequest, header: RepositoryHeader, form: SetAlias
     ]
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form}
     return render(request, "site/commits.html", shown | _aliases(header), status=form.status)
-
-
-def _lines(header: RepositoryHeader) -> tuple[list[Line], str]:
-    """Return the lines of a page, and the commit that the next page begins with; "" for the last page."""
-    named = set(header.names.values())
-    for most in (PER_PAGE, MOST):  # a training run fills one line: then more of the history is read
-        history = pull.history(header.revision, most + 1)
-        lines = list(training_runs.collapse(history[:most], named))
-        if len(history) <= most or len(lines) > PER_PAGE // 2:
-            break
-    shown = lines[:PER_PAGE]
-    count = sum(1 + len(line.others) for line in shown)
-    return shown, history[count].oid if len(history) > count else ""
 
 
 def _aliases(header: RepositoryHeader) -> dict[str, object]:

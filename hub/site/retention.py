@@ -59,8 +59,12 @@ def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Take back the files of one version, or of all whose files are in the bin."""
     header = header_of(request, address, Permission.CONFIGURE)
     oid = request.POST.get("revision", "")
-    count = expiring.restore(header.repository, caller(request), oid)
-    messages.success(request, f"{count} version{'' if count == 1 else 's'} got the files back; no rule removes them.")
+    restored = expiring.restore(header.repository, caller(request), oid)
+    count = restored.versions
+    text = f"{count} version{'' if count == 1 else 's'} got the files back; no rule removes them."
+    if restored.left:
+        text += f" {restored.left} more are still in the bin: take them back again."
+    messages.success(request, text)
     return redirect("commit", header.repository, oid) if oid else redirect("retention", header.repository)
 
 

@@ -46,9 +46,9 @@ def store_name(scope: Scope, by: Caller) -> str:
 
     A client caches for three weeks, by address, which chunks it has sent, and never sends them again, even when told
     that they are missing. Two people may share a machine, and each must have sent what they refer to: so each writes
-    at an address of their own.
+    at an address of their own, and at another one after such chunks were deleted.
     """
-    person = str(by.user.pk) if scope is Scope.WRITE and by.user else ""
+    person = f"{by.user.pk} {by.user.chunks_lost_at or ''}".strip() if scope is Scope.WRITE and by.user else ""
     return salted_hmac(_SALT, f"store{person}").hexdigest()[:16]
 
 

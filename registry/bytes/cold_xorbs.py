@@ -9,7 +9,7 @@ has sent the xorb again waits there, and then checks that the object exists (int
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from django.conf import settings
@@ -17,13 +17,15 @@ from django.db import transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from registry.bytes import blobs, xorbs
+from registry.bytes import blobs, xet_files, xorbs
+from registry.bytes.batching import batched
 from registry.bytes.blobs import BlobMissing, Bytes, Keys
 from registry.bytes.xorbs import Index, Term
 from registry.kernel.errors import XorbUnknown
-from registry.models import Blob, Xorb, XorbSpan
+from registry.models import Blob, User, Xorb, XorbSpan
 
 SECONDS = 60.0  # of one run
+TOGETHER = 500  # deleted files of one query
 SURE_HOURS = 25  # a use is recorded once a day (xet_files.KEEP_SECONDS): one that is newer may not show
 
 
@@ -63,6 +65,20 @@ def drop_chunks(name: str) -> bool:
         if locked:
             blobs.store().delete(Keys.xorb(name))
     return bool(locked)
+
+
+def note_lost(files: Iterable[str]) -> None:
+    """Have clients forget cold xorbs whose chunks were in these deleted files (sha256) alone.
+
+    They remember for weeks what they sent, and name it without asking: so everyone who sent or was told of such a xorb
+    gets another address for the next push.
+    """
+    for batch in batched(files, TOGETHER):
+        names = XorbSpan.objects.filter(file__sha256__in=batch).values("xorb")
+        cold = Xorb.objects.filter(pk__in=names, is_cold=True).order_by("pk")
+        lost = [row.pk for row in cold if not _is_held(row.pk, xorbs.xorb_index(row.pk, row.size))]
+        if lost:
+            xet_files.let_clients_forget(User.objects.filter(known_xorbs__xorb__in=lost))
 
 
 def _is_held(name: str, index: Index) -> bool:

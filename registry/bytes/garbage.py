@@ -189,6 +189,7 @@ def _drop_all(orphans: models.QuerySet[Blob]) -> int:
         name for name in orphans.values_list("pk", flat=True) if _forget(orphans.filter(pk=name)) and _drop(Blob, name)
     ]
     _forget_measurements(dropped)
+    cold_xorbs.note_lost(dropped)
     return len(dropped)
 
 

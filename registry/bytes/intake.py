@@ -20,7 +20,7 @@ from registry.bytes.xorbs import Source
 from registry.kernel import policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
-from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
+from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
 
 STORED_AT_ONCE = 8
 NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond
@@ -67,12 +67,23 @@ def receive_shard(
     `count` is called first with the number of new bytes, and may refuse: a small shard can name the same chunks many
     times, and the files it unpacks to are stored for days.
 
-    Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
+    Raises ShardInvalid, XorbUnknown (after which the next push of this person names nothing that was sent before),
+    DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
     failed stay stored, which is harmless: no revision names them.
     """
     policy.require(by, Permission.DISCUSS, repository)
     shard = xorbs.read_shard(source)
     _check_sizes(shard)
+    try:
+        return _receive_files(repository, shard, by, count)
+    except XorbUnknown:
+        xet_files.let_clients_forget(User.objects.filter(pk=by.user.pk if by.user else None))
+        raise
+
+
+def _receive_files(
+    repository: Repository, shard: xorbs.Shard, by: Caller, count: Callable[[int], None]
+) -> list[Digest]:
     names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
     sizes = xet_files.known_sizes(names, by)
     if missing := sorted(names - sizes.keys()):

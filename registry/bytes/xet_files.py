@@ -9,14 +9,14 @@ from datetime import timedelta
 from itertools import accumulate
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from registry.bytes import xorbs
 from registry.bytes.xorbs import hashes
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.models import KnownXorb, XetFile, Xorb, XorbSpan
+from registry.models import KnownXorb, User, XetFile, Xorb, XorbSpan
 
 KEEP_SECONDS = 24 * 3600  # how often a use is recorded
 MOST_TERMS = 4096  # of an offered file: one in more pieces downloads faster whole
@@ -63,6 +63,14 @@ def make_known(names: Iterable[str], by: Caller) -> None:
     if by.user is not None:
         rows = [KnownXorb(person=by.user, xorb=name) for name in names]
         KnownXorb.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def let_clients_forget(people: QuerySet[User]) -> None:
+    """Have the clients of these people forget what they sent, because not all of it is here any more.
+
+    They get another address for their next push (hub/xet/tickets.py), at which they remember nothing.
+    """
+    people.update(chunks_lost_at=timezone.now())
 
 
 def known_sizes(names: Iterable[str], by: Caller) -> dict[str, int]:

@@ -350,7 +350,7 @@ class XorbInvalid(RegistryError):
 
 class XorbUnknown(RegistryError):
     code = "xorb-unknown"
-    default_fix = "Delete the client's Xet cache (HF_XET_CACHE) and push again."
+    default_fix = "Push again: the client then sends everything, because it is given another address."
 
 
 class ShardInvalid(RegistryError):

@@ -109,6 +109,7 @@ class KnownXorb(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["person", "xorb"], name="known_xorb_unique")]
+        indexes = [models.Index(fields=["xorb"], name="known_xorb_xorb")]  # to forget one that is deleted
 
 
 class XetFile(models.Model):

@@ -22,9 +22,9 @@ MAX_DOUBLED = 8
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 
 
-def enqueue(revision: Revision) -> None:
-    """Create the job for a new revision, and notify a worker after the commit."""
-    PickleScan.objects.bulk_create([PickleScan(revision=revision)], ignore_conflicts=True)
+def enqueue(*revisions: int) -> None:
+    """Create the jobs for revisions (row ids) that are new or whole again, and notify a worker after the commit."""
+    PickleScan.objects.bulk_create([PickleScan(revision_id=pk) for pk in revisions], ignore_conflicts=True)
     doorbell: Callable[[], Any] = import_string(settings.SCAN_DOORBELL)
     transaction.on_commit(doorbell, robust=True)  # a broker that is down never fails a push
 

@@ -6,6 +6,7 @@ owner can take them back. Then the bytes that nothing else names are deleted at 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import TypeVar
@@ -17,7 +18,7 @@ from django.utils import timezone
 from registry.bytes import blocked_files, garbage
 from registry.bytes.batching import batched
 from registry.kernel import audit, policy, stored_bytes
-from registry.kernel.errors import FilesExpired
+from registry.kernel.errors import FilesExpired, RegistryError
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
     Comparison,
@@ -37,6 +38,8 @@ from registry.publish.retention import Limits
 from registry.repos import facts, pull
 
 SLICE = 500  # versions of one transaction
+RESTORED = 200  # versions of one transaction that takes files back: each may queue jobs
+RESTORE_SECONDS = 20.0  # of one request
 SECONDS = 60.0  # of one run
 EVERY = timedelta(hours=1)  # how often a rule is applied
 NAMED = 100  # commits that one entry of the audit log names
@@ -54,11 +57,9 @@ def run(seconds: float = SECONDS) -> int:
     """
     ends, expired = monotonic() + seconds, 0
     for rule, repository in _due(ends):
-        more = True
-        while more and monotonic() < ends:
-            count = expire(repository, Limits(rule.keep_last, rule.keep_days))
-            expired, more = expired + count, count == SLICE
-        if more:  # the time is over: the next run begins here
+        count = expire(repository, Limits(rule.keep_last, rule.keep_days))
+        expired += count
+        if count == SLICE:  # there may be more: the rule's next turn is this repository's again
             RetentionRule.objects.filter(pk=rule.pk, reached=repository.pk).update(reached=repository.pk - 1)
     while monotonic() < ends and purge_expired():
         pass
@@ -66,7 +67,7 @@ def run(seconds: float = SECONDS) -> int:
 
 
 def _due(ends: float) -> Iterator[tuple[RetentionRule, Repository]]:
-    """Yield the repositories of rules that are due, the longest waiting rule first."""
+    """Yield a repository of each rule that is due, then the next one of each: no owner waits for another's last."""
     while monotonic() < ends:
         rules = RetentionRule.objects.filter(keep_last__isnull=False, due_at__lte=timezone.now())
         rule = rules.order_by("due_at").first()
@@ -76,7 +77,7 @@ def _due(ends: float) -> Iterator[tuple[RetentionRule, Repository]]:
         if repository is None:
             RetentionRule.objects.filter(pk=rule.pk).update(due_at=timezone.now() + EVERY, reached=0)
             continue
-        RetentionRule.objects.filter(pk=rule.pk).update(reached=repository.pk)
+        RetentionRule.objects.filter(pk=rule.pk).update(reached=repository.pk, due_at=timezone.now())  # behind others
         yield rule, repository
 
 
@@ -166,43 +167,80 @@ def restorable_until(revision: Revision) -> datetime | None:
     return revision.expired_at + timedelta(days=restoring.days())
 
 
-def restore(repository: Repository, by: Caller, oid: str = "") -> int:
-    """Give one expired version its files back, or without an id all whose files are in the bin; return how many.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The numbers of versions that got their files back, and of those for which there was no time."""
 
-    No rule removes them again. Raises FilesExpired if they are gone, FileBlocked, and what policy.require raises for
-    CONFIGURE.
+    versions: int
+    left: int
+
+
+def restore(repository: Repository, by: Caller, oid: str = "", *, seconds: float = RESTORE_SECONDS) -> Restored:
+    """Give one expired version its files back, or without an id all whose files are in the bin and not blocked.
+
+    It goes from the oldest to the newest in transactions of RESTORED versions, until the time is over: called again it
+    goes on. No rule removes the files again. Raises FilesExpired if all are gone, FileBlocked if only blocked ones are
+    left, and what policy.require raises for CONFIGURE.
     """
-    with transaction.atomic():
-        current = policy.require_now(by, Permission.CONFIGURE, repository)
-        stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
-        versions = current.revisions.filter(stored, expired_at__isnull=False, **({"oid": oid} if oid else {}))
-        chosen = list(versions.order_by("pk").values_list("pk", flat=True))
-        if not chosen:
-            raise FilesExpired(
-                f"No files of {f'version {oid[:40]}' if oid else 'versions'} of {current.full_name} are in the bin.",
-                fix="Files can be taken back for the days of the bin; then they are gone.",
-            )
-        files = ExpiredFile.objects.filter(revision__in=chosen)
-        blocked_files.require_unblocked(dict(files.values_list("path", "blob_id")))
-        _move(ExpiredFile, RevisionFile, chosen)
-        Revision.objects.filter(pk__in=chosen).update(expired_at=None, is_kept=True)
-        _resume_jobs(current, chosen)
-        audit.record(
-            by.user,
-            "retention:restore",
-            current.full_name,
-            about=current,
-            after={"versions": len(chosen), "revision": oid},
-        )
-    return len(chosen)
+    ends, after, count = monotonic() + seconds, 0, 0
+    refusal: RegistryError = FilesExpired(
+        f"No files of {f'version {oid[:40]}' if oid else 'versions'} of {repository.full_name} are in the bin.",
+        fix="Files can be taken back for the days of the bin; then they are gone.",
+    )
+    more = True
+    while more:
+        with transaction.atomic():
+            current = policy.require_now(by, Permission.CONFIGURE, repository)
+            batch = list(_in_bin(current, oid).filter(pk__gt=after).values_list("pk", flat=True)[:RESTORED])
+            blocked = _blocked(batch)
+            chosen = [pk for pk in batch if pk not in blocked]
+            if chosen:
+                _take_back(current, chosen, by, oid)
+        count, after = count + len(chosen), max([after, *batch])
+        refusal = next(iter(blocked.values()), refusal)
+        more = len(batch) == RESTORED and monotonic() < ends
+    if not count:
+        raise refusal
+    return Restored(count, _in_bin(repository, oid).filter(pk__gt=after).count())
+
+
+def _in_bin(repository: Repository, oid: str) -> QuerySet[Revision]:
+    """Return the expired versions whose files can be taken back, the oldest first; of one id, if it is given."""
+    stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
+    versions = repository.revisions.filter(stored, expired_at__isnull=False).order_by("pk")
+    return versions.filter(oid=oid) if oid else versions
+
+
+def _blocked(revisions: list[int]) -> dict[int, RegistryError]:
+    """Return the versions among these (row ids) that hold a blocked file, each with its refusal."""
+    files = list(ExpiredFile.objects.filter(revision__in=revisions).values_list("revision", "path", "blob_id"))
+    reasons = blocked_files.blocked_among({sha256 for *_, sha256 in files})
+    return {
+        revision: blocked_files.refusal(sha256, reasons[sha256], path)
+        for revision, path, sha256 in files
+        if sha256 in reasons
+    }
+
+
+def _take_back(repository: Repository, revisions: list[int], by: Caller, oid: str) -> None:
+    _move(ExpiredFile, RevisionFile, revisions)
+    Revision.objects.filter(pk__in=revisions).update(expired_at=None, is_kept=True)
+    _resume_jobs(repository, revisions)
+    after = {"versions": len(revisions), "revision": oid}
+    audit.record(by.user, "retention:restore", repository.full_name, about=repository, after=after)
 
 
 def _resume_jobs(repository: Repository, revisions: list[int]) -> None:
-    """Queue again what was cancelled before it was done, and let a version that passed be `verified` again."""
-    for revision in Revision.objects.filter(pk__in=revisions).select_related("repository__namespace").order_by("pk"):
-        pickle_scans.enqueue(revision)
-        if not revision.verdicts.exists() and not revision.is_part:
-            rows.judged(revision, facts.read_facts(pull.entries(revision), repository.type))
+    """Queue again what was cancelled before it was done, and let a version that passed be `verified` again.
+
+    The number of queries grows with the adapters that were never proven alone, whose configs are read once more.
+    """
+    pickle_scans.enqueue(*revisions)
+    unproven = Revision.objects.filter(pk__in=revisions, is_part=False, verdicts=None)
+    rows_of = list(unproven.select_related("repository__namespace", "author").order_by("pk"))
+    trees = pull.entries_of(rows_of)
+    for revision in rows_of:
+        rows.judged(revision, facts.read_facts(trees[revision.pk], repository.type))
     verified.move_verified(repository.pk)
 
 

@@ -3,12 +3,14 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils import timezone
 
-from registry.models import CatalogueCount
+from registry.models import AuditEvent, CatalogueCount
 from registry.repos.count_triggers import CORRECT, VALUES
 
 Group = tuple[Any, ...]  # the values of the columns in VALUES
@@ -18,6 +20,8 @@ TOGETHER = 100  # groups in one statement
 MOST_ROWS = 20_000  # that one statement folds: a bulk import writes more, which the next run takes
 INDEXED = tuple(VALUES)[:5]  # as the index catalogue_count_group has them
 CORRECTED_AT = 3  # hour of the day, UTC
+OWNER_ACTS = ("person:suspend", "person:unsuspend", "person:leave", "person:return")  # by which an owner's lists change
+OWNERS_LOOKED_BACK = timedelta(hours=2)  # a run each hour looks at each act twice: a push may end after the first
 
 
 def fold(most: int = AT_ONCE) -> int:
@@ -54,17 +58,24 @@ def _fold_groups(groups: Sequence[Group]) -> None:
         )
 
 
-def correct_daily(hour: int) -> None:
-    """Correct the counts in one hour of the day: it reads every repository."""
-    if hour == CORRECTED_AT and (wrong := correct()):
+def correct_due(hour: int) -> None:
+    """Correct the counts in one hour of the day, and after each change of an owner: it reads every repository.
+
+    A suspension that meets a push to the same namespace can leave a count wrong, because neither sees the other; no
+    lock of theirs would be worth it, so the next hour mends it.
+    """
+    if (hour == CORRECTED_AT or _an_owner_changed()) and (wrong := correct()):
         logger.warning("%d counts of the catalogue were wrong, and are corrected", wrong)
 
 
-def correct() -> int:
-    """Compare each count with the repositories, and correct it by one more row; return how many were wrong.
+def _an_owner_changed() -> bool:
+    newest = [AuditEvent.objects.filter(action=act).order_by("-id").values_list("at", flat=True) for act in OWNER_ACTS]
+    since = timezone.now() - OWNERS_LOOKED_BACK
+    return any(at > since for times in newest for at in times[:1])
 
-    A suspension that meets a push to the same namespace can leave a count wrong: neither saw the other.
-    """
+
+def correct() -> int:
+    """Compare each count with the repositories, and correct it by one more row; return how many were wrong."""
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL statement_timeout = 0")  # that of the server is for requests

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from registry.models import Revision
+from registry.repos import pull
 
 FEWEST = 4  # versions of a run; fewer are easier to read one by one
+MOST_READ = 600  # versions for one page, those in runs too
 PAUSE = timedelta(hours=6)  # between two pushes of a run, at most
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -22,6 +24,21 @@ class Line:
     @property
     def oldest(self) -> Revision:
         return self.others[-1] if self.others else self.newest
+
+
+def read_lines(start: Revision, named: Collection[str], limit: int) -> tuple[list[Line], str]:
+    """Return one page of a history that begins with `start`, and the commit that the next page begins with, or "".
+
+    A run fills one line: where there is one, more of the history is read, up to MOST_READ versions.
+    """
+    for most in (limit, MOST_READ):
+        history = pull.history(start, most + 1)
+        lines = list(collapse(history[:most], named))
+        if len(history) <= most or len(lines) > limit // 2:
+            break
+    shown = lines[:limit]
+    count = sum(1 + len(line.others) for line in shown)
+    return shown, history[count].oid if len(history) > count else ""
 
 
 def collapse(history: Sequence[Revision], named: Collection[str]) -> Iterator[Line]:

@@ -197,7 +197,7 @@ def _revision(repository: Repository, at: Version, entries: dict[str, Entry]) ->
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=at.oid, defaults=columns)
     if is_new:
         RevisionFile.objects.bulk_create(rows.files_of(revision, entries.values()), batch_size=rows.BATCH)
-        pickle_scans.enqueue(revision)
+        pickle_scans.enqueue(revision.pk)
     return revision
 
 

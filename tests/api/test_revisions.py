@@ -67,6 +67,20 @@ def test_history_is_paged_newest_first(ask, cast, repository):
     assert seen[-1]["state"] is None
 
 
+def test_history_shows_a_training_run_as_one_item(ask, cast, repository):
+    for n in range(1, 6):
+        pushed(cast, repository, title=f"step {n}", files={"notes.txt": b"%d" % n})
+    page = ask().get(f"{AT}?collapse=runs&limit=2").json()
+    assert [item["title"] for item in page["items"]] == ["step 5", "step 4"]  # main has a name, and stands alone
+    assert [row["title"] for row in page["items"][1]["run"]] == ["step 3", "step 2", "step 1"]
+    assert page["items"][1]["run"][0]["parent"] == page["items"][1]["run"][1]["revision"]
+    rest = ask().get(page["next"]).json()
+    assert [item["title"] for item in rest["items"]] == ["push", "initial commit"]
+    assert all(item["run"] == [] for item in rest["items"])
+    assert "run" not in ask().get(f"{AT}?limit=1").json()["items"][0]
+    assert ask().get(f"{AT}?collapse=all").status_code == 400
+
+
 def test_what_is_held_back_is_no_way_into_history(ask, cast, repository):
     held = repository.refs.get(name=refs.MAIN).revision
     pushed(cast, repository, title="Better", files={"a.txt": b"a"})

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.bytes import blobs, garbage
@@ -26,6 +28,7 @@ from registry.moderation import quarantine
 from registry.proof import aliases
 from registry.proof.verified import move_verified
 from registry.publish import branches, copies, expiring, expiring_views, history, merges, push, retention
+from registry.publish.expiring import Restored
 from registry.publish.push import Inline, Intent
 from registry.publish.retention import Limits
 from registry.repos import pull, refs
@@ -120,7 +123,7 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
         expiring.restore(repository, cast.session("alice"), line[2].oid)
     with pytest.raises(NotAllowed):
         expiring.restore(repository, cast.session("bob"), line[1].oid)
-    assert expiring.restore(repository, cast.session("alice"), line[1].oid) == 1
+    assert expiring.restore(repository, cast.session("alice"), line[1].oid) == Restored(1, left=0)
     assert pull.entries(Revision.objects.get(pk=line[1].pk))["w.bin"].sha256 == digests[line[1].pk]
     assert expiring.expire(repository, Limits(1)) == 0  # an owner took it back: no rule removes it
     assert titles(repository) == ["step 1", "step 7"]
@@ -136,6 +139,29 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
     assert stored_bytes.recount(repository) == 0
     with pytest.raises(FilesExpired, match="are in the bin"):
         expiring.restore(repository, cast.session("alice"))
+
+
+def test_everything_is_taken_back_in_batches_that_go_on_and_pass_blocked_files_by(
+    cast, flood, monkeypatch, django_assert_max_num_queries
+):
+    repository, line = flood
+    alice = cast.session("alice")
+    assert expiring.expire(repository, Limits(1)) == 8
+    blocked = BlockedFile.objects.create(sha256=weights(line[2]).blob_id, reason="It steals.", by=cast["mona"])
+    monkeypatch.setattr(expiring, "RESTORED", 2)
+    with CaptureQueriesContext(connection) as two:
+        assert expiring.restore(repository, alice, seconds=0) == Restored(2, left=6)
+    monkeypatch.setattr(expiring, "RESTORED", 4)
+    with django_assert_max_num_queries(len(two)):
+        assert expiring.restore(repository, alice, seconds=0) == Restored(3, left=2)
+    monkeypatch.undo()
+    assert expiring.restore(repository, alice) == Restored(2, left=0)
+    assert titles(repository) == [f"step {n}" for n in range(8) if n != 2]
+    assert PickleScan.objects.filter(revision__in=line[:2]).count() == 2  # the search goes on where it was cancelled
+    with pytest.raises(FileBlocked):
+        expiring.restore(repository, alice)
+    blocked.delete()
+    assert expiring.restore(repository, alice) == Restored(1, left=0)
 
 
 def test_evidence_stays_in_the_bin(cast, flood):
@@ -199,6 +225,9 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     expiring.expire(repository, Limits(1))
     digest = secret.expired_files.get(path="adapter_model.safetensors").blob_id
     copy = copies.duplicate(repository, "acme/copy", cast.session("alice"))
+    assert set(copy.revisions.values_list("oid", "expired_at")) == set(
+        repository.revisions.values_list("oid", "expired_at")
+    )
     assert titles(copy) == []
     assert copy.revisions.filter(expired_at=None).count() == 1
     pickle_scanning.work()
@@ -248,6 +277,21 @@ def test_a_run_stops_in_time_and_goes_on(cast, flood, monkeypatch):
     assert RetentionRule.objects.get().due_at > timezone.now()
     assert titles(repository) == ["step 7"]
     assert titles(other) == ["step 2"]
+
+
+def test_an_owner_of_much_does_not_hold_up_the_next_one(cast, flood, monkeypatch):
+    other = cast.repository("carol/run", by="carol")
+    for n in range(3):
+        pushed(cast, other, title=f"step {n}", files={"w.bin": b"%d" % n})
+    age(other)
+    monkeypatch.setattr(expiring, "SLICE", 1)
+    retention.set_owner_rule("acme", cast.session("alice"), Limits(1))
+    retention.set_owner_rule("carol", cast.session("carol"), Limits(1))
+    turns = []
+    expire = expiring.expire
+    monkeypatch.setattr(expiring, "expire", lambda row, limits: turns.append(row.full_name) or expire(row, limits))
+    assert expiring.run() == 8 + 3
+    assert turns == ["acme/run", "carol/run"] * 4 + ["acme/run"] * 5
 
 
 def test_rules_are_their_owners_and_a_repository_may_keep_everything(cast, flood):

@@ -16,6 +16,7 @@ from registry.kernel import deadlines, site_settings
 from registry.kernel.errors import SearchTooSlow
 from registry.kernel.policy import NOBODY
 from registry.models import CatalogueCount, Repository, User
+from registry.moderation import suspension
 from registry.repos import catalog, counting, tallies
 from registry.repos.catalog import FACETS, Query
 
@@ -154,7 +155,11 @@ def test_folding_changes_no_count_and_leaves_one_row_a_group(cast, many):
                                                 "is_archived", "is_gated")  # fmt: skip
     assert len(groups) == len(set(groups))
     CatalogueCount.objects.filter(pk__in=CatalogueCount.objects.values("pk")[:3]).update(number=99)
-    assert counting.correct() == 3
+    counting.correct_due(hour=12)
+    assert CatalogueCount.objects.filter(number=99).count() == 3
+    suspension.suspend(cast["bob"], cast.session("mona"), reason="spam")  # a push at that moment is counted wrongly
+    counting.correct_due(hour=12)
+    assert counting.correct() == 0
     assert differences(cast, ["nobody"]) == []
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError
 
+from registry.kernel import schema
 from registry.models import Attempt
 from registry.proof import verdicts
 from registry.proof.verdicts import Capabilities
@@ -86,3 +87,22 @@ def test_a_child_inherits_no_connection_of_a_pool(monkeypatch):
     monkeypatch.setattr(lifecycle, "connection", fake)
     lifecycle._disconnect()
     assert closed == ["mine", "the pool's"]
+
+
+def test_a_worker_or_a_clock_waits_for_tables_that_are_older_than_its_code(db, monkeypatch, caplog):
+    problems: list[str | Exception] = [schema.OLDER, schema.OLDER, OperationalError("no such table"), ""]
+
+    def mismatch() -> str:
+        if isinstance(problem := problems.pop(0), Exception):
+            raise problem
+        return problem
+
+    slept: list[float] = []
+    monkeypatch.setattr(schema, "mismatch", mismatch)
+    monkeypatch.setattr("workers.lifecycle.time.sleep", slept.append)
+    monkeypatch.setattr(lifecycle, "_disconnect", lambda: None)
+    with caplog.at_level("INFO"):
+        lifecycle.wait_for_tables()
+    assert len(slept) == 3
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "INFO"]
+    assert "older than this code: run `manage.py migrate`" in caplog.messages[0]

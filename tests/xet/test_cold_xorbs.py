@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from hub.xet import tickets
+from hub.xet.tickets import Scope
 from registry.bytes import blobs, cold_xorbs, garbage, intake, xet_files
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import XorbUnknown
@@ -70,18 +72,24 @@ def test_bytes_are_stored_once_and_old_chunks_are_still_understood(store, notes,
     assert digest.sha256 == hashlib.sha256(edited).hexdigest()
     with store.open(Keys.blob(digest.sha256)) as reader:
         assert reader.read() == edited
-    # The chunks are found in whichever file is left.
+    # The chunks are found in whichever file is left, and the client's next push names none of them: one is in no file.
+    address = tickets.store_name(Scope.WRITE, alice)
     UploadedBlob.objects.filter(blob=SHA256).delete()
     Blob.objects.update(created_at=timezone.now() - timedelta(days=3))
     XetFile.objects.update(created_at=timezone.now() - timedelta(days=3))
     garbage.sweep(DAY)
     assert not blobs.object_exists(Keys.blob(SHA256))
+    alice.user.refresh_from_db()
+    assert tickets.store_name(Scope.WRITE, alice) != address
     again = CONTENT[50_000:300_000]
     spans = [build.file_record(again, [XORB.term(1, 6)])]
     assert intake.receive_shard(notes, io.BytesIO(build.shard(spans)), by=alice)[0].size == len(again)
     lost = [build.file_record(CONTENT, [XORB.term()])]
+    address = tickets.store_name(Scope.WRITE, alice)
     with pytest.raises(XorbUnknown):
         intake.receive_shard(notes, io.BytesIO(build.shard(lost)), by=alice)
+    alice.user.refresh_from_db()
+    assert tickets.store_name(Scope.WRITE, alice) != address  # whatever the reason: the next try sends everything
 
 
 def test_a_xorb_that_is_sent_again_is_warm_and_one_that_expires_leaves_nothing(store, notes, alice, settings) -> None:

@@ -150,6 +150,32 @@ def test_a_second_upload_sends_only_what_is_new(hub, tmp_path) -> None:
     assert sha256(stored(hub, sha256(file))) == sha256(file)
 
 
+LOSE = """
+from datetime import timedelta
+from django.utils import timezone
+from registry.bytes import garbage
+from registry.models import Blob, UploadedBlob, Xorb
+old = timezone.now() - timedelta(days=3)
+Xorb.objects.update(last_used_at=old)
+garbage.sweep(3600)
+UploadedBlob.objects.filter(blob="{lost}").update(created_at=old)
+Blob.objects.filter(pk="{lost}").update(created_at=old)
+garbage.sweep(3600)
+print(Xorb.objects.filter(is_cold=True).exists(), Blob.objects.filter(pk="{lost}").exists())
+"""
+
+
+def test_a_client_that_remembers_chunks_which_are_gone_sends_them_again_by_itself(hub, tmp_path) -> None:
+    file = weights(tmp_path / "adapter", 3, seed=50)
+    assert upload(hub, tmp_path / "cache", file).returncode == 0
+    assert "True False" in hub.manage("shell", "-v", "0", "-c", LOSE.format(lost=sha256(file)))
+    with file.open("ab") as longer:
+        longer.write(b"another epoch of training")
+    done = upload(hub, tmp_path / "cache", file)
+    assert done.stdout.strip() == sha256(file), done.stderr
+    assert sha256(stored(hub, sha256(file))) == sha256(file)
+
+
 def test_many_files_travel_in_one_shard(hub, tmp_path) -> None:
     files = [weights(tmp_path / f"{number}", 1, seed=20 + number % 5) for number in range(10)]
     done = upload(hub, tmp_path / "cache", *files)

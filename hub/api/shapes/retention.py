@@ -61,3 +61,4 @@ class Restore(s.Serializer[Data]):
 
 class Restored(s.Serializer[Data]):
     versions = s.IntegerField(help_text="how many have their files again; no rule removes them any more")
+    left = s.IntegerField(help_text="for how many there was no time: ask again")

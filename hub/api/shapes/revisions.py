@@ -10,6 +10,9 @@ from hub.api.shapes.lifecycle import Yanked
 
 class HistoryPaging(Paging):
     rev = s.CharField(required=False, default="main", help_text="where to begin: a branch, a tag, a commit")
+    collapse = s.ChoiceField(
+        choices=["runs"], required=False, help_text="runs: versions that one training run pushed are one item"
+    )
 
 
 class Revision(s.Serializer[Data]):
@@ -24,8 +27,12 @@ class Revision(s.Serializer[Data]):
     state = s.CharField(allow_null=True, help_text="of its newest verdict; null where nothing is an adapter")
 
 
+class HistoryItem(Revision):
+    run = Revision(many=True, required=False, help_text="with collapse=runs: the older versions of its training run")
+
+
 class RevisionPage(s.Serializer[Data]):
-    items = Revision(many=True)
+    items = HistoryItem(many=True)
     next = s.URLField(allow_null=True)
 
 

@@ -98,8 +98,9 @@ def rewrite(
 ) -> Revision:
     """Copy a commit with its message, author and time onto another parent, in this repository or in `into`.
 
-    Large files in `without` (sha256) are left out. With the same files the verdict is copied, else a new one is queued
-    if the old commit had one: a commit without any verdict is served like one that holds no adapter.
+    A copy into another repository keeps the commit's id. Large files in `without` (sha256) are left out. With the same
+    files the verdict is copied, else a new one is queued if the old commit had one: a commit without any verdict is
+    served like one that holds no adapter.
     """
     before = {} if old.is_expired else pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
@@ -107,7 +108,7 @@ def rewrite(
     is_proposal = into is None  # the files are there already, and stay proposals if they are
     revision = rows.write(
         into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, run=run,
-        is_proposal=is_proposal, title=old.title, message=old.message,
+        is_proposal=is_proposal, oid=old.oid if into else "", title=old.title, message=old.message,
     )  # fmt: skip
     if revision == old:
         return revision

@@ -79,15 +79,17 @@ def write(
     run: PublishingRun | None = None,
     is_proposal: bool = False,
     replaces: Revision | None = None,
+    oid: str = "",
     **words: str,
 ) -> Revision:
     """Write a revision with these files, or return the existing one; `words` are title and message.
 
     The same push to two branches within a second gives one revision, as in git. `run` is the CI job that publishes it,
-    `is_proposal` says that its author may not write there, `replaces` is the head that a squash puts it in place of.
+    `is_proposal` says that its author may not write there, `replaces` is the head that a squash puts it in place of,
+    `oid` the id of a copied commit, which cannot be computed again where its files expired.
     """
     above = parent.oid if parent else None
-    oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
+    oid = oid or manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
     origin = {"author": author, "run": run, "pushed_with": audit.credential.get()}
     columns = {"parent": parent, "replaces": replaces, "created_at": at, **origin, **words}
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
@@ -95,7 +97,7 @@ def write(
         sizes = {entry.sha256: entry.size for entry in entries.values()}
         stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
         RevisionFile.objects.bulk_create(files_of(revision, entries.values()), batch_size=BATCH)
-        pickle_scans.enqueue(revision)
+        pickle_scans.enqueue(revision.pk)
     return revision
 
 
