@@ -62,7 +62,7 @@ def sweep() -> None:
     audit_chain.seal()
     suspension.end_due()
     blocklist.sweep()
-    counting.fold()
+    counting.fold_waiting()
 
 
 @shared_task

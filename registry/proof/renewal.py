@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.report import Provenance, Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
@@ -21,7 +22,9 @@ State, Cause = Verdict.State, Verdict.Cause
 SHOWN = [refs.MAIN, refs.VERIFIED]
 KEPT_DAYS = 180  # how far back the page of changes looks
 MAX_CHANGES = 2_000
-MAX_LOOKED_AT = 5_000
+MAX_LOOKED_AT = 5_000  # verdicts that are left to other workers, in one run
+EVERY_SECONDS = 600  # between two runs
+SECONDS = 300.0  # of one run
 
 
 # --- again -----------------------------------------------------------------------------------------------------------
@@ -30,25 +33,28 @@ def outdated(current: Collection[str]) -> QuerySet[Verdict]:
     newer = Verdict.objects.filter(revision=OuterRef("revision"), number__gt=OuterRef("number"))
     heads = Revision.objects.filter(refs__name__in=SHOWN, repository__binned_at__isnull=True)
     rows = Verdict.objects.filter(finished_at__isnull=False, revision__in=heads).exclude(proven_with__in=list(current))
-    return rows.exclude(Exists(newer)).select_related("revision__repository__namespace")
+    return rows.exclude(Exists(newer))
 
 
 def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> int:
-    """Queue verdicts that are out of date, the oldest first and so many an hour at most; return how many.
+    """Queue verdicts that are out of date, the oldest first; return how many.
 
-    `current` are the digests of what these engines may prove with today. A verdict of an engine that is not among them
-    is left to a worker that has it.
+    While other work waits these are `an_hour` at most; else as many as the workers can do until the next run, so that
+    they never stand still. A push is proven before all but one of them (queue.py). `current` are the digests of what
+    these engines may prove with today. A verdict of an engine that is not among them is left to a worker that has it.
     """
-    if not current:
+    if not current or not an_hour:
         return 0
+    ends = monotonic() + SECONDS
     recent = Verdict.objects.filter(cause=Cause.RENEWAL, queued_at__gt=Now() - timedelta(hours=1)).count()
-    left, done = an_hour - recent, 0
-    for verdict in outdated(current).order_by("finished_at")[:MAX_LOOKED_AT]:
-        if done >= left:
+    left, done = max(an_hour - recent, verdicts.room(EVERY_SECONDS)), 0
+    rows = outdated(current).order_by("finished_at").values_list("pk", "result__proven_with")
+    for pk, proven_with in rows[: MAX_LOOKED_AT + max(0, left)] if left > 0 else ():
+        if done >= left or monotonic() > ends:
             break
-        provenance = verdict.report.proven_with
-        if provenance and not provenance.engines.keys() <= set(engines):
+        if proven_with and not Provenance.read(proven_with).engines.keys() <= set(engines):
             continue
+        verdict = Verdict.objects.select_related("revision__repository__namespace").get(pk=pk)
         with transaction.atomic():
             again = verdicts.request(verdict.revision, verdict.base, again=True, cause=Cause.RENEWAL)
         done += again.number == verdict.number + 1

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import connection, transaction
@@ -15,13 +16,21 @@ from registry.repos.count_triggers import CORRECT, VALUES
 
 Group = tuple[Any, ...]  # the values of the columns in VALUES
 logger = logging.getLogger(__name__)
-AT_ONCE = 2_000  # new rows of one run
+AT_ONCE = 2_000  # new rows that are read together
+SECONDS = 10.0  # of one run, every half minute
 TOGETHER = 100  # groups in one statement
 MOST_ROWS = 20_000  # that one statement folds: a bulk import writes more, which the next run takes
 INDEXED = tuple(VALUES)[:5]  # as the index catalogue_count_group has them
 CORRECTED_AT = 3  # hour of the day, UTC
 OWNER_ACTS = ("person:suspend", "person:unsuspend", "person:leave", "person:return")  # by which an owner's lists change
 OWNERS_LOOKED_BACK = timedelta(hours=2)  # a run each hour looks at each act twice: a push may end after the first
+
+
+def fold_waiting(seconds: float = SECONDS) -> None:
+    """Fold new rows until there are none, or the time is over: many verdicts at once leave thousands."""
+    ends = monotonic() + seconds
+    while fold() == AT_ONCE and monotonic() < ends:
+        pass
 
 
 def fold(most: int = AT_ONCE) -> int:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dovetail.adapters.report import Provenance, Report
+from hub.celery import RENEW_SECONDS
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Repository, Verdict
@@ -81,6 +82,22 @@ def test_no_more_than_so_many_an_hour_the_oldest_first(cast):
     assert renewal.renew(NOW, ["e5"], 2) == 0
     Verdict.objects.filter(cause="renewal").update(queued_at=timezone.now() - timedelta(hours=2))
     assert renewal.renew(NOW, ["e5"], 3) == 3
+    assert renewal.renew(NOW, ["e5"], 0) == 0
+
+
+def test_workers_that_have_nothing_else_to_do_are_given_what_they_can_until_the_next_run(cast, monkeypatch):
+    assert renewal.EVERY_SECONDS == RENEW_SECONDS
+    for number in range(6):
+        proven(cast, f"alice/n{number}")
+    monkeypatch.setattr(renewal, "EVERY_SECONDS", 4)
+    Verdict.objects.update(duration_ms=2_000)
+    verdicts.sign_of_life("w:1", "", verdicts.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
+    mine = verdicts.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
+    assert renewal.renew(NOW, ["e5"], 1) == 1, "somebody waits"
+    Verdict.objects.filter(pk=mine.pk).delete()
+    assert renewal.renew(NOW, ["e5"], 1) == 3, "two processes do four in four seconds, and one is queued"
+    assert renewal.renew(NOW, ["e5"], 1) == 0
+    Verdict.objects.filter(state="queued").delete()
     assert renewal.renew(NOW, ["e5"], 0) == 0
 
 

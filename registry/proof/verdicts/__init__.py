@@ -18,7 +18,7 @@ from registry.proof.verdicts.asking import (
     ring,
 )
 from registry.proof.verdicts.postponing import drop_postponed, incompleteness, postpone, resume
-from registry.proof.verdicts.queue import Capabilities, Crew, Offer, runs_on, waits_for, why
+from registry.proof.verdicts.queue import Capabilities, Crew, Offer, room, runs_on, waits_for, why
 from registry.proof.verdicts.rows import Claim
 from registry.proof.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
 from registry.proof.verdicts.working import (
@@ -62,6 +62,7 @@ __all__ = [
     "request",
     "resume",
     "ring",
+    "room",
     "runs_on",
     "sign_of_life",
     "sign_off",

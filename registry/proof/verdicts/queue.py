@@ -209,10 +209,22 @@ def _adapters(number: int) -> str:
 
 
 def _about(before: int, crew: Crew) -> str:
-    """Return an estimate from the verdicts that ended last; "" without such verdicts or without workers."""
+    """Return an estimate of the time; "" where nobody can say."""
+    if not (rate := _a_second(crew)):
+        return ""
+    seconds = before / rate
+    return f"; about {seconds:.0f} s" if seconds < 100 else f"; about {seconds / 60:.0f} min"
+
+
+def _a_second(crew: Crew) -> float:
+    """Return how many verdicts the workers give in a second, by those that ended last; 0 without such or workers."""
     recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")[:RECENT]
     mean = Verdict.objects.filter(pk__in=list(recent.values_list("pk", flat=True))).aggregate(ms=Avg("duration_ms"))
-    if not mean["ms"] or not crew.slots:
-        return ""
-    seconds = before * mean["ms"] / 1000 / crew.slots
-    return f"; about {seconds:.0f} s" if seconds < 100 else f"; about {seconds / 60:.0f} min"
+    return 1000 * crew.slots / mean["ms"] if mean["ms"] else 0.0
+
+
+def room(seconds: float) -> int:
+    """Return how many more renewals the workers can do in this time; 0 while anything else waits for them."""
+    if ready().exclude(cause=Verdict.Cause.RENEWAL).exists() or held().exists():
+        return 0
+    return max(0, int(seconds * _a_second(Crew.now())) - ready().count())
