@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from django.db import connection, models, transaction
+from django.db.backends.ddl_references import Statement, Table
 from django.db.models import BaseConstraint
 
 FUNCTION = """
@@ -24,12 +25,17 @@ class AppendOnly(BaseConstraint):
     """
 
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
-        """Return no clause of CREATE TABLE; the triggers are made after the table."""
-        schema_editor.deferred_sql.extend(_create(model, self.name, schema_editor.connection.vendor))
+        """Return no clause of CREATE TABLE; the triggers are made after the table.
+
+        Where SQLite builds a table anew, it has another name until then: a `Statement` follows that.
+        """
+        table = Table(model._meta.db_table, str)
+        statements = _create("%(table)s", self.name, schema_editor.connection.vendor)
+        schema_editor.deferred_sql.extend(Statement(text, table=table) for text in statements)
         return ""
 
     def create_sql(self, model: Any, schema_editor: Any) -> str:
-        for statement in _create(model, self.name, schema_editor.connection.vendor):
+        for statement in _create(model._meta.db_table, self.name, schema_editor.connection.vendor):
             schema_editor.execute(statement)
         return "SELECT 1"
 
@@ -48,8 +54,7 @@ class AppendOnly(BaseConstraint):
         return hash(self.name)
 
 
-def _create(model: Any, name: str, vendor: str) -> list[str]:
-    table = model._meta.db_table
+def _create(table: str, name: str, vendor: str) -> list[str]:
     if vendor == "postgresql":
         row = f"BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION dovetail_refuse_change()"
         whole = f"BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION dovetail_refuse_change()"
@@ -108,7 +113,7 @@ def lifted(*tables: type[models.Model]) -> Iterator[None]:
             _run(cursor, _drop(table, name, connection.vendor))
         yield
         for table, name in guards:
-            _run(cursor, _create(table, name, connection.vendor))
+            _run(cursor, _create(table._meta.db_table, name, connection.vendor))
 
 
 def _run(cursor: Any, statements: list[str]) -> None:

@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
     operations = [  # noqa: RUF012  # as above
         migrations.AddField("repository", "audience", models.CharField(max_length=32, default="", db_default="")),
         migrations.AddField("verdict", "weight", models.PositiveIntegerField(default=7, db_default=7)),
+        migrations.AddField("auditevent", "place", models.CharField(max_length=32, default="", db_default="")),
         migrations.CreateModel(
             "Milestone",
             [
