@@ -72,20 +72,23 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, 
     """(list, its name, its length, + if it is longer, its address); empty ones but the first and the open are out."""
     types = {"adapters": "model", "datasets": "dataset", "spaces": "space"}
     owned = {name: tallies.count_owned(by, found, type) for name, type in types.items()}
-    longer = {name for name, tally in owned.items() if tally.is_capped}
-    counts = [
-        *((name, name.capitalize(), tally.rows) for name, tally in owned.items()),
-        ("collections", "Collections", collections.listed(by, owners=[found.name]).count()),
-        ("followers", "Followers", social.followers(found).count()),
-    ]
+    counts = {name: (tally.rows, tally.is_capped) for name, tally in owned.items()}
+    counts["collections"] = _counted(collections.listed(by, owners=[found.name]))
+    counts["followers"] = _counted(social.followers(found))
     if found.kind == Namespace.Kind.PERSON:
-        counts.append(("following", "Following", social.following(found.person).count()))
-        counts.append(("likes", "Likes", social.liked_count(found.person, by)))
+        counts["following"] = _counted(social.following(found.person))
+        counts["likes"] = _counted(social.liked(found.person, by))
     return [
-        (name, label, count, "+" if name in longer else "", _address(found, name))
-        for name, label, count in counts
+        (name, name.capitalize(), count, "+" if is_longer else "", _address(found, name))
+        for name, (count, is_longer) in counts.items()
         if count or name in ("adapters", show)
     ]
+
+
+def _counted(rows: QuerySet[Row]) -> tuple[int, bool]:
+    """Return the length of a list, up to tallies.MOST, and whether it is longer: a page reads no more to be counted."""
+    count = rows.order_by().values("pk")[: tallies.MOST + 1].count()
+    return min(count, tallies.MOST), count > tallies.MOST
 
 
 def _address(namespace: Namespace, tab: str) -> str:
