@@ -23,6 +23,7 @@ ALL = {
     "waiting": "plain reads while clients wait for news, and how long news take",
     "sync": "dovetail sync of 1,000 adapters: at first, again, and after ten moved",
     "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",
+    "garbage": "garbage collection of 100,000 objects, an hour of the day after the other",
     "upgrade": "pulls and pushes while a hub is migrated, upgraded and rolled back, process by process",
     "catalogue": "filters and facets of a catalogue of 100,000 or 1,000,000 on PostgreSQL, over its plain list",
     "suite": "the client's own tests, twice over, on both databases and both stores",
