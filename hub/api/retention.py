@@ -11,9 +11,11 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import retention as shapes
+from registry.kernel.cursors import row_id
 from registry.kernel.policy import Permission
 from registry.models import Repository, RetentionRule
 from registry.publish import expiring, expiring_views, retention
+from registry.publish.expiring_views import OwnerPreview
 from registry.publish.retention import Limits
 from registry.repos import lookup
 
@@ -72,11 +74,18 @@ class Restore(_OfAdapter):
 class OwnerRetention(View):
     @extend_schema(
         operation_id="owner_retention", summary="The rule of retention of an owner",
-        description="Of all repositories that have none of their own.", responses=shapes.OwnerRule,
+        description="Of all repositories that have none of their own. With numbers in the query, `trial` says what "
+        "such a rule would remove: nothing changes. It looks at repositories for some seconds; `next` goes on.",
+        parameters=[shapes.OwnerTrial], responses=shapes.OwnerRetention,
     )  # fmt: skip
     def get(self, request: Request, ns: str) -> Response:
         namespace = retention.require_owner(ns, self.caller, writing=False)
-        return Response({"rule": _rule(retention.own_rule(namespace))})
+        asked = pages.parameters(request, shapes.OwnerTrial)
+        trial = None
+        if "keep_last" in asked:
+            tried, after = Limits(asked["keep_last"], asked["keep_days"]), row_id(asked.get("cursor", ""))
+            trial = _trial(request, expiring_views.preview_owner(namespace, tried, after=after))
+        return Response({"rule": _rule(retention.own_rule(namespace)), "trial": trial})
 
     @extend_schema(
         operation_id="set_owner_retention", summary="Set the rule of an owner",
@@ -109,6 +118,16 @@ def _rule(row: RetentionRule | None) -> Data | None:
         "set_by": row.set_by.username,
         "set_at": row.set_at,
     }
+
+
+def _trial(request: Request, preview: OwnerPreview) -> Data:
+    losses = [
+        {"adapter": loss.repository.full_name, "expiring_versions": loss.versions, "freed_bytes": loss.freed}
+        for loss in preview.losses
+    ]
+    page = pages.page(request, losses, str(preview.after or ""))
+    sums = {"expiring_versions": preview.versions, "freed_bytes": preview.freed}
+    return page | sums | {"looked_at": preview.looked_at}
 
 
 def _state(repository: Repository, tried: Limits | None) -> Data:

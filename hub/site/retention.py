@@ -3,6 +3,8 @@
 A rule is tried before it is set: the page lists the versions that lose their files.
 """
 
+from dataclasses import asdict
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,6 +15,7 @@ from hub.site.forms.retention import Retention
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.usage import usage_page
 from hub.site.visitor import caller, person
+from registry.kernel.cursors import row_id
 from registry.kernel.policy import Permission
 from registry.publish import expiring, expiring_views, retention
 from registry.publish.retention import Limits
@@ -78,6 +81,21 @@ def _page(request: HttpRequest, header: RepositoryHeader, tried: Retention | Non
 
 
 # --- of an owner -----------------------------------------------------------------------------------------------------
+@require_safe
+def owner_retention_page(request: HttpRequest, ns: str) -> HttpResponse:
+    """Show what the numbers in the query, or those of the rule in force, remove from each repository of an owner."""
+    person(request)
+    namespace = retention.require_owner(ns, caller(request), writing=False)
+    rule = retention.own_rule(namespace)
+    tried = Limits(rule.keep_last, rule.keep_days) if rule else Limits(20, 7)
+    form = Retention(request.GET if "keep_last" in request.GET else asdict(tried), auto_id=f"%s-{namespace.pk}")
+    if not form.is_valid():
+        return usage_page(request, {namespace.pk: form})
+    preview = expiring_views.preview_owner(namespace, form.limits(), after=row_id(request.GET.get("after", "")))
+    context = {"namespace": namespace, "preview": preview, "tried": form.limits(), "rule": rule}
+    return render(request, "site/owner_retention.html", context)
+
+
 @require_POST
 def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)

@@ -218,6 +218,7 @@ SETTINGS = [
         ("<int:number>/remove", publishers.remove_pending, "remove-pending-publisher"),
     ),
     at("settings/usage", usage.usage, "usage"),
+    at("settings/usage/retention/<str:ns>", retention.owner_retention_page, "owner-retention"),
     *forms(
         "usage",
         "settings/usage",

@@ -82,10 +82,18 @@ def _due(ends: float) -> Iterator[tuple[RetentionRule, Repository]]:
 
 
 def _repositories(rule: RetentionRule) -> QuerySet[Repository]:
-    served = Repository.objects.filter(source="", archived_at=None, quarantined_at=None).select_related("namespace")
     if rule.repository_id is not None:
-        return served.filter(pk=rule.repository_id)
-    return served.filter(namespace=rule.namespace_id, retention__isnull=True)
+        return _served().filter(pk=rule.repository_id)
+    return ruled_by_owner(rule.namespace_id)
+
+
+def ruled_by_owner(namespace: int | None) -> QuerySet[Repository]:
+    """Return the repositories to which the rule of their owner (row id) applies."""
+    return _served().filter(namespace=namespace, retention__isnull=True)
+
+
+def _served() -> QuerySet[Repository]:
+    return Repository.objects.filter(source="", archived_at=None, quarantined_at=None).select_related("namespace")
 
 
 def expire(repository: Repository, limits: Limits) -> int:

@@ -1,14 +1,18 @@
 """A look at what a rule of retention removes, before it does and while it can be taken back; changes nothing."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
 
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
-from registry.models import ExpiredFile, Repository, RetentionRule, Revision
-from registry.publish import restoring, retention
+from registry.models import ExpiredFile, Namespace, Repository, RetentionRule, Revision
+from registry.publish import expiring, restoring, retention
 from registry.publish.retention import Limits
 
 LISTED = 200
+SECONDS = 5.0  # of one look at the repositories of an owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +48,54 @@ def preview(repository: Repository, tried: Limits | None = None) -> Preview:
         binned=repository.revisions.filter(stored, expired_at__isnull=False).count(),
         bin_days=restoring.days(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one repository loses by a rule: versions, and the bytes that they free."""
+
+    repository: Repository
+    versions: int
+    freed: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerPreview:
+    """What a rule of an owner removes in one part of the repositories; `after` is where the next part begins, or 0."""
+
+    losses: list[Loss]
+    looked_at: int
+    after: int
+
+    @property
+    def versions(self) -> int:
+        return sum(loss.versions for loss in self.losses)
+
+    @property
+    def freed(self) -> int:
+        return sum(loss.freed for loss in self.losses)
+
+
+def preview_owner(
+    namespace: Namespace, tried: Limits, *, after: int = 0, seconds: float = SECONDS, most: int = LISTED
+) -> OwnerPreview:
+    """Return what a rule would remove from the repositories of an owner that have none of their own.
+
+    It looks at repositories by row id, beyond `after`, until the time is over or `most` of them lose something. Raises
+    ValueInvalid for numbers no rule can have.
+    """
+    tried.check()
+    ends, looked_at = monotonic() + seconds, 0
+    losses: list[Loss] = []
+    old = Revision.objects.filter(
+        repository=OuterRef("pk"), expired_at=None, created_at__lt=timezone.now() - timedelta(days=tried.keep_days)
+    )
+    # A repository without an old version loses nothing
+    for repository in expiring.ruled_by_owner(namespace.pk).filter(Exists(old), pk__gt=after).order_by("pk").iterator():
+        if looked_at and (monotonic() > ends or len(losses) == most):
+            return OwnerPreview(losses, looked_at, after)
+        if expired := retention.plan(repository, tried).expiring:
+            freed = sum(retention.freed_bytes(repository, expired).values())
+            losses.append(Loss(repository, len(expired), freed))
+        looked_at, after = looked_at + 1, repository.pk
+    return OwnerPreview(losses, looked_at, 0)

@@ -166,7 +166,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/retention", "alice", None),
     ("POST", "adapters/{ns}/old/retention/restore", "alice", {}),
     ("PUT", "namespaces/{ns}/retention", "alice", {"keep_last": 2, "keep_days": 3}),
-    ("GET", "namespaces/{ns}/retention", "alice", None),
+    ("GET", "namespaces/{ns}/retention?keep_last=1", "alice", None),
     ("PUT", f"{ADAPTER}/archive", "alice", {}),
     ("DELETE", f"{ADAPTER}/archive", "alice", None),
     ("POST", "moderation/blocklist", "mona", {"sha256": ["0" * 64], "reason": "x"}),

@@ -26,6 +26,7 @@ OWN = [
     "/alice/reviews/settings/publishers",
     "/alice/reviews/settings/retention?keep_last=1&keep_days=1",
     "/settings/usage",
+    "/settings/usage/retention/alice?keep_last=1&keep_days=1",
     "/organizations/acme/settings",
     "/organizations/acme/settings/links",
     "/organizations/acme/settings/robots",

@@ -3,8 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.bytes import blobs, garbage
@@ -141,29 +139,6 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
         expiring.restore(repository, cast.session("alice"))
 
 
-def test_everything_is_taken_back_in_batches_that_go_on_and_pass_blocked_files_by(
-    cast, flood, monkeypatch, django_assert_max_num_queries
-):
-    repository, line = flood
-    alice = cast.session("alice")
-    assert expiring.expire(repository, Limits(1)) == 8
-    blocked = BlockedFile.objects.create(sha256=weights(line[2]).blob_id, reason="It steals.", by=cast["mona"])
-    monkeypatch.setattr(expiring, "RESTORED", 2)
-    with CaptureQueriesContext(connection) as two:
-        assert expiring.restore(repository, alice, seconds=0) == Restored(2, left=6)
-    monkeypatch.setattr(expiring, "RESTORED", 4)
-    with django_assert_max_num_queries(len(two)):
-        assert expiring.restore(repository, alice, seconds=0) == Restored(3, left=2)
-    monkeypatch.undo()
-    assert expiring.restore(repository, alice) == Restored(2, left=0)
-    assert titles(repository) == [f"step {n}" for n in range(8) if n != 2]
-    assert PickleScan.objects.filter(revision__in=line[:2]).count() == 2  # the search goes on where it was cancelled
-    with pytest.raises(FileBlocked):
-        expiring.restore(repository, alice)
-    blocked.delete()
-    assert expiring.restore(repository, alice) == Restored(1, left=0)
-
-
 def test_evidence_stays_in_the_bin(cast, flood):
     repository, (held, reported, *_) = flood
     assert expiring.expire(repository, Limits(1)) == 8
@@ -259,7 +234,7 @@ def test_verified_and_its_comparisons_never_lead_to_a_version_without_files(cast
     Revision.objects.filter(pk=second.pk).update(expired_at=timezone.now())  # as if it had no name
     move_verified(repository.pk)
     assert not repository.refs.filter(name=refs.VERIFIED).exists()
-    assert expiring.restore(repository, alice) == 2
+    assert expiring.restore(repository, alice) == Restored(2, left=0)
     assert Revision.objects.get(pk=first.pk).is_kept
 
 
@@ -277,21 +252,6 @@ def test_a_run_stops_in_time_and_goes_on(cast, flood, monkeypatch):
     assert RetentionRule.objects.get().due_at > timezone.now()
     assert titles(repository) == ["step 7"]
     assert titles(other) == ["step 2"]
-
-
-def test_an_owner_of_much_does_not_hold_up_the_next_one(cast, flood, monkeypatch):
-    other = cast.repository("carol/run", by="carol")
-    for n in range(3):
-        pushed(cast, other, title=f"step {n}", files={"w.bin": b"%d" % n})
-    age(other)
-    monkeypatch.setattr(expiring, "SLICE", 1)
-    retention.set_owner_rule("acme", cast.session("alice"), Limits(1))
-    retention.set_owner_rule("carol", cast.session("carol"), Limits(1))
-    turns = []
-    expire = expiring.expire
-    monkeypatch.setattr(expiring, "expire", lambda row, limits: turns.append(row.full_name) or expire(row, limits))
-    assert expiring.run() == 8 + 3
-    assert turns == ["acme/run", "carol/run"] * 4 + ["acme/run"] * 5
 
 
 def test_rules_are_their_owners_and_a_repository_may_keep_everything(cast, flood):

@@ -406,6 +406,7 @@ settings/webhooks/<number>/disable                           POST session
 settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
 settings/usage                                               GET session
+settings/usage/retention/<ns>                                GET organisation
 settings/usage/retention/<ns>/set                            POST organisation
 settings/usage/retention/<ns>/clear                          POST organisation
 settings/repositories                                        GET session

@@ -51,6 +51,20 @@ def test_an_owner_sets_a_rule_for_all_and_a_repository_is_excepted(visit, cast, 
         alice.post("/settings/usage/retention/acme/set", {"keep_last": "3", "keep_days": "2"}).url == "/settings/usage"
     )
     assert "the newest 3 of each branch" in alice.get("/organizations/acme/settings/usage").content.decode()
+    trial = alice.get("/settings/usage/retention/alice?keep_last=1&keep_days=1")
+    assert "Nothing has changed yet." in trial.content.decode()
+    assert "Nothing.</p>" in trial.content.decode()  # every version is young
+    push_more(cast, reviews, **{"notes.txt": b"x"})
+    reviews.revisions.update(created_at=timezone.now() - timedelta(days=2))
+    trial = alice.get("/settings/usage/retention/alice?keep_last=1&keep_days=1").content.decode()
+    assert "/alice/reviews/settings/retention?keep_last=1&amp;keep_days=1" in trial
+    assert "1 version," in trial
+    rest = "/api/v1/namespaces/alice/retention"
+    [loss] = alice.get(f"{rest}?keep_last=1").json()["trial"]["items"]
+    assert (loss["adapter"], loss["expiring_versions"]) == ("alice/reviews", 1)
+    assert alice.get(rest).json() == {"rule": None, "trial": None}
+    assert alice.get("/settings/usage/retention/alice?keep_last=0&keep_days=1").status_code == 400
+    assert visit("bob").get("/settings/usage/retention/alice").status_code == 403
     wrong = alice.post("/settings/usage/retention/alice/set", {"keep_last": "0", "keep_days": "2"})
     assert wrong.status_code == 400
     assert alice.post("/settings/usage/retention/alice/set", {"keep_last": "5", "keep_days": "2"}).status_code == 302

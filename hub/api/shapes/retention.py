@@ -34,6 +34,28 @@ class OwnerRule(s.Serializer[Data]):
     rule = Rule(allow_null=True, help_text="null: every version is kept")
 
 
+class OwnerTrial(Trial):
+    cursor = s.CharField(required=False, help_text="from next of the part before")
+
+
+class Loss(s.Serializer[Data]):
+    adapter = s.CharField(help_text="or another repository of the owner: namespace/name")
+    expiring_versions = s.IntegerField(help_text="how many lose their files")
+    freed_bytes = s.IntegerField()
+
+
+class OwnerLosses(s.Serializer[Data]):
+    items = Loss(many=True, help_text="the repositories of this part that lose files")
+    next = s.URLField(allow_null=True)
+    expiring_versions = s.IntegerField(help_text="of these together")
+    freed_bytes = s.IntegerField(help_text="of these together, if no other repository has the same files")
+    looked_at = s.IntegerField(help_text="repositories with a version that is old enough")
+
+
+class OwnerRetention(OwnerRule):
+    trial = OwnerLosses(allow_null=True, help_text="what the numbers in the query would remove; null without them")
+
+
 class ExpiringVersion(s.Serializer[Data]):
     revision = s.CharField(help_text="40 hex digits")
     title = s.CharField()
