@@ -76,7 +76,10 @@ class Hub:
 
     @staticmethod
     def is_engine(process: psutil.Process) -> bool:
-        return "/.engines/" in " ".join(process.cmdline())
+        try:
+            return "/.engines/" in " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            return False
 
     def manage(self, *arguments: str) -> str:
         environment = os.environ | {"DATA": str(self.data), "PORT": str(self.port)}
