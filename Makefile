@@ -11,7 +11,7 @@ export PORT HOST DATA KEEP TOKEN TORCH_INDEX
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
-.PHONY: help up demo manage test lint fuzz drill bench services engines pins sbom audit clean
+.PHONY: help up demo manage test lint fuzz drill bench services engines pins sbom audit containers clean
 
 help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
@@ -70,6 +70,10 @@ audit: ## Asks PyPI for known vulnerabilities of every pinned release, but those
 	@for lock in requirements/constraints*.txt; do echo "$$lock"; \
 		.venv/bin/pip-audit --strict --no-deps --disable-pip -r $$lock \
 			$$(sed -n 's/^\([A-Z][A-Za-z0-9-]*\) .*/--ignore-vuln \1/p' requirements/advisories.txt) || failed=1; done; exit $${failed:-0}
+
+containers: ## Starts docker-compose.yml whole in Docker and uses it as people do; no part of `make test`: 10 GB of disk, 6 GB of memory.
+	@$(PYTHON) -m ops environments dev
+	.venv/bin/python -m pytest tests/containers/whole.py -x -s -p no:cacheprovider -p no:logging $(ARGS)
 
 clean: ## Removes the environments and caches; DATA stays.
 	rm -rf .venv .engines .mypy_cache .ruff_cache .pytest_cache .services

@@ -7,8 +7,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-import psycopg
-
 BEAT_SECONDS = 600  # beat writes its schedule every three minutes
 HEARTBEAT_SECONDS = 60
 FRESH = """
@@ -25,6 +23,8 @@ def web(url: str) -> bool:
 
 def worker() -> bool:
     """Return whether the worker of this host has shown a sign of life lately; it does so as a row."""
+    import psycopg  # noqa: PLC0415  # the other checks run every few seconds and need no database
+
     with psycopg.connect(os.environ["DOVETAIL_DATABASE_URL"], connect_timeout=5) as connection:
         return connection.execute(FRESH, [f"{socket.gethostname()}:%", HEARTBEAT_SECONDS]).fetchone() is not None
 

@@ -41,6 +41,9 @@ RUN for program in pg_dump pg_restore; do \
       printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/postgresql/lib exec /opt/postgresql/%s "$@"\n' $program > /usr/local/bin/$program \
       && chmod 755 /usr/local/bin/$program && $program --version || exit 1; \
     done
+# Nothing can be written where the code lies, and the base image has no bytecode of the standard library.
+RUN python -m compileall -q -x 'site-packages|/tests?/' "$(python -c 'import os; print(os.path.dirname(os.__file__))')" \
+    hub registry workers deploy
 RUN mkdir -p /data/shelf /scratch /backup && chown -R 10001:10001 /data /scratch /backup
 
 USER 10001:10001

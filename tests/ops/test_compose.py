@@ -69,6 +69,8 @@ def test_only_nginx_is_reached_from_outside() -> None:
 def test_only_what_asks_others_reaches_outside() -> None:
     networks = compose.file()["networks"]
     assert networks["back"]["internal"] is True
+    # Without it this machine has an address in the network, where what listens on all addresses is reached by a worker.
+    assert networks["back"]["driver_opts"] == {"com.docker.network.bridge.inhibit_ipv4": "true"}
     assert [name for name, network in networks.items() if not (network or {}).get("internal")] == ["front", "egress"]
     assert {name for name, service in SERVICES.items() if "egress" in service["networks"]} == {"web", "beat", "manage"}
     assert {name for name, service in SERVICES.items() if "back" in service["networks"]} == set(SERVICES)
@@ -169,6 +171,14 @@ def test_what_images_leave_out_is_what_they_do_not_copy() -> None:
     for file in Path(ROOT / "deploy").glob("*.Dockerfile"):
         copied |= {line.split()[1] for line in file.read_text().splitlines() if re.match("COPY (?!--from)", line)}
     assert copied == kept
+
+
+def test_a_changed_size_of_one_service_starts_no_other_anew() -> None:
+    sizes = re.findall(r"^(\w+_(?:REPLICAS|MEMORY|CPUS))=", (ROOT / "deploy/env.example").read_text(), re.MULTILINE)
+    assert len(sizes) == 10
+    for service in OURS:
+        given = compose.environment(service, FILLED | dict.fromkeys(sizes, "3"))
+        assert {given[name] for name in sizes} == {""}
 
 
 def test_there_is_one_clock() -> None:
