@@ -47,6 +47,7 @@ REDIS = {
 VALIDATIONS, ERRANDS = "validate", "errands"
 ERRAND_TASKS = (
     "deliver", "dispatch", "fold_downloads", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy",
+    "write_plane",
 )  # fmt: skip
 # A message of these is one job, so it works for the request that sent it; the others only say that rows wait.
 JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
@@ -96,6 +97,11 @@ app.conf.update(
         },
         "read_upstream": {
             "task": "workers.tasks.read_upstream",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"expires": settings.SWEEP_SECONDS},
+        },
+        "write_plane": {
+            "task": "workers.tasks.write_plane",
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},
         },
@@ -161,6 +167,11 @@ def dispatch() -> bool:
 def compare_weights() -> bool:
     """Send the hint that a comparison of weights waits; False as above."""
     return _send("workers.tasks.compare_weights")
+
+
+def write_plane() -> bool:
+    """Send the hint that documents of the read plane wait to be written; False as above."""
+    return _send("workers.tasks.write_plane")
 
 
 def scan() -> bool:

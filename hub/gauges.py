@@ -18,9 +18,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.bytes import backup
+from registry.kernel import plane_requests
 from registry.models.blobs import Blob, ChunkingJob
 from registry.models.clock import ClockLease
 from registry.models.outbox import OutboxEvent
+from registry.models.plane import PlaneName
 from registry.models.repositories import Repository, Revision
 from registry.models.upstream import UpstreamFile
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
@@ -60,6 +62,7 @@ class _Registry(Collector):
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
         yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)
         yield from _messages()
+        yield from _plane()
         yield _silent_hubs()
         yield from _workers()
         yield _clock()
@@ -159,6 +162,22 @@ def _messages() -> Iterator[Metric]:
     due = deliveries.waiting().aggregate(since=Min("due_at"))["since"]
     help = "How long the oldest webhook delivery is overdue."
     yield GaugeMetricFamily("dovetail_webhook_overdue_seconds", help, _age(due))
+
+
+def _plane() -> Iterator[Metric]:
+    """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
+    if not settings.PLANE_URL:
+        return
+    waiting = PlaneName.objects.filter(due_at__lte=timezone.now())
+    since = waiting.exclude(due_at=plane_requests.FIRST).aggregate(since=Min("due_at"))["since"]
+    help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
+    family = GaugeMetricFamily("dovetail_plane_repositories", help, labels=["state"])
+    family.add_metric(["public"], plane_requests.public_repositories().count())
+    family.add_metric(["signed"], PlaneName.objects.filter(signed_at__isnull=False).count())
+    family.add_metric(["waiting"], waiting.count())
+    family.add_metric(["withdrawn"], waiting.filter(due_at=plane_requests.FIRST).count())
+    yield family
+    yield GaugeMetricFamily("dovetail_plane_age_seconds", "How long the oldest addition has waited.", _age(since))
 
 
 def _clock() -> Metric:

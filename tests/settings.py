@@ -17,6 +17,7 @@ from hub.settings import *  # noqa: F403  # the environment must be set before t
 OUTBOX_DOORBELL = "registry.talk.dispatch.run"  # at the commit: no worker is part of most tests
 SCAN_DOORBELL = "tests.api.conftest.notify_nobody"
 DERIVE_DOORBELL = "tests.api.conftest.notify_nobody"
+PLANE_DOORBELL = "tests.api.conftest.notify_nobody"
 ENGINES_MEASURED = False  # a checkout may hold vLLM, and would try it with every adapter
 LETTERBOX = "registry.talk.letters.deliver"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -11,6 +11,7 @@ from django.utils import timezone
 from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
+from registry.plane import comparing, jobs
 from registry.proof import norm_populations, renewal, verdicts
 from registry.publish import expiring, open_pushes, restoring
 from registry.repos import counting, download_counts, rendered_cards, weight_comparisons
@@ -87,6 +88,7 @@ def tidy() -> None:
     weight_comparisons.forget_old()
     rendered_cards.refresh()
     idempotency.sweep()
+    comparing.sweep(hour=timezone.now().hour)
 
 
 @shared_task
@@ -124,6 +126,12 @@ def read_upstream() -> None:
 def derive(_: int = 0) -> None:
     """Make the derived versions that wait; the id of the one that was asked for is only a hint."""
     derived_versions.work()
+
+
+@shared_task
+def write_plane() -> None:
+    """Write the documents of the read plane that wait."""
+    jobs.work()
 
 
 @shared_task

@@ -20,6 +20,7 @@ from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
+from registry.plane import signing
 from registry.proof import config_views, verdicts
 from registry.repos import derived, facts, lookup, pull, trained_on, training, training_runs
 from registry.repos.derived import DerivedEntry
@@ -91,6 +92,7 @@ class OneRevision(View):
                 "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
                 if description.parameters
                 else None,
+                "plane": signing.stated(),
             }
         )
 

@@ -11,6 +11,7 @@ from hub.api.shapes import site as shapes
 from registry.kernel import banner
 from registry.kernel.site_settings import get_setting
 from registry.moderation import transparency
+from registry.plane import signing
 
 
 class Transparency(View):
@@ -45,5 +46,6 @@ class Site(View):
                 "new_repositories": get_setting("new_repositories") == "on",
                 "writable": get_setting("read_only") == "off",
                 "banner": shown.document() if shown else None,
+                "plane": signing.stated(),
             }
         )

@@ -4,10 +4,11 @@ import time
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
-from registry.models import SiteSetting, User
+from registry.models import PlaneName, SiteSetting, User
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "registration": ("open", "invite", "closed"),
@@ -68,6 +69,8 @@ def change_setting(name: str, new: str, by: User | None) -> bool:
     with transaction.atomic():
         SiteSetting.objects.update_or_create(name=name, defaults={"value": new})
         audit.record(by, "site:change", name, before=old, after=new)
+        if name == "pull_policy":  # not by plane_requests, which stands above
+            PlaneName.objects.update(due_at=timezone.now())
     clear_cache()
     return True
 

@@ -41,6 +41,7 @@ from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignIn
 from registry.models.outbox import OutboxEvent
 from registry.models.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
+from registry.models.plane import PlaneName
 from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
@@ -134,6 +135,7 @@ __all__ = [
     "Organization",
     "OutboxEvent",
     "PickleScan",
+    "PlaneName",
     "PublishingRun",
     "QueueView",
     "Ref",

@@ -4,7 +4,7 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import transaction
 
-from registry.kernel import audit
+from registry.kernel import audit, plane_requests
 from registry.kernel.errors import NotAllowed
 from registry.models import DeviceLogin, SignInPlace, User
 from registry.people import accounts, addresses, tokens
@@ -24,6 +24,7 @@ def leave(user: User) -> None:
         if row.departure:
             return
         User.objects.filter(pk=user.pk).update(is_active=False, departure=Departure.LEFT)
+        plane_requests.request_owned_by(user.namespace_id)
         tokens.revoke_all(user, None)
         DeviceLogin.objects.filter(user=user).delete()
         for session in UserSession.objects.filter(user=user):
@@ -44,6 +45,7 @@ def come_back(user: User) -> None:
         if not row.departure:
             return
         User.objects.filter(pk=user.pk).update(is_active=True, departure="")
+        plane_requests.request_owned_by(user.namespace_id)
         before, after = {"active": False}, {"active": True}
         audit.record(None, "person:return", user.username, about=user, before=before, after=after)
     user.is_active, user.departure = True, ""

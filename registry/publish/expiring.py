@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from registry.bytes import blocked_files, garbage
 from registry.bytes.batching import batched
-from registry.kernel import audit, policy, stored_bytes
+from registry.kernel import audit, plane_requests, policy, stored_bytes
 from registry.kernel.errors import FilesExpired, RegistryError
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
@@ -110,6 +110,7 @@ def expire(repository: Repository, limits: Limits) -> int:
             return 0
         _move(RevisionFile, ExpiredFile, chosen)
         Revision.objects.filter(pk__in=chosen).update(expired_at=timezone.now())
+        plane_requests.request([current.full_name], withdraws=True)
         oids = Revision.objects.filter(pk__in=chosen[:NAMED]).order_by("pk").values_list("oid", flat=True)
         after = {"versions": len(chosen), "first": list(oids)}
         audit.record(None, "retention:expire", current.full_name, about=current, after=after)

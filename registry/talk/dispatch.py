@@ -18,6 +18,7 @@ from registry.kernel import audit, outbox, request_ids, tracing
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
 from registry.moderation import findings, lineage
+from registry.plane import jobs as plane_jobs
 from registry.talk import alerting, announcing, fan_out, feeding, numbering
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 MODERATION = "moderation"
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     MODERATION: findings.consume,  # first: the others are silent about what it holds back
+    "plane": plane_jobs.consume,
     "lineage": lineage.consume,
     "feed": feeding.consume,
     "webhooks": announcing.consume,

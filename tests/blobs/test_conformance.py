@@ -193,6 +193,37 @@ def test_a_list_holds_what_has_the_prefix(blob_store: BlobStore) -> None:
     assert [entry.key for entry in blob_store.list(min(keys))] == [min(keys)]
 
 
+def test_a_document_is_replaced_and_shared_bytes_are_the_same(blob_store: BlobStore) -> None:
+    for data in (b"one", b"two"):
+        blob_store.publish(
+            "plane/index/a/b.json", data, kind="application/json", cache="public", facts={"commit": "0" * 40}
+        )
+        assert content(blob_store, "plane/index/a/b.json") == data
+    blob_store.put(blob_key(b"bytes"), [b"bytes"])
+    public = Keys.public_blob(hashlib.sha256(b"bytes").hexdigest())
+    for _ in range(2):
+        blob_store.share(blob_key(b"bytes"), public, "public")
+    blob_store.delete(blob_key(b"bytes"))
+    assert content(blob_store, public) == b"bytes"
+    with pytest.raises(BlobMissing):
+        blob_store.share(blob_key(b"absent"), Keys.public_blob("0" * 64), "public")
+
+
+def test_anybody_reads_below_the_open_prefix_of_a_bucket_and_nowhere_else(s3_server) -> None:
+    bucket = f"t-{uuid.uuid4()}"
+    store = S3Store(bucket, s3_server.endpoint, seconds=60)
+    store.publish("plane/wire/x", b"", kind="application/json", cache="public", facts={"commit": "0" * 40})
+    store.put("blobs/x", [b"private"])
+    assert store.let_anybody_read("plane/") == store.let_anybody_read("plane/")
+    answers = {key: httpx.get(f"{s3_server.endpoint}/{bucket}/{key}") for key in ("plane/wire/x", "blobs/x", "")}
+    assert {key: answer.status_code for key, answer in answers.items()} == {
+        "plane/wire/x": 200,
+        "blobs/x": 403,
+        "": 403,
+    }
+    assert answers["plane/wire/x"].headers["x-amz-meta-commit"] == "0" * 40
+
+
 def test_deleted_is_gone_and_may_come_again(blob_store: BlobStore) -> None:
     key = staged()
     blob_store.put(key, [b"one"])

@@ -220,6 +220,13 @@ def uncut_files(stage: Stage) -> Iterator[None]:
             thread.join()
 
 
+@provokes("DovetailReadPlaneLate", "the service `beat` hangs, and a repository becomes private", "DovetailClockSilent")
+def late_read_plane(stage: Stage) -> Iterator[None]:
+    with frozen(stage.beat):
+        stage.sql("INSERT INTO registry_planename (name, due_at, attempts) VALUES ('alice/gone', '2000-01-01', 0)")
+        yield
+
+
 @provokes("DovetailDiskFull", "the folder of web processes for temporary files is on a disk that is almost full")
 def full_disk(stage: Stage) -> Iterator[None]:
     folder = stage.deployment.folder / "scratch"

@@ -13,6 +13,13 @@ class Banner(s.Serializer[Data]):
     ends_at = s.DateTimeField(allow_null=True)
 
 
+class Plane(s.Serializer[Data]):
+    """Where signed documents are, by which pulls go on while the hub does not answer."""
+
+    url = s.URLField()
+    keys = s.ListField(child=s.CharField(), help_text="public Ed25519 keys in base64, today's first")
+
+
 class Site(s.Serializer[Data]):
     version = s.CharField()
     registration = s.ChoiceField(choices=["open", "invite", "closed"])
@@ -21,6 +28,7 @@ class Site(s.Serializer[Data]):
     new_repositories = s.BooleanField()
     writable = s.BooleanField(help_text="false: the whole hub is read-only")
     banner = Banner(allow_null=True)
+    plane = Plane(allow_null=True, help_text="null: there is no read plane")
 
 
 class Counts(s.DictField):

@@ -5,9 +5,11 @@
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
     indexes/<aa>/<hash>         the index alone of a container whose chunks whole files hold
     audit/<day>.json            the signed head of the audit log on that day
+    plane/…                     the read plane, which anybody may read: registry/plane
 
-Every object is written once and never changed. Rows (UploadedBlob) say which repository may use which blob, not
-this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
+Every object is written once and never changed, but for documents of the read plane. Rows (UploadedBlob) say which
+repository may use which blob, not this package. The interface is `contract.py`; `folder.py` and `s3.py` are its
+drivers; `hashing.py` computes digests.
 """
 
 import re
@@ -55,12 +57,18 @@ class Keys:
     """The only place that spells an object key. A digest that is not 64 lower-case hex never becomes a path."""
 
     BLOBS, INCOMING, XORBS, INDEXES, AUDIT = "blobs/", "incoming/", "xorbs/", "indexes/", "audit/"
+    PLANE = "plane/"
 
     @classmethod
     def blob(cls, sha256: str) -> str:
         """Return the key of the believed object with this digest."""
         _hex64(sha256)
         return f"{cls.BLOBS}{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+    @classmethod
+    def public_blob(cls, sha256: str) -> str:
+        """Return the key by which anybody may read the bytes of this digest, while a public repository has them."""
+        return cls.PLANE + cls.blob(sha256)
 
     @classmethod
     def incoming(cls, ticket: uuid.UUID) -> str:

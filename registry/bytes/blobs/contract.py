@@ -1,6 +1,6 @@
 """The interface of a blob store and its errors; the drivers live beside this file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,6 +56,8 @@ class PartUploads(Protocol):
 class BlobStore(Protocol):
     """A blob store. Every method may raise StoreUnavailable."""
 
+    keeps_headers: bool  # whether objects have headers of their own
+
     def check(self) -> None:
         """Raise StoreUnavailable unless objects can be read and written now."""
 
@@ -81,6 +83,22 @@ class BlobStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; a no-op if there is none."""
+
+    def publish(self, key: str, data: bytes, *, kind: str, cache: str, facts: Mapping[str, str]) -> None:
+        """Write a small object, or replace it, for readers of the store itself.
+
+        `kind` and `cache` are its Content-Type and Cache-Control; `facts` become headers `x-amz-meta-NAME` where the
+        store `keeps_headers`.
+        """
+
+    def share(self, key: str, public_key: str, cache: str) -> None:
+        """Let an object be read by a second key too, unless there is one: a link, or a copy inside the store.
+
+        Raises BlobMissing where there is no such object.
+        """
+
+    def let_anybody_read(self, prefix: str) -> str:
+        """Let anybody read the objects below a prefix, and return the policy that says so; folders raise ValueError."""
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Yield every object whose key begins with the prefix, in any order."""

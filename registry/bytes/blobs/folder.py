@@ -3,7 +3,7 @@
 import ctypes
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import c_int64
 from datetime import UTC, datetime
@@ -93,6 +93,8 @@ def _folder_errors(key: str) -> Iterator[None]:
 class FileStore:
     """Objects as files below one folder; the rename-free `link` makes a name appear whole and only once."""
 
+    keeps_headers = False
+
     def __init__(self, root: Path) -> None:
         self._root = root
         self._unfinished = root / "unfinished"
@@ -142,6 +144,20 @@ class FileStore:
                 raise BytesChanged(staged)
             _link(source, self._path(key))
             source.unlink()
+
+    def publish(self, key: str, data: bytes, *, kind: str, cache: str, facts: Mapping[str, str]) -> None:
+        path, unfinished = self._path(key), self._unfinished / str(uuid.uuid4())
+        with _folder_errors(key):
+            unfinished.write_bytes(data)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.replace(path)
+
+    def share(self, key: str, public_key: str, cache: str) -> None:
+        with _folder_errors(key):
+            _link(self._path(key), self._path(public_key))
+
+    def let_anybody_read(self, prefix: str) -> str:
+        raise ValueError("the web server that serves a folder decides who may read it")
 
     def delete(self, key: str) -> None:
         with _folder_errors(key):

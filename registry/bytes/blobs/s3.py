@@ -1,7 +1,8 @@
 """The S3 driver of the blob store, which with s3_clients.py alone knows boto3."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import chain
@@ -88,6 +89,8 @@ class _S3Reader:
 
 class S3Store:
     """Objects in one bucket of any S3 service; uploads go in parts, and conditional writes decide races."""
+
+    keeps_headers = True
 
     def __init__(
         self,
@@ -232,8 +235,11 @@ class S3Store:
             return False
         return True
 
-    def _copy(self, staged: str, key: str, version: str, size: int) -> None:
-        """Copy inside S3, on condition of the hashed version: a signed URL may still allow replacing the source."""
+    def _copy(self, staged: str, key: str, version: str, size: int, **headers: str) -> None:
+        """Copy inside S3, on condition of the hashed version: a signed URL may still allow replacing the source.
+
+        A copy in parts, of a larger object than S3 copies at once, has no `headers`.
+        """
         source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": staged}
 
         def send(upload: str, number: int, span: tuple[int, int]) -> str:
@@ -254,7 +260,45 @@ class S3Store:
             self._multipart(key, [(at, min(at + self._copy_limit, size) - 1) for at in starts], send)
             return
         with self._asking(staged), _unless_changed(staged):
-            self._s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source, CopySourceIfMatch=version)
+            self._s3.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource=source,
+                CopySourceIfMatch=version,
+                **headers,  # type: ignore[arg-type]  # the stubs know no dict of options
+            )
+
+    def publish(self, key: str, data: bytes, *, kind: str, cache: str, facts: Mapping[str, str]) -> None:
+        with self._asking(key):
+            self._s3.put_object(
+                Bucket=self._bucket, Key=key, Body=data, ContentType=kind, CacheControl=cache, Metadata=dict(facts)
+            )
+
+    def share(self, key: str, public_key: str, cache: str) -> None:
+        if not self._has(public_key):
+            with self._asking(key):
+                head = self._s3.head_object(Bucket=self._bucket, Key=key)
+            self._copy(
+                key, public_key, head["ETag"], head["ContentLength"], MetadataDirective="REPLACE", CacheControl=cache
+            )
+
+    def let_anybody_read(self, prefix: str) -> str:
+        """Set the policy of the bucket that objects below a prefix need no key, and return it; others are kept."""
+        policy = {
+            "Sid": "DovetailReadPlane", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{self._bucket}/{prefix}*",
+        }  # fmt: skip
+        with self._asking(self._bucket):
+            try:
+                document = json.loads(self._s3.get_bucket_policy(Bucket=self._bucket)["Policy"])
+            except ClientError as error:
+                if _code(error) != "NoSuchBucketPolicy":
+                    raise
+                document = {"Version": "2012-10-17", "Statement": []}
+            others = [one for one in document["Statement"] if one.get("Sid") != policy["Sid"]]
+            text = json.dumps(document | {"Statement": [*others, policy]})
+            self._s3.put_bucket_policy(Bucket=self._bucket, Policy=text)
+        return text
 
     def delete(self, key: str) -> None:
         with self._asking(key):

@@ -1,0 +1,137 @@
+"""The documents of one repository: its index, which is signed anew every few days, and one for each revision.
+
+    plane/index/NS/NAME.json               signed: names, readable revisions with their verdicts, until when it counts
+    plane/revisions/NS/NAME/COMMIT.json    signed, never changed: the files, with sha256, size and place of the bytes
+    plane/blobs/<aa>/<bb>/<sha256>         the bytes
+
+A reader takes a revision only if a fresh index names it. So a revision is withdrawn by one write, and its own document
+may be cached for ever. `wire.py` has what stock clients of the Hub read.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from registry.bytes.blobs import Keys
+from registry.kernel.errors import RegistryError
+from registry.kernel.policy import NOBODY, Permission
+from registry.models import Repository, Revision
+from registry.plane import signing
+from registry.proof import verdicts
+from registry.repos import lookup, pull, refs
+from registry.repos.manifest import Entry
+
+FORMAT = 1
+REVISIONS = 1000  # of a repository, the newest ones, besides those that have a name
+COUNTS_FOR = timedelta(days=7)  # an index; a hub that is away for longer than a week has other troubles
+SHORT = "public, max-age=30"
+# Clients may keep it for ever; caches that others share ask the store each minute whether it is still there.
+LONG = "public, max-age=31536000, s-maxage=60, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An object to write: its text, how long caches may keep it, and headers `x-amz-meta-NAME` for nginx."""
+
+    data: bytes
+    cache: str = LONG
+    kind: str = "application/json"
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What anybody may pull of a repository now: revisions by commit id, names to commit ids, states of verdicts."""
+
+    repository: Repository
+    revisions: Mapping[str, Revision]
+    names: Mapping[str, str]
+    states: Mapping[str, str]
+
+
+def find_served(full_name: str) -> Served | None:
+    """Return what anybody may pull by this name, spelled exactly so; None where that is nothing."""
+    try:
+        repository = lookup.find(full_name, NOBODY, Permission.DOWNLOAD)
+    except RegistryError:
+        return None
+    if repository.full_name != full_name or repository.source:
+        return None
+    named = _named(repository)
+    newest = repository.revisions.filter(is_part=False).order_by("-pk")[:REVISIONS]
+    candidates = {revision.oid: revision for revision in (*newest, *named.values())}
+    revisions = {oid: revision for oid, revision in candidates.items() if _is_served(revision, repository)}
+    states = verdicts.latest_states(revision.pk for revision in revisions.values())
+    return Served(
+        repository,
+        revisions,
+        {name: revision.oid for name, revision in named.items() if revision.oid in revisions},
+        {oid: states.get(revision.pk, "") for oid, revision in revisions.items()},
+    )
+
+
+def _named(repository: Repository) -> dict[str, Revision]:
+    """Return name → revision for branches, tags, aliases and `verified`, as somebody who pulls by them gets it."""
+    named = {}
+    for ref in refs.list_refs(repository):
+        name = "verified" if ref.name == refs.VERIFIED else refs.short_name(ref.name)
+        if not name.startswith("refs/"):
+            try:
+                named[name] = pull.resolve_pulled(repository, name)
+            except RegistryError:
+                continue
+    return named
+
+
+def _is_served(revision: Revision, repository: Repository) -> bool:
+    """Return whether anybody may pull the revision; a yanked one waits for the hub, which says that it is yanked."""
+    revision.repository = repository
+    if revision.is_yanked or revision.is_part:
+        return False
+    try:
+        pull.require_served(revision, NOBODY)
+    except RegistryError:
+        return False
+    return True
+
+
+def index_key(full_name: str) -> str:
+    """Return the key of a repository's index."""
+    return f"{Keys.PLANE}index/{full_name}.json"
+
+
+def revision_key(full_name: str, oid: str) -> str:
+    """Return the key of a revision's document."""
+    return f"{Keys.PLANE}revisions/{full_name}/{oid}.json"
+
+
+def index_of(served: Served, now: datetime) -> Document:
+    """Return the signed index of a repository."""
+    document = {
+        "format": FORMAT,
+        "hub": settings.PUBLIC_URL,
+        "repository": served.repository.full_name,
+        "names": dict(served.names),
+        "revisions": dict(served.states),
+        "signed_at": now.isoformat(timespec="seconds"),
+        "expires_at": (now + COUNTS_FOR).isoformat(timespec="seconds"),
+    }
+    return Document(signing.sign(document), SHORT)
+
+
+def revision_of(served: Served, oid: str, entries: Iterable[Entry]) -> Document:
+    """Return the signed document of one revision."""
+    files = [
+        {"path": entry.path, "size": entry.size, "sha256": entry.sha256, "lfs": entry.is_lfs, "git_oid": entry.git_oid}
+        for entry in entries
+    ]
+    document = {
+        "format": FORMAT,
+        "hub": settings.PUBLIC_URL,
+        "repository": served.repository.full_name,
+        "revision": oid,
+        "files": files,
+    }
+    return Document(signing.sign(document))

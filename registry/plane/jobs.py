@@ -1,0 +1,110 @@
+"""The jobs of the read plane: claims a name, writes it, and says when it is written next."""
+
+import logging
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from registry.bytes.blobs import BlobMissing
+from registry.kernel import outbox
+from registry.kernel.errors import StoreUnavailable
+from registry.kernel.plane_requests import request, request_missing
+from registry.models import OutboxEvent, PlaneName
+from registry.plane import writing
+from registry.plane.documents import COUNTS_FOR
+
+logger = logging.getLogger(__name__)
+Kind = OutboxEvent.Kind
+
+SECONDS = 20  # of one run, after which no name is begun: the next tick goes on
+LEASE = timedelta(minutes=15)
+RENEWED_AFTER = COUNTS_FOR / 2
+LONGEST_PAUSE = timedelta(hours=1)  # after failures; the first pause is 5 s, doubled each time
+CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
+
+ADDS = frozenset(
+    {
+        Kind.RELEASED,
+        Kind.RESTORED,
+        Kind.UNYANKED,
+        Kind.ALIAS_MOVED,
+        Kind.REF_MOVED,
+        Kind.VERDICT_REACHED,
+        Kind.REGRESSION,
+    }
+)
+WITHDRAWS = frozenset({Kind.DELETED, Kind.MOVED, Kind.CONFIGURED, Kind.QUARANTINED, Kind.YANKED})
+
+
+def consume(event: OutboxEvent) -> None:
+    """Request the names that an event of the outbox is about."""
+    if event.repository is None or event.kind not in ADDS | WITHDRAWS:
+        return
+    then = outbox.snapshot(event)
+    if then.type != "model":
+        return
+    names = {then.full_name}
+    if event.kind == Kind.MOVED:
+        names |= {event.data["before"], event.data["after"]}
+    is_ref_deleted = event.kind == Kind.REF_MOVED and event.data["new"] is None
+    request(names, withdraws=is_ref_deleted or event.kind in WITHDRAWS)
+
+
+def work(seconds: float = SECONDS) -> int:
+    """Write the names that are due, until the time is over; return how many."""
+    if not settings.PLANE_URL:
+        return 0
+    until, written = time.monotonic() + seconds, 0
+    while time.monotonic() < until and (row := _claim()):
+        _attempt(row)
+        written += 1
+    return written
+
+
+def rewrite_all() -> int:
+    """Write every document again; return the number of repositories that have some then."""
+    request_missing()
+    for row in PlaneName.objects.order_by("name"):
+        row.due_at = timezone.now() + LEASE
+        if PlaneName.objects.filter(pk=row.pk).update(due_at=row.due_at):
+            _attempt(row, afresh=True)
+    return PlaneName.objects.filter(signed_at__isnull=False).count()
+
+
+def _attempt(row: PlaneName, *, afresh: bool = False) -> None:
+    """Write a name; where the store refuses, it is tried again later."""
+    try:
+        _write(row, afresh=afresh)
+    except (BlobMissing, StoreUnavailable) as problem:
+        logger.warning("The read plane was not written: %s", problem, extra={"repository": row.name})
+        pause = min(timedelta(seconds=5 << min(row.attempts, 10)), LONGEST_PAUSE)
+        PlaneName.objects.filter(pk=row.pk, due_at=row.due_at).update(due_at=timezone.now() + pause)
+
+
+def _claim() -> PlaneName | None:
+    now = timezone.now()
+    for row in PlaneName.objects.filter(due_at__lte=now).order_by("due_at")[:CANDIDATES]:
+        mine = PlaneName.objects.filter(pk=row.pk, due_at=row.due_at)
+        row.due_at, row.attempts = now + LEASE, row.attempts + 1
+        if mine.update(due_at=row.due_at, attempts=row.attempts):
+            return row
+    return None
+
+
+def _write(row: PlaneName, *, afresh: bool) -> None:
+    """Write a name and say when it is written next. One that was requested meanwhile is left to the next claim.
+
+    Then this run may have begun with what was withdrawn: it takes back the bytes that it made public, and has the name
+    written again, in case that its documents came after those of another worker.
+    """
+    mine = PlaneName.objects.filter(pk=row.pk, due_at=row.due_at)
+    written, now = writing.write(row.name, mine.exists, afresh=afresh), timezone.now()
+    if written.is_served:
+        is_settled = mine.update(due_at=now + RENEWED_AFTER, signed_at=now, attempts=0)
+    else:
+        is_settled = mine.delete()[0]
+    if not is_settled:
+        writing.drop_bytes(written.digests)
+        request([row.name], withdraws=True)

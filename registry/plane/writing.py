@@ -1,0 +1,152 @@
+"""Makes the objects of one name in the store those of now: what must not be there goes first, the index comes last.
+
+The store is the state: the keys that are there are listed and compared with those that should be. So a run that was
+killed is repaired by the next one, and a name that nobody may pull any more is the case without wanted keys.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from registry.bytes import blobs
+from registry.bytes.batching import batched
+from registry.bytes.blobs import BlobMissing, Keys
+from registry.kernel.policy import NOBODY
+from registry.models import DerivedArtifact
+from registry.plane import documents, wire
+from registry.plane.documents import LONG, Document, Served
+from registry.repos import pull
+from registry.repos.manifest import Entry
+
+BATCH = 500
+
+
+@dataclass
+class Written:
+    """The result of one run: whether documents are there now, and the digests of the bytes that it has made public."""
+
+    is_served: bool = False
+    digests: set[str] = field(default_factory=set)
+
+
+def write(full_name: str, goes_on: Callable[[], bool], *, afresh: bool = False) -> Written:
+    """Write and remove the objects of a name. Raises StoreUnavailable, and BlobMissing for bytes that the store lost.
+
+    `goes_on` is asked before documents appear: where it says no, something changed meanwhile, and none appears. With
+    `afresh`, documents that are there are written again.
+    """
+    served = documents.find_served(full_name)
+    oids = set(served.revisions) if served else set()
+    present = _present_revisions(full_name)
+    _withdraw(full_name, served, present)
+    if served is None or not oids:
+        return Written()
+    written = Written(is_served=True)
+    trees = {oid: pull.served_entries(served.revisions[oid]) for oid in (oids if afresh else oids - present)}
+    for entries in trees.values():
+        for entry in entries.values():
+            written.digests.add(entry.sha256)
+            _share(entry.sha256)
+    if goes_on():
+        _appear(served, trees)
+    return written
+
+
+def drop_bytes(digests: set[str]) -> int:
+    """Remove the public bytes of these digests that no file has which anybody may download; return how many."""
+    dropped = 0
+    for part in batched(sorted(digests), BATCH):
+        gone = set(part) - _public_among(part)
+        for sha256 in gone:
+            blobs.store().delete(Keys.public_blob(sha256))
+        for sha256 in _public_among(gone):  # another repository came meanwhile, and found the bytes there
+            _share(sha256)
+        dropped += len(gone)
+    return dropped
+
+
+def _public_among(digests: Iterable[str]) -> set[str]:
+    asked = list(digests)
+    made = dict(DerivedArtifact.objects.filter(blob__in=asked).values_list("source", "blob"))
+    files = pull.downloadable(NOBODY).filter(blob__in=[*asked, *made])
+    public = set(files.values_list("blob", flat=True))
+    return public | {blob for source, blob in made.items() if source in public}
+
+
+# --- what goes -------------------------------------------------------------------------------------------------------
+def _present_revisions(full_name: str) -> set[str]:
+    prefix = documents.revision_key(full_name, "").removesuffix(".json")
+    return {entry.key.removeprefix(prefix).removesuffix(".json") for entry in blobs.store().list(prefix)}
+
+
+def _withdraw(full_name: str, served: Served | None, present: set[str]) -> None:
+    """Remove what nobody may read any more: first from the index, which readers ask first."""
+    kept = present & set(served.revisions) if served else set()
+    if served and kept:
+        if kept != present:
+            _put(documents.index_key(full_name), documents.index_of(_only(served, kept), timezone.now()))
+    else:
+        blobs.store().delete(documents.index_key(full_name))
+    _withdraw_infos(full_name, served, kept)
+    gone = sorted(present - kept)
+    digests = {sha256 for oid in gone for sha256 in _digests_of(full_name, oid)}
+    for oid in gone:
+        for prefix in (f"{wire.FILE}{full_name}/{oid}/", f"{wire.TREE}{full_name}/{oid}"):
+            _delete_all(prefix)
+    drop_bytes(digests)
+    for oid in gone:  # last: a run that is killed before finds the digests again
+        blobs.store().delete(documents.revision_key(full_name, oid))
+
+
+def _withdraw_infos(full_name: str, served: Served | None, kept: set[str]) -> None:
+    named = {name for name, oid in served.names.items() if oid in kept} if served else set()
+    prefix = f"{wire.INFO}{full_name}/"
+    for entry in list(blobs.store().list(prefix)):
+        if entry.key.removeprefix(prefix) not in kept | named:
+            blobs.store().delete(entry.key)
+
+
+def _only(served: Served, oids: set[str]) -> Served:
+    return Served(
+        served.repository,
+        {oid: revision for oid, revision in served.revisions.items() if oid in oids},
+        {name: oid for name, oid in served.names.items() if oid in oids},
+        {oid: state for oid, state in served.states.items() if oid in oids},
+    )
+
+
+def _digests_of(full_name: str, oid: str) -> list[str]:
+    try:
+        text = b"".join(blobs.pieces(blobs.store().open(documents.revision_key(full_name, oid))))
+    except BlobMissing:  # another worker removed it meanwhile, and its bytes before
+        return []
+    return [file["sha256"] for file in json.loads(json.loads(text)["signed"])["files"]]
+
+
+def _delete_all(prefix: str) -> None:
+    for entry in list(blobs.store().list(prefix)):
+        blobs.store().delete(entry.key)
+
+
+# --- what appears ----------------------------------------------------------------------------------------------------
+def _appear(served: Served, trees: Mapping[str, Mapping[str, Entry]]) -> None:
+    full_name, has_headers = served.repository.full_name, blobs.store().keeps_headers
+    for oid, entries in trees.items():
+        if has_headers:
+            for key, document in wire.revision_of(served, oid, entries):
+                _put(key, document)
+        _put(documents.revision_key(full_name, oid), documents.revision_of(served, oid, entries.values()))
+    if has_headers:
+        for key, document in wire.names_of(served):
+            _put(key, document)
+    _put(documents.index_key(full_name), documents.index_of(served, timezone.now()))
+
+
+def _share(sha256: str) -> None:
+    blobs.store().share(Keys.blob(sha256), Keys.public_blob(sha256), LONG)
+
+
+def _put(key: str, document: Document) -> None:
+    blobs.store().publish(key, document.data, kind=document.kind, cache=document.cache, facts=document.facts)
