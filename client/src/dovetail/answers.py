@@ -165,6 +165,8 @@ class Manifest(Answer):
     config: Mapping[str, object] | None = None
     base: BaseName | None = None
     tensors: Mapping[str, object] | None = None
+    plane: Mapping[str, object] | None = None
+    as_of: str = ""  # when the hub signed it, where it came from the read plane
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from dovetail import ids, places
 from dovetail.problems import usage
-from dovetail.transport import Transport
+from dovetail.reading_hub import ReadingHub
 
 
 class Connection:
@@ -15,7 +15,7 @@ class Connection:
     def __init__(self, endpoint: str | None = None, token: str | None = None, *, timeout: float | None = None) -> None:
         self.endpoint = places.endpoint(endpoint)
         self.token = places.token(self.endpoint, token)
-        self.transport = Transport(self.endpoint, self.token, timeout)
+        self.transport = ReadingHub(self.endpoint, self.token, timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -101,7 +101,7 @@ class _Job:
         size = ENDLESS if file.size is None else file.size
         if at and at == file.size:
             return
-        with self.transport.download(source.route, at if at < size else 0, self.is_stopped) as answer:
+        with self.transport.download(source, at if at < size else 0, self.is_stopped) as answer:
             self._has_answered = True
             at = at if answer.status == PARTIAL else 0
             with part.open("r+b") as out:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dovetail import answers, searching, verdicts
+from dovetail import answers, ids, searching, verdicts
 from dovetail.connection import Connection, locate, path
 from dovetail.differences import Difference
 from dovetail.problems import UNAUTHORIZED, Problem, not_signed_in, usage
@@ -51,8 +51,13 @@ class Looking(Connection):
         return self.transport.get(path(adapter), answers.Adapter)
 
     def manifest(self, adapter: str, revision: str | None = None) -> answers.Manifest:
-        """Return a revision's manifest: its commit, files with size in bytes and sha256, config, base."""
-        return self.transport.get(path(*locate(adapter, revision)), answers.Manifest)
+        """Return a revision's manifest: its commit, files with size in bytes and sha256, config, base.
+
+        While the hub does not answer, it is the one of its read plane, with the time `as_of` which it is.
+        """
+        name, asked = locate(adapter, revision)
+        ids.check_adapter(name)
+        return self.transport.manifest(name, asked)
 
     def diff(self, a: str, b: str) -> Difference:
         """Return what differs between two versions, each NS/NAME@REV; `b` may be @REV of the same adapter."""

@@ -1,5 +1,6 @@
 """Finds the hub and the token for a command: options, then the environment, then what `dovetail login` saved."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -88,10 +89,40 @@ def forget(endpoint: str) -> bool:
     return True
 
 
+def plane(endpoint: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return the address and the public keys of the read plane that a hub has stated; None where there is none."""
+    try:
+        one = json.loads(_read(_folder() / "planes.json") or "{}")[endpoint]
+        return str(one["url"]), tuple(map(str, one["keys"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def remember_plane(endpoint: str, stated: tuple[str, tuple[str, ...]] | None) -> None:
+    """Save what `plane` returns, or forget it; a folder that cannot be written costs only that."""
+    file = _folder() / "planes.json"
+    with contextlib.suppress(OSError):
+        try:
+            planes = json.loads(_read(file) or "{}")
+        except ValueError:
+            planes = {}
+        planes.pop(endpoint, None)
+        if stated:
+            planes[endpoint] = {"url": stated[0], "keys": list(stated[1])}
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(planes, indent=1))
+        fresh.replace(file)
+
+
 def _file() -> Path:
+    return _folder() / "logins.json"
+
+
+def _folder() -> Path:
     if home := os.environ.get("DOVETAIL_HOME"):
-        return Path(home) / "logins.json"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dovetail" / "logins.json"
+        return Path(home)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dovetail"
 
 
 def _saved() -> Saved:

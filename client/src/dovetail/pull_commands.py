@@ -1,5 +1,6 @@
 """The commands about the files of an adapter on this machine: pull and verify."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,8 @@ def pull(
     name, revision = ids.split(adapter)
     caller, printer = options.client(), options.printer
     manifest = caller.manifest(name, revision)
+    if manifest.as_of:
+        printer.note(f"As of {_clock(manifest.as_of)}, by the read plane: the hub was not asked or does not answer.")
     files = manifests.select(manifests.parse_files(manifest["files"]), include or (), exclude or ())
     folder = to or Path(name.partition("/")[2])
     if dry_run:
@@ -48,6 +51,7 @@ def pull(
     _warn(printer, caller, name, manifest)
     if printer.as_json:
         members = {key: manifest.get(key) for key in ("adapter", "revision", "state")}
+        members |= {"as_of": manifest.as_of} if manifest.as_of else {}
         printer.document({**members, "path": str(folder), "files": len(files)})
     else:
         printer.line(str(folder))
@@ -66,11 +70,19 @@ def _show_plan(printer: Printer, manifest: Manifest, files: list[manifests.Manif
     printer.note(f"{len(coming):,} of {len(rows):,} files would come, {size:,} bytes. Nothing was written.")
 
 
+def _clock(as_of: str) -> str:
+    moment = datetime.fromisoformat(as_of).astimezone()
+    return f"{moment:%H:%M}" if moment.date() == datetime.now().astimezone().date() else f"{moment:%Y-%m-%d %H:%M}"
+
+
 def _warn(printer: Printer, caller: Client, name: str, manifest: Manifest) -> None:
     """Say what speaks against the version that was pulled, and where the one is that is known to work."""
     if yanked := manifest.get("yanked"):
         printer.note(f"Its owners yanked this version: {yanked['reason']}")
     if (state := manifest.get("state")) in {"passed", None}:
+        return
+    if manifest.as_of:
+        printer.note(f"Its verdict is {state}.")
         return
     if not printer.is_human:
         return

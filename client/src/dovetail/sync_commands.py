@@ -11,6 +11,7 @@ from dovetail import following, ids, laying_out, lock_files, locking, places, sy
 from dovetail.locks import Lock, LockedAdapter
 from dovetail.options import Options
 from dovetail.problems import DONE, REFUTED, Problem, local_files, usage
+from dovetail.reading_hub import ReadingHub
 from dovetail.store import Store
 from dovetail.syncing import Synced
 from dovetail.transport import Transport
@@ -69,9 +70,9 @@ def _connect(options: Options, lock: Lock) -> Callable[[], Transport]:
         chosen = places.chosen(options.endpoint)
         if chosen is None and lock.hub:
             endpoint = places.endpoint(lock.hub)
-            return Transport(endpoint, options.token or places.saved_token(endpoint))
+            return ReadingHub(endpoint, options.token or places.saved_token(endpoint))
         endpoint = places.endpoint(options.endpoint)
-        return Transport(endpoint, places.token(endpoint, options.token))
+        return ReadingHub(endpoint, places.token(endpoint, options.token))
 
     return connect
 

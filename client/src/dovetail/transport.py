@@ -13,10 +13,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from dovetail import __version__
 from dovetail.problems import Problem, interrupted, no_hub, refusal, unreachable
 from dovetail.reading import Answer, read
+from dovetail.sources import Source
 
 TIMEOUT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 90  # for a hub's rate limit, whose window is one minute
 MAX_ANSWER_BYTES = 32 << 20
+
+_AWAY = (500, 502, 503, 504)
 
 T = TypeVar("T", bound=Answer)
 
@@ -26,6 +29,7 @@ class Transport:
 
     def __init__(self, endpoint: str, token: str | None = None, timeout: float | None = None) -> None:
         self.endpoint, self.token, self._timeout = endpoint, token, timeout or TIMEOUT_SECONDS
+        self._is_patient = True  # waits for a hub that says when it is back
         self._opener = urllib.request.build_opener(_Redirects(endpoint, token))
 
     def get(self, path: str, answer: type[T]) -> T:
@@ -66,13 +70,13 @@ class Transport:
         request = urllib.request.Request(url, body, method=method)  # noqa: S310  # places.py checks the scheme
         return self._patiently(request)
 
-    def download(self, path: str, offset: int = 0, is_stopped: Event | None = None) -> HTTPResponse:
+    def download(self, source: Source, offset: int = 0, is_stopped: Event | None = None) -> HTTPResponse:
         """Request the bytes of a file by a route of the Hub, from an offset on; the caller closes the response.
 
         These routes have the wide limits that `hf download` has. A hub may answer with the whole file all the same.
         A wait that the hub asks for ends at once when another thread stops the download.
         """
-        request = urllib.request.Request(f"{self.endpoint}{path}")  # noqa: S310  # as above
+        request = urllib.request.Request(f"{self.endpoint}{source.route}")  # noqa: S310  # as above
         if offset:
             request.add_header("Range", f"bytes={offset}-")
         return self._patiently(request, is_stopped)
@@ -83,6 +87,8 @@ class Transport:
             return self._send(request)
         except Problem as problem:
             if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
+                raise
+            if is_away(problem) and not self._is_patient:
                 raise
             if is_stopped is None:
                 time.sleep(problem.wait_seconds)
@@ -110,6 +116,11 @@ class Transport:
         except (OSError, HTTPException, ValueError) as error:
             raise unreachable(self.endpoint, error) from None
         return answer
+
+
+def is_away(problem: Problem) -> bool:
+    """Return whether a hub does not answer, or only a proxy in front of it does, or it has lost its database."""
+    return problem.code == "client-unreachable" or problem.status in _AWAY
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -1,0 +1,349 @@
+"""The read plane: what anybody may pull is in the store, signed, and nothing that was withdrawn stays there."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.utils import timezone
+
+from dovetail import Client
+from dovetail.plane import Plane, PlaneAddress
+from dovetail.problems import Problem
+from hub import gauges
+from registry.bytes import intake
+from registry.kernel import site_settings
+from registry.models import PlaneName, Repository
+from registry.moderation import quarantine, suspension
+from registry.people import gates
+from registry.plane import comparing, documents, jobs, signing, writing
+from registry.proof import holding, yanking
+from registry.publish import branches, moves, push, repositories
+from registry.repos import pull, refs
+from registry.talk import dispatch
+from tests.cast import Cast
+
+NAME, OTHER = "acme/reviews", "acme/twin"
+WEIGHTS = b"weights" * 100
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def plane(cast: Cast, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plane]:
+    """A hub whose repository acme/reviews is in its read plane, which a plain web server serves."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    folder = tmp_path / "blobs" / "plane"
+    folder.mkdir(parents=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings.PLANE_URL = f"http://127.0.0.1:{server.server_port}"
+    for name in ("DOVETAIL_HOME", "DOVETAIL_CACHE", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    fill(cast, NAME)
+    follow()
+    yield Plane(PlaneAddress(settings.PLANE_URL, tuple(signing.public_keys())))
+    server.shutdown()
+    server.server_close()
+
+
+def fill(cast: Cast, full_name: str) -> Repository:
+    repository = cast.repository(full_name)
+    [weights] = intake.receive_inline(repository, WEIGHTS)
+    intent = push.Intent(repository, refs.MAIN, cast.session("alice"), title="Files")
+    push.receive(intent, [push.Inline("README.md", b"# Reviews"), push.Stored("a/w.bin", weights.sha256)])
+    return repository
+
+
+def follow() -> None:
+    """Do what workers do after a commit."""
+    dispatch.run()
+    jobs.work()
+
+
+def repository(full_name: str = NAME) -> Repository:
+    namespace, _, name = full_name.partition("/")
+    return Repository.objects.get(namespace__name=namespace, name=name)
+
+
+def head(full_name: str = NAME) -> str:
+    return pull.resolve(repository(full_name), "main").oid
+
+
+def files() -> set[str]:
+    """Return the paths of everything that readers could fetch."""
+    folder = Path(settings.BLOBS.removeprefix("file://")) / "plane"
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def pulled(address: Plane, monkeypatch: pytest.MonkeyPatch, adapter: str, to: Path) -> Path:
+    """Pull with a client whose hub is away."""
+    monkeypatch.setenv("DOVETAIL_PLANE", address.endpoint)
+    monkeypatch.setenv("DOVETAIL_PLANE_KEY", " ".join(signing.public_keys()))
+    return Client("http://127.0.0.1:1").pull(adapter, to)
+
+
+def test_a_pull_by_name_and_by_commit_goes_on_without_the_hub(plane, monkeypatch, tmp_path):
+    manifest = plane.manifest(NAME, "main")
+    assert manifest.revision == head()
+    assert ("a/w.bin", len(WEIGHTS)) in {(file.path, file.size) for file in manifest.files}
+    assert manifest.as_of
+    for number, rev in enumerate(("main", head(), head()[:8])):
+        folder = pulled(plane, monkeypatch, f"{NAME}@{rev}", tmp_path / str(number))
+        assert (folder / "a/w.bin").read_bytes() == WEIGHTS
+
+
+def test_the_bytes_of_a_folder_store_take_no_room_twice(plane, settings):
+    root = Path(settings.BLOBS.removeprefix("file://"))
+    places = [file for file in (root / "plane/blobs").rglob("*") if file.is_file()]
+    assert places
+    assert all(file.stat().st_nlink > 1 for file in places)
+
+
+def make_private(cast: Cast) -> None:
+    repositories.set_private(repository(), True, cast.session("alice"))
+
+
+def gate(cast: Cast) -> None:
+    gates.set_gate(repository(), "auto", cast.session("alice"))
+
+
+def delete(cast: Cast) -> None:
+    repositories.delete(repository(), cast.session("alice"))
+
+
+def quarantine_it(cast: Cast) -> None:
+    quarantine.quarantine(repository(), cast.session("mona"), reason="It phones home.")
+
+
+def test_what_the_pull_policy_keeps_back_is_not_there(plane, cast):
+    files = [push.Inline("adapter_config.json", b'{"peft_type": "LORA"}')]
+    push.receive(push.Intent(repository(), refs.MAIN, cast.session("alice"), title="An adapter"), files)
+    follow()
+    adapter = plane.manifest(NAME, "main")
+    assert adapter.state == "queued"
+    site_settings.change_setting("pull_policy", "verified", cast["ada"])
+    follow()
+    with pytest.raises(Problem, match="does not have"):
+        plane.manifest(NAME, adapter.revision)
+
+
+@pytest.mark.parametrize("withdraw", [make_private, gate, delete, quarantine_it])
+def test_what_may_not_be_pulled_any_more_is_gone_with_its_bytes(plane, cast, withdraw):
+    assert files()
+    withdraw(cast)
+    follow()
+    assert files() == set()
+    assert not PlaneName.objects.exists()
+    with pytest.raises(Problem, match="does not have") as refused:
+        plane.manifest(NAME, "main")
+    assert refused.value.code == "client-plane-missing"
+
+
+def test_the_repositories_of_a_suspended_person_are_gone_and_come_back(plane, cast):
+    fill(cast, "alice/own")
+    follow()
+    suspension.suspend(cast["alice"], cast.session("mona"), reason="Spam, in all of it.")
+    follow()
+    assert [name for name in files() if "alice/own" in name] == []
+    suspension.unsuspend(cast["alice"], cast.session("mona"), reason="An error of ours.")
+    follow()
+    assert plane.manifest("alice/own", "main").revision == head("alice/own")
+
+
+@pytest.mark.parametrize("is_yanked", [True, False], ids=["yanked", "held back"])
+def test_a_withdrawn_version_leaves_the_index_and_the_others_stay(plane, cast, is_yanked):
+    first = head()
+    push.receive(
+        push.Intent(repository(), refs.MAIN, cast.session("alice"), title="More"), [push.Inline("b.txt", b"b")]
+    )
+    follow()
+    bad = pull.resolve(repository(), "main")
+    if is_yanked:
+        yanking.yank(bad, cast.session("alice"), "It is worse.")
+    else:
+        holding.hold(bad, "It phones home.")
+    follow()
+    assert plane.manifest(NAME, first).revision == first
+    with pytest.raises(Problem, match="does not have"):
+        plane.manifest(NAME, bad.oid)
+    assert [name for name in files() if bad.oid in name] == []
+
+
+def test_a_new_name_takes_the_place_of_the_old_one(plane, cast):
+    moves.move(repository(), OTHER, cast.session("alice"))
+    follow()
+    assert plane.manifest(OTHER, "main").revision == head(OTHER)
+    assert [name for name in files() if NAME in name] == []
+
+
+def test_bytes_that_another_public_repository_has_stay(plane, cast):
+    fill(cast, OTHER)
+    follow()
+    make_private(cast)
+    follow()
+    assert len([name for name in files() if name.startswith("blobs/")]) >= 2
+    assert plane.manifest(OTHER, "main").revision == head(OTHER)
+
+
+def test_branches_and_tags_are_names_and_private_repositories_are_not_there(plane, cast):
+    at = pull.resolve(repository(), "main")
+    branches.create_ref(repository(), refs.TAGS + "v1", at, cast.session("alice"))
+    cast.repository("acme/secret", private=True)
+    follow()
+    assert plane.manifest(NAME, "v1").revision == head()
+    assert [name for name in files() if "secret" in name] == []
+
+
+def test_a_run_that_began_before_a_withdrawal_leaves_nothing(plane, cast):
+    row = PlaneName.objects.get()
+    PlaneName.objects.update(due_at=timezone.now())
+    written = writing.write(NAME, lambda: False, afresh=True)  # a claim that somebody took over
+    assert written.digests
+    make_private(cast)
+    jobs._write(row, afresh=True)  # its row is due at another time by now
+    assert files() == set()
+    assert PlaneName.objects.get().due_at.year == 2000
+
+
+def change(name: str, changed: dict[str, object], settings, *, key: str = "") -> None:
+    """Change members of a signed document where it lies, and sign it again with the secret key, if one is given."""
+    file = Path(settings.BLOBS.removeprefix("file://")) / "plane" / name
+    envelope = json.loads(file.read_bytes())
+    document = json.loads(envelope["signed"]) | changed
+    if key:
+        settings.SECRET_KEY = key
+        file.write_bytes(signing.sign(document))
+    else:
+        file.write_text(json.dumps({"signed": json.dumps(document), "signature": envelope["signature"]}))
+
+
+def test_what_was_changed_on_its_way_is_refused(plane, settings):
+    ours, theirs = settings.SECRET_KEY, "x" * 60
+    index, revision = f"index/{NAME}.json", f"revisions/{NAME}/{head()}.json"
+    later = (timezone.now() + timedelta(days=1)).isoformat()
+    for name, changed, key, code in (
+        (index, {"names": {"main": "0" * 40}}, "", "client-plane-refused"),
+        (index, {}, theirs, "client-plane-refused"),
+        (index, {"repository": OTHER}, ours, "client-plane-refused"),
+        (index, {"repository": NAME, "expires_at": "2026-01-01T00:00:00+00:00"}, ours, "client-plane-stale"),
+        (index, {"expires_at": later, "names": {"main": head()}}, ours, ""),
+        (revision, {"revision": "0" * 40}, ours, "client-plane-refused"),
+        (revision, {"revision": head(), "files": []}, "", "client-plane-refused"),
+    ):
+        change(name, changed, settings, key=key)
+        if code:
+            with pytest.raises(Problem) as refused:
+                plane.manifest(NAME, "main")
+            assert refused.value.code == code, changed
+        settings.SECRET_KEY = ours
+        if name == index and not code:
+            assert plane.manifest(NAME, "main").revision == head()
+
+
+def test_other_bytes_are_refused_by_their_digest(plane, settings, monkeypatch, tmp_path):
+    for file in (Path(settings.BLOBS.removeprefix("file://")) / "plane/blobs").rglob("*"):
+        if file.is_file():
+            file.unlink()
+            file.write_bytes(b"other bytes")
+    with pytest.raises(Problem) as refused:
+        pulled(plane, monkeypatch, f"{NAME}@main", tmp_path / "pulled")
+    assert refused.value.code == "client-digest-mismatch"
+    assert not (tmp_path / "pulled").exists()
+
+
+def test_a_plane_without_a_known_key_is_not_trusted(plane, monkeypatch):
+    monkeypatch.setenv("DOVETAIL_PLANE", plane.endpoint)
+    for key in ("", "no-key", base64.b64encode(b"short").decode()):
+        monkeypatch.setenv("DOVETAIL_PLANE_KEY", key)
+        with pytest.raises(Problem, match="No key is known"):
+            Client("http://127.0.0.1:1")
+
+
+def test_a_client_remembers_the_plane_of_a_hub(plane, client, settings, answer_once, monkeypatch, tmp_path):
+    manifest = client.get(f"/api/v1/adapters/{NAME}/revisions/main").json()
+    assert manifest["plane"] == client.get("/api/v1/site").json()["plane"] == signing.stated()
+    hub = Client(answer_once(manifest))
+    assert hub.pull(f"{NAME}@main", tmp_path / "pulled").is_dir()  # the manifest is the hub's, which dies with it
+    assert Client(hub.endpoint).manifest(NAME, "main").as_of
+    settings.PLANE_URL = ""
+    assert signing.stated() is None
+
+
+@pytest.fixture
+def answer_once() -> Iterator[object]:
+    """Return a function that starts a hub which answers one request with a document, and is away from then on."""
+    left: list[dict[str, object]] = []
+
+    class Once(Silent):
+        def do_GET(self) -> None:
+            self.send_response(200 if left else 503)
+            self.end_headers()
+            self.wfile.write(json.dumps(left.pop()).encode() if left else b"")
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Once)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def start(document: dict[str, object]) -> str:
+        left.append(document)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_sweep_finds_what_is_missing_and_what_should_not_be_there(plane, cast, settings):
+    good = files()
+    PlaneName.objects.all().delete()  # as of a database that was restored: the name is missing, and its documents extra
+    orphan = Path(settings.BLOBS.removeprefix("file://")) / "plane/blobs/00/00" / ("0" * 64)
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"")
+    found = comparing.sweep()
+    assert (found.missing, found.extra, found.dropped_bytes) == (1, 0, 1)
+    jobs.work()
+    Repository.objects.update(private=True)  # past all that records events
+    PlaneName.objects.all().delete()
+    assert comparing.sweep().extra == 1
+    jobs.work()
+    assert files() == set()
+    Repository.objects.update(private=False)
+    call_command("read_plane", "rebuild")
+    assert files() == good
+
+
+def test_the_command_and_the_metrics_say_how_far_it_is(plane, capsys):
+    call_command("read_plane", "status")
+    assert signing.public_keys()[0] in capsys.readouterr().out
+    assert 'dovetail_plane_repositories{state="signed"} 1.0' in gauges.exposition().decode()
+    call_command("read_plane", "remove")
+    assert files() == set()
+
+
+def test_an_index_is_signed_again_before_it_ends(plane):
+    before = plane.manifest(NAME, "main").as_of
+    row = PlaneName.objects.get()
+    assert timezone.now() < row.due_at < timezone.now() + documents.COUNTS_FOR
+    PlaneName.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert jobs.work() == 1
+    assert plane.manifest(NAME, "main").as_of >= before
+    assert PlaneName.objects.get().due_at > timezone.now()
+
+
+def test_nothing_is_written_while_it_is_off(cast, settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    fill(cast, NAME)
+    follow()
+    assert not (tmp_path / "blobs/plane").exists()
+    assert not PlaneName.objects.exists()
