@@ -3,6 +3,8 @@
 #
 #   HUB_SERVERS      web processes, such as "10.0.0.5:8000 10.0.0.6:8000"
 #   S3_SERVERS       the S3 service whose presigned links begin with the hub's address; empty: they do not
+#   PLANE            the read plane, such as "http://10.0.0.7:8333/dovetail-blobs/plane", which stands in for the hub
+#                    while no web process answers; empty: nothing does
 #   OUTER_PROXIES    networks of the proxies in front of this one, separated by commas
 #   OUTER_HEADER     where these write the client's address: X-Forwarded-For, another header, or proxy_protocol
 #   NGINX_LISTEN     the address or port that nginx listens on
@@ -38,12 +40,30 @@ s3="" include=""
 [ -z "${S3_SERVERS:-}" ] || s3="include $here/s3.conf;"
 [ -z "${NGINX_INCLUDE:-}" ] || include="include $NGINX_INCLUDE;"
 
+plane=${PLANE:-} plane_host="" plane_scheme="" plane_path=""
+if [ -n "$plane" ]; then
+  plane_scheme=${plane%%://*} plane_host=${plane#*://}
+  plane_path=/${plane_host#*/} plane_host=${plane_host%%/*}
+  [ "$plane_scheme" != https ] || [ "$plane_host" != "${plane_host%:*}" ] || plane_port=:443
+fi
+
+# Puts the parts of the read plane where they belong, or nothing.
+with_plane() {
+  if [ -n "$plane" ]; then
+    sed -e "/@PLANE_MAPS@/r $here/plane_maps.conf" -e "/@PLANE_LOCATION@/r $here/plane.conf" "$here/nginx.conf"
+  else
+    cat "$here/nginx.conf"
+  fi | sed -e "/@PLANE_MAPS@/d" -e "/@PLANE_LOCATION@/d"
+}
+
 configuration() {
-  sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
+  with_plane | sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
     -e "s|@HUB@|$(servers "${HUB_SERVERS:?name the web processes}")|" \
     -e "s|@S3@|$(servers "${S3_SERVERS:-127.0.0.1:9}")|" -e "s|@S3_LOCATION@|$s3|" \
     -e "s|@OUTER_HEADER@|$header|" -e "s|@SET_REAL_IP_FROM@|$(each 'set_real_ip_from %s;')|" \
-    -e "s|@OUTER_NETWORKS@|$(each '%s 1;')|" -e "s|@INCLUDE@|$include|" "$here/nginx.conf"
+    -e "s|@OUTER_NETWORKS@|$(each '%s 1;')|" -e "s|@INCLUDE@|$include|" -e "s|@PLANE_HOST@|$plane_host|" \
+    -e "s|@PLANE_STORE@|$plane_scheme://plane$plane_path|" \
+    -e "s|@PLANE_SERVERS@|$(servers "${plane_host:-127.0.0.1:9}${plane_port:-}")|"
 }
 
 if [ "${1:-}" = run ]; then

@@ -65,6 +65,8 @@ class Deployment:
             "DOVETAIL_PUBLIC_URL": self.url,
             "DOVETAIL_BLOBS": blobs,
             "OUTER_PROXIES": OUTER_PROXY,
+            "DOVETAIL_PLANE_URL": f"{self.url}/dovetail-blobs/plane",
+            "PLANE": f"http://127.0.0.1:{self.ports['s3']}/dovetail-blobs/plane",
             **self.settings,
         }
 
@@ -191,6 +193,7 @@ def _s3(deployment: Deployment) -> Iterator[None]:
     ]
     flags += [f"-{name}={port}" for name, port in zip(names, free_ports(len(names)), strict=True)]
     flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={deployment.ports['s3']}"]
+    flags += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # catalogues on fixed ports, which nobody asks here
     (deployment.folder / "s3").mkdir()
     environment = deployment.environment("s3")
     with running(

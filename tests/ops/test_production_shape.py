@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, snapshot_download
 
 from ops.sentences import ROOT
 from tests.ops import compose
@@ -190,6 +190,44 @@ def test_nginx_says_as_the_hub_does_that_no_web_process_answers(tmp_path: Path) 
             assert "does not answer at the moment" in answer.text
         assert answer.json()["code"] == "store-unavailable"
         assert httpx.get(f"http://127.0.0.1:{port}/.unavailable/page.html").status_code in (404, 503)
+
+
+def test_nginx_reads_what_is_public_from_the_read_plane_while_no_web_process_answers(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.manage("read_plane", "open")
+    oid = push(deployment, "alice/plane").model_info("alice/plane").sha
+    push(deployment, "alice/secret").update_repo_settings("alice/secret", private=True)
+    deployment.manage("read_plane", "sweep")  # beat does the same, a little later
+    [port, nobody] = free_ports(2)
+    tmp_path.chmod(0o755)
+    given = deployment.environment("nginx") | {
+        "HUB_SERVERS": f"127.0.0.1:{nobody}", "S3_SERVERS": "", "NGINX_RESOLVER": "", "TMPDIR": str(tmp_path),
+        "NGINX_LISTEN": f"127.0.0.1:{port}",
+    }  # fmt: skip
+    command = ["sh", str(ROOT / "deploy/nginx/configure.sh"), "run"]
+    with running(command, tmp_path, lambda: answers(port), env=given):
+        url = f"http://127.0.0.1:{port}"
+        for rev in (None, "main", oid):
+            folder = snapshot_download(
+                "alice/plane", revision=rev, endpoint=url, local_dir=tmp_path / f"at-{rev}", cache_dir=tmp_path / "hf"
+            )
+            for file in ADAPTER.iterdir():
+                assert (Path(folder) / file.name).read_bytes() == file.read_bytes()
+        path = f"/alice/plane/resolve/{oid}/adapter_model.safetensors"
+        ours, theirs = httpx.head(url + path), httpx.head(deployment.url + path)
+        for name in ("ETag", "X-Repo-Commit", "X-Linked-Etag", "X-Linked-Size", "Content-Length"):
+            assert ours.headers[name] == theirs.headers[name], name
+        part = httpx.get(url + path, headers={"Range": "bytes=8-15"})
+        assert (part.status_code, part.content) == (206, (ADAPTER / "adapter_model.safetensors").read_bytes()[8:16])
+        absent = httpx.get(f"{url}/alice/plane/resolve/main/absent.json")
+        assert (absent.status_code, absent.headers["X-Error-Code"]) == (404, "EntryNotFound")
+        for other in (
+            "/alice/secret/resolve/main/README.md", "/alice/plane", "/api/models/alice/secret",
+            "/alice/plane/resolve/main/../../../../blobs/x", f"/api/models/alice/plane/tree/{oid}",
+        ):  # fmt: skip
+            assert httpx.get(url + other).status_code == 503, other
+        assert httpx.post(f"{url}/api/models/alice/plane", json={}).status_code == 503
 
 
 def test_nginx_waits_for_who_sends_a_question_slowly(deployment: Deployment) -> None:
