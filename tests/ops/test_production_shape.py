@@ -189,6 +189,8 @@ def test_nginx_says_as_the_hub_does_that_no_web_process_answers(tmp_path: Path) 
                     assert answer.headers["Content-Type"] == kind
             assert "does not answer at the moment" in answer.text
         assert answer.json()["code"] == "store-unavailable"
+        line = f'"request_id": "{answer.headers["X-Request-Id"]}"'
+        wait_until(lambda: line in (tmp_path / "server.log").read_text())  # nginx writes it after the answer
         assert httpx.get(f"http://127.0.0.1:{port}/.unavailable/page.html").status_code in (404, 503)
 
 
