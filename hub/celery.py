@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import time
 from importlib import import_module
 from typing import Any
 
@@ -51,6 +52,9 @@ ERRAND_TASKS = (
 )  # fmt: skip
 # A message of these is one job, so it works for the request that sent it; the others only say that rows wait.
 JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
+# Of a process that only sends: a request must not wait for a hint.
+SENDING = {"socket_timeout": 1, "socket_connect_timeout": 1}
+PAUSE_SECONDS = 10  # without hints after the broker did not answer: as long as a worker needs to look by itself
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -116,6 +120,12 @@ app.conf.update(
         "mail": {"task": "workers.tasks.mail", "schedule": MAIL_SECONDS, "options": {"expires": MAIL_SECONDS}},
     },
 )
+
+
+def only_send() -> None:
+    """Wait for the broker as briefly as a request may. For processes that receive no messages; before the first one."""
+    if IS_REDIS:
+        app.conf.broker_transport_options = app.conf.broker_transport_options | SENDING
 
 
 @signals.worker_init.connect
@@ -185,12 +195,19 @@ def send_letter(to: str, subject: str, text: str) -> None:
         letters.deliver(to, subject, text)
 
 
+_silent_until = 0.0
+
+
 def _send(task: str, *rows: int | str, **options: Any) -> bool:
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return False
     try:
         headers = {"request_id": request_ids.current()}
         app.send_task(task, args=rows, headers=headers, retry=True, retry_policy=ONCE_MORE, **options)
     except (KombuError, OSError) as problem:
         known = [row for row in rows if isinstance(row, int)]  # a letter is nobody's business, least of all its link
         logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": known})
+        _silent_until = time.monotonic() + PAUSE_SECONDS
         return False
     return True

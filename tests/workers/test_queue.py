@@ -89,6 +89,20 @@ print(celery.ring(2))
     redis.Redis.from_url(broker).flushall()
 
 
+def test_a_broker_that_hangs_is_asked_once_and_then_left_alone_for_a_while(broker):
+    code = f"""
+import os, signal, redis
+server = redis.Redis.from_url({broker!r}).info()["process_id"]
+celery.only_send()
+asked = []
+celery.logger.warning = lambda *_, **about: asked.append(about)
+os.kill(server, signal.SIGSTOP)
+print(celery.ring(2), celery.dispatch(), celery.scan(), len(asked))
+os.kill(server, signal.SIGCONT)
+"""
+    assert in_a_hub(code, broker).split() == ["False", "False", "False", "1"]
+
+
 # --- a real worker ---------------------------------------------------------------------------------------------------
 @pytest.fixture
 def send(broker) -> Callable[..., None]:
