@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from registry.kernel.errors import AppealClosed, RegistryError, ValueInvalid
+from registry.bytes.blobs import digest_of
+from registry.kernel.errors import AppealClosed, RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Appeal, AuditEvent, ModerationDecision, Repository, User
+from registry.models import Appeal, AuditEvent, Blob, ModerationDecision, Repository, UploadedBlob, User
 from registry.moderation import appeals, quarantine
 from registry.people import accounts
 from registry.proof import holding
@@ -106,3 +107,21 @@ def test_a_push_while_its_parent_is_being_held_back_stays_listed(cast, settings,
     head.refresh_from_db()
     repository.refresh_from_db()
     assert (head.is_quarantined, repository.is_main_held) == (True, False)
+
+
+def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(cast, monkeypatch):
+    repository = cast.repository("alice/slow")
+    intent = Intent(repository, MAIN, cast.session("alice"), title="Slow")
+    compose = push.tree.compose
+
+    def compose_late(*arguments: Any) -> Any:
+        draft = compose(*arguments)
+        UploadedBlob.objects.filter(blob=digest_of(b"late").sha256).delete()
+        Blob.objects.filter(pk=digest_of(b"late").sha256).delete()
+        return draft
+
+    with monkeypatch.context() as patch:
+        patch.setattr(push.tree, "compose", compose_late)
+        with pytest.raises(StoreUnavailable, match="waited for it too long"):
+            push.receive(intent, [Inline("late.txt", b"late")])
+    assert push.receive(intent, [Inline("late.txt", b"late")]).revision.files.filter(path="late.txt").exists()

@@ -6,7 +6,7 @@ revision with a missing file. Uploads before the push are in uploads.py; bytes/i
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
 from registry.kernel import policy, quotas, switches
@@ -16,7 +16,7 @@ from registry.people import leaks
 from registry.proof import regressions, verdicts, yanking
 from registry.publish import pull_requests, uploads
 from registry.publish.push import content, rows, tree
-from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Inline, Intent, Operation, Stored, check_words
+from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Edit, Inline, Intent, Operation, Stored, check_words
 from registry.publish.push.tree import Draft
 from registry.repos import facts, pull, refs
 from registry.repos.manifest import Entry
@@ -49,7 +49,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     A push without changes creates no revision, so retries are free. Raises what policy.require raises,
     RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting or copying what is not there),
     RevisionNotVerified (copying what the caller may not download), FileTooLarge, PushTooLarge, BlobUnknown,
-    ValueInvalid; then only unreferenced bytes are left behind.
+    ValueInvalid, StoreUnavailable; then only unreferenced bytes are left behind.
     """
     repository = intent.repository
     require_for(repository, intent.ref, intent.by, propose=intent.propose)
@@ -60,22 +60,31 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     leaked: dict[str, set[str]] = {}
     edits = content.believe(repository, content.keep(intent, _noting(operations, leaked)), intent.by)
     draft = tree.compose(intent, edits)
-    with transaction.atomic():
-        current = policy.require_now(
-            intent.by, Permission.BROWSE, repository
-        )  # locks: one push at a time for each repository
-        require_for(current, intent.ref, intent.by, propose=intent.propose)
-        if refs.resolve_ref(repository, intent.ref) != draft.head:
-            draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
-        is_guest = not policy.may_write(intent.by, current)
-        quotas.require_byte_quota_for(current, _sizes(draft.entries), is_guest=is_guest)
-        files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
-        blocked_files.require_unblocked(files)
-        tensor_digests.enqueue(files)
-        chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
-        ref = rows.land(intent, draft)
-        leaks.revoke_in(leaked, current, ref.revision)
-        return ref
+    try:
+        with transaction.atomic():
+            return _land(intent, draft, edits, leaked)
+    except IntegrityError:
+        content.require_kept(edits)
+        raise
+
+
+def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set[str]]) -> Ref:
+    """Write the rows in the caller's transaction, on top of what the ref names by then."""
+    repository = intent.repository
+    # It locks: one push at a time for each repository.
+    current = policy.require_now(intent.by, Permission.BROWSE, repository)
+    require_for(current, intent.ref, intent.by, propose=intent.propose)
+    if refs.resolve_ref(repository, intent.ref) != draft.head:
+        draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
+    is_guest = not policy.may_write(intent.by, current)
+    quotas.require_byte_quota_for(current, _sizes(draft.entries), is_guest=is_guest)
+    files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
+    blocked_files.require_unblocked(files)
+    tensor_digests.enqueue(files)
+    chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
+    ref = rows.land(intent, draft)
+    leaks.revoke_in(leaked, current, ref.revision)
+    return ref
 
 
 def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, like: Revision | None = None) -> Ref:

@@ -8,9 +8,9 @@ from django.conf import settings
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Keys
 from registry.kernel import names, policy, quotas
-from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge
+from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
-from registry.models import Repository
+from registry.models import Blob, Repository
 from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
 from registry.repos import blob_access, manifest, pull
 from registry.repos.manifest import Entry
@@ -88,6 +88,13 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
         quotas.check_push(total)
         believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
     return believed
+
+
+def require_kept(edits: Iterable[Edit]) -> None:
+    """Raise StoreUnavailable if garbage collection removed bytes of a push between their check and its rows."""
+    pushed = {edit.sha256 for edit in edits if isinstance(edit, Entry)}
+    if Blob.objects.filter(pk__in=pushed).count() < len(pushed):
+        raise StoreUnavailable("Bytes of this push had waited for it too long, and were removed.", "Push again.")
 
 
 def _proven_size(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> int:
