@@ -8,7 +8,7 @@ from hub.site import other_forms
 from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
 from hub.site.sparkline import DAYS, Sparkline
 from hub.site.use import push_commands, snippets
-from registry.kernel.errors import RevisionNotVerified
+from registry.kernel.errors import RevisionNotVerified, StoreUnavailable
 from registry.repos import download_counts, pull, rendered_cards
 from registry.talk import alerts
 
@@ -21,7 +21,10 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         return render(request, "site/repository_empty.html", shown)
     header = _served(header)
     files, pages = card_links(header.repository, header.revision.oid)
-    card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
+    try:
+        card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
+    except StoreUnavailable as silence:  # its verdict and versions are rows
+        card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
     shown = {"header": header, "tab": "card", "card": card, "snippets": snippets(request, header)}
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, DAYS))
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())

@@ -20,7 +20,7 @@ from hub.site.proof import Proof, proof
 from hub.site.repair_offers import RepairOffers
 from hub.site.visitor import caller, person
 from registry.kernel import policy, refusals
-from registry.kernel.errors import RegistryError, RevisionNotFound
+from registry.kernel.errors import RegistryError, RevisionNotFound, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Alert, Regression, Repository, Revision
 from registry.moderation import appeals, evidence
@@ -80,7 +80,11 @@ class RepositoryHeader:
 
     @cached_property
     def facts(self) -> Facts:
-        return facts.read_facts(self.entries)
+        """What the files tell; nothing while the store of files does not answer: the rest of the page are rows."""
+        try:
+            return facts.read_facts(self.entries)
+        except StoreUnavailable:
+            return facts.read_facts({})
 
     @cached_property
     def proof(self) -> Proof | None:

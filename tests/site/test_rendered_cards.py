@@ -5,10 +5,11 @@ from django.utils import timezone
 
 from registry.kernel.errors import StoreUnavailable
 from registry.models import RenderedCard
-from registry.repos import rendered_cards
+from registry.repos import facts, rendered_cards
 from tests.site.conftest import push_more
 from workers import pickle_scanning
 
+EMPTY = facts.read_facts({})
 README = b"# Plot\n\n![loss](img/loss.png) by [train.py](train.py)\n"
 
 
@@ -70,6 +71,16 @@ def test_a_store_that_does_not_answer_holds_up_no_scan(cast, reviews, monkeypatc
     pickle_scanning.work()
     assert not RenderedCard.objects.exists()
     assert not reviews.revisions.filter(pickle_scan__free_at__lte=timezone.now()).exists()
+
+
+def test_a_page_is_shown_without_its_card_while_the_store_does_not_answer(visit, cast, reviews, monkeypatch):
+    def refuse(*_):
+        raise StoreUnavailable("The store of files does not answer.")
+
+    push_more(cast, reviews, **{"README.md": README})
+    monkeypatch.setattr("registry.repos.rendered_cards._read", refuse)
+    monkeypatch.setattr("registry.repos.facts.read_facts", lambda entries, *_: refuse() if entries else EMPTY)
+    assert "metadata was not read.</b> The store of files does not answer." in page(visit("carol"))
 
 
 def test_a_repository_without_a_card_says_so(visit, cast, reviews):
