@@ -15,7 +15,19 @@ from django.utils import timezone
 
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Keys
-from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, Blob, UploadedBlob, User, Verdict
+from registry.models import (
+    AuditCheckpoint,
+    AuditEvent,
+    AuditSeal,
+    Blob,
+    ChunkingJob,
+    KnownXorb,
+    UploadedBlob,
+    User,
+    Verdict,
+    XetFile,
+    Xorb,
+)
 from registry.models.append_only import lifted
 from registry.proof import verdicts
 from registry.publish import push
@@ -185,9 +197,10 @@ def test_bytes_travel_to_another_store_and_back(pushed, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{POSTGRES_PROGRAMS}:{os.environ['PATH']}")
     folder, kept, count = tmp_path / "backup", f"file://{tmp_path / 'kept'}", Blob.objects.count()
     blobs.store().put("audit/2026-01-01.json", [b"{}"])
+    [readme] = pushed.files.filter(path="README.md").values_list("blob_id", flat=True)
+    copied = cut_into_xorbs(readme)
     last = f"{folder} holds the database and the names of {count} blobs. {kept} holds their bytes."
     assert run("backup", str(folder), "--blobs", kept, "--verify") == [last]
-    [readme] = pushed.files.filter(path="README.md").values_list("blob_id", flat=True)
     copies = blobs.store_at(kept)
     assert b"".join(blobs.pieces(copies.open(Keys.blob(readme)))) == b"# Hello"
     assert copies.size("audit/2026-01-01.json") == 2
@@ -198,6 +211,23 @@ def test_bytes_travel_to_another_store_and_back(pushed, tmp_path, monkeypatch):
         call_command("flush", interactive=False, verbosity=0)
     assert run("restore", str(folder), "--blobs", kept) == ["The hub is restored, and every blob is in the store."]
     assert run("verify_blobs") == [f"{count} of {count} blobs are as their rows say."]
+    # A backup has no chunks: the file is offered whole until it was cut again, and nobody may leave its chunks out.
+    assert list(Xorb.objects.values_list("pk", flat=True)) == [copied]
+    assert not XetFile.objects.exists()
+    assert not KnownXorb.objects.exclude(xorb=copied).exists()
+    assert list(ChunkingJob.objects.values_list("pk", flat=True)) == [readme]
+
+
+def cut_into_xorbs(sha256: str) -> str:
+    """Let a file be in a xorb that no backup holds; return the name of another one, whose object is in the store."""
+    lost, copied = "a" * 64, "b" * 64
+    blobs.store().put(Keys.xorb(copied), [b"chunks"])
+    for name in (lost, copied):
+        Xorb.objects.create(pk=name, size=6)
+        KnownXorb.objects.create(person=User.objects.get(username="alice"), xorb=name)
+    file = XetFile.objects.create(pk="c" * 64, sha256=sha256, size=7, terms=[[lost, 0, 1, 7]])
+    file.spans.create(xorb=lost, start=0, end=1, at=0)
+    return copied
 
 
 @pytest.mark.django_db(transaction=True)
