@@ -11,7 +11,7 @@ export PORT HOST DATA KEEP TOKEN TORCH_INDEX
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
-.PHONY: help up demo manage test lint fuzz drill bench services engines pins sbom audit containers clean
+.PHONY: help up demo manage test lint fuzz drill chaos bench services engines pins sbom audit containers clean
 
 help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
@@ -45,6 +45,10 @@ fuzz: ## Fuzzes the readers of strangers' bytes [SECONDS=300 of each, ARGS="gguf
 drill: ## Provokes each alarm of deploy/prometheus on a hub of its own, and waits for Prometheus [ARGS="DovetailNoWorker": it alone].
 	@$(PYTHON) -m ops environments dev engines
 	PYTHONPATH=.:client/src .venv/bin/python -m tests.drill $(ARGS)
+
+chaos: ## Breaks a running production on purpose, under load: kills, cuts, full disks [ARGS="kill-web hang-*"; ARGS=-h lists them].
+	@$(PYTHON) -m ops environments dev engines
+	.venv/bin/python -m tests.chaos $(ARGS)
 
 bench: ## Measures everything, or ARGS="engine speed" (ARGS=-h lists them): medians, ratios to the limit, .bench/*.json.
 	@$(PYTHON) -m ops environments dev engines

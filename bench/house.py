@@ -68,7 +68,7 @@ def verdict(hub: Hub) -> Iterator[Line]:
     """Measure the time from the commit's answer to `passed`, with a warm engine."""
     times = []
     for number in range(6):
-        folder = _variant(hub.folder / f"variant-{number}", number)
+        folder = variant(hub.folder / f"variant-{number}", number)
         api = HfApi(endpoint=hub.url, token=TOKEN)
         api.create_repo("bench/reviews", exist_ok=True)
         commit = api.upload_folder(repo_id="bench/reviews", folder_path=folder).oid
@@ -88,7 +88,7 @@ def throughput(hub: Hub, number: int = 30) -> Iterator[Line]:
     names = [f"bench/many-{one}" for one in range(number)]
     for one, name in enumerate(names):
         api.create_repo(name)
-        api.upload_folder(repo_id=name, folder_path=_variant(hub.folder / f"many-{one}", 1000 + one))
+        api.upload_folder(repo_id=name, folder_path=variant(hub.folder / f"many-{one}", 1000 + one))
     _wait(hub, names)
     hub.manage("revalidate", "--all")  # now all are queued at once, and no push disturbs
     _wait(hub, names)
@@ -138,7 +138,7 @@ def _state(hub: Hub, name: str, commit: str) -> str:
     return str(hub.ask(f"/api/v1/adapters/{name}/revisions/{commit}/verdict")["state"])
 
 
-def _variant(folder: Path, seed: int) -> Path:
+def variant(folder: Path, seed: int) -> Path:
     """Copy the demo adapter with slightly changed weights, so that it is a new version and still passes."""
     shutil.copytree(DEMO, folder)
     raw = bytearray((folder / WEIGHTS).read_bytes())

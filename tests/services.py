@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +59,7 @@ def running(
 ) -> Iterator[subprocess.Popen]:
     """Start a server, wait until it is ready, and stop it at the end; its output is in `folder`/server.log."""
     log = folder / "server.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # after what it said before it was killed
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **options)
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -147,6 +147,24 @@ def postgres_cluster(
 
     `initdb` and `server` are further arguments of these two programs, `user` is the superuser inside the database.
     """
+    with new_cluster(programs, user, initdb, server, port) as cluster, cluster.serve():
+        yield cluster.client
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The files of a PostgreSQL: `client` returns the command line of a client, `serve` runs the server, any times."""
+
+    client: Callable[[str], list[str | Path]]
+    serve: Callable[[], AbstractContextManager[subprocess.Popen]]
+    folder: Path
+
+
+@contextmanager
+def new_cluster(
+    programs: Path, user: str, initdb: Sequence[str], server: Sequence[str], port: int
+) -> Iterator[Cluster]:
+    """Make a PostgreSQL in a folder of its own, which is gone afterwards; arguments as above."""
     account = "nobody" if os.geteuid() == 0 else None  # initdb refuses root
     switch: dict[str, Any] = {"user": account, "extra_groups": []} if account else {}
     with own_folder(account) as folder:
@@ -160,8 +178,11 @@ def postgres_cluster(
         command = [str(programs / "postgres"), *server, "-D", str(folder / "pg"), "-p", str(port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
         ready = [*client("pg_isready"), "-q"]
-        with running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **switch):
-            yield client
+
+        def serve() -> AbstractContextManager[subprocess.Popen]:
+            return running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **switch)
+
+        yield Cluster(client, serve, folder)
 
 
 def _reachable_by(switch: dict[str, Any], programs: Path, folder: Path) -> Path:

@@ -4,14 +4,15 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ops.sentences import ROOT
 from tests.ops import compose
-from tests.services import answers, bundled_postgres, free_ports, own_folder, postgres_cluster, running
+from tests.services import answers, bundled_postgres, free_ports, new_cluster, own_folder, running
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SECRETS = {
@@ -34,7 +35,19 @@ class Deployment:
     webs: list[int]
     settings: Mapping[str, str] = field(default_factory=dict)  # what .env holds beside `variables`
     engines: Path = ROOT / ".engines"
+    overrides: dict[str, dict[str, str]] = field(default_factory=dict)  # environment of one process at its next start
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+    _starts: dict[str, Callable[[], AbstractContextManager[subprocess.Popen]]] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def add(self, name: str, start: Callable[[], AbstractContextManager[subprocess.Popen]]) -> None:
+        """Start a process that `start` can start again, and end it with the deployment."""
+        self._starts[name] = start
+        self.start(name)
+
+    def start(self, name: str) -> None:
+        """Start a process, as Docker does again after it was killed, and wait until it is ready."""
+        self.processes[name] = self._stack.enter_context(self._starts[name]())
 
     @property
     def url(self) -> str:
@@ -59,7 +72,7 @@ class Deployment:
         return re.sub(r"(?<![\w.])/data\b", str(self.folder / "data"), text)
 
     def variables(self) -> dict[str, str]:
-        blobs = f"s3://dovetail-blobs?endpoint=http://s3:8333&public={self.url}&seconds=60"  # this machine may be slow
+        blobs = f"s3://dovetail-blobs?endpoint=http://s3:8333&public={self.url}&seconds=60"  # a test may run slowly
         return {
             **SECRETS,
             "DOVETAIL_PUBLIC_URL": self.url,
@@ -107,18 +120,17 @@ def run_deployment(
     webs: int = 2, workers: int = 2, settings: Mapping[str, str] | None = None, engines: Path = ROOT / ".engines"
 ) -> Iterator[Deployment]:
     """Run all services, with these settings in .env; yield when all of them are started."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(own_folder())
+    with own_folder() as folder, ExitStack() as stack:
         names = ["nginx", "postgres", "redis", "s3"]
         ports = free_ports(len(names) + webs)
         deployment = Deployment(
-            folder, dict(zip(names, ports, strict=False)), ports[len(names) :], settings or {}, engines
+            folder, dict(zip(names, ports, strict=False)), ports[len(names) :], settings or {}, engines, _stack=stack
         )
         for name in ("data/shelf", "metrics", "collected", "scratch"):
             (folder / name).mkdir(parents=True)
-        stack.enter_context(_postgres(deployment))
-        stack.enter_context(_redis(deployment))
-        stack.enter_context(_s3(deployment))
+        _add_postgres(deployment)
+        _add_redis(deployment)
+        _add_s3(deployment)
         subprocess.run(
             deployment.command("migrate"),
             cwd=ROOT,
@@ -129,12 +141,13 @@ def run_deployment(
         deployment.manage("collectstatic", "--no-input", "--verbosity", "0")  # as deploy/web.Dockerfile does
         for port in deployment.webs:
             command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in deployment.command("web")]
-            stack.enter_context(program(deployment, "web", f"web-{port}", command, lambda port=port: answers(port)))
-        stack.enter_context(_nginx(deployment))
+            start = partial(program, deployment, "web", f"web-{port}", command, lambda port=port: answers(port))
+            deployment.add(f"web-{port}", start)
+        _add_nginx(deployment)
         for number in range(workers):
             command = [*deployment.command("worker"), "-n", f"{number}@%h"]
-            stack.enter_context(program(deployment, "worker", f"worker-{number}", command))
-        stack.enter_context(program(deployment, "beat", "beat", deployment.command("beat")))
+            deployment.add(f"worker-{number}", partial(program, deployment, "worker", f"worker-{number}", command))
+        deployment.add("beat", partial(program, deployment, "beat", "beat", deployment.command("beat")))
         yield deployment
 
 
@@ -144,16 +157,15 @@ def program(
 ) -> Iterator[subprocess.Popen]:
     """Run one of our own programs in the checkout, with its output in the folder of that name."""
     folder = deployment.folder / name
-    folder.mkdir()
-    options = {"env": deployment.environment(service) | {"PYTHONPATH": str(ROOT)}}
+    folder.mkdir(exist_ok=True)
+    environment = deployment.environment(service) | {"PYTHONPATH": str(ROOT)} | deployment.overrides.get(name, {})
     command = [str(ROOT / word) if word.startswith("deploy/") else word for word in command]
-    with running(command, folder, ready, patience=30, **options) as process:
+    with running(command, folder, ready, patience=30, env=environment) as process:
         deployment.processes[name] = process
         yield process
 
 
-@contextmanager
-def _postgres(deployment: Deployment) -> Iterator[None]:
+def _add_postgres(deployment: Deployment) -> None:
     debian = Path("/usr/lib/postgresql/17/bin")
     programs = debian if debian.exists() else bundled_postgres()
     given = deployment.environment("postgres")
@@ -164,22 +176,21 @@ def _postgres(deployment: Deployment) -> Iterator[None]:
         Path(secret.name).chmod(0o644)
         initdb = ["-A", "scram-sha-256", f"--pwfile={secret.name}"]
         server, port = deployment.command("postgres")[1:], deployment.ports["postgres"]
-        with postgres_cluster(programs, given["POSTGRES_USER"], initdb, server, port) as client:
-            subprocess.run([*client("createdb"), given["POSTGRES_DB"]], check=True, env=environment)
-            yield
+        made = new_cluster(programs, given["POSTGRES_USER"], initdb, server, port)
+        cluster = deployment._stack.enter_context(made)
+    deployment.add("postgres", cluster.serve)
+    subprocess.run([*cluster.client("createdb"), given["POSTGRES_DB"]], check=True, env=environment)
 
 
-@contextmanager
-def _redis(deployment: Deployment) -> Iterator[None]:
+def _add_redis(deployment: Deployment) -> None:
     command, port = deployment.command("redis"), deployment.ports["redis"]
     command[-1] += f" --bind 127.0.0.1 --port {port}"
-    (deployment.folder / "redis").mkdir()
-    with running(command, deployment.folder / "redis", lambda: answers(port), env=deployment.environment("redis")):
-        yield
+    folder, environment = deployment.folder / "redis", deployment.environment("redis")
+    folder.mkdir()
+    deployment.add("redis", lambda: running(command, folder, lambda: answers(port), env=environment))
 
 
-@contextmanager
-def _s3(deployment: Deployment) -> Iterator[None]:
+def _add_s3(deployment: Deployment) -> None:
     weed = str(ROOT / ".venv/bin/weed")
     flags = [word for word in deployment.command("s3") if not word.startswith(("-ip", "-s3.port"))]
     names = [
@@ -193,17 +204,17 @@ def _s3(deployment: Deployment) -> Iterator[None]:
     ]
     flags += [f"-{name}={port}" for name, port in zip(names, free_ports(len(names)), strict=True)]
     flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={deployment.ports['s3']}"]
-    flags += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # catalogues on fixed ports, which nobody asks here
-    (deployment.folder / "s3").mkdir()
+    flags += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # catalogs on fixed ports, which two runs would share
+    folder = deployment.folder / "s3"
+    folder.mkdir()
     environment = deployment.environment("s3")
-    with running(
-        [weed, *flags], deployment.folder / "s3", lambda: deployment.is_well("s3"), patience=0.5, env=environment
-    ):
-        yield
+    deployment.add(
+        "s3",
+        lambda: running([weed, *flags], folder, lambda: deployment.is_well("s3"), patience=0.5, env=environment),
+    )
 
 
-@contextmanager
-def _nginx(deployment: Deployment) -> Iterator[None]:
+def _add_nginx(deployment: Deployment) -> None:
     folder = deployment.folder / "nginx"
     folder.mkdir()
     deployment.folder.chmod(0o755)  # nginx's own processes run as somebody else
@@ -216,5 +227,5 @@ def _nginx(deployment: Deployment) -> Iterator[None]:
     }
     [shell, script, run] = deployment.command("nginx")
     command = [shell, script.replace("/etc/dovetail", str(ROOT / "deploy/nginx")), run]
-    with running(command, folder, lambda: answers(deployment.ports["nginx"]), env=given):
-        yield
+    port = deployment.ports["nginx"]
+    deployment.add("nginx", lambda: running(command, folder, lambda: answers(port), env=given))
