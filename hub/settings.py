@@ -197,6 +197,12 @@ XORB_HOURS = env.int("XORB_HOURS", default=48)
 DOWNLOAD_URL_SECONDS = 60
 UPLOAD_URL_SECONDS = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000
+FILE_UPLOAD_HANDLERS = [
+    "hub.form_files.FormFiles",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- validation -------------------------------------------------------------------------------------------------------
 ENGINES = Path(env("ENGINES", default=str(ROOT / ".engines")))

@@ -7,11 +7,11 @@ from django.urls import reverse
 
 from hub import limits
 from hub.answers import answer
-from hub.errors import http_form
 from hub.hf import bodies
 from hub.hf.dialect import Route
 from hub.hf.file_answers import file_response
 from hub.hf.shapes import JSON
+from hub.lfs_offers import offer_shape
 from hub.limits import Family
 from hub.origin import absolute
 from hub.read_only import refuse_below_verified
@@ -19,7 +19,7 @@ from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Repository
 from registry.publish import uploads
-from registry.publish.uploads import Offer
+from registry.publish.uploads import Transfer
 from registry.repos import downloads
 
 CONTENT_TYPE = "application/vnd.git-lfs+json"
@@ -47,11 +47,11 @@ class Batch(Route):
             return _batch("basic", self._downloads(repository, asked, here))
         # git-lfs names no transfer when it knows only the basic one.
         in_parts = "multipart" in bodies.strings(body | {"transfers": body.get("transfers") or []}, "transfers")
-        offers = uploads.offer(repository, asked, by=self.caller, in_parts=in_parts)
+        offers = uploads.offer(repository, asked, by=self.caller, transfer=Transfer(in_parts))
         limits.take_bytes(self.caller, sum(one.size for one in offers if one.ticket))
         transfer = "multipart" if any(one.cut for one in offers) else "basic"
         here = absolute(request, reverse("hf:lfs-upload"))
-        return _batch(transfer, [_shown(one, here) for one in offers])
+        return _batch(transfer, [offer_shape(one, here) for one in offers])
 
     def _downloads(self, repository: Repository, asked: list[tuple[str, int]], here: str) -> list[JSON]:
         uploads.check_count(asked)
@@ -73,35 +73,6 @@ def _download(sha256: str, size: int, ticket: str | None, here: str) -> JSON:
     href = f"{here}?ticket={quote(ticket, safe='')}"
     action = {"href": href, "header": {}, "expires_in": downloads.SECONDS}
     return fields | {"authenticated": True, "actions": {"download": action}}
-
-
-def _shown(offer: Offer, here: str) -> JSON:
-    fields: JSON = {"oid": offer.sha256, "size": offer.size}
-    if offer.refusal:
-        fields["error"] = {
-            "code": http_form(offer.refusal).status,
-            "message": f"{offer.refusal.detail} {offer.refusal.fix}",
-        }
-    elif offer.ticket:
-        ticket = f"ticket={quote(offer.ticket, safe='')}"
-        whole = {"href": offer.url or f"{here}?{ticket}", "header": {}}
-        in_parts = {"href": f"{here}/complete?{ticket}", "header": _parts(offer, here)}
-        fields["authenticated"] = True
-        fields["actions"] = {
-            "upload": in_parts if offer.cut else whole,
-            "verify": {"href": f"{here}/verify?{ticket}", "header": {}},
-        }
-    return fields
-
-
-def _parts(offer: Offer, here: str) -> dict[str, str]:
-    """The size of a part and the address of each, where the Hub's clients look for them: among the headers."""
-    if offer.cut is None:
-        return {}
-    ticket = quote(offer.part_ticket, safe="")
-    ours = [f"{here}/parts/{number}?ticket={ticket}" for number in range(1, offer.cut.count + 1)]
-    numbered = {f"{number:05}": url for number, url in enumerate(offer.part_urls or ours, 1)}
-    return {"chunk_size": str(offer.cut.part), **numbered}
 
 
 class Download(Route):

@@ -13,9 +13,9 @@ from hub.hf.dialect import Route
 from hub.origin import origin
 from registry.kernel.errors import CommitInvalid, ValueInvalid
 from registry.models import Ref
-from registry.publish import open_pushes, push, uploads
+from registry.publish import open_pushes, planning, push, uploads
+from registry.publish.planning import Asked
 from registry.publish.push import Copy, Deletion, Inline, Intent, Operation, Stored
-from registry.publish.uploads import Asked
 from registry.repos import refs
 
 
@@ -53,7 +53,7 @@ class Preupload(Route):
         asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
         ref = refs.full_ref(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
-        files = uploads.plan(repository, ref, asked, by=self.caller, gitignore=gitignore, propose=proposes)
+        files = planning.plan(repository, ref, asked, by=self.caller, gitignore=gitignore, propose=proposes)
         # Clients leave out files that are equal to what is there, and then would open no pull request.
         modes = [
             {

@@ -5,17 +5,18 @@ from django.shortcuts import render
 
 from hub.site import diff_view, other_forms
 from hub.site.forms.derived import Derive
+from hub.site.forms.files import NewRef
 from hub.site.forms.repositories import SetAlias, Yank
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from registry.kernel import policy
 from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.kernel.policy import Permission
-from registry.models import Repository, Verdict
+from registry.models import Ref, Repository, Verdict
 from registry.people import ci_systems
 from registry.proof import verdicts
 from registry.publish import expiring
-from registry.repos import aliases, pull, training_runs
+from registry.repos import aliases, pull, refs, training_runs
 from registry.talk import alerts
 
 PER_PAGE = 30
@@ -28,8 +29,10 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     return versions_page(request, header, SetAlias())
 
 
-def versions_page(request: HttpRequest, header: RepositoryHeader, form: SetAlias) -> HttpResponse:
-    """The versions and the aliases; with a form that was refused, its status."""
+def versions_page(
+    request: HttpRequest, header: RepositoryHeader, form: SetAlias, new_ref: NewRef | None = None
+) -> HttpResponse:
+    """The versions, aliases, branches and tags; with a form that was refused, its status."""
     lines, older = training_runs.read_lines(header.revision, set(header.names.values()), PER_PAGE)
     newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by("number")
     shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the highest number counts
@@ -43,8 +46,10 @@ def versions_page(request: HttpRequest, header: RepositoryHeader, form: SetAlias
         )
         for line in lines
     ]
-    shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form}
-    return render(request, "site/commits.html", shown | _aliases(header), status=form.status)
+    ref_form = new_ref or NewRef()
+    shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
+    shown |= _aliases(header) | _refs(header)
+    return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
 
 
 def _aliases(header: RepositoryHeader) -> dict[str, object]:
@@ -62,6 +67,20 @@ def _aliases(header: RepositoryHeader) -> dict[str, object]:
         "hidden": aliases.hidden_oids(header.repository, oids, header.by) if oids else set(),
         "may_alias": header.may_write and not header.repository.is_archived,
     }
+
+
+def _refs(header: RepositoryHeader) -> dict[str, object]:
+    """The branches and tags, for those who may make and delete them."""
+    may_name = header.may_write and not header.repository.is_archived and not header.repository.source
+    names = pull.shown_refs(header.repository, header.by) if may_name else []
+    prefixes = (refs.BRANCHES, refs.TAGS)
+    return {"may_name": may_name, "named_refs": [(ref, *_kind(ref)) for ref in names if ref.name.startswith(prefixes)]}
+
+
+def _kind(ref: Ref) -> tuple[str, str, bool]:
+    """Return what a ref is, its short name, and whether it may be deleted."""
+    kind = "branch" if ref.name.startswith(refs.BRANCHES) else "tag"
+    return kind, refs.short_name(ref.name), ref.name != refs.MAIN
 
 
 @repository_page

@@ -23,7 +23,7 @@ EXAMPLE = "https://hub.example.org"  # this hub, in the pages
 
 
 OPERATING = ("operate", "runbook", "settings", "accounts", "sso", "moderation", "quotas", "architecture")
-USING = ("tokens", "simple", "serving", "derived", "upstream", "doors", "ci", "notifications")
+USING = ("upload", "tokens", "simple", "serving", "derived", "upstream", "doors", "ci", "notifications")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub.site.changing import may_change
 from hub.site.file_text import readable_text
+from hub.site.headers import with_store
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.tensors import tensors_of
 from registry.kernel import policy
@@ -27,12 +29,23 @@ class Row:
 
 @repository_page
 def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> HttpResponse:
-    path = path.strip("/")
-    rows = rows_of({**header.entries, **derived.derived_entries(header.entries)}, path)
-    if path and not rows:
+    path, wanted = path.strip("/"), request.GET.get("q", "").strip()
+    entries = {**header.entries, **derived.derived_entries(header.entries)}
+    rows = found_rows(entries, wanted) if wanted else rows_of(entries, path)
+    if path and not rows and not wanted:
         raise _missing(header, path)
-    crumbs = [("/".join(path.split("/")[: depth + 1]), part) for depth, part in enumerate(path.split("/")) if part]
-    return render(request, "site/files.html", {"header": header, "tab": "files", "rows": rows, "crumbs": crumbs})
+    changed = pull.last_changes(header.revision)
+    parts = [part for part in path.split("/") if part]
+    shown = {
+        "header": header,
+        "tab": "files",
+        "path": path,
+        "wanted": wanted,
+        "rows": [(row, changed.get(row.path)) for row in rows],
+        "crumbs": [("/".join(parts[: depth + 1]), part) for depth, part in enumerate(parts)],
+        "may_change": may_change(header),
+    }
+    return with_store(render(request, "site/files.html", shown))
 
 
 @repository_page
@@ -52,6 +65,7 @@ def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpRespo
         "line_count": range(1, text.count("\n") + (not text.endswith("\n")) + 1) if text else range(0),
         "crumbs": [("/".join(parts[: depth + 1]), part) for depth, part in enumerate(parts[:-1])],
         "name": parts[-1],
+        "may_change": path in header.entries and may_change(header),
     }
     return render(request, "site/file.html", shown)
 
@@ -71,6 +85,12 @@ def rows_of(entries: dict[str, Entry], folder: str) -> list[Row]:
             files.append(Row(name, path, entry.size, entry))
     inside = [Row(name, f"{start}{name}", size, None) for name, size in sorted(folders.items())]
     return inside + sorted(files, key=lambda row: row.name)
+
+
+def found_rows(entries: dict[str, Entry], wanted: str) -> list[Row]:
+    """Return the files of all folders whose path holds the text, in any case; each is named by its whole path."""
+    paths = [path for path in sorted(entries) if wanted.lower() in path.lower()]
+    return [Row(path, path, entries[path].size, entries[path]) for path in paths]
 
 
 def _missing(header: RepositoryHeader, path: str) -> FileNotFound:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from registry.publish import uploads
+
 PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
@@ -16,6 +18,13 @@ ADMINISTRATION = (
     "base-uri 'none'"
 )
 PERMISSIONS = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+def with_store(answer: HttpResponse) -> HttpResponse:
+    """Let the scripts of a page send files to the store itself, where it takes them from clients."""
+    if origin := uploads.store_origin():
+        answer.headers["Content-Security-Policy"] = PAGES.replace("connect-src 'self'", f"connect-src 'self' {origin}")
+    return answer
 
 
 class SecurityHeaders:

@@ -37,18 +37,22 @@ class PartPlan:
         return min(self.part, self.size - (number - 1) * self.part)
 
 
-def plan_parts(upload: Upload) -> PartPlan | None:
-    """Return the plan for this file, or None if it is small enough to come whole."""
-    part = max(settings.LFS_PART_BYTES, SMALLEST, -(-upload.size // MOST))
+def plan_parts(upload: Upload, part_bytes: int = 0, *, is_direct: bool = True) -> PartPlan | None:
+    """Return the plan for this file, or None if it is small enough to come whole.
+
+    `part_bytes` is the size of a part that the client would like (0: the setting's). Unless `is_direct`, the parts go
+    through the web process on any store.
+    """
+    part = max(part_bytes or settings.LFS_PART_BYTES, SMALLEST, -(-upload.size // MOST))
     if upload.size <= part:
         return None
-    native_uploads = blobs.store().in_parts()
+    native_uploads = blobs.store().in_parts() if is_direct else None
     return PartPlan(upload.size, part, native_uploads.begin(Keys.incoming(upload.id)) if native_uploads else "")
 
 
 def part_urls(upload: Upload, plan: PartPlan) -> list[str]:
     """Return the store's own URL for each part; empty if parts go through the web process."""
-    native_uploads = blobs.store().in_parts()
+    native_uploads = blobs.store().in_parts() if plan.native else None
     if native_uploads is None:
         return []
     key, seconds = Keys.incoming(upload.id), settings.UPLOAD_URL_SECONDS

@@ -19,7 +19,7 @@ RESERVED = frozenset(
     logout main me metrics models moderation new notifications oauth organizations papers password policies policy
     posts pricing privacy readyz reports resolve robots.txt root s3 scim search security settings signup simple site
     sitemap.xml spaces static stats status storage support system tasks terms transparency tree trending unsubscribe
-    uploads user users v2 verified xet
+    upload uploads user users v2 verified xet
     """.split()  # noqa: SIM905  # a list of words reads better without eighty pairs of quotes
 )
 

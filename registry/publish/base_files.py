@@ -11,7 +11,7 @@ from registry.bytes.blobs import Hasher, Keys
 from registry.kernel import audit
 from registry.kernel.errors import BaseNotFound, StoreUnavailable, ValueInvalid
 from registry.models import Base, BaseFile, Blob
-from registry.publish.uploads import LFS_SUFFIXES
+from registry.publish.planning import LFS_SUFFIXES
 from registry.repos import bases, manifest
 
 

@@ -1,8 +1,9 @@
-"""Uploads before a push: plan how each file travels, refuse early, and accept LFS deliveries by ticket."""
+"""Uploads before a push: offer LFS deliveries by ticket, and accept them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.utils import timezone
 from registry.bytes import blobs, blocked_files, intake, multipart
 from registry.bytes.blobs import Keys
 from registry.bytes.multipart import PartPlan
-from registry.kernel import names, policy, quotas, refusals, switches
+from registry.kernel import policy, quotas, refusals, switches
 from registry.kernel.errors import (
     BlobUnknown,
     DigestMismatch,
@@ -26,106 +27,26 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
 from registry.models import Repository, Upload
 from registry.people import tokens
-from registry.publish import open_pushes
-from registry.repos import blob_access, pull, refs
-from registry.repos.gitignore import MAX_TEXT, GitIgnore
-from registry.repos.manifest import Entry, git_blob_oid
+from registry.publish.planning import MAX_ASKED
+from registry.repos import blob_access
 
-# Weights and archives are LFS objects at any size, as in the Hub's default .gitattributes.
-_SUFFIXES = """
-    .7z .arrow .bin .bz2 .ckpt .ftz .gguf .gz .h5 .joblib .mlmodel .model .msgpack .npy .npz .onnx .ot .parquet .pb
-    .pickle .pkl .pt .pth .rar .safetensors .tar .tflite .tgz .wasm .xz .zip .zst
-"""
-LFS_SUFFIXES = tuple(_SUFFIXES.split())
-GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
-_OURS = git_blob_oid(GITATTRIBUTES)
-MAX_ASKED = 1000
 MAX_TICKETS = 20_000  # pending uploads of one person
 _SALT, _PART_SALT = "uploads.ticket", "uploads.part"
 _HEX = frozenset("0123456789abcdef")
 
 
-# --- planning --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A file that a client would like to push; size in bytes."""
+class Transfer:
+    """How a client can send: in parts or not, of how many bytes (0: the setting's), and to the store itself or not."""
 
-    path: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The upload mode of a file. `oid` is the current file at that path, in the digest of that mode."""
-
-    path: str
-    is_lfs: bool
-    is_ignored: bool
-    oid: str | None
+    in_parts: bool = False
+    part_bytes: int = 0
+    is_direct: bool = True
 
 
-def plan(
-    repository: Repository,
-    ref: str,
-    asked: Sequence[Asked],
-    *,
-    by: Caller,
-    gitignore: str | None,
-    propose: bool = False,
-) -> list[Planned]:
-    """Return the upload mode of each file, and note what is announced. Refuses before bytes are sent.
-
-    Raises what policy.require raises, RevisionNotFound, PathInvalid, FileTooLarge and PushTooLarge.
-    """
-    policy.require(by, Permission.DISCUSS, repository)
-    if len(asked) > MAX_ASKED:
-        raise PushTooLarge(f"{len(asked):,} files in one question; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
-    for file in asked:
-        names.check_path(file.path)
-        quotas.check_file(file.path, file.size)
-    quotas.check_push(sum(file.size for file in asked))
-    current = pull.entries(refs.resolve_ref(repository, ref))
-    # A file of the same size at the same path is most likely unchanged; the push itself checks the quota exactly.
-    quotas.require_byte_quota(repository, sum(file.size for file in asked if _size_at(current, file.path) != file.size))
-    ignore = GitIgnore(gitignore if gitignore is not None else _text_of(current.get(".gitignore")))
-    lfs = GitIgnore(_lfs_patterns(_text_of(current.get(".gitattributes"))))
-    planned = [_planned(file, current.get(names.check_path(file.path)), ignore, lfs) for file in asked]
-    coming = {file.path: file.size for file, answer in zip(asked, planned, strict=True) if not answer.is_ignored}
-    if by.user is not None:
-        open_pushes.expect(repository, open_pushes.lane(ref, propose=propose), by.user, coming, current)
-    return planned
+WHOLE = Transfer()
 
 
-def _size_at(entries: Mapping[str, Entry], path: str) -> int:
-    entry = entries.get(path)
-    return entry.size if entry else -1
-
-
-def _planned(file: Asked, current: Entry | None, ignore: GitIgnore, lfs: GitIgnore) -> Planned:
-    is_heavy = file.size > settings.MAX_INLINE_BYTES or file.path.lower().endswith(LFS_SUFFIXES)
-    is_lfs = is_heavy or lfs.leaves_out(file.path)
-    oid = None
-    if current is not None and is_lfs:
-        oid = current.sha256
-    elif current is not None and not current.is_lfs:
-        oid = current.git_oid
-    return Planned(file.path, is_lfs, ignore.leaves_out(file.path), oid)
-
-
-def _text_of(entry: Entry | None) -> str:
-    if entry is None or entry.git_oid == _OURS:  # the default .gitattributes needs no parsing
-        return ""
-    with blobs.store().open(Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
-        return reader.read().decode("utf-8", "replace")
-
-
-def _lfs_patterns(gitattributes: str) -> str:
-    """Return the LFS patterns of a .gitattributes, one a line."""
-    lines = [line.split() for line in gitattributes.splitlines()]
-    return "\n".join(words[0] for words in lines if "filter=lfs" in words[1:])
-
-
-# --- LFS deliveries --------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Offer:
     """The answer for one LFS object: already here, refused, or to be delivered with this ticket (at this address)."""
@@ -141,9 +62,9 @@ class Offer:
 
 
 def offer(
-    repository: Repository, objects: Sequence[tuple[str, int]], *, by: Caller, in_parts: bool = False
+    repository: Repository, objects: Sequence[tuple[str, int]], *, by: Caller, transfer: Transfer = WHOLE
 ) -> list[Offer]:
-    """Return for each (sha256, size) a ticket if its bytes must be uploaded; `in_parts` allows multipart uploads.
+    """Return for each (sha256, size) a ticket if its bytes must be uploaded, by a way that the client knows.
 
     A blob counts as present only if blob_access.usable_blobs lists it for this caller. Raises TooOften for too many
     pending uploads, and what policy.require raises.
@@ -160,7 +81,7 @@ def offer(
     offers = [
         Offer(sha256, size, refusal=blocked_files.refusal(sha256, blocked[sha256]))
         if sha256 in blocked
-        else _offer(repository, sha256, size, sha256 in usable, in_parts, by)
+        else _offer(repository, sha256, size, sha256 in usable, transfer, by)
         for sha256, size in objects
     ]
     if not Repository.objects.filter(pk=repository.pk).exists():  # it went to the bin meanwhile
@@ -175,7 +96,7 @@ def check_count(objects: Sequence[object]) -> None:
         raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
 
 
-def _offer(repository: Repository, sha256: str, size: int, is_known: bool, in_parts: bool, by: Caller) -> Offer:
+def _offer(repository: Repository, sha256: str, size: int, is_known: bool, transfer: Transfer, by: Caller) -> Offer:
     if is_known:
         return Offer(sha256, size)
     try:
@@ -183,7 +104,9 @@ def _offer(repository: Repository, sha256: str, size: int, is_known: bool, in_pa
         upload = intake.create_upload(repository, sha256, size, by=by)
     except RegistryError as refusal:
         return Offer(sha256, size, refusal=refusal)
-    cut = multipart.plan_parts(upload) if in_parts else None
+    cut = None
+    if transfer.in_parts:
+        cut = multipart.plan_parts(upload, transfer.part_bytes, is_direct=transfer.is_direct)
     bound = [str(upload.pk), repository.pk, sha256, by.token.pk if by.token else None]
     bound += [cut.part, cut.native] if cut else [0, ""]
     ticket = signing.dumps(bound, salt=_SALT)
@@ -191,9 +114,16 @@ def _offer(repository: Repository, sha256: str, size: int, is_known: bool, in_pa
         # A ticket of its own kind: with the URL of a part nobody can complete the upload.
         part_ticket = signing.dumps(bound, salt=_PART_SALT)
         return Offer(sha256, size, ticket, None, cut, part_ticket, multipart.part_urls(upload, cut))
-    return Offer(
-        sha256, size, ticket, blobs.store().presigned_put(Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS)
-    )
+    key, seconds = Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS
+    url = blobs.store().presigned_put(key, seconds) if transfer.is_direct else None
+    return Offer(sha256, size, ticket, url)
+
+
+def store_origin() -> str:
+    """Return the origin (scheme and host) at which the store takes uploads from clients; "" if the hub takes them."""
+    url = blobs.store().presigned_put(Keys.incoming(UUID(int=0)), settings.UPLOAD_URL_SECONDS)
+    parts = urlsplit(url or "")
+    return f"{parts.scheme}://{parts.netloc}" if url else ""
 
 
 def check_digest(sha256: str) -> str:

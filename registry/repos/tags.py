@@ -25,7 +25,7 @@ _TASK_WORDS = """
     text-to-image text-to-speech text-to-video text2text-generation token-classification translation
     visual-question-answering zero-shot-classification
 """
-_TASKS = frozenset(_TASK_WORDS.split())
+TASKS = tuple(_TASK_WORDS.split())
 RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})
 _FORMAT_LIBRARIES = {
     "peft": "peft", "adapters": "adapter-transformers", "mlx": "mlx", "diffusers": "diffusers", "kohya": "diffusers",
@@ -52,7 +52,7 @@ def kind_of(tag: str) -> str:
         return prefix
     if tag in LIBRARIES or tag in FILE_TYPES.values():
         return "library"
-    if tag in _TASKS:
+    if tag in TASKS:
         return "pipeline_tag"
     return "language" if _LANGUAGE.fullmatch(tag) and tag not in _SHORT_WORDS else "other"
 

@@ -66,7 +66,7 @@ class Visitor:
         self.page.get_by_label("User name").fill(name)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-        self.page.get_by_role("link", name="New adapter").first.wait_for()
+        self.page.get_by_role("link", name="Upload").first.wait_for()
         return self.page
 
     def _refuse_other_hosts(self, route) -> None:

@@ -101,7 +101,7 @@ def test_a_passkey_signs_in_alone_and_as_the_second_factor(mailing_hub, visitor)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/login/second-factor")
     page.get_by_role("button", name="Use passkey").click()
-    page.get_by_role("link", name="New adapter").first.wait_for()
+    page.get_by_role("link", name="Upload").first.wait_for()
 
     page = one.go("/settings/security")
     page.get_by_role("link", name="Remove").click()
@@ -132,7 +132,7 @@ def test_an_app_and_its_recovery_codes_work_without_javascript(mailing_hub, visi
         page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_label("Code").fill(code)
         page.get_by_role("button", name="Sign in", exact=True).click()
-        page.get_by_role("link", name="New adapter").first.wait_for()
+        page.get_by_role("link", name="Upload").first.wait_for()
     one.go("/settings/security")
     expect(page.get_by_text("9 left")).to_be_visible()
 

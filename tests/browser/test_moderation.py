@@ -47,7 +47,7 @@ def sign_in(person, name: str) -> Page:
     type_into(page, page.get_by_label("User name"), name)
     type_into(page, page.get_by_label("Password"), PASSWORD)
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="New adapter").first.wait_for()
+    page.get_by_role("link", name="Upload").first.wait_for()
     return page
 
 

@@ -18,13 +18,13 @@ from registry.models import Alert, AuditEvent, Membership, NamespaceQuota, Repos
 from registry.moderation import quarantine
 from registry.people import quotas, tokens
 from registry.people.provision import Plan
-from registry.publish import copies, history, moves, push, repositories, restoring, uploads
+from registry.publish import copies, history, moves, planning, push, repositories, restoring
 from registry.repos import refs
 from registry.talk import alert_mail, alerts, notices
 from tests.api.conftest import cast, pushed
 
 assert cast  # a fixture
-FIRST = len(uploads.GITATTRIBUTES)  # what every new repository holds
+FIRST = len(planning.GITATTRIBUTES)  # what every new repository holds
 
 
 @pytest.fixture(autouse=True)

@@ -290,6 +290,7 @@ login/device/approve                                         POST session
 login/device/deny                                            POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
+upload                                                       GET session  POST session
 reports/new                                                  GET session  POST session
 moderation                                                   GET moderators-page
 moderation/close                                             POST moderators-page
@@ -470,7 +471,15 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
+{of}<ns>/<name>/upload/<rev>                                 GET session  POST session
+{of}<ns>/<name>/upload/<rev>/offers                          POST session
+{of}<ns>/<name>/edit/<rev>                                   GET session
+{of}<ns>/<name>/edit/<rev>/<path>                            GET session  POST session
+{of}<ns>/<name>/rename/<rev>/<path>                          GET session  POST session
+{of}<ns>/<name>/delete/<rev>/<path>                          GET session  POST session
 {of}<ns>/<name>/commits/<rev>                                GET adapter:download
+{of}<ns>/<name>/commits/<rev>/refs/create                    POST session
+{of}<ns>/<name>/commits/<rev>/refs/delete                    POST session
 {of}<ns>/<name>/commits/<rev>/aliases/set                    POST session
 {of}<ns>/<name>/commits/<rev>/aliases/<alias>/rollback       POST session
 {of}<ns>/<name>/commits/<rev>/aliases/<alias>/remove         POST session

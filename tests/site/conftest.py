@@ -7,6 +7,8 @@ import pytest
 from django.test import Client
 
 from registry.models import Repository, Revision
+from registry.publish import examining
+from registry.repos import card
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import PASSWORD, Cast, assemble
 
@@ -60,3 +62,10 @@ def secret(cast: Cast) -> Repository:
 def push_more(cast: Cast, repository: Repository, **files: bytes) -> Revision:
     """Push the usual files with some of them changed."""
     return pushed(cast, repository, files={**FILES, **files})
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a page wait for its own processes as long as a busy machine needs."""
+    monkeypatch.setattr(card, "RENDER_SECONDS", 300.0)
+    monkeypatch.setattr(examining, "PATIENCE", 300)

@@ -14,7 +14,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.people import leaks
 from registry.proof import regressions, verdicts, yanking
-from registry.publish import pull_requests, uploads
+from registry.publish import planning, pull_requests
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Edit, Inline, Intent, Operation, Stored, check_words
 from registry.publish.push.tree import Draft
@@ -165,7 +165,7 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
 
     They are stored and their facts are cached, so that the transaction of `begin` does not read the store.
     """
-    first = [Inline(".gitattributes", uploads.GITATTRIBUTES), *files]
+    first = [Inline(".gitattributes", planning.GITATTRIBUTES), *files]
     entries = {file.path: content.entry(file.path, file.content) for file in first}
     for file in first:
         intake.store_verified(entries[file.path].sha256, [file.content])

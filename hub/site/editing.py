@@ -1,0 +1,185 @@
+"""Changing one file in the browser: its text with a preview, its name, its deletion."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from hub.errors import http_form
+from hub.site.changing import branch_header, commit, landed, words_for
+from hub.site.converters import RepositoryAddress
+from hub.site.diff_view import Patch, numbered
+from hub.site.file_text import MAX_SHOWN, readable_text
+from hub.site.forms.files import CommitWords, EditText, RenameFile
+from hub.site.repository_header import RepositoryHeader, card_links
+from registry.kernel import names, policy
+from registry.kernel.errors import FileNotFound, ParentStale, ValueInvalid
+from registry.kernel.policy import Permission
+from registry.models import Ref, Repository
+from registry.publish import examining
+from registry.publish.examining import Examination
+from registry.publish.push import Copy, Deletion, Inline, Operation
+from registry.repos import card, pull
+from registry.repos.facts import README
+from registry.repos.manifest import Entry
+
+NEW_CARD = "# {name}\n\n"
+
+
+@require_http_methods(["GET", "POST"])
+def edit(request: HttpRequest, address: RepositoryAddress, rev: str, path: str) -> HttpResponse:
+    """Edit the text of a file, or write a new one; what others committed meanwhile is shown, and never overwritten."""
+    header = _readable(request, address, rev)
+    entry = header.entries.get(names.check_path(path))
+    text = _text(header, path, entry)
+    form = EditText(request.POST if request.method == "POST" else None, text=text, seen=entry.sha256 if entry else "")
+    words = words_for(request, header, f"Update {path}" if entry else f"Add {path}")
+    page: dict[str, Any] = {"path": path, "entry": entry, "form": form, "words": words}
+    if not form.is_valid():
+        return _page(request, header, page)
+    if request.headers.get("HX-Request"):
+        return render(request, "site/parts/preview.html", {"html": _preview(header, path, form.content)})
+    if form.cleaned_data["seen"] != (entry.sha256 if entry else ""):
+        return _conflict(request, header, page, text if entry else "")
+    problem, examined = _problem(path, form.content), _examine(header, path, form.content)
+    is_good = not problem and not (examined and examined.failed)
+    if request.POST.get("commit") and words.is_valid() and (is_good or request.POST["commit"] == "anyway"):
+        with words:
+            try:
+                ref = commit(header, words, [Inline(path, form.content)], header.revision.oid)
+            except ParentStale:  # somebody committed within this second; if it was this file, they meet above
+                return edit(request, address=address, rev=rev, path=path)
+            return landed(request, header, ref, path)
+    page |= {"problem": problem, "examined": examined, "html": _preview(header, path, form.content)}
+    return _page(request, header, page, 400 if request.POST.get("commit") else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def rename(request: HttpRequest, address: RepositoryAddress, rev: str, path: str) -> HttpResponse:
+    header, _ = _file(request, address, rev, path)
+    form = RenameFile(request.POST if request.method == "POST" else None, initial={"path": path})
+    words = words_for(request, header, f"Rename {path}")
+    if form.is_valid() and words.is_valid():
+        with form, words:
+            to = names.check_path(form.cleaned_data["path"])
+            if to in header.entries:
+                raise ValueInvalid(
+                    f"There is a file {to} already.", fix="Choose another path, or delete that one first."
+                )
+            return landed(request, header, _change(header, words, [Copy(to, path), Deletion(path)]), "tree")
+    return _simple(request, header, path, words, form)
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, address: RepositoryAddress, rev: str, path: str) -> HttpResponse:
+    header, _ = _file(request, address, rev, path)
+    words = words_for(request, header, f"Delete {path}")
+    if words.is_valid():
+        with words:
+            return landed(request, header, _change(header, words, [Deletion(path)]), "tree")
+    return _simple(request, header, path, words)
+
+
+@require_safe
+def new(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    """Lead to the page that writes the file with the path that was typed."""
+    header = branch_header(request, address, rev)
+    return redirect("edit-file", header.repository, rev, names.check_path(request.GET.get("path", "").strip()))
+
+
+def _readable(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
+    """Return the header of a branch whose files the person may have. Raises what branch_header and pull raise."""
+    header = branch_header(request, address, rev)
+    policy.require(header.by, Permission.DOWNLOAD, header.repository)
+    pull.require_served(header.revision, header.by)
+    return header
+
+
+def _file(request: HttpRequest, address: RepositoryAddress, rev: str, path: str) -> tuple[RepositoryHeader, Entry]:
+    """Return the header, and a file that was pushed; what the hub derived from it cannot be changed."""
+    header = _readable(request, address, rev)
+    entry = header.entries.get(path)
+    if entry is None:
+        raise FileNotFound(f"There is no {path[:200]!r} in {rev} of {header.repository.full_name}.")
+    return header, entry
+
+
+def _text(header: RepositoryHeader, path: str, entry: Entry | None) -> str:
+    """Return the text of a file to begin with. Raises ValueInvalid for one that is no text, or too large."""
+    if entry is None:
+        return NEW_CARD.format(name=header.repository.name) if path == README else ""
+    text = None if entry.is_lfs else readable_text(entry)
+    if text is None:
+        raise ValueInvalid(
+            f"{path} cannot be edited here: it is no text, or has more than {MAX_SHOWN:,} bytes.",
+            fix="Upload it again in its place.",
+        )
+    return text
+
+
+def _change(header: RepositoryHeader, words: CommitWords, operations: Sequence[Operation]) -> Ref:
+    return commit(header, words, operations, header.revision.oid)
+
+
+def _examine(header: RepositoryHeader, path: str, content: bytes) -> Examination | None:
+    """Return what the static checks say of the adapter that this text changes; None where there is no adapter."""
+    if header.repository.type != Repository.Type.MODEL or examining.describe(header.entries) is None:
+        return None
+    after = examining.examine(header.entries, {path: content})
+    return after.since(examining.examine(header.entries, {})) if after.failed else after
+
+
+def _problem(path: str, content: bytes) -> str:
+    """Return the syntax error of a text that programs read, or ""."""
+    text = content.decode("utf-8", "replace")
+    if len(content) > MAX_SHOWN:
+        return f"A text of more than {MAX_SHOWN:,} bytes cannot be edited here."
+    if path.endswith(".json"):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError) as error:
+            return f"This is not valid JSON: {error}."
+    if path == README and (reason := card.parse_card(text).problem):
+        return f"The front matter cannot be read: {reason}."
+    return ""
+
+
+def _preview(header: RepositoryHeader, path: str, content: bytes) -> str:
+    """Return a Markdown text as HTML; "" for other files."""
+    if not path.lower().endswith(".md"):
+        return ""
+    files, pages = card_links(header.repository, header.revision.oid)
+    body = card.parse_card(content.decode("utf-8", "replace")).body
+    return card.render_card(body, files=files, pages=pages) if body.strip() else ""
+
+
+def _conflict(request: HttpRequest, header: RepositoryHeader, page: dict[str, Any], theirs: str) -> HttpResponse:
+    """Show the text of the person with the newer one beside it; saving it again replaces the newer one knowingly."""
+    path, form = page["path"], page["form"]
+    mine = form.content.decode()
+    diff = difflib.unified_diff(theirs.splitlines(), mine.splitlines(), "theirs", "yours", lineterm="")
+    lines = list(numbered("".join(f"{line}\n" for line in diff)))
+    patch = Patch("changed", path, len(theirs.encode()), len(mine.encode()), lines)
+    seen = page["entry"].sha256 if page["entry"] else ""
+    page["form"] = EditText(None, text=mine, seen=seen)
+    page |= {"conflict": header.revision, "patches": [patch], "html": _preview(header, path, form.content)}
+    return _page(request, header, page, 409)
+
+
+def _page(request: HttpRequest, header: RepositoryHeader, page: dict[str, Any], status: int = 200) -> HttpResponse:
+    refusal = page["words"].refusal
+    shown = {"header": header, "tab": "files", "is_markdown": page["path"].lower().endswith(".md"), **page}
+    return render(request, "site/edit.html", shown, status=http_form(refusal).status if refusal else status)
+
+
+def _simple(
+    request: HttpRequest, header: RepositoryHeader, path: str, words: CommitWords, form: RenameFile | None = None
+) -> HttpResponse:
+    """Show the page of a rename, or of a deletion where there is no form."""
+    shown = {"header": header, "tab": "files", "path": path, "words": words, "form": form}
+    status = max(words.status, form.status if form else 200)
+    return render(request, "site/change_file.html", shown, status=status)

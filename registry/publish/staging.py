@@ -1,0 +1,148 @@
+"""Files that wait for their commit: stored and believed, named by path, and committed by the same way as a push.
+
+A browser stages files first and commits them after a look at what they are. Nothing but the bytes is kept between:
+what is staged is a list that the browser holds. It gives no right to bytes, which are looked up for the caller again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Digest, Hasher
+from registry.kernel import names
+from registry.kernel.errors import BlobUnknown, PushTooLarge, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import Repository
+from registry.publish import archives, planning, uploads
+from registry.publish.archives import Source
+from registry.publish.planning import MAX_ASKED, Asked
+from registry.publish.push import Inline, Operation, Stored, content
+from registry.repos import blob_access, facts, manifest
+from registry.repos.facts import BlobFile
+from registry.repos.manifest import Entry
+
+MAX_LIST = 1 << 20  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file whose bytes are here; size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+def parse(text: str) -> list[Staged]:
+    """Read the list that `listed` wrote and a browser sent back. Raises ValueInvalid and PushTooLarge."""
+    try:
+        rows: Iterable[tuple[object, object, int]] = json.loads(text) if len(text) <= MAX_LIST else ()
+        staged = [Staged(names.check_path(str(path)), str(digest), int(size)) for path, digest, size in rows]
+    except (ValueError, TypeError, RecursionError):
+        raise ValueInvalid("The list of uploaded files cannot be read.", fix="Choose the files again.") from None
+    for file in staged:
+        uploads.check_digest(file.sha256)
+    _check_list([file.path for file in staged])
+    return staged
+
+
+def listed(staged: Iterable[Staged]) -> str:
+    """Return the files as JSON: [[path, sha256, size], …]."""
+    return json.dumps([[file.path, file.sha256, file.size] for file in staged], separators=(",", ":"))
+
+
+def stage(repository: Repository, ref: str, sources: Sequence[Source], by: Caller) -> list[Staged]:
+    """Store files, and those in zip archives in place of the archives; nothing is held in memory.
+
+    Raises what planning.decide and archives.unpack raise, before any byte is stored, and ValueInvalid for two files of
+    one path. Call push.require_for before.
+    """
+    files = [file for source in sources for file in (archives.unpack(source) if source.is_archive else [source])]
+    _check_list([names.check_path(file.path) for file in files])
+    planning.decide(repository, ref, [Asked(file.path, file.size) for file in files], by=by)
+    return [_stored(repository, file) for file in files]
+
+
+def unpack(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> list[Staged]:
+    """Return the files with those in staged zip archives in place of the archives. Raises what `stage` raises."""
+    require_usable(repository, staged, by)
+    packed = [Source(file.path, file.size, _opener(file)) for file in staged if _is_archive(file)]
+    plain = [file for file in staged if not _is_archive(file)]
+    unpacked = stage(repository, ref, packed, by) if packed else []
+    _check_list([file.path for file in [*plain, *unpacked]])
+    return plain + unpacked
+
+
+def require_usable(repository: Repository, staged: Iterable[Staged], by: Caller) -> None:
+    """Raise BlobUnknown unless the caller may link each of these bytes into the repository."""
+    files = list(staged)
+    sizes = blob_access.usable_blobs(repository, {file.sha256 for file in files}, by)
+    for file in files:
+        if sizes.get(file.sha256) != file.size:
+            reason = f"The bytes of {file.path} are not here: they were never sent, or have waited for too long."
+            raise BlobUnknown(reason, fix="Choose the file again; the others are still here.")
+
+
+def entries(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> dict[str, Entry]:
+    """Return the files that the ref would have after a commit of these (path → entry). Raises what `unpack` raises."""
+    require_usable(repository, staged, by)
+    modes, current = _modes(repository, ref, staged, by)
+    return {**current, **{file.path: _entry(file, is_lfs=modes[file.path]) for file in staged}}
+
+
+def operations(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> Iterator[Operation]:
+    """Yield the operations of a push of these files: small ones inline, as clients send them."""
+    require_usable(repository, staged, by)
+    modes, _ = _modes(repository, ref, staged, by)
+    for file in staged:
+        if modes[file.path]:
+            yield Stored(file.path, file.sha256, file.size)
+        else:
+            yield Inline(file.path, read(file))
+
+
+def read(file: Staged | Entry) -> bytes:
+    """Return the bytes of a small file."""
+    return BlobFile(file.sha256, file.size).read()
+
+
+def _modes(
+    repository: Repository, ref: str, staged: Sequence[Staged], by: Caller
+) -> tuple[dict[str, bool], Mapping[str, Entry]]:
+    """Return path → whether it travels as an LFS object, and the current files."""
+    planned, current = planning.decide(repository, ref, [Asked(file.path, file.size) for file in staged], by=by)
+    return {file.path: file.is_lfs for file in planned}, current
+
+
+def _entry(file: Staged, *, is_lfs: bool) -> Entry:
+    return manifest.lfs_entry(file.path, file.sha256, file.size) if is_lfs else content.entry(file.path, read(file))
+
+
+def _stored(repository: Repository, source: Source) -> Staged:
+    """Store a file; it is read twice, since its digest names the place."""
+    hasher = Hasher()
+    for _ in blobs.hash_through(archives.pieces(source), hasher):
+        pass
+    digest: Digest = hasher.digest()
+    intake.store_and_register(repository, digest, lambda: archives.pieces(source))
+    return Staged(names.check_path(source.path), digest.sha256, digest.size)
+
+
+def _is_archive(file: Staged) -> bool:
+    return file.path.lower().endswith(".zip")
+
+
+def _opener(file: Staged) -> Callable[[], BinaryIO]:
+    return facts.file_openers({file.path: manifest.lfs_entry(file.path, file.sha256, file.size)})[file.path]
+
+
+def _check_list(paths: Sequence[str]) -> None:
+    if not paths:
+        raise ValueInvalid("No files were chosen.", fix="Choose files, a folder, or a zip.")
+    if len(paths) > MAX_ASKED:
+        raise PushTooLarge(f"{len(paths):,} files at once; the limit is {MAX_ASKED:,}.", fix="Upload several times.")
+    twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
+    if twice:
+        raise ValueInvalid(f"Two of the files are called {twice}.", fix="Upload them as a zip, which keeps folders.")

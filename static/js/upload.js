@@ -1,0 +1,282 @@
+// Uploading with progress: files are hashed, sent in parts where they are large, and go on after a broken connection.
+// The form works without this file; then all of it is one request.
+"use strict";
+
+{
+  const script = document.currentScript.dataset;
+  const TRIES = 4, ASKED_AT_ONCE = 50;
+  const FRESH = 50 * 60 * 1000;  // milliseconds; the addresses of an upload live for an hour
+  const CLUTTER = /(^|\/)(\.git|\.cache|__pycache__|__MACOSX)\/|(^|\/)(\.DS_Store|Thumbs\.db)$/;
+
+  const size = (bytes) => {
+    const unit = bytes >= 1e9 ? ["GB", 1e9] : bytes >= 1e6 ? ["MB", 1e6] : ["kB", 1e3];
+    return `${(bytes / unit[1]).toLocaleString(undefined, { maximumFractionDigits: 1 })} ${unit[0]}`;
+  };
+  const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+  const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
+
+  // What was sent of a file that is not complete, by its digest; it outlives the page.
+  const notes = {
+    key: (target, sha256) => `upload:${target}:${sha256}`,
+    read(target, sha256) {
+      const note = JSON.parse(localStorage.getItem(this.key(target, sha256)) || "null");
+      return note && Date.now() - note.at < FRESH ? note : null;
+    },
+    write(target, sha256, note) {
+      try { localStorage.setItem(this.key(target, sha256), JSON.stringify(note)); } catch { /* no room: then nothing is resumed */ }
+    },
+    forget(target, sha256) { localStorage.removeItem(this.key(target, sha256)); },
+  };
+
+  class Refused extends Error {}
+
+  const hashOf = (file, onProgress) => new Promise((resolve, reject) => {
+    const worker = new Worker(script.hash);
+    worker.onmessage = ({ data }) => {
+      if (data.done !== undefined) { onProgress(data.done); return; }
+      worker.terminate();
+      if (data.sha256) resolve(data.sha256); else reject(new Refused(`${file.name} cannot be read: ${data.error}`));
+    };
+    worker.onerror = () => { worker.terminate(); reject(new Refused("This browser cannot hash files here.")); };
+    worker.postMessage({ file, library: script.sha256 });
+  });
+
+  // Resolves to the ETag. A status is final, a lost connection is tried again by the caller.
+  const put = (url, body, onProgress) => new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", url);
+    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.onerror = () => reject(new Error("the connection broke"));
+    request.onload = () => {
+      if (request.status < 300) resolve(request.getResponseHeader("ETag"));
+      else if (request.status >= 500 || request.status === 429) reject(new Error(`status ${request.status}`));
+      else reject(new Refused(`The hub refused the bytes (status ${request.status}). Choose the files again.`));
+    };
+    request.send(body);
+  });
+
+  const putAgain = async (url, body, onProgress) => {
+    for (let attempt = 1; ; attempt += 1) {
+      try { return await put(url, body, onProgress); } catch (error) {
+        if (error instanceof Refused || attempt === TRIES) throw error;
+        await pause(1000 * 2 ** attempt);
+      }
+    }
+  };
+
+  const postJson = async (url, body, token) => {
+    const headers = { "Content-Type": "application/json", "Accept": "application/json", "X-CSRFToken": token };
+    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+    const text = await answer.text();
+    let told = {};
+    try { told = JSON.parse(text); } catch { /* a page: the session is over, or something broke */ }
+    if (!answer.ok) throw new Refused([told.detail || told.error, told.fix].filter(Boolean).join(" ") || `The hub answered ${answer.status}. Load the page again.`);
+    return told;
+  };
+
+  // Sends one file by what the hub answered for it. `row.sent` counts the bytes for the progress.
+  const send = async (target, row, offer, token) => {
+    if (!offer.actions) return;  // its bytes are here already
+    const { upload, verify } = offer.actions;
+    const partBytes = Number(upload.header.chunk_size || 0);
+    if (!partBytes) {
+      await putAgain(upload.href, row.file, row.sent);
+      if (verify && new URL(upload.href, location).origin !== location.origin) await postJson(verify.href, {}, token);
+      return;
+    }
+    const note = notes.read(target, row.sha256) || { offer, etags: {}, at: Date.now() };
+    const urls = note.offer.actions.upload.header;
+    const count = Math.ceil(row.file.size / partBytes);
+    for (let number = 1; number <= count; number += 1) {
+      const start = (number - 1) * partBytes;
+      if (!note.etags[number]) {
+        const piece = row.file.slice(start, start + partBytes);
+        const etag = await putAgain(urls[String(number).padStart(5, "0")], piece, (sent) => row.sent(start + sent));
+        if (!etag) throw new Error("the store tells no ETag");
+        note.etags[number] = etag;
+        notes.write(target, row.sha256, note);
+      }
+      row.sent(Math.min(row.file.size, start + partBytes));
+    }
+    const parts = Object.entries(note.etags).map(([number, etag]) => ({ partNumber: Number(number), etag }));
+    try {
+      await postJson(note.offer.actions.upload.href, { oid: row.sha256, parts }, token);
+    } finally {
+      notes.forget(target, row.sha256);
+    }
+  };
+
+  const ask = async (target, rows, direct, token) => {
+    const files = rows.map((row) => ({ path: row.path, size: row.file.size, sha256: row.sha256 }));
+    const { objects } = await postJson(`${target}/offers`, { files, direct }, token);
+    const refused = objects.find((one) => one.error);
+    if (refused) throw new Refused(refused.error.message);
+    return objects;
+  };
+
+  // To the store itself where the hub says so; where a browser cannot reach it, through the hub.
+  const deliver = async (target, row, offer, token) => {
+    const { header, href } = offer.actions ? offer.actions.upload : { header: {}, href: "" };
+    const isHere = new URL(header["00001"] || href, location).origin === location.origin;
+    try { await send(target, row, offer, token); } catch (error) {
+      if (error instanceof Refused || isHere) throw error;
+      notes.forget(target, row.sha256);
+      const [through] = await ask(target, [row], false, token);
+      await send(target, row, through, token);
+    }
+  };
+
+  // --- choosing -------------------------------------------------------------------------------------------------
+  const filesOf = async (entry, folder) => {
+    if (entry.isFile) return [[folder + entry.name, await new Promise((resolve, reject) => { entry.file(resolve, reject); })]];
+    const reader = entry.createReader(), found = [];
+    for (;;) {  // a reader answers at most 100 at a time
+      const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+      if (!some.length) return (await Promise.all(found.map((one) => filesOf(one, `${folder}${entry.name}/`)))).flat();
+      found.push(...some);
+    }
+  };
+  const dropped = async (transfer) => {
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
+    const pairs = (await Promise.all(entries.map((entry) => filesOf(entry, "")))).flat();
+    return { pairs, folder: entries.length === 1 && entries[0].isDirectory ? entries[0].name : "" };
+  };
+
+  const prepare = (form) => {
+    const rows = new Map();
+    const part = (name) => form.querySelector(`[data-upload${name}]`) || form.querySelector(`[data-${name}]`);
+    const list = part("s"), status = part("-status"), problem = part("-error"), button = part("-button");
+    const area = form.querySelector("[data-drop]"), field = form.querySelector('input[type="file"]');
+    let busy = false;
+
+    const say = (text) => { status.textContent = text; };
+    const complain = (text) => { problem.textContent = text; problem.hidden = !text; };
+    const total = () => [...rows.values()].reduce((sum, row) => sum + row.file.size, 0);
+    const count = () => `${rows.size} file${rows.size === 1 ? "" : "s"}, ${size(total())}`;
+
+    const add = (pairs, folder) => {
+      for (const [path, file] of pairs) {
+        const name = folder && path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : path;
+        if (CLUTTER.test(name) || busy) continue;
+        const item = element("li", ""), state = element("span", "third small nowrap", size(file.size));
+        const bar = Object.assign(element("progress", ""), { max: Math.max(1, file.size), value: 0, hidden: true });
+        bar.setAttribute("aria-label", `Progress of ${name}`);
+        const remove = Object.assign(element("button", "button low", "Remove"), { type: "button" });
+        remove.setAttribute("aria-label", `Remove ${name}`);
+        remove.addEventListener("click", () => { rows.delete(name); item.remove(); list.hidden = !rows.size; say(rows.size ? count() : ""); });
+        item.append(element("span", "break", name), state, remove, bar);
+        if (rows.has(name)) rows.get(name).item.replaceWith(item); else list.append(item);
+        rows.set(name, {
+          path: name, file, item, state,
+          tell(text) { state.textContent = text; },
+          begin() { remove.hidden = true; bar.hidden = false; },
+          sent(bytes) { bar.value = bytes; },
+          end(text) { bar.value = bar.max; state.textContent = text; item.classList.add("done"); },
+        });
+      }
+      list.hidden = !rows.size;
+      say(rows.size ? count() : "");
+      complain("");
+      const repository = form.querySelector('input[name="name"]');
+      if (folder && repository && !repository.value) repository.value = folder.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 96);
+    };
+
+    form.classList.add("ready");
+    field.addEventListener("change", () => {
+      add([...field.files].map((file) => {
+        const inside = file.webkitRelativePath;
+        return [inside || file.name, file];
+      }), field.files[0] && field.files[0].webkitRelativePath.split("/")[0]);
+      field.value = "";
+      field.webkitdirectory = false;
+    });
+    const folderButton = form.querySelector("[data-folder]");
+    folderButton.hidden = !("webkitdirectory" in field);
+    folderButton.addEventListener("click", () => { field.webkitdirectory = true; field.click(); });
+
+    const place = form.closest("[data-drop-anywhere]");
+    const zone = place ? document.body : area;
+    const show = (is) => area.classList.toggle("over", is);
+    zone.addEventListener("dragover", (event) => {
+      if (![...event.dataTransfer.types].includes("Files")) return;
+      event.preventDefault();
+      if (place) place.open = true;
+      show(true);
+    });
+    zone.addEventListener("dragleave", (event) => { if (event.target === area || event.target === zone) show(false); });
+    zone.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      show(false);
+      const { pairs, folder } = await dropped(event.dataTransfer);
+      add(pairs, folder);
+    });
+    // A page that follows a verdict would load itself anew, and lose what is being sent.
+    document.addEventListener("htmx:beforeRequest", (event) => { if (rows.size) event.preventDefault(); });
+
+    const upload = async (target, token) => {
+      const waiting = [...rows.values()];
+      for (const row of waiting) {
+        row.begin();
+        row.tell("reading");
+        row.sha256 = await hashOf(row.file, row.sent);
+        row.sent(0);
+      }
+      for (let at = 0; at < waiting.length; at += ASKED_AT_ONCE) {
+        const some = waiting.slice(at, at + ASKED_AT_ONCE);
+        const offers = await ask(target, some, true, token);
+        for (const [index, row] of some.entries()) {
+          row.tell("sending");
+          say(`${at + index + 1} of ${count()}`);
+          await deliver(target, row, offers[index], token);
+          row.end(offers[index].actions ? "sent" : "here already");
+        }
+      }
+    };
+
+    // Creates the repository; resolves to the address that takes its files, or shows what the form was refused for.
+    const create = async () => {
+      const data = new FormData(form);
+      data.delete("files");
+      const answer = await fetch(form.action, { method: "POST", body: data, headers: { "Accept": "text/html" } });
+      if (answer.redirected && answer.ok) return new URL(answer.url).pathname;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fields = page.querySelector("[data-upload-fields]");
+      if (!fields) throw new Refused(`The hub answered ${answer.status}. Load the page again.`);
+      form.querySelector("[data-upload-fields]").replaceWith(document.importNode(fields, true));
+      const wrong = form.querySelector(".wrong, .note.failed");
+      if (wrong) wrong.scrollIntoView({ block: "center" });
+      return "";
+    };
+
+    form.addEventListener("submit", async (event) => {
+      if (!rows.size && !("creates" in form.dataset)) { event.preventDefault(); complain("Choose files first."); return; }
+      if (!rows.size) return;
+      event.preventDefault();
+      if (busy) return;
+      busy = true;
+      button.disabled = true;
+      complain("");
+      try {
+        const token = form.querySelector('[name="csrfmiddlewaretoken"]').value;
+        const target = form.dataset.target || ("creates" in form.dataset ? await create() : new URL(form.action).pathname);
+        if (!target) return;
+        form.dataset.target = target;  // created once: a second try goes on with it
+        await upload(target, token);
+        say("Looking at them …");
+        const staged = form.querySelector('[name="staged"]') || Object.assign(element("input", ""), { type: "hidden", name: "staged" });
+        staged.value = JSON.stringify([...rows.values()].map((row) => [row.path, row.sha256, row.file.size]));
+        form.append(staged);
+        form.action = target;
+        form.submit();
+      } catch (error) {
+        say("");
+        complain(error instanceof Refused ? error.message : `The upload stopped: ${error.message}. Press the button to go on; what was sent stays.`);
+      } finally {
+        busy = false;
+        button.disabled = false;
+      }
+    });
+  };
+
+  document.querySelectorAll("form[data-upload]").forEach(prepare);
+}

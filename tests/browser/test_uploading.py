@@ -1,0 +1,40 @@
+"""A folder goes from a disk to a verdict by the browser alone; then its card is edited."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import REVIEWS
+from tests.browser.test_looks import faults
+
+
+def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor):
+    alice = visitor(working_hub.url)
+    alice.sign_in("alice")
+    page = alice.go("/upload")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(REVIEWS)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("reviews-lora")
+    page.get_by_label("Name", exact=True).fill("by-browser")
+    expect(page.locator("[data-uploads] li")).to_have_count(len(list(REVIEWS.iterdir())))
+    assert faults(page) == []
+    page.get_by_role("button", name="Upload and check").click()
+    expect(page.get_by_text("LoRA, rank 8")).to_be_visible()
+    expect(page.get_by_text("Nothing to fix.")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_label("Languages").fill("en")
+    page.get_by_role("button", name="Commit", exact=True).click()
+    page.wait_for_url("**/alice/by-browser/verdict/main")
+    expect(page.locator("#proof .state")).to_contain_text("passed", timeout=60_000)
+
+    page = alice.go("/alice/by-browser")
+    page.get_by_role("link", name="Edit the card").click()
+    text = page.get_by_label("Text")
+    text.fill(text.input_value() + "\n## Where it fails\n\nIt fails with **irony**.\n")
+    expect(page.locator("#preview strong", has_text="irony")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_role("button", name="Commit", exact=True).click()
+    expect(page.get_by_text("It fails with")).to_be_visible()
+    page.wait_for_url("**/alice/by-browser")
+    alice.go("/alice/by-browser/tree/main")
+    expect(page.locator("table.files")).to_contain_text("Update README.md")
+    assert faults(page) == []

@@ -1,0 +1,146 @@
+"""Changing files in the browser: text, names, deletion; branches and tags; and the list of files."""
+
+import re
+from html import unescape
+
+import pytest
+
+from registry.models import Ref
+from registry.publish import staging
+from registry.repos import pull
+from tests.api.conftest import FILES, pushed
+
+pytestmark = pytest.mark.usefixtures("patient")
+
+EDIT = "/alice/reviews/edit/main/"
+WORDS = {"title": "", "message": "", "where": "branch"}
+
+
+def text_of(repository, path: str, rev: str = "main") -> str:
+    return staging.read(pull.find_file(pull.resolve(repository, rev), path)).decode()
+
+
+def seen_in(answer) -> str:
+    return re.search(r'name="seen"[^>]*value="([^"]*)"', answer.content.decode())[1]
+
+
+def test_a_card_is_edited_with_a_preview(visit, reviews):
+    alice = visit("alice")
+    opened = alice.get(EDIT + "README.md")
+    assert "Tells good reviews from bad ones." in opened.content.decode()
+    form = {**WORDS, "seen": seen_in(opened), "text": "---\nlicense: mit\n---\r\n# Now <b>two</b>"}
+    live = alice.post(EDIT + "README.md", form, headers={"HX-Request": "true"}).content.decode()
+    assert "<h2" in live
+    assert "<html" not in live
+    assert "Now <b>two</b>" in alice.post(EDIT + "README.md", {**form, "preview": "yes"}).content.decode()
+    landed = alice.post(EDIT + "README.md", {**form, "commit": "yes"})
+    assert landed.url == "/alice/reviews/blob/main/README.md"
+    assert text_of(reviews, "README.md") == "---\nlicense: mit\n---\n# Now <b>two</b>\n"
+    assert pull.resolve(reviews, "main").title == "Update README.md"
+
+
+def test_checks_come_before_the_commit_and_can_be_overruled(visit, reviews):
+    alice, before = visit("alice"), pull.resolve(reviews, "main")
+    seen = pull.entries(before)["adapter_config.json"].sha256
+    for text, sentence in (
+        ("{", "not valid JSON"),
+        (FILES["adapter_config.json"].decode().replace('"r": 8', '"r": 0'), "config.rank"),
+    ):
+        form = {**WORDS, "seen": seen, "text": text, "commit": "yes"}
+        answer = alice.post(EDIT + "adapter_config.json", form)
+        assert answer.status_code == 400
+        assert sentence in unescape(answer.content.decode())
+        assert pull.resolve(reviews, "main") == before
+    assert alice.post(EDIT + "adapter_config.json", {**form, "commit": "anyway"}).status_code == 302
+    assert '"r": 0' in text_of(reviews, "adapter_config.json")
+
+
+def test_a_file_that_changed_meanwhile_is_not_overwritten(cast, visit, reviews):
+    alice = visit("alice")
+    seen = seen_in(alice.get(EDIT + "README.md"))
+    pushed(cast, reviews, files={"README.md": b"# Theirs\n"})
+    form = {**WORDS, "seen": seen, "text": "# Mine\n", "commit": "yes"}
+    answer = alice.post(EDIT + "README.md", form)
+    page = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Somebody changed this file meanwhile" in page
+    assert "# Theirs" in page
+    assert "# Mine" in page
+    assert text_of(reviews, "README.md") == "# Theirs\n"
+    assert alice.post(EDIT + "README.md", {**form, "seen": seen_in(answer)}).status_code == 302
+    assert text_of(reviews, "README.md") == "# Mine\n"
+    pushed(cast, reviews, files={"other.txt": b"other"})  # another file is no conflict
+    seen = pull.entries(pull.resolve(reviews, "main"))["README.md"].sha256
+    assert alice.post(EDIT + "README.md", {**form, "seen": seen, "text": "# Three"}).status_code == 302
+    assert text_of(reviews, "other.txt") == "other"
+
+
+def test_a_new_file_is_written_where_its_path_says(visit, reviews):
+    alice = visit("alice")
+    assert alice.get("/alice/reviews/edit/main?path=notes/a.md").url == EDIT + "notes/a.md"
+    assert "New file" in alice.get(EDIT + "notes/a.md").content.decode()
+    assert alice.post(EDIT + "notes/a.md", {**WORDS, "text": "Hello", "commit": "yes"}).status_code == 302
+    assert text_of(reviews, "notes/a.md") == "Hello\n"
+    assert alice.get(EDIT + "../a").status_code in (404, 422)
+    assert alice.get(EDIT + "adapter_model.safetensors").status_code == 400
+
+
+def test_a_file_is_renamed_and_deleted(visit, reviews):
+    alice, address = visit("alice"), "/alice/reviews/{}/main/README.md"
+    assert 'value="README.md"' in alice.get(address.format("rename")).content.decode()
+    taken = alice.post(address.format("rename"), {**WORDS, "path": "adapter_config.json"})
+    assert (taken.status_code, "There is a file" in taken.content.decode()) == (400, True)
+    assert alice.post(address.format("rename"), {**WORDS, "path": "a/../b"}).status_code == 422
+    assert alice.post(address.format("rename"), {**WORDS, "path": "docs/card.md"}).url == "/alice/reviews/tree/main"
+    assert text_of(reviews, "docs/card.md") == FILES["README.md"].decode()
+    assert alice.get(address.format("delete")).status_code == 404
+    assert "Delete the file" in alice.get("/alice/reviews/delete/main/docs/card.md").content.decode()
+    assert alice.post("/alice/reviews/delete/main/docs/card.md", WORDS).status_code == 302
+    assert "docs/card.md" not in pull.entries(pull.resolve(reviews, "main"))
+
+
+@pytest.mark.parametrize("page", ["edit", "rename", "delete"])
+def test_who_may_not_write_proposes_the_change(visit, reviews, page):
+    carol, before = visit("carol"), pull.resolve(reviews, "main")
+    seen = pull.entries(before)["README.md"].sha256
+    form = {**WORDS, "seen": seen, "text": "# Better", "path": "BETTER.md", "commit": "yes"}
+    answer = carol.post(f"/alice/reviews/{page}/main/README.md", form)
+    assert answer.url == "/alice/reviews/discussions/1"
+    assert pull.resolve(reviews, "main") == before
+    assert visit().get(f"/alice/reviews/{page}/main/README.md").status_code == 302  # to the sign-in
+    assert carol.get(f"/acme/secret/{page}/main/README.md").status_code == 404
+
+
+def test_branches_and_tags_are_made_and_deleted(visit, reviews):
+    alice, page = visit("alice"), "/alice/reviews/commits/main"
+    assert alice.post(f"{page}/refs/create", {"name": "v1", "kind": "tag", "revision": "main"}).status_code == 302
+    assert alice.post(f"{page}/refs/create", {"name": "trial", "kind": "branch"}).status_code == 302
+    assert set(Ref.objects.values_list("name", flat=True)) >= {"refs/tags/v1", "refs/heads/trial"}
+    shown = alice.get(page).content.decode()
+    assert 'aria-label="Delete the tag v1"' in shown
+    assert 'aria-label="Delete the branch main"' not in shown
+    for fields, status in (({"name": "v1"}, 409), ({"name": "a..b"}, 400), ({"name": "v2", "revision": "nope"}, 404)):
+        assert alice.post(f"{page}/refs/create", {"kind": "tag", **fields}).status_code == status
+    assert alice.post(f"{page}/refs/delete", {"ref": "refs/tags/v1"}).status_code == 302
+    assert not Ref.objects.filter(name="refs/tags/v1").exists()
+    for ref in ("refs/verified", "refs/heads/main"):
+        assert alice.post(f"{page}/refs/delete", {"ref": ref}).status_code in (400, 403)
+    assert visit("carol").post(f"{page}/refs/delete", {"ref": "refs/heads/trial"}).status_code == 403
+    assert "Branches and tags" not in visit().get(page).content.decode()
+
+
+def test_the_list_of_files_tells_the_last_commit_and_finds_files(cast, visit, reviews):
+    pushed(cast, reviews, files={"data/Rows.jsonl": b"{}"}, title="Add <rows>")
+    page = visit().get("/alice/reviews/tree/main").content.decode()
+    assert "Add &lt;rows&gt;" in page
+    assert page.count("<time") >= 4
+    assert "Add files" not in page, "a visitor has no form"
+    found = visit().get("/alice/reviews/tree/main?q=rows").content.decode()
+    assert "data/Rows.jsonl" in found
+    assert "adapter_config.json" not in found.partition("<main")[2]
+    assert "0 files with" in visit().get("/alice/reviews/tree/main?q=%3Cb%3E").content.decode()
+    assert (
+        'href="/alice/reviews/edit/main/README.md"'
+        in visit("alice").get("/alice/reviews/blob/main/README.md").content.decode()
+    )
+    assert "/edit/" not in visit("alice").get("/alice/reviews/blob/verified/README.md").content.decode()
