@@ -9,7 +9,7 @@ from registry.models import Revision
 from registry.repos import pull
 
 FEWEST = 4  # versions of a run; fewer are easier to read one by one
-MOST_READ = 600  # versions for one page, those in runs too
+FEWEST_READ, MOST_READ = 30, 600  # versions for one page, those in runs too: a short page must not cut a run short
 PAUSE = timedelta(hours=6)  # between two pushes of a run, at most
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -31,7 +31,7 @@ def read_lines(start: Revision, named: Collection[str], limit: int) -> tuple[lis
 
     A run fills one line: where there is one, more of the history is read, up to MOST_READ versions.
     """
-    for most in (limit, MOST_READ):
+    for most in (max(limit, FEWEST_READ), MOST_READ):
         history = pull.history(start, most + 1)
         lines = list(collapse(history[:most], named))
         if len(history) <= most or len(lines) > limit // 2:
