@@ -166,13 +166,12 @@ def _messages() -> Iterator[Metric]:
 
 def _plane() -> Iterator[Metric]:
     """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
-    if not settings.PLANE_URL:
-        return
     waiting = PlaneName.objects.filter(due_at__lte=timezone.now())
     since = waiting.exclude(due_at=plane_requests.FIRST).aggregate(since=Min("due_at"))["since"]
     help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
     family = GaugeMetricFamily("dovetail_plane_repositories", help, labels=["state"])
-    family.add_metric(["public"], plane_requests.public_repositories().count())
+    if settings.PLANE_URL:
+        family.add_metric(["public"], plane_requests.public_repositories().count())
     family.add_metric(["signed"], PlaneName.objects.filter(signed_at__isnull=False).count())
     family.add_metric(["waiting"], waiting.count())
     family.add_metric(["withdrawn"], waiting.filter(due_at=plane_requests.FIRST).count())
