@@ -147,12 +147,28 @@ def database(url: str) -> dict[str, object]:
     raise ValueError("begin with sqlite:// or postgres://")
 
 
+def replicas(urls: str) -> list[dict[str, object]]:
+    """Parse addresses of replicas of PostgreSQL, separated by commas, into Django's dictionaries.
+
+    A replica that is silent is given up soon, since the primary can answer in its place; the address may say otherwise.
+    """
+    parsed = []
+    for url in words(urls):
+        found: dict[str, Any] = database(url)
+        if found["ENGINE"] != "django.db.backends.postgresql":
+            raise ValueError("be addresses of PostgreSQL, separated by commas")
+        options = {**REPLICA_OPTIONS, **found["OPTIONS"]}
+        options["pool"] = {**options["pool"], "timeout": REPLICA_POOL_SECONDS}
+        parsed.append({**found, "ENGINE": "hub.replica", "OPTIONS": options})
+    return parsed
+
+
 def bind_statements(database: dict[str, Any]) -> None:
     """Let PostgreSQL end a statement of a page or a request after a minute. Jobs and migrations may take longer.
 
     The operator's own `?options=` in the address comes last, and so decides.
     """
-    if database["ENGINE"] == "django.db.backends.postgresql":
+    if database["ENGINE"] in ("django.db.backends.postgresql", "hub.replica"):
         options = database["OPTIONS"]
         options["options"] = f"-c statement_timeout={STATEMENT_SECONDS}s {options.get('options', '')}".strip()
 
@@ -197,6 +213,11 @@ def smtp(url: str) -> Smtp:
 
 POOL_SIZE = 10  # connections of one process
 POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
+REPLICA_POOL_SECONDS = 1.0
+REPLICA_OPTIONS: dict[str, object] = {  # seconds, and milliseconds
+    "connect_timeout": "2", "tcp_user_timeout": "5000",
+    "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "2",
+}  # fmt: skip
 STATEMENT_SECONDS = 60  # of one statement of a page or a request
 SQLITE_KEPT_SECONDS = 300
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when

@@ -34,6 +34,11 @@ class SharedCache(LocMemCache):
         answer = counters.ask(lambda pipe: pipe.delete(self._shared(key, version)))
         return super().delete(key, version) if answer is None else bool(answer[0])
 
+    def recall(self, keys: list[str]) -> list[Any] | None:
+        """Return the values of these keys, None for a missing one; None in all where only this process knows them."""
+        answer = counters.ask(lambda pipe: pipe.mget([self._shared(key, None) for key in keys]))
+        return None if answer is None else [None if text is None else json.loads(text) for text in answer[0]]
+
     def _only_here(self, *_: Any, **__: Any) -> Any:
         """Refuse what Django's class would do in the memory of this process alone."""
         raise NotImplementedError("The shared cache knows get, set, add and delete.")

@@ -10,7 +10,8 @@ from hub.environment import bind_statements
 from hub.receiving import announcing_close
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-bind_statements(settings.DATABASES["default"])  # before the first connection
+for database in settings.DATABASES.values():  # before the first connection
+    bind_statements(database)
 application = announcing_close(get_wsgi_application())
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
 import_module("hub.urls")  # what the first request would load, in each process for itself

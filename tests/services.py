@@ -185,6 +185,21 @@ def new_cluster(
         yield Cluster(client, serve, folder)
 
 
+@contextmanager
+def replica_of(server: str, port: int) -> Iterator[subprocess.Popen]:
+    """Run a streaming replica of that PostgreSQL on a port; yield its process."""
+    account = "nobody" if os.geteuid() == 0 else None
+    switch: dict[str, Any] = {"user": account, "extra_groups": []} if account else {}
+    with own_folder(account) as folder:
+        programs = _reachable_by(switch, bundled_postgres(), folder)
+        copy = [programs / "pg_basebackup", "-d", server, "-D", folder / "pg", "-R", "-X", "stream", "-c", "fast"]
+        subprocess.run([*copy, "--no-sync"], check=True, capture_output=True, cwd=folder, **switch)
+        command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        with running(command, folder, lambda: answers(port), **switch) as process:
+            yield process
+
+
 def _reachable_by(switch: dict[str, Any], programs: Path, folder: Path) -> Path:
     """Return the folder of PostgreSQL's programs, or of a copy in `folder` if the other account cannot reach them.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.environment import Environment, Smtp, blob_store, database, networks, one_of, smtp, words
+from hub.environment import Environment, Smtp, blob_store, database, networks, one_of, replicas, smtp, words
 
 
 def test_an_unset_or_empty_variable_is_the_default() -> None:
@@ -52,6 +52,11 @@ def test_values_have_their_types() -> None:
         (bool, "maybe", "DOVETAIL_X must be on or off, not 'maybe'."),
         (bool, "ok", "DOVETAIL_X must be on or off, not 'ok'."),
         (one_of("a", "b"), "$c", "DOVETAIL_X must be one of a, b, not '$c'."),
+        (
+            replicas,
+            "postgres://a/x,sqlite:///y",
+            "DOVETAIL_X must be addresses of PostgreSQL, separated by commas, not 'postgres://a/x,sqlite:///y'.",
+        ),
         (database, "mysql://x", "DOVETAIL_X must begin with sqlite:// or postgres://, not 'mysql://x'."),
         (blob_store, "ftp://x", "DOVETAIL_X must be file://DIR or s3://bucket?endpoint=URL, not 'ftp://x'."),
     ],

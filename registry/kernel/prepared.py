@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.base import ModelState
+
+from registry.kernel.reading import connection_for_reads
 
 T = TypeVar("T")
 MOST_VALUES = 16  # of one query; longer lists go through the ORM, so that few texts are kept
@@ -36,7 +37,7 @@ class _Part:
             for related in class_info.get("related_klass_infos", ())
         ]
 
-    def make(self, row: Sequence[Any]) -> Any:
+    def make(self, row: Sequence[Any], alias: str) -> Any:
         """Return the object, or None where an outer join found none.
 
         It is as Model.from_db makes it, without asking each field and without signals, which nobody here listens to.
@@ -46,9 +47,9 @@ class _Part:
         row_object = self._model.__new__(self._model)
         vars(row_object).update(zip(self._names, row[self._columns], strict=True))
         row_object._state = ModelState()
-        row_object._state.adding, row_object._state.db = False, "default"
+        row_object._state.adding, row_object._state.db = False, alias
         for part, keep, keep_back in self._related:
-            other = part.make(row)
+            other = part.make(row, alias)
             keep(row_object, other)
             if other is not None:
                 keep_back(other, row_object)
@@ -65,10 +66,10 @@ class _Plan:
     converters: Any
     whole: _Part | None  # None for a query of single columns
 
-    def answers(self, rows: Sequence[Any]) -> list[Any]:
-        """Return an object for each row, or a tuple of the columns that were asked for."""
+    def answers(self, rows: Sequence[Any], alias: str) -> list[Any]:
+        """Return an object for each row of that database, or a tuple of the columns that were asked for."""
         converted = self.compiler.apply_converters(rows, self.converters)
-        return [self.whole.make(row) for row in converted] if self.whole else list(map(tuple, converted))
+        return [self.whole.make(row, alias) for row in converted] if self.whole else list(map(tuple, converted))
 
 
 class Prepared(Generic[T]):
@@ -89,10 +90,11 @@ class Prepared(Generic[T]):
             return list(self._build(*values))
         plan = self._plans.get(len(values)) or self._compile(len(values))
         parameters = [constant if at < 0 else values[at] for at, constant in plan.parameters]
+        connection = connection_for_reads(plan.compiler.query.model)
         with connection.cursor() as cursor:
             cursor.execute(plan.sql, parameters)
             rows = cursor.fetchall()
-        return plan.answers(rows) if rows else []
+        return plan.answers(rows, connection.alias) if rows else []
 
     def first(self, *values: str | int) -> T | None:
         """Return the first row for these values, if there is one."""
