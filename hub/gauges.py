@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hub.replica import watch
 from registry.bytes import backup
 from registry.kernel import plane_requests
 from registry.models.blobs import Blob, ChunkingJob
@@ -68,8 +67,6 @@ class _Registry(Collector):
         yield from _workers()
         yield _clock()
         yield _backup(totals.backup_at)
-
-        yield from _replicas()
 
 
 class _Totals:
@@ -180,17 +177,6 @@ def _plane() -> Iterator[Metric]:
     family.add_metric(["withdrawn"], waiting.filter(due_at=plane_requests.FIRST).count())
     yield family
     yield GaugeMetricFamily("dovetail_plane_age_seconds", "How long the oldest addition has waited.", _age(since))
-
-
-def _replicas() -> Iterator[Metric]:
-    """Yield how far behind each replica is, and whether this process reads from it."""
-    lag = GaugeMetricFamily("dovetail_replica_lag_seconds", "How far a replica is behind.", labels=["replica"])
-    used = GaugeMetricFamily("dovetail_replica_used", "1 while requests read from it, else 0.", labels=["replica"])
-    for replica in watch.replicas():
-        lag.add_metric([replica.alias], replica.lag)
-        used.add_metric([replica.alias], replica.is_used)
-    yield lag
-    yield used
 
 
 def _clock() -> Metric:
