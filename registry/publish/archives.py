@@ -43,7 +43,8 @@ def unpack(archive: Source) -> list[Source]:
     Raises ValueInvalid for what is no zip, for links, encrypted files and other compressions than deflate, PathInvalid,
     FileTooLarge, and PushTooLarge for too many files, too many bytes, or far more bytes than the archive has.
     """
-    with _reading(archive), zipfile.ZipFile(_Careful(archive)) as opened:
+    with _reading(archive):
+        opened = zipfile.ZipFile(_Careful(archive))  # once for all members: each look would read the directory again
         listed = [info for info in opened.infolist() if not info.is_dir() and not _is_clutter(info.filename)]
     if len(listed) > MAX_ASKED:
         raise PushTooLarge(
@@ -59,7 +60,7 @@ def unpack(archive: Source) -> list[Source]:
         )
     quotas.check_push(total)
     top = _common_folder([info.filename for info in listed])
-    return [_member(archive, info, top) for info in listed]
+    return [_member(archive, opened, info, top) for info in listed]
 
 
 def _is_clutter(path: str) -> bool:
@@ -84,11 +85,11 @@ def _common_folder(paths: list[str]) -> str:
     return f"{folder}/" if folder else ""
 
 
-def _member(archive: Source, info: zipfile.ZipInfo, top: str) -> Source:
-    def opened() -> BinaryIO:
-        return io.BufferedReader(_Member(archive, info))
+def _member(archive: Source, opened: zipfile.ZipFile, info: zipfile.ZipInfo, top: str) -> Source:
+    def open_member() -> BinaryIO:
+        return io.BufferedReader(_Member(archive, opened, info))
 
-    return Source(info.filename.removeprefix(top), info.file_size, opened)
+    return Source(info.filename.removeprefix(top), info.file_size, open_member)
 
 
 class _Careful(io.RawIOBase):
@@ -124,11 +125,10 @@ class _Careful(io.RawIOBase):
 class _Member(io.RawIOBase):
     """The bytes of one member, decompressed while they are read."""
 
-    def __init__(self, archive: Source, info: zipfile.ZipInfo) -> None:
+    def __init__(self, archive: Source, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         self._source = archive
         with _reading(archive):
-            self._archive = zipfile.ZipFile(_Careful(archive))
-            self._file = self._archive.open(info)
+            self._file = opened.open(info)
 
     def readable(self) -> bool:
         return True
@@ -141,7 +141,7 @@ class _Member(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        self._archive.close()
+        self._file.close()
         super().close()
 
 
