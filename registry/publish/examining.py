@@ -5,6 +5,7 @@ the bytes. Nothing of it is a verdict, which needs the base, and is given to wha
 """
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -22,15 +23,17 @@ from registry.publish import examine_program
 from registry.repos import card, facts
 from registry.repos.manifest import Entry
 
+logger = logging.getLogger(__name__)
 SECONDS = 15  # of processor time
 PATIENCE = 50  # seconds that a page waits, below the minute of proxies
 MAX_COPIED = 512 << 20  # bytes that are fetched from a store that has no files of its own
 MAX_ANSWER = 4 << 20
+MAX_LOGGED = 1000  # bytes of what the program wrote to its standard error
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What files are, and what the static checks say of them; `why_unchecked` if they did not run."""
+    """The description of some files, and the results of the static checks; `why_unchecked` if they did not run."""
 
     description: Description | None
     checks: tuple[CheckResult, ...] = ()
@@ -131,5 +134,8 @@ def _run(files: Mapping[str, str], front_matter: Mapping[str, object]) -> Examin
             Description(**{**described, "also": tuple(described["also"])}) if described else None,
             tuple(CheckResult.parse(row) for row in answer["checks"]),
         )
-    except (subprocess.SubprocessError, OSError, ValueError, TypeError, KeyError, Malformed):
+    except (subprocess.SubprocessError, OSError, ValueError, TypeError, KeyError, Malformed) as problem:
+        # Files of strangers may use up the limits; an error of ours looks the same on the page, so the log tells more.
+        last_words = (getattr(problem, "stderr", None) or b"")[-MAX_LOGGED:].decode("utf-8", "replace")
+        logger.warning("Files were not checked before their commit: %s", problem, extra={"stderr": last_words})
         return None
