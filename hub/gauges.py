@@ -62,7 +62,7 @@ class _Registry(Collector):
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
         yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)
         yield from _messages()
-        yield from _plane()
+        yield from _plane(totals)
         yield _silent_hubs()
         yield from _workers()
         yield _clock()
@@ -96,6 +96,8 @@ class _Totals:
         self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
         self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
+        self.public = plane_requests.public_repositories().count() if settings.PLANE_URL else 0
+        self.signed = PlaneName.objects.filter(signed_at__isnull=False).count()
         self.backup_at = backup.last_made_at()
         self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
         ended = time.monotonic()
@@ -164,15 +166,15 @@ def _messages() -> Iterator[Metric]:
     yield GaugeMetricFamily("dovetail_webhook_overdue_seconds", help, _age(due))
 
 
-def _plane() -> Iterator[Metric]:
+def _plane(totals: _Totals) -> Iterator[Metric]:
     """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
     waiting = PlaneName.objects.filter(due_at__lte=timezone.now())
     since = waiting.exclude(due_at=plane_requests.FIRST).aggregate(since=Min("due_at"))["since"]
     help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
     family = GaugeMetricFamily("dovetail_plane_repositories", help, labels=["state"])
     if settings.PLANE_URL:
-        family.add_metric(["public"], plane_requests.public_repositories().count())
-    family.add_metric(["signed"], PlaneName.objects.filter(signed_at__isnull=False).count())
+        family.add_metric(["public"], totals.public)
+    family.add_metric(["signed"], totals.signed)
     family.add_metric(["waiting"], waiting.count())
     family.add_metric(["withdrawn"], waiting.filter(due_at=plane_requests.FIRST).count())
     yield family
