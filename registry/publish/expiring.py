@@ -235,6 +235,7 @@ def _take_back(repository: Repository, revisions: list[int], by: Caller, oid: st
     _move(ExpiredFile, RevisionFile, revisions)
     Revision.objects.filter(pk__in=revisions).update(expired_at=None, is_kept=True)
     _resume_jobs(repository, revisions)
+    plane_requests.request([repository.full_name])
     after = {"versions": len(revisions), "revision": oid}
     audit.record(by.user, "retention:restore", repository.full_name, about=repository, after=after)
 
