@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -18,6 +19,7 @@ from registry.models import PlaneName, Repository
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # due before all that only adds or renews: withdrawals wait for nothing
 BATCH = 500
+AT_ONCE = 10_000  # names that are found to be missing by one query
 
 
 def request(names: Iterable[str], *, withdraws: bool = False) -> None:
@@ -44,12 +46,16 @@ def request_owned_by(namespace: int) -> None:
 
 def request_missing() -> int:
     """Request the public repositories that have no row; return their number."""
-    names = public_repositories().values_list("namespace__name", "name").iterator()
-    known = set(PlaneName.objects.values_list("name", flat=True).iterator())
-    missing = [name for name in (f"{namespace}/{name}" for namespace, name in names) if name not in known]
-    if missing:
-        request(missing)
-    return len(missing)
+    if not settings.PLANE_URL:
+        return 0
+    full_name = Concat("namespace__name", Value("/"), "name", output_field=CharField())
+    named = public_repositories().order_by().annotate(asked=full_name)
+    missing = named.exclude(Exists(PlaneName.objects.filter(name=OuterRef("asked")))).values_list("asked", flat=True)
+    requested = 0
+    while names := list(missing[:AT_ONCE]):
+        request(names)
+        requested += len(names)
+    return requested
 
 
 def public_repositories() -> QuerySet[Repository]:

@@ -69,8 +69,8 @@ def change_setting(name: str, new: str, by: User | None) -> bool:
     with transaction.atomic():
         SiteSetting.objects.update_or_create(name=name, defaults={"value": new})
         audit.record(by, "site:change", name, before=old, after=new)
-        if name == "pull_policy":  # not by plane_requests, which stands above
-            PlaneName.objects.update(due_at=timezone.now())
+        if name == "pull_policy":  # not by plane_requests, which stands above; what is due already keeps its turn
+            PlaneName.objects.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())
     clear_cache()
     return True
 

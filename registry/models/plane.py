@@ -8,13 +8,14 @@ from django.utils import timezone
 class PlaneName(models.Model):
     """A name NS/NAME, and the job of making its documents those of now (registry/plane).
 
-    The row stays while documents are there, because they are signed for some days and written again before that ends.
+    The row stays while the repository is public: documents are signed for some days, and written again before that
+    ends.
     """
 
     name = models.CharField(max_length=200, unique=True)
     # When its documents are written next: long ago where something is withdrawn, later while a worker holds the lease
     due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
-    signed_at = models.DateTimeField(null=True)  # null: no documents are there
+    signed_at = models.DateTimeField(null=True)  # null: no documents are there, as nothing can be pulled
     attempts = models.PositiveIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:

@@ -43,7 +43,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What anybody may pull of a repository now: revisions by commit id, names to commit ids, states of verdicts."""
+    """The part of a repository that anybody may pull now.
+
+    `revisions` and `states` (of verdicts) are by commit id; `names` lead to commit ids.
+    """
 
     repository: Repository
     revisions: Mapping[str, Revision]
@@ -61,8 +64,11 @@ def find_served(full_name: str) -> Served | None:
         return None
     named = _named(repository)
     newest = repository.revisions.filter(is_part=False).order_by("-pk")[:REVISIONS]
-    candidates = {revision.oid: revision for revision in (*newest, *named.values())}
-    revisions = {oid: revision for oid, revision in candidates.items() if _is_served(revision, repository)}
+    # A yanked one waits for the hub, which says that it is yanked.
+    candidates = [revision for revision in (*newest, *named.values()) if not revision.is_yanked]
+    revisions = {revision.oid: revision for revision in pull.served_to_anybody(candidates)}
+    for revision in revisions.values():
+        revision.repository = repository
     states = verdicts.latest_states(revision.pk for revision in revisions.values())
     return Served(
         repository,
@@ -83,18 +89,6 @@ def _named(repository: Repository) -> dict[str, Revision]:
             except RegistryError:
                 continue
     return named
-
-
-def _is_served(revision: Revision, repository: Repository) -> bool:
-    """Return whether anybody may pull the revision; a yanked one waits for the hub, which says that it is yanked."""
-    revision.repository = repository
-    if revision.is_yanked or revision.is_part:
-        return False
-    try:
-        pull.require_served(revision, NOBODY)
-    except RegistryError:
-        return False
-    return True
 
 
 def index_key(full_name: str) -> str:

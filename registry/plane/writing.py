@@ -8,13 +8,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from registry.bytes import blobs
 from registry.bytes.batching import batched
 from registry.bytes.blobs import BlobMissing, Keys
 from registry.kernel.policy import NOBODY
-from registry.models import DerivedArtifact
+from registry.models import Blob, DerivedArtifact
 from registry.plane import documents, wire
 from registry.plane.documents import LONG, Document, Served
 from registry.repos import pull
@@ -69,10 +70,13 @@ def drop_bytes(digests: set[str]) -> int:
 
 def _public_among(digests: Iterable[str]) -> set[str]:
     asked = list(digests)
-    made = dict(DerivedArtifact.objects.filter(blob__in=asked).values_list("source", "blob"))
-    files = pull.downloadable(NOBODY).filter(blob__in=[*asked, *made])
-    public = set(files.values_list("blob", flat=True))
-    return public | {blob for source, blob in made.items() if source in public}
+    derived = list(DerivedArtifact.objects.filter(blob__in=asked).values_list("source", "blob"))
+    public_files = pull.downloadable(NOBODY).filter(
+        blob=OuterRef("pk")
+    )  # of some blobs there is one in each repository
+    blobs_of = Blob.objects.filter(Exists(public_files), pk__in=[*asked, *(source for source, _ in derived)])
+    public = set(blobs_of.values_list("pk", flat=True))
+    return public | {blob for source, blob in derived if source in public}
 
 
 # --- what goes -------------------------------------------------------------------------------------------------------
@@ -89,7 +93,7 @@ def _withdraw(full_name: str, served: Served | None, present: set[str]) -> None:
             _put(documents.index_key(full_name), documents.index_of(_only(served, kept), timezone.now()))
     else:
         blobs.store().delete(documents.index_key(full_name))
-    _withdraw_infos(full_name, served, kept)
+    _withdraw_infos(full_name, served, present, kept)
     gone = sorted(present - kept)
     digests = {sha256 for oid in gone for sha256 in _digests_of(full_name, oid)}
     for oid in gone:
@@ -100,8 +104,9 @@ def _withdraw(full_name: str, served: Served | None, present: set[str]) -> None:
         blobs.store().delete(documents.revision_key(full_name, oid))
 
 
-def _withdraw_infos(full_name: str, served: Served | None, kept: set[str]) -> None:
-    named = {name for name, oid in served.names.items() if oid in kept} if served else set()
+def _withdraw_infos(full_name: str, served: Served | None, present: set[str], kept: set[str]) -> None:
+    """Remove what leads to a commit that goes; a name that only moves on leads to the former one until then."""
+    named = {name for name, oid in served.names.items() if oid in kept or kept == present} if served else set()
     prefix = f"{wire.INFO}{full_name}/"
     for entry in list(blobs.store().list(prefix)):
         if entry.key.removeprefix(prefix) not in kept | named:

@@ -232,11 +232,28 @@ def _unproven(revision: Revision) -> str:
 def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
     """Call require_served for many revisions of one repository; one query if all of them are served."""
     rows = {revision.pk: revision for revision in revisions}
-    unproven = _doubtful().filter(revision__in=rows).values_list("revision", flat=True)
-    doubtful = set() if site_settings.get_setting("pull_policy") == "open" else set(unproven)
+    doubtful = _doubtful_among(rows)
     for row, revision in rows.items():
         if revision.is_quarantined or revision.is_part or row in doubtful:
             require_served(revision, by)
+
+
+def served_to_anybody(revisions: Iterable[Revision]) -> list[Revision]:
+    """Return which of these, of a public repository and no parts of a push, anybody may have; one query at most."""
+    rows = {revision.pk: revision for revision in revisions}
+    doubtful = _doubtful_among(rows)
+    return [
+        revision
+        for row, revision in rows.items()
+        if not (revision.is_quarantined or revision.is_expired or revision.is_part or row in doubtful)
+    ]
+
+
+def _doubtful_among(revisions: Iterable[int]) -> set[int]:
+    """Return which of these revisions (row ids) the pull policy keeps back as unproven."""
+    if site_settings.get_setting("pull_policy") == "open":
+        return set()
+    return set(_doubtful().filter(revision__in=list(revisions)).values_list("revision", flat=True))
 
 
 # The verdict that counts is the last finished one, also while the revision is validated again.
