@@ -186,12 +186,12 @@ def new_cluster(
 
 
 @contextmanager
-def replica_of(server: str, port: int) -> Iterator[subprocess.Popen]:
-    """Run a streaming replica of that PostgreSQL on a port; yield its process."""
+def replica_of(server: str, port: int, programs: Path | None = None) -> Iterator[subprocess.Popen]:
+    """Run a streaming replica of that PostgreSQL on a port, by `programs` of its release; yield its process."""
     account = "nobody" if os.geteuid() == 0 else None
     switch: dict[str, Any] = {"user": account, "extra_groups": []} if account else {}
     with own_folder(account) as folder:
-        programs = _reachable_by(switch, bundled_postgres(), folder)
+        programs = _reachable_by(switch, programs or bundled_postgres(), folder)
         copy = [programs / "pg_basebackup", "-d", server, "-D", folder / "pg", "-R", "-X", "stream", "-c", "fast"]
         subprocess.run([*copy, "--no-sync"], check=True, capture_output=True, cwd=folder, **switch)
         command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]

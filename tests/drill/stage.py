@@ -19,7 +19,7 @@ from huggingface_hub import HfApi
 
 from ops.sentences import ROOT
 from tests import fault_proxy
-from tests.ops.production import SECRETS, Deployment, program, run_deployment
+from tests.ops.production import SECRETS, Deployment, postgres_programs, program, run_deployment
 from tests.ops.test_production_shape import PEOPLE, TOKEN, status, wait_until
 from tests.services import free_ports, replica_of
 
@@ -186,7 +186,7 @@ def set_up() -> Iterator[Stage]:
             (engines / engine.name).symlink_to(engine)
         deployment = stack.enter_context(run_deployment(settings=settings, engines=engines))
         server = _database(deployment.ports["postgres"])
-        replica = psutil.Process(stack.enter_context(replica_of(server, replica_port)).pid)
+        replica = psutil.Process(stack.enter_context(replica_of(server, replica_port, postgres_programs())).pid)
         stage = Stage(deployment, other_hub, replica, stack)
         people = deployment.folder / "people.yml"
         people.write_text(json.dumps(PEOPLE))

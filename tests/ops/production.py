@@ -165,9 +165,14 @@ def program(
         yield process
 
 
-def _add_postgres(deployment: Deployment) -> None:
+def postgres_programs() -> Path:
+    """Return the folder of PostgreSQL's programs: Debian's, of the release that production has, if it is there."""
     debian = Path("/usr/lib/postgresql/17/bin")
-    programs = debian if debian.exists() else bundled_postgres()
+    return debian if debian.exists() else bundled_postgres()
+
+
+def _add_postgres(deployment: Deployment) -> None:
+    programs = postgres_programs()
     given = deployment.environment("postgres")
     environment = {"PGPASSWORD": given["POSTGRES_PASSWORD"], "PATH": SYSTEM_PATH}
     with tempfile.NamedTemporaryFile("w") as secret:
