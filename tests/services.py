@@ -196,6 +196,7 @@ def replica_of(server: str, port: int, programs: Path | None = None) -> Iterator
         subprocess.run([*copy, "--no-sync"], check=True, capture_output=True, cwd=folder, **switch)
         command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        command += ["-c", "max_connections=1000"]  # a replica with fewer than its primary ends itself
         with running(command, folder, lambda: answers(port), **switch) as process:
             yield process
 
