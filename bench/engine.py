@@ -1,4 +1,4 @@
-"""How fast adapters are validated, against one process for each and against the floor, and whether the base survives.
+"""The speed of validation, against one process for each adapter and against the floor; the base must survive.
 
     make bench ARGS=engine      [BENCH_BASE=DIR BENCH_COUNT=20 BENCH_ADAPTERS=2000]
 

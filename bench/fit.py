@@ -1,4 +1,4 @@
-"""How long static checks take, and fitting an adapter to a base whose weights are not on this machine.
+"""The time of static checks, and of fitting an adapter to a base whose weights are not on this machine.
 
     make bench ARGS=fit
 

@@ -1,4 +1,4 @@
-"""How long a queue of adapters over several bases takes, with real workers, and what a claim costs in a long queue."""
+"""The time of a queue of adapters over several bases with real workers, and the cost of a claim in a long queue."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""How fast bytes come in and go out: both stores, and a Xet upload step by step, against the memory's own speed."""
+"""The speed of bytes in and out: both stores, and a Xet upload step by step, against the memory's own speed."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What a client is told to do with an LFS object: nothing, or where to send it; for git-lfs, the Hub's and browsers."""
+"""The answer for one LFS object: nothing to do, or where to send it; for git-lfs, the Hub's clients and browsers."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Who plays in the tests: alice owns, bob writes in her organisation acme, dave contributes there, erin reads there.
+"""The people of the tests: alice owns, bob writes in her organisation acme, dave contributes there, erin reads there.
 
 carol is a stranger, mona moderates, ada administers. Adapters have a first revision; pushes are other tests' business.
 """

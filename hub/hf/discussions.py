@@ -136,7 +136,7 @@ def line(discussion: Discussion) -> JSON:
 
 
 def author(user: User) -> JSON:
-    """Who said or did something."""
+    """The author of a comment or an act."""
     return {"name": user.username, "fullname": user.full_name or user.username, "type": "user", "avatarUrl": ""}
 
 

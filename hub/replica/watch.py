@@ -1,4 +1,4 @@
-"""How far each replica has replayed the primary's write-ahead log, asked once a second by a thread of each process.
+"""Asks each replica once a second, by a thread of each process, how far it has replayed the primary's log.
 
 The lag is how long ago the primary was at the point to which the replica has come: it needs no clock but ours, is 0 on
 a hub where nothing happens, and grows while a replica is cut off from its primary and does not know it.
@@ -48,7 +48,7 @@ class Replica:
 
     @property
     def is_used(self) -> bool:
-        """Whether requests read from it: since the last look it may have replayed nothing."""
+        """True while requests read from it: since the last look it may have replayed nothing."""
         behind_since = self._behind_since or self.looked_at
         return self.is_well and time.monotonic() - behind_since <= settings.DATABASE_REPLICA_LAG
 

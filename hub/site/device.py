@@ -1,4 +1,4 @@
-"""Where a signed-in person lets a program sign in: the code that it shows, and yes or no (RFC 8628, section 3.3)."""
+"""The page on which a signed-in person lets a program sign in: its code, and yes or no (RFC 8628, section 3.3)."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

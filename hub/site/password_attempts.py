@@ -1,4 +1,4 @@
-"""How fast passwords may be guessed: longer waits for a caller and an account, never a lock-out.
+"""Slows the guessing of passwords: longer waits for a caller and an account, never a lock-out.
 
 Two counts lead to a wait: wrong passwords of one address for one account, and of one address for any account. Nothing
 is refused because of what other addresses did: a stranger cannot keep the owner out.

@@ -80,7 +80,7 @@ class RepositoryHeader:
 
     @cached_property
     def facts(self) -> Facts:
-        """What the files tell; nothing while the store of files does not answer: the rest of the page are rows."""
+        """The facts in the files; none while the store does not answer: the rest of the page are rows."""
         try:
             return facts.read_facts(self.entries)
         except StoreUnavailable:

@@ -53,7 +53,7 @@ def _browsed(request: HttpRequest, address: RepositoryAddress) -> Repository:
 
 @repository_page
 def likers(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    """Who likes it, the newest first."""
+    """The people who like it, the newest first."""
     policy.require(header.by, Permission.BROWSE, header.repository)
     rows, more = paged(request, social.likers(header.repository))
     likers = [(row.user.username, row.user.full_name, row.created_at) for row in rows]

@@ -1,4 +1,4 @@
-"""Who looks at a page: the session's caller, and the person behind it where a page needs one."""
+"""The visitor of a page: the session's caller, and the person behind it where a page needs one."""
 
 from collections.abc import Iterable
 from typing import cast

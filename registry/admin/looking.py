@@ -1,4 +1,4 @@
-"""How the administration shows rows, and how somebody acts on them after a page that asks why; which ones is beside."""
+"""Shows rows in the administration, and lets somebody act on them after a page that asks why; which ones is beside."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who is asking, and the permissions that can be asked for; policy.py holds the rules."""
+"""The caller, and the permissions that can be asked for; policy.py holds the rules."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

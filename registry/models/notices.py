@@ -28,7 +28,7 @@ class Topic(models.TextChoices):
 
 
 class Channel(models.TextChoices):
-    """How alerts of a topic reach a person; each but the first is also on the website."""
+    """The ways of alerts of a topic to a person; each but the first is also on the website."""
 
     OFF = "off"
     SITE = "site"

@@ -16,7 +16,7 @@ class Base(models.Model):
     """A frozen base model: in the base cache with its weights, or known by its config alone."""
 
     class Serve(models.TextChoices):
-        """Who may download it by its name, as from a read-only repository."""
+        """The people who may download it by its name, as from a read-only repository."""
 
         LICENSE = "license"  # everybody if its license is known to permit it, else members
         PUBLIC = "public"

@@ -1,4 +1,4 @@
-"""How cases begin: people report something, the hub observes something; both land in the open case of the target."""
+"""Opens cases: people report something, the hub observes something; both land in the open case of the target."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

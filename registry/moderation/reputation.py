@@ -12,7 +12,7 @@ from registry.models import AbuseReport, User
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often reports were right: upheld of those that were decided."""
+    """The share of reports that were right: upheld of those that were decided."""
 
     upheld: int = 0
     decided: int = 0

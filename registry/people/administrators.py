@@ -1,4 +1,4 @@
-"""Who administers an organisation: decides about its members and settings."""
+"""The administrators of an organisation: decides about its members and settings."""
 
 from django.db.models import Exists, OuterRef
 

@@ -1,4 +1,4 @@
-"""What stock clients of the Hub read while nginx stands in for the hub: see deploy/nginx/plane.conf.
+"""Documents for stock clients of the Hub, which nginx serves while it stands in for the hub: deploy/nginx/plane.conf.
 
     plane/wire/info/NS/NAME/REV            the answer to /api/models/NS/NAME/revision/REV; its header names the commit
     plane/wire/tree/NS/NAME/COMMIT         the answer to /api/models/NS/NAME/tree/COMMIT?recursive=true

@@ -71,9 +71,8 @@ def drop_bytes(digests: set[str]) -> int:
 def _public_among(digests: Iterable[str]) -> set[str]:
     asked = list(digests)
     derived = list(DerivedArtifact.objects.filter(blob__in=asked).values_list("source", "blob"))
-    public_files = pull.downloadable(NOBODY).filter(
-        blob=OuterRef("pk")
-    )  # of some blobs there is one in each repository
+    # By blobs, not by files: some blobs are a file of every repository.
+    public_files = pull.downloadable(NOBODY).filter(blob=OuterRef("pk"))
     blobs_of = Blob.objects.filter(Exists(public_files), pk__in=[*asked, *(source for source, _ in derived)])
     public = set(blobs_of.values_list("pk", flat=True))
     return public | {blob for source, blob in derived if source in public}

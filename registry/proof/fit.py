@@ -36,7 +36,7 @@ TELL_APART = "Shapes alone cannot tell {} apart: name the one it was trained on.
 
 @dataclass(frozen=True)
 class Answer:
-    """How an adapter lies on one base; `fit` is None where the base has no model for the adapter's task."""
+    """The fit of an adapter to one base; `fit` is None where the base has no model for the adapter's task."""
 
     base: str
     has_weights: bool

@@ -52,7 +52,7 @@ def preview(repository: Repository, tried: Limits | None = None) -> Preview:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one repository loses by a rule: versions, and the bytes that they free."""
+    """The loss of one repository by a rule: a number of versions, and the bytes that they free."""
 
     repository: Repository
     versions: int
@@ -61,7 +61,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class OwnerPreview:
-    """What a rule of an owner removes in one part of the repositories; `after` is where the next part begins, or 0."""
+    """Losses by an owner's rule in one part of the repositories; the next part begins at `after`, unless it is 0."""
 
     losses: list[Loss]
     looked_at: int

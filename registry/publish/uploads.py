@@ -37,7 +37,7 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """How a client can send: in parts or not, of how many bytes (0: the setting's), and to the store itself or not."""
+    """A client's way to send: in parts or not, of how many bytes (0: the setting's), and to the store itself or not."""
 
     in_parts: bool = False
     part_bytes: int = 0
@@ -215,7 +215,7 @@ def _upload(opened: _Opened) -> Upload:
     if upload is None:
         raise UploadExpired("This upload address was used already, or its time is over.")
     if not upload.user.is_active:
-        raise UploadExpired("Whoever this upload address was given to may not upload any more.")
+        raise UploadExpired("The person who got this upload address may not upload any more.")
     token = opened.token
     caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
     policy.require_bound(caller, Permission.DISCUSS, upload.repository, "upload address")

@@ -1,4 +1,4 @@
-"""Who reads, and by which address: decides whether `main` means what was pushed last or what was verified last."""
+"""The reader and their address: decides whether `main` means the version pushed last, or the one verified last."""
 
 from dataclasses import dataclass
 

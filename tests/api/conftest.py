@@ -1,4 +1,4 @@
-"""Who asks our REST, and adapters that really were pushed: the bytes are in a store, the rows in a database."""
+"""Callers of our REST, and adapters that really were pushed: the bytes are in a store, the rows in a database."""
 
 import json
 import struct

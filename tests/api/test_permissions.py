@@ -1,4 +1,4 @@
-"""Who gets which answer on which route; tests/registry/test_routes.py has a row for every route there is."""
+"""The answer to each caller on each route; tests/registry/test_routes.py has a row for every route there is."""
 
 import pytest
 

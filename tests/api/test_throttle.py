@@ -1,4 +1,4 @@
-"""How often one may ask, and how the answers say it."""
+"""Rate limits, and how answers tell of them."""
 
 import pytest
 from django.core.cache import caches

@@ -1,4 +1,4 @@
-"""What is done to the parts of a running deployment: kills, cuts, hangs, full disks, wrong clocks."""
+"""Faults of the parts of a running deployment: kills, cuts, hangs, full disks, wrong clocks."""
 
 import ctypes
 import os

@@ -14,7 +14,7 @@ HEADINGS = ("scenario", "requests", "refused", "longest outage: asking, pushing"
 
 @dataclass(frozen=True)
 class Row:
-    """What one scenario did to the clients, and what was wrong afterwards."""
+    """The effect of one scenario on the clients, and the faults that stayed."""
 
     scenario: Scenario
     load: Load

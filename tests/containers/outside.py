@@ -22,7 +22,7 @@ def bridge_address() -> str:
 
 @dataclass
 class Outside:
-    """What arrived; the receiver of webhooks also listens on every other address of this machine."""
+    """The requests that arrived; the receiver of webhooks also listens on every other address of this machine."""
 
     host: str
     mail_port: int

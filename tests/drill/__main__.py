@@ -19,7 +19,7 @@ FIRING = "firing"
 
 @dataclass
 class Drill:
-    """What came of one provocation; a time is None if the alarm did not sound, or did not end."""
+    """The result of one provocation; a time is None if the alarm did not sound, or did not end."""
 
     alarm: str
     sounded: float | None = None

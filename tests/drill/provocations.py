@@ -1,4 +1,4 @@
-"""How each alarm is provoked: what breaks, as an outage would break it, and how it is mended.
+"""A provocation for each alarm: what breaks, as an outage would break it, and how it is mended.
 
 Nobody waits half an hour for a queue to grow old: where an alarm has a threshold of that kind, the outage is real and
 the rows that it leaves waiting are made as old in the database.

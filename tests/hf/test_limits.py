@@ -1,4 +1,4 @@
-"""How often one may ask on the wire and on pages, counted by all web processes together, as clients read it."""
+"""Rate limits on the wire and on pages, counted by all web processes together, as clients read it."""
 
 import pytest
 from django.core.cache import caches

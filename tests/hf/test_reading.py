@@ -1,4 +1,4 @@
-"""How the files of a revision are read where they are looked into: few requests to the store."""
+"""Looking into the files of a revision takes few requests to the store."""
 
 from registry.bytes.blobs import BlobStore, Keys
 from registry.repos import facts

@@ -1,4 +1,4 @@
-"""Who a hub must hold to be judged, and look-alikes of the public repositories that the suite's tests name.
+"""The people that a hub must hold to be judged, and look-alikes of the public repositories that the suite's tests name.
 
 It runs in two places: imported here for PEOPLE, and as a program in the suite's environment, which fills a hub.
 """

@@ -1,4 +1,4 @@
-"""Where the judge comes from: the source archive of one release on PyPI, checked by its digest, and its environment."""
+"""The origin of the judge: the source archive of one release on PyPI, checked by its digest, and its environment."""
 
 import fcntl
 import hashlib

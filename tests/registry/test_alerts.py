@@ -1,4 +1,4 @@
-"""Who is told of verdicts, requests for files and discussions, where, and how seldom a letter comes."""
+"""Alerts of verdicts, requests for files and discussions: to whom, where, and how seldom a letter comes."""
 
 from datetime import timedelta
 

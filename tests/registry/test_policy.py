@@ -1,4 +1,4 @@
-"""Who may do what: the whole table, cell by cell."""
+"""The whole table of permissions, cell by cell."""
 
 from collections.abc import Collection
 
@@ -295,7 +295,7 @@ def world(cast) -> dict[str, Repository]:
 
 
 def caller(cast, who: str, repository: Repository) -> Caller:
-    """Who stands behind a word of the table."""
+    """The caller that a word of the table means."""
     name, _, credential = who.partition(":")
     if not credential:
         return cast.session(name)

@@ -1,4 +1,4 @@
-"""What teams open: a table as in tests/registry/test_policy.py for their members, and conditions that agree with it."""
+"""The rights that teams give: a table of their members as in tests/registry/test_policy.py, and equal conditions."""
 
 import pytest
 from allauth.mfa.models import Authenticator

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the scenario saw."""
+    """The observations of the scenario."""
     [port] = free_ports()
     data = tmp_path_factory.mktemp("hub")
     with postgres() as server, valkey() as broker:

@@ -24,7 +24,7 @@ _SHORTEST_OID = 5  # hex digits of an abbreviated commit id
 
 @dataclass(frozen=True)
 class PlaneAddress:
-    """Where a read plane is, and the public Ed25519 keys (base64) of which its signatures may be."""
+    """The address of a read plane, and the public Ed25519 keys (base64) that its signatures are checked with."""
 
     url: str
     keys: tuple[str, ...]

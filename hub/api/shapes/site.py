@@ -14,7 +14,7 @@ class Banner(s.Serializer[Data]):
 
 
 class Plane(s.Serializer[Data]):
-    """Where signed documents are, by which pulls go on while the hub does not answer."""
+    """The address of signed documents, by which pulls go on while the hub does not answer."""
 
     url = s.URLField()
     keys = s.ListField(child=s.CharField(), help_text="public Ed25519 keys in base64, today's first")

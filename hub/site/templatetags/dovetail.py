@@ -1,4 +1,4 @@
-"""How templates draw the joint and say sizes, times, kinds and digests; formatting only."""
+"""Draws the joint for templates, and says sizes, times, kinds and digests; formatting only."""
 
 import json
 import re
@@ -101,7 +101,7 @@ def watch_levels() -> tuple[tuple[str, str, str], ...]:
 
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)
 def bell(context: Mapping[str, Any]) -> dict[str, Any]:
-    """How many alerts the visitor has not read, and the way to them."""
+    """The number of alerts that the visitor has not read, and the way to them."""
     caller = context["request"].caller
     return {"unread": alerts.unread(caller.user, caller)}
 

@@ -1,4 +1,4 @@
-"""How a push becomes a revision, in named steps: bytes, rows, nudge, never in another order.
+"""Makes a revision of a push, in named steps: bytes, rows, nudge, never in another order.
 
 An interrupted push leaves bytes without rows (swept later) or a queued verdict (announced again later), and never a
 revision with a missing file. Uploads before the push are in uploads.py; bytes/intake.py verifies the bytes.
