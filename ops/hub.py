@@ -60,13 +60,12 @@ class Hub:
         return self.run / "broker.sock"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of every program of this hub."""
+        """Return the environment that all programs of this hub share."""
         environment = dict(os.environ)
         environment.setdefault("DOVETAIL_BROKER_URL", f"redis+socket://{_short(self.broker_socket)}")
         return environment | {
             "DOVETAIL_DATA": str(self.data),
             "DOVETAIL_PUBLIC_URL": self.url,
-            "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
             "PYTHONUNBUFFERED": "1",
             "CELERY_SKIP_CHECKS": "1",  # a second at each start; use `manage.py check`
         }
@@ -82,7 +81,10 @@ class Hub:
         # A second worker, with the schedule (-B), for what must not wait behind validations: webhooks, sweeps.
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h", "-B", "-s", str(self.run / "beat")]
         beat = [*celery, *errands, *quiet]
-        return [*self._broker(), Program("web", web), Program("worker", worker), Program("beat", beat)]
+        # The others would need the folder, too, and answer no Prometheus.
+        counters = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
+        services = [Program("web", web, environment=counters), Program("worker", worker), Program("beat", beat)]
+        return [*self._broker(), *services]
 
     def _broker(self) -> list[Program]:
         if "DOVETAIL_BROKER_URL" in os.environ:

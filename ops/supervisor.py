@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -27,11 +27,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Program:
-    """One program. `grace` is how many seconds it may take to end after SIGTERM."""
+    """One program. `grace` is how many seconds it may take to end after SIGTERM; nothing else gets `environment`."""
 
     name: str
     command: Sequence[str]
     grace: float = 10.0
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class StopAsked(BaseException):
@@ -82,7 +83,7 @@ class Supervisor:
             process = subprocess.Popen(
                 list(program.command),
                 cwd=self._cwd,
-                env=self._environment,
+                env={**self._environment, **program.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -153,7 +153,7 @@ def prepare(hub: Hub) -> None:
     done = subprocess.run(
         [environments.PYTHON, "-m", "ops.prepare"],
         cwd=ROOT,
-        env=environment_of_commands(hub),
+        env=hub.environment(),
         input=password,
         text=True,
         check=False,
@@ -180,13 +180,4 @@ def manage(hub: Hub, arguments: list[str]) -> None:
     machine.require_writable(hub.data)
     ensure_secret_key(hub.data)
     os.chdir(ROOT)
-    command = [str(environments.PYTHON), "manage.py", *arguments]
-    os.execve(environments.PYTHON, command, environment_of_commands(hub))
-
-
-def environment_of_commands(hub: Hub) -> dict[str, str]:
-    """Return the environment of what is no program of the hub: it counts nothing into the files of the web processes,
-    whose folder is made anew at each start."""
-    environment = hub.environment()
-    environment.pop("PROMETHEUS_MULTIPROC_DIR")
-    return environment
+    os.execve(environments.PYTHON, [str(environments.PYTHON), "manage.py", *arguments], hub.environment())
