@@ -22,6 +22,7 @@ import httpx2 as httpx
 import psycopg
 
 from ops.sentences import ROOT
+from ops.supervisor import StopAsked, listen_for_stop
 from tests.chaos import faults, ledger, scenarios
 from tests.chaos.load import OWNER, TOKEN, Load
 from tests.chaos.report import Row, print_table
@@ -161,10 +162,14 @@ def main() -> int:
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="when a kill comes; all by default")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="copy the logs of the services there at the end")
     options = parser.parse_args()
+    wanted = chosen(options.names)
+    if os.geteuid():
+        sys.exit("make chaos mounts a disk of its own: run it as root.")
+    listen_for_stop()  # the disk is unmounted also after SIGTERM
     faults.adopt_orphans()
     rows = []
     with production() as deployment:
-        for scenario in chosen(options.names):
+        for scenario in wanted:
             print(f"\n{scenario.name}: {scenario.what} (load {os.getloadavg()[0]:.1f})", flush=True)
             rows.append(run(deployment, scenario, options.steps))
             print(rows[-1].details(), flush=True)
@@ -180,4 +185,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except StopAsked as stop:
+        sys.exit(f"Stopped by {stop}.")

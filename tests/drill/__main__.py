@@ -1,5 +1,6 @@
-"""`python -m tests.drill [ALARM…]`: provoke alarms one after the other; exit 1 if one is missing or one is too much."""
+"""`make drill`: provoke alarms one after the other; exit 1 if one is missing or one is too much."""
 
+import argparse
 import os
 import shutil
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ops.sentences import Stop, complain, say, say_for_now
+from ops.supervisor import StopAsked, listen_for_stop
 from tests.drill.prometheus import FACTOR, Prometheus, alarms, run_prometheus
 from tests.drill.provocations import PROVOCATIONS
 from tests.drill.stage import METRICS_TOKEN, Stage, set_up
@@ -64,7 +66,7 @@ def chosen(arguments: Sequence[str]) -> list[str]:
     """Return the alarms that these arguments name, all without arguments. Raises Stop."""
     known = list(alarms())
     if wrong := [name for name in arguments if name not in known]:
-        raise Stop(f"No alarm is called {' or '.join(wrong)}. There are: {', '.join(known)}.")
+        raise Stop(f"No alarm is called {' or '.join(wrong)}. -h lists them.")
     names = [name for name in known if not arguments or name in arguments]
     if "DovetailDiskFull" in names and os.geteuid():
         raise Stop("DovetailDiskFull mounts a small disk: run this as root, or name the other alarms.")
@@ -94,17 +96,26 @@ def run(names: Sequence[str]) -> list[Drill]:
     return results
 
 
-def main(arguments: Sequence[str]) -> int:
+def main() -> int:
     """Return the exit status: 1 if a drill went wrong, 2 for wrong arguments."""
+    listed = "\n".join(f"  {name:26} {provocation.says}" for name, provocation in PROVOCATIONS.items())
+    parser = argparse.ArgumentParser(
+        prog="make drill", description=f"Some of:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("alarms", nargs="*", metavar="ALARM", help="its name; all if missing")
     try:
-        names = chosen(arguments)
+        names = chosen(parser.parse_args().alarms)
     except Stop as problem:
         complain(str(problem))
         return 2
+    listen_for_stop()  # what was provoked is mended also after SIGTERM
     wrong = [result.alarm for result in run(names) if not result.is_well]
     say(f"Not as it should be: {', '.join(wrong)}." if wrong else f"{len(names)} alarms sounded and ended.")
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main())
+    except StopAsked as stop:
+        sys.exit(f"Stopped by {stop}.")
