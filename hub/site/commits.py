@@ -1,18 +1,24 @@
 """The versions of an adapter, newest first, each with its verdict, and its aliases; and what one of them changed."""
 
+from collections.abc import Sequence
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from dovetail.adapters.report import Evaluation
 from hub.site import diff_view, other_forms
+from hub.site.compared_weights import compared_files
 from hub.site.forms.derived import Derive
 from hub.site.forms.files import NewRef
 from hub.site.forms.repositories import SetAlias, Yank
-from hub.site.proof import document
+from hub.site.pictures.strip import OUTCOMES, Version, strip
+from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.templatetags.dovetail import state_class
 from registry.kernel import policy
 from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.kernel.policy import Permission
-from registry.models import Ref, Repository, Verdict
+from registry.models import Ref, Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.proof import verdicts
 from registry.publish import expiring
@@ -48,8 +54,33 @@ def versions_page(
     ]
     ref_form = new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
+    shown |= _strip(header, [(line.newest, shown_verdicts.get(line.newest.pk)) for line in lines])
+    shown["picks"] = len(rows) > 1
     shown |= _aliases(header) | _refs(header)
     return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
+
+
+def _strip(header: RepositoryHeader, rows: Sequence[tuple[Revision, Document | None]]) -> dict[str, object]:
+    """The versions of adapters as a drawing, the oldest first, with the numbers of the newest one's metric."""
+    metrics = [_headline(verdict) for _, verdict in rows]
+    metric = next((one.metric for one in metrics if one), "")
+    versions = [
+        Version(
+            word if (word := state_class(verdict)) in OUTCOMES else "waiting",
+            one.adapter if one and one.metric == metric else None,
+            revision.oid == header.verified,
+            revision.is_yanked,
+        )
+        for (revision, verdict), one in zip(rows, metrics, strict=True)
+        if verdict is not None
+    ]
+    return {"strip": strip(versions[::-1]), "metric": metric}
+
+
+def _headline(verdict: Document | None) -> Evaluation | None:
+    """Return the first measurement that is about the adapter's task."""
+    evals = verdict.report.evals if verdict else ()
+    return next((one for one in evals if one.name != NEUTRAL), None)
 
 
 def _aliases(header: RepositoryHeader) -> dict[str, object]:
@@ -106,7 +137,8 @@ def commit_page(
         policy.require(header.by, Permission.DOWNLOAD, header.repository)
         for revision in filter(None, (header.revision, parent)):  # what was taken away is shown too
             pull.require_served(revision, header.by)
-        shown["patches"] = diff_view.patches(before, header.entries)
+        weights = {file.path: file for file in compared_files(before, header.entries)}
+        shown["patches"] = diff_view.patches(before, header.entries, weights)
     except FilesExpired as refusal:  # the file names of the other version are unknown too
         shown["expired"] = refusal
     except RevisionNotFound:  # what was before is held back, and names of its files are its own

@@ -6,6 +6,7 @@ from dovetail.adapters.report import KnownBase, Report, Serving
 from dovetail.adapters.serving import ENGINES, measured
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
+MARKS = {"serves": "●", "refuses": "○", "wrong": "✕", "unknown": "?"}  # outcomes without colour
 COLOURS = {"serves": "passed", "refuses": "", "wrong": "failed", "unknown": ""}
 MOST_BASES = 12
 
@@ -19,6 +20,10 @@ class Served:
     outcome: str
     colour: str
     answer: Serving
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.outcome]
 
     @property
     def reason(self) -> str:

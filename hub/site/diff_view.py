@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from hub.site.compared_weights import ComparedFile
 from registry.repos import diffs
 from registry.repos.manifest import Entry
 
@@ -23,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One file that differs; without lines `why` says what stands against showing them."""
+    """One file that differs; without lines `weights` has its numbers, or `why` what stands against showing them."""
 
     what: str
     path: str
@@ -31,6 +32,7 @@ class Patch:
     new: int
     lines: list[Line] = field(default_factory=list)
     why: str = ""
+    weights: ComparedFile | None = None
 
     @property
     def added(self) -> int:
@@ -41,8 +43,11 @@ class Patch:
         return sum(line.kind == "removed" for line in self.lines)
 
 
-def patches(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Patch]:
+def patches(
+    before: Mapping[str, Entry], after: Mapping[str, Entry], weights: Mapping[str, ComparedFile] | None = None
+) -> list[Patch]:
     """The changed files by path; those that come after MAX_LINES are named without their lines."""
+    weights = weights or {}
     small = [{path: entry for path, entry in side.items() if not entry.is_lfs} for side in (before, after)]
     room, lines = MAX_LINES, dict[str, list[Line]]()
     for path, text in diffs.diff_sections(*small):
@@ -52,7 +57,15 @@ def patches(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Pat
             break
         lines[path] = found
     return [
-        Patch(what, path, old, new, lines.get(path, []), _why(after.get(path) or before[path], lines.get(path)))
+        Patch(
+            what,
+            path,
+            old,
+            new,
+            lines.get(path, []),
+            _why(after.get(path) or before[path], lines.get(path)),
+            weights.get(path),
+        )
         for what, path, old, new in changes(before, after)
     ]
 

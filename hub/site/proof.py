@@ -5,7 +5,8 @@ from datetime import datetime
 
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
 from hub.site.compatibility import Fits, Served, fits, served
-from hub.site.strength import Curve, curve
+from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
+from hub.site.pictures.strength import Curve, curve
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Verdict
 from registry.proof import verdicts
@@ -35,25 +36,24 @@ def document(verdict: Verdict) -> Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One measured value; `width` is its share, in percent, of the longest bar it is shown with."""
-
-    label: str
-    who: str
-    value: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
-    """One metric: the frozen base, this revision and what the card claims, on one scale."""
+    """One metric: the frozen base, the version before, this one and what the card claims, on one scale."""
 
     name: str
     metric: str
     rows: int
-    bars: list[Bar]
+    picture: Dumbbell
+    interval: tuple[float, ...] | None = None  # of this version's number, at 95 %
     baseline: str = "base"  # or `guess`, where no model was run for it
     less_is_better: bool = False
+
+    @property
+    def adapter(self) -> Mark | None:
+        return self.picture.at("adapter")
+
+    @property
+    def base(self) -> Mark | None:
+        return self.picture.at("base")
 
     @property
     def is_neutral(self) -> bool:
@@ -116,17 +116,26 @@ def proof(verdict: Verdict, report: Report) -> Proof:
     """Return a verdict as its page says it, of which `report` is the part that the visitor may read."""
     shown = replace(document(verdict), report=report)
     failed = report.failed if report.state != "errored" else []
-    return Proof(shown, summarize(report), failed, list(map(_measured, report.evals)), served(report), fits(report))
-
-
-def _measured(item: Evaluation) -> Measured:
-    columns = (
-        ("a guess, no model" if item.guess else "base, frozen", "base", item.base),
-        ("this revision", "adapter", item.adapter),
-        ("claimed in card", "claimed", item.claimed),
+    return Proof(
+        shown, summarize(report), failed, [measured(item) for item in report.evals], served(report), fits(report)
     )
-    values = [(label, who, float(value)) for label, who, value in columns if value is not None]
-    longest = max([1.0, *(value for _, _, value in values)])
-    bars = [Bar(label, who, value, round(max(0.0, value) / longest * 100, 2)) for label, who, value in values]
-    baseline = "guess" if item.guess else "base"
-    return Measured(item.name, item.metric, int(item.rows), bars, baseline, less_is_better=item.better == "lower")
+
+
+def measured(item: Evaluation, previous: float | None = None) -> Measured:
+    """Return one metric as pages show it, beside the number of the version before on the same rows."""
+    values = (
+        ("base", "a guess, no model" if item.guess else "base, frozen", item.base),
+        ("head", "its head alone", item.head_alone),
+        ("previous", "the version before", previous),
+        ("adapter", "this revision", item.adapter),
+        ("claimed", "claimed in card", item.claimed),
+    )
+    return Measured(
+        item.name,
+        item.metric,
+        int(item.rows),
+        dumbbell(values, item.interval),
+        item.interval,
+        "guess" if item.guess else "base",
+        less_is_better=item.better == "lower",
+    )

@@ -1,6 +1,6 @@
 """The header of every page of one repository: the revision that it shows, its files, verdict and card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, wraps
@@ -12,11 +12,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from dovetail.adapters.report import BasePin
+from dovetail.adapters.report import BasePin, Evaluation
 from dovetail.serve.target import Target
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.cases import NewAppeal
-from hub.site.proof import Proof, proof
+from hub.site.proof import Measured, Proof, measured, proof
 from hub.site.repair_offers import RepairOffers
 from hub.site.visitor import caller, person
 from registry.kernel import policy, refusals
@@ -96,6 +96,17 @@ class RepositoryHeader:
         """The comparison with the verified version before this one, where it was made."""
         is_first = self.proof is None or not self.proof.report.is_passed
         return None if is_first else regressions.regression_of(self.revision)
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """The metrics of the verdict, the deciding one beside the verified version before on the same rows."""
+        before = self.regression.result if self.regression else {}
+        return [measured(item, _previous(item, before)) for item in self.proof.report.evals] if self.proof else []
+
+    @property
+    def headlines(self) -> list[Measured]:
+        """The metrics that say most, for the first page."""
+        return [item for item in self.measured if not item.is_neutral][:2]
 
     @property
     def is_held_from_verified(self) -> bool:
@@ -247,11 +258,17 @@ class RepositoryHeader:
         return "verified" if self.verified == self.revision.oid else self.revision.oid
 
 
+def _previous(item: Evaluation, before: Mapping[str, Any]) -> float | None:
+    """Return the number of the version before, if the comparison with it is about this measurement."""
+    is_same = before.get("metric") == item.metric and before.get("now") == item.adapter
+    return before.get("before") if is_same else None
+
+
 SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
 SHOWN_OF_EXPIRED = ("verdict", "commits", "commit")  # pages of a revision without its files
 
 
-def _header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
+def shown_header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
     """Return the header at a revision; strangers see the newest verified one in place of a quarantined main."""
     header = RepositoryHeader(repository, pull.resolve(repository, rev), rev, by)
     try:
@@ -330,7 +347,7 @@ def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
             return _held_page(request, repository, None)
         if repository.full_name != address.full_name:
             return HttpResponseRedirect(_under_its_name(request, repository))
-        header = _header(repository, rev, by)
+        header = shown_header(repository, rev, by)
         if header.revision.is_quarantined and view.__name__ not in SHOWN_OF_QUARANTINED:
             return _held_page(request, repository, header.revision)
         if header.revision.is_expired and view.__name__ not in SHOWN_OF_EXPIRED:

@@ -17,6 +17,7 @@ from hub.site import (
     changes,
     collections,
     commits,
+    comparisons,
     derived,
     device,
     directory_tokens,
@@ -170,6 +171,7 @@ REPOSITORIES = [
         ("unyank", retiring.unyank, "unyank"),
         ("derive", derived.derive, "derive"),
     ),
+    at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
     at(f"{REPOSITORY}/merge-preview/<str:rev>", merge_previews.merge_preview, "merge-preview"),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
     *forms(
@@ -357,6 +359,7 @@ urlpatterns = [
     at("bases/<path:name>", bases.base, "base"),
     path("docs", docs.index, name="docs"),
     path("docs/<str:name>", docs.one, name="docs-page"),
+    at("compare", comparisons.compare, "compare"),
     at("avatars/<str:name>.svg", avatars.avatar, "avatar"),
     at("avatars/<str:name>.webp", avatars.picture, "picture"),
     at("unsubscribe/<str:signed>", alerts.unsubscribe, "unsubscribe"),

@@ -259,6 +259,7 @@ bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 bases/<name>/-/follow                                        POST session
 bases/<name>/-/unfollow                                      POST session
+compare                                                      GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
@@ -488,6 +489,7 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
 {of}<ns>/<name>/commit/<rev>/derive                          POST session
 {of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
+{of}<ns>/<name>/compare/<a>...<b>                            GET adapter:download
 {of}<ns>/<name>/merge-preview/<rev>                          GET adapter:download
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session

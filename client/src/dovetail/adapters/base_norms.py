@@ -113,7 +113,7 @@ def by_layer(modules: Iterable[Module], shares: Iterable[Share]) -> list[Layer]:
     squares: dict[str, tuple[float, float]] = {}
     for module, share in zip(modules, shares, strict=True):
         if share.value is not None and module.norm is not None and share.base_norm is not None:
-            name = _layer_of(module.name)
+            name = layer_of(module.name)
             norm, base_norm = squares.get(name, (0.0, 0.0))
             squares[name] = norm + module.norm**2, base_norm + share.base_norm**2
     layers = [Layer(name, math.sqrt(norm), math.sqrt(base_norm)) for name, (norm, base_norm) in squares.items()]
@@ -130,7 +130,8 @@ def _head(parts: Sequence[str]) -> Sequence[str]:
     return parts[: next((place for place, part in enumerate(parts) if part.isdecimal()), len(parts) - 1)]
 
 
-def _layer_of(module: str) -> str:
+def layer_of(module: str) -> str:
+    """Return the name of a module up to the number of its layer; "other modules" for one without a number."""
     parts = module.removeprefix("base_model.model.").split(".")
     place = next((place for place, part in enumerate(parts) if part.isdecimal()), None)
     return ".".join(parts[: place + 1]) if place is not None else "other modules"

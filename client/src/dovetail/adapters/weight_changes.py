@@ -8,10 +8,12 @@ The first call imports numpy, as in `values`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from dovetail.adapters import factors
+from dovetail.adapters.base_norms import layer_of, natural_order
 from dovetail.adapters.header import Header, TensorInfo
 from dovetail.adapters.values import EXPONENTS, doubles
 
@@ -45,11 +47,16 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of one module: relative to its length before (None if that was 0), and the cosine of the two."""
+    """The change of one module: relative to its length before (None if that was 0), and the cosine of the two.
+
+    `length` is the length before and `moved` that of the difference; both are None where a value is not finite.
+    """
 
     module: str
     relative: float | None
     cosine: float | None
+    length: float | None = None
+    moved: float | None = None
 
 
 def compare_names(before: Header, after: Header) -> Names:
@@ -87,9 +94,24 @@ def changes(products: Products, scale_before: float = 1.0, scale_after: float = 
     both = products.both * scale_before * scale_after
     if not all(map(math.isfinite, (before, after, both))):
         return Change(products.module, None, None)
-    relative = math.sqrt(max(0.0, before + after - 2 * both) / before) if before else None
+    length, moved = math.sqrt(before), math.sqrt(max(0.0, before + after - 2 * both))
     cosine = max(-1.0, min(1.0, both / math.sqrt(before * after))) if before * after else None
-    return Change(products.module, relative, cosine)
+    return Change(products.module, moved / length if length else None, cosine, length, moved)
+
+
+def together(found: Iterable[Change]) -> float | None:
+    """Return the change of several modules as one long vector, relative to its length before; None if that was 0."""
+    known = [(one.length, one.moved) for one in found if one.length is not None and one.moved is not None]
+    length, moved = (math.hypot(*side) for side in zip(*known, strict=True)) if known else (0.0, 0.0)
+    return moved / length if length else None
+
+
+def by_layer(found: Iterable[Change]) -> list[tuple[str, float | None]]:
+    """Return (layer, change of all its modules together), in the order of layers."""
+    layers: dict[str, list[Change]] = {}
+    for one in found:
+        layers.setdefault(layer_of(one.module), []).append(one)
+    return [(name, together(layers[name])) for name in sorted(layers, key=natural_order)]
 
 
 def _of_products(module: str, before: tuple[Any, Any], after: tuple[Any, Any]) -> Products:

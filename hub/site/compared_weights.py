@@ -1,0 +1,70 @@
+"""The differences of weight files as pages show them: one number, the layers, and a map of the modules."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dovetail.adapters import weight_changes
+from dovetail.adapters.weight_changes import Change, Names
+from hub.site.pictures.heat_map import HeatMap, heat_map
+from registry.proof import comparisons
+from registry.proof.comparisons import Entries, WeightsChange
+
+MAX_FILES, MAX_NAMES, MAX_CHANGES = 2, 50, 12
+NOTHING = Names((), (), (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFile:
+    """One file that two revisions have; `state` is same, compared, waiting or unknown."""
+
+    file: WeightsChange
+    relative: float | None  # the length of the difference by the length before, all modules together
+    layers: list[tuple[str, float | None]]
+    heat: HeatMap | None
+
+    @property
+    def path(self) -> str:
+        return self.file.path
+
+    @property
+    def state(self) -> str:
+        return self.file.state
+
+    @property
+    def problem(self) -> str:
+        return self.file.compared.problem
+
+    @property
+    def names(self) -> Names:
+        return self.file.compared.names or NOTHING
+
+    @property
+    def counts(self) -> list[tuple[int, str]]:
+        """How many tensors were added, removed and so on; only what happened."""
+        names = self.names
+        counted = [
+            (len(names.added), "added"),
+            (len(names.removed), "removed"),
+            (len(names.reshaped), "of another shape"),
+            (len(names.retyped), "of another type"),
+        ]
+        return [(count, word) for count, word in counted if count]
+
+    @property
+    def largest(self) -> list[Change]:
+        """The modules that changed most, those first that were zero before."""
+        return self.file.changes[:MAX_CHANGES]
+
+    @property
+    def largest_layer(self) -> tuple[str, float] | None:
+        known = [(value, name) for name, value in self.layers if value is not None]
+        value, name = max(known, default=(0.0, ""))
+        return (name, value) if known else None
+
+
+def compared_files(old: Entries, new: Entries) -> Iterator[ComparedFile]:
+    """Yield the first weight files that both have. Raises StoreUnavailable."""
+    for file in comparisons.weights_changes(old, new, MAX_FILES):
+        values = {change.module: change.relative for change in file.changes}
+        layers = weight_changes.by_layer(file.changes)
+        yield ComparedFile(file, weight_changes.together(file.changes), layers, heat_map(values))

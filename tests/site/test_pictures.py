@@ -1,0 +1,61 @@
+"""The pictures of the pages: numbers in, places of shapes out, also for none, one, equal, broken and many numbers."""
+
+import math
+
+import pytest
+
+from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
+from hub.site.pictures.heat_map import MAX_LAYERS, MAX_ROWS, heat_map
+from hub.site.pictures.strip import Version, strip
+
+
+@pytest.mark.parametrize("values", [[], [None], [math.nan, math.inf]])
+def test_a_dumbbell_of_no_numbers_has_no_marks(values):
+    drawn = dumbbell((("base", "base", value) for value in values), (math.nan, 1))
+    assert (drawn.marks, drawn.interval, drawn.bar) == ((), None, None)
+
+
+@pytest.mark.parametrize("values", [(0.0,), (0.7, 0.7), (-3, 4), (1e300, 2e300), (0, 1), (123.4,)])
+def test_all_marks_of_a_dumbbell_are_inside(values):
+    drawn = dumbbell(("base", str(value), value) for value in values)
+    assert [mark.value for mark in drawn.marks] == list(values)
+    assert all(LEFT <= mark.x <= LEFT + WIDTH for mark in drawn.marks)
+
+
+def test_a_dumbbell_spans_its_interval_and_joins_base_and_adapter():
+    drawn = dumbbell([("base", "base", 0.5), ("adapter", "this", 0.9), ("claimed", "card", None)], (0.85, 0.95))
+    base, adapter = drawn.marks
+    assert drawn.bar == (base.x, adapter.x)
+    start, width = drawn.interval
+    assert start < adapter.x < start + width
+    assert drawn.high <= 1
+
+
+def test_a_strip_has_a_tooth_for_each_version_and_skips_scores_that_are_missing():
+    versions = [Version("passed", 0.5, is_verified=True), Version("failed"), Version("noted", 0.9, is_yanked=True)]
+    drawn = strip(versions)
+    assert len(drawn.teeth) == 3
+    (first, low), (last, high) = drawn.dots
+    assert first < last
+    assert high < low  # the higher score is nearer to the top
+    assert drawn.words == "1 passed, 1 failed, 1 passed with notes, 1 yanked"
+    assert strip(versions[:1]) is strip([]) is None
+    assert not strip([Version("waiting", math.nan), Version("waiting")]).dots
+    assert {y for _, y in strip([Version("passed", 1.0)] * 3).dots} == {21.0}
+
+
+def test_a_heat_map_has_kinds_as_rows_and_layers_as_cells():
+    drawn = heat_map({"m.layers.10.q": 0.2, "m.layers.2.q": 0.1, "m.layers.2.v": 0.0, "m.layers.10.v": None})
+    assert drawn.layers == ["m.layers.2", "m.layers.10"]
+    q, v = drawn.rows
+    assert (q.kind, q.cells, q.largest, q.at) == ("q", [(0, "level-3"), (1, "level-5")], 0.2, "m.layers.10")
+    assert v.cells == [(0, "level-0"), (1, "unknown")]
+    assert heat_map({}) is None
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, math.nan, math.inf, None])
+def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
+    drawn = heat_map({f"layers.{layer}.{kind}": value for layer in range(250) for kind in range(40)})
+    assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
+    assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
+    assert (drawn.rows_left_out, drawn.layers_left_out) == (16, 90)
