@@ -220,7 +220,7 @@ def test_nginx_reads_what_is_public_from_the_read_plane_while_no_web_process_ans
         ours, theirs = httpx.head(url + path), httpx.head(deployment.url + path)
         for name in ("ETag", "X-Repo-Commit", "X-Linked-Etag", "X-Linked-Size", "Content-Length"):
             assert ours.headers[name] == theirs.headers[name], name
-        part = httpx.get(url + path, headers={"Range": "bytes=8-15"})
+        part = httpx.get(url + path, headers={"Range": "bytes=8-15", "If-Match": '"not for the store"'})
         assert (part.status_code, part.content) == (206, (ADAPTER / "adapter_model.safetensors").read_bytes()[8:16])
         absent = httpx.get(f"{url}/alice/plane/resolve/main/absent.json")
         assert (absent.status_code, absent.headers["X-Error-Code"]) == (404, "EntryNotFound")
