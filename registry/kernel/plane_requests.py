@@ -48,14 +48,26 @@ def request_missing() -> int:
     """Request the public repositories that have no row; return their number."""
     if not settings.PLANE_URL:
         return 0
-    full_name = Concat("namespace__name", Value("/"), "name", output_field=CharField())
-    named = public_repositories().order_by().annotate(asked=full_name)
+    named = public_repositories().order_by().annotate(asked=_full_name())
     missing = named.exclude(Exists(PlaneName.objects.filter(name=OuterRef("asked")))).values_list("asked", flat=True)
     requested = 0
     while names := list(missing[:AT_ONCE]):
         request(names)
         requested += len(names)
     return requested
+
+
+def request_hidden() -> int:
+    """Request what has documents and is not public, which an event that was given up has not done; return how many."""
+    public = public_repositories().order_by().annotate(asked=_full_name()).filter(asked=OuterRef("name"))
+    hidden = list(PlaneName.objects.filter(~Exists(public), signed_at__isnull=False).values_list("name", flat=True))
+    if hidden:
+        request(hidden, withdraws=True)
+    return len(hidden)
+
+
+def _full_name() -> Concat:
+    return Concat("namespace__name", Value("/"), "name", output_field=CharField())
 
 
 def public_repositories() -> QuerySet[Repository]:

@@ -34,7 +34,9 @@ def sweep(*, hour: int | None = None) -> Differences:
     """
     if not settings.PLANE_URL:
         return Differences()
-    found = Differences(plane_requests.request_missing(), _request_extra(), _drop_bytes(hour))
+    missing = plane_requests.request_missing()  # first: they are no extra then
+    extra = _request_extra() + plane_requests.request_hidden()
+    found = Differences(missing, extra, _drop_bytes(hour))
     if found != Differences():
         logger.warning("The read plane differed from the database", extra={"differences": str(found)})
     return found

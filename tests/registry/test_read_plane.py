@@ -20,7 +20,7 @@ from dovetail.problems import Problem
 from hub import gauges
 from registry.bytes import intake
 from registry.kernel import site_settings
-from registry.models import PlaneName, Repository
+from registry.models import DerivedArtifact, PlaneName, Repository
 from registry.moderation import quarantine, suspension
 from registry.people import gates
 from registry.plane import comparing, documents, jobs, signing, writing
@@ -196,6 +196,15 @@ def test_bytes_that_another_public_repository_has_stay(plane, cast):
     assert plane.manifest(OTHER, "main").revision == head(OTHER)
 
 
+def test_all_that_is_derived_of_a_public_file_stays(plane):
+    source = repository().uploaded_blobs.get(blob__size=len(WEIGHTS)).blob
+    [made] = intake.receive_inline(repository(), b"made of it")
+    [other] = intake.receive_inline(repository(), b"made of it too")
+    for form, digest in (("safetensors", made), ("torch", other)):
+        DerivedArtifact.objects.create(source=source, form=form, blob_id=digest.sha256)
+    assert writing.drop_bytes({made.sha256, other.sha256}) == 0
+
+
 def test_branches_and_tags_are_names_and_private_repositories_are_not_there(plane, cast):
     at = pull.resolve(repository(), "main")
     branches.create_ref(repository(), refs.TAGS + "v1", at, cast.session("alice"))
@@ -313,7 +322,6 @@ def test_the_sweep_finds_what_is_missing_and_what_should_not_be_there(plane, cas
     assert (found.missing, found.extra, found.dropped_bytes) == (1, 0, 1)
     jobs.work()
     Repository.objects.update(private=True)  # past all that records events
-    PlaneName.objects.all().delete()
     assert comparing.sweep().extra == 1
     jobs.work()
     assert files() == set()
