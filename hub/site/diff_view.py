@@ -9,6 +9,7 @@ from registry.repos import diffs
 from registry.repos.manifest import Entry
 
 MAX_LINES = 3_000  # on a page
+NO_ROOM = "There is no room for it here."
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
@@ -89,7 +90,7 @@ def _why(entry: Entry, lines: list[Line] | None) -> str:
         return ""
     if entry.is_lfs:
         return "A large file: its digest and size differ, and no line of it is shown."
-    return "There is no room for it here." if lines is None else "It is no text, too long to show, or empty."
+    return NO_ROOM if lines is None else "It is no text, too long to show, or empty."
 
 
 def numbered(section: str) -> Iterator[Line]:

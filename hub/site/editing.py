@@ -1,8 +1,8 @@
 """Changing one file in the browser: its text with a preview, its name, its deletion."""
 
-import difflib
 import json
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from hub.errors import http_form
 from hub.site.changing import branch_header, commit, landed, words_for
 from hub.site.converters import RepositoryAddress
-from hub.site.diff_view import Patch, numbered
+from hub.site.diff_view import MAX_LINES, NO_ROOM, Patch, numbered
 from hub.site.file_text import MAX_SHOWN, readable_text
 from hub.site.forms.files import CommitWords, EditText, RenameFile
 from hub.site.repository_header import RepositoryHeader, card_links
@@ -23,7 +23,7 @@ from registry.models import Ref, Repository
 from registry.publish import examining
 from registry.publish.examining import Examination
 from registry.publish.push import Copy, Deletion, Inline, Operation
-from registry.repos import card, pull
+from registry.repos import card, diffs, pull
 from registry.repos.facts import README
 from registry.repos.manifest import Entry
 
@@ -161,9 +161,10 @@ def _conflict(request: HttpRequest, header: RepositoryHeader, page: dict[str, An
     """Show the text of the person with the newer one beside it; saving it again replaces the newer one knowingly."""
     path, form = page["path"], page["form"]
     mine = form.content.decode()
-    diff = difflib.unified_diff(theirs.splitlines(), mine.splitlines(), "theirs", "yours", lineterm="")
-    lines = list(numbered("".join(f"{line}\n" for line in diff)))
-    patch = Patch("changed", path, len(theirs.encode()), len(mine.encode()), lines)
+    lines = list(islice(numbered(diffs.of_lines(theirs, mine)), MAX_LINES + 1))
+    is_long = len(lines) > MAX_LINES
+    sizes = len(theirs.encode()), len(mine.encode())
+    patch = Patch("changed", path, *sizes, [] if is_long else lines, NO_ROOM if is_long else "")
     seen = page["entry"].sha256 if page["entry"] else ""
     page["form"] = EditText(None, text=mine, seen=seen)
     page |= {"conflict": header.revision, "patches": [patch], "html": _preview(header, path, form.content)}

@@ -31,6 +31,11 @@ def diff_sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> It
         yield path, part
 
 
+def of_lines(old: str, new: str) -> str:
+    """Return the hunks between two texts; those of more than MAX_COMPARED lines are shown as replaced."""
+    return "".join(_hunks(old.splitlines(keepends=True), new.splitlines(keepends=True)))
+
+
 def _of_a_file(path: str, old: Entry | None, new: Entry | None) -> Iterator[str]:
     yield f"diff --git a/{path} b/{path}\n"
     if old is None:

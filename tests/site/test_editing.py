@@ -67,6 +67,8 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(cast, visit, reviews):
     assert "# Theirs" in page
     assert "# Mine" in page
     assert text_of(reviews, "README.md") == "# Theirs\n"
+    long = alice.post(EDIT + "README.md", {**form, "text": "\n".join(map(str, range(3_001)))})
+    assert "There is no room for it here." in long.content.decode()
     assert alice.post(EDIT + "README.md", {**form, "seen": seen_in(answer)}).status_code == 302
     assert text_of(reviews, "README.md") == "# Mine\n"
     pushed(cast, reviews, files={"other.txt": b"other"})  # another file is no conflict
