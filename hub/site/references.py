@@ -42,7 +42,7 @@ def _discussions(by: Caller, repository: Repository, named: set[DiscussionRefere
     for type_, full_name, number in wanted:
         ns, name = full_name.split("/")
         condition |= Q(
-            repository__type=type_, repository__namespace__name__iexact=ns, repository__name__iexact=name, number=number
+            repository__type=type_, repository__namespace__name__lower=ns, repository__name__lower=name, number=number
         )
     rows = Discussion.objects.filter(condition, policy.has_visible_repository(by))
     found: dict[str, str] = {}
