@@ -27,7 +27,7 @@ MAX_SHOWN = 200  # files
 
 def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged]) -> HttpResponse:
     """Show what the staged files are, or commit them with their card if the person says so."""
-    entries = staging.entries(header.repository, ref_of(header), staged, header.by)
+    entries = _readable(header, staged, staging.entries(header.repository, ref_of(header), staged, header.by))
     words = words_for(request, header, _title(header, staged))
     fields = _card_fields(request, header, staged, entries)
     changed = _card(fields)
@@ -47,7 +47,7 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
         "staged_list": staging.listed(staged),
         "size": sum(file.size for file in staged),
         "replaced": {file.path for file in staged if file.path in header.entries},
-        "examined": _examine(header, staged, entries, changed),
+        "examined": _examine(header, entries, changed),
         "html": _preview(header, changed) if "preview" in request.POST else "",
     }
     return render(request, "site/review.html", shown, status=words.status)
@@ -64,7 +64,7 @@ def _card_fields(
 ) -> CardFields | None:
     """Return the form of the card; None where one is there that these files do not touch."""
     own = next((file for file in staged if file.path == README), None)
-    if own is None and README in entries:
+    if own is None and README in header.entries:
         return None
     readme = own if own and own.size <= card.MAX_CARD_BYTES else None
     parsed = card.parse_card(staging.read(readme).decode("utf-8", "replace")) if readme else Card()
@@ -87,24 +87,20 @@ def _operations(header: RepositoryHeader, staged: Sequence[Staged], changed: dic
         yield Inline(path, content)
 
 
-def _examine(
-    header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry], changed: dict[str, bytes]
-) -> Examination:
-    own = {file.path for file in staged}
+def _examine(header: RepositoryHeader, entries: dict[str, Entry], changed: dict[str, bytes]) -> Examination:
     if header.repository.type != Repository.Type.MODEL:
         return NO_ADAPTER
-    shown = entries if _may_read(header) else {path: entries[path] for path in entries if path in own}
-    return examining.examine(shown, changed)
+    return examining.examine(entries, changed)
 
 
-def _may_read(header: RepositoryHeader) -> bool:
-    """Return whether the person may have the files that are there: checks tell what is in them."""
+def _readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Return the files that the person may have: checks, and the fields of a card, tell what is in them."""
     try:
         policy.require(header.by, Permission.DOWNLOAD, header.repository)
         pull.require_served(header.revision, header.by)
     except RegistryError:
-        return False
-    return True
+        return {file.path: entries[file.path] for file in staged}
+    return entries
 
 
 def _preview(header: RepositoryHeader, changed: dict[str, bytes]) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,7 +96,14 @@ def _asked(request: HttpRequest) -> tuple[list[Asked], list[str], bool]:
         body = json.loads(request.body)
         files = [(Asked(str(row["path"]), int(row["size"])), str(row["sha256"])) for row in body["files"]]
         is_direct = bool(body.get("direct", True))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):  # JSON of Python has Infinity
         raise ValueInvalid("The list of files cannot be read.", fix="Load the page again.") from None
     return [file for file, _ in files], [digest for _, digest in files], is_direct
 
@@ -114,10 +122,10 @@ def _staged(request: HttpRequest, header: RepositoryHeader, sources: Sequence[So
     left_out = set(request.POST.getlist("leave"))
     sent = request.POST.get("staged", "")
     files = {file.path: file for file in staging.parse(sent) if file.path not in left_out} if sent else {}
+    where, count = (header.repository, ref_of(header)), partial(limits.take_bytes, header.by)
     if sources or not files:
-        limits.take_bytes(header.by, sum(source.size for source in sources))
-        files |= {file.path: file for file in staging.stage(header.repository, ref_of(header), sources, header.by)}
-    return staging.unpack(header.repository, ref_of(header), list(files.values()), header.by)
+        files |= {file.path: file for file in staging.stage(*where, sources, header.by, count)}
+    return staging.unpack(*where, list(files.values()), header.by, count)
 
 
 def _sources(request: HttpRequest) -> list[Source]:

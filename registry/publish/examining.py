@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,10 @@ PATIENCE = 50  # seconds that a page waits, below the minute of proxies
 MAX_COPIED = 512 << 20  # bytes that are fetched from a store that has no files of its own
 MAX_ANSWER = 4 << 20
 MAX_LOGGED = 1000  # bytes of what the program wrote to its standard error
+AT_ONCE = 4  # in one web process: each may take a core, 2 GiB, and the copies of its files
+WAIT = 2.0  # seconds for one of these places
+
+_places = threading.BoundedSemaphore(AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,15 @@ def examine(entries: Mapping[str, Entry], changed: Mapping[str, bytes]) -> Exami
 
     Raises StoreUnavailable if a file cannot be read.
     """
+    if not _places.acquire(timeout=WAIT):
+        return _unchecked(entries, changed, "Too many are being checked at this moment")
+    try:
+        return _examine(entries, changed)
+    finally:
+        _places.release()
+
+
+def _examine(entries: Mapping[str, Entry], changed: Mapping[str, bytes]) -> Examination:
     with (
         tempfile.TemporaryDirectory(prefix="dovetail-examine-") as folder,
         _laid_out(entries, changed, Path(folder)) as files,
@@ -76,9 +90,13 @@ def examine(entries: Mapping[str, Entry], changed: Mapping[str, bytes]) -> Exami
         answer = _run(files, _front_matter(entries, changed)) if files is not None else None
     if answer is None:
         why = "They are too large to check here" if files is None else "The checks took too long here"
-        known = {path: entry for path, entry in entries.items() if path not in changed}
-        return Examination(describe(known), why_unchecked=f"{why}: the verdict will say.")
+        return _unchecked(entries, changed, why)
     return answer
+
+
+def _unchecked(entries: Mapping[str, Entry], changed: Mapping[str, bytes], why: str) -> Examination:
+    known = {path: entry for path, entry in entries.items() if path not in changed}
+    return Examination(describe(known), why_unchecked=f"{why}: the verdict will say.")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def parse(text: str) -> list[Staged]:
     try:
         rows: Iterable[tuple[object, object, int]] = json.loads(text) if len(text) <= MAX_LIST else ()
         staged = [Staged(names.check_path(str(path)), str(digest), int(size)) for path, digest, size in rows]
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):  # JSON of Python has Infinity
         raise ValueInvalid("The list of uploaded files cannot be read.", fix="Choose the files again.") from None
     for file in staged:
         uploads.check_digest(file.sha256)
@@ -53,8 +53,13 @@ def listed(staged: Iterable[Staged]) -> str:
     return json.dumps([[file.path, file.sha256, file.size] for file in staged], separators=(",", ":"))
 
 
-def stage(repository: Repository, ref: str, sources: Sequence[Source], by: Caller) -> list[Staged]:
+def stage(
+    repository: Repository, ref: str, sources: Sequence[Source], by: Caller, count: Callable[[int], None]
+) -> list[Staged]:
     """Store files, and those in zip archives in place of the archives; nothing is held in memory.
+
+    `count` is called first with the number of their bytes, and may refuse: a small archive may hold many, and what is
+    never committed stays for days.
 
     Raises what planning.decide and archives.unpack raise, before any byte is stored, and ValueInvalid for two files of
     one path. Call push.require_for before.
@@ -62,15 +67,18 @@ def stage(repository: Repository, ref: str, sources: Sequence[Source], by: Calle
     files = [file for source in sources for file in (archives.unpack(source) if source.is_archive else [source])]
     _check_list([names.check_path(file.path) for file in files])
     planning.decide(repository, ref, [Asked(file.path, file.size) for file in files], by=by)
+    count(sum(file.size for file in files))
     return [_stored(repository, file) for file in files]
 
 
-def unpack(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> list[Staged]:
+def unpack(
+    repository: Repository, ref: str, staged: Sequence[Staged], by: Caller, count: Callable[[int], None]
+) -> list[Staged]:
     """Return the files with those in staged zip archives in place of the archives. Raises what `stage` raises."""
     require_usable(repository, staged, by)
     packed = [Source(file.path, file.size, _opener(file)) for file in staged if _is_archive(file)]
     plain = [file for file in staged if not _is_archive(file)]
-    unpacked = stage(repository, ref, packed, by) if packed else []
+    unpacked = stage(repository, ref, packed, by, count) if packed else []
     _check_list([file.path for file in [*plain, *unpacked]])
     return plain + unpacked
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import stat
+import threading
 import zipfile
 from html import unescape
 
@@ -12,8 +13,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from hub import form_files
-from registry.models import Repository
-from registry.publish import archives, staging
+from registry.kernel import quotas
+from registry.models import Blob, Repository
+from registry.publish import archives, examining, staging
 from registry.repos import pull
 from tests.api.conftest import FILES
 from tests.clients import ROOT
@@ -141,6 +143,7 @@ def test_what_a_form_gets_wrong_is_said(visit, reviews, monkeypatch):
         ({}, 400, "No files were chosen"),
         ({"staged": "{"}, 400, "cannot be read"),
         ({"staged": '[["a", "b", 1]]'}, 400, "is not a sha256"),
+        ({"staged": '[["a", "b", Infinity]]'}, 400, "cannot be read"),
         ({"staged": unknown}, 400, "are not here"),
         ({"files": [*sent(a__txt=b"a"), *sent(a__txt=b"b")]}, 400, "Two of the files"),
     ):
@@ -162,6 +165,30 @@ def test_bytes_of_others_are_not_reached_by_their_digest(cast, visit, secret):
     )
     assert answer.status_code == 400
     assert "are not here" in answer.content.decode()
+
+
+def test_the_bytes_in_an_archive_count_in_the_day_before_they_are_stored(visit, reviews, monkeypatch):
+    monkeypatch.setattr(quotas, "daily_limit", lambda by: 50_000)
+    answer = visit("alice").post(PAGE, {"files": sent(x__zip=zipped({"a.bin": bytes(60_000)}))})
+    assert (answer.status_code, "within a day" in answer.content.decode()) == (403, True)
+    assert not Blob.objects.filter(sha256=hashlib.sha256(bytes(60_000)).hexdigest()).exists()
+
+
+def test_a_gate_hides_what_the_files_say(cast, visit, reviews):
+    Repository.objects.filter(pk=reviews.pk).update(gated="manual")
+    own = sent(README__md=b"# Mine\n")
+    for who, is_told in (("alice", True), ("carol", False)):
+        page = visit(who).post(PAGE, {"files": own}).content.decode()
+        assert 'name="card-base"' in page
+        assert ('value="sentence-transformers/all-MiniLM-L6-v2"' in page) == is_told, who
+
+
+def test_few_examinations_run_at_once(visit, reviews, monkeypatch):
+    monkeypatch.setattr(examining, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(examining, "WAIT", 0.01)
+    with examining._places:
+        page = visit("alice").post(PAGE, {"files": sent(a__txt=b"a")}).content.decode()
+    assert "Too many are being checked" in page
 
 
 def test_who_may_not_write_proposes(cast, visit, reviews):
@@ -197,6 +224,7 @@ def test_scripts_are_told_where_to_send_bytes(visit, reviews, settings):
     refused = ask([{"path": "../a", "size": 1, "sha256": "0" * 64}])
     assert (refused.status_code, "is not allowed" in refused.json()["detail"]) == (422, True)
     assert ask([{}]).status_code == 400
+    assert ask([{"path": "a", "size": float("inf"), "sha256": "0" * 64}]).status_code == 400
     assert ask(files, visit()).status_code in (302, 401)
     large = ask([{"path": "l.bin", "size": 100 << 20, "sha256": "1" * 64}]).json()["objects"][0]
     assert large["actions"]["upload"]["header"]["chunk_size"] == str(32 << 20)
