@@ -14,8 +14,8 @@ def test_every_alarm_has_a_provocation() -> None:
     assert {name for one in PROVOCATIONS.values() for name in one.also} <= alarms().keys()
 
 
-def test_a_wrong_name_is_answered_with_those_that_there_are() -> None:
-    with pytest.raises(Stop, match=r"No alarm is called DovetailOff\. There are: DovetailNotScraped, "):
+def test_a_wrong_name_is_refused_before_anything_starts() -> None:
+    with pytest.raises(Stop, match=r"No alarm is called DovetailOff\. -h lists them\."):
         chosen(["DovetailOff", "DovetailNoWorker"])
 
 
