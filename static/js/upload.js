@@ -200,7 +200,7 @@
     zone.addEventListener("dragover", (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
       event.preventDefault();
-      if (place) place.open = true;
+      if (place) place.hidden = false;
       show(true);
     });
     zone.addEventListener("dragleave", (event) => { if (event.target === area || event.target === zone) show(false); });
@@ -248,9 +248,15 @@
       return "";
     };
 
+    // Said before the browser asks for the other fields, which come after the files.
+    button.addEventListener("click", (event) => {
+      if (rows.size) return;
+      event.preventDefault();
+      complain("Choose a folder, files, or a zip first.");
+      field.focus();
+    });
+
     form.addEventListener("submit", async (event) => {
-      if (!rows.size && !("creates" in form.dataset)) { event.preventDefault(); complain("Choose files first."); return; }
-      if (!rows.size) return;
       event.preventDefault();
       if (busy) return;
       busy = true;

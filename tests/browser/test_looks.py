@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import derived_revision
+from tests.browser.conftest import REVIEWS, derived_revision
 from tests.clients import Client
 from tests.live import TOKENS
 
@@ -36,6 +36,11 @@ OWN = [
     "/acme/private",
     "/alice/reviews/commit/main",
     "/alice/reviews/commit/main/merge",
+    "/alice/reviews/tree/main",
+    "/alice/reviews/edit/main?path=notes.md",
+    "/alice/reviews/edit/main/README.md",
+    "/alice/reviews/rename/main/README.md",
+    "/alice/reviews/delete/main/README.md",
 ]
 # axe looks at both schemes and both widths once; its second look at the other two pairs would find the same.
 SHAPES = [("light", 1280, True), ("dark", 1280, False), ("light", 390, False), ("dark", 390, True)]
@@ -51,8 +56,23 @@ def faults(page) -> list[str]:
     ]
 
 
+def look_at_uploading(one, look, folder):
+    """Upload an adapter without its weights, with a rank that fails, to see all that the pages may say."""
+    config = folder / "adapter_config.json"
+    config.write_text((REVIEWS / config.name).read_text().replace('"r": 8', '"r": 0'))
+    look(one.go("/upload"), "/upload")
+    page = one.go("/alice/reviews/upload/main")
+    page.get_by_role("button", name="Upload and check").click()
+    expect(page.get_by_role("alert")).to_have_text("Choose a folder, files, or a zip first.")
+    page.locator('input[type="file"]').set_input_files([config, REVIEWS / "README.md"])
+    look(page, "chosen files")
+    page.get_by_role("button", name="Upload and check").click()
+    expect(page.get_by_role("button", name="Commit all the same")).to_be_visible()
+    look(page, "files before their commit")
+
+
 @pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
-def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, look_closely):
+def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, look_closely, tmp_path):
     one = visitor(furnished_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
     wrong = {}
 
@@ -68,10 +88,15 @@ def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, 
     one.sign_in("alice")
     for address in OWN:
         look(one.go(address), address)
+    page = one.go("/alice/reviews/commits/main")
+    page.get_by_text("Branches and tags").click()
+    page.get_by_text("Set or move an alias").click()
+    look(page, "names of versions")
     page = one.go("/alice/reviews")
     page.get_by_role("radio", name="Other forms").check(force=True)
     page.get_by_text("Make another form").click()
     look(page, "other forms")
+    look_at_uploading(one, look, tmp_path)
     page = one.go("/settings/tokens")
     page.get_by_label("Name").fill(f"{scheme} {width}")
     page.get_by_role("button", name="Create token").click()

@@ -138,8 +138,13 @@ class NewRef(Form):
         initial="tag",
         must_answer=False,
     )
-    revision = name_field("Version", "A commit, `verified`, a tag or a branch.", maxlength=200, placeholder="main")
+    revision = name_field(
+        "Version", "A commit, `verified`, a tag or a branch.", required=False, maxlength=200, placeholder="main"
+    )
     fields_of: ClassVar[Refusals] = {RefExists: "name", ValueInvalid: "name", RevisionNotFound: "revision"}
+
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data, auto_id="ref-%s")  # the form of an alias on the same page has fields of these names
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return super().field_of(refusal) or "name"
