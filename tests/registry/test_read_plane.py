@@ -273,9 +273,13 @@ def test_other_bytes_are_refused_by_their_digest(plane, settings, monkeypatch, t
 
 def test_a_plane_without_a_known_key_is_not_trusted(plane, monkeypatch):
     monkeypatch.setenv("DOVETAIL_PLANE", plane.endpoint)
-    for key in ("", "no-key", base64.b64encode(b"short").decode()):
+    for key, why in (
+        ("", "No key is known"),
+        ("no-key", "'no-key' is no"),
+        (base64.b64encode(b"short").decode(), "is no"),
+    ):
         monkeypatch.setenv("DOVETAIL_PLANE_KEY", key)
-        with pytest.raises(Problem, match="No key is known"):
+        with pytest.raises(Problem, match=why):
             Client("http://127.0.0.1:1")
 
 

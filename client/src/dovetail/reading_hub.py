@@ -81,11 +81,16 @@ def _address_of(endpoint: str) -> tuple[PlaneAddress | None, bool]:
     """Return the read plane of a hub, if one is known, and whether it alone is to be asked. Raises Problem."""
     url, known = os.environ.get("DOVETAIL_PLANE", "").rstrip("/"), places.plane(endpoint)
     keys = tuple(os.environ.get("DOVETAIL_PLANE_KEY", "").replace(",", " ").split()) or (known or ("", ()))[1]
+    if wrong := [key for key in keys if not _is_key(key)]:
+        raise usage(
+            f"{wrong[0]!r} is no public key of a read plane.",
+            f"Set DOVETAIL_PLANE_KEY to the base64 of {KEY_BYTES} bytes, as `plane.keys` of /api/v1/site has it.",
+        )
     if not url:
         return (PlaneAddress(known[0], keys) if known else None), False
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise usage(f"DOVETAIL_PLANE is {url!r}, which is no address.", "Write it as https://HOST/PATH.")
-    if not keys or not all(map(_is_key, keys)):
+    if not keys:
         raise usage(
             f"No key is known by which the read plane {url} can be trusted.",
             "Set DOVETAIL_PLANE_KEY to the hub's public key (base64; `plane.keys` of /api/v1/site), or pull once "
