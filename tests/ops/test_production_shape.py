@@ -1,5 +1,6 @@
 """The production shape at work: what docker-compose.yml describes, started without Docker, takes and gives back."""
 
+import hashlib
 import http.client
 import json
 import shutil
@@ -201,6 +202,11 @@ def test_nginx_reads_what_is_public_from_the_read_plane_while_no_web_process_ans
     oid = push(deployment, "alice/plane").model_info("alice/plane").sha
     push(deployment, "alice/secret").update_repo_settings("alice/secret", private=True)
     deployment.manage("read_plane", "sweep")  # beat does the same, a little later
+    sha256 = hashlib.sha256((ADAPTER / "adapter_model.safetensors").read_bytes()).hexdigest()
+    public = f"{deployment.url}/dovetail-blobs/plane/blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    assert "sandbox" in httpx.get(public).raise_for_status().headers["Content-Security-Policy"]
+    for same in (public, public.replace("/plane/", "/%70lane/"), public.replace("/plane/", "//x/../plane/")):
+        assert httpx.get(f"{same}?response-content-type=text/html").status_code == 404, "a reader chooses no type"
     [port, nobody] = free_ports(2)
     tmp_path.chmod(0o755)
     given = deployment.environment("nginx") | {
