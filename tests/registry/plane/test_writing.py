@@ -10,6 +10,7 @@ from django.utils import timezone
 from dovetail.problems import Problem
 from hub import gauges
 from registry.bytes import intake
+from registry.bytes.blobs.folder import FileStore
 from registry.kernel import site_settings
 from registry.models import DerivedArtifact, PlaneName, Repository
 from registry.moderation import quarantine, suspension
@@ -27,6 +28,15 @@ def test_the_bytes_of_a_folder_store_take_no_room_twice(plane, settings):
     places = [file for file in (root / "plane/blobs").rglob("*") if file.is_file()]
     assert places
     assert all(file.stat().st_nlink > 1 for file in places)
+
+
+def test_a_name_leads_to_its_former_commit_until_the_next_one_is_there(plane, cast, monkeypatch):
+    monkeypatch.setattr(FileStore, "keeps_headers", True)
+    writing.write(NAME, lambda: True, afresh=True)
+    more = push.Intent(repository(), refs.MAIN, cast.session("alice"), title="More")
+    push.receive(more, [push.Inline("b.txt", b"b")])
+    writing.write(NAME, lambda: False)  # its bytes are there, and no document of it yet
+    assert f"wire/info/{NAME}/main" in files()
 
 
 def make_private(cast: Cast) -> None:
