@@ -101,7 +101,10 @@ def _write(row: PlaneName, *, afresh: bool) -> None:
     """
     mine = PlaneName.objects.filter(pk=row.pk, due_at=row.due_at)
     written, now = writing.write(row.name, mine.exists, afresh=afresh), timezone.now()
-    if written.is_served:
+    if not written.is_whole:
+        signed = {"signed_at": now} if written.is_served else {}
+        is_settled = mine.update(due_at=now, attempts=0, **signed)
+    elif written.is_served:
         is_settled = mine.update(due_at=now + RENEWED_AFTER, signed_at=now, attempts=0)
     else:
         is_settled = mine.delete()[0]

@@ -22,37 +22,54 @@ from registry.repos import pull
 from registry.repos.manifest import Entry
 
 BATCH = 500
+FILES = 2_000  # of revisions in one run: what a repository has beyond waits until others had their turn
 
 
 @dataclass
 class Written:
-    """The result of one run: whether documents are there now, and the digests of the bytes that it has made public."""
+    """The result of one run: whether documents are there now, and the digests of the bytes that it has made public.
+
+    Unless it `is_whole`, more is to be done for this name.
+    """
 
     is_served: bool = False
+    is_whole: bool = True
     digests: set[str] = field(default_factory=set)
 
 
 def write(full_name: str, goes_on: Callable[[], bool], *, afresh: bool = False) -> Written:
-    """Write and remove the objects of a name. Raises StoreUnavailable, and BlobMissing for bytes that the store lost.
+    """Write and remove objects of a name. Raises StoreUnavailable, and BlobMissing for bytes that the store lost.
 
     `goes_on` is asked before documents appear: where it says no, something changed meanwhile, and none appears. With
-    `afresh`, documents that are there are written again.
+    `afresh`, all documents that are there are written again.
     """
     served = documents.find_served(full_name)
     oids = set(served.revisions) if served else set()
     present = _present_revisions(full_name)
-    _withdraw(full_name, served, present)
+    is_whole = _withdraw(full_name, served, present)
     if served is None or not oids:
-        return Written()
-    written = Written(is_served=True)
-    trees = {oid: pull.served_entries(served.revisions[oid]) for oid in (oids if afresh else oids - present)}
-    for entries in trees.values():
-        for entry in entries.values():
-            written.digests.add(entry.sha256)
-            _share(entry.sha256)
+        return Written(is_whole=is_whole)
+    trees = _trees(served, oids) if afresh else _trees(served, oids - present, FILES)
+    there = present | trees.keys()
+    written = Written(is_served=True, is_whole=is_whole and oids <= there)
+    for sha256 in {entry.sha256 for entries in trees.values() for entry in entries.values()}:
+        written.digests.add(sha256)
+        _share(sha256)
     if goes_on():
-        _appear(served, trees)
+        _appear(_only(served, there), trees)
     return written
+
+
+def _trees(served: Served, oids: set[str], most: int | None = None) -> dict[str, Mapping[str, Entry]]:
+    """Return the files of these revisions, those with a name and the newest first, up to so many files."""
+    named, trees, count = set(served.names.values()), dict[str, Mapping[str, Entry]](), 0
+    for oid in sorted(oids, key=lambda oid: (oid in named, served.revisions[oid].pk), reverse=True):
+        entries = pull.served_entries(served.revisions[oid])
+        count += len(entries)
+        if trees and most is not None and count > most:
+            break
+        trees[oid] = entries
+    return trees
 
 
 def drop_bytes(digests: set[str]) -> int:
@@ -84,8 +101,11 @@ def _present_revisions(full_name: str) -> set[str]:
     return {entry.key.removeprefix(prefix).removesuffix(".json") for entry in blobs.store().list(prefix)}
 
 
-def _withdraw(full_name: str, served: Served | None, present: set[str]) -> None:
-    """Remove what nobody may read any more: first from the index, which readers ask first."""
+def _withdraw(full_name: str, served: Served | None, present: set[str]) -> bool:
+    """Remove what nobody may read any more: first from the index, which readers ask first, then the bytes.
+
+    Return whether all of it is gone; of many files, some of which nothing is left to read are for the next run.
+    """
     kept = present & set(served.revisions) if served else set()
     if served and kept:
         if kept != present:
@@ -94,13 +114,16 @@ def _withdraw(full_name: str, served: Served | None, present: set[str]) -> None:
         blobs.store().delete(documents.index_key(full_name))
     _withdraw_infos(full_name, served, present, kept)
     gone = sorted(present - kept)
-    digests = {sha256 for oid in gone for sha256 in _digests_of(full_name, oid)}
+    drop_bytes({sha256 for oid in gone for sha256 in _digests_of(full_name, oid)})
+    removed = 0
     for oid in gone:
+        if removed >= FILES:
+            return False
         for prefix in (f"{wire.FILE}{full_name}/{oid}/", f"{wire.TREE}{full_name}/{oid}"):
-            _delete_all(prefix)
-    drop_bytes(digests)
-    for oid in gone:  # last: a run that is killed before finds the digests again
-        blobs.store().delete(documents.revision_key(full_name, oid))
+            removed += _delete_all(prefix)
+        blobs.store().delete(documents.revision_key(full_name, oid))  # last: a run that is killed finds the rest by it
+        removed += 1
+    return True
 
 
 def _withdraw_infos(full_name: str, served: Served | None, present: set[str], kept: set[str]) -> None:
@@ -129,9 +152,11 @@ def _digests_of(full_name: str, oid: str) -> list[str]:
     return [file["sha256"] for file in json.loads(json.loads(text)["signed"])["files"]]
 
 
-def _delete_all(prefix: str) -> None:
-    for entry in list(blobs.store().list(prefix)):
+def _delete_all(prefix: str) -> int:
+    entries = list(blobs.store().list(prefix))
+    for entry in entries:
         blobs.store().delete(entry.key)
+    return len(entries)
 
 
 # --- what appears ----------------------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ def head(full_name: str = NAME) -> str:
     return pull.resolve(repository(full_name), "main").oid
 
 
-def files() -> set[str]:
-    """Return the paths of everything that readers could fetch."""
+def files(below: str = "") -> set[str]:
+    """Return the paths of everything that readers could fetch, or of what is below a folder."""
     folder = Path(settings.BLOBS.removeprefix("file://")) / "plane"
-    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    paths = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    return {path for path in paths if path.startswith(below)}

@@ -19,6 +19,7 @@ from registry.plane import comparing, documents, jobs, signing, writing
 from registry.proof import holding, yanking
 from registry.publish import branches, moves, push, repositories
 from registry.repos import pull, refs
+from registry.talk import dispatch
 from tests.cast import Cast
 from tests.registry.plane.hub import NAME, OTHER, WEIGHTS, files, fill, follow, head, repository
 
@@ -132,6 +133,28 @@ def test_all_that_is_derived_of_a_public_file_stays(plane):
     for form, digest in (("safetensors", made), ("torch", other)):
         DerivedArtifact.objects.create(source=source, form=form, blob_id=digest.sha256)
     assert writing.drop_bytes({made.sha256, other.sha256}) == 0
+
+
+def test_a_large_repository_is_written_and_withdrawn_in_turns(plane, cast, monkeypatch):
+    monkeypatch.setattr(writing, "FILES", 1)
+    first, before = head(), len(files("revisions"))
+    for text in ("two", "three", "four"):
+        intent = push.Intent(repository(), refs.MAIN, cast.session("alice"), title=text)
+        push.receive(intent, [push.Inline("README.md", text.encode())])
+    dispatch.run()
+    jobs._attempt(jobs._claim())
+    assert plane.manifest(NAME, "main").revision == head(), "what has a name comes first"
+    assert [len(files("revisions")), PlaneName.objects.get().due_at <= timezone.now()] == [before + 1, True]
+    jobs.work()
+    assert len(files("revisions")) == before + 3
+    assert plane.manifest(NAME, first).revision == first
+    make_private(cast)
+    dispatch.run()
+    jobs._attempt(jobs._claim())
+    assert not files("index") | files("blobs")
+    assert len(files("revisions")) == before + 2
+    jobs.work()
+    assert files() == set()
 
 
 def test_branches_and_tags_are_names_and_private_repositories_are_not_there(plane, cast):
