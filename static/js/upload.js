@@ -9,7 +9,7 @@
   const CLUTTER = /(^|\/)(\.git|\.cache|__pycache__|__MACOSX)\/|(^|\/)(\.DS_Store|Thumbs\.db)$/;
 
   const size = (bytes) => {
-    const unit = bytes >= 1e9 ? ["GB", 1e9] : bytes >= 1e6 ? ["MB", 1e6] : ["kB", 1e3];
+    const unit = bytes >= 1e9 ? ["GB", 1e9] : bytes >= 1e6 ? ["MB", 1e6] : bytes >= 1e3 ? ["kB", 1e3] : ["B", 1];
     return `${(bytes / unit[1]).toLocaleString(undefined, { maximumFractionDigits: 1 })} ${unit[0]}`;
   };
   const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
@@ -55,11 +55,13 @@
     request.send(body);
   });
 
-  const putAgain = async (url, body, onProgress) => {
+  const putAgain = async (row, url, body, onProgress) => {
     for (let attempt = 1; ; attempt += 1) {
       try { return await put(url, body, onProgress); } catch (error) {
         if (error instanceof Refused || attempt === TRIES) throw error;
+        row.tell("trying again");
         await pause(1000 * 2 ** attempt);
+        row.tell("sending");
       }
     }
   };
@@ -80,7 +82,7 @@
     const { upload, verify } = offer.actions;
     const partBytes = Number(upload.header.chunk_size || 0);
     if (!partBytes) {
-      await putAgain(upload.href, row.file, row.sent);
+      await putAgain(row, upload.href, row.file, row.sent);
       if (verify && new URL(upload.href, location).origin !== location.origin) await postJson(verify.href, {}, token);
       return;
     }
@@ -91,7 +93,7 @@
       const start = (number - 1) * partBytes;
       if (!note.etags[number]) {
         const piece = row.file.slice(start, start + partBytes);
-        const etag = await putAgain(urls[String(number).padStart(5, "0")], piece, (sent) => row.sent(start + sent));
+        const etag = await putAgain(row, urls[String(number).padStart(5, "0")], piece, (sent) => row.sent(start + sent));
         if (!etag) throw new Error("the store tells no ETag");
         note.etags[number] = etag;
         notes.write(target, row.sha256, note);
@@ -169,7 +171,8 @@
         rows.set(name, {
           path: name, file, item, state,
           tell(text) { state.textContent = text; },
-          begin() { remove.hidden = true; bar.hidden = false; },
+          begin() { remove.hidden = true; bar.hidden = false; item.classList.remove("done"); },
+          stop() { remove.hidden = false; state.textContent = bar.value === bar.max ? size(file.size) : "stopped"; },
           sent(bytes) { bar.value = bytes; },
           end(text) { bar.value = bar.max; state.textContent = text; item.classList.add("done"); },
         });
@@ -178,7 +181,9 @@
       say(rows.size ? count() : "");
       complain("");
       const repository = form.querySelector('input[name="name"]');
-      if (folder && repository && !repository.value) repository.value = folder.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 96);
+      const archive = pairs.length === 1 && /^(.+)\.zip$/i.exec(pairs[0][0]);
+      const called = folder || (archive ? archive[1] : "");
+      if (called && repository && !repository.value) repository.value = called.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 96);
     };
 
     form.classList.add("ready");
@@ -275,6 +280,7 @@
         form.action = target;
         form.submit();
       } catch (error) {
+        for (const row of rows.values()) row.stop();
         say("");
         complain(error instanceof Refused ? error.message : `The upload stopped: ${error.message}. Press the button to go on; what was sent stays.`);
       } finally {

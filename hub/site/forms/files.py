@@ -65,7 +65,7 @@ class CardFields(Form):
     datasets = suggested("Training data", "Ids of datasets with commas between.", "")
     tags = suggested("Tags", "With commas between.", "")
     text = text_field(
-        "Description", "Markdown: what it is for, how it was trained, where it fails.",
+        "Card text", "Markdown: what it is for, how it was trained, where it fails.",
         required=False, widget=forms.Textarea, rows=12, maxlength=200_000,
     )  # fmt: skip
 
