@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -94,11 +93,17 @@ def test_a_path_on_the_authors_disk_fails_without_any_base(bert, judged):
     assert found.result["base"] is None
 
 
-def test_a_killed_engine_costs_an_attempt_and_the_next_one_gives_the_verdict(bert, judged):
+def test_a_killed_engine_costs_an_attempt_and_the_next_one_gives_the_verdict(bert, judged, monkeypatch):
     judged(adapters.lora(seed=2))
-    dying = engine().pid
+    dying, write = engine().pid, Engine._write
     os.kill(dying, signal.SIGSTOP)  # so that it is in the middle when the end comes
-    threading.Timer(0.3, os.kill, (dying, signal.SIGKILL)).start()
+
+    def write_and_kill(self: Engine, line: bytes) -> None:
+        write(self, line)
+        if self.pid == dying:
+            os.kill(dying, signal.SIGKILL)
+
+    monkeypatch.setattr(Engine, "_write", write_and_kill)
     found = judged(adapters.lora(seed=3))
     assert found.state == "queued"
     assert "SIGKILL" in found.attempts.get().outcome
