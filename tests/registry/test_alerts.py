@@ -220,7 +220,7 @@ def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, dja
     dispatch.run()
     assert Alert.objects.filter(kind="mentioned").count() == MAX_MENTIONS
     before = Alert.objects.count()
-    with django_assert_max_num_queries(42):
+    with django_assert_max_num_queries(44):
         discussions.comment(thread, storm, cast.session("carol"))
         dispatch.run()
     assert Alert.objects.count() == before
