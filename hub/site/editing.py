@@ -88,7 +88,10 @@ def delete(request: HttpRequest, address: RepositoryAddress, rev: str, path: str
 def new(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     """Lead to the page that writes the file with the path that was typed."""
     header = branch_header(request, address, rev)
-    return redirect("edit-file", header.repository, rev, names.check_path(request.GET.get("path", "").strip()))
+    path = request.GET.get("path", "").strip()
+    if not path:
+        return redirect("tree", header.repository, rev)
+    return redirect("edit-file", header.repository, rev, names.check_path(path))
 
 
 def _readable(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
