@@ -15,9 +15,7 @@ from hub.site.pictures.strip import OUTCOMES, Version, strip
 from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.templatetags.dovetail import state_class
-from registry.kernel import policy
 from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
-from registry.kernel.policy import Permission
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.proof import verdicts
@@ -134,9 +132,8 @@ def commit_page(
             pull.require_shown(parent, header.by)
         before = pull.entries(parent) if parent and not header.revision.is_expired else {}
         shown["changes"] = diff_view.changes(before, header.entries)
-        policy.require(header.by, Permission.DOWNLOAD, header.repository)
         for revision in filter(None, (header.revision, parent)):  # what was taken away is shown too
-            pull.require_served(revision, header.by)
+            pull.require_files(revision, header.by)
         weights = {file.path: file for file in compared_files(before, header.entries)}
         shown["patches"] = diff_view.patches(before, header.entries, weights)
     except FilesExpired as refusal:  # the file names of the other version are unknown too

@@ -40,7 +40,7 @@ class ComparedFile:
 
     @property
     def counts(self) -> list[tuple[int, str]]:
-        """How many tensors were added, removed and so on; only what happened."""
+        """Numbers of tensors that were added, removed and so on, without those that are 0."""
         names = self.names
         counted = [
             (len(names.added), "added"),

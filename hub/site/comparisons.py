@@ -21,10 +21,12 @@ from hub.site.proof import NEUTRAL
 from hub.site.repository_header import RepositoryHeader, shown_header
 from hub.site.templatetags.dovetail import kind_name, license, spaced
 from hub.site.visitor import caller
-from registry.kernel import policy, refusals
+from registry.kernel import refusals
 from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
+from registry.proof import comparisons
+from registry.proof.comparisons import EvaluationChange
 from registry.repos import facts, lookup, pull
 
 LETTERS = "ABCD"  # one for each side; more would not fit beside each other
@@ -127,8 +129,7 @@ def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: st
 def _refusal(header: RepositoryHeader) -> RegistryError | None:
     """Return what stands between the visitor and the files of a side."""
     try:
-        policy.require(header.by, Permission.DOWNLOAD, header.repository)
-        pull.require_served(header.revision, header.by)
+        pull.require_files(header.revision, header.by)
     except StoreUnavailable:
         raise
     except RegistryError as refusal:
@@ -193,16 +194,12 @@ def _engines(sides: Sequence[Side]) -> list[Row]:
 
 def _metrics(sides: Sequence[Side]) -> list[Metric]:
     """Return the metrics of all sides, those on plain sentences last."""
-    measured = [
-        {(one.name, one.metric): one for one in side.header.proof.report.evals} if side.header.proof else {}
-        for side in sides
-    ]
-    keys = sorted(dict.fromkeys(key for one in measured for key in one), key=lambda key: key[0] == NEUTRAL)
-    return [_metric([one.get(key) for one in measured]) for key in keys]
+    reports = [side.header.proof.report if side.header.proof else None for side in sides]
+    rows = [(values, [one for one in values if one]) for values in comparisons.measured_alike(reports)]
+    return [_metric(*row) for row in sorted(rows, key=lambda row: row[1][0].name == NEUTRAL)]
 
 
-def _metric(values: Sequence[Evaluation | None]) -> Metric:
-    known = [value for value in values if value is not None]
+def _metric(values: Sequence[Evaluation | None], known: Sequence[Evaluation]) -> Metric:
     beside = [number for value in known for number in (value.base, value.adapter, *(value.interval or ()))]
     first = known[0]
     name = first.metric if first.name != NEUTRAL else f"{first.metric} on plain sentences"
@@ -223,9 +220,7 @@ def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell
 
 def _change(first: Evaluation | None, other: Evaluation | None) -> tuple[float | None, str]:
     """Return the difference from the first side, and `passed` or `failed` for better or worse."""
-    if not first or not other or first is other or first.adapter is None or other.adapter is None:
-        return None, ""
-    change = other.adapter - first.adapter
-    if not change:
-        return change, ""
+    change = EvaluationChange(first, other).change
+    if first is other or not other or not change:
+        return (None if first is other else change), ""
     return change, "passed" if (change > 0) == (other.better == "higher") else "failed"

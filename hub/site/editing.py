@@ -1,7 +1,6 @@
 """Changing one file in the browser: its text with a preview, its name, its deletion."""
 
 import json
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -16,13 +15,12 @@ from hub.site.diff_view import MAX_LINES, NO_ROOM, Patch, numbered
 from hub.site.file_text import MAX_SHOWN, readable_text
 from hub.site.forms.files import CommitWords, EditText, RenameFile
 from hub.site.repository_header import RepositoryHeader, card_links
-from registry.kernel import names, policy
+from registry.kernel import names
 from registry.kernel.errors import FileNotFound, ParentStale, ValueInvalid
-from registry.kernel.policy import Permission
-from registry.models import Ref, Repository
+from registry.models import Repository
 from registry.publish import examining
 from registry.publish.examining import Examination
-from registry.publish.push import Copy, Deletion, Inline, Operation
+from registry.publish.push import Copy, Deletion, Inline
 from registry.repos import card, diffs, pull
 from registry.repos.facts import README
 from registry.repos.manifest import Entry
@@ -70,7 +68,8 @@ def rename(request: HttpRequest, address: RepositoryAddress, rev: str, path: str
                 raise ValueInvalid(
                     f"There is a file {to} already.", fix="Choose another path, or delete that one first."
                 )
-            return landed(request, header, _change(header, words, [Copy(to, path), Deletion(path)]), "tree")
+            ref = commit(header, words, [Copy(to, path), Deletion(path)], header.revision.oid)
+            return landed(request, header, ref, "tree")
     return _simple(request, header, path, words, form)
 
 
@@ -80,7 +79,8 @@ def delete(request: HttpRequest, address: RepositoryAddress, rev: str, path: str
     words = words_for(request, header, f"Delete {path}")
     if words.is_valid():
         with words:
-            return landed(request, header, _change(header, words, [Deletion(path)]), "tree")
+            ref = commit(header, words, [Deletion(path)], header.revision.oid)
+            return landed(request, header, ref, "tree")
     return _simple(request, header, path, words)
 
 
@@ -97,8 +97,7 @@ def new(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRespo
 def _readable(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
     """Return the header of a branch whose files the person may have. Raises what branch_header and pull raise."""
     header = branch_header(request, address, rev)
-    policy.require(header.by, Permission.DOWNLOAD, header.repository)
-    pull.require_served(header.revision, header.by)
+    pull.require_files(header.revision, header.by)
     return header
 
 
@@ -122,10 +121,6 @@ def _text(header: RepositoryHeader, path: str, entry: Entry | None) -> str:
             fix="Upload it again in its place.",
         )
     return text
-
-
-def _change(header: RepositoryHeader, words: CommitWords, operations: Sequence[Operation]) -> Ref:
-    return commit(header, words, operations, header.revision.oid)
 
 
 def _examine(header: RepositoryHeader, path: str, content: bytes) -> Examination | None:

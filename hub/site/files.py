@@ -10,9 +10,7 @@ from hub.site.file_text import readable_text
 from hub.site.headers import with_store
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.tensors import tensors_of
-from registry.kernel import policy
 from registry.kernel.errors import FileNotFound
-from registry.kernel.policy import Permission
 from registry.repos import derived, pull
 from registry.repos.manifest import Entry
 
@@ -50,8 +48,7 @@ def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> Http
 
 @repository_page
 def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpResponse:
-    policy.require(header.by, Permission.DOWNLOAD, header.repository)
-    pull.require_served(header.revision, header.by)
+    pull.require_files(header.revision, header.by)
     entry = pull.find_file(header.revision, path)
     tensors = tensors_of(entry)
     text = readable_text(entry) if tensors is None else None

@@ -5,7 +5,6 @@ from django.shortcuts import render
 
 from hub.errors import http_form
 from hub.site.repository_header import RepositoryHeader, repository_page
-from registry.kernel import policy
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
@@ -19,8 +18,7 @@ from registry.repos.viewers import Viewer
 @repository_page
 def merge_preview(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Show the form, and with `other=NS/NAME@REV` the preview or why there is none."""
-    policy.require(header.by, Permission.DOWNLOAD, header.repository)
-    pull.require_served(header.revision, header.by)
+    pull.require_files(header.revision, header.by)
     asked = request.GET.get("other", "")[:400].strip()
     page: dict[str, object] = {"header": header, "tab": "verdict", "asked": asked}
     status = 200

@@ -8,9 +8,6 @@ from django.shortcuts import render
 from hub.site.changing import commit, landed, ref_of, words_for
 from hub.site.forms.files import CardFields
 from hub.site.repository_header import RepositoryHeader, card_links
-from registry.kernel import policy
-from registry.kernel.errors import RegistryError
-from registry.kernel.policy import Permission
 from registry.models import Repository
 from registry.publish import examining, staging
 from registry.publish.examining import Examination
@@ -95,12 +92,9 @@ def _examine(header: RepositoryHeader, entries: dict[str, Entry], changed: dict[
 
 def _readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:
     """Return the files that the person may have: checks, and the fields of a card, tell what is in them."""
-    try:
-        policy.require(header.by, Permission.DOWNLOAD, header.repository)
-        pull.require_served(header.revision, header.by)
-    except RegistryError:
-        return {file.path: entries[file.path] for file in staged}
-    return entries
+    if pull.may_have_files(header.revision, header.by):
+        return entries
+    return {file.path: entries[file.path] for file in staged}
 
 
 def _preview(header: RepositoryHeader, changed: dict[str, bytes]) -> str:

@@ -3,8 +3,6 @@
 from typing import Any
 
 from hub.site.repository_header import RepositoryHeader
-from registry.kernel import policy
-from registry.kernel.errors import RegistryError
 from registry.repos import pull, trained_on, training
 
 WIDTH, HEIGHT = 100.0, 24.0
@@ -12,11 +10,7 @@ WIDTH, HEIGHT = 100.0, 24.0
 
 def shown(header: RepositoryHeader) -> dict[str, Any]:
     """Return what the page shows; nothing to visitors who may not have the files."""
-    if not policy.passes_gate(header.by, header.repository):
-        return {}
-    try:
-        pull.require_served(header.revision, header.by)
-    except RegistryError:
+    if not pull.may_have_files(header.revision, header.by):
         return {}
     stated = training.training_of(header.entries)
     checkpoint = trained_on.checkpoint_of(header.entries, stated, header.by)

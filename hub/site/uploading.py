@@ -101,9 +101,9 @@ def _asked(request: HttpRequest) -> tuple[list[Asked], list[str], bool]:
         TypeError,
         KeyError,
         AttributeError,
-        OverflowError,
+        ArithmeticError,
         RecursionError,
-    ):  # JSON of Python has Infinity
+    ):  # Python's JSON has Infinity
         raise ValueInvalid("The list of files cannot be read.", fix="Load the page again.") from None
     return [file for file, _ in files], [digest for _, digest in files], is_direct
 

@@ -8,8 +8,6 @@ from dovetail.adapters import passport
 from dovetail.adapters.base_norms import Layer, natural_order
 from dovetail.adapters.passport import Outlier
 from hub.site.repository_header import RepositoryHeader
-from registry.kernel import policy
-from registry.kernel.errors import RegistryError
 from registry.proof import passports
 from registry.proof.base_norms import NormsOfBase
 from registry.proof.passports import MeasuredFile, Relative
@@ -59,11 +57,7 @@ class Panel:
 
 def panels(header: RepositoryHeader) -> list[Panel]:
     """Return what was measured of the weights; nothing for visitors who may not have the files."""
-    if not policy.passes_gate(header.by, header.repository):
-        return []
-    try:
-        pull.require_served(header.revision, header.by)
-    except RegistryError:
+    if not pull.may_have_files(header.revision, header.by):
         return []
     files = passports.measured_files(header.revision, header.entries, header.by, MAX_FILES)
     return [panel for panel in map(_panel, files) if panel.kinds or panel.relatives]

@@ -1,6 +1,6 @@
 """Differences of two revisions, of one adapter or of two: keys of configs, weights, and measurements."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,6 +98,12 @@ def _changes(compared: Compared, before: configs.Config, after: configs.Config) 
 
 def evaluation_changes(before: Report | None, after: Report | None) -> Iterator[EvaluationChange]:
     """Yield each metric of either report, with its measurements on both sides."""
-    sides = [{(one.name, one.metric): one for one in report.evals} if report else {} for report in (before, after)]
-    for key in dict.fromkeys((*sides[0], *sides[1])):
-        yield EvaluationChange(sides[0].get(key), sides[1].get(key))
+    for old, new in measured_alike([before, after]):
+        yield EvaluationChange(old, new)
+
+
+def measured_alike(reports: Sequence[Report | None]) -> Iterator[list[Evaluation | None]]:
+    """Yield each metric of any report, as a list with its measurement in each of them."""
+    sides = [{(one.name, one.metric): one for one in report.evals} if report else {} for report in reports]
+    for key in dict.fromkeys(key for side in sides for key in side):
+        yield [side.get(key) for side in sides]

@@ -9,8 +9,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys, Reader
 from registry.kernel import policy, refusals, site_settings
-from registry.kernel.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
-from registry.kernel.policy import Caller
+from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound, RevisionNotVerified
+from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
 from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
@@ -193,6 +193,21 @@ def find_file(revision: Revision, path: str) -> Entry:
         if derived_entry is not None:
             return derived_entry
     raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
+
+
+def require_files(revision: Revision, by: Caller) -> None:
+    """Raise what policy.require raises for DOWNLOAD, and what `require_served` raises."""
+    policy.require(by, Permission.DOWNLOAD, revision.repository)
+    require_served(revision, by)
+
+
+def may_have_files(revision: Revision, by: Caller) -> bool:
+    """Return whether `require_files` lets the caller pass."""
+    try:
+        require_files(revision, by)
+    except RegistryError:
+        return False
+    return True
 
 
 def require_served(revision: Revision, by: Caller) -> None:

@@ -61,7 +61,7 @@ class Strip:
 
     @property
     def words(self) -> str:
-        """How many versions passed, failed and so on: "3 passed, 1 failed, 1 yanked"."""
+        """The numbers of versions by outcome: "3 passed, 1 failed, 1 yanked"."""
         counts = Counter(OUTCOMES[version.outcome] for version in self.versions)
         yanked = sum(version.is_yanked for version in self.versions)
         counted = [f"{count} {word}" for word, count in counts.most_common()]
