@@ -1,4 +1,4 @@
-"""The administrators of an organisation: decides about its members and settings."""
+"""Decides about the members and settings of an organisation, for its administrators."""
 
 from django.db.models import Exists, OuterRef
 
