@@ -1,11 +1,14 @@
 """Fixtures that every part of the test suite may use."""
 
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
+from django.db import connection
 from django.test import TransactionTestCase
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
@@ -73,6 +76,19 @@ def _append_only_tables_are_emptied_between_tests() -> Iterator[None]:
     TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]  # as above
 
 
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Keep the tables that the next fixture brought; the migrations have nothing left to do then."""
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Begin with a copy of tables that one process of the run made: the migrations take half a minute."""
+    if connection.vendor == "sqlite":
+        shutil.copyfile(live.migrated() / "db.sqlite3", connection.settings_dict["TEST"]["NAME"])
+
+
 @pytest.fixture(autouse=True)
 def _fresh_site_settings() -> None:
     """Site settings are cached for seconds, a test lasts milliseconds."""
@@ -84,7 +100,7 @@ def _no_counts_of_other_tests() -> Iterator[None]:
     """Reset all counters, so that no test meets the limits or counts of another; here only `flush` writes."""
     caches["counters"].clear()
     LocMemCache.clear(caches["default"])  # without a broker, its values are in the memory of this process
-    popularity.FLUSH_SECONDS = 3600
+    popularity.FLUSH_SECONDS = threading.TIMEOUT_MAX
     yield
     popularity._waiting.clear()
 

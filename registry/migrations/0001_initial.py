@@ -8,10 +8,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 import registry.models.append_only
+from registry.management.first_tables import FirstTables
 from registry.repos import search_index
 
 
-class Migration(migrations.Migration):
+class Migration(FirstTables):
     initial = True
 
     dependencies = []

@@ -44,7 +44,7 @@ def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
     return assemble()
 
 
-def notify_nobody(verdict: int) -> bool:
+def notify_nobody(*_: int) -> bool:
     """Notify no worker, since these tests run none."""
     return False
 
