@@ -79,15 +79,17 @@ def find_served(full_name: str) -> Served | None:
 
 
 def _named(repository: Repository) -> dict[str, Revision]:
-    """Return name → revision for branches, tags, aliases and `verified`, as somebody who pulls by them gets it."""
+    """Return name → revision for branches, tags, aliases and `verified`, as `pull.resolve_pulled` does; one query."""
+    by_ref = {ref.name: ref.revision for ref in refs.list_refs(repository)}
     named = {}
-    for ref in refs.list_refs(repository):
-        name = "verified" if ref.name == refs.VERIFIED else refs.short_name(ref.name)
-        if not name.startswith("refs/"):
-            try:
-                named[name] = pull.resolve_pulled(repository, name)
-            except RegistryError:
-                continue
+    for prefix in (refs.ALIASES, refs.TAGS, refs.BRANCHES):  # of the same name the last one counts
+        named |= {ref.removeprefix(prefix): by_ref[ref] for ref in by_ref if ref.startswith(prefix)}
+    if verified := by_ref.get(refs.VERIFIED):
+        named["verified"] = verified
+    if "main" in named and named["main"].is_yanked:
+        del named["main"]
+        if verified:
+            named["main"] = verified
     return named
 
 

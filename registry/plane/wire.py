@@ -1,6 +1,7 @@
 """Documents for stock clients of the Hub, which nginx serves while it stands in for the hub: deploy/nginx/plane.conf.
 
-    plane/wire/info/NS/NAME/REV            the answer to /api/models/NS/NAME/revision/REV; its header names the commit
+    plane/wire/info/NS/NAME/NAME_OF_REV    a commit id, also as its header: a branch, a tag, an alias or `verified`
+    plane/wire/info/NS/NAME/COMMIT         the answer to /api/models/NS/NAME/revision/COMMIT; its header names it too
     plane/wire/tree/NS/NAME/COMMIT         the answer to /api/models/NS/NAME/tree/COMMIT?recursive=true
     plane/wire/file/NS/NAME/COMMIT/PATH    empty; its headers say where the bytes are and what the hub says of them
 
@@ -9,12 +10,11 @@ Only an object store gives headers of their own to objects, so a folder store ha
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from registry.bytes.blobs import Keys
 from registry.kernel import ids
 from registry.plane.documents import SHORT, Document, Served
-from registry.repos import manifest, pull
+from registry.repos import manifest
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -22,11 +22,11 @@ INFO, TREE, FILE = (f"{Keys.PLANE}wire/{name}/" for name in ("info", "tree", "fi
 
 
 def names_of(served: Served) -> Iterator[tuple[str, Document]]:
-    """Yield key and document of each name: that of its commit, with a short life."""
+    """Yield key and document of each name, which has a short life."""
     for name, oid in served.names.items():
         if "/" not in name:  # nginx passes on names of one part
-            info = _info(served, oid, pull.served_entries(served.revisions[oid]))
-            yield f"{INFO}{served.repository.full_name}/{name}", replace(info, cache=SHORT)
+            document = Document(oid.encode(), SHORT, kind="text/plain", facts={"commit": oid})
+            yield f"{INFO}{served.repository.full_name}/{name}", document
 
 
 def _info(served: Served, oid: str, entries: Mapping[str, Entry]) -> Document:

@@ -4,6 +4,7 @@ The store is the state: the keys that are there are listed and compared with tho
 killed is repaired by the next one, and a name that nobody may pull any more is the case without wanted keys.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -168,9 +169,16 @@ def _appear(served: Served, trees: Mapping[str, Mapping[str, Entry]]) -> None:
                 _put(key, document)
         _put(documents.revision_key(full_name, oid), documents.revision_of(served, oid, entries.values()))
     if has_headers:
-        for key, document in wire.names_of(served):
-            _put(key, document)
+        _put_names(served)
     _put(documents.index_key(full_name), documents.index_of(served, timezone.now()))
+
+
+def _put_names(served: Served) -> None:
+    """Write the names that are not there yet or lead elsewhere: a push moves few of thousands."""
+    etags = {entry.key: entry.etag for entry in blobs.store().list(f"{wire.INFO}{served.repository.full_name}/")}
+    for key, document in wire.names_of(served):
+        if etags.get(key) != hashlib.md5(document.data, usedforsecurity=False).hexdigest():
+            _put(key, document)
 
 
 def _share(sha256: str) -> None:

@@ -30,11 +30,12 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a listing; `size` in bytes."""
+    """One line of a listing; `size` in bytes, `etag` as the store computed it: on most of S3 the MD5, in hex."""
 
     key: str
     size: int
     modified_at: datetime
+    etag: str = ""
 
 
 class PartUploads(Protocol):

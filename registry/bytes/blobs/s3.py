@@ -308,7 +308,7 @@ class S3Store:
         with self._asking(prefix):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
                 for item in page.get("Contents", []):
-                    yield Entry(item["Key"], item["Size"], item["LastModified"])
+                    yield Entry(item["Key"], item["Size"], item["LastModified"], item["ETag"].strip('"'))
 
     def tidy(self, before: datetime) -> int:
         dropped = 0

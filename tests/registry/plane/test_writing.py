@@ -1,7 +1,9 @@
 """Writing a read plane: all that anybody may pull is in the store, signed, and nothing that was withdrawn stays."""
 
+import uuid
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -11,8 +13,9 @@ from dovetail.problems import Problem
 from hub import gauges
 from registry.bytes import intake
 from registry.bytes.blobs.folder import FileStore
+from registry.bytes.blobs.s3 import S3Store
 from registry.kernel import site_settings
-from registry.models import DerivedArtifact, PlaneName, Repository
+from registry.models import DerivedArtifact, PlaneName, Ref, Repository
 from registry.moderation import quarantine, suspension
 from registry.people import gates
 from registry.plane import comparing, documents, jobs, signing, writing
@@ -38,6 +41,36 @@ def test_a_name_leads_to_its_former_commit_until_the_next_one_is_there(plane, ca
     push.receive(more, [push.Inline("b.txt", b"b")])
     writing.write(NAME, lambda: False)  # its bytes are there, and no document of it yet
     assert f"wire/info/{NAME}/main" in files()
+
+
+def test_a_push_writes_the_names_that_moved_and_no_others(cast, settings, s3_server, monkeypatch):
+    settings.BLOBS, settings.PLANE_URL = s3_server.url(f"t-{uuid.uuid4()}"), "http://127.0.0.1:9"
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    first = pull.resolve(fill(cast, NAME), "main")
+    tags = [Ref(repository=first.repository, name=f"{refs.TAGS}v{number}", revision=first) for number in range(20)]
+    Ref.objects.bulk_create(tags)
+    put = _puts(monkeypatch)
+    follow()
+    infos = f"plane/wire/info/{NAME}/"
+    assert {f"{infos}{name}" for name in ("main", "v0", "v19", first.oid)} <= set(put)
+    put.clear()
+    push.receive(push.Intent(first.repository, refs.MAIN, cast.session("alice"), title="More"), [push.Inline("b", b"b")])
+    Ref.objects.filter(name=f"{refs.TAGS}v7").update(revision=pull.resolve(first.repository, "main"))
+    follow()
+    assert {key.removeprefix(infos) for key in put if key.startswith(infos)} == {"main", "v7", head()}
+    assert len(put) == 3 + len(["tree", "README.md", "a/w.bin", "b", ".gitattributes", "revision", "index"])
+
+
+def _puts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list to which each document that is published in S3 adds its key."""
+    keys, publish = [], S3Store.publish
+
+    def counted(store: S3Store, key: str, data: bytes, **headers: Any) -> None:
+        keys.append(key)
+        publish(store, key, data, **headers)
+
+    monkeypatch.setattr(S3Store, "publish", counted)
+    return keys
 
 
 def make_private(cast: Cast) -> None:
