@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry.kernel import request_ids
+from registry.kernel import plane_requests, request_ids
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 
 Kind = OutboxEvent.Kind
@@ -97,6 +97,8 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
         if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
     OutboxEvent.objects.bulk_create(rows, batch_size=500)
+    # What may not be read any more is gone before the events that wait are handled, however many these are
+    plane_requests.request_for(row for row in rows if plane_requests.withdraws(row))
     transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push
 
 

@@ -15,8 +15,22 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry.kernel import policy
-from registry.models import PlaneName, Repository
+from registry.models import OutboxEvent, PlaneName, Repository
 
+Kind = OutboxEvent.Kind
+
+ADDS = frozenset(
+    {
+        Kind.RELEASED,
+        Kind.RESTORED,
+        Kind.UNYANKED,
+        Kind.ALIAS_MOVED,
+        Kind.REF_MOVED,
+        Kind.VERDICT_REACHED,
+        Kind.REGRESSION,
+    }
+)
+WITHDRAWS = frozenset({Kind.DELETED, Kind.MOVED, Kind.CONFIGURED, Kind.QUARANTINED, Kind.YANKED})
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)  # due before all that only adds or renews: withdrawals wait for nothing
 BATCH = 500
 AT_ONCE = 10_000  # names that are found to be missing by one query
@@ -36,6 +50,30 @@ def request(names: Iterable[str], *, withdraws: bool = False) -> None:
     )
     doorbell: Callable[[], Any] = import_string(settings.PLANE_DOORBELL)
     transaction.on_commit(doorbell, robust=True)  # a broker that is down costs half a minute, until the next sweep
+
+
+def request_for(events: Iterable[OutboxEvent]) -> None:
+    """Request the names of repositories to which these events happened."""
+    adding, withdrawing = set[str](), set[str]()
+    for event in events:
+        if event.repository and event.repository["type"] == Repository.Type.MODEL:
+            names = {f"{event.repository['namespace']}/{event.repository['name']}"}
+            if event.kind == Kind.MOVED:
+                names |= {event.data["before"], event.data["after"]}
+            if withdraws(event):
+                withdrawing |= names
+            elif event.kind in ADDS:
+                adding |= names
+    if withdrawing:
+        request(withdrawing, withdraws=True)
+    if adding - withdrawing:
+        request(adding - withdrawing)
+
+
+def withdraws(event: OutboxEvent) -> bool:
+    """Return whether somebody may be unable to pull since this event what they could pull before."""
+    is_ref_deleted = event.kind == Kind.REF_MOVED and event.data["new"] is None
+    return is_ref_deleted or event.kind in WITHDRAWS
 
 
 def request_owned_by(namespace: int) -> None:

@@ -8,48 +8,26 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.bytes.blobs import BlobMissing
-from registry.kernel import outbox
+from registry.kernel import plane_requests
 from registry.kernel.errors import StoreUnavailable
-from registry.kernel.plane_requests import request, request_missing
 from registry.models import OutboxEvent, PlaneName
 from registry.plane import writing
 from registry.plane.documents import COUNTS_FOR
 
 logger = logging.getLogger(__name__)
-Kind = OutboxEvent.Kind
-
 SECONDS = 20  # of one run, after which no name is begun: the next tick goes on
 LEASE = timedelta(minutes=15)
 RENEWED_AFTER = COUNTS_FOR / 2
 LONGEST_PAUSE = timedelta(hours=1)  # after failures; the first pause is 5 s, doubled each time
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 
-ADDS = frozenset(
-    {
-        Kind.RELEASED,
-        Kind.RESTORED,
-        Kind.UNYANKED,
-        Kind.ALIAS_MOVED,
-        Kind.REF_MOVED,
-        Kind.VERDICT_REACHED,
-        Kind.REGRESSION,
-    }
-)
-WITHDRAWS = frozenset({Kind.DELETED, Kind.MOVED, Kind.CONFIGURED, Kind.QUARANTINED, Kind.YANKED})
-
 
 def consume(event: OutboxEvent) -> None:
-    """Request the names that an event of the outbox is about."""
-    if event.repository is None or event.kind not in ADDS | WITHDRAWS:
-        return
-    then = outbox.snapshot(event)
-    if then.type != "model":
-        return
-    names = {then.full_name}
-    if event.kind == Kind.MOVED:
-        names |= {event.data["before"], event.data["after"]}
-    is_ref_deleted = event.kind == Kind.REF_MOVED and event.data["new"] is None
-    request(names, withdraws=is_ref_deleted or event.kind in WITHDRAWS)
+    """Request the names that an event of the outbox is about; withdrawals were requested when it was recorded.
+
+    They are requested again, for their events may be of a web process of the release before.
+    """
+    plane_requests.request_for([event])
 
 
 def work(seconds: float = SECONDS) -> int:
@@ -65,7 +43,7 @@ def work(seconds: float = SECONDS) -> int:
 
 def rewrite_all() -> int:
     """Write every document again; return the number of repositories that have some then."""
-    request_missing()
+    plane_requests.request_missing()
     for row in PlaneName.objects.order_by("name"):
         row.due_at = timezone.now() + LEASE
         if PlaneName.objects.filter(pk=row.pk).update(due_at=row.due_at):
@@ -110,4 +88,4 @@ def _write(row: PlaneName, *, afresh: bool) -> None:
         is_settled = mine.delete()[0]
     if not is_settled:
         writing.drop_bytes(written.digests)
-        request([row.name], withdraws=True)
+        plane_requests.request([row.name], withdraws=True)

@@ -23,7 +23,7 @@ from registry.repos import pull
 from registry.repos.manifest import Entry
 
 BATCH = 500
-FILES = 2_000  # of revisions in one run: what a repository has beyond waits until others had their turn
+FILES = 500  # of revisions in one run: what a repository has beyond waits until others, and withdrawals, had their turn
 
 
 @dataclass
