@@ -92,6 +92,7 @@ def test_nginx_is_the_one_proxy_and_knows_those_before_it() -> None:
     assert given["OUTER_PROXIES"] == "10.1.0.0/16,192.0.2.10"
     assert given["HUB_SERVERS"] == "127.0.0.1:8000"
     assert given["S3_SERVERS"] == "hub-dovetail-s3:8333"
+    assert given["PLANE"] == "http://hub-dovetail-s3:8333/dovetail-blobs/plane"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway", "HTTPRoute")])

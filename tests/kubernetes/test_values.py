@@ -108,6 +108,8 @@ def test_values_are_written_as_the_hub_reads_them() -> None:
         (("--set=workers.cpu.replica=2",), "replica"),
         (("--set=serviceMonitor.enabled=true",), "DOVETAIL_METRICS_TOKEN"),
         (("--set=backup.enabled=true",), "backup.blobs must name"),
+        (("--set=web.nginx.plane=https://s3.example.org/b/plane",), "settings.DOVETAIL_PLANE_URL"),
+        (("--set=web.nginx.plane=s3.example.org",), "plane"),
         (("--set=gateway.enabled=true",), "gateway.parentRefs must name"),
         (("--set=web.resources.limits=null",), "resources"),
     ],

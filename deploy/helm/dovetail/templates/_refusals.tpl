@@ -24,6 +24,9 @@
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.stores) (not (and $v.postgres.enabled $v.redis.enabled $v.s3.enabled)) -}}
 {{- fail "networkPolicy.stores must name the networks and ports of the stores that are elsewhere: pods reach nothing else." -}}
 {{- end -}}
+{{- if and $v.web.nginx.plane (not $v.settings.DOVETAIL_PLANE_URL) -}}
+{{- fail "web.nginx.plane needs settings.DOVETAIL_PLANE_URL: without it nothing is written there." -}}
+{{- end -}}
 {{- if and $v.backup.enabled (not $v.backup.blobs) -}}
 {{- fail "backup.blobs must name the bucket that gets a copy of the bytes." -}}
 {{- end -}}
