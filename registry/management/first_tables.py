@@ -1,6 +1,5 @@
 """The first migration of a large app, without Django's wait for every model to be made again after each operation."""
 
-
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import CreateModel, Migration, RunPython
 from django.db.migrations.state import ProjectState
