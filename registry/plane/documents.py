@@ -81,7 +81,7 @@ def find_served(full_name: str) -> Served | None:
 def _named(repository: Repository) -> dict[str, Revision]:
     """Return name → revision for branches, tags, aliases and `verified`, as `pull.resolve_pulled` does; one query."""
     by_ref = {ref.name: ref.revision for ref in refs.list_refs(repository)}
-    named = {}
+    named: dict[str, Revision] = {}
     for prefix in (refs.ALIASES, refs.TAGS, refs.BRANCHES):  # of the same name the last one counts
         named |= {ref.removeprefix(prefix): by_ref[ref] for ref in by_ref if ref.startswith(prefix)}
     if verified := by_ref.get(refs.VERIFIED):
