@@ -121,6 +121,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.SearchTooSlow: HttpForm(503, retry_seconds=30),
     errors.TooManyStreams: HttpForm(429, retry_seconds=30),
     errors.StreamsFull: HttpForm(503, retry_seconds=5),
+    errors.HubBusy: HttpForm(503, retry_seconds=5),
     errors.IdempotencyKeyReused: HttpForm(422),
     errors.RequestInProgress: HttpForm(409, retry_seconds=1),
     errors.ImageNotReady: HttpForm(429, retry_seconds=10),

@@ -11,6 +11,7 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import retention as shapes
+from registry.kernel import long_requests
 from registry.kernel.cursors import row_id
 from registry.kernel.policy import Permission
 from registry.models import Repository, RetentionRule
@@ -68,7 +69,9 @@ class Restore(_OfAdapter):
         repository = self.adapter(ns, name)
         wish = shapes.Restore(data=request.data)
         wish.is_valid(raise_exception=True)
-        return Response(asdict(expiring.restore(repository, self.caller, wish.validated_data["revision"])))
+        with long_requests.place():
+            restored = expiring.restore(repository, self.caller, wish.validated_data["revision"])
+        return Response(asdict(restored))
 
 
 class OwnerRetention(View):

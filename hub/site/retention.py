@@ -15,6 +15,7 @@ from hub.site.forms.retention import Retention
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.usage import usage_page
 from hub.site.visitor import caller, person
+from registry.kernel import long_requests
 from registry.kernel.cursors import row_id
 from registry.kernel.policy import Permission
 from registry.publish import expiring, expiring_views, retention
@@ -62,7 +63,8 @@ def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Take back the files of one version, or of all whose files are in the bin."""
     header = header_of(request, address, Permission.CONFIGURE)
     oid = request.POST.get("revision", "")
-    restored = expiring.restore(header.repository, caller(request), oid)
+    with long_requests.place():
+        restored = expiring.restore(header.repository, caller(request), oid)
     count = restored.versions
     text = f"{count} version{'' if count == 1 else 's'} got the files back; no rule removes them."
     if restored.left:

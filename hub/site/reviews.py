@@ -24,7 +24,8 @@ MAX_SHOWN = 200  # files
 
 def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged]) -> HttpResponse:
     """Show what the staged files are, or commit them with their card if the person says so."""
-    entries = _readable(header, staged, staging.entries(header.repository, ref_of(header), staged, header.by))
+    planned = staging.entries(header.repository, ref_of(header), staged, header.by)
+    entries = _readable(header, staged, planned)
     words = words_for(request, header, _title(header, staged))
     fields = _card_fields(request, header, staged, entries)
     changed = _card(fields)
@@ -32,7 +33,7 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
         return render(request, "site/parts/preview.html", {"html": _preview(header, changed)})
     if "commit" in request.POST and words.is_valid() and (fields is None or fields.is_valid()):
         with words:
-            ref = commit(header, words, _operations(header, staged, changed))
+            ref = commit(header, words, _operations(staged, planned, changed))
             return landed(request, header, ref)
     shown = {
         "header": header,
@@ -77,9 +78,8 @@ def _card(fields: CardFields | None) -> dict[str, bytes]:
     return {README: card.write_card(fields.front_matter, fields.body).encode("utf-8", "replace")}
 
 
-def _operations(header: RepositoryHeader, staged: Sequence[Staged], changed: dict[str, bytes]) -> Iterator[Operation]:
-    files = [file for file in staged if file.path not in changed]
-    yield from staging.operations(header.repository, ref_of(header), files, header.by)
+def _operations(staged: Sequence[Staged], planned: dict[str, Entry], changed: dict[str, bytes]) -> Iterator[Operation]:
+    yield from staging.operations((file for file in staged if file.path not in changed), planned)
     for path, content in changed.items():
         yield Inline(path, content)
 

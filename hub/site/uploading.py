@@ -25,6 +25,7 @@ from hub.site.forms.repositories import NewRepository
 from hub.site.headers import with_store
 from hub.site.repository_header import RepositoryHeader
 from hub.site.visitor import caller, owners_of_new_repository, person
+from registry.kernel import long_requests
 from registry.kernel.errors import PushTooLarge, RegistryError, ValueInvalid
 from registry.publish import archives, planning, repositories, staging, uploads
 from registry.publish.archives import Source
@@ -48,7 +49,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         form.refuse(_too_large())
     elif form.is_valid():
         given = form.cleaned_data
-        with form:
+        with long_requests.place(), form:
             sources = _sources(request)
             for archive in filter(lambda source: source.is_archive, sources):
                 archives.unpack(archive)  # refused before there is a repository
@@ -69,7 +70,8 @@ def add_files(request: HttpRequest, address: RepositoryAddress, rev: str) -> Htt
         sources = _sources(request)
     except RegistryError as refusal:
         return _choose(request, header, refusal)
-    return _received(request, header, sources)
+    with long_requests.place():
+        return _received(request, header, sources)
 
 
 @require_POST

@@ -528,6 +528,11 @@ class StreamsFull(RegistryError):
     default_fix = "Try again when Retry-After says, or ask without `Accept: text/event-stream`, with `wait`."
 
 
+class HubBusy(RegistryError):
+    code = "hub-busy"
+    default_fix = "Try again when Retry-After says; nothing has changed."
+
+
 class IdempotencyKeyReused(RegistryError):
     code = "idempotency-key-reused"
     default_fix = "Send a new key with each new request; the same key only repeats the same request."

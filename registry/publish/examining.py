@@ -4,6 +4,7 @@ The static checks of the format library run in a process of their own, with limi
 the bytes. Nothing of it is a verdict, which needs the base, and is given to what was committed.
 """
 
+import hashlib
 import json
 import logging
 import subprocess
@@ -33,7 +34,11 @@ MAX_LOGGED = 1000  # bytes of what the program wrote to its standard error
 AT_ONCE = 4  # in one web process: each may take a core, 2 GiB, and the copies of its files
 WAIT = 2.0  # seconds for one of these places
 
+KNOWN = 64  # examinations that a process keeps
+
 _places = threading.BoundedSemaphore(AT_ONCE)
+_known: dict[str, "Examination"] = {}  # the oldest first
+_known_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,29 @@ def examine(entries: Mapping[str, Entry], changed: Mapping[str, bytes]) -> Exami
 
     Raises StoreUnavailable if a file cannot be read.
     """
+    with _known_lock:
+        known = _known.get(key := _key(entries, changed))
+    if known is not None:
+        return known
     if not _places.acquire(timeout=WAIT):
         return _unchecked(entries, changed, "Too many are being checked at this moment")
     try:
-        return _examine(entries, changed)
+        found = _examine(entries, changed)
     finally:
         _places.release()
+    if not found.why_unchecked:
+        with _known_lock:
+            _known[key] = found
+            while len(_known) > KNOWN:
+                del _known[next(iter(_known))]
+    return found
+
+
+def _key(entries: Mapping[str, Entry], changed: Mapping[str, bytes]) -> str:
+    """Return a digest of the paths and bytes of all files: a page and the commit after it have the same."""
+    digests = {path: entry.sha256 for path, entry in entries.items()}
+    digests |= {path: hashlib.sha256(content).hexdigest() for path, content in changed.items()}
+    return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()
 
 
 def _examine(entries: Mapping[str, Entry], changed: Mapping[str, bytes]) -> Examination:

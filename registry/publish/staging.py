@@ -18,7 +18,7 @@ from registry.models import Repository
 from registry.publish import archives, planning, uploads
 from registry.publish.archives import Source
 from registry.publish.planning import MAX_ASKED, Asked
-from registry.publish.push import Inline, Operation, Stored, content
+from registry.publish.push import Inline, Operation, Stored
 from registry.repos import blob_access, facts, manifest
 from registry.repos.facts import BlobFile
 from registry.repos.manifest import Entry
@@ -94,18 +94,23 @@ def require_usable(repository: Repository, staged: Iterable[Staged], by: Caller)
 
 
 def entries(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> dict[str, Entry]:
-    """Return the files that the ref would have after a commit of these (path → entry). Raises what `unpack` raises."""
+    """Return the files that the ref would have after a commit of these (path → entry). Raises what `unpack` raises.
+
+    Small ones have no `git_oid`, for which their bytes would be read.
+    """
     require_usable(repository, staged, by)
-    modes, current = _modes(repository, ref, staged, by)
-    return {**current, **{file.path: _entry(file, is_lfs=modes[file.path]) for file in staged}}
+    planned, current = planning.decide(repository, ref, [Asked(file.path, file.size) for file in staged], by=by)
+    is_lfs = {file.path: file.is_lfs for file in planned}
+    return {**current, **{file.path: _entry(file, is_lfs=is_lfs[file.path]) for file in staged}}
 
 
-def operations(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> Iterator[Operation]:
-    """Yield the operations of a push of these files: small ones inline, as clients send them."""
-    require_usable(repository, staged, by)
-    modes, _ = _modes(repository, ref, staged, by)
+def operations(staged: Iterable[Staged], entries: Mapping[str, Entry]) -> Iterator[Operation]:
+    """Yield the operations of a push of these files, small ones inline, as clients send them.
+
+    `entries` are what the function of that name returned in this request.
+    """
     for file in staged:
-        if modes[file.path]:
+        if entries[file.path].is_lfs:
             yield Stored(file.path, file.sha256, file.size)
         else:
             yield Inline(file.path, read(file))
@@ -116,16 +121,10 @@ def read(file: Staged | Entry) -> bytes:
     return BlobFile(file.sha256, file.size).read()
 
 
-def _modes(
-    repository: Repository, ref: str, staged: Sequence[Staged], by: Caller
-) -> tuple[dict[str, bool], Mapping[str, Entry]]:
-    """Return path → whether it travels as an LFS object, and the current files."""
-    planned, current = planning.decide(repository, ref, [Asked(file.path, file.size) for file in staged], by=by)
-    return {file.path: file.is_lfs for file in planned}, current
-
-
 def _entry(file: Staged, *, is_lfs: bool) -> Entry:
-    return manifest.lfs_entry(file.path, file.sha256, file.size) if is_lfs else content.entry(file.path, read(file))
+    if is_lfs:
+        return manifest.lfs_entry(file.path, file.sha256, file.size)
+    return Entry(file.path, file.sha256, file.size, is_lfs=False, git_oid="")
 
 
 def _stored(repository: Repository, source: Source) -> Staged:

@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from registry.models import Ref
-from registry.publish import staging
+from registry.publish import examining, staging
 from registry.repos import pull
 from tests.api.conftest import FILES, pushed
 
@@ -39,7 +39,10 @@ def test_a_card_is_edited_with_a_preview(visit, reviews):
     assert pull.resolve(reviews, "main").title == "Update README.md"
 
 
-def test_checks_come_before_the_commit_and_can_be_overruled(visit, reviews):
+def test_checks_come_before_the_commit_and_can_be_overruled(visit, reviews, monkeypatch):
+    run, runs = examining._run, []
+    monkeypatch.setattr(examining, "_run", lambda *job: runs.append(job) or run(*job))
+    monkeypatch.setattr(examining, "_known", {})
     alice, before = visit("alice"), pull.resolve(reviews, "main")
     seen = pull.entries(before)["adapter_config.json"].sha256
     for text, sentence in (
@@ -53,6 +56,7 @@ def test_checks_come_before_the_commit_and_can_be_overruled(visit, reviews):
         assert pull.resolve(reviews, "main") == before
     assert alice.post(EDIT + "adapter_config.json", {**form, "commit": "anyway"}).status_code == 302
     assert '"r": 0' in text_of(reviews, "adapter_config.json")
+    assert len(runs) == 3, "the files as they were, and each text once"
 
 
 def test_a_file_that_changed_meanwhile_is_not_overwritten(cast, visit, reviews):

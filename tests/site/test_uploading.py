@@ -13,7 +13,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from hub import form_files
-from registry.kernel import quotas
+from registry.kernel import long_requests, quotas
 from registry.models import Blob, Repository
 from registry.publish import archives, examining, staging
 from registry.repos import pull
@@ -187,8 +187,24 @@ def test_few_examinations_run_at_once(visit, reviews, monkeypatch):
     monkeypatch.setattr(examining, "_places", threading.BoundedSemaphore(1))
     monkeypatch.setattr(examining, "WAIT", 0.01)
     with examining._places:
-        page = visit("alice").post(PAGE, {"files": sent(a__txt=b"a")}).content.decode()
+        page = visit("alice").post(PAGE, {"files": sent(a__txt=b"one of many")}).content.decode()
     assert "Too many are being checked" in page
+
+
+def test_few_long_requests_run_at_once(cast, visit, reviews, monkeypatch):
+    monkeypatch.setattr(long_requests, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(long_requests, "WAIT", 0.01)
+    alice, bearer = visit("alice"), {"Authorization": f"Bearer {cast.token('alice')}"}
+    with long_requests.place():
+        refused = [
+            alice.post(PAGE, {"files": sent(a__txt=b"a")}),
+            alice.post("/upload", {"name": "later", "visibility": "public", "files": sent(a__txt=b"a")}),
+            alice.post("/alice/reviews/settings/retention/restore"),
+            alice.post("/api/v1/adapters/alice/reviews/retention/restore", {}, "application/json", headers=bearer),
+        ]
+    assert [(answer.status_code, answer["Retry-After"]) for answer in refused] == [(503, "5")] * 4
+    assert refused[3].json()["code"] == "hub-busy"
+    assert not Repository.objects.filter(name="later").exists()
 
 
 def test_who_may_not_write_proposes(cast, visit, reviews):
