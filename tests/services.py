@@ -186,8 +186,10 @@ def new_cluster(
 
 
 @contextmanager
-def replica_of(server: str, port: int, programs: Path | None = None) -> Iterator[subprocess.Popen]:
-    """Run a streaming replica of that PostgreSQL on a port, by `programs` of its release; yield its process."""
+def replica_of(
+    server: str, port: int, programs: Path | None = None
+) -> Iterator[Callable[[], AbstractContextManager[subprocess.Popen]]]:
+    """Copy that PostgreSQL by `programs` of its release; yield what runs a streaming replica on a port, often."""
     account = "nobody" if os.geteuid() == 0 else None
     switch: dict[str, Any] = {"user": account, "extra_groups": []} if account else {}
     with own_folder(account) as folder:
@@ -197,8 +199,7 @@ def replica_of(server: str, port: int, programs: Path | None = None) -> Iterator
         command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
         command += ["-c", "max_connections=1000"]  # a replica with fewer than its primary ends itself
-        with running(command, folder, lambda: answers(port), **switch) as process:
-            yield process
+        yield lambda: running(command, folder, lambda: answers(port), **switch)
 
 
 def _reachable_by(switch: dict[str, Any], programs: Path, folder: Path) -> Path:

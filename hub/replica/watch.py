@@ -103,8 +103,18 @@ def _watch(replica: Replica) -> None:
     primary, copy = _own_connection(DEFAULT_DB_ALIAS), _own_connection(replica.alias)
     while True:
         position = _ask(primary, PRIMARY)  # first: what is asked later is never taken for older
-        replica.learn(position, _ask(copy, REPLICA))
+        replayed = _ask(copy, REPLICA)
+        if replayed is not None and not replica.is_well:
+            _renew_pool(replica.alias)
+        replica.learn(position, replayed)
         time.sleep(SECONDS)
+
+
+def _renew_pool(alias: str) -> None:
+    """Replace connections of the pool that broke when a replica died: each would fail a request and leave it out."""
+    pool = getattr(connections[alias], "pool", None)
+    if pool is not None and not pool.closed:  # open since the first request that read from this replica
+        pool.check()
 
 
 def _own_connection(alias: str) -> BaseDatabaseWrapper:

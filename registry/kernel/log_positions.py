@@ -5,6 +5,8 @@ wrote, and nobody reads from before a quarantine, a suspension or a lost role. A
 DOVETAIL_DATABASE_REPLICA_LAG is not read at all, so a position is needed for a little longer than that.
 """
 
+from typing import Protocol, cast
+
 from django.conf import settings
 from django.core.cache import caches
 from django.db import Error as DatabaseError
@@ -15,14 +17,21 @@ KEPT_SECONDS = 60  # beside the lag
 UNREACHABLE = 2**63 - 1  # no replica gets there
 
 
+class _Positions(Protocol):  # hub.shared_cache
+    def raise_to(self, key: str, value: int, timeout: int) -> None: ...
+
+
 def of_person(user: int) -> str:
     """Return the key of a person's position."""
     return f"log-position:{user}"
 
 
 def remember(key: str) -> None:
-    """Keep the position that the primary has now under a key."""
-    caches["default"].set(key, _position(), settings.DATABASE_REPLICA_LAG + KEPT_SECONDS)
+    """Keep the position that the primary has now under a key, unless a later one is there.
+
+    Of two that write at once, the one that asked first may be the one that answers last.
+    """
+    cast(_Positions, caches["default"]).raise_to(key, _position(), settings.DATABASE_REPLICA_LAG + KEPT_SECONDS)
 
 
 def remember_for_all() -> None:

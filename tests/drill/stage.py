@@ -186,7 +186,8 @@ def set_up() -> Iterator[Stage]:
             (engines / engine.name).symlink_to(engine)
         deployment = stack.enter_context(run_deployment(settings=settings, engines=engines))
         server = _database(deployment.ports["postgres"])
-        replica = psutil.Process(stack.enter_context(replica_of(server, replica_port, postgres_programs())).pid)
+        start = stack.enter_context(replica_of(server, replica_port, postgres_programs()))
+        replica = psutil.Process(stack.enter_context(start()).pid)
         stage = Stage(deployment, other_hub, replica, stack)
         people = deployment.folder / "people.yml"
         people.write_text(json.dumps(PEOPLE))

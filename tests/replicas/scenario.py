@@ -9,16 +9,19 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from hub.replica import router, watch
+from registry.kernel import log_positions
 from registry.moderation import quarantine
 from registry.people import organizations
 from tests.cast import Cast, assemble
@@ -100,21 +103,47 @@ def lagging(cast: Cast, replica: str, facts: dict[str, Any]) -> None:
     until(lambda: router.choose(None) == "replica-1")
 
 
+def positions(*written: int) -> list[int]:
+    """Return what other processes read after each of these was remembered."""
+    cache, read = caches["default"], []
+    for position in written:
+        cache.raise_to("a-position", position, 60)
+        read += cache.recall(["a-position"])
+    return read
+
+
+def ask_and_leave_a_connection() -> None:
+    """Read from the replica by a connection that goes back into the pool."""
+    seen(Client())
+    connections.close_all()
+
+
 def main() -> None:
     """Print the facts."""
     facts: dict[str, Any] = {}
     call_command("migrate", run_syncdb=True, verbosity=0)
     cast = assemble()
     cast.repository("alice/reviews")
-    with replica_of(os.environ["DOVETAIL_DATABASE_URL"], int(os.environ["REPLICA_PORT"])) as copy:
-        until(is_used)
-        lagging(cast, os.environ["DOVETAIL_DATABASE_REPLICA_URL"], facts)
-        facts["in use"] = seen(Client())
-        os.kill(copy.pid, signal.SIGQUIT)  # at once, as a machine that dies
-        copy.wait()
-        facts["dead"] = [seen(Client()) for _ in range(3)]
-        facts["is used"] = is_used()
-        facts["metrics"] = [
-            line for line in Client().get("/metrics").content.decode().splitlines() if "replica" in line
-        ]
+    facts["positions"] = positions(2**53, 2**53 + 1, 2**53, 17)
+    with replica_of(os.environ["DOVETAIL_DATABASE_URL"], int(os.environ["REPLICA_PORT"])) as start:
+        with start() as copy:
+            until(is_used)
+            lagging(cast, os.environ["DOVETAIL_DATABASE_REPLICA_URL"], facts)
+            facts["in use"] = seen(Client())
+            other = Thread(target=ask_and_leave_a_connection)
+            other.start()
+            other.join()
+            os.kill(copy.pid, signal.SIGQUIT)  # at once, as a machine that dies
+            copy.wait()
+            facts["dead"] = [seen(Client()) for _ in range(3)]
+            facts["is used"] = is_used()
+            facts["metrics"] = [
+                line for line in Client().get("/metrics").content.decode().splitlines() if "replica" in line
+            ]
+        cast.repository("alice/meanwhile")
+        log_positions.remember(log_positions.OF_ALL)
+        connections["replica-1"].close()  # as each request does at its end
+        with start():
+            until(lambda: router.choose(None) == "replica-1")
+            facts["back"] = seen(Client())
     print(json.dumps(facts))

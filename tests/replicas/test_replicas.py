@@ -50,6 +50,10 @@ def test_who_wrote_reads_what_they_wrote_and_others_read_on(facts):
     assert (facts["later"]["from"], facts["later"]["likes"]["alice/reviews"]) == (["replica"], 1)
 
 
+def test_a_position_never_goes_back(facts):
+    assert facts["positions"] == [2**53, 2**53 + 1, 2**53 + 1, 2**53 + 1]
+
+
 def test_nobody_reads_from_before_a_privileged_act(facts):
     assert facts["after a privileged act"]["from"] == ["primary"]
     assert (facts["shown"]["from"], facts["shown"]["status"]) == (["replica"], 200)
@@ -69,3 +73,8 @@ def test_a_replica_that_dies_costs_no_answer(facts):
     assert [answer["from"] for answer in facts["dead"]] == [["primary", "replica"], ["primary"], ["primary"]]
     assert facts["is used"] is False
     assert 'dovetail_replica_used{replica="replica-1"} 0.0' in facts["metrics"]
+
+
+def test_a_replica_that_comes_back_is_read_again_with_what_was_written_meanwhile(facts):
+    assert facts["back"]["from"] == ["replica"]
+    assert "alice/meanwhile" in facts["back"]["likes"]
