@@ -105,7 +105,8 @@ def lagging(cast: Cast, replica: str, facts: dict[str, Any]) -> None:
 
 def positions(*written: int) -> list[int]:
     """Return what other processes read after each of these was remembered."""
-    cache, read = caches["default"], []
+    cache: Any = caches["default"]  # hub.shared_cache
+    read: list[int] = []
     for position in written:
         cache.raise_to("a-position", position, 60)
         read += cache.recall(["a-position"])
