@@ -4,8 +4,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages
-from hub.api.adapters import line
+from hub.api import adapters, pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import bases as shapes
@@ -23,7 +22,7 @@ class Bases(View):
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, pages.Paging)
         page = tallies.list_bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
-        return Response(pages.page(request, [_line(line) for line in page.items], page.next))
+        return Response(pages.page(request, [line(base) for base in page.items], page.next))
 
 
 class OneBase(View):
@@ -31,7 +30,7 @@ class OneBase(View):
     def get(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
         found = _find(self, base)
-        return Response(_line(found) | _detail(found.id, found.base))
+        return Response(line(found) | _detail(found.id, found.base))
 
 
 class Adapters(View):
@@ -43,7 +42,7 @@ class Adapters(View):
         asked = pages.parameters(request, pages.Paging)
         query = Query(base=[_find(self, base).id], only_verified=self.viewer.only_verified)
         page = catalog.search(self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"])
-        items = [line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
+        items = [adapters.line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
         return Response(pages.page(request, items, page.next))
 
 
@@ -86,16 +85,17 @@ def _rank(repository: Repository, verdict: Verdict) -> Data:
     }
 
 
-def _line(line: BaseLine) -> Data:
-    base = line.base
+def line(found: BaseLine) -> Data:
+    """Return what lists say of a base."""
+    base = found.base
     return {
-        "id": line.id,
-        "adapters": line.adapters,
+        "id": found.id,
+        "adapters": found.adapters,
         "on_shelf": base is not None and base.has_weights,
         "revision": base.revision if base else None,
         "sha256": base.sha256 if base else None,
         "size": base.size if base else None,
-        "license": bases.license_of(base, line.id) or None,
+        "license": bases.license_of(base, found.id) or None,
     }
 
 

@@ -9,7 +9,7 @@ SAFE = frozenset({"get", "head"})
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
     "lineage", "lock", "weights", "merge_preview", "kubernetes_manifest", "bases", "base", "base_adapters",
-    "leaderboard", "changes", "downloads", "fit", "lookup", "organization", "site", "transparency",
+    "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site", "transparency",
 })  # fmt: skip
 TOKEN = frozenset({"s3_key"})  # operations that are about the token that asks
 # Operations that no token may call.

@@ -6,14 +6,16 @@ until something is there (verdicts, jobs) are read from the primary.
 
 PAGES = frozenset({
     "home", "adapters", "datasets", "spaces", "bases", "base", "namespace", "collections", "collection", "transparency",
-    "repository", "likers", "tree", "blob", "commits", "commit", "discussions", "discussion", "merge-preview",
+    "leaderboards", "leaderboard",
+    "repository", "search", "likers", "tree", "blob", "commits", "commit", "discussions", "discussion", "merge-preview",
 })  # fmt: skip
 FEEDS = frozenset({
     "adapters-feed", "datasets-feed", "spaces-feed", "versions-feed", "changes", "sitemap", "sitemap-part",
 })  # fmt: skip
 REST = frozenset({
     "rest-adapters", "rest-adapter", "rest-aliases", "rest-bases", "rest-base", "rest-base-adapters", "rest-changes",
-    "rest-downloads", "rest-leaderboard", "rest-lineage", "rest-organization", "rest-revisions", "rest-transparency",
+    "rest-downloads", "rest-leaderboard", "rest-lineage", "rest-organization", "rest-revisions", "rest-search",
+    "rest-transparency",
     "rest-weights",
 })  # fmt: skip
 HUB = frozenset({

@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from hub.site.list_rows import rows_of
+from hub.site.paging import at_cursor
 from hub.site.visitor import caller
 from registry.kernel.errors import BaseNotFound
 from registry.repos import bases as known
@@ -17,10 +18,10 @@ from registry.talk import watching
 
 @require_safe
 def bases(request: HttpRequest) -> HttpResponse:
-    page = tallies.list_bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
+    page, problems = at_cursor(request, lambda cursor: tallies.list_bases(caller(request), cursor=cursor, limit=50))
     shown = [(row, known.license_of(row.base, row.id)) for row in page.items]
     next = f"?{urlencode({'cursor': page.next})}" if page.next else ""
-    return render(request, "site/bases.html", {"section": "bases", "rows": shown, "next": next})
+    return render(request, "site/bases.html", {"section": "bases", "problems": problems, "rows": shown, "next": next})
 
 
 @require_safe
@@ -29,7 +30,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
     held = known.find_base(name)
     id = held.id if held else known.canonical_name(name)
     by, query = caller(request), Query(base=[id])
-    page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
+    page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     if held is None and not page.items:
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not on the shelf.")
     if id != name:
@@ -45,6 +46,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "files": sorted(held.files.items()) if held else [],
         "count": tallies.count_matches(by, query),
         "follows": watching.follows_base(by, id),
+        "problems": problems,
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }

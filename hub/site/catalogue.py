@@ -1,7 +1,6 @@
 """The catalogue: search, facets and chips, all of it in the URL."""
 
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -10,11 +9,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from hub import list_parameters
 from hub.site.list_rows import rows_of
+from hub.site.paging import at_cursor
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
-from registry.kernel.errors import ValueInvalid
-from registry.repos import catalog, tallies
+from registry.repos import catalog, finding, tallies
 from registry.repos.catalog import Query
 
 FACETS = {
@@ -31,10 +31,15 @@ CHIPS = {
     "tag": "Tag",
     "language": "Language",
     "target": "Module",
+    "base_revision": "Base revision",
+    "rank_min": "Rank from",
+    "rank_max": "Rank to",
+    "size_max": "Bytes at most",
     "archived": "Archived",
     "source": "Source",
 }
-BOUNDS = {"rank_min": "Rank from", "rank_max": "Rank to"}
+BESIDES = ("cursor", "view")  # parameters that say how the list is shown
+VIEWS = {"rows": "rows", "table": "dense table"}
 SORTS = {
     "updated": "newest version",
     "trending": "trending",
@@ -69,49 +74,48 @@ class Chip:
 
 @require_safe
 def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
-    by, query = caller(request), asked(request.GET, type)
-    path = reverse(ROUTES[type])
+    by, asked = caller(request), list_parameters.forgiving(request.GET, type, BESIDES)
+    query, params, path = catalog.with_known_bases(asked.query), asked.params, reverse(ROUTES[type])
+    view, unknown = _view(request)
+    params["view"] = view
+    page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     tally = tallies.tally(by, query)
-    page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
     shown = {
         "section": ROUTES[type],
         "path": path,
         "noun": NOUNS[type],
         "kinds": [(reverse(ROUTES[other]), f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
+        "problems": asked.problems + unknown + problems,
         "query": query.q,
         "rows": rows_of(page),
+        "suggestion": finding.suggest(by, query) if query.q and not page.items else "",
         "tally": tally,
         "all": tallies.count_matches(by, Query(type=type)),
-        "facets": _facets(tally.commonest, request.GET, path),
-        "chips": chips(request.GET, path),
+        "facets": _facets(tally.commonest, params, path),
+        "chips": chips(params, path),
         "sort": SORTS[query.sort],
-        "sorts": [(label, _address(request.GET, path, sort=[name])) for name, label in SORTS.items()],
-        "next": _address(request.GET, path, cursor=[page.next]) if page.next else "",
-        "first": _address(request.GET, path) if "cursor" in request.GET else "",
-        "feed": _address(request.GET, reverse(f"{ROUTES[type]}-feed")),
+        "sorts": [(label, _address(params, path, sort=[name])) for name, label in SORTS.items()],
+        "view": view,
+        "views": [(label, name == view, _address(params, path, view=[name])) for name, label in VIEWS.items()],
+        "next": _address(params, path, cursor=[page.next]) if page.next else "",
+        "first": _address(params, path) if "cursor" in request.GET else "",
+        "feed": _address(params, reverse(f"{ROUTES[type]}-feed"), view=[]),
     }
     return render(request, "site/catalogue.html", shown)
 
 
-def asked(params: QueryDict, type: str = "model") -> Query:
-    """The query in an address. Words nobody filters by are left alone, so that old links go on working."""
-    chosen: dict[str, Any] = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
-    chosen |= {name: _bound(name, typed) for name in BOUNDS if (typed := str(params.get(name, "")))}
-    return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", type=type, **chosen)
-
-
-def _bound(name: str, typed: str) -> int:
-    if not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
-        raise ValueInvalid(f"{name} is a whole number, not {typed[:40]!r}.", fix="Write a number, or leave it out.")
-    return int(typed)
+def _view(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
+    """Return how the rows are shown, and a sentence about a wrong `view`."""
+    view = request.GET.get("view") or "rows"
+    return (view, ()) if view in VIEWS else ("rows", (f"There is no view {view[:40]!r}: use {' or '.join(VIEWS)}.",))
 
 
 def chips(params: QueryDict, path: str) -> list[Chip]:
     """Every filter in force, each with the address that lacks only it."""
     words = str(params.get("q", "")).strip()
     found = [Chip("Search", words, _address(params, path, q=[]))] if words else []
-    for name, label in {**CHIPS, **BOUNDS}.items():
-        for value in dict.fromkeys(params.getlist(name)):
+    for name, label in CHIPS.items():
+        for value in params.getlist(name):
             found.append(Chip(label, _said(name, value), _toggled(params, path, name, value)))
     return found
 
@@ -148,6 +152,7 @@ def _toggled(params: QueryDict, path: str, name: str, value: str) -> str:
 
 def _address(params: QueryDict, path: str, **changed: list[str]) -> str:
     """The same list with some parameters changed; a page further on makes sense only in the list it came from."""
-    kept = {name: values for name, values in params.lists() if name in {*CHIPS, *BOUNDS, "q", "sort"}} | changed
-    wanted = urlencode([(name, value) for name, values in kept.items() for value in values if value])
+    kept = {name: values for name, values in params.lists() if name in {*CHIPS, "q", "sort", "view"}} | changed
+    pairs = [(name, value) for name, values in kept.items() for value in values if value]
+    wanted = urlencode([pair for pair in pairs if pair != ("view", "rows")])
     return f"{path}?{wanted}" if wanted else path

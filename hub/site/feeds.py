@@ -10,12 +10,14 @@ from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
+from hub import list_parameters
 from hub.origin import origin
-from hub.site.catalogue import NOUNS, ROUTES, asked
+from hub.site.catalogue import NOUNS, ROUTES
 from hub.site.list_rows import ListRow, rows_of
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.visitor import caller
+from registry.kernel.errors import ValueInvalid
 from registry.models import Revision, Verdict
 from registry.repos import catalog, pull
 
@@ -35,8 +37,14 @@ class Entry:
 
 @require_safe
 def search(request: HttpRequest, type: str) -> HttpResponse:
-    """Return the first page of a search; its parameters are those of the catalogue's own address."""
-    query = asked(request.GET, type)
+    """Return the first page of a search; its parameters are those of the catalogue's own address.
+
+    Raises ValueInvalid for a wrong one: a feed has no place to say so, and would bring what nobody asked for.
+    """
+    asked = list_parameters.forgiving(request.GET, type)
+    if asked.problems:
+        raise ValueInvalid(" ".join(asked.problems))
+    query = asked.query
     rows = rows_of(catalog.search(caller(request), query))
     title = f"{NOUNS[type].capitalize()}s" + (f" for “{query.q}”" if query.q else "")
     page = f"{reverse(ROUTES[type])}?{request.GET.urlencode()}".rstrip("?")

@@ -21,6 +21,7 @@ from registry.models import Membership, Namespace
 from registry.people import accounts, administrators, invitations
 from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
+from registry.repos.finding import full_name
 from registry.talk import collections, social
 
 PAGE = 50
@@ -45,7 +46,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     shown = {
         "namespace": found,
         "is_person": is_person,
-        "full_name": found.person.full_name if is_person else found.organization.full_name,
+        "full_name": full_name(found),
         "memberships": memberships.filter(user__is_active=True, **mine).order_by("pk"),
         "show": show,
         "tabs": _tabs(found, by, show),
@@ -100,9 +101,10 @@ def _address(namespace: Namespace, tab: str) -> str:
 def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]:
     def rows(request: HttpRequest, found: Namespace, by: Caller) -> List:
         query = Query(author=[found.name], type=type)
-        page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
+        page, problems = paging.at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
         start = "?" if type == "model" else f"?show={type}s&"
-        return {"rows": rows_of(page), "next": f"{start}cursor={page.next}" if page.next else ""}
+        next = f"{start}cursor={page.next}" if page.next else ""
+        return {"problems": problems, "rows": rows_of(page), "next": next}
 
     return rows
 
@@ -125,14 +127,9 @@ def _followers(request: HttpRequest, found: Namespace, by: Caller) -> List:
 def _following(request: HttpRequest, found: Namespace, by: Caller) -> List:
     rows, more = paged(request, social.following(found.person))
     return {
-        "people": [(row.namespace.name, _full_name(row.namespace), row.created_at) for row in rows],
+        "people": [(row.namespace.name, full_name(row.namespace), row.created_at) for row in rows],
         "next": f"?show=following&{more}" if more else "",
     }
-
-
-def _full_name(of: Namespace) -> str:
-    is_person = of.kind == Namespace.Kind.PERSON
-    return of.person.full_name if is_person else of.organization.full_name
 
 
 def paged(request: HttpRequest, rows: QuerySet[Row]) -> tuple[list[Row], str]:

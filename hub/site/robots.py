@@ -15,6 +15,7 @@ RULES = """User-agent: *
 Disallow: /api/
 Disallow: /admin/
 Disallow: /adapters?
+Disallow: /search
 Disallow: /*/resolve/
 Disallow: /login
 """

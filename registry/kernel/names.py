@@ -15,8 +15,9 @@ MACHINE_MARKS = frozenset("+:")  # acme+deploy, publisher:acme-train: in the nam
 RESERVED = frozenset(
     """
     about account adapters admin api auth avatars bases blob blog chat collections compare dashboard datasets docs
-    enterprise error explore favicon.ico feeds health help home hub humans.txt jobs join kernels legal livez login
-    logout main me metrics models moderation new notifications oauth organizations papers password policies policy
+    enterprise error explore favicon.ico feeds health help home hub humans.txt jobs join kernels leaderboards legal
+    livez login logout main me metrics models moderation new notifications oauth organizations papers password policies
+    policy
     posts pricing privacy readyz reports resolve robots.txt root s3 scim search security settings signup simple site
     sitemap.xml spaces static stats status storage support system tasks terms transparency tree trending unsubscribe
     upload uploads user users v2 verified xet

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from dovetail.adapters.report import Report
+from django.db.models import QuerySet
+
+from dovetail.adapters.report import Evaluation, Report
 from registry.models import Repository, Verdict
 from registry.repos.refs import VERIFIED
 
@@ -16,7 +18,7 @@ def score_of(report: Report) -> float:
     A metric where higher is better gives the difference (accuracy 0.5 to 0.9 is 0.4), one where lower is better the
     share of the base's value that is gone (perplexity 20 to 15 is 0.25).
     """
-    metric = next((one for one in report.evals if one.base is not None and one.adapter is not None), None)
+    metric = deciding(report)
     if metric is None or metric.base is None or metric.adapter is None:
         return NOT_MEASURED
     if metric.better == "higher":
@@ -26,10 +28,19 @@ def score_of(report: Report) -> float:
     return max(_WORST, gain)
 
 
-def verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
-    """Return repository id → newest finished verdict of what `verified` names; one query."""
-    rows = Verdict.objects.filter(
+def deciding(report: Report) -> Evaluation | None:
+    """Return the metric that decides: the first one of both the adapter and the frozen base."""
+    return next((one for one in report.evals if one.base is not None and one.adapter is not None), None)
+
+
+def verdicts_of_verified(repositories: Iterable[Repository]) -> QuerySet[Verdict]:
+    """Return the finished verdicts of what `verified` names in these repositories."""
+    return Verdict.objects.filter(
         revision__refs__name=VERIFIED, revision__repository__in=list(repositories), finished_at__isnull=False
     )
-    newest_last = rows.select_related("revision").order_by("number")
+
+
+def verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
+    """Return repository id → newest finished verdict of what `verified` names; one query."""
+    newest_last = verdicts_of_verified(repositories).select_related("revision").order_by("number")
     return {verdict.revision.repository_id: verdict for verdict in newest_last}

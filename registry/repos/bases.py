@@ -1,6 +1,9 @@
 """Base models by every name that adapters use: aliases, quantised copies, licenses; files and shapes are elsewhere."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -30,25 +33,20 @@ def find_base(name: str) -> Base | None:
     A quantised copy means the base in full precision: by the name of its original, else by the only base here that has
     this name in another namespace.
     """
-    if not is_id(name):
-        return None
-    full = well_known.full_precision(name)
-    base = _first_of(_candidates(name)) or (_first_of(_candidates(full)) if full else None)
-    return base or (_only_one_called(well_known.short(full)) if full else None)
+    return _find([name], _aliases_of([name])).get(name)
 
 
 def canonical_name(name: str) -> str:
     """Return the id under which this hub knows the base of that name; an unknown name is returned as it is."""
-    if base := find_base(name):
-        return base.id
-    if not is_id(name):
-        return name
-    for candidate in (name, well_known.full_precision(name)):
-        if row := _ALIAS.first(candidate.lower()):
-            return row.base
-        if well_known.is_known(candidate):
-            return well_known.canonical(candidate)
-    return name
+    return canonical_names([name])[name]
+
+
+def canonical_names(names: Iterable[str]) -> dict[str, str]:
+    """Return name → the id under which this hub knows the base, as above; at most three queries for all names."""
+    names = set(names)
+    aliases = _aliases_of(names)
+    found = _find(names, aliases)
+    return {name: found[name].id if name in found else _id_elsewhere(name, aliases) for name in names}
 
 
 def names_of(base: Base) -> tuple[str, ...]:
@@ -69,26 +67,57 @@ def license_duties(license: str) -> License | None:
     return licenses.find(license)
 
 
-def _candidates(name: str) -> list[str]:
+def _spellings(name: str) -> list[str]:
+    """Return the name, and that of the original if it is a quantised copy's; nothing for what is no id."""
+    return [one for one in (name, well_known.full_precision(name)) if one] if is_id(name) else []
+
+
+def _aliases_of(names: Iterable[str]) -> dict[str, str]:
+    """Return name in lower case → base, for those of the names that were added here; one query."""
+    folded = sorted({one.lower() for name in names for one in _spellings(name)})
+    return {row.folded: row.base for row in _ALIASES(*folded)} if folded else {}
+
+
+def _find(names: Iterable[str], aliases: Mapping[str, str]) -> dict[str, Base]:
+    """Return name → base, for those that are here; one query, and one more for copies of none of them."""
+    chains = {name: [id.lower() for one in _spellings(name) for id in _candidates(one, aliases)] for name in names}
+    keys = sorted({key for chain in chains.values() for key in chain})
+    here = {base.id.lower(): base for base in _BASES(*keys)} if keys else {}
+    found = {name: next((here[key] for key in chain if key in here), None) for name, chain in chains.items()}
+    copies = {name: well_known.full_precision(name) for name in chains if chains[name] and found[name] is None}
+    shorts = {name: well_known.short(full) for name, full in copies.items() if full}
+    return {name: base for name, base in found.items() if base} | _only_ones_called(shorts)
+
+
+def _candidates(name: str, aliases: Mapping[str, str]) -> list[str]:
     """Return the ids that a name may mean, the likeliest first: itself, the base of an alias, well-known names."""
-    row = _ALIAS.first(name.lower())
-    chain = [name, *([row.base, *well_known.names_of(row.base)] if row else ()), *well_known.names_of(name)]
-    return list({id.casefold(): id for id in chain}.values())
+    base = aliases.get(name.lower())
+    return [name, *([base, *well_known.names_of(base)] if base else ()), *well_known.names_of(name)]
 
 
-def _first_of(ids: Iterable[str]) -> Base | None:
-    keys = [id.lower() for id in ids]
-    bases = {base.id.lower(): base for base in _BASES(*keys)}
-    return next((bases[key] for key in keys if key in bases), None)
+def _id_elsewhere(name: str, aliases: Mapping[str, str]) -> str:
+    """Return the id of a base that is not here."""
+    for one in _spellings(name):
+        if base := aliases.get(one.lower()):
+            return base
+        if well_known.is_known(one):
+            return well_known.canonical(one)
+    return name
 
 
-_ALIAS = Prepared(lambda folded: BaseAlias.objects.filter(folded=folded), str)
+_ALIASES = Prepared(lambda *folded: BaseAlias.objects.filter(folded__in=folded), str)
 _BASES = Prepared(lambda *keys: Base.objects.filter(id__lower__in=keys), str)
 
 
-def _only_one_called(short: str) -> Base | None:
-    rows = list(Base.objects.filter(Q(id__iendswith=f"/{short}") | Q(id__iexact=short))[:2])
-    return rows[0] if len(rows) == 1 else None
+def _only_ones_called(shorts: Mapping[str, str]) -> dict[str, Base]:
+    """Return name → the only base here that is called by a short name, in any namespace, for those that have one."""
+    if not shorts:
+        return {}
+    conditions = (Q(id__iendswith=f"/{short}") | Q(id__iexact=short) for short in set(shorts.values()))
+    called = defaultdict(list)
+    for base in Base.objects.filter(reduce(or_, conditions)):
+        called[well_known.short(base.id).lower()].append(base)
+    return {name: called[short.lower()][0] for name, short in shorts.items() if len(called[short.lower()]) == 1}
 
 
 # --- other names -----------------------------------------------------------------------------------------------------

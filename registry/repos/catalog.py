@@ -41,6 +41,7 @@ class Query:
     q: str = ""
     verdict: Sequence[str] = ()
     base: Sequence[str] = ()
+    has_known_bases: bool = False  # they are under the names that repositories have for them
     base_revision: Sequence[str] = ()
     target: Sequence[str] = ()  # modules that the adapter changes: q_proj …
     kind: Sequence[str] = ()
@@ -135,8 +136,11 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
 
 
 def with_known_bases(query: Query) -> Query:
-    """Return the query with each base under the name that repositories have for it."""
-    return replace(query, base=tuple(bases.canonical_name(name) for name in query.base))
+    """Return the query with each base under the name that repositories have for it; at most three queries."""
+    if query.has_known_bases or not query.base:
+        return query
+    known = bases.canonical_names(query.base)
+    return replace(query, base=tuple(known[name] for name in query.base), has_known_bases=True)
 
 
 def facet_conditions(query: Query) -> dict[str, Q]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import Max
 
+from registry.kernel.deadlines import bounded
 from registry.kernel.policy import Caller
 from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull
@@ -42,6 +43,20 @@ def newest_places(files: Iterable[str], besides: Repository, by: Caller) -> list
     newest = rows.values("revision__repository", "blob").annotate(newest=Max("pk")).order_by("-newest")
     places = RevisionFile.objects.filter(pk__in=[row["newest"] for row in newest[:MAX_PLACES]])
     return list(places.select_related("revision__repository__namespace").order_by("-pk"))
+
+
+def places_of_prefix(prefix: str, by: Caller, limit: int) -> list[RevisionFile]:
+    """Return files whose sha256 begins with these hex digits, each in its newest place in each repository; one query.
+
+    Of the newest MAX_PLACES places that the caller may see.
+    """
+    beginning = pull.listable(by).filter(blob__gte=prefix, blob__lt=f"{prefix}g")
+    rows = beginning.select_related("revision__repository__namespace").order_by("-pk")
+    newest: dict[tuple[int, str], RevisionFile] = {}
+    with bounded("search"):
+        for row in rows[:MAX_PLACES]:
+            newest.setdefault((row.revision.repository_id, row.blob_id), row)
+    return list(newest.values())[:limit]
 
 
 def _rows(blobs: set[str], by: Caller) -> list[RevisionFile]:

@@ -41,7 +41,7 @@ COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
 GROUPS = ("verdict", *FACETS, "engine")
 _COLUMNS = (*FACETS.values(), "state", "outcome", "is_verified", "serves")
 _ENGINES = frozenset(engine.name for engine in ENGINES)
-_KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending"})
+_KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending", "has_known_bases"})
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def count_matches(by: Caller, query: Query) -> int:
     policy, query = _policy(by), with_known_bases(query)
     rows = _cached(f"sum {policy}", query, lambda: Tally(_sum(_groups(query, policy, "")), {})).rows
     if by.roles or by.is_staff:
-        own = _own(by, query)[:MOST]
+        own = beyond_public(by, query)[:MOST]
         rows += _cached(f"own sum {policy} {_identity(by)}", query, lambda: Tally(own.count(), {})).rows
     return rows
 
@@ -104,7 +104,7 @@ def tally(by: Caller, query: Query) -> Tally:
     public = _cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
     if not by.roles and not by.is_staff:
         return public
-    own = _cached(f"own {policy} {_identity(by)}", query, lambda: _from_rows(query, partial(_own, by)))
+    own = _beyond(by, query)
     if rarer := set(own.facets["base"]) - set(public.facets["base"]):
         public.facets["base"].update(_count_bases(query, policy, rarer))
     return public + own
@@ -117,7 +117,12 @@ def _read_for(by: Caller, query: Query) -> Tally:
     public = _cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
     if not by.roles:
         return public
-    return public + _cached(f"own {policy} {_identity(by)}", query, lambda: _from_rows(query, partial(_own, by)))
+    return public + _beyond(by, query)
+
+
+def _beyond(by: Caller, query: Query) -> Tally:
+    matches = partial(beyond_public, by)
+    return _cached(f"own {_policy(by)} {_identity(by)}", query, lambda: _from_rows(query, matches))
 
 
 def _policy(by: Caller) -> str:
@@ -129,7 +134,7 @@ def _identity(by: Caller) -> str:
     return f"{by.user and by.user.pk} {by.token and by.token.pk}"
 
 
-def _own(by: Caller, query: Query) -> QuerySet[Repository]:
+def beyond_public(by: Caller, query: Query) -> QuerySet[Repository]:
     """Return those of the matches that the public does not see."""
     rows = matching_repositories(by, query)
     if by.is_staff:
@@ -241,7 +246,7 @@ def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
     names = set(names)
     counts = Counter(_count_bases(Query(), _policy(by), names))
     if by.roles or by.is_staff:
-        own = _own(by, Query()).filter(base__in=names).order_by()
+        own = beyond_public(by, Query()).filter(base__in=names).order_by()
         counts.update(dict(own.values_list("base").annotate(Count("pk"))))
     return dict(+counts)
 
@@ -275,7 +280,7 @@ def _count_all_bases(by: Caller) -> dict[str, int]:
             caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
     if not by.roles and not by.is_staff:
         return counts
-    own = _read(_own(by, Query())).facets["base"]
+    own = _read(beyond_public(by, Query())).facets["base"]
     return dict(Counter(counts) + Counter({id: n for id, n in own.items() if id}))
 
 
@@ -288,14 +293,15 @@ class BaseLine:
     base: Base | None
 
 
-def list_bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
+def list_bases(by: Caller, *, words: Iterable[str] = (), cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
     """Return one page of the bases that visible adapters name or the base cache holds, the commonest first.
 
-    Raises ValueInvalid for a cursor that is not ours.
+    With `words`, in lower case, those whose id has all of them. Raises ValueInvalid for a cursor that is not ours.
     """
     known = Base.objects.values_list("id", flat=True)
     counts = dict.fromkeys(known, 0) | _count_all_bases(by)
-    ranked = sorted((-count, id) for id, count in counts.items())
+    words = tuple(words)
+    ranked = sorted((-count, id) for id, count in counts.items() if all(word in id.lower() for word in words))
     if cursor:
         position = Cursor.verify(cursor, "bases")
         ranked = [row for row in ranked if row > (position.value, position.row)]

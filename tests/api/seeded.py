@@ -25,7 +25,7 @@ JOB = {"issuer": ci_systems.GITHUB, "claims": CLAIMS}
 ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
 # Parameters of a query that an operation cannot do without.
-REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}}
+REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "reviews"}}
 # Operations that need what this world has not, and the tests that give it to them.
 ELSEWHERE = {
     "repair": "tests/api/test_repairs.py",

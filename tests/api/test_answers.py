@@ -97,6 +97,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "bases/{base}", "anonymous", None),
     ("GET", "bases/{base}/adapters", "anonymous", None),
     ("GET", "bases/{base}/leaderboard", "anonymous", None),
+    ("GET", "search?q=reviews", "anonymous", None),
     ("POST", "lookup", "anonymous", {"sha256": [hashlib.sha256(b"x").hexdigest()]}),
     ("GET", "me/sessions", "alice", None),
     ("GET", "changes", "alice", None),

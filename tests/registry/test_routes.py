@@ -72,6 +72,7 @@ api/v1/adapters/<ns>/<name>/downloads                        GET adapter:browse
 api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
+api/v1/search                                                GET anyone
 api/v1/lookup                                                POST anyone
 api/v1/bases/<base>                                          GET anyone
 api/v1/bases/<base>/adapters                                 GET anyone
@@ -259,6 +260,9 @@ bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 bases/<name>/-/follow                                        POST session
 bases/<name>/-/unfollow                                      POST session
+leaderboards                                                 GET anyone
+leaderboards/<task>                                          GET anyone
+search                                                       GET anyone
 compare                                                      GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone

@@ -5,8 +5,12 @@ from html import unescape
 
 import pytest
 
+from hub.list_parameters import Search
+from hub.site.catalogue import CHIPS
 from registry.repos import catalog
-from tests.api.conftest import CONFIG, FILES, judged, pushed
+from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
+
+PAGE_QUERIES = 8
 
 
 @pytest.fixture
@@ -79,15 +83,50 @@ def test_filters_of_rest_hold_in_an_address_of_the_page_and_are_taken_away_there
     assert listed(visit().get("/adapters?target=nothing")) == []
 
 
-@pytest.mark.parametrize("address", ["/adapters?sort=size", "/adapters?cursor=forged", "/adapters?rank_min=many"])
-def test_an_order_or_cursor_that_is_not_ours_is_refused_with_a_sentence(visit, cast, address):
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/adapters?sort=size", "&#x27;sort&#x27; was left out: size is none of updated, created"),
+        ("/adapters?cursor=forged", "its address is of another list"),
+        ("/adapters?rank_min=many&kind=ia3&kind=lora", "&#x27;rank_min&#x27; was left out: A valid integer"),
+        ("/adapters?verdict=pased&verdict=passed&verdict=failed", "pased is none of"),
+        ("/adapters?colour=red", "There is no filter &#x27;colour&#x27;. Known are archived, author, base"),
+        ("/bases?cursor=forged", "its address is of another list"),
+        (f"/bases/{BASE}?cursor=forged", "its address is of another list"),
+        ("/alice?cursor=forged", "its address is of another list"),
+    ],
+)
+def test_a_wrong_parameter_is_said_above_the_list_without_it(visit, many, address, said):
     answer = visit().get(address)
-    assert answer.status_code == 400
-    assert "That did not work" in answer.content.decode()
+    page = re.sub(r"\s+", " ", answer.content.decode())
+    assert answer.status_code == 200
+    assert said in page
+    assert {"one", "two", "three"} <= set(listed(answer)) or BASE in page
+    assert "cursor=forged" not in page.partition("<main")[2]
 
 
-def test_words_nobody_filters_by_are_left_alone(visit, many):
-    assert len(listed(visit().get("/adapters?utm_source=x"))) == 4
+def test_the_dense_table_has_the_same_rows_and_stays_while_filters_change(visit, many):
+    page = visit().get("/adapters?view=table&kind=ia3")
+    assert set(listed(page)) == {"two", "three"}
+    assert page.content.decode().count('<th scope="row"') == 2
+    assert {"/adapters?kind=ia3&view=table&sort=likes", "/adapters?kind=ia3", "/adapters?view=table"} <= set(
+        links(page)
+    )
+    assert 'href="/feeds/adapters.atom?kind=ia3"' in page.content.decode()
+    assert "There is no view" in visit().get("/adapters?view=grid").content.decode()
+
+
+def test_the_page_names_every_filter_of_rest():
+    assert {*CHIPS, "q", "sort"} == set(Search().fields)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_several_bases_cost_no_more_queries_than_one(visit, many, django_assert_num_queries, count):
+    client = visit()
+    names = "&".join(f"base={BASE if not number else f'other/base-{number}'}" for number in range(count))
+    client.get(f"/adapters?{names}")  # warms the site settings
+    with django_assert_num_queries(PAGE_QUERIES):
+        client.get(f"/adapters?{names}&kind=lora&verdict=passed")
 
 
 def test_what_is_typed_is_shown_as_typed(visit, many):

@@ -1,17 +1,10 @@
 """The shapes of our REST's answers and bodies, a file for each file of views: what these send is what OpenAPI says."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers as s
 
 Data = dict[str, Any]  # one answer or body as plain values; the serializer of the view says which members it has
-
-
-def one_of(choices: Sequence[str | tuple[str, str]], **more: Any) -> s.ChoiceField:
-    """Return a field for one of these values, which may have labels; its refusal names them."""
-    values = ", ".join(choice if isinstance(choice, str) else choice[0] for choice in choices)
-    return s.ChoiceField(choices, error_messages={"invalid_choice": f"{{input}} is none of {values}."}, **more)
 
 
 class Text(s.CharField):

@@ -2,11 +2,10 @@
 
 from rest_framework import serializers as s
 
-from dovetail.adapters.serving import ENGINES
 from hub.api.pages import Paging
-from hub.api.shapes import Data, one_of
+from hub.api.shapes import Data
 from hub.api.shapes.lifecycle import Deprecated, Yanked
-from registry import models
+from hub.list_parameters import Search
 
 
 class ShortVerdict(s.Serializer[Data]):
@@ -39,35 +38,6 @@ class Repository(s.Serializer[Data]):
     updated_at = s.DateTimeField()
     verdict = ShortVerdict(allow_null=True)
     status = s.ChoiceField(choices=["active", "deprecated", "archived"])
-
-
-class Search(s.Serializer[Data]):
-    """The filters of a search: repeated parameters are alternatives, different ones must all hold."""
-
-    q = s.CharField(required=False, help_text="words", max_length=200)
-    base = s.ListField(child=s.CharField(), required=False, help_text="namespace/name; any of its names")
-    base_revision = s.ListField(child=s.CharField(), required=False, help_text="of the base, as adapters name it")
-    target = s.ListField(child=s.CharField(), required=False, help_text="a module that the adapter changes: q_proj …")
-    kind = s.ListField(child=s.CharField(), required=False)
-    task = s.ListField(child=s.CharField(), required=False)
-    license = s.ListField(child=s.CharField(), required=False)
-    engine = s.ListField(
-        child=one_of([engine.name for engine in ENGINES]),
-        required=False,
-        help_text="what serves it (docs/serving.md)",
-    )
-    verdict = s.ListField(child=one_of(models.Verdict.State.values), required=False)
-    author = s.ListField(child=s.CharField(), required=False)
-    tag = s.ListField(child=s.CharField(), required=False)
-    language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")
-    rank_min = s.IntegerField(required=False, min_value=0)
-    rank_max = s.IntegerField(required=False, min_value=0)
-    size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
-    source = s.ListField(  # type: ignore[assignment]  # a field of that name is no attribute of the class
-        child=one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"
-    )
-    archived = s.ListField(child=one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
-    sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending, score")
 
 
 class SearchPaging(Search, Paging):

@@ -2,7 +2,8 @@
 
 from rest_framework import serializers as s
 
-from hub.api.shapes import Data, one_of
+from hub.api.shapes import Data
+from hub.choices import one_of
 
 SPANS = (30, 90, 365)
 

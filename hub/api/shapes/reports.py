@@ -3,7 +3,8 @@
 from rest_framework import serializers as s
 
 from hub.api.pages import Paging
-from hub.api.shapes import Data, Text, WholeNumber, one_of
+from hub.api.shapes import Data, Text, WholeNumber
+from hub.choices import one_of
 from registry.models import Case
 from registry.moderation import queue
 

@@ -1,0 +1,123 @@
+"""Leaderboards of a task: verified adapters that were measured on the same rows, beside each other. Only reads."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from django.core.cache import caches
+from django.db.models import Count, QuerySet
+
+from dovetail.adapters.report import Evaluation, Report
+from registry.kernel.deadlines import bounded
+from registry.kernel.policy import NOBODY, Caller
+from registry.models import Repository, Verdict
+from registry.proof.scores import deciding, verdicts_of_verified
+from registry.repos import catalog, tallies
+from registry.repos.catalog import Query
+
+MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
+KEY = "measured"  # of the counts in the shared cache
+SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
+SORTS = ("score", "gain", "size", "updated")
+_MEASURED = Query(only_measured=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The place of an adapter: the deciding metric of its `verified` revision."""
+
+    repository: Repository
+    evaluation: Evaluation
+
+    @property
+    def change(self) -> float:
+        """The difference from the frozen base, in the metric's own unit."""
+        return (self.evaluation.adapter or 0.0) - (self.evaluation.base or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Adapters that one metric compares on the same rows; `measured` says which ones, as that of the first does."""
+
+    measured: Evaluation
+    standings: Sequence[Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Boards:
+    """The boards of a task, the longest first; `alone` are on rows that nothing else here was measured on."""
+
+    boards: Sequence[Board]
+    alone: Sequence[Standing]
+    is_capped: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.boards or self.alone)
+
+
+def count_measured(by: Caller) -> dict[str, dict[str, int]]:
+    """Return task → base → number of measured adapters that the caller may see, the commonest first; two queries."""
+    counts = _count_visible(by)
+    tasks: dict[str, dict[str, int]] = defaultdict(dict)
+    for (task, base), n in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        tasks[task][base] = n
+    return dict(sorted(tasks.items(), key=lambda item: (-sum(item[1].values()), item[0])))
+
+
+def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = SORTS[0]) -> Boards:
+    """Return the boards of a task, each sorted by score, gain, size or date; a constant number of queries."""
+    query = replace(_MEASURED, task=(task,), base=tuple(base), sort="score")
+    page = catalog.search(by, query, limit=MOST, with_verdicts=False)
+    groups: dict[tuple[object, ...], list[Standing]] = defaultdict(list)
+    for standing in _standings(page.items):
+        measured = standing.evaluation
+        groups[measured.rows_sha256 or standing.repository.pk, measured.metric, measured.task].append(standing)
+    shared = [_sorted(group, sort) for group in groups.values() if len(group) > 1]
+    alone = [standing for group in groups.values() if len(group) == 1 for standing in group]
+    return Boards(
+        [Board(group[0].evaluation, group) for group in sorted(shared, key=len, reverse=True)],
+        _sorted(alone, "gain" if sort == "score" else sort),  # scores on different rows do not compare
+        is_capped=bool(page.next),
+    )
+
+
+def _count_visible(by: Caller) -> Counter[tuple[str, str]]:
+    if by.is_staff:
+        return _count(catalog.matching_repositories(by, _MEASURED))
+    public = caches["default"].get_or_set(KEY, _count_public, SECONDS) or []
+    counts = Counter({(task, base): n for task, base, n in public})
+    return counts + _count(tallies.beyond_public(by, _MEASURED)) if by.roles else counts
+
+
+def _count_public() -> list[tuple[str, str, int]]:
+    counts = _count(catalog.matching_repositories(NOBODY, _MEASURED))
+    return [(task, base, n) for (task, base), n in counts.items()]
+
+
+def _count(rows: QuerySet[Repository]) -> Counter[tuple[str, str]]:
+    with bounded("count"):
+        numbers = rows.exclude(task="").order_by().values_list("task", "base").annotate(n=Count("pk"))
+        return Counter({(task, base): n for task, base, n in numbers})
+
+
+def _standings(repositories: Sequence[Repository]) -> list[Standing]:
+    """Return the places of adapters by the newest finished verdict of `verified`; one query for its metrics alone."""
+    verdicts = verdicts_of_verified(repositories).values_list("revision__repository", "result__evals")
+    evals = dict(verdicts.order_by("number"))
+    found = []
+    for repository in repositories:
+        measured = deciding(Report.of_result({"evals": evals.get(repository.pk) or []}, Verdict.State.PASSED))
+        if measured:
+            found.append(Standing(repository, measured))
+    return found
+
+
+def _sorted(standings: list[Standing], sort: str) -> list[Standing]:
+    """Return the best first: by score (where lower is better, the lowest) or gain, the smallest, or the newest."""
+    keys: dict[str, Callable[[Standing], float]] = {
+        "score": lambda one: (one.evaluation.adapter or 0.0) * (1 if one.evaluation.better == "lower" else -1),
+        "gain": lambda one: -one.repository.score,
+        "size": lambda one: one.repository.size,
+        "updated": lambda one: -one.repository.updated_at.timestamp(),
+    }
+    return sorted(standings, key=keys[sort])

@@ -1,0 +1,71 @@
+"""Leaderboards: what was measured, on the same rows beside each other, as far as the visitor may see it."""
+
+import re
+
+import pytest
+from django.core.cache import caches
+
+from registry.proof import leaderboards
+from tests.api.conftest import BASE, FILES, accuracy, judged, pushed
+
+TASK = "text-classification"
+SAME, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def measured(cast):
+    """Three adapters on the same rows, one on other rows, one private on the same rows, two without a score."""
+    caches["default"].delete(leaderboards.KEY)
+    for name, right, rows, more in (
+        ("alice/good", 46, SAME, {"interval": [0.9, 1.0]}),
+        ("alice/best", 47, SAME, {"guess": True}),
+        ("alice/fair", 30, SAME, {}),
+        ("alice/alone", 48, OTHER, {}),
+        ("acme/secret", 48, SAME, {}),
+    ):
+        repository = cast.repository(name, private=name == "acme/secret")
+        judged(pushed(cast, repository), evals=[accuracy(right, rows=rows, **more)], depth="evaluated")
+    judged(pushed(cast, cast.repository("alice/unmeasured")))
+    failed = pushed(cast, cast.repository("alice/failed"), files={**FILES, "notes.txt": b"x"})
+    judged(failed, "failed", evals=[accuracy(48, rows=SAME)])
+
+
+def tables(answer):
+    """Return the adapters of each table of a page."""
+    return [re.findall(r'data-item\s+href="/(\S+)/verdict/verified"', part)
+            for part in answer.content.decode().split("<table")[1:]]  # fmt: skip
+
+
+def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
+    client = visit()
+    page = client.get(f"/leaderboards/{TASK}")
+    assert tables(page) == [["alice/best", "alice/good", "alice/fair"], ["alice/alone"]]
+    text = re.sub(r"<[^>]+>|\s+", " ", page.content.decode())
+    text = re.sub(r"\s+", " ", text)
+    for expected in ("0.9–1, n = 48", "0.5 guess", "On rows of their own"):
+        assert expected in text, expected
+    assert tables(visit("alice").get(f"/leaderboards/{TASK}"))[0][0] == "acme/secret"
+    assert tables(client.get(f"/leaderboards/{TASK}?sort=updated"))[0] == ["alice/fair", "alice/best", "alice/good"]
+    assert tables(client.get(f"/leaderboards/{TASK}?base={BASE}")) == tables(page)
+    assert tables(client.get(f"/leaderboards/{TASK}?base=other/base")) == []
+    wrong = client.get(f"/leaderboards/{TASK}?sort=size2")
+    assert "There is no order" in wrong.content.decode()
+    assert tables(wrong) == tables(page)
+    assert "Nothing was measured for this" in client.get("/leaderboards/fill-mask").content.decode()
+
+
+def test_tasks_and_bases_are_counted_as_far_as_the_visitor_sees_them(visit, measured, cast):
+    assert leaderboards.count_measured(cast.session("anonymous")) == {TASK: {BASE: 4}}
+    for who in ("alice", "mona"):
+        assert leaderboards.count_measured(cast.session(who))[TASK][BASE] == (5 if who == "alice" else 4)
+    page = visit().get("/leaderboards").content.decode()
+    assert f'href="/leaderboards/{TASK}"' in page
+    assert f'href="/leaderboards/{TASK}?base=' in page
+    assert "Nothing was measured yet" in visit().get("/leaderboards?base=other/base").content.decode()
+
+
+def test_a_board_costs_a_constant_number_of_queries(visit, measured, django_assert_max_num_queries):
+    client = visit()
+    client.get("/leaderboards")
+    with django_assert_max_num_queries(4):
+        client.get(f"/leaderboards/{TASK}")

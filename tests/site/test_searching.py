@@ -1,0 +1,90 @@
+"""One search finds adapters, bases, people and files, forgives typing errors, and tells nothing of what is hidden."""
+
+import hashlib
+import re
+
+import pytest
+from django.core.cache import caches
+
+from registry.repos import bases, suggestions
+from tests.api.conftest import BASE, FILES, judged, pushed
+
+CONFIG = hashlib.sha256(FILES["adapter_config.json"]).hexdigest()
+HIDDEN = {"notes.txt": b"seen by nobody else"}
+
+
+@pytest.fixture
+def world(cast, reviews):
+    """A public adapter with a verdict, and a private one with a file of its own."""
+    caches["default"].delete(suggestions.KEY)
+    secret = cast.repository("acme/secret", private=True)
+    judged(pushed(cast, secret, files={**FILES, **HIDDEN}))
+    cast.people["carol"].is_active = False
+    cast.people["carol"].save()
+
+
+def found(client, q, **more):
+    """Return the ids of what is found, by kind."""
+    answer = client.get("/api/v1/search", {"q": q, **more})
+    assert answer.status_code == 200, answer.content
+    body = answer.json()
+    keys = {"adapters": "id", "bases": "id", "owners": "name", "files": "adapter"}
+    return {kind: [item[key] for item in body[kind]] for kind, key in keys.items() if body[kind]} | (
+        {"suggestion": body["suggestion"]} if body["suggestion"] else {}
+    )
+
+
+def test_each_kind_is_found_by_its_name(visit, world):
+    bases.add_alias("house/mini", BASE)
+    assert found(visit(), "reviews") == {"adapters": ["alice/reviews"]}
+    assert found(visit(), "MINILM") == {"adapters": ["alice/reviews"], "bases": [BASE]}
+    assert found(visit(), "house/mini") == {"bases": [BASE]}
+    assert found(visit(), "acme") == {"owners": ["acme"]}
+    assert found(visit(), "alic")["owners"] == ["alice"]
+    assert "owners" not in found(visit(), "carol")
+    assert found(visit("mona"), "carol")["owners"] == ["carol"]
+
+
+def test_a_file_is_found_by_its_digest_or_the_beginning_of_it(visit, world):
+    for digest in (CONFIG, CONFIG[:8], CONFIG[:8].upper()):
+        assert found(visit(), digest) == {"files": ["alice/reviews"]}
+    assert found(visit(), CONFIG[:7]) == {}
+    assert found(visit(), CONFIG[:63] + ("0" if CONFIG[-1] != "0" else "1")) == {}
+    assert set(found(visit("alice"), CONFIG)["files"]) == {"alice/reviews", "acme/secret"}
+    hidden = hashlib.sha256(HIDDEN["notes.txt"]).hexdigest()
+    assert found(visit(), hidden[:12]) == {}
+    assert found(visit("alice"), hidden[:12]) == {"files": ["acme/secret"]}
+    assert found(visit(), "secret") == {}
+
+
+def test_what_finds_nothing_is_corrected_by_words_that_everybody_sees(visit, world):
+    assert found(visit(), "reveiws") == {"suggestion": "reviews"}
+    assert found(visit(), "all-minilm-l6-v3") == {"suggestion": "all-minilm-l6-v2"}
+    assert found(visit("alice"), "secert") == {}
+    assert found(visit(), "zzzzzz") == {}
+    page = visit().get("/search?q=reveiws").content.decode()
+    assert 'href="/search?q=reviews"' in page
+    assert 'href="/search?q=reviews"' in visit().get("/adapters?q=reveiws").content.decode()
+
+
+def test_the_page_groups_what_is_found_with_a_constant_number_of_queries(
+    visit, world, cast, django_assert_max_num_queries
+):
+    client = visit()
+    assert "people, organisations, and files" in client.get("/search").content.decode()
+    for number in range(12):
+        cast.repository(f"alice/minilm-{number:02}")
+    with django_assert_max_num_queries(12):
+        page = client.get("/search?q=minilm").content.decode()
+    assert re.findall(r'<h2 id="(\w+)-title"', page) == ["adapters", "bases"]
+    assert "All of them, with filters" in page
+    page = client.get(f"/search?q={CONFIG[:10]}").content.decode()
+    assert re.search(r'href="/alice/reviews/blob/\w{40}/adapter_config.json"', page)
+    for odd in ("%F0%9F%98%80", "%25", "_", "a" * 300, "%22%27%5C", "l" * 7 + "%20" + CONFIG):
+        assert client.get(f"/search?q={odd}").status_code == 200, odd
+
+
+def test_words_are_required_by_rest(visit, world):
+    for query in ("", "?q=", "?q=a&colour=red", "?q=a&limit=0"):
+        answer = visit().get(f"/api/v1/search{query}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
