@@ -42,7 +42,7 @@ class Search(s.Serializer[Any]):
         child=one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"
     )
     archived = s.ListField(child=one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
-    sort = one_of(list(SORTS), required=False)
+    sort = one_of(list(SORTS), required=False, help_text="updated without it; the newest, most or best first")
 
 
 @dataclass(frozen=True, slots=True)

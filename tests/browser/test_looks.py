@@ -12,7 +12,8 @@ from tests.live import TOKENS
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PUBLIC = [
-    "/", "/adapters", "/adapters?q=reviews&verdict=passed&kind=lora", "/adapters?q=zzzz&kind=ia3", "/alice/reviews",
+    "/", "/adapters", "/adapters?q=reviews&verdict=passed&kind=lora&view=table", "/adapters?q=zzzz&kind=ia3",
+    "/search?q=reviews", "/leaderboards/text-classification", "/alice/reviews",
     "/alice/reviews/verdict/main", "/alice/reviews/tree/main", "/alice/reviews/blob/main/adapter_config.json",
     "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",

@@ -633,6 +633,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "key": "x",
         "robot": "deploy",
         "team": "ner",
+        "task": "text-classification",
         "scim_name": "User",
         "type": "model",
         "pattern": "x",
