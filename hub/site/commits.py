@@ -13,7 +13,8 @@ from hub.site.forms.files import NewRef
 from hub.site.forms.repositories import SetAlias, Yank
 from hub.site.pictures.strip import OUTCOMES, Version, strip
 from hub.site.proof import NEUTRAL, Document, document
-from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.repository_header import RepositoryHeader
+from hub.site.repository_pages import repository_page
 from hub.site.templatetags.dovetail import state_class
 from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.models import Ref, Repository, Revision, Verdict

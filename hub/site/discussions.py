@@ -9,7 +9,8 @@ from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.discussions import Comment, NewDiscussion, RenameDiscussion
 from hub.site.proof import document
-from hub.site.repository_header import RepositoryHeader, header_of, repository_page
+from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_pages import repository_page
 from hub.site.visitor import caller, person
 from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission

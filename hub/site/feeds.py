@@ -15,7 +15,8 @@ from hub.origin import origin
 from hub.site.catalogue import NOUNS, ROUTES
 from hub.site.list_rows import ListRow, rows_of
 from hub.site.proof import document
-from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.repository_header import RepositoryHeader
+from hub.site.repository_pages import repository_page
 from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
 from registry.models import Revision, Verdict

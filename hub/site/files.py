@@ -8,7 +8,8 @@ from django.shortcuts import render
 from hub.site.changing import may_change
 from hub.site.file_text import readable_text
 from hub.site.headers import with_store
-from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.repository_header import RepositoryHeader
+from hub.site.repository_pages import repository_page
 from hub.site.tensors import tensors_of
 from registry.kernel.errors import FileNotFound
 from registry.repos import derived, pull

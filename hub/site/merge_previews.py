@@ -4,7 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.errors import http_form
-from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.repository_header import RepositoryHeader
+from hub.site.repository_pages import repository_page
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision

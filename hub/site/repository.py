@@ -6,7 +6,8 @@ from django.shortcuts import render
 from hub.origin import absolute
 from hub.site import other_forms
 from hub.site.pictures.sparkline import DAYS, Sparkline
-from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
+from hub.site.repository_header import README, RepositoryHeader, card_links
+from hub.site.repository_pages import repository_page
 from hub.site.use import push_commands, snippets
 from registry.kernel.errors import RevisionNotVerified, StoreUnavailable
 from registry.repos import download_counts, pull, rendered_cards

@@ -1,31 +1,27 @@
 """The header of every page of one repository: the revision that it shows, its files, verdict and card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest
 from django.urls import reverse
-from django.views.decorators.http import require_safe
 
 from dovetail.adapters.report import BasePin, Evaluation
 from dovetail.serve.target import Target
 from hub.site.converters import RepositoryAddress
-from hub.site.forms.cases import NewAppeal
 from hub.site.proof import Measured, Proof, measured, proof
 from hub.site.repair_offers import RepairOffers
 from hub.site.visitor import caller, person
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RegistryError, RevisionNotFound, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
-from registry.models import Alert, Regression, Repository, Revision
-from registry.moderation import appeals, evidence
+from registry.models import Regression, Repository, Revision
 from registry.people import gates
-from registry.proof import holding, regressions, verdicts
+from registry.proof import regressions, verdicts
 from registry.proof.shown_reports import shown_to
 from registry.publish import discussions
 from registry.publish.push import rows
@@ -33,7 +29,7 @@ from registry.repos import aliases, facts, lookup, pull, refs
 from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
-from registry.talk import alerts, social, watching
+from registry.talk import social, watching
 from registry.upstream import asking
 
 README = "README.md"
@@ -264,10 +260,6 @@ def _previous(item: Evaluation, before: Mapping[str, Any]) -> float | None:
     return before.get("before") if is_same else None
 
 
-SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
-SHOWN_OF_EXPIRED = ("verdict", "commits", "commit")  # pages of a revision without its files
-
-
 def shown_header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
     """Return the header at a revision; strangers see the newest verified one in place of a quarantined main."""
     header = RepositoryHeader(repository, pull.resolve(repository, rev), rev, by)
@@ -304,54 +296,3 @@ def card_links(repository: Repository, revision: str) -> tuple[str, str]:
     """Return the base addresses of relative addresses in a card: of pictures (its files), of links (its pages)."""
     page = reverse("blob", args=[repository, revision, README])
     return repository.file_url(revision, ""), page.removesuffix(README)
-
-
-def _under_its_name(request: HttpRequest, repository: Repository) -> str:
-    """Return the requested address with the canonical spelling of the repository's name."""
-    match = request.resolver_match
-    assert match is not None  # a view runs because a route matched
-    path = reverse(match.view_name, kwargs={**match.kwargs, "address": repository})
-    query = request.META.get("QUERY_STRING", "")
-    return f"{path}?{query}" if query else path
-
-
-def _held_page(request: HttpRequest, repository: Repository, revision: Revision | None) -> HttpResponse:
-    """Return the page of what is held back: the reason, the evidence, and for its owners the appeal."""
-    by, held = caller(request), revision or repository
-    decision = holding.decision_in_force(held)
-    alerts.saw(by.user, [Alert.Kind.HELD], repository=repository)
-    context = {
-        "repository": repository,
-        "revision": revision,
-        "error": refusals.quarantined_revision(revision) if revision else refusals.quarantined(repository),
-        "held_at": held.quarantined_at,
-        "decision": decision,
-        "places": evidence.places(decision.case) if decision and decision.case else [],
-        "appeal": appeals.against(held, by.user),
-        "may_appeal": policy.may_write(by, repository) and decision is not None and decision.action != "takedown",
-        "form": NewAppeal(initial={"revision": revision.oid if revision else ""}),
-    }
-    is_gone = decision is not None and decision.action == "takedown"
-    return render(request, "site/quarantined.html", context, status=410 if is_gone else 200)
-
-
-def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Wrap a view of one repository: find it, redirect other spellings of its name, explain a quarantine."""
-
-    @require_safe
-    @wraps(view)
-    def wrapped(request: HttpRequest, address: RepositoryAddress, rev: str = "main", **route: Any) -> HttpResponse:
-        by = caller(request)
-        repository = lookup.find_at_address(address.full_name, by, type=address.type)
-        if repository.is_quarantined:
-            return _held_page(request, repository, None)
-        if repository.full_name != address.full_name:
-            return HttpResponseRedirect(_under_its_name(request, repository))
-        header = shown_header(repository, rev, by)
-        if header.revision.is_quarantined and view.__name__ not in SHOWN_OF_QUARANTINED:
-            return _held_page(request, repository, header.revision)
-        if header.revision.is_expired and view.__name__ not in SHOWN_OF_EXPIRED:
-            raise refusals.files_expired(header.revision)
-        return view(request, header, **route)
-
-    return wrapped

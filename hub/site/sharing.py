@@ -7,7 +7,8 @@ from django.views.decorators.http import require_POST
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.notifications import WatchLevel
 from hub.site.namespace import paged
-from hub.site.repository_header import RepositoryHeader, repository_page
+from hub.site.repository_header import RepositoryHeader
+from hub.site.repository_pages import repository_page
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.policy import Permission

@@ -7,7 +7,8 @@ from django.views.decorators.http import require_POST
 from hub.site import other_forms, training, weights
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.repositories import Override
-from hub.site.repository_header import RepositoryHeader, header_at_revision, repository_page
+from hub.site.repository_header import RepositoryHeader, header_at_revision
+from hub.site.repository_pages import repository_page
 from hub.site.use import snippets
 from registry.kernel.policy import Permission
 from registry.proof import regression_overrides

@@ -1,20 +1,22 @@
-"""The S3 driver of the blob store, which with s3_clients.py alone knows boto3."""
+"""The S3 driver of the blob store, which with the files s3_….py beside it alone knows boto3."""
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
 from registry.bytes.blobs.hashing import Bytes
+from registry.bytes.blobs.s3_answers import TAKEN, S3Reader, error_code, once_more, translated_errors, unless_changed
 from registry.bytes.blobs.s3_clients import LOOK_SECONDS, breaker_of, make_client
+from registry.bytes.blobs.s3_parts import PART, S3Parts, regroup
 from registry.kernel.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -22,69 +24,8 @@ if TYPE_CHECKING:
 
 Piece = TypeVar("Piece")
 
-PART = 8 << 20
-ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"}
-OTHER_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
-TAKEN = {"412", "PreconditionFailed"}
 WRITE_SECONDS = 20.0  # until an answer to a write or a copy begins, which take S3 long
 BODY_SECONDS = 5.0  # without a byte of an object that is being read
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"].get("Code", "")
-
-
-@contextmanager
-def _errors(key: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in ABSENT:
-            raise BlobMissing(key) from None
-        raise StoreUnavailable(f"The store of files answered {_code(error)}.") from error
-    except BotoCoreError as error:
-        raise StoreUnavailable("The store of files does not answer.") from error
-
-
-@contextmanager
-def _unless_changed(staged: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in TAKEN:
-            raise BytesChanged(staged) from None
-        raise
-
-
-def _once_more(call: Callable[[], Piece]) -> Piece:
-    """Call again where S3 closed a connection that was kept, or had a moment's trouble; never where it is silent."""
-    try:
-        return call()
-    except ConnectionClosedError:
-        return call()
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500:
-            raise
-        return call()
-
-
-class _S3Reader:
-    def __init__(self, body: Any, version: str, key: str) -> None:
-        self._body, self.version, self._key = body, version, key
-
-    def read(self, size: int = -1, /) -> bytes:
-        with _errors(self._key):
-            data: bytes = self._body.read(None if size < 0 else size)
-            return data
-
-    def close(self) -> None:
-        self._body.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 class S3Store:
@@ -114,7 +55,7 @@ class S3Store:
 
     @contextmanager
     def _asking(self, key: str) -> Iterator[None]:
-        with _errors(key), self._calls.call():
+        with translated_errors(key), self._calls.call():
             yield
 
     def _is_there(self) -> bool:
@@ -137,10 +78,10 @@ class S3Store:
 
     def check(self) -> None:
         with self._asking(self._bucket):
-            _once_more(lambda: self._looking.head_bucket(Bucket=self._bucket))
+            once_more(lambda: self._looking.head_bucket(Bucket=self._bucket))
 
     def put(self, key: str, parts: Iterable[Bytes]) -> bool:
-        grouped = _regroup(parts)
+        grouped = regroup(parts)
         first = next(grouped, b"")
         if len(first) >= PART:
             return self._put_parts(key, chain([first], grouped))
@@ -189,7 +130,7 @@ class S3Store:
             try:
                 write()
             except ClientError as error:
-                if _code(error) in TAKEN:
+                if error_code(error) in TAKEN:
                     return False
                 raise
         return True
@@ -201,23 +142,23 @@ class S3Store:
         options = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{last}"}
         with self._asking(key):
             try:
-                answer = _once_more(lambda: self._looking.get_object(Bucket=self._bucket, Key=key, **options))  # type: ignore[arg-type]  # the stubs know no dict of options
+                answer = once_more(lambda: self._looking.get_object(Bucket=self._bucket, Key=key, **options))  # type: ignore[arg-type]  # the stubs know no dict of options
             except ClientError as error:
-                if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
+                if error_code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
                     return self._nothing(key)
                 raise
         if answer["ContentLength"]:  # else the connection is free again
             answer["Body"].set_socket_timeout(max(BODY_SECONDS, self._seconds))
-        return _S3Reader(answer["Body"], answer["ETag"], key)
+        return S3Reader(answer["Body"], answer["ETag"], key)
 
     def _nothing(self, key: str) -> Reader:
         with self._asking(key):
-            head = _once_more(lambda: self._looking.head_object(Bucket=self._bucket, Key=key))
-        return _S3Reader(io.BytesIO(), head["ETag"], key)
+            head = once_more(lambda: self._looking.head_object(Bucket=self._bucket, Key=key))
+        return S3Reader(io.BytesIO(), head["ETag"], key)
 
     def size(self, key: str) -> int:
         with self._asking(key):
-            return _once_more(lambda: self._looking.head_object(Bucket=self._bucket, Key=key))["ContentLength"]
+            return once_more(lambda: self._looking.head_object(Bucket=self._bucket, Key=key))["ContentLength"]
 
     def promote(self, staged: str, key: str, version: str) -> None:
         with self._asking(staged):
@@ -243,7 +184,7 @@ class S3Store:
         source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": staged}
 
         def send(upload: str, number: int, span: tuple[int, int]) -> str:
-            with _unless_changed(staged):
+            with unless_changed(staged):
                 answer = self._s3.upload_part_copy(
                     Bucket=self._bucket,
                     Key=key,
@@ -259,7 +200,7 @@ class S3Store:
             starts = range(0, size, self._copy_limit)
             self._multipart(key, [(at, min(at + self._copy_limit, size) - 1) for at in starts], send)
             return
-        with self._asking(staged), _unless_changed(staged):
+        with self._asking(staged), unless_changed(staged):
             self._s3.copy_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -292,7 +233,7 @@ class S3Store:
             try:
                 document = json.loads(self._s3.get_bucket_policy(Bucket=self._bucket)["Policy"])
             except ClientError as error:
-                if _code(error) != "NoSuchBucketPolicy":
+                if error_code(error) != "NoSuchBucketPolicy":
                     raise
                 document = {"Version": "2012-10-17", "Statement": []}
             others = [one for one in document["Statement"] if one.get("Sid") != policy["Sid"]]
@@ -337,45 +278,12 @@ class S3Store:
         return self._sign("put_object", key, seconds)
 
     def _sign(self, verb: str, key: str, seconds: int, **more: str | int) -> str:
-        with _errors(key):
+        with translated_errors(key):
             params = {"Bucket": self._bucket, "Key": key, **more}
             return self._signer.generate_presigned_url(verb, Params=params, ExpiresIn=seconds)
 
     def in_parts(self) -> PartUploads | None:
-        return self
-
-    def begin(self, key: str) -> str:
-        with self._asking(key):
-            return self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
-
-    def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
-        return self._sign("upload_part", key, seconds, UploadId=upload, PartNumber=number)
-
-    def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
-        completed_parts: list[CompletedPartTypeDef] = [
-            {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
-        ]
-        with self._asking(key):
-            try:
-                self._s3.complete_multipart_upload(
-                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": completed_parts}
-                )
-            except ClientError as error:
-                if _code(error) in OTHER_PARTS:
-                    raise BytesChanged(key) from None
-                raise
+        return S3Parts(self._s3, self._bucket, self._asking, self._sign)
 
     def local_path(self, key: str) -> Path | None:
         return None
-
-
-def _regroup(parts: Iterable[Bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in parts of at least 8 MiB (S3 refuses parts below 5 MiB, except the last)."""
-    buffer = bytearray()
-    for part in parts:
-        buffer += part
-        if len(buffer) >= PART:
-            yield bytes(buffer)
-            buffer.clear()
-    if buffer:
-        yield bytes(buffer)
