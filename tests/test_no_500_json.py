@@ -94,6 +94,10 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
+    ("POST", "/api/v1/adapters/acme/public/releases"): {
+        "tag": "v2.0.0", "revision": "main", "title": "x", "notes": "x", "prerelease": False, "force": True,
+    },
+    ("PATCH", "/api/v1/adapters/acme/public/releases/v1.0.0"): {"title": "x", "notes": "x", "prerelease": True},
     ("PUT", "/api/v1/adapters/acme/public/aliases/prod"): {"revision": "main", "reason": "x", "force": True},
     ("POST", "/api/v1/adapters/acme/public/aliases/prod/rollback"): {"reason": "x"},
     ("PUT", "/api/v1/adapters/acme/public/retention"): {"keep_last": 1, "keep_days": 1},
@@ -310,9 +314,10 @@ def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
     tried = set()
     for method, path, _ in routes(REST):
         nouns = (
-            "adapters|revisions|aliases|organizations|members|invitations|users|robots|teams|grants|namespaces|quotas"
+            "adapters|revisions|aliases|releases|organizations|members|invitations|users|robots|teams|grants|"
+            "namespaces|quotas"
         )
-        template = re.sub(rf"/({nouns})/(acme/public|any/x|(?!accept$)\w+)", _as_template, path)
+        template = re.sub(rf"/({nouns})/(acme/public|any/x|(?!accept$)[\w.]+)", _as_template, path)
         tried.add((method, template))
     assert tried == described
 

@@ -31,6 +31,7 @@ PARAMETERS = {
     "b": ("The revision to end with.", "main"),
     "path": ("The path of a file in the revision.", "adapter_config.json"),
     "alias": ("The name of an alias.", "prod"),
+    "release": ("The tag of a release; to read, `latest` is the latest stable one.", "v1.0.0"),
     "platform": ("kserve, dynamo, aibrix, production-stack, llm-d or inference-model.", "kserve"),
     "base": (
         "A base model by any of its names.",
@@ -65,6 +66,8 @@ PARAMETERS = {
 BODIES: dict[str, Any] = {
     "make_token": {"name": "ci", "role": "read"},
     "set_alias": {"revision": "verified", "reason": "It won the trial."},
+    "make_release": {"tag": "v1.1.0", "title": "Longer training", "notes": "Two epochs more."},
+    "edit_release": {"notes": "Three epochs more."},
     "roll_back_alias": {"reason": "It is slow."},
     "yank": {"revision": "v1", "reason": "It repeats itself."},
     "derive": {"to": "mlx"},

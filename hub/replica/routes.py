@@ -8,15 +8,16 @@ PAGES = frozenset({
     "home", "adapters", "datasets", "spaces", "bases", "base", "namespace", "collections", "collection", "transparency",
     "leaderboards", "leaderboard",
     "repository", "search", "likers", "tree", "blob", "commits", "commit", "discussions", "discussion", "merge-preview",
+    "releases", "release", "repository-security",
 })  # fmt: skip
 FEEDS = frozenset({
-    "adapters-feed", "datasets-feed", "spaces-feed", "versions-feed", "changes", "sitemap", "sitemap-part",
+    "adapters-feed", "datasets-feed", "spaces-feed", "versions-feed", "releases-feed", "changes", "sitemap",
+    "sitemap-part",
 })  # fmt: skip
 REST = frozenset({
     "rest-adapters", "rest-adapter", "rest-aliases", "rest-bases", "rest-base", "rest-base-adapters", "rest-changes",
-    "rest-downloads", "rest-leaderboard", "rest-lineage", "rest-organization", "rest-revisions", "rest-search",
-    "rest-transparency",
-    "rest-weights",
+    "rest-downloads", "rest-leaderboard", "rest-lineage", "rest-organization", "rest-releases", "rest-revisions",
+    "rest-search", "rest-transparency", "rest-weights",
 })  # fmt: skip
 HUB = frozenset({
     "hf:collections", "hf:commits", "hf:discussions", "hf:followers", "hf:following", "hf:likers", "hf:likes",

@@ -204,7 +204,7 @@ def _metric(values: Sequence[Evaluation | None], known: Sequence[Evaluation]) ->
     first = known[0]
     name = first.metric if first.name != NEUTRAL else f"{first.metric} on plain sentences"
     measurements = [
-        Measurement(letter, value, *_change(values[0], value), _drawn(value, beside))
+        Measurement(letter, value, *change_from(values[0], value), _drawn(value, beside))
         for letter, value in zip(LETTERS, values, strict=False)
     ]
     is_on_other_rows = len({(value.rows_sha256, value.rows) for value in known}) > 1
@@ -218,7 +218,7 @@ def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell
     return dumbbell(marks, value.interval, beside)
 
 
-def _change(first: Evaluation | None, other: Evaluation | None) -> tuple[float | None, str]:
+def change_from(first: Evaluation | None, other: Evaluation | None) -> tuple[float | None, str]:
     """Return the difference from the first side, and `passed` or `failed` for better or worse."""
     change = EvaluationChange(first, other).change
     if first is other or not other or not change:

@@ -1,25 +1,19 @@
 """The entries of a discussion as its page shows them: text as safe HTML, author, and what the visitor may do."""
 
-import re
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.utils.html import linebreaks
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
-from hub.site import paging, references
-from hub.site.repository_header import RepositoryHeader, card_links
+from hub.site import paging
+from hub.site.markdown_texts import html_of_texts
+from hub.site.repository_header import RepositoryHeader
 from registry.kernel.callers import role_of_member
 from registry.kernel.policy import CREATORS
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
-from registry.repos import card
 
 EVENTS = 30  # on a page; each comment in Markdown costs a process the first time
-PATIENCE_SECONDS = 4.0  # with all of them together
-# Without any of these a text means itself in Markdown.
-_MARKED = re.compile(r"[*_`#<>\[\]()!|~\\&]|^\s*(?:[-+=]|\d+[.)])|^ {4}|\t", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +31,8 @@ def thread_context(request: HttpRequest, header: RepositoryHeader, discussion: D
     """Return the newest entries of a discussion, or those before `before`, and the address of earlier ones."""
     newest_first, earlier = paging.older(request, discussion.events.select_related("author"), EVENTS)
     page = newest_first[::-1]
-    roles, texts = _roles(header, discussion, page), _texts(header, page)
+    roles = _roles(header, discussion, page)
+    texts = html_of_texts(header, {event.pk: "" if event.hidden else event.text for event in newest_first})
     me = header.by.user.pk if header.by.user else None
     entries = [
         ThreadEntry(
@@ -65,31 +60,3 @@ def _roles(header: RepositoryHeader, discussion: Discussion, page: Iterable[Disc
         for member in members
         if role_of_member(member, header.repository.type, header.repository.name) in CREATORS
     }
-
-
-def _texts(header: RepositoryHeader, page: Sequence[DiscussionEvent]) -> dict[int, SafeString]:
-    """Return the texts of a page by event. They are rendered newest first until the time is up; the rest stay plain.
-
-    The next visitor finds the rendered ones in the cache and goes on, so no page of hostile texts takes minutes.
-    """
-    links = references.addresses(header.by, header.repository, [event.text for event in page if not event.hidden])
-    started = time.monotonic()
-    texts: dict[int, SafeString] = {}
-    for event in reversed(page):
-        is_late = time.monotonic() - started > PATIENCE_SECONDS
-        texts[event.pk] = _html(header, event, links, only_known=is_late)
-    return texts
-
-
-def _html(
-    header: RepositoryHeader, event: DiscussionEvent, links: Mapping[str, str], *, only_known: bool
-) -> SafeString:
-    if event.hidden or not event.text:
-        return SafeString("")
-    text = event.text.lower()
-    named = {written: address for written, address in links.items() if written.lower() in text}
-    if not named and not _MARKED.search(event.text):
-        return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
-    files, pages = card_links(header.repository, "main")
-    html = card.render_card(event.text, files=files, pages=pages, references=named, only_known=only_known)
-    return mark_safe(html)  # noqa: S308  # the card's allow-list

@@ -8,16 +8,15 @@ from hub.site import diff_view, discussion_thread
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.discussions import Comment, NewDiscussion, RenameDiscussion
-from hub.site.proof import document
+from hub.site.markdown_texts import is_preview, page_or_preview, preview
+from hub.site.proposals import proposal_context
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.repository_pages import repository_page
 from hub.site.visitor import caller, person
-from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
+from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Discussion, DiscussionEvent
-from registry.proof import verdicts
 from registry.publish import discussions, merges, pull_requests
-from registry.repos import pull
 from registry.talk import alerts
 
 LISTED = 50
@@ -57,13 +56,13 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.DISCUSS)
     form = NewDiscussion(posted(request), initial=request.GET.dict())
-    if form.is_valid():
+    if form.is_valid() and not is_preview(request):
         given = form.cleaned_data
         with form:
             start = pull_requests.start if given["type"] == "pull_request" else discussions.start
             return redirect(start(header.repository, given["title"], given["text"], caller(request)))
-    context = {"header": header, "tab": "discussions", "form": form}
-    return render(request, "site/discussion_new.html", context, status=form.status)
+    context = {"header": header, "tab": "discussions", "form": form, "html": preview(request, header, form, "text")}
+    return page_or_preview(request, "site/discussion_new.html", context, form.status)
 
 
 @require_safe
@@ -77,7 +76,7 @@ def one(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpRe
 def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
-    if form.is_valid():
+    if form.is_valid() and not is_preview(request):
         with form:
             return _at(discussion, discussions.comment(discussion, form.cleaned_data["text"], caller(request)))
     return _page(request, header, discussion, comment=form)
@@ -130,10 +129,10 @@ def rename(request: HttpRequest, address: RepositoryAddress, number: int) -> Htt
 def edit(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
-    if form.is_valid():
+    if form.is_valid() and not is_preview(request):
         with form:
             return _at(discussion, discussions.edit(discussion, comment, form.cleaned_data["text"], caller(request)))
-    return _page(request, header, discussion, edit=form)
+    return _page(request, header, discussion, editing=comment, edit=form)
 
 
 @require_POST
@@ -170,37 +169,20 @@ def _at(discussion: Discussion, event: DiscussionEvent) -> HttpResponse:
     return redirect(f"{discussion.get_absolute_url()}#{event.pk}")
 
 
-def _page(request: HttpRequest, header: RepositoryHeader, discussion: Discussion, **tried: Form) -> HttpResponse:
-    """Show a discussion with its forms; `tried` is the one that was refused."""
+def _page(
+    request: HttpRequest, header: RepositoryHeader, discussion: Discussion, editing: int = 0, **tried: Form
+) -> HttpResponse:
+    """Show a discussion with its forms; `tried` is the one that was refused or is previewed, `editing` its comment."""
     alerts.saw(header.by.user, alerts.OF_THREADS, discussion=discussion)
     forms: dict[str, Form] = {"comment": Comment(), "rename": RenameDiscussion(initial={"title": discussion.title})}
     context = {"header": header, "tab": "discussions", "part": "talk", "forms": forms | tried}
     context |= _about(header, discussion) | discussion_thread.thread_context(request, header, discussion)
-    return render(request, "site/discussion.html", context, status=status_of(tried))
+    html = next((preview(request, header, form, "text") for form in tried.values()), "")
+    context |= {"html": html, "editing": editing}
+    return page_or_preview(request, "site/discussion.html", context, status_of(tried))
 
 
 def _about(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
     """Return the context that both pages of a thread share."""
     shown = {"discussion": discussion, "may_moderate": discussions.may_moderate(discussion, header.by)}
-    return shown | (_proposal(header, discussion) if discussion.is_pull_request else {})
-
-
-def _proposal(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
-    """Return a pull request's changes, whether it can be merged, and its proof."""
-    try:
-        before, after = merges.changes(discussion)
-        is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)
-        conflicts = merges.plan(discussion).conflicts if is_open else []
-        tip = pull.resolve(header.repository, discussion.ref)
-        for revision in filter(None, (tip, discussion.merge_base)):  # what is taken away is named too
-            pull.require_shown(revision, header.by)
-    except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
-        return {"changes": [], "conflicts": [], "tip": None}
-    verdict = verdicts.latest(tip) if tip != discussion.merge_base else None
-    return {
-        "changes": diff_view.changes(before, after),
-        "conflicts": conflicts,
-        "tip": tip,
-        "verdict": document(verdict) if verdict else None,
-        "may_merge": header.may_write,
-    }
+    return shown | (proposal_context(header, discussion) if discussion.is_pull_request else {})

@@ -1,4 +1,4 @@
-"""Atom feeds (RFC 4287): of a search, which a person saves in this way, and of the versions of one repository."""
+"""Atom feeds (RFC 4287): of a search, which a person saves in this way, and of a repository's versions and releases."""
 
 import re
 from collections.abc import Iterable
@@ -19,10 +19,12 @@ from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
-from registry.models import Revision, Verdict
-from registry.repos import catalog, pull
+from registry.models import Release, Revision, Verdict
+from registry.proof import verdicts
+from registry.repos import catalog, pull, releases
 
 MAX_VERSIONS = 30
+MAX_SUMMARY = 1_000  # characters of notes
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -56,9 +58,24 @@ def search(request: HttpRequest, type: str) -> HttpResponse:
 def versions(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Return the newest versions of a repository, each with its verdict."""
     revisions = [] if header.is_empty else pull.history(header.revision, MAX_VERSIONS)
-    verdicts = {row.revision_id: row for row in Verdict.objects.filter(revision__in=revisions).order_by("number")}
-    entries = [_version_entry(revision, verdicts.get(revision.pk)) for revision in revisions]
+    newest = {row.revision_id: row for row in Verdict.objects.filter(revision__in=revisions).order_by("number")}
+    entries = [_version_entry(revision, newest.get(revision.pk)) for revision in revisions]
     return _feed(request, header.repository.full_name, header.url, entries)
+
+
+@repository_page
+def released(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    """Return the newest releases of a repository, each with the verdict of its version and its notes."""
+    found = releases.newest(header.repository, header.by, MAX_VERSIONS)
+    states = verdicts.latest_states(release.ref.revision_id for release in found)
+    entries = [_release_entry(release, states.get(release.ref.revision_id, "")) for release in found]
+    return _feed(request, f"{header.repository.full_name}, releases", f"{header.url}/releases", entries)
+
+
+def _release_entry(release: Release, state: str) -> Entry:
+    title = f"{release.tag}: {release.title}" if release.title else release.tag
+    summary = f"{state}. {release.notes[:MAX_SUMMARY]}" if state else release.notes[:MAX_SUMMARY]
+    return Entry(title, release.get_absolute_url(), summary, release.edited_at or release.created_at)
 
 
 def _search_entry(row: ListRow) -> Entry:

@@ -19,13 +19,13 @@ from hub.site.visitor import caller, person
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RegistryError, RevisionNotFound, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
-from registry.models import Regression, Repository, Revision
+from registry.models import Regression, Release, Repository, Revision
 from registry.people import gates
 from registry.proof import regressions, verdicts
 from registry.proof.shown_reports import shown_to
 from registry.publish import discussions
 from registry.publish.push import rows
-from registry.repos import aliases, facts, lookup, pull, refs
+from registry.repos import aliases, facts, lookup, pull, refs, releases
 from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -130,6 +130,17 @@ class RepositoryHeader:
         """The alias by which the address names this version."""
         is_other = self.rev in ("main", "verified") or len(self.rev) == 40
         return None if is_other or self.rev not in self.names else aliases.named(self.repository, self.rev)
+
+    @cached_property
+    def latest_release(self) -> Release | None:
+        """The highest stable release whose version is served."""
+        return releases.latest(self.repository)
+
+    @cached_property
+    def latest_release_state(self) -> str:
+        """The state of the newest verdict of its version; "" for none."""
+        revision = self.latest_release.ref.revision_id if self.latest_release else 0
+        return verdicts.latest_states([revision]).get(revision, "")
 
     @property
     def verified(self) -> str:

@@ -98,6 +98,10 @@ class AliasNotFound(RegistryError):
     default_fix = "List the aliases of the adapter, or set this one."
 
 
+class ReleaseNotFound(RegistryError):
+    code = "release-not-found"
+
+
 class FileNotFound(RegistryError):
     code = "file-not-found"
     default_fix = "List the files of the revision to see what is there."
@@ -318,6 +322,13 @@ class AliasUnproven(RegistryError):
 class AliasRefused(RegistryError):
     code = "alias-refused"
     default_fix = "Set it to another version."
+
+
+class ReleaseRefused(RegistryError):
+    """The revision has not passed, and `force` is not given; or it is yanked."""
+
+    code = "release-refused"
+    default_fix = "Choose a version that passed, such as `verified`, or force it."
 
 
 class VersionNotHeld(RegistryError):

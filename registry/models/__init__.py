@@ -46,6 +46,7 @@ from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
 from registry.models.regressions import Regression
+from registry.models.releases import Release
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.retention import ExpiredFile, RetentionRule
 from registry.models.scans import PickleScan
@@ -140,6 +141,7 @@ __all__ = [
     "QueueView",
     "Ref",
     "Regression",
+    "Release",
     "RenderedCard",
     "Repository",
     "RepositoryWatch",

@@ -42,12 +42,20 @@ def _require_place(repository: Repository) -> None:
 
 
 def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
-    """Delete a branch or tag; its revisions keep their ids. Raises RefProtected for main, and RevisionNotFound."""
+    """Delete a branch or tag; its revisions keep their ids. Raises RefProtected for main and a release's tag.
+
+    Raises RevisionNotFound, and what policy.require raises for PUSH.
+    """
     with transaction.atomic():
         policy.require_now(by, Permission.PUSH, repository)
         if ref == refs.MAIN:
             raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
         old = refs.resolve_ref(repository, ref)
+        if repository.releases.filter(ref__name=ref).exists():
+            raise RefProtected(
+                f"{refs.short_name(ref)} is a release of {repository.full_name}.",
+                fix="Delete the release; its tag can go with it.",
+            )
         Ref.objects.filter(repository=repository, name=ref).delete()
         audit.record(by.user, "adapter:delete-ref", f"{repository.full_name}@{ref}", about=repository, before=old.oid)
         outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)

@@ -113,6 +113,7 @@ def seed(cast: Cast, repository: Repository) -> World:
 
     for rev in ("v1", "main"):
         ask("alice", "PUT", "adapters/alice/reviews/aliases/prod", revision=rev)
+    ask("alice", "POST", "adapters/alice/reviews/releases", tag="v1.0.0", revision="v1")
     ask("alice", "POST", "organizations/acme/teams", name="ner")
     ask("alice", "PUT", "organizations/acme/teams/ner/grants/any/x", role="write")
     ask("alice", "POST", "organizations/acme/robots", name="deploy")
@@ -127,6 +128,7 @@ def seed(cast: Cast, repository: Repository) -> World:
     session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
     world.values = {
         "ns": "alice", "name": "reviews", "rev": "main", "a": "v1", "b": "main", "path": "README.md", "alias": "prod",
+        "release": "v1.0.0",
         "base": GPT2, "org": "acme", "user": "bob", "team": "ner", "robot": "deploy", "type": "any", "pattern": "x",
         "sha256": "0" * 64, "id": token, "platform": "kserve",
     }  # fmt: skip

@@ -157,6 +157,10 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/aliases/prod", "anonymous", None),
     ("GET", f"{ADAPTER}/aliases/prod/history", "anonymous", None),
     ("POST", f"{ADAPTER}/aliases/prod/rollback", "alice", {}),
+    ("POST", f"{ADAPTER}/releases", "alice", {"tag": "v1.0.0", "revision": "main", "force": True}),
+    ("GET", f"{ADAPTER}/releases", "anonymous", None),
+    ("GET", f"{ADAPTER}/releases/v1.0.0", "anonymous", None),
+    ("PATCH", f"{ADAPTER}/releases/v1.0.0", "alice", {"title": "Longer training"}),
     ("POST", OVERRIDE, "alice", {"reason": "The new rows are harder."}),
     ("DELETE", OVERRIDE, "alice", None),
     ("POST", f"{ADAPTER}/yank", "alice", {"revision": "main", "reason": "It repeats itself."}),
@@ -186,6 +190,7 @@ OF_A_PERSON = {
     "invitations/carol": "invitations/{user}",
     "users/dave": "users/{name}",
     "aliases/prod": "aliases/{alias}",
+    "releases/v1.0.0": "releases/{release}",
     "adapters/alice/worse/revisions/main": "adapters/{ns}/{name}/revisions/{rev}",
 }
 

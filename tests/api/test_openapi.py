@@ -12,6 +12,7 @@ from tests.api.test_answers import VALUES
 
 MORE = {
     "alias": "prod",
+    "release": "v1.0.0",
     "platform": "kserve",
     "user": "bob",
     "team": "ner",

@@ -18,7 +18,7 @@ PUBLIC = [
     "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",
     "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here", "/docs", "/docs/start",
-    "/docs/start-vllm", "/docs/derived", "/simple/", "/simple/dovetail-hub/",
+    "/docs/start-vllm", "/docs/derived", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/",
 ]  # fmt: skip
 OWN = [
     "/settings/notifications",
@@ -35,6 +35,7 @@ OWN = [
     "/settings/password",
     "/new",
     "/acme/private",
+    "/alice/reviews/releases/new",
     "/alice/reviews/commit/main",
     "/alice/reviews/commit/main/merge",
     "/alice/reviews/tree/main",

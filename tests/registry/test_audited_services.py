@@ -7,6 +7,7 @@ import ast
 import io
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ from registry.publish import (
     merges,
     moves,
     push,
+    releases,
     repositories,
     restoring,
     retention,
@@ -133,6 +135,21 @@ def yank(cast: Cast) -> Act:
 def derive(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     return lambda: derived_versions.request_conversion(revision, "mlx", alice(cast))
+
+
+def release_deed(verb: str) -> Callable[[Cast], Act]:
+    def scenario(cast: Cast) -> Act:
+        row = repository(cast)
+        revision = pushed(cast, row)
+        make = partial(releases.create, row, "v1.0.0", revision, alice(cast), force=True)
+        if verb == "create":
+            return make
+        make()
+        if verb == "edit":
+            return lambda: releases.edit(row, "v1.0.0", alice(cast), notes="New.")
+        return lambda: releases.delete(row, "v1.0.0", alice(cast))
+
+    return scenario
 
 
 def alias_deed(verb: str) -> Callable[[Cast], Act]:
@@ -527,6 +544,9 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "revision:unyank": unyank,
     "regression:override": regression_deed("override"),
     "regression:withdraw": regression_deed("withdraw"),
+    "release:create": release_deed("create"),
+    "release:edit": release_deed("edit"),
+    "release:delete": release_deed("delete"),
     "alias:set": alias_deed("set"),
     "alias:rollback": alias_deed("rollback"),
     "alias:remove": alias_deed("remove"),

@@ -25,7 +25,7 @@ from registry.models import (
 from registry.moderation import quarantine
 from registry.proof import aliases
 from registry.proof.verified import move_verified
-from registry.publish import branches, copies, expiring, expiring_views, history, merges, push, retention
+from registry.publish import branches, copies, expiring, expiring_views, history, merges, push, releases, retention
 from registry.publish.expiring import Restored
 from registry.publish.push import Inline, Intent
 from registry.publish.retention import Limits
@@ -75,7 +75,7 @@ def forget_the_bin(repository: Repository) -> None:
 def test_a_flood_is_cut_by_the_clock_and_what_has_a_name_stays_whole(cast, flood):
     repository, line = flood
     alice = cast.session("alice")
-    branches.create_ref(repository, "refs/tags/v1", line[0], alice)
+    releases.create(repository, "v1.0.0", line[0], alice, force=True)
     aliases.set_alias(repository, "prod", line[1], alice, force=True, reason="A trial.")
     aliases.set_alias(repository, "prod", line[2], alice, force=True, reason="A trial.")
     proposal = push.receive(Intent(repository, "refs/heads/main", alice, "idea", propose=True), [Inline("a", b"a")])

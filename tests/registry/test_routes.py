@@ -56,6 +56,8 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/manifests/<platform> GET adapter:rea
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/regression-override POST adapter:configure  DELETE adapter:configure
+api/v1/adapters/<ns>/<name>/releases                         GET adapter:browse  POST adapter:push
+api/v1/adapters/<ns>/<name>/releases/<release>               GET adapter:browse  PATCH adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse  PUT adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
@@ -430,6 +432,13 @@ feeds/spaces.atom                                            GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/versions.atom                                GET adapter:read
+{of}<ns>/<name>/releases.atom                                GET adapter:read
+{of}<ns>/<name>/releases                                     GET adapter:read
+{of}<ns>/<name>/security                                     GET adapter:read
+{of}<ns>/<name>/releases/new                                 GET session  POST session
+{of}<ns>/<name>/releases/<tag>                               GET adapter:read
+{of}<ns>/<name>/releases/<tag>/edit                          GET session  POST session
+{of}<ns>/<name>/releases/<tag>/delete                        POST session
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
 {of}<ns>/<name>/watch                                        POST like
@@ -619,6 +628,8 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "a": "main",
         "b": "main",
         "alias": "prod",
+        "release": "v1.0.0",
+        "tag": "v1.0.0",
         "platform": "kserve",
         "item": "1",
         "delivery": "1",

@@ -110,7 +110,7 @@ def test_texts_that_take_long_together_are_shown_as_they_were_written(
     discussions.comment(thread, "*second* <script>", cast.session("carol"))
 
     def rendered(patience: float) -> list[bool]:
-        monkeypatch.setattr("hub.site.discussion_thread.PATIENCE_SECONDS", patience)
+        monkeypatch.setattr("hub.site.markdown_texts.PATIENCE_SECONDS", patience)
         text = Client().get(f"{HERE}/1").content.decode()
         assert "first" in text
         assert text.count("&lt;script&gt;") == (0 if "<em>first" in text else 2)
@@ -171,6 +171,34 @@ def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Reposito
     assert '/hide"' in bob.get(f"{HERE}/1").content.decode()
     carol.post(f"{HERE}/1/comments/{said.pk}/hide")
     assert carol.post(f"{HERE}/1/comments/{said.pk}/edit", {"text": "Six"}).status_code == 403
+
+
+def test_a_text_is_previewed_before_it_is_sent(cast: Cast, repo: Repository, patient) -> None:
+    discussions.start(repo, "Which rank?", "Fuor", cast.session("carol"))
+    said, carol = DiscussionEvent.objects.get(), signed_in(cast, "carol")
+    asked = {"title": "x", "text": "*Really* @bob", "preview": "yes"}
+    for address in (f"{HERE}/new", f"{HERE}/1/comment", f"{HERE}/1/comments/{said.pk}/edit"):
+        page = carol.post(address, asked)
+        assert page.status_code == 200
+        assert '<em>Really</em> <a href="/bob"' in page.content.decode(), address
+        assert "*Really* @bob</textarea>" in page.content.decode(), "what was typed is there to go on with"
+        part = carol.post(address, asked, headers={"HX-Request": "true"}).content.decode()
+        assert part.startswith('<div id="preview"'), address
+    assert DiscussionEvent.objects.get().text == "Fuor"
+    assert repo.discussions.count() == 1
+
+
+def test_a_pull_request_shows_what_it_changes_beside_merge(cast: Cast, repo: Repository) -> None:
+    row = {"name": "smoke", "rows": 24, "metric": "accuracy", "base": 0.5, "adapter": 0.75}
+    main = pushed(cast, repo)
+    judged(main, evals=[row], depth="evaluated")
+    thread = propose(cast, repo)
+    judged(repo.refs.get(name=thread.ref).revision, evals=[row | {"adapter": 0.875}], depth="evaluated")
+    page = Client().get(f"{HERE}/1")
+    [change] = page.context["metric_changes"]
+    assert (change.metric, change.before, change.after, change.colour) == ("accuracy", 0.75, 0.875, "passed")
+    assert '<span class="change-word passed">+0.125</span>' in page.content.decode()
+    assert f"compare/{main.oid}..." in page.content.decode()
 
 
 def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Repository) -> None:
