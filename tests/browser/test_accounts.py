@@ -11,7 +11,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import expect
 
 from tests import live
-from tests.browser.test_looks import SHAPES, faults
+from tests.browser.looks import look
 from tests.live import PASSWORD, wait_until
 
 AUTHENTICATOR = {
@@ -156,17 +156,12 @@ def test_a_forgotten_password_is_replaced_by_the_link_of_a_letter(mailing_hub, v
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
-def test_the_pages_of_an_account_are_readable_and_fit(mailing_hub, visitor, scheme, width, look_closely, tmp_path):
-    one = visitor(mailing_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
+def test_the_pages_of_an_account_are_readable_and_fit(mailing_hub, visitor):
+    one = visitor(mailing_hub.url)
     wrong = {}
     for number, address in enumerate(["/password/reset", "/password/reset/sent", "/login", *PAGES]):
         if number == 3:
             one.sign_in("ada")
-        page = one.go(address)
-        page.screenshot(path=tmp_path / f"{address.strip('/').replace('/', '-')}-{scheme}-{width}.png", full_page=True)
-        if found := faults(page) if look_closely else []:
+        if found := look(one.go(address)):
             wrong[address] = found
-        if (too_wide := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
-            wrong.setdefault(address, []).append(f"{too_wide} px wider than the screen")
     assert wrong == {}

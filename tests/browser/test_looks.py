@@ -1,16 +1,12 @@
 """Every page in light and dark, wide and narrow: readable by everybody, within the screen, usable by keyboard."""
 
-from pathlib import Path
-
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import REVIEWS, derived_revision
+from tests.browser.looks import faults, look
 from tests.clients import Client
 from tests.live import TOKENS
 
-AXE = (Path(__file__).parent / "axe.min.js").read_text()
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PUBLIC = [
     "/", "/adapters", "/adapters?q=reviews&verdict=passed&kind=lora&view=table", "/adapters?q=zzzz&kind=ia3",
     "/search?q=reviews", "/leaderboards/text-classification", "/alice/reviews",
@@ -44,68 +40,58 @@ OWN = [
     "/alice/reviews/rename/main/README.md",
     "/alice/reviews/delete/main/README.md",
 ]
-# axe looks at both schemes and both widths once; its second look at the other two pairs would find the same.
-SHAPES = [("light", 1280, True), ("dark", 1280, False), ("light", 390, False), ("dark", 390, True)]
 
 
-def faults(page) -> list[str]:
-    page.evaluate(AXE)
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
-    return [
-        f"{fault['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
-        for fault in found
-        for node in fault["nodes"]
-    ]
+def wrong_on(pages) -> dict[str, list[str]]:
+    """Return what is wrong with each of these (name, page), which are opened one after the other."""
+    return {name: found for name, page in pages if (found := look(page))}
 
 
-def look_at_uploading(one, look, folder):
+def uploading(one, folder):
     """Upload an adapter without its weights, with a rank that fails, to see all that the pages may say."""
     config = folder / "adapter_config.json"
     config.write_text((REVIEWS / config.name).read_text().replace('"r": 8', '"r": 0'))
-    look(one.go("/upload"), "/upload")
+    yield "/upload", one.go("/upload")
     page = one.go("/alice/reviews/upload/main")
     page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_role("alert")).to_have_text("Choose a folder, files, or a zip first.")
     page.locator('input[type="file"]').set_input_files([config, REVIEWS / "README.md"])
-    look(page, "chosen files")
+    yield "chosen files", page
     page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_role("button", name="Commit all the same")).to_be_visible()
-    look(page, "files before their commit")
+    yield "files before their commit", page
 
 
-@pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
-def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, look_closely, tmp_path):
-    one = visitor(furnished_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
-    wrong = {}
-
-    def look(page, name):
-        if found := faults(page) if look_closely else []:
-            wrong[name] = found
-        too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if too_wide > 0:
-            wrong.setdefault(name, []).append(f"{too_wide} px wider than the screen")
-
-    for address in [*PUBLIC, f"/alice/reviews/commit/{derived_revision(furnished_hub)}"]:
-        look(one.go(address), address)
-    one.sign_in("alice")
-    for address in OWN:
-        look(one.go(address), address)
+def opened(one):
+    """Open what pages keep closed."""
     page = one.go("/alice/reviews/commits/main")
     page.get_by_text("Branches and tags").click()
     page.get_by_text("Set or move an alias").click()
-    look(page, "names of versions")
+    yield "names of versions", page
     page = one.go("/alice/reviews")
     page.get_by_role("radio", name="Other forms").check(force=True)
     page.get_by_text("Make another form").click()
-    look(page, "other forms")
-    look_at_uploading(one, look, tmp_path)
+    yield "other forms", page
     page = one.go("/settings/tokens")
-    page.get_by_label("Name").fill(f"{scheme} {width}")
+    page.get_by_label("Name").fill("looked at")
     page.get_by_role("button", name="Create token").click()
     page.locator("#token-value").wait_for()
     page.wait_for_load_state()  # a click waits for the answer to begin, not for its style
-    look(page, "a new token")
-    assert wrong == {}
+    yield "a new token", page
+
+
+def test_every_public_page_is_readable_and_fits(furnished_hub, visitor):
+    one = visitor(furnished_hub.url)
+    addresses = [*PUBLIC, f"/alice/reviews/commit/{derived_revision(furnished_hub)}"]
+    assert wrong_on((address, one.go(address)) for address in addresses) == {}
+
+
+def test_every_page_of_who_is_signed_in_is_readable_and_fits(furnished_hub, visitor, tmp_path):
+    one = visitor(furnished_hub.url)
+    one.sign_in("alice")
+    assert wrong_on((address, one.go(address)) for address in OWN) == {}
+    assert wrong_on(opened(one)) == {}
+    assert wrong_on(uploading(one, tmp_path)) == {}
 
 
 def test_the_keyboard_reaches_what_the_mouse_does(furnished_hub, visitor):

@@ -1,19 +1,17 @@
 """A report becomes a quarantine, an appeal and a release, all by keyboard; the pages are for everybody."""
 
 import json
-import os
 import urllib.request
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import REVIEWS
-from tests.browser.test_looks import SHAPES, faults
+from tests.browser.looks import look
 from tests.clients import Client
 from tests.live import PASSWORD, TOKENS
 
 ADAPTER = "alice/moderated"
-SHOTS = os.environ.get("SHOTS", "")  # a folder for pictures of the pages
 
 
 @pytest.fixture(scope="module")
@@ -125,22 +123,12 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
-def test_the_pages_of_moderation_are_readable_and_fit(live_hub, adapter, visitor, scheme, width, look_closely):
+def test_the_pages_of_moderation_are_readable_and_fit(live_hub, adapter, visitor):
     case = reported(live_hub)
-    mona = visitor(live_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
+    mona = visitor(live_hub.url)
     mona.sign_in("mona")
-    wrong = {}
-    for number, path in enumerate(PAGES):
-        page = mona.go(path.format(case=case))
-        if SHOTS:
-            page.screenshot(path=f"{SHOTS}/{number}-{scheme}-{width}.png", full_page=True)
-        if found := faults(page) if look_closely else []:
-            wrong[path] = found
-        too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if too_wide > 0:
-            wrong.setdefault(path, []).append(f"{too_wide} px wider than the screen")
-    assert wrong == {}
+    addresses = [path.format(case=case) for path in PAGES]
+    assert {address: found for address in addresses if (found := look(mona.go(address)))} == {}
 
 
 def reported(hub) -> int:

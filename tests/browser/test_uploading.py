@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.conftest import REVIEWS
-from tests.browser.test_looks import faults
+from tests.browser.looks import faults
 
 
 def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor):
