@@ -2,14 +2,15 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import TransactionTestCase
+from pytest_django.plugin import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
 from registry.kernel import site_settings
@@ -17,6 +18,7 @@ from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, CatalogueCou
 from registry.models.append_only import lifted
 from registry.repos import popularity
 from tests import live
+from tests.cast import Cast, assemble
 from tests.receivers import Receiver, receiver
 from tests.services import postgres_server, s3_server, valkey_server
 
@@ -87,6 +89,32 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     """Begin with a copy of tables that one process of the run made: the migrations take half a minute."""
     if connection.vendor == "sqlite":
         shutil.copyfile(live.migrated() / "db.sqlite3", connection.settings_dict["TEST"]["NAME"])
+
+
+@pytest.fixture(scope="module")
+def everybody(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Callable[[], Cast]]:
+    """Return what gives a test the cast, which is made once for a file and is as new for each of its tests.
+
+    It costs as much as a short test. Tests that commit would meet the open transaction of the file, and those that
+    close the connection would end it (`own_cast`): they make their own.
+    """
+    own = request.node.get_closest_marker("own_cast") is not None
+    if own or any(_commits(item) for item in request.session.items if item.getparent(pytest.Module) is request.node):
+        yield assemble
+        return
+    file = transaction.atomic()
+    file._from_testcase = True  # type: ignore[attr-defined]  # as in TestCase: code may ask for the outermost one
+    with django_db_blocker.unblock(), file:
+        yield assemble().again
+        transaction.set_rollback(True)
+
+
+def _commits(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("django_db")
+    is_marked = mark is not None and bool(mark.kwargs.get("transaction"))
+    return is_marked or bool({"transactional_db", "live_server"} & set(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(autouse=True)

@@ -203,7 +203,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition, running: Hub, seconds: float = 120) -> None:
+def wait_until(condition, running: Hub, seconds: float = 300) -> None:
     """Wait for a condition; when it does not come, show what the hub's processes said."""
     deadline = time.monotonic() + seconds
     while not condition():

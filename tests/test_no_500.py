@@ -398,6 +398,6 @@ def run_on_postgresql(file: str, server: str, *arguments: str) -> None:
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_no_odd_input_is_an_accident_on_postgresql_either(postgres_server):
     run_on_postgresql(__file__, postgres_server)

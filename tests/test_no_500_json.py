@@ -377,6 +377,6 @@ def test_a_field_of_the_wrong_json_type_is_refused_by_name(asker, method, path, 
 
 
 @pytest.mark.postgres
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_no_odd_body_is_an_accident_on_postgresql_either(postgres_server):
     run_on_postgresql(__file__, postgres_server, "-k", "not refused_by_name")  # those are refused before any query

@@ -16,7 +16,7 @@ from registry.proof import verdicts
 from registry.publish import expiring, push
 from registry.publish.retention import Limits
 from registry.repos.refs import MAIN
-from tests.cast import PASSWORD, Cast, assemble
+from tests.cast import PASSWORD, Cast
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": BASE, "task_type": "SEQ_CLS"}
@@ -36,12 +36,12 @@ FILES = {
 
 
 @pytest.fixture
-def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
+def cast(everybody: Callable[[], Cast], db: None, settings: Any, tmp_path: Any) -> Cast:
     """Everybody, with a blob store of their own and no broker."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.notify_nobody"
     settings.FIRST_THROTTLE = "off"
-    return assemble()
+    return everybody()
 
 
 def notify_nobody(*_: int) -> bool:

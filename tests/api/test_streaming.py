@@ -19,6 +19,7 @@ from registry.people import tokens
 from tests.api.conftest import judged, pushed
 from tests.live import TOKENS
 
+pytestmark = pytest.mark.own_cast  # a stream closes its connection
 VERDICT, CHANGES = "/api/v1/adapters/alice/reviews/revisions/main/verdict", "/api/v1/changes"
 
 

@@ -17,7 +17,7 @@ from tests.clients import ROOT, Client
 from tests.live import PASSWORD, TOKENS, Hub, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
-expect.set_options(timeout=20_000)  # milliseconds; a busy machine is no defect of a page
+expect.set_options(timeout=60_000)  # milliseconds; a busy machine is no defect of a page
 REVIEWS = ROOT / "demo" / "reviews-lora"
 
 
@@ -53,7 +53,7 @@ class Visitor:
         self.page.goto(self.base + path)
         return self.page
 
-    def go_until(self, path: str, locate: Callable[[Page], Locator], seconds: float = 60) -> Page:
+    def go_until(self, path: str, locate: Callable[[Page], Locator], seconds: float = 180) -> Page:
         """Open a page again and again until it has something that the worker writes after the request."""
         ends = time.monotonic() + seconds
         while locate(self.go(path)).count() == 0 and time.monotonic() < ends:

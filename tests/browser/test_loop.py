@@ -34,7 +34,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     Client("2.4.0", working_hub.url, token, tmp_path / "home").hf("upload", "frida/reviews", REVIEWS)
 
     # Nobody reloads: the page follows the push and the verdict by itself.
-    expect(page.locator("#proof .state")).to_contain_text("passed", timeout=60_000)
+    expect(page.locator("#proof .state")).to_contain_text("passed", timeout=180_000)
     assert page.evaluate("window.stillHere") is None
     expect(page.locator("article.card-body")).to_be_visible()
     expect(page.locator("#use")).to_contain_text('revision="verified"')

@@ -356,7 +356,7 @@ def _number_events(hub: live.Hub) -> None:
 
 
 def _until(is_so) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             if is_so():

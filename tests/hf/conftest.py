@@ -1,19 +1,20 @@
 """The cast, an empty store in a folder, and the wire in this process: for everything that needs no real client."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobStore
-from tests.cast import Cast, assemble
+from tests.cast import Cast
 from tests.hf.wire import Wire
 
 
 @pytest.fixture
-def cast(db) -> Cast:
+def cast(everybody: Callable[[], Cast], db: None) -> Cast:
     """Everybody, in a database of their own."""
-    return assemble()
+    return everybody()
 
 
 @pytest.fixture(autouse=True)

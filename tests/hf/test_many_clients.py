@@ -81,7 +81,7 @@ def test_a_large_upload_that_was_killed_goes_on_where_it_was(live_hub: Hub, tmp_
     api.create_repo(repo)
     running = subprocess.Popen(command, env=pusher.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     started = folder / ".cache" / "huggingface" / "upload"
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while sum(1 for _ in started.glob("*.metadata")) < 20 and running.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
     running.send_signal(signal.SIGKILL)

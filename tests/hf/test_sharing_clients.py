@@ -265,7 +265,7 @@ def test_a_push_reaches_a_webhook_through_the_queue(tmp_path: Path):
             hub.start_worker(beat=False)
             client = Client(RELEASE, hub.url, TOKENS["alice"], tmp_path / "home")
             hook, oid = json.loads(client.python(WEBHOOK, listener.url))
-            until = time.monotonic() + 120
+            until = time.monotonic() + 240
             while len(listener.heard) < 2 and time.monotonic() < until:
                 time.sleep(0.1)
     messages = sorted((WebhookPayload(**heard.json) for heard in listener.heard), key=lambda one: one.event.scope)

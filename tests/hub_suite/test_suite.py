@@ -20,7 +20,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # all of it runs in the first one
+@pytest.mark.timeout(1800)  # all of it runs in the first one
 @pytest.mark.parametrize("file", FILES)
 def test_the_clients_own_tests_pass(verdict: Verdict, file: str):
     failed = [f"{one.id}: {one.why}" for one in verdict.of_file(file) if one.what != "passed"]

@@ -49,7 +49,7 @@ def supervisor(tmp_path: Path):
 def start(supervisor: Supervisor, name: str, code: str, **options: float) -> str:
     """Start a Python program and return the line with which it said that it is ready."""
     supervisor.start(Program(name, [PYTHON, "-c", code], **options))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while "ready" not in (text := supervisor.log_of(name).read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,11 +1,13 @@
 """The cast on a database, for every test of the heart."""
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.cast import Cast, assemble
+from tests.cast import Cast
 
 
 @pytest.fixture
-def cast(db) -> Cast:
+def cast(everybody: Callable[[], Cast], db: None) -> Cast:
     """Everybody, in a database of their own."""
-    return assemble()
+    return everybody()

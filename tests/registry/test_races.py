@@ -83,7 +83,7 @@ def test_two_people_of_one_name_are_one_person(cast):
 
 def wait_for_a_lock_that_is_not_granted() -> None:
     """Wait until another connection waits for a row of ours; SQLite lets nobody begin, so there is nothing to see."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while connection.vendor == "postgresql" and time.monotonic() < deadline:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")

@@ -6,11 +6,11 @@ line does not name. What each permission means for whom is the table of test_pol
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
 
@@ -603,14 +603,20 @@ def test_every_first_part_of_an_address_is_a_reserved_name():
 
 
 # --- the proof -------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def furnished(everybody: Callable[[], Cast], tmp_path_factory) -> Iterator[None]:
+    """A public and a private repository of each type."""
+    blobs = f"file://{tmp_path_factory.mktemp('blobs')}"
+    with override_settings(BLOBS=blobs, DOORBELL="tests.registry.test_upkeep.ring"):
+        cast = everybody()
+        for type in ("model", "dataset"):
+            cast.repository("acme/public", type=type)
+            cast.repository("acme/covert", private=True, type=type)
+        yield
+
+
 @pytest.fixture
-def world(cast: Cast, settings, tmp_path) -> Cast:
-    """A public and a private repository of each type; `raise_request_exception` is off, so that a 500 is seen."""
-    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
-    for type in ("model", "dataset"):
-        cast.repository("acme/public", type=type)
-        cast.repository("acme/covert", private=True, type=type)
+def world(furnished: None, cast: Cast) -> Cast:
     return cast
 
 

@@ -168,7 +168,7 @@ def downloads(hub: Hub, home: Path) -> bool:
     return "there" in str(Client("2.4.0", hub.url, TOKENS["carol"], home).python(program, NAME))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.postgres
 @pytest.mark.s3
 def test_what_a_moderator_quarantines_is_gone_on_every_road_within_a_minute(hub: Hub, tmp_path: Path, capsys: Any):

@@ -10,7 +10,7 @@ from registry.models import Repository, Revision
 from registry.publish import examining
 from registry.repos import card
 from tests.api.conftest import FILES, judged, pushed
-from tests.cast import PASSWORD, Cast, assemble
+from tests.cast import PASSWORD, Cast
 
 CHECKS = [
     {"id": "file.header", "outcome": "passed", "message": "24 tensors with 73,728 values.", "duration_ms": 0.4},
@@ -21,11 +21,11 @@ EVALS = [{"name": "smoke", "rows": 24, "metric": "accuracy", "base": 0.5, "adapt
 
 
 @pytest.fixture
-def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
+def cast(everybody: Callable[[], Cast], db: None, settings: Any, tmp_path: Any) -> Cast:
     """Everybody, with a blob store of their own and no broker."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.notify_nobody"
-    return assemble()
+    return everybody()
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def doomed(step: str) -> Any:
 
 def work() -> None:
     """Do all there is, comparisons too: they wait for an engine that is being started."""
-    loop, deadline = WorkLoop(), time.monotonic() + 60
+    loop, deadline = WorkLoop(), time.monotonic() + 180
     while time.monotonic() < deadline and (loop.step() or Comparison.objects.exists()):
         time.sleep(0.01)
 

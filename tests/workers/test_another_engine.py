@@ -24,7 +24,7 @@ def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_p
     found = judged(adapters.lora())
     assert [row["name"] for row in found.result["engines"]] == ["e5"]
     assert Comparison.objects.get().engine == "e6"
-    loop, deadline = WorkLoop(), time.monotonic() + 120
+    loop, deadline = WorkLoop(), time.monotonic() + 240
     while not loop.step():
         assert time.monotonic() < deadline, "the third engine did not come"
         time.sleep(0.1)

@@ -53,7 +53,7 @@ def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):
 
 def compared() -> None:
     """Work as a worker does whom nobody asks for a validation, until the engine that it started answers."""
-    loop, deadline = WorkLoop(), time.monotonic() + 60
+    loop, deadline = WorkLoop(), time.monotonic() + 180
     while not loop.step():
         assert time.monotonic() < deadline, "no engine came"
         time.sleep(0.1)

@@ -169,7 +169,7 @@ def to_the_next_child(parent: int, number: int) -> threading.Thread:
     """Send a signal to the next child that an engine forks."""
 
     def watch() -> None:
-        children, deadline = Path(f"/proc/{parent}/task/{parent}/children"), time.monotonic() + 120
+        children, deadline = Path(f"/proc/{parent}/task/{parent}/children"), time.monotonic() + 240
         while time.monotonic() < deadline:
             if found := children.read_text().split():
                 os.kill(int(found[0]), number)

@@ -40,7 +40,7 @@ def run(engine: Engine, wall: float = 100) -> tuple[Report, list[CheckResult]]:
 
 def survivors(engine: Engine) -> list[str]:
     """Return the processes of the engine's group that stay although it was killed."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while (found := group_of(engine)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found

@@ -107,7 +107,7 @@ def is_running(pid: int) -> bool:
 
 def gone(*pids: int) -> bool:
     """Return whether processes end within a minute."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not any(map(is_running, pids))
