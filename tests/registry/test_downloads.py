@@ -12,7 +12,11 @@ from hub.site.pictures.sparkline import Sparkline
 from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
 from registry.repos import download_counts, popularity
 
-TODAY = timezone.now().date()
+
+def today() -> date:
+    return timezone.now().date()
+
+
 DAY = timedelta(days=1)
 
 
@@ -36,7 +40,7 @@ def test_many_counts_of_many_processes_write_a_repository_once(cast):
     calm.refresh_from_db()
     assert (busy.downloads, calm.downloads) == (20, 1)
     assert popularity.trending_score(busy) == pytest.approx(20, abs=0.01)
-    assert download_counts.by_day(busy, 30)[-1] == (TODAY, 20)
+    assert download_counts.by_day(busy, 30)[-1] == (today(), 20)
     assert download_counts.fold() == 0, "once, and no second time"
 
 
@@ -66,7 +70,7 @@ def test_what_waits_is_folded_in_bounded_parts_and_in_its_own_day(cast, monkeypa
     for age in range(5):
         counted(adapter, 1, at=timezone.now() - age * DAY)
     assert (download_counts.fold(), download_counts.fold()) == (4, 1)
-    assert download_counts.by_day(adapter, 30)[-6:] == [(TODAY - age * DAY, int(age < 5)) for age in range(5, -1, -1)]
+    assert download_counts.by_day(adapter, 30)[-6:] == [(today() - age * DAY, int(age < 5)) for age in range(5, -1, -1)]
     adapter.refresh_from_db()
     assert popularity.trending_score(adapter) < 5, "older ones weigh less, however late they are folded"
 
@@ -79,7 +83,7 @@ def test_days_long_past_become_months(cast):
     counted(adapter, 1)
     download_counts.fold()
     rows = adapter.daily_downloads.order_by("day").values_list("day", "count")
-    assert list(rows) == [(date(2024, 3, 1), 9), (date(2024, 4, 1), 3), (TODAY, 1)]
+    assert list(rows) == [(date(2024, 3, 1), 9), (date(2024, 4, 1), 3), (today(), 1)]
     assert other.daily_downloads.count() == 4, "nobody touched it"
 
 
@@ -102,15 +106,15 @@ def test_hours_of_the_release_before_are_forgotten(cast):
 @pytest.mark.parametrize(("days", "status"), [("30", 200), ("365", 200), ("7", 400)])
 def test_anybody_reads_the_days_by_rest(cast, days, status):
     adapter = cast.repository("alice/reviews")
-    adapter.daily_downloads.create(day=TODAY, count=3)
-    adapter.daily_downloads.create(day=TODAY - 29 * DAY, count=2)
-    adapter.daily_downloads.create(day=TODAY - 364 * DAY, count=4)
+    adapter.daily_downloads.create(day=today(), count=3)
+    adapter.daily_downloads.create(day=today() - 29 * DAY, count=2)
+    adapter.daily_downloads.create(day=today() - 364 * DAY, count=4)
     answer = Client().get(f"/api/v1/adapters/alice/reviews/downloads?days={days}")
     assert answer.status_code == status
     if status == 200:
         told = answer.json()
         assert (len(told["days"]), told["sum"]) == (int(days), {"30": 5, "365": 9}[days])
-        assert told["days"][-1] == {"day": TODAY.isoformat(), "downloads": 3}
+        assert told["days"][-1] == {"day": today().isoformat(), "downloads": 3}
 
 
 def test_strangers_read_nothing_of_a_private_adapter(cast):
