@@ -51,8 +51,9 @@ class Cast:
 
     def again(self) -> "Cast":
         """Return the same people as rows of their own, which no test has changed."""
-        people = User.objects.in_bulk(list(self.people), field_name="username")
-        return Cast({name: people[name] for name in self.people}, Organization.objects.get(pk=self.acme.pk))
+        people = User.objects.select_related("namespace").in_bulk(list(self.people), field_name="username")
+        acme = Organization.objects.select_related("namespace").get(pk=self.acme.pk)
+        return Cast({name: people[name] for name in self.people}, acme)
 
 
 def assemble() -> Cast:
