@@ -30,7 +30,6 @@ REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "rev
 ELSEWHERE = {
     "repair": "tests/api/test_repairs.py",
     "s3_key": "a token, and the tests of S3",
-    "merge_preview": "tests/api/test_merge_previews.py",
 }
 
 

@@ -22,7 +22,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from hub.api import openapi, waiting
-from tests.api.seeded import ELSEWHERE, World, operations, seed
+from tests.api.seeded import ELSEWHERE, REQUIRED, World, operations, seed
 
 # test_openapi.py asks who may call what. A body that fits its schema may be refused by a rule that no schema says:
 # names that are taken or reserved, cursors that only this hub signs, times in the past.
@@ -95,7 +95,8 @@ def test_every_operation_succeeds_in_the_seeded_world(world):
             if "requestBody" in raw and name in world.bodies
             else {}
         )
-        case = schema[path][method.upper()].Case(path_parameters=world.parameters(name, path), **body)
+        values = {"path_parameters": world.parameters(name, path), "query": REQUIRED.get(name, {})}
+        case = schema[path][method.upper()].Case(**values, **body)
         wrong += faults(world, case)
         response = send(world, case)
         if response.status_code >= 400:
