@@ -61,11 +61,13 @@ def security(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         start = pull.resolve(header.repository, before)
         pull.require_shown(start, header.by)
     history = pull.history(start, PER_PAGE + 1)
+    older = history[PER_PAGE].oid if len(history) > PER_PAGE else ""
+    versions = _versions(header, [row for row in history if pull.is_shown(row, header.by)])
     shown = {
         "header": header,
         "tab": "security",
-        "versions": _versions(header, history)[:PER_PAGE],
-        "older": history[PER_PAGE].oid if len(history) > PER_PAGE else "",
+        "versions": [row for row in versions if row.revision.oid != older],
+        "older": older,
         "licenses": _licenses(header),
         "license_check": _check(header.proof.report if header.proof else None, "card.license"),
     }
