@@ -31,10 +31,10 @@ class _OfAdapter(View):
 class Releases(_OfAdapter):
     @extend_schema(
         operation_id="releases", summary="Releases of an adapter", description="The highest version first.",
-        parameters=[shapes.ReleasePaging], responses=shapes.ReleasePage,
+        parameters=[pages.Paging], responses=shapes.ReleasePage,
     )  # fmt: skip
     def get(self, request: Request, ns: str, name: str) -> Response:
-        asked = pages.parameters(request, shapes.ReleasePaging)
+        asked = pages.parameters(request, pages.Paging)
         repository = self.adapter(ns, name)
         below = cursors.row_id(asked.get("cursor", ""))
         found = releases.listed(repository, self.caller, below=below, limit=asked["limit"])

@@ -69,7 +69,9 @@ def released(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     found = releases.newest(header.repository, header.by, MAX_VERSIONS)
     states = verdicts.latest_states(release.ref.revision_id for release in found)
     entries = [_release_entry(release, states.get(release.ref.revision_id, "")) for release in found]
-    return _feed(request, f"{header.repository.full_name}, releases", f"{header.url}/releases", entries)
+    return _feed(
+        request, f"{header.repository.full_name}, releases", reverse("releases", args=[header.repository]), entries
+    )
 
 
 def _release_entry(release: Release, state: str) -> Entry:

@@ -115,7 +115,8 @@ def _form_page(
 def delete(request: HttpRequest, address: RepositoryAddress, tag: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)
-    with_tag = "with_tag" in request.POST
+    form = DeleteRelease(request.POST)
+    with_tag = form.is_valid() and form.cleaned_data["with_tag"]
     services.delete(header.repository, tag, header.by, keep_tag=not with_tag)
     messages.success(request, f"The release {tag} is deleted{', and its tag' if with_tag else '; its tag stays'}.")
     return redirect("releases", header.repository)

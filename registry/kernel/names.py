@@ -17,10 +17,9 @@ RESERVED = frozenset(
     about account adapters admin api auth avatars bases blob blog chat collections compare dashboard datasets docs
     enterprise error explore favicon.ico feeds health help home hub humans.txt jobs join kernels leaderboards legal
     livez login logout main me metrics models moderation new notifications oauth organizations papers password policies
-    policy
-    posts pricing privacy readyz reports resolve robots.txt root s3 scim search security settings signup simple site
-    sitemap.xml spaces static stats status storage support system tasks terms transparency tree trending unsubscribe
-    upload uploads user users v2 verified xet
+    policy posts pricing privacy readyz reports resolve robots.txt root s3 scim search security settings signup simple
+    site sitemap.xml spaces static stats status storage support system tasks terms transparency tree trending
+    unsubscribe upload uploads user users v2 verified xet
     """.split()  # noqa: SIM905  # a list of words reads better without eighty pairs of quotes
 )
 

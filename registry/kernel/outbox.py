@@ -97,7 +97,7 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
         if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
     OutboxEvent.objects.bulk_create(rows, batch_size=500)
-    # What may not be read any more is gone before the events that wait are handled, however many these are
+    # Withdrawn bytes are gone before the waiting events are handled, however many these are.
     plane_requests.request_for(row for row in rows if plane_requests.withdraws(row))
     transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push
 

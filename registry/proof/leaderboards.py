@@ -18,7 +18,6 @@ from registry.repos.catalog import Query
 MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
 KEY = "measured"  # of the counts in the shared cache
 SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
-SORTS = ("score", "gain", "size", "updated")
 _MEASURED = Query(only_measured=True)
 
 
@@ -64,7 +63,7 @@ def count_measured(by: Caller) -> dict[str, dict[str, int]]:
     return dict(sorted(tasks.items(), key=lambda item: (-sum(item[1].values()), item[0])))
 
 
-def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = SORTS[0]) -> Boards:
+def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = "score") -> Boards:
     """Return the boards of a task, each sorted by score, gain, size or date; a constant number of queries."""
     query = replace(_MEASURED, task=(task,), base=tuple(base), sort="score")
     page = catalog.search(by, query, limit=MOST, with_verdicts=False)
@@ -120,4 +119,5 @@ def _sorted(standings: list[Standing], sort: str) -> list[Standing]:
         "size": lambda one: one.repository.size,
         "updated": lambda one: -one.repository.updated_at.timestamp(),
     }
-    return sorted(standings, key=keys[sort])
+    newest_first = sorted(standings, key=lambda one: one.repository.pk, reverse=True)  # of equals, as in the catalogue
+    return sorted(newest_first, key=keys[sort])

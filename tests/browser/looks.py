@@ -1,4 +1,4 @@
-"""What is wrong with a page for those who read it: in light and dark, on a wide and a narrow screen."""
+"""The faults of a page for its readers: in light and dark, on a wide and a narrow screen."""
 
 import os
 import re

@@ -46,7 +46,7 @@ def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
     for expected in ("0.90–1.00, n = 48", "0.50 guess", "On rows of their own"):
         assert expected in text, expected
     assert tables(visit("alice").get(f"/leaderboards/{TASK}"))[0][0] == "acme/secret"
-    newest = Repository.objects.filter(name__in=["good", "best", "fair"]).order_by("-updated_at")
+    newest = Repository.objects.filter(name__in=["good", "best", "fair"]).order_by("-updated_at", "-pk")
     by_date = tables(client.get(f"/leaderboards/{TASK}?sort=updated"))[0]
     assert by_date == [repository.full_name for repository in newest]
     assert tables(client.get(f"/leaderboards/{TASK}?base={BASE}")) == tables(page)

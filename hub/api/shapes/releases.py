@@ -2,7 +2,6 @@
 
 from rest_framework import serializers as s
 
-from hub.api.pages import Paging
 from hub.api.shapes import Data, Text
 from registry.models.releases import MAX_NOTES, MAX_TITLE
 
@@ -45,10 +44,6 @@ class Release(s.Serializer[Data]):
 class ReleasePage(s.Serializer[Data]):
     items = Release(many=True)
     next = s.URLField(allow_null=True)
-
-
-class ReleasePaging(Paging):
-    """Pages of releases, the highest version first."""
 
 
 class DeleteRelease(s.Serializer[Data]):

@@ -203,6 +203,29 @@ def test_branches_and_tags_are_names_and_private_repositories_are_not_there(plan
     assert [name for name in files() if "secret" in name] == []
 
 
+def test_names_lead_where_a_pull_from_the_hub_leads(cast, settings, tmp_path):
+    settings.BLOBS, settings.DOORBELL = f"file://{tmp_path / 'blobs'}", "tests.registry.test_upkeep.ring"
+    made = fill(cast, NAME)
+    older = pull.resolve(made, "main")
+    more = push.Intent(made, refs.MAIN, cast.session("alice"), title="More")
+    newer = push.receive(more, [push.Inline("b.txt", b"b")]).revision
+    shared = [(refs.ALIASES, "one", older), (refs.TAGS, "one", newer), (refs.TAGS, "two", newer)]
+    shared += [(refs.BRANCHES, "two", older), (refs.ALIASES, "three", newer)]
+    Ref.objects.bulk_create(Ref(repository=made, name=prefix + name, revision=to) for prefix, name, to in shared)
+    Ref.objects.create(repository=made, name=refs.VERIFIED, revision=older)
+    names = {"main", "verified", "one", "two", "three"}
+    for is_yanked in (False, True):
+        if is_yanked:
+            yanking.yank(newer, cast.session("alice"), "It is worse.")
+            Ref.objects.create(repository=made, name=refs.VERIFIED, revision=older)  # gone, since it has no verdict
+        pulled = {name: pull.resolve_pulled(made, name) for name in names}
+        expected = {name: revision.oid for name, revision in pulled.items() if not revision.is_yanked}
+        served = documents.find_served(NAME)
+        assert served is not None
+        assert served.names == expected
+        assert served.names["main"] == (older if is_yanked else newer).oid
+
+
 def test_a_run_that_began_before_a_withdrawal_leaves_nothing(plane, cast):
     row = PlaneName.objects.get()
     PlaneName.objects.update(due_at=timezone.now())
