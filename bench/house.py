@@ -1,7 +1,6 @@
 """A whole hub on real weights: how fast it starts, idles, takes uploads and gives verdicts."""
 
 import json
-import os
 import random
 import shutil
 import statistics
@@ -18,6 +17,7 @@ from huggingface_hub import HfApi
 
 from bench.hub import TOKEN, Hub
 from bench.line import Line, spread
+from bench.sides import weights
 from ops.sentences import ROOT
 
 MIB = 1 << 20
@@ -51,7 +51,7 @@ def upload(hub: Hub) -> Iterator[Line]:
     for megabytes in (24, 96):
         folder = hub.folder / f"large-{megabytes}"
         folder.mkdir()
-        (folder / "weights.bin").write_bytes(os.urandom(megabytes * 1_000_000))
+        (folder / "adapter_model.safetensors").write_bytes(weights(megabytes * 1_000_000))
         seen, started = len(hub.log_lines()), time.monotonic()
         hub.hf("upload", f"bench/large-{megabytes}", str(folder), ".", "--repo-type", "dataset")
         wall = time.monotonic() - started

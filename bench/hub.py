@@ -68,7 +68,7 @@ class Hub:
         return processes
 
     def webs(self) -> list[psutil.Process]:
-        return [one for one in self.family() if "gunicorn" in " ".join(one.cmdline())]
+        return [one for one in self.family() if "gunicorn" in _command(one)]
 
     def web_seconds(self) -> float:
         """Return the processor time that the web processes have spent so far, in seconds."""
@@ -76,10 +76,7 @@ class Hub:
 
     @staticmethod
     def is_engine(process: psutil.Process) -> bool:
-        try:
-            return "/.engines/" in " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            return False
+        return "/.engines/" in _command(process)
 
     def manage(self, *arguments: str) -> str:
         environment = os.environ | {"DATA": str(self.data), "PORT": str(self.port)}
@@ -105,3 +102,11 @@ class Hub:
         text = (self.data / "run/log/web.log").read_text()
         lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
         return [line for line in lines if line["logger"] == "hub.requests"]
+
+
+def _command(process: psutil.Process) -> str:
+    """Return the command line of a process; empty for one that has ended since it was listed."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""

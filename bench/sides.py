@@ -1,5 +1,7 @@
 """The servers of the bench of speed side by side: addresses, turns, ratios, and wrk."""
 
+import json
+import os
 import re
 import statistics
 import subprocess
@@ -15,6 +17,13 @@ from bench.rivals import Wire
 REPEATS, LARGE, ADAPTER = 5, 100_000_000, 8_000_000
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 REPO = "bench/speed"
+
+
+def weights(size: int) -> bytes:
+    """Return a safetensors file of this many bytes with one random tensor."""
+    room = 128
+    header = json.dumps({"x": {"dtype": "U8", "shape": [size - room], "data_offsets": [0, size - room]}})
+    return (room - 8).to_bytes(8, "little") + header.encode().ljust(room - 8) + os.urandom(size - room)
 
 
 @dataclass

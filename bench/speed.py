@@ -23,7 +23,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from bench import rivals, speed_pushes, speed_routes
 from bench.hub import BIN, TOKEN, Hub
 from bench.line import Line, spread
-from bench.sides import ADAPTER, BEARER, LARGE, REPO, Side, Sides, against, in_turn, wrk
+from bench.sides import ADAPTER, BEARER, LARGE, REPO, Side, Sides, against, in_turn, weights, wrk
 from ops.sentences import ROOT
 from tests.services import answers, free_ports, running
 
@@ -52,9 +52,10 @@ def everybody(folder: Path, hub: Hub) -> Iterator[Sides]:
     """Start the others, and give all of them the same files."""
     files = folder / "files"
     files.mkdir()
-    contents = {"large.bin": LARGE, "small.json": SMALL, **{f"adapter-{n}.bin": ADAPTER for n in range(ADAPTERS)}}
-    for name, size in contents.items():
-        (files / name).write_bytes(os.urandom(size) if name.endswith(".bin") else json.dumps("x" * size).encode())
+    names = {f"adapter-{number}.safetensors": ADAPTER for number in range(ADAPTERS)} | {"large.safetensors": LARGE}
+    for name, size in names.items():
+        (files / name).write_bytes(weights(size))
+    (files / "small.json").write_text(json.dumps("x" * SMALL))
     api = HfApi(endpoint=hub.url, token=TOKEN)
     api.create_repo(REPO)
     api.upload_folder(repo_id=REPO, folder_path=files)
@@ -67,7 +68,7 @@ def everybody(folder: Path, hub: Hub) -> Iterator[Sides]:
         sides = {HUB: Side(hub.port, BEARER), FRONT: Side(front, BEARER), NGINX: Side(static)}
         sides[REGISTRY] = Side(stack.enter_context(rivals.registry(own[REGISTRY])))
         registry = sides[REGISTRY].wire()
-        for name in contents:
+        for name in (*names, "small.json"):
             sides[HUB].at[name] = sides[FRONT].at[name] = f"/{REPO}/resolve/main/{name}"
             sides[NGINX].at[name] = f"/{name}"
             data = (files / name).read_bytes()
@@ -103,7 +104,9 @@ def memory(hub: Hub) -> Iterator[Line]:
 def downloads(sides: Sides) -> Iterator[Line]:
     """Measure one large file over one connection, and fifty adapters over four."""
     wires = {name: side.wire() for name, side in sides.items()}
-    taken = in_turn({name: partial(wires[name].ask, "GET", side.at["large.bin"]) for name, side in sides.items()})
+    taken = in_turn(
+        {name: partial(wires[name].ask, "GET", side.at["large.safetensors"]) for name, side in sides.items()}
+    )
     what = "one download of 100 MB"
     yield against(what, taken, FRONT, NGINX, 0.9, LARGE)
     yield against(what, taken, HUB, NGINX, 1.0, LARGE)
@@ -119,7 +122,7 @@ def _fifty(side: Side) -> None:
     def some(first: int) -> None:
         wire = side.wire()
         for number in range(first, ADAPTERS, 4):
-            wire.ask("GET", side.at[f"adapter-{number}.bin"])
+            wire.ask("GET", side.at[f"adapter-{number}.safetensors"])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(some, range(4)))

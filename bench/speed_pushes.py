@@ -16,7 +16,7 @@ from bench import rivals
 from bench.hub import TOKEN, Hub
 from bench.line import Line
 from bench.rivals import Wire
-from bench.sides import ADAPTER, LARGE, REPEATS, REPO, against
+from bench.sides import ADAPTER, LARGE, REPEATS, REPO, against, weights
 
 HUB, REGISTRY, STOCK, ALONE = "Dovetail", "docker-registry", "Dovetail, stock client", "nobody at the other end"
 BY_XET, BY_LFS = "Dovetail by Xet", "Dovetail by LFS"
@@ -46,7 +46,7 @@ def adapters(folder: Path, hub: Hub, wire: Wire, registry: Wire, swallow: int) -
         for path, data in _adapter(1000 + turn).items():
             (source / path).write_bytes(data)
         steps: Steps = {
-            HUB: partial(_new, wire, f"wire-{turn}", files, digests["weights.bin"]),
+            HUB: partial(_new, wire, f"wire-{turn}", files, digests["adapter_model.safetensors"]),
             STOCK: partial(_stock, hub.port, f"bench/stock-{turn}", source),
             ALONE: partial(_stock, swallow, f"bench/alone-{turn}", source),
             REGISTRY: partial(_image, registry, f"turn-{turn}", files, digests),
@@ -67,7 +67,7 @@ def adapters(folder: Path, hub: Hub, wire: Wire, registry: Wire, swallow: int) -
 
 def _adapter(number: int) -> dict[str, bytes]:
     return {
-        "weights.bin": os.urandom(ADAPTER),
+        "adapter_model.safetensors": weights(ADAPTER),
         "adapter_config.json": json.dumps({"turn": number}).encode(),
         "README.md": f"# Turn {number}\n".encode(),
     }
@@ -91,7 +91,10 @@ def _image(registry: Wire, tag: str, files: dict[str, bytes], digests: dict[str,
 
 def large(folder: Path, hub: Hub, wire: Wire, registry: Wire, swallow: int) -> Iterator[Line]:
     """100 MB as requests alone and by the stock client, which sends by Xet or by LFS."""
-    fresh = folder / "fresh.bin", folder / "other.bin"  # a second push of the same would find the bytes stored
+    fresh = (
+        folder / "fresh.safetensors",
+        folder / "other.safetensors",
+    )  # a second push of the same would find the bytes stored
 
     def stock(port: int, source: Path, *, is_xet: bool = True) -> None:
         api = HfApi(endpoint=f"http://127.0.0.1:{port}", token=TOKEN)
@@ -100,12 +103,12 @@ def large(folder: Path, hub: Hub, wire: Wire, registry: Wire, swallow: int) -> I
 
     taken: dict[str, list[float]] = {}
     for turn in range(REPEATS + 1):
-        data = os.urandom(LARGE)
+        data = weights(LARGE)
         for source in fresh:
-            source.write_bytes(os.urandom(LARGE))
+            source.write_bytes(weights(LARGE))
         digest = rivals.sha256(data)  # clients have it before they ask; only servers are timed
         steps: Steps = {
-            HUB: partial(push, wire, REPO, {"pushed.bin": data}, digest),
+            HUB: partial(push, wire, REPO, {"pushed.safetensors": data}, digest),
             BY_XET: partial(stock, hub.port, fresh[0]),
             BY_LFS: partial(stock, hub.port, fresh[1], is_xet=False),
             ALONE: partial(stock, swallow, fresh[0]),
@@ -167,10 +170,10 @@ def again(folder: Path, hub: Hub) -> Iterator[Line]:
     """Measure the bytes that the stock client sends for known files, and for a large file with a small change."""
     counting = rivals.Counting(hub.port)
     api = HfApi(endpoint=f"http://127.0.0.1:{counting.port}", token=TOKEN)
-    file = folder / "again.bin"
-    data = bytearray(os.urandom(LARGE))
+    file = folder / "again.safetensors"
+    data = bytearray(weights(LARGE))
     sent: list[float] = []
-    for name in ("again.bin", "again.bin", "copy.bin", "again.bin"):
+    for name in ("again.safetensors", "again.safetensors", "copy.safetensors", "again.safetensors"):
         if len(sent) == 3:
             data[50_000_000:51_000_000] = os.urandom(1_000_000)
         file.write_bytes(data)

@@ -40,7 +40,7 @@ def lines(folder: Path, hub: Hub, side: Side) -> Iterator[Line]:
 def by_route(hub: Hub, side: Side) -> Iterator[Line]:
     """Measure the time of each answer, and the processor time that the web processes spent on one."""
     asked: dict[str, tuple[str, str, dict[str, float]]] = {
-        "HEAD of a file of 8 MB": ("HEAD", side.at["adapter-0.bin"], {"most": 0.63}),
+        "HEAD of a file of 8 MB": ("HEAD", side.at["adapter-0.safetensors"], {"most": 0.63}),
         "a file of 3 KB": ("GET", side.at["small.json"], {}),
         "info": ("GET", f"/api/models/{ADAPTER_REPO}", {"most": 0.8}),
         "tree": ("GET", f"/api/models/{ADAPTER_REPO}/tree/main", {}),

@@ -27,7 +27,7 @@ class Swallow(BaseHTTPRequestHandler):
         body = self._swallowed()
         if "/preupload/" in self.path:
             paths = [one["path"] for one in json.loads(body)["files"]]
-            modes = {path: "lfs" if path.endswith(".bin") else "regular" for path in paths}
+            modes = {path: "lfs" if path.endswith(".safetensors") else "regular" for path in paths}
             files = [{"path": path, "uploadMode": mode, "shouldIgnore": False} for path, mode in modes.items()]
             self._answer({"files": files, "commitOid": "1" * 40})
         elif self.path == "/api/repos/create":

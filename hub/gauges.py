@@ -168,19 +168,16 @@ def _messages() -> Iterator[Metric]:
 
 def _plane(totals: _Totals) -> Iterator[Metric]:
     """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
-    is_withdrawal = Q(due_at=plane_requests.FIRST)
-    waiting = PlaneName.objects.filter(due_at__lte=timezone.now()).aggregate(
-        names=Count("pk"), withdrawn=Count("pk", filter=is_withdrawal), since=Min("due_at", filter=~is_withdrawal)
-    )
+    waiting = plane_requests.waiting()
     help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
     family = GaugeMetricFamily("dovetail_plane_repositories", help, labels=["state"])
     if settings.PLANE_URL:
         family.add_metric(["public"], totals.public)
     family.add_metric(["signed"], totals.signed)
-    family.add_metric(["waiting"], waiting["names"])
-    family.add_metric(["withdrawn"], waiting["withdrawn"])
+    family.add_metric(["waiting"], waiting.count)
+    family.add_metric(["withdrawn"], waiting.withdrawals)
     yield family
-    age = _age(waiting["since"])
+    age = _age(waiting.since)
     yield GaugeMetricFamily("dovetail_plane_age_seconds", "How long the oldest addition has waited.", age)
 
 

@@ -1,21 +1,23 @@
-"""Requests that the read plane follow what happened to a repository: a row for each name, written with the change.
+"""Requests that the read plane follow what happened to a repository: rows that are written with the change.
 
-The row is the job; registry/plane does it. Everything here is a no-op while DOVETAIL_PLANE_URL is not set.
+A worker collects them: the row of a name is its job, which registry/plane does. Everything here is a no-op while
+DOVETAIL_PLANE_URL is not set.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
-from django.db.models.functions import Concat
+from django.db.models import CharField, Count, Exists, Min, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat, Least
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry.kernel import policy
-from registry.models import OutboxEvent, PlaneName, Repository
+from registry.models import OutboxEvent, PlaneName, PlaneRequest, Repository
 
 Kind = OutboxEvent.Kind
 
@@ -43,13 +45,50 @@ def request(names: Iterable[str], *, withdraws: bool = False) -> None:
     """
     if not settings.PLANE_URL:
         return
-    due_at = FIRST if withdraws else timezone.now()
-    rows = [PlaneName(name=name, due_at=due_at) for name in sorted(set(names))]
-    PlaneName.objects.bulk_create(
-        rows, batch_size=BATCH, update_conflicts=True, unique_fields=["name"], update_fields=["due_at", "attempts"]
-    )
+    rows = [PlaneRequest(name=name, withdraws=withdraws) for name in sorted(set(names))]
+    PlaneRequest.objects.bulk_create(rows, batch_size=BATCH)
     doorbell: Callable[[], Any] = import_string(settings.PLANE_DOORBELL)
     transaction.on_commit(doorbell, robust=True)  # a broker that is down costs half a minute, until the next sweep
+
+
+def collect(limit: int = BATCH) -> int:
+    """Make the names of waiting requests due, withdrawals first; return the number of requests that were read.
+
+    Each has a transaction of its own, which holds one name at a time: nobody can wait for two workers in a circle.
+    """
+    waiting = list(PlaneRequest.objects.order_by("-withdraws", "pk")[:limit])
+    for row in waiting:
+        with transaction.atomic():
+            if not PlaneRequest.objects.filter(pk=row.pk).delete()[0]:
+                continue  # another worker has it
+            due_at = FIRST if row.withdraws else row.at
+            PlaneName.objects.update_or_create(
+                name=row.name,
+                defaults={"due_at": Least("due_at", Value(due_at)), "attempts": 0},
+                create_defaults={"due_at": due_at},
+            )
+    return len(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Requests and names that are due: their number, that of withdrawals, and the time of the oldest other one."""
+
+    count: int
+    withdrawals: int
+    since: datetime | None
+
+
+def waiting() -> Waiting:
+    """Count what a worker has to do now."""
+    due, requests = PlaneName.objects.filter(due_at__lte=timezone.now()), PlaneRequest.objects.all()
+    first, withdraws = Q(due_at=FIRST), Q(withdraws=True)
+    counts = [
+        due.aggregate(all=Count("pk"), first=Count("pk", filter=first), since=Min("due_at", filter=~first)),
+        requests.aggregate(all=Count("pk"), first=Count("pk", filter=withdraws), since=Min("at", filter=~withdraws)),
+    ]
+    since = min((count["since"] for count in counts if count["since"]), default=None)
+    return Waiting(sum(count["all"] for count in counts), sum(count["first"] for count in counts), since)
 
 
 def request_for(events: Iterable[OutboxEvent]) -> None:
@@ -87,7 +126,8 @@ def request_missing() -> int:
     if not settings.PLANE_URL:
         return 0
     named = public_repositories().order_by().annotate(asked=_full_name())
-    missing = named.exclude(Exists(PlaneName.objects.filter(name=OuterRef("asked")))).values_list("asked", flat=True)
+    known = [Exists(rows.filter(name=OuterRef("asked"))) for rows in (PlaneName.objects, PlaneRequest.objects)]
+    missing = named.exclude(known[0] | known[1]).values_list("asked", flat=True)
     requested = 0
     while names := list(missing[:AT_ONCE]):
         request(names)

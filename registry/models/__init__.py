@@ -41,7 +41,7 @@ from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignIn
 from registry.models.outbox import OutboxEvent
 from registry.models.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
-from registry.models.plane import PlaneName
+from registry.models.plane import PlaneName, PlaneRequest
 from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.pushes import OpenPush
 from registry.models.quotas import NamespaceQuota
@@ -137,6 +137,7 @@ __all__ = [
     "OutboxEvent",
     "PickleScan",
     "PlaneName",
+    "PlaneRequest",
     "PublishingRun",
     "QueueView",
     "Ref",

@@ -5,6 +5,23 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 
+class PlaneRequest(models.Model):
+    """A request to make the documents of a name those of now, written in the transaction of the change.
+
+    Rows are only added, so that no change of a repository waits for another one, or for a worker.
+    """
+
+    name = models.CharField(max_length=200, db_index=True)
+    withdraws = models.BooleanField(default=False, db_default=False)  # something may have to go: it comes first
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["-withdraws", "id"], name="plane_request_in_turn")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class PlaneName(models.Model):
     """A name NS/NAME, and the job of making its documents those of now (registry/plane).
 

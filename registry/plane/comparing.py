@@ -10,12 +10,13 @@ from registry.bytes import blobs
 from registry.bytes.batching import batched
 from registry.bytes.blobs import Keys
 from registry.kernel import plane_requests
-from registry.models import PlaneName
+from registry.models import PlaneName, PlaneRequest
 from registry.plane import documents, writing
 
 logger = logging.getLogger(__name__)
 BATCH = 500
 HOURS = 24
+_ROWS = (PlaneName.objects, PlaneRequest.objects)
 
 
 @dataclass
@@ -44,6 +45,7 @@ def sweep(*, hour: int | None = None) -> Differences:
 
 def remove_all() -> int:
     """Remove every object of the read plane, and all rows; return the number of objects."""
+    PlaneRequest.objects.all().delete()
     PlaneName.objects.all().delete()
     removed = 0
     # The indexes first, which readers ask first
@@ -59,7 +61,8 @@ def _request_extra() -> int:
     names = (entry.key.removeprefix(prefix).removesuffix(".json") for entry in blobs.store().list(prefix))
     extra = 0
     for part in batched(names, BATCH):
-        unknown = set(part) - set(PlaneName.objects.filter(name__in=part).values_list("name", flat=True))
+        known = (rows.filter(name__in=part).values_list("name", flat=True) for rows in _ROWS)
+        unknown = set(part).difference(*known)
         plane_requests.request(unknown, withdraws=True)
         extra += len(unknown)
     return extra

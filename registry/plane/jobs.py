@@ -5,12 +5,13 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from registry.bytes.blobs import BlobMissing
 from registry.kernel import plane_requests
 from registry.kernel.errors import StoreUnavailable
-from registry.models import OutboxEvent, PlaneName
+from registry.models import OutboxEvent, PlaneName, PlaneRequest
 from registry.plane import writing
 from registry.plane.documents import COUNTS_FOR
 
@@ -44,6 +45,8 @@ def work(seconds: float = SECONDS) -> int:
 def rewrite_all() -> int:
     """Write every document again; return the number of repositories that have some then."""
     plane_requests.request_missing()
+    while plane_requests.collect():
+        pass
     for row in PlaneName.objects.order_by("name"):
         row.due_at = timezone.now() + LEASE
         if PlaneName.objects.filter(pk=row.pk).update(due_at=row.due_at):
@@ -62,6 +65,7 @@ def _attempt(row: PlaneName, *, afresh: bool = False) -> None:
 
 
 def _claim() -> PlaneName | None:
+    plane_requests.collect()
     now = timezone.now()
     for row in PlaneName.objects.filter(due_at__lte=now).order_by("due_at")[:CANDIDATES]:
         mine = PlaneName.objects.filter(pk=row.pk, due_at=row.due_at)
@@ -77,7 +81,7 @@ def _write(row: PlaneName, *, afresh: bool) -> None:
     Then this run may have begun with what was withdrawn: it takes back the bytes that it made public, and has the name
     written again, in case that its documents came after those of another worker.
     """
-    mine = PlaneName.objects.filter(pk=row.pk, due_at=row.due_at)
+    mine = _unchanged(row)
     written, now = writing.write(row.name, mine.exists, afresh=afresh), timezone.now()
     if not written.is_whole:
         signed = {"signed_at": now} if written.is_served else {}
@@ -89,3 +93,9 @@ def _write(row: PlaneName, *, afresh: bool) -> None:
     if not is_settled:
         writing.drop_bytes(written.digests)
         plane_requests.request([row.name], withdraws=True)
+
+
+def _unchanged(row: PlaneName) -> QuerySet[PlaneName]:
+    """Return the row if nobody requested its name, or claimed it, since it was claimed."""
+    requested = PlaneRequest.objects.filter(name=OuterRef("name"))
+    return PlaneName.objects.filter(~Exists(requested), pk=row.pk, due_at=row.due_at)

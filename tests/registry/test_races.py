@@ -10,15 +10,27 @@ import pytest
 from django.db import connection, transaction
 
 from registry.bytes.blobs import digest_of
+from registry.kernel import outbox
 from registry.kernel.errors import AppealClosed, RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Appeal, AuditEvent, Blob, ModerationDecision, Repository, UploadedBlob, User
+from registry.models import (
+    Appeal,
+    AuditEvent,
+    Blob,
+    ModerationDecision,
+    OutboxEvent,
+    PlaneRequest,
+    Repository,
+    UploadedBlob,
+    User,
+)
 from registry.moderation import appeals, quarantine
 from registry.people import accounts
 from registry.proof import holding
-from registry.publish import push
+from registry.publish import push, repositories
 from registry.publish.push import Inline, Intent
 from registry.repos.refs import MAIN
+from registry.talk import dispatch
 from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,6 +119,25 @@ def test_a_push_while_its_parent_is_being_held_back_stays_listed(cast, settings,
     head.refresh_from_db()
     repository.refresh_from_db()
     assert (head.is_quarantined, repository.is_main_held) == (True, False)
+
+
+def test_a_withdrawal_and_a_worker_with_an_event_of_the_same_repository_do_not_wait_for_each_other(cast, settings):
+    settings.PLANE_URL, settings.DOORBELL = "http://127.0.0.1:9", "tests.registry.test_upkeep.ring"
+    repository = cast.repository("acme/adapter")
+    settings.OUTBOX_DOORBELL = "tests.api.conftest.notify_nobody"  # the next event waits for the worker
+    with transaction.atomic():
+        outbox.record(outbox.Kind.RESTORED, repository, cast["alice"])
+    results: list[object] = []
+    worker = threading.Thread(target=lambda: results.extend(at_once(dispatch.run)))
+    with transaction.atomic():
+        Repository.objects.select_for_update().get(pk=repository.pk)
+        worker.start()
+        wait_for_a_lock_that_is_not_granted()  # of the worker, for the repository
+        repositories.set_private(repository, True, cast.session("alice"))
+    worker.join()
+    assert results[0], "the worker handled the events"
+    assert not OutboxEvent.objects.filter(attempts__gt=0).exists(), "at once"
+    assert PlaneRequest.objects.filter(name="acme/adapter", withdraws=True).exists()
 
 
 def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(cast, monkeypatch):

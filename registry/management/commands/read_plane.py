@@ -5,10 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
-from django.utils import timezone
 
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
+from registry.kernel import plane_requests
 from registry.models import PlaneName
 from registry.plane import comparing, jobs, signing
 
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         """Print the keys and how far the documents are."""
         for key in signing.public_keys():
             self.stdout.write(f"public key {key}")
-        waiting = PlaneName.objects.filter(due_at__lte=timezone.now()).count()
+        waiting = plane_requests.waiting().count
         signed = PlaneName.objects.filter(signed_at__isnull=False).count()
         size = sum(entry.size for entry in blobs.store().list(Keys.PLANE + Keys.BLOBS))
         self.stdout.write(f"{signed} repositories are signed, {waiting} wait; {size:,} bytes of files can be read.")
