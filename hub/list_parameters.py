@@ -15,6 +15,8 @@ from hub.choices import one_of
 from registry.models import Verdict
 from registry.repos.catalog import MAX_WISHES, SORTS, Query
 
+ROUTES = {"model": "adapters", "dataset": "datasets", "space": "spaces"}  # the names of the catalogue's pages
+
 
 class Search(s.Serializer[Any]):
     """The filters of a search: repeated parameters are alternatives, different ones must all hold."""

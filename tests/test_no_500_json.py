@@ -55,6 +55,7 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/me/tokens"): {
         "name": "ci", "role": "fine-grained", "expires_at": "2030-01-01T00:00:00Z", "repos": {"acme/public": "read"},
     },
+    ("POST", "/api/v1/me/searches"): {"name": "small", "type": "model", "query": "size_max=1000000&base=x"},
     ("POST", "/api/v1/organizations"): {"name": "lab", "full_name": "Lab", "default_visibility": "private"},
     ("PATCH", "/api/v1/organizations/acme"): {"name": "acme2", "full_name": "A", "default_visibility": "private"},
     ("PUT", "/api/v1/organizations/acme/members/bob"): {"role": "read"},

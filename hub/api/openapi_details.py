@@ -86,6 +86,7 @@ BODIES: dict[str, Any] = {
     "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},
     "release": {"reason": "It was a false alarm."},
     "watch": {"level": "all"},
+    "save_search": {"name": "Sentiment", "query": "task=text-classification&verdict=passed&sort=score"},
     "set_retention": {"keep_last": 20, "keep_days": 30},
     "set_owner_retention": {"keep_last": 50, "keep_days": 90},
     "notificationsRead": {"up_to": 17},

@@ -10,12 +10,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub import list_parameters
+from hub.list_parameters import ROUTES
 from hub.site.list_rows import rows_of
 from hub.site.paging import at_cursor
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
 from registry.repos import catalog, finding, tallies
 from registry.repos.catalog import Query
+from registry.repos.saved_searches import MAX_NAME
 
 FACETS = {
     "verdict": "Verdict",
@@ -48,7 +50,6 @@ SORTS = {
     "likes": "most likes",
     "score": "best score",
 }
-ROUTES = {"model": "adapters", "dataset": "datasets", "space": "spaces"}
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
@@ -77,9 +78,10 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
     by, asked = caller(request), list_parameters.forgiving(request.GET, type, BESIDES)
     query, params, path = catalog.with_known_bases(asked.query), asked.params, reverse(ROUTES[type])
     view, unknown = _view(request)
+    saved = params.urlencode()
     params["view"] = view
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
-    tally = tallies.tally(by, query)
+    tally, in_force = tallies.tally(by, query), chips(params, path)
     shown = {
         "section": ROUTES[type],
         "path": path,
@@ -92,7 +94,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "tally": tally,
         "all": tallies.count_matches(by, Query(type=type)),
         "facets": _facets(tally.commonest, params, path),
-        "chips": chips(params, path),
+        "chips": in_force,
         "sort": SORTS[query.sort],
         "sorts": [(label, _address(params, path, sort=[name])) for name, label in SORTS.items()],
         "view": view,
@@ -100,6 +102,9 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "views": [(label, _address(params, path, view=[name])) for name, label in VIEWS.items()],
         "next": _address(params, path, cursor=[page.next]) if page.next else "",
         "first": _address(params, path) if "cursor" in request.GET else "",
+        "type": type,
+        "saved": saved,
+        "saved_name": ", ".join(chip.label for chip in in_force)[:MAX_NAME],
         "feed": _address(params, reverse(f"{ROUTES[type]}-feed"), view=[]),
     }
     return render(request, "site/catalogue.html", shown)

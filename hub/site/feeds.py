@@ -11,8 +11,9 @@ from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
 from hub import list_parameters
+from hub.list_parameters import ROUTES
 from hub.origin import origin
-from hub.site.catalogue import NOUNS, ROUTES
+from hub.site.catalogue import NOUNS
 from hub.site.list_rows import ListRow, rows_of
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader

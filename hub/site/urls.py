@@ -4,6 +4,7 @@ from functools import partial
 
 from django.urls import path
 
+from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
 from hub.site import (
     account_urls,
@@ -53,6 +54,7 @@ from hub.site import (
     retention,
     retiring,
     robots,
+    saved_searches,
     searching,
     settings,
     sharing,
@@ -67,7 +69,6 @@ from hub.site import (
     verdict,
     webhooks,
 )
-from hub.site.catalogue import ROUTES
 from hub.site.forms.publishers import FORMS as CI_SYSTEMS
 from hub.site.moderation.urls import MODERATION
 from hub.site.routing import at, forms
@@ -204,6 +205,8 @@ SETTINGS = [
         ("read", alerts.read, "read-notifications"),
         ("mail", alerts.set_mail, "set-mail"),
     ),
+    at("settings/searches", saved_searches.listed, "saved-searches"),
+    *forms("saved-searches", "settings/searches", ("<int:number>/delete", saved_searches.delete, "delete-search")),
     at("settings/reports", reports.own, "own-reports"),
     at("settings/standing", standing.own, "standing"),
     at("settings/appeals/<int:number>", standing.one, "appeal"),

@@ -49,6 +49,7 @@ from registry.models.regressions import Regression
 from registry.models.releases import Release
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.retention import ExpiredFile, RetentionRule
+from registry.models.saved_searches import SavedSearch
 from registry.models.scans import PickleScan
 from registry.models.schema_upgrades import SchemaUpgrade
 from registry.models.site_settings import SiteSetting
@@ -149,6 +150,7 @@ __all__ = [
     "RetentionRule",
     "Revision",
     "RevisionFile",
+    "SavedSearch",
     "SchemaUpgrade",
     "SignInPlace",
     "SiteSetting",

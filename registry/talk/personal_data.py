@@ -9,7 +9,17 @@ from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, 
 
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import AuditEvent, DiscussionEvent, Like, Membership, Repository, SignInPlace, Token, User
+from registry.models import (
+    AuditEvent,
+    DiscussionEvent,
+    Like,
+    Membership,
+    Repository,
+    SavedSearch,
+    SignInPlace,
+    Token,
+    User,
+)
 from registry.moderation import audit_log
 
 MOST_ROWS = 100_000  # of one kind
@@ -26,6 +36,7 @@ def documents(user: User) -> Iterator[tuple[str, str]]:
         ("repositories", _repositories(user)),
         ("comments", _comments(user)),
         ("likes", _likes(user)),
+        ("saved-searches", SavedSearch.objects.filter(user=user).values("name", "type", "query", "created_at")),
         ("log", _log(user)),
     ):
         yield f"{name}.json", json.dumps(list(rows), cls=DjangoJSONEncoder, indent=1, ensure_ascii=False)

@@ -123,6 +123,8 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "me/bases/{base}", "alice", None),
     ("GET", "me/bases", "alice", None),
     ("DELETE", "me/bases/{base}", "alice", None),
+    ("POST", "me/searches", "alice", {"name": "Small ones", "query": "size_max=1000000"}),
+    ("GET", "me/searches", "alice", None),
     ("GET", f"{ORGANIZATION}/usage", "alice", None),
     ("POST", f"{ORGANIZATION}/teams", "alice", {"name": "ner"}),
     ("PUT", f"{ORGANIZATION}/teams/ner/members/bob", "alice", None),

@@ -86,6 +86,8 @@ api/v1/me/notifications/read                                 POST person
 api/v1/me/usage                                              GET person
 api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
+api/v1/me/searches                                           GET person  POST person
+api/v1/me/searches/<id>                                      DELETE person
 api/v1/me/s3-key                                             GET person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
@@ -413,6 +415,8 @@ settings/webhooks/<number>/enable                            POST session
 settings/webhooks/<number>/disable                           POST session
 settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
+settings/searches                                            GET session  POST session
+settings/searches/<number>/delete                            POST session
 settings/usage                                               GET session
 settings/usage/retention/<ns>                                GET organisation
 settings/usage/retention/<ns>/set                            POST organisation
