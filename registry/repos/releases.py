@@ -6,6 +6,7 @@ from registry.kernel import policy, semver
 from registry.kernel.cursors import Page
 from registry.kernel.errors import ReleaseNotFound
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import Release, Repository
 from registry.repos import refs
 
@@ -42,12 +43,19 @@ def find(repository: Repository, tag: str, by: Caller) -> Release:
 
 def latest(repository: Repository) -> Release | None:
     """Return the highest version that is no pre-release, and whose revision is neither held back nor yanked."""
-    served = _rows(repository).filter(ref__revision__quarantined_at=None, ref__revision__yanked_at=None)
-    release = served.filter(is_prerelease=False).first()
+    release = _LATEST.first(repository.pk)
     return release and _of(repository, release)
 
 
-def _rows(repository: Repository) -> QuerySet[Release]:
+_LATEST = Prepared(
+    lambda repository: _rows(repository).filter(
+        is_prerelease=False, ref__revision__quarantined_at=None, ref__revision__yanked_at=None
+    )[:1],
+    int,
+)
+
+
+def _rows(repository: Repository | int) -> QuerySet[Release]:
     return Release.objects.filter(repository=repository).select_related("ref__revision", "created_by")
 
 
