@@ -54,7 +54,7 @@ def render_markdown(text: str, *, files: str, pages: str, references: Mapping[st
     A text of `references` (`@name`, `#3`, the digits of a commit) becomes a link to the address given there, outside of
     code and other links, in any case.
     """
-    parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).use(gfm_plugin)
+    parser = MarkdownIt("commonmark", {"html": True, "highlight": highlighted}).use(gfm_plugin)
     parser.use(anchors_plugin, max_level=6)
     tokens = parser.parse(text)
     _lower_headings(tokens)
@@ -112,7 +112,8 @@ def _below(root: str, address: str) -> str | None:
     return root + quote("/".join(steps), safe="/%")
 
 
-def _highlight(code: str, language: str, _attributes: str) -> str:
+def highlighted(code: str, language: str, _attributes: str = "") -> str:
+    """Return the code as HTML with a class for each kind of word; "" for a language that is not in LANGUAGES."""
     if language not in LANGUAGES:
         return ""
     return str(highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True, classprefix="hl-")))

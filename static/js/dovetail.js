@@ -51,6 +51,11 @@ document.querySelectorAll(".settings-nav [aria-current], .tabs [aria-current]").
   const row = tab.parentElement;
   row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - tab.offsetWidth) / 2;
 });
+const openPage = document.querySelector(".docs-nav [aria-current]");
+if (openPage) {
+  const menu = openPage.closest(".docs-nav > div");
+  menu.scrollTop += openPage.getBoundingClientRect().top - menu.getBoundingClientRect().top - menu.clientHeight / 2;
+}
 
 // Passkeys: what the browser or the device refused is shown beside the button.
 document.addEventListener("allauth.error", (event) => {
