@@ -22,7 +22,7 @@ from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.plane import signing
 from registry.proof import config_views, verdicts
-from registry.repos import derived, facts, lookup, pull, trained_on, training, training_runs
+from registry.repos import derived, facts, histories, lookup, pull, trained_on, training, training_runs
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -44,7 +44,7 @@ class Revisions(View):
             start = pull.resolve(start.repository, cursor)
         if asked.get("collapse"):
             return Response(_runs(request, start, asked["limit"], self.caller))
-        rows = pull.history(start, asked["limit"] + 1)
+        rows = histories.newest(start, asked["limit"] + 1)
         page, states = rows[: asked["limit"]], verdicts.latest_states(row.pk for row in rows)
         parents: list[Revision | None] = [*rows[1:], None]
         items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]

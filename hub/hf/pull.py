@@ -17,7 +17,7 @@ from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Base, Revision, UpstreamRepository
-from registry.repos import derived, manifest, pull, refs, served_bases, sharded_weights
+from registry.repos import derived, histories, manifest, pull, refs, served_bases, sharded_weights
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -138,7 +138,7 @@ def _last_commits(items: list[JSON], revision: Revision, row: UpstreamRepository
     paths = [item["path"] for item in items]
     if row is not None or revision.repository.source:
         return upstream_answers.last_changes(revision, row, paths)
-    changed = pull.last_changes(revision) if revision.pk is not None else {}
+    changed = histories.last_changes(revision) if revision.pk is not None else {}
     return {path: shapes.last_commit(changed.get(path, revision)) for path in paths}
 
 

@@ -12,7 +12,7 @@ from hub.hf.shapes import JSON
 from registry.kernel.policy import Permission
 from registry.models import Base, UpstreamRepository
 from registry.publish import branches
-from registry.repos import pull, refs
+from registry.repos import histories, pull, refs
 from registry.upstream import statements
 
 HISTORY_PAGE = 50
@@ -64,7 +64,7 @@ class Commits(Route):
         if cursor := request.GET.get("cursor"):
             revision = pull.resolve(repository, cursor)
         limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
-        line = pull.history(revision, limit + 1)
+        line = histories.newest(revision, limit + 1)
         is_formatted = "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand")
         commits = [shapes.commit(one) for one in line[:limit]]
         if is_formatted:

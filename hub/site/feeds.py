@@ -22,7 +22,7 @@ from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
 from registry.models import Release, Revision, Verdict
 from registry.proof import verdicts
-from registry.repos import catalog, pull, releases
+from registry.repos import catalog, histories, releases
 
 MAX_VERSIONS = 30
 MAX_SUMMARY = 1_000  # characters of notes
@@ -58,7 +58,7 @@ def search(request: HttpRequest, type: str) -> HttpResponse:
 @repository_page
 def versions(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Return the newest versions of a repository, each with its verdict."""
-    revisions = [] if header.is_empty else pull.history(header.revision, MAX_VERSIONS)
+    revisions = [] if header.is_empty else histories.newest(header.revision, MAX_VERSIONS)
     newest = {row.revision_id: row for row in Verdict.objects.filter(revision__in=revisions).order_by("number")}
     entries = [_version_entry(revision, newest.get(revision.pk)) for revision in revisions]
     return _feed(request, header.repository.full_name, header.url, entries)

@@ -12,7 +12,7 @@ from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.tensors import tensors_of
 from registry.kernel.errors import FileNotFound
-from registry.repos import derived, pull
+from registry.repos import derived, histories, pull
 from registry.repos.manifest import Entry
 
 
@@ -33,7 +33,7 @@ def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> Http
     rows = found_rows(entries, wanted) if wanted else rows_of(entries, path)
     if path and not rows and not wanted:
         raise _missing(header, path)
-    changed = pull.last_changes(header.revision)
+    changed = histories.last_changes(header.revision)
     parts = [part for part in path.split("/") if part]
     shown = {
         "header": header,

@@ -25,7 +25,7 @@ from registry.proof import regressions, verdicts
 from registry.proof.shown_reports import shown_to
 from registry.publish import discussions
 from registry.publish.push import rows
-from registry.repos import aliases, facts, lookup, pull, refs, releases
+from registry.repos import aliases, facts, histories, lookup, pull, refs, releases
 from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -148,7 +148,7 @@ class RepositoryHeader:
 
     @cached_property
     def versions(self) -> int:
-        return pull.history_length(self.revision)
+        return histories.length(self.revision)
 
     @cached_property
     def talks(self) -> int:

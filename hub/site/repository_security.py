@@ -15,7 +15,7 @@ from registry.people import ci_systems
 from registry.people.ci_systems import Provenance
 from registry.proof.shown_reports import shown_to
 from registry.publish import derived_versions
-from registry.repos import bases, pull
+from registry.repos import bases, histories, pull
 
 PER_PAGE = 30
 MAX_BASES = 4
@@ -60,7 +60,7 @@ def security(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if before := request.GET.get("before", ""):
         start = pull.resolve(header.repository, before)
         pull.require_shown(start, header.by)
-    history = pull.history(start, PER_PAGE + 1)
+    history = histories.newest(start, PER_PAGE + 1)
     older = history[PER_PAGE].oid if len(history) > PER_PAGE else ""
     versions = _versions(header, [row for row in history if pull.is_shown(row, header.by)])
     shown = {

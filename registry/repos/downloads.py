@@ -10,7 +10,7 @@ from registry.kernel.errors import BlobUnknown, DownloadExpired, RepositoryNotFo
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository, RevisionFile
 from registry.people import tokens
-from registry.repos import pull
+from registry.repos import histories, pull
 from registry.repos.manifest import Entry
 
 SECONDS = 3600
@@ -37,9 +37,9 @@ def downloadable_digests(repository: Repository, digests: set[str], by: Caller) 
 def newest_digests(repository: Repository, by: Caller) -> set[str]:
     """Return digests of LFS files that the newest revisions here name and this caller may download now.
 
-    It looks back over pull.LOOK_BACK revisions and LOOK_BACK_FILES files, however long the history is.
+    It looks back over histories.LOOK_BACK revisions and LOOK_BACK_FILES files, however long the history is.
     """
-    revisions = repository.revisions.order_by("-pk").values_list("pk", flat=True)[: pull.LOOK_BACK]
+    revisions = repository.revisions.order_by("-pk").values_list("pk", flat=True)[: histories.LOOK_BACK]
     files = _files(repository, by).filter(revision__in=list(revisions)).order_by("-revision")
     return set(files.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from registry.models import Revision
-from registry.repos import pull
+from registry.repos import histories
 
 FEWEST = 4  # versions of a run; fewer are easier to read one by one
 FEWEST_READ, MOST_READ = 30, 600  # versions for one page, those in runs too: a short page must not cut a run short
@@ -32,7 +32,7 @@ def read_lines(start: Revision, named: Collection[str], limit: int) -> tuple[lis
     A run fills one line: where there is one, more of the history is read, up to MOST_READ versions.
     """
     for most in (max(limit, FEWEST_READ), MOST_READ):
-        history = pull.history(start, most + 1)
+        history = histories.newest(start, most + 1)
         lines = list(collapse(history[:most], named))
         if len(history) <= most or len(lines) > limit // 2:
             break

@@ -29,7 +29,7 @@ from registry.publish import branches, copies, expiring, expiring_views, history
 from registry.publish.expiring import Restored
 from registry.publish.push import Inline, Intent
 from registry.publish.retention import Limits
-from registry.repos import pull, refs
+from registry.repos import histories, pull, refs
 from tests.api.conftest import FILES, judged, pushed
 from workers import pickle_scanning
 
@@ -93,7 +93,10 @@ def test_a_flood_is_cut_by_the_clock_and_what_has_a_name_stays_whole(cast, flood
     assert expiring.run() == 3
     assert titles(repository) == ["step 0", "step 1", "step 2", "step 3", "step 6", "step 7"]
     assert pull.entries(proposal.revision)
-    assert [row.title for row in pull.history(line[7], 20)][-2:] == ["step 0", "initial commit"]  # the history is whole
+    assert [row.title for row in histories.newest(line[7], 20)][-2:] == [
+        "step 0",
+        "initial commit",
+    ]  # the history is whole
     gone = Revision.objects.get(pk=line[4].pk)
     for read in (pull.entries, lambda row: pull.find_file(row, "w.bin"), lambda row: pull.require_served(row, alice)):
         with pytest.raises(FilesExpired, match=f"removed the files of version {gone.oid}"):
@@ -214,7 +217,7 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     assert stored_bytes.recount(repository) == 0
     main = refs.resolve_ref(repository, refs.MAIN)
     assert push.receive(Intent(repository, refs.MAIN, cast.session("alice"), "next"), [Inline("c", b"c")])
-    assert pull.last_changes(main).keys() >= {"w.bin", "b"}
+    assert histories.last_changes(main).keys() >= {"w.bin", "b"}
 
 
 def test_verified_and_its_comparisons_never_lead_to_a_version_without_files(cast, hub):
