@@ -1,6 +1,6 @@
 """The rules: who may see a repository, and who may do something with it."""
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import refusals
@@ -194,10 +194,13 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
     return require(caller, permission, current)
 
 
-_LOCKED = Prepared(
-    lambda pk: Repository.objects.select_for_update(of=("self",)).select_related("namespace__person").filter(pk=pk),
-    int,
-)
+def _locked(pk: int) -> QuerySet[Repository]:
+    # Without the key: a commit that only refers to the repository, such as that of an event, does not wait.
+    rows = Repository.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("namespace__person").filter(pk=pk)
+
+
+_LOCKED = Prepared(_locked, int)
 
 
 def may_create_in(caller: Caller, namespace: int) -> bool:

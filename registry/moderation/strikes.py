@@ -35,7 +35,7 @@ def give(user: User, reason: str, *, case: Case | None = None, by: User | None =
     Call it in the transaction of the decision that it belongs to.
     """
     with transaction.atomic():
-        User.objects.select_for_update().filter(pk=user.pk).values_list("pk").first()  # one count at a time
+        User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk").first()  # one count at a time
         now = timezone.now()
         strike = Strike.objects.create(
             user=user, reason=reason, case=case, by=by, is_automatic=by is None, points=points, at=now,
@@ -52,7 +52,7 @@ def give_automatic(user: User, reason: str, case: Case) -> Strike | None:
     if user.role != User.Role.USER:
         return None
     with transaction.atomic():
-        User.objects.select_for_update().filter(pk=user.pk).values_list("pk").first()
+        User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk").first()
         recent = user.strikes.filter(is_automatic=True, at__gt=timezone.now() - timedelta(days=1))
         return None if recent.exists() else give(user, reason, case=case)
 

@@ -60,7 +60,7 @@ def _write(user: User, active: bool, actor: User | None, reason: str, note: str,
     with transaction.atomic():
         if not active:
             accounts.refuse_last_admin(user)
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if (row.suspended_at is None) == active:
             return False
         user.suspended_at, user.suspended_until = None if active else timezone.now(), until

@@ -20,7 +20,7 @@ def leave(user: User) -> None:
     """
     with transaction.atomic():
         accounts.refuse_last_admin(user)
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.departure:
             return
         User.objects.filter(pk=user.pk).update(is_active=False, departure=Departure.LEFT)
@@ -37,7 +37,7 @@ def leave(user: User) -> None:
 def come_back(user: User) -> None:
     """Let a person in again who left; their tokens stay revoked. Raises NotAllowed for a suspended or removed one."""
     with transaction.atomic():
-        row = User.objects.select_for_update().get(pk=user.pk)
+        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.suspended_at:
             raise NotAllowed(f"{user.username} is suspended by this hub.", fix="Ask its moderators.")
         if row.departure == Departure.REMOVED:

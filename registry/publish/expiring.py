@@ -103,7 +103,7 @@ def expire(repository: Repository, limits: Limits) -> int:
     version.
     """
     with transaction.atomic():
-        locked = Repository.objects.select_for_update(of=("self",)).select_related("namespace")
+        locked = Repository.objects.select_for_update(of=("self",), no_key=True).select_related("namespace")
         current = locked.filter(pk=repository.pk, archived_at=None, quarantined_at=None).first()
         chosen = _cancel_jobs(retention.plan(current, limits).expiring[:SLICE]) if current else []
         if current is None or not chosen:
@@ -145,7 +145,7 @@ def purge_expired() -> int:
     if repository is None:
         return 0
     with transaction.atomic():
-        row = Repository.with_binned.select_for_update(of=("self",)).filter(pk=repository).first()
+        row = Repository.with_binned.select_for_update(of=("self",), no_key=True).filter(pk=repository).first()
         chosen = list(overdue.filter(repository=repository).values_list("pk", flat=True)[:SLICE]) if row else []
         files = ExpiredFile.objects.filter(revision__in=chosen)
         blobs = set(files.values_list("blob_id", flat=True))

@@ -183,7 +183,7 @@ def _end(push: OpenPush, *, keep: bool = False) -> bool:
     With `keep` it ends in any case, and its row stays for what its client announced since.
     """
     with transaction.atomic():
-        Repository.with_binned.select_for_update().filter(pk=push.repository_id).values_list("pk").first()
+        Repository.with_binned.select_for_update(no_key=True).filter(pk=push.repository_id).values_list("pk").first()
         row = OpenPush.objects.select_related("repository__namespace", "before", "revision", "by").filter(pk=push.pk)
         ended = row.first()
         if ended is None or ended.revision is None or not (keep or _is_over(ended)):

@@ -41,7 +41,8 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
     orders would deadlock.
     """
     with transaction.atomic():
-        Repository.objects.select_for_update().filter(pk=verdict.revision.repository_id).values_list("pk").first()
+        locked = Repository.objects.select_for_update(no_key=True)
+        locked.filter(pk=verdict.revision.repository_id).values_list("pk").first()
         yield
 
 
