@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from dovetail.adapters.report import BasePin, Evaluation
 from dovetail.serve.target import Target
+from hub.lineage import WEIGHTS
 from hub.site.converters import RepositoryAddress
 from hub.site.proof import Measured, Proof, measured, proof
 from hub.site.repair_offers import RepairOffers
@@ -33,7 +34,6 @@ from registry.talk import social, watching
 from registry.upstream import asking
 
 README = "README.md"
-WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
 
 @dataclass

@@ -30,6 +30,7 @@ from hub.site import (
     gates,
     home,
     leaderboards,
+    lineage,
     merge_previews,
     name_rules,
     namespace,
@@ -100,6 +101,7 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/releases/<str:tag>/edit", releases.edit, "edit-release"),
     *forms("release", f"{REPOSITORY}/releases/<str:tag>", ("delete", releases.delete, "delete-release")),
     at(f"{REPOSITORY}/security", repository_security.security, "repository-security"),
+    at(f"{REPOSITORY}/lineage", lineage.lineage, "lineage"),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
     at(f"{REPOSITORY}/access", gates.access, "access"),
     *forms(

@@ -90,6 +90,20 @@ def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller,
         yield MeasuredFile(path, row, modules, related, base, shares, _peers(base, config))
 
 
+def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller) -> list[Relative]:
+    """Return the relatives of the first of these files that was measured; before one is, other places of the files.
+
+    Seven queries; at most MAX_RELATIVES, each of another repository.
+    """
+    weights = list(weights)
+    for row in _of_entries(weights, 1).values():
+        return relatives(row, besides, by)
+    places: dict[int, RevisionFile] = {}
+    for place in digests.newest_places((entry.sha256 for entry in weights), besides, by):
+        places.setdefault(place.revision.repository_id, place)
+    return [Relative(place, 1.0, is_copy=True) for place in list(places.values())[:MAX_RELATIVES]]
+
+
 def _peers(base: NormsOfBase, config: configs.Config) -> Peers:
     """Return the norms in adapters of this base and method; none without a config, which has the scale."""
     name, kind = base.base or configs.text(config, FIELD), method_of(config)

@@ -91,6 +91,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", f"{ADAPTER}/revisions/{{rev}}/derive", "alice", {"to": "mlx"}),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/lineage", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/weights", "anonymous", None),
+    ("GET", f"{ADAPTER}/lineage", "anonymous", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/merge-preview?other={{ns}}/{{name}}", "anonymous", None),
     ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),

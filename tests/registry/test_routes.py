@@ -71,6 +71,7 @@ api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
 api/v1/adapters/<ns>/<name>/downloads                        GET adapter:browse
+api/v1/adapters/<ns>/<name>/lineage                          GET adapter:read
 api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
@@ -438,6 +439,7 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/releases.atom                                GET adapter:read
 {of}<ns>/<name>/releases                                     GET adapter:read
+{of}<ns>/<name>/lineage                                      GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read
 {of}<ns>/<name>/releases/new                                 GET session  POST session
 {of}<ns>/<name>/releases/<tag>                               GET adapter:read
