@@ -4,12 +4,16 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.list_rows import rows_of
 from hub.site.paging import at_cursor
+from hub.site.pictures.scatter import Measured, scatter
 from hub.site.visitor import caller
 from registry.kernel.errors import BaseNotFound
+from registry.kernel.policy import Caller
+from registry.models import Repository
 from registry.repos import bases as known
 from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
@@ -36,6 +40,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
     if id != name:
         return redirect("base", id)
     license = known.license_of(held, id)
+    measured = [] if "cursor" in request.GET else _measured(by, id)
     shown = {
         "section": "bases",
         "name": id,
@@ -47,7 +52,19 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "count": tallies.count_matches(by, query),
         "follows": watching.follows_base(by, id),
         "problems": problems,
+        "measured": measured,
+        "picture": scatter(Measured(row.full_name, _verdict(row), row.size, row.score) for row in measured),
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }
     return render(request, "site/base_model.html", shown)
+
+
+def _measured(by: Caller, id: str) -> list[Repository]:
+    """Return the adapters of a base with the greatest gains over it; one query."""
+    query = Query(base=[id], has_known_bases=True, only_measured=True, sort="score")
+    return catalog.search(by, query, limit=catalog.MAX_PAGE, with_verdicts=False).items
+
+
+def _verdict(repository: Repository) -> str:
+    return reverse("verdict", args=[repository, "verified"])

@@ -1,5 +1,6 @@
 """Leaderboards: tasks and bases with measured adapters, and the adapters of one task on the same rows."""
 
+import math
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -7,8 +8,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from hub.site.pictures.scatter import Measured, Scatter, scatter
 from hub.site.visitor import caller
 from registry.proof import leaderboards
+from registry.proof.leaderboards import Board
 from registry.repos import bases
 
 MOST_BASES = 12  # that are named beside a task
@@ -37,12 +40,14 @@ def one(request: HttpRequest, task: str) -> HttpResponse:
     base = bases.canonical_name(base) if base else ""
     problems = () if sort in SORTS else (f"There is no order {sort[:40]!r}. Use one of {', '.join(SORTS)}.",)
     sort = sort if sort in SORTS else "score"
+    found = leaderboards.compare(caller(request), task, [base] if base else (), sort)
     shown = {
         "section": "leaderboards",
         "task": task,
         "base": base,
         "problems": problems,
-        "found": leaderboards.compare(caller(request), task, [base] if base else (), sort),
+        "found": found,
+        "boards": [(board, _picture(board)) for board in found.boards],
         "most": leaderboards.MOST,
         "sort": SORTS[sort],
         "sorts": [(label, _address(task, base=base, sort=name)) for name, label in SORTS.items()],
@@ -50,6 +55,19 @@ def one(request: HttpRequest, task: str) -> HttpResponse:
         "catalogue": f"{reverse('adapters')}?{urlencode({'task': task, 'sort': 'score'})}",
     }
     return render(request, "site/leaderboard.html", shown)
+
+
+def _picture(board: Board) -> Scatter | None:
+    points = [
+        Measured(
+            standing.repository.full_name,
+            reverse("verdict", args=[standing.repository, "verified"]),
+            standing.repository.size,
+            math.nan if standing.evaluation.adapter is None else standing.evaluation.adapter,
+        )
+        for standing in board.standings
+    ]
+    return scatter(points, lower_is_better=board.measured.better == "lower")
 
 
 def _address(task: str, **chosen: str) -> str:

@@ -16,6 +16,7 @@ from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 
 MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
+SORTS = ("score", "gain", "size", "updated")
 KEY = "measured"  # of the counts in the shared cache
 SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
 _MEASURED = Query(only_measured=True)

@@ -98,6 +98,8 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "bases/{base}", "anonymous", None),
     ("GET", "bases/{base}/adapters", "anonymous", None),
     ("GET", "bases/{base}/leaderboard", "anonymous", None),
+    ("GET", "leaderboards", "anonymous", None),
+    ("GET", "leaderboards/{task}?sort=size", "anonymous", None),
     ("GET", "search?q=reviews", "anonymous", None),
     ("POST", "lookup", "anonymous", {"sha256": [hashlib.sha256(b"x").hexdigest()]}),
     ("GET", "me/sessions", "alice", None),
@@ -182,7 +184,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", "moderation/users/dave/unsuspend", "mona", {"reason": "x"}),
 )
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
-VALUES |= {"a": "first", "b": "main"}
+VALUES |= {"a": "first", "b": "main", "task": "text-classification"}
 OF_A_PERSON = {
     "{ns}/old": "{ns}/{name}",
     "members/bob": "members/{user}",

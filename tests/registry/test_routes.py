@@ -80,6 +80,8 @@ api/v1/lookup                                                POST anyone
 api/v1/bases/<base>                                          GET anyone
 api/v1/bases/<base>/adapters                                 GET anyone
 api/v1/bases/<base>/leaderboard                              GET anyone
+api/v1/leaderboards                                          GET anyone
+api/v1/leaderboards/<task>                                   GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/notifications                                      GET person

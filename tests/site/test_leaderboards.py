@@ -67,6 +67,29 @@ def test_tasks_and_bases_are_counted_as_far_as_the_visitor_sees_them(visit, meas
     assert "Nothing was measured yet" in visit().get("/leaderboards?base=other/base").content.decode()
 
 
+def test_rest_has_the_same_boards_and_they_are_drawn(visit, measured):
+    client = visit()
+    assert client.get("/api/v1/leaderboards").json()["items"] == [
+        {"task": TASK, "adapters": 4, "bases": [{"base": BASE, "adapters": 4}]}
+    ]
+    found = client.get(f"/api/v1/leaderboards/{TASK}", {"base": BASE}).json()
+    [board], [alone] = found["boards"], found["alone"]
+    assert (board["metric"], board["rows_sha256"], found["is_capped"]) == ("accuracy", SAME, False)
+    assert [one["adapter"] for one in board["standings"]] == ["alice/best", "alice/good", "alice/fair"]
+    assert board["standings"][1]["evaluation"]["interval"] == [0.9, 1.0]
+    assert alone["adapter"] == "alice/alone"
+    of_alice = visit("alice").get(f"/api/v1/leaderboards/{TASK}?sort=gain").json()
+    assert "acme/secret" in {one["adapter"] for one in of_alice["boards"][0]["standings"]}
+    assert client.get(f"/api/v1/leaderboards/{TASK}?base=other/base").json()["boards"] == []
+    assert client.get(f"/api/v1/leaderboards/{TASK}?sort=stars").status_code == 400
+    Repository.objects.filter(name="fair").update(size=10_000)
+    for path, drawn in ((f"/leaderboards/{TASK}", 3), (f"/bases/{BASE}", 4)):
+        page = client.get(path).content.decode()
+        [picture] = re.findall(r'<figure class="scatter">.*?</figure>', page, re.DOTALL)
+        assert picture.count('href="/alice/') == drawn, path
+        assert 'aria-label="alice/fair: ' in picture
+
+
 def test_a_board_costs_a_constant_number_of_queries(visit, measured, django_assert_max_num_queries):
     client = visit()
     client.get("/leaderboards")

@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+from hub.site.pictures import scatter as scatters
 from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
 from hub.site.pictures.heat_map import MAX_LAYERS, MAX_ROWS, heat_map
+from hub.site.pictures.scatter import Measured, scatter
 from hub.site.pictures.strip import Version, strip
 
 
@@ -59,3 +61,33 @@ def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
     assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
     assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
     assert (drawn.rows_left_out, drawn.layers_left_out) == (16, 90)
+
+
+@pytest.mark.parametrize("sizes", [(), (5,), (0, 5)])
+def test_fewer_than_two_sizes_are_no_scatter(sizes):
+    assert scatter(Measured("a", "/a", size, 0.5) for size in sizes) is None
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_a_scatter_has_the_better_above_and_joins_those_that_no_smaller_one_beats(lower):
+    scores = {
+        "tiny": (10, 0.4),
+        "small": (1_000, 0.7),
+        "worse": (2_000, 0.6),
+        "same": (9_000, 0.7),
+        "large": (90_000, 0.9),
+    }
+    given = [Measured(name, f"/{name}", size, 1 - score if lower else score) for name, (size, score) in scores.items()]
+    drawn = scatter([*given, Measured("unknown", "/", 5, math.nan)], lower_is_better=lower)
+    assert [point.measured.name for point in drawn.best] == ["tiny", "small", "large"]
+    heights = [point.y for point in drawn.points]
+    assert heights[4] < heights[1] == heights[3] < heights[2] < heights[0]
+    assert [point.x for point in drawn.points] == sorted(point.x for point in drawn.points)
+    assert all(scatters.LEFT <= point.x <= scatters.LEFT + scatters.WIDTH for point in drawn.points)
+    assert [size for size, _ in drawn.sizes] == [10, 100, 1_000, 10_000]
+    assert drawn.steps[-1][2] == 100
+    assert 3 <= len(drawn.scores) <= 7
+    assert all(scatters.TOP <= y <= scatters.BOTTOM for _, y in drawn.scores)
+    flat = scatter([Measured("a", "/a", 7, 0.5), Measured("b", "/b", 7, 0.5)], lower_is_better=lower)
+    middle = scatters.LEFT + scatters.WIDTH / 2
+    assert [(point.x, point.is_best) for point in flat.points] == [(middle, True), (middle, False)]

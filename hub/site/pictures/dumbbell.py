@@ -56,7 +56,7 @@ def dumbbell(
     ends = ends if len(ends) == 2 else []
     others = [value for value in beside if value is not None and math.isfinite(value)]
     spanned = [value for _, _, value in known] + ends + others
-    low, high = _axis(min(spanned), max(spanned))
+    low, high = axis(min(spanned), max(spanned))
 
     def place(value: float) -> float:
         return round(LEFT + WIDTH * (value - low) / (high - low), 2)
@@ -66,7 +66,8 @@ def dumbbell(
     return Dumbbell(marks, low, high, drawn)
 
 
-def _axis(least: float, most: float) -> tuple[float, float]:
+def axis(least: float, most: float) -> tuple[float, float]:
+    """Return the ends of an axis around values: with some room, but not below zero or above one without need."""
     padding = max(PADDING * (most - least), LEAST * max(abs(least), abs(most)), 1e-9)
     low, high = least - padding, most + padding
     if least >= 0:
