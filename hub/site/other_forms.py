@@ -29,16 +29,15 @@ def lineage(header: RepositoryHeader, form: Derive | None = None) -> dict[str, A
     }
 
 
-def in_use(header: RepositoryHeader) -> dict[str, Any]:
-    """Return the forms of the version that snippets pull, and the form that asks for more."""
-    used = header.used
-    if used.repository.type != Repository.Type.MODEL:
+def of(header: RepositoryHeader) -> dict[str, Any]:
+    """Return the forms of a version, and for people the form that asks for more."""
+    if header.repository.type != Repository.Type.MODEL:
         return {}
-    forms = [row for row in derived_versions.made_from(used.revision, used.by) if not is_merge(row)]
+    forms = [row for row in derived_versions.made_from(header.revision, header.by) if not is_merge(row)]
     return {
         "other_forms": _with_verdicts(forms),
-        "derive_form": _derive_form(used),
-        "may_merge": _may_merge(used),
+        "derive_form": _derive_form(header),
+        "may_merge": _may_merge(header),
     }
 
 

@@ -4,11 +4,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.origin import absolute
-from hub.site import other_forms
 from hub.site.pictures.sparkline import DAYS, Sparkline
 from hub.site.repository_header import README, RepositoryHeader, card_links
 from hub.site.repository_pages import repository_page
-from hub.site.use import push_commands, snippets
+from hub.site.snippets import push_commands, snippets
 from registry.kernel.errors import RevisionNotVerified, StoreUnavailable
 from registry.repos import download_counts, pull, rendered_cards
 from registry.talk import alerts
@@ -26,10 +25,10 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
-    shown = {"header": header, "tab": "card", "card": card, "snippets": snippets(request, header)}
+    shown = {"header": header, "tab": "card", "card": card, "tools": snippets(request, header.used)}
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, DAYS))
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
-    return render(request, "site/repository.html", shown | other_forms.in_use(header))
+    return render(request, "site/repository.html", shown)
 
 
 def _served(header: RepositoryHeader) -> RepositoryHeader:

@@ -67,6 +67,7 @@ from hub.site import (
     transparency,
     uploading,
     usage,
+    use,
     verdict,
     webhooks,
 )
@@ -93,6 +94,7 @@ REPOSITORIES = [
         ("ask-access", gates.ask, "ask-access"),
         ("appeal", standing.appeal, "open-appeal"),
     ),
+    at(f"{REPOSITORY}/use", use.use, "use"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/releases.atom", feeds.released, "releases-feed"),
     at(f"{REPOSITORY}/releases", releases.listed, "releases"),

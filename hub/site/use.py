@@ -1,218 +1,59 @@
-"""Snippets to copy: how to pull an adapter with each tool, pinned to what was proven, and how to push one."""
+"""How a repository is used with each tool: a page of its own, which the pages of the repository show as a dialog."""
 
-import json
-import shlex
-from dataclasses import dataclass
-from urllib.parse import quote
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 
-from django.http import HttpRequest
-from django.urls import reverse
+from hub.site import other_forms
+from hub.site.repository_header import RepositoryHeader, shown_header
+from hub.site.repository_pages import repository_page
+from hub.site.snippets import snippets
+from registry.repos import pull
 
-from dovetail.adapters.serving.vllm import VLLM
-from dovetail.serve.starting import start
-from hub import client_wheel
-from hub.origin import absolute, origin
-from hub.site.compatibility import Served
-from hub.site.repository_header import RepositoryHeader
-from registry.repos.tags import is_model_id
-
-CLASSES = {
-    "text-classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-    "text-generation": "AutoModelForCausalLM",
-    "text2text-generation": "AutoModelForSeq2SeqLM",
-    "fill-mask": "AutoModelForMaskedLM",
-}
+NEWEST = "newest"
+FORMS = "forms"  # stands for the other forms among the tools
 
 
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """One tool's way; without `code`, `why` says what stands against it."""
-
-    key: str
-    tool: str
-    code: str
-    why: str = ""
-
-
-def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
-    """Return one snippet a tool, in the order people look for them, for the version that `header.used` names."""
-    header = header.used
-    here, name, pin = origin(request), header.repository.full_name, header.pin
-    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if header.repository.private else ""
-    file = header.weights.path if header.weights else _first(header)
-    # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
-    address = absolute(request, header.repository.file_url(pin, "")) + quote(file)
-    curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(address)}")
-    if header.repository.type != "model":
-        return [*_other(header, here), curl]
-    library = _adapters if header.described["format"] == "adapters" else _peft
-    loaded = [library(header, here), _vllm(header, here)] if header.facts.description else []
-    return [
-        *loaded,
-        Snippet("hf", "hf", f"export HF_ENDPOINT={here}\nhf download {name} \\\n  --revision {pin}"),
-        Snippet(
-            "dovetail",
-            "dovetail",
-            f"pip install {client_wheel.address(here)}\nexport DOVETAIL_ENDPOINT={here}\ndovetail pull {name}@{pin}",
-        ),
-        curl,
-    ]
+@repository_page
+def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    """Show the way of one tool, by default of the first that has one, for `version`: verified if it says nothing."""
+    if header.is_empty:
+        return redirect("repository", header.repository)
+    wanted = request.GET.get("version", "")
+    chosen = _chosen(header, wanted)
+    tools = snippets(request, chosen)
+    forms = other_forms.of(chosen)
+    has_forms = bool(forms.get("other_forms") or forms.get("derive_form"))
+    name = request.GET.get("tool", "")
+    tool = next((each for each in tools if each.key == name), None)
+    if tool is None and not (has_forms and name == FORMS):
+        tool = next(each for each in tools if each.codes)
+    choice = NEWEST if wanted == NEWEST else chosen.pin
+    shown = {"header": chosen, "newest": header, "tab": "use", "tools": tools, "tool": tool, "has_forms": has_forms}
+    shown |= {"choice": choice, "versions": _versions(header, chosen, choice)}
+    return render(request, "site/use.html", shown | forms)
 
 
-def _first(header: RepositoryHeader) -> str:
-    """The file to show a way to: the card, else the first one that somebody pushed."""
-    pushed = sorted(set(header.entries) - {".gitattributes"})
-    return "README.md" if "README.md" in pushed else next(iter(pushed), ".gitattributes")
+def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:
+    """Return the version that was asked for; without a wish the verified one, or the newest where there is none.
+
+    Raises what `pull.resolve`, `pull.require_shown` and `pull.require_served` raise.
+    """
+    if wanted in ("", "verified") and header.verified:
+        verified = RepositoryHeader(
+            header.repository, pull.resolve(header.repository, "verified"), "verified", header.by
+        )
+        if not (verified.revision.is_quarantined or verified.revision.is_expired):
+            return verified
+    chosen = header if wanted in ("", "verified", NEWEST) else shown_header(header.repository, wanted, header.by)
+    pull.require_served(chosen.revision, chosen.by)
+    return chosen
 
 
-def _other(header: RepositoryHeader, here: str) -> list[Snippet]:
-    """Return the ways to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
-    name, type = header.repository.full_name, header.repository.type
-    hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {header.pin}"
-    python = f"""from huggingface_hub import snapshot_download
-
-folder = snapshot_download(
-    "{name}",
-    repo_type="{type}",
-    revision="{header.pin}",
-    endpoint="{here}",
-)"""
-    return [Snippet("hf", "hf", hf), Snippet("python", "Python", python)]
-
-
-def _adapters(header: RepositoryHeader, here: str) -> Snippet:
-    """The library's own default is to read a pickle; what was proven is the safetensors file."""
-    if not is_model_id(header.described["base"]):
-        return Snippet("peft", "adapters", "", "It names no base model that others have, so nothing can be loaded.")
-    code = f"""from adapters import AutoAdapterModel
-from huggingface_hub import snapshot_download
-
-adapter = snapshot_download(
-    "{header.repository.full_name}",
-    revision="{header.pin}",
-    endpoint="{here}",
-)
-# The base comes from where HF_ENDPOINT points: this hub serves the bases that it keeps.
-model = AutoAdapterModel.from_pretrained(
-    "{header.described["base"]}"
-)
-{_load(header)}"""
-    return Snippet("peft", "adapters", code)
-
-
-def _load(header: RepositoryHeader) -> str:
-    """Return the lines that load it: a set-up as a whole, a fusion after the adapters that it weighs."""
-    place = _place(header)
-    path = f"adapter + {json.dumps(f'/{place}')}" if place else "adapter"
-    if header.described["kind"] == "composition":
-        return f"model.load_adapter_setup({path}, use_safetensors=True, set_active=True)"
-    if header.described["kind"] == "fusion":
-        each = """for name in (…):  # the adapters that it weighs
-    model.load_adapter(adapter + "/" + name, use_safetensors=True)"""
-        return f"{each}\nmodel.load_adapter_fusion({path}, use_safetensors=True, set_active=True)"
-    return f"model.load_adapter({path}, use_safetensors=True, set_active=True)"
-
-
-def _place(header: RepositoryHeader) -> str:
-    """The folder that the adapter lies in, "" for the top."""
-    return header.facts.description.place if header.facts.description else ""
-
-
-def _peft(header: RepositoryHeader, here: str) -> Snippet:
-    if why := _peft_refusal(header):
-        return Snippet("peft", "peft", "", why)
-    model = CLASSES.get(header.described["task"], "AutoModel")
-    inside = f", subfolder={json.dumps(_place(header))}" if _place(header) else ""
-    code = f"""{_peft_release(header)}from huggingface_hub import snapshot_download
-from peft import PeftModel
-from transformers import {model}
-
-adapter = snapshot_download(
-    "{header.repository.full_name}",
-    revision="{header.pin}",
-    endpoint="{here}",
-)
-# The base comes from where HF_ENDPOINT points: this hub serves the bases that it keeps.
-base = {model}.from_pretrained(
-    "{header.described["base"]}"
-)
-model = PeftModel.from_pretrained(base, adapter{inside})"""
-    return Snippet("peft", "peft", code)
-
-
-def _peft_rows(header: RepositoryHeader) -> list[Served]:
-    """Return the releases of PEFT in the table of the page, the newest first."""
-    served = header.proof.served if header.proof else []
-    releases = [row for row in served if row.title.startswith("PEFT ")]
-    return sorted(releases, key=lambda row: [int(part) for part in row.title.split()[1].split(".")], reverse=True)
-
-
-def _peft_refusal(header: RepositoryHeader) -> str:
-    """Return why PEFT does not load the adapter, by the table of the page where it has rows; "" if PEFT does."""
-    if (why := _refusal(_peft_rows(header))) and not _proven_peft(header):
-        return why
-    if header.described["format"] not in ("peft", "unknown"):
-        return f"PEFT does not load this format, {header.described['format']}."
-    if not is_model_id(header.described["base"]):
-        return "It names no base model that others have, so nothing can be loaded."
-    return ""
-
-
-def _peft_release(header: RepositoryHeader) -> str:
-    """Return a comment with the oldest release that loads the adapter, where the table says that older ones do not."""
-    rows = _peft_rows(header)
-    serving = [row.title for row in rows if row.outcome == "serves"]
-    if len(serving) == len(rows):
-        return ""
-    return f"# Needs {serving[-1] if serving else f'PEFT {_proven_peft(header)}'} or newer.\n"
-
-
-def _proven_peft(header: RepositoryHeader) -> str:
-    """Return the release of PEFT with which the revision passed; "" if it did not, or not with PEFT."""
-    report = header.proof.report if header.proof else None
-    is_proven = report is not None and report.is_passed and report.format == "peft"
-    return report.engine.peft if is_proven and report and report.engine else ""
-
-
-def _vllm(header: RepositoryHeader, here: str) -> Snippet:
-    rows = [row for row in header.proof.served if row.title == VLLM.title] if header.proof else []
-    if not rows:
-        return Snippet("vllm", "vLLM", "", "Whether vLLM serves it is known once it was validated.")
-    if why := _refusal(rows):
-        return Snippet("vllm", "vLLM", "", why)
-    if not is_model_id(header.described["base"]):
-        return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
-    commands = start(rows[0].answer, header.target(here)).commands
-    return Snippet("vllm", "vLLM", "\n".join([f"pip install {client_wheel.address(here)}", *map(_folded, commands)]))
-
-
-def _folded(command: str) -> str:
-    """Return a command with an option a line; one with quotes as it is, because they may hold what looks like one."""
-    return command if "'" in command else command.replace(" --", " \\\n  --")
-
-
-def _refusal(rows: list[Served]) -> str:
-    """Return why an engine does not serve the adapter, by its rows in the table of the page; "" if it does."""
-    return rows[0].reason if rows and all(row.outcome != "serves" for row in rows) else ""
-
-
-def push_commands(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
-    """Return the commands that fill an empty repository."""
-    here, name = origin(request), header.repository.full_name
-    kind = "" if header.repository.type == "model" else f" --repo-type {header.repository.type}"
-    token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"
-    hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
-    python = f"""from huggingface_hub import HfApi
-
-HfApi(endpoint="{here}", token="…").upload_folder(
-    repo_id="{name}",
-    folder_path="./adapter",{
-        f'''
-    repo_type="{header.repository.type}",'''
-        if kind
-        else ""
-    }
-)"""
-    return [Snippet("hf", "hf", hf), Snippet("python", "Python", python)]
+def _versions(newest: RepositoryHeader, chosen: RepositoryHeader, choice: str) -> list[tuple[str, str, str]]:
+    """Return the versions to choose from: the words, the commit, and the value of `version` that names it."""
+    versions = [("verified", newest.verified, "verified")] if newest.verified else []
+    if newest.revision.oid != newest.verified:
+        versions.append(("newest", newest.revision.oid, NEWEST))
+    if chosen.revision.oid not in (newest.verified, newest.revision.oid):
+        versions.append(("this version", chosen.revision.oid, choice))
+    return versions

@@ -4,12 +4,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from hub.site import other_forms, training, weights
+from hub.site import training, weights
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.repositories import Override
 from hub.site.repository_header import RepositoryHeader, header_at_revision
 from hub.site.repository_pages import repository_page
-from hub.site.use import snippets
+from hub.site.snippets import snippets
 from registry.kernel.policy import Permission
 from registry.proof import regression_overrides
 from registry.proof.verdicts import asking
@@ -28,8 +28,8 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
-    page = {"header": header, "tab": "verdict", "snippets": snippets(request, header), "form": form}
-    page |= other_forms.in_use(header) | {"measured_files": weights.panels(header)} | training.shown(header)
+    page = {"header": header, "tab": "verdict", "tools": snippets(request, header.used), "form": form}
+    page |= {"measured_files": weights.panels(header)} | training.shown(header)
     return render(request, "site/verdict.html", page, status=form.status)
 
 

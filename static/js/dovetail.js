@@ -57,6 +57,39 @@ if (openPage) {
   menu.scrollTop += openPage.getBoundingClientRect().top - menu.getBoundingClientRect().top - menu.clientHeight / 2;
 }
 
+// A link with data-dialog opens the part of its page that has this id over the page; links within it stay in there.
+let dialog = null;
+const fillDialog = async (address, id) => {
+  const answer = await fetch(address, { credentials: "same-origin" });
+  const part = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
+  if (!part) { location.href = address; return; }
+  const close = document.createElement("form");
+  close.method = "dialog";
+  close.innerHTML = '<button class="button low">Close</button>';
+  dialog.replaceChildren(close, part);
+  showCopyButtons(dialog);
+  const heading = part.querySelector("h2");
+  if (heading) dialog.setAttribute("aria-label", heading.textContent);
+};
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-dialog], dialog.large nav a");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const within = link.closest("dialog.large");
+  const at = within ? [...within.querySelectorAll("nav a")].indexOf(link) : -1;
+  if (!within) {
+    dialog = document.createElement("dialog");
+    dialog.className = "large";
+    dialog.dataset.part = link.dataset.dialog;
+    dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+    document.body.append(dialog);
+  }
+  await fillDialog(link.href, dialog.dataset.part);
+  if (!within) dialog.showModal();
+  const again = dialog.querySelectorAll("nav a")[at];
+  if (again) again.focus();
+});
+
 // Passkeys: what the browser or the device refused is shown beside the button.
 document.addEventListener("allauth.error", (event) => {
   const place = document.querySelector("[data-passkey-error]");

@@ -14,7 +14,8 @@ PUBLIC = [
     "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",
     "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here", "/docs", "/docs/start",
-    "/docs/start-vllm", "/docs/derived", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/",
+    "/docs/start-vllm", "/docs/operate", "/docs?q=read+plane",
+    "/alice/reviews/use?tool=vllm", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/",
 ]  # fmt: skip
 OWN = [
     "/settings/notifications",
@@ -69,7 +70,10 @@ def opened(one):
     page.get_by_text("Set or move an alias").click()
     yield "names of versions", page
     page = one.go("/alice/reviews")
-    page.get_by_role("radio", name="Other forms").check(force=True)
+    page.get_by_role("link", name="Use this adapter").click()
+    page.get_by_role("dialog").get_by_role("link", name="vLLM").click()
+    expect(page.get_by_role("dialog").get_by_role("heading", name="vLLM")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("link", name="Other forms").click()
     page.get_by_text("Make another form").click()
     yield "other forms", page
     page = one.go("/settings/tokens")
@@ -154,15 +158,16 @@ def test_the_theme_is_kept_and_does_not_flash(furnished_hub, visitor):
 def test_what_is_copied_is_the_whole_text(furnished_hub, visitor):
     one = visitor(furnished_hub.url, permissions=["clipboard-read", "clipboard-write"])
     page = one.go("/alice/reviews")
-    page.locator("#use .use-panel.peft .copy").click()
-    expect(page.locator("#use .use-panel.peft .copy")).to_have_text("Copied")
+    page.locator("#use").get_by_role("link", name="peft").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator(".copy").first.click()
+    expect(dialog.locator(".copy").first).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.strip() == page.locator("#use .use-panel.peft pre").inner_text().strip()
+    assert copied.strip() == dialog.locator("pre").inner_text().strip()
     assert "from huggingface_hub import snapshot_download\n" in copied
-    page.get_by_role("radio", name="curl").check(force=True)
-    expect(page.locator("#use .use-panel.curl")).to_contain_text(
-        "/alice/reviews/resolve/verified/adapter_model.safetensors"
-    )
+    dialog.get_by_role("link", name="curl").click()
+    expect(dialog).to_contain_text("/alice/reviews/resolve/verified/adapter_model.safetensors")
+    dialog.get_by_role("button", name="Close").click()
     page.locator(".facts .copy").last.click()
     assert len(page.evaluate("navigator.clipboard.readText()")) == 40
 
@@ -172,8 +177,10 @@ def test_reading_needs_no_script(furnished_hub, visitor):
     page = one.go("/adapters?q=reviews")
     page.get_by_role("main").get_by_role("link", name="alice/reviews").click()
     expect(page.locator("article.card-body")).to_be_visible()
-    page.get_by_role("radio", name="hf").check(force=True)
-    expect(page.locator("#use .use-panel.hf")).to_be_visible()
+    page.get_by_role("link", name="Use this adapter").click()
+    page.get_by_role("link", name="hf").click()
+    expect(page.get_by_role("heading", name="hf")).to_be_visible()
+    expect(page.locator("#use-page")).to_contain_text("hf download alice/reviews")
     page.get_by_role("link", name="Verdict").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
 

@@ -37,7 +37,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     expect(page.locator("#proof .state")).to_contain_text("passed", timeout=180_000)
     assert page.evaluate("window.stillHere") is None
     expect(page.locator("article.card-body")).to_be_visible()
-    expect(page.locator("#use")).to_contain_text('revision="verified"')
+    expect(page.locator("#use")).to_contain_text("dovetail pull frida/reviews@verified")
 
     page.get_by_role("link", name="Verdict").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()

@@ -443,6 +443,7 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/releases                                     GET adapter:read
 {of}<ns>/<name>/lineage                                      GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read
+{of}<ns>/<name>/use                                          GET adapter:download
 {of}<ns>/<name>/releases/new                                 GET session  POST session
 {of}<ns>/<name>/releases/<tag>                               GET adapter:read
 {of}<ns>/<name>/releases/<tag>/edit                          GET session  POST session

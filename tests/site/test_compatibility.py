@@ -81,7 +81,7 @@ def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, se
 
 
 def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
-    use = {snippet.key: snippet for snippet in visit().get("/alice/reviews").context["snippets"]}
+    use = {snippet.key: snippet for snippet in visit().get("/alice/reviews/use").context["tools"]}
     assert "vllm serve" in use["vllm"].code
     lines = use["vllm"].code.replace(" \\\n ", "").splitlines()
     commit = served.refs.get(name="refs/heads/main").revision.oid
@@ -91,8 +91,11 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
     other = cast.repository("alice/refused")
     judged(pushed(cast, other), depth="fit", serving=refused, fits=FITS)
-    snippet = next(one for one in visit().get("/alice/refused").context["snippets"] if one.key == "vllm")
+    snippet = next(one for one in visit().get("/alice/refused/use").context["tools"] if one.key == "vllm")
     assert (snippet.code, snippet.why) == ("", "No.")
+    page = " ".join(visit().get("/alice/refused/use?tool=vllm").content.decode().split())
+    assert "<b>Not with this adapter.</b> No." in page
+    assert 'href="/alice/refused/verdict/main#engine-vllm"' in page
 
 
 PEFT_ROWS = [
@@ -116,7 +119,7 @@ def test_peft_is_offered_in_the_releases_that_the_table_names(visit, cast, servi
     engine = {"name": "e5", "peft": peft}
     revision = pushed(cast, cast.repository("alice/reviews"))
     judged(revision, depth="fit", format="peft", serving=serving, fits=FITS, engine=engine)
-    [snippet] = [snippet for snippet in visit().get("/alice/reviews").context["snippets"] if snippet.key == "peft"]
+    [snippet] = [snippet for snippet in visit().get("/alice/reviews/use").context["tools"] if snippet.key == "peft"]
     assert snippet.why == why
     assert ("PeftModel" in snippet.code) == (not why)
     assert "".join(line for line in snippet.code.splitlines() if line.startswith("# Needs")) == comment

@@ -73,7 +73,8 @@ def test_the_use_box_lists_the_forms_of_the_version_that_it_pulls(cast, revision
 
 def panel_of(visitor: Client, page: str) -> str:
     """Return the panel of other forms in the box that shows how to use an adapter; "" if there is none."""
-    html = visitor.get(page).content.decode()
+    page, _, rev = page.partition("/verdict/")
+    html = visitor.get(f"{page}/use", {"tool": "forms", "version": rev}).content.decode()
     return html.partition('<div class="use-panel forms">')[2].partition("Pinned to")[0]
 
 

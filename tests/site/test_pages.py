@@ -165,6 +165,26 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
     assert "dovetail pull alice/reviews@verified" in front
 
 
+def test_the_page_of_use_pins_verified_unless_another_version_is_chosen(visit, cast, reviews):
+    verified = reviews.refs.get(name="refs/verified").revision.oid
+    newest = judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed").revision
+    shown = {}
+    for version in ("", "verified", "newest", verified, newest.oid, newest.oid[:7]):
+        page = visit().get("/alice/reviews/use", {"tool": "hf", "version": version})
+        shown[version] = re.findall(r"--revision (\w+)", unescape(page.content.decode()))
+        assert ", which did not pass" not in text(page) or version not in ("", "verified", verified)
+    assert shown == {"": ["verified"], "verified": ["verified"], verified: ["verified"],
+                     "newest": [newest.oid], newest.oid: [newest.oid], newest.oid[:7]: [newest.oid]}  # fmt: skip
+    links = re.findall(r'href="([^"]+)"', visit().get("/alice/reviews/use?tool=hf").content.decode())
+    assert {"/alice/reviews/use?tool=hf&amp;version=newest", "/alice/reviews/use?tool=curl&amp;version=verified"} <= {
+        *links
+    }
+    assert visit().get("/alice/reviews/use?version=nothing").status_code == 404
+    assert visit().get("/alice/reviews/use?tool=nothing").status_code == 200
+    cast.repository("alice/new")
+    assert visit("alice").get("/alice/new/use")["Location"] == "/alice/new"
+
+
 def test_the_page_of_a_revision_shows_its_own_kind_rank_base_and_task(visit, cast, reviews):
     old = reviews.refs.get(name="refs/heads/main").revision
     config = json.loads(CONFIG) if isinstance(CONFIG, bytes | str) else dict(CONFIG)
@@ -349,11 +369,7 @@ def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit
     name = "a $(touch pwned) `b` 'c.safetensors"
     files = {"README.md": b"# Hi\n", "adapter_config.json": config.encode(), name: weights()}
     pushed(cast, cast.repository("alice/sly"), files=files)
-    page = visit().get("/alice/sly")
-    snippets = [
-        unescape(code)
-        for code in re.findall(r'<pre tabindex="0" id="use-\w+">(.*?)</pre>', page.content.decode(), re.DOTALL)
-    ]
+    snippets = [code for tool in visit().get("/alice/sly/use").context["tools"] for code in tool.codes]
     assert any("curl" in code for code in snippets)
     for code in snippets:
         assert "touch" not in code or "%24%28touch" in code
