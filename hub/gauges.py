@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Avg, Count, Max, Min, Q, Sum
+from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -38,12 +38,16 @@ UNFINISHED = (Verdict.State.QUEUED, Verdict.State.RUNNING)
 _WITHOUT_BASE = Q(turn__isnull=True, held_at__isnull=True, not_before__isnull=True, route="")
 
 
+def queued() -> QuerySet[Verdict]:
+    """Return the verdicts that wait for a worker, but those whose base this hub does not have."""
+    return Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(_WITHOUT_BASE)
+
+
 class _Registry(Collector):
     """Numbers from the database, which are the same in every process."""
 
     def collect(self) -> Iterator[Metric]:
-        queued = Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(_WITHOUT_BASE)
-        since = queued.aggregate(since=Min("queued_at"))["since"]
+        since = queued().aggregate(since=Min("queued_at"))["since"]
         help = "How long the oldest queued verdict has waited, but those whose base this hub does not have."
         yield GaugeMetricFamily("dovetail_queue_age_seconds", help, _age(since))
         totals = _Totals.get()

@@ -195,3 +195,8 @@ class _Latest:
 
 
 _latest = _Latest()
+
+
+def latest_parts() -> dict[str, dict[str, object]]:
+    """Return the parts as /readyz answers them: by name whether each is well, from an examination of this second."""
+    return _latest.get()

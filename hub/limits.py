@@ -126,7 +126,7 @@ SIGN_IN_PATHS = frozenset(
 BY_PROVIDER = "/login/with/"
 # Addresses that are no page or count for themselves. Those of files in full: a folder may be called raw.
 NOT_PAGES = re.compile(
-    r"/(?:api|xet|oauth|scim|static|s3|v2)/|/(?:s3|v2)$|/v1/telemetry$|/(?:livez|readyz|metrics)$|/[^/]+/resolve/"
+    r"/(?:api|xet|oauth|scim|static|s3|v2)/|/(?:s3|v2)$|/v1/telemetry$|/(?:livez|readyz|metrics|status)$|/[^/]+/resolve/"
     r"|/(?:(?:datasets|spaces)/|(?!datasets/|spaces/))[^/]+/[^/]+(?:/(?:resolve|raw)/|\.git/info/lfs/)"
 )
 

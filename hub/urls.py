@@ -11,7 +11,7 @@ administration.guard(admin.site)
 handler500 = "hub.site.refusals.broken"
 urlpatterns = [
     path("livez", health.livez),
-    path("readyz", health.readyz),
+    path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),

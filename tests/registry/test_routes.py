@@ -271,6 +271,7 @@ leaderboards                                                 GET anyone
 leaderboards/<task>                                          GET anyone
 search                                                       GET anyone
 compare                                                      GET anyone
+status                                                       GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone

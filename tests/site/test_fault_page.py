@@ -1,5 +1,6 @@
 """The page for a fault, where the database itself is the fault."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 
+from hub import health
+from hub.about import VERSION
+from hub.site import status
 from registry.kernel import site_settings
 
 
@@ -42,3 +46,22 @@ def test_every_page_says_that_the_hub_is_at_fault(cookie: str, settings) -> None
         assert answer.status_code == 503, page
         assert b"Something broke on our side" in answer.content, page
         assert b"10.0.0.7" not in answer.content, page
+    answer = client.get("/status")
+    assert answer.status_code == 503
+    assert b"The hub does not work right now" in answer.content
+    assert b"10.0.0.7" not in answer.content
+
+
+def test_the_status_page_says_what_works_and_nothing_of_how_the_hub_is_run(visit, reviews) -> None:
+    health._latest._at = status._numbers._at = float("-inf")
+    answer = visit().get("/status")
+    words = " ".join(re.sub("<[^>]+>", " ", answer.content.decode()).split())
+    assert answer.status_code == 200
+    assert ("Database works Accounts, versions and verdicts. Files works What is pushed and pulled. Messages") in words
+    assert (
+        "Checking down Loads each version and gives its verdict. Pushes are kept, and wait for their verdict." in words
+    )
+    assert re.search(r"Waiting \d+ ", words)
+    assert "Workers 0 Last verdict just now" in words
+    assert f"Dovetail {VERSION}," in words
+    assert "DOVETAIL_" not in words

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from hub.about import VERSION
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from registry.kernel import banner, site_settings
@@ -24,6 +25,7 @@ from registry.moderation import targets
 from registry.talk import alerts
 
 register = template.Library()
+register.simple_tag(lambda: VERSION, name="version")
 
 KINDS = {
     "lora": "LoRA",
