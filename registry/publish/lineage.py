@@ -114,4 +114,9 @@ def _steps(root: Repository, near: str, far: str, by: Caller) -> Steps:
             break
     known = Repository.objects.select_related("namespace").in_bulk(met)
     methods = dict(DerivedVersion.objects.filter(pk__in={row["newest"] for row in found}).values_list("pk", "method"))
-    return Steps([Step(known[row[SOURCE]], known[row[RESULT]], methods[row["newest"]]) for row in found], left_out)
+    steps = [
+        Step(known[row[SOURCE]], known[row[RESULT]], methods[row["newest"]])
+        for row in found
+        if {row[SOURCE], row[RESULT]} <= known.keys() and row["newest"] in methods  # others are deleted meanwhile
+    ]
+    return Steps(steps, left_out)
