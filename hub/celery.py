@@ -45,7 +45,7 @@ REDIS = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
 }
-VALIDATIONS, ERRANDS = "validate", "errands"
+VALIDATIONS, ERRANDS, TRIES = "validate", "errands", "tries"
 ERRAND_TASKS = (
     "deliver", "dispatch", "fold_downloads", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy",
     "write_plane",
@@ -66,10 +66,12 @@ app.conf.update(
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,  # the verdict's row is the result
-    # Validations, and what must never wait behind them or hold them up. A worker without -Q or -X takes both.
+    # Validations, what must never wait behind them or hold them up, and tries, which workers of validations take.
+    # A worker without -Q or -X takes all three.
     task_default_queue=VALIDATIONS,
-    task_queues=[Queue(VALIDATIONS), Queue(ERRANDS)],
-    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ERRAND_TASKS},
+    task_queues=[Queue(VALIDATIONS), Queue(ERRANDS), Queue(TRIES)],
+    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ERRAND_TASKS}
+    | {"workers.tasks.try_out": {"queue": TRIES}},
     worker_direct=True,  # and a queue of its own, for what only this worker can do
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -156,6 +158,14 @@ def ring(verdict: int, *doors: str) -> bool:
     if not doors:
         return _send("workers.tasks.validate", verdict)
     rang = [_send("workers.tasks.validate", verdict, queue=worker_direct(door)) for door in doors]
+    return all(rang)
+
+
+def try_out(tryout: int, *doors: str) -> bool:
+    """Send the hint that a try waits, as `ring` does for a verdict."""
+    if not doors:
+        return _send("workers.tasks.try_out", tryout)
+    rang = [_send("workers.tasks.try_out", tryout, queue=worker_direct(door)) for door in doors]
     return all(rang)
 
 

@@ -244,6 +244,7 @@ WEB_PROCESSES = env.int("WEB_PROCESSES", default=0) or machine.web_processes()  
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or machine.slots()
 WORKER_IDLE_SECONDS = env.int("WORKER_IDLE_SECONDS", default=0)  # after which a worker ends; 0: never
 WARM_MEMORY = env.int("WARM_MEMORY", default=0) or machine.memory() // 2  # of a worker's idle engines
+TRY = env("TRY", one_of("members", "off", "everyone"), default="members")  # who may try adapters with a text
 RENEWALS_AN_HOUR = env.int("RENEWALS_AN_HOUR", default=240)
 OWNER_PENDING = env.int("OWNER_PENDING", default=100)
 PUSH_QUIET_SECONDS = env.int("PUSH_QUIET_SECONDS", default=300)
@@ -256,6 +257,7 @@ POSTMAN = "hub.celery.post"  # called with the id of a webhook delivery after th
 COMPARISON_DOORBELL = "hub.celery.compare_weights"  # called after a commit that queued a comparison of weights
 OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote events into the outbox
 SCAN_DOORBELL = "hub.celery.scan"  # called after a commit that wrote a revision
+TRY_DOORBELL = "hub.celery.try_out"  # called with the id of a try, and the queues of the workers that can do it
 DERIVE_DOORBELL = "hub.celery.derive"  # called with the id of a derived version that was asked for
 PLANE_DOORBELL = "hub.celery.write_plane"  # called after a commit that asks for documents of the read plane
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the domain has no queue

@@ -16,6 +16,7 @@ from hub.settings import *  # noqa: F403  # the environment must be set before t
 
 OUTBOX_DOORBELL = "registry.talk.dispatch.run"  # at the commit: no worker is part of most tests
 SCAN_DOORBELL = "tests.api.conftest.notify_nobody"
+TRY_DOORBELL = "tests.api.conftest.notify_nobody"
 DERIVE_DOORBELL = "tests.api.conftest.notify_nobody"
 PLANE_DOORBELL = "tests.api.conftest.notify_nobody"
 ENGINES_MEASURED = False  # a checkout may hold vLLM, and would try it with every adapter

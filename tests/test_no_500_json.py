@@ -80,6 +80,7 @@ REST: dict[tuple[str, str], Any] = {
         "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",
         "others": [{"adapter": "acme/public", "revision": "main", "weight": 0.5}],
     },
+    ("POST", "/api/v1/adapters/acme/public/revisions/main/try"): {"text": "x", "other": "y", "new_tokens": 1},
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
     ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
     ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},

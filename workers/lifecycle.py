@@ -25,7 +25,7 @@ from kombu.exceptions import KombuError
 
 from registry.kernel import schema, tracing
 from registry.models import WorkerHeartbeat
-from registry.proof import verdicts
+from registry.proof import tryout_jobs, verdicts
 from registry.proof.verdicts import comparisons
 from workers import capabilities, loop, scratch_folders, sessions, tasks, warm_engines
 
@@ -167,7 +167,8 @@ def _look_for_work(door: str) -> bool:
     Nobody sends a message for a comparison: it waits until its engine has started. Return whether one waits.
     """
     able = capabilities.current()
-    waits = not capabilities.unfit() and bool(verdicts.waits_for(able) or comparisons.coldest(able))
+    jobs = verdicts.waits_for(able) or tryout_jobs.free(able).exists() or comparisons.coldest(able)
+    waits = not capabilities.unfit() and bool(jobs)
     if waits:
         tasks.validate.apply_async(queue=worker_direct(door), expires=settings.HEARTBEAT_SECONDS, retry=False)
     return waits

@@ -24,6 +24,7 @@ from django.conf import settings
 from dovetail.adapters import records
 from dovetail.adapters.records import MAX_ITEMS, Malformed
 from dovetail.adapters.report import CheckResult, Measured, Report
+from dovetail.adapters.tryout import Answer
 from workers.engine.job import Job, MeasuringJob
 from workers.engine.pace import Pace
 from workers.keeper import environment
@@ -189,18 +190,23 @@ class Engine:
         Raises `TrialEnded`, and `EngineDied`, `EngineHung` and `EngineLied`, each of which kills the engine.
         """
         with self._killed_at_fault():
-            self.wait_until_ready()
-            self._write(json.dumps({"job": job.says()}).encode() + b"\n")
-            deadline = time.monotonic() + job.wall_seconds + GRACE_SECONDS
-            message = next(self._say(partial(self._no_answer, deadline)))
-            self._used = time.monotonic()
-            if message.get("event") != "measured" or message.get("job") != job.id:
-                raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
+            message = self._ask(job, "measured")
             document = message.get("measured")
             measured = Measured.parse(document) if document is not None else None
         if message.get("ended"):
             raise TrialEnded(str(message.get("reason")))
         return measured, str(message.get("reason"))
+
+    def answer(self, job: Job) -> tuple[Answer | None, str, str]:
+        """Run one adapter on the texts of a job; return the answer, else the check and the sentence that say why not.
+
+        Raises as `run` does.
+        """
+        with self._killed_at_fault():
+            message = self._ask(job, "answered")
+            document = message.get("answer")
+            found = Answer.parse(document) if document is not None else None
+        return found, str(message.get("check")), str(message.get("reason"))
 
     def stop(self) -> None:
         """Kill the engine and all it started, and wait for the end of it; harmless if repeated.
@@ -234,6 +240,17 @@ class Engine:
             self._session.stdin.write(line)
         except OSError as problem:
             raise self._death() from problem
+
+    def _ask(self, job: Job | MeasuringJob, event: str) -> dict[str, Any]:
+        """Send a job whose answer is one message, and return that. A fault quotes nothing of it."""
+        self.wait_until_ready()
+        self._write(json.dumps({"job": job.says()}).encode() + b"\n")
+        deadline = time.monotonic() + job.wall_seconds + GRACE_SECONDS
+        message = next(self._say(partial(self._no_answer, deadline)))
+        self._used = time.monotonic()
+        if message.get("event") != event or message.get("job") != job.id:
+            raise EngineLied(f"The engine said something else than {event} while job {job.id} ran.")
+        return message
 
     def _no_answer(self, deadline: float) -> EngineFault | None:
         """Return the fault of an engine that has not done its job by the deadline."""

@@ -12,7 +12,7 @@ from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.plane import comparing, jobs
-from registry.proof import norm_populations, renewal, verdicts
+from registry.proof import norm_populations, renewal, tryout_jobs, verdicts
 from registry.publish import expiring, open_pushes, restoring
 from registry.repos import counting, download_counts, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
@@ -41,6 +41,13 @@ def validate(self: Any, verdict: int = 0) -> None:
         self.apply_async(args=(verdict,))
 
 
+@shared_task(bind=True)
+def try_out(self: Any, tryout: int = 0) -> None:
+    """Do the jobs that wait for this worker, of which one is a try; its id is only a hint for the broker's log."""
+    if LOOP.work():
+        self.apply_async(args=(tryout,))
+
+
 @shared_task
 def deliver(delivery: int) -> None:
     """Send this message to its webhook, unless another worker did or does."""
@@ -58,6 +65,7 @@ def sweep() -> None:
     """End pushes that broke off, and recover from lost workers and lost messages."""
     open_pushes.sweep()
     verdicts.sweep()
+    tryout_jobs.sweep()
     dispatching.sweep()
     deliveries.sweep()
     audit_chain.seal()

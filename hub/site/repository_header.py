@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -22,7 +23,7 @@ from registry.kernel.errors import RegistryError, RevisionNotFound, StoreUnavail
 from registry.kernel.policy import Caller, Permission
 from registry.models import Regression, Release, Repository, Revision
 from registry.people import gates
-from registry.proof import regressions, verdicts
+from registry.proof import regressions, tryouts, verdicts
 from registry.proof.shown_reports import shown_to
 from registry.publish import discussions
 from registry.publish.push import rows
@@ -86,6 +87,11 @@ class RepositoryHeader:
     def proof(self) -> Proof | None:
         verdict = verdicts.latest(self.revision)
         return proof(verdict, shown_to(verdict.report, self.by, self.repository)) if verdict else None
+
+    @property
+    def is_tryable(self) -> bool:
+        """True where the page to try it belongs among the tabs; whether this visitor may is said there."""
+        return settings.TRY != "off" and self.proof is not None and tryouts.is_run(self.proof.report)
 
     @cached_property
     def regression(self) -> Regression | None:

@@ -66,6 +66,7 @@ from hub.site import (
     status,
     tokens,
     transparency,
+    tryouts,
     uploading,
     usage,
     use,
@@ -190,6 +191,8 @@ REPOSITORIES = [
     ),
     at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
     at(f"{REPOSITORY}/merge-preview/<str:rev>", merge_previews.merge_preview, "merge-preview"),
+    at(f"{REPOSITORY}/try", tryouts.tryout, "try"),
+    *forms("try", f"{REPOSITORY}/try", ("ask", tryouts.ask, "ask-try")),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
     *forms(
         "verdict",

@@ -102,6 +102,10 @@ class ReleaseNotFound(RegistryError):
     code = "release-not-found"
 
 
+class TryoutNotFound(RegistryError):
+    code = "tryout-not-found"
+
+
 class FileNotFound(RegistryError):
     code = "file-not-found"
     default_fix = "List the files of the revision to see what is there."
@@ -322,6 +326,12 @@ class AliasUnproven(RegistryError):
 class AliasRefused(RegistryError):
     code = "alias-refused"
     default_fix = "Set it to another version."
+
+
+class TryoutRefused(RegistryError):
+    """The version cannot be tried here, or the texts cannot be given to it."""
+
+    code = "tryout-refused"
 
 
 class ReleaseRefused(RegistryError):

@@ -57,6 +57,7 @@ from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
 from registry.models.teams import Team, TeamGrant, TeamMember
 from registry.models.transparency import MonthOfModeration
+from registry.models.tryouts import Tryout
 from registry.models.upstream import UpstreamDocument, UpstreamFile, UpstreamRepository
 from registry.models.verdicts import (
     Attempt,
@@ -163,6 +164,7 @@ __all__ = [
     "Topic",
     "TopicChoice",
     "TrustedPublisher",
+    "Tryout",
     "Upload",
     "UploadedBlob",
     "UpstreamDocument",

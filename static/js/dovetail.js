@@ -147,3 +147,19 @@ document.addEventListener("keydown", (event) => {
   if (link) { location.href = link.href; return; }
   if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
 });
+
+// Try it: a link holds the texts behind its #, which browsers send to no server.
+const tryForm = document.querySelector("[data-try]");
+if (tryForm) {
+  const fields = [...tryForm.querySelectorAll("textarea")];
+  const shared = new URLSearchParams(location.hash.slice(1));
+  fields.forEach((field) => { if (shared.has(field.name)) field.value = shared.get(field.name); });
+  const keepLink = () => {
+    const page = new URL(tryForm.dataset.try, location.href);
+    page.search = new URLSearchParams({ rev: tryForm.elements.rev.value });
+    page.hash = new URLSearchParams(fields.filter((field) => field.value).map((field) => [field.name, field.value]));
+    tryForm.querySelector("[data-share]").dataset.copy = page.href;
+  };
+  tryForm.addEventListener("input", keepLink);
+  keepLink();
+}

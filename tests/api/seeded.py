@@ -29,6 +29,8 @@ REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "rev
 # Operations that need what this world has not, and the tests that give it to them.
 ELSEWHERE = {
     "repair": "tests/api/test_repairs.py",
+    "try": "tests/site/test_tryouts.py",
+    "get_try": "tests/site/test_tryouts.py",
     "s3_key": "a token, and the tests of S3",
 }
 
@@ -129,7 +131,7 @@ def seed(cast: Cast, repository: Repository) -> World:
         "ns": "alice", "name": "reviews", "rev": "main", "a": "v1", "b": "main", "path": "README.md", "alias": "prod",
         "release": "v1.0.0", "task": "text-classification",
         "base": GPT2, "org": "acme", "user": "bob", "team": "ner", "robot": "deploy", "type": "any", "pattern": "x",
-        "sha256": "0" * 64, "id": token, "platform": "kserve",
+        "sha256": "0" * 64, "id": token, "platform": "kserve", "key": "0" * 32,
     }  # fmt: skip
     world.special = {
         "override_regression": {"name": "worse"}, "withdraw_override": {"name": "worse"},

@@ -231,6 +231,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     assert wrong == []
     elsewhere = {("POST", f"{ADAPTER}/repair"), ("POST", "me/invitations/accept")}  # test_repairs.py, test_account.py
     elsewhere |= {("GET", "me/s3-key")}  # of a token alone: tests/s3
+    elsewhere |= {("POST", f"{ADAPTER}/revisions/{{rev}}/try"), ("GET", f"{ADAPTER}/revisions/{{rev}}/try/{{key}}")}
     elsewhere |= {
         ("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")
     }  # a view of a config: tests/api/test_repairs.py

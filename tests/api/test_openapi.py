@@ -14,6 +14,7 @@ MORE = {
     "alias": "prod",
     "release": "v1.0.0",
     "platform": "kserve",
+    "key": "0" * 32,
     "user": "bob",
     "team": "ner",
     "robot": "deploy",

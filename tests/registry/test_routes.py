@@ -48,6 +48,8 @@ api/v1/adapters/<ns>/<name>/revisions                        GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
+api/v1/adapters/<ns>/<name>/revisions/<rev>/try              POST adapter:download
+api/v1/adapters/<ns>/<name>/revisions/<rev>/try/<key>        GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/merge-preview    GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
@@ -513,6 +515,8 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/commit/<rev>/derive                          POST session
 {of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
 {of}<ns>/<name>/compare/<a>...<b>                            GET adapter:download
+{of}<ns>/<name>/try                                          GET adapter:read
+{of}<ns>/<name>/try/ask                                      POST session
 {of}<ns>/<name>/merge-preview/<rev>                          GET adapter:download
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session

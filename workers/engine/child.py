@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,19 +120,15 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     """Load the adapter onto the base and run it."""
     began = time.process_time()
     from workers.engine.checks import CHECKS
-    from workers.engine.composed import ComposedTrial
     from workers.engine.earlier import on_earlier_rows
     from workers.engine.evals.choice import rows_for
-    from workers.engine.trial import LibraryTrial, Trial
 
     folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)
     if isinstance(folder, Library):
         folder.card = {"label_names": folder.label_names, **(folder.card or {})}
-    rows = rows_for(folder, frozen, task, labels, lambda result: say({"check": _as_json(result)}), job.rows_from)
-    trials: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
-    trial_class = next(trial for reader, trial in trials if isinstance(folder, reader))
-    trial = trial_class(folder, frozen, task, labels, work, rows)
+    rows = rows_for(folder, frozen, task, labels, lambda result: say({"check": as_frame(result)}), job.rows_from)
+    trial = trial_class(folder)(folder, frozen, task, labels, work, rows)
     done = _report(CHECKS, trial, say)
     for evaluation in trial.evals:
         say({"eval": evaluation.as_json()})
@@ -145,6 +142,16 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
         say({"ran": True})
 
 
+def trial_class(folder: Folder) -> type[Trial]:
+    """Return the class of trials for the reader of a folder."""
+    from workers.engine.composed import ComposedTrial
+    from workers.engine.trial import LibraryTrial, Trial
+
+    trials: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
+    found: type[Trial] = next(trial for reader, trial in trials if isinstance(folder, reader))
+    return found
+
+
 def _strength(trial: Trial, seconds: float) -> Strength | None:
     """Return the strength curve, which has no check: what it raises is its reason and ends nothing."""
     from workers.engine.strength import curve
@@ -156,17 +163,27 @@ def _strength(trial: Trial, seconds: float) -> Strength | None:
 
 
 def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> bool:
-    """Run checks and report them; return False if one raised, which ends the stage. The one broad `except` is here."""
+    """Run checks and report them; return False if one raised, which ends the stage."""
     last = ""
     waiting = iter([check.id for check in checks])
-    try:
+    with blamed(say, lambda: next(waiting, last)):
         for result in ask(checks, subject):
             last = next(waiting)
-            say({"check": _as_json(result)})
-    except Exception as problem:  # noqa: BLE001 - whatever it is, it is reported as ours, unless it was the loader or memory
-        say({"check": _as_json(_blame(problem, next(waiting, last)))})
-        return False
-    return True
+            say({"check": as_frame(result)})
+        return True
+    return False
+
+
+@contextmanager
+def blamed(say: Say, doing: Callable[[], str]) -> Iterator[None]:
+    """Report what the block raises, as ours unless it was the loader or memory; the one broad `except` is here.
+
+    `doing` returns the id of the check that raised.
+    """
+    try:
+        yield
+    except Exception as problem:  # noqa: BLE001 - as above
+        say({"check": as_frame(_blame(problem, doing()))})
 
 
 def _blame(problem: Exception, check: str) -> CheckResult:
@@ -185,7 +202,7 @@ def _blame(problem: Exception, check: str) -> CheckResult:
     return CheckResult(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {text}", CRASH_FIX)
 
 
-def _as_json(check: CheckResult) -> Frame:
+def as_frame(check: CheckResult) -> Frame:
     return replace(check, message=_cut(check.message), fix=_cut(check.fix)).as_json()
 
 

@@ -104,7 +104,7 @@ class ComposedTrial(LibraryTrial):
             raise NotImplementedError(f"the library cannot compute {self.folder.setup} with these methods") from problem
 
     @contextmanager
-    def _switched_off(self) -> Iterator[Any]:
+    def switched_off(self) -> Iterator[Any]:
         with self._set_up(None) as model:
             yield model
 

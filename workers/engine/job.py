@@ -74,6 +74,8 @@ class Job:
     dovetail.adapters.shapes.encode}.
     `earlier` has the rows of earlier versions, on which the adapter is compared with them: {revision, rows as the text
     of a smoke.jsonl, label_names of that version}.
+    A job with `texts`, one or two, is no validation: the adapter is run on them, and writes `new_tokens` if its task is
+    to write.
     """
 
     id: str
@@ -89,6 +91,8 @@ class Job:
     rows_from: str = ""
     shapes: Mapping[str, Any] | None = None
     earlier: Sequence[Mapping[str, Any]] = ()
+    texts: Sequence[str] = ()
+    new_tokens: int = 0
     idle_seconds: float = HANG_SECONDS
     wall_seconds: float = WALL_SECONDS
 

@@ -25,7 +25,7 @@ import torch
 
 from dovetail.adapters.families import opened
 from dovetail.adapters.sources import files_in
-from workers.engine import child, device, jail, stage, work_folders
+from workers.engine import child, device, jail, side_by_side, stage, work_folders
 from workers.engine.fingerprint import same
 from workers.engine.frozen import Frozen
 from workers.engine.job import Job
@@ -42,11 +42,12 @@ REQUEST = "request.json"
 
 
 def attach(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
-    """Load an adapter and run it, with the same seeds in a child and in the resident."""
+    """Load an adapter and run it, with the same seeds in a child and in the resident; a job with texts tries it."""
     random.seed(0)
     numpy.random.seed(0)
     torch.manual_seed(0)
-    child.loaded(job, frozen, task, labels, work, say)
+    run = side_by_side.answer if job.texts else child.loaded
+    run(job, frozen, task, labels, work, say)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dovetail.adapters.report import CheckResult, EngineVersions
 from workers.engine import jail, memory, selftest
+from workers.engine.answering import Answering
 from workers.engine.job import Job
 from workers.engine.requests import Voice, jobs, take_voice
 from workers.engine.sessions import fork_sessions
@@ -86,6 +87,10 @@ def _work(voice: Voice, findings: selftest.Findings, warm: Warm, idle_seconds: f
         sys.exit(findings.sentence())
     for count, document in enumerate(jobs(idle_seconds), 1):
         job = Job.parse(document)
+        if job.texts:
+            answered = Answering(job, frozen, lambda _: None, resident).answered()
+            _say(voice, {"event": "answered", "job": job.id, **answered})
+            continue
         report = Validation(job, frozen, partial(_tell, voice, job), resident).run()
         verdict = replace(report, engine=versions).as_json()
         _say(voice, {"event": "verdict", "job": job.id, "verdict": verdict})

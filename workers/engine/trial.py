@@ -129,7 +129,7 @@ class Trial:
         """Outputs of the frozen base with the adapter's own head, so that only the adapter makes the difference."""
         if self.base_outputs is not None and self.rows is self.base_outputs.rows:
             return Timed(self.base_outputs.lines, self.base_outputs.first_s)
-        with self._switched_off() as model:
+        with self.switched_off() as model:
             return self._timed(model)
 
     @cached_property
@@ -140,7 +140,7 @@ class Trial:
         if rows is None:
             return None
         adapter = self._timed(self.model, rows=rows).output
-        with self._switched_off() as model:
+        with self.switched_off() as model:
             return adapter, self._timed(model, rows=rows).output
 
     @property
@@ -167,7 +167,7 @@ class Trial:
             if stored is not None and self.rows is stored.rows and stored.written:
                 base = stored.written
             else:
-                with self._switched_off() as model:
+                with self.switched_off() as model:
                     base = write(model, self.rows.codec, prompts)
         except CannotWrite as problem:
             self.cannot_write = str(problem)
@@ -187,7 +187,7 @@ class Trial:
         if stored:
             base: Sequence[torch.Tensor] = stored.lines
         else:
-            with self._switched_off() as model:
+            with self.switched_off() as model:
                 base = self._timed(model, rows=rows).lines
         return Outputs(rows.rows, rows.codec, rows.in_order(base), rows.in_order(adapter), rows.facts)
 
@@ -233,7 +233,7 @@ class Trial:
             return self._timed(model, most=1)
 
     @contextmanager
-    def _switched_off(self) -> Iterator[Any]:
+    def switched_off(self) -> Iterator[Any]:
         with switched_off(self.model) as model:
             yield model
 
@@ -242,7 +242,7 @@ class Trial:
         adapter, base = self.again.first_s, self.without_adapter.first_s
         for _ in range(SURE if adapter > enough * base else 0):
             adapter = min(adapter, self._timed(self.model, most=1).first_s)
-            with self._switched_off() as model:
+            with self.switched_off() as model:
                 base = max(base, self._timed(model, most=1).first_s)
         return adapter / max(base, 1e-9)
 
@@ -280,7 +280,7 @@ class LibraryTrial(Trial):
         return self.base, odd
 
     @contextmanager
-    def _switched_off(self) -> Iterator[Any]:
+    def switched_off(self) -> Iterator[Any]:
         library.switch(self.model, self.folder, on=False)
         yield self.model
         library.switch(self.model, self.folder, on=True)

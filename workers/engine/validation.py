@@ -130,7 +130,7 @@ class Validation:
         from workers.engine.resident import attach
 
         job, believed = self.job, (*RUN_IDS, *ALWAYS)
-        expected = [*(id for id in RUN_IDS if id != ROWS), "ran"]
+        expected = self._expected_of_run
         room = (self.facts.bytes if self.facts else 0) + (1 << 20)
         frozen.facts(task, labels)  # in the parent, so that the next child inherits them
         if self.resident is not None:
@@ -146,6 +146,11 @@ class Validation:
         with _scratch() as work:
             body = partial(attach, job, frozen, task, labels, work)
             self._hear(self._fork(work, room, body, believed), lambda: expected)
+
+    @property
+    def _expected_of_run(self) -> list[str]:
+        """The checks and frames that an honest child reports when it has loaded and run the adapter."""
+        return [*(id for id in RUN_IDS if id != ROWS), "ran"]
 
     @property
     def _seconds_left(self) -> float:
@@ -210,16 +215,16 @@ class Validation:
             case {"facts": dict() as facts} if self.facts is None:
                 self.facts = Facts(**facts)
             case {"serving": list() as answers} if self.depth == "static" and len(answers) <= MAX_SERVING:
-                parsed = [_parsed(Serving, answer, SERVINGS) for answer in answers]
-                self.serving = tuple(filter(None, parsed)) if all(parsed) else ()
+                found = [parsed(Serving, answer, SERVINGS) for answer in answers]
+                self.serving = tuple(filter(None, found)) if all(found) else ()
             case {"eval": document} if len(self.evals) < MAX_EVALS:
-                self._measure(_parsed(Evaluation, document, EVALUATIONS))
+                self._measure(parsed(Evaluation, document, EVALUATIONS))
             case {"earlier": document} if len(self.earlier) < MAX_EARLIER:
-                self.earlier += filter(None, [_parsed(EarlierRows, document, RUNS)])
+                self.earlier += filter(None, [parsed(EarlierRows, document, RUNS)])
             case {"strength": document} if self.strength is None:
-                self.strength = _parsed(Strength, document, EVALUATIONS)
+                self.strength = parsed(Strength, document, EVALUATIONS)
             case {"run": document} if self.measured is None:
-                run = _parsed(Run, document, RUNS)
+                run = parsed(Run, document, RUNS)
                 self.measured = run if run and len(run.samples) <= MAX_SAMPLES else None
             case {"ran": _} if self.depth != "evaluated":
                 self.depth = "run"
@@ -301,7 +306,7 @@ class Validation:
         )
 
 
-def _parsed(cls: type[T], document: object, limits: Limits) -> T | None:
+def parsed(cls: type[T], document: object, limits: Limits) -> T | None:
     try:
         return cls.parse(document, limits)
     except Malformed:

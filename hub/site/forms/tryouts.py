@@ -1,0 +1,47 @@
+"""The form by which a visitor tries an adapter; its fields are those of the adapter's task."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from hub.site.forms import Form, text_field
+from registry.proof.tryouts import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
+
+Labels = Mapping[str, str]
+WRITES: Labels = {"text": "Text to go on from", "new_tokens": "Tokens to write"}
+READS: Labels = {"text": "Text"}
+PAIRS = "pairs"  # classification of two texts, which no pipeline tag tells from that of one
+VECTORS: Labels = {"text": "Text", "other": "Text to compare it with"}
+# By the pipeline tag of the adapter; fields without a label are left out.
+FIELDS: Mapping[str, Labels] = {
+    "text-classification": READS,
+    PAIRS: {"text": "Text", "other": "Second text"},
+    "token-classification": READS,
+    "fill-mask": READS,
+    "feature-extraction": VECTORS,
+    "sentence-similarity": VECTORS,
+    "question-answering": {"text": "Question", "other": "Text that the question is about"},
+    "text-generation": WRITES,
+    "text2text-generation": WRITES,
+    "summarization": {**WRITES, "text": "Text"},
+    "translation": {**WRITES, "text": "Text"},
+}
+ANY: Labels = {"text": "Text", "other": "Second text, where its task has one", "new_tokens": "Tokens to write"}
+
+
+class Try(Form):
+    text = text_field("Text", widget=forms.Textarea, maxlength=MAX_TEXT, rows=4)
+    other = text_field("Second text", required=False, widget=forms.Textarea, maxlength=MAX_TEXT, rows=3)
+    new_tokens = forms.IntegerField(
+        label="Tokens to write", required=False, min_value=1, max_value=MAX_NEW_TOKENS, initial=NEW_TOKENS
+    )
+
+    def __init__(self, *args: Any, task: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        labels = FIELDS.get(task, ANY)
+        for name in list(self.fields):
+            if name in labels:
+                self.fields[name].label = labels[name]
+            else:
+                del self.fields[name]

@@ -1,0 +1,208 @@
+"""Tries of an adapter with a visitor's own text: who may ask, what for, and how long anything of it is kept.
+
+Texts and answers are in one row, which nobody else reads, and which is deleted an hour after it was asked for. Nothing
+of them is in the audit log, in logs or in metrics.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Avg, F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from dovetail.adapters.report import Report
+from registry.kernel.errors import HubBusy, RegistryError, SignInRequired, TooOften, TryoutNotFound, TryoutRefused
+from registry.kernel.policy import Caller
+from registry.models import Revision, Tryout, Verdict
+from registry.proof import verdicts
+from registry.proof.verdicts import Crew
+from registry.repos import pull
+
+State = Tryout.State
+MAX_TEXT = 2000  # characters of each text
+NEW_TOKENS, MAX_NEW_TOKENS = 32, 64
+KEPT = timedelta(hours=1)
+AN_HOUR = 30  # of one person, or of one network where strangers may
+AT_ONCE = 3  # that one of them has in the queue
+WAITING_AT_MOST = 40  # of all people
+MAX_BYTES = 1 << 30  # of the files that a worker copies
+RAN = ("run", "evaluated")
+TYPICAL_SECONDS = 2.0  # of one try, while none was finished within the hour
+
+
+@dataclass(frozen=True)
+class Where:
+    """The base, the engine and the place of the adapter for a try."""
+
+    route: str
+    engine: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The visitor: a caller, and for a stranger the network that tries are counted by."""
+
+    by: Caller
+    network: str = ""
+
+    @property
+    def rows(self) -> QuerySet[Tryout]:
+        if self.by.user is not None:
+            return Tryout.objects.filter(by=self.by.user)
+        return Tryout.objects.filter(by__isnull=True, network=self.network)
+
+
+def request(revision: Revision, text: str, other: str, new_tokens: int, asker: Asker) -> Tryout:
+    """Queue a try, and notify a worker after the commit.
+
+    Raises what `require_possible` raises, TryoutRefused for texts, TooOften and HubBusy.
+    """
+    where = require_possible(revision, asker.by)
+    _require_texts(text, other, new_tokens)
+    with transaction.atomic():
+        _require_room(asker)
+        tryout = Tryout.objects.create(
+            key=secrets.token_hex(16), revision=revision, by=asker.by.user, network=asker.network, text=text,
+            other=other, new_tokens=new_tokens, route=where.route, engine=where.engine, place=where.place,
+        )  # fmt: skip
+        transaction.on_commit(partial(ring, tryout), robust=True)
+    return tryout
+
+
+def require_possible(revision: Revision, by: Caller) -> Where:
+    """Return what a worker needs for a try of the revision.
+
+    Raises SignInRequired where strangers may not, what `pull.require_files` raises, and TryoutRefused.
+    """
+    if settings.TRY == "off":
+        raise TryoutRefused("This hub lets nobody try adapters.", fix="Pull it, and run it yourself.")
+    _require_known(by)
+    pull.require_files(revision, by)
+    verdict = verdicts.latest(revision)
+    if verdict is None or verdict.state != Verdict.State.PASSED:
+        raise TryoutRefused("Only a version that passed can be tried.", fix="Choose `verified`, or wait for it.")
+    where = _where(verdict, verdict.report)
+    if sum(file.size for file in revision.files.all()) > MAX_BYTES:
+        raise TryoutRefused("Its files are too large for a try.", fix="Pull it, and run it yourself.")
+    crew = Crew.now()
+    if not _able(crew, where.route, where.engine):
+        raise TryoutRefused(
+            f"No worker of this hub that is running now has {verdict.base} and the engine {where.engine}."
+            if crew.offers
+            else "No worker of this hub is running now.",
+            fix="Try again later.",
+        )
+    return where
+
+
+def is_run(report: Report) -> bool:
+    """Return whether an engine has run the version that the report is about, and passed it."""
+    return report.is_passed and report.depth in RAN
+
+
+def _require_known(by: Caller) -> None:
+    if by.user is None and settings.TRY != "everyone":
+        raise SignInRequired("Trying an adapter needs a signed-in person.")
+
+
+def refusal(revision: Revision, by: Caller) -> RegistryError | None:
+    """Return why the caller cannot try the revision, None if they can."""
+    try:
+        require_possible(revision, by)
+    except RegistryError as problem:
+        return problem
+    return None
+
+
+def _where(verdict: Verdict, report: Report) -> Where:
+    engine = next((row.name for row in report.engines if row.state == "passed"), "")
+    base = verdicts.base_for(verdict.base)
+    if not is_run(report) or not engine or base is None or not base.has_weights:
+        raise TryoutRefused(
+            "No worker runs this version: its verdict is about its files and their shapes alone.",
+            fix="Pull it, and run it yourself.",
+        )
+    proven = [content.path for content in report.contents if content.proven]
+    return Where(base.id.lower(), engine, report.path or next(iter(proven), ""))
+
+
+def _require_texts(text: str, other: str, new_tokens: int) -> None:
+    if not text.strip():
+        raise TryoutRefused("There is no text.", fix="Write one.", field="text")
+    for field, value in (("text", text), ("other", other)):
+        if len(value) > MAX_TEXT:
+            raise TryoutRefused(f"A text has {MAX_TEXT:,} characters at most.", fix="Shorten it.", field=field)
+        if "\0" in value:
+            raise TryoutRefused("A text holds a NUL.", fix="Send text.", field=field)
+    if not 1 <= new_tokens <= MAX_NEW_TOKENS:
+        raise TryoutRefused(f"A try writes 1 to {MAX_NEW_TOKENS} tokens.", fix="Choose fewer.", field="new_tokens")
+
+
+def _require_room(asker: Asker) -> None:
+    if waiting().count() >= WAITING_AT_MOST:
+        raise HubBusy(f"{WAITING_AT_MOST} tries wait already, as many as this hub takes.", fix="Try again in a minute.")
+    if asker.rows.filter(finished_at__isnull=True).count() >= AT_ONCE:
+        raise TooOften(f"{AT_ONCE} of your tries wait already.", fix="Wait for their answers.")
+    if asker.rows.filter(asked_at__gt=Now() - KEPT).count() >= AN_HOUR:
+        raise TooOften(f"You have asked for {AN_HOUR} tries within an hour.", fix="Wait a while.")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+def find(revision: Revision, key: str, by: Caller) -> Tryout:
+    """Return a try of the revision by its key. Raises TryoutNotFound, also for another person's and an old one.
+
+    A stranger where only members may gets SignInRequired.
+    """
+    _require_known(by)
+    rows = Tryout.objects.filter(revision=revision, key=key, by=by.user, asked_at__gt=Now() - KEPT)
+    if (found := rows.first()) is None:
+        raise TryoutNotFound("There is no such try.", fix="Ask again: answers are deleted after an hour.")
+    return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """The number of tries that are done before a waiting one, and about how many seconds that takes."""
+
+    before: int
+    seconds: int
+
+
+def place(tryout: Tryout) -> Place:
+    """Return the place of a try in the queue."""
+    before = waiting().filter(pk__lt=tryout.pk).count()
+    done = Tryout.objects.filter(state=State.DONE, started_at__isnull=False)
+    mean = done.aggregate(mean=Avg(F("finished_at") - F("started_at")))["mean"]
+    seconds = mean.total_seconds() if mean else TYPICAL_SECONDS
+    return Place(before, round((before + 1) * seconds / max(1.0, Crew.now().slots)))
+
+
+def waiting() -> QuerySet[Tryout]:
+    """Return the tries that are not finished."""
+    return Tryout.objects.filter(finished_at__isnull=True)
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+def ring(tryout: Tryout) -> None:
+    """Tell the workers that can do it that a try waits; all of them, if all can."""
+    crew = Crew.now()
+    able = _able(crew, tryout.route, tryout.engine)
+    import_string(settings.TRY_DOORBELL)(tryout.pk, *(able if len(able) < len(crew.offers) else ()))
+
+
+def _able(crew: Crew, route: str, engine: str) -> list[str]:
+    """Return the queues of the workers that have a base and an engine."""
+    return sorted(
+        offer.door for offer in crew.offers if route in map(str.lower, offer.bases) and engine in offer.engines
+    )
+
+
+def forgotten() -> Q:
+    """Return the condition of rows that are deleted."""
+    return Q(asked_at__lte=Now() - KEPT)

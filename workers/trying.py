@@ -1,0 +1,89 @@
+"""Answers a visitor's text with a base and an adapter, in the jail of the warm engine that passed the adapter.
+
+Logs name the try by its number; a text, an answer, or a fault that might quote one is in none of them.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+
+from dovetail.adapters.report import CRASHED
+from registry.kernel.errors import ClaimStale, RegistryError, ShelfProblem, StoreUnavailable
+from registry.models import Base
+from registry.proof import tryout_jobs, verdicts
+from registry.proof.tryout_jobs import Trying
+from workers import leases, scratch_folders, warm_engines
+from workers.engine.job import Job, wall_for
+from workers.laying_out import copy_files, read_card
+from workers.sandbox import EngineFault, EngineSlow
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 20.0  # of processor time, for one try
+# What people read in place of a check's message: those are about validations.
+REASONS = {
+    "limits.time": f"It took more than {SECONDS:g} s of processor time, the limit of a try. Ask for fewer tokens, or "
+    "send a shorter text.",
+    "limits.memory": "It needs more memory than a try may take. Pull the adapter, and run it yourself.",
+    CRASHED: "Running it broke off, which is a fault of this hub and not of your text.",
+}
+
+
+def answer(claim: Trying) -> None:
+    """Answer a claimed try, or give it back; after a defect of this code it waits for the end of its lease."""
+    details = {"tryout": claim.row.pk, "base": claim.row.route, "engine": claim.row.engine}
+    try:
+        with leases.kept(partial(tryout_jobs.heartbeat, claim)):
+            tryout_jobs.require_allowed(claim)
+            _answer(claim)
+    except ClaimStale:
+        logger.warning("A try was lost while it was answered", extra=details)
+    except EngineSlow:  # it goes on starting meanwhile
+        tryout_jobs.give_back(claim, counted=False)
+    except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:
+        logger.warning("A try was not answered: %s", type(problem).__name__, extra=details)
+        tryout_jobs.give_back(claim)
+    except RegistryError as refusal:
+        tryout_jobs.refuse(claim, f"{refusal.detail} {refusal.fix}".strip())
+
+
+def _answer(claim: Trying) -> None:
+    row = claim.row
+    base = verdicts.base_for(row.route)
+    if base is None or not base.has_weights:
+        raise ShelfProblem(f"{row.route} is not in the base cache any more.")
+    with _laid_out(claim, base) as job:
+        found, check, reason = warm_engines.engine_for(base, row.engine).answer(job)
+    if found is not None:
+        tryout_jobs.record(claim, found)
+    else:
+        tryout_jobs.refuse(claim, REASONS.get(check, reason))
+
+
+@contextmanager
+def _laid_out(claim: Trying, base: Base) -> Iterator[Job]:
+    row = claim.row
+    with scratch_folders.folder("try") as folder:
+        copy_files(row.revision, folder)
+        yield _job(claim, base, folder)
+
+
+def _job(claim: Trying, base: Base, folder: Path) -> Job:
+    row = claim.row
+    return Job(
+        id=f"try-{row.pk}-{row.attempt}",
+        folder=folder,
+        seconds=SECONDS,
+        idle_seconds=settings.ENGINE_HANG_SECONDS,
+        wall_seconds=wall_for(SECONDS),
+        memory_bytes=settings.ENGINE_MEMORY,
+        base_revision=base.revision,
+        card=read_card(folder).data,
+        place=row.place,
+        texts=(row.text, *([row.other] if row.other.strip() else [])),
+        new_tokens=row.new_tokens,
+    )
