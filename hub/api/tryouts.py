@@ -19,7 +19,7 @@ from registry.proof import tryouts
 
 class Try(View):
     @extend_schema(
-        operation_id="try", summary="Try a version with a text",
+        operation_id="try_adapter", summary="Try a version with a text",
         description="A worker runs base and adapter on the texts, within 20 seconds of processor time; the answer is "
         "at `GET …/try/ID`. Only versions that passed are tried. Texts and answer are deleted after an hour, and only "
         "who asked reads them.",

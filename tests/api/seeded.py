@@ -29,7 +29,7 @@ REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "rev
 # Operations that need what this world has not, and the tests that give it to them.
 ELSEWHERE = {
     "repair": "tests/api/test_repairs.py",
-    "try": "tests/site/test_tryouts.py",
+    "try_adapter": "tests/site/test_tryouts.py",
     "get_try": "tests/site/test_tryouts.py",
     "s3_key": "a token, and the tests of S3",
 }

@@ -95,7 +95,7 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     assert (snippet.code, snippet.why) == ("", "No.")
     page = " ".join(visit().get("/alice/refused/use?tool=vllm").content.decode().split())
     assert "<b>Not with this adapter.</b> No." in page
-    assert 'href="/alice/refused/verdict/main#engine-vllm"' in page
+    assert 'href="/alice/refused/verdict/verified#engine-vllm"' in page
 
 
 PEFT_ROWS = [

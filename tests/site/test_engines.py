@@ -39,7 +39,7 @@ def test_an_adapter_of_the_adapters_library_is_used_as_it_was_proven(visit, cast
     config = {"config": {"reduction_factor": 16}, "model_type": "bert", "model_name": "acme/bert", "name": "mood"}
     files = {"adapter_config.json": json.dumps(config).encode(), "adapter.safetensors": b""}
     pushed(cast, cast.repository("alice/mood"), files=files)
-    shown = text(visit().get("/alice/mood"))
+    shown = text(visit().get("/alice/mood/use"))
     assert "from adapters import AutoAdapterModel" in shown
     assert "use_safetensors=True" in shown
     assert "from peft" not in shown
