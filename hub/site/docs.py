@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import get_script_prefix
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
@@ -26,6 +27,7 @@ def one(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     page, user, here = documentation.page(name), caller(request).user, origin(request)
     html = page.html.replace(EXAMPLE, escape(here))  # what is copied from here works as it is
+    html = html.replace('<a href="/', f'<a href="{get_script_prefix()}')
     is_start = name.startswith(START)
     if is_start and user:
         html = html.replace(READER, f"{escape(user.username)}/")
