@@ -54,7 +54,8 @@ def test_a_bomb_costs_seconds(name):
     assert pickles.read("data.zip", io.BytesIO(data)) is None
     loaded = pickles.read("adapter_model.bin", io.BytesIO(data))
     assert loaded is not None
-    assert loaded.reason == pickles.SPENT
+    # A mended zipfile (Python 3.11.8, and Debian's 3.11.2) unpacks no entries that share bytes: nothing is spent then.
+    assert loaded.reason in (pickles.SPENT, "the archive holds no tensor pickle")
     assert time.process_time() - began < SECONDS
 
 
