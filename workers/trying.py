@@ -24,7 +24,7 @@ from workers.sandbox import EngineFault, EngineSlow
 logger = logging.getLogger(__name__)
 
 SECONDS = 20.0  # of processor time, for one try
-# What people read in place of a check's message: those are about validations.
+# Sentences for people in place of a check's message: those are about validations.
 REASONS = {
     "limits.time": f"It took more than {SECONDS:g} s of processor time, the limit of a try. Ask for fewer tokens, or "
     "send a shorter text.",

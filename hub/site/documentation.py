@@ -107,7 +107,7 @@ def page(name: str) -> Page:
         if opening.type == "heading_open":
             _anchor(opening, inside)
     html = str(parser.renderer.render(tokens[3:], parser.options, {}))  # the first heading is the page's own
-    # What is wide scrolls, by the keyboard too; a cell without words is the heading of nothing.
+    # Wide tables scroll, by the keyboard too; a cell without words is the heading of nothing.
     html = html.replace("<table>", '<table tabindex="0">').replace("<th></th>", "<td></td>")
     return Page(name, _plain(tokens[1]), html, tuple(_sections(name, tokens)))
 

@@ -1,4 +1,4 @@
-"""How the hub is right now, for people: its parts, its queue, its workers and the last verdict."""
+"""The state of the hub for people: its parts, its queue, its workers and the last verdict."""
 
 import time
 from dataclasses import dataclass, replace

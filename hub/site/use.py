@@ -1,4 +1,4 @@
-"""How a repository is used with each tool: a page of its own, which the pages of the repository show as a dialog."""
+"""The commands for a repository by tool: a page of its own, which the pages of the repository show as a dialog."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render

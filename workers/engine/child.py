@@ -182,7 +182,7 @@ def blamed(say: Say, doing: Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as problem:  # noqa: BLE001 - as above
+    except Exception as problem:  # noqa: BLE001 - whatever it is, it is reported
         say({"check": as_frame(_blame(problem, doing()))})
 
 
