@@ -27,12 +27,12 @@ class Try(View):
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         pages.parameters(request, pages.Nothing)
-        revision = resolved(f"{ns}/{name}", rev, self.viewer)
-        asker = asker_of(request._request, self.caller)
-        tryouts.require_possible(revision, asker.by)  # before anything is read
+        revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
+        tryouts.require_known(self.caller)
         body = shapes.Try(data=request.data)
         body.is_valid(raise_exception=True)
         wish = body.validated_data
+        asker = asker_of(request._request, self.caller)
         tryout = tryouts.request(revision, wish["text"], wish["other"], wish["new_tokens"], asker)
         return Response(document(tryout), status.HTTP_202_ACCEPTED)
 

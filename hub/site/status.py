@@ -1,7 +1,7 @@
 """The state of the hub for people: its parts, its queue, its workers and the last verdict."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -63,12 +63,13 @@ class Numbers:
 def status(request: HttpRequest) -> HttpResponse:
     """Show the page, with 503 while the database is down: nothing else works then."""
     examined = health.latest_parts()
-    numbers = _numbers.get() if examined["database"]["ok"] else None
-    parts = [Part(*words, is_well=bool(examined[key]["ok"])) for key, words in WORDS.items()]
+    well = {key: bool(examined[key]["ok"]) for key in WORDS}
+    numbers = _numbers.get() if well["database"] else None
+    well["database"] = numbers is not None  # it may have gone away since it was examined
+    parts = [Part(*words, is_well=well[key]) for key, words in WORDS.items()]
     lacks = not all(part.is_well for part in parts)
     shown = {"parts": parts, "lacks": lacks, "numbers": numbers, "version": VERSION}
     if numbers is None:
-        shown["parts"] = [replace(part, is_well=part.is_well and part is not parts[0]) for part in parts]
         # Without the request, by which the page would ask the database for the visitor.
         return HttpResponse(render_to_string("site/status.html", shown), status=503)
     return render(request, "site/status.html", shown)
@@ -100,7 +101,7 @@ class _Latest:
             if time.monotonic() - self._at > SECONDS_REMEMBERED:
                 try:
                     self._numbers, self._at = _read(), time.monotonic()
-                except DatabaseError:  # it went away since its part was examined
+                except DatabaseError:
                     return None
             return self._numbers
 

@@ -1,6 +1,5 @@
 """The page on which a visitor tries an adapter with an own text: the form, and base and adapter side by side."""
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,7 +10,7 @@ from hub.site.converters import RepositoryAddress
 from hub.site.forms.tryouts import PAIRS, Try
 from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
-from hub.site.visitor import caller, person
+from hub.site.visitor import caller
 from hub.tryouts import asker_of
 from registry.kernel.errors import SignInRequired
 from registry.kernel.policy import Permission
@@ -44,9 +43,8 @@ def _shown(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 @require_POST
 def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Queue a try, and lead to the page on which its answer appears."""
-    if settings.TRY != "everyone":
-        person(request)
     by = caller(request)
+    tryouts.require_known(by)
     repository = lookup.find_at_address(address.full_name, by, Permission.DOWNLOAD, type=address.type)
     rev = request.POST.get("rev", "")[:255] or "main"
     header = RepositoryHeader(repository, pull.resolve(repository, rev), rev, by)

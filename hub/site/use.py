@@ -39,9 +39,8 @@ def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:
     Raises what `pull.resolve`, `pull.require_shown` and `pull.require_served` raise.
     """
     if wanted in ("", "verified") and header.verified:
-        verified = RepositoryHeader(
-            header.repository, pull.resolve(header.repository, "verified"), "verified", header.by
-        )
+        served = pull.resolve(header.repository, "verified")
+        verified = RepositoryHeader(header.repository, served, "verified", header.by)
         if not (verified.revision.is_quarantined or verified.revision.is_expired):
             return verified
     chosen = header if wanted in ("", "verified", NEWEST) else shown_header(header.repository, wanted, header.by)

@@ -96,8 +96,9 @@ def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller
     Seven queries; at most MAX_RELATIVES, each of another repository.
     """
     weights = list(weights)
-    for row in _of_entries(weights, 1).values():
-        return relatives(row, besides, by)
+    measured = next(iter(_of_entries(weights, 1).values()), None)
+    if measured is not None:
+        return relatives(measured, besides, by)
     places: dict[int, RevisionFile] = {}
     for place in digests.newest_places((entry.sha256 for entry in weights), besides, by):
         places.setdefault(place.revision.repository_id, place)

@@ -82,7 +82,7 @@ def require_possible(revision: Revision, by: Caller) -> Where:
     """
     if settings.TRY == "off":
         raise TryoutRefused("This hub lets nobody try adapters.", fix="Pull it, and run it yourself.")
-    _require_known(by)
+    require_known(by)
     pull.require_files(revision, by)
     verdict = verdicts.latest(revision)
     if verdict is None or verdict.state != Verdict.State.PASSED:
@@ -106,7 +106,8 @@ def is_run(report: Report) -> bool:
     return report.is_passed and report.depth in RAN
 
 
-def _require_known(by: Caller) -> None:
+def require_known(by: Caller) -> None:
+    """Raise SignInRequired for a stranger on a hub where only members try adapters."""
     if by.user is None and settings.TRY != "everyone":
         raise SignInRequired("Trying an adapter needs a signed-in person.")
 
@@ -159,7 +160,7 @@ def find(revision: Revision, key: str, by: Caller) -> Tryout:
 
     A stranger where only members may gets SignInRequired.
     """
-    _require_known(by)
+    require_known(by)
     rows = Tryout.objects.filter(revision=revision, key=key, by=by.user, asked_at__gt=Now() - KEPT)
     if (found := rows.first()) is None:
         raise TryoutNotFound("There is no such try.", fix="Ask again: answers are deleted after an hour.")
