@@ -160,6 +160,7 @@ class Engine:
                     raise EngineLied(f"The engine began with {message.get('event')!r} instead of `ready`.")
                 if not isinstance(message.get("jail"), dict) or message["jail"].get("holes"):
                     raise EngineLied(f"The engine's sandbox does not hold: {message.get('jail')!r:.500}.")
+                self._session.wait_for_fork()
                 self.ready, self._used = message, time.monotonic()
                 self.start_seconds = self._used - self._started
         return self.ready

@@ -135,6 +135,12 @@ class Session:
         self._look()
         return self._pid
 
+    def wait_for_fork(self) -> None:
+        """Wait for the news of the fork, which the session's own first words may overtake."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._pid == self.parent and self._end is None and (left := deadline - time.monotonic()) > 0:
+            self._look(left)
+
     @property
     def end(self) -> str | None:
         """The way in which the session ended; None while it lives."""

@@ -56,6 +56,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, preview: Banner | None = None, **tried: Form) -> HttpResponse:
     """Show the switches and the banner with their forms; `tried` is the one that was refused or previewed."""
+    site_settings.clear_cache()  # another process may have made the change that ended here, and its page must show it
     stored = banner.stored()
     forms: dict[str, Form] = {
         "switches": Switches(initial={name: site_settings.get_setting(name) for name in site_settings.CHOICES}),
