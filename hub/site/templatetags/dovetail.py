@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from hub.about import VERSION
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
+from hub.site.words import WORDS
 from registry.kernel import banner, site_settings
 from registry.kernel.banner import Banner
 from registry.kernel.sizes import size_in_words
@@ -275,6 +276,12 @@ def license(identifier: str) -> str:
 def spaced(word: str) -> str:
     """`text-classification` as people say it."""
     return word.replace("-", " ")
+
+
+@register.filter
+def in_words(value: str) -> str:
+    """Return the word for a state or a kind in the language of the page, or the value itself if there is none."""
+    return str(WORDS.get(value, value))
 
 
 @register.filter

@@ -1,0 +1,38 @@
+"""The words of states and kinds that pages show, in the language of the page."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+WORDS: dict[str, str | Promise] = {
+    # repositories
+    "adapter": _("adapter"),
+    "model": _("model"),
+    "dataset": _("dataset"),
+    "space": _("space"),
+    # verdicts, checks and jobs
+    "queued": _("queued"),
+    "running": _("running"),
+    "passed": _("passed"),
+    "failed": _("failed"),
+    "errored": _("errored"),
+    "warned": _("warned"),
+    "skipped": _("skipped"),
+    "done": _("done"),
+    "refused": _("refused"),
+    "expired": _("expired"),
+    "waiting": _("waiting"),
+    # discussions, requests and appeals
+    "open": _("open"),
+    "draft": _("draft"),
+    "closed": _("closed"),
+    "merged": _("merged"),
+    "pending": _("pending"),
+    "accepted": _("accepted"),
+    "approved": _("approved"),
+    "rejected": _("rejected"),
+    # changes of files
+    "added": _("added"),
+    "removed": _("removed"),
+    "changed": _("changed"),
+    "renamed": _("renamed"),
+}
