@@ -235,3 +235,23 @@ def test_the_test_sees_a_trespass(tmp_path: Path) -> None:
     relative.write_text("from . import y\n")
     with pytest.raises(AssertionError, match="relative"):
         list(imports(relative))
+
+
+WHOLE_LOCKS = {  # of rows that are about to be deleted, or that no other row names
+    "moderation/blocklist.py", "people/devices.py", "people/directory_tokens.py", "people/invitations.py",
+    "people/join_links.py", "people/name_rules.py", "people/organizations.py", "publish/open_pushes.py",
+    "publish/restoring.py", "repos/counting.py", "repos/download_counts.py", "talk/dispatch.py",
+    "upstream/forgetting.py",
+}  # fmt: skip
+
+
+def test_rows_that_others_name_are_locked_without_their_key() -> None:
+    """Else a transaction that only refers to such a row waits for it at its commit, with all that it holds itself."""
+    whole = {
+        str(file.relative_to(ROOT / "registry"))
+        for file in (ROOT / "registry").rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if call.func.attr == "select_for_update" and "no_key" not in {word.arg for word in call.keywords}
+    }
+    assert whole == WHOLE_LOCKS

@@ -145,7 +145,7 @@ def _rows() -> QuerySet[Appeal]:
 
 
 def _locked(appeal: Appeal) -> Appeal:
-    current = _rows().select_for_update(of=("self",)).get(pk=appeal.pk)
+    current = _rows().select_for_update(of=("self",), no_key=True).get(pk=appeal.pk)
     if current.decision.revision is not None:
         current.decision.revision.repository = current.decision.repository
     if current.state != Appeal.State.OPEN:

@@ -117,7 +117,7 @@ def own_reports(user: User) -> QuerySet[Case]:
 
 def _locked(case: Case) -> Case:
     """Return the current row of a case under a lock. Raises CaseClosed, and CaseNotFound for one that is gone."""
-    current = with_target().select_for_update(of=("self",)).filter(pk=case.pk).first()
+    current = with_target().select_for_update(of=("self",), no_key=True).filter(pk=case.pk).first()
     if current is None:
         raise CaseNotFound(f"There is no case {case.pk}.")
     if current.state == State.CLOSED:

@@ -116,7 +116,7 @@ def _open_case(target: Target, reason: str) -> tuple[Case, bool]:
         except IntegrityError as error:
             if "case_open_once" not in str(error) and "case.key" not in str(error):
                 raise
-        rows = Case.objects.select_for_update(of=("self",)).exclude(state=Case.State.CLOSED)
+        rows = Case.objects.select_for_update(of=("self",), no_key=True).exclude(state=Case.State.CLOSED)
         case = rows.select_related("repository__namespace", "revision", "namespace").filter(key=target.key).first()
         if case is not None:
             return case, False

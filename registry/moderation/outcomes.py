@@ -46,7 +46,7 @@ def _hide(case: Case, by: Caller, decision: Decision) -> None:
     discussion = case.discussion
     if discussion is None:
         raise ValueInvalid("The discussion is gone.", fix="Close the case without action.")
-    rows = discussion.events.select_for_update().filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
+    rows = discussion.events.select_for_update(no_key=True).filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
     rows = rows.filter(author=discussion.author) if case.comment is None else rows.filter(pk=case.comment.pk)
     thread_entries.hide(discussion, rows.order_by("pk"), policy.require_moderator(by))
 

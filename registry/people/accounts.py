@@ -175,7 +175,7 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
     with transaction.atomic():
         if role != User.Role.ADMIN:
             refuse_last_admin(user)
-        current = User.objects.select_for_update().get(pk=user.pk)
+        current = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if current.role == role:
             return False
         User.objects.filter(pk=user.pk).update(role=role)
@@ -189,7 +189,7 @@ def refuse_last_admin(user: User) -> None:
 
     Locks all administrators in one order, before other rows: two who dismiss each other at once wait here.
     """
-    admins = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True).order_by("pk")
+    admins = User.objects.select_for_update(no_key=True).filter(role=User.Role.ADMIN, is_active=True).order_by("pk")
     if [admin.pk for admin in admins] == [user.pk]:
         raise ValueInvalid(
             f"{user.username} is the only administrator of this hub.", fix="Make somebody else an administrator first."

@@ -56,7 +56,7 @@ def set_address(user: User, email: str, *, verified: bool, by: User | None) -> b
 def confirm(user: User, email: str) -> None:
     """Note that the person proved an address by a link sent there; allauth has changed its row. Raises NameTaken."""
     with addresses_are_unique(), transaction.atomic():
-        before = User.objects.select_for_update().get(pk=user.pk).email
+        before = User.objects.select_for_update(no_key=True).get(pk=user.pk).email
         User.objects.filter(pk=user.pk).update(email=email, email_verified=True)
         audit.record(user, "person:email-confirm", user.username, about=user, before=before, after=email)
         if before.lower() not in ("", email.lower()):

@@ -100,7 +100,7 @@ def decide_request(
     reason = names.check_text(reason, "reason", MAX_TEXT)
     which = {"user__namespace__name__lower": username.lower()} if username else {"pk": request_id}
     with transaction.atomic():
-        rows = repository.access_requests.select_for_update(of=("self",)).select_related("user")
+        rows = repository.access_requests.select_for_update(of=("self",), no_key=True).select_related("user")
         row = rows.filter(**which).first()
         if row is None or row.status == _status(status):
             state = f" that is not {status} already" if row else ""

@@ -282,7 +282,7 @@ def _named(name: str) -> Organization:
 def lock_organization(organization: Organization) -> Iterator[None]:
     """Allow one change of members or teams at a time. Raises NamespaceNotFound if it was deleted meanwhile."""
     with transaction.atomic():
-        if not Organization.objects.select_for_update().filter(pk=organization.pk).exists():
+        if not Organization.objects.select_for_update(no_key=True).filter(pk=organization.pk).exists():
             raise NamespaceNotFound(f"There is no organisation {organization.namespace.name!r}.")
         yield
 

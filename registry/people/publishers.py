@@ -69,7 +69,9 @@ def trust_pending(
     if repository := rows.filter(type=type, namespace=namespace, name__lower=name.lower()).first():
         return trust(repository, issuer, claims, by)
     with transaction.atomic():
-        _check_number(Namespace.objects.select_for_update().get(pk=namespace.pk).publishers.filter(repository=None))
+        _check_number(
+            Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk).publishers.filter(repository=None)
+        )
         return _create(namespace, name, type, issuer, claims, by, None)
 
 

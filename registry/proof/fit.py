@@ -94,7 +94,7 @@ def remember(base: Base, engine: str, measurement: Mapping[str, Any]) -> int:
             f"The engine {engine} measured {base.id} in a form that is not known: {problem}."
         ) from problem
     with transaction.atomic():
-        Base.objects.select_for_update().get(pk=base.pk)
+        Base.objects.select_for_update(no_key=True).get(pk=base.pk)
         BaseManifest.objects.filter(base=base, engine=engine).delete()
         BaseManifest.objects.bulk_create(rows)
         Base.objects.filter(pk=base.pk).update(own_task=own_task)

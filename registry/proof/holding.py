@@ -94,7 +94,7 @@ def lock(repository: Repository) -> QuerySet[Repository]:
     waits still sees the old refs.
     """
     row = Repository.with_binned.filter(pk=repository.pk)
-    row.select_for_update().values_list("pk").first()
+    row.select_for_update(no_key=True).values_list("pk").first()
     return row
 
 

@@ -73,7 +73,7 @@ def _report(verdict: int) -> Report:
 
 def _write_check(row: Regression, result: Result) -> None:
     """Write the check into the newer version's report; comparisons of engines write there too, so it is locked."""
-    verdict = Verdict.objects.select_for_update().get(pk=row.verdict_id)
+    verdict = Verdict.objects.select_for_update(no_key=True).get(pk=row.verdict_id)
     report = without_check(verdict.report)
     verdict.result = replace(report, checks=(*report.checks, check_of(result))).as_result()
     verdict.save(update_fields=["result"])

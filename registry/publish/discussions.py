@@ -141,7 +141,7 @@ def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
 
 
 def _comment(discussion: Discussion, number: int) -> DiscussionEvent:
-    rows = discussion.events.select_for_update(of=("self",)).select_related("author")
+    rows = discussion.events.select_for_update(of=("self",), no_key=True).select_related("author")
     entry = rows.filter(pk=number, kind=Kind.COMMENT).first()
     if entry is None:
         raise CommentNotFound(f"There is no such comment in {discussion}.")

@@ -101,10 +101,10 @@ def rename(name: str, new: str, by: Caller) -> Organization:
 
 def _rename(owner: int, new: str, by: User) -> None:
     owned = Repository.objects.filter(namespace=owner).order_by("pk")
-    for repository in owned.select_for_update(of=("self",)):  # before their owner, as pushes do
+    for repository in owned.select_for_update(of=("self",), no_key=True):  # before their owner, as pushes do
         if repository.is_quarantined:
             raise refusals.quarantined(repository)
-    namespace = Namespace.objects.select_for_update().get(pk=owner)
+    namespace = Namespace.objects.select_for_update(no_key=True).get(pk=owner)
     before, namespace.name = namespace.name, new
     moving = list(owned.select_related("namespace"))
     if before.lower() != new.lower():

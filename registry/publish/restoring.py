@@ -120,7 +120,7 @@ def find(number: int, by: Caller, *, is_locked: bool = False) -> Repository:
     rows = listed(by)
     if by.token is not None and by.token.role != Token.Role.WRITE:
         raise NotAllowed(f"The token {by.token.name!r} may not change the bin: its role is {by.token.role}.")
-    found = (rows.select_for_update(of=("self",)) if is_locked else rows).filter(pk=number).first()
+    found = (rows.select_for_update(of=("self",), no_key=True) if is_locked else rows).filter(pk=number).first()
     if found is None:
         raise RepositoryNotFound(
             f"There is no deleted repository {number}, or you may not restore it.", fix="Look at your bin again."

@@ -275,7 +275,7 @@ def remove(collection: Collection, pk: int) -> None:
 
 def _lock(collection: Collection) -> None:
     """Lock a collection, so that two entries never get one position, and update its time of change."""
-    rows = Collection.objects.select_for_update().filter(pk=collection.pk)
+    rows = Collection.objects.select_for_update(no_key=True).filter(pk=collection.pk)
     if rows.first() is None:
         raise CollectionNotFound(f"The collection {collection.slug} is gone.")
     collection.updated_at = timezone.now()

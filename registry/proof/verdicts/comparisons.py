@@ -152,7 +152,7 @@ def _add(number: int, row: EngineRow) -> None:
 
 def _locked(number: int) -> Verdict:
     """Return a verdict, locked. Raises ClaimStale if its adapter was deleted meanwhile."""
-    verdict = Verdict.objects.select_for_update().filter(pk=number).first()
+    verdict = Verdict.objects.select_for_update(no_key=True).filter(pk=number).first()
     if verdict is None:
         raise ClaimStale(f"Verdict {number} is gone.")
     return verdict

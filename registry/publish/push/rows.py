@@ -123,7 +123,11 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
         return Ref.objects.create(repository=intent.repository, name=proposal.ref, revision=revision)
     if head is None:
         return Ref.objects.create(repository=intent.repository, name=intent.ref, revision=revision)
-    ref = Ref.objects.filter(repository=intent.repository, name=intent.ref, revision=head).select_for_update().first()
+    ref = (
+        Ref.objects.filter(repository=intent.repository, name=intent.ref, revision=head)
+        .select_for_update(no_key=True)
+        .first()
+    )
     if ref is None:  # deleted in the meantime; a move is impossible under the lock
         raise refs.revision_not_found(refs.short_name(intent.ref))
     if revision != head:
