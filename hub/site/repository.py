@@ -6,10 +6,10 @@ from django.shortcuts import render
 from hub.origin import absolute
 from hub.site.pictures.sparkline import DAYS, Sparkline
 from hub.site.repository_header import README, RepositoryHeader, card_links
-from hub.site.repository_pages import repository_page
+from hub.site.repository_pages import repository_page, served_header
 from hub.site.snippets import push_commands, snippets
-from registry.kernel.errors import RevisionNotVerified, StoreUnavailable
-from registry.repos import download_counts, pull, rendered_cards
+from registry.kernel.errors import StoreUnavailable
+from registry.repos import download_counts, rendered_cards
 from registry.talk import alerts
 
 
@@ -19,7 +19,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.is_empty:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)
-    header = _served(header)
+    header = served_header(header)
     files, pages = card_links(header.repository, header.revision.oid)
     try:
         card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
@@ -29,14 +29,3 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, DAYS))
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
     return render(request, "site/repository.html", shown)
-
-
-def _served(header: RepositoryHeader) -> RepositoryHeader:
-    """The header itself, or the verified revision in its place where this hub shows strangers nothing else."""
-    try:
-        pull.require_served(header.revision, header.by)
-    except RevisionNotVerified as refusal:
-        if not refusal.facts.get("verified"):
-            raise
-        return RepositoryHeader(header.repository, pull.resolve(header.repository, "verified"), "verified", header.by)
-    return header

@@ -11,13 +11,14 @@ from django.views.decorators.http import require_safe
 
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.cases import NewAppeal
-from hub.site.repository_header import shown_header
+from hub.site.repository_header import RepositoryHeader, shown_header
 from hub.site.visitor import caller
 from registry.kernel import policy, refusals
+from registry.kernel.errors import RevisionNotVerified
 from registry.models import Alert, Repository, Revision
 from registry.moderation import appeals, evidence
 from registry.proof import holding
-from registry.repos import lookup
+from registry.repos import lookup, pull
 from registry.talk import alerts
 
 SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
@@ -73,3 +74,17 @@ def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         return view(request, header, **route)
 
     return wrapped
+
+
+def served_header(header: RepositoryHeader) -> RepositoryHeader:
+    """Return the header, or that of the verified revision where this hub serves strangers nothing else.
+
+    Raises what pull.require_served raises where there is none.
+    """
+    try:
+        pull.require_served(header.revision, header.by)
+    except RevisionNotVerified as refusal:
+        if not refusal.facts.get("verified"):
+            raise
+        return RepositoryHeader(header.repository, pull.resolve(header.repository, "verified"), "verified", header.by)
+    return header

@@ -441,6 +441,7 @@ feeds/datasets.atom                                          GET anyone
 feeds/spaces.atom                                            GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
+{of}<ns>/<name>/share.png                                    GET adapter:read
 {of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/releases.atom                                GET adapter:read
 {of}<ns>/<name>/releases                                     GET adapter:read

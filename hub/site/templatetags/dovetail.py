@@ -18,7 +18,7 @@ from hub.about import VERSION
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import WORDS
-from registry.kernel import banner, site_settings
+from registry.kernel import banner, links, site_settings
 from registry.kernel.banner import Banner
 from registry.kernel.sizes import size_in_words
 from registry.models import Alert, Discussion, DiscussionEvent, Repository
@@ -113,6 +113,12 @@ def bell(context: Mapping[str, Any]) -> dict[str, Any]:
 def download_url(repository: Repository, revision: str, path: str) -> str:
     """Return the address that a file of a revision is downloaded from."""
     return repository.file_url(revision, path)
+
+
+@register.filter
+def share_image(repository: Repository) -> str:
+    """Return the whole address of the picture that other sites show; "" of a private repository, which has none."""
+    return "" if repository.private else links.absolute(reverse("share-image", args=[repository]))
 
 
 @register.inclusion_tag("site/parts/report_link.html")
