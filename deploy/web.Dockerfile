@@ -15,6 +15,7 @@ COPY hub ./hub
 COPY registry ./registry
 COPY workers ./workers
 COPY templates ./templates
+COPY locale ./locale
 COPY static ./static
 COPY docs ./docs
 COPY deploy ./deploy

@@ -34,6 +34,7 @@ COPY hub ./hub
 COPY registry ./registry
 COPY workers ./workers
 COPY templates ./templates
+COPY locale ./locale
 COPY static ./static
 COPY deploy ./deploy
 COPY --from=postgres /client /opt/postgresql

@@ -10,10 +10,12 @@ from hub.verified_view import SAFE
 from registry.kernel import switches
 from registry.kernel.errors import ViewReadOnly
 
-# Questions that are asked by POST because they are long; a batch of Git LFS says in its body whether it uploads.
+# Questions that are asked by POST because they are long; a batch of Git LFS says in its body whether it uploads. The
+# language is kept in a cookie of the browser alone.
 QUESTIONS = (
     r"api/v1/(?:fit|lookup)$|api/(?:models|datasets|spaces)/[^/]+/[^/]+/paths-info/|api/validate-yaml$"
     r"|(?:xet/(?:at/[^/]+/)?)?v1/telemetry$|(?:(?:datasets|spaces)/)?[^/]+/[^/]+\.git/info/lfs/objects/batch$"
+    r"|settings/language$"
 )
 ASKED = re.compile(rf"{QUESTIONS}|oauth/")
 # A read-only hub still takes signing in and out, acts of moderators and administrators, reports of a directory that a

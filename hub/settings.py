@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "hub.identity.CallerMiddleware",
+    "hub.languages.PageLanguage",
     "hub.limits.PageLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -390,8 +391,11 @@ UNFOLD = {
 }  # fmt: skip
 
 # --- language, time, logs ---------------------------------------------------------------------------------------------
-LANGUAGE_CODE = "en-gb"
-USE_I18N = False
+LANGUAGE_CODE = "en-gb"  # of answers to programs, mails that workers write, and pages by default
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [ROOT / "locale"]
+FORMAT_MODULE_PATH = "hub.formats"
+LANGUAGE_COOKIE_NAME, LANGUAGE_COOKIE_AGE = "language", 365 * 24 * 3600
 USE_TZ = True
 TIME_ZONE = "UTC"
 LOGGING: dict[str, Any] = {

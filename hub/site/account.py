@@ -1,5 +1,7 @@
 """Joining, signing in and signing out."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
@@ -97,5 +99,20 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def safe_next(request: HttpRequest) -> str:
     """Return where to go after signing in: a path of this site, never another host."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    is_safe = url_has_allowed_host_and_scheme(target, allowed_hosts=None, require_https=request.is_secure())
-    return target if is_safe and target.startswith("/") and "\\" not in target else reverse("home")
+    return target if _is_path(target) else reverse("home")
+
+
+def page_before(request: HttpRequest, otherwise: str) -> str:
+    """Return the path of the page whose form was sent, or that of the route `otherwise` if it is not known."""
+    before = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
+        return reverse(otherwise)
+    parts = urlsplit(before)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return target if _is_path(target) else reverse(otherwise)
+
+
+def _is_path(target: str) -> bool:
+    """Return whether an address stays on this site; `//example.org` and `/\\example.org` do not."""
+    is_here = url_has_allowed_host_and_scheme(target, allowed_hosts=None)
+    return is_here and target.startswith("/") and "\\" not in target

@@ -11,17 +11,17 @@ and comes back to the page with the form.
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from hub.session_proofs import is_recent as is_recent
 from hub.session_proofs import lacks_second_factor as lacks_second_factor
+from hub.site.account import page_before
 from hub.site.visitor import person
 
 View = Callable[..., HttpResponse]
@@ -50,7 +50,7 @@ def ask_again(request: HttpRequest) -> HttpResponse:
     """Send the person to the page that asks for the password or the second factor, and from there back."""
     target = request.get_full_path()
     if request.method not in {"GET", "HEAD"}:
-        target = _page_before(request)
+        target = page_before(request, "settings")
         messages.warning(request, "Nothing was changed yet. Confirm that it is you, then send the form again.")
     return HttpResponseRedirect(f"{reverse(_question(request))}?{urlencode({'next': target})}")
 
@@ -62,12 +62,3 @@ def _question(request: HttpRequest) -> str:
         return "account_reauthenticate" if by_password else "confirm-by-provider"
     has_app = Authenticator.objects.filter(user=person(request), type=Authenticator.Type.TOTP).exists()
     return "mfa_reauthenticate" if has_app else "mfa_reauthenticate_webauthn"
-
-
-def _page_before(request: HttpRequest) -> str:
-    """Return the path of the page whose form was sent, or the person's settings if that is not known."""
-    before = request.headers.get("Referer", "")
-    if not url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
-        return reverse("settings")
-    parts = urlsplit(before)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path

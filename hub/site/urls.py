@@ -29,6 +29,7 @@ from hub.site import (
     files,
     gates,
     home,
+    language,
     leaderboards,
     lineage,
     merge_previews,
@@ -370,6 +371,7 @@ RECORD = [
 
 urlpatterns = [
     at("", home.home, "home"),
+    *forms("home", "settings/language", ("", language.choose, "set-language")),
     at("adapters", catalogue.catalogue, "adapters", type="model"),
     at("datasets", catalogue.catalogue, "datasets", type="dataset"),
     at("spaces", catalogue.catalogue, "spaces", type="space"),

@@ -412,6 +412,7 @@ settings/security/linked/<number>/remove                     POST session
 settings/security/sessions/<number>/end                      POST session
 settings/security/sessions/end-others                        POST session
 settings/password                                            GET session  POST session
+settings/language                                            POST anyone
 settings/following/<ns>                                      POST session
 settings/following/<ns>/stop                                 POST session
 settings/webhooks                                            GET session  POST session

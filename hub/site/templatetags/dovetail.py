@@ -27,6 +27,7 @@ from registry.talk import alerts
 
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
+register.simple_tag(lambda: settings.LANGUAGES, name="languages")
 
 KINDS = {
     "lora": "LoRA",

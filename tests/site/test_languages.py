@@ -1,0 +1,69 @@
+"""The language of a page is the visitor's choice, else their browser's; programs get English."""
+
+import re
+
+import pytest
+from django.utils import translation
+from django.utils.formats import localize
+
+GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-CH, de;q=0.9, en;q=0.5"}
+
+
+def language_of(answer) -> str:
+    [named] = re.findall(r'<html lang="([\w-]+)"', answer.content.decode())
+    assert answer["Content-Language"] == named
+    return named
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"), [("de", "de"), ("de-AT, en", "de"), ("en-US", "en-gb"), ("fr, it;q=0.5", "en-gb")]
+)
+def test_a_page_is_in_the_language_that_the_browser_asks_for(visit, asked, language):
+    answer = visit().get("/", HTTP_ACCEPT_LANGUAGE=asked)
+    assert language_of(answer) == language
+    assert {"Accept-Language", "Cookie"} <= set(answer["Vary"].split(", "))
+    assert not answer.cookies
+
+
+def test_a_visitor_chooses_a_language_and_comes_back_to_the_page(visit, reviews):
+    client = visit(enforce_csrf_checks=True)
+    before = {"HTTP_REFERER": "http://testserver/alice/reviews?page=1"}
+    answer = client.post("/settings/language", {"language": "en-gb"}, **before)
+    assert (answer.status_code, answer["Location"]) == (302, "/alice/reviews?page=1")
+    assert language_of(client.get(answer["Location"], **GERMAN)) == "en-gb"
+    client.post("/settings/language", {"language": "de"})
+    page = client.get("/alice/reviews")
+    assert language_of(page) == "de"
+    assert "Zum Inhalt springen" in page.content.decode()
+
+
+@pytest.mark.parametrize("before", ["", "https://example.org/x", "http://testserver//example.org/x", "http://["])
+def test_the_choice_of_a_language_leads_to_no_other_host(visit, before):
+    answer = visit().post("/settings/language", {"language": "de"}, HTTP_REFERER=before)
+    assert answer["Location"] == "/"
+
+
+def test_there_are_no_pages_in_other_languages(visit):
+    answer = visit().post("/settings/language", {"language": "tlh"})
+    assert answer.status_code == 400
+    assert not answer.cookies
+
+
+@pytest.mark.parametrize("address", ["/api/v1/adapters?limit=many", "/changes.atom", "/admin/login/", "/metrics"])
+def test_programs_and_the_administration_get_english_and_nothing_of_the_page_before(visit, address):
+    client = visit()
+    client.cookies["language"] = "de"
+    assert language_of(client.get("/")) == "de"
+    assert translation.get_language() == "en-gb"
+    assert "Content-Language" not in client.get(address, **GERMAN)
+
+
+def test_a_missing_page_is_in_the_language_too(visit):
+    answer = visit().get("/nobody/nothing", **GERMAN)
+    assert (answer.status_code, language_of(answer)) == (404, "de")
+
+
+def test_numbers_keep_their_point():
+    with translation.override("de"):
+        assert translation.gettext("Close") == "Schließen"
+        assert localize(0.25) == "0.25"
