@@ -7,17 +7,20 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from hub import list_parameters
 from hub.list_parameters import ROUTES
 from hub.site.list_rows import rows_of
 from hub.site.paging import at_cursor
-from hub.site.templatetags.dovetail import kind_name, last_part, spaced
+from hub.site.templatetags.dovetail import kind_name, last_part, number, spaced
 from hub.site.visitor import caller
 from registry.repos import catalog, finding, tallies
 from registry.repos.catalog import Query
 from registry.repos.saved_searches import MAX_NAME
+from registry.repos.tallies import Tally
 
 FACETS = {
     "verdict": "Verdict",
@@ -51,6 +54,7 @@ SORTS = {
     "score": "best score",
 }
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
+TITLES = {"model": gettext_lazy("Adapters"), "dataset": gettext_lazy("Datasets"), "space": gettext_lazy("Spaces")}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
 
@@ -82,17 +86,20 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
     params["view"] = view
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     tally, in_force = tallies.tally(by, query), chips(params, path)
+    every = tallies.count_matches(by, Query(type=type))
     shown = {
         "section": ROUTES[type],
         "path": path,
         "noun": NOUNS[type],
-        "kinds": [(reverse(ROUTES[other]), f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
+        "title": TITLES[type],
+        "kinds": [(reverse(ROUTES[other]), title) for other, title in TITLES.items()],
         "problems": asked.problems + unknown + problems,
         "query": query.q,
         "rows": rows_of(page),
         "suggestion": finding.suggest(by, query) if query.q and not page.items else "",
         "tally": tally,
-        "all": tallies.count_matches(by, Query(type=type)),
+        "all": every,
+        "counted": _counted(tally, every),
         "facets": _facets(tally.commonest, params, path),
         "chips": in_force,
         "sort": SORTS[query.sort],
@@ -108,6 +115,12 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "feed": _address(params, reverse(f"{ROUTES[type]}-feed"), view=[]),
     }
     return render(request, "site/catalogue.html", shown)
+
+
+def _counted(tally: Tally, every: int) -> str:
+    """Return how many rows match, and of how many if others do not: `1,204`, `12 of 1,204`."""
+    rows = number(tally.rows) + ("+" if tally.is_capped else "")
+    return rows if tally.rows == every else _("{rows} of {all}").format(rows=rows, all=number(every))
 
 
 def _view(request: HttpRequest) -> tuple[str, tuple[str, ...]]:

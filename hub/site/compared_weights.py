@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.utils.translation import ngettext
+
 from dovetail.adapters import weight_changes
 from dovetail.adapters.weight_changes import Change, Names
 from hub.site.pictures.heat_map import HeatMap, heat_map
@@ -39,16 +41,17 @@ class ComparedFile:
         return self.file.compared.names or NOTHING
 
     @property
-    def counts(self) -> list[tuple[int, str]]:
-        """Numbers of tensors that were added, removed and so on, without those that are 0."""
+    def counts(self) -> list[str]:
+        """The numbers of tensors that were added, removed and so on, in words, without those that are 0."""
         names = self.names
+        added, removed, reshaped, retyped = map(len, (names.added, names.removed, names.reshaped, names.retyped))
         counted = [
-            (len(names.added), "added"),
-            (len(names.removed), "removed"),
-            (len(names.reshaped), "of another shape"),
-            (len(names.retyped), "of another type"),
+            (added, ngettext("{count} tensor added", "{count} tensors added", added)),
+            (removed, ngettext("{count} tensor removed", "{count} tensors removed", removed)),
+            (reshaped, ngettext("{count} tensor of another shape", "{count} tensors of another shape", reshaped)),
+            (retyped, ngettext("{count} tensor of another type", "{count} tensors of another type", retyped)),
         ]
-        return [(count, word) for count, word in counted if count]
+        return [words.format(count=f"{count:,}") for count, words in counted if count]
 
     @property
     def largest(self) -> list[Change]:

@@ -35,4 +35,18 @@ WORDS: dict[str, str | Promise] = {
     "removed": _("removed"),
     "changed": _("changed"),
     "renamed": _("renamed"),
+    # moves of aliases
+    "set": _("set"),
+    "rollback": _("rollback"),
+    "remove": _("remove"),
+    "fallback": _("fallback"),
+    "return": _("return"),
+    "rewrite": _("rewrite"),
+    # banners, and what a person watches
+    "information": _("information"),
+    "warning": _("warning"),
+    "outage": _("outage"),
+    "releases": _("releases"),
+    "all": _("all"),
+    "ignore": _("ignore"),
 }
