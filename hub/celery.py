@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.utils.nodenames import worker_direct
+from click import Option
 from django.conf import settings
 from django.urls import set_script_prefix
 from kombu import Queue
@@ -122,6 +123,9 @@ app.conf.update(
         "mail": {"task": "workers.tasks.mail", "schedule": MAIL_SECONDS, "options": {"expires": MAIL_SECONDS}},
     },
 )
+
+app.steps["worker"].add("workers.clock:Clock")
+app.user_options["worker"].add(Option(["--clock"], is_flag=True, help="Run the schedule in a thread of this worker."))
 
 
 def only_send() -> None:

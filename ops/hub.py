@@ -78,9 +78,9 @@ class Hub:
         celery = [python, "-m", "celery", "-q", "-A", "hub.celery", "worker"]  # -q: no banner, logs are JSON
         quiet = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         worker = [*celery, "-P", "prefork", "-X", "errands", *quiet]
-        # A second worker, with the schedule (-B), for what must not wait behind validations: webhooks, sweeps.
-        errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h", "-B", "-s", str(self.run / "beat")]
-        beat = [*celery, *errands, *quiet]
+        # A second worker, with the schedule (--clock), for what must not wait behind validations: webhooks, sweeps.
+        errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h"]
+        beat = [*celery, *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
         # The others would need the folder, too, and answer no Prometheus.
         counters = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
         services = [Program("web", web, environment=counters), Program("worker", worker), Program("beat", beat)]

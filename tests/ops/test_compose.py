@@ -182,7 +182,7 @@ def test_a_changed_size_of_one_service_starts_no_other_anew() -> None:
 
 
 def test_there_is_one_clock() -> None:
-    assert "-B" not in SERVICES["worker"]["command"]
+    assert "--clock" not in SERVICES["worker"]["command"]
     assert "deploy" not in SERVICES["beat"]
     assert compose.fill(SERVICES["web"]["deploy"]["replicas"], {"WEB_REPLICAS": "4"}) == "4", (
         "an upgrade keeps the scale"

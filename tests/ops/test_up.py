@@ -272,6 +272,7 @@ def test_an_idle_hub_takes_a_twentieth_of_a_core_at_most(prepared: Path, tmp_pat
             if shares[-1] <= 0.05:
                 break
         assert shares[-1] <= 0.05, shares
+        assert "This clock runs the schedule" in (prepared / "run" / "log" / "beat.log").read_text()
 
 
 def spent(family: list[psutil.Process]) -> float:
