@@ -1,6 +1,7 @@
-"""The words of states and kinds that pages show, in the language of the page."""
+"""The words of states and kinds that pages show, and those of their scripts, in the language of the page."""
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 WORDS: dict[str, str | Promise] = {
@@ -60,12 +61,9 @@ WORDS: dict[str, str | Promise] = {
     "refuses": _("refuses"),
     "wrong": _("wrong"),
     "unknown": _("unknown"),
-    # refs, roles and messages
+    # refs and messages
     "branch": _("branch"),
     "tag": _("tag"),
-    "read": _("read"),
-    "write": _("write"),
-    "admin": _("admin"),
     "sent": _("sent"),
     # the pages of a repository
     "card": _("card"),
@@ -81,3 +79,40 @@ WORDS: dict[str, str | Promise] = {
     "likers": _("likers"),
     "settings": _("settings"),
 }
+
+SCRIPTS = {
+    "dovetail": (
+        gettext_noop("system"),
+        gettext_noop("dark"),
+        gettext_noop("light"),
+        gettext_noop("Copied"),
+        gettext_noop("Cancelled, or no passkey for this site was found."),
+    ),
+    "upload": (
+        gettext_noop("{name} cannot be read: {problem}"),
+        gettext_noop("This browser cannot hash files here."),
+        gettext_noop("the connection broke"),
+        gettext_noop("The hub refused the bytes (status {status}). Choose the files again."),
+        gettext_noop("The hub answered {status}. Load the page again."),
+        gettext_noop("reading"),
+        gettext_noop("sending"),
+        gettext_noop("trying again"),
+        gettext_noop("sent"),
+        gettext_noop("here already"),
+        gettext_noop("stopped"),
+        gettext_noop("{n} file, {size}"),
+        gettext_noop("{n} files, {size}"),
+        gettext_noop("{n} of {files}"),
+        gettext_noop("Progress of {name}"),
+        gettext_noop("Remove"),
+        gettext_noop("Remove {name}"),
+        gettext_noop("Choose a folder, files, or a zip first."),
+        gettext_noop("Looking at them …"),
+        gettext_noop("The upload stopped: {problem}. Press the button to go on; what was sent stays."),
+    ),
+}
+
+
+def of_script(name: str) -> dict[str, str]:
+    """Return the texts of a script that are not the English ones that it has, by those."""
+    return {text: gettext(text) for text in SCRIPTS[name] if gettext(text) != text}

@@ -3,11 +3,13 @@
 
 const root = document.documentElement;
 root.classList.remove("no-script");
+const words = JSON.parse(document.currentScript.dataset.words || "{}");
+const translate = (text) => words[text] || text;  // into the language of the page
 
 // Theme: the cookie lets the server write the right one into the page, so nothing flashes.
 const THEMES = ["system", "dark", "light"];
 const themeButton = document.querySelector("[data-theme-button]");
-const showTheme = () => { themeButton.querySelector("span").textContent = root.dataset.theme || "system"; };
+const showTheme = () => { themeButton.querySelector("span").textContent = { dark: translate("dark"), light: translate("light") }[root.dataset.theme] || translate("system"); };
 if (themeButton) {
   themeButton.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length];
@@ -40,7 +42,7 @@ document.addEventListener("click", async (event) => {
   button.focus();
   const before = button.dataset.label || button.textContent;
   button.dataset.label = before;
-  button.textContent = "Copied";
+  button.textContent = translate("Copied");
   setTimeout(() => { button.textContent = before; }, 1200);
 });
 showCopyButtons(document);
@@ -96,7 +98,7 @@ document.addEventListener("allauth.error", (event) => {
   if (!place) return;
   event.preventDefault();
   const cancelled = event.detail.exception.name === "NotAllowedError";
-  place.textContent = cancelled ? "Cancelled, or no passkey for this site was found." : event.detail.exception.message;
+  place.textContent = cancelled ? translate("Cancelled, or no passkey for this site was found.") : event.detail.exception.message;
   place.hidden = false;
 });
 

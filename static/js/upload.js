@@ -4,6 +4,9 @@
 
 {
   const script = document.currentScript.dataset;
+  const words = JSON.parse(script.words || "{}");
+  // The text in the language of the page, with its {names} filled in.
+  const translate = (text, values = {}) => (words[text] || text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const TRIES = 4, ASKED_AT_ONCE = 50;
   const FRESH = 50 * 60 * 1000;  // milliseconds; the addresses of an upload live for an hour
   const CLUTTER = /(^|\/)(\.git|\.cache|__pycache__|__MACOSX)\/|(^|\/)(\.DS_Store|Thumbs\.db)$/;
@@ -35,9 +38,9 @@
     worker.onmessage = ({ data }) => {
       if (data.done !== undefined) { onProgress(data.done); return; }
       worker.terminate();
-      if (data.sha256) resolve(data.sha256); else reject(new Refused(`${file.name} cannot be read: ${data.error}`));
+      if (data.sha256) resolve(data.sha256); else reject(new Refused(translate("{name} cannot be read: {problem}", { name: file.name, problem: data.error })));
     };
-    worker.onerror = () => { worker.terminate(); reject(new Refused("This browser cannot hash files here.")); };
+    worker.onerror = () => { worker.terminate(); reject(new Refused(translate("This browser cannot hash files here."))); };
     worker.postMessage({ file, library: script.sha256 });
   });
 
@@ -46,11 +49,11 @@
     const request = new XMLHttpRequest();
     request.open("PUT", url);
     request.upload.onprogress = (event) => onProgress(event.loaded);
-    request.onerror = () => reject(new Error("the connection broke"));
+    request.onerror = () => reject(new Error(translate("the connection broke")));
     request.onload = () => {
       if (request.status < 300) resolve(request.getResponseHeader("ETag"));
       else if (request.status >= 500 || request.status === 429) reject(new Error(`status ${request.status}`));
-      else reject(new Refused(`The hub refused the bytes (status ${request.status}). Choose the files again.`));
+      else reject(new Refused(translate("The hub refused the bytes (status {status}). Choose the files again.", { status: request.status })));
     };
     request.send(body);
   });
@@ -59,9 +62,9 @@
     for (let attempt = 1; ; attempt += 1) {
       try { return await put(url, body, onProgress); } catch (error) {
         if (error instanceof Refused || attempt === TRIES) throw error;
-        row.tell("trying again");
+        row.tell(translate("trying again"));
         await pause(1000 * 2 ** attempt);
-        row.tell("sending");
+        row.tell(translate("sending"));
       }
     }
   };
@@ -72,7 +75,8 @@
     const text = await answer.text();
     let told = {};
     try { told = JSON.parse(text); } catch { /* a page: the session is over, or something broke */ }
-    if (!answer.ok) throw new Refused([told.detail || told.error, told.fix].filter(Boolean).join(" ") || `The hub answered ${answer.status}. Load the page again.`);
+    const reason = [told.detail || told.error, told.fix].filter(Boolean).join(" ");
+    if (!answer.ok) throw new Refused(reason || translate("The hub answered {status}. Load the page again.", { status: answer.status }));
     return told;
   };
 
@@ -154,7 +158,10 @@
     const say = (text) => { status.textContent = text; };
     const complain = (text) => { problem.textContent = text; problem.hidden = !text; };
     const total = () => [...rows.values()].reduce((sum, row) => sum + row.file.size, 0);
-    const count = () => `${rows.size} file${rows.size === 1 ? "" : "s"}, ${size(total())}`;
+    const count = () => {
+      const values = { n: rows.size, size: size(total()) };
+      return rows.size === 1 ? translate("{n} file, {size}", values) : translate("{n} files, {size}", values);
+    };
 
     const add = (pairs, folder) => {
       for (const [path, file] of pairs) {
@@ -162,9 +169,9 @@
         if (CLUTTER.test(name) || busy) continue;
         const item = element("li", ""), state = element("span", "third small nowrap", size(file.size));
         const bar = Object.assign(element("progress", ""), { max: Math.max(1, file.size), value: 0, hidden: true });
-        bar.setAttribute("aria-label", `Progress of ${name}`);
-        const remove = Object.assign(element("button", "button low", "Remove"), { type: "button" });
-        remove.setAttribute("aria-label", `Remove ${name}`);
+        bar.setAttribute("aria-label", translate("Progress of {name}", { name }));
+        const remove = Object.assign(element("button", "button low", translate("Remove")), { type: "button" });
+        remove.setAttribute("aria-label", translate("Remove {name}", { name }));
         remove.addEventListener("click", () => { rows.delete(name); item.remove(); list.hidden = !rows.size; say(rows.size ? count() : ""); });
         item.append(element("span", "break", name), state, remove, bar);
         if (rows.has(name)) rows.get(name).item.replaceWith(item); else list.append(item);
@@ -172,7 +179,7 @@
           path: name, file, item, state,
           tell(text) { state.textContent = text; },
           begin() { remove.hidden = true; bar.hidden = false; item.classList.remove("done"); },
-          stop() { remove.hidden = false; state.textContent = bar.value === bar.max ? size(file.size) : "stopped"; },
+          stop() { remove.hidden = false; state.textContent = bar.value === bar.max ? size(file.size) : translate("stopped"); },
           sent(bytes) { bar.value = bytes; },
           end(text) { bar.value = bar.max; state.textContent = text; item.classList.add("done"); },
         });
@@ -222,7 +229,7 @@
       const waiting = [...rows.values()];
       for (const row of waiting) {
         row.begin();
-        row.tell("reading");
+        row.tell(translate("reading"));
         row.sha256 = await hashOf(row.file, row.sent);
         row.sent(0);
       }
@@ -230,10 +237,10 @@
         const some = waiting.slice(at, at + ASKED_AT_ONCE);
         const offers = await ask(target, some, true, token);
         for (const [index, row] of some.entries()) {
-          row.tell("sending");
-          say(`${at + index + 1} of ${count()}`);
+          row.tell(translate("sending"));
+          say(translate("{n} of {files}", { n: at + index + 1, files: count() }));
           await deliver(target, row, offers[index], token);
-          row.end(offers[index].actions ? "sent" : "here already");
+          row.end(offers[index].actions ? translate("sent") : translate("here already"));
         }
       }
     };
@@ -246,7 +253,7 @@
       if (answer.redirected && answer.ok) return new URL(answer.url).pathname;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fields = page.querySelector("[data-upload-fields]");
-      if (!fields) throw new Refused(`The hub answered ${answer.status}. Load the page again.`);
+      if (!fields) throw new Refused(translate("The hub answered {status}. Load the page again.", { status: answer.status }));
       form.querySelector("[data-upload-fields]").replaceWith(document.importNode(fields, true));
       const wrong = form.querySelector(".wrong, .note.failed");
       if (wrong) wrong.scrollIntoView({ block: "center" });
@@ -257,7 +264,7 @@
     button.addEventListener("click", (event) => {
       if (rows.size) return;
       event.preventDefault();
-      complain("Choose a folder, files, or a zip first.");
+      complain(translate("Choose a folder, files, or a zip first."));
       field.focus();
     });
 
@@ -273,7 +280,7 @@
         if (!target) return;
         form.dataset.target = target;  // created once: a second try goes on with it
         await upload(target, token);
-        say("Looking at them …");
+        say(translate("Looking at them …"));
         const staged = form.querySelector('[name="staged"]') || Object.assign(element("input", ""), { type: "hidden", name: "staged" });
         staged.value = JSON.stringify([...rows.values()].map((row) => [row.path, row.sha256, row.file.size]));
         form.append(staged);
@@ -282,7 +289,9 @@
       } catch (error) {
         for (const row of rows.values()) row.stop();
         say("");
-        complain(error instanceof Refused ? error.message : `The upload stopped: ${error.message}. Press the button to go on; what was sent stays.`);
+        const values = { problem: error.message };
+        const stopped = translate("The upload stopped: {problem}. Press the button to go on; what was sent stays.", values);
+        complain(error instanceof Refused ? error.message : stopped);
       } finally {
         busy = false;
         button.disabled = false;

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from hub.about import VERSION
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
-from hub.site.words import WORDS
+from hub.site.words import WORDS, of_script
 from registry.kernel import banner, links, site_settings
 from registry.kernel.banner import Banner
 from registry.kernel.sizes import size_in_words
@@ -283,6 +283,13 @@ def license(identifier: str) -> str:
 def spaced(word: str) -> str:
     """`text-classification` as people say it."""
     return word.replace("-", " ")
+
+
+@register.simple_tag
+def script_words(name: str) -> str:
+    """Return the texts of a script in the language of the page as JSON; nothing in English, which the script has."""
+    words = of_script(name)
+    return json.dumps(words, ensure_ascii=False) if words else ""
 
 
 @register.filter
