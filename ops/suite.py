@@ -44,10 +44,15 @@ def run(arguments: Sequence[str]) -> None:
     environments.ensure_engines()
     if absent := services.missing():
         say(f"Not installed: {', '.join(absent)}. The tests that need them are skipped, and listed at the end.")
+    # Hubs, workers and engines start some hundred times: each would compile what it imports anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         code = subprocess.run(
-            [python, "-m", "pytest", f"--junitxml={report}", *(arguments or WHOLE)], cwd=ROOT, check=False
+            [python, "-m", "pytest", f"--junitxml={report}", *(arguments or WHOLE)],
+            cwd=ROOT,
+            env=environment,
+            check=False,
         ).returncode
         count = count_of(report) if report.exists() else Count(0, 1, 0)
     reason = complaint(code, count)
