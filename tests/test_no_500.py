@@ -173,15 +173,15 @@ REFUSED_BY_DATABASES = re.compile(
     re.IGNORECASE,
 )
 # 1 takes all that a test means to take: a quarter of an hour of processor time.
-ODD_VALUES_ONE_IN = int(os.environ.get("ODD_VALUES_ONE_IN", "10"))
+ODD_VALUES_ONE_IN = int(os.environ.get("ODD_VALUES_ONE_IN", "20"))
 LONG = 250  # more characters than the shortest names may have
 
 
 def some(odd: Sequence[Odd], turn: int, one_in: int, value: Callable[[Odd], object] = lambda odd: odd) -> list[Odd]:
     """One in so many of them, others at each turn: every input meets every face of the hub, in bearable time.
 
-    A usual run takes a tenth of these (`ODD_VALUES_ONE_IN`), where it does not take all. On PostgreSQL these are the
-    values that databases refuse, and a tenth of those that never tell databases apart.
+    A usual run takes a twentieth of these (`ODD_VALUES_ONE_IN`), where it does not take all. On PostgreSQL these are
+    the values that databases refuse, and a fifth of those that never tell databases apart.
     """
     one_in *= ODD_VALUES_ONE_IN if one_in > 1 else 1
     chosen = odd[turn % one_in :: one_in]
