@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from registry.kernel import policy
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import Alert, Appeal, Discussion, Repository, Topic, User
 from registry.people import invitations
 from registry.repos.catalog import listable_for
@@ -24,11 +25,16 @@ OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.TOKEN_LEAKED,
 # Of what other people own, as all of what is watched.
 OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED, Kind.ALIAS_MOVED)
 MAX_UNREAD = 99  # counted on every page
+_UNREAD = Prepared(lambda user: Alert.objects.filter(user=user, read_at__isnull=True).values_list("pk")[:1], int)
 
 
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return the alerts that a person may still see, newest first; for a token, those that the token may see."""
     dispatch.catch_up()
+    return _seen_by(user, by)
+
+
+def _seen_by(user: User, by: Caller | None) -> QuerySet[Alert]:
     caller = by or Caller(user=user)
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
     is_listed = Exists(Repository.objects.filter(listable_for(caller), pk=OuterRef("repository")))
@@ -54,8 +60,12 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
 
 
 def unread(user: User, by: Caller | None = None) -> int:
-    """Return the number of unread alerts of a person, counted up to MAX_UNREAD + 1."""
-    return of(user, by).filter(read_at__isnull=True)[: MAX_UNREAD + 1].count()
+    """Return the number of unread alerts of a person, counted up to MAX_UNREAD + 1.
+
+    Most people have none on most pages, and then nobody asks which of them they may still see, which takes long.
+    """
+    dispatch.catch_up()
+    return _seen_by(user, by).filter(read_at__isnull=True)[: MAX_UNREAD + 1].count() if _UNREAD(user.pk) else 0
 
 
 def read(user: User, up_to: int, topic: str = "") -> int:
