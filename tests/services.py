@@ -233,10 +233,14 @@ def postgres() -> Iterator[str]:
         yield f"postgres://dovetail@127.0.0.1:{port}/dovetail"
 
 
-def new_database(server: str) -> str:
-    """Make one more empty database on that PostgreSQL and return its address: nobody else's rows are in it."""
-    name = f"d{uuid.uuid4().hex}"
+def new_database(server: str, name: str = "") -> str:
+    """Make an empty database on that PostgreSQL and return its address: nobody else's rows are in it.
+
+    One that is there is emptied only if it is named.
+    """
+    name = name or f"d{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}")
         connection.execute(f"CREATE DATABASE {name}")
     return f"{server.rpartition('/')[0]}/{name}"
 

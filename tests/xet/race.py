@@ -12,7 +12,6 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402  # after django.setup
 from django.db import connection  # noqa: E402  # after django.setup
 from django.utils import timezone  # noqa: E402  # after django.setup
 
@@ -21,7 +20,6 @@ from registry.bytes.blobs import Keys  # noqa: E402  # after django.setup
 from registry.models import Blob, Repository, UploadedBlob  # noqa: E402  # after django.setup
 from tests.cast import assemble  # noqa: E402  # after django.setup
 
-call_command("migrate", verbosity=0)
 cast = assemble()
 adapters = [cast.repository(f"alice/racer{number}") for number in range(3)]
 CONTENTS = [b"one of the contested bytes", b"another of them"]
