@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests import once
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".engines" / "e5" / "bin" / "python"
@@ -68,20 +71,13 @@ def engine_python():
 @pytest.fixture(scope="session")
 def bases(engine_python, tmp_path_factory):
     """A folder with the tiny bases, `bert`, `llama` and `t5`."""
-    folder = tmp_path_factory.mktemp("bases")
-    subprocess.run(
-        [str(engine_python), str(Path(__file__).parent / "make_bases.py"), str(folder)], check=True, capture_output=True
-    )
-    return folder
+    return shutil.copytree(once.tiny_bases(engine_python), tmp_path_factory.mktemp("bases"), dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
-def trained(bases, tmp_path_factory):
+def trained(bases):
     """A folder with a trained adapter of the adapters library of each method; in `pickled` the same as pickles."""
-    folder = tmp_path_factory.mktemp("library")
-    script = Path(__file__).parent / "make_library.py"
-    subprocess.run([python_of("e4"), script, bases / "bert", folder], check=True, capture_output=True)
-    return folder
+    return once.trained(python_of("e4"), bases)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,13 @@
 """One adapter on several engines: who decides, what the row of each says, and what waits for an engine not built."""
 
 import json
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from registry.models import Base, Comparison, Verdict
 from registry.proof import verdicts
-from tests import adapters
+from tests import adapters, once
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
 from workers import capabilities, engine_matrix, warm_engines
 from workers.loop import WorkLoop
@@ -24,13 +22,10 @@ def rows(verdict: Verdict) -> list[tuple[str, str, str | None]]:
 
 
 @pytest.fixture(scope="module")
-def bottleneck(shelves, tmp_path_factory) -> adapters.Files:
+def bottleneck(shelves) -> adapters.Files:
     """A trained adapter of the adapters library with its head and its rows."""
-    script = Path(__file__).parents[1] / "engine" / "make_library.py"
-    folder = tmp_path_factory.mktemp("library")
-    python = engine_matrix.interpreter("e4")
-    subprocess.run([python, script, shelves[1] / "bert", folder, "seq_bn"], check=True, capture_output=True)
-    return {path.name: path.read_bytes() for path in (folder / "seq_bn").iterdir()}
+    folder = once.trained(engine_matrix.interpreter("e4"), shelves[1]) / "seq_bn"
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_it(bert, judged, bottleneck):

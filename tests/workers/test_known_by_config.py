@@ -1,7 +1,6 @@
 """A base that is known by its config alone, from the push to the verdict: fitted, not run, and run once it is here."""
 
 import json
-import subprocess
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,9 +14,8 @@ from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import tallies
 from registry.repos.catalog import Query
-from tests import adapters
+from tests import adapters, once
 from tests.workers.conftest import validate
-from tests.workers.test_real_engine import MAKE_BASES
 from workers import base_cache, base_shapes, capabilities, engine_matrix, warm_engines
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -25,24 +23,19 @@ BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made():
     """The tiny bases, in folders `bert` and `llama`."""
     assert capabilities.interpreter().exists(), f"{capabilities.interpreter()} is missing: build it with `make engines`"
-    folder = tmp_path_factory.mktemp("bases")
-    subprocess.run([capabilities.interpreter(), MAKE_BASES, folder], check=True, capture_output=True)
     capabilities.unfit.cache_clear()
-    yield folder
+    yield once.tiny_bases(capabilities.interpreter())
     warm_engines.ENGINES.stop()
 
 
 @pytest.fixture(scope="module")
 def measured(made):
-    """Return the engine's measurement of each base; measured once, since the import takes seconds."""
-    folders = [made / "bert", made / "llama"]
-    done = subprocess.run(
-        [capabilities.interpreter(), "-I", base_shapes.SCRIPT, *folders], check=True, capture_output=True, cwd="/"
-    )
-    return dict(zip((BERT, LLAMA), map(json.loads, done.stdout.splitlines()), strict=True))
+    """Return the engine's measurement of each base."""
+    found = once.measured(capabilities.interpreter(), made)
+    return {BERT: found["bert"], LLAMA: found["llama"]}
 
 
 @pytest.fixture

@@ -3,43 +3,41 @@
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from registry.models import Base, Ref, Regression, Tryout, Verdict
-from registry.proof import tryouts, verdicts
+from registry.proof import fit, tryouts, verdicts
 from registry.proof.verdicts import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import bases
-from tests import adapters
+from tests import adapters, once
 from tests.workers.conftest import validate
-from workers import base_cache, capabilities, provenance, warm_engines
+from workers import base_cache, capabilities, engine_matrix, provenance, warm_engines
 from workers.loop import WorkLoop
 from workers.sandbox import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
-
-MAKE_BASES = Path(__file__).parents[1] / "engine" / "make_bases.py"
 
 
 @pytest.fixture(scope="module")
 def shelves(tmp_path_factory):
     """A folder for the shelf that lasts for the module, so that engines stay warm, and the tiny bases to put there."""
     assert capabilities.interpreter().exists(), f"{capabilities.interpreter()} is missing: build it with `make engines`"
-    made = tmp_path_factory.mktemp("bases")
-    subprocess.run([capabilities.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
     capabilities.unfit.cache_clear()
-    yield tmp_path_factory.mktemp("shelf"), made
+    yield tmp_path_factory.mktemp("shelf"), once.tiny_bases(capabilities.interpreter())
     warm_engines.ENGINES.stop()
 
 
 @pytest.fixture
 def bert(shelves, settings, db) -> Base:
+    """The tiny BERT, whose shapes are known: a worker would measure them anew for the empty database of each test."""
     settings.SHELF, made = shelves
-    return base_cache.add_folder(adapters.TINY_BERT.id, made / "bert", source="a test", tell=lambda line: None)
+    base = base_cache.add_folder(adapters.TINY_BERT.id, made / "bert", source="a test", tell=lambda line: None)
+    fit.remember(base, "e5", once.measured(engine_matrix.interpreter("e5"), made)["bert"])
+    return base
 
 
 @pytest.fixture
