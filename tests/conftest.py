@@ -1,5 +1,6 @@
 """Fixtures that every part of the test suite may use."""
 
+import gc
 import os
 import shutil
 import threading
@@ -26,9 +27,8 @@ from tests.services import new_database, postgres_server, s3_server, valkey_serv
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
 
 
-# Folders whose tests share what is slow to start: a whole hub and a browser. Those of tests/engine would share their
-# engines too, but hold half of all the work: each process starts its own.
-TOGETHER = ("tests/browser", "tests/fit")
+# Folders whose tests share what is slow to start: a whole hub, a browser, warm engines.
+TOGETHER = ("tests/browser", "tests/engine", "tests/fit")
 
 
 # Tests that wait for servers, engines and browsers. Their files come first: the quick ones then fill the end of a run,
@@ -54,9 +54,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with slow tests first."""
+    """Put the folders that one process takes whole first, and then the files with slow tests."""
     slow = {item.path for item in items if _is_slow(item)}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not item.nodeid.startswith(TOGETHER), item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage as the web processes do (deploy/gunicorn.conf.py): what tests are made of is none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)
 
 
 def _is_slow(item: pytest.Item) -> bool:
