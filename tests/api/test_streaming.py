@@ -248,7 +248,7 @@ def test_readers_of_a_real_hub_lose_nothing_and_their_places_come_back(live_hub)
     create(live_hub, "alice", "streamed")
     last, kind, item = carol.event()
     assert (kind, item["adapter"]) == ("push", "alice/streamed")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert [alice.event()[2]["adapter"] for _ in range(2)] == ["alice/streamed-secret", "alice/streamed"]
     carol.close()
     create(live_hub, "alice", "streamed-later")

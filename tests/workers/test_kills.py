@@ -104,7 +104,7 @@ def left(temporary: Path) -> list[str]:
     return [path.name for path in temporary.iterdir()]
 
 
-def comes_to_an_end(verdict: Verdict, *, patience: float = 120) -> Verdict:
+def comes_to_an_end(verdict: Verdict, *, patience: float = 400) -> Verdict:
     """Sweep and work as the next worker does, until the verdict is decided and nothing is owed."""
     deadline = time.monotonic() + patience
     loop = WorkLoop()
