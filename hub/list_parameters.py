@@ -39,6 +39,7 @@ class Search(s.Serializer[Any]):
     language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")
     rank_min = s.IntegerField(required=False, min_value=0)
     rank_max = s.IntegerField(required=False, min_value=0)
+    size_min = s.IntegerField(required=False, min_value=0, help_text="bytes")
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
     source = s.ListField(  # type: ignore[assignment]  # a field of that name is no attribute of the class
         child=one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"

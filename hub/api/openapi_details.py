@@ -55,6 +55,8 @@ PARAMETERS = {
     "verdict": ("The state of the verdict; passed: there is a verified version.", "passed"),
     "rank_min": ("The least rank.", 4),
     "rank_max": ("The largest rank.", 64),
+    "size_min": ("The least size in bytes, of all files.", 1_000_000),
+    "size_max": ("The largest size in bytes, of all files.", 50_000_000),
     "actor": ("Who did it.", "mona"),
     "object": ("What it was done to.", "alice/reviews"),
     "q": ("Words to look for.", "reviews"),

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_safe
 
 from hub import list_parameters
 from hub.list_parameters import ROUTES
+from hub.site.histograms import histograms
 from hub.site.list_rows import rows_of
 from hub.site.paging import at_cursor
-from hub.site.templatetags.dovetail import kind_name, last_part, number, spaced
+from hub.site.templatetags.dovetail import kind_name, last_part, number, size, spaced
 from hub.site.visitor import caller
 from registry.repos import catalog, finding, tallies
 from registry.repos.catalog import Query
@@ -39,7 +40,8 @@ CHIPS = {
     "base_revision": "Base revision",
     "rank_min": "Rank from",
     "rank_max": "Rank to",
-    "size_max": "Bytes at most",
+    "size_min": "Size from",
+    "size_max": "Size to",
     "archived": "Archived",
     "source": "Source",
 }
@@ -101,6 +103,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "all": every,
         "counted": _counted(tally, every),
         "facets": _facets(tally.commonest, params, path),
+        "histograms": histograms(by, query, params, lambda changed: _address(params, path, **changed)),
         "chips": in_force,
         "sort": SORTS[query.sort],
         "sorts": [(label, _address(params, path, sort=[name])) for name, label in SORTS.items()],
@@ -161,6 +164,8 @@ def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict, path: s
 
 
 def _said(name: str, value: str) -> str:
+    if name in ("size_min", "size_max"):
+        return size(int(value.partition(".")[0]))  # 5.0 is taken for a whole number too
     return NAMES[name](value) if name in NAMES else value
 
 

@@ -55,7 +55,8 @@ class Query:
     id_words: Sequence[str] = ()  # each is a part of namespace/name, as the Hub's clients search
     rank_min: int | None = None
     rank_max: int | None = None
-    size_max: int | None = None  # bytes
+    size_min: int | None = None  # bytes
+    size_max: int | None = None
     parameters_min: int | None = None
     parameters_max: int | None = None
     gated: bool | None = None
@@ -127,6 +128,7 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     bounds = {
         "rank__gte": query.rank_min,
         "rank__lte": query.rank_max,
+        "size__gte": query.size_min,
         "size__lte": query.size_max,
         "parameters__lte": query.parameters_max,
     }

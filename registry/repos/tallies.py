@@ -76,10 +76,10 @@ def count_matches(by: Caller, query: Query) -> int:
     if not _is_kept(query):
         return tally(by, query).rows
     policy, query = _policy(by), with_known_bases(query)
-    rows = _cached(f"sum {policy}", query, lambda: Tally(_sum(_groups(query, policy, "")), {})).rows
+    rows = cached(f"sum {policy}", query, lambda: Tally(_sum(_groups(query, policy, "")), {})).rows
     if by.roles or by.is_staff:
         own = beyond_public(by, query)[:MOST]
-        rows += _cached(f"own sum {policy} {_identity(by)}", query, lambda: Tally(own.count(), {})).rows
+        rows += cached(f"own sum {policy} {identity(by)}", query, lambda: Tally(own.count(), {})).rows
     return rows
 
 
@@ -101,7 +101,7 @@ def tally(by: Caller, query: Query) -> Tally:
     if not _is_kept(query):
         return _read_for(by, query)
     policy, query = _policy(by), with_known_bases(query)
-    public = _cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
+    public = cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
     if not by.roles and not by.is_staff:
         return public
     own = _beyond(by, query)
@@ -112,9 +112,9 @@ def tally(by: Caller, query: Query) -> Tally:
 
 def _read_for(by: Caller, query: Query) -> Tally:
     if by.is_staff:  # sees more than the public and their own
-        return _cached(f"staff {_identity(by)}", query, lambda: _from_rows(query, partial(matching_repositories, by)))
+        return cached(f"staff {identity(by)}", query, lambda: _from_rows(query, partial(matching_repositories, by)))
     policy = _policy(by)
-    public = _cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
+    public = cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
     if not by.roles:
         return public
     return public + _beyond(by, query)
@@ -122,7 +122,7 @@ def _read_for(by: Caller, query: Query) -> Tally:
 
 def _beyond(by: Caller, query: Query) -> Tally:
     matches = partial(beyond_public, by)
-    return _cached(f"own {_policy(by)} {_identity(by)}", query, lambda: _from_rows(query, matches))
+    return cached(f"own {_policy(by)} {identity(by)}", query, lambda: _from_rows(query, matches))
 
 
 def _policy(by: Caller) -> str:
@@ -130,7 +130,7 @@ def _policy(by: Caller) -> str:
     return "open" if by.is_staff else str(site_settings.get_setting("pull_policy"))
 
 
-def _identity(by: Caller) -> str:
+def identity(by: Caller) -> str:
     return f"{by.user and by.user.pk} {by.token and by.token.pk}"
 
 
@@ -142,14 +142,14 @@ def beyond_public(by: Caller, query: Query) -> QuerySet[Repository]:
     return rows.filter(in_reach(by)).exclude(listable_for(NOBODY, elsewhere="upstream" in query.source))
 
 
-def _cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
+def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
     """Count, unless it was done just now: web processes share a cache of counts over many rows."""
     identity = repr((scope, query)).encode("utf-8", "surrogatepass")
     key = f"tally:{hashlib.sha256(identity).hexdigest()}"
-    cached: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it
-    if cached is not None:
-        facets = {name: Counter(counts) for name, counts in cached["facets"].items()}
-        return Tally(cached["rows"], facets, cached["is_capped"])
+    known: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it
+    if known is not None:
+        facets = {name: Counter(counts) for name, counts in known["facets"].items()}
+        return Tally(known["rows"], facets, known["is_capped"])
     counted = count()
     if counted.rows > MANY:
         caches["default"].set(key, vars(counted), COUNTED_SECONDS)

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from hub.list_parameters import Search
 from hub.site.catalogue import CHIPS
-from registry.repos import catalog
+from registry.repos import catalog, spreads
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
 
@@ -114,6 +114,33 @@ def test_the_dense_table_has_the_same_rows_and_stays_while_filters_change(visit,
     )
     assert 'href="/feeds/adapters.atom?kind=ia3"' in page.content.decode()
     assert "There is no view" in visit().get("/adapters?view=grid").content.decode()
+
+
+def test_ranks_and_sizes_are_drawn_and_their_ranges_are_links(visit, many):
+    page = visit().get("/adapters?rank_min=5&rank_max=8&size_max=1000000")
+    text = re.sub(r"\s+", " ", page.content.decode())
+    ranks, sizes = re.findall(r'<section class="facet histogram">.*?</section>', text)
+    assert re.findall(r"<span>([^<]+)</span><span>(\d+)</span>", ranks)[:3] == [
+        ("≤ 4", "0"),
+        ("5–8", "3"),
+        ("9–16", "0"),
+    ]
+    assert 'class="narrowed"' in ranks
+    assert '<rect x="1.04" y="0.0" width=".92" height="36.0" class="chosen" />' in ranks
+    assert ("≤ 1 MB", "3") in re.findall(r"<span>([^<]+)</span><span>(\d+)</span>", sizes)
+    kept = "size_max=1000000"
+    assert {f"/adapters?{kept}", f"/adapters?rank_min=9&rank_max=16&{kept}"} <= set(links(page))
+    empty = visit().get("/adapters?size_min=500000001.0")
+    assert listed(empty) == []
+    assert "size from: 500 MB" in empty.content.decode()
+    assert "histogram" not in visit().get("/datasets").content.decode()
+
+
+def test_of_many_adapters_the_newest_are_drawn(cast, many, monkeypatch):
+    monkeypatch.setattr(spreads, "MOST", 2)
+    drawn = spreads.spread(cast.session("alice"), catalog.Query(), "size")
+    assert drawn.is_newest
+    assert sum(range.count for range in drawn.ranges) == 2
 
 
 def test_the_page_names_every_filter_of_rest():

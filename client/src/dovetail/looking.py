@@ -33,7 +33,7 @@ class Looking(Connection):
         self, words: str = "", *, base: Values = None, kind: Values = None, task: Values = None,
         license: Values = None, language: Values = None, tag: Values = None, author: Values = None,
         engine: Values = None, verdict: Values = None, rank_min: int | None = None, rank_max: int | None = None,
-        size_max: int | None = None, sort: str = "", limit: int = 20,
+        size_min: int | None = None, size_max: int | None = None, sort: str = "", limit: int = 20,
     ) -> tuple[answers.Adapter, ...]:  # fmt: skip
         """Return the adapters that match; several values of one filter are alternatives."""
         several = {
@@ -43,7 +43,8 @@ class Looking(Connection):
         filters: dict[str, str | int | list[str] | None] = {
             name: [values] if isinstance(values, str) else list(values or ()) for name, values in several.items()
         }
-        filters |= {"q": words, "rank_min": rank_min, "rank_max": rank_max, "size_max": size_max, "sort": sort}
+        filters |= {"q": words, "rank_min": rank_min, "rank_max": rank_max, "sort": sort}
+        filters |= {"size_min": size_min, "size_max": size_max}
         return tuple(searching.search(self, filters, limit)[0])
 
     def info(self, adapter: str) -> answers.Adapter:

@@ -35,6 +35,7 @@ def search(
     verdict: Annotated[Values, _filter("passed, failed, queued …", "STATE")] = None,
     rank_min: Annotated[int | None, typer.Option(metavar="N", min=0, help="The lowest rank.")] = None,
     rank_max: Annotated[int | None, typer.Option(metavar="N", min=0, help="The highest rank.")] = None,
+    size_min: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The smallest size.")] = None,
     size_max: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The largest size.")] = None,
     sort: Annotated[str, typer.Option(metavar="ORDER", help="updated, created, downloads, likes or trending.")] = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many at most.")] = 20,
@@ -44,7 +45,8 @@ def search(
     filters: searching.Filters = {
         "q": " ".join(words or ()), "base": base, "kind": kind, "task": task, "license": license,
         "language": language, "tag": tag, "author": author, "engine": engine, "verdict": verdict,
-        "rank_min": rank_min, "rank_max": rank_max, "size_max": size_max, "sort": sort,
+        "rank_min": rank_min, "rank_max": rank_max, "size_min": size_min, "size_max": size_max,
+        "sort": sort,
     }  # fmt: skip
     items, has_more = searching.search(options.client(), filters, limit)
     if options.printer.as_json:

@@ -24,7 +24,7 @@ def search(caller: "Connection", filters: Filters, limit: int) -> tuple[list[Ada
         asked = {**query, "limit": size, **({"cursor": cursor} if cursor else {})}
         page = caller.transport.get(f"/adapters?{urlencode(asked, doseq=True)}", AdapterPage)
         items += page.adapters[:size]
-        following = _cursor(page.next)
+        following = next_cursor(page.next)
         if not following or len(items) >= limit:
             return items, bool(following)
         if following == cursor or not page.adapters:
@@ -32,6 +32,6 @@ def search(caller: "Connection", filters: Filters, limit: int) -> tuple[list[Ada
         cursor = following
 
 
-def _cursor(address: str | None) -> str:
+def next_cursor(address: str | None) -> str:
     """Return the cursor of a next page, of whose address nothing else counts."""
     return parse_qs(urlsplit(address or "").query).get("cursor", [""])[0]

@@ -1,0 +1,64 @@
+"""Spreads of numbers in a list of repositories: how many of them have a rank or a size in each of a few ranges.
+
+The kept counts know no numbers, so the newest MOST matches are read, as the list itself is sorted: by an index.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from registry.kernel.deadlines import bounded
+from registry.kernel.policy import Caller
+from registry.repos.catalog import SORTS, Query, matching_repositories
+from registry.repos.tallies import MOST, Tally, cached, identity
+
+# The upper ends of the ranges of each column, in bytes for a size; one more range has what is above.
+ENDS = {
+    "rank": (4, 8, 16, 32, 64),
+    "size": (1_000_000, 5_000_000, 20_000_000, 100_000_000, 500_000_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A range of numbers, both ends included; `high` is None for the last one."""
+
+    low: int
+    high: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The ranges of a column with the number of repositories in each; `is_newest`: of the newest MOST matches alone."""
+
+    column: str
+    ranges: tuple[Range, ...]
+    is_newest: bool
+
+
+def spread(by: Caller, query: Query, column: str) -> Spread:
+    """Return the ranges of `rank` or `size` over what the caller sees, as if no bound of that column was asked for.
+
+    A large list may be a minute old. Raises SearchTooSlow.
+    """
+    bounds: dict[str, Any] = {f"{column}_min": None, f"{column}_max": None}
+    query = replace(query, sort=Query.sort, ascending=Query.ascending, **bounds)
+    scope = identity(by) if by.roles or by.is_staff else "public"
+    counted = cached(f"spread {column} {scope}", query, partial(_read, by, query, column))
+    ends = ENDS[column]
+    lows, highs = (0, *(end + 1 for end in ends)), (*ends, None)
+    counts = counted.facets[column]
+    ranges = (Range(low, high, counts[str(at)]) for at, (low, high) in enumerate(zip(lows, highs, strict=True)))
+    return Spread(column, tuple(ranges), counted.is_capped)
+
+
+def _read(by: Caller, query: Query, column: str) -> Tally:
+    """Count the values of a column by the place of their range; repositories without one count to none."""
+    newest = matching_repositories(by, query).order_by(f"-{SORTS['updated']}", "-id")
+    with bounded("count"):
+        read = list(newest.values_list(column, flat=True)[: MOST + 1])
+    places = Counter(str(bisect_left(ENDS[column], value)) for value in read[:MOST] if value)
+    return Tally(len(read[:MOST]), {column: places}, is_capped=len(read) > MOST)
