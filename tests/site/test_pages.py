@@ -190,7 +190,7 @@ def test_the_page_of_a_revision_shows_its_own_kind_rank_base_and_task(visit, cas
     config = json.loads(CONFIG) if isinstance(CONFIG, bytes | str) else dict(CONFIG)
     other = {**config, "r": 99, "base_model_name_or_path": "tiny/other"}
     push_more(cast, reviews, **{"adapter_config.json": json.dumps(other).encode()})
-    main, before = (visit().get(f"/alice/reviews/tree/{rev}").content.decode() for rev in ("main", old.oid))
+    main, before = (visit().get(f"/alice/reviews/verdict/{rev}").content.decode() for rev in ("main", old.oid))
     assert "r99" in main
     assert 'href="/bases/tiny/other"' in main
     assert "r99" not in before
