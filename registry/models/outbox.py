@@ -26,6 +26,9 @@ class OutboxEvent(models.Model):
         UNYANKED = "revision-unyanked"  # the same
         REGRESSION = "regression-changed"  # revision; held: `verified` passes it by, or no longer; against, reason
         ALIAS_MOVED = "alias-moved"  # alias, action, before, after: oids or null; revision: after or "", reason
+        RELEASE_CREATED = "release-created"  # tag, title, prerelease, revision
+        RELEASE_EDITED = "release-edited"  # the same
+        RELEASE_DELETED = "release-deleted"  # the same; of what moderation releases tells RELEASED
         REF_MOVED = "ref-moved"  # ref, old, new: oids or null; is_push: false where a ref was made or deleted by name
         DISCUSSION_OPENED = "discussion-opened"  # discussion, is_news, mentions
         DISCUSSION_CHANGED = "discussion-changed"  # the same

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
-from registry.kernel import audit, names, policy, refusals, semver
+from registry.kernel import audit, names, outbox, policy, refusals, semver
 from registry.kernel.errors import RefExists, ReleaseRefused, ValueInvalid
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.semver import Version
 from registry.models import Ref, Release, Repository, Revision
@@ -72,6 +73,7 @@ def create(
         )
         release.save()
         _log(by, "release:create", release, after={"revision": revision.oid, **_readable(release)})
+        _announce(Kind.RELEASE_CREATED, release, by)
     return release
 
 
@@ -102,6 +104,7 @@ def edit(
         release.edited_at = timezone.now()
         release.save(update_fields=["title", "notes", "is_prerelease", "edited_at"])
         _log(by, "release:edit", release, before=before, after=_readable(release))
+        _announce(Kind.RELEASE_EDITED, release, by)
     return True
 
 
@@ -111,6 +114,7 @@ def delete(repository: Repository, tag: str, by: Caller, *, keep_tag: bool = Tru
         repository = policy.require_now(by, Permission.PUSH, repository)
         release = releases.find(repository, tag, by)
         _log(by, "release:delete", release, before={"revision": release.ref.revision.oid, **_readable(release)})
+        _announce(Kind.RELEASE_DELETED, release, by)
         ref = release.ref.name
         release.delete()
         if not keep_tag:
@@ -182,3 +186,15 @@ def _log(
 ) -> None:
     name = f"{release.repository.full_name}@{release.tag}"
     audit.record(by.user, action, name, about=release.repository, before=before, after=after)
+
+
+def _announce(kind: Kind, release: Release, by: Caller) -> None:
+    outbox.record(
+        kind,
+        release.repository,
+        by.user,
+        tag=release.tag,
+        title=release.title,
+        prerelease=release.is_prerelease,
+        revision=release.ref.revision.oid,
+    )

@@ -1,6 +1,7 @@
 """Creates webhook deliveries from events: chooses the webhooks and builds the payload.
 
-The payload is version 3 of the Hub's, as huggingface_hub's WebhookPayload reads it; `verdict` is our own.
+The payload is version 3 of the Hub's, as huggingface_hub's WebhookPayload reads it; `verdict` and `release` are
+our own.
 """
 
 from typing import Any
@@ -26,6 +27,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
     Kind.YANKED: ("update", "repo.content"),
     Kind.UNYANKED: ("update", "repo.content"),
     Kind.ALIAS_MOVED: ("update", "repo.content"),
+    Kind.RELEASE_CREATED: ("create", "release"),
+    Kind.RELEASE_EDITED: ("update", "release"),
+    Kind.RELEASE_DELETED: ("delete", "release"),
     Kind.REGRESSION: ("update", "verdict.regression"),
     Kind.REF_MOVED: ("update", "repo.content"),
     Kind.DISCUSSION_OPENED: ("create", "discussion"),
@@ -108,6 +112,8 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
             return {"yank": yank | {"yanked": event.kind == Kind.YANKED}}
         case Kind.REGRESSION:
             return {"regression": {name: data[name] for name in ("revision", "held", "against", "reason")}}
+        case Kind.RELEASE_CREATED | Kind.RELEASE_EDITED | Kind.RELEASE_DELETED:
+            return {"release": _release(data, then, is_there=event.kind != Kind.RELEASE_DELETED)}
         case Kind.ALIAS_MOVED:
             moved = {"ref": ALIASES + data["alias"], "oldSha": data["before"], "newSha": data["after"]}
             return {"updatedRefs": [moved], "alias": {name: data[name] for name in ("alias", "action", "reason")}}
@@ -124,6 +130,12 @@ def _verdict(data: dict[str, Any], then: Snapshot) -> dict[str, object]:
     url = absolute(reverse("verdict", args=[then.as_repository(), data["revision"]]))
     members = {name: data[name] for name in ("revision", "number", "state", "was", "check")} | {"url": url}
     return members | {"incomplete": True} if data.get("incomplete") else members
+
+
+def _release(data: dict[str, Any], then: Snapshot, *, is_there: bool) -> dict[str, object]:
+    members: dict[str, object] = {name: data[name] for name in ("tag", "title", "prerelease", "revision")}
+    url = absolute(reverse("release", args=[then.as_repository(), data["tag"]]))
+    return members | {"url": url} if is_there else members
 
 
 def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from registry.models import Delivery, Repository, Watch, Webhook
 from registry.talk import dispatch
 
 HUB_DOMAINS = ("repo", "discussion")  # the default domains, as on the Hub
-DOMAINS = (*HUB_DOMAINS, "verdict")
+DOMAINS = (*HUB_DOMAINS, "verdict", "release")
 MAX_WEBHOOKS, MAX_WATCHES, MAX_SECRET = 50, 100, 256
 
 

@@ -15,10 +15,12 @@ PUBLIC = [
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",
     "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here", "/docs", "/docs/start",
     "/docs/start-vllm", "/docs/operate", "/docs?q=read+plane",
-    "/alice/reviews/use?tool=vllm", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/",
+    "/alice/reviews/use?tool=vllm", "/alice/reviews/use?tool=forms", "/alice/reviews/lineage",
+    "/alice/reviews/try", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/",
 ]  # fmt: skip
 OWN = [
     "/settings/notifications",
+    "/settings/searches",
     "/settings/tokens",
     "/settings/publishers",
     "/alice/reviews/settings/publishers",
@@ -33,6 +35,7 @@ OWN = [
     "/new",
     "/acme/private",
     "/alice/reviews/releases/new",
+    "/alice/reviews/try",
     "/alice/reviews/commit/main",
     "/alice/reviews/commit/main/merge",
     "/alice/reviews/tree/main",

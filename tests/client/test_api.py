@@ -46,6 +46,9 @@ def test_every_command_is_a_function_with_a_typed_answer(environment, folder, tm
     assert library.info(name).revision_tags == {"v1": first}
     assert library.info(name).branches == {"main": second, "trial": second}
     library.remove_tag(name, "v1")
+    assert library.release(f"{name}@{first}", "v1.0.0", notes="First.", force=True).forced
+    assert [row.tag for row in library.releases(name)] == ["v1.0.0"]
+    library.remove_release(name, "v1.0.0", keep_tag=False)
     library.remove_branch(name, "trial")
     pulled = library.pull(f"{name}@prod", tmp_path / "pulled")
     assert not (pulled / "notes.txt").exists()

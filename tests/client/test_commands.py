@@ -58,6 +58,14 @@ def test_an_adapter_is_found_compared_named_and_deleted(ask, live_hub, folder):
     assert ask("tag", NAME)["items"] == []
     assert ask("tag", "rm", NAME, "v1", status=4)["exit_status"] == 4
 
+    assert ask("release", "create", f"{NAME}@{first}", "v1.0.0", status=2)["code"] == "release-refused"
+    (folder / "notes.md").write_text("Two epochs more.")
+    made = ask("release", "create", f"{NAME}@{first}", "v1.0.0", "--notes-file", folder / "notes.md", "--force")
+    assert (made["adapter"], made["revision"], made["notes"]) == (NAME, first, "Two epochs more.")
+    assert [(row["tag"], row["latest"]) for row in ask("release", NAME, who="")["items"]] == [("v1.0.0", True)]
+    assert ask("release", "rm", NAME, "v1.0.0", "--with-tag")["revision"] is None
+    assert ask("tag", NAME)["items"] == []
+
     (folder / "more.txt").write_text("more")
     assert ask("push", folder, NAME, "--create-pr")["pull_request"]
     (folder / "other.txt").write_text("other")
@@ -162,6 +170,9 @@ WRONG = [
     ("tag", "frobnicate", "a/b"),
     ("tag", "ab"),
     ("branch", "rm", "a/b"),
+    ("release", "create", "a/b"),
+    ("release", "create", "a/b", "v1.0.0", "-m", "x", "--notes-file", "y"),
+    ("release", "ab"),
     ("branch", "create", "ab", "x"),
     ("pr", "merge", "a/b", "first"),
     ("pr", "merge", "a/b", "0"),

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from django.conf import settings
 
 from registry.bytes import intake
 from registry.kernel import semver
@@ -17,12 +18,14 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import NOBODY
-from registry.models import Ref, Release, Repository, Revision
+from registry.models import Delivery, Ref, Release, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof import yanking
 from registry.publish import branches, history, push, repositories, restoring
 from registry.publish import releases as services
 from registry.repos import pull, refs, releases
+from registry.talk import dispatch, webhooks
+from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, judged, pushed
 
 # Section 11 of SemVer 2.0.0, and what its text adds.
@@ -111,6 +114,25 @@ def test_a_release_is_made_of_a_version_that_passed_or_by_force(cast, repository
     assert services.revision_for(repository, "v9.0.0", "", bob) == versions[1], "verified"
     data = cast.repository("acme/rows", type="dataset")
     services.create(data, "1.0.0", services.revision_for(data, "1.0.0", "", bob), bob)
+
+
+def test_webhooks_tell_of_releases_that_are_made_edited_and_deleted(cast, repository, versions):
+    bob, wish = cast.session("bob"), Wish("https://example.org/x", [("org", "acme")], ["release"])
+    webhooks.create(wish, cast.session("carol"))
+    services.create(repository, "v1.0.0", versions[1], bob, title="First", notes="Long.")
+    services.edit(repository, "v1.0.0", bob, title="The first")
+    services.edit(repository, "v1.0.0", bob, title="The first")
+    services.delete(repository, "v1.0.0", bob, keep_tag=False)
+    dispatch.run()
+    told = [row.payload for row in Delivery.objects.order_by("pk")]
+    assert [row["event"] for row in told] == [
+        {"action": action, "scope": "release"} for action in ("create", "update", "delete")
+    ]
+    release = {"tag": "v1.0.0", "title": "The first", "prerelease": False, "revision": versions[1].oid}
+    page = f"{settings.PUBLIC_URL}/acme/reviews/releases/v1.0.0"
+    assert [row["release"] for row in told] == [
+        {**release, "title": "First", "url": page}, {**release, "url": page}, release,
+    ]  # fmt: skip
 
 
 def test_a_release_needs_a_free_tag_or_its_own(cast, repository, versions):

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
         override,
         pull,
         push,
+        release,
+        releases,
         remove_alias,
         remove_branch,
+        remove_release,
         remove_tag,
         repair,
         report,
@@ -42,8 +45,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Check", "Client", "Lock", "Problem", "Pushed", "Synced", "Verdict", "alias", "aliases", "branch",
     "check", "delete", "diff", "fit", "info", "lock", "manifest", "merge", "override", "pull", "push",
-    "remove_alias", "remove_branch", "remove_tag", "repair", "report", "roll_back_alias", "search", "sync", "tag",
-    "verdict", "whoami", "yank",
+    "release", "releases", "remove_alias", "remove_branch", "remove_release", "remove_tag", "repair", "report",
+    "roll_back_alias", "search", "sync", "tag", "verdict", "whoami", "yank",
 ]  # fmt: skip
 
 _HOMES = {

@@ -219,6 +219,32 @@ class AliasList(Answer):
 
 
 @dataclass(frozen=True, eq=False)
+class Release(Answer):
+    """A release; `state` is that of the newest verdict of its revision (None: no verdict)."""
+
+    tag: str
+    revision: str
+    prerelease: bool
+    latest: bool
+    title: str = ""
+    notes: str = ""
+    state: str | None = None
+    yanked: bool = False
+    forced: bool = False
+    created_by: str = ""
+    created_at: str = ""
+    edited_at: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReleasePage(Answer):
+    """Some releases of an adapter, and the address of the next page."""
+
+    releases: tuple[Release, ...] = field(metadata={"key": "items"})
+    next: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class FiledReport(Answer):
     """The case that a report went to."""
 

@@ -82,6 +82,9 @@ class AsyncClient:
     remove_tag = _in_thread(Client.remove_tag)
     branch = _in_thread(Client.branch)
     remove_branch = _in_thread(Client.remove_branch)
+    releases = _in_thread(Client.releases)
+    release = _in_thread(Client.release)
+    remove_release = _in_thread(Client.remove_release)
     delete = _in_thread(Client.delete)
 
     async def check(self, path: str | Path) -> Verdict:

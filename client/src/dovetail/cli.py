@@ -17,6 +17,7 @@ from dovetail import (
     owner_commands,
     pull_commands,
     push_commands,
+    release_commands,
     request_commands,
     search_commands,
     sync_commands,
@@ -103,6 +104,7 @@ for _name, _group in {
     "alias": alias_commands.app,
     "tag": name_commands.tags,
     "branch": name_commands.branches,
+    "release": release_commands.app,
     "pr": request_commands.app,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)

@@ -1,9 +1,9 @@
-"""The methods of a client that change names and states: aliases, tags, branches, yanks, repairs, reports, deletion."""
+"""The methods of a client that change names and states: aliases, tags, branches, releases, yanks, reports, deletion."""
 
 from typing import Any
 from urllib.parse import quote
 
-from dovetail import answers, ids, repositories
+from dovetail import answers, ids, repositories, searching
 from dovetail.connection import Connection, locate, path
 from dovetail.problems import usage
 
@@ -47,6 +47,36 @@ class Managing(Connection):
         """Remove a branch."""
         ids.check_adapter(adapter)
         repositories.delete_branch(self, adapter, branch)
+
+    def releases(self, adapter: str) -> tuple[answers.Release, ...]:
+        """Return the releases of an adapter, the highest version first."""
+        found: list[answers.Release] = []
+        cursor = ""
+        while True:
+            page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", answers.ReleasePage)
+            found += page.releases
+            following = searching.next_cursor(page.next)
+            if not following or not page.releases:
+                return tuple(found)
+            cursor = f"&cursor={quote(following, safe='')}"
+
+    def release(
+        self, adapter: str, tag: str, *, title: str = "", notes: str = "", prerelease: bool = False, force: bool = False
+    ) -> answers.Release:
+        """Make a release of NS/NAME@REV, and its tag; without @REV of what the tag names, else of `verified`.
+
+        It must have passed; with `force` it need not. `tag` is a semantic version, `notes` are Markdown.
+        """
+        name, revision = ids.split(adapter, default="")
+        body: dict[str, Any] = {"tag": tag, "title": title, "notes": notes, "prerelease": prerelease, "force": force}
+        if revision:
+            body["revision"] = revision
+        return self.transport.post(f"{path(name)}/releases", body, answers.Release)
+
+    def remove_release(self, adapter: str, tag: str, *, keep_tag: bool = True) -> None:
+        """Delete a release; its tag and its version stay, the tag unless `keep_tag` is false."""
+        query = "" if keep_tag else "?keep_tag=false"
+        self.transport.delete(f"{path(adapter)}/releases/{quote(tag, safe='')}{query}")
 
     # --- states ------------------------------------------------------------------------------------------------------
     def yank(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.YankState:

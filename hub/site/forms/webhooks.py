@@ -7,7 +7,12 @@ from registry.kernel.errors import RegistryError
 from registry.models import Watch, Webhook
 from registry.talk.webhooks import Wish
 
-DOMAINS = [("repo", "repositories"), ("discussion", "discussions"), ("verdict", "verdicts of main")]
+DOMAINS = [
+    ("repo", "repositories"),
+    ("discussion", "discussions"),
+    ("verdict", "verdicts of main"),
+    ("release", "releases"),
+]
 
 
 class WebhookForm(Form):
