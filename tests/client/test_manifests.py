@@ -1,8 +1,10 @@
-"""Manifests for Kubernetes against the schemas of the platforms' own definitions, which tests/client/crds holds."""
+"""Manifests for Kubernetes against the schemas of the platforms' own definitions, which tests/client/crds holds.
+
+The validator is imported where it is used: that takes seconds, and each process of a run reads each file.
+"""
 
 from pathlib import Path
 
-import jsonschema  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 
@@ -43,6 +45,8 @@ def documents(kind, target):
 @pytest.mark.parametrize("target", [TARGET, IN_A_FOLDER], ids=["at the top", "in a folder"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_manifest_is_valid_and_says_address_commit_and_name(kind, target):
+    import jsonschema  # type: ignore[import-untyped]  # it has no types
+
     if kind == "dynamo" and target.place:
         with pytest.raises(ValueError, match="out/checkpoint-10"):
             documents(kind, target)
@@ -72,6 +76,8 @@ def test_nothing_is_fetched_by_a_name_without_a_commit(kind):
 
 
 def test_a_field_that_a_definition_does_not_name_is_refused():
+    import jsonschema
+
     spec = documents("aibrix", TARGET)[-1]["spec"] | {"artifactUrl": "x"}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(spec, strict(SCHEMAS["model.aibrix.ai/v1alpha1", "ModelAdapter"]))

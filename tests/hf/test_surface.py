@@ -42,10 +42,10 @@ ASKED = re.compile(r"/(api|oauth|uploads|papers)\b|/resolve/|\.git/")
 def templates() -> Iterator[tuple[str, str, str]]:
     """Yield (where, verb or "", path) of each address below the hub's in the client's source."""
     for file in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(file.read_text())
-        calls: list[Any] = list(ast.walk(tree))
-        verbs = {id(argument): call.func.attr for call in calls for argument in _asked(call)}
-        for node in ast.walk(tree):
+        text = file.read_text()
+        nodes: list[Any] = list(ast.walk(ast.parse(text))) if any(f"{{{hub}}}" in text for hub in HUBS) else []
+        verbs = {id(argument): call.func.attr for call in nodes for argument in _asked(call)}
+        for node in nodes:
             if isinstance(node, ast.JoinedStr) and _is_hubs(node):
                 path = "".join(map(_text, node.values[1:])).partition("?")[0]
                 if ASKED.search(path):

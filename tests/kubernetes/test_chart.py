@@ -1,10 +1,11 @@
-"""The objects that the chart renders, for all sets of values: valid, complete, and as docker-compose.yml says."""
+"""The objects that the chart renders, for all sets of values: valid, complete, and as docker-compose.yml says.
+
+The validators are imported where they are used: that takes seconds, and each process of a run reads each file.
+"""
 
 import json
 from functools import cache
 
-import jsonschema  # type: ignore[import-untyped]  # it has no types
-import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 from django.urls import resolve
@@ -46,6 +47,9 @@ def test_helm_finds_nothing_to_complain_of(name: str) -> None:
 
 
 def test_all_objects_are_valid_by_the_strict_schemas_of_their_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jsonschema  # type: ignore[import-untyped]  # it has no types
+    import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
+
     module = kubernetes_validate.utils
     monkeypatch.setattr(module, "schema_contents", cache(module.schema_contents))  # 1.8 MB, for each object
     used = set()
@@ -66,6 +70,8 @@ def test_all_objects_are_valid_by_the_strict_schemas_of_their_kinds(monkeypatch:
 
 
 def test_schemas_refuse_what_is_not_there() -> None:
+    import jsonschema
+
     broken = json.loads(json.dumps(only("keda", "ScaledObject", "-cpu")["spec"]))
     broken["triggers"][0]["metdata"] = {}
     with pytest.raises(jsonschema.ValidationError, match="metdata"):
