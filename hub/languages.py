@@ -12,7 +12,7 @@ PAGES_TOO = frozenset({"/status", "/api/v1/docs"})  # their requests are not cou
 
 
 class PageLanguage:
-    """Middleware: activates the language for pages; answers to programs, feeds and the administration stay English."""
+    """Middleware: activates the language for pages alone; programs, feeds and the administration get English."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -33,4 +33,8 @@ class PageLanguage:
 def _is_page(path: str) -> bool:
     if path in PAGES_TOO:
         return True
-    return not (NOT_PAGES.match(path) or path.startswith(("/admin/", "/simple/")) or path.endswith(".atom"))
+    return not (
+        NOT_PAGES.match(path)
+        or path.startswith(("/admin/", "/simple/"))
+        or path.endswith((".atom", ".png", ".svg", ".webp"))
+    )

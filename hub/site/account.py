@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -49,14 +50,14 @@ def join(request: HttpRequest) -> HttpResponse:
 def _why_closed(secret: str) -> str:
     """Return why nobody may join now, or an empty text: registration is open, or the invitation is good."""
     if not settings.PASSWORD_SIGN_IN:
-        return "People join this hub by signing in with its identity provider."
+        return gettext("People join this hub by signing in with its identity provider.")
     registration = site_settings.get_setting("registration")
     if registration == "open":
         return ""
     if registration == "closed":
-        return "This hub takes no new accounts."
+        return gettext("This hub takes no new accounts.")
     if not secret:
-        return "People join this hub by invitation."
+        return gettext("People join this hub by invitation.")
     return _why_ended(secret)
 
 
@@ -79,7 +80,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return render(request, "site/login.html", {"form": form, "next": target})
     if not settings.PASSWORD_SIGN_IN:
-        form.add_error(None, "Passwords sign nobody in here. Sign in with the button below.")
+        form.add_error(None, gettext("Passwords sign nobody in here. Sign in with the button below."))
         return render(request, "site/login.html", {"form": form, "next": target}, status=403)
     username = request.POST.get("username", "").strip()
     try:

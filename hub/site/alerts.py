@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -62,8 +63,8 @@ def _filters(user: User, chosen: dict[str, Any]) -> list[tuple[str, str, bool, b
     """Return the filters as (label, address, whether it is chosen, whether something of it is not read)."""
     news = alerts.unread_topics(user)
     rows = [
-        ("All", _address({}), not chosen["topic"] and not chosen["unread"], False),
-        ("Not read", _address({**chosen, "unread": not chosen["unread"]}), chosen["unread"], False),
+        (gettext("All"), _address({}), not chosen["topic"] and not chosen["unread"], False),
+        (gettext("Not read"), _address({**chosen, "unread": not chosen["unread"]}), chosen["unread"], False),
     ]
     known = {*news, *Alert.objects.filter(user=user).order_by().values_list("topic", flat=True).distinct()}
     for topic, rule in topics.RULES.items():
@@ -79,7 +80,15 @@ def _groups(page: Iterable[Alert]) -> list[tuple[str, list[dict[str, Any]]]]:
 
     def day(alert: Alert) -> str:
         age = (today - alert.created_at.date()).days
-        return "Today" if age <= 0 else "Yesterday" if age == 1 else "This week" if age < 7 else "Earlier"
+        return (
+            gettext("Today")
+            if age <= 0
+            else gettext("Yesterday")
+            if age == 1
+            else gettext("This week")
+            if age < 7
+            else gettext("Earlier")
+        )
 
     return [(label, [_row(alert) for alert in rows]) for label, rows in groupby(page, key=day)]
 

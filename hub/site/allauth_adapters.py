@@ -21,6 +21,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from hub.browsers import browser_name
 from hub.origin import address_of
@@ -35,13 +37,13 @@ from registry.talk import letters
 
 # The messages of allauth that people see, in the hub's words; all others are left out.
 SENTENCES = {
-    "account/messages/email_confirmed.txt": "Your e-mail address is confirmed.",
-    "account/messages/email_confirmation_failed.txt": "This address belongs to another account.",
-    "account/messages/email_confirmation_sent.txt": "A letter with a link is on its way to your address.",
-    "mfa/messages/totp_activated.txt": "The authenticator app is set up.",
-    "mfa/messages/totp_deactivated.txt": "The authenticator app is removed.",
-    "mfa/messages/webauthn_added.txt": "The passkey is added.",
-    "mfa/messages/webauthn_removed.txt": "The passkey is removed.",
+    "account/messages/email_confirmed.txt": _("Your e-mail address is confirmed."),
+    "account/messages/email_confirmation_failed.txt": _("This address belongs to another account."),
+    "account/messages/email_confirmation_sent.txt": _("A letter with a link is on its way to your address."),
+    "mfa/messages/totp_activated.txt": _("The authenticator app is set up."),
+    "mfa/messages/totp_deactivated.txt": _("The authenticator app is removed."),
+    "mfa/messages/webauthn_added.txt": _("The passkey is added."),
+    "mfa/messages/webauthn_removed.txt": _("The passkey is removed."),
 }
 FACTOR_DEEDS = {
     "mfa/email/totp_activated": "account:app-add",
@@ -99,14 +101,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         return answer
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
-        messages.error(request, "This account is suspended. Write to the moderators of this hub.")
+        messages.error(request, gettext("This account is suspended. Write to the moderators of this hub."))
         return redirect("login")
 
     def add_message(
         self, request: HttpRequest, level: int, message_template: str = "", *args: Any, message: str = "", **more: Any
     ) -> None:
         """Show one of the hub's own sentences where there is one."""
-        if sentence := str(message) or SENTENCES.get(message_template, ""):
+        if sentence := str(message or SENTENCES.get(message_template, "")):
             messages.add_message(request, level, sentence)
 
     # --- letters -------------------------------------------------------------------------------------------------

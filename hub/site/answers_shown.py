@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext_lazy as _
+
 from dovetail.adapters.tryout import Answer, Mark, Side
 from registry.models import Tryout
 
-BASE, ADAPTER = "Base", "This adapter"
-WITH_HEAD = "Base with this adapter's head"  # the base has none of its own, or one that was never trained
+BASE, ADAPTER = _("Base"), _("This adapter")
+WITH_HEAD = _("Base with this adapter's head")  # the base has none of its own, or one that was never trained
 OWN_HEADS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
 WRITES = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 
@@ -61,7 +63,7 @@ def shown_answer(row: Tryout) -> Shown:
     """Return the answer of a finished try as its page shows it."""
     answer = Answer.read(row.answer or {})
     base = WITH_HEAD if answer.task in OWN_HEADS else BASE
-    sides = (_side(base, answer.base, row.text), _side(ADAPTER, answer.adapter, row.text))
+    sides = (_side(str(base), answer.base, row.text), _side(str(ADAPTER), answer.adapter, row.text))
     labels = _labels(answer)
     is_value = len(labels) == 1 and labels[0].label == "score"
     has_marks = answer.task == "TOKEN_CLS"

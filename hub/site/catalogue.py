@@ -7,8 +7,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub import list_parameters
@@ -24,39 +24,39 @@ from registry.repos.saved_searches import MAX_NAME
 from registry.repos.tallies import Tally
 
 FACETS = {
-    "verdict": "Verdict",
-    "base": "Base model",
-    "kind": "Kind",
-    "task": "Task",
-    "license": "License",
-    "engine": "Served by",
+    "verdict": _("Verdict"),
+    "base": _("Base model"),
+    "kind": _("Kind"),
+    "task": _("Task"),
+    "license": _("License"),
+    "engine": _("Served by"),
 }
 CHIPS = {
     **FACETS,
-    "author": "Author",
-    "tag": "Tag",
-    "language": "Language",
-    "target": "Module",
-    "base_revision": "Base revision",
-    "rank_min": "Rank from",
-    "rank_max": "Rank to",
-    "size_min": "Size from",
-    "size_max": "Size to",
-    "archived": "Archived",
-    "source": "Source",
+    "author": _("Author"),
+    "tag": _("Tag"),
+    "language": _("Language"),
+    "target": _("Module"),
+    "base_revision": _("Base revision"),
+    "rank_min": _("Rank from"),
+    "rank_max": _("Rank to"),
+    "size_min": _("Size from"),
+    "size_max": _("Size to"),
+    "archived": _("Archived"),
+    "source": _("Source"),
 }
 BESIDES = ("cursor", "view")  # parameters that say how the list is shown
-VIEWS = {"rows": "rows", "table": "dense table"}
+VIEWS = {"rows": _("rows"), "table": _("dense table")}
 SORTS = {
-    "updated": "newest version",
-    "trending": "trending",
-    "created": "newest adapter",
-    "downloads": "most downloads",
-    "likes": "most likes",
-    "score": "best score",
+    "updated": _("newest version"),
+    "trending": _("trending"),
+    "created": _("newest adapter"),
+    "downloads": _("most downloads"),
+    "likes": _("most likes"),
+    "score": _("best score"),
 }
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
-TITLES = {"model": gettext_lazy("Adapters"), "dataset": gettext_lazy("Datasets"), "space": gettext_lazy("Spaces")}
+TITLES = {"model": _("Adapters"), "dataset": _("Datasets"), "space": _("Spaces")}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
 
@@ -135,10 +135,10 @@ def _view(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
 def chips(params: QueryDict, path: str) -> list[Chip]:
     """Every filter in force, each with the address that lacks only it."""
     words = str(params.get("q", "")).strip()
-    found = [Chip("Search", words, _address(params, path, q=[]))] if words else []
+    found = [Chip(gettext("Search"), words, _address(params, path, q=[]))] if words else []
     for name, label in CHIPS.items():
         for value in params.getlist(name):
-            found.append(Chip(label, _said(name, value), _toggled(params, path, name, value)))
+            found.append(Chip(str(label), _said(name, value), _toggled(params, path, name, value)))
     return found
 
 
@@ -152,14 +152,14 @@ def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict, path: s
             for value, count in counts[name] + missing
         ]
         if choices:
-            shown.append((label, choices))
+            shown.append((str(label), choices))
     if shown:
         hides = "hide" in params.getlist("archived")
         url = _toggled(params, path, "archived", "hide")
-        shown.append((CHIPS["archived"], [Choice("hide", None, url, hides)]))
+        shown.append((str(CHIPS["archived"]), [Choice("hide", None, url, hides)]))
     if settings.UPSTREAM.hubs:
         url, is_chosen = _toggled(params, path, "source", "upstream"), "upstream" in params.getlist("source")
-        shown.append((CHIPS["source"], [Choice("other hubs", None, url, is_chosen)]))
+        shown.append((str(CHIPS["source"]), [Choice(gettext("other hubs"), None, url, is_chosen)]))
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub.site.visitor import caller
@@ -9,16 +10,16 @@ from registry.proof import renewal
 
 SHOWN = 40  # groups on the page
 WORDS = {
-    "stopped": ("stopped working", "failed"),
-    "works": ("work again", "passed"),
-    "broke": ("could not be proven again", "noted"),
-    "other": ("fail otherwise", "noted"),
+    "stopped": (_("stopped working"), "failed"),
+    "works": (_("work again"), "passed"),
+    "broke": (_("could not be proven again"), "noted"),
+    "other": (_("fail otherwise"), "noted"),
 }
 ONE = {
-    "stopped": "stopped working",
-    "works": "works again",
-    "broke": "could not be proven again",
-    "other": "fails otherwise",
+    "stopped": _("stopped working"),
+    "works": _("works again"),
+    "broke": _("could not be proven again"),
+    "other": _("fails otherwise"),
 }
 
 

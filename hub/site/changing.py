@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.files import CommitWords
@@ -73,7 +74,7 @@ def landed(request: HttpRequest, header: RepositoryHeader, ref: Ref, page: str =
     if ref.name.startswith(refs.PULL_REQUESTS):
         return redirect("discussion", header.repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
     if ref.revision == header.revision:
-        messages.info(request, "Nothing changed: the files are the same.")
+        messages.info(request, gettext("Nothing changed: the files are the same."))
     elif page == README and header.rev == "main":
         return redirect(header.repository)
     elif page == "verdict" and verdicts.latest(ref.revision) is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from dovetail.adapters import config as configs
@@ -141,10 +142,10 @@ def _facts(sides: Sequence[Side]) -> list[Row]:
     """Return what the versions say of themselves, as texts."""
     described = [side.header.described for side in sides]
     rows = [
-        Row("Base", [one["base"] or "" for one in described]),
-        Row("Task", [spaced(one["task"] or "") for one in described]),
-        Row("Kind", [_kind(one) for one in described]),
-        Row("License", [license(side.header.facts.card.license) for side in sides]),
+        Row(gettext("Base"), [one["base"] or "" for one in described]),
+        Row(gettext("Task"), [spaced(one["task"] or "") for one in described]),
+        Row(gettext("Kind"), [_kind(one) for one in described]),
+        Row(gettext("License"), [license(side.header.facts.card.license) for side in sides]),
     ]
     return [row for row in rows if any(row.values)]
 
@@ -202,7 +203,7 @@ def _metrics(sides: Sequence[Side]) -> list[Metric]:
 def _metric(values: Sequence[Evaluation | None], known: Sequence[Evaluation]) -> Metric:
     beside = [number for value in known for number in (value.base, value.adapter, *(value.interval or ()))]
     first = known[0]
-    name = first.metric if first.name != NEUTRAL else f"{first.metric} on plain sentences"
+    name = first.metric if first.name != NEUTRAL else gettext("{metric} on plain sentences").format(metric=first.metric)
     measurements = [
         Measurement(letter, value, *change_from(values[0], value), _drawn(value, beside))
         for letter, value in zip(LETTERS, values, strict=False)
@@ -214,7 +215,11 @@ def _metric(values: Sequence[Evaluation | None], known: Sequence[Evaluation]) ->
 def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell:
     if value is None:
         return Dumbbell(())
-    marks = (("base", "base", value.base), ("head", "head alone", value.head_alone), ("adapter", "it", value.adapter))
+    marks = (
+        ("base", gettext("base"), value.base),
+        ("head", gettext("head alone"), value.head_alone),
+        ("adapter", gettext("it"), value.adapter),
+    )
     return dumbbell(marks, value.interval, beside)
 
 

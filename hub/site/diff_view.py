@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from hub.site.compared_weights import ComparedFile
 from registry.repos import diffs
 from registry.repos.manifest import Entry
 
 MAX_LINES = 3_000  # on a page
-NO_ROOM = "There is no room for it here."
+NO_ROOM = _("There is no room for it here.")
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
@@ -89,8 +92,8 @@ def _why(entry: Entry, lines: list[Line] | None) -> str:
     if lines:
         return ""
     if entry.is_lfs:
-        return "A large file: its digest and size differ, and no line of it is shown."
-    return NO_ROOM if lines is None else "It is no text, too long to show, or empty."
+        return gettext("A large file: its digest and size differ, and no line of it is shown.")
+    return str(NO_ROOM) if lines is None else gettext("It is no text, too long to show, or empty.")
 
 
 def numbered(section: str) -> Iterator[Line]:

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.site import diff_view, discussion_thread
@@ -20,8 +21,8 @@ from registry.publish import discussions, merges, pull_requests
 from registry.talk import alerts
 
 LISTED = 50
-KINDS = {"all": "everything", "discussion": "discussions", "pull_request": "pull requests"}
-STATES = {"open": "open", "closed": "closed", "all": "all"}
+KINDS = {"all": _("everything"), "discussion": _("discussions"), "pull_request": _("pull requests")}
+STATES = {"open": _("open"), "closed": _("closed"), "all": _("all")}
 
 
 @repository_page
@@ -61,7 +62,12 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
         with form:
             start = pull_requests.start if given["type"] == "pull_request" else discussions.start
             return redirect(start(header.repository, given["title"], given["text"], caller(request)))
-    context = {"header": header, "tab": "discussions", "form": form, "html": preview(request, header, form, "text")}
+    context = {
+        "header": header,
+        "tab": "discussions",
+        "form": form,
+        "html": preview(request, header, form, "text"),
+    }
     return page_or_preview(request, "site/discussion_new.html", context, form.status)
 
 

@@ -162,7 +162,7 @@ def _conflict(request: HttpRequest, header: RepositoryHeader, page: dict[str, An
     lines = list(islice(numbered(diffs.of_lines(theirs, mine)), MAX_LINES + 1))
     is_long = len(lines) > MAX_LINES
     sizes = len(theirs.encode()), len(mine.encode())
-    patch = Patch("changed", path, *sizes, [] if is_long else lines, NO_ROOM if is_long else "")
+    patch = Patch("changed", path, *sizes, [] if is_long else lines, str(NO_ROOM) if is_long else "")
     seen = page["entry"].sha256 if page["entry"] else ""
     page["form"] = EditText(None, text=mine, seen=seen)
     page |= {"conflict": header.revision, "patches": [patch], "html": _preview(header, path, form.content)}

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.forms import posted
@@ -46,7 +47,9 @@ def _hint(email: str) -> str:
     """Return the sentence about the address of a new link, "" for a link without one."""
     if not email:
         return ""
-    return f"It went to {email}." if letters.are_sent() else f"This hub sends no mail: pass it on to {email} yourself."
+    if letters.are_sent():
+        return gettext("It went to {address}.").format(address=email)
+    return gettext("This hub sends no mail: pass it on to {address} yourself.").format(address=email)
 
 
 @require_POST

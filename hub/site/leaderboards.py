@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub.site.pictures.scatter import Measured, Scatter, scatter
@@ -15,7 +16,7 @@ from registry.proof.leaderboards import Board
 from registry.repos import bases
 
 MOST_BASES = 12  # that are named beside a task
-SORTS = {"score": "score", "gain": "gain over the base", "size": "size", "updated": "newest version"}
+SORTS = {"score": _("score"), "gain": _("gain over the base"), "size": _("size"), "updated": _("newest version")}
 
 
 @require_safe

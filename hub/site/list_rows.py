@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from hub.site.proof import NEUTRAL, Document
 from hub.site.proof import document as document_of
 from registry.models import Repository, Verdict
 from registry.repos.catalog import SearchPage
 
-NOT_RUN = {"fit": ("fit proven", "not run here"), "static": ("checked", "not run here")}
+NOT_RUN = {"fit": (_("fit proven"), _("not run here")), "static": (_("checked"), _("not run here"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +40,17 @@ def _summary(document: Document) -> tuple[str, str]:
     """Return a headline, and what it is compared with."""
     report = document.report
     if report.state == "queued":
-        return "", document.reason or "waiting for a worker"
+        return "", document.reason or gettext("waiting for a worker")
     if report.state == "running":
         return "", document.reason
     if report.state == "errored":
-        return "", "a check of this hub crashed"
+        return "", gettext("a check of this hub crashed")
     if check := report.refusal:
         return check.id, check.fix or check.message
     for item in report.evals:
         if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
             return f"{item.metric} {item.adapter:.2f}", f"{'guess' if item.guess else 'base'} {item.base:.2f}"
     if report.depth in NOT_RUN:
-        return NOT_RUN[report.depth]
+        headline, beside = NOT_RUN[report.depth]
+        return str(headline), str(beside)
     return (f"{report.depth} proven" if report.depth else ""), ""

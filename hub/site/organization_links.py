@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -44,7 +45,8 @@ def listed(request: HttpRequest, ns: str) -> HttpResponse:
 
 
 def _hint(email: str) -> str:
-    return f"This hub sends no mail: pass the link on to {email} yourself." if email else ""
+    sentence = gettext("This hub sends no mail: pass the link on to {address} yourself.")
+    return sentence.format(address=email) if email else ""
 
 
 @require_POST

@@ -4,6 +4,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Confirm, Form, status_of
@@ -15,7 +17,7 @@ from registry.models import Organization
 from registry.people import accounts, administrators, invitations, organizations
 from registry.publish import moves
 
-DELETE_HELP = (
+DELETE_HELP = _(
     "For good, and only when it holds no repositories; its collections go with it, and nobody gets its name again. "
     "Type `{name}` to confirm."
 )
@@ -42,7 +44,7 @@ def change(request: HttpRequest, ns: str) -> HttpResponse:
                 private_by_default=given["visibility"] == "private",
                 by=caller(request).user,
             )
-            messages.success(request, "The settings are saved.")
+            messages.success(request, gettext("The settings are saved."))
             return redirect("organization-settings", organization)
     return _page(request, organization, details=form)
 
@@ -56,8 +58,10 @@ def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
         with form:
             is_required = form.cleaned_data["requirement"] == "required"
             organizations.require_second_factor(organization, is_required, caller(request))
-            rule = "required of members" if is_required else "optional"
-            messages.success(request, f"A second factor is {rule} now.")
+            if is_required:
+                messages.success(request, gettext("A second factor is required of members now."))
+            else:
+                messages.success(request, gettext("A second factor is optional now."))
             return redirect("organization-settings", organization)
     return _page(request, organization, factor=form)
 
@@ -127,7 +131,7 @@ def delete(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         with form:
             organizations.delete_organization(str(organization), caller(request))
-            messages.success(request, f"{ns} is deleted.")
+            messages.success(request, gettext("{name} is deleted.").format(name=ns))
             return redirect("organizations")
     return _page(request, organization, delete=form)
 
@@ -146,7 +150,7 @@ def _after_members_changed(request: HttpRequest, organization: Organization) -> 
 
 def _confirm(organization: Organization, data: object = None) -> Confirm:
     name = str(organization)
-    return Confirm(data, noun="organisation", name=name, help_text=DELETE_HELP.format(name=name))
+    return Confirm(data, label=gettext("Delete this organisation"), name=name, help_text=DELETE_HELP.format(name=name))
 
 
 def _page(request: HttpRequest, organization: Organization, **tried: Form) -> HttpResponse:
@@ -168,7 +172,7 @@ def _page(request: HttpRequest, organization: Organization, **tried: Form) -> Ht
         "invitations": invitations.list_sent(name, by),
         "adds": policy.is_hub_admin(by),
         "may_create": policy.may_create_in(by, organization.namespace_id),
-        "roles": [role for role, _ in ROLES],
+        "roles": [role for role, _note in ROLES],
         "forms": forms | tried,
         "welcome": "welcome" in request.GET and not tried,
     }

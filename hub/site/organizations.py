@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.site.forms import Form, posted
@@ -12,11 +13,11 @@ from registry.people import invitations, organizations
 from registry.talk import alerts
 
 OFFERS = {
-    "member": "You would see what its teams open to you.",
-    "read": "You would see and pull everything there.",
-    "contributor": "You would see everything there, create adapters, and push to those.",
-    "write": "You would push to all its adapters.",
-    "admin": "You would push to all its adapters, change its settings, and decide who is a member.",
+    "member": _("You would see what its teams open to you."),
+    "read": _("You would see and pull everything there."),
+    "contributor": _("You would see everything there, create adapters, and push to those."),
+    "write": _("You would push to all its adapters."),
+    "admin": _("You would push to all its adapters, change its settings, and decide who is a member."),
 }
 
 

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Form, status_of
@@ -51,7 +52,9 @@ def change_address(request: HttpRequest) -> HttpResponse:
 def resend(request: HttpRequest) -> HttpResponse:
     """Send the link again, at most once in three minutes."""
     if not _send_link(request, person(request)):
-        messages.warning(request, "The last letter left less than three minutes ago. Look for it among the junk too.")
+        messages.warning(
+            request, gettext("The last letter left less than three minutes ago. Look for it among the junk too.")
+        )
     return redirect("account")
 
 
@@ -82,7 +85,7 @@ def delete(request: HttpRequest) -> HttpResponse:
                 address, "[Dovetail] Your account is deleted", f"{name} on {settings.PUBLIC_URL} is deleted.\n"
             )
             logout(request)
-            messages.success(request, "Your account is deleted.")
+            messages.success(request, gettext("Your account is deleted."))
             return redirect("home")
     return _page(request, user, leave=form)
 

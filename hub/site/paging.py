@@ -5,13 +5,14 @@ from typing import TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from registry.kernel import cursors, ids
 from registry.kernel.errors import ValueInvalid
 
 Row = TypeVar("Row", bound=Model)
 Found = TypeVar("Found")
-FOREIGN = "This page of the list is no longer there: its address is of another list. This is the first page."
+FOREIGN = _("This page of the list is no longer there: its address is of another list. This is the first page.")
 
 
 def older(request: HttpRequest, rows: QuerySet[Row], size: int) -> tuple[list[Row], str]:
@@ -28,4 +29,4 @@ def at_cursor(request: HttpRequest, find: Callable[[str], Found]) -> tuple[Found
     except ValueInvalid:
         if not cursor:
             raise
-    return find(""), (FOREIGN,)
+    return find(""), (str(FOREIGN),)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.utils.translation import gettext
+
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
 from hub.site.compatibility import Fits, Served, fits, served
 from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
@@ -88,7 +90,11 @@ class Proof:
     @property
     def base_words(self) -> str:
         """The name of the base beside the adapter; its head is untrained where a guess stands for its score."""
-        return "Base, untrained head" if any(item.guess for item in self.report.evals) else "Base, frozen"
+        return (
+            gettext("Base, untrained head")
+            if any(item.guess for item in self.report.evals)
+            else gettext("Base, frozen")
+        )
 
     @property
     def report(self) -> Report:
@@ -124,11 +130,11 @@ def proof(verdict: Verdict, report: Report) -> Proof:
 def measured(item: Evaluation, previous: float | None = None) -> Measured:
     """Return one metric as pages show it, beside the number of the version before on the same rows."""
     values = (
-        ("base", "a guess, no model" if item.guess else "base, frozen", item.base),
-        ("head", "its head alone", item.head_alone),
-        ("previous", "the version before", previous),
-        ("adapter", "this revision", item.adapter),
-        ("claimed", "claimed in card", item.claimed),
+        ("base", gettext("a guess, no model") if item.guess else gettext("base, frozen"), item.base),
+        ("head", gettext("its head alone"), item.head_alone),
+        ("previous", gettext("the version before"), previous),
+        ("adapter", gettext("this revision"), item.adapter),
+        ("claimed", gettext("claimed in card"), item.claimed),
     )
     return Measured(
         item.name,

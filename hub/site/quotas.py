@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from hub.site.forms import posted
@@ -12,7 +13,7 @@ from registry.kernel import quota_limits, usage
 from registry.models import Namespace
 from registry.people import quotas
 
-NOUNS = {Namespace.Kind.PERSON: "A person", Namespace.Kind.ORGANIZATION: "An organisation"}
+NOUNS = {Namespace.Kind.PERSON: _("A person"), Namespace.Kind.ORGANIZATION: _("An organisation")}
 ROWS = 100  # the newest are shown
 
 

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from hub.session_proofs import is_recent as is_recent
 from hub.session_proofs import lacks_second_factor as lacks_second_factor
@@ -51,7 +52,7 @@ def ask_again(request: HttpRequest) -> HttpResponse:
     target = request.get_full_path()
     if request.method not in {"GET", "HEAD"}:
         target = page_before(request, "settings")
-        messages.warning(request, "Nothing was changed yet. Confirm that it is you, then send the form again.")
+        messages.warning(request, gettext("Nothing was changed yet. Confirm that it is you, then send the form again."))
     return HttpResponseRedirect(f"{reverse(_question(request))}?{urlencode({'next': target})}")
 
 

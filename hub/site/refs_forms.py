@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from hub.site.commits import versions_page
@@ -43,5 +44,6 @@ def delete(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRe
     if not ref.startswith(tuple(PREFIXES.values())):
         raise ValueInvalid(f"{ref[:200]!r} is neither a branch nor a tag.", fix="Choose one on the page of versions.")
     branches.delete_ref(header.repository, ref, header.by)
-    messages.success(request, f"{refs.short_name(ref)} is deleted. Its versions keep their ids.")
+    sentence = gettext("{name} is deleted. Its versions keep their ids.")
+    messages.success(request, sentence.format(name=refs.short_name(ref)))
     return redirect("commits", header.repository, "main")

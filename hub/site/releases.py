@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.converters import RepositoryAddress
@@ -118,5 +119,9 @@ def delete(request: HttpRequest, address: RepositoryAddress, tag: str) -> HttpRe
     form = DeleteRelease(request.POST)
     with_tag = form.is_valid() and form.cleaned_data["with_tag"]
     services.delete(header.repository, tag, header.by, keep_tag=not with_tag)
-    messages.success(request, f"The release {tag} is deleted{', and its tag' if with_tag else '; its tag stays'}.")
+    if with_tag:
+        sentence = gettext("The release {tag} is deleted, and its tag.")
+    else:
+        sentence = gettext("The release {tag} is deleted; its tag stays.")
+    messages.success(request, sentence.format(tag=tag))
     return redirect("releases", header.repository)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from dovetail.adapters.report import CheckResult, Report
 from hub.site.repository_header import RepositoryHeader
@@ -114,19 +115,19 @@ def _credential(header: RepositoryHeader, revision: Revision) -> str:
 def _pickles(revision: Revision, report: Report | None, is_waiting: bool) -> Finding:
     check = _check(report, "file.pickle")
     if revision.is_quarantined:
-        return Finding("held back", "failed")
+        return Finding(gettext("held back"), "failed")
     if check and check.outcome in ("failed", "warned"):
-        return Finding("found" if check.outcome == "failed" else "plain data", _colour(check))
+        return Finding(gettext("found") if check.outcome == "failed" else gettext("plain data"), _colour(check))
     if is_waiting:
-        return Finding("waiting", "running")
-    return Finding("not examined") if revision.is_expired and not check else Finding("none", "passed")
+        return Finding(gettext("waiting"), "running")
+    return Finding(gettext("not examined")) if revision.is_expired and not check else Finding(gettext("none"), "passed")
 
 
 def _secrets(report: Report | None) -> Finding:
     check = _check(report, "privacy.secret")
     if check is None:
-        return Finding("not examined")
-    return Finding("none" if check.outcome == "passed" else "found", _colour(check))
+        return Finding(gettext("not examined"))
+    return Finding(gettext("none") if check.outcome == "passed" else gettext("found"), _colour(check))
 
 
 def _colour(check: CheckResult) -> str:
@@ -140,7 +141,7 @@ def _check(report: Report | None, id: str) -> CheckResult | None:
 def _licenses(header: RepositoryHeader) -> list[License]:
     """Return the licenses from the bases to this version, as far as the visitor may see what it is made of."""
     return [*_of_bases(header.facts.bases[:MAX_BASES]), *_of_sources(header), License(
-        header.repository.full_name, header.url, "this version", header.facts.card.license
+        header.repository.full_name, header.url, gettext("this version"), header.facts.card.license
     )]  # fmt: skip
 
 

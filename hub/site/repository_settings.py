@@ -3,6 +3,8 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.converters import RepositoryAddress
@@ -11,10 +13,11 @@ from hub.site.forms.repositories import Deprecation, Move, Visibility
 from hub.site.reauthentication import ask_again, has_proven_lately
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.visitor import caller
+from hub.site.words import DELETE_LABELS
 from registry.kernel.policy import Permission
 from registry.publish import moves, repositories, restoring
 
-DELETE_HELP = "Its versions, discussions and verdicts go with it. {restoring} Type `{name}` to confirm."
+DELETE_HELP = _("Its versions, discussions and verdicts go with it. {restoring} Type `{name}` to confirm.")
 
 
 @require_safe
@@ -29,7 +32,7 @@ def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResp
     if form.is_valid():
         with form:
             repositories.set_private(header.repository, form.cleaned_data["visibility"] == "private", caller(request))
-            messages.success(request, "Who may see it is saved.")
+            messages.success(request, gettext("Who may see it is saved."))
             return redirect("repository-settings", header.repository)
     return settings_page(request, header, visibility=form)
 
@@ -55,20 +58,28 @@ def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     if form.is_valid():
         with form:
             repositories.delete(header.repository, caller(request))
-            messages.success(request, f"{header.repository.full_name} is deleted. {_restoring()}")
+            sentence = gettext("{name} is deleted.").format(name=header.repository.full_name)
+            messages.success(request, f"{sentence} {_restoring()}")
             return redirect(header.repository.namespace)
     return settings_page(request, header, delete=form)
 
 
 def _restoring() -> str:
     days = restoring.days()
-    where = "at Settings, Deleted repositories"
-    return f"You can restore it for {days} days {where}." if days else "Nobody can restore it."
+    if not days:
+        return gettext("Nobody can restore it.")
+    sentence = gettext("You can restore it for {days} days at Settings, Deleted repositories.")
+    return sentence.format(days=days)
 
 
 def _confirm(header: RepositoryHeader, data: object = None) -> Confirm:
     name = header.repository.full_name
-    return Confirm(data, noun=header.noun, name=name, help_text=DELETE_HELP.format(name=name, restoring=_restoring()))
+    return Confirm(
+        data,
+        label=str(DELETE_LABELS[header.noun]),
+        name=name,
+        help_text=DELETE_HELP.format(name=name, restoring=_restoring()),
+    )
 
 
 def settings_page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> HttpResponse:

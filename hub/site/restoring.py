@@ -5,17 +5,19 @@ from datetime import datetime, timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Confirm
 from hub.site.forms.repositories import Restore
 from hub.site.reauthentication import needs_recent_authentication
 from hub.site.visitor import caller, person
+from hub.site.words import DELETE_LABELS
 from registry.models import Repository
 from registry.publish import restoring
 
 MOST = 200  # repositories on the page
-PURGE_HELP = "For good: nobody can restore it. Type `{name}` to confirm."
+PURGE_HELP = _("For good: nobody can restore it. Type `{name}` to confirm.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ def purge(request: HttpRequest, number: int) -> HttpResponse:
 
 def _confirm(row: Repository, data: object = None) -> Confirm:
     help_text = PURGE_HELP.format(name=row.full_name)
-    return Confirm(data, noun=row.type, name=row.full_name, help_text=help_text, auto_id=f"%s-{row.pk}")
+    return Confirm(
+        data, label=str(DELETE_LABELS[row.type]), name=row.full_name, help_text=help_text, auto_id=f"%s-{row.pk}"
+    )
 
 
 def _page(

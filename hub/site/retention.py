@@ -8,6 +8,7 @@ from dataclasses import asdict
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.converters import RepositoryAddress
@@ -36,7 +37,7 @@ def set_rule(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     if form.is_valid():
         with form:
             retention.set_rule(header.repository, caller(request), form.limits())
-            messages.success(request, "The rule is set. It is applied within the hour.")
+            messages.success(request, gettext("The rule is set. It is applied within the hour."))
             return redirect("retention", header.repository)
     return _page(request, header, form)
 
@@ -46,7 +47,7 @@ def keep_all(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Keep every version of this repository, whatever its owner's rule says."""
     header = header_of(request, address, Permission.CONFIGURE)
     retention.set_rule(header.repository, caller(request), Limits(None))
-    messages.success(request, "Every version is kept.")
+    messages.success(request, gettext("Every version is kept."))
     return redirect("retention", header.repository)
 
 
@@ -54,7 +55,7 @@ def keep_all(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 def clear(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     retention.clear_rule(header.repository, caller(request))
-    messages.success(request, "The rule of this repository is removed.")
+    messages.success(request, gettext("The rule of this repository is removed."))
     return redirect("retention", header.repository)
 
 
@@ -66,9 +67,15 @@ def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     with long_requests.place():
         restored = expiring.restore(header.repository, caller(request), oid)
     count = restored.versions
-    text = f"{count} version{'' if count == 1 else 's'} got the files back; no rule removes them."
+    sentence = ngettext(
+        "{count} version got the files back; no rule removes them.",
+        "{count} versions got the files back; no rule removes them.",
+        count,
+    )
+    text = sentence.format(count=count)
     if restored.left:
-        text += f" {restored.left} more are still in the bin: take them back again."
+        more = gettext("{count} more are still in the bin: take them back again.")
+        text += f" {more.format(count=restored.left)}"
     messages.success(request, text)
     return redirect("commit", header.repository, oid) if oid else redirect("retention", header.repository)
 
@@ -106,7 +113,8 @@ def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         with form:
             retention.set_owner_rule(namespace.name, caller(request), form.limits())
-            messages.success(request, f"The rule of {namespace.name} is set. It is applied within the hour.")
+            sentence = gettext("The rule of {name} is set. It is applied within the hour.")
+            messages.success(request, sentence.format(name=namespace.name))
             return redirect("usage")
     return usage_page(request, {namespace.pk: form})
 
@@ -115,5 +123,5 @@ def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
 def clear_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     retention.clear_owner_rule(ns, caller(request))
-    messages.success(request, f"The rule of {ns} is removed.")
+    messages.success(request, gettext("The rule of {name} is removed.").format(name=ns))
     return redirect("usage")

@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub import saved_searches as saving
@@ -38,5 +39,6 @@ def _described(search: SavedSearch) -> str:
     """Return the filters and the order of a search in words."""
     params = QueryDict(search.query)
     filters = [f"{chip.name.lower()}: {chip.label}" for chip in catalogue.chips(params, "")]
-    order = [f"by {catalogue.SORTS[params['sort']]}"] if params.get("sort") in catalogue.SORTS else []
-    return " · ".join([f"{catalogue.NOUNS[search.type]}s", *filters, *order])
+    order = catalogue.SORTS.get(str(params.get("sort", "")))
+    ordered = [gettext("by {order}").format(order=order)] if order else []
+    return " · ".join([f"{catalogue.NOUNS[search.type]}s", *filters, *ordered])

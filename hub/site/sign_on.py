@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 from requests import RequestException
 
@@ -47,7 +48,8 @@ def _leave(request: HttpRequest, name: str, process: str, target: str | None) ->
         address = provider.redirect(request, process, target, **again)["Location"]
     except (OAuth2Error, RequestException, ValueError) as problem:
         log.warning("The identity provider %s cannot be used: %s", name, problem)
-        messages.error(request, f"{provider.name} does not answer as it should. Try again in a minute.")
+        sentence = gettext("{provider} does not answer as it should. Try again in a minute.")
+        messages.error(request, sentence.format(provider=provider.name))
         return redirect(page)
     return render(request, "site/sign_on.html", {"provider": provider.name, "address": address})
 
@@ -76,15 +78,17 @@ def unlink(request: HttpRequest, number: int) -> HttpResponse:
     account = get_object_or_404(SocialAccount, user=user, pk=number)
     others = SocialAccount.objects.filter(user=user).exclude(pk=number).exists()
     if not others and not (user.has_usable_password() and settings.PASSWORD_SIGN_IN):
-        messages.error(request, "This is your only way to sign in. Set a password or link another account first.")
+        messages.error(
+            request, gettext("This is your only way to sign in. Set a password or link another account first.")
+        )
     else:
         with transaction.atomic():
             account.delete()
             sign_on.record_link(user, account.provider, by=user, removed=True)
-        messages.success(request, "The link is removed.")
+        messages.success(request, gettext("The link is removed."))
     return redirect("security")
 
 
 def _unknown(request: HttpRequest, page: str) -> HttpResponse:
-    messages.error(request, "This hub knows no identity provider of that name. Choose one of those below.")
+    messages.error(request, gettext("This hub knows no identity provider of that name. Choose one of those below."))
     return redirect(page)

@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 
 from hub.site import reauthentication
 from registry.kernel.errors import RegistryError
@@ -37,13 +38,15 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
             raise ImmediateHttpResponse(_link(request, sociallogin))
         if request.user.is_authenticated and not _is_fresh(sociallogin):  # a session that must prove itself again
             name = settings.OIDC_PROVIDERS[sociallogin.account.provider].label
-            raise ImmediateHttpResponse(_refused(request, f"{name} did not ask you again who you are. Try once more."))
+            sentence = gettext("{provider} did not ask you again who you are. Try once more.").format(provider=name)
+            raise ImmediateHttpResponse(_refused(request, sentence))
         if not sociallogin.is_existing:
             try:
                 _admit(sociallogin)
             except (RegistryError, IntegrityError) as refusal:
                 detail = refusal.detail if isinstance(refusal, RegistryError) else "Try again."
-                raise ImmediateHttpResponse(_refused(request, f"No account could be made. {detail}")) from None
+                sentence = gettext("No account could be made. {reason}").format(reason=detail)
+                raise ImmediateHttpResponse(_refused(request, sentence)) from None
         if sociallogin.user.is_active:
             _apply_groups(sociallogin)
 
@@ -107,15 +110,16 @@ def _link(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     """Link an identity to the account of the session that asked for it, unless it is somebody else's."""
     user = request.user
     if not isinstance(user, User) or not reauthentication.is_recent(request):
-        return _refused(request, "Sign in first, then link the account again.")
+        return _refused(request, gettext("Sign in first, then link the account again."))
     label = settings.OIDC_PROVIDERS[sociallogin.account.provider].label
     if not sociallogin.is_existing:
         with transaction.atomic():
             _store(sociallogin, user)
         _tell(user, sociallogin.account.provider)
-        messages.success(request, f"You can sign in with {label} now.")
+        messages.success(request, gettext("You can sign in with {provider} now.").format(provider=label))
     elif sociallogin.user != user:
-        messages.error(request, f"That account at {label} signs in somebody else here already.")
+        sentence = gettext("That account at {provider} signs in somebody else here already.")
+        messages.error(request, sentence.format(provider=label))
     return redirect("security")
 
 

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Form, status_of
@@ -28,7 +29,7 @@ def change(request: HttpRequest) -> HttpResponse:
         with form:
             for name, value in form.cleaned_data.items():
                 site_settings.change_setting(name, value, by)
-            messages.success(request, "The settings of the site are saved.")
+            messages.success(request, gettext("The settings of the site are saved."))
             return redirect("site-switches")
     return _page(request, switches=form)
 
@@ -40,7 +41,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     if "remove" in request.POST:
         banner.change(None, by)
-        messages.success(request, "The banner is removed.")
+        messages.success(request, gettext("The banner is removed."))
         return redirect("site-switches")
     form = BannerForm(request.POST)
     if form.is_valid():
@@ -49,7 +50,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
             if "preview" in request.POST:
                 return _page(request, wanted, banner=form)
             banner.change(wanted, by)
-            messages.success(request, "The banner is saved.")
+            messages.success(request, gettext("The banner is saved."))
             return redirect("site-switches")
     return _page(request, banner=form)
 

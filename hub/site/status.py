@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub import gauges, health
@@ -23,14 +25,22 @@ MOST_COUNTED = 1000  # verdicts that wait
 # Of each part its name, its purpose, and what does not work while it is down. The reasons that /readyz gives are for
 # those who run the hub.
 WORDS = {
-    "database": ("Database", "Accounts, versions and verdicts.", "Nothing but this page works."),
+    "database": (_("Database"), _("Accounts, versions and verdicts."), _("Nothing but this page works.")),
     "blobs": (
-        "Files",
-        "What is pushed and pulled.",
-        "Nothing can be pushed, and what is read through the hub not pulled.",
+        _("Files"),
+        _("What is pushed and pulled."),
+        _("Nothing can be pushed, and what is read through the hub not pulled."),
     ),
-    "broker": ("Messages", "Tell workers at once what was pushed.", "Pushes are kept, and checked later than usual."),
-    "worker": ("Checking", "Loads each version and gives its verdict.", "Pushes are kept, and wait for their verdict."),
+    "broker": (
+        _("Messages"),
+        _("Tell workers at once what was pushed."),
+        _("Pushes are kept, and checked later than usual."),
+    ),
+    "worker": (
+        _("Checking"),
+        _("Loads each version and gives its verdict."),
+        _("Pushes are kept, and wait for their verdict."),
+    ),
 }
 
 
@@ -56,7 +66,11 @@ class Numbers:
 
     @property
     def waiting_words(self) -> str:
-        return f"more than {MOST_COUNTED:,}" if self.waiting > MOST_COUNTED else f"{self.waiting:,}"
+        return (
+            gettext("more than {count}").format(count=f"{MOST_COUNTED:,}")
+            if self.waiting > MOST_COUNTED
+            else f"{self.waiting:,}"
+        )
 
 
 @require_safe
@@ -66,7 +80,9 @@ def status(request: HttpRequest) -> HttpResponse:
     well = {key: bool(examined[key]["ok"]) for key in WORDS}
     numbers = _numbers.get() if well["database"] else None
     well["database"] = numbers is not None  # it may have gone away since it was examined
-    parts = [Part(*words, is_well=well[key]) for key, words in WORDS.items()]
+    parts = [
+        Part(str(name), str(purpose), str(lack), is_well=well[key]) for key, (name, purpose, lack) in WORDS.items()
+    ]
     lacks = not all(part.is_well for part in parts)
     shown = {"parts": parts, "lacks": lacks, "numbers": numbers, "version": VERSION}
     if numbers is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from hub.site.forms import status_of
@@ -37,14 +38,15 @@ class NamespaceUsage:
         """The bar in words."""
         held = size_in_words(self.total.bytes)
         if not self.total.limit:
-            return f"{held}, no limit"
+            return gettext("{size}, no limit").format(size=held)
         states = {
             0: "",
-            quota_alerts.NEAR: ": nearly full",
-            quota_alerts.FULL: ": full, pushes with new files are refused",
+            quota_alerts.NEAR: gettext(": nearly full"),
+            quota_alerts.FULL: gettext(": full, pushes with new files are refused"),
         }
         state = states[quota_alerts.mark_of(self.total.bytes, self.total.limit)]
-        return f"{held} of {size_in_words(self.total.limit)}, {self.total.percent} %{state}"
+        sentence = gettext("{size} of {limit}, {percent} %")
+        return sentence.format(size=held, limit=size_in_words(self.total.limit), percent=self.total.percent) + state
 
     @property
     def percent(self) -> int:

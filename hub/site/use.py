@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from hub.site import other_forms
 from hub.site.repository_header import RepositoryHeader, shown_header
@@ -50,9 +51,9 @@ def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:
 
 def _versions(newest: RepositoryHeader, chosen: RepositoryHeader, choice: str) -> list[tuple[str, str, str]]:
     """Return the versions to choose from: the words, the commit, and the value of `version` that names it."""
-    versions = [("verified", newest.verified, "verified")] if newest.verified else []
+    versions = [(gettext("verified"), newest.verified, "verified")] if newest.verified else []
     if newest.revision.oid != newest.verified:
-        versions.append(("newest", newest.revision.oid, NEWEST))
+        versions.append((gettext("newest"), newest.revision.oid, NEWEST))
     if chosen.revision.oid not in (newest.verified, newest.revision.oid):
-        versions.append(("this version", chosen.revision.oid, choice))
+        versions.append((gettext("this version"), chosen.revision.oid, choice))
     return versions

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from dovetail.adapters.report import CheckResult, Report
+from hub.site.words import WORDS as STATES
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
@@ -17,11 +21,11 @@ MOST_TELLING = (
     *("run.no-effect", "run.not-deterministic", "eval.worse-than-base", "eval.claim"),
 )
 WORDS = {
-    "passed": "passed",
-    "noted": "passed with a note",
-    "failed": "failed",
-    "running": "running",
-    "waiting": "not reached",
+    "passed": _("passed"),
+    "noted": _("passed with a note"),
+    "failed": _("failed"),
+    "running": _("running"),
+    "waiting": _("not reached"),
 }
 
 
@@ -35,7 +39,7 @@ class AreaResult:
 
     @property
     def words(self) -> str:
-        return WORDS[self.outcome]
+        return str(WORDS[self.outcome])
 
     @property
     def duration_ms(self) -> float:
@@ -60,7 +64,7 @@ class AreaResult:
             if line and len(line) + len(check.message) >= HEADLINE:
                 break
             line = f"{line} {check.message}".strip()
-        return line or "Skipped."
+        return line or gettext("Skipped.")
 
     @property
     def ran(self) -> int:
@@ -135,10 +139,12 @@ def _kerf(middle: float, top: float, height: float) -> str:
 def summary_text(report: Report | None) -> str:
     """Return the drawing in words, for screen readers."""
     if report is None:
-        return "no verdict yet"
+        return gettext("no verdict yet")
     teeth = summarize(report)
     ran = sum(tooth.ran for tooth in teeth)
     passed = ran - sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
-    summary = f"{report.state}, {passed} of {ran} checks" if ran else report.state
+    summary = str(STATES.get(report.state, report.state))
+    if ran:
+        summary = gettext("{state}, {passed} of {count} checks").format(state=summary, passed=passed, count=ran)
     details = [f"{tooth.area} {tooth.words}" for tooth in teeth if tooth.outcome in ("noted", "failed")]
     return "; ".join([summary, *details])

@@ -78,6 +78,38 @@ WORDS: dict[str, str | Promise] = {
     "access": _("access"),
     "likers": _("likers"),
     "settings": _("settings"),
+    # filters of cases
+    "state": _("state"),
+    "severity": _("severity"),
+    "source": _("source"),
+    "reason": _("reason"),
+    "target": _("target"),
+    "sort": _("sort"),
+    # labels of cases, which registry.models names in English
+    "No action": _("No action"),
+    "Warned": _("Warned"),
+    "Comment hidden": _("Comment hidden"),
+    "Version quarantined": _("Version quarantined"),
+    "Quarantined as a whole": _("Quarantined as a whole"),
+    "Taken down for good": _("Taken down for good"),
+    "Person suspended": _("Person suspended"),
+    "Malware: it runs code or attacks who loads it": _("Malware: it runs code or attacks who loads it"),
+    "Backdoor or poisoned behaviour": _("Backdoor or poisoned behaviour"),
+    "A secret that works: a token, a key, a password": _("A secret that works: a token, a key, a password"),
+    "Illegal content": _("Illegal content"),
+    "Personal data, in the files or in the training data": _("Personal data, in the files or in the training data"),
+    "License or ownership": _("License or ownership"),
+    "Squatting or impersonation": _("Squatting or impersonation"),
+    "Spam": _("Spam"),
+    "Broken, or not what it says": _("Broken, or not what it says"),
+    "Something else": _("Something else"),
+}
+
+DELETE_LABELS: dict[str, str | Promise] = {
+    "adapter": _("Delete this adapter"),
+    "model": _("Delete this model"),
+    "dataset": _("Delete this dataset"),
+    "space": _("Delete this space"),
 }
 
 SCRIPTS = {

@@ -6,16 +6,20 @@ concern, with the status that REST answers for them.
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django import forms
 from django.forms.renderers import TemplatesSetting
 from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from hub.errors import http_form
 from registry.kernel.errors import RegistryError
 from registry.kernel.lookalikes import Likeness
 from registry.people import known_names
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 Refusals = Mapping[type[RegistryError], str]  # kind of refusal → the field that it concerns
 
@@ -82,15 +86,17 @@ def status_of(tried: Mapping[str, Form]) -> int:
     return max((form.status for form in tried.values()), default=200)
 
 
-class Option(str):
+class Option:
     """The label of one choice, with a note in small letters below it."""
 
-    note: str
+    def __init__(self, label: "StrOrPromise", note: "StrOrPromise" = "") -> None:
+        self.label, self.note = label, note
 
-    def __new__(cls, label: str, note: str = "") -> "Option":
-        option = super().__new__(cls, label)
-        option.note = note
-        return option
+    def __str__(self) -> str:
+        return str(self.label)
+
+
+Options = Iterable[tuple[str, "StrOrPromise | Option"]]
 
 
 class Radios(forms.RadioSelect):
@@ -104,19 +110,24 @@ class Checkboxes(forms.CheckboxSelectMultiple):
 class Choice(forms.CharField):
     """One of the values that are shown. What changes a setting must send one: an incomplete form opens nothing."""
 
-    def __init__(self, *, options: Iterable[tuple[str, str]], must_answer: bool, **more: Any) -> None:
+    def __init__(self, *, options: Options, must_answer: bool, **more: Any) -> None:
         choices = list(options)
         super().__init__(required=False, widget=Radios(choices=choices), **more)
         self.values, self.must_answer = [value for value, _ in choices], must_answer
 
     def clean(self, value: Any) -> Any:
         if value not in self.values and (value or self.must_answer):
-            raise forms.ValidationError("Choose one of the answers shown.")
+            raise forms.ValidationError(_("Choose one of the answers shown."))
         return super().clean(value)
 
 
 def text_field(
-    label: str, help_text: str = "", *, required: bool = True, widget: Any = forms.TextInput, **attrs: Any
+    label: "StrOrPromise",
+    help_text: "StrOrPromise" = "",
+    *,
+    required: bool = True,
+    widget: Any = forms.TextInput,
+    **attrs: Any,
 ) -> Any:
     """Return a field for one line of text (or what else `widget` takes).
 
@@ -127,17 +138,17 @@ def text_field(
     return forms.CharField(label=label, help_text=help_text, required=False, strip=strip, widget=widget(attrs=attrs))
 
 
-def name_field(label: str, help_text: str = "", **attrs: Any) -> Any:
+def name_field(label: "StrOrPromise", help_text: "StrOrPromise" = "", **attrs: Any) -> Any:
     """Return a field for the name of somebody or something, which no browser should correct."""
     return text_field(label, help_text, autocapitalize="none", spellcheck="false", **{"maxlength": 96, **attrs})
 
 
-def choice_field(label: str, options: Iterable[tuple[str, str]], initial: str) -> Any:
+def choice_field(label: "StrOrPromise", options: Options, initial: str) -> Any:
     """Return a field for one of a few values; without an answer it is the first one shown."""
     return forms.CharField(label=label, required=False, initial=initial, widget=Radios(choices=list(options)))
 
 
-def visibility_field(label: str, public: Option, private: Option, *, must_answer: bool = False) -> Any:
+def visibility_field(label: "StrOrPromise", public: Option, private: Option, *, must_answer: bool = False) -> Any:
     """Return the choice between public and private; of what is new, without an answer it is public."""
     options = [("public", public), ("private", private)]
     return Choice(label=label, initial="public", options=options, must_answer=must_answer)
@@ -146,7 +157,7 @@ def visibility_field(label: str, public: Option, private: Option, *, must_answer
 class Named(Form):
     """A form that takes a name: one that looks like a well-known name must be confirmed."""
 
-    confirm_name = forms.BooleanField(label="Take this name all the same", required=False)
+    confirm_name = forms.BooleanField(label=_("Take this name all the same"), required=False)
     named_by = "name"  # the field that holds the name
     likeness: Likeness | None = None
 
@@ -160,8 +171,10 @@ class Named(Form):
         if self.likeness and not cleaned.get("confirm_name"):
             self.add_error(
                 self.named_by,
-                f"This looks like `{self.likeness.name}`: {self.likeness.why}. People may take one for the other, and "
-                "moderators see it. Choose another name, or tick the box below.",
+                _(
+                    "This looks like `{name}`: {why}. People may take one for the other, and moderators see it. Choose "
+                    "another name, or tick the box below."
+                ).format(name=self.likeness.name, why=self.likeness.why),
             )
         return cleaned
 
@@ -169,7 +182,7 @@ class Named(Form):
 class Owned(Form):
     """A form that makes something of one's own, or of an organisation."""
 
-    owner = forms.CharField(label="Owner", required=False, widget=forms.Select)
+    owner = forms.CharField(label=_("Owner"), required=False, widget=forms.Select)
 
     def __init__(self, *args: Any, owners: list[str], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -186,17 +199,19 @@ class Owned(Form):
 class Confirm(Form):
     """The name of what is deleted, typed again."""
 
-    confirm = text_field("Delete", autocapitalize="none", spellcheck="false", maxlength=200)
+    confirm = text_field(_("Delete"), autocapitalize="none", spellcheck="false", maxlength=200)
 
-    def __init__(self, *args: Any, noun: str, name: str, help_text: str, **options: Any) -> None:
+    def __init__(self, *args: Any, label: "StrOrPromise", name: str, help_text: "StrOrPromise", **options: Any) -> None:
         super().__init__(*args, **options)
         self.name = name
         field = self.fields["confirm"]
-        field.label, field.help_text = f"Delete this {noun}", help_text
+        field.label, field.help_text = label, help_text
         field.widget.attrs["placeholder"] = name
 
     def clean_confirm(self) -> str:
         typed: str = self.cleaned_data["confirm"].strip()
         if typed != self.name:
-            raise forms.ValidationError(f"{self.name} was not deleted. Type its name, `{self.name}`, to delete it.")
+            raise forms.ValidationError(
+                _("{name} was not deleted. Type its name, `{name}`, to delete it.").format(name=self.name)
+            )
         return typed

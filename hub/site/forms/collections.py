@@ -3,17 +3,18 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, Option, Owned, Refusals, text_field, visibility_field
 from registry.kernel.errors import CollectionExists, ItemExists, RegistryError, ValueInvalid
 
-SEEN_BY = (Option("Everybody"), Option("Only you and members"))
+SEEN_BY = (Option(_("Everybody")), Option(_("Only you and members")))
 
 
 class NewCollection(Owned):
-    title = text_field("Title", maxlength=120)
-    description = text_field("What it holds", "One line. May stay empty.", required=False, maxlength=500)
-    visibility = visibility_field("Who may see it", *SEEN_BY)
+    title = text_field(_("Title"), maxlength=120)
+    description = text_field(_("What it holds"), _("One line. May stay empty."), required=False, maxlength=500)
+    visibility = visibility_field(_("Who may see it"), *SEEN_BY)
     fields_of: ClassVar[Refusals] = {CollectionExists: "title"}
 
     def field_of(self, refusal: RegistryError) -> str | None:
@@ -26,7 +27,7 @@ class CollectionDetails(NewCollection):
     """The fields of a collection that its owners change; the owner stays."""
 
     owner = None  # type: ignore[assignment]  # Django's way to leave a field of a parent out
-    visibility = visibility_field("Who may see it", *SEEN_BY, must_answer=True)
+    visibility = visibility_field(_("Who may see it"), *SEEN_BY, must_answer=True)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         Form.__init__(self, *args, **options)
@@ -37,11 +38,11 @@ class CollectionDetails(NewCollection):
 
 class AddItem(Form):
     name = text_field(
-        "Add",
-        "An adapter; or `datasets/…`, `spaces/…`, `collections/…` as in its address.",
+        _("Add"),
+        _("An adapter; or `datasets/…`, `spaces/…`, `collections/…` as in its address."),
         maxlength=300, placeholder="acme/reviews-lora", spellcheck="false",
     )  # fmt: skip
-    note = text_field("Note", required=False, maxlength=500)
+    note = text_field(_("Note"), required=False, maxlength=500)
 
     def field_of(self, refusal: RegistryError) -> str | None:
         is_note = isinstance(refusal, ValueInvalid) and "note" in refusal.detail

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.merge import MAX_RANK, MAX_SOURCES, Recipe
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field
@@ -21,42 +22,51 @@ MAX_SEED = 2**31 - 1
 
 FORMS = {
     "peft": "PEFT",
-    "kohya": "kohya, for image programs",
+    "kohya": _("kohya, for image programs"),
     "diffusers": "diffusers",
-    "mlx": "MLX, for mlx-lm",
-    "gguf": "GGUF, for llama.cpp",
-    "safetensors": "safetensors in place of .bin",
-    "bin": ".bin, as torch.save writes it",
-    "fp16": "fp16, half precision",
-    "bf16": "bf16, half precision",
-    "slim": "slim, without copies of the base's embeddings",
+    "mlx": _("MLX, for mlx-lm"),
+    "gguf": _("GGUF, for llama.cpp"),
+    "safetensors": _("safetensors in place of .bin"),
+    "bin": _(".bin, as torch.save writes it"),
+    "fp16": _("fp16, half precision"),
+    "bf16": _("bf16, half precision"),
+    "slim": _("slim, without copies of the base's embeddings"),
 }
 
 METHODS = [
-    ("linear", Option("Linear", "The weighted sum; adapters of one rank.")),
-    ("cat", Option("Cat", "The exact sum; its rank is the sum of the ranks.")),
-    ("svd", Option("SVD", "The best sum of the rank that you choose.")),
-    ("ties", Option("TIES", "Keeps the largest values, and averages those whose signs agree; adapters of one rank.")),
-    ("dare_linear", Option("DARE linear", "Drops a random share, enlarges the rest, adds; adapters of one rank.")),
-    ("dare_ties", Option("DARE TIES", "Drops a random share, enlarges the rest, then as TIES; adapters of one rank.")),
+    ("linear", Option("Linear", _("The weighted sum; adapters of one rank."))),
+    ("cat", Option("Cat", _("The exact sum; its rank is the sum of the ranks."))),
+    ("svd", Option("SVD", _("The best sum of the rank that you choose."))),
+    (
+        "ties",
+        Option("TIES", _("Keeps the largest values, and averages those whose signs agree; adapters of one rank.")),
+    ),
+    (
+        "dare_linear",
+        Option("DARE linear", _("Drops a random share, enlarges the rest, adds; adapters of one rank.")),
+    ),
+    (
+        "dare_ties",
+        Option("DARE TIES", _("Drops a random share, enlarges the rest, then as TIES; adapters of one rank.")),
+    ),
 ]
 
 
 def weight_field() -> forms.FloatField:
     widget = forms.NumberInput(attrs={"step": "any"})
-    return forms.FloatField(label="Weight", required=False, initial=1, widget=widget)
+    return forms.FloatField(label=_("Weight"), required=False, initial=1, widget=widget)
 
 
 class Derive(Form):
     to = forms.CharField(
-        label="Form",
-        help_text="Without loss, or refused with the reason; fp16 and bf16 tell their largest error.",
+        label=_("Form"),
+        help_text=_("Without loss, or refused with the reason; fp16 and bf16 tell their largest error."),
         widget=forms.Select,
         required=False,
     )
     into = name_field(
-        "Into",
-        "The id of a repository whose next version it becomes. Empty: a branch of this one.",
+        _("Into"),
+        _("The id of a repository whose next version it becomes. Empty: a branch of this one."),
         maxlength=200,
         required=False,
     )
@@ -82,30 +92,30 @@ class Derive(Form):
 
 class Merge(Form):
     weight = weight_field()
-    method = choice_field("Method", METHODS, METHODS[0][0])
+    method = choice_field(_("Method"), METHODS, METHODS[0][0])
     density = forms.FloatField(
-        label="Density",
-        help_text="TIES and DARE: the share of values that is kept.",
+        label=_("Density"),
+        help_text=_("TIES and DARE: the share of values that is kept."),
         required=False,
         initial=1,
         widget=forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1}),
     )
     rank = forms.IntegerField(
-        label="Rank",
-        help_text="SVD; 0 for the largest.",
+        label=_("Rank"),
+        help_text=_("SVD; 0 for the largest."),
         required=False,
         initial=0,
         widget=forms.NumberInput(attrs={"min": 0, "max": MAX_RANK}),
     )
     seed = forms.IntegerField(
-        label="Seed",
-        help_text="DARE: the same seed drops the same values.",
+        label=_("Seed"),
+        help_text=_("DARE: the same seed drops the same values."),
         required=False,
         initial=0,
         min_value=0,
         max_value=MAX_SEED,
     )
-    into = name_field("Result", "The id of an adapter whose next version it becomes: `you/both`.", maxlength=200)
+    into = name_field(_("Result"), _("The id of an adapter whose next version it becomes: `you/both`."), maxlength=200)
     fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", UpstreamReadOnly: "into"}
 
     @property
@@ -118,8 +128,8 @@ class Merge(Form):
 class MergeSource(Form):
     """Another adapter of a merge; a row without its name counts as empty."""
 
-    adapter = name_field("Adapter", maxlength=200, placeholder="acme/two", required=False)
-    revision = name_field("Version", maxlength=200, placeholder="main", required=False)
+    adapter = name_field(_("Adapter"), maxlength=200, placeholder="acme/two", required=False)
+    revision = name_field(_("Version"), maxlength=200, placeholder="main", required=False)
     weight = weight_field()
     fields_of: ClassVar[Refusals] = {RevisionNotFound: "revision"}
 

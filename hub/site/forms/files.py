@@ -1,9 +1,10 @@
 """Changing files in the browser: the commit, the card, the text of a file, its name; branches and tags."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters import licenses as known_licenses
 from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
@@ -12,14 +13,17 @@ from registry.kernel.plain_yaml import Value
 from registry.repos.card import Card
 from registry.repos.tags import TASKS
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 BRANCH, PROPOSAL = "branch", "proposal"  # where a commit goes
 
 
 class CommitWords(Form):
     """The message of a commit, and where it goes: to the branch, or into a pull request."""
 
-    title = text_field("Summary", maxlength=200)
-    message = text_field("Description", "May stay empty.", required=False, widget=forms.Textarea, rows=3)
+    title = text_field(_("Summary"), maxlength=200)
+    message = text_field(_("Description"), _("May stay empty."), required=False, widget=forms.Textarea, rows=3)
     fields_of: ClassVar[Refusals] = {}
 
     def __init__(self, data: QueryDict | None = None, *, title: str, branch: str, may_write: bool) -> None:
@@ -30,10 +34,13 @@ class CommitWords(Form):
         self.fields["title"].widget.attrs["required"] = False
         if may_write:
             options = [
-                (BRANCH, Option(f"Commit to {branch}", "Its verdict begins at once.")),
-                (PROPOSAL, Option("Open a pull request", "Others look at it first; it has a verdict of its own.")),
+                (BRANCH, Option(_("Commit to {branch}").format(branch=branch), _("Its verdict begins at once."))),
+                (
+                    PROPOSAL,
+                    Option(_("Open a pull request"), _("Others look at it first; it has a verdict of its own.")),
+                ),
             ]
-            self.fields["where"] = Choice(label="Where", initial=BRANCH, options=options, must_answer=False)
+            self.fields["where"] = Choice(label=_("Where"), initial=BRANCH, options=options, must_answer=False)
 
     @property
     def summary(self) -> str:
@@ -49,7 +56,7 @@ def _list(data: dict[str, Value], key: str) -> str:
     return ", ".join(str(item) for item in (value if isinstance(value, list) else [value]) if item)
 
 
-def suggested(label: str, help_text: str, suggestions: str, **more: Any) -> Any:
+def suggested(label: "StrOrPromise", help_text: "StrOrPromise", suggestions: str, **more: Any) -> Any:
     """Return a field for one line of text with suggestions from the list of that id."""
     return text_field(label, help_text, required=False, maxlength=500, list=suggestions, spellcheck="false", **more)
 
@@ -58,14 +65,14 @@ class CardFields(Form):
     """The front matter and the text of a README; other fields of the front matter stay as they are."""
 
     prefix = "card"
-    license = suggested("License", "Its SPDX name, as in `apache-2.0`.", "licenses")
-    task = suggested("Task", "As in `text-classification`.", "tasks")
-    base = suggested("Base model", "The id of the frozen model, as in `org/name`.", "")
-    language = suggested("Languages", "Codes with commas between: `en, de`.", "")
-    datasets = suggested("Training data", "Ids of datasets with commas between.", "")
-    tags = suggested("Tags", "With commas between.", "")
+    license = suggested(_("License"), _("Its SPDX name, as in `apache-2.0`."), "licenses")
+    task = suggested(_("Task"), _("As in `text-classification`."), "tasks")
+    base = suggested(_("Base model"), _("The id of the frozen model, as in `org/name`."), "")
+    language = suggested(_("Languages"), _("Codes with commas between: `en, de`."), "")
+    datasets = suggested(_("Training data"), _("Ids of datasets with commas between."), "")
+    tags = suggested(_("Tags"), _("With commas between."), "")
     text = text_field(
-        "Card text", "Markdown: what it is for, how it was trained, where it fails.",
+        _("Card text"), _("Markdown: what it is for, how it was trained, where it fails."),
         required=False, widget=forms.Textarea, rows=12, maxlength=200_000,
     )  # fmt: skip
 
@@ -106,7 +113,7 @@ class CardFields(Form):
 class EditText(Form):
     """The text of a file; `seen` is the sha256 of the file that the person began with, "" for a new one."""
 
-    text = forms.CharField(label="Text", required=False, strip=False, widget=forms.Textarea)
+    text = forms.CharField(label=_("Text"), required=False, strip=False, widget=forms.Textarea)
     seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
 
@@ -123,23 +130,27 @@ class EditText(Form):
 
 
 class RenameFile(Form):
-    path = name_field("New path", "With its folders; `/` between them.", maxlength=1024)
+    path = name_field(_("New path"), _("With its folders; `/` between them."), maxlength=1024)
     fields_of: ClassVar[Refusals] = {PathInvalid: "path", ValueInvalid: "path"}
 
 
 class NewRef(Form):
-    name = name_field("Name", "Such as `v1.0` or `experiment`.", maxlength=200, placeholder="v1.0")
+    name = name_field(_("Name"), _("Such as `v1.0` or `experiment`."), maxlength=200, placeholder="v1.0")
     kind = Choice(
-        label="What it is",
+        label=_("What it is"),
         options=[
-            ("tag", Option("Tag", "Names one version, and never moves.")),
-            ("branch", Option("Branch", "Moves with each commit to it.")),
+            ("tag", Option(_("Tag"), _("Names one version, and never moves."))),
+            ("branch", Option(_("Branch"), _("Moves with each commit to it."))),
         ],
         initial="tag",
         must_answer=False,
     )
     revision = name_field(
-        "Version", "A commit, `verified`, a tag or a branch.", required=False, maxlength=200, placeholder="main"
+        _("Version"),
+        _("A commit, `verified`, a tag or a branch."),
+        required=False,
+        maxlength=200,
+        placeholder="main",
     )
     fields_of: ClassVar[Refusals] = {RefExists: "name", ValueInvalid: "name", RevisionNotFound: "revision"}
 

@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Choice, Form, text_field
 from registry.kernel.banner import LEVELS, MAX_TEXT, Banner
@@ -31,11 +33,11 @@ class Moment(forms.DateTimeInput):
 class LogFilter(Form):
     """The events of the audit log that a moderator looks for."""
 
-    actor = text_field("Actor", required=False, maxlength=96)
-    object = text_field("Object", "A repository, person, organisation or setting.", required=False, maxlength=255)
-    action = text_field("Action", "Such as `adapter:quarantine`.", required=False, maxlength=64)
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    actor = text_field(_("Actor"), required=False, maxlength=96)
+    object = text_field(_("Object"), _("A repository, person, organisation or setting."), required=False, maxlength=255)
+    action = text_field(_("Action"), _("Such as `adapter:quarantine`."), required=False, maxlength=64)
+    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
     def chosen(self) -> Filter:
         """Return the filter that was typed; days that cannot be read exclude nothing."""
@@ -56,28 +58,28 @@ def _start_of(day: date) -> datetime:
 
 
 WORDS = {
-    "registration": ("Registration", {"open": "Anyone may join", "invite": "By invitation", "closed": "Nobody joins"}),
+    "registration": (
+        _("Registration"),
+        {"open": _("Anyone may join"), "invite": _("By invitation"), "closed": _("Nobody joins")},
+    ),
     "organization_invitations": (
-        "Invitations by organisations",
+        _("Invitations by organisations"),
         {
-            "accounts": "Only people with an account accept them",
-            "anybody": "They let people in, too, while registration is by invitation",
+            "accounts": _("Only people with an account accept them"),
+            "anybody": _("They let people in, too, while registration is by invitation"),
         },
     ),
-    "pull_policy": ("Downloads", {"open": "Every version", "verified": "Only versions that passed"}),
-    "throttle": ("Rate limits", {"on": "On", "off": "Off"}),
-    "uploads": ("Uploads", {"on": "On", "off": "Off: no files are taken"}),
-    "new_repositories": ("New repositories", {"on": "On", "off": "Off: nobody creates one"}),
-    "read_only": ("Whole hub", {"off": "Takes changes", "on": "Read-only: every change is refused"}),
-    "case_hours": (
-        "Time to decide a case",
-        {hours: f"{hours} hours" for hours in CHOICES["case_hours"] if hours != "0"} | {"0": "No target"},
-    ),
+    "pull_policy": (_("Downloads"), {"open": _("Every version"), "verified": _("Only versions that passed")}),
+    "throttle": (_("Rate limits"), {"on": _("On"), "off": _("Off")}),
+    "uploads": (_("Uploads"), {"on": _("On"), "off": _("Off: no files are taken")}),
+    "new_repositories": (_("New repositories"), {"on": _("On"), "off": _("Off: nobody creates one")}),
+    "read_only": (_("Whole hub"), {"off": _("Takes changes"), "on": _("Read-only: every change is refused")}),
+    "case_hours": (_("Time to decide a case"), {"0": _("No target")}),
     "tombstones": (
-        "Removed repositories",
-        {"off": "Not found, as if they had never been", "on": "Say that they were removed"},
+        _("Removed repositories"),
+        {"off": _("Not found, as if they had never been"), "on": _("Say that they were removed")},
     ),
-    "transparency": ("Transparency page", {"public": "For everyone", "staff": "For moderators"}),
+    "transparency": (_("Transparency page"), {"public": _("For everyone"), "staff": _("For moderators")}),
 }
 
 
@@ -88,17 +90,24 @@ class Switches(Form):
         super().__init__(*args, **options)
         for name, choices in CHOICES.items():
             label, words = WORDS.get(name, (name.replace("_", " ").capitalize(), {}))
-            pairs = [(choice, words.get(choice, choice)) for choice in choices]
+            pairs = [(choice, words.get(choice) or _word(name, choice)) for choice in choices]
             self.fields[name] = Choice(label=label, options=pairs, must_answer=True)
+
+
+def _word(setting: str, choice: str) -> str:
+    return gettext("{hours} hours").format(hours=choice) if setting == "case_hours" else choice
+
+
+LEVEL_WORDS = {"information": _("Information"), "warning": _("Warning"), "outage": _("Outage")}
 
 
 class BannerForm(Form):
     """The banner: text, level and time."""
 
-    text = text_field("Text", "One or two sentences. Every page shows them.", maxlength=MAX_TEXT)
-    level = forms.ChoiceField(label="Level", choices=[(level, level.capitalize()) for level in LEVELS])
-    starts_at = forms.DateTimeField(label="From (UTC)", required=False, widget=Moment)
-    ends_at = forms.DateTimeField(label="To (UTC)", required=False, widget=Moment)
+    text = text_field(_("Text"), _("One or two sentences. Every page shows them."), maxlength=MAX_TEXT)
+    level = forms.ChoiceField(label=_("Level"), choices=[(level, LEVEL_WORDS.get(level, level)) for level in LEVELS])
+    starts_at = forms.DateTimeField(label=_("From (UTC)"), required=False, widget=Moment)
+    ends_at = forms.DateTimeField(label=_("To (UTC)"), required=False, widget=Moment)
 
     def banner(self) -> Banner:
         """Return the banner that was typed."""
@@ -109,42 +118,42 @@ class BannerForm(Form):
 class NewDirectoryToken(Form):
     """A token of the directory."""
 
-    name = text_field("Name", "The directory that uses it.", maxlength=100)
-    days = forms.IntegerField(label="Days", help_text="How long it works.", initial=365)
+    name = text_field(_("Name"), _("The directory that uses it."), maxlength=100)
+    days = forms.IntegerField(label=_("Days"), help_text=_("How long it works."), initial=365)
 
 
 class NewRule(Form):
     """A rule for names, or several from a list."""
 
     patterns = forms.CharField(
-        label="Names",
-        help_text="One a line; `*` stands for any characters, `?` for one. Or lines `kind,scope,pattern,reason`.",
+        label=_("Names"),
+        help_text=_("One a line; `*` stands for any characters, `?` for one. Or lines `kind,scope,pattern,reason`."),
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )
     kind = forms.ChoiceField(
-        label="Rule",
+        label=_("Rule"),
         choices=[
             ("reserved", "Reserved: the operator gives it away"),
             ("prohibited", "Prohibited: nobody gets it"),
         ],
     )
     scope = forms.ChoiceField(
-        label="For",
+        label=_("For"),
         choices=[
             ("namespace", "People and organisations"),
             ("repository", "Repositories, behind the slash"),
             ("any", "Both"),
         ],
     )
-    reason = text_field("Reason", "For moderators.", required=False, maxlength=MAX_REASON)
+    reason = text_field(_("Reason"), _("For moderators."), required=False, maxlength=MAX_REASON)
 
 
 class Block(Form):
     """Files to block, and why."""
 
     digests = forms.CharField(
-        label="SHA-256", help_text="One digest a line.", required=False, widget=forms.Textarea(attrs={"rows": 4})
+        label=_("SHA-256"), help_text=_("One digest a line."), required=False, widget=forms.Textarea(attrs={"rows": 4})
     )
-    reason = text_field("Reason", "A person who pushes such a file reads it.", maxlength=MAX_REASON)
-    note = text_field("Note", "For moderators.", required=False, maxlength=MAX_NOTE)
+    reason = text_field(_("Reason"), _("A person who pushes such a file reads it."), maxlength=MAX_REASON)
+    note = text_field(_("Note"), _("For moderators."), required=False, maxlength=MAX_NOTE)

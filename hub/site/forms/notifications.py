@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form
 from registry.kernel import ids
@@ -10,10 +11,10 @@ from registry.models import Channel, RepositoryWatch, Topic
 from registry.talk.topics import HOURS, OPTIONAL, RULES
 
 CHANNELS = [
-    (Channel.MAIL, "E-mail at once"),
-    (Channel.DIGEST, "Daily e-mail"),
-    (Channel.SITE, "Here only"),
-    (Channel.OFF, "Off"),
+    (Channel.MAIL, _("E-mail at once")),
+    (Channel.DIGEST, _("Daily e-mail")),
+    (Channel.SITE, _("Here only")),
+    (Channel.OFF, _("Off")),
 ]
 
 
@@ -38,7 +39,7 @@ class Channels(Form):
     """A channel for each topic that is offered to a person, and the hour of the digest."""
 
     hour = forms.TypedChoiceField(
-        label="Hour of the daily e-mail (UTC)", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in HOURS]
+        label=_("Hour of the daily e-mail (UTC)"), coerce=int, choices=[(hour, f"{hour:02}:00") for hour in HOURS]
     )
 
     def __init__(self, *args: Any, topics: list[Topic], **options: Any) -> None:

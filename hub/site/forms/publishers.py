@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, text_field
 from registry.kernel.errors import NameInvalid, NotAllowed, ValueInvalid
@@ -25,10 +26,10 @@ class PublisherForm(Form):
         if owners is not None:
             names = f"In {', '.join(owners[:5])}{' and others of yours' if owners[5:] else ''}."
             self.fields["full_name"] = name_field(
-                "Repository", names, placeholder=f"{owners[0]}/reviews", maxlength=193
+                _("Repository"), names, placeholder=f"{owners[0]}/reviews", maxlength=193
             )
             self.fields["type"] = forms.ChoiceField(
-                label="Type", choices=[("model", "adapter"), ("dataset", "dataset"), ("space", "space")]
+                label=_("Type"), choices=[("model", "adapter"), ("dataset", "dataset"), ("space", "space")]
             )
             self.order_fields(["full_name", "type"])
 
@@ -44,20 +45,20 @@ class PublisherForm(Form):
 
 class GithubActions(PublisherForm):
     slug, title = "github", "GitHub Actions"
-    repository = name_field("GitHub repository", placeholder="acme/train", maxlength=200)
+    repository = name_field(_("GitHub repository"), placeholder="acme/train", maxlength=200)
     repository_owner_id = text_field(
-        "Number of its owner",
-        "`id` at `api.github.com/users/OWNER`: whoever takes over the name later has another one.",
+        _("Number of its owner"),
+        _("`id` at `api.github.com/users/OWNER`: whoever takes over the name later has another one."),
         inputmode="numeric", pattern="[0-9]+", maxlength=20, placeholder="4711",
     )  # fmt: skip
-    workflow = text_field("Workflow", "A file in `.github/workflows`.", maxlength=100, placeholder="publish.yml")
+    workflow = text_field(_("Workflow"), _("A file in `.github/workflows`."), maxlength=100, placeholder="publish.yml")
     git_ref = text_field(
-        "Branch or tag",
-        "`refs/tags/v*` for every tag that begins with v.",
+        _("Branch or tag"),
+        _("`refs/tags/v*` for every tag that begins with v."),
         maxlength=150,
         placeholder="refs/heads/main",
     )
-    environment = text_field("Environment", "May stay empty.", required=False, maxlength=200)
+    environment = text_field(_("Environment"), _("May stay empty."), required=False, maxlength=200)
 
     def issuer(self) -> str:
         return ci_systems.GITHUB
@@ -72,34 +73,36 @@ class GithubActions(PublisherForm):
     def clean_repository(self) -> str:
         repository: str = self.cleaned_data["repository"]
         if repository.count("/") != 1 or "*" in repository:
-            raise forms.ValidationError("Write it as `owner/name`, without `*`.")
+            raise forms.ValidationError(_("Write it as `owner/name`, without `*`."))
         return repository
 
     def clean_repository_owner_id(self) -> str:
         number: str = self.cleaned_data["repository_owner_id"]
         if not number.isascii() or not number.isdigit():
-            raise forms.ValidationError("This is not a number. Look for `id` at `api.github.com/users/OWNER`.")
+            raise forms.ValidationError(_("This is not a number. Look for `id` at `api.github.com/users/OWNER`."))
         return number
 
     def clean_workflow(self) -> str:
         workflow: str = self.cleaned_data["workflow"].removeprefix(".github/workflows/")
         if not workflow or "*" in workflow or "@" in workflow:
-            raise forms.ValidationError("Name one file, such as `publish.yml`.")
+            raise forms.ValidationError(_("Name one file, such as `publish.yml`."))
         return workflow
 
 
 class GitlabCi(PublisherForm):
     slug, title = "gitlab", "GitLab CI"
-    instance = text_field("Instance", "Its address, as in the list of this hub's issuers.", maxlength=255)
-    project_path = name_field("Project", placeholder="acme/train", maxlength=200)
-    project_id = text_field("Number of the project", "May stay empty.", required=False, maxlength=20)
-    ref = text_field("Branch or tag", "May stay empty; `v*` for all that begin with v.", required=False, maxlength=150)
-    environment = text_field("Environment", "May stay empty.", required=False, maxlength=200)
+    instance = text_field(_("Instance"), _("Its address, as in the list of this hub's issuers."), maxlength=255)
+    project_path = name_field(_("Project"), placeholder="acme/train", maxlength=200)
+    project_id = text_field(_("Number of the project"), _("May stay empty."), required=False, maxlength=20)
+    ref = text_field(
+        _("Branch or tag"), _("May stay empty; `v*` for all that begin with v."), required=False, maxlength=150
+    )
+    environment = text_field(_("Environment"), _("May stay empty."), required=False, maxlength=200)
     protected = choice_field(
-        "Jobs",
+        _("Jobs"),
         [
-            ("true", Option("Protected branches and tags only", "What you want, unless you know better.")),
-            ("any", Option("All jobs of the project", "Whoever can push a branch there can publish here.")),
+            ("true", Option(_("Protected branches and tags only"), _("What you want, unless you know better."))),
+            ("any", Option(_("All jobs of the project"), _("Whoever can push a branch there can publish here."))),
         ],
         "true",
     )
@@ -118,9 +121,9 @@ class GitlabCi(PublisherForm):
 
 class OtherIssuer(PublisherForm):
     slug, title = "other", "Another issuer"
-    issued_by = forms.ChoiceField(label="Issuer", required=False)
+    issued_by = forms.ChoiceField(label=_("Issuer"), required=False)
     pinned = text_field(
-        "Claims", "One a line: `sub = job:train`. The same claim twice accepts either value.",
+        _("Claims"), _("One a line: `sub = job:train`. The same claim twice accepts either value."),
         widget=forms.Textarea, rows=4, spellcheck="false", maxlength=8000,
     )  # fmt: skip
     fields_of: ClassVar[Refusals] = {**PublisherForm.fields_of, ValueInvalid: "pinned"}
@@ -143,7 +146,7 @@ class OtherIssuer(PublisherForm):
         for line in filter(None, map(str.strip, self.cleaned_data["pinned"].splitlines())):
             claim, equals, value = map(str.strip, line.partition("="))
             if not equals or not value:
-                raise forms.ValidationError(f"“{line[:80]}” is not of the form `claim = value`.")
+                raise forms.ValidationError(_("“{line}” is not of the form `claim = value`.").format(line=line[:80]))
             claims.setdefault(claim, []).append(value)
         return claims
 
@@ -153,13 +156,15 @@ FORMS: dict[str, type[PublisherForm]] = {form.slug: form for form in (GithubActi
 
 class PublishersOnly(Form):
     pushes = Choice(
-        label="Pushes come from",
+        label=_("Pushes come from"),
         initial="everybody",
         options=[
-            ("everybody", Option("Everybody who may write here", "By token, or on the website.")),
+            ("everybody", Option(_("Everybody who may write here"), _("By token, or on the website."))),
             (
                 "publishers",
-                Option("Trusted publishers only", "No tokens of people and robots. Merging on the website stays."),
+                Option(
+                    _("Trusted publishers only"), _("No tokens of people and robots. Merging on the website stays.")
+                ),
             ),
         ],
         must_answer=True,

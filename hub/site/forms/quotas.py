@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, name_field, text_field
 from registry.people.quotas import MAX_REASON
@@ -27,8 +28,11 @@ class Limit(forms.Field):
             return 0
         typed = SIZE.fullmatch(text)
         if typed is None or typed[2].upper() not in self.units:
-            known = ", such as 50 GB" if len(self.units) > 1 else ""
-            raise forms.ValidationError(f"Write a number{known}, or none, or nothing for the hub's own limit.")
+            if len(self.units) > 1:
+                raise forms.ValidationError(
+                    _("Write a number, such as 50 GB, or none, or nothing for the hub's own limit.")
+                )
+            raise forms.ValidationError(_("Write a number, or none, or nothing for the hub's own limit."))
         return round(float(typed[1]) * self.units[typed[2].upper()]) if "." in typed[1] else self._whole(typed)
 
     def _whole(self, typed: re.Match[str]) -> int:
@@ -38,9 +42,9 @@ class Limit(forms.Field):
 class NewQuota(Form):
     """Limits of one person or organisation, in place of the hub's own."""
 
-    name = name_field("Person or organisation")
+    name = name_field(_("Person or organisation"))
     bytes = Limit(
-        label="Bytes", help_text="Such as `50 GB`; `none` for no limit, empty for the hub's own.", has_unit=True
+        label=_("Bytes"), help_text=_("Such as `50 GB`; `none` for no limit, empty for the hub's own."), has_unit=True
     )
-    repositories = Limit(label="Repositories", help_text="A number; `none` and empty as above.", has_unit=False)
-    reason = text_field("Reason", "The owners read it.", maxlength=MAX_REASON)
+    repositories = Limit(label=_("Repositories"), help_text=_("A number; `none` and empty as above."), has_unit=False)
+    reason = text_field(_("Reason"), _("The owners read it."), maxlength=MAX_REASON)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Choice, Form, Named, Option, Owned, Refusals, name_field, text_field, visibility_field
 from registry.kernel.errors import (
@@ -26,11 +27,11 @@ from registry.people import known_names
 
 
 class NewRepository(Named, Owned):
-    name = name_field("Name", "What it does, and its kind: `reviews-lora`", placeholder="reviews-lora")
+    name = name_field(_("Name"), _("What it does, and its kind: `reviews-lora`"), placeholder="reviews-lora")
     visibility = visibility_field(
-        "Who may see it",
-        Option("Everybody", "Listed and pulled by anyone."),
-        Option("Only you and members", "For everybody else it does not exist."),
+        _("Who may see it"),
+        Option(_("Everybody"), _("Listed and pulled by anyone.")),
+        Option(_("Only you and members"), _("For everybody else it does not exist.")),
     )
     fields_of: ClassVar[Refusals] = {
         NameInvalid: "name",
@@ -47,27 +48,27 @@ class NewRepository(Named, Owned):
 
 class Visibility(Form):
     visibility = visibility_field(
-        "Who may see it",
-        Option("Everybody", "Listed and pulled by anyone."),
-        Option("Only its owners", "For everybody else it does not exist."),
+        _("Who may see it"),
+        Option(_("Everybody"), _("Listed and pulled by anyone.")),
+        Option(_("Only its owners"), _("For everybody else it does not exist.")),
         must_answer=True,
     )
 
 
 class Deprecation(Form):
-    message = text_field("Deprecated", "What is wrong with it, or what people should do instead.", required=False)
+    message = text_field(_("Deprecated"), _("What is wrong with it, or what people should do instead."), required=False)
     successor = name_field(
-        "Successor", "The id of what to use in its place, where there is one.", maxlength=200, required=False
+        _("Successor"), _("The id of what to use in its place, where there is one."), maxlength=200, required=False
     )
     fields_of: ClassVar[Refusals] = {RepositoryNotFound: "successor", ValueInvalid: "message"}
 
 
 class Yank(Form):
     reason = text_field(
-        "Yank this version",
-        "Why nobody should use it; everybody reads this.",
+        _("Yank this version"),
+        _("Why nobody should use it; everybody reads this."),
         maxlength=500,
-        placeholder="Wrong labels",
+        placeholder=_("Wrong labels"),
     )
 
     def field_of(self, refusal: RegistryError) -> str | None:
@@ -76,10 +77,10 @@ class Yank(Form):
 
 class Override(Form):
     reason = text_field(
-        "Let it become verified all the same",
-        "Why the worse number is right, in at least 10 characters; everybody reads this.",
+        _("Let it become verified all the same"),
+        _("Why the worse number is right, in at least 10 characters; everybody reads this."),
         maxlength=500,
-        placeholder="The new rows of label 3 are harder than the old ones",
+        placeholder=_("The new rows of label 3 are harder than the old ones"),
     )
 
     def field_of(self, refusal: RegistryError) -> str | None:
@@ -87,12 +88,14 @@ class Override(Form):
 
 
 class SetAlias(Form):
-    alias = name_field("Alias", "Such as `prod`; one that exists moves.", maxlength=64, placeholder="prod")
-    revision = name_field("Version", "A commit, `verified`, a tag or a branch.", maxlength=200, placeholder="verified")
-    reason = text_field("Why", "Everybody reads this.", maxlength=500, required=False)
+    alias = name_field(_("Alias"), _("Such as `prod`; one that exists moves."), maxlength=64, placeholder="prod")
+    revision = name_field(
+        _("Version"), _("A commit, `verified`, a tag or a branch."), maxlength=200, placeholder="verified"
+    )
+    reason = text_field(_("Why"), _("Everybody reads this."), maxlength=500, required=False)
     force = forms.BooleanField(
-        label="Also if it has not passed",
-        help_text="It needs a reason: people pull an alias to get what works.",
+        label=_("Also if it has not passed"),
+        help_text=_("It needs a reason: people pull an alias to get what works."),
         required=False,
     )
     fields_of: ClassVar[Refusals] = {
@@ -107,8 +110,8 @@ class SetAlias(Form):
 
 class Move(Form):
     name = name_field(
-        "Its id",
-        "Another name, or another owner where you may create repositories. Old links and clients are redirected.",
+        _("Its id"),
+        _("Another name, or another owner where you may create repositories. Old links and clients are redirected."),
         maxlength=200,
     )
 
@@ -117,7 +120,7 @@ class Move(Form):
 
 
 class Restore(Form):
-    name = name_field("Restore it as", "Its own name, or another one if that is in use again.")
+    name = name_field(_("Restore it as"), _("Its own name, or another one if that is in use again."))
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "name"
@@ -125,18 +128,18 @@ class Restore(Form):
 
 class Gate(Form):
     gate = Choice(
-        label="Who gets the files",
+        label=_("Who gets the files"),
         options=[
-            ("", Option("Everybody", "who may see the page.")),
-            ("auto", Option("Anyone who asks", "and is let in at once.")),
-            ("manual", Option("Those you accept", "one by one.")),
+            ("", Option(_("Everybody"), _("who may see the page."))),
+            ("auto", Option(_("Anyone who asks"), _("and is let in at once."))),
+            ("manual", Option(_("Those you accept"), _("one by one."))),
         ],
         must_answer=True,
     )
 
 
 class Grant(Form):
-    grant = name_field("Give somebody access", placeholder="username")
+    grant = name_field(_("Give somebody access"), placeholder="username")
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "grant"
@@ -149,5 +152,5 @@ class Decision(Form):
 
 
 class AskAccess(Form):
-    text = text_field("What you need the files for", required=False, maxlength=500)
+    text = text_field(_("What you need the files for"), required=False, maxlength=500)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "text", NamespaceNotFound: "text"}

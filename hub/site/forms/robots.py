@@ -5,40 +5,41 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, text_field
 from registry.kernel.errors import NameInvalid, NameTaken, RegistryError, ValueInvalid
 
 
 class NewRobot(Form):
-    name = name_field("Name", "What it is for, in a word.", maxlength=40, placeholder="deploy")
-    purpose = text_field("Purpose", "May stay empty.", required=False, maxlength=200)
+    name = name_field(_("Name"), _("What it is for, in a word."), maxlength=40, placeholder="deploy")
+    purpose = text_field(_("Purpose"), _("May stay empty."), required=False, maxlength=200)
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "purpose" if "purpose" in refusal.detail else "name"
 
 
 class NewRobotToken(Form):
-    name = text_field("Name", "Where it is used.", maxlength=100, placeholder="nightly build")
+    name = text_field(_("Name"), _("Where it is used."), maxlength=100, placeholder=_("nightly build"))
     patterns = text_field(
-        "Repositories", widget=forms.Textarea, rows=3, spellcheck="false", autocapitalize="none", maxlength=8000
+        _("Repositories"), widget=forms.Textarea, rows=3, spellcheck="false", autocapitalize="none", maxlength=8000
     )
     right = choice_field(
-        "What it may do there",
+        _("What it may do there"),
         [
-            ("read", Option("read", "Pull, private ones included.")),
-            ("write", Option("write", "Push, too.")),
-            ("create", Option("create", "Also create a repository of such a name.")),
+            ("read", Option("read", _("Pull, private ones included."))),
+            ("write", Option("write", _("Push, too."))),
+            ("create", Option("create", _("Also create a repository of such a name."))),
         ],
         "read",
     )
     expires = forms.DateField(
-        label="Ends on",
-        help_text="Within a year.",
+        label=_("Ends on"),
+        help_text=_("Within a year."),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         error_messages={
-            "invalid": "This is not a date. Write it as 2027-01-31.",
-            "required": "The token of a robot must end. Choose a day within the next year.",
+            "invalid": _("This is not a date. Write it as 2027-01-31."),
+            "required": _("The token of a robot must end. Choose a day within the next year."),
         },
     )
     fields_of: ClassVar[Refusals] = {NameTaken: "name", NameInvalid: "patterns"}

@@ -1,18 +1,22 @@
 """allauth's forms of passwords and second factors, drawn and worded as the website's own."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from allauth.account import forms as account_forms
 from allauth.mfa.base import forms as code_forms
 from allauth.mfa.totp import forms as app_forms
 from allauth.mfa.webauthn import forms as passkey_forms
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Renderer
 from hub.site.forms.accounts import PASSWORD_HELP
 from registry.kernel import names
 
-CODE_HELP = "Six digits from your authenticator app, or one of your recovery codes."
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+CODE_HELP = _("Six digits from your authenticator app, or one of your recovery codes.")
 
 
 class Drawn:
@@ -20,7 +24,7 @@ class Drawn:
 
     default_renderer = Renderer
     error_css_class = "wrong"
-    words: dict[str, tuple[str, str]] = {}  # noqa: RUF012  # read only: field → label, help
+    words: "dict[str, tuple[StrOrPromise, StrOrPromise]]" = {}  # noqa: RUF012  # read only: field → label, help
 
     def __init__(self, *args: Any, **options: Any) -> None:
         options.setdefault("auto_id", "%s")
@@ -33,45 +37,48 @@ class Drawn:
 
 
 class Reauthenticate(Drawn, account_forms.ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
-    words = {"password": ("Your password", "")}  # noqa: RUF012  # as above
+    words = {"password": (_("Your password"), "")}  # noqa: RUF012  # as above
 
 
 class ResetPassword(Drawn, account_forms.ResetPasswordForm):  # type: ignore[misc]  # allauth has no types
-    words = {"email": ("E-mail", "The address of your account.")}  # noqa: RUF012  # as above
+    words = {"email": (_("E-mail"), _("The address of your account."))}  # noqa: RUF012  # as above
 
 
 class NewPassword(Drawn, account_forms.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
     words = {  # noqa: RUF012  # as above
-        "password1": ("New password", PASSWORD_HELP),
-        "password2": ("New password again", ""),
+        "password1": (_("New password"), PASSWORD_HELP),
+        "password2": (_("New password again"), ""),
     }
 
 
 class SecondFactor(Drawn, code_forms.AuthenticateForm):  # type: ignore[misc]  # allauth has no types
-    words = {"code": ("Code", CODE_HELP)}  # noqa: RUF012  # as above
+    words = {"code": (_("Code"), CODE_HELP)}  # noqa: RUF012  # as above
 
 
 class ReauthenticateByCode(Drawn, code_forms.ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
-    words = {"code": ("Code", CODE_HELP)}  # noqa: RUF012  # as above
+    words = {"code": (_("Code"), CODE_HELP)}  # noqa: RUF012  # as above
 
 
 class AddApp(Drawn, app_forms.ActivateTOTPForm):  # type: ignore[misc]  # allauth has no types
-    words = {"code": ("Code", "The six digits that the app shows now.")}  # noqa: RUF012  # as above
+    words = {"code": (_("Code"), _("The six digits that the app shows now."))}  # noqa: RUF012  # as above
 
 
 class AddPasskey(Drawn, passkey_forms.AddWebAuthnForm):  # type: ignore[misc]  # allauth has no types
     words = {  # noqa: RUF012  # as above
-        "name": ("Name", "Where it is kept: laptop, telephone, key."),
-        "passwordless": ("Sign in with it alone", "Without user name and password. It asks for a PIN or biometrics."),
+        "name": (_("Name"), _("Where it is kept: laptop, telephone, key.")),
+        "passwordless": (
+            _("Sign in with it alone"),
+            _("Without user name and password. It asks for a PIN or biometrics."),
+        ),
     }
 
     def clean_credential(self) -> Any:
         """Refuse what no column can hold; allauth checks the rest."""
         credential = self.cleaned_data["credential"]
         if not names.is_storable(credential):
-            raise forms.ValidationError("The answer of the passkey cannot be read. Try again.")
+            raise forms.ValidationError(_("The answer of the passkey cannot be read. Try again."))
         return credential
 
 
 class RenamePasskey(Drawn, passkey_forms.EditWebAuthnForm):  # type: ignore[misc]  # allauth has no types
-    words = {"name": ("Name", "")}  # noqa: RUF012  # as above
+    words = {"name": (_("Name"), "")}  # noqa: RUF012  # as above

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.forms import BoundField
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, Option, Refusals, choice_field, text_field
 from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
@@ -16,24 +17,27 @@ RIGHTS = [("read", "read"), ("write", "write")]
 
 
 class NewToken(Form):
-    name = text_field("Name", "Where it is used.", maxlength=100, placeholder="laptop")
+    name = text_field(_("Name"), _("Where it is used."), maxlength=100, placeholder="laptop")
     role = choice_field(
-        "What it may do",
+        _("What it may do"),
         [
-            ("write", Option("write", "Push, and pull what you may see. What most people need.")),
-            ("read", Option("read", "Pull only, private adapters of yours included. For servers.")),
-            ("fine-grained", Option("fine-grained", "Only the repositories chosen below. For servers and scripts.")),
+            ("write", Option("write", _("Push, and pull what you may see. What most people need."))),
+            ("read", Option("read", _("Pull only, private adapters of yours included. For servers."))),
+            (
+                "fine-grained",
+                Option("fine-grained", _("Only the repositories chosen below. For servers and scripts.")),
+            ),
         ],
         "write",
     )
     other = forms.CharField(required=False, max_length=200)
     other_right = forms.ChoiceField(required=False, choices=RIGHTS)
     expires = forms.DateField(
-        label="Ends on",
+        label=_("Ends on"),
         required=False,
-        help_text="May stay empty.",
+        help_text=_("May stay empty."),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        error_messages={"invalid": "This is not a date. Write it as 2027-01-31, or leave it empty."},
+        error_messages={"invalid": _("This is not a date. Write it as 2027-01-31, or leave it empty.")},
     )
     fields_of: ClassVar[Refusals] = {NameTaken: "name"}
 
@@ -64,7 +68,9 @@ class NewToken(Form):
             return None
         end = timezone.make_aware(datetime.combine(day, time.max.replace(microsecond=0)))
         if end <= timezone.now():
-            raise forms.ValidationError(f"{day} is in the past. Choose a later day, or leave it empty.")
+            raise forms.ValidationError(
+                _("{day} is in the past. Choose a later day, or leave it empty.").format(day=day)
+            )
         return end
 
     def clean(self) -> dict[str, Any]:
@@ -76,7 +82,7 @@ class NewToken(Form):
         is_fine_grained = cleaned.get("role") == Token.Role.FINE_GRAINED
         cleaned["grants"] = {name: right for name, right in grants.items() if right} if is_fine_grained else {}
         if is_fine_grained and not cleaned["grants"]:
-            raise forms.ValidationError("No repository is chosen. Choose read or write for one at least.")
+            raise forms.ValidationError(_("No repository is chosen. Choose read or write for one at least."))
         return cleaned
 
     def field_of(self, refusal: RegistryError) -> str | None:
@@ -87,8 +93,8 @@ class NewToken(Form):
 
 class DeviceCode(Form):
     code = text_field(
-        "Code",
-        "As `hf auth login` shows it.",
+        _("Code"),
+        _("As `hf auth login` shows it."),
         maxlength=20, placeholder="BCDF-GHJK", autocapitalize="characters", spellcheck="false",
     )  # fmt: skip
 
@@ -99,10 +105,10 @@ class DeviceCode(Form):
 class DeviceAnswer(Form):
     code = forms.CharField(widget=forms.HiddenInput)
     role = choice_field(
-        "What it may do",
+        _("What it may do"),
         [
-            ("write", Option("write", "Push, and pull what you may see.")),
-            ("read", Option("read", "Pull only.")),
+            ("write", Option("write", _("Push, and pull what you may see."))),
+            ("read", Option("read", _("Pull only."))),
         ],
         "write",
     )

@@ -1,40 +1,44 @@
 """The form by which a visitor tries an adapter; its fields are those of the adapter's task."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, text_field
 from registry.proof.tryouts import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
 
-Labels = Mapping[str, str]
-WRITES: Labels = {"text": "Text to go on from", "new_tokens": "Tokens to write"}
-READS: Labels = {"text": "Text"}
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+Labels = Mapping[str, "StrOrPromise"]
+WRITES: Labels = {"text": _("Text to go on from"), "new_tokens": _("Tokens to write")}
+READS: Labels = {"text": _("Text")}
 PAIRS = "pairs"  # classification of two texts, which no pipeline tag tells from that of one
-VECTORS: Labels = {"text": "Text", "other": "Text to compare it with"}
+VECTORS: Labels = {"text": _("Text"), "other": _("Text to compare it with")}
 # By the pipeline tag of the adapter; fields without a label are left out.
 FIELDS: Mapping[str, Labels] = {
     "text-classification": READS,
-    PAIRS: {"text": "Text", "other": "Second text"},
+    PAIRS: {"text": _("Text"), "other": _("Second text")},
     "token-classification": READS,
     "fill-mask": READS,
     "feature-extraction": VECTORS,
     "sentence-similarity": VECTORS,
-    "question-answering": {"text": "Question", "other": "Text that the question is about"},
+    "question-answering": {"text": _("Question"), "other": _("Text that the question is about")},
     "text-generation": WRITES,
     "text2text-generation": WRITES,
-    "summarization": {**WRITES, "text": "Text"},
-    "translation": {**WRITES, "text": "Text"},
+    "summarization": {**WRITES, "text": _("Text")},
+    "translation": {**WRITES, "text": _("Text")},
 }
-ANY: Labels = {"text": "Text", "other": "Second text, where its task has one", "new_tokens": "Tokens to write"}
+ANY: Labels = {"text": _("Text"), "other": _("Second text, where its task has one"), "new_tokens": _("Tokens to write")}
 
 
 class Try(Form):
-    text = text_field("Text", widget=forms.Textarea, maxlength=MAX_TEXT, rows=4)
-    other = text_field("Second text", required=False, widget=forms.Textarea, maxlength=MAX_TEXT, rows=3)
+    text = text_field(_("Text"), widget=forms.Textarea, maxlength=MAX_TEXT, rows=4)
+    other = text_field(_("Second text"), required=False, widget=forms.Textarea, maxlength=MAX_TEXT, rows=3)
     new_tokens = forms.IntegerField(
-        label="Tokens to write", required=False, min_value=1, max_value=MAX_NEW_TOKENS, initial=NEW_TOKENS
+        label=_("Tokens to write"), required=False, min_value=1, max_value=MAX_NEW_TOKENS, initial=NEW_TOKENS
     )
 
     def __init__(self, *args: Any, task: str, **options: Any) -> None:

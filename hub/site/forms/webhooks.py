@@ -1,6 +1,7 @@
 """Making a webhook, and changing it."""
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Checkboxes, Form, text_field
 from registry.kernel.errors import RegistryError
@@ -8,28 +9,28 @@ from registry.models import Watch, Webhook
 from registry.talk.webhooks import Wish
 
 DOMAINS = [
-    ("repo", "repositories"),
-    ("discussion", "discussions"),
-    ("verdict", "verdicts of main"),
-    ("release", "releases"),
+    ("repo", _("repositories")),
+    ("discussion", _("discussions")),
+    ("verdict", _("verdicts of main")),
+    ("release", _("releases")),
 ]
 
 
 class WebhookForm(Form):
     url = text_field(
-        "Address", widget=forms.URLInput, maxlength=1000, placeholder="https://ci.example.org/hooks/dovetail"
+        _("Address"), widget=forms.URLInput, maxlength=1000, placeholder="https://ci.example.org/hooks/dovetail"
     )
     watched = text_field(
-        "Watches",
-        "People, organisations or repositories, with spaces between them.",
+        _("Watches"),
+        _("People, organisations or repositories, with spaces between them."),
         placeholder="acme alice/reviews datasets/alice/gold", spellcheck="false",
     )  # fmt: skip
     domains = forms.MultipleChoiceField(
-        label="Events", required=False, choices=DOMAINS, initial=["repo", "discussion"], widget=Checkboxes
+        label=_("Events"), required=False, choices=DOMAINS, initial=["repo", "discussion"], widget=Checkboxes
     )
     secret = text_field(
-        "Secret",
-        "Sent in `X-Webhook-Secret`, and used to sign each message in `X-Hub-Signature-256`. May stay empty.",
+        _("Secret"),
+        _("Sent in `X-Webhook-Secret`, and used to sign each message in `X-Hub-Signature-256`. May stay empty."),
         required=False, widget=forms.PasswordInput, maxlength=256,
     )  # fmt: skip
 

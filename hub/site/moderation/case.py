@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.session_proofs import is_recent
@@ -13,6 +14,7 @@ from hub.site.forms.cases import Decide, Note
 from hub.site.reauthentication import ask_again
 from hub.site.staff import for_moderators
 from hub.site.visitor import caller
+from hub.site.words import WORDS
 from registry.models import Case
 from registry.moderation import cases, dossier, outcomes, queue
 from registry.moderation.outcomes import Decision
@@ -67,7 +69,12 @@ def close(request: HttpRequest, number: int) -> HttpResponse:
         with form:
             decision = Decision(given["outcome"], given["reason"], note=given["note"], strike=given["strike"])
             closed = cases.close(case, caller(request), decision)
-            messages.success(request, f"Case {number} is closed: {closed.get_outcome_display().lower()}.")
+            messages.success(
+                request,
+                gettext("Case {number} is closed: {outcome}.").format(
+                    number=number, outcome=str(WORDS.get(closed.get_outcome_display())).lower()
+                ),
+            )
             return redirect(_next(request))
     return _page(request, case, decide=form)
 

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms.cases import Reasoned
@@ -69,7 +70,7 @@ def unsuspend(request: HttpRequest, name: str) -> HttpResponse:
         except RegistryError as refusal:
             form.refuse(refusal)
         else:
-            messages.success(request, f"{user.username} may sign in again.")
+            messages.success(request, gettext("{name} may sign in again.").format(name=user.username))
             return redirect("moderation-person", user.username)
     return _page(request, user, form)
 

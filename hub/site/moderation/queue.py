@@ -1,12 +1,15 @@
 """The moderators' queue with the panel of one case beside it, and the decision on several cases at once."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms.cases import CloseMany, SaveView
@@ -19,15 +22,18 @@ from registry.moderation import cases, queue, queue_views
 from registry.moderation.outcomes import Decision
 from registry.moderation.queue import Query
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 PAGE = 50
-SEVERITIES = {"3": "high", "2": "medium", "1": "low"}
-CHOICES: dict[str, list[tuple[str, str]]] = {
+SEVERITIES = {"3": _("high"), "2": _("medium"), "1": _("low")}
+CHOICES: "dict[str, list[tuple[str, StrOrPromise]]]" = {
     "state": [(name, name) for name in queue.STATES],
-    "severity": [("", "any"), *SEVERITIES.items()],
-    "source": [("", "anybody"), ("people", "people"), ("hub", "the hub")],
-    "reason": [("", "any"), *((reason.value, reason.value) for reason in Case.Reason)],
-    "target": [("", "anything"), *((kind.value, kind.value) for kind in Case.Target)],
-    "sort": [("", "gravest first"), ("oldest", "oldest first")],
+    "severity": [("", _("any")), *SEVERITIES.items()],
+    "source": [("", _("anybody")), ("people", _("people")), ("hub", _("the hub"))],
+    "reason": [("", _("any")), *((reason.value, reason.value) for reason in Case.Reason)],
+    "target": [("", _("anything")), *((kind.value, kind.value) for kind in Case.Target)],
+    "sort": [("", _("gravest first")), ("oldest", _("oldest first"))],
 }
 
 
@@ -84,9 +90,10 @@ def close_many(request: HttpRequest) -> HttpResponse:
         return redirect("moderation")
     decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
     closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
-    messages.success(request, f"{len(closed)} case{'' if len(closed) == 1 else 's'} closed.")
-    for number, sentence in refused:
-        messages.error(request, f"Case {number}: {sentence}")
+    sentence = ngettext("{count} case closed.", "{count} cases closed.", len(closed))
+    messages.success(request, sentence.format(count=len(closed)))
+    for number, reason in refused:
+        messages.error(request, gettext("Case {number}: {reason}").format(number=number, reason=reason))
     return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
 
 

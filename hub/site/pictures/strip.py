@@ -5,13 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from hub.site.verdict_summary import AreaResult, Shape, shapes
 
 PITCH, TOP, LINE, TOOTH = 26.0, 8.0, 34.0, 18.0  # of a version; and the heights of margin, line and teeth
 STRUCK = 0.42 * PITCH
 OUTCOMES = {
-    "passed": "passed", "noted": "passed with notes", "failed": "failed", "running": "running",
-    "waiting": "without a result",
+    "passed": _("passed"), "noted": _("passed with notes"), "failed": _("failed"), "running": _("running"),
+    "waiting": _("without a result"),
 }  # fmt: skip
 MIDDLE = 0.5 * PITCH + 3.0  # of the first tooth, whose sides lean
 
@@ -65,7 +68,7 @@ class Strip:
         counts = Counter(OUTCOMES[version.outcome] for version in self.versions)
         yanked = sum(version.is_yanked for version in self.versions)
         counted = [f"{count} {word}" for word, count in counts.most_common()]
-        return ", ".join([*counted, f"{yanked} yanked"] if yanked else counted)
+        return ", ".join([*counted, gettext("{count} yanked").format(count=yanked)] if yanked else counted)
 
     @property
     def has_verified(self) -> bool:

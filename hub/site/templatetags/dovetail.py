@@ -4,15 +4,18 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from django import template
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from hub.about import VERSION
 from hub.site.proof import Document
@@ -25,6 +28,9 @@ from registry.models import Alert, Discussion, DiscussionEvent, Repository
 from registry.moderation import targets
 from registry.talk import alerts
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
@@ -32,18 +38,17 @@ register.simple_tag(lambda: settings.LANGUAGES, name="languages")
 KINDS = {
     "lora": "LoRA",
     "ia3": "IA³",
-    "prompt-tuning": "prompt tuning",
-    "prefix-tuning": "prefix tuning",
+    "prompt-tuning": _("prompt tuning"),
+    "prefix-tuning": _("prefix tuning"),
     "p-tuning": "P-tuning",
     "dora": "DoRA",
 }
 WATCH_LEVELS = (
-    ("none", "Only what concerns you", "Threads that you take part in, mentions, and your own adapters."),
-    ("releases", "Releases", "New verified versions too."),
-    ("all", "Everything", "Pushes, verdicts and discussions too."),
-    ("ignore", "Ignore", "Nothing but decisions of moderators."),
+    ("none", _("Only what concerns you"), _("Threads that you take part in, mentions, and your own adapters.")),
+    ("releases", _("Releases"), _("New verified versions too.")),
+    ("all", _("Everything"), _("Pushes, verdicts and discussions too.")),
+    ("ignore", _("Ignore"), _("Nothing but decisions of moderators.")),
 )
-NOT_RUN = "checked, not run here"
 STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 
 
@@ -98,7 +103,7 @@ def text_link(lines: Iterable[str]) -> str:
 
 
 @register.simple_tag
-def watch_levels() -> tuple[tuple[str, str, str], ...]:
+def watch_levels() -> "tuple[tuple[str, StrOrPromise, StrOrPromise], ...]":
     """The levels at which a repository is watched: value, name, and what they include."""
     return WATCH_LEVELS
 
@@ -124,19 +129,24 @@ def share_image(repository: Repository) -> str:
 
 @register.inclusion_tag("site/parts/report_link.html")
 def report_link(
-    kind: str, subject: Repository | str, rest: str = "", *, text: str = "Report", label: str = "", style: str = ""
+    kind: str, subject: Repository | str, rest: str = "", *, text: str = "", label: str = "", style: str = ""
 ) -> dict[str, str]:
     """A link to the form that reports something: a repository, with what follows its id, or a name."""
     id = targets.id_of(subject) if isinstance(subject, Repository) else subject
     query = urlencode({"type": kind, "id": f"{id}{rest}"})
-    return {"address": f"{reverse('report')}?{query}", "text": text, "label": label, "style": style or "third small"}
+    return {
+        "address": f"{reverse('report')}?{query}",
+        "text": text or gettext("Report"),
+        "label": label,
+        "style": style or "third small",
+    }
 
 
 @register.inclusion_tag("site/parts/report_link.html")
 def report_comment(discussion: Discussion, event: DiscussionEvent) -> dict[str, str]:
     """A link to the form that reports one comment."""
     place = f"#{discussion.number}:{event.pk}"
-    return report_link("comment", discussion.repository, place, label="Report this comment")
+    return report_link("comment", discussion.repository, place, label=gettext("Report this comment"))
 
 
 @register.filter
@@ -155,24 +165,31 @@ def alert_subject(alert: Alert) -> str:
 def state_words(verdict: Document | None) -> str:
     """A verdict's state for people: `passed, 2 notes`, `failed`, `checked, not run here`, `no verdict yet`."""
     if not verdict:
-        return "no verdict yet"
+        return gettext("no verdict yet")
     report = verdict.report
     if report.state != "passed":
-        return report.state
+        return in_words(report.state)
     if report.depth == "static":
-        return NOT_RUN
-    notes = sum(check.outcome == "warned" for check in report.checks)
+        return gettext("checked, not run here")
+    notes = _notes(verdict)
     if not notes:
-        return "passed"
-    return f"passed, {notes} note{'s' if notes > 1 else ''}"
+        return in_words("passed")
+    return ngettext("passed, {count} note", "passed, {count} notes", notes).format(count=notes)
+
+
+def _notes(verdict: Document) -> int:
+    return sum(check.outcome == "warned" for check in verdict.report.checks)
 
 
 @register.filter
 def state_class(verdict: Document | None) -> str:
     """The colour that goes with `state_words`; a passed verdict with notes is `noted`."""
-    words = state_words(verdict)
-    word = "noted" if "note" in words or words == NOT_RUN else words
-    return word if word in STATE_CLASSES else ""
+    if not verdict:
+        return ""
+    state = verdict.report.state
+    if state == "passed" and (verdict.report.depth == "static" or _notes(verdict)):
+        return "noted"
+    return state if state in STATE_CLASSES else ""
 
 
 @register.filter
@@ -206,7 +223,7 @@ def percent(share: float | None) -> str:
 def percent_range(percents: tuple[float, float]) -> str:
     """Return the least and the most of some percents: `0.3 % to 1.2 %`, or one of them where they read the same."""
     low, high = (percent(value / 100) for value in percents)
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else gettext("{low} to {high}").format(low=low, high=high)
 
 
 @register.filter
@@ -229,27 +246,30 @@ def seconds(value: float | None) -> str:
 def ago(at: datetime | None) -> SafeString | str:
     """A relative time, with the absolute one on hover and for machines."""
     if at is None:
-        return "never"
+        return gettext("never")
     absolute = at.astimezone(timezone.get_default_timezone())
     shown = _relative((timezone.now() - at).total_seconds(), at)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         absolute.isoformat(timespec="seconds"),
-        absolute.strftime("%-d %B %Y, %H:%M %Z"),
+        f"{date_format(absolute, 'j F Y, H:i')} {absolute.tzname()}",
         shown,
     )
 
 
 def _relative(age: float, at: datetime) -> str:
-    if age < -60:
-        return at.strftime("%-d %b %Y")
-    for limit, unit, word in ((45, 1, ""), (3600, 60, "min"), (86_400, 3600, "h")):
-        if age < limit:
-            return f"{max(1, round(age / unit))} {word} ago" if word else "just now"
     days = int(age // 86_400)
-    if days < 30:
-        return "yesterday" if days == 1 else f"{days} days ago"
-    return at.strftime("%-d %b %Y")
+    if age < -60 or days >= 30:
+        return date_format(at, "j M Y")
+    if age < 45:
+        return gettext("just now")
+    if age < 3600:
+        return gettext("{count} min ago").format(count=max(1, round(age / 60)))
+    if age < 86_400:
+        return gettext("{count} h ago").format(count=max(1, round(age / 3600)))
+    if days == 1:
+        return gettext("yesterday")
+    return gettext("{count} days ago").format(count=days)
 
 
 @register.filter
@@ -267,7 +287,7 @@ def short(digest: str) -> str:
 @register.filter
 def kind_name(kind: str) -> str:
     """An adapter kind as the field writes it: LoRA, IA³, prefix tuning."""
-    return KINDS.get(kind, kind.replace("-", " "))
+    return str(KINDS.get(kind, kind.replace("-", " ")))
 
 
 @register.filter

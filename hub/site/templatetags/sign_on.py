@@ -6,19 +6,20 @@ from allauth.socialaccount.models import SocialAccount
 from django import template
 from django.conf import settings
 from django.template import RequestContext
+from django.utils.translation import gettext
 
 register = template.Library()
 
 
 @register.inclusion_tag("site/parts/providers.html", takes_context=True)
-def sign_on_buttons(context: RequestContext, next: str, verb: str = "Sign in") -> dict[str, Any]:
+def sign_on_buttons(context: RequestContext, next: str, verb: str = "") -> dict[str, Any]:
     """Show a button for each identity provider."""
     providers = list(settings.OIDC_PROVIDERS.values())
     main = not settings.PASSWORD_SIGN_IN
     return {
         "providers": providers,
         "next": next,
-        "verb": verb,
+        "verb": verb or gettext("Sign in"),
         "main": main,
         "csrf_token": context.get("csrf_token"),
     }
