@@ -1,6 +1,6 @@
 """Collects the texts of pages and keeps the catalogues of translations; no GNU gettext is needed.
 
-    .venv/bin/python -m tests.catalogues
+    make texts
 
 adds the texts that are new to each locale/*/LC_MESSAGES/django.po, without a translation, drops those that nothing
 shows any more, and compiles django.mo. test_catalogues.py is red until each text has a translation.

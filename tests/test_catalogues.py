@@ -22,7 +22,7 @@ def found() -> Catalog:
 def test_a_catalogue_translates_every_text_and_nothing_else(found: Catalog, file: Path) -> None:
     catalogue = catalogues.read(file)
     texts, translated = ({(one.context, one.id) for one in listed if one.id} for listed in (found, catalogue))
-    fix = "run .venv/bin/python -m tests.catalogues, then translate what is empty"
+    fix = "run `make texts`, then translate what is empty"
     assert (texts - translated, translated - texts) == (set(), set()), fix
     wrong = {one.id: one.string for one in catalogue if one.id and not is_kept(one)}
     assert wrong == {}
