@@ -15,8 +15,9 @@ from hub import list_parameters
 from hub.list_parameters import ROUTES
 from hub.site.histograms import histograms
 from hub.site.list_rows import rows_of
+from hub.site.measures import number, size
 from hub.site.paging import at_cursor
-from hub.site.templatetags.dovetail import kind_name, last_part, number, size, spaced
+from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
 from registry.repos import catalog, finding, tallies
 from registry.repos.catalog import Query

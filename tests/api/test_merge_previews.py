@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hub.site.templatetags.dovetail import percent
+from hub.site.measures import percent
 from registry.models import Repository
 from registry.publish import moves
 from tests.api.test_comparisons import lora

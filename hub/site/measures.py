@@ -1,0 +1,84 @@
+"""Sizes, counts, shares and times as pages show them."""
+
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+
+from registry.kernel.sizes import size_in_words
+
+
+def size(count: int | None) -> str:
+    """Bytes in decimal units, as clients show them: 306 kB."""
+    return size_in_words(count or 0)
+
+
+def number(value: float | None) -> str:
+    """A count with separators; a measure with at most four significant figures."""
+    if not isinstance(value, int | float):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 0.01 <= abs(value) < 10:
+        return f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4g}"
+    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share of 1 in percent with two digits that count: 0.0123 as `1.2 %`."""
+    if share is None:
+        return ""
+    value = 100 * share
+    return f"{value:,.0f} %" if value >= 10 or not value else f"{value:.2g} %"
+
+
+def percent_range(percents: tuple[float, float]) -> str:
+    """Return the least and the most of some percents: `0.3 % to 1.2 %`, or one of them where they read the same."""
+    low, high = (percent(value / 100) for value in percents)
+    return low if low == high else gettext("{low} to {high}").format(low=low, high=high)
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration for a table column headed ms."""
+    if not isinstance(value, int | float):  # a template's missing value is an empty text
+        return "–"
+    if 0 <= value < 0.05:
+        return "<0.1"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """Milliseconds as seconds: 0.41 s."""
+    return f"{value / 1000:,.2f} s" if isinstance(value, int | float) else "–"
+
+
+def ago(at: datetime | None) -> SafeString | str:
+    """A relative time, with the absolute one on hover and for machines."""
+    if at is None:
+        return gettext("never")
+    absolute = at.astimezone(timezone.get_default_timezone())
+    shown = _relative((timezone.now() - at).total_seconds(), at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        absolute.isoformat(timespec="seconds"),
+        f"{date_format(absolute, 'j F Y, H:i')} {absolute.tzname()}",
+        shown,
+    )
+
+
+def _relative(age: float, at: datetime) -> str:
+    days = int(age // 86_400)
+    if age < -60 or days >= 30:
+        return date_format(at, "j M Y")
+    if age < 45:
+        return gettext("just now")
+    if age < 3600:
+        return gettext("{count} min ago").format(count=max(1, round(age / 60)))
+    if age < 86_400:
+        return gettext("{count} h ago").format(count=max(1, round(age / 3600)))
+    if days == 1:
+        return gettext("yesterday")
+    return gettext("{count} days ago").format(count=days)
