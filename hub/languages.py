@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import trans_real
 
 from hub.limits import NOT_PAGES
 
@@ -16,6 +18,9 @@ class PageLanguage:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        # Behind the catalogue of English stand five that are empty; each text of a page would be looked up in all.
+        english = trans_real.translation(settings.LANGUAGE_CODE)
+        english._fallback = None  # type: ignore[attr-defined]  # of Python's gettext, and stable
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not _is_page(request.path_info):

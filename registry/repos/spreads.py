@@ -5,6 +5,7 @@ The kept counts know no numbers, so the newest MOST matches are read, as the lis
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -39,26 +40,37 @@ class Spread:
     is_newest: bool
 
 
-def spread(by: Caller, query: Query, column: str) -> Spread:
-    """Return the ranges of `rank` or `size` over what the caller sees, as if no bound of that column was asked for.
+def spread(by: Caller, query: Query, columns: Sequence[str]) -> list[Spread]:
+    """Return the ranges of columns over what the caller sees, each as if no bound of that column was asked for.
 
     A large list may be a minute old. Raises SearchTooSlow.
     """
-    bounds: dict[str, Any] = {f"{column}_min": None, f"{column}_max": None}
-    query = replace(query, sort=Query.sort, ascending=Query.ascending, **bounds)
+    if any(getattr(query, bound) is not None for column in columns for bound in _bounds(column)) and len(columns) > 1:
+        return [one for column in columns for one in spread(by, query, (column,))]
+    unbounded: dict[str, Any] = {bound: None for column in columns for bound in _bounds(column)}
+    query = replace(query, sort=Query.sort, ascending=Query.ascending, **unbounded)
     scope = identity(by) if by.roles or by.is_staff else "public"
-    counted = cached(f"spread {column} {scope}", query, partial(_read, by, query, column))
-    ends = ENDS[column]
+    counted = cached(f"spread {' '.join(columns)} {scope}", query, partial(_read, by, query, columns))
+    return [Spread(column, _ranges(column, counted), counted.is_capped) for column in columns]
+
+
+def _bounds(column: str) -> tuple[str, str]:
+    return f"{column}_min", f"{column}_max"
+
+
+def _ranges(column: str, counted: Tally) -> tuple[Range, ...]:
+    ends, counts = ENDS[column], counted.facets[column]
     lows, highs = (0, *(end + 1 for end in ends)), (*ends, None)
-    counts = counted.facets[column]
-    ranges = (Range(low, high, counts[str(at)]) for at, (low, high) in enumerate(zip(lows, highs, strict=True)))
-    return Spread(column, tuple(ranges), counted.is_capped)
+    return tuple(Range(low, high, counts[str(at)]) for at, (low, high) in enumerate(zip(lows, highs, strict=True)))
 
 
-def _read(by: Caller, query: Query, column: str) -> Tally:
-    """Count the values of a column by the place of their range; repositories without one count to none."""
+def _read(by: Caller, query: Query, columns: Sequence[str]) -> Tally:
+    """Count the values of columns by the place of their range; repositories without one count to none."""
     newest = matching_repositories(by, query).order_by(f"-{SORTS['updated']}", "-id")
     with bounded("count"):
-        read = list(newest.values_list(column, flat=True)[: MOST + 1])
-    places = Counter(str(bisect_left(ENDS[column], value)) for value in read[:MOST] if value)
-    return Tally(len(read[:MOST]), {column: places}, is_capped=len(read) > MOST)
+        read = list(newest.values_list(*columns)[: MOST + 1])
+    places = {
+        column: Counter(str(bisect_left(ENDS[column], row[at])) for row in read[:MOST] if row[at])
+        for at, column in enumerate(columns)
+    }
+    return Tally(len(read[:MOST]), places, is_capped=len(read) > MOST)

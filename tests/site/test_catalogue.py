@@ -138,7 +138,7 @@ def test_ranks_and_sizes_are_drawn_and_their_ranges_are_links(visit, many):
 
 def test_of_many_adapters_the_newest_are_drawn(cast, many, monkeypatch):
     monkeypatch.setattr(spreads, "MOST", 2)
-    drawn = spreads.spread(cast.session("alice"), catalog.Query(), "size")
+    [drawn] = spreads.spread(cast.session("alice"), catalog.Query(), ["size"])
     assert drawn.is_newest
     assert sum(range.count for range in drawn.ranges) == 2
 
