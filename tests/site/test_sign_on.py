@@ -11,7 +11,9 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import caches
 from django.core.management import call_command
+from django.template.loader import render_to_string
 from django.test import Client
+from django.utils import timezone
 from joserfc.jwk import RSAKey
 
 from hub import sign_on as configured
@@ -392,3 +394,14 @@ def test_a_person_without_a_password_confirms_by_the_provider(forger, visit):
         asked = begin(client, next="/settings/security/app")
     assert come_back(client, forger, asked, auth_time=int(now))["Location"] == "/settings/security/app"
     assert client.get("/settings/security/app").status_code == 200
+
+
+def test_an_account_elsewhere_is_shown_by_what_it_told() -> None:
+    """A provider that tells an e-mail address need not tell a user name."""
+    for told, shown in (
+        ({"email": "bob@corp.example"}, "bob@corp.example ·"),
+        ({"preferred_username": "bob"}, "bob ·"),
+    ):
+        account = {"pk": 1, "extra_data": told, "date_joined": timezone.now(), "last_login": timezone.now()}
+        page = render_to_string("site/parts/linked.html", {"linked": [(account, {"label": "Corp"})], "providers": []})
+        assert shown in page
