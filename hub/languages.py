@@ -1,5 +1,6 @@
 """The language of pages: the one that a visitor chose, else the one that their browser asks for."""
 
+import re
 from collections.abc import Callable
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils.translation import trans_real
 from hub.limits import NOT_PAGES
 
 PAGES_TOO = frozenset({"/status", "/api/v1/docs"})  # their requests are not counted with those of pages
+ENGLISH = re.compile(r"/(?:admin|simple|avatars)/|.*(?:\.atom|/share\.png)$")
 
 
 class PageLanguage:
@@ -36,10 +38,4 @@ class PageLanguage:
 
 
 def _is_page(path: str) -> bool:
-    if path in PAGES_TOO:
-        return True
-    return not (
-        NOT_PAGES.match(path)
-        or path.startswith(("/admin/", "/simple/"))
-        or path.endswith((".atom", ".png", ".svg", ".webp"))
-    )
+    return path in PAGES_TOO or not (NOT_PAGES.match(path) or ENGLISH.match(path))

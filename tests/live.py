@@ -24,6 +24,7 @@ BIN = ROOT / ".venv" / "bin"
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 PASSWORD = "correct horse battery"
 SECRET_KEY = "live-hub-of-the-tests-" * 4
+# Management commands that run the checks of Django first.
 CHECKED = {"collectstatic", "migrate", "provision", "shelf"}
 NO_BROKER = "redis://127.0.0.1:1/0"
 

@@ -9,7 +9,7 @@ from babel.messages.catalog import Message
 
 from tests import catalogues
 
-# What a translation may neither lose nor invent: values, elements, and what is set as code.
+# Values, elements and code: a translation may neither lose nor invent one.
 KEPT = re.compile(r"%\(\w+\)s|\{\w*\}|</?[a-z][^>]*>|`[^`]+`")
 
 

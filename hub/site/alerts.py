@@ -80,15 +80,8 @@ def _groups(page: Iterable[Alert]) -> list[tuple[str, list[dict[str, Any]]]]:
 
     def day(alert: Alert) -> str:
         age = (today - alert.created_at.date()).days
-        return (
-            gettext("Today")
-            if age <= 0
-            else gettext("Yesterday")
-            if age == 1
-            else gettext("This week")
-            if age < 7
-            else gettext("Earlier")
-        )
+        labels = ((1, gettext("Today")), (2, gettext("Yesterday")), (7, gettext("This week")))
+        return next((label for days, label in labels if age < days), gettext("Earlier"))
 
     return [(label, [_row(alert) for alert in rows]) for label, rows in groupby(page, key=day)]
 

@@ -124,7 +124,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
 def _counted(tally: Tally, every: int) -> str:
     """Return how many rows match, and of how many if others do not: `1,204`, `12 of 1,204`."""
     rows = number(tally.rows) + ("+" if tally.is_capped else "")
-    return rows if tally.rows == every else _("{rows} of {all}").format(rows=rows, all=number(every))
+    return rows if tally.rows == every else gettext("{rows} of {all}").format(rows=rows, all=number(every))
 
 
 def _view(request: HttpRequest) -> tuple[str, tuple[str, ...]]:

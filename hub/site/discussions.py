@@ -62,12 +62,7 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
         with form:
             start = pull_requests.start if given["type"] == "pull_request" else discussions.start
             return redirect(start(header.repository, given["title"], given["text"], caller(request)))
-    context = {
-        "header": header,
-        "tab": "discussions",
-        "form": form,
-        "html": preview(request, header, form, "text"),
-    }
+    context = {"header": header, "tab": "discussions", "form": form, "html": preview(request, header, form, "text")}
     return page_or_preview(request, "site/discussion_new.html", context, form.status)
 
 

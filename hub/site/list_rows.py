@@ -49,8 +49,9 @@ def _summary(document: Document) -> tuple[str, str]:
         return check.id, check.fix or check.message
     for item in report.evals:
         if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
-            return f"{item.metric} {item.adapter:.2f}", f"{'guess' if item.guess else 'base'} {item.base:.2f}"
+            words = gettext("guess {value}") if item.guess else gettext("base {value}")
+            return f"{item.metric} {item.adapter:.2f}", words.format(value=f"{item.base:.2f}")
     if report.depth in NOT_RUN:
         headline, beside = NOT_RUN[report.depth]
         return str(headline), str(beside)
-    return (f"{report.depth} proven" if report.depth else ""), ""
+    return (gettext("{depth} proven").format(depth=report.depth) if report.depth else ""), ""

@@ -10,6 +10,7 @@ from hub.site import catalogue
 from hub.site.forms import posted
 from hub.site.forms.searches import SaveSearch
 from hub.site.visitor import caller, person
+from hub.site.words import in_words
 from registry.models import SavedSearch
 from registry.repos import saved_searches
 
@@ -41,4 +42,4 @@ def _described(search: SavedSearch) -> str:
     filters = [f"{chip.name.lower()}: {chip.label}" for chip in catalogue.chips(params, "")]
     order = catalogue.SORTS.get(str(params.get("sort", "")))
     ordered = [gettext("by {order}").format(order=order)] if order else []
-    return " · ".join([f"{catalogue.NOUNS[search.type]}s", *filters, *ordered])
+    return " · ".join([in_words(f"{catalogue.NOUNS[search.type]}s"), *filters, *ordered])

@@ -66,11 +66,9 @@ class Numbers:
 
     @property
     def waiting_words(self) -> str:
-        return (
-            gettext("more than {count}").format(count=f"{MOST_COUNTED:,}")
-            if self.waiting > MOST_COUNTED
-            else f"{self.waiting:,}"
-        )
+        if self.waiting > MOST_COUNTED:
+            return gettext("more than {count}").format(count=f"{MOST_COUNTED:,}")
+        return f"{self.waiting:,}"
 
 
 @require_safe

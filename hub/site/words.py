@@ -61,6 +61,11 @@ WORDS: dict[str, str | Promise] = {
     "refuses": _("refuses"),
     "wrong": _("wrong"),
     "unknown": _("unknown"),
+    # several of a kind
+    "adapters": _("adapters"),
+    "models": _("models"),
+    "datasets": _("datasets"),
+    "spaces": _("spaces"),
     # refs and messages
     "branch": _("branch"),
     "tag": _("tag"),
@@ -143,6 +148,11 @@ SCRIPTS = {
         gettext_noop("The upload stopped: {problem}. Press the button to go on; what was sent stays."),
     ),
 }
+
+
+def in_words(value: str) -> str:
+    """Return the word for a state or a kind in the language of the page, or the value itself if there is none."""
+    return str(WORDS.get(value, value))
 
 
 def of_script(name: str) -> dict[str, str]:

@@ -58,8 +58,9 @@ def test_programs_and_the_administration_get_english_and_nothing_of_the_page_bef
     assert "Content-Language" not in client.get(address, **GERMAN)
 
 
-def test_a_missing_page_is_in_the_language_too(visit):
-    answer = visit().get("/nobody/nothing", **GERMAN)
+@pytest.mark.parametrize("address", ["/nobody/nothing", "/nobody/nothing/blob/main/plot.png"])
+def test_a_missing_page_is_in_the_language_too(visit, address):
+    answer = visit().get(address, **GERMAN)
     assert (answer.status_code, language_of(answer)) == (404, "de")
 
 

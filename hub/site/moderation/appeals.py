@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from hub.site.forms.cases import Message, Reasoned
 from hub.site.staff import for_moderators
 from hub.site.visitor import caller, person
-from hub.site.words import WORDS
+from hub.site.words import in_words
 from registry.models import Appeal
 from registry.moderation import appeals
 from registry.talk import alerts
@@ -66,12 +66,8 @@ def _decide(request: HttpRequest, number: int, *, approve: bool) -> HttpResponse
     if form.is_valid():
         with form:
             decided = appeals.decide(appeal, caller(request), approve=approve, reason=form.cleaned_data["reason"])
-            messages.success(
-                request,
-                gettext("Appeal {number} is {state}.").format(
-                    number=number, state=WORDS.get(decided.state, decided.state)
-                ),
-            )
+            sentence = gettext("Appeal {number} is {state}.")
+            messages.success(request, sentence.format(number=number, state=in_words(decided.state)))
             return redirect("moderation-appeal", number)
     return _page(request, appeal, Message(), form)
 

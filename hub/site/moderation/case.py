@@ -14,7 +14,7 @@ from hub.site.forms.cases import Decide, Note
 from hub.site.reauthentication import ask_again
 from hub.site.staff import for_moderators
 from hub.site.visitor import caller
-from hub.site.words import WORDS
+from hub.site.words import in_words
 from registry.models import Case
 from registry.moderation import cases, dossier, outcomes, queue
 from registry.moderation.outcomes import Decision
@@ -69,12 +69,9 @@ def close(request: HttpRequest, number: int) -> HttpResponse:
         with form:
             decision = Decision(given["outcome"], given["reason"], note=given["note"], strike=given["strike"])
             closed = cases.close(case, caller(request), decision)
-            messages.success(
-                request,
-                gettext("Case {number} is closed: {outcome}.").format(
-                    number=number, outcome=str(WORDS.get(closed.get_outcome_display())).lower()
-                ),
-            )
+            outcome = in_words(closed.get_outcome_display())
+            sentence = gettext("Case {number} is closed: {outcome}.")
+            messages.success(request, sentence.format(number=number, outcome=outcome))
             return redirect(_next(request))
     return _page(request, case, decide=form)
 

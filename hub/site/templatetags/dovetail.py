@@ -18,7 +18,7 @@ from hub.about import VERSION
 from hub.site import measures
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
-from hub.site.words import WORDS, of_script
+from hub.site.words import in_words, of_script
 from registry.kernel import banner, links, site_settings
 from registry.kernel.banner import Banner
 from registry.models import Alert, Discussion, DiscussionEvent, Repository
@@ -34,6 +34,7 @@ register.simple_tag(lambda: settings.LANGUAGES, name="languages")
 for measure in (measures.size, measures.number, measures.percent, measures.percent_range, measures.milliseconds,
                 measures.seconds, measures.ago):  # fmt: skip
     register.filter(measure)
+register.filter(in_words)
 
 KINDS = {
     "lora": "LoRA",
@@ -230,12 +231,6 @@ def script_words(name: str) -> str:
     """Return the texts of a script in the language of the page as JSON; nothing in English, which the script has."""
     words = of_script(name)
     return json.dumps(words, ensure_ascii=False) if words else ""
-
-
-@register.filter
-def in_words(value: str) -> str:
-    """Return the word for a state or a kind in the language of the page, or the value itself if there is none."""
-    return str(WORDS.get(value, value))
 
 
 @register.filter
