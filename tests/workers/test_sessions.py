@@ -105,12 +105,16 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def gone(*pids: int) -> bool:
-    """Return whether processes end within a minute."""
+def is_there(what: int | Path) -> bool:
+    return what.exists() if isinstance(what, Path) else is_running(what)
+
+
+def gone(*what: int | Path) -> bool:
+    """Return whether processes end and folders disappear: the keeper removes a folder after the end of its process."""
     deadline = time.monotonic() + 180
-    while any(map(is_running, pids)) and time.monotonic() < deadline:
+    while any(map(is_there, what)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return not any(map(is_running, pids))
+    return not any(map(is_there, what))
 
 
 def keeper_of(engine: Engine) -> int:
@@ -131,8 +135,7 @@ def test_processes_share_one_parent_and_work_at_the_same_time(other):
     assert gone(first.engine["pid"])
     assert is_running(second.engine["parent"])
     second.say("stop")
-    assert gone(second.engine["pid"], second.engine["parent"])
-    assert not Path(second.engine["home"]).exists()
+    assert gone(second.engine["pid"], second.engine["parent"], Path(second.engine["home"]))
 
 
 def test_a_killed_process_takes_its_session_alone(other, place):
@@ -146,8 +149,7 @@ def test_a_killed_process_takes_its_session_alone(other, place):
         assert (third.parent, third.sharers) == (second.engine["parent"], 2)
         keeping = keeper_of(third)
     second.kill()
-    assert gone(second.engine["pid"], second.engine["parent"])
-    assert not Path(second.engine["home"]).exists()
+    assert gone(second.engine["pid"], second.engine["parent"], Path(second.engine["home"]))
     place.leave()
     assert gone(keeping), "nobody needs the keeper any more"
 
@@ -176,8 +178,7 @@ def test_a_parent_that_dies_is_started_again(place):
         threading.Timer(0.1, os.kill, (parent, signal.SIGKILL)).start()
         with pytest.raises(EngineDied, match="by SIGKILL"):
             state(engine)
-    assert gone(session, parent)
-    assert not home.exists()
+    assert gone(session, parent, home)
     with start("passes") as engine:
         assert state(engine) == "passed"
 
@@ -209,8 +210,7 @@ def test_the_end_of_a_start_that_nobody_waits_for_is_the_end_of_its_parent(place
     parent, home = engine.parent, engine.home
     assert engine.pid == parent
     engine.stop()
-    assert gone(parent)
-    assert not home.exists()
+    assert gone(parent, home)
 
 
 def test_a_command_that_cannot_be_started_is_a_missing_engine(place):
