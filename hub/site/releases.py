@@ -23,6 +23,7 @@ from registry.kernel.policy import Permission
 from registry.models import Release, Verdict
 from registry.publish import releases as services
 from registry.repos import releases
+from registry.talk import alerts
 
 PER_PAGE = 10  # notes in Markdown cost a process each the first time
 
@@ -51,6 +52,7 @@ def one(request: HttpRequest, header: RepositoryHeader, tag: str) -> HttpRespons
 
 
 def _page(request: HttpRequest, header: RepositoryHeader, found: Sequence[Release], **more: object) -> HttpResponse:
+    alerts.saw(header.by.user, [alerts.Kind.RELEASE_MADE], repository=header.repository)
     shown = {"header": header, "tab": "releases", "rows": _rows(header, found), "may_release": _may_release(header)}
     return render(request, "site/releases.html", shown | more)
 

@@ -51,6 +51,7 @@ class Alert(models.Model):
         PUSHED = "pushed"  # a repository that they watch has new commits
         VERIFIED = "verified"  # a repository that they watch, or of what they follow, has a new verified version
         ALIAS_MOVED = "alias-moved"  # an alias of what they watch names another version; data: alias, action, after
+        RELEASE_MADE = "release-made"  # of what they watch; data: tag
         ALIAS_FELL_BACK = "alias-fell-back"  # of their own repository, because a version was withdrawn; data: the same
         CREATED = "created"  # a person or organisation that they follow has a new repository
         SIGNED_IN = "signed-in"  # their account was used from a new place; data: browser, address
@@ -112,6 +113,11 @@ class Alert(models.Model):
                 condition=Q(read_at__isnull=True, kind__in=["pushed", "verified", "created", "alias-moved"]),
             ),
             models.UniqueConstraint(
+                fields=["user", "repository"],
+                name="alert_of_release_once",
+                condition=Q(read_at__isnull=True, kind="release-made"),
+            ),
+            models.UniqueConstraint(
                 fields=["invitation"], name="alert_of_invitation_once", condition=Q(read_at__isnull=True)
             ),
             models.UniqueConstraint(
@@ -127,7 +133,7 @@ class Alert(models.Model):
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
                 | Q(kind__in=["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"])
-                | Q(kind__in=["quota-reached", "quota-changed", "regressed", "token-leaked"])
+                | Q(kind__in=["quota-reached", "quota-changed", "regressed", "token-leaked", "release-made"])
                 | Q(kind="token-ends", token__isnull=False)
                 | Q(kind="verified", verdict__isnull=False),
                 name="alert_kind_known",

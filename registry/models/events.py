@@ -22,6 +22,7 @@ class Event(models.Model):
         UNYANK = "unyank"
         ALIAS = "alias"
         REGRESSION = "regression"
+        TAG_RELEASE = "tag-release"  # RELEASE is of what moderation held back
 
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     at = models.DateTimeField(db_default=Now())

@@ -57,7 +57,7 @@ class RepositoryWatch(models.Model):
     """A person watches a repository, or ignores it. `Watch` is what a webhook watches."""
 
     class Level(models.TextChoices):
-        RELEASES = "releases"  # new verified versions
+        RELEASES = "releases"  # releases, and new verified versions
         ALL = "all"  # pushes, verdicts and discussions too
         IGNORE = "ignore"  # nothing, also where the person owns it or takes part
 

@@ -23,7 +23,7 @@ OF_APPEALS = (Kind.APPEALED, Kind.ANSWERED)
 OF_MODERATION = (Kind.HELD, Kind.RELEASED, Kind.REPORT, Kind.STRIKE, Kind.APPEALED, Kind.ANSWERED, Kind.OVERDUE)
 OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.TOKEN_LEAKED, Kind.QUOTA, Kind.QUOTA_CHANGED)
 # Of what other people own, as all of what is watched.
-OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED, Kind.ALIAS_MOVED)
+OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED, Kind.ALIAS_MOVED, Kind.RELEASE_MADE)
 MAX_UNREAD = 99  # counted on every page
 _UNREAD = Prepared(lambda user: Alert.objects.filter(user=user, read_at__isnull=True).values_list("pk")[:1], int)
 

@@ -25,7 +25,7 @@ from registry.models import (
     Verdict,
 )
 from registry.repos import bases
-from registry.repos.refs import BRANCHES, VERIFIED
+from registry.repos.refs import BRANCHES, TAGS, VERIFIED
 from registry.talk import alert_rows, recipients
 from registry.talk.alerting import is_news
 
@@ -123,6 +123,14 @@ def _alias_moved(repository: Repository, data: dict[str, Any]) -> News:
     return News(Kind.ALIAS_MOVED, columns={"data": {name: data[name] for name in ("alias", "action", "after")}})
 
 
+def _release_made(repository: Repository, data: dict[str, Any]) -> News | None:
+    """Return the news of a release, unless it is gone or its version is held back."""
+    release = repository.releases.filter(ref__name=TAGS + data["tag"], ref__revision__quarantined_at=None)
+    if not release.exists():
+        return None
+    return News(Kind.RELEASE_MADE, (Level.ALL, Level.RELEASES), columns={"data": {"tag": data["tag"]}})
+
+
 def _discussed(repository: Repository, data: dict[str, Any], kind: Alert.Kind = Kind.SAID) -> News | None:
     if not data["is_news"] or not RepositoryWatch.objects.filter(repository=repository, level=Level.ALL).exists():
         return None  # as nearly always: threads are many, and people who watch everything are few
@@ -136,6 +144,7 @@ READERS: dict[str, Callable[[Repository, dict[str, Any]], News | None]] = {
     Happened.VERDICT_REACHED: _judged,
     Happened.REGRESSION: _regression_changed,
     Happened.ALIAS_MOVED: _alias_moved,
+    Happened.RELEASE_CREATED: _release_made,
     Happened.DISCUSSION_OPENED: lambda repository, data: _discussed(repository, data, Kind.OPENED),
     Happened.DISCUSSION_CHANGED: _discussed,
     Happened.COMMENT_ADDED: _discussed,

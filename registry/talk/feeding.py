@@ -4,6 +4,11 @@ from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.models import Event, OutboxEvent, Repository
 
+RELEASES: dict[str, str] = {
+    Kind.RELEASE_CREATED: "create",
+    Kind.RELEASE_EDITED: "update",
+    Kind.RELEASE_DELETED: "delete",
+}
 KINDS: dict[str, str] = {
     Kind.CREATED: Event.Kind.PUSH,
     Kind.REF_MOVED: Event.Kind.PUSH,
@@ -17,6 +22,7 @@ KINDS: dict[str, str] = {
     Kind.UNYANKED: Event.Kind.UNYANK,
     Kind.ALIAS_MOVED: Event.Kind.ALIAS,
     Kind.REGRESSION: Event.Kind.REGRESSION,
+    **dict.fromkeys(RELEASES, Event.Kind.TAG_RELEASE),
 }
 DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.PUSH: ("ref",),
@@ -26,6 +32,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.UNYANK: ("reason",),
     Event.Kind.REGRESSION: ("held", "against", "reason"),
     Event.Kind.ALIAS: ("alias", "action", "before", "after", "reason"),
+    Event.Kind.TAG_RELEASE: ("tag", "title", "prerelease"),
 }
 
 
@@ -36,6 +43,8 @@ def consume(event: OutboxEvent) -> None:
         return
     then = outbox.snapshot(event)
     details = {name: data[name] for name in DETAILS.get(kind, ())}
+    if event.kind in RELEASES:
+        details["action"] = RELEASES[event.kind]
     if data.get("incomplete"):  # of a push that broke off
         details["incomplete"] = True
     Event.objects.create(

@@ -71,6 +71,10 @@ def _who(alert: Alert) -> str:
     return alert.by.username if alert.by else "Somebody"
 
 
+def _more(alert: Alert) -> str:
+    return f" ({alert.count} since you looked)" if alert.count > 1 else ""
+
+
 # --- sentences -------------------------------------------------------------------------------------------------------
 def _verdict(alert: Alert) -> str:
     assert alert.verdict is not None, "the constraint alert_kind_known"
@@ -86,8 +90,7 @@ def _regressed(alert: Alert) -> str:
 
 def _verified(alert: Alert) -> str:
     assert alert.verdict is not None, "the constraint alert_kind_known"
-    more = f" ({alert.count} since you looked)" if alert.count > 1 else ""
-    return f"{subject(alert)} has a new verified version, {alert.verdict.revision.oid[:12]}{more}."
+    return f"{subject(alert)} has a new verified version, {alert.verdict.revision.oid[:12]}{_more(alert)}."
 
 
 def _pushed(alert: Alert) -> str:
@@ -123,6 +126,10 @@ def _alias(alert: Alert) -> str:
     more = f" ({alert.count - 1} more moves)" if alert.count > 1 else ""
     deed = f"names {after} now" if after else "is removed"
     return f"{where} {deed}{f', by {alert.by.username}' if alert.by else ''}{more}."
+
+
+def _released(alert: Alert) -> str:
+    return f"{_who(alert)} released {alert.data['tag']} of {subject(alert)}{_more(alert)}."
 
 
 def _asked(alert: Alert) -> str:
@@ -265,6 +272,7 @@ NOTICES: dict[Kind, Notice] = {
     Kind.PUSHED: Notice(Topic.WATCHED, _pushed, lambda alert: reverse("commits", args=[alert.repository, "main"])),
     Kind.VERIFIED: Notice(Topic.WATCHED, _verified, _verdict_page),
     Kind.ALIAS_MOVED: Notice(Topic.WATCHED, _alias, lambda alert: reverse("commits", args=[alert.repository, "main"])),
+    Kind.RELEASE_MADE: Notice(Topic.WATCHED, _released, lambda alert: reverse("releases", args=[alert.repository])),
     Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, _alias, lambda alert: reverse("commits", args=[alert.repository, "main"])),
     Kind.CREATED: Notice(Topic.FOLLOWED, _created, _repository_page),
     Kind.HELD: Notice(Topic.HOLDS, _held, _held_page),

@@ -18,13 +18,13 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import NOBODY
-from registry.models import Delivery, Ref, Release, Repository, Revision
+from registry.models import Alert, Delivery, Event, Ref, Release, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof import yanking
 from registry.publish import branches, history, push, repositories, restoring
 from registry.publish import releases as services
 from registry.repos import pull, refs, releases
-from registry.talk import dispatch, webhooks
+from registry.talk import alerts, dispatch, watching, webhooks
 from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, judged, pushed
 
@@ -116,9 +116,23 @@ def test_a_release_is_made_of_a_version_that_passed_or_by_force(cast, repository
     services.create(data, "1.0.0", services.revision_for(data, "1.0.0", "", bob), bob)
 
 
-def test_webhooks_tell_of_releases_that_are_made_edited_and_deleted(cast, repository, versions):
+def test_webhooks_the_feed_and_watchers_are_told_of_releases(cast, repository, versions):
     bob, wish = cast.session("bob"), Wish("https://example.org/x", [("org", "acme")], ["release"])
     webhooks.create(wish, cast.session("carol"))
+    for name, level in (("carol", "releases"), ("erin", "all"), ("bob", "all"), ("alice", "ignore")):
+        watching.watch(repository, level, cast.session(name))
+    dispatch.run()
+    Alert.objects.all().delete()
+    for tag in ("v0.9.0", "v0.9.1"):
+        services.create(repository, tag, versions[1], bob)
+        dispatch.run()
+    [heard, other] = Alert.objects.filter(kind="release-made").order_by("user__username")
+    assert (heard.user.username, other.user.username, heard.topic) == ("carol", "erin", "watched")
+    assert alerts.sentence(heard) == "bob released v0.9.1 of acme/reviews (2 since you looked)."
+    assert alerts.address(heard) == "/acme/reviews/releases"
+    assert heard in alerts.of(cast["carol"])
+    Delivery.objects.all().delete()
+    Event.objects.all().delete()
     services.create(repository, "v1.0.0", versions[1], bob, title="First", notes="Long.")
     services.edit(repository, "v1.0.0", bob, title="The first")
     services.edit(repository, "v1.0.0", bob, title="The first")
@@ -133,6 +147,14 @@ def test_webhooks_tell_of_releases_that_are_made_edited_and_deleted(cast, reposi
     assert [row["release"] for row in told] == [
         {**release, "title": "First", "url": page}, {**release, "url": page}, release,
     ]  # fmt: skip
+    assert not Alert.objects.filter(data__tag="v1.0.0").exists(), "it was gone before anybody heard of it"
+    fed = list(Event.objects.filter(kind="tag-release").order_by("pk"))
+    assert [(row.data["action"], row.data["title"]) for row in fed] == [
+        ("create", "First"), ("update", "The first"), ("delete", "The first"),
+    ]  # fmt: skip
+    assert {(row.revision, row.data["tag"], row.data["prerelease"]) for row in fed} == {
+        (versions[1].oid, "v1.0.0", False)
+    }
 
 
 def test_a_release_needs_a_free_tag_or_its_own(cast, repository, versions):

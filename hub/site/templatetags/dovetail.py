@@ -46,7 +46,7 @@ KINDS = {
 }
 WATCH_LEVELS = (
     ("none", _("Only what concerns you"), _("Threads that you take part in, mentions, and your own adapters.")),
-    ("releases", _("Releases"), _("New verified versions too.")),
+    ("releases", _("Releases"), _("Releases and new verified versions too.")),
     ("all", _("Everything"), _("Pushes, verdicts and discussions too.")),
     ("ignore", _("Ignore"), _("Nothing but decisions of moderators.")),
 )
