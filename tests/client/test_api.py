@@ -48,6 +48,7 @@ def test_every_command_is_a_function_with_a_typed_answer(environment, folder, tm
     library.remove_tag(name, "v1")
     assert library.release(f"{name}@{first}", "v1.0.0", notes="First.", force=True).forced
     assert [row.tag for row in library.releases(name)] == ["v1.0.0"]
+    assert library.edit_release(name, "v1.0.0", title="One").notes == "First."
     library.remove_release(name, "v1.0.0", keep_tag=False)
     library.remove_branch(name, "trial")
     pulled = library.pull(f"{name}@prod", tmp_path / "pulled")

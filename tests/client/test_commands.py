@@ -62,6 +62,9 @@ def test_an_adapter_is_found_compared_named_and_deleted(ask, live_hub, folder):
     (folder / "notes.md").write_text("Two epochs more.")
     made = ask("release", "create", f"{NAME}@{first}", "v1.0.0", "--notes-file", folder / "notes.md", "--force")
     assert (made["adapter"], made["revision"], made["notes"]) == (NAME, first, "Two epochs more.")
+    edited = ask("release", "edit", NAME, "v1.0.0", "--title", "One", "--prerelease")
+    assert (edited["title"], edited["notes"], edited["prerelease"]) == ("One", "Two epochs more.", True)
+    assert ask("release", "edit", NAME, "v1.0.0", "-m", "", "--no-prerelease")["notes"] == ""
     assert [(row["tag"], row["latest"]) for row in ask("release", NAME, who="")["items"]] == [("v1.0.0", True)]
     assert ask("release", "rm", NAME, "v1.0.0", "--with-tag")["revision"] is None
     assert ask("tag", NAME)["items"] == []
@@ -172,6 +175,7 @@ WRONG = [
     ("branch", "rm", "a/b"),
     ("release", "create", "a/b"),
     ("release", "create", "a/b", "v1.0.0", "-m", "x", "--notes-file", "y"),
+    ("release", "edit", "a/b", "v1.0.0"),
     ("release", "ab"),
     ("branch", "create", "ab", "x"),
     ("pr", "merge", "a/b", "first"),

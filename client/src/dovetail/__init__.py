@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         check,
         delete,
         diff,
+        edit_release,
         fit,
         info,
         lock,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AsyncClient", "Check", "Client", "Lock", "Problem", "Pushed", "Synced", "Verdict", "alias", "aliases", "branch",
-    "check", "delete", "diff", "fit", "info", "lock", "manifest", "merge", "override", "pull", "push",
+    "check", "delete", "diff", "edit_release", "fit", "info", "lock", "manifest", "merge", "override", "pull", "push",
     "release", "releases", "remove_alias", "remove_branch", "remove_release", "remove_tag", "repair", "report",
     "roll_back_alias", "search", "sync", "tag", "verdict", "whoami", "yank",
 ]  # fmt: skip

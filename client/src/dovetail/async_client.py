@@ -84,6 +84,7 @@ class AsyncClient:
     remove_branch = _in_thread(Client.remove_branch)
     releases = _in_thread(Client.releases)
     release = _in_thread(Client.release)
+    edit_release = _in_thread(Client.edit_release)
     remove_release = _in_thread(Client.remove_release)
     delete = _in_thread(Client.delete)
 

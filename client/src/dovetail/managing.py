@@ -73,6 +73,20 @@ class Managing(Connection):
             body["revision"] = revision
         return self.transport.post(f"{path(name)}/releases", body, answers.Release)
 
+    def edit_release(
+        self,
+        adapter: str,
+        tag: str,
+        *,
+        title: str | None = None,
+        notes: str | None = None,
+        prerelease: bool | None = None,
+    ) -> answers.Release:
+        """Change what is given of a release; its tag and its version never change."""
+        given = {"title": title, "notes": notes, "prerelease": prerelease}
+        body = {name: value for name, value in given.items() if value is not None}
+        return self.transport.patch(f"{path(adapter)}/releases/{quote(tag, safe='')}", body, answers.Release)
+
     def remove_release(self, adapter: str, tag: str, *, keep_tag: bool = True) -> None:
         """Delete a release; its tag and its version stay, the tag unless `keep_tag` is false."""
         query = "" if keep_tag else "?keep_tag=false"

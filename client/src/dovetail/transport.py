@@ -44,6 +44,10 @@ class Transport:
         """Return the JSON answer of a PUT below /api/v1, as `get` does."""
         return self._object(self.open(path, json.dumps(body).encode(), "PUT"), answer)
 
+    def patch(self, path: str, body: Mapping[str, Any], answer: type[T]) -> T:
+        """Return the JSON answer of a PATCH below /api/v1, as `get` does."""
+        return self._object(self.open(path, json.dumps(body).encode(), "PATCH"), answer)
+
     def withdraw(self, path: str, answer: type[T]) -> T:
         """Return the JSON answer of a DELETE below /api/v1, as `get` does."""
         return self._object(self.open(path, method="DELETE"), answer)
