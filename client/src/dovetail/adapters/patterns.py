@@ -1,12 +1,13 @@
 """Matches untrusted regular expressions in bounded time; Python's own `re` may take exponential time.
 
-Python parses the expression; the matching here follows all possible end positions at once, with a budget of steps.
+Python parses the expression; the matching here follows all possible positions at once, with a budget of steps. A set of
+positions is one integer: bit n is the place before character n.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -16,8 +17,6 @@ op, parser = import_module("re._constants"), import_module("re._parser")
 MAX_LENGTH = 512
 MAX_REPEAT = 1000
 STEPS = 1_000_000
-
-Ends = frozenset[int]
 
 
 class PatternError(ValueError):
@@ -41,78 +40,86 @@ class Pattern:
         self._steps = steps
 
     def fullmatch(self, text: str) -> bool:
-        return len(text) in self._match(text)
+        return bool(self._match(text) >> len(text))
 
     def match(self, text: str) -> bool:
         return bool(self._match(text))
 
-    def _match(self, text: str) -> Ends:
+    def _match(self, text: str) -> int:
         self._text = text
-        self._known: dict[tuple[int, int], Ends] = {}
         try:
-            return self._sequence(self._tree, frozenset({0}))
+            return self._sequence(self._tree, 1)
         except RecursionError as error:
             raise PatternError("it is nested too deeply") from error
 
-    def _sequence(self, items: Any, starts: Ends) -> Ends:
-        for item in items:
+    def _sequence(self, items: Any, starts: int) -> int:
+        for code, argument in items:
             if not starts:
                 break
-            starts = frozenset().union(*(self._ends(item, start) for start in starts))
-        return starts
-
-    def _ends(self, item: Any, start: int) -> Ends:
-        key = (id(item), start)
-        if key not in self._known:
-            self._steps -= 1
-            if self._steps < 0:
-                raise PatternError("it takes too many steps to match")
-            code, argument = item
             rule = RULES.get(code)
             if rule is None:
                 raise PatternError(f"it uses {str(code).lower()}, which is not supported")
-            self._known[key] = rule(self, argument, start)
-            self._steps -= len(self._known[key]) // 8
-        return self._known[key]
+            self._spend(starts.bit_count())
+            starts = rule(self, argument, starts)
+        return starts
 
-    def _one(self, fits: Callable[[str], bool], start: int) -> Ends:
-        return frozenset({start + 1}) if start < len(self._text) and fits(self._text[start]) else frozenset()
+    def _spend(self, steps: int) -> None:
+        self._steps -= steps
+        if self._steps < 0:
+            raise PatternError("it takes too many steps to match")
 
-    def _repeat(self, argument: Any, start: int) -> Ends:
+    def _one(self, fits: Callable[[str], bool], starts: int) -> int:
+        text = self._text
+        return sum(2 << at for at in _places(starts) if at < len(text) and fits(text[at]))
+
+    def _repeat(self, argument: Any, starts: int) -> int:
         least, most, body = argument
         if least > MAX_REPEAT:
             raise PatternError(f"it repeats something {least:,} times")
-        at = frozenset({start})
+        at = starts
         for _ in range(least):
             at = self._sequence(body, at)
         reached, fresh, rounds = at, at, most - least if most is not op.MAXREPEAT else len(self._text) + 1
         while fresh and rounds > 0:
-            fresh = self._sequence(body, fresh) - reached
+            fresh = self._sequence(body, fresh) & ~reached
             reached |= fresh
             rounds -= 1
+        self._spend(starts.bit_count() * reached.bit_count() // 8)  # what a matcher pays that goes from each start alone
         return reached
 
-    def _look(self, argument: Any, start: int, expected: bool) -> Ends:
+    def _look(self, argument: Any, starts: int, expected: bool) -> int:
         direction, body = argument
         if direction < 0:
             raise PatternError("it looks behind, which is not supported")
-        return frozenset({start}) if bool(self._sequence(body, frozenset({start}))) is expected else frozenset()
+        return sum(1 << at for at in _places(starts) if bool(self._sequence(body, 1 << at)) is expected)
 
-    def _at(self, where: Any, start: int) -> Ends:
+    def _at(self, where: Any, starts: int) -> int:
+        return sum(1 << at for at in _places(starts) if self._holds(where, at))
+
+    def _holds(self, where: Any, start: int) -> bool:
         before = start > 0 and _is_word(self._text[start - 1])
         after = start < len(self._text) and _is_word(self._text[start])
-        holds = {
+        return {
             op.AT_BEGINNING: start == 0,
             op.AT_BEGINNING_STRING: start == 0,
-            op.AT_END: start == len(self._text),
+            op.AT_END: self._text[start:] in ("", "\n"),
             op.AT_END_STRING: start == len(self._text),
             op.AT_BOUNDARY: before != after,
             op.AT_NON_BOUNDARY: before == after,
-        }
-        return frozenset({start}) if holds[where] else frozenset()
+        }[where]
 
-    def _branch(self, argument: Any, start: int) -> Ends:
-        return frozenset().union(*(self._sequence(branch, frozenset({start})) for branch in argument[1]))
+    def _branch(self, argument: Any, starts: int) -> int:
+        ends = 0
+        for branch in argument[1]:
+            ends |= self._sequence(branch, starts)
+        return ends
+
+
+def _places(starts: int) -> Iterator[int]:
+    """Yield the positions of a set, from the first."""
+    while starts:
+        yield (starts & -starts).bit_length() - 1
+        starts &= starts - 1
 
 
 def _explodes(items: Any, inside: bool) -> bool:
@@ -164,16 +171,16 @@ def _in_class(items: Any, char: str) -> bool:
     return is_member is expected
 
 
-RULES: dict[Any, Callable[[Pattern, Any, int], Ends]] = {
-    op.LITERAL: lambda p, code, start: p._one(lambda char: ord(char) == code, start),
-    op.NOT_LITERAL: lambda p, code, start: p._one(lambda char: ord(char) != code, start),
-    op.ANY: lambda p, _, start: p._one(lambda char: char != "\n", start),
-    op.IN: lambda p, items, start: p._one(lambda char: _in_class(items, char), start),
+RULES: dict[Any, Callable[[Pattern, Any, int], int]] = {
+    op.LITERAL: lambda p, code, starts: p._one(lambda char: ord(char) == code, starts),
+    op.NOT_LITERAL: lambda p, code, starts: p._one(lambda char: ord(char) != code, starts),
+    op.ANY: lambda p, _, starts: p._one(lambda char: char != "\n", starts),
+    op.IN: lambda p, items, starts: p._one(lambda char: _in_class(items, char), starts),
     op.AT: Pattern._at,
     op.BRANCH: Pattern._branch,
-    op.SUBPATTERN: lambda p, argument, start: p._sequence(argument[3], frozenset({start})),
+    op.SUBPATTERN: lambda p, argument, starts: p._sequence(argument[3], starts),
     op.MAX_REPEAT: Pattern._repeat,
     op.MIN_REPEAT: Pattern._repeat,
-    op.ASSERT: lambda p, argument, start: p._look(argument, start, expected=True),
-    op.ASSERT_NOT: lambda p, argument, start: p._look(argument, start, expected=False),
+    op.ASSERT: lambda p, argument, starts: p._look(argument, starts, expected=True),
+    op.ASSERT_NOT: lambda p, argument, starts: p._look(argument, starts, expected=False),
 }
