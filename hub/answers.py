@@ -47,8 +47,7 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
     response["X-Error-Message"] = _header_text(form.hub_message or message)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
-    if form.retry_seconds:
-        response["Retry-After"] = str(form.retry_seconds)
+    form.say_when(response)
     if isinstance(error, RepositoryMoved):
         response["Location"] = at_new_name(request, error)
     return response

@@ -3,15 +3,19 @@
 import logging
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.db import OperationalError
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix
 
 from hub.origin import origin
 from registry.kernel import errors
 
 log = logging.getLogger(__name__)
+
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,12 @@ class HttpForm:
     hub_code: str = ""
     hub_message: str = ""
     retry_seconds: int = 0  # when asking again may help; 0: no Retry-After
+
+    def say_when(self, response: Response) -> Response:
+        """Return the response with Retry-After, where asking again may help."""
+        if self.retry_seconds:
+            response["Retry-After"] = str(self.retry_seconds)
+        return response
 
 
 TABLE: dict[type[errors.RegistryError], HttpForm] = {

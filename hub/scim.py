@@ -64,10 +64,7 @@ def directory(*methods: str) -> Callable[[View], View]:
                 return error(400, f"{refusal.detail} {refusal.fix}".strip(), "invalidValue")
             except RegistryError as refusal:
                 form = http_form(refusal)
-                response = error(form.status, f"{refusal.detail} {refusal.fix}".strip())
-                if form.retry_seconds:
-                    response["Retry-After"] = str(form.retry_seconds)
-                return response
+                return form.say_when(error(form.status, f"{refusal.detail} {refusal.fix}".strip()))
 
         return answered
 

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from hub.errors import http_form, of_database
+from hub.errors import HttpForm, http_form, of_database
 from hub.moved import at_new_name
 from hub.read_only import refuse_write
 from registry.kernel.errors import (
@@ -51,8 +51,9 @@ def broken(request: HttpRequest) -> HttpResponse:
 
 def _fault(problem: BaseException | None, request: HttpRequest) -> HttpResponse:
     """Return the page, which gets the id of the request alone: its person would be looked up in the database."""
-    status = http_form(of_database(problem)).status if isinstance(problem, OperationalError) else 500
-    return HttpResponse(render_to_string("500.html", {"request_id": getattr(request, "request_id", "")}), status=status)
+    form = http_form(of_database(problem)) if isinstance(problem, OperationalError) else HttpForm(500)
+    text = render_to_string("500.html", {"request_id": getattr(request, "request_id", "")})
+    return form.say_when(HttpResponse(text, status=form.status))
 
 
 def _refuse_nul(request: HttpRequest) -> None:
@@ -74,10 +75,7 @@ def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     if form.status == 404:
         return not_found(request, error)
     template = f"{form.status}.html" if form.status in {403, 410} else "400.html"
-    answer = render(request, template, {"error": error}, status=form.status)
-    if form.retry_seconds:
-        answer["Retry-After"] = str(form.retry_seconds)
-    return answer
+    return form.say_when(render(request, template, {"error": error}, status=form.status))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -18,6 +18,8 @@ from django.views.decorators.http import require_safe
 
 from hub import gauges, health
 from hub.about import VERSION
+from hub.errors import TABLE
+from registry.kernel.errors import StoreUnavailable
 from registry.models.verdicts import Verdict, WorkerHeartbeat
 
 SECONDS_REMEMBERED = 5.0
@@ -85,7 +87,8 @@ def status(request: HttpRequest) -> HttpResponse:
     shown = {"parts": parts, "lacks": lacks, "numbers": numbers, "version": VERSION}
     if numbers is None:
         # Without the request, by which the page would ask the database for the visitor.
-        return HttpResponse(render_to_string("site/status.html", shown), status=503)
+        form = TABLE[StoreUnavailable]
+        return form.say_when(HttpResponse(render_to_string("site/status.html", shown), status=form.status))
     return render(request, "site/status.html", shown)
 
 
