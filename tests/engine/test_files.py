@@ -192,7 +192,8 @@ def test_huge_begins_at_two_to_the_fifteen():
 PATTERNS = [
     r".*\.(q_proj|v_proj)$", r"^(?!.*vision).*q_proj$", r"^(model(?=\.).*\.(q_proj|k_proj))$", r"[^.]+\.layers?\.\d+.*",
     r"(?:.*?(?:language|text).*?(?:self_attn|mlp).*?(?:q_proj|k_proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.mlp)",
-    r"model\.layers\.[0-3]\..*", r".*", r"", r"(a|b){2,3}x?", r"\w+\.\w+(?:\.\d+)?.*_proj\Z", r"[a-z.]*\d[a-z._]*", r"model$",
+    r"model\.layers\.[0-3]\..*", r".*", r"", r"(a|b){2,3}x?", r"\w+\.\w+(?:\.\d+)?.*_proj\Z", r"[a-z.]*\d[a-z._]*",
+    r"model$",
 ]  # fmt: skip
 MODULES = [
     "model.layers.3.self_attn.q_proj", "model.language.layers.0.mlp.k_proj", "vision.q_proj", "model.layers.12.mlp",

@@ -84,7 +84,7 @@ class Pattern:
             fresh = self._sequence(body, fresh) & ~reached
             reached |= fresh
             rounds -= 1
-        self._spend(starts.bit_count() * reached.bit_count() // 8)  # what a matcher pays that goes from each start alone
+        self._spend(starts.bit_count() * reached.bit_count() // 8)  # as a matcher pays from each start
         return reached
 
     def _look(self, argument: Any, starts: int, expected: bool) -> int:
