@@ -1,6 +1,7 @@
 """Faults of the parts of a running deployment: kills, cuts, hangs, full disks, wrong clocks."""
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -94,11 +95,16 @@ def own_disk() -> Iterator[Path]:
 @contextmanager
 def full(folder: Path) -> Iterator[None]:
     """Leave no byte free on the file system of a folder."""
-    file = folder / "ballast"
+    file, share = folder / "ballast", 1
     try:
         with file.open("wb", buffering=0) as ballast:
-            while (free := shutil.disk_usage(folder).free) >= LEAST_FREE:
-                os.posix_fallocate(ballast.fileno(), ballast.seek(0, os.SEEK_END), free // LEAST_FREE * LEAST_FREE)
+            while (size := shutil.disk_usage(folder).free // share // LEAST_FREE * LEAST_FREE) > 0:
+                try:
+                    os.posix_fallocate(ballast.fileno(), ballast.seek(0, os.SEEK_END), size)
+                except OSError as problem:
+                    if problem.errno != errno.ENOSPC:
+                        raise
+                    share *= 2  # the services wrote meanwhile, or the list of blocks needs one itself
         yield
     finally:
         file.unlink(missing_ok=True)
