@@ -37,7 +37,8 @@ def step(name: str) -> None:
             swept = garbage.sweep(GRACE_SECONDS)
             print(f"swept {swept.blobs} {swept.uploads} {garbage.sweep_lost_objects(GRACE_SECONDS)}", flush=True)
     except Exception as problem:  # noqa: BLE001  # the clock logs it and runs the task again
-        print(f"failed {name}: {type(problem).__name__}: {problem}"[:200], flush=True)
+        words = " ".join(str(problem).split())  # PostgreSQL says some things in several lines
+        print(f"failed {name}: {type(problem).__name__}: {words}"[:200], flush=True)
     print(f"end {name}", flush=True)
 
 
