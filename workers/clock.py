@@ -1,12 +1,15 @@
 """The schedule of Celery's beat, which any number of workers may run: one of them sends, the others stand by."""
 
 import logging
+import os
+import signal
 import socket
+import threading
 import time
 from typing import Any
 
 from celery import bootsteps
-from celery.beat import EmbeddedService, PersistentScheduler
+from celery.beat import PersistentScheduler, Service
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -34,7 +37,31 @@ class Clock(bootsteps.StartStopStep):
     def create(self, worker: Any) -> Any:
         """Return the thread, which the worker starts and stops with itself."""
         schedule = {"schedule_filename": worker.schedule_filename, "scheduler_cls": worker.scheduler}
-        return EmbeddedService(worker.app, thread=True, **schedule)
+        return ClockThread(Service(worker.app, max_interval=1, **schedule))
+
+
+class ClockThread(threading.Thread):
+    """The thread of the schedule; its worker ends with it, and whoever runs services starts both again."""
+
+    def __init__(self, service: Any) -> None:
+        super().__init__(name="clock", daemon=True)
+        self.service = service
+        self._is_wanted = True
+
+    def run(self) -> None:
+        """Run the schedule until `stop`."""
+        try:
+            self.service.app.set_current()
+            self.service.start()
+        finally:
+            if self._is_wanted:
+                logger.critical("The clock broke; its worker ends", exc_info=True)
+                os.kill(os.getpid(), signal.SIGTERM)  # Celery finishes the tasks at hand first
+
+    def stop(self) -> None:
+        """End the schedule, and wait for it."""
+        self._is_wanted = False
+        self.service.stop(wait=True)
 
 
 class ElectedScheduler(PersistentScheduler):

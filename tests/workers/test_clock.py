@@ -1,9 +1,12 @@
 """Several clocks: one sends what is due, and another follows it when it ends or falls silent."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from celery.beat import Service
 from django.db import OperationalError
 from django.db.models.functions import Now
 
@@ -110,3 +113,22 @@ def test_a_clock_without_a_database_waits_for_it(start, now, monkeypatch):
     with monkeypatch.context() as down:
         down.setattr(clock_lease, "give_back", refuse)
         scheduler.close()
+
+
+class Broken(Clock):
+    def tick(self, *_args, **_kwargs):
+        raise ValueError("a schedule that cannot be read")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_clock_that_breaks_ends_its_worker(tmp_path, caplog):
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        thread = clock.ClockThread(Service(app, scheduler_cls=Broken, schedule_filename=str(tmp_path / "schedule")))
+        thread.start()
+        assert ended.wait(60), "its worker goes on without a clock"
+        thread.join(60)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "The clock broke" in caplog.text
