@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms.moderation import LogFilter
-from hub.site.repository_header import header_of
 from hub.site.staff import for_moderators
 from hub.site.visitor import caller, person
 from registry.kernel import ids

@@ -8,8 +8,9 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms.files import CommitWords
-from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_header import RepositoryHeader
 from hub.site.visitor import person
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission

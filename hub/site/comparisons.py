@@ -17,9 +17,10 @@ from dovetail.adapters.serving import ENGINES
 from hub.site.compared_weights import ComparedFile, compared_files
 from hub.site.compatibility import Served
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import shown_header
 from hub.site.pictures.dumbbell import Dumbbell, dumbbell
 from hub.site.proof import NEUTRAL
-from hub.site.repository_header import RepositoryHeader, shown_header
+from hub.site.repository_header import RepositoryHeader
 from hub.site.templatetags.dovetail import kind_name, license, spaced
 from hub.site.visitor import caller
 from registry.kernel import refusals

@@ -11,23 +11,24 @@ from django.views.decorators.http import require_http_methods, require_POST
 from hub.site import other_forms
 from hub.site.commits import commit_page
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_at_revision
 from hub.site.forms import posted
 from hub.site.forms.derived import MORE_ROWS, Merge, MergeSource, MergeSources
 from hub.site.forms.repositories import Yank
-from hub.site.repository_header import RepositoryHeader, header_of
-from hub.site.visitor import caller, person
+from hub.site.repository_header import RepositoryHeader
+from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
 from registry.publish import derived_versions
 from registry.publish.derived_versions import Origin
-from registry.repos import lookup, pull
+from registry.repos import lookup
 from registry.repos.viewers import Viewer
 
 
 @require_POST
 def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = _version(request, address, rev, Permission.BROWSE)
+    header = header_at_revision(request, address, rev, Permission.BROWSE)
     form = other_forms.derive_form(header, request.POST)
     if form.is_valid():
         by, given = caller(request), form.cleaned_data
@@ -41,7 +42,7 @@ def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRe
 @require_http_methods(["GET", "POST"])
 def merge(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     """Show the form; on POST queue the merge, or show what is wrong beside its field, or with `more` add empty rows."""
-    header = _version(request, address, rev, Permission.DOWNLOAD)
+    header = header_at_revision(request, address, rev, Permission.DOWNLOAD)
     form, others = Merge(posted(request)), MergeSources(posted(request), prefix="others")
     if "more" in request.POST:
         return _merge_page(request, header, form, _with_more_rows(others, request.POST), 200)
@@ -73,15 +74,6 @@ def _merge_page(
 ) -> HttpResponse:
     shown = {"header": header, "tab": "versions", "form": form, "others": others}
     return render(request, "site/merge_versions.html", shown, status=status)
-
-
-def _version(request: HttpRequest, address: RepositoryAddress, rev: str, permission: Permission) -> RepositoryHeader:
-    """Return the version of an address, for a person. Raises what header_of and pull.require_shown raise."""
-    person(request)
-    main = header_of(request, address, permission)
-    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
-    pull.require_shown(header.revision, main.by)
-    return header
 
 
 def _origins(others: Iterable[MergeSource], by: Caller) -> list[Origin]:

@@ -7,11 +7,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from hub.site import diff_view, discussion_thread
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.discussions import Comment, NewDiscussion, RenameDiscussion
 from hub.site.markdown_texts import is_preview, page_or_preview, preview
 from hub.site.proposals import proposal_context
-from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.visitor import caller, person
 from registry.kernel.errors import RegistryError, ValueInvalid

@@ -5,9 +5,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms import Form, status_of
 from hub.site.forms.publishers import FORMS, PublishersOnly
-from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_header import RepositoryHeader
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
 from registry.people import publishers

@@ -8,9 +8,9 @@ from django.views.decorators.http import require_POST
 
 from hub.site.commits import versions_page
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms.files import NewRef
 from hub.site.forms.repositories import SetAlias
-from hub.site.repository_header import header_of
 from hub.site.visitor import person
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission

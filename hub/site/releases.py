@@ -11,11 +11,12 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms import posted
 from hub.site.forms.releases import DeleteRelease, EditRelease, NewRelease
 from hub.site.markdown_texts import html_of_texts, is_preview, page_or_preview, preview
 from hub.site.proof import Document, document
-from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.visitor import person
 from registry.kernel import ids

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.urls import reverse
 
 from dovetail.adapters.report import BasePin, Evaluation
@@ -17,9 +16,8 @@ from hub.lineage import WEIGHTS
 from hub.site.converters import RepositoryAddress
 from hub.site.proof import Measured, Proof, measured, proof
 from hub.site.repair_offers import RepairOffers
-from hub.site.visitor import caller, person
-from registry.kernel import policy, refusals
-from registry.kernel.errors import RegistryError, RevisionNotFound, StoreUnavailable
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Regression, Release, Repository, Revision
 from registry.people import gates
@@ -27,7 +25,7 @@ from registry.proof import regressions, tryouts, verdicts
 from registry.proof.shown_reports import shown_to
 from registry.publish import discussions
 from registry.publish.push import rows
-from registry.repos import aliases, facts, histories, lookup, pull, refs, releases
+from registry.repos import aliases, facts, histories, pull, refs, releases
 from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -248,14 +246,21 @@ class RepositoryHeader:
         """Kind, rank, base, task and format of this revision; the repository's columns are about main."""
         return rows.described(self.facts)
 
+    def at(self, rev: str) -> "RepositoryHeader":
+        """Return the same repository at another revision. Raises what `pull.resolve` raises."""
+        return RepositoryHeader(self.repository, pull.resolve(self.repository, rev), rev, self.by)
+
     @cached_property
+    def at_verified(self) -> "RepositoryHeader | None":
+        """The verified version; None if there is none, or if its files are held back or have expired."""
+        header = self.at("verified") if self.verified else None
+        return None if header is None or header.revision.is_quarantined or header.revision.is_expired else header
+
+    @property
     def used(self) -> "RepositoryHeader":
         """The version that snippets pull: this one, or the verified one where this one did not pass."""
         is_proven = self.proof is not None and self.proof.report.is_passed
-        if is_proven or self.verified in ("", self.revision.oid):
-            return self
-        verified = pull.resolve(self.repository, "verified")
-        return self if verified.is_quarantined else RepositoryHeader(self.repository, verified, "verified", self.by)
+        return self if is_proven else self.at_verified or self
 
     def target(self, endpoint: str) -> Target:
         """Return this version as serving engines are told of it, by the hub's address of a request."""
@@ -275,38 +280,6 @@ def _previous(item: Evaluation, before: Mapping[str, Any]) -> float | None:
     """Return the number of the version before, if the comparison with it is about this measurement."""
     is_same = before.get("metric") == item.metric and before.get("now") == item.adapter
     return before.get("before") if is_same else None
-
-
-def shown_header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
-    """Return the header at a revision; strangers see the newest verified one in place of a quarantined main."""
-    header = RepositoryHeader(repository, pull.resolve(repository, rev), rev, by)
-    try:
-        pull.require_shown(header.revision, by)
-    except RevisionNotFound:
-        if rev != "main":
-            raise
-        if not header.verified:  # as a page it is all that the repository is known by
-            raise refusals.repository_not_found(repository.full_name) from None
-        return RepositoryHeader(repository, pull.resolve(repository, "verified"), "verified", by)
-    return header
-
-
-def header_of(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> RepositoryHeader:
-    """Return the repository of an address at its main branch. Raises what lookup.find_at_address raises."""
-    by = caller(request)
-    repository = lookup.find_at_address(address.full_name, by, permission, type=address.type)
-    return RepositoryHeader(repository, pull.resolve(repository, "main"), "main", by)
-
-
-def header_at_revision(
-    request: HttpRequest, address: RepositoryAddress, rev: str, permission: Permission
-) -> RepositoryHeader:
-    """Return a revision for a deed of a person who is signed in. Raises what `header_of` and `pull.resolve` raise."""
-    person(request)
-    main = header_of(request, address, permission)
-    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
-    pull.require_shown(header.revision, main.by)
-    return header
 
 
 def card_links(repository: Repository, revision: str) -> tuple[str, str]:

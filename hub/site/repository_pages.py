@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import shown_header
 from hub.site.forms.cases import NewAppeal
-from hub.site.repository_header import RepositoryHeader, shown_header
+from hub.site.repository_header import RepositoryHeader
 from hub.site.visitor import caller
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RevisionNotVerified
@@ -86,5 +87,5 @@ def served_header(header: RepositoryHeader) -> RepositoryHeader:
     except RevisionNotVerified as refusal:
         if not refusal.facts.get("verified"):
             raise
-        return RepositoryHeader(header.repository, pull.resolve(header.repository, "verified"), "verified", header.by)
+        return header.at("verified")
     return header

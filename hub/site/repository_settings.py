@@ -8,10 +8,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms import Confirm, Form, status_of
 from hub.site.forms.repositories import Deprecation, Move, Visibility
 from hub.site.reauthentication import ask_again, has_proven_lately
-from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_header import RepositoryHeader
 from hub.site.visitor import caller
 from hub.site.words import DELETE_LABELS
 from registry.kernel.policy import Permission

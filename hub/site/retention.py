@@ -12,8 +12,9 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_of
 from hub.site.forms.retention import Retention
-from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.repository_header import RepositoryHeader
 from hub.site.usage import usage_page
 from hub.site.visitor import caller, person
 from registry.kernel import long_requests

@@ -7,8 +7,8 @@ from django.views.decorators.http import require_POST
 from hub.site import repository_settings
 from hub.site.commits import commit_page
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_at_revision, header_of
 from hub.site.forms.repositories import Deprecation, Yank
-from hub.site.repository_header import header_at_revision, header_of
 from hub.site.visitor import caller
 from registry.kernel.policy import Permission
 from registry.proof import yanking

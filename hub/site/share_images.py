@@ -13,10 +13,11 @@ from django.views.decorators.http import require_safe
 
 from hub.about import VERSION
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import shown_header
 from hub.site.measures import number, size
 from hub.site.pictures.share_image import ShareImage
 from hub.site.proof import Measured
-from hub.site.repository_header import RepositoryHeader, shown_header
+from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import served_header
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced, state_class, state_words
 from registry.kernel import refusals

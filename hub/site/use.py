@@ -5,7 +5,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 
 from hub.site import other_forms
-from hub.site.repository_header import RepositoryHeader, shown_header
+from hub.site.finding_headers import shown_header
+from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.snippets import snippets
 from registry.repos import pull
@@ -39,11 +40,8 @@ def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:
 
     Raises what `pull.resolve`, `pull.require_shown` and `pull.require_served` raise.
     """
-    if wanted in ("", "verified") and header.verified:
-        served = pull.resolve(header.repository, "verified")
-        verified = RepositoryHeader(header.repository, served, "verified", header.by)
-        if not (verified.revision.is_quarantined or verified.revision.is_expired):
-            return verified
+    if wanted in ("", "verified") and header.at_verified:
+        return header.at_verified
     chosen = header if wanted in ("", "verified", NEWEST) else shown_header(header.repository, wanted, header.by)
     pull.require_served(chosen.revision, chosen.by)
     return chosen

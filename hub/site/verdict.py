@@ -6,8 +6,9 @@ from django.views.decorators.http import require_POST
 
 from hub.site import training, weights
 from hub.site.converters import RepositoryAddress
+from hub.site.finding_headers import header_at_revision
 from hub.site.forms.repositories import Override
-from hub.site.repository_header import RepositoryHeader, header_at_revision
+from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.snippets import snippets
 from registry.kernel.policy import Permission
