@@ -24,6 +24,12 @@ class RepairOffers:
     visitor: User | None
     checks: Sequence[CheckResult]
 
+    @property
+    def is_likely(self) -> bool:
+        """True where a check speaks of what repairs are for; it asks neither files nor the database."""
+        loud = {check.id for check in self.checks if check.outcome in ("failed", "warned")}
+        return bool(loud & (OF_CONFIG | OF_WEIGHTS) or self.private_places)
+
     @cached_property
     def weights(self) -> Mended | None:
         """The repaired weights, where a check failed that they would pass."""

@@ -1,18 +1,24 @@
-"""Commands to copy: how to use a version with each tool, pinned to what was proven, and how to push one."""
+"""Texts to copy: how to use a version with each tool, pinned to what was proven, to cite it, and to push one."""
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import quote
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
-from dovetail.adapters.serving import ENGINES, Engine
-from dovetail.serve.starting import LINES, has_parts, part_of, start
+from dovetail.adapters.report import Serving
+from dovetail.adapters.serving import ENGINES
+from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
+from dovetail.serve.starting import LINES, Start, has_parts, part_of, start, start_ollama
+from dovetail.serve.target import Target
 from hub import client_wheel
 from hub.origin import absolute, origin
+from hub.site.citation import bibtex
 from hub.site.compatibility import Served
 from hub.site.repository_header import RepositoryHeader
 from registry.repos.tags import is_model_id
@@ -25,6 +31,8 @@ CLASSES = {
     "text2text-generation": "AutoModelForSeq2SeqLM",
     "fill-mask": "AutoModelForMaskedLM",
 }
+
+Starter = Callable[[Serving, Target], Start]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +61,10 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
     address = absolute(request, header.repository.file_url(pin, "")) + quote(file)
     curl = Snippet("curl", "curl", (f"curl -L {signed}-O {shlex.quote(address)}",))
+    page = absolute(request, header.revision.get_absolute_url())
+    cite = Snippet("cite", gettext("Cite it"), (bibtex(header, page),))
     if header.repository.type != "model":
-        return [*_other(header, here), curl]
+        return [*_other(header, here), curl, cite]
     library = _adapters if header.described["format"] == "adapters" else _peft
     loaded = [library(header, here), *_engines(header, here)] if header.facts.description else []
     wheel = client_wheel.address(here)
@@ -64,6 +74,7 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
         Snippet("dovetail", "dovetail", pull),
         Snippet("hf", "hf", (f"export HF_ENDPOINT={here}", f"hf download {name} \\\n  --revision {pin}")),
         curl,
+        cite,
     ]
 
 
@@ -185,27 +196,33 @@ def _proven_peft(header: RepositoryHeader) -> str:
 def _engines(header: RepositoryHeader, here: str) -> list[Snippet]:
     """Return each serving engine, by its row in the table of the page: how it is started, or why it is not."""
     rows = {row.answer.engine: row for row in header.proof.served} if header.proof else {}
-    return [_engine(header, engine, rows.get(engine.name), here) for engine in ENGINES if engine.name in LINES]
+    found = []
+    for engine in ENGINES:
+        if engine.name in LINES:
+            found.append(_engine(header, engine.name, engine.title, rows.get(engine.name), here))
+        if engine is LLAMA_CPP:
+            found.append(_engine(header, "ollama", "Ollama", rows.get(engine.name), here, start_ollama))
+    return found
 
 
-def _engine(header: RepositoryHeader, engine: Engine, row: Served | None, here: str) -> Snippet:
+def _engine(
+    header: RepositoryHeader, key: str, title: str, row: Served | None, here: str, begin: Starter = start
+) -> Snippet:
     if row is None:
-        return Snippet(
-            engine.name, engine.title, why=f"Whether {engine.title} serves it is known once it was validated."
-        )
+        return Snippet(key, title, why=f"Whether {title} serves it is known once it was validated.")
     if row.outcome != "serves":
-        return Snippet(engine.name, engine.title, why=row.reason, row=row)
+        return Snippet(key, title, why=row.reason, row=row)
     client = f"pip install {client_wheel.address(here)}"  # it pulls what the engine is given
-    return Snippet(engine.name, engine.title, (client, *map(_folded, _commands(header, row, here))), row=row)
+    return Snippet(key, title, (client, *map(_folded, _commands(header, row, here, begin))), row=row)
 
 
-def _commands(header: RepositoryHeader, row: Served, here: str) -> list[str]:
+def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) -> list[str]:
     """Return the commands that start an engine, of several adapters those of each; none of them twice."""
     target, report = header.target(here), header.proof.report if header.proof else None
     if report is None or not has_parts(report):
-        return list(start(row.answer, target).commands)
+        return list(begin(row.answer, target).commands)
     answers = [(part_of(part, target), answer) for part in report.contents for answer in part.serving or ()]
-    starts = [start(answer, part) for part, answer in answers if answer.engine == row.answer.engine]
+    starts = [begin(answer, part) for part, answer in answers if answer.engine == row.answer.engine]
     return list(dict.fromkeys(chain.from_iterable(each.commands for each in starts)))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dovetail.adapters.report import Content, Report, Serving
 from dovetail.adapters.serving import ENGINES
-from dovetail.serve.starting import LINES, completed, completed_report, start
+from dovetail.serve.starting import LINES, completed, completed_report, start, start_ollama
 from dovetail.serve.target import Target
 from tests.client.test_serving import KOHYA, MLX_CONFIG, MLX_FILES, MLX_TENSORS, UNET, adapter, asked, foreign
 
@@ -95,6 +95,20 @@ def test_an_engine_is_started_with_the_folder_of_one_commit(engine):
     begun = start(answer(engine), TARGET)
     assert list(begun.flags) == flags
     assert begun.commands[:2] == (PULL, line)
+
+
+def test_ollama_gets_the_file_of_llama_cpp_by_a_modelfile():
+    begun = start_ollama(answer("llama.cpp"), TARGET)
+    assert begun.commands == (
+        PULL,
+        STARTS["llama.cpp"][1],
+        "printf '%s\\n' 'FROM ./BASE.gguf' 'ADAPTER ./router-1a2b3c4.gguf' > router-1a2b3c4.Modelfile",
+        "ollama create router-1a2b3c4 -f router-1a2b3c4.Modelfile",
+        "ollama run router-1a2b3c4",
+    )
+    ready = Serving("llama.cpp", "1", outcome="serves", flags=["--lora adapter.gguf"])
+    assert "'ADAPTER ./router-1a2b3c4/adapter.gguf'" in start_ollama(ready, TARGET).commands[1]
+    assert start_ollama(Serving("llama.cpp", "1", outcome="refuses"), TARGET).commands == ()
 
 
 @pytest.mark.parametrize("engine", STORED)

@@ -88,6 +88,7 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:{PORT}"
     assert lines[:2] == [f"pip install {client_wheel.address(f'http://127.0.0.1:{PORT}')}", pull]
     assert lines[2].endswith(f"--max-lora-rank 64 --lora-modules reviews@{commit[:7]}=./reviews-{commit[:7]}")
+    assert ("ollama" in use) == ("llama.cpp" in use)
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
     other = cast.repository("alice/refused")
     judged(pushed(cast, other), depth="fit", serving=refused, fits=FITS)

@@ -167,7 +167,8 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
 
 def test_the_page_of_use_pins_verified_unless_another_version_is_chosen(visit, cast, reviews):
     verified = reviews.refs.get(name="refs/verified").revision.oid
-    newest = judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed").revision
+    check = {"id": "base.unnamed", "outcome": "failed", "message": "No base.", "fix": "Name it."}
+    newest = judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=[check]).revision
     shown = {}
     for version in ("", "verified", "newest", verified, newest.oid, newest.oid[:7]):
         page = visit().get("/alice/reviews/use", {"tool": "hf", "version": version})
@@ -180,6 +181,15 @@ def test_the_page_of_use_pins_verified_unless_another_version_is_chosen(visit, c
         *links
     }
     assert visit().get("/alice/reviews/use?version=nothing").status_code == 404
+    head = visit().get("/alice/reviews/tree/main").content.decode()
+    sides = f"/compare?ids=alice%2Freviews@verified&amp;ids=alice%2Freviews@{newest.oid}"
+    assert (sides in head, "/use?tool=cite" in head, "#repair" in head) == (True, True, False)
+    assert 'href="/alice/reviews#repair"' in visit("alice").get("/alice/reviews/tree/main").content.decode()
+    entry = unescape(visit().get("/alice/reviews/use?tool=cite&version=newest").content.decode())
+    assert re.search(
+        rf"  version = {{{newest.oid}}},\n  howpublished = {{\\url{{http\S+/commit/{newest.oid}}}}},\n}}", entry
+    )
+    assert "  title = {{alice/reviews}: adapter for " in entry
     assert visit().get("/alice/reviews/use?tool=nothing").status_code == 200
     cast.repository("alice/new")
     assert visit("alice").get("/alice/new/use")["Location"] == "/alice/new"

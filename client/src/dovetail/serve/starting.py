@@ -54,6 +54,22 @@ def start(answer: Serving, target: Target) -> Start:
     return Start(tuple(flags), tuple(filter(None, (pull(target), *lines))))
 
 
+def start_ollama(answer: Serving, target: Target) -> Start:
+    """Return how Ollama is given an adapter that llama.cpp serves, by llama.cpp's answer.
+
+    From release 0.30 on it runs every GGUF model with llama.cpp's server; its own engine before had no adapters.
+    """
+    ready = start(answer, target)
+    if not ready.commands:
+        return ready
+    gguf = shlex.split(ready.flags[0])[1]
+    near = "" if gguf.startswith(("/", "./")) else "./"
+    lines = shlex.join([f"FROM ./{UNKNOWN_BASE}.gguf", f"ADAPTER {near}{gguf}"])
+    model, file = shlex.quote(target.file_name.lower()), shlex.quote(f"{target.file_name}.Modelfile")
+    deeds = (f"printf '%s\\n' {lines} > {file}", f"ollama create {model} -f {file}", f"ollama run {model}")
+    return Start((), (*ready.commands[:-1], *deeds))
+
+
 def _options(answer: Serving) -> list[str]:
     """Return the options of an engine that follow from the weights alone."""
     return [str(flag) for flag in answer.flags if not ADDRESSES.match(f"{flag} ")]
