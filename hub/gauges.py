@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -24,6 +24,7 @@ from registry.models.clock import ClockLease
 from registry.models.outbox import OutboxEvent
 from registry.models.plane import PlaneName
 from registry.models.repositories import Repository, Revision
+from registry.models.tryouts import Tryout
 from registry.models.upstream import UpstreamFile
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts.rows import LOST
@@ -61,6 +62,7 @@ class _Registry(Collector):
         yield from _queues(totals.queues)
         yield from _verdicts_of_the_hour(totals.hour)
         yield from _renewals(totals)
+        yield from _tries(totals)
         lost = "Attempts of the last hour whose worker died, as then."
         yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
@@ -99,6 +101,10 @@ class _Totals:
         self.hour = list(by_engine.annotate(**numbers).values_list("format", "state", "engine", *numbers))
         self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
         self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
+        tries = Tryout.objects.filter(asked_at__gt=hour).order_by()
+        times = {"wait": Avg(F("started_at") - F("asked_at")), "work": Avg(F("finished_at") - F("started_at"))}
+        self.tries: dict[str, int] = dict(tries.values_list("state").annotate(Count("pk")))
+        self.try_times = tries.filter(state=Tryout.State.DONE).aggregate(**times)
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
         self.public = plane_requests.public_repositories().count() if settings.PLANE_URL else 0
         self.signed = PlaneName.objects.filter(signed_at__isnull=False).count()
@@ -158,6 +164,18 @@ def _renewals(totals: _Totals) -> Iterator[Metric]:
         "dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", totals.renewals
     )
     yield GaugeMetricFamily("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", totals.renewed)
+
+
+def _tries(totals: _Totals) -> Iterator[Metric]:
+    """Yield the tries of the last hour by state, and the mean seconds that the answered ones waited and took."""
+    number = GaugeMetricFamily("dovetail_hour_tries", "Tries of the last hour, as then.", labels=["state"])
+    for state in Tryout.State.values:
+        number.add_metric([state], totals.tries.get(state, 0))
+    mean = GaugeMetricFamily("dovetail_hour_try_mean_seconds", "Mean time of the answered ones.", labels=["part"])
+    for part, time_taken in totals.try_times.items():
+        if time_taken is not None:
+            mean.add_metric([part], time_taken.total_seconds())
+    yield from (number, mean)
 
 
 def _messages() -> Iterator[Metric]:
