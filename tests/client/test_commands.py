@@ -62,6 +62,7 @@ def test_an_adapter_is_found_compared_named_and_deleted(ask, live_hub, folder):
     (folder / "notes.md").write_text("Two epochs more.")
     made = ask("release", "create", f"{NAME}@{first}", "v1.0.0", "--notes-file", folder / "notes.md", "--force")
     assert (made["adapter"], made["revision"], made["notes"]) == (NAME, first, "Two epochs more.")
+    assert ask("try", f"{NAME}@{first}", "A fine film.", status=2)["code"] == "tryout-refused"
     edited = ask("release", "edit", NAME, "v1.0.0", "--title", "One", "--prerelease")
     assert (edited["title"], edited["notes"], edited["prerelease"]) == ("One", "Two epochs more.", True)
     assert ask("release", "edit", NAME, "v1.0.0", "-m", "", "--no-prerelease")["notes"] == ""
@@ -193,6 +194,9 @@ WRONG = [
     ("alias", "rollback", "a/b"),
     ("verdict", "a/b", "--timeout", "-1"),
     ("verdict", "ab"),
+    ("try", "ab", "x"),
+    ("try", "a/b"),
+    ("try", "a/b", "x", "--tokens", "0"),
     ("pull", "ab"),
     ("push", "."),
     ("fit", "nowhere"),

@@ -44,6 +44,11 @@ def test_a_push_that_waits_shows_every_check_and_ends_with_the_joint(dovetail, w
     assert "  adapter positive" in done.stdout  # what it says of a row, beside what the base says
     assert "passed, " in done.stdout.splitlines()[-3]  # then accuracy and macro-F1
     assert dovetail("pull", "alice/proven@verified", "--quiet", hub=working_hub).stdout == "proven\n"
+    tried = dovetail("try", "alice/proven", "A fine film.", hub=working_hub, who="alice")
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    rows = {label: values for label, *values in map(str.split, tried.stdout.splitlines())}
+    assert rows.keys() == {"positive", "negative"}
+    assert rows["positive"][0] != rows["positive"][1], "what the base says is another thing"
 
 
 @pytest.mark.engine

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         search,
         sync,
         tag,
+        try_text,
         verdict,
         whoami,
         yank,
@@ -47,7 +48,7 @@ __all__ = [
     "AsyncClient", "Check", "Client", "Lock", "Problem", "Pushed", "Synced", "Verdict", "alias", "aliases", "branch",
     "check", "delete", "diff", "edit_release", "fit", "info", "lock", "manifest", "merge", "override", "pull", "push",
     "release", "releases", "remove_alias", "remove_branch", "remove_release", "remove_tag", "repair", "report",
-    "roll_back_alias", "search", "sync", "tag", "verdict", "whoami", "yank",
+    "roll_back_alias", "search", "sync", "tag", "try_text", "verdict", "whoami", "yank",
 ]  # fmt: skip
 
 _HOMES = {

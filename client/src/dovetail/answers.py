@@ -245,6 +245,19 @@ class ReleasePage(Answer):
 
 
 @dataclass(frozen=True, eq=False)
+class Tryout(Answer):
+    """A try; `answer` is what `dovetail.adapters.tryout.Answer.read` takes."""
+
+    id: str
+    revision: str
+    state: str
+    reason: str | None = None
+    answer: Mapping[str, Any] | None = None
+    before: int | None = None
+    wait_seconds: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class FiledReport(Answer):
     """The case that a report went to."""
 

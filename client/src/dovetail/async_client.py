@@ -64,6 +64,7 @@ class AsyncClient:
     search = _in_thread(Client.search)
     diff = _in_thread(Client.diff)
     fit = _in_thread(Client.fit)
+    try_text = _in_thread(Client.try_text)
     push = _in_thread(Client.push)
     pull = _in_thread(Client.pull)
     lock = _in_thread(Client.lock)

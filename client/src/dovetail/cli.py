@@ -21,6 +21,7 @@ from dovetail import (
     request_commands,
     search_commands,
     sync_commands,
+    try_commands,
     verdict_commands,
 )
 from dovetail.options import Options
@@ -108,6 +109,7 @@ for _name, _group in {
     "pr": request_commands.app,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
+app.command("try", rich_help_panel=ADAPTERS)(try_commands.try_text)
 app.add_typer(cache_commands.app, name="cache", rich_help_panel=MACHINE, context_settings=HELP)
 
 

@@ -73,6 +73,18 @@ class Looking(Connection):
 
         return fits.ask(self.transport, require_folder(folder))
 
+    def try_text(
+        self, adapter: str, text: str, other: str = "", *, tokens: int = 32, timeout: float | None = None
+    ) -> answers.Tryout:
+        """Return what NS/NAME@REV (without @REV: `verified`) and its base make of a text; the hub keeps it an hour.
+
+        `other` is a second text, where the task has one; `tokens` is how many a model for generation writes.
+        """
+        from dovetail import trying  # noqa: PLC0415  # as in fit
+
+        name, revision = ids.split(adapter, default="verified")
+        return trying.ask(self.transport, name, revision, text, other, tokens, timeout)
+
     # --- verdicts ----------------------------------------------------------------------------------------------------
     def verdict(
         self, adapter: str, revision: str | None = None, *, wait: bool = False, timeout: float | None = None

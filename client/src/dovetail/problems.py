@@ -9,6 +9,8 @@ _OF_CODES = {
     "client-token-missing": FORBIDDEN,
     "client-verdict-no": REFUTED,
     "client-verdict-pending": UNDECIDED,
+    "client-try-failed": REFUTED,
+    "client-try-late": UNDECIDED,
     "client-not-convertible": REFUTED,
     "client-local-files": LOCAL,
     "client-lock-broken": LOCAL,
