@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import QueryDict
+from django.utils import translation
 from rest_framework import serializers as s
 
 from dovetail.adapters.serving import ENGINES
@@ -71,7 +73,9 @@ def forgiving(given: QueryDict, type: str, besides: Sequence[str] = ()) -> Asked
         elif name not in besides:
             problems.append(f"There is no filter {name[:40]!r}. Known are {', '.join(sorted(known))}.")
     checked = Search(data=params)
-    if not checked.is_valid():
+    with translation.override(settings.LANGUAGE_CODE):  # its errors become a part of our English sentences
+        is_right = checked.is_valid()
+    if not is_right:
         problems += _take_out_wrong(params, checked.errors)
         checked = Search(data=params)
         checked.is_valid(raise_exception=True)

@@ -36,7 +36,7 @@ CATALOGUES = sorted((ROOT / "locale").glob("*/LC_MESSAGES/django.po"))
 
 
 def texts() -> Catalog:
-    """Return every text that templates and the modules of hub/ hand to gettext."""
+    """Return every text that templates and the modules of hub/ and registry/ hand to gettext."""
     found = Catalog()
     for source in _sources():
         for _, message, _, context in extract("python", source, KEYWORDS):
@@ -46,7 +46,7 @@ def texts() -> Catalog:
 
 def _sources() -> Iterator[io.BytesIO]:
     """Yield what a Python extractor reads: modules, and templates with all but their texts blanked out."""
-    for file in sorted((ROOT / "hub").rglob("*.py")):
+    for file in sorted([*(ROOT / "hub").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]):
         if b"gettext" in (module := file.read_bytes()):
             yield io.BytesIO(module)
     for file in sorted(path for path in (ROOT / "templates").rglob("*") if path.suffix in {".html", ".txt"}):

@@ -16,6 +16,7 @@ from hub.site import organization_links, password_attempts
 from hub.site.forms import posted
 from hub.site.forms.accounts import Join, SignIn
 from hub.site.signing_in import signed_in
+from hub.site.words import english
 from registry.kernel import site_settings
 from registry.kernel.errors import InvitationNotFound, NotAllowed, TooOften
 from registry.people import accounts, join_links
@@ -66,7 +67,7 @@ def _why_ended(secret: str) -> str:
     try:
         join_links.find(secret)
     except InvitationNotFound as refusal:
-        return refusal.detail
+        return english(refusal.detail)
     return ""
 
 

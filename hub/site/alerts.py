@@ -71,7 +71,7 @@ def _filters(user: User, chosen: dict[str, Any]) -> list[tuple[str, str, bool, b
         if topic in known or topic == chosen["topic"]:
             is_chosen = topic == chosen["topic"]
             address = _address({**chosen, "topic": "" if is_chosen else topic.value})
-            rows.append((rule.label, address, is_chosen, topic in news))
+            rows.append((gettext(rule.label), address, is_chosen, topic in news))
     return rows
 
 
@@ -123,7 +123,7 @@ def choices(request: HttpRequest) -> HttpResponse:
                 return redirect("notification-settings")
     context = {
         "form": form,
-        "mandatory": [rule for rule in topics.RULES.values() if rule.is_mandatory],
+        "mandatory": [(gettext(rule.label), gettext(rule.help)) for rule in topics.RULES.values() if rule.is_mandatory],
         "mail": user.mail_alerts,
         "sends": bool(settings.MAIL_FROM),
         "address": user.email,
@@ -149,6 +149,6 @@ def unsubscribe(request: HttpRequest, signed: str) -> HttpResponse:
     """Show what a link from an e-mail ends; a POST ends it. GET changes nothing, because programs fetch links."""
     is_done = request.method == "POST"
     user, stopped = (unsubscribing.unsubscribe if is_done else unsubscribing.verify)(signed)
-    labels = [topics.RULES[topic].label for topic in stopped]
+    labels = [gettext(topics.RULES[topic].label) for topic in stopped]
     context = {"done": is_done, "labels": labels, "name": user.username, "signed": signed}
     return render(request, "site/unsubscribe.html", context)

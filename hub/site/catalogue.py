@@ -17,8 +17,9 @@ from hub.site.histograms import histograms
 from hub.site.list_rows import rows_of
 from hub.site.measures import number, size
 from hub.site.paging import at_cursor
-from hub.site.templatetags.dovetail import kind_name, last_part, spaced
+from hub.site.templatetags.dovetail import kind_name, last_part
 from hub.site.visitor import caller
+from hub.site.words import english, in_words, task_name
 from registry.repos import catalog, finding, tallies
 from registry.repos.catalog import Query
 from registry.repos.saved_searches import MAX_NAME
@@ -58,7 +59,8 @@ SORTS = {
 }
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
 TITLES = {"model": _("Adapters"), "dataset": _("Datasets"), "space": _("Spaces")}
-NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
+NAMES = {"base": last_part, "kind": kind_name, "task": task_name, "verdict": in_words}
+WISHES = {"hide": _("hide"), "upstream": _("other hubs")}  # of `archived` and `source`, which take one value each
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "noun": NOUNS[type],
         "title": TITLES[type],
         "kinds": [(reverse(ROUTES[other]), title) for other, title in TITLES.items()],
-        "problems": asked.problems + unknown + problems,
+        "problems": (*map(english, asked.problems), *unknown, *problems),
         "query": query.q,
         "rows": rows_of(page),
         "suggestion": finding.suggest(by, query) if query.q and not page.items else "",
@@ -130,7 +132,11 @@ def _counted(tally: Tally, every: int) -> str:
 def _view(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
     """Return how the rows are shown, and a sentence about a wrong `view`."""
     view = request.GET.get("view") or "rows"
-    return (view, ()) if view in VIEWS else ("rows", (f"There is no view {view[:40]!r}: use {' or '.join(VIEWS)}.",))
+    return (
+        (view, ())
+        if view in VIEWS
+        else ("rows", (english(f"There is no view {view[:40]!r}: use {' or '.join(VIEWS)}."),))
+    )
 
 
 def chips(params: QueryDict, path: str) -> list[Chip]:
@@ -157,17 +163,17 @@ def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict, path: s
     if shown:
         hides = "hide" in params.getlist("archived")
         url = _toggled(params, path, "archived", "hide")
-        shown.append((str(CHIPS["archived"]), [Choice("hide", None, url, hides)]))
+        shown.append((str(CHIPS["archived"]), [Choice(_said("archived", "hide"), None, url, hides)]))
     if settings.UPSTREAM.hubs:
         url, is_chosen = _toggled(params, path, "source", "upstream"), "upstream" in params.getlist("source")
-        shown.append((str(CHIPS["source"]), [Choice(gettext("other hubs"), None, url, is_chosen)]))
+        shown.append((str(CHIPS["source"]), [Choice(_said("source", "upstream"), None, url, is_chosen)]))
     return shown
 
 
 def _said(name: str, value: str) -> str:
     if name in ("size_min", "size_max"):
         return size(int(value.partition(".")[0]))  # 5.0 is taken for a whole number too
-    return NAMES[name](value) if name in NAMES else value
+    return NAMES[name](value) if name in NAMES else str(WISHES.get(value, value))
 
 
 def _toggled(params: QueryDict, path: str, name: str, value: str) -> str:

@@ -7,6 +7,7 @@ from django.utils.translation import ngettext
 
 from dovetail.adapters import weight_changes
 from dovetail.adapters.weight_changes import Change, Names
+from hub.site.measures import number
 from hub.site.pictures.heat_map import HeatMap, heat_map
 from registry.proof import comparisons
 from registry.proof.comparisons import Entries, WeightsChange
@@ -51,7 +52,7 @@ class ComparedFile:
             (reshaped, ngettext("{count} tensor of another shape", "{count} tensors of another shape", reshaped)),
             (retyped, ngettext("{count} tensor of another type", "{count} tensors of another type", retyped)),
         ]
-        return [words.format(count=f"{count:,}") for count, words in counted if count]
+        return [words.format(count=number(count)) for count, words in counted if count]
 
     @property
     def largest(self) -> list[Change]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.errors import http_form
@@ -14,7 +16,9 @@ from hub.site.converters import RepositoryAddress
 from hub.site.diff_view import MAX_LINES, NO_ROOM, Patch, numbered
 from hub.site.file_text import MAX_SHOWN, readable_text
 from hub.site.forms.files import CommitWords, EditText, RenameFile
+from hub.site.measures import size
 from hub.site.repository_header import RepositoryHeader, card_links
+from hub.site.words import english
 from registry.kernel import names
 from registry.kernel.errors import FileNotFound, ParentStale, ValueInvalid
 from registry.models import Repository
@@ -64,12 +68,11 @@ def rename(request: HttpRequest, address: RepositoryAddress, rev: str, path: str
     if form.is_valid() and words.is_valid():
         with form, words:
             to = names.check_path(form.cleaned_data["path"])
-            if to in header.entries:
-                raise ValueInvalid(
-                    f"There is a file {to} already.", fix="Choose another path, or delete that one first."
-                )
-            ref = commit(header, words, [Copy(to, path), Deletion(path)], header.revision.oid)
-            return landed(request, header, ref, "tree")
+            if to not in header.entries:
+                ref = commit(header, words, [Copy(to, path), Deletion(path)], header.revision.oid)
+                return landed(request, header, ref, "tree")
+            taken = gettext("There is a file {path} already. Choose another path, or delete that one first.")
+            form.add_error("path", taken.format(path=to))
     return _simple(request, header, path, words, form)
 
 
@@ -135,14 +138,14 @@ def _problem(path: str, content: bytes) -> str:
     """Return the syntax error of a text that programs read, or ""."""
     text = content.decode("utf-8", "replace")
     if len(content) > MAX_SHOWN:
-        return f"A text of more than {MAX_SHOWN:,} bytes cannot be edited here."
+        return gettext("A text of more than {size} cannot be edited here.").format(size=size(MAX_SHOWN))
     if path.endswith(".json"):
         try:
             json.loads(text)
         except (ValueError, RecursionError) as error:
-            return f"This is not valid JSON: {error}."
+            return format_html(gettext("This is not valid JSON: {error}."), error=english(str(error)))
     if path == README and (reason := card.parse_card(text).problem):
-        return f"The front matter cannot be read: {reason}."
+        return format_html(gettext("The front matter cannot be read: {reason}."), reason=english(reason))
     return ""
 
 

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.forms import posted
@@ -16,11 +16,11 @@ from registry.people import join_links
 from registry.talk import letters
 from registry.talk.invitation_letters import address_of
 
-LETTER = """{by} invites you to {hub}, a registry of adapters.
+LETTER = gettext_noop("""{by} invites you to {hub}, a registry of adapters.
 
 Choose a name and a password within {days} days:
 {link}
-"""
+""")
 
 
 @require_http_methods(["GET", "POST"])
@@ -36,7 +36,7 @@ def listed(request: HttpRequest) -> HttpResponse:
             link = address_of(join_links.create(terms, by))
             hint = _hint(terms.email)
             words = {"by": by.user, "hub": absolute(reverse("home")), "days": terms.days, "link": link}
-            letters.send(terms.email, "[Dovetail] You are invited", LETTER.format(**words))
+            letters.send(terms.email, f"[Dovetail] {gettext('You are invited')}", gettext(LETTER).format(**words))
     registration = site_settings.get_setting("registration")
     fresh = NewJoinLink() if link else form
     context = {"form": fresh, "link": link, "hint": hint, "rows": rows, "registration": registration}

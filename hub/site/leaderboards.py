@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from hub.site.pictures.scatter import Measured, Scatter, scatter
 from hub.site.visitor import caller
+from hub.site.words import english
 from registry.proof import leaderboards
 from registry.proof.leaderboards import Board
 from registry.repos import bases
@@ -39,7 +40,8 @@ def one(request: HttpRequest, task: str) -> HttpResponse:
     """Show the boards of a task, of one base with `base`; a wrong order is said above them."""
     base, sort = request.GET.get("base", "").strip(), request.GET.get("sort") or "score"
     base = bases.canonical_name(base) if base else ""
-    problems = () if sort in SORTS else (f"There is no order {sort[:40]!r}. Use one of {', '.join(SORTS)}.",)
+    wrong = f"There is no order {sort[:40]!r}. Use one of {', '.join(SORTS)}."
+    problems = () if sort in SORTS else (english(wrong),)
     sort = sort if sort in SORTS else "score"
     found = leaderboards.compare(caller(request), task, [base] if base else (), sort)
     shown = {

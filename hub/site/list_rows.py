@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from hub.site.measures import decimals
 from hub.site.proof import NEUTRAL, Document
 from hub.site.proof import document as document_of
 from registry.models import Repository, Verdict
@@ -21,6 +22,7 @@ class ListRow:
     verdict: Document | None
     headline: str = ""
     beside: str = ""
+    is_english: bool = False  # a worker wrote what is beside
 
 
 def rows_of(page: SearchPage) -> list[ListRow]:
@@ -36,22 +38,22 @@ def row_of(repository: Repository, verdict: Verdict | None) -> ListRow:
     return ListRow(repository, document, *_summary(document))
 
 
-def _summary(document: Document) -> tuple[str, str]:
-    """Return a headline, and what it is compared with."""
+def _summary(document: Document) -> tuple[str, str, bool]:
+    """Return a headline, what it is compared with, and whether a worker wrote that."""
     report = document.report
     if report.state == "queued":
-        return "", document.reason or gettext("waiting for a worker")
+        return "", document.reason or gettext("waiting for a worker"), bool(document.reason)
     if report.state == "running":
-        return "", document.reason
+        return "", document.reason, True
     if report.state == "errored":
-        return "", gettext("a check of this hub crashed")
+        return "", gettext("a check of this hub crashed"), False
     if check := report.refusal:
-        return check.id, check.fix or check.message
+        return check.id, check.fix or check.message, True
     for item in report.evals:
         if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
             words = gettext("guess {value}") if item.guess else gettext("base {value}")
-            return f"{item.metric} {item.adapter:.2f}", words.format(value=f"{item.base:.2f}")
+            return f"{item.metric} {decimals(item.adapter, 2)}", words.format(value=decimals(item.base, 2)), False
     if report.depth in NOT_RUN:
         headline, beside = NOT_RUN[report.depth]
-        return str(headline), str(beside)
-    return (gettext("{depth} proven").format(depth=report.depth) if report.depth else ""), ""
+        return str(headline), str(beside), False
+    return (gettext("{depth} proven").format(depth=report.depth) if report.depth else ""), "", False

@@ -1,19 +1,37 @@
-"""Sizes, counts, shares and times as pages show them."""
+"""Sizes, counts, shares and times as pages show them to people, with the separators of the page's language.
 
+Numbers that a template shows as they are keep the decimal point (hub/formats): drawings and attributes need it.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, iter_format_modules
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from registry.kernel.sizes import size_in_words
 
 
+def localized(number: str) -> str:
+    """Return a number that Python wrote, `1,204.5`, as the language of the page writes it: `1.204,5` in German."""
+    return number.translate(_separators(get_language() or "en"))
+
+
+@cache
+def _separators(language: str) -> Mapping[int, str]:
+    """Return the separators of a language for those of Python; Django knows them."""
+    for known in iter_format_modules(language, "django.conf.locale"):  # past hub/formats
+        return str.maketrans({",": known.THOUSAND_SEPARATOR, ".": known.DECIMAL_SEPARATOR})
+    return {}
+
+
 def size(count: int | None) -> str:
     """Bytes in decimal units, as clients show them: 306 kB."""
-    return size_in_words(count or 0)
+    return localized(size_in_words(count or 0))
 
 
 def number(value: float | None) -> str:
@@ -21,10 +39,15 @@ def number(value: float | None) -> str:
     if not isinstance(value, int | float):
         return "–"
     if isinstance(value, int):
-        return f"{value:,}"
+        return localized(f"{value:,}")
     if value == 0 or 0.01 <= abs(value) < 10:
-        return f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4g}"
-    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+        return localized(f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4g}")
+    return localized(f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}")
+
+
+def decimals(value: float, places: int) -> str:
+    """A number with so many decimal places."""
+    return localized(f"{value:,.{places}f}")
 
 
 def percent(share: float | None) -> str:
@@ -32,7 +55,7 @@ def percent(share: float | None) -> str:
     if share is None:
         return ""
     value = 100 * share
-    return f"{value:,.0f} %" if value >= 10 or not value else f"{value:.2g} %"
+    return localized(f"{value:,.0f} %" if value >= 10 or not value else f"{value:.2g} %")
 
 
 def percent_range(percents: tuple[float, float]) -> str:
@@ -46,13 +69,13 @@ def milliseconds(value: float | None) -> str:
     if not isinstance(value, int | float):  # a template's missing value is an empty text
         return "–"
     if 0 <= value < 0.05:
-        return "<0.1"
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}"
+        return localized("<0.1")
+    return localized(f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}")
 
 
 def seconds(value: float | None) -> str:
     """Milliseconds as seconds: 0.41 s."""
-    return f"{value / 1000:,.2f} s" if isinstance(value, int | float) else "–"
+    return localized(f"{value / 1000:,.2f} s") if isinstance(value, int | float) else "–"
 
 
 def ago(at: datetime | None) -> SafeString | str:

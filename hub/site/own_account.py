@@ -81,9 +81,8 @@ def delete(request: HttpRequest) -> HttpResponse:
         with form:
             address, name = user.email if user.email_verified else "", user.username
             account_deletion.delete_account(user, with_repositories=form.cleaned_data["with_repositories"])
-            letters.send(
-                address, "[Dovetail] Your account is deleted", f"{name} on {settings.PUBLIC_URL} is deleted.\n"
-            )
+            text = gettext("{name} on {hub} is deleted.").format(name=name, hub=settings.PUBLIC_URL)
+            letters.send(address, f"[Dovetail] {gettext('Your account is deleted.')}", f"{text}\n")
             logout(request)
             messages.success(request, gettext("Your account is deleted."))
             return redirect("home")

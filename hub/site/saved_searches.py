@@ -10,7 +10,6 @@ from hub.site import catalogue
 from hub.site.forms import posted
 from hub.site.forms.searches import SaveSearch
 from hub.site.visitor import caller, person
-from hub.site.words import in_words
 from registry.models import SavedSearch
 from registry.repos import saved_searches
 
@@ -39,7 +38,7 @@ def delete(request: HttpRequest, number: int) -> HttpResponse:
 def _described(search: SavedSearch) -> str:
     """Return the filters and the order of a search in words."""
     params = QueryDict(search.query)
-    filters = [f"{chip.name.lower()}: {chip.label}" for chip in catalogue.chips(params, "")]
+    filters = [f"{chip.name}: {chip.label}" for chip in catalogue.chips(params, "")]
     order = catalogue.SORTS.get(str(params.get("sort", "")))
     ordered = [gettext("by {order}").format(order=order)] if order else []
-    return " · ".join([in_words(f"{catalogue.NOUNS[search.type]}s"), *filters, *ordered])
+    return " · ".join([str(catalogue.TITLES[search.type]), *filters, *ordered])

@@ -13,9 +13,11 @@ from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from django.utils.translation import gettext
 
 from hub.site import reauthentication
+from hub.site.words import english
 from registry.kernel.errors import RegistryError
 from registry.models import User
 from registry.people import sign_on
@@ -45,7 +47,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
                 _admit(sociallogin)
             except (RegistryError, IntegrityError) as refusal:
                 detail = refusal.detail if isinstance(refusal, RegistryError) else "Try again."
-                sentence = gettext("No account could be made. {reason}").format(reason=detail)
+                sentence = format_html(gettext("No account could be made. {reason}"), reason=english(detail))
                 raise ImmediateHttpResponse(_refused(request, sentence)) from None
         if sociallogin.user.is_active:
             _apply_groups(sociallogin)
@@ -55,8 +57,8 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
     ) -> None:
         """Send the person back to the sign-in page; the log says why."""
         log.warning("A sign-in by %s failed: %s", provider.app.provider_id, exception or error)
-        sentence = f"Signing in with {provider.name} did not work, or was called off. Try again."
-        raise ImmediateHttpResponse(_refused(request, sentence))
+        sentence = gettext("Signing in with {provider} did not work, or was called off. Try again.")
+        raise ImmediateHttpResponse(_refused(request, sentence.format(provider=provider.name)))
 
 
 def _is_fresh(sociallogin: SocialLogin) -> bool:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 from hub import gauges, health
 from hub.about import VERSION
 from hub.errors import TABLE
+from hub.site.measures import number
 from registry.kernel.errors import StoreUnavailable
 from registry.models.verdicts import Verdict, WorkerHeartbeat
 
@@ -69,8 +70,8 @@ class Numbers:
     @property
     def waiting_words(self) -> str:
         if self.waiting > MOST_COUNTED:
-            return gettext("more than {count}").format(count=f"{MOST_COUNTED:,}")
-        return f"{self.waiting:,}"
+            return gettext("more than {count}").format(count=number(MOST_COUNTED))
+        return number(self.waiting)
 
 
 @require_safe

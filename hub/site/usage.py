@@ -10,10 +10,10 @@ from django.views.decorators.http import require_safe
 
 from hub.site.forms import status_of
 from hub.site.forms.retention import Retention
+from hub.site.measures import size
 from hub.site.visitor import caller, person
 from registry.kernel import quota_alerts
 from registry.kernel import usage as counting
-from registry.kernel.sizes import size_in_words
 from registry.models import Membership, Namespace, Repository, RetentionRule
 from registry.people import accounts, organizations
 from registry.publish import retention
@@ -36,7 +36,7 @@ class NamespaceUsage:
     @property
     def words(self) -> str:
         """The bar in words."""
-        held = size_in_words(self.total.bytes)
+        held = size(self.total.bytes)
         if not self.total.limit:
             return gettext("{size}, no limit").format(size=held)
         states = {
@@ -46,7 +46,7 @@ class NamespaceUsage:
         }
         state = states[quota_alerts.mark_of(self.total.bytes, self.total.limit)]
         sentence = gettext("{size} of {limit}, {percent} %")
-        return sentence.format(size=held, limit=size_in_words(self.total.limit), percent=self.total.percent) + state
+        return sentence.format(size=held, limit=size(self.total.limit), percent=self.total.percent) + state
 
     @property
     def percent(self) -> int:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.report import CheckResult, Report
 from hub.site.words import WORDS as STATES
+from hub.site.words import english
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
@@ -64,7 +65,7 @@ class AreaResult:
             if line and len(line) + len(check.message) >= HEADLINE:
                 break
             line = f"{line} {check.message}".strip()
-        return line or gettext("Skipped.")
+        return english(line) or gettext("Skipped.")
 
     @property
     def ran(self) -> int:

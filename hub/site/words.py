@@ -1,7 +1,14 @@
-"""The words of states and kinds that pages show, and those of their scripts, in the language of the page."""
+"""The words of states and kinds that pages show, and those of their scripts, in the language of the page.
+
+Refusals and what workers wrote stay English: `english` says so where another language is around them.
+"""
+
+import re
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext, gettext_noop
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 WORDS: dict[str, str | Promise] = {
@@ -90,6 +97,32 @@ WORDS: dict[str, str | Promise] = {
     "reason": _("reason"),
     "target": _("target"),
     "sort": _("sort"),
+    # states, reasons and targets of cases
+    "late": _("late"),
+    "mine": _("mine"),
+    "claimed": _("claimed"),
+    "malware": _("malware"),
+    "backdoor": _("backdoor"),
+    "secret": _("secret"),
+    "illegal": _("illegal"),
+    "personal-data": _("personal-data"),
+    "licence": _("licence"),
+    "squatting": _("squatting"),
+    "spam": _("spam"),
+    "broken": _("broken"),
+    "other": _("other"),
+    "revision": _("revision"),
+    "file": _("file"),
+    "discussion": _("discussion"),
+    "comment": _("comment"),
+    "person": _("person"),
+    "organization": _("organization"),
+    # versions that a rule keeps
+    "in use": _("in use"),
+    "newest": pgettext_lazy("versions", "newest"),
+    "pull request": _("pull request"),
+    "named": _("named"),
+    "young": _("young"),
     # labels of cases, which registry.models names in English
     "No action": _("No action"),
     "Warned": _("Warned"),
@@ -108,6 +141,23 @@ WORDS: dict[str, str | Promise] = {
     "Spam": _("Spam"),
     "Broken, or not what it says": _("Broken, or not what it says"),
     "Something else": _("Something else"),
+}
+
+TASKS: dict[str, Promise] = {
+    "automatic-speech-recognition": _("automatic speech recognition"),
+    "feature-extraction": _("feature extraction"),
+    "fill-mask": _("fill mask"),
+    "image-classification": _("image classification"),
+    "image-to-text": _("image to text"),
+    "question-answering": _("question answering"),
+    "sentence-similarity": _("sentence similarity"),
+    "summarization": _("summarization"),
+    "text-classification": _("text classification"),
+    "text-generation": _("text generation"),
+    "text-to-image": _("text to image"),
+    "text2text-generation": _("text2text generation"),
+    "token-classification": _("token classification"),
+    "translation": _("translation"),
 }
 
 DELETE_LABELS: dict[str, str | Promise] = {
@@ -153,6 +203,26 @@ SCRIPTS = {
 def in_words(value: str) -> str:
     """Return the word for a state or a kind in the language of the page, or the value itself if there is none."""
     return str(WORDS.get(value, value))
+
+
+def task_name(task: str) -> str:
+    """Return a task as people say it: `text-classification` as text classification; one that few have, in English."""
+    return str(TASKS.get(task) or task.replace("-", " "))
+
+
+def ticks(sentence: str) -> SafeString:
+    """Return a sentence with its `commands` set as code; everything in it is escaped first."""
+    return mark_safe(re.sub(r"`([^`]{1,200})`", r"<code>\1</code>", conditional_escape(sentence)))  # noqa: S308  # escaped first
+
+
+def english(sentence: str | None) -> SafeString:
+    """Return an English sentence with its `commands` set as code, marked as English on pages in other languages.
+
+    Readers aloud and hyphenation go by the mark; so does the place of its full stop on pages from right to left.
+    """
+    html = ticks(sentence or "")
+    is_marked = html and not (get_language() or "en").startswith("en")
+    return format_html('<span lang="en" dir="ltr">{}</span>', html) if is_marked else html
 
 
 def of_script(name: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, urlsplit
 
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_noop
 
 from registry.kernel.links import absolute
 from registry.kernel.policy import Caller
@@ -11,14 +12,14 @@ from registry.people import addresses, organization_links
 from registry.people.join_links import Terms
 from registry.talk import letters
 
-SUBJECT = "[Dovetail] {by} invites you to {organization}"
-LETTER = """{by} invites you to {organization} on {hub}, a registry of adapters, with the role "{role}".
+SUBJECT = gettext_noop("{by} invites you to {organization}")
+LETTER = gettext_noop("""{by} invites you to {organization} on {hub}, a registry of adapters, with the role "{role}".
 
 Open this link within {days} days to accept, with the account you have or a new one:
 {link}
 
 If you do not know {by}, ignore this letter: nothing happens then.
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +53,6 @@ def offer(organization: str, terms: Terms, by: Caller) -> Offer:
         return Offer(link=address_of(organization_links.create(organization, shown, by)))
     link = address_of(organization_links.create(organization, terms, by))
     words = {"by": by.user, "organization": organization, "hub": absolute(reverse("home")), "role": terms.role}
-    letters.send(terms.email, SUBJECT.format(**words), LETTER.format(**words, days=terms.days, link=link))
+    subject, text = gettext(SUBJECT).format(**words), gettext(LETTER).format(**words, days=terms.days, link=link)
+    letters.send(terms.email, f"[Dovetail] {subject}", text)
     return Offer(sent_to=terms.email)

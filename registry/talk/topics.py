@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from registry.kernel.errors import ValueInvalid
 from registry.models import Alert, Channel, Topic, TopicChoice, User
@@ -16,7 +17,7 @@ HOURS = range(24)
 
 @dataclass(frozen=True)
 class Rule:
-    """A topic in the words of the settings page, and its channel for a person who chose none."""
+    """A topic in English words, which the settings page translates, and its channel for a person who chose none."""
 
     label: str
     help: str
@@ -26,25 +27,31 @@ class Rule:
 
 
 RULES: dict[Topic, Rule] = {
-    Topic.OWN: Rule("Your adapters", "One of yours does not pass, or stopped passing; an alias of yours fell back."),
-    Topic.ACCESS: Rule("Access to files", "Somebody asks for files of yours, or your own request is decided."),
-    Topic.DISCUSSIONS: Rule("Discussions", "Threads on your adapters, and threads that you take part in."),
-    Topic.MENTIONS: Rule("Mentions", "Somebody writes @ and your name."),
-    Topic.INVITATIONS: Rule("Invitations", "An organisation invites you."),
-    Topic.WATCHED: Rule("Watched adapters", "News of the adapters that you watch.", Channel.DIGEST),
+    Topic.OWN: Rule(
+        _("Your adapters"), _("One of yours does not pass, or stopped passing; an alias of yours fell back.")
+    ),
+    Topic.ACCESS: Rule(_("Access to files"), _("Somebody asks for files of yours, or your own request is decided.")),
+    Topic.DISCUSSIONS: Rule(_("Discussions"), _("Threads on your adapters, and threads that you take part in.")),
+    Topic.MENTIONS: Rule(_("Mentions"), _("Somebody writes @ and your name.")),
+    Topic.INVITATIONS: Rule(_("Invitations"), _("An organisation invites you.")),
+    Topic.WATCHED: Rule(_("Watched adapters"), _("News of the adapters that you watch."), Channel.DIGEST),
     Topic.FOLLOWED: Rule(
-        "People, organisations and bases you follow", "New adapters and new verified versions.", Channel.DIGEST
+        _("People, organisations and bases you follow"), _("New adapters and new verified versions."), Channel.DIGEST
     ),
-    Topic.REPORTS: Rule("Your reports", "Moderators decided something that you reported."),
-    Topic.CASES: Rule("Moderation", "Owners appeal, or write in an appeal.", Channel.DIGEST, is_for_staff=True),
-    Topic.OVERDUE: Rule("Overdue cases", "A grave case waits longer than this hub wants.", is_for_staff=True),
+    Topic.REPORTS: Rule(_("Your reports"), _("Moderators decided something that you reported.")),
+    Topic.CASES: Rule(_("Moderation"), _("Owners appeal, or write in an appeal."), Channel.DIGEST, is_for_staff=True),
+    Topic.OVERDUE: Rule(_("Overdue cases"), _("A grave case waits longer than this hub wants."), is_for_staff=True),
     Topic.HOLDS: Rule(
-        "Decisions about you", "Something of yours is held back or released; strikes and appeals.", is_mandatory=True
+        _("Decisions about you"),
+        _("Something of yours is held back or released; strikes and appeals."),
+        is_mandatory=True,
     ),
-    Topic.USAGE: Rule("Quota", "What you or your organisations hold comes close to a limit, or the limit changes."),
+    Topic.USAGE: Rule(
+        _("Quota"), _("What you or your organisations hold comes close to a limit, or the limit changes.")
+    ),
     Topic.SECURITY: Rule(
-        "Security",
-        "Sign-ins from new places, changes of your account, tokens about to end, leaked tokens.",
+        _("Security"),
+        _("Sign-ins from new places, changes of your account, tokens about to end, leaked tokens."),
         is_mandatory=True,
     ),
 }

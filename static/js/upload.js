@@ -13,7 +13,7 @@
 
   const size = (bytes) => {
     const unit = bytes >= 1e9 ? ["GB", 1e9] : bytes >= 1e6 ? ["MB", 1e6] : bytes >= 1e3 ? ["kB", 1e3] : ["B", 1];
-    return `${(bytes / unit[1]).toLocaleString(undefined, { maximumFractionDigits: 1 })} ${unit[0]}`;
+    return `${(bytes / unit[1]).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} ${unit[0]}`;
   };
   const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
   const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });

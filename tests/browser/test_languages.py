@@ -4,7 +4,17 @@ from playwright.sync_api import expect
 
 from tests.browser.looks import look
 
-PAGES = ["/", "/adapters", "/alice/reviews", "/alice/reviews/verdict/main", "/alice/reviews/use?tool=peft", "/login"]
+TURNED = """getComputedStyle(document.body.appendChild(
+    Object.assign(document.createElement("span"), {className: "turns"}))).transform"""
+PAGES = [
+    "/",
+    "/adapters",
+    "/alice/reviews",
+    "/alice/reviews/verdict/main",
+    "/alice/reviews/use?tool=peft",
+    "/login",
+    "/docs/checks",
+]
 
 
 def test_pages_are_readable_and_fit_in_german_and_from_right_to_left(furnished_hub, visitor):
@@ -15,6 +25,7 @@ def test_pages_are_readable_and_fit_in_german_and_from_right_to_left(furnished_h
         wrong[address] = look(page)
         page.evaluate("document.documentElement.dir = 'rtl'")
         wrong[f"{address} from right to left"] = look(page)
+    assert page.evaluate(TURNED) == "matrix(-1, 0, 0, 1, 0, 0)"  # an arrow, from right to left
     assert {address: found for address, found in wrong.items() if found} == {}
 
 

@@ -55,7 +55,7 @@ def test_a_value_nobody_has_still_shows_as_chosen(visit, many):
     page = re.sub(r">\s+<", "><", visit().get("/adapters?kind=nonsense").content.decode())
     assert 'aria-current="true"><span>nonsense</span><span>0</span>' in page
     assert "No adapter matches all of that" in page
-    assert "without kind: nonsense" in page
+    assert "without Kind: nonsense" in page
 
 
 def test_pages_follow_by_link_and_lose_nothing(visit, cast):
@@ -132,7 +132,7 @@ def test_ranks_and_sizes_are_drawn_and_their_ranges_are_links(visit, many):
     assert {f"/adapters?{kept}", f"/adapters?rank_min=9&rank_max=16&{kept}"} <= set(links(page))
     empty = visit().get("/adapters?size_min=500000001.0")
     assert listed(empty) == []
-    assert "size from: 500 MB" in empty.content.decode()
+    assert "Size from: 500 MB" in empty.content.decode()
     assert "histogram" not in visit().get("/datasets").content.decode()
 
 

@@ -6,6 +6,8 @@ import pytest
 from django.utils import translation
 from django.utils.formats import localize
 
+from hub.site.measures import decimals, number, percent, size
+
 GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-CH, de;q=0.9, en;q=0.5"}
 
 
@@ -64,7 +66,36 @@ def test_a_missing_page_is_in_the_language_too(visit, address):
     assert (answer.status_code, language_of(answer)) == (404, "de")
 
 
-def test_numbers_keep_their_point():
+def test_english_sentences_say_that_they_are_on_pages_in_another_language(visit, reviews):
+    client, wrong = visit(), {"username": "alice", "password": "wrong"}
+    for client.cookies["language"], is_german in (("en-gb", False), ("de", True)):
+        answers = [
+            client.get("/alice/reviews/verdict/main"),  # what a worker wrote
+            client.get("/adapters?rank_min=x"),  # a filter that was left out
+            client.post("/login", wrong),  # a refusal beside its field
+        ]
+        found = [re.findall('<span lang="en" dir="ltr">(.*?)</span>', each.content.decode()) for each in answers]
+        assert list(map(bool, found)) == [is_german] * 3
+    assert {"No revision.", "Name it."} <= set(found[0])
+    assert found[1] == ["The filter &#x27;rank_min&#x27; was left out: A valid integer is required."]
+    assert found[2] == ["That user name and password do not go together. Check both and try again."]
+
+
+def test_numbers_for_people_have_the_separators_of_the_language_and_those_in_drawings_a_point():
     with translation.override("de"):
         assert translation.gettext("Close") == "Schließen"
         assert localize(0.25) == "0.25"
+        shown = [number(1204), number(0.512), number(12345.6), size(1_500_000), percent(0.0123), decimals(1204.5, 1)]
+        assert shown == ["1.204", "0,512", "12.346", "1,5 MB", "1,2 %", "1.204,5"]
+    assert [number(1204), size(1_500_000)] == ["1,204", "1.5 MB"]
+
+
+def test_labels_of_filters_topics_and_tasks_are_translated_as_they_stand(visit, reviews):
+    client = visit("carol")
+    client.cookies["language"] = "de"
+    client.post(
+        "/settings/searches", {"name": "x", "type": "model", "query": "verdict=passed&task=text-classification"}
+    )
+    page = client.get("/settings/searches").content.decode()
+    assert "Adapter · Prüfergebnis: bestanden · Aufgabe: Textklassifikation" in page
+    assert "Jemand bittet um Ihre Dateien" in client.get("/settings/notifications/choices").content.decode()

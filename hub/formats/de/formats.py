@@ -1,4 +1,4 @@
-"""Numbers keep the decimal point on German pages: drawings, attributes and copied measurements need it."""
+"""Numbers that templates show as they are keep the decimal point; hub/site/measures.py writes those for people."""
 
 DECIMAL_SEPARATOR = "."
 THOUSAND_SEPARATOR = ","

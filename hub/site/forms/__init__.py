@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from django import forms
 from django.forms.renderers import TemplatesSetting
 from django.http import HttpRequest, QueryDict
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from hub.errors import http_form
+from hub.site.words import english
 from registry.kernel.errors import RegistryError
 from registry.kernel.lookalikes import Likeness
 from registry.people import known_names
@@ -55,6 +58,11 @@ class Form(forms.Form):
             return http_form(self.refusal).status
         return 400 if self.is_bound and self.errors else 200
 
+    @property
+    def all_errors(self) -> SafeString:
+        """The errors of all fields as one text, for a page that shows the form no more."""
+        return format_html_join(" ", "{}", ((error,) for errors in self.errors.values() for error in errors))
+
     def field_of(self, refusal: RegistryError) -> str | None:
         """Return the field that a refusal concerns, named by its facts or by its type; None for the form as a whole."""
         field = refusal.facts.get("field")
@@ -63,7 +71,7 @@ class Form(forms.Form):
     def refuse(self, refusal: RegistryError) -> None:
         """Show a refusal beside its field, or above the form."""
         self.refusal = refusal
-        self.add_error(self.field_of(refusal), f"{refusal.detail} {refusal.fix}".strip())
+        self.add_error(self.field_of(refusal), english(f"{refusal.detail} {refusal.fix}".strip()))
 
     def __enter__(self) -> Self:
         self.full_clean()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form
@@ -46,7 +47,7 @@ class Channels(Form):
         super().__init__(*args, **options)
         for topic in topics:
             self.fields[topic.value] = forms.ChoiceField(
-                label=RULES[topic].label, help_text=RULES[topic].help, choices=CHANNELS
+                label=gettext(RULES[topic].label), help_text=gettext(RULES[topic].help), choices=CHANNELS
             )
         self.topics = topics
         self.order_fields([*(topic.value for topic in topics), "hour"])

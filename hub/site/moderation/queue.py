@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
@@ -16,6 +17,7 @@ from hub.site.forms.cases import CloseMany, SaveView
 from hub.site.moderation.case import panel
 from hub.site.staff import for_moderators
 from hub.site.visitor import caller
+from hub.site.words import english
 from registry.kernel import ids, site_settings
 from registry.models import Case
 from registry.moderation import cases, queue, queue_views
@@ -86,14 +88,15 @@ def close_many(request: HttpRequest) -> HttpResponse:
     numbers = [ids.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
     form = CloseMany(request.POST, numbers=numbers)
     if not form.is_valid():
-        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        messages.error(request, form.all_errors)
         return redirect("moderation")
     decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
     closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
     sentence = ngettext("{count} case closed.", "{count} cases closed.", len(closed))
     messages.success(request, sentence.format(count=len(closed)))
     for number, reason in refused:
-        messages.error(request, gettext("Case {number}: {reason}").format(number=number, reason=reason))
+        sentence = format_html(gettext("Case {number}: {reason}"), number=number, reason=english(reason))
+        messages.error(request, sentence)
     return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
 
 
@@ -106,7 +109,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
         with form:
             view = queue_views.save(caller(request), form.cleaned_data["name"], form.cleaned_data["query"])
             return redirect(f"{reverse('moderation')}?{view.query}")
-    messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+    messages.error(request, form.all_errors)
     return redirect("moderation")
 
 

@@ -1,7 +1,6 @@
 """Draws the joint for templates, and says states, kinds and digests; formatting only."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -9,8 +8,6 @@ from urllib.parse import quote, urlencode
 from django import template
 from django.conf import settings
 from django.urls import reverse
-from django.utils.html import conditional_escape
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +15,7 @@ from hub.about import VERSION
 from hub.site import measures
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
-from hub.site.words import in_words, of_script
+from hub.site.words import english, in_words, of_script, task_name, ticks
 from registry.kernel import banner, links, site_settings
 from registry.kernel.banner import Banner
 from registry.models import Alert, Discussion, DiscussionEvent, Repository
@@ -31,10 +28,11 @@ if TYPE_CHECKING:
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
-for measure in (measures.size, measures.number, measures.percent, measures.percent_range, measures.milliseconds,
-                measures.seconds, measures.ago):  # fmt: skip
+for measure in (measures.size, measures.number, measures.decimals, measures.percent, measures.percent_range,
+                measures.milliseconds, measures.seconds, measures.ago):  # fmt: skip
     register.filter(measure)
-register.filter(in_words)
+for words in (in_words, task_name, ticks, english):
+    register.filter(words)
 
 KINDS = {
     "lora": "LoRA",
@@ -191,12 +189,6 @@ def state_class(verdict: Document | None) -> str:
     if state == "passed" and (verdict.report.depth == "static" or _notes(verdict)):
         return "noted"
     return state if state in STATE_CLASSES else ""
-
-
-@register.filter
-def ticks(sentence: str) -> SafeString:
-    """A sentence whose `commands` are set as code; everything in it is escaped first."""
-    return mark_safe(re.sub(r"`([^`]{1,200})`", r"<code>\1</code>", conditional_escape(sentence)))  # noqa: S308  # escaped first
 
 
 @register.filter
