@@ -17,7 +17,7 @@ from tests.ops.processes import assert_gone, command_line, is_alive
 from tests.ops.production import Deployment
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-DISK_BYTES = 32 << 30  # of all services together; SeaweedFS takes a gigabyte for each of its volumes
+DISK_BYTES = 32 << 30  # of all services together; SeaweedFS takes seven volumes of a gigabyte for each bucket
 LEAST_FREE = 4096
 PR_SET_CHILD_SUBREAPER = 36
 

@@ -108,9 +108,9 @@ def _clock(name: str, hours: int, load: Load, _: list[str]) -> None:
 
 def _restore(load: Load, _: list[str]) -> None:
     load.wait(10)
-    for problem, times in restored(load).items():
-        load.problems[problem] += times
+    problems = restored(load)
     shutil.rmtree(load.deployment.folder / "backup")
+    assert not problems, ", ".join(f"{times} × {problem}" for problem, times in problems.items())
 
 
 _KILLS: dict[str, tuple[str, Callable[[Load], None]]] = {
