@@ -84,7 +84,7 @@ def test_every_command_explains_itself(dovetail):
 
 def test_every_command_has_its_heading():
     headings = re.findall(r"^### `dovetail (\w+)", (ROOT / "client" / "README.md").read_text(), re.MULTILINE)
-    commands = [command.callback.__name__ for command in cli.app.registered_commands]
+    commands = [command.name for command in cli.app.registered_commands]
     assert headings == [*commands, *(group.name for group in cli.app.registered_groups)], "in the order of the help"
 
 

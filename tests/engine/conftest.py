@@ -30,17 +30,27 @@ class Engine:
         self.streamed = []
 
     def validate(self, folder, card=None, **job):
-        self.jobs += 1
         self.streamed = []
+        self._send(folder, card, **job)
+        while (heard := self._hear())["event"] != "verdict":
+            assert heard["job"] == str(self.jobs)
+            self.streamed.append(heard["check"])
+        assert heard["job"] == str(self.jobs)
+        return heard["verdict"]
+
+    def answer(self, folder, *texts, card=None):
+        """Give the folder's adapter and its base a person's texts; return the answer, or the sentence that refuses."""
+        self._send(folder, card, texts=texts, new_tokens=8)
+        heard = self._hear()
+        assert heard["event"] == "answered"
+        assert heard["job"] == str(self.jobs)
+        return heard["answer"] or heard["reason"]
+
+    def _send(self, folder, card, **job):
+        self.jobs += 1
         said = {"id": str(self.jobs), "folder": str(folder), "card": card or {}, **job}
         self.process.stdin.write(json.dumps({"job": said}) + "\n")
         self.process.stdin.flush()
-        while True:
-            heard = self._hear()
-            assert heard["job"] == said["id"]
-            if heard["event"] == "verdict":
-                return heard["verdict"]
-            self.streamed.append(heard["check"])
 
     def _hear(self):
         line = self.process.stdout.readline()

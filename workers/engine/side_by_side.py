@@ -74,6 +74,8 @@ def _rows(rows: Rows, job: Job) -> Rows:
     batch = rows.eval.batch(codec, [row])
     if rows.eval.shifts_itself:
         batch.inputs.pop("decoder_input_ids", None)
+    if rows.eval.task == "MASKED_LM" and not batch.facts["hidden"].any():
+        raise Untried(f"It fills in words: write {codec.tokenizer.mask_token} in place of each.")
     if not batch.weights.sum():
         raise Untried("The base's tokenizer knows nothing in this text.")
     return replace(rows, name="tried", rows=[row], batches=[batch], order=[0], codec=codec)
@@ -93,7 +95,15 @@ def _word_row(text: str, _: str) -> Row:
     return {"tokens": WORD.findall(text)}
 
 
-_FORMS: Mapping[str, Callable[[str, str], Row]] = {"QUESTION_ANS": _question_row, "TOKEN_CLS": _word_row}
+def _masked_row(text: str, _: str) -> Row:
+    return {"text": text, "marked": True}
+
+
+_FORMS: Mapping[str, Callable[[str, str], Row]] = {
+    "QUESTION_ANS": _question_row,
+    "TOKEN_CLS": _word_row,
+    "MASKED_LM": _masked_row,
+}
 
 
 # --- answers by task -------------------------------------------------------------------------------------------------

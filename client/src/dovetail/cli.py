@@ -90,7 +90,7 @@ for _panel, _commands in {
     FIND: (search_commands.search, search_commands.info, search_commands.diff),
     ADAPTERS: (
         verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify,
-        verdict_commands.verdict, verdict_commands.fit, push_commands.repair,
+        verdict_commands.verdict, try_commands.try_, verdict_commands.fit, push_commands.repair,
         derive_commands.convert, derive_commands.combine, derive_commands.derive,
         owner_commands.report, owner_commands.delete,
     ),
@@ -100,7 +100,7 @@ for _panel, _commands in {
     MACHINE: (machine_commands.doctor, machine_commands.version, help),
 }.items():  # fmt: skip
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
 for _name, _group in {
     "alias": alias_commands.app,
     "tag": name_commands.tags,
@@ -109,7 +109,6 @@ for _name, _group in {
     "pr": request_commands.app,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
-app.command("try", rich_help_panel=ADAPTERS)(try_commands.try_text)
 app.add_typer(cache_commands.app, name="cache", rich_help_panel=MACHINE, context_settings=HELP)
 
 

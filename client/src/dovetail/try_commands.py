@@ -13,7 +13,7 @@ from dovetail.options import Options
 from dovetail.printing import Printer
 
 
-def try_text(
+def try_(
     context: typer.Context,
     adapter: AdapterAt,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The text; of a question, the question. -: read it.")],

@@ -22,7 +22,7 @@ FIELDS: Mapping[str, Labels] = {
     "text-classification": READS,
     PAIRS: {"text": _("Text"), "other": _("Second text")},
     "token-classification": READS,
-    "fill-mask": READS,
+    "fill-mask": {"text": _("Text, with [MASK] in place of each word to fill in")},
     "feature-extraction": VECTORS,
     "sentence-similarity": VECTORS,
     "question-answering": {"text": _("Question"), "other": _("Text that the question is about")},

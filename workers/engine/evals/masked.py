@@ -1,4 +1,4 @@
-"""Masked language modelling: the loss of every seventh word, masked by a fixed seed.
+"""Masked language modelling: the loss of every seventh word, masked by a fixed seed; a try fills the marked ones.
 
 The model of the adapters library keeps the base's own head under the name "default"; that of PEFT has no other head.
 """
@@ -17,6 +17,7 @@ from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 SHARE = 0.15
 HEAD = "default"
+MARKED = "marked"  # a member of a row whose text says itself which tokens are masked
 
 
 class Masked(Eval):
@@ -32,8 +33,12 @@ class Masked(Eval):
     def batch(self, codec: Codec, rows: Sequence[Row]) -> Batch:
         encoded = codec.tokens([row["text"] for row in rows], return_special_tokens_mask=True)
         ids, special = encoded["input_ids"], encoded["special_tokens_mask"].bool()
-        hidden = torch.stack([_chosen(~line, row) for line, row in zip(special, rows, strict=True)])
         mask = codec.tokenizer.mask_token_id
+        chosen = [
+            line_ids == mask if MARKED in row else _chosen(~line, row)
+            for line_ids, line, row in zip(ids, special, rows, strict=True)
+        ]
+        hidden = torch.stack(chosen)
         encoded["input_ids"] = ids if mask is None else ids.masked_fill(hidden, mask)
         originals = [line[mask] for line, mask in zip(ids, hidden, strict=True)]
         return Batch(codec.inputs(encoded), {"hidden": hidden, "wanted": originals}, originals)
