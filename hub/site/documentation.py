@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.urls import Resolver404, resolve
 from django.utils.html import escape
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -30,6 +29,7 @@ GROUPS = {
     "Reference": "checks states errors rest wire format-library stability",
     "Operate": "operate settings accounts sso quotas moderation runbook architecture",
 }
+LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers", "status")}
 MOST_CONTENTS = 30  # with more headings than these, the contents of a page name its sections alone
 
 
@@ -162,15 +162,4 @@ def _code(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, 
     """Return code within a sentence; the address of a page of this hub leads there."""
     content = tokens[at].content
     code = f"<code>{escape(content)}</code>"
-    return f'<a href="{content}">{code}</a>' if _is_page(content) else code
-
-
-def _is_page(address: str) -> bool:
-    """Return whether this is the address of one page of the site, without a part that stands for a name."""
-    if not address.startswith("/") or address == "/":
-        return False
-    try:
-        match = resolve(address)
-    except Resolver404:
-        return False
-    return match.func.__module__.startswith("hub.site.") and "<" not in match.route
+    return f'<a href="{content}">{code}</a>' if content in LINKED else code
