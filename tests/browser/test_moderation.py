@@ -4,12 +4,13 @@ import json
 import urllib.request
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import REVIEWS
+from tests.browser.keys import press, sign_in, tab_to, type_into
 from tests.browser.looks import look
 from tests.clients import Client
-from tests.live import PASSWORD, TOKENS
+from tests.live import TOKENS
 
 ADAPTER = "alice/moderated"
 
@@ -18,35 +19,6 @@ ADAPTER = "alice/moderated"
 def adapter(live_hub, tmp_path_factory) -> str:
     Client("2.4.0", live_hub.url, TOKENS["alice"], tmp_path_factory.mktemp("home")).hf("upload", ADAPTER, REVIEWS)
     return ADAPTER
-
-
-def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until this element has the focus, as somebody without a mouse does."""
-    expect(target).to_be_visible()
-    for _ in range(150):
-        if target.evaluate("node => node === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"Tab never reaches {target}")
-
-
-def press(page: Page, target: Locator, key: str = "Enter") -> None:
-    tab_to(page, target)
-    page.keyboard.press(key)
-
-
-def type_into(page: Page, target: Locator, text: str) -> None:
-    tab_to(page, target)
-    page.keyboard.type(text)
-
-
-def sign_in(person, name: str) -> Page:
-    page = person.go("/login")
-    type_into(page, page.get_by_label("User name"), name)
-    type_into(page, page.get_by_label("Password"), PASSWORD)
-    page.keyboard.press("Enter")
-    page.get_by_role("link", name="Upload").first.wait_for()
-    return page
 
 
 def status(url: str) -> int:
@@ -59,7 +31,8 @@ def status(url: str) -> int:
 
 def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adapter, visitor):
     carol, mona, alice = (visitor(live_hub.url) for _ in range(3))
-    page = sign_in(carol, "carol")
+    page = carol.page
+    sign_in(page, live_hub.url, "carol")
     page.goto(f"{live_hub.url}/{ADAPTER}/blob/main/adapter_config.json")
     press(page, page.get_by_role("link", name="Report this file"))
     tab_to(page, page.get_by_role("radio", name="Malware: it runs code or attacks who loads it"))
@@ -68,7 +41,8 @@ def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adap
     press(page, page.get_by_role("button", name="Send report"))
     expect(page.get_by_text("waits for a moderator")).to_be_visible()
 
-    page = sign_in(mona, "mona")
+    page = mona.page
+    sign_in(page, live_hub.url, "mona")
     page.goto(f"{live_hub.url}/moderation")
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -89,7 +63,8 @@ def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adap
     expect(page.get_by_text("is closed: version quarantined")).to_be_visible()
     assert status(f"{live_hub.url}/{ADAPTER}") == 404
 
-    page = sign_in(alice, "alice")
+    page = alice.page
+    sign_in(page, live_hub.url, "alice")
     page.goto(f"{live_hub.url}/{ADAPTER}")
     expect(page.get_by_text("Its base is not what it says.")).to_be_visible()
     type_into(page, page.get_by_label("Why should it be released?"), "The base is named as the hub names it.")
