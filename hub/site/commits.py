@@ -1,6 +1,7 @@
 """The versions of an adapter, newest first, each with its verdict, and its aliases; and what one of them changed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -22,10 +23,21 @@ from registry.people import ci_systems
 from registry.proof import verdicts
 from registry.publish import expiring
 from registry.repos import aliases, pull, refs, training_runs
+from registry.repos.aliases import AliasState
 from registry.talk import alerts
 
 PER_PAGE = 30
 MOVES = 20  # of all aliases; REST has the others
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRow:
+    """An alias with the state of what it serves; for writers the version before, to which it may be rolled back."""
+
+    state: AliasState
+    verdict: str
+    back: Revision | None
+    verdict_back: str
 
 
 @repository_page
@@ -91,12 +103,27 @@ def _aliases(header: RepositoryHeader) -> dict[str, object]:
     oids = [state.alias.revision.oid for state in states]
     oids += [oid for move in moves for oid in (move.before, move.after)]
     return {
-        "aliases": states,
+        "aliases": _with_rollbacks(header, states),
         "alias_names": {state.name for state in states},
         "moves": moves,
         "hidden": aliases.hidden_oids(header.repository, oids, header.by) if oids else set(),
         "may_alias": header.may_write and not header.repository.is_archived,
     }
+
+
+def _with_rollbacks(header: RepositoryHeader, states: list[AliasState]) -> list[AliasRow]:
+    backs = aliases.rollbacks(header.repository, [state.alias for state in states]) if header.may_write else {}
+    served = [state.served for state in states if state.served]
+    said = verdicts.latest_states(revision.pk for revision in (*served, *backs.values())) if states else {}
+    return [
+        AliasRow(
+            state,
+            said.get(state.served.pk, "") if state.served else "",
+            back := backs.get(state.name),
+            said.get(back.pk, "") if back else "",
+        )
+        for state in states
+    ]
 
 
 def _refs(header: RepositoryHeader) -> dict[str, object]:

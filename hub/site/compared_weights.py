@@ -60,10 +60,15 @@ class ComparedFile:
         return self.file.changes[:MAX_CHANGES]
 
     @property
+    def not_finite(self) -> list[Change]:
+        """The modules with NaN or infinity before or after, which cannot be compared."""
+        return [change for change in self.file.changes if change.length is None]
+
+    @property
     def largest_layer(self) -> tuple[str, float] | None:
-        known = [(value, name) for name, value in self.layers if value is not None]
-        value, name = max(known, default=(0.0, ""))
-        return (name, value) if known else None
+        """The layer that moved most, if any moved."""
+        value, name = max(((value or 0.0, name) for name, value in self.layers), default=(0.0, ""))
+        return (name, value) if value else None
 
 
 def compared_files(old: Entries, new: Entries) -> Iterator[ComparedFile]:

@@ -56,12 +56,11 @@ def roll_back(repository: Repository, name: str, by: Caller, reason: str = "") -
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
         alias = aliases.find(repository, name).alias
-        before, line = alias.revision.oid, aliases.earlier(alias)
-        rows = Revision.objects.filter(pk__in=line, quarantined_at=None, yanked_at=None, expired_at=None)
-        served = rows.exclude(pk=alias.revision_id).in_bulk()
-        revision = next((served[row] for row in line if row in served), None)
+        before, revision = alias.revision.oid, aliases.rollbacks(repository, [alias]).get(name)
         if revision is None:
-            raise AliasRefused(f"{name!r} of {repository.full_name} named no other version that is still served.")
+            raise AliasRefused(
+                f"{name!r} of {repository.full_name} named no version before this one that is still served."
+            )
         _place(alias, revision, Action.ROLLBACK, by, reason)
         _log(by, "alias:rollback", alias, reason, before, revision.oid)
 

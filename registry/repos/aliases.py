@@ -14,7 +14,7 @@ from registry.models.aliases import MAX_ALIAS
 from registry.repos import refs
 
 Action = AliasMove.Action
-REPLAYED = 1_000  # moves of one alias that are read to know which versions it named
+REPLAYED = 1_000  # moves that are read to know which versions aliases named
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +73,41 @@ def history(repository: Repository, name: str = "", *, below: int = 0, limit: in
 
 
 def earlier(alias: Alias) -> list[int]:
-    """Return the row ids of the revisions that an alias named before its present one, the newest first.
+    """Return the row ids of the revisions that an alias named before its present one, the newest first."""
+    return _earlier(AliasMove.objects.filter(repository=alias.repository_id, alias=alias.name)).get(alias.name, [])
+
+
+def rollbacks(repository: Repository, aliases: Iterable[Alias]) -> dict[str, Revision]:
+    """Return the revision that each of these would be rolled back to, by name, in two queries.
+
+    What is held back, yanked or expired is skipped; an alias that named no other revision is not there.
+    """
+    chosen = {alias.name: alias.revision_id for alias in aliases}
+    lines = _earlier(AliasMove.objects.filter(repository=repository, alias__in=chosen))
+    served = Revision.objects.filter(quarantined_at=None, yanked_at=None, expired_at=None)
+    rows = served.in_bulk({pk for line in lines.values() for pk in line})
+    targets = {name: [rows[pk] for pk in line if pk in rows and pk != chosen[name]] for name, line in lines.items()}
+    return {name: line[0] for name, line in targets.items() if line}
+
+
+def _earlier(moves: QuerySet[AliasMove]) -> dict[str, list[int]]:
+    """Return what `earlier` does for every alias of these moves, by name.
 
     A rollback takes back every move down to its target, so what was rolled back from is not among them; a removed
     alias begins again.
     """
-    moves = AliasMove.objects.filter(repository=alias.repository_id, alias=alias.name)
-    line: list[int] = []
-    for action, revision in reversed(moves.order_by("-pk").values_list("action", "revision")[:REPLAYED]):
+    lines: dict[str, list[int]] = {}
+    for name, action, revision in reversed(moves.order_by("-pk").values_list("alias", "action", "revision")[:REPLAYED]):
+        line = lines.setdefault(name, [])
         if action == Action.REMOVE:
-            line = []
+            line.clear()
         elif action == Action.SET:
             line.append(revision)
         elif action == Action.ROLLBACK:
             while line and (line.pop() != revision):
                 pass
             line.append(revision)
-    return line[-2::-1]
+    return {name: line[-2::-1] for name, line in lines.items()}
 
 
 def hidden_oids(repository: Repository, oids: Iterable[str], by: Caller) -> set[str]:

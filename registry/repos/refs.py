@@ -105,6 +105,12 @@ def check_pushable(ref: str) -> None:
 def revision_not_found(rev: str, repository: Repository | None = None) -> RevisionNotFound:
     """Return the refusal for a revision that does not exist; the Hub's clients show `Invalid rev id`."""
     if repository and rev in ("verified", VERIFIED) and repository.type == Repository.Type.MODEL:
+        if repository.revisions.filter(yanked_at__isnull=False, verdicts__state="passed").exists():
+            return RevisionNotFound(
+                f"No version of {repository.full_name} is `verified`: of those that passed, none is left that is not "
+                "yanked.",
+                fix="Its page says which, and why; a yanked version is pulled by its commit id.",
+            )
         return RevisionNotFound(
             f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
             fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last. A version "

@@ -184,7 +184,7 @@ def test_each_rollback_goes_one_version_further_back(cast, repository, versions)
     assert at(repository) == versions[1].oid
     deeds.roll_back(repository, "prod", bob)
     assert at(repository) == versions[0].oid, "not forward again to the version that was rolled back from"
-    with pytest.raises(AliasRefused, match="named no other version"):
+    with pytest.raises(AliasRefused, match="named no version before"):
         deeds.roll_back(repository, "prod", bob)
     put(cast, repository, versions[2])
     deeds.roll_back(repository, "prod", bob)

@@ -35,11 +35,13 @@ def test_an_alias_is_set_moved_rolled_back_and_removed(visit, reviews, versions)
     assert page.count('<span class="chip alias">prod</span>') >= 2, "in the table, and at its version"
     assert "The &lt;first&gt;." in page
     assert 'name="alias"' not in page, "a visitor has no form"
+    assert f"Roll prod back to {first.oid[:8]}" in alice.get(PAGE).content.decode()
     assert send(alice, "prod/rollback").status_code == 302
     assert pull.resolve(reviews, "prod") == first
+    assert "Roll prod back" not in alice.get(PAGE).content.decode()
     refused = send(alice, "prod/rollback")
     assert refused.status_code == 409
-    assert "named no other version" in refused.content.decode()
+    assert "named no version before" in refused.content.decode()
     assert send(alice, "prod/remove").status_code == 302
     assert not Alias.objects.exists()
     assert "remove" in visit().get(PAGE).content.decode(), "the history stays"

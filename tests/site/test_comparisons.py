@@ -85,6 +85,17 @@ def test_the_page_of_a_commit_says_what_changed_in_the_weights(visit, versions):
     assert "its digest" not in page
 
 
+def test_a_module_with_nan_is_named_and_not_compared(cast, visit, versions):
+    spoilt = np.full((4, 6), np.nan)
+    down, up = np.ones((4, 6)), np.ones((5, 4))
+    new = pushed(cast, versions[0].repository, title="c", files=files(lora(Q, spoilt, up) | lora(V, down, up), r=4))
+    page = text(visit().get(f"/alice/reviews/compare/{versions[0].oid}...{new.oid}"))
+    assert "holds NaN or infinity</b>" in page
+    assert "The weights of all other modules are equal." in page
+    assert ">not finite<" in page
+    assert "was zero" not in page
+
+
 def test_the_first_page_has_numbers_and_engines_and_the_versions_are_one_joint(visit, versions):
     page = text(visit().get("/alice/reviews"))
     assert page.index('class="dumbbell"') < page.index('class="engine passed"') < page.index('id="compatibility"')

@@ -43,7 +43,7 @@ def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
     assert tables(page) == [["alice/best", "alice/good", "alice/fair"], ["alice/alone"]]
     text = re.sub(r"<[^>]+>|\s+", " ", page.content.decode())
     text = re.sub(r"\s+", " ", text)
-    for expected in ("0.90–1.00, n = 48", "0.50 guess", "On rows of their own"):
+    for expected in ("0.90–1.00 (95 %), n = 48", "0.50 guess", "On rows of their own"):
         assert expected in text, expected
     assert tables(visit("alice").get(f"/leaderboards/{TASK}"))[0][0] == "acme/secret"
     newest = Repository.objects.filter(name__in=["good", "best", "fair"]).order_by("-updated_at", "-pk")

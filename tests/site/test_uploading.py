@@ -93,6 +93,12 @@ def test_errors_come_first_with_the_fix(visit, reviews):
     assert 'name="card-text"' not in page, "there is a card, which these files do not touch"
 
 
+def test_a_name_that_is_taken_leads_to_the_next_version(visit, reviews):
+    refused = visit("alice").post("/upload", {"owner": "alice", "name": "reviews", "visibility": "public"})
+    assert refused.status_code == 409
+    assert '<a href="/alice/reviews/upload/main">' in refused.content.decode()
+
+
 def test_a_card_that_came_along_keeps_what_the_form_does_not_ask(visit, reviews):
     readme = b"---\nlicense: mit\nwidget: [x]\n---\n\n# Mine\n"
     alice = visit("alice")

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from hub.site.converters import RepositoryAddress
 from hub.site.forms import Choice, Form, Named, Option, Owned, Refusals, name_field, text_field, visibility_field
 from registry.kernel.errors import (
     AliasRefused,
@@ -41,6 +42,13 @@ class NewRepository(Named, Owned):
         NameReserved: "name",
         NameProhibited: "name",
     }
+
+    @property
+    def existing(self) -> RepositoryAddress | None:
+        """The repository that has this name already, after it was refused for that."""
+        if not isinstance(self.refusal, RepositoryExists):
+            return None
+        return RepositoryAddress("model", f"{self.cleaned_data['owner']}/{self.data['name'].strip()}")
 
     def like(self, name: str) -> Likeness | None:
         return known_names.like_repository(name)
