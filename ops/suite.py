@@ -65,7 +65,7 @@ def run_whole(python: Path, environment: Mapping[str, str]) -> tuple[int, Count]
     if code == 1 and count.failed <= FEW:
         say("Running what failed once more, alone …")
         code, alone = run_once(python, ("--last-failed", "--last-failed-no-failures=none"), environment)
-        if code == 0 and not alone.failed:
+        if code == 0 and not (alone.failed or alone.skipped):
             say("It passed alone. It depends on the load of the machine, as no test should: mend what failed above.")
             count = Count(count.passed + count.failed, 0, count.skipped)
     return code, count

@@ -61,7 +61,9 @@ class ClockThread(threading.Thread):
     def stop(self) -> None:
         """End the schedule, and wait for it."""
         self._is_wanted = False
-        self.service.stop(wait=True)
+        self.service.stop()
+        if self.is_alive():
+            self.join()
 
 
 class ElectedScheduler(PersistentScheduler):

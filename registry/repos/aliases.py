@@ -80,7 +80,7 @@ def earlier(alias: Alias) -> list[int]:
 def rollbacks(repository: Repository, aliases: Iterable[Alias]) -> dict[str, Revision]:
     """Return the revision that each of these would be rolled back to, by name, in two queries.
 
-    What is held back, yanked or expired is skipped; an alias that named no other revision is not there.
+    Revisions that are held back, yanked or expired are skipped; an alias that named no other one is left out.
     """
     chosen = {alias.name: alias.revision_id for alias in aliases}
     lines = _earlier(AliasMove.objects.filter(repository=repository, alias__in=chosen))

@@ -7,6 +7,7 @@ import pytest
 
 from registry.bytes.blobs import Keys
 from registry.moderation import quarantine
+from registry.proof import yanking
 from registry.repos import facts, refs
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
@@ -45,6 +46,14 @@ def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, repo
     assert (said["status"], said["code"]) == (404, "revision-not-found")
     assert said["detail"] == "No version of alice/reviews has passed yet, so that none is `verified`."
     assert "`dovetail verdict alice/reviews` says why" in said["fix"]
+
+
+def test_where_what_passed_is_yanked_the_refusal_says_that(ask, cast, repository):
+    revision = judged(repository.revisions.get(title="push")).revision
+    yanking.yank(revision, cast.session("alice"), "Wrong labels.")
+    said = ask().get(f"{AT}/verified").json()
+    assert (said["status"], said["code"]) == (404, "revision-not-found")
+    assert said["detail"].startswith("No version of alice/reviews is `verified`: of those that passed, none is left")
 
 
 @pytest.mark.parametrize("name", ["main", "HEAD", "refs%2Fheads%2Fmain", "refs/heads/main", "{oid}", "{short}"])

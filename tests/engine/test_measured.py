@@ -258,7 +258,7 @@ def test_a_language_adapter_fills_in_words_better_than_its_base(bases, made, tmp
         "three ? one",
         "! , two",
     ]
-    scrambled = [{"text": text} for text in [*words, "red three ."]]
+    scrambled = [{"text": text, "marked": True} for text in [*words, "red three ."]]  # a member that means nothing
     (made / "language/smoke.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scrambled))
     assert failures(engine.validate(made / "language")) == ["eval.worse-than-base"]
     engine.stop()

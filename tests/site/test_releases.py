@@ -60,7 +60,10 @@ def test_a_refused_form_says_why_and_force_is_a_tick(cast, visit, reviews):
     yanking.yank(unproven, cast.session("alice"), "Wrong labels.")
     page = text_of(visit().get(PAGE))
     assert "forced" in page
-    assert "yanked" in page
+    assert '<bdi class="break">Wrong labels.</bdi>' in page
+    assert "hf download" not in page
+    used = text_of(visit().get(f"/alice/reviews/use?version={unproven.oid}"))
+    assert 'which is yanked: <bdi class="break">Wrong labels.</bdi>' in " ".join(used.split())
     assert "Latest release" not in text_of(visit().get("/alice/reviews"))
     assert visit("carol").post(f"{PAGE}/new", {"tag": "v2.0.0"}).status_code == 403
 

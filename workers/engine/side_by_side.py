@@ -68,17 +68,20 @@ def _trial(job: Job, frozen: Frozen, task: str, labels: int, work: Path) -> Tria
 
 def _rows(rows: Rows, job: Job) -> Rows:
     """Return one row made of the texts, in the form of the task, with longer texts than an evaluation reads."""
+    from workers.engine.evals import masked
+
     places = int(getattr(rows.codec.config.get_text_config(), "max_position_embeddings", 0) or 2 * MAX_TOKENS)
     codec = replace(rows.codec, limit=min(MAX_TOKENS, places // 2))
     row = _FORMS.get(rows.eval.task, _text_row)(*job.texts, *[""] * (2 - len(job.texts)))
-    batch = rows.eval.batch(codec, [row])
-    if rows.eval.shifts_itself:
+    evaluation = masked.TRIED if rows.eval is masked.EVAL else rows.eval
+    batch = evaluation.batch(codec, [row])
+    if evaluation.shifts_itself:
         batch.inputs.pop("decoder_input_ids", None)
-    if rows.eval.task == "MASKED_LM" and not batch.facts["hidden"].any():
+    if evaluation is masked.TRIED and not batch.facts["hidden"].any():
         raise Untried(f"It fills in words: write {codec.tokenizer.mask_token} in place of each.")
     if not batch.weights.sum():
         raise Untried("The base's tokenizer knows nothing in this text.")
-    return replace(rows, name="tried", rows=[row], batches=[batch], order=[0], codec=codec)
+    return replace(rows, name="tried", rows=[row], batches=[batch], order=[0], eval=evaluation, codec=codec)
 
 
 def _text_row(text: str, other: str) -> Row:
@@ -95,14 +98,9 @@ def _word_row(text: str, _: str) -> Row:
     return {"tokens": WORD.findall(text)}
 
 
-def _masked_row(text: str, _: str) -> Row:
-    return {"text": text, "marked": True}
-
-
 _FORMS: Mapping[str, Callable[[str, str], Row]] = {
     "QUESTION_ANS": _question_row,
     "TOKEN_CLS": _word_row,
-    "MASKED_LM": _masked_row,
 }
 
 

@@ -17,7 +17,6 @@ from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 SHARE = 0.15
 HEAD = "default"
-MARKED = "marked"  # a member of a row whose text says itself which tokens are masked
 
 
 class Masked(Eval):
@@ -33,15 +32,14 @@ class Masked(Eval):
     def batch(self, codec: Codec, rows: Sequence[Row]) -> Batch:
         encoded = codec.tokens([row["text"] for row in rows], return_special_tokens_mask=True)
         ids, special = encoded["input_ids"], encoded["special_tokens_mask"].bool()
-        mask = codec.tokenizer.mask_token_id
-        chosen = [
-            line_ids == mask if MARKED in row else _chosen(~line, row)
-            for line_ids, line, row in zip(ids, special, rows, strict=True)
-        ]
-        hidden = torch.stack(chosen)
+        hidden, mask = self.hidden(codec, ids, special, rows), codec.tokenizer.mask_token_id
         encoded["input_ids"] = ids if mask is None else ids.masked_fill(hidden, mask)
         originals = [line[mask] for line, mask in zip(ids, hidden, strict=True)]
         return Batch(codec.inputs(encoded), {"hidden": hidden, "wanted": originals}, originals)
+
+    def hidden(self, codec: Codec, ids: torch.Tensor, special: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+        """Return which of the tokens are masked: booleans in the shape of `ids`, rows × tokens."""
+        return torch.stack([_chosen(~line, row) for line, row in zip(special, rows, strict=True)])
 
     def ask(self, model: Any, batch: Batch) -> Any:
         return model(**batch.inputs, **({"head": HEAD} if HEAD in getattr(model, "heads", ()) else {}))
@@ -96,4 +94,11 @@ def _words(outputs: Outputs, ids: torch.Tensor) -> str:
     return ", ".join(outputs.codec.decode([number]) for number in ids.tolist())
 
 
-EVAL = Masked()
+class Marked(Masked):
+    """As a person tries it, whose text says itself which tokens are masked; rows of an author never may."""
+
+    def hidden(self, codec: Codec, ids: torch.Tensor, special: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+        return ids == codec.tokenizer.mask_token_id
+
+
+EVAL, TRIED = Masked(), Marked()
