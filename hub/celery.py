@@ -15,6 +15,7 @@ from django.urls import set_script_prefix
 from kombu import Queue
 from kombu.exceptions import KombuError
 
+from hub import redis_transport
 from registry.kernel import request_ids
 from registry.talk import letters
 
@@ -57,6 +58,8 @@ JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
 SENDING = {"socket_timeout": 1, "socket_connect_timeout": 1}
 PAUSE_SECONDS = 10  # without hints after the broker did not answer: as long as a worker needs to look by itself
 IS_REDIS = settings.BROKER_URL.startswith("redis")
+if IS_REDIS:
+    redis_transport.install()
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
 app.conf.update(

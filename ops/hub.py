@@ -100,7 +100,8 @@ class Hub:
             "--dir",
             str(self.run),
         ]
-        options += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "256mb"]
+        # A full disk stops snapshots and nothing else; a log of appended writes would stop all writes (MISCONF).
+        options += ["--save", "60 1", "--stop-writes-on-bgsave-error", "no", "--maxmemory", "256mb"]
         options += ["--maxmemory-policy", "noeviction", "--databases", "1", "--daemonize", "no"]
         return [Program("broker", [_broker_program(), *options], grace=5)]
 

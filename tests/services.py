@@ -251,7 +251,7 @@ def valkey() -> Iterator[str]:
     [port] = free_ports()
     with own_folder() as folder:
         command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
-        command += ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+        command += ["--save", "60 1", "--stop-writes-on-bgsave-error", "no", "--maxmemory-policy", "noeviction"]
         with running(command, folder, lambda: answers(port)):
             yield f"redis://127.0.0.1:{port}/0"
 
