@@ -6,10 +6,12 @@ import json
 import shutil
 import signal
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2 as httpx
@@ -193,6 +195,32 @@ def test_nginx_says_as_the_hub_does_that_no_web_process_answers(tmp_path: Path) 
         line = f'"request_id": "{answer.headers["X-Request-Id"]}"'
         wait_until(lambda: line in (tmp_path / "server.log").read_text())  # nginx writes it after the answer
         assert httpx.get(f"http://127.0.0.1:{port}/.unavailable/page.html").status_code in (404, 503)
+
+
+class BrokenStore(BaseHTTPRequestHandler):
+    """Answers 500, as SeaweedFS does while it starts."""
+
+    def do_GET(self) -> None:
+        self.send_error(500)
+
+
+def test_a_store_that_is_broken_is_said_to_be_so_at_its_links_too(tmp_path: Path) -> None:
+    [port] = free_ports()
+    tmp_path.chmod(0o755)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BrokenStore) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        variables = {
+            "HUB_SERVERS": "127.0.0.1:9", "S3_SERVERS": f"127.0.0.1:{store.server_port}", "NGINX_RESOLVER": "",
+            "NGINX_LISTEN": f"127.0.0.1:{port}", "TMPDIR": str(tmp_path), "PATH": SYSTEM_PATH,
+        }  # fmt: skip
+        command = ["sh", str(ROOT / "deploy/nginx/configure.sh"), "run"]
+        with running(command, tmp_path, lambda: answers(port), env=variables):
+            for path in ("blobs/00/00/x?signature=y", "plane/blobs/00/00/x"):
+                answer = httpx.get(f"http://127.0.0.1:{port}/dovetail-blobs/{path}")
+                assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+                assert answer.json()["code"] == "store-unavailable"
+                assert answer.headers["X-Request-Id"]
+        store.shutdown()
 
 
 def test_nginx_reads_what_is_public_from_the_read_plane_while_no_web_process_answers(
