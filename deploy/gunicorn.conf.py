@@ -17,7 +17,7 @@ env = Environment()
 wsgi_app = "hub.wsgi:application"
 # A thread that waits for a slow client costs little memory; nginx handles more than 128 slow clients. Never use ASGI:
 # it would read whole files into memory for clients that stop reading.
-worker_class = "hub.lingering.LingeringWorker" if env.bool("FAST_PATHS", default=True) else "gthread"
+worker_class = f"hub.lingering.{'Lingering' if env.bool('FAST_PATHS', default=True) else 'Leaving'}Worker"
 workers = env.int("WEB_PROCESSES", default=0) or machine.web_processes()
 preload_app = True  # the workers share the memory of all imported modules
 threads = 64

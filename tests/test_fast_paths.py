@@ -51,7 +51,10 @@ def test_the_texts_that_are_remembered_are_bounded(connections):
 
 @pytest.mark.parametrize(
     ("switch", "engine", "worker"),
-    [("on", "hub.sqlite", "hub.lingering.LingeringWorker"), ("off", "django.db.backends.sqlite3", "gthread")],
+    [
+        ("on", "hub.sqlite", "hub.lingering.LingeringWorker"),
+        ("off", "django.db.backends.sqlite3", "hub.lingering.LeavingWorker"),
+    ],
 )
 def test_one_switch_takes_the_plain_classes(tmp_path, switch, engine, worker):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}

@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 import timeit
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.services import free_ports, running
 
 # Each answer names the thread that gave it.
 APPLICATION = """
-import threading, time
+import pathlib, threading, time
 from hub.lingering import is_stopping
 
 def until_it_stops():
@@ -36,6 +37,10 @@ def application(environ, start_response):
     if environ["PATH_INFO"] == "/until-it-stops":
         start_response("200 OK", [])
         return until_it_stops()
+    if environ["PATH_INFO"] == "/until-told":
+        pathlib.Path("begun").touch()
+        while not pathlib.Path("told").exists():
+            time.sleep(0.05)
     time.sleep(float(environ["QUERY_STRING"] or 0))
     body = b"thread " + str(threading.get_ident()).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -67,6 +72,11 @@ def web(folder: Path) -> Iterator[tuple[subprocess.Popen, int]]:
 def port(tmp_path: Path) -> Iterator[int]:
     with web(tmp_path) as (_, port):
         yield port
+
+
+def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # the limit of the test is the limit of this
+        time.sleep(0.05)
 
 
 def ask(wire: http.client.HTTPConnection, seconds: float = 0) -> bytes:
@@ -148,3 +158,16 @@ def test_a_web_that_stops_waits_for_no_client(tmp_path):
         ask(http.client.HTTPConnection("127.0.0.1", port))
         process.terminate()
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL])
+def test_who_comes_to_a_web_that_stops_is_refused_at_once_and_goes_to_another(tmp_path, way):
+    with web(tmp_path) as (process, port):
+        wire = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        wire.request("GET", "/until-told")
+        until((tmp_path / "begun").exists)
+        process.send_signal(way)  # to the first process alone, which answers nobody
+        until(lambda: not is_up(port))
+        (tmp_path / "told").touch()
+        assert wire.getresponse().read().startswith(b"thread"), "what had begun is answered"
+        assert process.wait(60) == (0 if way == signal.SIGTERM else -way)
