@@ -105,13 +105,13 @@ def safe_next(request: HttpRequest) -> str:
 
 
 def page_before(request: HttpRequest, otherwise: str) -> str:
-    """Return the path of the page whose form was sent, or that of the route `otherwise` if it is not known."""
+    """Return the path of the page whose form was sent, or the path `otherwise` if it is not known."""
     before = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
-        return reverse(otherwise)
+        return otherwise
     parts = urlsplit(before)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return target if _is_path(target) else reverse(otherwise)
+    return target if _is_path(target) else otherwise
 
 
 def _is_path(target: str) -> bool:

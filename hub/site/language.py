@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
@@ -18,7 +19,7 @@ def choose(request: HttpRequest) -> HttpResponse:
         raise ValueInvalid(
             f"There are no pages in the language {language[:20]!r}.", fix="Choose one in the footer of a page."
         )
-    answer = HttpResponseRedirect(page_before(request, "home"))
+    answer = HttpResponseRedirect(page_before(request, reverse("home")))
     answer.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         language,

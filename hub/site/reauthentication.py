@@ -51,7 +51,7 @@ def ask_again(request: HttpRequest) -> HttpResponse:
     """Send the person to the page that asks for the password or the second factor, and from there back."""
     target = request.get_full_path()
     if request.method not in {"GET", "HEAD"}:
-        target = page_before(request, "settings")
+        target = page_before(request, reverse("settings"))
         messages.warning(request, gettext("Nothing was changed yet. Confirm that it is you, then send the form again."))
     return HttpResponseRedirect(f"{reverse(_question(request))}?{urlencode({'next': target})}")
 

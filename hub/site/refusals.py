@@ -15,6 +15,7 @@ from django.urls import reverse
 from hub.errors import HttpForm, http_form, of_database
 from hub.moved import at_new_name
 from hub.read_only import refuse_write
+from hub.site.account import page_before
 from registry.kernel.errors import (
     NamespaceNotFound,
     RegistryError,
@@ -49,6 +50,12 @@ def broken(request: HttpRequest) -> HttpResponse:
     return _fault(sys.exc_info()[1], request)
 
 
+def _page_of(request: HttpRequest) -> str:
+    """Return the path of the page that a stranger reads: of a form, the one that holds it."""
+    here = request.get_full_path()
+    return here if request.method in {"GET", "HEAD"} else page_before(request, here)
+
+
 def _fault(problem: BaseException | None, request: HttpRequest) -> HttpResponse:
     """Return the page, which gets the id of the request alone: its person would be looked up in the database."""
     form = http_form(of_database(problem)) if isinstance(problem, OperationalError) else HttpForm(500)
@@ -70,7 +77,7 @@ def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     if isinstance(error, RepositoryMoved):
         return HttpResponse(status=http_form(error).status, headers={"Location": at_new_name(request, error)})
     if isinstance(error, SignInRequired):
-        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': request.get_full_path()})}")
+        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': _page_of(request)})}")
     form = http_form(error)
     if form.status == 404:
         return not_found(request, error)

@@ -1,9 +1,11 @@
-"""Likes, watches and follows from the website: forms that work without a script, and who likes an adapter."""
+"""Likes, watches and follows from the website, each leading back to its page; and who likes an adapter."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from hub.site.account import page_before
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.notifications import WatchLevel
 from hub.site.namespace import paged
@@ -22,14 +24,14 @@ from registry.talk import social, watching
 def like(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     repository = _browsed(request, address)
     social.like(repository, caller(request))
-    return redirect(repository)
+    return redirect(page_before(request, repository.get_absolute_url()))
 
 
 @require_POST
 def unlike(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     repository = _browsed(request, address)
     social.unlike(repository, caller(request))
-    return redirect(repository)
+    return redirect(page_before(request, repository.get_absolute_url()))
 
 
 @require_POST
@@ -43,7 +45,7 @@ def watch(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
                 watching.unwatch(repository, caller(request))
             else:
                 watching.watch(repository, level, caller(request))
-    return redirect(repository)
+    return redirect(page_before(request, repository.get_absolute_url()))
 
 
 def _browsed(request: HttpRequest, address: RepositoryAddress) -> Repository:
@@ -67,7 +69,7 @@ def follow(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     namespace = accounts.get_namespace(ns)
     social.follow(namespace, caller(request))
-    return redirect(namespace)
+    return redirect(page_before(request, namespace.get_absolute_url()))
 
 
 @require_POST
@@ -75,16 +77,16 @@ def unfollow(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     namespace = accounts.get_namespace(ns)
     social.unfollow(namespace, caller(request))
-    return redirect(namespace)
+    return redirect(page_before(request, namespace.get_absolute_url()))
 
 
 @require_POST
 def follow_base(request: HttpRequest, name: str) -> HttpResponse:
     person(request)
-    return redirect("base", watching.follow_base(name, caller(request)))
+    return redirect(page_before(request, reverse("base", args=[watching.follow_base(name, caller(request))])))
 
 
 @require_POST
 def unfollow_base(request: HttpRequest, name: str) -> HttpResponse:
     person(request)
-    return redirect("base", watching.unfollow_base(name, caller(request)))
+    return redirect(page_before(request, reverse("base", args=[watching.unfollow_base(name, caller(request))])))

@@ -1,6 +1,7 @@
 """Likes, follows, gates, collections, webhooks, programs and fine-grained tokens, as people meet them: forms alone."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -26,6 +27,16 @@ def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
     assert "Like, 1 so far" in page
     carol.post(f"{REVIEWS}/unlike")
     assert not Like.objects.exists()
+
+
+@pytest.mark.parametrize("form", [f"{REVIEWS}/like", f"{REVIEWS}/watch", "/settings/following/alice"])
+def test_a_form_of_the_head_leads_back_to_its_page(visit, reviews, form):
+    here = f"{REVIEWS}/try?rev=main"
+    for sent, page in ((f"http://testserver{here}", here), ("https://elsewhere.example/", "")):
+        answer = visit("carol").post(form, {"level": "all"}, headers={"Referer": sent})
+        assert answer.url == (page or (REVIEWS if form.startswith(REVIEWS) else "/alice"))
+    asked = visit().post(form, headers={"Referer": f"http://testserver{here}"})
+    assert asked.url == f"/login?{urlencode({'next': here})}"
 
 
 def test_who_is_suspended_has_no_page_and_is_on_no_members_list(visit, cast):
