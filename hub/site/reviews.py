@@ -9,11 +9,11 @@ from hub.site.changing import commit, landed, ref_of, words_for
 from hub.site.forms.files import CardFields
 from hub.site.repository_header import RepositoryHeader, card_links
 from registry.models import Repository
-from registry.publish import examining, staging
+from registry.publish import examining, repositories, staging
 from registry.publish.examining import Examination
 from registry.publish.push import Inline, Operation
 from registry.publish.staging import Staged
-from registry.repos import card, pull
+from registry.repos import card, pull, refs
 from registry.repos.card import Card
 from registry.repos.facts import README
 from registry.repos.manifest import Entry
@@ -34,11 +34,14 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
     if "commit" in request.POST and words.is_valid() and (fields is None or fields.is_valid()):
         with words:
             ref = commit(header, words, _operations(staged, planned, changed))
+            if header.is_empty and ref.name == refs.MAIN and visibility(request) == "public":
+                repositories.publish_first(header.repository, header.by)
             return landed(request, header, ref)
     shown = {
         "header": header,
         "tab": "files",
         "words": words,
+        "visibility": visibility(request),
         "fields": fields,
         "staged": staged[:MAX_SHOWN],
         "more": max(0, len(staged) - MAX_SHOWN),
@@ -49,6 +52,12 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
         "html": _preview(header, changed) if "preview" in request.POST else "",
     }
     return render(request, "site/review.html", shown, status=words.status)
+
+
+def visibility(request: HttpRequest) -> str:
+    """Return who may see a new repository after its first commit, as its maker chose: public, private, or ""."""
+    chosen = request.POST.get("visibility") or request.GET.get("visibility")
+    return chosen if chosen in ("public", "private") else ""
 
 
 def _title(header: RepositoryHeader, staged: Sequence[Staged]) -> str:

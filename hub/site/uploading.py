@@ -1,4 +1,7 @@
-"""Uploading in the browser: files are stored first, then looked at together with their card, then committed."""
+"""Uploading in the browser: files are stored first, then looked at together with their card, then committed.
+
+A repository that an upload creates is private until its first commit, which makes it public if that was chosen.
+"""
 
 import io
 import json
@@ -6,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlencode
 
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -53,10 +57,10 @@ def upload(request: HttpRequest) -> HttpResponse:
             sources = _sources(request)
             for archive in filter(lambda source: source.is_archive, sources):
                 archives.unpack(archive)  # refused before there is a repository
-            is_private = given["visibility"] == "private"
-            made = repositories.create(f"{given['owner']}/{given['name']}", by, private=is_private)
+            made = repositories.create(f"{given['owner']}/{given['name']}", by, private=True)
             header = RepositoryHeader(made, pull.resolve(made, "main"), "main", by)
-            return _received(request, header, sources) if sources else redirect("add-files", made, "main")
+            page = f"{reverse('add-files', args=[made, 'main'])}?{urlencode({'visibility': given['visibility']})}"
+            return _received(request, header, sources) if sources else redirect(page)
     return with_store(render(request, "site/upload.html", {"form": form}, status=form.status))
 
 
@@ -155,5 +159,5 @@ def _opener(file: "UploadedFile[bytes]") -> Callable[[], BinaryIO]:
 def _choose(request: HttpRequest, header: RepositoryHeader, refusal: RegistryError | None = None) -> HttpResponse:
     """Show the page to choose files, with what was refused."""
     status = http_form(refusal).status if refusal else 200
-    shown = {"header": header, "tab": "files", "refusal": refusal}
+    shown = {"header": header, "tab": "files", "refusal": refusal, "visibility": reviews.visibility(request)}
     return with_store(render(request, "site/add_files.html", shown, status=status))

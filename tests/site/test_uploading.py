@@ -62,16 +62,20 @@ def test_a_folder_is_uploaded_looked_at_and_committed_without_scripts(cast, visi
     assert 'value="text-classification"' in page, "the task comes from the files"
     made = Repository.objects.get(name="fresh")
     assert names_of(made) == set(), "nothing is committed yet"
+    assert "The first commit to main makes it public." in page
+    assert visit().get("/alice/fresh").status_code == 404, "no list and no page shows it before it holds something"
+    assert "delete it in its settings" in alice.get("/alice/fresh").content.decode()
     card = {
         "card-license": "mit",
         "card-language": "en, de",
         "card-text": "# Fresh\r\n\r\nIt is **new**.",
         "card-base": "",
     }
-    form = {"staged": staged_in(answer), "title": "", "message": "", **card}
+    form = {"staged": staged_in(answer), "title": "", "message": "", "visibility": "public", **card}
     assert "<strong>new</strong>" in alice.post("/alice/fresh/upload/main", {**form, "preview": "yes"}).content.decode()
     landed = alice.post("/alice/fresh/upload/main", {**form, "leave": ["reload.py"], "commit": "yes"})
     assert landed.url == "/alice/fresh/verdict/main"
+    assert visit().get("/alice/fresh").status_code == 200
     head = pull.resolve(made, "main")
     assert names_of(made) == {file.name for file in files} - {"reload.py"} | {"README.md"}
     assert (head.title, head.author.username) == ("First version", "alice")
@@ -82,6 +86,25 @@ def test_a_folder_is_uploaded_looked_at_and_committed_without_scripts(cast, visi
     assert staging.read(entries["README.md"]).decode() == (
         "---\nlicense: mit\nlanguage:\n- en\n- de\n---\n\n# Fresh\n\nIt is **new**.\n"
     )
+
+
+@pytest.mark.parametrize(("wish", "status"), [("public", 200), ("private", 404)])
+def test_a_contributor_chooses_who_sees_the_first_version(cast, visit, wish, status):
+    dave = visit("dave")
+    asked = {"owner": "acme", "name": "by-dave", "visibility": wish}
+    page = dave.post("/upload", asked).url
+    assert page == f"/acme/by-dave/upload/main?visibility={wish}"
+    assert f'name="visibility" value="{wish}"' in dave.get(page).content.decode()
+    staged = dave.post(page, {"files": sent(a__txt=b"a"), "visibility": wish})
+    assert visit("carol").get("/acme/by-dave").status_code == 404
+    form = {"staged": staged_in(staged), "visibility": wish, "title": "", "message": "", "commit": "yes"}
+    form |= {"card-license": "mit", "card-text": "# By Dave", "card-base": "", "card-language": "en"}
+    assert dave.post("/acme/by-dave/upload/main", form).status_code == 302
+    assert visit("carol").get("/acme/by-dave").status_code == status
+    Repository.objects.filter(name="by-dave").update(private=True)  # later, by an administrator
+    again = dave.post(page, {"files": sent(b__txt=b"b"), "visibility": "public"})
+    dave.post("/acme/by-dave/upload/main", {**form, "staged": staged_in(again), "visibility": "public"})
+    assert Repository.objects.get(name="by-dave").private, "the choice is about the first version alone"
 
 
 def test_errors_come_first_with_the_fix(visit, reviews):
