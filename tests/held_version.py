@@ -1,6 +1,7 @@
 """A version that measured worse than the verified one, with all that a verdict's page has; made in a hub's shell."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,14 @@ SERVING = [
 ]
 
 
-def make(full_name: str) -> str:
-    """Push two versions, hand in their verdicts as a worker does, and measure their weights; return the second's id."""
+def make(full_name: str, versions: Sequence[tuple[float, int]] = ((1.0, 46), (0.5, 30))) -> str:
+    """Push versions (loudness, right rows of 48) with their verdicts, and measure their weights; return the last id."""
     alice = Caller(user=User.objects.get(username="alice"))
     if row := Repository.objects.filter(name=full_name.partition("/")[2]).first():
         return row.refs.get(name=MAIN).revision.oid
     adapter, copy = (repositories.create(name, alice) for name in (full_name, f"{full_name}-copy"))
     _push(copy, alice, 0.5)
-    for loudness, right in ((1.0, 46), (0.5, 30)):
+    for loudness, right in versions:
         oid = _push(adapter, alice, loudness)
         _judge(adapter, right)
     tensor_digesting.work()

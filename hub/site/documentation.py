@@ -25,7 +25,7 @@ GROUPS = {
         "start start-trainer start-trl start-peft start-adapters start-sentence-transformers start-diffusers "
         "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking"
     ),
-    "Guides": "upload tokens ci serving derived notifications simple upstream doors",
+    "Guides": "versions upload tokens ci serving derived notifications simple upstream doors",
     "Reference": "checks states errors rest wire format-library stability",
     "Operate": "operate settings accounts sso quotas moderation runbook architecture",
 }
