@@ -174,6 +174,21 @@ def test_a_module_with_a_rank_of_its_own_is_held_to_that_one():
     assert "says 5" in say("config.rank", config(rank_pattern={"query": 4, "value": 5})(files)).message
 
 
+@pytest.mark.parametrize(
+    ("id", "files", "fix"),
+    [
+        ("config.rank", config(r=8)(lora(rank=4)), "Set r to 4 in adapter_config.json: all tensors have that rank."),
+        ("config.rank", config(rank_pattern={"value": 5})(lora(rank=4)), "Set r to 4 in adapter_config.json and take"),
+        ("config.rank", config(num_virtual_tokens=4)(prompt("PROMPT_TUNING", tokens=5)), "Set num_virtual_tokens to 5"),
+        ("config.rank", repository("mlx", lora_parameters={"rank": 8}), "Set rank to 4 in lora_parameters of"),
+        ("tensors.targets", config(target_modules=["query"])(lora()), "or add 'value' to target_modules"),
+        ("tensors.targets", config(target_modules=["query", "value", "key"])(lora()), "or take 'key' out of"),
+    ],
+)
+def test_a_fix_names_the_value_where_the_files_tell_it(id, files, fix):
+    assert fix in say(id, files).fix
+
+
 @pytest.mark.parametrize(("token", "expected"), [(95, "passed"), (96, "failed"), (10**15, "failed")])
 def test_the_last_token_of_the_vocabulary_is_the_last_that_can_be_trained_or_added(token, expected):
     assert outcome("base.vocabulary", config(trainable_token_indices=[token])(lora())) == expected

@@ -72,7 +72,8 @@ def mismatch(folder: Folder) -> str | Finding:
     if card and not any(_agree(folder, folder.base_id or "", name) for name in card):
         return warned(
             f"The card names {some(card)} as base, {configs.NAME} names {str(folder.base_id)[:120]}.",
-            "Make both name the base it was trained on.",
+            f"Set base_model in README.md to {str(folder.base_id)[:120]!r}, if it was trained on that; else correct "
+            f"{folder.base_field} in {configs.NAME}.",
             card=card[:5], config=str(folder.base_id)[:120],
         )  # fmt: skip
     return "Config and card name the same base." if card else "No other place names another base."

@@ -8,6 +8,7 @@ from dovetail.adapters import bases, fields, images
 from dovetail.adapters import config as configs
 from dovetail.adapters.architectures import of_gguf
 from dovetail.adapters.checks.fit import NO_BASE
+from dovetail.adapters.checks.rank import SAME_RUN
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.fit import LINEAR
 from dovetail.adapters.foreign import TITLES, Foreign
@@ -103,7 +104,8 @@ def rank(folder: Foreign) -> str | Finding:
     if stated is not None and ranks and ranks != [stated]:
         return failed(
             f"{configs.NAME} says rank {stated}, the tensors have {some(map(str, ranks))}: MLX would not load them.",
-            "Push config and weights of the same training.",
+            f"Set rank to {ranks[0]} in lora_parameters of {configs.NAME}. Or: {SAME_RUN.lower()}." if len(ranks) == 1
+            else f"{SAME_RUN}.",
             expected=stated, found=ranks[:20],
         )  # fmt: skip
     return f"The rank is {some(map(str, ranks))}." if ranks else skipped("This method has no rank of that kind.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dovetail.adapters import config as configs
 from dovetail.adapters.checks.config import AGAIN
 from dovetail.adapters.findings import Finding, failed, skipped
@@ -12,6 +14,7 @@ from dovetail.adapters.selection import PatternTable, Selection
 MAX_RANK = 1024
 MAX_VIRTUAL_TOKENS = 4096
 MAX_ENCODER = 16_384
+SAME_RUN = "Push the config and the weights of the same training run"
 
 
 def rank(folder: Folder) -> str | Finding:
@@ -38,22 +41,37 @@ def _ranks_agree(folder: Folder, method: Kind, rank: int) -> str | Finding:
     if turned := _turned(folder, rank):
         return turned
     table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in method.tables else None)
-    selection, ranks = Selection(folder.config), set()
+    found = list(_ranks_of_tensors(folder, method))
+    ranks = {one for _, _, one in found}
+    for module, parameter, one in found:
+        expected = int(table.get(module, rank))
+        if one != expected:
+            return failed(
+                f"{module}.{parameter} has rank {one}, but {configs.NAME} says {expected}.",
+                _rank_fix(ranks, is_by_pattern=bool(folder.config.get("rank_pattern"))),
+                module=module, expected=expected, found=one,
+            )  # fmt: skip
+    return f"Rank {' and '.join(str(rank) for rank in sorted(ranks)) or rank}, as the config says."
+
+
+def _ranks_of_tensors(folder: Folder, method: Kind) -> Iterator[tuple[str, str, int]]:
+    """Yield module, parameter and rank of each tensor whose shape has one."""
+    selection = Selection(folder.config)
     for module, parameters in folder.layout.modules.items():
         if not selection.picks(module):
             continue  # a table of experts, whose number only the base knows; or dropped, which tensors.targets reports
         for parameter, (at, length) in ranked_sides(method).items():
             shape = parameters[parameter].shape if parameter in parameters else ()
-            expected = int(table.get(module, rank))
             if len(shape) == length:
-                ranks.add(shape[at])
-                if shape[at] != expected:
-                    return failed(
-                        f"{module}.{parameter} has rank {shape[at]}, but {configs.NAME} says {expected}.",
-                        "Push the config and the weights of the same training run.",
-                        module=module, expected=expected, found=shape[at],
-                    )  # fmt: skip
-    return f"Rank {' and '.join(str(rank) for rank in sorted(ranks)) or rank}, as the config says."
+                yield module, parameter, shape[at]
+
+
+def _rank_fix(ranks: set[int], *, is_by_pattern: bool) -> str:
+    """Return the fix for tensors of these ranks; of several, the config of the training run knows which is whose."""
+    if len(ranks) > 1:
+        return f"{SAME_RUN}, with the rank of each module in rank_pattern."
+    without = " and take rank_pattern out" if is_by_pattern else ""
+    return f"Set r to {min(ranks)} in {configs.NAME}{without}: all tensors have that rank. Or: {SAME_RUN.lower()}."
 
 
 def _turned(folder: Folder, rank: int) -> Finding | None:
@@ -98,7 +116,15 @@ def _prompt_length(folder: Folder) -> str | Finding:
     if prompt is not None and prompt.shape[0] % tokens:
         return failed(
             f"prompt_embeddings has {prompt.shape[0]} rows, but {configs.NAME} says {tokens} virtual tokens.",
-            "Push the config and the weights of the same training run.",
+            _length_fix(config, prompt.shape[0]),
             expected=tokens, found=prompt.shape[0],
         )  # fmt: skip
     return f"{tokens} virtual tokens, as the config says."
+
+
+def _length_fix(config: configs.Config, rows: int) -> str:
+    """Return the fix for a prompt of another length than the config says; encoder-decoders have it twice."""
+    copies = configs.whole(config, "num_transformer_submodules") or 1
+    if isinstance(config.get("cpt_token_ids"), list) or rows % copies:
+        return f"{SAME_RUN}."
+    return f"Set num_virtual_tokens to {rows // copies} in {configs.NAME}. Or: {SAME_RUN.lower()}."

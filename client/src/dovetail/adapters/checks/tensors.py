@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 
+from dovetail.adapters import config as configs
 from dovetail.adapters.checks.rank import ranked_sides
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
@@ -56,9 +58,15 @@ def replaces_base(folder: Folder) -> str | Finding:
         return "No tensor would overwrite a weight of the base."
     return failed(
         f"{some(names)} would overwrite weights of the base: no adapter parameter, and not in modules_to_save.",
-        "Save only the adapter; if a module was trained whole, name it in modules_to_save.",
+        f"Save only the adapter; if a module was trained whole, add it to modules_to_save{_owners(names)}.",
         tensors=sorted(names)[:20],
     )
+
+
+def _owners(names: Iterable[str]) -> str:
+    """Return the modules of these tensors as modules_to_save names them: by the last part of their paths."""
+    owners = {name.rpartition(".")[0].rpartition(".")[2] for name in names} - {"", "base_layer"}
+    return f": {some(map(repr, owners))}" if owners else ""
 
 
 def _foreign_embeddings(folder: Folder) -> Tensors:
@@ -86,7 +94,8 @@ def pair(folder: Folder) -> str | Finding:
     for module, parameters in sorted(folder.layout.modules.items()):
         lack = _lacks(parameters, kind, bool(folder.config.get("use_dora")))
         if lack:
-            return failed(f"{module} has {some(parameters)}, but no {lack}.", AGAIN, module=module, missing=lack)
+            fix = f"Set use_dora to true in {configs.NAME}." if lack.startswith("use_dora") else AGAIN
+            return failed(f"{module} has {some(parameters)}, but no {lack}.", fix, module=module, missing=lack)
         problem = _ranks_differ(module, parameters, kind)
         if problem:
             return problem
@@ -136,10 +145,20 @@ def targets(folder: Folder) -> str | Finding:
     if dropped:
         return failed(
             f"target_modules does not select {some(dropped)}; PEFT would drop their tensors without a word.",
-            "Push the config of the same training run, or add the modules to target_modules.",
+            f"Push the config of the same training run{_addition(folder, dropped)}.",
             modules=dropped[:20],
         )
     return _each_target_is_met(folder, selection)
+
+
+def _addition(folder: Folder, dropped: list[str]) -> str:
+    """Return the names to add to target_modules, where a list of names alone selects the modules."""
+    names = folder.config.get("target_modules")
+    ends = {module.rpartition(".")[2] for module in dropped}
+    narrowed = any(folder.config.get(key) for key in ("layers_to_transform", "exclude_modules"))
+    if narrowed or not isinstance(names, list) or ends & set(map(str, names)) or any(end.isdigit() for end in ends):
+        return ", or have target_modules and the keys beside it select them"
+    return f", or add {some(map(repr, ends))} to target_modules"
 
 
 def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
@@ -153,7 +172,7 @@ def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
     if idle:
         return failed(
             f"target_modules names {some(idle)}, but the file has no tensor for it: PEFT would leave it untrained.",
-            "Push the weights of the same training run, or take the name out of target_modules.",
+            f"Push the weights of the same training run, or take {some(map(repr, idle))} out of target_modules.",
             modules=idle[:20],
         )
     return f"{len(folder.layout.modules)} modules, all selected by target_modules."
