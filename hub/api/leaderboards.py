@@ -66,6 +66,7 @@ def _standings(standings: Iterable[Standing]) -> list[Data]:
     return [
         {
             "adapter": standing.repository.full_name,
+            "place": standing.place or None,
             "base": standing.repository.base,
             "kind": standing.repository.kind,
             "rank": standing.repository.rank,

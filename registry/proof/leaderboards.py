@@ -18,6 +18,7 @@ from registry.repos.catalog import Query
 MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
 SORTS = ("score", "gain", "size", "updated")
 KEY = "measured"  # of the counts in the shared cache
+DIGITS = 6  # of numbers that make places
 SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
 _MEASURED = Query(only_measured=True)
 
@@ -28,6 +29,7 @@ class Standing:
 
     repository: Repository
     evaluation: Evaluation
+    place: int = 0  # in its table, from 1; adapters with the same number share one. 0 where places mean nothing
 
     @property
     def change(self) -> float:
@@ -72,7 +74,7 @@ def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = "score"
     for standing in _standings(page.items):
         measured = standing.evaluation
         groups[measured.rows_sha256 or standing.repository.pk, measured.metric, measured.task].append(standing)
-    shared = [_sorted(group, sort) for group in groups.values() if len(group) > 1]
+    shared = [_placed(group, sort) for group in groups.values() if len(group) > 1]
     alone = [standing for group in groups.values() if len(group) == 1 for standing in group]
     return Boards(
         [Board(group[0].evaluation, group) for group in sorted(shared, key=len, reverse=True)],
@@ -112,13 +114,28 @@ def _standings(repositories: Sequence[Repository]) -> list[Standing]:
     return found
 
 
+def _score(one: Standing) -> float:
+    score = round(one.evaluation.adapter or 0.0, DIGITS)
+    return score if one.evaluation.better == "lower" else -score
+
+
+# By score or gain, the smallest, or the newest. The same weights may measure apart by the last digits of a float.
+_KEYS: dict[str, Callable[[Standing], float]] = {
+    "score": _score,
+    "gain": lambda one: -round(one.repository.score, DIGITS),
+    "size": lambda one: one.repository.size,
+    "updated": lambda one: -one.repository.updated_at.timestamp(),
+}
+
+
 def _sorted(standings: list[Standing], sort: str) -> list[Standing]:
-    """Return the best first: by score (where lower is better, the lowest) or gain, the smallest, or the newest."""
-    keys: dict[str, Callable[[Standing], float]] = {
-        "score": lambda one: (one.evaluation.adapter or 0.0) * (1 if one.evaluation.better == "lower" else -1),
-        "gain": lambda one: -one.repository.score,
-        "size": lambda one: one.repository.size,
-        "updated": lambda one: -one.repository.updated_at.timestamp(),
-    }
+    """Return the best first."""
     newest_first = sorted(standings, key=lambda one: one.repository.pk, reverse=True)  # of equals, as in the catalogue
-    return sorted(newest_first, key=keys[sort])
+    return sorted(newest_first, key=_KEYS[sort])
+
+
+def _placed(standings: list[Standing], sort: str) -> list[Standing]:
+    """Return the best first with their places; equals share the first of theirs: 1, 1, 3."""
+    ordered = _sorted(standings, sort)
+    keys = [_KEYS[sort](standing) for standing in ordered]
+    return [replace(standing, place=1 + keys.index(key)) for standing, key in zip(ordered, keys, strict=True)]

@@ -67,7 +67,7 @@ def test_tasks_and_bases_are_counted_as_far_as_the_visitor_sees_them(visit, meas
     assert "Nothing was measured yet" in visit().get("/leaderboards?base=other/base").content.decode()
 
 
-def test_rest_has_the_same_boards_and_they_are_drawn(visit, measured):
+def test_rest_has_the_same_boards_and_they_are_drawn(visit, cast, measured):
     client = visit()
     assert client.get("/api/v1/leaderboards").json()["items"] == [
         {"task": TASK, "adapters": 4, "bases": [{"base": BASE, "adapters": 4}]}
@@ -78,6 +78,7 @@ def test_rest_has_the_same_boards_and_they_are_drawn(visit, measured):
     assert [one["adapter"] for one in board["standings"]] == ["alice/best", "alice/good", "alice/fair"]
     assert board["standings"][1]["evaluation"]["interval"] == [0.9, 1.0]
     assert alone["adapter"] == "alice/alone"
+    assert [one["place"] for one in (*board["standings"], alone)] == [1, 2, 3, None]
     of_alice = visit("alice").get(f"/api/v1/leaderboards/{TASK}?sort=gain").json()
     assert "acme/secret" in {one["adapter"] for one in of_alice["boards"][0]["standings"]}
     assert client.get(f"/api/v1/leaderboards/{TASK}?base=other/base").json()["boards"] == []
@@ -88,6 +89,10 @@ def test_rest_has_the_same_boards_and_they_are_drawn(visit, measured):
         [picture] = re.findall(r'<figure class="scatter">.*?</figure>', page, re.DOTALL)
         assert picture.count('href="/alice/') == drawn, path
         assert 'aria-label="alice/fair: ' in picture
+    again = pushed(cast, cast.repository("alice/again"), files={**FILES, "notes.txt": b"the same"})
+    judged(again, evals=[accuracy(47, rows=SAME)], depth="evaluated")
+    page = client.get(f"/leaderboards/{TASK}").content.decode()
+    assert re.findall(r'<td class="right">(\d)</td>', page) == ["1", "1", "3", "4"]
 
 
 def test_a_board_costs_a_constant_number_of_queries(visit, measured, django_assert_max_num_queries):

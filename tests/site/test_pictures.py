@@ -91,3 +91,7 @@ def test_a_scatter_has_the_better_above_and_joins_those_that_no_smaller_one_beat
     flat = scatter([Measured("a", "/a", 7, 0.5), Measured("b", "/b", 7, 0.5)], lower_is_better=lower)
     middle = scatters.LEFT + scatters.WIDTH / 2
     assert [(point.x, point.is_best) for point in flat.points] == [(middle, True), (middle, False)]
+    near = scatter([Measured("a", "/a", 1_000_000, 0.93), Measured("b", "/b", 1_000_090, 0.94)], lower_is_better=lower)
+    assert near.points[1].x - near.points[0].x < scatters.WIDTH / 100, "their sizes are nearly equal"
+    assert abs(near.points[1].y - near.points[0].y) < (scatters.BOTTOM - scatters.TOP) / 6
+    assert len(near.sizes) == 1

@@ -32,6 +32,7 @@ class OfTask(s.Serializer[Data]):
 
 class Standing(s.Serializer[Data]):
     adapter = s.CharField()
+    place = s.IntegerField(allow_null=True, help_text="in this order; equals share one: 1, 1, 3. null in `alone`")
     base = s.CharField(allow_blank=True)
     kind = s.CharField(allow_blank=True)
     rank = s.IntegerField(allow_null=True)

@@ -66,9 +66,12 @@ def dumbbell(
     return Dumbbell(marks, low, high, drawn)
 
 
-def axis(least: float, most: float) -> tuple[float, float]:
-    """Return the ends of an axis around values: with some room, but not below zero or above one without need."""
-    padding = max(PADDING * (most - least), LEAST * max(abs(least), abs(most)), 1e-9)
+def axis(least: float, most: float, room: float = LEAST) -> tuple[float, float]:
+    """Return the ends of an axis around values, not below zero or above one without need.
+
+    `room` is the least distance to the ends, relative to the largest value.
+    """
+    padding = max(PADDING * (most - least), room * max(abs(least), abs(most)), 1e-9)
     low, high = least - padding, most + padding
     if least >= 0:
         low = max(low, 0.0)  # no share, loss or count is below it

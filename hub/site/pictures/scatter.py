@@ -12,6 +12,9 @@ TOP, BOTTOM = 22.0, 214.0  # the heights of the best and of the worst score
 LEAST = 2  # points that make a picture
 MAX_DECADES = 5  # that are named below it
 MIN_MARKS = 3  # beside it
+LEAST_SIZES = math.log(2)  # that the width spans: adapters of nearly one size stand nearly above each other
+LEAST_SCORES = 0.05  # of the largest score, above and below the scores: less is mostly noise
+NEAR = 15.0  # percent of the width in which two names of sizes run into each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,13 @@ def scatter(adapters: Iterable[Measured], *, lower_is_better: bool = False) -> S
         return None
     sign = -1 if lower_is_better else 1
     drawn.sort(key=lambda one: (one.size, -sign * one.score))
-    low, high = axis(min(one.score for one in drawn), max(one.score for one in drawn))
+    low, high = axis(min(one.score for one in drawn), max(one.score for one in drawn), LEAST_SCORES)
     least, most = math.log(drawn[0].size), math.log(drawn[-1].size)
+    narrow = max(0.0, LEAST_SIZES - (most - least)) / 2
+    least, most = least - narrow, most + narrow
 
     def across(size: float) -> float:
-        share = (math.log(size) - least) / (most - least) if most > least else 0.5
+        share = (math.log(size) - least) / (most - least)
         return round(LEFT + WIDTH * share, 2)
 
     def down(score: float) -> float:
@@ -75,9 +80,14 @@ def scatter(adapters: Iterable[Measured], *, lower_is_better: bool = False) -> S
     return Scatter(
         points,
         _steps([point for point in points if point.is_best]),
-        [(size, across(size)) for size in _marked(drawn[0].size, drawn[-1].size)],
+        _apart([(size, across(size)) for size in _marked(drawn[0].size, drawn[-1].size)]),
         [(score, down(score)) for score in _round_numbers(low, high)],
     )
+
+
+def _apart(marks: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return the marks without those that would be written into the one before."""
+    return [mark for number, mark in enumerate(marks) if not number or mark[1] - marks[number - 1][1] >= NEAR]
 
 
 def _steps(best: Sequence[Point]) -> list[tuple[float, float, float, float]]:
