@@ -10,13 +10,10 @@ from registry.proof import passports
 from registry.proof.passports import Relative
 from registry.publish import lineage
 from registry.publish.lineage import MOST, NamedBase, Steps
-from registry.repos import facts
+from registry.repos import digests, facts
 from registry.repos.catalog import SearchPage
 from registry.repos.manifest import Entry
 from registry.talk import collections
-
-WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
-MAX_FILES = 20  # whose copies are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +34,12 @@ class Lineage:
 
 def read(repository: Repository, entries: Mapping[str, Entry], by: Caller) -> Lineage:
     """Return the lineage of a repository whose main has these files; a constant number of queries."""
-    weights = [entry for path, entry in sorted(entries.items()) if path.endswith(WEIGHTS)][:MAX_FILES]
     return Lineage(
         lineage.named_bases(facts.read_facts(entries).bases, by),
         lineage.made_from(repository, by),
         lineage.made_of_it(repository, by),
         lineage.other_forms(repository),
-        passports.relatives_of_files(weights, repository, by),
+        passports.relatives_of_files(digests.weight_files(entries), repository, by),
         lineage.named_by(repository, by),
         collections.page(by, items=[f"{repository.type}s/{repository.full_name}"], limit=MOST),
     )

@@ -73,6 +73,7 @@ def line(repository: Repository, verdict: Verdict | None) -> Data:
         "updated_at": repository.updated_at,
         "verdict": _short(verdict) if verdict else None,
         "status": retiring.status_of(repository),
+        "yanked": lifecycle.yank_state(verdict.revision)["yanked"] if verdict else None,
     }
 
 

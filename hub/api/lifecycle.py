@@ -1,5 +1,6 @@
 """The states that owners give: yanked revisions, deprecated and archived adapters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -9,11 +10,12 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import lifecycle as shapes
-from registry.kernel.policy import Permission
+from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
-from registry.proof import yanking
+from registry.proof import withdrawn_weights, yanking
 from registry.publish import retiring
 from registry.repos import lookup, pull
+from registry.repos.manifest import Entry
 
 
 class _Deed(View):
@@ -93,6 +95,20 @@ def yank_state(revision: Revision) -> dict[str, Any]:
     """Return a revision and its yank, null where there is none."""
     yanked = {"reason": revision.yank_reason, "at": revision.yanked_at} if revision.is_yanked else None
     return {"revision": revision.oid, "yanked": yanked}
+
+
+def withdrawn_weights_of(revision: Revision, entries: Mapping[str, Entry], by: Caller) -> dict[str, Any] | None:
+    """Return the yanked revision that holds weights among these files of another, as the contract shows it."""
+    if (found := withdrawn_weights.find(revision, entries, by)) is None:
+        return None
+    yanked = found.revision
+    return {
+        "adapter": yanked.repository.full_name,
+        "revision": yanked.oid,
+        "path": found.path,
+        "reason": yanked.yank_reason,
+        "at": yanked.yanked_at,
+    }
 
 
 def state_of(repository: Repository) -> dict[str, Any]:

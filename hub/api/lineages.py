@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from hub import lineage
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import lineages as shapes
 from registry.kernel.policy import Permission
@@ -59,4 +60,6 @@ def _copy(one: Relative) -> Data:
         "path": one.place.path,
         "cosine": one.cosine,
         "copy": one.is_copy,
+        "original": one.is_original,
+        "yanked": yank_state(one.revision)["yanked"],
     }

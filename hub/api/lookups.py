@@ -6,6 +6,7 @@ from rest_framework.response import Response
 
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import lookups as shapes
 from registry.repos import digests
@@ -41,4 +42,5 @@ def _place(place: Place) -> Data:
         "path": place.file.path,
         "size": place.file.size,
         "sha256": place.file.blob_id,
+        "yanked": yank_state(revision)["yanked"],
     }

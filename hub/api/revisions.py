@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.asking import View, no_route
-from hub.api.lifecycle import yank_state
+from hub.api.lifecycle import withdrawn_weights_of, yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
 from hub.limits import Family
@@ -92,6 +92,7 @@ class OneRevision(View):
                 "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
                 if description.parameters
                 else None,
+                "withdrawn_weights": withdrawn_weights_of(revision, entries, self.caller),
                 "plane": signing.stated(),
             }
         )

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from hub.api import bases, pages
 from hub.api.adapters import line
 from hub.api.asking import View
+from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import searching as shapes
 from registry.models import Namespace, RevisionFile
@@ -47,4 +48,5 @@ def _file(file: RevisionFile) -> Data:
         "revision": file.revision.oid,
         "path": file.path,
         "size": file.size,
+        "yanked": yank_state(file.revision)["yanked"],
     }

@@ -15,6 +15,7 @@ from dovetail.serve.starting import completed_report
 from dovetail.serve.target import Target
 from hub.api import pages, streaming
 from hub.api.asking import View
+from hub.api.lifecycle import withdrawn_weights_of
 from hub.api.regressions import regression_of
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
@@ -27,6 +28,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
 from registry.proof import verdicts
 from registry.proof.shown_reports import shown_to
+from registry.repos import pull
 from registry.repos.viewers import Viewer
 
 
@@ -101,6 +103,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
     A gate hides what quotes the files behind it. Flags name the version at the hub's address of this request.
     """
     report = shown_to(verdict.report, by, revision.repository)
+    entries = {} if revision.is_expired else pull.entries(revision)
     base = report.base or _named_base(verdict) or BasePin()
     target = Target(
         revision.repository.full_name, endpoint, revision.oid, report.path, base.id or "", base.revision or ""
@@ -126,6 +129,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "format": report.format or None,
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
         "regression": regression_of(revision),
+        "withdrawn_weights": withdrawn_weights_of(revision, entries, by),
     }
 
 

@@ -70,4 +70,5 @@ def _relative(one: Relative) -> Data:
         "path": one.place.path,
         "cosine": round(one.cosine, 4),
         "relation": "copy" if one.is_copy else "near",
+        "original": one.is_original,
     }

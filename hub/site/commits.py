@@ -20,7 +20,7 @@ from hub.site.templatetags.dovetail import state_class
 from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people import ci_systems
-from registry.proof import verdicts
+from registry.proof import verdicts, yanking
 from registry.publish import expiring
 from registry.repos import aliases, pull, refs, training_runs
 from registry.repos.aliases import AliasState
@@ -67,6 +67,7 @@ def versions_page(
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
     shown |= _strip(header, [(line.newest, shown_verdicts.get(line.newest.pk)) for line in lines])
     shown["picks"] = len(rows) > 1
+    shown["may_yank"] = header.may_write and not header.repository.is_archived
     shown |= _aliases(header) | _refs(header)
     return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
 
@@ -153,6 +154,8 @@ def commit_page(
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
     shown["restorable_until"] = expiring.restorable_until(header.revision)
     shown["job"] = ci_systems.provenance(header.revision)
+    if header.may_yank and not header.revision.is_yanked:
+        shown["consequences"] = yanking.consequences(header.revision)
     shown |= other_forms.lineage(header, derive)
     try:
         if parent is not None:

@@ -23,6 +23,7 @@ class ListRow:
     headline: str = ""
     beside: str = ""
     is_english: bool = False  # a worker wrote what is beside
+    yank_reason: str = ""  # of main, which only its writers and moderators find in lists then
 
 
 def rows_of(page: SearchPage) -> list[ListRow]:
@@ -35,7 +36,7 @@ def row_of(repository: Repository, verdict: Verdict | None) -> ListRow:
     if verdict is None:
         return ListRow(repository, None)
     document = document_of(verdict)
-    return ListRow(repository, document, *_summary(document))
+    return ListRow(repository, document, *_summary(document), verdict.revision.yank_reason)
 
 
 def _summary(document: Document) -> tuple[str, str, bool]:

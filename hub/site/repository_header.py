@@ -12,7 +12,6 @@ from django.urls import reverse
 
 from dovetail.adapters.report import BasePin, Evaluation
 from dovetail.serve.target import Target
-from hub.lineage import WEIGHTS
 from hub.site.converters import RepositoryAddress
 from hub.site.proof import Measured, Proof, measured, proof
 from hub.site.repair_offers import RepairOffers
@@ -21,11 +20,12 @@ from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Regression, Release, Repository, Revision
 from registry.people import gates
-from registry.proof import regressions, tryouts, verdicts
+from registry.proof import regressions, tryouts, verdicts, withdrawn_weights
 from registry.proof.shown_reports import shown_to
+from registry.proof.withdrawn_weights import Withdrawn
 from registry.publish import discussions
 from registry.publish.push import rows
-from registry.repos import aliases, facts, histories, pull, refs, releases
+from registry.repos import aliases, digests, facts, histories, pull, refs, releases
 from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -37,7 +37,7 @@ README = "README.md"
 
 @dataclass
 class RepositoryHeader:
-    """One repository at one revision, read lazily: each property costs at most one query."""
+    """One repository at one revision, read lazily: each property costs a few queries at most."""
 
     repository: Repository
     revision: Revision
@@ -113,6 +113,11 @@ class RepositoryHeader:
         """True if it passed and another version stays `verified`, which measured better."""
         is_other = self.verified not in ("", self.revision.oid)
         return is_other and self.regression is not None and self.regression.is_held
+
+    @cached_property
+    def withdrawn(self) -> Withdrawn | None:
+        """The yanked version, here or elsewhere, with the same weights as this one."""
+        return withdrawn_weights.find(self.revision, self.entries, self.by)
 
     @cached_property
     def may_override(self) -> bool:
@@ -239,7 +244,7 @@ class RepositoryHeader:
 
     @property
     def weights(self) -> Entry | None:
-        return next((entry for path, entry in self.entries.items() if path.endswith(WEIGHTS)), None)
+        return next(iter(digests.weight_files(self.entries)), None)
 
     @cached_property
     def described(self) -> dict[str, Any]:

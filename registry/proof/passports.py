@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, Min, OuterRef
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import passport
@@ -37,6 +38,7 @@ class Relative:
     place: RevisionFile
     cosine: float
     is_copy: bool  # the same weights, perhaps under another scale, dtype, names or factors
+    is_original: bool = False  # of a copy: they were pushed there first
 
     @property
     def revision(self) -> Revision:
@@ -93,7 +95,7 @@ def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller,
 def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller) -> list[Relative]:
     """Return the relatives of the first of these files that was measured; before one is, other places of the files.
 
-    Seven queries; at most MAX_RELATIVES, each of another repository.
+    Eight queries; at most MAX_RELATIVES, each of another repository.
     """
     weights = list(weights)
     measured = next(iter(_of_entries(weights, 1).values()), None)
@@ -102,7 +104,37 @@ def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller
     places: dict[int, RevisionFile] = {}
     for place in digests.newest_places((entry.sha256 for entry in weights), besides, by):
         places.setdefault(place.revision.repository_id, place)
-    return [Relative(place, 1.0, is_copy=True) for place in list(places.values())[:MAX_RELATIVES]]
+    return _with_originals(
+        [Relative(place, 1.0, is_copy=True) for place in list(places.values())[:MAX_RELATIVES]],
+        [entry.sha256 for entry in weights],
+        besides,
+    )
+
+
+def _with_originals(relatives: list[Relative], own: Iterable[str], besides: Repository) -> list[Relative]:
+    """Mark the copies whose weights were in their repository before these files (sha256) were in `besides`; one query.
+
+    Times are this hub's own: nobody who pushes can choose them. Rewritten and copied commits keep theirs, and of two
+    commits of one time the row that was written first is the original.
+    """
+    copies = {one.revision.repository_id: one.place.blob_id for one in relatives if one.is_copy}
+    if not copies:
+        return relatives
+    sought = set(copies.items()) | {(besides.pk, file) for file in own}
+    rows = RevisionFile.objects.filter(
+        revision__repository__in={pk for pk, _ in sought}, blob__in={blob for _, blob in sought}
+    )
+    times = rows.order_by().values_list("revision__repository", "blob")
+    first: dict[int, tuple[datetime, int]] = {}
+    for repository, blob, at, row in times.annotate(Min("revision__created_at"), Min("revision")):
+        if (repository, blob) in sought:
+            first[repository] = min(first.get(repository, (at, row)), (at, row))
+
+    def is_original(one: Relative) -> bool:
+        there, here = first.get(one.revision.repository_id), first.get(besides.pk)
+        return one.is_copy and there is not None and here is not None and there < here
+
+    return [replace(one, is_original=is_original(one)) for one in relatives]
 
 
 def _peers(base: NormsOfBase, config: configs.Config) -> Peers:
@@ -153,7 +185,7 @@ def _scaled(module: Module, scales: Scales) -> Module:
 def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Relative]:
     """Return other repositories that the caller may see and that hold nearly these weights, the nearest first.
 
-    At most MAX_RELATIVES; of each repository its nearest file, in the newest such revision. Five queries.
+    At most MAX_RELATIVES; of each repository its nearest file, in the newest such revision. Six queries.
     """
     cosines = _nearest(row, besides, by)
     nearest: dict[int, RevisionFile] = {}
@@ -164,7 +196,8 @@ def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Rela
     places = sorted(nearest.values(), key=lambda place: -cosines[place.blob_id])[:MAX_RELATIVES]
     ids = [place.revision.repository_id for place in places]
     readable = set(Repository.objects.filter(policy.ungated_for(by), pk__in=ids).values_list("pk", flat=True))
-    return [_relative(one, cosines[one.blob_id], one.revision.repository_id in readable) for one in places]
+    found = [_relative(one, cosines[one.blob_id], one.revision.repository_id in readable) for one in places]
+    return _with_originals(found, [row.file], besides)
 
 
 def _relative(place: RevisionFile, cosine: float, is_readable: bool) -> Relative:

@@ -4,6 +4,8 @@ A yanked revision is never `verified`, and lists leave an adapter out whose main
 still serve it, so that nobody who pinned it is broken; registry/repos/pull.py resolves names so.
 """
 
+from dataclasses import dataclass
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -11,7 +13,8 @@ from registry.kernel import audit, names, outbox, policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import Repository, Revision
+from registry.models import Ref, Repository, Revision
+from registry.proof.good_revisions import read_good_revisions
 from registry.proof.verified import move_verified
 from registry.repos import refs
 
@@ -32,6 +35,36 @@ def yank(revision: Revision, by: Caller, reason: str) -> bool:
 def unyank(revision: Revision, by: Caller, reason: str = "") -> bool:
     """Take a yank back; return False if there is none. Raises ValueInvalid, and what policy.require raises for PUSH."""
     return _change(revision, by, names.check_text(reason, "reason", MAX_REASON), is_yank=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What changes for others when a revision is yanked: names that lead to it now, and whether another one is left.
+
+    Tags lead to it afterwards too; `aliases` fall back, or name nothing if no other one passed.
+    """
+
+    is_main: bool
+    is_verified: bool
+    aliases: list[str]
+    tags: list[str]
+    has_other: bool  # another revision in the history of main passed and is served
+
+
+def consequences(revision: Revision) -> Consequences:
+    """Return what a yank of this revision would change; three queries."""
+    named = Ref.objects.filter(repository=revision.repository_id).values_list("name", "revision")
+    at = dict(named.order_by("name"))
+    good = read_good_revisions(revision.repository_id)
+    others = set(good.history(at.get(refs.MAIN))) - {revision.pk}
+    leading = [name for name, pk in at.items() if pk == revision.pk]
+    return Consequences(
+        refs.MAIN in leading,
+        refs.VERIFIED in leading,
+        [refs.short_name(name) for name in leading if name.startswith(refs.ALIASES)],
+        [refs.short_name(name) for name in leading if name.startswith(refs.TAGS)],
+        any(good.is_served(pk) for pk in others),
+    )
 
 
 def carry(old: Revision, new: Revision) -> None:

@@ -1,17 +1,21 @@
 """Find revisions by the digests of their files, or of the tensors in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Max
 
+from dovetail.adapters.checks.pickle import TRAINING_STATE
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import Caller
 from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull
+from registry.repos.manifest import Entry
 
 MAX_PLACES = 1000  # of all digests together
 MAX_FILES = 1000  # that hold the tensors of the digests
+MAX_WEIGHTS = 20  # files of one revision that are looked for elsewhere
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,23 @@ def places_of_tensors(digests: Iterable[str], by: Caller) -> list[Place]:
     known = TensorDigest.objects.filter(sha256__in=set(digests) - {""}).order_by("file")
     tensors = dict(known.values_list("file", "sha256")[:MAX_FILES])
     return [Place(tensors[row.blob_id] or "", row) for row in _rows(set(tensors), by)]
+
+
+def weight_files(entries: Mapping[str, Entry]) -> list[Entry]:
+    """Return the weights among these files by path, at most MAX_WEIGHTS; the state of a training is none."""
+    weights = [path for path in sorted(entries) if path.endswith(_WEIGHTS)]
+    return [entries[path] for path in weights if path.rpartition("/")[2] not in TRAINING_STATE][:MAX_WEIGHTS]
+
+
+def equal_files(files: Iterable[str]) -> dict[str, str]:
+    """Return the files with the same tensors as these (sha256 → the one of these), themselves too; one query."""
+    files = set(files)
+    tensors = TensorDigest.objects.filter(file__in=files, sha256__gt="").values("sha256")
+    alike = dict(
+        TensorDigest.objects.filter(sha256__in=tensors).order_by("file").values_list("file", "sha256")[:MAX_FILES]
+    )
+    own = {alike[file]: file for file in files & alike.keys()}
+    return {file: own[digest] for file, digest in alike.items() if digest in own} | {file: file for file in files}
 
 
 def newest_places(files: Iterable[str], besides: Repository, by: Caller) -> list[RevisionFile]:

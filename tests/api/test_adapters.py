@@ -23,6 +23,7 @@ LINE = {
     "likes",
     "created_at",
     "updated_at",
+    "yanked",
     "verdict",
 }
 

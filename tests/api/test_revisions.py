@@ -120,7 +120,7 @@ def test_the_manifest_takes_as_many_queries_for_four_files_as_for_forty(
         if number:
             pushed(cast, repository, title="many", files={f"{one}.txt": b"%d" % one for one in range(number)})
         ask().get(f"{AT}/main")  # warms the site settings
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(8):
             assert len(ask().get(f"{AT}/main").json()["files"]) == 4 + number
 
 

@@ -1,7 +1,14 @@
 """Yank, deprecate and archive by REST, and who may."""
 
+import hashlib
+
 import pytest
 
+from registry.models import TensorDigest
+from registry.proof import yanking
+from tests.api.conftest import FILES, judged, pushed
+
+WEIGHTS = "adapter_model.safetensors"
 HERE = "/api/v1/adapters/alice/reviews"
 # who, role of the token; the status of a yank and of an archive
 TABLE = [
@@ -50,3 +57,67 @@ def test_archived_is_listed_unless_it_is_hidden(ask, repository):
     assert row["status"] == "archived"
     assert ask().get("/api/v1/adapters?archived=hide").json()["items"] == []
     assert ask().get("/api/v1/adapters?archived=show").status_code == 400
+
+
+def test_weights_that_were_withdrawn_are_told_to_those_who_see_the_yank(ask, cast, repository, secret):
+    training, again = {"training_args.bin": b"the same everywhere"}, FILES[WEIGHTS] + b" "
+    yanked = pushed(cast, repository, files=FILES | training)
+    pushed(cast, cast.repository("alice/same"))
+    pushed(cast, cast.repository("alice/saved-again"), files=FILES | {WEIGHTS: again})
+    pushed(cast, cast.repository("alice/trained-again"), files=FILES | training | {WEIGHTS: b"1"})
+    files = [hashlib.sha256(content).hexdigest() for content in (FILES[WEIGHTS], again)]
+    assert TensorDigest.objects.filter(file__in=files).update(sha256="7" * 64, free_at=None) == 2
+
+    def told(who, name, document):
+        path = f"/api/v1/adapters/alice/{name}/revisions/main{document}"
+        found = ask(who).get(path).json()["withdrawn_weights"] or {}
+        return [found.get(key) for key in ("adapter", "revision", "path", "reason")]
+
+    hidden = secret.refs.get(name="refs/heads/main").revision
+    yanking.yank(hidden, cast.session("alice"), "Secret.")
+    assert told("anonymous", "same", "") == [None] * 4
+    assert told("alice", "same", "") == ["acme/secret", hidden.oid, WEIGHTS, "Secret."]
+    yanking.yank(yanked, cast.session("alice"), "Wrong labels.")
+    for name in ("same", "saved-again"):
+        for document in ("", "/verdict"):
+            assert told("anonymous", name, document) == ["alice/reviews", yanked.oid, WEIGHTS, "Wrong labels."]
+    theirs = pushed(cast, cast.repository("carol/theirs", by="carol"), by="carol", files=FILES | {WEIGHTS: b"1"})
+    yanking.yank(theirs, cast.session("carol"), "Alice stole it.")
+    assert told("anonymous", "trained-again", "") == [None] * 4, "strangers write on no page by yanking a copy"
+    pages = {path: ask().get(f"/alice/{path}").content.decode() for path in (
+        "saved-again", "trained-again", f"reviews/commit/{yanked.oid}"
+    )}  # fmt: skip
+    assert ["The same weights were withdrawn" in page for page in pages.values()] == [True, False, False]
+    assert f'href="/alice/reviews/commit/{yanked.oid}"' in pages["saved-again"]
+
+
+def test_the_form_of_a_yank_says_what_follows(ask, cast, repository):
+    revision = repository.revisions.get(title="push")
+    judged(revision, depth="evaluated")
+    alice, page = ask("alice"), f"/alice/reviews/commit/{revision.oid}"
+    assert f'href="{page}#yank"' in alice.get("/alice/reviews/commits/main").content.decode()
+    assert "#yank" not in ask().get("/alice/reviews/commits/main").content.decode()
+    said = alice.get(page).content.decode()
+    for sentence in (
+        "No version is <code>verified</code> any more",
+        "<code>main</code> fail, with your reason",
+        "Lists and searches",
+    ):
+        assert sentence in said, sentence
+    newer = pushed(cast, repository, files=FILES | {"notes.txt": b"2"})
+    judged(newer, depth="evaluated")
+    assert "<code>main</code> and <code>verified</code> stay as they are" in alice.get(page).content.decode()
+    said = alice.get(f"/alice/reviews/commit/{newer.oid}").content.decode()
+    for sentence in (
+        "leads to the newest other version that passed",
+        "get <code>verified</code>",
+        "Lists and searches",
+    ):
+        assert sentence in said, sentence
+    yanking.yank(newer, cast.session("alice"), "Wrong labels.")
+    assert ask("alice").get("/api/v1/adapters").json()["items"][0]["yanked"]["reason"] == "Wrong labels."
+    assert 'title="Wrong labels."' in alice.get("/adapters").content.decode()
+    digest = hashlib.sha256(b"2").hexdigest()
+    found = alice.post("/api/v1/lookup", {"sha256": [digest]}, "application/json").json()["items"]
+    assert [one["yanked"]["reason"] for one in found] == ["Wrong labels."]
+    assert 'title="Wrong labels."' in ask().get(f"/search?q={digest}").content.decode()

@@ -49,6 +49,7 @@ KEYS = [
     "path",
     "contents",
     "regression",
+    "withdrawn_weights",
 ]
 CHECK = {"id", "outcome", "message", "fix", "where", "duration_ms"}
 

@@ -27,6 +27,9 @@ def test_a_yanked_version_is_pulled_by_its_commit_with_the_reason(dovetail, fold
     pinned = dovetail("pull", f"{NAME}@{commit}", "--to", "pinned", hub=hub, who="carol")
     assert pinned.returncode == 0
     assert "Its owners yanked this version: Wrong labels." in pinned.stderr
+    assert dovetail("push", folder, "alice/again", hub=hub, who="alice").returncode == 0
+    told = dovetail("info", "alice/again", hub=hub, who="carol").stdout
+    assert f"The same weights were withdrawn in {NAME} at {commit[:12]}: Wrong labels." in " ".join(told.split())
     back = json.loads(dovetail("yank", f"{NAME}@{commit}", "--undo", "--json", hub=hub, who="alice").stdout)
     assert back == {"schema": 1, "revision": commit, "yanked": None}
     assert dovetail("pull", NAME, "--to", "again", hub=hub, who="carol").returncode == 0

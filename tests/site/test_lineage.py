@@ -85,7 +85,12 @@ def test_the_page_and_rest_show_what_the_visitor_may_see_in_two_trees_and_three_
     assert {step["source"] for step in found["made_from"]} == {"alice/one", "alice/two"}
     assert found["made_of_it"][-1] == {"source": "alice/child", "result": "alice/grandchild", "method": "bf16"}
     assert [form["method"] for form in found["other_forms"]] == ["mlx"]
-    assert [(copy["adapter"], copy["copy"]) for copy in found["copies"]] == [("alice/copy", True)]
+    assert [(copy["adapter"], copy["copy"], copy["original"]) for copy in found["copies"]] == [
+        ("alice/copy", True, False)
+    ]
+    [original] = visit().get("/api/v1/adapters/alice/copy/lineage").json()["copies"]
+    assert (original["adapter"], original["copy"], original["original"]) == ("alice/reviews", True, True)
+    assert "the original: pushed here first" in visit().get("/alice/copy/lineage").content.decode()
     assert found["named_by"] == ["alice/next"]
     assert len(found["collections"]) == 1
     assert (found["made_from_left_out"], found["made_of_it_left_out"]) == (0, 0)

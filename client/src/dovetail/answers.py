@@ -56,6 +56,17 @@ class Yank(Answer):
 
 
 @dataclass(frozen=True, eq=False)
+class WithdrawnWeights(Answer):
+    """The yanked revision that holds the same weights as `path` in the one that was asked for."""
+
+    adapter: str
+    revision: str
+    reason: str
+    path: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Adapter(Answer):
     """The facts of an adapter; sizes are bytes, times are ISO 8601."""
 
@@ -162,6 +173,7 @@ class Manifest(Answer):
     size: int = 0
     state: str | None = None
     yanked: Yank | None = None
+    withdrawn_weights: WithdrawnWeights | None = None
     config: Mapping[str, object] | None = None
     base: BaseName | None = None
     tensors: Mapping[str, object] | None = None

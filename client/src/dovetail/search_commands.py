@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dovetail import comparing, ids, searching
-from dovetail.answers import Adapter, Manifest
+from dovetail.answers import Adapter, Manifest, WithdrawnWeights
 from dovetail.arguments import AdapterAt
 from dovetail.manifest_printing import PLATFORMS, print_manifest
 from dovetail.options import Options
@@ -137,7 +137,14 @@ def _version(manifest: Manifest) -> dict[str, object]:
         "verdict": manifest.get("state"),
         "files": f"{len(files):,}, {sum(file['size'] for file in files):,} bytes{words}",
         "yanked": (manifest.get("yanked") or {}).get("reason"),
+        "withdrawn": _withdrawn(manifest.withdrawn_weights),
     }
+
+
+def _withdrawn(weights: WithdrawnWeights | None) -> str | None:
+    if weights is None:
+        return None
+    return f"The same weights were withdrawn in {weights.adapter} at {weights.revision[:12]}: {weights.reason}"
 
 
 def diff(

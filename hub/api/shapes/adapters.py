@@ -38,6 +38,7 @@ class Repository(s.Serializer[Data]):
     updated_at = s.DateTimeField()
     verdict = ShortVerdict(allow_null=True)
     status = s.ChoiceField(choices=["active", "deprecated", "archived"])
+    yanked = Yanked(allow_null=True, help_text="of main, where it is yanked: lists show it to its writers alone")
 
 
 class SearchPaging(Search, Paging):
@@ -64,7 +65,6 @@ class AdapterDetail(Repository):
     kinds = s.ListField(child=s.CharField(), help_text="of all adapters in it, by its newest verdict")
     deprecated = Deprecated(allow_null=True)
     archived_at = s.DateTimeField(allow_null=True)
-    yanked = Yanked(allow_null=True, help_text="of `latest`: main is yanked")
     latest = s.CharField(allow_null=True)
     verified = s.CharField(allow_null=True)
     branches = s.DictField(child=s.CharField())

@@ -15,6 +15,16 @@ class Yanked(s.Serializer[Data]):
     at = s.DateTimeField()
 
 
+class WithdrawnWeights(s.Serializer[Data]):
+    """A yanked revision that you may see and that holds the same weights: the same bytes, or the same tensors."""
+
+    adapter = s.CharField()
+    revision = s.CharField()
+    path = s.CharField(help_text="of the weights in the revision that was asked for")
+    reason = s.CharField(help_text="of the yank")
+    at = s.DateTimeField(help_text="of the yank")
+
+
 class YankState(s.Serializer[Data]):
     revision = s.CharField(help_text="40 hex digits")
     yanked = Yanked(allow_null=True)

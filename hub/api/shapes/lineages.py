@@ -3,6 +3,7 @@
 from rest_framework import serializers as s
 
 from hub.api.shapes import Data
+from hub.api.shapes.lifecycle import Yanked
 
 
 class NamedBase(s.Serializer[Data]):
@@ -28,6 +29,8 @@ class WeightCopy(s.Serializer[Data]):
     path = s.CharField()
     cosine = s.FloatField(help_text="of the weights; rounded down to tenths behind a gate that you have not passed")
     copy = s.BooleanField(help_text="the same weights, perhaps under another scale, dtype or names")
+    original = s.BooleanField(help_text="of a copy: its weights were pushed to this hub before those of this adapter")
+    yanked = Yanked(allow_null=True, help_text="of the revision")
 
 
 class AdapterLineage(s.Serializer[Data]):

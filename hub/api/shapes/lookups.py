@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers as s
 
 from hub.api.shapes import Data
+from hub.api.shapes.lifecycle import Yanked
 from registry import models
 
 MAX_DIGESTS = 100
@@ -46,6 +47,7 @@ class FilePlace(s.Serializer[Data]):
     path = s.CharField()
     size = s.IntegerField()
     sha256 = s.CharField(help_text="of the file")
+    yanked = Yanked(allow_null=True, help_text="of the revision")
 
 
 class LookupAnswer(s.Serializer[Data]):

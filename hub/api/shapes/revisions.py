@@ -5,7 +5,7 @@ from rest_framework import serializers as s
 from hub.api.pages import Paging
 from hub.api.shapes import Data
 from hub.api.shapes.bases import BasePin
-from hub.api.shapes.lifecycle import Yanked
+from hub.api.shapes.lifecycle import WithdrawnWeights, Yanked
 from hub.api.shapes.site import Plane
 
 
@@ -96,6 +96,7 @@ class Manifest(Revision):
     base = BasePin(allow_null=True)
     published_by = Provenance(allow_null=True, help_text="null where a person or robot pushed")
     tensors = s.JSONField(allow_null=True, help_text="values in the weights, all and by dtype")
+    withdrawn_weights = WithdrawnWeights(allow_null=True, help_text="the newest yank of the same weights")
     plane = Plane(allow_null=True, help_text="of this hub, for when it does not answer")
 
 

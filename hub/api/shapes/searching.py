@@ -5,6 +5,7 @@ from rest_framework import serializers as s
 from hub.api.shapes import Data
 from hub.api.shapes.adapters import Repository
 from hub.api.shapes.bases import Base
+from hub.api.shapes.lifecycle import Yanked
 from registry import models
 
 
@@ -26,6 +27,7 @@ class FoundFile(s.Serializer[Data]):
     revision = s.CharField(help_text="the newest one that holds it")
     path = s.CharField()
     size = s.IntegerField()
+    yanked = Yanked(allow_null=True, help_text="of the revision")
 
 
 class Found(s.Serializer[Data]):

@@ -4,6 +4,7 @@ from rest_framework import serializers as s
 
 from dovetail.adapters.report import Report
 from hub.api.shapes import Data
+from hub.api.shapes.lifecycle import WithdrawnWeights
 from hub.api.shapes.records import field
 from hub.api.shapes.regressions import Regression
 
@@ -44,6 +45,7 @@ class Verdict(s.Serializer[Data]):
         "of several proven ones the `serving` of each, with its flags and commands",
     )
     regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
+    withdrawn_weights = WithdrawnWeights(allow_null=True, help_text="the newest yank of the same weights")
 
 
 REPORT_FIELDS = (

@@ -60,6 +60,7 @@ class RelativeWeights(s.Serializer[Data]):
     relation = s.ChoiceField(
         choices=["copy", "near"], help_text="copy: the same weights, perhaps with other factors, scales, names or dtype"
     )
+    original = s.BooleanField(help_text="of a copy: its weights were pushed to this hub before these")
 
 
 class WeightFile(s.Serializer[Data]):
