@@ -45,6 +45,11 @@ def number(value: float | None) -> str:
     return localized(f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}")
 
 
+def signed(value: float) -> str:
+    """A difference, with its sign."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
 def decimals(value: float, places: int) -> str:
     """A number with so many decimal places."""
     return localized(f"{value:,.{places}f}")

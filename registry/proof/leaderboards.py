@@ -36,6 +36,12 @@ class Standing:
         """The difference from the frozen base, in the metric's own unit."""
         return (self.evaluation.adapter or 0.0) - (self.evaluation.base or 0.0)
 
+    @property
+    def change_from_head(self) -> float | None:
+        """The difference from its trained head alone on the frozen base; None where the verdict has no such number."""
+        head = self.evaluation.head_alone
+        return None if head is None else (self.evaluation.adapter or 0.0) - head
+
 
 @dataclass(frozen=True, slots=True)
 class Board:

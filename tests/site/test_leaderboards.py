@@ -18,7 +18,7 @@ def measured(cast):
     """Three adapters on the same rows, one on other rows, one private on the same rows, two without a score."""
     caches["default"].delete(leaderboards.KEY)
     for name, right, rows, more in (
-        ("alice/good", 46, SAME, {"interval": [0.9, 1.0]}),
+        ("alice/good", 46, SAME, {"interval": [0.9, 1.0], "head_alone": 0.75}),
         ("alice/best", 47, SAME, {"guess": True}),
         ("alice/fair", 30, SAME, {}),
         ("alice/alone", 48, OTHER, {}),
@@ -43,7 +43,12 @@ def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
     assert tables(page) == [["alice/best", "alice/good", "alice/fair"], ["alice/alone"]]
     text = re.sub(r"<[^>]+>|\s+", " ", page.content.decode())
     text = re.sub(r"\s+", " ", text)
-    for expected in ("0.90–1.00 (95 %), n = 48", "0.50 guess", "On rows of their own"):
+    for expected in (
+        "0.90–1.00 (95 %), n = 48",
+        "0.50 guess",
+        "On rows of their own",
+        "+0.2083 against its head alone",
+    ):
         assert expected in text, expected
     assert tables(visit("alice").get(f"/leaderboards/{TASK}"))[0][0] == "acme/secret"
     newest = Repository.objects.filter(name__in=["good", "best", "fair"]).order_by("-updated_at", "-pk")

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
-for measure in (measures.size, measures.number, measures.decimals, measures.percent, measures.percent_range,
-                measures.milliseconds, measures.seconds, measures.ago):  # fmt: skip
+for measure in (measures.size, measures.number, measures.signed, measures.decimals, measures.percent,
+                measures.percent_range, measures.milliseconds, measures.seconds, measures.ago):  # fmt: skip
     register.filter(measure)
 for words in (in_words, task_name, ticks, english):
     register.filter(words)
