@@ -15,3 +15,4 @@ for database in settings.DATABASES.values():  # before the first connection
 application = announcing_close(get_wsgi_application())
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
 import_module("hub.urls")  # what the first request would load, in each process for itself
+import_module("registry.bytes.blobs").load_driver()  # as above

@@ -94,6 +94,13 @@ def test_an_s3_that_is_not_there_is_said_soon(s3_server) -> None:
     assert time.monotonic() - started < 120
 
 
+def test_a_web_process_can_be_prepared_while_its_s3_does_not_answer(s3_server, settings) -> None:
+    settings.BLOBS = f"s3://bucket?endpoint=http://127.0.0.1:{free_ports()[0]}"
+    blobs.load_driver()
+    with pytest.raises(StoreUnavailable):
+        blobs.store()
+
+
 def test_an_s3_that_goes_away_is_said_by_every_verb(s3_server) -> None:
     with seaweedfs() as server:
         store = S3Store("bucket", server.endpoint)

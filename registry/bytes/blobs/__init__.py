@@ -43,6 +43,7 @@ __all__ = [
     "digest_of",
     "hash_staged",
     "hash_through",
+    "load_driver",
     "lost_object",
     "object_exists",
     "pieces",
@@ -141,6 +142,13 @@ def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
 def store() -> BlobStore:
     """Return the store that settings.BLOBS names: file://DIR or s3://bucket?endpoint=URL[&public=URL]."""
     return store_at(settings.BLOBS)
+
+
+def load_driver() -> None:
+    """Load what an S3 store needs, and ask it nothing: processes that fork afterwards share it."""
+    if settings.BLOBS.startswith("s3:"):
+        import_module("registry.bytes.blobs.s3")
+        import_module("registry.bytes.blobs.s3_clients").make_client(None)
 
 
 @cache  # one client and one connection pool per process
