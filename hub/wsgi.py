@@ -5,6 +5,8 @@ from importlib import import_module
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.urls import reverse
+from django.utils.translation import override
 
 from hub.environment import bind_statements
 from hub.receiving import announcing_close
@@ -14,5 +16,8 @@ for database in settings.DATABASES.values():  # before the first connection
     bind_statements(database)
 application = announcing_close(get_wsgi_application())
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
-import_module("hub.urls")  # what the first request would load, in each process for itself
-import_module("registry.bytes.blobs").load_driver()  # as above
+# What the first requests would load, in each process for itself: the driver of the store, texts, table of addresses.
+import_module("registry.bytes.blobs").load_driver()
+for language, _ in settings.LANGUAGES:
+    with override(language):
+        reverse("login")
