@@ -18,6 +18,7 @@ from typing import Any
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bench.line import Line
+from ops import services
 from tests import live
 from tests.live import PASSWORD, TOKENS, Hub
 
@@ -25,7 +26,6 @@ REPORTS = 100
 REASONS = ("malware", "backdoor", "illegal", "personal-data", "licence", "squatting", "spam", "broken", "other", "spam")
 REPORTERS = ("bob", "carol", "dave", "erin")
 WAITING = "from registry.models import Case; print(Case.objects.exclude(state='closed').count())"
-CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
@@ -35,7 +35,7 @@ def lines() -> Iterator[Line]:
         for number in range(REPORTS):
             _report(hub, number)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=services.browser(), args=FLAGS)
             desk = Desk(browser.new_page(), hub)
             began = time.monotonic()
             grave = desk.quarantine_grave_ones()

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from ops import services
 from tests.adapters import with_nan
 from tests.clients import ROOT, Client
 from tests.live import PASSWORD, TOKENS, Hub, wait_until
 
-CHROMIUM = "/usr/bin/chromium"
 expect.set_options(timeout=60_000)  # milliseconds; a busy machine is no defect of a page
 REVIEWS = ROOT / "demo" / "reviews-lora"
 
@@ -27,12 +27,12 @@ def chromium() -> Iterator[Browser]:
 
     It ends with them: the event loop behind it makes Django refuse its database to whatever this process tests next.
     """
-    if not Path(CHROMIUM).exists() and not os.environ.get("CI"):
-        pytest.skip(f"{CHROMIUM} is not there: run `make services`")
+    if not services.browser() and not os.environ.get("CI"):
+        pytest.skip("Chromium is not there: run `make services`")
     with sync_playwright() as playwright:
         # Root may not use Chromium's sandbox; /dev/shm is small in containers.
         flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=services.browser(), args=flags)
         yield browser
         browser.close()
 
