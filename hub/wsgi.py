@@ -16,7 +16,7 @@ for database in settings.DATABASES.values():  # before the first connection
     bind_statements(database)
 application = announcing_close(get_wsgi_application())
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
-# What the first requests would load, in each process for itself: the driver of the store, texts, table of addresses.
+# The first requests would load these, in each process for itself: the store's driver, texts, the table of addresses.
 import_module("registry.bytes.blobs").load_driver()
 for language, _ in settings.LANGUAGES:
     with override(language):

@@ -8,9 +8,11 @@ from pathlib import Path
 from ops import environments, machine
 from ops.sentences import ROOT, Stop, say
 
+# The browsers for tests, the best first: without windows of its own Chromium takes a third of the processor time.
+BROWSERS = ("chromium-headless-shell", "chromium")
 # The program that must exist → the Debian packages that provide it; the first that this release has is installed.
 PACKAGES = {
-    "chromium": ("chromium-headless-shell", "chromium"),
+    "chromium": BROWSERS,
     "nginx": ("nginx-light", "nginx"),
     "redis-server": ("redis-server",),
     "postgres": ("postgresql-17",),
@@ -18,8 +20,6 @@ PACKAGES = {
     "systemd-analyze": ("systemd",),  # to check deploy/systemd; nothing of it is started
     "promtool": ("promtool", "prometheus"),
 }
-# The browsers for tests, the best first: without windows of its own Chromium takes a third of the processor time.
-BROWSERS = ("chromium-headless-shell", "chromium")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
 # Programs that no package for Python has: an identity provider, and helm.
 NODE_PACKAGES = {"oidc-provider": ROOT / "tests" / "oidc", "helm": ROOT / "tests" / "kubernetes"}

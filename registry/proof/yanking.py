@@ -39,7 +39,7 @@ def unyank(revision: Revision, by: Caller, reason: str = "") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What changes for others when a revision is yanked: names that lead to it now, and whether another one is left.
+    """The names that lead to a revision now, and whether another one is left: all that a yank of it changes for others.
 
     Tags lead to it afterwards too; `aliases` fall back, or name nothing if no other one passed.
     """

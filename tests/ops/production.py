@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from ops.sentences import ROOT
+from ops.services import SYSTEM_PATH
 from tests.ops import compose
 from tests.services import answers, bundled_postgres, free_ports, new_cluster, own_folder, running
 
-SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SECRETS = {
     "DOVETAIL_SECRET_KEY": "production-shape-of-the-tests-" * 3,
     "POSTGRES_PASSWORD": "pgpassword1",

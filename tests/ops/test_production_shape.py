@@ -19,8 +19,9 @@ import pytest
 from huggingface_hub import HfApi, snapshot_download
 
 from ops.sentences import ROOT
+from ops.services import SYSTEM_PATH
 from tests.ops import compose
-from tests.ops.production import OUTER_PROXY, SYSTEM_PATH, Deployment, nginx_program, run_deployment
+from tests.ops.production import OUTER_PROXY, Deployment, nginx_program, run_deployment
 from tests.services import answers, free_ports, own_folder, running
 
 pytestmark = [

@@ -36,6 +36,6 @@ def test_a_message_whose_end_redis_did_not_take_keeps_no_other_one_away(how):
 
 
 def test_kombu_itself_still_waits_for_ever():
-    """Whoever sees this fail may remove hub/redis_transport.py."""
+    """A failure of this test says that kombu was mended: hub/redis_transport.py can be removed then."""
     with valkey() as url:
         assert not receive(url, Message.ack, redis.Transport)
