@@ -3,6 +3,7 @@
 import re
 
 from hub.site.repository_header import RepositoryHeader
+from registry.kernel.prepared import Prepared
 from registry.models import Organization, User
 
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
@@ -29,10 +30,14 @@ def bibtex(header: RepositoryHeader, address: str) -> str:
 
 def _owner(namespace: int) -> str:
     """Return the full name of the person or the organisation; "" where they gave none."""
-    for owners in (Organization.objects, User.objects):
-        if name := owners.filter(namespace=namespace).values_list("full_name", flat=True).first():
-            return name
-    return ""
+    owner = _ORGANIZATION.first(namespace) or _USER.first(namespace)
+    return owner[0] if owner else ""
+
+
+_ORGANIZATION = Prepared(
+    lambda namespace: Organization.objects.filter(namespace=namespace).values_list("full_name"), int
+)
+_USER = Prepared(lambda namespace: User.objects.filter(namespace=namespace).values_list("full_name"), int)
 
 
 def _tex(text: str) -> str:

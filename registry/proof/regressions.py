@@ -12,6 +12,7 @@ from django.utils import timezone
 from dovetail.adapters.report import Report
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
+from registry.kernel.prepared import Prepared
 from registry.models import Regression, Revision, User, Verdict
 from registry.proof.good_revisions import GoodRevisions
 from registry.proof.regression_rule import CHECK, Outcome, Result, check_of, compare
@@ -101,7 +102,12 @@ def record(row: Regression, by: User | None = None) -> None:
 
 def regression_of(revision: Revision) -> Regression | None:
     """Return the comparison of a revision with the verified one before it; None for the first, and beside main."""
-    return Regression.objects.select_related("against", "override_by").filter(revision=revision).first()
+    return _OF.first(revision.pk)
+
+
+_OF = Prepared(
+    lambda revision: Regression.objects.select_related("against", "override_by").filter(revision=revision), int
+)
 
 
 def carry(old: Revision, new: Revision) -> None:

@@ -8,6 +8,7 @@ from django.db.models import Max
 from dovetail.adapters.checks.pickle import TRAINING_STATE
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull
 from registry.repos.manifest import Entry
@@ -47,12 +48,21 @@ def weight_files(entries: Mapping[str, Entry]) -> list[Entry]:
 def equal_files(files: Iterable[str]) -> dict[str, str]:
     """Return the files with the same tensors as these (sha256 → the one of these), themselves too; one query."""
     files = set(files)
-    tensors = TensorDigest.objects.filter(file__in=files, sha256__gt="").values("sha256")
-    alike = dict(
-        TensorDigest.objects.filter(sha256__in=tensors).order_by("file").values_list("file", "sha256")[:MAX_FILES]
-    )
+    alike = dict(_ALIKE(*sorted(files))) if files else {}
     own = {alike[file]: file for file in files & alike.keys()}
     return {file: own[digest] for file, digest in alike.items() if digest in own} | {file: file for file in files}
+
+
+_ALIKE = Prepared(
+    lambda *files: (
+        TensorDigest.objects.filter(
+            sha256__in=TensorDigest.objects.filter(file__in=files, sha256__gt="").values("sha256")
+        )
+        .order_by("file")
+        .values_list("file", "sha256")[:MAX_FILES]
+    ),
+    str,
+)
 
 
 def newest_places(files: Iterable[str], besides: Repository, by: Caller) -> list[RevisionFile]:
