@@ -4,9 +4,10 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from django.http import HttpRequest, HttpResponseBase
 
@@ -14,6 +15,7 @@ from hub import metrics
 from registry.kernel import request_ids, tracing
 
 log = logging.getLogger("hub.requests")
+ANSWERED: str = "dovetail.answered"  # in META: what was told of the answer
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:=;/+-]{1,128}")
 _QUIET = ("/livez", "/readyz", "/metrics", "/static/")
@@ -68,6 +70,53 @@ def _safe(value: object) -> object:
     return value if isinstance(value, int | float | bool | None) else redact(str(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer as the log, the counters and the traces tell of it."""
+
+    method: str
+    path: str  # without its query: presigned links and search words are nobody's business
+    route: str
+    face: str
+    status: int
+    code: str  # of a refusal
+    why: str
+    is_quiet: bool  # asked all the time, by probes and for parts of pages
+
+    @classmethod
+    def of(cls, request: HttpRequest, response: HttpResponseBase) -> Self:
+        """Return what is told of the answer to a request."""
+        match = request.resolver_match
+        route = f"/{match.route}" if match else ""
+        # Of the link in a letter only its route: who reads the log must not use it.
+        path = route if match and "key" in match.kwargs else request.path
+        code, why = getattr(response, "refusal", ("", ""))
+        face, is_quiet = metrics.face_of(request), request.path_info.startswith(_QUIET)
+        return cls(request.method or "", path, route, face, response.status_code, code, why, is_quiet)
+
+    def tell(self, span: Any, seconds: float) -> None:
+        """Tell of this answer, which took so long: one line of the log, the counters, and the span if there is one."""
+        if span is not None:
+            self._describe(span)
+        metrics.observe(self.method, self.face, self.status, self.code, seconds)
+        refusal = {"code": self.code, "why": self.why} if self.code else {}
+        log.log(
+            logging.DEBUG if self.is_quiet else logging.INFO,
+            "%s %s %d",
+            self.method,
+            self.path,
+            self.status,
+            extra={"status": self.status, "duration_ms": round(seconds * 1000, 1), **refusal},
+        )
+
+    def _describe(self, span: Any) -> None:
+        """Name the span of a request by its route: a path would name repositories and people."""
+        span.update_name(f"{self.method} {self.route}".rstrip())
+        attributes = {"http.request.method": self.method, "http.route": self.route, "dovetail.code": self.code}
+        span.set_attributes({key: value for key, value in attributes.items() if value})
+        span.set_attribute("http.response.status_code", self.status)
+
+
 class RequestId:
     """Middleware: names each request, logs it once, and gives the name back in X-Request-Id.
 
@@ -80,54 +129,23 @@ class RequestId:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request_id = request.request_id = name_of(request)  # type: ignore[attr-defined]  # an attribute of our own
+        request_id = request.request_id = name_of(request.META)  # type: ignore[attr-defined]  # an attribute of our own
         with request_ids.working_for(request_id), tracing.request() as span:
             started = time.monotonic()
             response = self.get_response(request)
-            response["X-Request-Id"] = _chosen_by(request) or request_id
-            if span is not None:
-                _describe(span, request, response)
-            _account(request, response, time.monotonic() - started)
+            response["X-Request-Id"] = chosen_by(request.META) or request_id
+            answered = request.META[ANSWERED] = Answered.of(request, response)
+            answered.tell(span, time.monotonic() - started)
             return response
 
 
-def name_of(request: HttpRequest) -> str:
-    """Return a new id for the request, which ends with the one the client chose, if any."""
-    theirs = _chosen_by(request) or request.META.get("HTTP_X_AMZN_TRACE_ID") or ""
+def name_of(headers: Mapping[str, Any]) -> str:
+    """Return a new id for the request with these headers, named as in WSGI; it ends with the client's own, if any."""
+    theirs = chosen_by(headers) or headers.get("HTTP_X_AMZN_TRACE_ID") or ""
     return request_ids.new(theirs if _CLIENT_ID.fullmatch(theirs) else "")
 
 
-def _chosen_by(request: HttpRequest) -> str:
-    theirs = request.META.get("HTTP_X_REQUEST_ID") or ""
+def chosen_by(headers: Mapping[str, Any]) -> str:
+    """Return the X-Request-Id that the client chose, or an empty string."""
+    theirs = headers.get("HTTP_X_REQUEST_ID") or ""
     return theirs if _CLIENT_ID.fullmatch(theirs) else ""
-
-
-def _loggable_path(request: HttpRequest) -> str:
-    """Return the path of a request; of the link in a letter, only its route: who reads the log must not use it."""
-    match = request.resolver_match
-    return f"/{match.route}" if match and "key" in match.kwargs else request.path
-
-
-def _describe(span: Any, request: HttpRequest, response: HttpResponseBase) -> None:
-    """Name the span of a request by its route: a path would name repositories and people."""
-    route = f"/{request.resolver_match.route}" if request.resolver_match else ""
-    span.update_name(f"{request.method} {route}".rstrip())
-    code, _ = getattr(response, "refusal", ("", ""))
-    attributes = {"http.request.method": request.method, "http.route": route, "dovetail.code": code}
-    span.set_attributes({key: value for key, value in attributes.items() if value})
-    span.set_attribute("http.response.status_code", response.status_code)
-
-
-def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
-    metrics.observe(request, response, seconds)
-    code, why = getattr(response, "refusal", ("", ""))
-    refusal = {"code": code, "why": why} if code else {}
-    # The path without its query: presigned links and search words are nobody's business.
-    log.log(
-        logging.DEBUG if request.path_info.startswith(_QUIET) else logging.INFO,
-        "%s %s %d",
-        request.method,
-        _loggable_path(request),
-        response.status_code,
-        extra={"status": response.status_code, "duration_ms": round(seconds * 1000, 1), **refusal},
-    )

@@ -11,7 +11,7 @@ from django.db import IntegrityError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -25,6 +25,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _own = CollectorRegistry()
 REQUESTS = Counter("dovetail_requests", "Requests answered.", ["method", "face", "status"], registry=_own)
 SECONDS = Histogram("dovetail_request_seconds", "Time until the answer began.", ["face"], registry=_own)
+REPEATED = Counter("dovetail_repeated_answers", "Answers given again without asking Django.", ["face"], registry=_own)
 REFUSALS = Counter("dovetail_refusals", "Requests refused, by the code of docs/errors.md.", ["code"], registry=_own)
 STORE_HELP = "Time of calls to the store of files across the network: answered, silent (no answer in time), or refused."
 STORE_SECONDS = Histogram("dovetail_store_seconds", STORE_HELP, ["outcome"], registry=_own)
@@ -39,13 +40,10 @@ BUSY_HELP = "Threads that work for a request, until the last byte of its answer.
 BUSY = Gauge("dovetail_threads_busy", BUSY_HELP, registry=_own, multiprocess_mode="livesum")
 
 
-def observe(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+def observe(method: str, face: str, status: int, code: str, seconds: float) -> None:
     """Count one answered request. Labels come from us, never from the client: each value is a series kept for ever."""
-    method = request.method if request.method in _METHODS else "other"
-    face = _face(request)
-    REQUESTS.labels(method, face, str(response.status_code)).inc()
+    REQUESTS.labels(method if method in _METHODS else "other", face, str(status)).inc()
     SECONDS.labels(face).observe(seconds)
-    code, _ = getattr(response, "refusal", ("", ""))
     if code:
         REFUSALS.labels(code).inc()
 
@@ -73,6 +71,17 @@ def _end(**_: object) -> None:
     BUSY.dec()
 
 
+def busy_until(close: Callable[[], None]) -> Callable[[], None]:
+    """Count this thread as busy until the function returned is called, which calls `close`."""
+    BUSY.inc()
+
+    def end() -> None:
+        BUSY.dec()
+        close()
+
+    return end
+
+
 def _measure_queries(connection: BaseDatabaseWrapper, **_: object) -> None:
     if _query not in connection.execute_wrappers:
         connection.execute_wrappers.append(_query)
@@ -94,7 +103,8 @@ def _query(execute: Callable[..., Any], sql: str, params: Any, many: bool, conte
         _QUERIES[outcome].observe(time.perf_counter() - began)
 
 
-def _face(request: HttpRequest) -> str:
+def face_of(request: HttpRequest) -> str:
+    """Return the part of the hub that answered: hf, api, site and so on, or "other"."""
     match = request.resolver_match
     parts = match.func.__module__.split(".") if match else []
     return parts[1] if len(parts) > 1 and parts[0] == "hub" else "other"

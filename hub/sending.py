@@ -1,10 +1,12 @@
 """Sends the bytes of stored objects, whole or one range: by sendfile, by nginx, or from an object store."""
 
 import re
+from functools import partial
 
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
+from hub import repeats
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.repos import pull
@@ -30,7 +32,7 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     if settings.ACCEL_REDIRECT and request.method == "GET":
         return _by_nginx(entry, kind)
     start, end = bounds or (0, entry.size)
-    response: HttpResponseBase = HttpResponse() if request.method == "HEAD" else _by_us(entry, start, end)
+    response: HttpResponseBase = HttpResponse() if request.method == "HEAD" else _by_us(request, entry, start, end)
     response["Content-Type"] = kind
     response["Content-Length"] = str(end - start)
     if bounds:
@@ -46,9 +48,10 @@ def unsatisfiable(size: int) -> HttpResponse:
     return response
 
 
-def _by_us(entry: Entry, start: int, end: int) -> HttpResponseBase:
+def _by_us(request: HttpRequest, entry: Entry, start: int, end: int) -> HttpResponseBase:
     source = pull.open_bytes(entry, start, end)
     if end - start > SMALL_BYTES:
+        repeats.open_again(request, partial(pull.open_bytes, entry, start, end))
         return FileResponse(source)
     try:
         return HttpResponse(source.read())

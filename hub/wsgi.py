@@ -14,7 +14,8 @@ from hub.receiving import announcing_close
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 for database in settings.DATABASES.values():  # before the first connection
     bind_statements(database)
-application = announcing_close(get_wsgi_application())
+django = get_wsgi_application()
+application = announcing_close(import_module("hub.repeats").repeating(django))  # which imports tables: after Django
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
 # The first requests would load these, in each process for itself: the store's driver, texts, the table of addresses.
 import_module("registry.bytes.blobs").load_driver()

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from hub import limits
+from hub import limits, repeats
 from hub.answers import answer, refuse, refuse_nul
 from hub.errors import of_database
 from hub.hf import bodies
@@ -42,6 +42,7 @@ class Route(View):
     family = Family.API
     base_methods: tuple[str, ...] = ()  # that read, and answer for a base and for a repository of another hub too
     base_permission = Permission.BROWSE
+    is_repeatable = False  # whether its answers may be given again while nothing has changed
 
     @classmethod
     def as_view(cls, **initial: Any) -> Callable[..., HttpResponseBase]:
@@ -61,6 +62,8 @@ class Route(View):
                 raise unknown
             refuse_write(request)
             response = super().dispatch(request, *args, **kwargs)
+            if self.is_repeatable:
+                repeats.allow(request)
         except RepositoryNotFound as missing:
             response = self._answer_elsewhere(request, missing, **kwargs)
         except RegistryError as error:

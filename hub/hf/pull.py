@@ -28,6 +28,7 @@ class Tree(Route):
     """GET /api/models/{id}/tree/{rev}[/{path}]"""
 
     base_methods = ("GET", "HEAD")
+    is_repeatable = True
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name)
@@ -163,6 +164,7 @@ class Resolve(Route):
 
     family = Family.FILES
     base_methods = ("GET", "HEAD")
+    is_repeatable = True
     base_permission = Permission.DOWNLOAD
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub import list_parameters
+from hub import list_parameters, repeats
 from hub.list_parameters import ROUTES
 from hub.site.histograms import histograms
 from hub.site.list_rows import rows_of
@@ -84,6 +84,7 @@ class Chip:
 
 @require_safe
 def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
+    repeats.allow(request)
     by, asked = caller(request), list_parameters.forgiving(request.GET, type, BESIDES)
     query, params, path = catalog.with_known_bases(asked.query), asked.params, reverse(ROUTES[type])
     view, unknown = _view(request)

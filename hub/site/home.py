@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from dovetail.adapters.report import CheckResult, Report
+from hub import repeats
 from hub.origin import origin
 from hub.site.list_rows import rows_of
 from hub.site.proof import Document
@@ -18,6 +19,7 @@ ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passe
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
+    repeats.allow(request)
     by = caller(request)
     shown = {
         "totals": tallies.public_totals(),

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub import repeats
 from hub.origin import absolute
 from hub.site.pictures.sparkline import DAYS, Sparkline
 from hub.site.repository_header import README, RepositoryHeader, card_links
@@ -15,6 +16,7 @@ from registry.talk import alerts
 
 @repository_page
 def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    repeats.allow(request)
     alerts.saw(header.by.user, [alerts.Kind.DECIDED, *alerts.OF_NEWS], repository=header.repository)
     if header.is_empty:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
