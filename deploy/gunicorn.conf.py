@@ -25,8 +25,8 @@ keepalive = (
     75  # longer than the keep-alive of the proxy or client in front (nginx 60 s, httpx 5 s), which must close first
 )
 graceful_timeout = 60
-max_requests = 20_000
-max_requests_jitter = 2_000
+max_requests = 100_000  # many of them are answers given again, which leave nothing behind
+max_requests_jitter = 10_000
 forwarded_allow_ips = ""  # hub/proxies.py says which proxies are believed
 limit_request_line = 8190
 # The heartbeat file of a worker lies in memory, so that it never waits for a disk.

@@ -15,7 +15,7 @@ from hub import metrics
 from registry.kernel import request_ids, tracing
 
 log = logging.getLogger("hub.requests")
-ANSWERED: str = "dovetail.answered"  # in META: what was told of the answer
+RECORD: str = "dovetail.record"  # in META: the AnswerRecord of the request
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:=;/+-]{1,128}")
 _QUIET = ("/livez", "/readyz", "/metrics", "/static/")
@@ -71,8 +71,8 @@ def _safe(value: object) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer as the log, the counters and the traces tell of it."""
+class AnswerRecord:
+    """An answer as the log, the metrics and the traces show it."""
 
     method: str
     path: str  # without its query: presigned links and search words are nobody's business
@@ -84,8 +84,8 @@ class Answered:
     is_quiet: bool  # asked all the time, by probes and for parts of pages
 
     @classmethod
-    def of(cls, request: HttpRequest, response: HttpResponseBase) -> Self:
-        """Return what is told of the answer to a request."""
+    def from_response(cls, request: HttpRequest, response: HttpResponseBase) -> Self:
+        """Return the record of the answer to a request."""
         match = request.resolver_match
         route = f"/{match.route}" if match else ""
         # Of the link in a letter only its route: who reads the log must not use it.
@@ -94,8 +94,8 @@ class Answered:
         face, is_quiet = metrics.face_of(request), request.path_info.startswith(_QUIET)
         return cls(request.method or "", path, route, face, response.status_code, code, why, is_quiet)
 
-    def tell(self, span: Any, seconds: float) -> None:
-        """Tell of this answer, which took so long: one line of the log, the counters, and the span if there is one."""
+    def report(self, span: Any, seconds: float) -> None:
+        """Write one line of the log, count the answer in the metrics, and describe the span if there is one."""
         if span is not None:
             self._describe(span)
         metrics.observe(self.method, self.face, self.status, self.code, seconds)
@@ -134,8 +134,8 @@ class RequestId:
             started = time.monotonic()
             response = self.get_response(request)
             response["X-Request-Id"] = chosen_by(request.META) or request_id
-            answered = request.META[ANSWERED] = Answered.of(request, response)
-            answered.tell(span, time.monotonic() - started)
+            record = request.META[RECORD] = AnswerRecord.from_response(request, response)
+            record.report(span, time.monotonic() - started)
             return response
 
 

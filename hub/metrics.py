@@ -71,13 +71,14 @@ def _end(**_: object) -> None:
     BUSY.dec()
 
 
-def busy_until(close: Callable[[], None]) -> Callable[[], None]:
+def busy_until(close: Callable[[], None] | None = None) -> Callable[[], None]:
     """Count this thread as busy until the function returned is called, which calls `close`."""
     BUSY.inc()
 
     def end() -> None:
         BUSY.dec()
-        close()
+        if close:
+            close()
 
     return end
 

@@ -5,11 +5,12 @@ there, and only as far as the addresses in it are proxies of ours. Entries furth
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import zip_longest
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -44,11 +45,16 @@ class TrustedProxies:
 
 def client_of(request: HttpRequest) -> Hop:
     """Return the client: the peer of this connection, or the nearest party that is no trusted proxy."""
-    peer = str(request.META.get("REMOTE_ADDR", ""))
+    return client_in(request.META)
+
+
+def client_in(environ: Mapping[str, Any]) -> Hop:
+    """Return the client of the request that has these variables of WSGI."""
+    peer = str(environ.get("REMOTE_ADDR", ""))
     client = Hop(str(_parsed(peer) or peer))
     if not is_trusted(client.address):
         return client
-    for hop in _chain(request):
+    for hop in _chain(environ):
         client = Hop(hop.address or client.address, hop.scheme or client.scheme, hop.host or client.host)
         if not hop.address or not is_trusted(hop.address):
             break
@@ -76,12 +82,12 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     return mapped or parsed
 
 
-def _chain(request: HttpRequest) -> Iterable[Hop]:
+def _chain(environ: Mapping[str, Any]) -> Iterable[Hop]:
     """Return the parties that the proxies name, the nearest first."""
     if settings.PROXY_HEADER == FORWARDED:
-        return _forwarded(request.headers.get(FORWARDED, ""))
-    names = (X_FORWARDED_FOR, "X-Forwarded-Proto", "X-Forwarded-Host")
-    lists = [request.headers.get(name, "").split(",")[::-1] for name in names]
+        return _forwarded(environ.get("HTTP_FORWARDED", ""))
+    names = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
+    lists = [environ.get(name, "").split(",")[::-1] for name in names]
     return [_hop(*(value.strip() for value in values)) for values in zip_longest(*lists, fillvalue="")]
 
 

@@ -30,7 +30,7 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     except Unsatisfiable:
         return unsatisfiable(entry.size)
     if settings.ACCEL_REDIRECT and request.method == "GET":
-        return _by_nginx(entry, kind)
+        return _by_nginx(request, entry, kind)
     start, end = bounds or (0, entry.size)
     response: HttpResponseBase = HttpResponse() if request.method == "HEAD" else _by_us(request, entry, start, end)
     response["Content-Type"] = kind
@@ -59,14 +59,20 @@ def _by_us(request: HttpRequest, entry: Entry, start: int, end: int) -> HttpResp
         source.close()
 
 
-def _by_nginx(entry: Entry, kind: str) -> HttpResponseBase:
+def _by_nginx(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     """Name the file to the nginx before us, which sends it, ranges too, and frees this thread at once."""
     key = Keys.blob(entry.sha256)
-    if not blobs.object_exists(key):
-        raise blobs.lost_object(key)
+    _require(key)
+    repeats.check_again(request, partial(_require, key))
     response = HttpResponse(content_type=kind)
     response["X-Accel-Redirect"] = f"{settings.ACCEL_REDIRECT}/{key}"
     return response
+
+
+def _require(key: str) -> None:
+    """Raise StoreUnavailable for an object that the store has lost."""
+    if not blobs.object_exists(key):
+        raise blobs.lost_object(key)
 
 
 def span(header: str, size: int) -> tuple[int, int] | None:

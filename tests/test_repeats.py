@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import OperationalError
 from django.http import HttpResponse
 from huggingface_hub import HfApi
 
@@ -156,8 +157,9 @@ def test_a_token_that_is_deleted_ends_at_once(hub):
 
 def test_a_visitor_gets_no_cookie_for_reading_and_with_one_nothing_is_repeated(hub):
     client = Client(hub)
-    for path in (f"/{REPO}", f"/{REPO}/tree/main", "/alice", "/adapters", f"/base/{live.BASE}"):
-        assert "set-cookie" not in client.ask(path)[1], path
+    for path in (f"/{REPO}", f"/{REPO}/tree/main", "/alice", "/adapters", "/bases"):
+        status, headers, _ = client.ask(path)
+        assert (status, "set-cookie" in headers) == (200, False), path
     settled(client, f"/{REPO}", Cookie="theme=dark")
     before = repeated(hub)
     assert b'data-theme="dark"' in client.ask(f"/{REPO}", Cookie="theme=dark")[2]
@@ -211,16 +213,27 @@ class Django:
 
     def __init__(self) -> None:
         self.asked, self.headers, self.body, self.status, self.seconds = 0, [("X-A", "1")], b"body", 200, 0.0
-        self.is_allowed = True
+        self.is_allowed, self.is_refused = True, False
+        self.counted: list[str] = []
 
     def __call__(self, environ, start_response):
         self.asked += 1
         time.sleep(self.seconds)
-        environ[limits.TURN] = lambda: None
-        environ[repeats.ALLOWED] = self.is_allowed
-        environ[logs.ANSWERED] = logs.Answered("GET", "/", "/", "hf", self.status, "", "", False)
-        start_response(f"{self.status} OK", [*self.headers, ("X-Request-Id", "first")])
+        environ[limits.COUNT_AGAIN] = self.count
+        if self.is_allowed:
+            environ[repeats.REPEATABLE] = True
+        environ[logs.RECORD] = logs.AnswerRecord("GET", "/", "/", "hf", self.status, "", "", False)
+        own = [("X-Request-Id", "first"), *self.taken().headers().items()]
+        start_response(f"{self.status} OK", [*self.headers, *own])
         return HttpResponse(self.body)
+
+    def count(self, environ):
+        self.counted.append(environ["REMOTE_ADDR"])
+        return self.taken()
+
+    def taken(self):
+        quota = limits.Quota("api", 300)
+        return limits.Taken(quota, 300 - len(self.counted), 60, self.is_refused)
 
 
 @pytest.fixture
@@ -252,7 +265,7 @@ class Asked:
     """Asks the application that stands before Django; gives status, headers and body."""
 
     def __init__(self, django: Django, database: Path) -> None:
-        self.application = Repeats(django, Commits(str(database)))
+        self.application = Repeats(django, Commits(database))
 
     def __call__(self, **changed: str) -> tuple[str, dict[str, str], bytes]:
         said = []
@@ -306,10 +319,9 @@ def test_what_the_clock_decides_is_late_by_seconds_at_most(asked, django, monkey
         {"HTTP_AUTHORIZATION": "Bearer x"},
         {"HTTP_ACCEPT_LANGUAGE": "de"},
         {"HTTP_HOST": "elsewhere.example"},
-        {"HTTP_X_FORWARDED_FOR": "10.0.0.1"},
-        {"REMOTE_ADDR": "10.0.0.1"},
+        {"HTTP_X_REAL_IP": "10.0.0.1"},
         {"QUERY_STRING": "a=b"},
-        {"PATH_INFO": "/a\nREMOTE_ADDR='127.0.0.1'"},
+        {"PATH_INFO": "/a'\nQUERY_STRING='"},
         {"REQUEST_METHOD": "HEAD"},
         {"HTTP_RANGE": "bytes=0-1"},
     ],
@@ -351,10 +363,62 @@ def test_answers_that_are_not_kept(asked, django, answer):
     assert django.asked == 2
 
 
-def test_the_answers_that_are_kept_are_bounded(asked, django):
-    for number in range(3 * repeats.MOST_ANSWERS):
+def test_machines_share_an_answer_and_each_is_counted(asked, django):
+    """What proxies say of a client counts only if they are trusted; the program that asks changes nothing."""
+    for number in range(4):
+        asked(
+            REMOTE_ADDR=f"10.0.0.{number}", HTTP_USER_AGENT=f"hf; session_id/{number}", HTTP_X_FORWARDED_FOR="1.2.3.4"
+        )
+    assert (django.asked, django.counted) == (1, ["10.0.0.1", "10.0.0.2", "10.0.0.3"])
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [("HTTP_X_FORWARDED_HOST", "a.example", "b.example"), ("HTTP_X_FORWARDED_PROTO", "http", "https")],
+)
+def test_what_a_trusted_proxy_says_of_the_address_makes_another_request(asked, django, settings, name, one, other):
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    for value in (one, other, one, other):
+        asked(HTTP_X_FORWARDED_FOR="1.2.3.4", **{name: value})
+    assert django.asked == 2
+    asked(HTTP_X_FORWARDED_FOR="1.2.3.4", REMOTE_ADDR="10.0.0.1", **{name: other})  # nobody believes this one
+    assert django.asked == 3
+
+
+def test_the_headers_of_one_request_are_its_own(asked, django):
+    first, second, third = (asked()[1] for _ in range(3))
+    assert len({headers["X-Request-Id"] for headers in (first, second, third)}) == 3
+    assert [headers["RateLimit"] for headers in (first, second, third)] == [
+        f'"api";r={left};t=60' for left in (300, 299, 298)
+    ]
+    assert first["X-A"] == second["X-A"] == third["X-A"] == "1"
+
+
+def test_a_request_too_many_is_refused_by_django(asked, django):
+    asked()
+    django.is_refused, django.status, django.is_allowed = True, 429, False
+    assert asked()[0] == "429 OK"
+    assert django.asked == 2
+
+
+def test_the_answers_that_are_kept_are_bounded_and_those_in_use_stay(asked, django):
+    django.body = b"x" * repeats.MOST_BODY_BYTES
+    for number in range(3 * repeats.MOST_BYTES // repeats.MOST_BODY_BYTES):
+        asked(PATH_INFO="/in-use")
         asked(PATH_INFO=f"/{number}")
-    assert len(asked.application._answers) == repeats.MOST_ANSWERS
+        kept = asked.application._answers.values()
+        assert sum(answer.size for answer in kept) == asked.application._bytes <= repeats.MOST_BYTES
+    assert django.asked == 1 + 3 * repeats.MOST_BYTES // repeats.MOST_BODY_BYTES
+    assert len(kept) > repeats.MOST_BYTES // (2 * repeats.MOST_BODY_BYTES)
+
+
+def test_an_answer_that_may_be_kept_no_more_makes_nobody_wait(asked, django, database):
+    asked()
+    with writing(database) as connection:
+        connection.execute("INSERT INTO rows VALUES (1)")
+    django.is_allowed = False
+    asked()
+    assert (asked.application._answers, asked.application._bytes) == ({}, 0)
 
 
 def test_one_request_renews_an_answer_for_all_that_wait(asked, django, database):
@@ -391,14 +455,16 @@ def test_nobody_waits_long_for_a_renewal(asked, django, database):
 
 def test_without_the_database_django_answers(asked, django, database):
     asked()
-    asked.application._commits = Commits(str(database.parent / "nowhere" / "x.sqlite3"))
+    asked.application._commits = Commits(database.parent / "nowhere.sqlite3")
     asked(), asked()
     assert django.asked == 3
 
 
-def test_bytes_that_cannot_be_opened_again_are_for_django(django, database, tmp_path):
+@pytest.mark.parametrize("reason", [StoreUnavailable("gone"), PermissionError(), OperationalError()])
+def test_bytes_that_cannot_be_opened_again_are_for_django(django, database, tmp_path, reason):
     """A large answer is opened again for each request, and Django says what is the matter if that fails."""
     (tmp_path / "large").write_bytes(b"large")
+    error: list[Exception] = []
 
     class Wrapper:
         def __init__(self, source, size):
@@ -409,19 +475,18 @@ def test_bytes_that_cannot_be_opened_again_are_for_django(django, database, tmp_
 
     def large(environ, start_response):
         django(environ, start_response)
-        environ[repeats.SOURCE] = opened
+        environ[repeats.OPEN_AGAIN] = opened
         return [b"large"]  # of a file, which is no HttpResponse
 
     def opened():
-        try:
-            return (tmp_path / "large").open("rb")
-        except FileNotFoundError as missing:
-            raise StoreUnavailable("gone") from missing
+        if error:
+            raise error[0]
+        return (tmp_path / "large").open("rb")
 
-    application = Repeats(large, Commits(str(database)))
+    application = Repeats(large, Commits(database))
 
     def ask():
-        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": Wrapper}
+        environ = {"REQUEST_METHOD": "GET", "REMOTE_ADDR": "127.0.0.1", "wsgi.file_wrapper": Wrapper}
         body = application(environ, lambda *_: None)
         content = b"".join(body)
         if hasattr(body, "close"):
@@ -431,6 +496,11 @@ def test_bytes_that_cannot_be_opened_again_are_for_django(django, database, tmp_
     busy = metrics.BUSY._value.get()
     assert [ask(), ask(), ask()] == [b"large"] * 3
     assert (django.asked, metrics.BUSY._value.get()) == (1, busy)
-    (tmp_path / "large").unlink()
+    error.append(reason)
     ask()
-    assert django.asked == 2
+    assert (django.asked, metrics.BUSY._value.get()) == (2, busy)
+    error.clear()
+    ask()
+    django.is_refused = True  # one too many: then nothing is opened
+    ask()
+    assert (django.asked, metrics.BUSY._value.get()) == (3, busy)

@@ -16,7 +16,6 @@ from registry.talk import alerts
 
 @repository_page
 def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    repeats.allow(request)
     alerts.saw(header.by.user, [alerts.Kind.DECIDED, *alerts.OF_NEWS], repository=header.repository)
     if header.is_empty:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
@@ -27,6 +26,8 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
+    if not card.problem:
+        repeats.allow(request)
     shown = {"header": header, "tab": "card", "card": card, "tools": snippets(request, header.used)}
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, DAYS))
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())

@@ -24,7 +24,7 @@ from tests.services import free_ports, running
 
 # Each answer names the thread that gave it.
 APPLICATION = """
-import pathlib, threading, time
+import os, pathlib, threading, time
 from hub.lingering import is_stopping
 
 def until_it_stops():
@@ -39,6 +39,7 @@ def application(environ, start_response):
         return until_it_stops()
     if environ["PATH_INFO"] == "/until-told":
         pathlib.Path("begun").touch()
+        pathlib.Path(f"begun-{os.getpid()}").touch()
         while not pathlib.Path("told").exists():
             time.sleep(0.05)
     time.sleep(float(environ["QUERY_STRING"] or 0))
@@ -49,8 +50,8 @@ def application(environ, start_response):
 
 
 @contextmanager
-def web(folder: Path) -> Iterator[tuple[subprocess.Popen, int]]:
-    """Run one process of two threads with the worker class of the web."""
+def web(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen, int]]:
+    """Run one process of two threads with the worker class of the web; `more` are further arguments of gunicorn."""
     (folder / "threads.py").write_text(APPLICATION)
     [port] = free_ports()
     command = [
@@ -63,7 +64,7 @@ def web(folder: Path) -> Iterator[tuple[subprocess.Popen, int]]:
         "-w",
         "1",
     ]
-    command += ["--threads", "2", "--keep-alive", "30", "-b", f"127.0.0.1:{port}", "--no-control-socket"]
+    command += ["--threads", "2", "--keep-alive", "30", "-b", f"127.0.0.1:{port}", "--no-control-socket", *more]
     with running(command, folder, lambda: is_up(port), env={"PYTHONPATH": f"{folder}:{ROOT}"}) as process:
         yield process, port
 
@@ -171,3 +172,19 @@ def test_who_comes_to_a_web_that_stops_is_refused_at_once_and_goes_to_another(tm
         (tmp_path / "told").touch()
         assert wire.getresponse().read().startswith(b"thread"), "what had begun is answered"
         assert process.wait(60) == (0 if way == signal.SIGTERM else -way)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_that_have_answered_enough_leave_one_after_the_other(tmp_path, processes):
+    """A process that leaves is replaced once its last reader has gone: all of them at once would answer nobody."""
+    more = ["-w", str(processes), "--threads", "16", "--max-requests", "10", "--graceful-timeout", "60"]
+    with web(tmp_path, *more) as (_, port):
+        slow: list[http.client.HTTPConnection] = []
+        while len(list(tmp_path.glob("begun-*"))) < processes:  # each of them has a slow reader
+            slow.append(http.client.HTTPConnection("127.0.0.1", port, timeout=60))
+            slow[-1].request("GET", "/until-told")
+            time.sleep(0.1)
+        for _ in range(100):
+            assert ask(http.client.HTTPConnection("127.0.0.1", port, timeout=10)).startswith(b"thread")
+        (tmp_path / "told").touch()
+        assert all(wire.getresponse().read().startswith(b"thread") for wire in slow)
