@@ -75,7 +75,10 @@ class Source(Protocol):
 
 
 def allow(request: HttpRequest) -> None:
-    """Let the answer to this request be repeated: it depends on the request, the database and the clock alone."""
+    """Let the answer to this request be repeated: it depends on the request, the database, the clock and short caches.
+
+    It must not depend on the address or the program of the client (_LEFT_OUT).
+    """
     request.META[REPEATABLE] = True
 
 
@@ -135,7 +138,7 @@ class Answer:
         metrics.REPEATED.labels(self.record.face).inc()
         return body
 
-    def _body(self, environ: Environ) -> "Iterable[bytes]":
+    def _body(self, environ: Environ) -> Iterable[bytes]:
         """Return the bytes; the thread counts as busy until the server has sent them and closes what sends them."""
         if isinstance(self.body, bytes):
             whole = _Whole([self.body])
