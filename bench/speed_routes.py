@@ -13,7 +13,7 @@ from bench.sides import REPO, Side, wrk
 from ops.sentences import ROOT
 
 DEMO, ADAPTER_REPO = ROOT / "demo" / "reviews-lora", "bench/reviews"
-ANSWERS, CLIENTS, MIXED_SECONDS = 300, 50, 10
+WARM_UP, ANSWERS, CLIENTS, MIXED_SECONDS = 20, 300, 50, 10
 MIXED = """
 local asked, paths = 0, {%s}
 function request()
@@ -55,15 +55,15 @@ def by_route(hub: Hub, side: Side) -> Iterator[Line]:
 def _answers(hub: Hub, side: Side, what: str, method: str, path: str, *, most: float, is_new: bool = False) -> Line:
     """Measure one request over and over; `is_new` makes each differ, so that no answer is given again."""
     wire, times, before = side.wire(), [], 0.0
-    for turn in range(20 + ANSWERS):
-        if turn == 20:
+    for turn in range(WARM_UP + ANSWERS):
+        if turn == WARM_UP:
             before = hub.web_seconds()
         own = {"X-Turn": str(turn)} if is_new else {}
         began = time.perf_counter()
         wire.ask(method, path, None, **own)
         times.append(1000 * (time.perf_counter() - began))
     spent = 1000 * (hub.web_seconds() - before) / ANSWERS
-    times = sorted(times[20:])
+    times = sorted(times[WARM_UP:])
     note = f"the fastest {times[0]:.2f}, p95 {times[int(0.95 * len(times))]:.2f}; processor {spent:.2f} ms"
     return Line(what, statistics.median(times), "ms", most=most, note=note)
 

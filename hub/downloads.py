@@ -1,11 +1,10 @@
 """Counts downloads, at most one an hour for each caller: one pull makes many requests, by HTTP or by Xet."""
 
-import math
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from django.core.cache import caches
 from django.http import HttpRequest
 
 from hub import counters
@@ -16,9 +15,7 @@ from registry.repos import popularity
 
 DOWNLOAD_AGAIN: str = "dovetail.download_again"  # in META: counts the same download of another client; takes its META
 AGAIN_SECONDS = 3600
-SURE_SECONDS = 60  # for which a process remembers that it has counted a caller, without asking the broker
-MOST_COUNTED = 10_000
-_counted: dict[tuple[int, int | str], float] = {}
+SURE_SECONDS = 60  # a process that has counted a caller does not ask the broker about them again for so long
 
 
 def count(request: HttpRequest, repository: Repository, caller: Caller) -> None:
@@ -29,11 +26,7 @@ def count(request: HttpRequest, repository: Repository, caller: Caller) -> None:
 
 def _count(repository: int, user: int | None, environ: Mapping[str, Any]) -> None:
     who = network_in(environ) if user is None else user
-    now = time.monotonic()
-    if now - _counted.get((repository, who), -math.inf) < SURE_SECONDS:
-        return
-    if len(_counted) >= MOST_COUNTED:
-        _counted.clear()
-    _counted[repository, who] = now
-    if counters.count(f"download:{repository}:{who}", AGAIN_SECONDS) == 1:
+    key = f"download:{repository}:{who}"
+    is_new_here = caches["counters"].add(f"asked:{key}", 1, SURE_SECONDS)
+    if is_new_here and counters.count(key, AGAIN_SECONDS) == 1:
         popularity.count_download(repository)

@@ -112,10 +112,6 @@ class Answer:
         """The bytes that it takes, about."""
         return HEAD_BYTES + (len(self.body) if isinstance(self.body, bytes) else 0)
 
-    def is_current(self, commits: int | None) -> bool:
-        """Return whether Django would answer the same."""
-        return commits is not None and self.commits == commits and time.monotonic() - self.made_at < SECONDS
-
     def again(self, environ: Environ, start_response: Start) -> Iterable[bytes] | None:
         """Give the answer to this request; None where Django has to refuse it, or to say what is the matter."""
         began = time.monotonic()
@@ -202,7 +198,7 @@ class Repeats:
             return self._application(environ, start_response)
         key = _key_of(environ)
         known = self._find(key)
-        if known and not known.is_current(self._commits.count()):
+        if known and not self._is_current(known):
             if known.renewal.acquire(blocking=False):
                 try:
                     return self._ask(environ, start_response, key)
@@ -211,7 +207,7 @@ class Repeats:
             if known.renewal.acquire(timeout=PATIENCE_SECONDS):
                 known.renewal.release()
             known = self._find(key)
-        again = known.again(environ, start_response) if known and known.is_current(self._commits.count()) else None
+        again = known.again(environ, start_response) if known and self._is_current(known) else None
         return self._ask(environ, start_response, key) if again is None else again
 
     def _ask(self, environ: Environ, start_response: Start, key: bytes) -> Iterable[bytes]:
@@ -241,6 +237,11 @@ class Repeats:
         )
         self._keep(key, answer)
         return body
+
+    def _is_current(self, known: Answer) -> bool:
+        """Return whether Django would answer the same."""
+        is_young = time.monotonic() - known.made_at < SECONDS
+        return is_young and known.commits is not None and known.commits == self._commits.count()
 
     def _find(self, key: bytes) -> Answer | None:
         with self._lock:

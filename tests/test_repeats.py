@@ -367,7 +367,7 @@ def test_answers_that_are_not_kept(asked, django, answer):
 
 
 def test_machines_share_an_answer_and_each_is_counted(asked, django):
-    """What proxies say of a client counts only if they are trusted; the program that asks changes nothing."""
+    """The headers of proxies count only if the proxy is trusted; the program of a client changes nothing."""
     for number in range(4):
         asked(
             REMOTE_ADDR=f"10.0.0.{number}", HTTP_USER_AGENT=f"hf; session_id/{number}", HTTP_X_FORWARDED_FOR="1.2.3.4"
