@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import threading
 import time
 from importlib import import_module
 from typing import Any
@@ -56,6 +57,7 @@ ERRAND_TASKS = (
 JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
 # Of a process that only sends: a request must not wait for a hint.
 SENDING = {"socket_timeout": 1, "socket_connect_timeout": 1}
+HINT_SECONDS = 0.25  # from the first row that waits to the hint
 PAUSE_SECONDS = 10  # without hints after the broker did not answer: as long as a worker needs to look by itself
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 if IS_REDIS:
@@ -133,6 +135,8 @@ app.user_options["worker"].add(Option(["--clock"], is_flag=True, help="Run the s
 
 def only_send() -> None:
     """Wait for the broker as briefly as a request may. For processes that receive no messages; before the first one."""
+    global _answers_requests
+    _answers_requests = True
     if IS_REDIS:
         app.conf.broker_transport_options = app.conf.broker_transport_options | SENDING
 
@@ -186,30 +190,56 @@ def derive(number: int) -> bool:
     return _send("workers.tasks.derive", number)
 
 
-def dispatch() -> bool:
-    """Send the hint that events wait in the outbox; False as above."""
-    return _send("workers.tasks.dispatch")
+def dispatch() -> None:
+    """Send the hint that events wait in the outbox."""
+    _hint("workers.tasks.dispatch")
 
 
-def compare_weights() -> bool:
-    """Send the hint that a comparison of weights waits; False as above."""
-    return _send("workers.tasks.compare_weights")
+def compare_weights() -> None:
+    """Send the hint that a comparison of weights waits."""
+    _hint("workers.tasks.compare_weights")
 
 
-def write_plane() -> bool:
-    """Send the hint that documents of the read plane wait to be written; False as above."""
-    return _send("workers.tasks.write_plane")
+def write_plane() -> None:
+    """Send the hint that documents of the read plane wait to be written."""
+    _hint("workers.tasks.write_plane")
 
 
-def scan() -> bool:
-    """Send the hint that the files of a revision wait to be looked through; False as above."""
-    return _send("workers.tasks.scan")
+def scan() -> None:
+    """Send the hint that the files of a revision wait to be looked through."""
+    _hint("workers.tasks.scan")
 
 
 def send_letter(to: str, subject: str, text: str) -> None:
     """Give a letter to a worker; while the broker is down the request itself brings it to the mail server."""
     if not _send("workers.tasks.letter", to, subject, text):
         letters.deliver(to, subject, text)
+
+
+_answers_requests = False
+_due: set[str] = set()
+_due_lock = threading.Lock()
+
+
+def _hint(task: str) -> None:
+    """Send the hint that rows wait. A process that answers requests sends it later, once for all that came meanwhile.
+
+    So no request waits for the broker, and the requests of one push do not share the processor with what they cause.
+    """
+    if not _answers_requests:
+        _send(task)
+        return
+    with _due_lock:
+        if task in _due:
+            return
+        _due.add(task)
+    threading.Timer(HINT_SECONDS, _send_due, [task]).start()  # no daemon: a process that ends sends it before
+
+
+def _send_due(task: str) -> None:
+    with _due_lock:
+        _due.discard(task)  # before it is sent: rows that are committed from now on need a hint of their own
+    _send(task)
 
 
 _silent_until = 0.0

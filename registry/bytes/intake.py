@@ -20,6 +20,7 @@ from registry.bytes.xorbs import Source
 from registry.kernel import policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared_writes import PreparedDelete, bulk_create, create
 from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
 
 STORED_AT_ONCE = 8
@@ -179,9 +180,8 @@ def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller)
     quotas.check_file(sha256, size)
     expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
     try:
-        return Upload.objects.create(
-            id=uuid.uuid4(), repository=repository, user=by.user, sha256=sha256, size=size, expires_at=expires_at
-        )
+        columns = {"sha256": sha256, "size": size, "expires_at": expires_at}
+        return create(Upload(id=uuid.uuid4(), repository=repository, user=by.user, **columns))
     except IntegrityError:  # the repository was deleted meanwhile
         raise refusals.repository_not_found(repository.full_name) from None
 
@@ -220,12 +220,15 @@ def adopt_staged(upload: Upload) -> Digest:
 
 def _believed(upload: Upload, digest: Digest) -> Digest:
     register_blobs(upload.repository, digest)
-    upload.delete()
+    _USE_UP(upload=upload.pk.hex)
     if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(
             f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
         )
     return digest
+
+
+_USE_UP = PreparedDelete(lambda upload: Upload.objects.filter(pk=upload))
 
 
 def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
@@ -249,8 +252,6 @@ def _note(repository: Repository, digests: Iterable[Digest]) -> None:
     sizes = {digest.sha256: digest.size for digest in digests}
     deliveries = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
-        Blob.objects.bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
+        bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
         # A repeated delivery renews the time, by which the sweep goes.
-        UploadedBlob.objects.bulk_create(
-            deliveries, update_conflicts=True, unique_fields=["repository", "blob"], update_fields=["created_at"]
-        )
+        bulk_create(deliveries, unique_fields=("repository", "blob"), update_fields=("created_at",))

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.kernel import audit_chain, log_positions
+from registry.kernel.prepared_writes import create
 from registry.models import AuditEvent, Namespace, Organization, Repository, User
 
 
@@ -79,7 +80,7 @@ def record(
         after=json.loads(json.dumps(after)),
     )
     event.mac = audit_chain.mac_of(event)
-    event.save()
+    create(event)
     log_positions.remember_for_all()
     return event
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.conf import settings
+from django.db.models import Count
 
 from registry.kernel import links, policy, quota_alerts, quota_limits, stored_bytes
 from registry.kernel.callers import Caller
@@ -62,11 +63,23 @@ def require_repository_quota(namespace: Namespace) -> None:
     limits = quota_limits.limits_of(namespace)
     if limits.bytes or limits.repositories:  # a repository that moves in brings bytes as well
         quota_limits.lock(namespace.pk)
-    if limits.repositories and Repository.with_binned.filter(namespace=namespace).count() > limits.repositories:
+    if limits.repositories and _COUNT(namespace.pk)[0][0] > limits.repositories:
         raise QuotaExceeded(
             f"{namespace.name} has {limits.repositories:,} repositories, those in the bin too, and may not have more.",
             fix=f"Delete one for good, see {_usage_page(namespace)}, or ask an administrator of this hub for more.",
         )
+
+
+_COUNT = Prepared(
+    lambda namespace: (
+        Repository.with_binned.filter(namespace=namespace)
+        .order_by()
+        .values("namespace")
+        .annotate(count=Count("pk"))
+        .values_list("count")
+    ),
+    int,
+)
 
 
 def require_byte_quota(repository: Repository, more: int) -> None:

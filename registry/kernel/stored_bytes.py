@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
 from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedUpdate, bulk_create
 from registry.models import ExpiredFile, Namespace, Repository, RevisionFile, UploadedBlob
 
 Use = UploadedBlob.Use
@@ -86,7 +87,12 @@ def hold(repository: Repository, sizes: Mapping[str, int], *, is_proposal: bool 
     else:
         _mark(repository, sorted(sha256 for sha256 in sizes if uses.get(sha256) != Use.PUSHED), Use.PUSHED)
     if more := sum(sizes[sha256] for sha256 in fresh):
-        Repository.with_binned.filter(pk=repository.pk).update(stored_bytes=F("stored_bytes") + more)
+        _ADD(repository=repository.pk, more=more)
+
+
+_ADD = PreparedUpdate(
+    lambda repository, more: (Repository.with_binned.filter(pk=repository), {"stored_bytes": F("stored_bytes") + more})
+)
 
 
 def recount(repository: Repository) -> int:
@@ -135,7 +141,5 @@ _USES = Prepared(
 
 
 def _mark(repository: Repository, digests: list[str], use: Use) -> None:
-    UploadedBlob.objects.bulk_create(
-        [UploadedBlob(repository=repository, blob_id=sha256, use=use) for sha256 in digests],
-        update_conflicts=True, unique_fields=["repository", "blob"], update_fields=["use"], batch_size=BATCH,
-    )  # fmt: skip
+    rows = [UploadedBlob(repository=repository, blob_id=sha256, use=use) for sha256 in digests]
+    bulk_create(rows, unique_fields=("repository", "blob"), update_fields=("use",))

@@ -15,6 +15,7 @@ from registry.kernel import audit, names, outbox, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
 from registry.people import addresses, join_links, known_names, name_rules, names_elsewhere
 
@@ -260,12 +261,15 @@ def check_password(password: str, user: User) -> None:
 
 def get_namespace(name: str) -> Namespace:
     """Return the namespace of that name, ignoring case; machines have no page. Raises NamespaceNotFound."""
-    try:
-        if not names.MACHINE_MARKS.isdisjoint(name):
-            raise Namespace.DoesNotExist
-        return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower(), source="")
-    except Namespace.DoesNotExist:
-        raise NamespaceNotFound(f"There is no person or organisation {name!r}.") from None
+    namespace = _NAMESPACE.first(name.lower()) if names.MACHINE_MARKS.isdisjoint(name) else None
+    if namespace is None:
+        raise NamespaceNotFound(f"There is no person or organisation {name!r}.")
+    return namespace
+
+
+_NAMESPACE = Prepared(
+    lambda name: Namespace.objects.select_related("person", "organization").filter(name__lower=name, source=""), str
+)
 
 
 def resolve_namespace(name: str) -> Namespace:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import NotAllowed, PublisherNotFound, QuotaExceeded, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared_writes import PreparedUpdate
 from registry.models import Membership, Namespace, Repository, Token, TrustedPublisher, User
 from registry.people import accounts
 from registry.people.publisher_claims import check_claims
@@ -93,8 +94,20 @@ def declare(namespace: Namespace, name: str, type: str, issuer: str, claims: Map
 
 def adopt(repository: Repository) -> None:
     """Give a repository the publishers that waited for its name; call it in the transaction that gives it this name."""
-    waiting = TrustedPublisher.objects.filter(repository=None, type=repository.type, namespace=repository.namespace_id)
-    waiting.filter(name__lower=repository.name.lower()).update(repository=repository)
+    _ADOPT(
+        repository=repository.pk,
+        type=repository.type,
+        namespace=repository.namespace_id,
+        name=repository.name.lower(),
+    )
+
+
+_ADOPT = PreparedUpdate(
+    lambda repository, type, namespace, name: (
+        TrustedPublisher.objects.filter(repository=None, type=type, namespace=namespace, name__lower=name),
+        {"repository": repository},
+    )
+)
 
 
 def remove(repository: Repository, number: int, by: Caller) -> None:

@@ -19,6 +19,7 @@ from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedDelete, PreparedUpdate, bulk_create
 from registry.models import OpenPush, Ref, Repository, Revision, User, Verdict
 from registry.proof import verdicts
 from registry.repos.manifest import Entry
@@ -31,6 +32,8 @@ PART = re.compile(r" \(part [0-9]+\)$")
 BRIEF_SECONDS = 15  # of silence, where the files that did not come are most likely unchanged
 NOTE_SECONDS = 5
 FORGET = timedelta(days=1)
+ANNOUNCED = ("is_announced", "first_path", "announced", "expected", "doubtful")  # the columns of an announcement
+_UNIQUE = ("repository", "by", "lane")
 T = TypeVar("T")
 
 
@@ -60,7 +63,7 @@ def expect(
     sizes = {path: entry.size for path, entry in current.items()}
     doubtful = sum(sizes.get(path) == size for path, size in coming.items())
     with transaction.atomic():
-        row, _ = OpenPush.objects.select_for_update().get_or_create(repository=repository, by=by, lane=lane)
+        row = _LOCKED.first(repository.pk, by.pk, lane) or OpenPush(repository=repository, by=by, lane=lane)
         if row.is_announced or row.first_path in coming or _is_stale(row):  # the client was started again
             row.announced = row.expected = row.doubtful = 0
         if not row.announced:
@@ -70,12 +73,33 @@ def expect(
         row.expected += len(coming) - doubtful
         row.doubtful += doubtful
         row.heard_at = timezone.now()
-        row.save()
+        if row.pk is None:
+            bulk_create([row], unique_fields=_UNIQUE, update_fields=(*ANNOUNCED, "heard_at"))
+        else:
+            _ANNOUNCE(push=row.pk, **{name: getattr(row, name) for name in ANNOUNCED}, heard_at=row.heard_at)
+
+
+_LOCKED = Prepared(
+    lambda repository, by, lane: OpenPush.objects.select_for_update().filter(repository=repository, by=by, lane=lane),
+    int,
+    int,
+    str,
+)
+_ANNOUNCE = PreparedUpdate(lambda push, **columns: (OpenPush.objects.filter(pk=push), columns))
 
 
 def hear(repository: Repository, by: Caller) -> None:
     """Note a sign of life of a client that sends something."""
-    OpenPush.objects.filter(repository=repository, by=by.user).update(heard_at=timezone.now())
+    if by.user is not None:
+        _HEARD(repository=repository.pk, by=by.user.pk, heard_at=timezone.now())
+
+
+_HEARD = PreparedUpdate(
+    lambda repository, by, heard_at: (
+        OpenPush.objects.filter(repository=repository, by=by),
+        {"heard_at": heard_at},
+    )
+)
 
 
 def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[T]:
@@ -110,7 +134,7 @@ def follow(commit: Commit) -> None:
         own.save()
     else:
         if own:
-            own.delete()
+            _END(push=own.pk)
         announce(ref, before, commit.by)
     if commit.verdict and (seconds or others):
         verdicts.postpone(commit.verdict)
@@ -125,6 +149,9 @@ _OPEN_AT = Prepared(
 _OPEN_BY = Prepared(
     lambda repository, by, lane: OpenPush.objects.filter(repository=repository, by=by, lane=lane), int, int, str
 )
+
+
+_END = PreparedDelete(lambda push: OpenPush.objects.filter(pk=push))
 
 
 def announce(ref: Ref, before: Revision | None, by: User | None) -> None:

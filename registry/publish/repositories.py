@@ -12,7 +12,9 @@ from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryEx
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
-from registry.models import FormerName, ModerationDecision, NameRule, Organization, Repository, Revision
+from registry.kernel.prepared_writes import PreparedDelete
+from registry.kernel.prepared_writes import create as create_row
+from registry.models import FormerName, ModerationDecision, NameRule, Repository, Revision
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup, served_bases
@@ -34,14 +36,15 @@ def create(
     switches.require_new_repositories()
     name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     if private is None:
-        private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
+        organization = getattr(namespace, "organization", None)
+        private = organization is not None and organization.private_by_default
     first = push.prepare(files, type)
     with alone_of_its_name(full_name, type):
-        repository = Repository.objects.create(
-            type=type, namespace=namespace, name=name, private=private, created_by=by.user
+        repository = create_row(
+            Repository(type=type, namespace=namespace, name=name, private=private, created_by=by.user)
         )
         quotas.require_repository_quota(namespace)
-        FormerName.objects.filter(type=type, full_name=repository.full_name.lower()).delete()  # no longer redirects
+        _TAKE_FORMER_NAME(type=type, full_name=repository.full_name.lower())  # it no longer redirects
         publishers.adopt(repository)
         main = push.begin(repository, by, first)
         known_names.observe_repository(repository, by.user)
@@ -54,6 +57,9 @@ def create(
         )
         outbox.record(Kind.CREATED, repository, by.user, ref=main.name, revision=main.revision.oid)
     return repository
+
+
+_TAKE_FORMER_NAME = PreparedDelete(lambda type, full_name: FormerName.objects.filter(type=type, full_name=full_name))
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
+from django.db.models import Count
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.bytes import blobs, blocked_files, intake, multipart
@@ -72,8 +74,8 @@ def offer(
     policy.require(by, Permission.DISCUSS, repository)
     switches.require_uploads()
     check_count(objects)
-    waiting = Upload.objects.filter(user=by.user, expires_at__gt=timezone.now())
-    if waiting.count() + len(objects) > MAX_TICKETS:
+    waiting = _WAITING.first(by.user.pk) if by.user else None
+    if (waiting[0] if waiting else 0) + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
     usable = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
     quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
@@ -84,10 +86,23 @@ def offer(
         else _offer(repository, sha256, size, sha256 in usable, transfer, by)
         for sha256, size in objects
     ]
-    if not Repository.objects.filter(pk=repository.pk).exists():  # it went to the bin meanwhile
+    if not _IN_USE(repository.pk):  # it went to the bin meanwhile
         gone = refusals.repository_not_found(repository.full_name)
         return [Offer(sha256, size, refusal=gone) for sha256, size in objects]
     return offers
+
+
+_WAITING = Prepared(
+    lambda user: (
+        Upload.objects.filter(user=user, expires_at__gt=Now())
+        .order_by()
+        .values("user")
+        .annotate(count=Count("pk"))
+        .values_list("count")
+    ),
+    int,
+)
+_IN_USE = Prepared(lambda repository: Repository.objects.filter(pk=repository).values_list("pk"), int)
 
 
 def check_count(objects: Sequence[object]) -> None:
@@ -182,10 +197,18 @@ def verify(ticket: str) -> None:
     Raises BlobUnknown and what `accept` raises.
     """
     opened = _opened(ticket)
-    if Upload.objects.filter(pk=opened.pk).exists():
+    if _WAITS(UUID(opened.pk).hex):
         intake.adopt_staged(_upload(opened))
-    elif not Repository.objects.filter(pk=opened.repository, uploaded_blobs__blob=opened.sha256).exists():
+    elif not _DELIVERED(opened.repository, opened.sha256):
         raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
+
+
+_WAITS = Prepared(lambda ticket: Upload.objects.filter(pk=ticket).values_list("pk"), str)
+_DELIVERED = Prepared(
+    lambda repository, sha256: Repository.objects.filter(pk=repository, uploaded_blobs__blob=sha256).values_list("pk"),
+    int,
+    str,
+)
 
 
 class _Opened(NamedTuple):

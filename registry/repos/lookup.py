@@ -67,6 +67,16 @@ def served_base(full_name: str) -> QuerySet[Base]:
     return rows if full_name.isascii() else rows.none()
 
 
+def is_served_base(full_name: str) -> bool:
+    """Return whether `served_base` has a row."""
+    return full_name.isascii() and bool(_SERVED_BASE(full_name.lower()))
+
+
+_SERVED_BASE = Prepared(
+    lambda name: Base.objects.filter(id__lower=name, served_files__isnull=False).values_list("pk")[:1], str
+)
+
+
 def named_or_binned(full_name: str, type: str) -> QuerySet[Repository]:
     """Return the repository of that id and those in the bin that had it, newest first, for moderators."""
     namespace, name = _parts(full_name)

@@ -19,7 +19,7 @@ def find(full_name: str) -> Base | None:
 
 def require_free(full_name: str, type: str) -> None:
     """Raise NameReserved if a new repository of this name would take the place of a base for everybody."""
-    if type == Repository.Type.MODEL and lookup.served_base(full_name).exists():
+    if type == Repository.Type.MODEL and lookup.is_served_base(full_name):
         raise _reserved(full_name)
 
 

@@ -97,10 +97,37 @@ celery.only_send()
 asked = []
 celery.logger.warning = lambda *_, **about: asked.append(about)
 os.kill(server, signal.SIGSTOP)
-print(celery.ring(2), celery.dispatch(), celery.scan(), len(asked))
+print(celery.ring(2), celery.post(3), celery.derive(4), len(asked))
 os.kill(server, signal.SIGCONT)
 """
     assert in_a_hub(code, broker).split() == ["False", "False", "False", "1"]
+
+
+def messages(broker: str, key: str = "errands") -> int:
+    return int(redis.Redis.from_url(broker).llen(key))
+
+
+def test_the_hints_of_a_push_are_one_message_that_no_request_waits_for(broker):
+    code = f"""
+import redis
+celery.only_send()
+errands = lambda: redis.Redis.from_url({broker!r}).llen("errands")
+for _ in range(5):
+    celery.dispatch(); celery.scan()
+print(errands(), end=" ")
+time.sleep(4 * celery.HINT_SECONDS)
+print(errands(), end=" ")
+celery.dispatch()  # of a later commit: a message of its own, also where the process ends first
+"""
+    assert in_a_hub(code, broker).split() == ["0", "2"]
+    assert messages(broker) == 3
+    redis.Redis.from_url(broker).flushall()
+
+
+def test_a_worker_sends_its_hints_at_once(broker):
+    assert in_a_hub("celery.dispatch(); celery.dispatch(); import os; os._exit(0)", broker) == ""
+    assert messages(broker) == 2
+    redis.Redis.from_url(broker).flushall()
 
 
 # --- a real worker ---------------------------------------------------------------------------------------------------

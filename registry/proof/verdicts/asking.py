@@ -13,6 +13,7 @@ from dovetail.adapters.bystanders import sighted, told
 from registry.kernel import audit, policy, request_ids
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.policy import Caller
+from registry.kernel.prepared_writes import PreparedUpdate, create
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
@@ -41,14 +42,10 @@ def request(
     base = bases.canonical_name(base)
     try:
         with transaction.atomic():
-            verdict = Verdict.objects.create(
-                revision=revision,
-                number=newest.number + 1 if newest else 1,
-                base=base,
-                cause=cause,
-                request_id=request_ids.current(),
-                **place(revision, base, format_name or (newest and newest.format) or revision.repository.format, cause),
-            )
+            number = newest.number + 1 if newest else 1
+            family = format_name or (newest and newest.format) or revision.repository.format
+            columns = {"cause": cause, "request_id": request_ids.current(), **place(revision, base, family, cause)}
+            verdict = create(Verdict(revision=revision, number=number, base=base, **columns))
     except IntegrityError:  # a concurrent request created it
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
     if newest is not None:
@@ -200,7 +197,10 @@ def ring(verdict: int) -> None:
     """
     doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
     if doorbell(verdict, *queue.doors_for(verdict)):
-        Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
+        _NUDGED(verdict=verdict)
+
+
+_NUDGED = PreparedUpdate(lambda verdict: (Verdict.objects.filter(pk=verdict, state=State.QUEUED), {"nudged_at": Now()}))
 
 
 def base_for(name: str) -> Base | None:

@@ -8,10 +8,11 @@ an owner with one adapter waits for one adapter of each other owner, not for all
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TypedDict
+from functools import cache
+from typing import Any, TypedDict
 
 from django.conf import settings
-from django.db.models import Avg, Q, QuerySet
+from django.db.models import Avg, Count, Max, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.records import Record
@@ -64,11 +65,13 @@ NOWHERE: Place = {"turn": None, "held_at": None}
 
 def stand(owner: int | None) -> Place:
     """Return the columns of a new row of this owner: its turn, or `held_at` if the owner is at the limit."""
-    mine = ready().filter(owner=owner)
-    if owner is not None and len(mine.values_list("pk")[: settings.OWNER_PENDING]) >= settings.OWNER_PENDING:
-        return {"turn": None, "held_at": Now()}
     now = _first_turn()
-    last = mine.order_by("-turn").values_list("turn", flat=True).first()
+    if owner is None:
+        last = ready().filter(owner=None).order_by("-turn").values_list("turn", flat=True).first()
+    else:
+        count, last = _STANDING.first(owner) or (0, None)
+        if count >= settings.OWNER_PENDING:
+            return {"turn": None, "held_at": Now()}
     return {"turn": now if last is None else max(now, last + 1), "held_at": None}
 
 
@@ -78,7 +81,8 @@ def in_front() -> Place:
 
 
 def _first_turn() -> int:
-    return ready().order_by("turn").values_list("turn", flat=True).first() or 0
+    first = _FIRST.first()
+    return (first[0] or 0) if first else 0
 
 
 def admit(owner: int | None) -> int:
@@ -95,6 +99,20 @@ def admit(owner: int | None) -> int:
 def ready() -> QuerySet[Verdict]:
     """Return the rows that can be claimed."""
     return Verdict.objects.filter(turn__isnull=False)
+
+
+_FIRST = Prepared(lambda: ready().order_by("turn").values_list("turn")[:1])
+_STANDING = Prepared(
+    lambda owner: (
+        ready()
+        .filter(owner=owner)
+        .order_by()
+        .values("owner")
+        .annotate(count=Count("pk"), last=Max("turn"))
+        .values_list("count", "last")
+    ),
+    int,
+)
 
 
 def held() -> QuerySet[Verdict]:
@@ -134,9 +152,7 @@ class Crew:
 
     @classmethod
     def now(cls) -> "Crew":
-        fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)
-        workers = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
-        return cls(tuple(map(Offer.read, workers.values_list("offers", flat=True))))
+        return cls(tuple(Offer.read(offer) for (offer,) in _alive(settings.LEASE_SECONDS)()))
 
     @property
     def slots(self) -> float:
@@ -164,6 +180,14 @@ class Crew:
             f"Waiting for a worker that has the base model {route} on its shelf: none of the {len(self.offers)} alive "
             f"has it. An administrator adds it there with `manage.py shelf add`, or starts a worker that has it."
         )
+
+
+@cache
+def _alive(lease_seconds: int) -> Prepared[tuple[dict[str, Any]]]:
+    """Return the query for the offers of the workers that gave a sign of life within a lease."""
+    fresh = Now() - timedelta(seconds=lease_seconds)
+    workers = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
+    return Prepared(lambda: workers.values_list("offers"))
 
 
 def doors_for(verdict: int) -> list[str]:

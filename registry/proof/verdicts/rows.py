@@ -8,10 +8,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Case, When
 from django.db.models.functions import Now
 
 from registry.kernel.errors import ClaimStale
 from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value
 from registry.models import Attempt, Repository, Verdict
 from registry.proof.verified import served_by
 from registry.repos.refs import MAIN
@@ -84,8 +86,15 @@ def show(verdict: Verdict) -> None:
     if newest is None:
         return
     columns = {"state": newest.state}
-    rows = Repository.objects.filter(refs__name=MAIN, refs__revision=verdict.revision_id)
     if newest.is_final or newest.number == 1:
-        columns["outcome"] = newest.state
-        rows.filter(is_verified=False).update(serves=served_by(newest.report))  # else as `verified` is served
-    rows.update(**columns)
+        columns |= {"outcome": newest.state, "serves": served_by(newest.report)}
+    _SHOW(revision=verdict.revision_id, **columns)
+
+
+def _shown(revision: int, **columns: Any) -> Update:
+    if "serves" in columns:  # of a repository with `verified` it is as that is served
+        columns["serves"] = Case(When(is_verified=True, then="serves"), default=as_value(columns["serves"]))
+    return Repository.objects.filter(refs__name=MAIN, refs__revision=revision), columns
+
+
+_SHOW = PreparedUpdate(_shown)

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Value, When
+from django.db.models import Case, When
 from django.utils import timezone
 
 from registry.kernel import audit, policy, stored_bytes
+from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value, bulk_create, create
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
-from registry.publish import open_pushes, pull_requests
+from registry.publish import open_pushes, planning, pull_requests
 from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
@@ -22,7 +24,6 @@ from registry.repos.search_terms import search_text
 
 MAX_TAGS, MAX_TAG = 200, 200
 MAX_TARGETS = MAX_TRIGGERS = 500  # characters of the column
-BATCH = 500
 
 
 def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Revision | None = None) -> Ref:
@@ -92,13 +93,18 @@ def write(
     oid = oid or manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
     origin = {"author": author, "run": run, "pushed_with": audit.credential.get()}
     columns = {"parent": parent, "replaces": replaces, "created_at": at, **origin, **words}
-    revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
-    if is_new:
-        sizes = {entry.sha256: entry.size for entry in entries.values()}
-        stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
-        RevisionFile.objects.bulk_create(files_of(revision, entries.values()), batch_size=BATCH)
+    if (existing := _REVISION.first(repository.pk, oid)) is not None:
+        return existing
+    revision = create(Revision(repository=repository, oid=oid, **columns))
+    sizes = {entry.sha256: entry.size for entry in entries.values()}
+    stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
+    bulk_create(list(files_of(revision, entries.values())))
+    if not all(map(planning.is_default, entries.values())):
         pickle_scans.enqueue(revision.pk)
     return revision
+
+
+_REVISION = Prepared(lambda repository, oid: Revision.objects.filter(repository=repository, oid=oid), int, str)
 
 
 def files_of(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFile]:
@@ -120,21 +126,29 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
         proposal = pull_requests.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
         if revision != head:
             pull_requests.note_commit(intent.repository, proposal.ref, revision)
-        return Ref.objects.create(repository=intent.repository, name=proposal.ref, revision=revision)
+        return create(Ref(repository=intent.repository, name=proposal.ref, revision=revision))
     if head is None:
-        return Ref.objects.create(repository=intent.repository, name=intent.ref, revision=revision)
-    ref = (
-        Ref.objects.filter(repository=intent.repository, name=intent.ref, revision=head)
-        .select_for_update(no_key=True)
-        .first()
-    )
+        return create(Ref(repository=intent.repository, name=intent.ref, revision=revision))
+    ref = _AT.first(intent.repository.pk, intent.ref, head.pk)
     if ref is None:  # deleted in the meantime; a move is impossible under the lock
         raise refs.revision_not_found(refs.short_name(intent.ref))
+    ref.repository = intent.repository
     if revision != head:
         ref.revision = revision
-        ref.save(update_fields=["revision", "updated_at"])
+        _MOVE(ref=ref.pk, revision=revision.pk, at=timezone.now())
         pull_requests.note_commit(intent.repository, ref.name, revision)
     return ref
+
+
+_AT = Prepared(
+    lambda repository, name, head: Ref.objects.filter(
+        repository=repository, name=name, revision=head
+    ).select_for_update(no_key=True),
+    int,
+    str,
+    int,
+)
+_MOVE = PreparedUpdate(lambda ref, revision, at: (Ref.objects.filter(pk=ref), {"revision": revision, "updated_at": at}))
 
 
 def described(facts: Facts) -> dict[str, Any]:
@@ -169,16 +183,23 @@ def show(
         "state": state,
         "outcome": state,
         "updated_at": at,
-        "is_main_held": refs.main_is_held(),
     }
     words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
     text, triggers = search_text(*words, tags=tags), _triggers(facts.words)
-    # Decided by the row: a gate may have been put there since `repository` was read.
-    searched = Case(When(gated="", then=Value(text + triggers)), default=Value(text))
-    rows = Repository.objects.filter(pk=repository.pk)
-    rows.update(**columns, triggers=triggers, search_text=searched)
     if not state:
-        rows.filter(is_verified=False).update(serves="")
+        columns["serves"] = ""
+    _SHOW(repository=repository.pk, text=text, ungated_text=text + triggers, triggers=triggers, **columns)
+
+
+def _shown(repository: int, text: str, ungated_text: str, **columns: Any) -> Update:
+    # Decided by the row: a gate may have been put there, and a version verified, since `repository` was read.
+    columns["search_text"] = Case(When(gated="", then=as_value(ungated_text)), default=as_value(text))
+    if "serves" in columns:
+        columns["serves"] = Case(When(is_verified=True, then="serves"), default=as_value(columns["serves"]))
+    return Repository.objects.filter(pk=repository), columns | {"is_main_held": refs.main_is_held()}
+
+
+_SHOW = PreparedUpdate(_shown)
 
 
 def _triggers(words: Iterable[str]) -> str:
