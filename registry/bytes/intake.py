@@ -219,16 +219,12 @@ def adopt_staged(upload: Upload) -> Digest:
 
 
 def _believed(upload: Upload, digest: Digest) -> Digest:
-    register_blobs(upload.repository, digest)
-    _USE_UP(upload=upload.pk.hex)
+    register_blobs(upload.repository, digest, ticket=upload)
     if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(
             f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
         )
     return digest
-
-
-_USE_UP = PreparedDelete(lambda upload: Upload.objects.filter(pk=upload))
 
 
 def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
@@ -237,21 +233,26 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
     return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
 
 
-def register_blobs(repository: Repository, *digests: Digest) -> None:
-    """Record that these bytes are believed and were delivered for the repository."""
+def register_blobs(repository: Repository, *digests: Digest, ticket: Upload | None = None) -> None:
+    """Record that these bytes are believed and were delivered for the repository; uses up the ticket that they had."""
     for _ in range(NOTES_MOST):
         try:
-            return _note(repository, digests)
+            return _note(repository, digests, ticket)
         except IntegrityError:  # the sweep deleted a blob's row, ours or another sender's, between our two inserts
             if not Repository.objects.filter(pk=repository.pk).exists():  # or the repository was deleted meanwhile
                 raise refusals.repository_not_found(repository.full_name) from None
     raise StoreUnavailable("The bytes were removed again and again while they arrived.")
 
 
-def _note(repository: Repository, digests: Iterable[Digest]) -> None:
+def _note(repository: Repository, digests: Iterable[Digest], ticket: Upload | None) -> None:
     sizes = {digest.sha256: digest.size for digest in digests}
     deliveries = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
         bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
         # A repeated delivery renews the time, by which the sweep goes.
         bulk_create(deliveries, unique_fields=("repository", "blob"), update_fields=("created_at",))
+        if ticket is not None:
+            _USE_UP(ticket=ticket.pk.hex)
+
+
+_USE_UP = PreparedDelete(lambda ticket: Upload.objects.filter(pk=ticket))

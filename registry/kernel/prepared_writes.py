@@ -138,7 +138,7 @@ class _Statement(Generic[B]):
         """Write with these values; return the number of rows.
 
         A value for a column is one that the model takes. A value for a filter, or inside an expression, is one that the
-        database takes: the id of a row, not the row.
+        database takes: the id of a row, not the row, and no time.
         """
         if not settings.FAST_PATHS:
             return self._by_orm(self._build(**values))

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.kernel import outbox
@@ -91,13 +92,14 @@ _ANNOUNCE = PreparedUpdate(lambda push, **columns: (OpenPush.objects.filter(pk=p
 def hear(repository: Repository, by: Caller) -> None:
     """Note a sign of life of a client that sends something."""
     if by.user is not None:
-        _HEARD(repository=repository.pk, by=by.user.pk, heard_at=timezone.now())
+        _HEARD(repository=repository.pk, by=by.user.pk)
 
 
+# Most pushes are over within seconds of their announcement: nothing is written for these.
 _HEARD = PreparedUpdate(
-    lambda repository, by, heard_at: (
-        OpenPush.objects.filter(repository=repository, by=by),
-        {"heard_at": heard_at},
+    lambda repository, by: (
+        OpenPush.objects.filter(repository=repository, by=by, heard_at__lt=Now() - timedelta(seconds=NOTE_SECONDS)),
+        {"heard_at": Now()},
     )
 )
 

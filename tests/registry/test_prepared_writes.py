@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.kernel import prepared_writes
 from registry.kernel.prepared_writes import (
     MOST_ROWS,
     PreparedDelete,
@@ -177,4 +176,3 @@ def test_a_statement_is_compiled_once(cast: Cast, settings, monkeypatch) -> None
         count(repository=repository.pk, rank=rank)
     assert len(built) == (1 if settings.FAST_PATHS else 3)
     assert Repository.objects.get(pk=repository.pk).rank == 3
-    assert isinstance(as_value("x"), prepared_writes.Value)

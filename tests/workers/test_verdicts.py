@@ -47,7 +47,6 @@ def test_a_push_queues_a_verdict_and_rings(pushed, base, rung):
     verdict = pushed()
     assert (verdict.state, verdict.reason, verdict.base, verdict.attempt) == ("queued", "", BASE, 0)
     assert rung == [verdict.pk]
-    assert fresh(verdict).nudged_at is not None
     assert Repository.objects.get().state == "queued"
 
 

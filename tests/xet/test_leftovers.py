@@ -162,9 +162,9 @@ def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes
     sha256 = intake.receive_shard(notes, io.BytesIO(shard), by=alice)[0].sha256
     note = intake._note
 
-    def be_overtaken(repository, digest):
+    def be_overtaken(*notes):
         store.delete(Keys.blob(sha256))
-        note(repository, digest)
+        note(*notes)
 
     monkeypatch.setattr(intake, "_note", be_overtaken)
     intake.receive_shard(notes, io.BytesIO(shard), by=alice)

@@ -13,7 +13,7 @@ from dovetail.adapters.bystanders import sighted, told
 from registry.kernel import audit, policy, request_ids
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.policy import Caller
-from registry.kernel.prepared_writes import PreparedUpdate, create
+from registry.kernel.prepared_writes import create
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
@@ -190,17 +190,19 @@ def latest_states(revisions: Iterable[int]) -> dict[int, str]:
     return dict(newest_last.values_list("revision_id", "state"))
 
 
-def ring(verdict: int) -> None:
+def ring(verdict: int) -> bool:
     """Notify the workers of a verdict to claim, or only those that can do it, if not all can.
 
-    A lost message costs some seconds, until a worker polls.
+    Returns False when the broker is down. A lost message costs some seconds, until a worker polls.
     """
     doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
-    if doorbell(verdict, *queue.doors_for(verdict)):
-        _NUDGED(verdict=verdict)
+    return doorbell(verdict, *queue.doors_for(verdict))
 
 
-_NUDGED = PreparedUpdate(lambda verdict: (Verdict.objects.filter(pk=verdict, state=State.QUEUED), {"nudged_at": Now()}))
+def ring_again(verdict: int) -> None:
+    """Do as `ring` does for a row that was queued some time ago, and note when: the next sweeps leave it alone."""
+    if ring(verdict):
+        Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
 
 
 def base_for(name: str) -> Base | None:

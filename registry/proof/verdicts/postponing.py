@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from registry.models import Revision, Verdict
 from registry.proof.verdicts import queue
-from registry.proof.verdicts.asking import place, ring
+from registry.proof.verdicts.asking import place, ring_again
 from registry.proof.verdicts.rows import State
 
 REASON = "Waiting for the rest of this push: its files come in several commits, and the last one gets the verdict."
@@ -26,7 +26,7 @@ def resume(revision: Revision) -> None:
     for verdict in _postponed(revision).select_related("revision__repository", "revision__author"):
         placed = place(revision, verdict.base, verdict.format, verdict.cause)
         if _postponed(revision).filter(pk=verdict.pk).update(**placed):
-            transaction.on_commit(lambda pk=verdict.pk: ring(pk), robust=True)  # type: ignore[misc]  # a loop variable
+            transaction.on_commit(lambda pk=verdict.pk: ring_again(pk), robust=True)  # type: ignore[misc]  # a loop variable
 
 
 def drop_postponed(revision: Revision) -> None:

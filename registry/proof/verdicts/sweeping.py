@@ -11,7 +11,7 @@ from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.asking import NOT_RUN, place, request, ring, route_to, why_wait
+from registry.proof.verdicts.asking import NOT_RUN, place, request, ring_again, route_to, why_wait
 from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
 from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
@@ -49,7 +49,7 @@ def sweep() -> Swept:
     unheard = queue.ready().alias(last=Coalesce("nudged_at", "queued_at")).filter(last__lt=Now() - NUDGE_AGAIN)
     due = list(unheard.order_by("turn", "pk").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
     for verdict in due:
-        ring(verdict)
+        ring_again(verdict)
     WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
     return Swept(lost, released, len(due), given_up)
 
@@ -80,7 +80,7 @@ def _release(verdict: Verdict) -> bool:
     placed = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
     if not _waiting().filter(pk=verdict.pk).update(**placed):
         return False
-    ring(verdict.pk)
+    ring_again(verdict.pk)
     return True
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from dovetail.adapters.report import CRASHED, CheckResult, Report
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.asking import place, ring, why_wait
+from registry.proof.verdicts.asking import place, ring_again, why_wait
 from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Capabilities, Offer
 from registry.proof.verdicts.rows import (
@@ -124,7 +124,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str =
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
             turn = queue.NOWHERE if again["reason"] else queue.in_front()
             write(claim, **QUEUED_AGAIN | again | turn, nudged_at=None)
-            transaction.on_commit(lambda: ring(verdict.pk), robust=True)
+            transaction.on_commit(lambda: ring_again(verdict.pk), robust=True)
         else:
             paused = {"reason": reason[:MAX_REASON], "not_before": Now() + PAUSE}
             write(claim, **QUEUED_AGAIN, **paused, attempt=F("attempt") - 1)
