@@ -75,16 +75,15 @@ class Hub:
         python = str(environments.PYTHON)
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
-        celery = [python, "-m", "celery", "-q", "-A", "hub.celery", "worker"]  # -q: no banner, logs are JSON
         quiet = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-        worker = [*celery, "-P", "prefork", "-X", "errands", *quiet]
+        worker = ["worker", "-P", "prefork", "-X", "errands", *quiet]
         # A second worker, with the schedule (--clock), for what must not wait behind validations: webhooks, sweeps.
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h"]
-        beat = [*celery, *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
+        beat = ["beat", *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
+        workers = [python, "-m", "ops.forks", "hub.celery", *worker, "--", *beat]
         # The others would need the folder, too, and answer no Prometheus.
         counters = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
-        services = [Program("web", web, environment=counters), Program("worker", worker), Program("beat", beat)]
-        return [*self._broker(), *services]
+        return [*self._broker(), Program("web", web, environment=counters), Program("workers", workers)]
 
     def _broker(self) -> list[Program]:
         if "DOVETAIL_BROKER_URL" in os.environ:

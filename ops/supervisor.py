@@ -20,7 +20,7 @@ from ops.sentences import Stop, near, say
 
 LOG_BYTES = 10 << 20
 SAME_SIGNAL = 1.0  # seconds
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _asked_at = float("-inf")
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -49,6 +49,17 @@ def end_with_parent() -> None:
     """Have the kernel send this process SIGTERM when its parent ends, even by SIGKILL."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def call_process(name: str) -> None:
+    """Give this process a name, of 15 characters at most, as lists of processes show it."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def how_it_ended(code: int) -> str:
+    """Return the words for a return code of subprocess."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
 
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:
@@ -99,8 +110,7 @@ class Supervisor:
                 raise Stop(self._reason(program, process.returncode))
 
     def _reason(self, program: Program, code: int) -> str:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        log = self.log_of(program.name)
+        log, how = self.log_of(program.name), how_it_ended(code)
         last = "\n".join(f"    {line}" for line in _last_lines(log))
         return f"The {program.name} {how}, so everything else was stopped too; its log is {near(log)} and ends:\n{last}"
 

@@ -222,9 +222,7 @@ def test_a_hub_in_the_background_of_a_script_goes_on(prepared: Path, tmp_path: P
     assert_gone(family)
 
 
-@pytest.mark.parametrize(
-    ("program", "name"), [("gunicorn", "web"), ("prefork", "worker"), ("beat@", "beat"), ("valkey", "broker")]
-)
+@pytest.mark.parametrize(("program", "name"), [("gunicorn", "web"), ("ops.forks", "workers"), ("valkey", "broker")])
 def test_a_program_that_dies_stops_the_rest_and_is_named(
     prepared: Path, tmp_path: Path, program: str, name: str
 ) -> None:
@@ -235,6 +233,29 @@ def test_a_program_that_dies_stops_the_rest_and_is_named(
     assert_gone(family)
     assert f"The {name} was killed by SIGKILL, so everything else was stopped too; its log is" in up.printed
     assert "Traceback" not in up.printed
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_a_worker_that_dies_stops_the_rest_and_is_named(prepared: Path, tmp_path: Path, name: str) -> None:
+    up = make_up(tmp_path, prepared).wait_ready()
+    family = up.family()
+    [worker] = [one for one in up.program("ops.forks").children() if one.name() == name]
+    worker.kill()
+    assert up.process.wait(STOP_SECONDS) != 0
+    assert_gone(family)
+    assert "The workers ended with status 1, so everything else was stopped too; its log is" in up.printed
+    assert f"The {name} was killed by SIGKILL." in up.printed
+    assert "Traceback" not in up.printed
+
+
+def test_workers_share_the_memory_of_what_they_import(prepared: Path, tmp_path: Path) -> None:
+    with running(tmp_path, prepared) as up:
+        forks = up.program("ops.forks")
+        workers = {one.name(): one for one in forks.children()}
+        assert set(workers) == {"worker", "beat"}
+        for one in workers.values():
+            memory = one.memory_full_info()
+            assert memory.uss < memory.rss / 2, one.name()
 
 
 def test_a_supervisor_killed_outright_leaves_nobody_and_blocks_nobody(prepared: Path, tmp_path: Path) -> None:
@@ -272,7 +293,7 @@ def test_an_idle_hub_takes_a_twentieth_of_a_core_at_most(prepared: Path, tmp_pat
             if shares[-1] <= 0.05:
                 break
         assert shares[-1] <= 0.05, shares
-        assert "This clock runs the schedule" in (prepared / "run" / "log" / "beat.log").read_text()
+        assert "This clock runs the schedule" in (prepared / "run" / "log" / "workers.log").read_text()
 
 
 def spent(family: list[psutil.Process]) -> float:
