@@ -28,6 +28,7 @@ from dovetail.adapters.serving.measured import judged
 from ops import environments
 from ops.sentences import ROOT
 from workers.engine.job import MEASURERS, MeasuringJob
+from workers.engine_faults import TrialEnded
 
 PAIRS = 200
 
@@ -107,8 +108,6 @@ def _tried(name: str, python: Path, home: Path, rows: list[Row]) -> Iterator[Lin
 
 
 def _row(name: str, engine: Any, adapter: Path) -> Row:
-    from workers.sandbox import TrialEnded  # it reads Django's settings
-
     config = json.loads((adapter.parent / "config.json").read_text())
     began = time.monotonic()
     try:

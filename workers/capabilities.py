@@ -3,12 +3,19 @@
 import functools
 import os
 import socket
+import subprocess
+import tempfile
 from pathlib import Path
 
+from dovetail.adapters import records
+from dovetail.adapters.records import Malformed
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof.verdicts import Capabilities, Offer
-from workers import base_cache, engine_matrix, sandbox
+from workers import base_cache, engine_matrix
+from workers.keeper import environment
+
+SELF_TEST = Path(__file__).parent / "engine" / "selftest.py"
 
 
 def name() -> str:
@@ -19,7 +26,25 @@ def name() -> str:
 @functools.cache
 def unfit() -> str:
     """Return why this machine may take no jobs, "" if its sandbox holds; tested once in each process."""
-    return sandbox.self_test(interpreter())
+    return _self_test(interpreter())
+
+
+def _self_test(python: Path) -> str:
+    """Attack the jail with that interpreter; return why no job may be taken here, or "" when the jail holds."""
+    if not python.exists():
+        return f"There is no engine interpreter at {python}: build it with `make engines`."
+    try:
+        done = subprocess.run(
+            [str(python), "-I", str(SELF_TEST)],
+            env=environment(Path(tempfile.gettempdir())),
+            cwd="/",
+            capture_output=True,
+            timeout=30,
+        )
+        holes = records.load(done.stdout)["holes"]
+    except (OSError, subprocess.TimeoutExpired, Malformed, KeyError) as problem:
+        return f"The sandbox self-test could not run: {problem}"
+    return "The sandbox does not hold on this machine: " + " ".join(holes) if holes else ""
 
 
 def interpreter() -> Path:

@@ -9,8 +9,8 @@ from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
 from workers import claim_details, engine_matrix, leases, measuring, progress, several_adapters, warm_engines
 from workers.engine.job import MEASURERS
+from workers.engine_faults import EngineFault
 from workers.laying_out import lay_out
-from workers.sandbox import EngineFault
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ import math
 import os
 import select
 import selectors
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,7 +25,7 @@ from dovetail.adapters.report import CheckResult, Measured, Report
 from dovetail.adapters.tryout import Answer
 from workers.engine.job import Job, MeasuringJob
 from workers.engine.pace import Pace
-from workers.keeper import environment
+from workers.engine_faults import EngineDied, EngineFault, EngineHung, EngineLied, EngineMissing, EngineSlow, TrialEnded
 from workers.sessions import Session, Unopened
 
 MAX_LINE_BYTES = 1 << 20
@@ -42,35 +40,6 @@ LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
 LEAVING_SECONDS = 10
 WELL = "with status 0"
 ENGINE_MAIN = Path(__file__).parent / "engine" / "__main__.py"
-SELF_TEST = Path(__file__).parent / "engine" / "selftest.py"
-
-
-class EngineFault(Exception):
-    """The engine is to blame, never the adapter; the message is one sentence for operators."""
-
-
-class EngineMissing(EngineFault):
-    """No engine can be started here."""
-
-
-class EngineDied(EngineFault):
-    """The engine process ended in the middle of its work."""
-
-
-class EngineHung(EngineFault):
-    """The engine did not answer in time."""
-
-
-class EngineSlow(EngineFault):
-    """The engine is still starting, on a machine that is too busy; it goes on with that, and no work is lost."""
-
-
-class TrialEnded(EngineFault):
-    """The trial of a serving engine crashed, or the machine was too busy for it; the engine itself goes on."""
-
-
-class EngineLied(EngineFault):
-    """The engine said something that its protocol does not allow."""
 
 
 Late = Callable[[], EngineFault | None]  # returns the fault of an engine that says nothing, None while it may
@@ -322,21 +291,3 @@ class Engine:
     def _last_words(self) -> str:
         words = (self._stderr.decode(errors="replace") or self._session.words).strip()
         return f"Its last words: {words}" if words else "It said nothing."
-
-
-def self_test(python: Path) -> str:
-    """Attack the jail with that interpreter; return why no job may be taken here, or "" when the jail holds."""
-    if not python.exists():
-        return f"There is no engine interpreter at {python}: build it with `make engines`."
-    try:
-        done = subprocess.run(
-            [str(python), "-I", str(SELF_TEST)],
-            env=environment(Path(tempfile.gettempdir())),
-            cwd="/",
-            capture_output=True,
-            timeout=30,
-        )
-        holes = records.load(done.stdout)["holes"]
-    except (OSError, subprocess.TimeoutExpired, Malformed, KeyError) as problem:
-        return f"The sandbox self-test could not run: {problem}"
-    return "The sandbox does not hold on this machine: " + " ".join(holes) if holes else ""

@@ -18,8 +18,8 @@ from registry.proof import tryout_jobs, verdicts
 from registry.proof.tryout_jobs import Trying
 from workers import leases, scratch_folders, warm_engines
 from workers.engine.job import Job, wall_for
+from workers.engine_faults import EngineFault, EngineSlow
 from workers.laying_out import copy_files, read_card
-from workers.sandbox import EngineFault, EngineSlow
 
 logger = logging.getLogger(__name__)
 

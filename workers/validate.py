@@ -11,11 +11,11 @@ from registry.proof import verdicts
 from registry.proof.verdicts import Claim
 from workers import claim_details, leases
 from workers.derived_artifacts import derive
+from workers.engine_faults import EngineSlow
 from workers.laying_out import lay_out
 from workers.progress import Progress
 from workers.proving import prove
 from workers.recording import give_back, record
-from workers.sandbox import EngineSlow
 from workers.surveying import survey
 
 logger = logging.getLogger(__name__)

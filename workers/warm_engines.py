@@ -15,7 +15,8 @@ from registry.models import Base, Verdict
 from registry.proof import verdicts
 from workers import base_cache, engine_matrix
 from workers.engine.job import MEASURERS
-from workers.sandbox import Engine, EngineFault, EngineMissing
+from workers.engine_faults import EngineFault, EngineMissing
+from workers.sandbox import Engine
 
 logger = logging.getLogger(__name__)
 

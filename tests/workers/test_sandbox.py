@@ -10,16 +10,9 @@ import pytest
 from dovetail.adapters.report import CheckResult, Report
 from workers import sandbox
 from workers.engine.job import Job
+from workers.engine_faults import EngineDied, EngineHung, EngineLied, EngineMissing, EngineSlow
 from workers.keeper import environment
-from workers.sandbox import (
-    GRACE_SECONDS,
-    Engine,
-    EngineDied,
-    EngineHung,
-    EngineLied,
-    EngineMissing,
-    EngineSlow,
-)
+from workers.sandbox import GRACE_SECONDS, Engine
 from workers.warm_engines import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"

@@ -16,7 +16,8 @@ import pytest
 
 from workers import keeper, scratch_folders, sessions, warm_engines
 from workers.engine.job import Job
-from workers.sandbox import Engine, EngineDied, EngineMissing
+from workers.engine_faults import EngineDied, EngineMissing
+from workers.sandbox import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).parent / "fake_engine.py"
@@ -26,7 +27,8 @@ PROCESS = f"""
 import json, sys
 from pathlib import Path
 from workers import sessions
-from workers.sandbox import Engine, EngineFault
+from workers.engine_faults import EngineFault
+from workers.sandbox import Engine
 from workers.engine.job import Job
 sessions.PLACE._folder = Path(sys.argv[1])
 engine = Engine([sys.executable, "-I", {str(FAKE)!r}, sys.argv[2]])
