@@ -233,7 +233,10 @@ def _hint(task: str) -> None:
         if task in _due:
             return
         _due.add(task)
-    threading.Timer(HINT_SECONDS, _send_due, [task]).start()  # no daemon: a process that ends sends it before
+    try:
+        threading.Timer(HINT_SECONDS, _send_due, [task]).start()  # no daemon: a process that ends sends it before
+    except RuntimeError:  # the machine has no thread to give
+        _send_due(task)
 
 
 def _send_due(task: str) -> None:

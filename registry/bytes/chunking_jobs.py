@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from registry.bytes import xet_files, xorbs
-from registry.kernel.prepared_writes import bulk_create
+from registry.kernel.prepared_writes import insert_rows
 from registry.models import ChunkingJob
 
 LEASE_SECONDS = 60  # from one sign of life to the next; doubled with each attempt
@@ -24,7 +24,7 @@ def enqueue(digests: Iterable[str]) -> None:
     """Create a job for each of these files (sha256) that cannot be read by Xet yet; two queries if all can."""
     requested = set(digests)
     if missing := requested - xet_files.readable_file_ids(requested).keys():
-        bulk_create([ChunkingJob(sha256=sha256) for sha256 in sorted(missing)], ignore_conflicts=True)
+        insert_rows([ChunkingJob(sha256=sha256) for sha256 in sorted(missing)], ignore_conflicts=True)
 
 
 def claim() -> ChunkingJob | None:

@@ -20,7 +20,7 @@ from registry.bytes.xorbs import Source
 from registry.kernel import policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared_writes import PreparedDelete, bulk_create, create
+from registry.kernel.prepared_writes import PreparedDelete, insert_row, insert_rows
 from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
 
 STORED_AT_ONCE = 8
@@ -181,7 +181,7 @@ def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller)
     expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
     try:
         columns = {"sha256": sha256, "size": size, "expires_at": expires_at}
-        return create(Upload(id=uuid.uuid4(), repository=repository, user=by.user, **columns))
+        return insert_row(Upload(id=uuid.uuid4(), repository=repository, user=by.user, **columns))
     except IntegrityError:  # the repository was deleted meanwhile
         raise refusals.repository_not_found(repository.full_name) from None
 
@@ -248,9 +248,9 @@ def _note(repository: Repository, digests: Iterable[Digest], ticket: Upload | No
     sizes = {digest.sha256: digest.size for digest in digests}
     deliveries = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
-        bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
+        insert_rows([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
         # A repeated delivery renews the time, by which the sweep goes.
-        bulk_create(deliveries, unique_fields=("repository", "blob"), update_fields=("created_at",))
+        insert_rows(deliveries, unique_fields=("repository", "blob"), update_fields=("created_at",))
         if ticket is not None:
             _USE_UP(ticket=ticket.pk.hex)
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from dovetail.adapters.header import Header
-from registry.kernel.prepared_writes import bulk_create
+from registry.kernel.prepared_writes import insert_rows
 from registry.models import TensorDigest
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def enqueue(files: Mapping[str, str]) -> None:
 
 def enqueue_digests(files: Iterable[str]) -> None:
     """Create a job for each of these files (sha256) that has no row yet."""
-    bulk_create([TensorDigest(file=sha256) for sha256 in sorted(files)], ignore_conflicts=True)
+    insert_rows([TensorDigest(file=sha256) for sha256 in sorted(files)], ignore_conflicts=True)
 
 
 def claim() -> TensorDigest | None:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.kernel import audit_chain, log_positions
-from registry.kernel.prepared_writes import create
+from registry.kernel.prepared_writes import insert_row
 from registry.models import AuditEvent, Namespace, Organization, Repository, User
 
 
@@ -80,7 +80,7 @@ def record(
         after=json.loads(json.dumps(after)),
     )
     event.mac = audit_chain.mac_of(event)
-    create(event)
+    insert_row(event)
     log_positions.remember_for_all()
     return event
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry.kernel import plane_requests, request_ids
-from registry.kernel.prepared_writes import bulk_create
+from registry.kernel.prepared_writes import insert_rows
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 
 Kind = OutboxEvent.Kind
@@ -97,7 +97,7 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
     for row in rows:
         if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
-    bulk_create(rows)
+    insert_rows(rows)
     # Withdrawn bytes are gone before the waiting events are handled, however many these are.
     plane_requests.request_for(row for row in rows if plane_requests.withdraws(row))
     transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.base import ModelState
 
 from registry.kernel.reading import connection_for_reads
@@ -22,6 +22,12 @@ T = TypeVar("T")
 MOST_VALUES = 16  # of one query; longer lists go through the ORM, so that few texts are kept
 # Placeholder for a value while a query is compiled: fits 32 bits, occurs in no query; as text it is the hex of a UUID.
 _MARK = 2_046_100_000
+
+
+def count_by(column: str, rows: Any) -> "QuerySet[Any, tuple[int]]":
+    """Return the query for the number of rows, which share one value in this column; it has no row for none."""
+    counted: QuerySet[Any, tuple[int]] = rows.order_by().values(column).annotate(count=Count("pk")).values_list("count")
+    return counted
 
 
 class _Part:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db.models import Count
 
 from registry.kernel import links, policy, quota_alerts, quota_limits, stored_bytes
 from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
-from registry.kernel.prepared import Prepared
+from registry.kernel.prepared import Prepared, count_by
 from registry.models import Namespace, Repository, User
 
 GUESTS = 10  # pull requests of strangers may use one such part of the quota
@@ -63,22 +62,15 @@ def require_repository_quota(namespace: Namespace) -> None:
     limits = quota_limits.limits_of(namespace)
     if limits.bytes or limits.repositories:  # a repository that moves in brings bytes as well
         quota_limits.lock(namespace.pk)
-    if limits.repositories and _COUNT(namespace.pk)[0][0] > limits.repositories:
+    if limits.repositories and (_REPOSITORIES.first(namespace.pk) or (0,))[0] > limits.repositories:
         raise QuotaExceeded(
             f"{namespace.name} has {limits.repositories:,} repositories, those in the bin too, and may not have more.",
             fix=f"Delete one for good, see {_usage_page(namespace)}, or ask an administrator of this hub for more.",
         )
 
 
-_COUNT = Prepared(
-    lambda namespace: (
-        Repository.with_binned.filter(namespace=namespace)
-        .order_by()
-        .values("namespace")
-        .annotate(count=Count("pk"))
-        .values_list("count")
-    ),
-    int,
+_REPOSITORIES = Prepared(
+    lambda namespace: count_by("namespace", Repository.with_binned.filter(namespace=namespace)), int
 )
 
 

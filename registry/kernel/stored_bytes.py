@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
 from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, bulk_create
+from registry.kernel.prepared_writes import PreparedUpdate, insert_rows
 from registry.models import ExpiredFile, Namespace, Repository, RevisionFile, UploadedBlob
 
 Use = UploadedBlob.Use
@@ -87,10 +87,10 @@ def hold(repository: Repository, sizes: Mapping[str, int], *, is_proposal: bool 
     else:
         _mark(repository, sorted(sha256 for sha256 in sizes if uses.get(sha256) != Use.PUSHED), Use.PUSHED)
     if more := sum(sizes[sha256] for sha256 in fresh):
-        _ADD(repository=repository.pk, more=more)
+        _ADD_STORED_BYTES(repository=repository.pk, more=more)
 
 
-_ADD = PreparedUpdate(
+_ADD_STORED_BYTES = PreparedUpdate(
     lambda repository, more: (Repository.with_binned.filter(pk=repository), {"stored_bytes": F("stored_bytes") + more})
 )
 
@@ -142,4 +142,4 @@ _USES = Prepared(
 
 def _mark(repository: Repository, digests: list[str], use: Use) -> None:
     rows = [UploadedBlob(repository=repository, blob_id=sha256, use=use) for sha256 in digests]
-    bulk_create(rows, unique_fields=("repository", "blob"), update_fields=("use",))
+    insert_rows(rows, unique_fields=("repository", "blob"), update_fields=("use",))

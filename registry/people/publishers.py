@@ -94,7 +94,7 @@ def declare(namespace: Namespace, name: str, type: str, issuer: str, claims: Map
 
 def adopt(repository: Repository) -> None:
     """Give a repository the publishers that waited for its name; call it in the transaction that gives it this name."""
-    _ADOPT(
+    _ADOPT_WAITING(
         repository=repository.pk,
         type=repository.type,
         namespace=repository.namespace_id,
@@ -102,7 +102,7 @@ def adopt(repository: Repository) -> None:
     )
 
 
-_ADOPT = PreparedUpdate(
+_ADOPT_WAITING = PreparedUpdate(
     lambda repository, type, namespace, name: (
         TrustedPublisher.objects.filter(repository=None, type=type, namespace=namespace, name__lower=name),
         {"repository": repository},

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry.kernel.prepared_writes import bulk_create
+from registry.kernel.prepared_writes import insert_rows
 from registry.models import PickleScan, Revision
 from registry.repos import pull
 from registry.repos.manifest import Entry
@@ -25,7 +25,7 @@ CANDIDATES = 8  # rows examined for one claim: other workers may take the first 
 
 def enqueue(*revisions: int) -> None:
     """Create the jobs for revisions (row ids) that are new or whole again, and notify a worker after the commit."""
-    bulk_create([PickleScan(revision_id=pk) for pk in revisions], ignore_conflicts=True)
+    insert_rows([PickleScan(revision_id=pk) for pk in revisions], ignore_conflicts=True)
     doorbell: Callable[[], Any] = import_string(settings.SCAN_DOORBELL)
     transaction.on_commit(doorbell, robust=True)  # a broker that is down never fails a push
 

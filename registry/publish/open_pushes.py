@@ -6,21 +6,20 @@ not the last one. docs/decisions/10-a-push-is-one.md says why this is better tha
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models.functions import Now
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedDelete, PreparedUpdate, bulk_create
+from registry.kernel.prepared_writes import PreparedDelete, PreparedUpdate, insert_row
 from registry.models import OpenPush, Ref, Repository, Revision, User, Verdict
 from registry.proof import verdicts
 from registry.repos.manifest import Entry
@@ -34,7 +33,7 @@ BRIEF_SECONDS = 15  # of silence, where the files that did not come are most lik
 NOTE_SECONDS = 5
 FORGET = timedelta(days=1)
 ANNOUNCED = ("is_announced", "first_path", "announced", "expected", "doubtful")  # the columns of an announcement
-_UNIQUE = ("repository", "by", "lane")
+MOMENT = timedelta(seconds=1)
 T = TypeVar("T")
 
 
@@ -63,8 +62,15 @@ def expect(
     """Note that a client announced files (path: size) on top of the current ones."""
     sizes = {path: entry.size for path, entry in current.items()}
     doubtful = sum(sizes.get(path) == size for path, size in coming.items())
+    try:
+        _expect(repository, lane, by, list(coming), doubtful)
+    except IntegrityError:  # another announcement of the same push made the row meanwhile
+        _expect(repository, lane, by, list(coming), doubtful)
+
+
+def _expect(repository: Repository, lane: str, by: User, coming: Sequence[str], doubtful: int) -> None:
     with transaction.atomic():
-        row = _LOCKED.first(repository.pk, by.pk, lane) or OpenPush(repository=repository, by=by, lane=lane)
+        row = _LOCKED_PUSH.first(repository.pk, by.pk, lane) or OpenPush(repository=repository, by=by, lane=lane)
         if row.is_announced or row.first_path in coming or _is_stale(row):  # the client was started again
             row.announced = row.expected = row.doubtful = 0
         if not row.announced:
@@ -75,12 +81,12 @@ def expect(
         row.doubtful += doubtful
         row.heard_at = timezone.now()
         if row.pk is None:
-            bulk_create([row], unique_fields=_UNIQUE, update_fields=(*ANNOUNCED, "heard_at"))
+            insert_row(row)
         else:
-            _ANNOUNCE(push=row.pk, **{name: getattr(row, name) for name in ANNOUNCED}, heard_at=row.heard_at)
+            _ANNOUNCE(push=row.pk, heard_at=row.heard_at, **{name: getattr(row, name) for name in ANNOUNCED})
 
 
-_LOCKED = Prepared(
+_LOCKED_PUSH = Prepared(
     lambda repository, by, lane: OpenPush.objects.select_for_update().filter(repository=repository, by=by, lane=lane),
     int,
     int,
@@ -90,17 +96,16 @@ _ANNOUNCE = PreparedUpdate(lambda push, **columns: (OpenPush.objects.filter(pk=p
 
 
 def hear(repository: Repository, by: Caller) -> None:
-    """Note a sign of life of a client that sends something."""
-    if by.user is not None:
-        _HEARD(repository=repository.pk, by=by.user.pk)
+    """Note a sign of life of a client that sends something; one that was heard a moment ago costs no write."""
+    if by.user is None:
+        return
+    now = timezone.now()
+    if any(now - heard_at > MOMENT for (heard_at,) in _HEARD(repository.pk, by.user.pk)):
+        OpenPush.objects.filter(repository=repository, by=by.user).update(heard_at=now)
 
 
-# Most pushes are over within seconds of their announcement: nothing is written for these.
-_HEARD = PreparedUpdate(
-    lambda repository, by: (
-        OpenPush.objects.filter(repository=repository, by=by, heard_at__lt=Now() - timedelta(seconds=NOTE_SECONDS)),
-        {"heard_at": Now()},
-    )
+_HEARD = Prepared(
+    lambda repository, by: OpenPush.objects.filter(repository=repository, by=by).values_list("heard_at"), int, int
 )
 
 
@@ -136,7 +141,7 @@ def follow(commit: Commit) -> None:
         own.save()
     else:
         if own:
-            _END(push=own.pk)
+            _DELETE(push=own.pk)
         announce(ref, before, commit.by)
     if commit.verdict and (seconds or others):
         verdicts.postpone(commit.verdict)
@@ -153,7 +158,7 @@ _OPEN_BY = Prepared(
 )
 
 
-_END = PreparedDelete(lambda push: OpenPush.objects.filter(pk=push))
+_DELETE = PreparedDelete(lambda push: OpenPush.objects.filter(pk=push))
 
 
 def announce(ref: Ref, before: Revision | None, by: User | None) -> None:

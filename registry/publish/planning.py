@@ -101,13 +101,13 @@ def _planned(file: Asked, current: Entry | None, ignore: GitIgnore, lfs: GitIgno
 
 
 def _text_of(entry: Entry | None) -> str:
-    if entry is None or is_default(entry):
+    if entry is None or is_default_gitattributes(entry):
         return ""
     with blobs.store().open(Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
         return reader.read().decode("utf-8", "replace")
 
 
-def is_default(entry: Entry) -> bool:
+def is_default_gitattributes(entry: Entry) -> bool:
     """Return whether this is the .gitattributes that the hub itself wrote: nobody needs to read it."""
     return entry.git_oid == _OURS
 

@@ -12,8 +12,7 @@ from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryEx
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedDelete
-from registry.kernel.prepared_writes import create as create_row
+from registry.kernel.prepared_writes import PreparedDelete, insert_row
 from registry.models import FormerName, ModerationDecision, NameRule, Repository, Revision
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
@@ -40,7 +39,7 @@ def create(
         private = organization is not None and organization.private_by_default
     first = push.prepare(files, type)
     with alone_of_its_name(full_name, type):
-        repository = create_row(
+        repository = insert_row(
             Repository(type=type, namespace=namespace, name=name, private=private, created_by=by.user)
         )
         quotas.require_repository_quota(namespace)

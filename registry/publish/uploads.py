@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
-from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,7 +25,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared import Prepared
+from registry.kernel.prepared import Prepared, count_by
 from registry.models import Repository, Upload
 from registry.people import tokens
 from registry.publish.planning import MAX_ASKED
@@ -92,16 +91,7 @@ def offer(
     return offers
 
 
-_WAITING = Prepared(
-    lambda user: (
-        Upload.objects.filter(user=user, expires_at__gt=Now())
-        .order_by()
-        .values("user")
-        .annotate(count=Count("pk"))
-        .values_list("count")
-    ),
-    int,
-)
+_WAITING = Prepared(lambda user: count_by("user", Upload.objects.filter(user=user, expires_at__gt=Now())), int)
 _IN_USE = Prepared(lambda repository: Repository.objects.filter(pk=repository).values_list("pk"), int)
 
 

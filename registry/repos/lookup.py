@@ -72,9 +72,7 @@ def is_served_base(full_name: str) -> bool:
     return full_name.isascii() and bool(_SERVED_BASE(full_name.lower()))
 
 
-_SERVED_BASE = Prepared(
-    lambda name: Base.objects.filter(id__lower=name, served_files__isnull=False).values_list("pk")[:1], str
-)
+_SERVED_BASE = Prepared(lambda name: served_base(name).values_list("pk")[:1], str)
 
 
 def named_or_binned(full_name: str, type: str) -> QuerySet[Repository]:

@@ -15,7 +15,7 @@ from registry.bytes import blocked_files, tensor_digests
 from registry.kernel import policy, refusals
 from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import RegistryError, RevisionNotFound, UpstreamArriving, UpstreamUnavailable
-from registry.kernel.prepared_writes import bulk_create
+from registry.kernel.prepared_writes import insert_rows
 from registry.models import Namespace, Ref, Repository, Revision, UpstreamRepository, User
 from registry.people import accounts
 from registry.proof import pickle_scans
@@ -197,7 +197,7 @@ def _revision(repository: Repository, at: Version, entries: dict[str, Entry]) ->
     }
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=at.oid, defaults=columns)
     if is_new:
-        bulk_create(list(rows.files_of(revision, entries.values())))
+        insert_rows(list(rows.files_of(revision, entries.values())))
         pickle_scans.enqueue(revision.pk)
     return revision
 

@@ -1,26 +1,39 @@
 """Writes compiled once: the rows that they leave are those that Django's own writes leave."""
 
 import uuid
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, router, transaction
 from django.db.models import Case, F, When
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from hub.replica import reading
+from hub.replica.router import ReplicaRouter
 from registry.kernel.prepared_writes import (
     MOST_ROWS,
     PreparedDelete,
     PreparedUpdate,
     Update,
     as_value,
-    bulk_create,
-    create,
+    insert_row,
+    insert_rows,
 )
-from registry.models import Blob, OutboxEvent, Ref, Repository, Upload, UploadedBlob, User, Verdict
+from registry.models import (
+    Blob,
+    OpenPush,
+    OutboxEvent,
+    Ref,
+    Repository,
+    SchemaUpgrade,
+    Upload,
+    UploadedBlob,
+    User,
+    Verdict,
+)
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +55,7 @@ def test_a_new_row_is_as_the_database_holds_it(cast: Cast) -> None:
                expires_at=LONG_AGO),
     )  # fmt: skip
     for row in rows:
-        assert create(row) is row
+        assert insert_row(row) is row
         assert (row._state.adding, row._state.db) == (False, "default")
         stored = type(row)._default_manager.get(pk=row.pk)
         for field in row._meta.concrete_fields:
@@ -52,7 +65,7 @@ def test_a_new_row_is_as_the_database_holds_it(cast: Cast) -> None:
 def test_the_time_of_a_change_is_set_as_save_sets_it(cast: Cast) -> None:
     repository = cast.repository("alice/one")
     before = timezone.now()
-    ref = create(Ref(repository=repository, name="refs/heads/other", revision=repository.refs.get().revision))
+    ref = insert_row(Ref(repository=repository, name="refs/heads/other", revision=repository.refs.get().revision))
     assert before <= Ref.objects.get(pk=ref.pk).updated_at <= timezone.now()
 
 
@@ -60,7 +73,7 @@ def test_the_time_of_a_change_is_set_as_save_sets_it(cast: Cast) -> None:
 def test_rows_are_written_together_and_get_their_ids(count: int) -> None:
     events = [OutboxEvent(kind="created", data={"number": number}) for number in range(count)]
     with CaptureQueriesContext(connection) as queries:
-        bulk_create(events)
+        insert_rows(events)
     assert len([query for query in queries if "INSERT" in query["sql"]]) == 1
     stored = dict(OutboxEvent.objects.values_list("pk", "data"))
     assert [stored[event.pk]["number"] for event in events] == list(range(count))
@@ -68,13 +81,13 @@ def test_rows_are_written_together_and_get_their_ids(count: int) -> None:
 
 def test_nothing_is_written_for_no_rows() -> None:
     with CaptureQueriesContext(connection) as queries:
-        bulk_create([])
+        insert_rows([])
     assert not queries.captured_queries
 
 
 def test_a_row_that_is_there_already_is_left_alone() -> None:
     Blob.objects.create(sha256="1" * 64, size=1)
-    bulk_create([Blob(sha256="1" * 64, size=2), Blob(sha256="2" * 64, size=2)], ignore_conflicts=True)
+    insert_rows([Blob(sha256="1" * 64, size=2), Blob(sha256="2" * 64, size=2)], ignore_conflicts=True)
     assert dict(Blob.objects.values_list("sha256", "size")) == {"1" * 64: 1, "2" * 64: 2}
 
 
@@ -83,7 +96,7 @@ def test_of_a_row_that_is_there_already_the_named_columns_change(cast: Cast) -> 
     keys = {"repository": repository, "blob": blob}
     UploadedBlob.objects.create(**keys, use="pushed", created_at=LONG_AGO)
     again = UploadedBlob(**keys, use="delivered", created_at=LONG_AGO + timedelta(days=1))
-    bulk_create([again], unique_fields=("repository", "blob"), update_fields=("created_at",))
+    insert_rows([again], unique_fields=("repository", "blob"), update_fields=("created_at",))
     stored = UploadedBlob.objects.get(**keys)
     assert (stored.use, stored.created_at) == ("pushed", again.created_at)
 
@@ -91,17 +104,42 @@ def test_of_a_row_that_is_there_already_the_named_columns_change(cast: Cast) -> 
 def test_an_expression_and_an_id_of_our_own_choice_are_written_too(cast: Cast) -> None:
     revision = cast.repository("alice/one").refs.get().revision
     number = 1 + max(Verdict.objects.values_list("number", flat=True), default=0)
-    verdict = create(Verdict(revision=revision, number=number, held_at=Now()))
+    verdict = insert_row(Verdict(revision=revision, number=number, held_at=Now()))
     assert abs(Verdict.objects.get(pk=verdict.pk).held_at - timezone.now()) < timedelta(minutes=1)
-    assert create(OutboxEvent(pk=2_000_000, kind="created")).pk == 2_000_000
+    assert insert_row(OutboxEvent(pk=2_000_000, kind="created")).pk == 2_000_000
     assert OutboxEvent.objects.filter(pk=2_000_000).exists()
+
+
+def test_a_column_that_only_the_database_fills_is_left_to_the_orm(cast: Cast) -> None:
+    upgrade = insert_row(SchemaUpgrade(release="1", serves_from="1"))
+    assert SchemaUpgrade.objects.get(pk=upgrade.pk).at is not None
+
+
+def test_a_row_that_refers_to_one_without_an_id_is_refused() -> None:
+    with pytest.raises(ValueError, match="unsaved related object"):
+        insert_row(OutboxEvent(kind="created", by=User()))
+    assert not OutboxEvent.objects.exists()
+
+
+def test_a_write_names_the_database_that_the_request_reads_from_now_on(settings, monkeypatch) -> None:
+    monkeypatch.setitem(vars(router), "routers", [ReplicaRouter()])
+    mine = reading.Reading(is_open=True, alias="replica")
+    reading.begin(mine)
+    try:
+        insert_rows([Blob(sha256="1" * 64, size=1)], ignore_conflicts=True)
+        assert mine.alias == "default"
+        mine.alias = "replica"
+        PreparedDelete(lambda push: OpenPush.objects.filter(pk=push))(push=0)
+        assert mine.alias == "default"
+    finally:
+        reading.begin(None)
 
 
 def test_a_refused_row_ends_its_transaction_as_that_of_django_does(cast: Cast) -> None:
     repository = cast.repository("alice/one")
     twin = Repository(namespace=repository.namespace, name="ONE", created_by=cast["alice"])
     with pytest.raises(IntegrityError, match="repository_name_unique"), transaction.atomic():
-        create(twin)
+        insert_row(twin)
     assert twin.pk is None
     assert Repository.objects.count() == 1
 
@@ -134,6 +172,20 @@ def test_other_columns_are_another_statement(cast: Cast) -> None:
     assert (stored.summary, stored.license) == ("one", "mit")
 
 
+@pytest.mark.parametrize("value", [None, LONG_AGO, uuid.UUID(int=1), [1]], ids=["none", "time", "uuid", "list"])
+def test_a_filter_takes_texts_and_whole_numbers_only(settings, value: object) -> None:
+    clear = PreparedUpdate(lambda sha256: (Blob.objects.filter(sha256=sha256), {"size": 0}))
+    with pytest.raises(TypeError, match="neither a text nor a whole number") if settings.FAST_PATHS else nullcontext():
+        clear(sha256=value)
+
+
+@pytest.mark.parametrize("some", [lambda rows: rows[:1], lambda rows: rows.distinct()], ids=["slice", "distinct"])
+def test_some_of_the_rows_cannot_be_changed(settings, some) -> None:
+    clear = PreparedUpdate(lambda size: (some(Blob.objects.all()), {"size": size}))
+    with pytest.raises((ValueError, TypeError)) if settings.FAST_PATHS else nullcontext(), suppress(TypeError):
+        clear(size=0)
+
+
 def test_no_row_is_changed_where_none_fits(cast: Cast) -> None:
     cast.repository("alice/one")
     assert DESCRIBE(repository=0, more=1, text="") == 0
@@ -161,9 +213,9 @@ def test_a_row_is_deleted_by_what_the_database_holds(cast: Cast) -> None:
 
 
 def test_rows_that_others_refer_to_are_deleted_by_the_orm_alone(cast: Cast, settings) -> None:
-    delete = PreparedDelete(lambda person: User.objects.filter(pk=person))
-    with pytest.raises(ValueError, match="refer to User") if settings.FAST_PATHS else nullcontext():
-        delete(person=0)
+    delete = PreparedDelete(lambda repository: Repository.objects.filter(pk=repository))
+    with pytest.raises(ValueError, match="refer to Repository") if settings.FAST_PATHS else nullcontext():
+        delete(repository=0)
 
 
 def test_a_statement_is_compiled_once(cast: Cast, settings, monkeypatch) -> None:

@@ -13,11 +13,13 @@ from registry.bytes.blobs import digest_of
 from registry.kernel import outbox
 from registry.kernel.errors import AppealClosed, RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.prepared_writes import insert_row
 from registry.models import (
     Appeal,
     AuditEvent,
     Blob,
     ModerationDecision,
+    OpenPush,
     OutboxEvent,
     PlaneRequest,
     Repository,
@@ -27,8 +29,8 @@ from registry.models import (
 from registry.moderation import appeals, quarantine
 from registry.people import accounts
 from registry.proof import holding
-from registry.publish import push, repositories
-from registry.publish.push import Inline, Intent
+from registry.publish import moves, open_pushes, push, repositories
+from registry.publish.push import Inline, Intent, tree
 from registry.repos.refs import MAIN
 from registry.talk import dispatch
 from tests.together import at_once
@@ -156,3 +158,42 @@ def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(ca
         with pytest.raises(StoreUnavailable, match="waited for it too long"):
             push.receive(intent, [Inline("late.txt", b"late")])
     assert push.receive(intent, [Inline("late.txt", b"late")]).revision.files.filter(path="late.txt").exists()
+
+
+@pytest.mark.parametrize("change", ["private", "another name"])
+def test_the_event_of_a_push_tells_of_the_repository_as_it_is_when_the_push_lands(cast, monkeypatch, settings, change):
+    """Whoever watches the owner must not hear of a version of what became private while its bytes came."""
+    settings.OUTBOX_DOORBELL = "tests.api.conftest.notify_nobody"  # the event stays to be read
+    repository, by, compose = cast.repository("alice/one"), cast.session("alice"), tree.compose
+
+    def compose_late(*facts: Any) -> tree.Draft:
+        now = Repository.objects.get(pk=repository.pk)
+        if change == "private":
+            repositories.set_private(now, True, by)
+        else:
+            moves.move(now, "alice/two", by)
+        return compose(*facts)
+
+    monkeypatch.setattr(tree, "compose", compose_late)
+    push.receive(Intent(repository, MAIN, by, title="Second"), [Inline("new.txt", b"1")])
+    told = OutboxEvent.objects.filter(kind="ref-moved").latest("pk").repository
+    assert (told["private"], told["name"]) == ((True, "one") if change == "private" else (False, "two"))
+
+
+def test_two_announcements_of_one_push_at_once_are_both_counted(cast, monkeypatch):
+    repository, both_found_none = cast.repository("alice/one"), threading.Barrier(2)
+
+    def insert_together(row: OpenPush) -> OpenPush:
+        with suppress(threading.BrokenBarrierError):
+            both_found_none.wait(timeout=1)  # in vain with SQLite: the second one waits for the first
+        return insert_row(row)
+
+    monkeypatch.setattr(open_pushes, "insert_row", insert_together)
+
+    def announce(prefix: str) -> Callable[[], None]:
+        coming = {f"{prefix}{number}": 1 for number in range(open_pushes.ANNOUNCED_AT_ONCE)}
+        return lambda: open_pushes.expect(repository, MAIN, cast["alice"], coming, {})
+
+    at_once(announce("a"), announce("b"))
+    row = OpenPush.objects.get()
+    assert row.announced == row.expected == 2 * open_pushes.ANNOUNCED_AT_ONCE

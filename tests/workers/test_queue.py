@@ -124,6 +124,19 @@ celery.dispatch()  # of a later commit: a message of its own, also where the pro
     redis.Redis.from_url(broker).flushall()
 
 
+def test_a_machine_without_threads_gets_its_hints_at_once(broker):
+    code = """
+import threading
+celery.only_send()
+def refuse(self): raise RuntimeError("can't start new thread")
+threading.Timer.start = refuse
+celery.dispatch(); celery.dispatch()
+"""
+    assert in_a_hub(code, broker) == ""
+    assert messages(broker) == 2
+    redis.Redis.from_url(broker).flushall()
+
+
 def test_a_worker_sends_its_hints_at_once(broker):
     assert in_a_hub("celery.dispatch(); celery.dispatch(); import os; os._exit(0)", broker) == ""
     assert messages(broker) == 2

@@ -13,7 +13,7 @@ from dovetail.adapters.bystanders import sighted, told
 from registry.kernel import audit, policy, request_ids
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.policy import Caller
-from registry.kernel.prepared_writes import create
+from registry.kernel.prepared_writes import insert_row
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
@@ -45,7 +45,7 @@ def request(
             number = newest.number + 1 if newest else 1
             family = format_name or (newest and newest.format) or revision.repository.format
             columns = {"cause": cause, "request_id": request_ids.current(), **place(revision, base, family, cause)}
-            verdict = create(Verdict(revision=revision, number=number, base=base, **columns))
+            verdict = insert_row(Verdict(revision=revision, number=number, base=base, **columns))
     except IntegrityError:  # a concurrent request created it
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
     if newest is not None:
@@ -200,7 +200,7 @@ def ring(verdict: int) -> bool:
 
 
 def ring_again(verdict: int) -> None:
-    """Do as `ring` does for a row that was queued some time ago, and note when: the next sweeps leave it alone."""
+    """Notify the workers once more, and record when, so that sweeps skip the row for a while."""
     if ring(verdict):
         Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
 

@@ -65,13 +65,13 @@ NOWHERE: Place = {"turn": None, "held_at": None}
 
 def stand(owner: int | None) -> Place:
     """Return the columns of a new row of this owner: its turn, or `held_at` if the owner is at the limit."""
-    now = _first_turn()
     if owner is None:
         last = ready().filter(owner=None).order_by("-turn").values_list("turn", flat=True).first()
     else:
         count, last = _STANDING.first(owner) or (0, None)
         if count >= settings.OWNER_PENDING:
             return {"turn": None, "held_at": Now()}
+    now = _first_turn()
     return {"turn": now if last is None else max(now, last + 1), "held_at": None}
 
 
@@ -81,8 +81,8 @@ def in_front() -> Place:
 
 
 def _first_turn() -> int:
-    first = _FIRST.first()
-    return (first[0] or 0) if first else 0
+    first = _FIRST_TURN.first()
+    return first[0] if first and first[0] else 0
 
 
 def admit(owner: int | None) -> int:
@@ -101,7 +101,7 @@ def ready() -> QuerySet[Verdict]:
     return Verdict.objects.filter(turn__isnull=False)
 
 
-_FIRST = Prepared(lambda: ready().order_by("turn").values_list("turn")[:1])
+_FIRST_TURN = Prepared(lambda: ready().order_by("turn").values_list("turn")[:1])
 _STANDING = Prepared(
     lambda owner: (
         ready()

@@ -88,7 +88,7 @@ def show(verdict: Verdict) -> None:
     columns = {"state": newest.state}
     if newest.is_final or newest.number == 1:
         columns |= {"outcome": newest.state, "serves": served_by(newest.report)}
-    _SHOW(revision=verdict.revision_id, **columns)
+    _SHOW_VERDICT(revision=verdict.revision_id, **columns)
 
 
 def _shown(revision: int, **columns: Any) -> Update:
@@ -97,4 +97,4 @@ def _shown(revision: int, **columns: Any) -> Update:
     return Repository.objects.filter(refs__name=MAIN, refs__revision=revision), columns
 
 
-_SHOW = PreparedUpdate(_shown)
+_SHOW_VERDICT = PreparedUpdate(_shown)

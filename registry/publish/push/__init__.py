@@ -5,6 +5,7 @@ revision with a missing file. Uploads before the push are in uploads.py; bytes/i
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 
@@ -70,11 +71,11 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
 
 def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set[str]]) -> Ref:
     """Write the rows in the caller's transaction, on top of what the ref names by then."""
-    repository = intent.repository
-    # It locks: one push at a time for each repository.
-    current = policy.require_now(intent.by, Permission.BROWSE, repository)
+    # It locks: one push at a time for each repository, which may have changed since its bytes came.
+    current = policy.require_now(intent.by, Permission.BROWSE, intent.repository)
+    intent = replace(intent, repository=current)
     require_for(current, intent.ref, intent.by, propose=intent.propose)
-    if refs.resolve_ref(repository, intent.ref) != draft.head:
+    if refs.resolve_ref(current, intent.ref) != draft.head:
         draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
     is_guest = not policy.may_write(intent.by, current)
     quotas.require_byte_quota_for(current, _sizes(draft.entries), is_guest=is_guest)

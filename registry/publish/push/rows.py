@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from registry.kernel import audit, policy, stored_bytes
 from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value, bulk_create, create
+from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value, insert_row, insert_rows
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
 from registry.publish import open_pushes, planning, pull_requests
@@ -95,11 +95,11 @@ def write(
     columns = {"parent": parent, "replaces": replaces, "created_at": at, **origin, **words}
     if (existing := _REVISION.first(repository.pk, oid)) is not None:
         return existing
-    revision = create(Revision(repository=repository, oid=oid, **columns))
+    revision = insert_row(Revision(repository=repository, oid=oid, **columns))
     sizes = {entry.sha256: entry.size for entry in entries.values()}
     stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
-    bulk_create(list(files_of(revision, entries.values())))
-    if not all(map(planning.is_default, entries.values())):
+    insert_rows(list(files_of(revision, entries.values())))
+    if not all(map(planning.is_default_gitattributes, entries.values())):
         pickle_scans.enqueue(revision.pk)
     return revision
 
@@ -126,21 +126,21 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
         proposal = pull_requests.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
         if revision != head:
             pull_requests.note_commit(intent.repository, proposal.ref, revision)
-        return create(Ref(repository=intent.repository, name=proposal.ref, revision=revision))
+        return insert_row(Ref(repository=intent.repository, name=proposal.ref, revision=revision))
     if head is None:
-        return create(Ref(repository=intent.repository, name=intent.ref, revision=revision))
-    ref = _AT.first(intent.repository.pk, intent.ref, head.pk)
+        return insert_row(Ref(repository=intent.repository, name=intent.ref, revision=revision))
+    ref = _LOCKED_REF.first(intent.repository.pk, intent.ref, head.pk)
     if ref is None:  # deleted in the meantime; a move is impossible under the lock
         raise refs.revision_not_found(refs.short_name(intent.ref))
     ref.repository = intent.repository
     if revision != head:
         ref.revision = revision
-        _MOVE(ref=ref.pk, revision=revision.pk, at=timezone.now())
+        _MOVE_REF(ref=ref.pk, revision=revision.pk, at=timezone.now())
         pull_requests.note_commit(intent.repository, ref.name, revision)
     return ref
 
 
-_AT = Prepared(
+_LOCKED_REF = Prepared(
     lambda repository, name, head: Ref.objects.filter(
         repository=repository, name=name, revision=head
     ).select_for_update(no_key=True),
@@ -148,7 +148,9 @@ _AT = Prepared(
     str,
     int,
 )
-_MOVE = PreparedUpdate(lambda ref, revision, at: (Ref.objects.filter(pk=ref), {"revision": revision, "updated_at": at}))
+_MOVE_REF = PreparedUpdate(
+    lambda ref, revision, at: (Ref.objects.filter(pk=ref), {"revision": revision, "updated_at": at})
+)
 
 
 def described(facts: Facts) -> dict[str, Any]:
@@ -188,7 +190,7 @@ def show(
     text, triggers = search_text(*words, tags=tags), _triggers(facts.words)
     if not state:
         columns["serves"] = ""
-    _SHOW(repository=repository.pk, text=text, ungated_text=text + triggers, triggers=triggers, **columns)
+    _SHOW_REVISION(repository=repository.pk, text=text, ungated_text=text + triggers, triggers=triggers, **columns)
 
 
 def _shown(repository: int, text: str, ungated_text: str, **columns: Any) -> Update:
@@ -199,7 +201,7 @@ def _shown(repository: int, text: str, ungated_text: str, **columns: Any) -> Upd
     return Repository.objects.filter(pk=repository), columns | {"is_main_held": refs.main_is_held()}
 
 
-_SHOW = PreparedUpdate(_shown)
+_SHOW_REVISION = PreparedUpdate(_shown)
 
 
 def _triggers(words: Iterable[str]) -> str:
