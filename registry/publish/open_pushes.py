@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.kernel import outbox
+from registry.kernel import outbox, refusals
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
@@ -59,12 +59,14 @@ def lane(ref: str, *, propose: bool = False) -> str:
 def expect(
     repository: Repository, lane: str, by: User, coming: Mapping[str, int], current: Mapping[str, Entry]
 ) -> None:
-    """Note that a client announced files (path: size) on top of the current ones."""
+    """Note that a client announced files (path: size) on top of the current ones. Raises RepositoryNotFound."""
     sizes = {path: entry.size for path, entry in current.items()}
     doubtful = sum(sizes.get(path) == size for path, size in coming.items())
     try:
         _expect(repository, lane, by, list(coming), doubtful)
-    except IntegrityError:  # another announcement of the same push made the row meanwhile
+    except IntegrityError:  # another announcement of the same push made the row meanwhile, or the repository is gone
+        if not Repository.objects.filter(pk=repository.pk).exists():
+            raise refusals.repository_not_found(repository.full_name) from None
         _expect(repository, lane, by, list(coming), doubtful)
 
 

@@ -1,5 +1,6 @@
 """Planning a push: how each file travels, and what is refused before its bytes do."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from registry.models import Repository
 from registry.publish import open_pushes
 from registry.repos import pull, refs
 from registry.repos.gitignore import MAX_TEXT, GitIgnore
-from registry.repos.manifest import Entry, git_blob_oid
+from registry.repos.manifest import Entry
 
 # Weights and archives are LFS objects at any size, as in the Hub's default .gitattributes.
 _SUFFIXES = """
@@ -23,7 +24,7 @@ _SUFFIXES = """
 """
 LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
-_OURS = git_blob_oid(GITATTRIBUTES)
+_OURS = hashlib.sha256(GITATTRIBUTES).hexdigest()
 MAX_ASKED = 1000
 
 
@@ -109,7 +110,7 @@ def _text_of(entry: Entry | None) -> str:
 
 def is_default_gitattributes(entry: Entry) -> bool:
     """Return whether this is the .gitattributes that the hub itself wrote: nobody needs to read it."""
-    return entry.git_oid == _OURS
+    return entry.sha256 == _OURS  # not the id of git, which another hub may have told
 
 
 def _lfs_patterns(gitattributes: str) -> str:

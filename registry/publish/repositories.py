@@ -1,7 +1,7 @@
 """Create and delete repositories, and change who may see them."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -17,6 +17,8 @@ from registry.models import FormerName, ModerationDecision, NameRule, Repository
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup, served_bases
+
+DELETIONS = 3  # attempts
 
 
 def create(
@@ -108,6 +110,13 @@ def delete(repository: Repository, by: Caller) -> None:
     Nobody but its owner can use the name again, which begins with the owner's. Raises what policy.require raises for
     CONFIGURE.
     """
+    for _ in range(DELETIONS - 1):
+        with suppress(IntegrityError):  # what refers to it, such as an upload, came meanwhile
+            return _delete(repository, by)
+    return _delete(repository, by)
+
+
+def _delete(repository: Repository, by: Caller) -> None:
     with transaction.atomic():
         current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
         state = {"type": current.type, "private": current.private, "gated": current.gated}

@@ -7,16 +7,16 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.bytes import intake
-from registry.kernel.errors import RepositoryQuarantined
+from registry.kernel.errors import RepositoryNotFound, RepositoryQuarantined
 from registry.models import Ref, Repository, Token, Upload
 from registry.moderation import quarantine, suspension
-from registry.publish import branches, repositories, thread_entries, uploads
+from registry.publish import branches, open_pushes, repositories, thread_entries, uploads
 from registry.publish.push import tree
 from registry.repos import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
@@ -283,6 +283,14 @@ def test_a_push_into_what_is_deleted_meanwhile_finds_nothing_there(wire: Wire, c
     assert answer.json()["objects"][0]["error"]["code"] == 404
 
 
+def test_an_announcement_for_a_repository_that_goes_meanwhile_finds_none(wire: Wire, cast, repo):
+    gone = Repository.objects.get(pk=repo.pk)
+    with patch.object(open_pushes, "insert_row", side_effect=IntegrityError):
+        repo.delete()
+        with pytest.raises(RepositoryNotFound):
+            open_pushes.expect(gone, "refs/heads/main", cast["alice"], {"a": 1}, {})
+
+
 def test_no_letter_beyond_ascii_is_another_spelling_of_a_name(wire: Wire, cast):
     cast.repository("alice/book")
     assert wire.get("/api/models/ALICE/BooK").status_code == 200
@@ -301,6 +309,23 @@ def test_what_is_private_takes_the_questions_of_what_is_missing(wire: Wire, cast
             assert wire.get(f"/api/models/{name}", who=who).status_code in (401, 404)
         counted.append(len(asked))
     assert counted[0] == counted[1]
+
+
+def test_bytes_that_others_keep_to_themselves_take_the_questions_of_bytes_that_nobody_has(wire: Wire, cast):
+    cast.repository("acme/covert", private=True)
+    cast.repository("carol/own", by="carol")
+    wire.deliver("acme/covert", b"covert weights")
+    wire.commit("acme/covert", header(), lfs_file("w.bin", b"covert weights"))
+    counted: dict[bytes, list[int]] = {}
+    for content in (b"known to nobody", b"coyert weights", b"covert weights"):
+        for ask in (
+            wire.offer,
+            lambda name, content, who: wire.commit(name, header(), lfs_file("x", content), who=who),
+        ):
+            with CaptureQueriesContext(connection) as asked:
+                ask("carol/own", content, who="carol")
+            counted.setdefault(content, []).append(len(asked))
+    assert counted[b"covert weights"] == counted[b"coyert weights"]
 
 
 def test_a_push_deletes_only_so_many_folders(wire: Wire, repo):

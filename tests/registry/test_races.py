@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.sql import DeleteQuery
 
 from registry.bytes.blobs import digest_of
-from registry.kernel import outbox
-from registry.kernel.errors import AppealClosed, RegistryError, StoreUnavailable, ValueInvalid
+from registry.kernel import outbox, site_settings
+from registry.kernel.errors import AppealClosed, RegistryError, RepositoryNotFound, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.prepared_writes import insert_row
 from registry.models import (
@@ -197,3 +198,26 @@ def test_two_announcements_of_one_push_at_once_are_both_counted(cast, monkeypatc
     at_once(announce("a"), announce("b"))
     row = OpenPush.objects.get()
     assert row.announced == row.expected == 2 * open_pushes.ANNOUNCED_AT_ONCE
+
+
+def test_a_deletion_for_good_takes_what_comes_for_the_repository_meanwhile(cast, monkeypatch):
+    repository, is_late, delete = cast.repository("alice/one"), threading.Event(), DeleteQuery.delete_batch
+    site_settings.change_setting("bin_days", "0", cast["ada"])
+
+    def delete_late(query: DeleteQuery, keys: list[int], using: str) -> int:
+        if query.get_meta().model is Repository and not is_late.is_set():
+            is_late.set()
+            time.sleep(0.5)  # for the announcement: those before it are deleted already
+        return delete(query, keys, using)
+
+    monkeypatch.setattr(DeleteQuery, "delete_batch", delete_late)
+
+    def announce() -> str:
+        assert is_late.wait(10)
+        with suppress(RepositoryNotFound):  # SQLite lets it wait
+            open_pushes.expect(repository, MAIN, cast["alice"], {"a": 1}, {})
+        return "announced"
+
+    assert at_once(lambda: repositories.delete(repository, cast.session("alice")), announce) == [None, "announced"]
+    assert not Repository.with_binned.exists()
+    assert not OpenPush.objects.exists()
