@@ -39,11 +39,12 @@ def lines() -> Iterator[Line]:
     with tempfile.TemporaryDirectory(prefix="dovetail-speed-") as name, ExitStack() as stack:
         folder = Path(name)
         hub = stack.enter_context(Hub(folder, DOVETAIL_ENGINE_IDLE_SECONDS=str(IDLE_SECONDS)))
+        speed_routes.prove(hub)
+        yield memory(hub, "idle hub after its first validation (PSS)", most=500)
         sides = stack.enter_context(everybody(folder, hub))
         yield from downloads(sides)
         yield from small_files(sides)
         yield from speed_routes.lines(folder, hub, sides[HUB])
-        yield memory(hub, "idle hub after its first validations (PSS)", most=500)
         yield from speed_pushes.lines(folder, hub, sides[HUB].wire(), sides[REGISTRY].wire())
         yield memory(hub, "idle hub after all of the above (PSS)")
 
