@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Min
 
-from registry.kernel import audit, policy, quotas, stored_bytes
+from registry.kernel import audit, policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob
@@ -23,10 +23,13 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
     """Create a repository with branches, tags and history of another one; pull requests and discussions stay behind.
 
     `private=None` keeps the source's visibility. The caller must be allowed to download all of it. Raises what
-    policy.require_now raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what repositories.create raises.
+    policy.require_now raises for DOWNLOAD, RepositoryNotFound for the record of one at another hub,
+    RevisionNotVerified, PushTooLarge, and what repositories.create raises.
     """
     with transaction.atomic():
         source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: a rewrite of the history waits
+        if source.source:  # not all of its files are here, or were looked through
+            raise refusals.repository_not_found(source.full_name)
         heads = [ref for ref in refs.list_refs(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
         line = _reachable(source, heads)
         pull.require_each_served([row for row in line if row.is_quarantined or not row.is_expired], by)

@@ -342,3 +342,14 @@ def test_a_path_may_hold_a_colon_but_no_drive_and_no_stream_of_git(wire: Wire, r
     assert answer.content_of() == b"hello"
     for path in ("c:/x", "Z:x", "x/.git::$INDEX_ALLOCATION/hooks", ":x", "..:x/y"):
         assert json.loads(wire.commit(NAME, header(), file(path)).content)["code"] == "path-invalid", path
+
+
+@pytest.mark.parametrize("pull_policy", ["open", "verified"])
+def test_the_record_of_a_repository_at_another_hub_is_not_duplicated(wire: Wire, cast, pull_policy):
+    repository = cast.repository("alice/record")
+    Repository.objects.filter(pk=repository.pk).update(source="https://hub.example.org", is_verified=True)
+    site_settings.change_setting("pull_policy", pull_policy, cast["ada"])
+    with pytest.raises(RepositoryNotFound):
+        copies.duplicate(Repository.objects.get(pk=repository.pk), "alice/copy", cast.session("alice"))
+    assert wire.ask("POST", "/api/models/alice/record/duplicate", {"repository": "alice/copy"}).status_code == 404
+    assert not Repository.objects.filter(name="copy").exists()
