@@ -248,14 +248,24 @@ def test_a_worker_that_dies_stops_the_rest_and_is_named(prepared: Path, tmp_path
     assert "Traceback" not in up.printed
 
 
+def test_a_worker_that_hangs_does_not_keep_a_hub_whose_other_one_died(prepared: Path, tmp_path: Path) -> None:
+    up = make_up(tmp_path, prepared).wait_ready()
+    family = up.family()
+    workers = {one.name(): one for one in up.program("ops.forks").children()}
+    workers["worker"].suspend()
+    workers["beat"].kill()
+    assert up.process.wait(STOP_SECONDS) != 0
+    assert_gone(family)
+    assert "The beat was killed by SIGKILL." in up.printed
+
+
 def test_workers_share_the_memory_of_what_they_import(prepared: Path, tmp_path: Path) -> None:
     with running(tmp_path, prepared) as up:
         forks = up.program("ops.forks")
         workers = {one.name(): one for one in forks.children()}
         assert set(workers) == {"worker", "beat"}
-        for one in workers.values():
-            memory = one.memory_full_info()
-            assert memory.uss < memory.rss / 2, one.name()
+        memory = workers["beat"].memory_full_info()
+        assert memory.rss - memory.uss > 45 << 20  # 30 MiB if it has in common with others only what is read from files
 
 
 def test_a_supervisor_killed_outright_leaves_nobody_and_blocks_nobody(prepared: Path, tmp_path: Path) -> None:
