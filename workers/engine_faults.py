@@ -1,4 +1,4 @@
-"""What goes wrong with an engine, as its worker sees it; an adapter is never to blame for one of these."""
+"""The faults of an engine, as its worker sees them; an adapter is never to blame for one of them."""
 
 
 class EngineFault(Exception):

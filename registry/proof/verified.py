@@ -3,7 +3,12 @@
 A version that measured worse than the one before it does not become it by itself (regressions.py).
 """
 
+from typing import Any
+
+from django.db.models import Case, When
+
 from dovetail.adapters.report import Report
+from registry.kernel.prepared_writes import as_value
 from registry.models import Ref, Repository, Verdict
 from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
@@ -36,3 +41,8 @@ def served_by(report: Report) -> str:
     """Return the engines that serve an adapter, as the column `serves` holds them."""
     engines = [answer.engine for answer in report.serving if answer.outcome == "serves"]
     return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
+
+
+def unless_verified(serves: Any) -> Case:
+    """Return the new value of the column `serves`: a repository with `verified` keeps that of what is served there."""
+    return Case(When(is_verified=True, then="serves"), default=as_value(serves))

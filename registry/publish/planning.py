@@ -1,6 +1,5 @@
 """Planning a push: how each file travels, and what is refused before its bytes do."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ _SUFFIXES = """
 """
 LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
-_OURS = hashlib.sha256(GITATTRIBUTES).hexdigest()
+_OURS = blobs.digest_of(GITATTRIBUTES).sha256
 MAX_ASKED = 1000
 
 

@@ -163,7 +163,7 @@ def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(ca
 
 @pytest.mark.parametrize("change", ["private", "another name"])
 def test_the_event_of_a_push_tells_of_the_repository_as_it_is_when_the_push_lands(cast, monkeypatch, settings, change):
-    """Whoever watches the owner must not hear of a version of what became private while its bytes came."""
+    """A watcher of the owner must not hear of a version whose repository became private while its bytes came."""
     settings.OUTBOX_DOORBELL = "tests.api.conftest.notify_nobody"  # the event stays to be read
     repository, by, compose = cast.repository("alice/one"), cast.session("alice"), tree.compose
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, When
 from django.db.models.functions import Now
 
 from registry.kernel.errors import ClaimStale
 from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value
+from registry.kernel.prepared_writes import PreparedUpdate, Update
 from registry.models import Attempt, Repository, Verdict
-from registry.proof.verified import served_by
+from registry.proof.verified import served_by, unless_verified
 from registry.repos.refs import MAIN
 
 MAX_REASON = 500  # characters that the columns hold
@@ -92,8 +91,8 @@ def show(verdict: Verdict) -> None:
 
 
 def _shown(revision: int, **columns: Any) -> Update:
-    if "serves" in columns:  # of a repository with `verified` it is as that is served
-        columns["serves"] = Case(When(is_verified=True, then="serves"), default=as_value(columns["serves"]))
+    if "serves" in columns:
+        columns["serves"] = unless_verified(columns["serves"])
     return Repository.objects.filter(refs__name=MAIN, refs__revision=revision), columns
 
 

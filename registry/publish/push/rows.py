@@ -12,6 +12,7 @@ from registry.kernel.prepared import Prepared
 from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value, insert_row, insert_rows
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
+from registry.proof.verified import unless_verified
 from registry.publish import open_pushes, planning, pull_requests
 from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
@@ -197,7 +198,7 @@ def _shown(repository: int, text: str, ungated_text: str, **columns: Any) -> Upd
     # Decided by the row: a gate may have been put there, and a version verified, since `repository` was read.
     columns["search_text"] = Case(When(gated="", then=as_value(ungated_text)), default=as_value(text))
     if "serves" in columns:
-        columns["serves"] = Case(When(is_verified=True, then="serves"), default=as_value(columns["serves"]))
+        columns["serves"] = unless_verified(columns["serves"])
     return Repository.objects.filter(pk=repository), columns | {"is_main_held": refs.main_is_held()}
 
 
