@@ -164,19 +164,15 @@ def _mount(**_: object) -> None:
 def ring(verdict: int, *doors: str) -> bool:
     """Send the hint that a verdict may be claimed: to any worker, or to each of the named ones.
 
-    Return False when the broker is down; a worker finds the row by itself then.
+    Return False when the broker is down; a worker finds the row by itself then. A hint that is sent later is True.
     """
-    if not doors:
-        return _send("workers.tasks.validate", verdict)
-    rang = [_send("workers.tasks.validate", verdict, queue=worker_direct(door)) for door in doors]
+    rang = [_hint("workers.tasks.validate", verdict, door=door) for door in doors or [""]]
     return all(rang)
 
 
 def try_out(tryout: int, *doors: str) -> bool:
     """Send the hint that a try waits, as `ring` does for a verdict."""
-    if not doors:
-        return _send("workers.tasks.try_out", tryout)
-    rang = [_send("workers.tasks.try_out", tryout, queue=worker_direct(door)) for door in doors]
+    rang = [_send("workers.tasks.try_out", tryout, door=door) for door in doors or [""]]
     return all(rang)
 
 
@@ -216,45 +212,51 @@ def send_letter(to: str, subject: str, text: str) -> None:
         letters.deliver(to, subject, text)
 
 
+Hint = tuple[str, tuple[int, ...], str]  # the task, the rows that it is about, and the worker that it is for or ""
 _answers_requests = False
-_due: set[str] = set()
+_due: dict[Hint, None] = {}  # in their order
 _due_lock = threading.Lock()
 
 
-def _hint(task: str) -> None:
-    """Send the hint that rows wait. A process that answers requests sends it later, once for all that came meanwhile.
+def _hint(task: str, *rows: int, door: str = "") -> bool:
+    """Send the hint that rows wait. A process that answers requests sends it later, with all that came meanwhile.
 
     So no request waits for the broker, and the requests of one push do not share the processor with what they cause.
+    Return False when the broker is down now.
     """
     if not _answers_requests:
-        _send(task)
-        return
+        return _send(task, *rows, door=door)
     with _due_lock:
-        if task in _due:
-            return
-        _due.add(task)
+        is_timed = bool(_due)
+        _due[task, rows, door] = None
+    if is_timed:
+        return True
     try:
-        threading.Timer(HINT_SECONDS, _send_due, [task]).start()  # no daemon: a process that ends sends it before
+        threading.Timer(HINT_SECONDS, _send_due).start()  # no daemon: a process that ends sends it before
     except RuntimeError:  # the machine has no thread to give
-        _send_due(task)
+        _send_due()
+    return True
 
 
-def _send_due(task: str) -> None:
+def _send_due() -> None:
     with _due_lock:
-        _due.discard(task)  # before it is sent: rows that are committed from now on need a hint of their own
-    _send(task)
+        due = list(_due)
+        _due.clear()  # before they are sent: rows that are committed from now on need a hint of their own
+    for task, rows, door in due:
+        _send(task, *rows, door=door)
 
 
 _silent_until = 0.0
 
 
-def _send(task: str, *rows: int | str, **options: Any) -> bool:
+def _send(task: str, *rows: int | str, door: str = "") -> bool:
     global _silent_until
     if time.monotonic() < _silent_until:
         return False
     try:
         headers = {"request_id": request_ids.current()}
-        app.send_task(task, args=rows, headers=headers, retry=True, retry_policy=ONCE_MORE, **options)
+        queue: Any = worker_direct(door) if door else None
+        app.send_task(task, args=rows, queue=queue, headers=headers, retry=True, retry_policy=ONCE_MORE)
     except (KombuError, OSError) as problem:
         known = [row for row in rows if isinstance(row, int)]  # a letter is nobody's business, least of all its link
         logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": known})

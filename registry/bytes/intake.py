@@ -6,7 +6,7 @@ registry/bytes/garbage.py may have removed it before the row protected it.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -158,19 +158,20 @@ def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
 def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:
     """Store small files that came inside a request, and record that this repository may use them.
 
-    They are stored in parallel, because each waits for a disk or a network round trip.
+    Several are stored in parallel, because each waits for a disk or a network round trip.
     """
     digests = [blobs.digest_of(data) for data in files]
     contents = dict(zip(digests, files, strict=True))
+
+    def store(digest: Digest) -> None:
+        store_verified(digest.sha256, [contents[digest]])
+
     with ThreadPoolExecutor(min(STORED_AT_ONCE, len(contents))) as threads:
-        _store_all(contents, threads)
+        each = map if len(contents) == 1 else threads.map
+        list(each(store, contents))
         register_blobs(repository, *contents)
-        _store_all(contents, threads)  # again, as a sweep may have removed objects before the rows protected them
+        list(each(store, contents))  # again, as a sweep may have removed objects before the rows protected them
     return digests
-
-
-def _store_all(contents: Mapping[Digest, bytes], threads: ThreadPoolExecutor) -> None:
-    list(threads.map(lambda digest: store_verified(digest.sha256, [contents[digest]]), contents))
 
 
 def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upload:

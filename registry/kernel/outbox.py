@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry.kernel import plane_requests, request_ids
+from registry.kernel.prepared import Prepared
 from registry.kernel.prepared_writes import insert_rows
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 
@@ -92,8 +93,7 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
     headless = {row.repository["id"] for row in rows if row.repository and not row.repository["head"]}
     heads: dict[int, str] = {}
     if headless:
-        mains = Ref.objects.filter(repository__in=headless, name=Ref.MAIN)
-        heads = dict(mains.values_list("repository", "revision__oid"))
+        heads = dict(_HEADS(Ref.MAIN, *headless))
     for row in rows:
         if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
@@ -101,6 +101,15 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
     # Withdrawn bytes are gone before the waiting events are handled, however many these are.
     plane_requests.request_for(row for row in rows if plane_requests.withdraws(row))
     transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push
+
+
+_HEADS = Prepared(
+    lambda main, *repositories: Ref.objects.filter(repository__in=repositories, name=main).values_list(
+        "repository", "revision__oid"
+    ),
+    str,
+    int,
+)
 
 
 def ring() -> None:

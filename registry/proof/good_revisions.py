@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from registry.kernel.prepared import Prepared
 from registry.models import Revision, Verdict
 
 
@@ -45,14 +46,8 @@ class GoodRevisions:
 
 def read_good_revisions(repository: int) -> GoodRevisions:
     """Read the state of every revision of a repository, in two queries. The last finished verdict of each counts."""
-    finished = Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False).order_by("number")
-    verdicts = finished.values_list("revision", "pk", "state", "result__depth")
-    passed = {revision: pk if _proves(state, depth) else None for revision, pk, state, depth in verdicts}
-    rows = list(
-        Revision.objects.filter(repository=repository).values_list(
-            "pk", "parent", "replaces", "is_part", "expired_at", "quarantined_at", "yanked_at"
-        )
-    )
+    passed = {revision: pk if _proves(state, depth) else None for revision, pk, state, depth in _FINISHED(repository)}
+    rows = _REVISIONS(repository)
     parts = {pk for pk, _, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     return GoodRevisions(
         parents={pk: parent or replaced for pk, parent, replaced, *_ in rows},
@@ -60,6 +55,22 @@ def read_good_revisions(repository: int) -> GoodRevisions:
         withdrawn=frozenset(pk for pk, _, _, _, _, *times in rows if any(times)),
         expired=frozenset(pk for pk, _, _, _, expired_at, *_ in rows if expired_at),
     )
+
+
+_FINISHED = Prepared(
+    lambda repository: (
+        Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False)
+        .order_by("number")
+        .values_list("revision", "pk", "state", "result__depth")
+    ),
+    int,
+)
+_REVISIONS = Prepared(
+    lambda repository: Revision.objects.filter(repository=repository).values_list(
+        "pk", "parent", "replaces", "is_part", "expired_at", "quarantined_at", "yanked_at"
+    ),
+    int,
+)
 
 
 def is_proven(revision: Revision) -> bool:

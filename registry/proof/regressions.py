@@ -25,7 +25,7 @@ def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisio
 
     Call it under the repository's lock. Only pairs of verdicts that were not compared before cost anything.
     """
-    rows = {row.revision_id: row for row in Regression.objects.filter(revision__repository=repository)}
+    rows = {row.revision_id: row for row in _COMPARED(repository)}
     history = _History(good, rows)
     current: int | None = None
     for revision in good.history(main):
@@ -33,6 +33,9 @@ def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisio
         if row is None or not row.is_held:
             current = revision
     return replace(good, regressed=frozenset(pk for pk, row in rows.items() if row.is_held))
+
+
+_COMPARED = Prepared(lambda repository: Regression.objects.filter(revision__repository=repository), int)
 
 
 @dataclass

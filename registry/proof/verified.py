@@ -6,9 +6,11 @@ A version that measured worse than the one before it does not become it by itsel
 from typing import Any
 
 from django.db.models import Case, When
+from django.utils import timezone
 
 from dovetail.adapters.report import Report
-from registry.kernel.prepared_writes import as_value
+from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedUpdate, as_value, insert_row
 from registry.models import Ref, Repository, Verdict
 from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
@@ -22,19 +24,38 @@ def move_verified(repository: int) -> None:
     Aliases move too, if their revision was withdrawn or is served again, and the columns that lists show of it are
     written. Call it in the transaction that changes a verdict, or what is held back or yanked.
     """
-    main = Ref.objects.filter(repository=repository, name=MAIN).values_list("revision", flat=True).first()
+    refs = dict(_REFS(repository, MAIN, VERIFIED))
+    main, verified = refs.get(MAIN), refs.get(VERIFIED)
     good = regressions.judge(repository, read_good_revisions(repository), main)
     at = good.newest(main)
-    if at is None:
+    if at is not None and verified is not None:
+        _MOVE(repository=repository, revision=at, updated_at=timezone.now())
+    elif at is not None:
+        insert_row(Ref(repository_id=repository, name=VERIFIED, revision_id=at))
+    elif verified is not None:
         Ref.objects.filter(repository=repository, name=VERIFIED).delete()
-    else:
-        Ref.objects.update_or_create(repository_id=repository, name=VERIFIED, defaults={"revision_id": at})
     alias_refs.move_aliases(repository, good)
     shown = main if at is None else at
-    last = Verdict.objects.filter(revision=shown, finished_at__isnull=False).order_by("number").last()
+    last = _LAST.first(shown) if shown is not None else None
     serves = served_by(last.report) if last else ""
     score = score_of(last.report) if last and at is not None else NOT_MEASURED
-    Repository.with_binned.filter(pk=repository).update(is_verified=at is not None, serves=serves, score=score)
+    _SHOW(repository=repository, is_verified=at is not None, serves=serves, score=score)
+
+
+_REFS = Prepared(
+    lambda repository, *names: Ref.objects.filter(repository=repository, name__in=names).values_list(
+        "name", "revision"
+    ),
+    int,
+    str,
+)
+_MOVE = PreparedUpdate(
+    lambda repository, **columns: (Ref.objects.filter(repository=repository, name=VERIFIED), columns)
+)
+_LAST = Prepared(
+    lambda revision: Verdict.objects.filter(revision=revision, finished_at__isnull=False).order_by("-number")[:1], int
+)
+_SHOW = PreparedUpdate(lambda repository, **columns: (Repository.with_binned.filter(pk=repository), columns))
 
 
 def served_by(report: Report) -> str:

@@ -47,9 +47,10 @@ def consume(event: OutboxEvent) -> None:
 # --- verdicts --------------------------------------------------------------------------------------------------------
 def _verdict_reached(event: OutboxEvent) -> None:
     data = event.data
+    if not data["is_main"] or not is_news(data["state"], data["was"] or ""):
+        return
     rows = Verdict.objects.select_related("revision__repository__namespace", "revision__author")
-    verdict = rows.filter(pk=data["verdict"]).first()
-    if verdict is None or not data["is_main"] or not is_news(data["state"], data["was"] or ""):
+    if (verdict := rows.filter(pk=data["verdict"]).first()) is None:
         return
     if same := _same_before(verdict):  # an unread alert about it then leads to the newer verdict
         Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=verdict)

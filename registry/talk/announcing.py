@@ -13,6 +13,7 @@ from registry.kernel import ids, outbox, policy
 from registry.kernel.links import absolute
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
 from registry.models import Delivery, OutboxEvent, Repository, Revision, Watch, Webhook
 from registry.repos.refs import ALIASES
 from registry.talk import deliveries
@@ -56,23 +57,49 @@ def consume(event: OutboxEvent) -> None:
 
 def _is_held(then: Snapshot, event: OutboxEvent) -> bool:
     """Return whether what happened is about something that was held back before anybody heard of it."""
-    if then.quarantined or Repository.with_binned.filter(pk=then.id, quarantined_at__isnull=False).exists():
+    if then.quarantined or _IS_HELD(then.id):
         return True
     oid = event.data.get("new") or event.data.get("revision") or ""
-    held = Revision.objects.filter(repository=then.id, oid=oid, quarantined_at__isnull=False)
-    return bool(oid) and held.exists()
+    return bool(oid and _IS_REVISION_HELD(then.id, oid))
+
+
+_IS_HELD = Prepared(
+    lambda repository: (
+        Repository.with_binned.filter(pk=repository, quarantined_at__isnull=False).order_by().values_list("pk")
+    ),
+    int,
+)
+_IS_REVISION_HELD = Prepared(
+    lambda repository, oid: Revision.objects.filter(
+        repository=repository, oid=oid, quarantined_at__isnull=False
+    ).values_list("pk"),
+    int,
+    str,
+)
 
 
 def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]:
     """Return the active webhooks that existed at the event, subscribe to its domain, and whose owners may see it."""
-    owner = Q(type__in=["user", "org"], folded=then.namespace.lower())
-    watching = Watch.objects.filter(owner | Q(type=then.type, folded=then.full_name.lower())).values("webhook")
+    watching = {webhook for (webhook,) in _WATCHING(then.namespace.lower(), then.type, then.full_name.lower())}
+    if not watching:  # as nearly always
+        return []
     active = Webhook.objects.filter(disabled=False, owner__is_active=True, created_at__lte=event.at)
-    hooks = [hook for hook in active.filter(pk__in=watching).select_related("owner") if domain in hook.domains]
+    rows = active.filter(pk__in=watching).select_related("owner").order_by("pk")
+    hooks = [hook for hook in rows if domain in hook.domains]
     owners = {hook.owner_id: hook.owner for hook in hooks}
     repository = then.as_repository()
     allowed = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), repository)}
     return [hook for hook in hooks if hook.owner_id in allowed]
+
+
+_WATCHING = Prepared(
+    lambda owner, kind, name: Watch.objects.filter(
+        Q(type__in=[Watch.Type.USER, Watch.Type.ORG], folded=owner) | Q(type=kind, folded=name)
+    ).values_list("webhook"),
+    str,
+    str,
+    str,
+)
 
 
 def _repo(then: Snapshot) -> dict[str, object]:

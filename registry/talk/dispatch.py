@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from registry.kernel import audit, outbox, request_ids, tracing
 from registry.kernel.errors import RegistryError
+from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedDelete
 from registry.models import OutboxEvent, User
 from registry.moderation import findings, lineage
 from registry.plane import jobs as plane_jobs
@@ -109,8 +111,7 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
     """
     try:
         with audit.outside_request(), request_ids.working_for(""), transaction.atomic():
-            rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
-            event = rows.filter(pk=number, given_up_at__isnull=True).first()
+            event = (_WAITED_FOR if wait else _UNLOCKED).first(number)
             if event is None:
                 return wait
             if is_reader and findings.reads_files(event):
@@ -124,6 +125,16 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
         for event in OutboxEvent.objects.filter(pk=number):
             _put_off(event, event.pending)
     return True
+
+
+def _unhandled(event: int, *, skip_locked: bool) -> QuerySet[OutboxEvent]:
+    """Return the event, locked, unless it was given up."""
+    rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=skip_locked).select_related("by")
+    return rows.filter(pk=event, given_up_at__isnull=True)
+
+
+_WAITED_FOR = Prepared(lambda event: _unhandled(event, skip_locked=False), int)
+_UNLOCKED = Prepared(lambda event: _unhandled(event, skip_locked=True), int)
 
 
 def _consumers_of(event: OutboxEvent) -> Iterable[str]:
@@ -146,7 +157,10 @@ def _settle(event: OutboxEvent, failed: list[str]) -> None:
     if failed:
         _put_off(event, failed)
     else:
-        event.delete()
+        _DONE(event=event.pk)
+
+
+_DONE = PreparedDelete(lambda event: OutboxEvent.objects.filter(pk=event))
 
 
 def _put_off(event: OutboxEvent, pending: list[str] | None) -> None:

@@ -97,7 +97,7 @@ celery.only_send()
 asked = []
 celery.logger.warning = lambda *_, **about: asked.append(about)
 os.kill(server, signal.SIGSTOP)
-print(celery.ring(2), celery.post(3), celery.derive(4), len(asked))
+print(celery.try_out(2), celery.post(3), celery.derive(4), len(asked))
 os.kill(server, signal.SIGCONT)
 """
     assert in_a_hub(code, broker).split() == ["False", "False", "False", "1"]
@@ -121,6 +121,19 @@ celery.dispatch()  # of a later commit: a message of its own, also where the pro
 """
     assert in_a_hub(code, broker).split() == ["0", "2"]
     assert messages(broker) == 3
+    redis.Redis.from_url(broker).flushall()
+
+
+def test_a_push_waits_for_no_message_of_its_verdict(broker):
+    code = f"""
+import redis
+celery.only_send()
+validations = lambda: redis.Redis.from_url({broker!r}).llen("validate")
+print(celery.ring(2), celery.ring(3), celery.ring(2), validations(), end=" ")
+time.sleep(4 * celery.HINT_SECONDS)
+print(validations())
+"""
+    assert in_a_hub(code, broker).split() == ["True", "True", "True", "0", "2"]
     redis.Redis.from_url(broker).flushall()
 
 

@@ -2,6 +2,8 @@
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
+from registry.kernel.prepared import Prepared
+from registry.kernel.prepared_writes import PreparedUpdate
 from registry.models import Ref, Verdict
 from registry.proof import proofs
 from registry.repos.refs import MAIN
@@ -12,14 +14,12 @@ def conclude(verdict_id: int) -> None:
 
     Call it in the transaction in which the verdict got its last state.
     """
-    verdict = Verdict.objects.select_related("revision__repository__namespace").get(pk=verdict_id)
+    [verdict] = _CONCLUDED(verdict_id)
     revision = verdict.revision
-    finished = revision.verdicts.filter(finished_at__isnull=False, number__lt=verdict.number)
-    before = finished.order_by("-number").values_list("state", flat=True).first() or ""
+    [before] = _BEFORE.first(revision.pk, verdict.number) or ("",)
     report = verdict.report
-    verdict.proven_with = proofs.digest(report.proven_with)
-    verdict.changed_from = before if before != verdict.state else ""
-    verdict.save(update_fields=["proven_with", "changed_from"])
+    changed_from = before if before != verdict.state else ""
+    _NOTE(verdict=verdict.pk, proven_with=proofs.digest(report.proven_with), changed_from=changed_from)
     check, _ = proofs.refusal(report)
     outbox.record(
         Kind.VERDICT_REACHED,
@@ -31,5 +31,21 @@ def conclude(verdict_id: int) -> None:
         was=before or None,
         check=check or None,
         incomplete=revision.files_missing > 0,
-        is_main=Ref.objects.filter(repository=revision.repository, name=MAIN, revision=revision).exists(),
+        is_main=bool(_IS_MAIN(revision.pk)),
     )
+
+
+_CONCLUDED = Prepared(
+    lambda verdict: Verdict.objects.select_related("revision__repository__namespace").filter(pk=verdict), int
+)
+_BEFORE = Prepared(
+    lambda revision, number: (
+        Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=number)
+        .order_by("-number")
+        .values_list("state")[:1]
+    ),
+    int,
+    int,
+)
+_NOTE = PreparedUpdate(lambda verdict, **columns: (Verdict.objects.filter(pk=verdict), columns))
+_IS_MAIN = Prepared(lambda revision: Ref.objects.filter(name=MAIN, revision=revision).values_list("pk"), int)

@@ -1,6 +1,6 @@
 """Verdicts as rows: the lock that comes first, the write that only the holder of a claim may do, what adapters show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,9 +42,13 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
     orders would deadlock.
     """
     with transaction.atomic():
-        locked = Repository.objects.select_for_update(no_key=True)
-        locked.filter(pk=verdict.revision.repository_id).values_list("pk").first()
+        _LOCK(verdict.revision.repository_id)
         yield
+
+
+_LOCK = Prepared(
+    lambda repository: Repository.objects.select_for_update(no_key=True).filter(pk=repository).values_list("pk"), int
+)
 
 
 def final(state: str) -> dict[str, Any]:
@@ -61,11 +65,35 @@ def lease() -> Any:
 def write(claim: Claim, **values: Any) -> None:
     claimed = Verdict.objects.filter(pk=claim.verdict.pk, state=State.RUNNING, fence=claim.fence)
     if not claimed.update(**values):
-        raise ClaimStale(f"The claim on verdict {claim.verdict.pk} has ended; somebody else decides it.")
+        raise _stale(claim)
+
+
+def finish(claim: Claim, state: str, result: Mapping[str, Any], duration_ms: int) -> None:
+    """Write the last state of a verdict, with its report. Raises ClaimStale as `write` does."""
+    columns = {"state": state, "result": result, "duration_ms": duration_ms}
+    if not _FINISH(verdict=claim.verdict.pk, fence=claim.fence, **columns):
+        raise _stale(claim)
+
+
+_FINISH = PreparedUpdate(
+    lambda verdict, fence, state, **columns: (
+        Verdict.objects.filter(pk=verdict, state=State.RUNNING, fence=fence),
+        final(state) | columns,
+    )
+)
+
+
+def _stale(claim: Claim) -> ClaimStale:
+    return ClaimStale(f"The claim on verdict {claim.verdict.pk} has ended; somebody else decides it.")
 
 
 def end_attempt(attempt: Attempt, outcome: str) -> None:
-    Attempt.objects.filter(pk=attempt.pk).update(ended_at=Now(), outcome=outcome[:200])
+    _END_ATTEMPT(attempt=attempt.pk, outcome=outcome[:200])
+
+
+_END_ATTEMPT = PreparedUpdate(
+    lambda attempt, outcome: (Attempt.objects.filter(pk=attempt), {"ended_at": Now(), "outcome": outcome})
+)
 
 
 def newest_of(revision: int) -> Verdict | None:

@@ -12,6 +12,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from dovetail.adapters.report import CRASHED, CheckResult, Report
+from registry.kernel.prepared import Prepared, count_by
+from registry.kernel.prepared_writes import PreparedUpdate, insert_row
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import place, ring_again, why_wait
@@ -23,7 +25,7 @@ from registry.proof.verdicts.rows import (
     Claim,
     State,
     end_attempt,
-    final,
+    finish,
     lease,
     one_at_a_time,
     show,
@@ -49,7 +51,7 @@ def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), s
 
 def claim(verdict_id: int, worker: str) -> Claim | None:
     """Claim this job; None if it is finished, claimed, or waits for something."""
-    verdict = Verdict.objects.select_related("revision").filter(pk=verdict_id, turn__isnull=False).first()
+    verdict = _READY.first(verdict_id)
     if verdict is None:
         return None
     if reason := why_wait(verdict.base, verdict.format):  # its base was removed
@@ -57,21 +59,30 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         return None
     fence = secrets.token_hex(16)
     with one_at_a_time(verdict):
-        taken = queue.ready().filter(pk=verdict_id, attempt__lt=settings.MAX_ATTEMPTS).update(
-            state=State.RUNNING,
-            turn=None,
-            fence=fence,
-            lease_until=lease(),
-            attempt=F("attempt") + 1,
-            started_at=Now(),
-        )  # fmt: skip
-        if not taken:
+        if not _TAKE(verdict=verdict_id, most=settings.MAX_ATTEMPTS, fence=fence):
             return None
-        verdict = Verdict.objects.select_related("revision__repository__namespace").get(pk=verdict_id)
-        attempt = Attempt.objects.create(verdict=verdict, number=verdict.attempts.count() + 1, worker=worker)
+        [verdict] = _TAKEN(verdict_id)
+        [count] = _ATTEMPTS.first(verdict_id) or (0,)
+        attempt = insert_row(Attempt(verdict=verdict, number=count + 1, worker=worker))
         show(verdict)
     queue.admit(verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
     return Claim(verdict, fence, attempt)
+
+
+_READY = Prepared(lambda verdict: queue.ready().select_related("revision").filter(pk=verdict), int)
+_TAKEN = Prepared(
+    lambda verdict: Verdict.objects.select_related("revision__repository__namespace").filter(pk=verdict), int
+)
+_ATTEMPTS = Prepared(lambda verdict: count_by("verdict", Attempt.objects.filter(verdict=verdict)), int)
+_TAKE = PreparedUpdate(
+    lambda verdict, most, fence: (
+        queue.ready().filter(pk=verdict, attempt__lt=most),
+        {
+            "state": State.RUNNING, "turn": None, "fence": fence, "lease_until": lease(), "attempt": F("attempt") + 1,
+            "started_at": Now(),
+        },
+    )
+)  # fmt: skip
 
 
 def heartbeat(claim: Claim) -> None:
@@ -97,7 +108,7 @@ def record(
         give_back(claim, reason)
         return
     with one_at_a_time(claim.verdict):
-        write(claim, **final(report.state), result=report.as_result(), duration_ms=duration_ms)
+        finish(claim, report.state, report.as_result(), duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
         comparisons.ask(claim.verdict, measure, route="")
@@ -118,7 +129,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str =
         if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
             duration_ms = round(1000 * (timezone.now() - claim.attempt.started_at).total_seconds())
             result = _with_crash(verdict, reason).as_result()
-            write(claim, **final(State.ERRORED), result=result, duration_ms=max(duration_ms, 0))
+            finish(claim, State.ERRORED, result, max(duration_ms, 0))
             conclude(verdict.pk)
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
