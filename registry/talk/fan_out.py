@@ -32,6 +32,7 @@ from registry.talk.alerting import is_news
 
 Kind, Level = Alert.Kind, RepositoryWatch.Level
 AT_ONCE = 500  # people alerted by one event
+_READ = AT_ONCE + 1  # one more, who tells that others are left
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,9 @@ def _sources(news: News, repository: Repository, after: int) -> Iterator[tuple[l
 
 
 def _next(rows: QuerySet[Any], column: str, after: int) -> QuerySet[Any, tuple[int]]:
-    """Return the people of these rows, one more than are alerted at once, in their order after this one."""
+    """Return the next people of these rows after this one, in their order."""
     later: QuerySet[Any, tuple[int]] = rows.filter(**{f"{column}__gt": after}).order_by(column).values_list(column)
-    return later[: AT_ONCE + 1]
+    return later[:_READ]
 
 
 _WATCHERS = Prepared(
