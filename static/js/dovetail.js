@@ -92,6 +92,13 @@ document.addEventListener("click", async (event) => {
   if (again) again.focus();
 });
 
+// Of what was typed before the scripts came, no input is heard.
+document.addEventListener("htmx:load", () => {
+  document.querySelectorAll("[hx-post] textarea").forEach((field) => {
+    if (field.value !== field.defaultValue) field.dispatchEvent(new Event("dovetail:early"));
+  });
+}, { once: true });  // later ones tell of a part that came, such as the preview
+
 // Passkeys: what the browser or the device refused is shown beside the button.
 document.addEventListener("allauth.error", (event) => {
   const place = document.querySelector("[data-passkey-error]");

@@ -4,6 +4,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import REVIEWS
 from tests.browser.looks import faults
+from tests.clients import Client
+from tests.live import TOKENS
 
 
 def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor):
@@ -38,3 +40,19 @@ def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor):
     alice.go("/alice/by-browser/tree/main")
     expect(page.locator("table.files")).to_contain_text("Update README.md")
     assert faults(page) == []
+
+
+def test_a_text_that_was_typed_before_the_script_came_is_previewed(working_hub, visitor, tmp_path):
+    (tmp_path / "README.md").write_text("# Early\n")
+    client = Client("2.4.0", working_hub.url, TOKENS["alice"], tmp_path / "home")
+    client.hf("upload", "alice/typed-early", tmp_path / "README.md")
+    alice, held = visitor(working_hub.url), []
+    alice.sign_in("alice")
+    alice.context.route("**/htmx*.js", lambda route: held.append(route))
+    with alice.page.expect_request("**/htmx*.js"):
+        alice.page.goto(f"{working_hub.url}/alice/typed-early/edit/main/README.md", wait_until="commit")
+    alice.page.get_by_label("Text").fill("It fails with **irony**.")
+    expect(alice.page.locator("#preview")).to_be_empty()
+    [script] = held
+    script.continue_()
+    expect(alice.page.locator("#preview strong", has_text="irony")).to_be_visible()
