@@ -4,21 +4,50 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import time
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from ops import services
-from tests.adapters import with_nan
+from tests.adapters import WEIGHTS, Tensors, weights, with_nan, write
 from tests.clients import ROOT, Client
 from tests.live import PASSWORD, TOKENS, Hub, wait_until
 
 expect.set_options(timeout=60_000)  # milliseconds; a busy machine is no defect of a page
 REVIEWS = ROOT / "demo" / "reviews-lora"
+
+
+def own_reviews(folder: Path, owner: str) -> Path:
+    """Copy the adapter of the demo into a new folder, with weights that only this owner has, and that predict the same.
+
+    Pages tell of equal weights elsewhere, so tests that share a hub would meet what others did with theirs.
+    """
+    generator = np.random.default_rng(zlib.crc32(owner.encode()))
+
+    def change(tensors: Tensors) -> Tensors:
+        for name, (dtype, shape, raw) in tensors.items():
+            if name.endswith("lora_A.weight"):
+                values = np.frombuffer(raw, "<f4")
+                factors = generator.uniform(0.999, 1.001, values.size)
+                tensors[name] = (dtype, shape, (values * factors).astype("<f4").tobytes())
+        return tensors
+
+    shutil.copytree(REVIEWS, folder)
+    write(weights(change)({WEIGHTS: (folder / WEIGHTS).read_bytes()}), folder)
+    return folder
+
+
+@pytest.fixture
+def reviews(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder `reviews-lora` with the adapter of the demo, whose weights no other test has."""
+    return own_reviews(tmp_path / REVIEWS.name, request.node.nodeid)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +136,10 @@ def furnished_hub(working_hub: Hub, tmp_path_factory) -> Hub:
     """
     home = tmp_path_factory.mktemp("home")
     alice = Client("2.4.0", working_hub.url, TOKENS["alice"], home)
-    alice.hf("upload", "alice/reviews", REVIEWS, "--commit-message", "Train on 2,400 reviews")
-    alice.hf("upload", "alice/spoilt", _changed(REVIEWS, home / "spoilt"))
-    alice.hf("upload", "alice/waiting", _changed(REVIEWS, home / "waiting", base="meta-llama/Llama-3.1-8B"))
+    reviews = own_reviews(home / REVIEWS.name, "furnished_hub")
+    alice.hf("upload", "alice/reviews", reviews, "--commit-message", "Train on 2,400 reviews")
+    alice.hf("upload", "alice/spoilt", _changed(reviews, home / "spoilt"))
+    alice.hf("upload", "alice/waiting", _changed(reviews, home / "waiting", base="meta-llama/Llama-3.1-8B"))
     alice.hf("repos", "create", "acme/private", "--private")
     wait_until(
         lambda: _state(working_hub, "reviews") == "passed" and _state(working_hub, "spoilt") == "failed", working_hub
@@ -140,10 +170,7 @@ def _changed(source: Path, folder: Path, base: str = "") -> Path:
         files = {name: data.replace(known, base.encode()) for name, data in files.items()}
     else:
         files = with_nan()(files)
-    folder.mkdir()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
+    return write(files, folder)
 
 
 def _state(hub: Hub, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REVIEWS
 from tests.browser.keys import press, sign_in, type_into
 
 
@@ -32,7 +31,7 @@ def test_adapters_are_found_compared_and_used(furnished_hub, visitor):
     expect(dialog).to_be_hidden()
 
 
-def test_a_folder_becomes_a_release_that_is_withdrawn(working_hub, visitor):
+def test_a_folder_becomes_a_release_that_is_withdrawn(working_hub, visitor, reviews):
     page = visitor(working_hub.url).page
     sign_in(page, working_hub.url, "alice")
     press(page, page.get_by_role("banner").get_by_role("link", name="Upload"))
@@ -40,7 +39,7 @@ def test_a_folder_becomes_a_release_that_is_withdrawn(working_hub, visitor):
     page.wait_for_load_state()
     with page.expect_file_chooser() as chooser:
         press(page, page.get_by_role("button", name="Choose a folder"))
-    chooser.value.set_files(REVIEWS)
+    chooser.value.set_files(reviews)
     name = page.get_by_label("Name", exact=True)
     expect(name).to_have_value("reviews-lora")
     type_into(page, name, "by-keyboard")

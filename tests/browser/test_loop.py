@@ -2,13 +2,12 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REVIEWS
 from tests.clients import Client
 
 SECRET = "seven dovetail teeth"
 
 
-def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visitor, tmp_path):
+def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visitor, reviews, tmp_path):
     newcomer = visitor(working_hub.url)
     page = newcomer.go("/")
     page.get_by_role("banner").get_by_role("link", name="Join").click()
@@ -31,7 +30,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     expect(page.get_by_text("Push the first version")).to_be_visible()
     page.evaluate("window.stillHere = true")
 
-    Client("2.4.0", working_hub.url, token, tmp_path / "home").hf("upload", "frida/reviews", REVIEWS)
+    Client("2.4.0", working_hub.url, token, tmp_path / "home").hf("upload", "frida/reviews", reviews)
 
     # Nobody reloads: the page follows the push and the verdict by itself.
     expect(page.locator("#proof .state")).to_contain_text("passed", timeout=180_000)

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REVIEWS
+from tests.browser.conftest import own_reviews
 from tests.browser.keys import press, sign_in, tab_to, type_into
 from tests.browser.looks import look
 from tests.clients import Client
@@ -17,7 +17,9 @@ ADAPTER = "alice/moderated"
 
 @pytest.fixture(scope="module")
 def adapter(live_hub, tmp_path_factory) -> str:
-    Client("2.4.0", live_hub.url, TOKENS["alice"], tmp_path_factory.mktemp("home")).hf("upload", ADAPTER, REVIEWS)
+    home = tmp_path_factory.mktemp("home")
+    reviews = own_reviews(home / "reviews-lora", __name__)
+    Client("2.4.0", live_hub.url, TOKENS["alice"], home).hf("upload", ADAPTER, reviews)
     return ADAPTER
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import REVIEWS
+from tests.browser.conftest import own_reviews
 from tests.browser.looks import faults, look
 from tests.clients import Client
 from tests.live import TOKENS
@@ -19,7 +19,7 @@ def talked(working_hub, tmp_path_factory):
     """acme/talked with an adapter, a pull request #1 and a discussion #2; the stock client of each person by name."""
     home = tmp_path_factory.mktemp("people")
     clients = {name: Client("2.4.0", working_hub.url, token, home) for name, token in TOKENS.items()}
-    clients["alice"].hf("upload", "acme/talked", REVIEWS)
+    clients["alice"].hf("upload", "acme/talked", own_reviews(home / "reviews-lora", __name__))
     first = write(home / "first.md", "# First\n\n" + "a line that is too long for a narrow screen " * 9)
     clients["erin"].hf("upload", "acme/talked", first, "first.md", "--create-pr", "--commit-message", "Propose it")
     clients["carol"].hf("discussions", "create", "acme/talked", "--title", "Hello", "--body", "`long` " * 40)

@@ -2,22 +2,21 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REVIEWS
 from tests.browser.looks import faults
 from tests.clients import Client
 from tests.live import TOKENS
 
 
-def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor):
+def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor, reviews):
     alice = visitor(working_hub.url)
     alice.sign_in("alice")
     page = alice.go("/upload")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a folder").click()
-    chooser.value.set_files(REVIEWS)
+    chooser.value.set_files(reviews)
     expect(page.get_by_label("Name", exact=True)).to_have_value("reviews-lora")
     page.get_by_label("Name", exact=True).fill("by-browser")
-    expect(page.locator("[data-uploads] li")).to_have_count(len(list(REVIEWS.iterdir())))
+    expect(page.locator("[data-uploads] li")).to_have_count(len(list(reviews.iterdir())))
     assert faults(page) == []
     page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_text("LoRA, rank 8")).to_be_visible()
