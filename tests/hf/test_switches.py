@@ -16,6 +16,7 @@ from tests.hf.wire import file, header, lfs_file
 from tests.live import TOKENS, Hub
 
 FULL = "alice/reviews"
+FOLLOW_SECONDS = site_settings.FOLLOW_SECONDS  # of a running hub: within a test of this process it has no end
 
 
 def turn(name: str, value: str) -> None:
@@ -163,7 +164,7 @@ def switch(live_hub: Hub):
     def turn(name: str, value: str) -> None:
         code = f"from registry.kernel import site_settings as s; s.change_setting({name!r}, {value!r}, None)"
         live_hub.manage("shell", "-c", code)
-        time.sleep(site_settings.FOLLOW_SECONDS + 0.5)
+        time.sleep(FOLLOW_SECONDS + 0.5)
 
     turned = []
 

@@ -28,15 +28,6 @@ def ring() -> None:
     """A broker that takes no message."""
 
 
-@pytest.fixture(autouse=True)
-def _fresh_caches():
-    for module in (name_rules, known_names):
-        module.clear_cache()
-    yield
-    for module in (name_rules, known_names):
-        module.clear_cache()
-
-
 # --- look-alikes -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("name", "known"),

@@ -387,6 +387,7 @@ def test_a_fine_grained_token_reaches_nothing_under_a_name_it_does_not_know(cast
 def test_many_repositories_cost_a_rename_few_questions_each(cast, django_assert_max_num_queries):
     for number in range(12):
         cast.repository(f"acme/a{number}")
+    organizations.create_organization("other", by=cast["alice"])  # names are compared with those that are kept
     with django_assert_max_num_queries(20):
         moves.rename("acme", "works", cast.session("alice"))
 

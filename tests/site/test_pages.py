@@ -305,15 +305,8 @@ def test_a_dataset_has_the_same_pages_under_its_own_prefix(visit, cast):
     assert visit().get("/alice/rows").status_code == 404
 
 
-@pytest.fixture
-def steady_settings(monkeypatch):
-    """Site settings stay cached, also where a machine is so slow that they would be read again between two counts."""
-    monkeypatch.setattr(site_settings, "FOLLOW_SECONDS", float("inf"))
-
-
 @pytest.mark.parametrize("address", ["/", "/adapters", "/adapters?kind=lora&verdict=passed", "/alice", "/bases"])
 @pytest.mark.parametrize("who", ["anonymous", "alice"])
-@pytest.mark.usefixtures("steady_settings")
 def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address, who):
     client = visit(who)
 
@@ -330,7 +323,6 @@ def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address
 
 
 @pytest.mark.parametrize("address", ["/stats/changes", "/settings/notifications", "/api/v1/me/notifications"])
-@pytest.mark.usefixtures("steady_settings")
 def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
     client = visit("alice")
 
@@ -356,7 +348,6 @@ def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
     assert cost() == (few, 5)
 
 
-@pytest.mark.usefixtures("steady_settings")
 def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, reviews):
     client = visit("carol")
     pages = ["", "/verdict/main", "/commits/main"]
