@@ -4,6 +4,7 @@ import pytest
 
 from registry.models import Base
 from registry.repos import bases
+from tests import questions
 from tests.api.conftest import BASE, judged, pushed
 
 LLAMA = "meta-llama/Meta-Llama-3-8B"
@@ -81,9 +82,7 @@ def evaluation(base, adapter, better="higher", metric="accuracy"):
     return {"name": "smoke", "rows": 24, "metric": metric, "base": base, "adapter": adapter, "better": better}
 
 
-def test_the_leaderboard_has_the_measured_ones_by_their_gain(
-    ask, cast, repository, secret, django_assert_max_num_queries
-):
+def test_the_leaderboard_has_the_measured_ones_by_their_gain(ask, cast, repository, secret):
     judged(repository.revisions.get(title="push"), evals=[evaluation(0.5, 0.75)])
     judged(secret.revisions.get(title="push"), evals=[evaluation(0.25, 1.0)])
     for name, state, evals in (
@@ -93,7 +92,7 @@ def test_the_leaderboard_has_the_measured_ones_by_their_gain(
     ):
         judged(pushed(cast, cast.repository(f"alice/{name}")), state, evals=evals)
     board = f"/api/v1/bases/{BASE}/leaderboard"
-    with django_assert_max_num_queries(9):
+    with questions.at_most(9):
         answer = ask().get(board).json()
     assert [(row["adapter"], row["score"]) for row in answer["items"]] == [
         ("alice/reviews", 0.25),

@@ -4,13 +4,12 @@ import re
 from html import unescape
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from hub.list_parameters import Search
 from hub.site.catalogue import CHIPS
 from registry.repos import catalog, spreads
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
+from tests.questions import Questions
 
 
 @pytest.fixture
@@ -150,7 +149,7 @@ def test_the_page_names_every_filter_of_rest():
 def test_several_bases_cost_no_more_queries_than_one(visit, many):
     client, counts = visit(), []
     for names in ([BASE], [BASE], [BASE, "other/base", "third/base"]):  # the first warms the site settings
-        with CaptureQueriesContext(connection) as queries:
+        with Questions() as queries:
             client.get("/adapters", {"base": names, "kind": "lora", "verdict": "passed"})
         counts.append(len(queries))
     assert counts[1] == counts[2]

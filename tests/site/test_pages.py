@@ -6,8 +6,6 @@ from html import unescape
 from urllib.parse import quote, unquote
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import site_settings
 from registry.models import Base, Revision
@@ -17,6 +15,7 @@ from registry.publish import push
 from registry.repos import refs
 from registry.talk import dispatch
 from tests.api.conftest import BASE, CONFIG, judged, pushed, weights
+from tests.questions import Questions
 from tests.site.conftest import CHECKS, push_more
 
 PAGES = ["", "/tree/main", "/blob/main/README.md", "/commits/main", "/commit/main", "/verdict/main", "/tree/verified"]
@@ -312,7 +311,7 @@ def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address
 
     def cost():
         client.get(address)  # what is remembered is read before it is counted
-        with CaptureQueriesContext(connection) as queries:
+        with Questions() as queries:
             client.get(address)
         return len(queries)  # now: the next request forgets them
 
@@ -334,7 +333,7 @@ def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
 
     def cost():
         client.get(address)
-        with CaptureQueriesContext(connection) as queries:
+        with Questions() as queries:
             said = client.get(address).content.decode()
         return len(queries), said.count("/verdict/")
 
@@ -354,7 +353,7 @@ def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, revie
     [client.get(f"/alice/reviews{page}") for page in pages]
 
     def cost():
-        with CaptureQueriesContext(connection) as queries:
+        with Questions() as queries:
             [client.get(f"/alice/reviews{page}") for page in pages]
         return len(queries)
 

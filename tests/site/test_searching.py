@@ -7,6 +7,7 @@ import pytest
 from django.core.cache import caches
 
 from registry.repos import bases, suggestions
+from tests import questions
 from tests.api.conftest import BASE, FILES, judged, pushed
 
 CONFIG = hashlib.sha256(FILES["adapter_config.json"]).hexdigest()
@@ -67,14 +68,12 @@ def test_what_finds_nothing_is_corrected_by_words_that_everybody_sees(visit, wor
     assert 'href="/search?q=reviews"' in visit().get("/adapters?q=reveiws").content.decode()
 
 
-def test_the_page_groups_what_is_found_with_a_constant_number_of_queries(
-    visit, world, cast, django_assert_max_num_queries
-):
+def test_the_page_groups_what_is_found_with_a_constant_number_of_queries(visit, world, cast):
     client = visit()
     assert "people, organisations, and files" in client.get("/search").content.decode()
     for number in range(12):
         cast.repository(f"alice/minilm-{number:02}")
-    with django_assert_max_num_queries(18):
+    with questions.at_most(9):
         page = client.get("/search?q=minilm").content.decode()
     assert re.findall(r'<h2 id="(\w+)-title"', page.partition("<footer")[0]) == ["adapters", "bases"]
     assert "All of them, with filters" in page
