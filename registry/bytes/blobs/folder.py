@@ -17,7 +17,7 @@ from registry.kernel.errors import StoreUnavailable
 # The kernel's cache allocates memory in blocks as large as each write. A virtual machine returns large free blocks to
 # its host, and getting them back takes five times as long as the writing.
 SLICE = 64 << 10
-WRITE_BACK = 4 << 20  # bytes passed to the disk at once
+WRITE_BACK = 2 << 20  # bytes passed to the disk at once
 # Linux only, and not in Python's os: starts to write a range to the disk without waiting.
 _begin_to_write = getattr(ctypes.CDLL(None), "sync_file_range", None)
 _WRITE = 2
