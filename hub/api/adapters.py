@@ -23,7 +23,7 @@ class Adapters(View):
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, shapes.SearchPaging)
         cursor, limit, with_facets = asked.pop("cursor", ""), asked.pop("limit"), asked.pop("facets")
-        query = catalog.Query(**asked, only_verified=self.viewer.only_verified)
+        query = catalog.with_known_bases(catalog.Query(**asked, only_verified=self.viewer.only_verified))
         results = catalog.search(self.caller, query, cursor=cursor, limit=limit)
         items = [line(repository, results.verdicts.get(repository.pk)) for repository in results.items]
         answer = pages.page(request, items, results.next)

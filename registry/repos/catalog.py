@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from django.db.models import Q, QuerySet
 
@@ -12,7 +12,7 @@ from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.deadlines import bounded
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
-from registry.models import Namespace, Repository, Verdict
+from registry.models import CatalogueCount, Namespace, Repository, Verdict
 from registry.repos import bases, search_terms
 from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.refs import MAIN
@@ -28,6 +28,8 @@ SORTS = {
     "score": "score",
 }
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
+GROUPS = ("verdict", *FACETS, "engine")  # all that the kept counts are grouped by and lists offer
+_KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending", "has_known_bases"})
 PENDING = frozenset({"queued", "running"})
 READ_AS_VERIFIED = Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL)  # below /verified
 PULLED_AS_VERIFIED = Q(is_verified=True) | ~Q(type=Repository.Type.MODEL)  # by strangers, under that pull policy
@@ -101,9 +103,7 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
 
 def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     """Return the repositories that match and that the caller may see, unordered. Raises ValueInvalid for long lists."""
-    for name, values in vars(query).items():
-        if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
-            raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
+    _require_short(query)
     rows = Repository.objects.filter(listable_for(by, elsewhere="upstream" in query.source), type=query.type)
     terms = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
     rows = rows.filter(terms.condition)
@@ -137,8 +137,18 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
 
 
+def _require_short(query: Query) -> None:
+    for name, values in vars(query).items():
+        if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
+            raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
+
+
 def with_known_bases(query: Query) -> Query:
-    """Return the query with each base under the name that repositories have for it; at most three queries."""
+    """Return the query with each base under the name that repositories have for it; at most three queries.
+
+    Raises ValueInvalid for long lists.
+    """
+    _require_short(query)
     if query.has_known_bases or not query.base:
         return query
     known = bases.canonical_names(query.base)
@@ -169,6 +179,42 @@ def _facet_lookups(query: Query) -> dict[str, Q]:
     if query.verdict and not {*PENDING, Verdict.State.PASSED.value} & set(query.verdict):
         conditions["verdict"] = has_value("outcome", query.verdict)
     return conditions
+
+
+def is_kept(query: Query) -> bool:
+    """Return whether the query asks for nothing but what the kept counts know."""
+    others = (getattr(query, field.name) for field in fields(query) if field.name not in _KEPT)
+    return not any(value or (value == 0 and value is not False) for value in others)
+
+
+def policy_for(by: Caller) -> str:
+    """Return the pull policy that is in force for lists of the public, as this caller sees them."""
+    return "open" if by.is_staff else str(site_settings.get_setting("pull_policy"))
+
+
+def kept_conditions(query: Query, policy: str) -> dict[str, Q]:
+    """Return the conditions on kept counts, those of facets by their names, without that on how bases are counted.
+
+    The query names bases as with_known_bases does, and is_kept holds for it.
+    """
+    conditions = {"type": Q(type=query.type), **facet_conditions(query)}
+    if "hide" in query.archived:
+        conditions["archived"] = Q(is_archived=False)
+    if query.only_verified:
+        conditions["only_verified"] = READ_AS_VERIFIED
+    if policy != "open":
+        conditions["policy"] = PULLED_AS_VERIFIED
+    if query.gated is not None:
+        conditions["gated"] = Q(is_gated=query.gated)
+    return conditions
+
+
+def kept_counts(query: Query, policy: str, facet: str = "") -> QuerySet[CatalogueCount]:
+    """Return the kept counts for a query without its choice of a facet; those by base only where a base matters."""
+    conditions = kept_conditions(query, policy)
+    counts_bases = facet == "base" or "base" in conditions
+    conditions.pop(facet, None)
+    return CatalogueCount.objects.filter(*conditions.values(), base__isnull=not counts_bases).order_by()
 
 
 def _owned_by(names: Sequence[str]) -> Q:

@@ -7,29 +7,31 @@ repositories match. For other queries at most MOST matches are read; a tally of 
 import hashlib
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from django.core.cache import caches
-from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.db.models import Count, Q, QuerySet, Sum
 
 from dovetail.adapters.serving import ENGINES
-from registry.kernel import site_settings
 from registry.kernel.cursors import Cursor, Page
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach
-from registry.models import Base, CatalogueCount, Namespace, Repository, Verdict
+from registry.models import Base, Namespace, Repository, Verdict
+from registry.repos import kept_sums
 from registry.repos.catalog import (
     FACETS,
+    GROUPS,
     MAX_PAGE,
-    PULLED_AS_VERIFIED,
-    READ_AS_VERIFIED,
     Query,
-    facet_conditions,
+    is_kept,
+    kept_conditions,
+    kept_counts,
     listable_for,
     matching_repositories,
+    policy_for,
     with_known_bases,
 )
 
@@ -38,10 +40,13 @@ BASES_READ = 50  # the commonest of the public ones, whose number grows with the
 MOST = 2_000  # matches that are read to be counted
 MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
 COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
-GROUPS = ("verdict", *FACETS, "engine")
-_COLUMNS = (*FACETS.values(), "state", "outcome", "is_verified", "serves")
+_COLUMNS = {  # facet → the columns that it is counted from
+    "verdict": ("state", "outcome", "is_verified"),
+    **{name: (column,) for name, column in FACETS.items()},
+    "engine": ("serves",),
+}
+_OF_LINES = ("verdict", "engine")  # a row has several values of these facets, a line each
 _ENGINES = frozenset(engine.name for engine in ENGINES)
-_KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending", "has_known_bases"})
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,10 @@ class Tally:
 def count_matches(by: Caller, query: Query) -> int:
     """Return the number of repositories that match, or the least that it is; a large number may be a minute old."""
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
-    if not _is_kept(query):
+    if not is_kept(query):
         return tally(by, query).rows
-    policy, query = _policy(by), with_known_bases(query)
-    rows = cached(f"sum {policy}", query, lambda: Tally(_sum(_groups(query, policy, "")), {})).rows
+    policy, query = policy_for(by), with_known_bases(query)
+    rows = cached(f"sum {policy}", query, lambda: Tally(kept_sums.total(kept_conditions(query, policy)), {})).rows
     if by.roles or by.is_staff:
         own = beyond_public(by, query)[:MOST]
         rows += cached(f"own sum {policy} {identity(by)}", query, lambda: Tally(own.count(), {})).rows
@@ -98,9 +103,9 @@ def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
 def tally(by: Caller, query: Query) -> Tally:
     """Count what the caller sees: public repositories once for all callers, and their own ones besides."""
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
-    if not _is_kept(query):
+    if not is_kept(query):
         return _read_for(by, query)
-    policy, query = _policy(by), with_known_bases(query)
+    policy, query = policy_for(by), with_known_bases(query)
     public = cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
     if not by.roles and not by.is_staff:
         return public
@@ -113,7 +118,7 @@ def tally(by: Caller, query: Query) -> Tally:
 def _read_for(by: Caller, query: Query) -> Tally:
     if by.is_staff:  # sees more than the public and their own
         return cached(f"staff {identity(by)}", query, lambda: _from_rows(query, partial(matching_repositories, by)))
-    policy = _policy(by)
+    policy = policy_for(by)
     public = cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
     if not by.roles:
         return public
@@ -122,12 +127,7 @@ def _read_for(by: Caller, query: Query) -> Tally:
 
 def _beyond(by: Caller, query: Query) -> Tally:
     matches = partial(beyond_public, by)
-    return cached(f"own {_policy(by)} {identity(by)}", query, lambda: _from_rows(query, matches))
-
-
-def _policy(by: Caller) -> str:
-    """Return the pull policy that is in force for lists of the public, as this caller sees them."""
-    return "open" if by.is_staff else str(site_settings.get_setting("pull_policy"))
+    return cached(f"own {policy_for(by)} {identity(by)}", query, lambda: _from_rows(query, matches))
 
 
 def identity(by: Caller) -> str:
@@ -157,52 +157,19 @@ def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
 
 
 # --- by the kept counts ----------------------------------------------------------------------------------------------
-def _is_kept(query: Query) -> bool:
-    """Return whether the query asks for nothing but what the kept counts know."""
-    others = (getattr(query, field.name) for field in fields(query) if field.name not in _KEPT)
-    return not any(value or (value == 0 and value is not False) for value in others)
-
-
 def _from_counts(query: Query, policy: str) -> Tally:
-    """Add up the kept counts; three queries."""
-    columns = {name: column for name, column in FACETS.items() if name != "base"} | {"engine": "serves"}
-    sums = [_sums(_groups(query, policy, name), name, F(column)) for name, column in columns.items()]
-    sums.append(_sums(_groups(query, policy, ""), "", Value("")))
-    facets: dict[str, Counter[str]] = {name: Counter() for name in GROUPS}
-    rows: Counter[str] = Counter()
-    for name, value, n in sums[0].union(*sums[1:], all=True):
-        for part in filter(None, value.split("\n")) if name == "engine" else [value]:
-            facets.get(name, rows)[part] += n or 0  # null where no row has the constants
-    facets["base"].update(_count_bases(query, policy))
-    states = _groups(query, policy, "verdict").values_list("state", "outcome", "is_verified")
-    for state, outcome, is_verified, n in states.annotate(n=Sum("number")):
-        facets["verdict"].update(dict.fromkeys(_verdicts_of(state, outcome, is_verified=is_verified), n))
-    return Tally(rows.total(), {name: +values for name, values in facets.items()})
-
-
-def _sum(groups: QuerySet[CatalogueCount]) -> int:
-    return groups.aggregate(n=Sum("number"))["n"] or 0
-
-
-def _sums(groups: QuerySet[CatalogueCount], facet: str, value: F | Value) -> QuerySet[CatalogueCount, Any]:
-    return groups.annotate(facet=Value(facet), value=value).values_list("facet", "value").annotate(n=Sum("number"))
-
-
-def _groups(query: Query, policy: str, facet: str) -> QuerySet[CatalogueCount]:
-    """Return the kept counts for a query without its choice of a facet; those by base only where a base matters."""
-    chosen = facet_conditions(query)
-    conditions = [condition for name, condition in chosen.items() if name != facet]
-    conditions += [Q(is_archived=False)] if "hide" in query.archived else []
-    conditions += [READ_AS_VERIFIED] if query.only_verified else []
-    conditions += [PULLED_AS_VERIFIED] if policy != "open" else []
-    conditions += [Q(is_gated=query.gated)] if query.gated is not None else []
-    counts_bases = facet == "base" or "base" in chosen
-    return CatalogueCount.objects.filter(*conditions, type=query.type, base__isnull=not counts_bases).order_by()
+    """Add up the kept counts; one query."""
+    facets: dict[str, Counter[str]] = {facet: Counter() for facet in ("", *GROUPS)}
+    for facet, value, n in kept_sums.by_value(kept_conditions(query, policy), BASES_READ):
+        for part in {*value.split("\n")} if facet in _OF_LINES else [value]:
+            facets[facet][part] += n
+    rows = facets.pop("").total()
+    return Tally(rows, {facet: +values for facet, values in facets.items()})
 
 
 def _count_bases(query: Query, policy: str, names: Iterable[str] | None = None) -> dict[str, int]:
     """Return base → count for these bases, or for the BASES_READ commonest."""
-    sums = _groups(query, policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
+    sums = kept_counts(query, policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
     if names is not None:
         return dict(sums.filter(base__in=set(names)))
     return dict(sums.order_by("-n", "base")[:BASES_READ])
@@ -215,36 +182,44 @@ def _from_rows(query: Query, matches: Callable[[Query], QuerySet[Repository]]) -
     for name in GROUPS:
         if getattr(query, name):
             without: dict[str, Any] = {name: ()}
-            others = _read(matches(replace(query, **without)))
+            others = _read(matches(replace(query, **without)), [name])
             counted.facets[name] = others.facets[name]
             counted = replace(counted, is_capped=counted.is_capped or others.is_capped)
     return counted
 
 
-def _read(rows: QuerySet[Repository]) -> Tally:
+def _read(rows: QuerySet[Repository], facets: Sequence[str] = GROUPS) -> Tally:
+    """Read at most MOST of the rows and count their values of these facets."""
+    names = [column for facet in facets for column in _COLUMNS[facet]]
     with bounded("count"):
-        read = list(rows.order_by().values_list(*_COLUMNS)[: MOST + 1])
-    columns = dict(zip(_COLUMNS, zip(*read[:MOST], strict=True), strict=False)) or dict.fromkeys(_COLUMNS, ())
-    facets: dict[str, Counter[str]] = {name: Counter(columns[column]) for name, column in FACETS.items()}
-    facets |= {"verdict": Counter(), "engine": Counter()}
-    states = zip(columns["state"], columns["outcome"], columns["is_verified"], strict=True)
-    for (state, outcome, is_verified), n in Counter(states).items():
-        facets["verdict"].update(dict.fromkeys(_verdicts_of(state, outcome, is_verified=is_verified), n))
-    for serves, n in Counter(columns["serves"]).items():
-        facets["engine"].update(dict.fromkeys(filter(None, serves.split("\n")), n))
-    return Tally(len(read[:MOST]), facets, is_capped=len(read) > MOST)
+        read = list(rows.order_by().values_list(*names)[: MOST + 1])
+    columns = dict(zip(names, zip(*read[:MOST], strict=True), strict=False)) or dict.fromkeys(names, ())
+    return Tally(
+        len(read[:MOST]),
+        {facet: _values(facet, [columns[column] for column in _COLUMNS[facet]]) for facet in facets},
+        is_capped=len(read) > MOST,
+    )
 
 
-def _verdicts_of(state: str, outcome: str, *, is_verified: bool) -> set[str]:
-    """Return the values of the filter by verdict that find a repository with these columns."""
-    return {state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}
+def _values(facet: str, columns: Sequence[Sequence[Any]]) -> Counter[str]:
+    """Count the values of a facet from its columns of the rows that were read."""
+    if facet in FACETS:
+        return Counter(columns[0])
+    counts: Counter[str] = Counter()
+    for values, n in Counter(zip(*columns, strict=True)).items():
+        if facet == "engine":
+            counts.update(dict.fromkeys(filter(None, values[0].split("\n")), n))
+        else:  # the values of the filter that find such a repository
+            state, outcome, is_verified = values
+            counts.update(dict.fromkeys({state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}, n))
+    return counts
 
 
 # --- the front page, and bases ---------------------------------------------------------------------------------------
 def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
     """Return base id → number of models with that base that the caller may see; without those that no model names."""
     names = set(names)
-    counts = Counter(_count_bases(Query(), _policy(by), names))
+    counts = Counter(_count_bases(Query(), policy_for(by), names))
     if by.roles or by.is_staff:
         own = beyond_public(by, Query()).filter(base__in=names).order_by()
         counts.update(dict(own.values_list("base").annotate(Count("pk"))))
@@ -271,16 +246,16 @@ def public_totals() -> Totals:
 
 
 def _count_all_bases(by: Caller) -> dict[str, int]:
-    policy = _policy(by)
+    policy = policy_for(by)
     counts: dict[str, int] | None = caches["default"].get(f"bases:{policy}")
     if counts is None:
-        sums = _groups(Query(), policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
+        sums = kept_counts(Query(), policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
         counts = dict(sums.filter(n__gt=0))
         if sum(counts.values()) > MANY:
             caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
     if not by.roles and not by.is_staff:
         return counts
-    own = _read(beyond_public(by, Query())).facets["base"]
+    own = _read(beyond_public(by, Query()), ["base"]).facets["base"]
     return dict(Counter(counts) + Counter({id: n for id, n in own.items() if id}))
 
 
