@@ -1,22 +1,32 @@
-"""Lists of repositories: search, filters, pages, and the verdict beside each line; tallies.py counts. Only reads."""
+"""Lists of repositories: search, filters, pages, and the verdict beside each line; tallies.py counts. Only reads.
+
+PostgreSQL estimates badly how many repositories match several facets, because its statistics take columns for
+independent, and walks a sorted list to its end where it expects more matches than there are. So the kept counts choose:
+few matches are read and sorted; many are met soon on a walk through the index repository_listed, which reads no row of
+the table; for other sorts the index of all facets finds them.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Greatest
 
 from registry.kernel import site_settings
 from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.deadlines import bounded
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
-from registry.models import CatalogueCount, Namespace, Repository, Verdict
-from registry.repos import bases, search_terms
+from registry.kernel.reading import connection_for_reads
+from registry.models import CatalogueCount, Membership, Namespace, Repository, Verdict
+from registry.repos import bases, kept_sums, search_terms
 from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.refs import MAIN
 
+Item = TypeVar("Item")
 MAX_PAGE = 100
 MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases limit their number
 SORTS = {
@@ -33,6 +43,7 @@ _KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort"
 PENDING = frozenset({"queued", "running"})
 READ_AS_VERIFIED = Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL)  # below /verified
 PULLED_AS_VERIFIED = Q(is_verified=True) | ~Q(type=Repository.Type.MODEL)  # by strangers, under that pull policy
+FEW = search_terms.FEW  # public matches of several facets that are read and sorted
 TAGGED = 20_000  # repositories whose tags are counted
 
 
@@ -85,24 +96,56 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     """
     if query.sort not in SORTS:
         raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
-    column, limit = SORTS[query.sort], max(1, min(limit, MAX_PAGE))
-    sign = "" if query.ascending else "-"
-    rows = matching_repositories(by, query).select_related("namespace")
-    rows = rows.order_by(f"{sign}{column}", f"{sign}id")
+    column, limit, query = SORTS[query.sort], max(1, min(limit, MAX_PAGE)), with_known_bases(query)
     position = Cursor.verify(cursor, column) if cursor else None  # one of another sort holds another kind of value
     is_plain = replace(query, sort=Query.sort, ascending=Query.ascending, type=Query.type) == Query()
     with nullcontext() if is_plain else bounded("search"):  # the plain list is sorted by an index
-        if position:
-            items = following(rows, column, position, limit + 1, is_ascending=query.ascending)
-        else:
-            items = list(rows[: limit + 1])
+        items = _page(by, query, position, limit + 1)
     has_more, items = len(items) > limit, items[:limit]
     last = Cursor(getattr(items[-1], column), items[-1].pk).sign(column) if has_more else ""
     return SearchPage(items, last, newest_verdicts(items) if with_verdicts else {})
 
 
-def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
-    """Return the repositories that match and that the caller may see, unordered. Raises ValueInvalid for long lists."""
+def _page(by: Caller, query: Query, position: Cursor | None, most: int) -> list[Repository]:
+    """Return the rows after a position, in the order of the query; the text at the top of this file says how."""
+    column, sign = SORTS[query.sort], "" if query.ascending else "-"
+    order: tuple[Any, ...] = (f"{sign}{column}", f"{sign}id")
+    number = _count_of_several(by, query)
+    is_walked = number is not None and number > FEW and query.sort == Query.sort and _sees_by_owner(by)
+    by_columns = is_walked or (number is not None and bool(query.base) and not query.engine)
+    rows = matching_repositories(by, query, by_columns=by_columns).order_by(*order)
+    if is_walked:
+        rows = rows.filter(pk__in=_after(rows.values_list("pk", flat=True), query, position, most))
+        return list(rows.select_related("namespace"))
+    if number is not None and number <= FEW:  # no index has the order of an expression, so none is walked
+        value = Greatest(column, column)
+        rows = rows.order_by(value.asc() if query.ascending else value.desc(), order[1])
+    return _after(rows.select_related("namespace"), query, position, most)
+
+
+def _after(rows: QuerySet[Any, Item], query: Query, position: Cursor | None, most: int) -> list[Item]:
+    if position is None:
+        return list(rows[:most])
+    return following(rows, SORTS[query.sort], position, most, is_ascending=query.ascending)
+
+
+def _sees_by_owner(by: Caller) -> bool:
+    """Return whether no name and no creator decides what the caller sees: repository_listed has neither."""
+    return not (by.is_fine_grained or any(by.roles_by_teams()) or Membership.Role.CONTRIBUTOR in by.roles.values())
+
+
+def _count_of_several(by: Caller, query: Query) -> int | None:
+    """Return how many public repositories match several facets; None for other queries, and on SQLite."""
+    if connection_for_reads().vendor != "postgresql" or not is_kept(query) or not _has_several(facet_conditions(query)):
+        return None
+    return kept_sums.total(kept_conditions(query, policy_for(by)))
+
+
+def matching_repositories(by: Caller, query: Query, *, by_columns: bool = False) -> QuerySet[Repository]:
+    """Return the repositories that match and that the caller may see, unordered. Raises ValueInvalid for long lists.
+
+    On PostgreSQL several facets are found by the index of all of them, or `by_columns`, with other indexes.
+    """
     _require_short(query)
     rows = Repository.objects.filter(listable_for(by, elsewhere="upstream" in query.source), type=query.type)
     terms = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
@@ -110,7 +153,7 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
     if not query.author and (few := terms.few()) is not None:
         rows = rows.filter(pk__in=few)
-    rows = rows.filter(*_facet_lookups(with_known_bases(query)).values())
+    rows = rows.filter(*_facet_lookups(with_known_bases(query), by_columns=by_columns).values())
     if query.target:
         rows = rows.filter(HasLine("targets", query.target))
     if query.base_revision:
@@ -166,12 +209,16 @@ def facet_conditions(query: Query) -> dict[str, Q]:
     return conditions
 
 
-def _facet_lookups(query: Query) -> dict[str, Q]:
+def _has_several(conditions: dict[str, Q]) -> bool:
+    return len(set(conditions) - {"verdict"}) >= 2
+
+
+def _facet_lookups(query: Query, *, by_columns: bool) -> dict[str, Q]:
     """Return the same for repositories: several facets by PostgreSQL's index of all of them, one by its own index."""
     conditions = facet_conditions(query)
     if query.engine:
         conditions["engine"] = serves(query.engine)
-    if len(set(conditions) - {"verdict"}) < 2:
+    if by_columns or not _has_several(conditions):
         return conditions
     for name, column in FACETS.items():
         if name in conditions:

@@ -3,12 +3,14 @@
 For parts of words these are trigram indexes: pg_trgm on PostgreSQL, an FTS5 table on SQLite. For filters PostgreSQL has
 an index each, and chooses by its statistics; SQLite, which has none, would choose them in place of the sort.
 
-A migration that goes with another definition of one of them runs `RunPython(create, drop)` again.
+A migration that goes with another definition of one of them runs `RunPython(create, drop)` again. Those in LIST_INDEXES
+came later, by a migration that builds them while the hub goes on working.
 """
 
 from django.db import DatabaseError, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
+from django.db.models import Index, Q
 
 from registry.repos import count_triggers
 from registry.repos.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
@@ -29,6 +31,16 @@ FILTER_INDEXES = {
     "repository_held": "(namespace_id) WHERE is_main_held",
     "repository_elsewhere": "(type, updated_at DESC, id DESC) WHERE source <> ''",
 }
+# What lists and counts filter by, in the order of the newest: PostgreSQL reads the table for the rows of a page alone.
+LISTED = Index(
+    fields=["type", "-updated_at", "-id"],
+    include=["namespace", "private", "is_main_held", "gated", "archived_at", "base", "kind", "task", "license",
+             "serves", "state", "outcome", "is_verified", "rank", "size"],
+    condition=Q(source="", quarantined_at__isnull=True, binned_at__isnull=True),
+    name="repository_listed",
+)  # fmt: skip
+BY_CHOICE = Index(fields=["base", "kind", "task", "license", "outcome"], name="repository_by_choice")
+LIST_INDEXES = (LISTED, BY_CHOICE)
 TABLE = """
 CREATE VIRTUAL TABLE IF NOT EXISTS repository_words
 USING fts5 (name, rest, content = '', columnsize = 0, tokenize = 'trigram')
@@ -89,6 +101,20 @@ def drop(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     else:
         for name in (*WORD_INDEXES, *FILTER_INDEXES):
             editor.execute(f"DROP INDEX IF EXISTS {name}")
+
+
+def create_list_indexes(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+    """Create LIST_INDEXES on PostgreSQL; `migrate` on tables in use has an editor that does so concurrently."""
+    if editor.connection.vendor == "postgresql":
+        for index in LIST_INDEXES:
+            editor.add_index(apps.get_model("registry", "Repository"), index)
+
+
+def drop_list_indexes(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+    """Drop them again."""
+    if editor.connection.vendor == "postgresql":
+        for index in LIST_INDEXES:
+            editor.remove_index(apps.get_model("registry", "Repository"), index)
 
 
 def _has_trigrams(editor: BaseDatabaseSchemaEditor) -> bool:
