@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
@@ -164,7 +165,8 @@ def _mount(**_: object) -> None:
 def ring(verdict: int, *doors: str) -> bool:
     """Send the hint that a verdict may be claimed: to any worker, or to each of the named ones.
 
-    Return False when the broker is down; a worker finds the row by itself then. A hint that is sent later is True.
+    Return False when the broker is down; a worker finds the row by itself within some seconds. A hint that a process
+    which answers requests sends later counts as sent.
     """
     rang = [_hint("workers.tasks.validate", verdict, door=door) for door in doors or [""]]
     return all(rang)
@@ -219,10 +221,10 @@ _due_lock = threading.Lock()
 
 
 def _hint(task: str, *rows: int, door: str = "") -> bool:
-    """Send the hint that rows wait. A process that answers requests sends it later, with all that came meanwhile.
+    """Send the hint that rows wait; return False when the broker is down.
 
-    So no request waits for the broker, and the requests of one push do not share the processor with what they cause.
-    Return False when the broker is down now.
+    A process that answers requests sends it later, with all that came meanwhile, and returns True. So no request waits
+    for the broker, and the requests of one push do not share the processor with what they cause.
     """
     if not _answers_requests:
         return _send(task, *rows, door=door)
@@ -233,7 +235,7 @@ def _hint(task: str, *rows: int, door: str = "") -> bool:
         return True
     try:
         threading.Timer(HINT_SECONDS, _send_due).start()  # no daemon: a process that ends sends it before
-    except RuntimeError:  # the machine has no thread to give
+    except (RuntimeError, MemoryError):  # the machine has no thread to give
         _send_due()
     return True
 
@@ -242,8 +244,9 @@ def _send_due() -> None:
     with _due_lock:
         due = list(_due)
         _due.clear()  # before they are sent: rows that are committed from now on need a hint of their own
-    for task, rows, door in due:
-        _send(task, *rows, door=door)
+    with ExitStack() as stack:  # sends the others also where one fails in a way that nobody knew
+        for task, rows, door in reversed(due):
+            stack.callback(_send, task, *rows, door=door)
 
 
 _silent_until = 0.0

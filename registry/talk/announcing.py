@@ -64,9 +64,7 @@ def _is_held(then: Snapshot, event: OutboxEvent) -> bool:
 
 
 _IS_HELD = Prepared(
-    lambda repository: (
-        Repository.with_binned.filter(pk=repository, quarantined_at__isnull=False).order_by().values_list("pk")
-    ),
+    lambda repository: Repository.with_binned.filter(pk=repository, quarantined_at__isnull=False).values_list("pk"),
     int,
 )
 _IS_REVISION_HELD = Prepared(

@@ -32,7 +32,6 @@ from registry.talk.alerting import is_news
 
 Kind, Level = Alert.Kind, RepositoryWatch.Level
 AT_ONCE = 500  # people alerted by one event
-_READ = AT_ONCE + 1  # one more, who tells that others are left
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,16 @@ def consume(event: OutboxEvent) -> None:
 def _current(event: OutboxEvent) -> Repository | None:
     """Return the repository as it is now, private also if it was at the event; None if it is gone or withheld."""
     then = outbox.snapshot(event)
-    repository = _NOW.first(then.id)
+    repository = _CURRENT.first(then.id)
     if repository is None or policy.is_withheld(repository) or repository.is_main_held:
         return None
     repository.private = repository.private or then.private
     return repository
 
 
-_NOW = Prepared(lambda repository: Repository.objects.select_related("namespace__person").filter(pk=repository), int)
+_CURRENT = Prepared(
+    lambda repository: Repository.objects.select_related("namespace__person").filter(pk=repository), int
+)
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -172,9 +173,9 @@ def _sources(news: News, repository: Repository, after: int) -> Iterator[tuple[l
 
 
 def _next(rows: QuerySet[Any], column: str, after: int) -> QuerySet[Any, tuple[int]]:
-    """Return the next people of these rows after this one, in their order."""
+    """Return the next people of these rows after this one, in their order: one more than are alerted at once."""
     later: QuerySet[Any, tuple[int]] = rows.filter(**{f"{column}__gt": after}).order_by(column).values_list(column)
-    return later[:_READ]
+    return later[: AT_ONCE + 1]
 
 
 _WATCHERS = Prepared(

@@ -1,10 +1,15 @@
 """Two at once, on real connections: exactly one of them gets what there is to get."""
 
-import pytest
+import threading
+import time
 
-from registry.models import Attempt, Ref, Verdict
+import pytest
+from django.utils import timezone
+
+from registry.models import Attempt, Ref, Repository, Verdict
 from registry.proof import verdicts
 from registry.proof.verdicts.rows import LOST
+from registry.proof.verified import move_verified
 from tests.together import at_once
 from tests.workers.test_verdicts import FAILED, PASSED, claimed, expire
 
@@ -54,6 +59,28 @@ def test_two_results_of_one_adapter_leave_verified_at_the_newer(pushed, base):
         claims = claimed(one), claimed(two)
         at_once(*[lambda claim=claim: verdicts.record(claim, PASSED, 1) for claim in claims])
         assert Ref.objects.get(name="refs/verified").revision_id == two.revision_id
+
+
+def test_two_results_of_an_adapter_in_the_bin_leave_one_verified(pushed, base, monkeypatch):
+    one, two = pushed(message="one"), pushed(message="two")
+    claims = claimed(one), claimed(two)
+    Repository.objects.update(binned_at=timezone.now())
+    is_moved = threading.Event()
+
+    def move_slowly(repository: int) -> None:
+        move_verified(repository)
+        if not is_moved.is_set():
+            is_moved.set()
+            time.sleep(1)  # before the commit, while the other one waits
+
+    monkeypatch.setattr("registry.proof.verdicts.working.move_verified", move_slowly)
+
+    def record_second() -> None:
+        is_moved.wait()
+        verdicts.record(claims[1], PASSED, 1)
+
+    at_once(lambda: verdicts.record(claims[0], PASSED, 1), record_second)
+    assert Ref.objects.get(name="refs/verified").revision_id == two.revision_id
 
 
 def test_two_who_ask_again_at_once_get_the_same_verdict(pushed, base):

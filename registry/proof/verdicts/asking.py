@@ -193,7 +193,7 @@ def latest_states(revisions: Iterable[int]) -> dict[int, str]:
 def ring(verdict: int) -> bool:
     """Notify the workers of a verdict to claim, or only those that can do it, if not all can.
 
-    Returns False when the broker is down. A lost message costs some seconds, until a worker polls.
+    Returns False when the broker is known to be down. A lost message costs some seconds, until a worker polls.
     """
     doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
     return doorbell(verdict, *queue.doors_for(verdict))

@@ -6,6 +6,7 @@ from registry.kernel.prepared import Prepared
 from registry.kernel.prepared_writes import PreparedUpdate
 from registry.models import Ref, Verdict
 from registry.proof import proofs
+from registry.proof.verdicts.rows import whole
 from registry.repos.refs import MAIN
 
 
@@ -14,7 +15,7 @@ def conclude(verdict_id: int) -> None:
 
     Call it in the transaction in which the verdict got its last state.
     """
-    [verdict] = _CONCLUDED(verdict_id)
+    verdict = whole(verdict_id)
     revision = verdict.revision
     [before] = _BEFORE.first(revision.pk, verdict.number) or ("",)
     report = verdict.report
@@ -35,9 +36,6 @@ def conclude(verdict_id: int) -> None:
     )
 
 
-_CONCLUDED = Prepared(
-    lambda verdict: Verdict.objects.select_related("revision__repository__namespace").filter(pk=verdict), int
-)
 _BEFORE = Prepared(
     lambda revision, number: (
         Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=number)

@@ -39,7 +39,7 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
     """Open a transaction that locks the repository before any other row.
 
     Two concurrent verdicts would each compute `verified` without the other, and transactions that lock in different
-    orders would deadlock.
+    orders would deadlock. A repository in the bin is locked too: its versions are judged to the end.
     """
     with transaction.atomic():
         _LOCK(verdict.revision.repository_id)
@@ -47,7 +47,8 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
 
 
 _LOCK = Prepared(
-    lambda repository: Repository.objects.select_for_update(no_key=True).filter(pk=repository).values_list("pk"), int
+    lambda repository: Repository.with_binned.select_for_update(no_key=True).filter(pk=repository).values_list("pk"),
+    int,
 )
 
 
@@ -93,6 +94,17 @@ def end_attempt(attempt: Attempt, outcome: str) -> None:
 
 _END_ATTEMPT = PreparedUpdate(
     lambda attempt, outcome: (Attempt.objects.filter(pk=attempt), {"ended_at": Now(), "outcome": outcome})
+)
+
+
+def whole(verdict: int) -> Verdict:
+    """Return the verdict with this row id, which is there, with its revision, repository and owner."""
+    [row] = _WHOLE(verdict)
+    return row
+
+
+_WHOLE = Prepared(
+    lambda verdict: Verdict.objects.select_related("revision__repository__namespace").filter(pk=verdict), int
 )
 
 

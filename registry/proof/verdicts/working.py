@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 from django.conf import settings
 from django.db import transaction
@@ -29,6 +30,7 @@ from registry.proof.verdicts.rows import (
     lease,
     one_at_a_time,
     show,
+    whole,
     write,
 )
 from registry.proof.verified import move_verified
@@ -59,9 +61,9 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         return None
     fence = secrets.token_hex(16)
     with one_at_a_time(verdict):
-        if not _TAKE(verdict=verdict_id, most=settings.MAX_ATTEMPTS, fence=fence):
+        if not _take(settings.LEASE_SECONDS)(verdict=verdict_id, most=settings.MAX_ATTEMPTS, fence=fence):
             return None
-        [verdict] = _TAKEN(verdict_id)
+        verdict = whole(verdict_id)
         [count] = _ATTEMPTS.first(verdict_id) or (0,)
         attempt = insert_row(Attempt(verdict=verdict, number=count + 1, worker=worker))
         show(verdict)
@@ -70,19 +72,22 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
 
 
 _READY = Prepared(lambda verdict: queue.ready().select_related("revision").filter(pk=verdict), int)
-_TAKEN = Prepared(
-    lambda verdict: Verdict.objects.select_related("revision__repository__namespace").filter(pk=verdict), int
-)
 _ATTEMPTS = Prepared(lambda verdict: count_by("verdict", Attempt.objects.filter(verdict=verdict)), int)
-_TAKE = PreparedUpdate(
-    lambda verdict, most, fence: (
-        queue.ready().filter(pk=verdict, attempt__lt=most),
-        {
-            "state": State.RUNNING, "turn": None, "fence": fence, "lease_until": lease(), "attempt": F("attempt") + 1,
-            "started_at": Now(),
-        },
+
+
+@cache
+def _take(lease_seconds: int) -> PreparedUpdate:
+    """Return the update that claims a ready row for that long."""
+    columns = {
+        "state": State.RUNNING, "turn": None, "lease_until": Now() + timedelta(seconds=lease_seconds),
+        "attempt": F("attempt") + 1, "started_at": Now(),
+    }  # fmt: skip
+    return PreparedUpdate(
+        lambda verdict, most, fence: (
+            queue.ready().filter(pk=verdict, attempt__lt=most),
+            columns | {"fence": fence},
+        )
     )
-)  # fmt: skip
 
 
 def heartbeat(claim: Claim) -> None:
