@@ -171,7 +171,9 @@ def _build(home: Path, requirements: str, torch: Sequence[str]) -> None:
         uv("venv", "--quiet", "--clear", "--python", sys.executable, home)
     if not _has(home, torch):
         uv("pip", "install", "--python", python, *torch_options(python, torch), *torch)
-    uv("pip", "install", "--python", python, "-r", requirements, *overrides(requirements))
+    # The hub's processes would compile what they import, and keep the memory that it took; engines end anyway.
+    bytecode = ["--compile-bytecode"] if home == VENV else []
+    uv("pip", "install", "--python", python, *bytecode, "-r", requirements, *overrides(requirements))
     packages = len(list(home.glob("lib/python3*/site-packages/*.dist-info")))
     say(f"Built {near(home)}: {packages} packages in {time.monotonic() - started:.0f} s.")
 
