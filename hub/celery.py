@@ -58,7 +58,9 @@ ERRAND_TASKS = (
 JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
 # Of a process that only sends: a request must not wait for a hint.
 SENDING = {"socket_timeout": 1, "socket_connect_timeout": 1}
-HINT_SECONDS = 0.25  # from the first row that waits to the hint
+# From the first row that waits to the hint: until the push is over, whose requests would share the processor with what
+# they cause; and until the answer to its last request is out, which asks for the verdict.
+PUSH_SECONDS, VERDICT_SECONDS = 0.25, 0.02
 PAUSE_SECONDS = 10  # without hints after the broker did not answer: as long as a worker needs to look by itself
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 if IS_REDIS:
@@ -168,7 +170,7 @@ def ring(verdict: int, *doors: str) -> bool:
     Return False when the broker is down; a worker finds the row by itself within some seconds. A hint that a process
     which answers requests sends later counts as sent.
     """
-    rang = [_hint("workers.tasks.validate", verdict, door=door) for door in doors or [""]]
+    rang = [_hint(_verdicts, "workers.tasks.validate", verdict, door=door) for door in doors or [""]]
     return all(rang)
 
 
@@ -190,22 +192,22 @@ def derive(number: int) -> bool:
 
 def dispatch() -> None:
     """Send the hint that events wait in the outbox."""
-    _hint("workers.tasks.dispatch")
+    _hint(_pushes, "workers.tasks.dispatch")
 
 
 def compare_weights() -> None:
     """Send the hint that a comparison of weights waits."""
-    _hint("workers.tasks.compare_weights")
+    _hint(_pushes, "workers.tasks.compare_weights")
 
 
 def write_plane() -> None:
     """Send the hint that documents of the read plane wait to be written."""
-    _hint("workers.tasks.write_plane")
+    _hint(_pushes, "workers.tasks.write_plane")
 
 
 def scan() -> None:
     """Send the hint that the files of a revision wait to be looked through."""
-    _hint("workers.tasks.scan")
+    _hint(_pushes, "workers.tasks.scan")
 
 
 def send_letter(to: str, subject: str, text: str) -> None:
@@ -215,38 +217,47 @@ def send_letter(to: str, subject: str, text: str) -> None:
 
 
 Hint = tuple[str, tuple[int, ...], str]  # the task, the rows that it is about, and the worker that it is for or ""
+
+
+class _Later:
+    """Hints that leave together, some time after the first of them: no request waits for the broker."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due: dict[Hint, None] = {}  # in their order
+        self._lock = threading.Lock()
+
+    def add(self, hint: Hint) -> None:
+        """Send a hint later, once if the same one comes again meanwhile."""
+        with self._lock:
+            is_timed = bool(self._due)
+            self._due[hint] = None
+        if is_timed:
+            return
+        try:
+            threading.Timer(self._seconds, self._send).start()  # no daemon: a process that ends sends them before
+        except (RuntimeError, MemoryError):  # the machine has no thread to give
+            self._send()
+
+    def _send(self) -> None:
+        with self._lock:
+            due = list(self._due)
+            self._due.clear()  # before they are sent: rows that are committed from now on need a hint of their own
+        with ExitStack() as stack:  # sends the others also where one fails in a way that nobody knew
+            for task, rows, door in reversed(due):
+                stack.callback(_send, task, *rows, door=door)
+
+
 _answers_requests = False
-_due: dict[Hint, None] = {}  # in their order
-_due_lock = threading.Lock()
+_pushes, _verdicts = _Later(PUSH_SECONDS), _Later(VERDICT_SECONDS)
 
 
-def _hint(task: str, *rows: int, door: str = "") -> bool:
-    """Send the hint that rows wait; return False when the broker is down.
-
-    A process that answers requests sends it later, with all that came meanwhile, and returns True. So no request waits
-    for the broker, and the requests of one push do not share the processor with what they cause.
-    """
+def _hint(later: _Later, task: str, *rows: int, door: str = "") -> bool:
+    """Send the hint that rows wait, later if this process answers requests; return False when the broker is down."""
     if not _answers_requests:
         return _send(task, *rows, door=door)
-    with _due_lock:
-        is_timed = bool(_due)
-        _due[task, rows, door] = None
-    if is_timed:
-        return True
-    try:
-        threading.Timer(HINT_SECONDS, _send_due).start()  # no daemon: a process that ends sends it before
-    except (RuntimeError, MemoryError):  # the machine has no thread to give
-        _send_due()
+    later.add((task, rows, door))
     return True
-
-
-def _send_due() -> None:
-    with _due_lock:
-        due = list(_due)
-        _due.clear()  # before they are sent: rows that are committed from now on need a hint of their own
-    with ExitStack() as stack:  # sends the others also where one fails in a way that nobody knew
-        for task, rows, door in reversed(due):
-            stack.callback(_send, task, *rows, door=door)
 
 
 _silent_until = 0.0

@@ -115,7 +115,7 @@ errands = lambda: redis.Redis.from_url({broker!r}).llen("errands")
 for _ in range(5):
     celery.dispatch(); celery.scan()
 print(errands(), end=" ")
-time.sleep(4 * celery.HINT_SECONDS)
+time.sleep(4 * celery.PUSH_SECONDS)
 print(errands(), end=" ")
 celery.dispatch()  # of a later commit: a message of its own, also where the process ends first
 """
@@ -130,7 +130,7 @@ import redis
 celery.only_send()
 validations = lambda: redis.Redis.from_url({broker!r}).llen("validate")
 print(celery.ring(2), celery.ring(3), celery.ring(2), validations(), end=" ")
-time.sleep(4 * celery.HINT_SECONDS)
+time.sleep(4 * celery.PUSH_SECONDS)
 print(validations())
 """
     assert in_a_hub(code, broker).split() == ["True", "True", "True", "0", "2"]
