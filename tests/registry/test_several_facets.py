@@ -4,13 +4,12 @@ import random
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
-from registry.repos import catalog, tallies
+from registry.repos import catalog
 from registry.repos.catalog import Query, SearchPage
 from tests.registry.test_tallies import matches, shuffled
 
@@ -59,18 +58,6 @@ def test_each_way_of_finding_them_has_the_same_pages(cast, many, monkeypatch, fe
                 )
                 found = [row.pk for page in pages(by, asked) for row in page.items]
                 assert found == [pk for _, pk in ranked], (by, asked)
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="an index of PostgreSQL")
-@pytest.mark.parametrize("columns", [["pk"], [column for columns in tallies._COLUMNS.values() for column in columns]])
-def test_many_matches_are_met_and_counted_without_a_look_at_the_table(cast, columns):
-    numbers, choices = {"rank_min": 8, "size_max": 10}, {"gated": False, "archived": ["hide"], "only_verified": True}
-    query = Query(kind=["lora"], license=["mit"], engine=["vllm"], verdict=["passed"], **numbers, **choices)
-    rows = catalog.matching_repositories(NOBODY, query, by_columns=True).order_by("-updated_at", "-id")
-    with connection.cursor() as cursor:  # so few rows make the planner choose another way
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
-        cursor.execute("DROP INDEX repository_by_update")
-    assert "Index Only Scan using repository_listed" in rows.values_list(*columns)[:3].explain()
 
 
 def test_too_many_values_are_refused_before_anything_is_looked_up(cast, client, django_assert_num_queries):

@@ -1,4 +1,4 @@
-"""Races, the order of the queue and the moves of tables again on PostgreSQL, where transactions really can wait."""
+"""Races, the order of the queue, lists and the moves of tables again on PostgreSQL, where transactions can wait."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.postgres
-def test_races_end_well_turns_are_kept_and_tables_move_on_postgresql_too(postgres_server):
+def test_races_end_well_lists_are_right_and_tables_move_on_postgresql_too(postgres_server):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
     again = [
         ROOT / f"tests/{name}.py"
@@ -21,6 +21,9 @@ def test_races_end_well_turns_are_kept_and_tables_move_on_postgresql_too(postgre
             "registry/test_migrations",
             "registry/test_outbox",
             "registry/test_races",
+            "registry/test_several_facets",
+            "registry/test_tallies",
+            "registry/on_postgres",
             "upgrade/on_postgres",
         )
     ]
