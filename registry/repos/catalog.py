@@ -21,7 +21,7 @@ from registry.kernel.deadlines import bounded
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.reading import connection_for_reads
-from registry.models import CatalogueCount, Membership, Namespace, Repository, Verdict
+from registry.models import Membership, Namespace, Repository, Verdict
 from registry.repos import bases, kept_sums, search_terms
 from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.refs import MAIN
@@ -254,14 +254,6 @@ def kept_conditions(query: Query, policy: str) -> dict[str, Q]:
     if query.gated is not None:
         conditions["gated"] = Q(is_gated=query.gated)
     return conditions
-
-
-def kept_counts(query: Query, policy: str, facet: str = "") -> QuerySet[CatalogueCount]:
-    """Return the kept counts for a query without its choice of a facet; those by base only where a base matters."""
-    conditions = kept_conditions(query, policy)
-    counts_bases = facet == "base" or "base" in conditions
-    conditions.pop(facet, None)
-    return CatalogueCount.objects.filter(*conditions.values(), base__isnull=not counts_bases).order_by()
 
 
 def _owned_by(names: Sequence[str]) -> Q:

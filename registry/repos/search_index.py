@@ -31,7 +31,7 @@ FILTER_INDEXES = {
     "repository_held": "(namespace_id) WHERE is_main_held",
     "repository_elsewhere": "(type, updated_at DESC, id DESC) WHERE source <> ''",
 }
-# What lists and counts filter by, in the order of the newest: PostgreSQL reads the table for the rows of a page alone.
+# It has all columns that lists and counts filter by, the newest first: the table is read for the rows of a page alone.
 LISTED = Index(
     fields=["type", "-updated_at", "-id"],
     include=["namespace", "private", "is_main_held", "gated", "archived_at", "base", "kind", "task", "license",

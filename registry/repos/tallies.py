@@ -19,7 +19,7 @@ from dovetail.adapters.serving import ENGINES
 from registry.kernel.cursors import Cursor, Page
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach
-from registry.models import Base, Namespace, Repository, Verdict
+from registry.models import Base, CatalogueCount, Namespace, Repository, Verdict
 from registry.repos import kept_sums
 from registry.repos.catalog import (
     FACETS,
@@ -28,7 +28,6 @@ from registry.repos.catalog import (
     Query,
     is_kept,
     kept_conditions,
-    kept_counts,
     listable_for,
     matching_repositories,
     policy_for,
@@ -111,7 +110,7 @@ def tally(by: Caller, query: Query) -> Tally:
         return public
     own = _beyond(by, query)
     if rarer := set(own.facets["base"]) - set(public.facets["base"]):
-        public.facets["base"].update(_count_bases(query, policy, rarer))
+        public.facets["base"].update(dict(_sums_by_base(query, policy).filter(base__in=rarer)))
     return public + own
 
 
@@ -167,12 +166,12 @@ def _from_counts(query: Query, policy: str) -> Tally:
     return Tally(rows, {facet: +values for facet, values in facets.items()})
 
 
-def _count_bases(query: Query, policy: str, names: Iterable[str] | None = None) -> dict[str, int]:
-    """Return base → count for these bases, or for the BASES_READ commonest."""
-    sums = kept_counts(query, policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
-    if names is not None:
-        return dict(sums.filter(base__in=set(names)))
-    return dict(sums.order_by("-n", "base")[:BASES_READ])
+def _sums_by_base(query: Query, policy: str) -> QuerySet[CatalogueCount, Any]:
+    """Return the pairs of a base and its count, for a query without its choice of bases."""
+    conditions = kept_conditions(query, policy)
+    conditions.pop("base", None)
+    counts = CatalogueCount.objects.filter(*conditions.values(), base__isnull=False).exclude(base="")
+    return counts.order_by().values_list("base").annotate(n=Sum("number"))
 
 
 # --- by reading what matches -----------------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ def _values(facet: str, columns: Sequence[Sequence[Any]]) -> Counter[str]:
 def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
     """Return base id → number of models with that base that the caller may see; without those that no model names."""
     names = set(names)
-    counts = Counter(_count_bases(Query(), policy_for(by), names))
+    counts = Counter(dict(_sums_by_base(Query(), policy_for(by)).filter(base__in=names)))
     if by.roles or by.is_staff:
         own = beyond_public(by, Query()).filter(base__in=names).order_by()
         counts.update(dict(own.values_list("base").annotate(Count("pk"))))
@@ -249,8 +248,7 @@ def _count_all_bases(by: Caller) -> dict[str, int]:
     policy = policy_for(by)
     counts: dict[str, int] | None = caches["default"].get(f"bases:{policy}")
     if counts is None:
-        sums = kept_counts(Query(), policy, "base").exclude(base="").values_list("base").annotate(n=Sum("number"))
-        counts = dict(sums.filter(n__gt=0))
+        counts = {base: n for base, n in _sums_by_base(Query(), policy) if n > 0}
         if sum(counts.values()) > MANY:
             caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
     if not by.roles and not by.is_staff:

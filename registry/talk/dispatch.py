@@ -111,7 +111,7 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
     """
     try:
         with audit.outside_request(), request_ids.working_for(""), transaction.atomic():
-            event = (_WAITED_FOR if wait else _UNLOCKED).first(number)
+            event = (_WAITED_FOR if wait else _FREE).first(number)
             if event is None:
                 return wait
             if is_reader and findings.reads_files(event):
@@ -134,7 +134,7 @@ def _unhandled(event: int, *, skip_locked: bool) -> QuerySet[OutboxEvent]:
 
 
 _WAITED_FOR = Prepared(lambda event: _unhandled(event, skip_locked=False), int)
-_UNLOCKED = Prepared(lambda event: _unhandled(event, skip_locked=True), int)
+_FREE = Prepared(lambda event: _unhandled(event, skip_locked=True), int)
 
 
 def _consumers_of(event: OutboxEvent) -> Iterable[str]:
