@@ -8,16 +8,16 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import reverse
 from django.utils.translation import override
 
-from hub.corking import corking
 from hub.environment import bind_statements
 from hub.receiving import announcing_close
+from hub.socket_options import for_files
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 for database in settings.DATABASES.values():  # before the first connection
     bind_statements(database)
 django = get_wsgi_application()
 repeating = import_module("hub.repeats").repeating  # it imports tables: after Django
-application = corking(announcing_close(repeating(django)))
+application = for_files(announcing_close(repeating(django)))
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
 # The first requests would load these, in each process for itself: the store's driver, texts, the table of addresses.
 import_module("registry.bytes.blobs").load_driver()
