@@ -41,6 +41,20 @@ def test_what_was_put_is_what_is_read(blob_store: BlobStore, data: bytes) -> Non
     assert b"".join(pieces(blob_store.open(key), 100_000)) == data
 
 
+@pytest.mark.parametrize("most", [1, 100_000, 3 << 20], ids=["bytes", "chunks", "pieces"])
+def test_the_bytes_may_come_in_parts_of_any_size(blob_store: BlobStore, most: int) -> None:
+    dice = random.Random(most)
+    data = dice.randbytes(5_000 if most == 1 else 7_000_001)
+    parts, start = [b""], 0
+    while start < len(data):
+        size = dice.randint(0, most)
+        parts.append(data[start : start + size])
+        start += size
+    key = staged()
+    assert blob_store.put(key, parts)
+    assert content(blob_store, key) == data
+
+
 @pytest.mark.parametrize("data", [b"first", BIG], ids=["small", "big"])
 def test_a_taken_key_keeps_its_bytes(blob_store: BlobStore, data: bytes) -> None:
     key = staged()

@@ -73,6 +73,18 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     assert store.put(KEY, [b"x"]) is True
 
 
+def test_a_write_that_takes_less_than_it_is_given_is_gone_on_with(tmp_path: Path, monkeypatch) -> None:
+    whole = os.writev
+
+    def short(file: int, parts: list[memoryview]) -> int:
+        return whole(file, [memoryview(b"".join(parts))[:50_001]])
+
+    monkeypatch.setattr(os, "writev", short)
+    data = os.urandom(700_000)
+    FileStore(tmp_path).put(KEY, (data[start : start + 7_777] for start in range(0, len(data), 7_777)))
+    assert (tmp_path / KEY).read_bytes() == data
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="Not a directory"):
