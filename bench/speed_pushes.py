@@ -163,7 +163,8 @@ def _send(wire: Wire, repo: str, digest: str, data: bytes) -> None:
     [offered] = wire.json("POST", f"/{repo}.git/info/lfs/objects/batch", asked)["objects"]
     if actions := offered.get("actions"):
         wire.ask("PUT", actions["upload"]["href"], data)
-        wire.json("POST", actions["verify"]["href"], objects[0])
+        if verify := actions.get("verify"):
+            wire.json("POST", verify["href"], objects[0])
 
 
 def again(folder: Path, hub: Hub) -> Iterator[Line]:

@@ -19,10 +19,10 @@ def offer_shape(offer: Offer, here: str) -> dict[str, object]:
         whole = {"href": offer.url or f"{here}?{ticket}", "header": {}}
         in_parts = {"href": f"{here}/complete?{ticket}", "header": _parts(offer, here)}
         fields["authenticated"] = True
-        fields["actions"] = {
-            "upload": in_parts if offer.cut else whole,
-            "verify": {"href": f"{here}/verify?{ticket}", "header": {}},
-        }
+        verify = {"href": f"{here}/verify?{ticket}", "header": {}}
+        actions: dict[str, object] = {"upload": in_parts if offer.cut else whole}
+        # Who sends the whole file to us has it hashed with the answer; the protocol leaves this question to the server.
+        fields["actions"] = actions | ({"verify": verify} if offer.cut or offer.url else {})
     return fields
 
 

@@ -59,6 +59,13 @@ def staged(store) -> list[str]:
     return [entry.key for entry in store.list(Keys.INCOMING)]
 
 
+def test_a_file_that_is_sent_whole_to_the_hub_needs_no_second_question(wire: Wire, repo: str):
+    [offer] = wire.offer(NAME, DATA).json()["objects"]
+    assert list(offer["actions"]) == ["upload"]
+    assert wire.put(offer["actions"]["upload"]["href"], DATA).status_code == 200
+    assert wire.commit(NAME, header(), lfs_file("w.bin", DATA)).status_code == 200
+
+
 def test_a_large_file_comes_in_parts_and_becomes_one(wire: Wire, repo: str, store):
     href, urls, verify = offered(wire)
     assert complete(wire, href, send(wire, urls)).status_code == 200
