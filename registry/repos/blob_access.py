@@ -1,8 +1,12 @@
 """The right to use stored bytes: a digest gives none; delivering them or being able to download them does."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
-from registry.kernel import policy
+from django.db.models import QuerySet
+
+from registry.kernel import policy, site_settings
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
 from registry.models import Blob, Repository, RevisionFile
@@ -24,9 +28,34 @@ def usable_blobs(repository: Repository, digests: Iterable[str], by: Caller) -> 
         sizes = {sha256: size for sha256, size in sizes.items() if sha256 not in held_back}
     # In any case, also for bytes that nobody has: an answer that came sooner would tell a stranger who has them.
     if elsewhere := requested - sizes.keys():
-        readable = pull.downloadable(by).filter(blob__in=elsewhere)
-        sizes.update(readable.values_list("blob_id", "blob__size").distinct())
+        sizes.update(_downloadable(elsewhere, by))
     return sizes
+
+
+def _downloadable(digests: Iterable[str], by: Caller) -> Iterable[tuple[str, int]]:
+    """Return (sha256, size in bytes) of the blobs that this caller can download from any repository.
+
+    Every push of new bytes asks this: for persons without teams it is compiled once, and then three times as fast.
+    """
+    if by.user is None or by.is_fine_grained or any(by.roles_by_teams()):
+        return _sizes(by, digests)
+    pull_policy = str(site_settings.get_setting("pull_policy"))
+    return _downloadable_by(pull_policy, len(by.roles))(by.user.pk, *by.roles, *digests)
+
+
+@lru_cache(maxsize=32)
+def _downloadable_by(pull_policy: str, roles: int) -> Prepared[tuple[str, int]]:
+    def sizes(user: int, *values: Any) -> "QuerySet[RevisionFile, tuple[str, int]]":
+        return _sizes(Caller.with_roles(user, values[:roles]), values[roles:], pull_policy)
+
+    return Prepared(sizes, *[int] * (1 + roles), str)
+
+
+def _sizes(by: Caller, digests: Iterable[str], pull_policy: str = "") -> "QuerySet[RevisionFile, tuple[str, int]]":
+    files = pull.downloadable(by, pull_policy).filter(blob__in=list(digests))
+    return (
+        files.order_by().values_list("blob_id", "blob__size").distinct()
+    )  # by path, they would be rows of three columns
 
 
 _DELIVERED = Prepared(

@@ -298,9 +298,9 @@ class Span:
         self._file.close()
 
 
-def downloadable(by: Caller) -> QuerySet[RevisionFile]:
-    """Return the files of every repository that this caller could download now."""
-    return _served(by, policy.visible_to(by) & policy.ungated_for(by))
+def downloadable(by: Caller, pull_policy: str = "") -> QuerySet[RevisionFile]:
+    """Return the files of every repository that this caller could download now; the pull policy is the site's."""
+    return _served(by, policy.visible_to(by) & policy.ungated_for(by), pull_policy)
 
 
 def listable(by: Caller) -> QuerySet[RevisionFile]:
@@ -308,10 +308,10 @@ def listable(by: Caller) -> QuerySet[RevisionFile]:
     return _served(by, policy.visible_to(by))
 
 
-def _served(by: Caller, allowed: Q) -> QuerySet[RevisionFile]:
+def _served(by: Caller, allowed: Q, pull_policy: str = "") -> QuerySet[RevisionFile]:
     is_allowed = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
     served = RevisionFile.objects.filter(is_allowed, revision__quarantined_at__isnull=True)
-    if site_settings.get_setting("pull_policy") == "open":
+    if (pull_policy or site_settings.get_setting("pull_policy")) == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
     own = Repository.objects.filter(policy.in_reach(by), pk=OuterRef("revision__repository"))

@@ -20,7 +20,7 @@ from registry.kernel.errors import StoreUnavailable
 # as long as the others.
 BLOCK = 64 << 10
 MOST_PARTS = 1024  # of one call, which the kernel sets (IOV_MAX)
-WRITE_BACK = 2 << 20  # bytes passed to the disk at once
+WRITE_BACK = 1 << 20  # bytes passed to the disk at once
 # Linux only, and not in Python's os: starts to write a range to the disk without waiting.
 _begin_to_write = getattr(ctypes.CDLL(None), "sync_file_range", None)
 _WRITE = 2
