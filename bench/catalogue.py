@@ -28,6 +28,7 @@ from tests import live, services
 ADAPTERS = int(os.environ.get("DOVETAIL_BENCH_ADAPTERS", "100000"))
 ROUNDS, WARMING = 40, 3
 MOST = 3.0  # times the plain list
+RENEWING_SECONDS, RENEWALS = 20, 12.0  # a second, by which 1,000,000 are queued in a day
 PLAIN = "/api/v1/adapters?limit=20"
 
 Ask = Callable[[random.Random], str]
@@ -116,6 +117,18 @@ def lines() -> Iterator[Line]:
             yield measure(connection, what, ask, MOST)
         for what, ask in PAGES.items():
             yield measure(connection, what, ask, float("inf"))
+        yield from renewals(hub.environment)
+
+
+def renewals(environment: dict[str, str]) -> Iterator[Line]:
+    """Let one run renew verdicts, as if a new engine outdated all of them."""
+    with services.valkey() as broker:
+        command = [str(live.BIN / "python"), "-m", "bench.renewed", str(RENEWING_SECONDS)]
+        with_broker = environment | {"DOVETAIL_BROKER_URL": broker}
+        output = subprocess.check_output(command, env=with_broker, cwd=live.ROOT, text=True)
+    found, each, rate = map(float, output.split())
+    yield Line("the oldest outdated verdict is found", found, "s", most=2.0)
+    yield Line("renewals that one clock queues", rate, "/s", least=RENEWALS, note=f"{1000 * each:.1f} ms for each")
 
 
 def measure(connection: http.client.HTTPConnection, what: str, ask: Ask, most: float) -> Line:

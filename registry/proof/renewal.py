@@ -39,9 +39,10 @@ def outdated(current: Collection[str]) -> QuerySet[Verdict]:
 def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> int:
     """Queue verdicts that are out of date, the oldest first; return how many.
 
-    While other work waits these are `an_hour` at most; else as many as the workers can do until the next run, so that
-    they never stand still. A push is proven before all but one of them (queue.py). `current` are the digests of what
-    these engines may prove with today. A verdict of an engine that is not among them is left to a worker that has it.
+    These are as many as the workers can do until the next run beside all else, so that they never stand still, and
+    `an_hour` where they have no time to spare. A push is proven before all but one of them (queue.py). `current` are
+    the digests of what these engines may prove with today. A verdict of an engine that is not among them is left to a
+    worker that has it.
     """
     if not current or not an_hour:
         return 0

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from django.core.management import call_command
@@ -17,6 +18,7 @@ from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Repository, Verdict
 from registry.proof import proofs, renewal, verdicts
+from registry.proof.verdicts import queue
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
 from workers import engine_matrix, provenance, tasks, warm_engines
@@ -85,20 +87,39 @@ def test_no_more_than_so_many_an_hour_the_oldest_first(cast):
     assert renewal.renew(NOW, ["e5"], 0) == 0
 
 
-def test_workers_that_have_nothing_else_to_do_are_given_what_they_can_until_the_next_run(cast, monkeypatch):
+def test_workers_with_time_to_spare_are_given_what_they_can_do_until_the_next_run(cast, monkeypatch):
     assert renewal.EVERY_SECONDS == RENEW_SECONDS
     for number in range(6):
         proven(cast, f"alice/n{number}")
-    monkeypatch.setattr(renewal, "EVERY_SECONDS", 4)
+    monkeypatch.setattr(renewal, "EVERY_SECONDS", 4.1)
     Verdict.objects.update(duration_ms=2_000)
     verdicts.sign_of_life("w:1", "", verdicts.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
     mine = verdicts.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
-    assert renewal.renew(NOW, ["e5"], 1) == 1, "somebody waits"
+    assert renewal.renew(NOW, ["e5"], 1) == 3, "two processes do four in four seconds, and one of bob's waits"
     Verdict.objects.filter(pk=mine.pk).delete()
-    assert renewal.renew(NOW, ["e5"], 1) == 3, "two processes do four in four seconds, and one is queued"
+    assert renewal.renew(NOW, ["e5"], 1) == 1, "there is room for one more"
     assert renewal.renew(NOW, ["e5"], 1) == 0
     Verdict.objects.filter(state="queued").delete()
     assert renewal.renew(NOW, ["e5"], 0) == 0
+
+
+@pytest.mark.parametrize(("busy", "room"), [(0, 600), (1_800, 450), (3_600, 300), (7_200, 0), (9_000, 0)])
+def test_the_load_of_the_last_hour_is_expected_to_last(cast, busy, room):
+    verdicts.sign_of_life("w:1", "", verdicts.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
+    for number in range(3):
+        proven(cast, f"alice/n{number}")
+    last, renewed, earlier = Verdict.objects.order_by("pk")
+    earlier_at = timezone.now() - timedelta(hours=2)
+    Verdict.objects.filter(pk=earlier.pk).update(duration_ms=9_000_000, finished_at=earlier_at)
+    Verdict.objects.filter(pk=renewed.pk).update(duration_ms=9_000_000, cause="renewal")
+    Verdict.objects.filter(pk=last.pk).update(duration_ms=1_000 * busy)
+    with patch.object(queue, "_a_second", lambda crew: 1.0):
+        assert verdicts.room(600) == pytest.approx(room, abs=1)
+
+
+def test_without_workers_there_is_no_room(cast):
+    proven(cast, "alice/one")
+    assert verdicts.room(600) == 0
 
 
 def test_old_versions_that_nothing_points_at_rest_in_peace(cast):

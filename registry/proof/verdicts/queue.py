@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, TypedDict
 
 from django.conf import settings
-from django.db.models import Avg, Count, Max, Q, QuerySet
+from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.records import Record
@@ -248,7 +248,14 @@ def _a_second(crew: Crew) -> float:
 
 
 def room(seconds: float) -> int:
-    """Return how many more renewals the workers can do in this time; 0 while anything else waits for them."""
-    if ready().exclude(cause=Verdict.Cause.RENEWAL).exists() or held().exists():
+    """Return how many more renewals the workers can do in this time, beside what waits and what else the day brings.
+
+    The time that they had to spare in the last hour, without renewals, is what they are expected to have again.
+    """
+    crew = Crew.now()
+    if not crew.slots:
         return 0
-    return max(0, int(seconds * _a_second(Crew.now())) - ready().count())
+    lately = Verdict.objects.filter(duration_ms__isnull=False, finished_at__gt=Now() - timedelta(hours=1))
+    busy = lately.exclude(cause=Verdict.Cause.RENEWAL).aggregate(ms=Sum("duration_ms"))["ms"] or 0
+    spare = max(0.0, 1 - busy / (3_600_000 * crew.slots))
+    return max(0, int(seconds * spare * _a_second(crew)) - ready().count() - held().count())
