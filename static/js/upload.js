@@ -87,7 +87,7 @@
     const partBytes = Number(upload.header.chunk_size || 0);
     if (!partBytes) {
       await putAgain(row, upload.href, row.file, row.sent);
-      if (verify && new URL(upload.href, location).origin !== location.origin) await postJson(verify.href, {}, token);
+      if (verify) await postJson(verify.href, {}, token);
       return;
     }
     const note = notes.read(target, row.sha256) || { offer, etags: {}, at: Date.now() };

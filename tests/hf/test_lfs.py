@@ -66,6 +66,17 @@ def test_a_file_that_is_sent_whole_to_the_hub_needs_no_second_question(wire: Wir
     assert wire.commit(NAME, header(), lfs_file("w.bin", DATA)).status_code == 200
 
 
+def test_a_file_that_is_sent_whole_to_the_store_is_there_once_it_is_verified(wire: Wire, repo: str, store, monkeypatch):
+    monkeypatch.setattr(type(store), "presigned_put", lambda self, key, seconds: f"https://store.example.org/{key}")
+    [offer] = wire.offer(NAME, DATA).json()["objects"]
+    actions = offer["actions"]
+    store.put(actions["upload"]["href"].removeprefix("https://store.example.org/"), [DATA])
+    assert wire.commit(NAME, header(), lfs_file("w.bin", DATA)).json()["code"] == "blob-unknown"
+    verify = "/" + actions["verify"]["href"].split("/", 3)[3]
+    assert wire.ask("POST", verify, {"oid": sha256(DATA), "size": len(DATA)}).status_code == 200
+    assert wire.commit(NAME, header(), lfs_file("w.bin", DATA)).status_code == 200
+
+
 def test_a_large_file_comes_in_parts_and_becomes_one(wire: Wire, repo: str, store):
     href, urls, verify = offered(wire)
     assert complete(wire, href, send(wire, urls)).status_code == 200
