@@ -21,7 +21,7 @@ def offer_shape(offer: Offer, here: str) -> dict[str, object]:
         fields["authenticated"] = True
         verify = {"href": f"{here}/verify?{ticket}", "header": {}}
         actions: dict[str, object] = {"upload": in_parts if offer.cut else whole}
-        # Who sends the whole file to us has it hashed with the answer; the protocol leaves this question to the server.
+        # The answer to a whole file that is sent to us confirms its digest; `verify` is optional in the LFS batch API.
         fields["actions"] = actions | ({"verify": verify} if offer.cut or offer.url else {})
     return fields
 

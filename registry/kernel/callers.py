@@ -1,6 +1,6 @@
 """The caller, and the permissions that can be asked for; policy.py holds the rules."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -60,16 +60,6 @@ class Caller:
 
     user: User | None = None
     token: Token | None = None
-
-    @classmethod
-    def with_roles(cls, user: int, namespaces: Iterable[int]) -> "Caller":
-        """Return the caller for this id of a user, whose roles are known to be in all of these namespaces, by no team.
-
-        A query for such callers is compiled once for all of them, with placeholders for the ids.
-        """
-        caller = cls(user=User(pk=user))
-        caller.memberships, caller.roles = {}, dict.fromkeys(namespaces, Membership.Role.READ)
-        return caller
 
     @property
     def is_anonymous(self) -> bool:

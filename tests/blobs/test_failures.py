@@ -73,7 +73,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     assert store.put(KEY, [b"x"]) is True
 
 
-def test_a_write_that_takes_less_than_it_is_given_is_gone_on_with(tmp_path: Path, monkeypatch) -> None:
+def test_a_short_write_is_continued(tmp_path: Path, monkeypatch) -> None:
     whole = os.writev
 
     def short(file: int, parts: list[memoryview]) -> int:

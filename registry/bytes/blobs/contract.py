@@ -65,8 +65,8 @@ class BlobStore(Protocol):
     def put(self, key: str, parts: Iterable[Bytes]) -> bool:
         """Write an object and make it durable; return False if the key is taken.
 
-        `parts` is always consumed. Nothing appears under the key unless it ends without raising, so a caller may verify
-        while it writes. Memory stays below 40 MiB for any size.
+        `parts` is always consumed; none of them changes afterwards. Nothing appears under the key unless it ends
+        without raising, so a caller may verify while it writes. Memory stays below 40 MiB for any size.
         """
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:

@@ -14,12 +14,12 @@ from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, Part
 from registry.bytes.blobs.hashing import Bytes
 from registry.kernel.errors import StoreUnavailable
 
-# The kernel keeps a file in blocks of memory as large as its writes, where they begin at a multiple of their size: sent
-# again, a file of 100 MB that was written in chunks of 8 to 128 KiB took 10 % longer than one in these blocks. A
-# virtual machine returns larger ones that are free to its host: by 256 KiB, every third push of 100 MB took three times
-# as long as the others.
+# The kernel keeps a file in blocks of memory as large as its writes, where they begin at a multiple of their size. A
+# file of 100 MB that was written in chunks of 8 to 128 KiB took 10 % longer to send than one in blocks of this size. A
+# virtual machine returns larger free blocks to its host: with 256 KiB, every third push of 100 MB took three times as
+# long as the others.
 BLOCK = 64 << 10
-MOST_PARTS = 1024  # of one call, which the kernel sets (IOV_MAX)
+MOST_PARTS = 1024  # buffers that one writev(2) takes (IOV_MAX)
 WRITE_BACK = 1 << 20  # bytes passed to the disk at once
 # Linux only, and not in Python's os: starts to write a range to the disk without waiting.
 _begin_to_write = getattr(ctypes.CDLL(None), "sync_file_range", None)
@@ -57,17 +57,17 @@ class _Written:
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb", buffering=0)
         self._waiting: list[memoryview] = []
-        self._missing = BLOCK  # bytes to the end of the block
+        self._room = BLOCK  # bytes, to the end of the block
         self._begun = self._size = 0
 
     def write(self, part: Bytes) -> None:
         """Take bytes that do not change afterwards: they are written once their block is full."""
         rest = memoryview(part)
         while rest:
-            piece, rest = rest[: self._missing], rest[self._missing :]
+            piece, rest = rest[: self._room], rest[self._room :]
             self._waiting.append(piece)
-            self._missing -= len(piece)
-            if not self._missing or len(self._waiting) == MOST_PARTS:
+            self._room -= len(piece)
+            if not self._room or len(self._waiting) == MOST_PARTS:
                 self._write_waiting()
 
     def _write_waiting(self) -> None:
@@ -78,7 +78,7 @@ class _Written:
             # A write stops early where the disk is nearly full, and the next one says so.
             rest = memoryview(b"".join(parts))[written:] if written < sum(map(len, parts)) else None
             parts = [rest] if rest else []
-        self._waiting, self._missing = [], self._missing or BLOCK
+        self._waiting, self._room = [], self._room or BLOCK
         if _begin_to_write and self._size - self._begun >= WRITE_BACK:
             _begin_to_write(file, c_int64(self._begun), c_int64(self._size - self._begun), _WRITE)
             self._begun = self._size
