@@ -38,17 +38,20 @@ SILENCE_SECONDS = 60
 
 
 def when_ready(server: Any) -> None:
-    """Set the read timeout of connections, and tune Python's garbage collector for forked workers.
+    """Set the timeouts of connections, and tune Python's garbage collector for forked workers.
 
-    Connections inherit SO_RCVTIMEO from the listening socket. Without it a client that falls silent, such as a laptop
-    that goes to sleep during an upload, would keep its thread for ever. Frozen objects are never written to by the
-    collector, so the workers go on sharing their pages. The higher threshold saves a twentieth of the request time.
+    Connections inherit SO_RCVTIMEO and TCP_USER_TIMEOUT (tcp(7)) from the listening socket. Without them a client that
+    falls silent, such as a laptop that goes to sleep during an upload, or one that does not read what it asked for,
+    would keep its thread for ever. Frozen objects are never written to by the collector, so the workers go on sharing
+    their pages. The higher threshold saves a twentieth of the request time.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 10, 10)
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
+        if listener.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * SILENCE_SECONDS)
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -135,6 +135,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.SearchTooSlow: HttpForm(503, retry_seconds=30),
     errors.TooManyStreams: HttpForm(429, retry_seconds=30),
     errors.StreamsFull: HttpForm(503, retry_seconds=5),
+    errors.DownloadsFull: HttpForm(429, retry_seconds=5),  # huggingface_hub downloads again after 429, not after 503
     errors.HubBusy: HttpForm(503, retry_seconds=5),
     errors.IdempotencyKeyReused: HttpForm(422),
     errors.RequestInProgress: HttpForm(409, retry_seconds=1),

@@ -6,7 +6,7 @@ from functools import partial
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
-from hub import repeats
+from hub import long_sends, repeats
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.repos import pull
@@ -23,7 +23,7 @@ class Unsatisfiable(Exception):
 def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     """Return the bytes of a file, or those of the one range asked for; 416 where there are none.
 
-    `kind` is the Content-Type. Raises StoreUnavailable for what the store has lost.
+    `kind` is the Content-Type. Raises StoreUnavailable for what the store has lost, and DownloadsFull.
     """
     try:
         bounds = span(request.META.get("HTTP_RANGE", ""), entry.size)
@@ -49,9 +49,10 @@ def unsatisfiable(size: int) -> HttpResponse:
 
 
 def _by_us(request: HttpRequest, entry: Entry, start: int, end: int) -> HttpResponseBase:
-    source = pull.open_bytes(entry, start, end)
+    opening = partial(long_sends.holding, end - start, partial(pull.open_bytes, entry, start, end))
+    source = opening()
     if end - start > SMALL_BYTES:
-        repeats.open_again(request, partial(pull.open_bytes, entry, start, end))
+        repeats.open_again(request, opening)
         return FileResponse(source)
     try:
         return HttpResponse(source.read())

@@ -549,6 +549,11 @@ class StreamsFull(RegistryError):
     default_fix = "Try again when Retry-After says, or ask without `Accept: text/event-stream`, with `wait`."
 
 
+class DownloadsFull(RegistryError):
+    code = "downloads-full"
+    default_fix = "Try again when Retry-After says; clients of the Hugging Face Hub do that by themselves."
+
+
 class HubBusy(RegistryError):
     code = "hub-busy"
     default_fix = "Try again when Retry-After says; nothing has changed."

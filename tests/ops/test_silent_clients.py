@@ -4,6 +4,7 @@ import runpy
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -14,20 +15,48 @@ from hub import receiving
 from tests.live import ROOT
 
 
-def test_a_client_that_says_nothing_more_is_let_go():
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A listening socket of a web process, with one second in place of a minute."""
     conf = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
     assert conf["SILENCE_SECONDS"] >= 30, "uploads may pause for a while"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         conf["when_ready"].__globals__["SILENCE_SECONDS"] = 1
         conf["when_ready"](SimpleNamespace(LISTENERS=[SimpleNamespace(sock=listener)]))
-        with socket.create_connection(listener.getsockname()) as client:
-            client.sendall(b"GET /li")
-            served, _ = listener.accept()
-            with served:
-                served.setblocking(True)  # as gunicorn does
-                assert served.recv(100) == b"GET /li"
-                with pytest.raises(BlockingIOError):
-                    served.recv(100)
+        yield listener
+
+
+def test_a_client_that_says_nothing_more_is_let_go(listener):
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"GET /li")
+        served, _ = listener.accept()
+        with served:
+            served.setblocking(True)  # as gunicorn does
+            assert served.recv(100) == b"GET /li"
+            with pytest.raises(BlockingIOError):
+                served.recv(100)
+
+
+@pytest.mark.parametrize("drip", [0, 1], ids=["nothing", "a byte at a time"])
+def test_a_client_that_does_not_read_is_let_go(listener, drip, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(30 << 20))
+    over = threading.Event()
+    with socket.create_connection(listener.getsockname()) as client, (tmp_path / "file").open("rb") as file:
+
+        def read() -> None:
+            while not over.wait(0.05):
+                client.recv(drip)
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        served, _ = listener.accept()
+        served.setblocking(True)
+        try:
+            with served, pytest.raises(OSError, match=r"Broken pipe|timed out"):
+                served.sendfile(file)
+        finally:
+            over.set()
+            reading.join()
 
 
 def test_a_client_that_drips_is_let_go_too():
