@@ -12,6 +12,7 @@ from registry.kernel import policy, refusals, site_settings
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
+from registry.kernel.reach import granted
 from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
 from registry.repos.manifest import Entry
@@ -314,7 +315,8 @@ def _served(by: Caller, allowed: Q, pull_policy: str = "") -> QuerySet[RevisionF
     if (pull_policy or site_settings.get_setting("pull_policy")) == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
-    own = Repository.objects.filter(policy.in_reach(by), pk=OuterRef("revision__repository"))
+    reach = granted(by) if by.is_fine_grained else policy.in_reach(by)
+    own = Repository.objects.filter(reach, pk=OuterRef("revision__repository"))
     return served.filter(Exists(own) | Q(~Exists(doubtful), revision__is_part=False))
 
 

@@ -75,6 +75,15 @@ def test_the_caller_decides_and_the_pull_policy(cast, world, target):
     assert "public" in usable("carol")
 
 
+def test_a_narrow_token_uses_unproven_bytes_of_what_it_names_alone(cast, world, target):
+    [public] = add_files([world["public"]])
+    site_settings.change_setting("pull_policy", "verified", cast["ada"])
+    Repository.objects.get(name="public").revisions.update(is_part=True)
+    for who, is_usable in (("alice", True), ("alice:fine-read", True), ("alice:other", False), ("robot:other", False)):
+        by = test_policy.caller(cast, who, world["public"])
+        assert (public in blob_access.usable_blobs(target, [public], by)) == is_usable, who
+
+
 def test_bytes_that_were_delivered_here_need_no_other_right(cast, world, target):
     [private] = add_files([world["private"]])
     assert private not in blob_access.usable_blobs(target, [private], cast.session("carol"))
