@@ -1,44 +1,37 @@
-"""The threads of a web process that send large files: most of them, and never all.
+"""Large files hold a thread until their reader has them: no more of them at once than leave threads for all else.
 
-Each reader decides how long such a send takes. Pages, small files and probes keep the other threads, however many
-readers are slow. A send through nginx by X-Accel-Redirect, or from S3, holds no thread.
+A send through nginx by X-Accel-Redirect, or from S3, holds no thread.
 """
 
 import weakref
-from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from inspect import isgenerator
 from typing import Any, TypeVar
 
 from registry.kernel.errors import DownloadsFull
+from registry.kernel.held_threads import held_threads
 
 T = TypeVar("T")
-MOST = 48  # of a process that has 64 threads (deploy/gunicorn.conf.py)
 LARGE = 1 << 20  # bytes; the kernel takes smaller files whole, whoever reads them
-# A deque, because a place may be given back by the garbage collector, in the middle of anything: a lock could be held.
-_free = deque([None] * MOST)
 
 
 def holding(size: int, open_source: Callable[[], T]) -> T:
-    """Return what `open_source` opens, of `size` bytes; it has a place until it is closed or nobody has it any more.
+    """Return what `open_source` opens, of `size` bytes; it counts as a held thread until it is closed or dropped.
 
-    Raises DownloadsFull where no place is free.
+    Raises DownloadsFull where no more may be held.
     """
     if size <= LARGE:
         return open_source()
-    free = _free
-    try:
-        free.pop()
-    except IndexError:
-        raise DownloadsFull("This hub sends as many large files as it can at once.") from None
+    if not held_threads.take():
+        raise DownloadsFull("This hub sends as many large files as it can at once.")
     with ExitStack() as unless_it_opens:
-        unless_it_opens.callback(free.append, None)
+        unless_it_opens.callback(held_threads.give_back)
         source: Any = open_source()
         unless_it_opens.pop_all()
-    release = weakref.finalize(source, free.append, None)  # once, whoever calls it
-    if not isgenerator(source):  # one goes with its response
-        source.close = _both(source.close, release)
+    give_back = weakref.finalize(source, held_threads.give_back)  # once, whoever calls it
+    if not isgenerator(source):  # one is dropped with its response
+        source.close = _both(source.close, give_back)
     return source  # type: ignore[no-any-return]  # as open_source returned it
 
 

@@ -40,7 +40,7 @@ class Places:
                 raise NoPlace(is_full=True)
             if any(self._taken[holder] >= limit for holder, limit in limits.items()):
                 raise NoPlace(is_full=False)
-            if not held_threads.acquire(blocking=False):
+            if not held_threads.take():
                 raise NoPlace(is_full=True)
             self._taken.update(["", *limits])
         held = ["", *limits]
@@ -48,7 +48,7 @@ class Places:
         def give_back() -> None:
             with self._lock:
                 if held:
-                    held_threads.release()
+                    held_threads.give_back()
                 while held:
                     holder = held.pop()
                     self._taken[holder] -= 1

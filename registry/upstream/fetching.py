@@ -50,7 +50,7 @@ class _Places:
         """Take a place, as one that waits for another hub. Raises UpstreamUnavailable."""
         with self._lock:
             has_room = self._waiting < self._most_waiting and self._all < self._most
-            if not has_room or not held_threads.acquire(blocking=False):
+            if not has_room or not held_threads.take():
                 detail = "This hub already fetches many files of other hubs."
                 raise UpstreamUnavailable(detail, fix="Try again in a minute.")
             self._waiting += 1
@@ -61,7 +61,7 @@ class _Places:
         with self._lock:
             self._waiting -= is_waiting
             self._all -= 1
-            held_threads.release()
+            held_threads.give_back()
 
     def change(self, *, is_waiting: bool) -> None:
         """Count somebody who has a place among those that wait for other hubs, or no more; nobody is sent away here."""

@@ -1,13 +1,13 @@
 """Large files hold some threads of a web process, never all: more of them at once are told when to come again."""
 
 import gc
-from collections import deque
 
 import pytest
 
 from hub import long_sends
 from hub.long_sends import LARGE, holding
 from registry.kernel.errors import DownloadsFull, StoreUnavailable
+from registry.kernel.held_threads import HeldThreads
 from tests.hf.wire import Wire, header, lfs_file
 
 NAME = "acme/adapter"
@@ -15,11 +15,11 @@ LARGE_FILE, SMALL_FILE = bytes(LARGE + 1), bytes(LARGE)
 
 
 @pytest.fixture
-def places(monkeypatch) -> deque[None]:
-    """One place alone."""
-    free: deque[None] = deque([None])
-    monkeypatch.setattr(long_sends, "_free", free)
-    return free
+def places(monkeypatch) -> HeldThreads:
+    """One thread alone that may be held."""
+    places = HeldThreads(1)
+    monkeypatch.setattr(long_sends, "held_threads", places)
+    return places
 
 
 @pytest.fixture

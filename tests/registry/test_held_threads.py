@@ -1,13 +1,15 @@
 """Requests that hold threads are bounded together, whatever kind fills them."""
 
 from contextlib import ExitStack
+from io import BytesIO
 
 import pytest
 from django.test import RequestFactory
 from rest_framework.request import Request
 
 from hub.api.places import NoPlace, Places
-from registry.kernel.errors import UpstreamUnavailable
+from hub.long_sends import LARGE, holding
+from registry.kernel.errors import DownloadsFull, UpstreamUnavailable
 from registry.kernel.held_threads import MOST, held_threads
 from registry.upstream.fetching import _Places
 
@@ -31,7 +33,19 @@ def test_kinds_share_one_sum_and_give_their_threads_back():
         give_back = polls.take(request_of(MOST))
         give_back()
         give_back()  # a second time changes nothing
-    for _ in range(MOST):
-        assert held_threads.acquire(blocking=False), "a thread was not given back"
-    assert not held_threads.acquire(blocking=False)
-    held_threads.release(MOST)
+    assert len(held_threads) == MOST, "a thread was not given back"
+
+
+def test_large_files_are_of_the_same_sum():
+    polls = Places(MOST, of_caller=MOST, of_network=MOST)
+    with ExitStack() as undo:
+        for number in range(MOST):
+            undo.callback(polls.take(request_of(number)))
+        with pytest.raises(DownloadsFull):
+            holding(LARGE + 1, BytesIO)
+        assert holding(LARGE, BytesIO)
+    source = holding(LARGE + 1, lambda: (piece for piece in (b"a", b"b")))
+    assert len(held_threads) == MOST - 1
+    assert b"".join(source) == b"ab"
+    del source
+    assert len(held_threads) == MOST
