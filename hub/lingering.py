@@ -3,7 +3,8 @@
 gunicorn keeps the listening sockets of a worker open until its last answer has ended (gunicorn 27). Whoever connects in
 that minute is accepted by the kernel and served by nobody; nginx waits with them instead of asking another process.
 It also lets all workers stop at once that have answered max_requests, and replaces them once their last slow reader
-has gone: for a minute nobody would be answered.
+has gone: for a minute nobody would be answered. And whoever sends slowly holds a thread, or after the last answer the
+one that accepts connections.
 
 gunicorn's own threads hand the connection back to a poller after each answer, and the next request is answered by
 another thread with another connection to the database. Measured on two quiet cores, with wrk on eight connections:
@@ -13,13 +14,22 @@ gunicorn's worker. DOVETAIL_FAST_PATHS=off takes the class that does not linger.
 
 import fcntl
 import select
+import selectors
+import socket
 import tempfile
 import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import _DEFER, ThreadWorker
+
+from hub import arriving
+from hub.arriving import MOST_SECONDS, Has
 
 LINGER_MS = 10
+CLOSING_SECONDS, DRAINED = 2.0, 64 << 10
 YIELD_SECONDS, MAX_YIELDS = 0.0003, 8
 LATER_REQUESTS = 1000  # after which a worker tries again to leave for a new one
 _worker: "LeavingWorker | None" = None
@@ -41,6 +51,7 @@ class LeavingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Serve until the end of the process."""
         global _worker
         _worker = self
+        self._closing: deque[Any] = deque()  # connections, by their timeout
         super().init_process()
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -58,6 +69,75 @@ class LeavingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 if not select.select([listener], [], [], 0)[0]:
                     break
             listener.close()
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request that has come; give the connection back to the poller where it has not (arriving.py)."""
+        if not self._shows_what_comes(conn):
+            return super().handle(conn)
+        has, needed = arriving.look(conn.sock)
+        if has is Has.ENOUGH:
+            if vars(conn).pop("since", None):
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            return super().handle(conn)
+        if has is Has.TOO_MUCH:
+            with suppress(OSError):
+                conn.sock.sendall(arriving.TOO_LARGE)
+            return False
+        if has is Has.PART and time.monotonic() - vars(conn).setdefault("since", time.monotonic()) > MOST_SECONDS:
+            return False
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, needed)
+        return _DEFER
+
+    def _shows_what_comes(self, conn: Any) -> bool:
+        """Return whether all that came of the next request is still in the kernel, as it was sent, over TCP."""
+        is_plain = type(conn.sock) is socket.socket and conn.sock.family != socket.AF_UNIX and not self.cfg.is_ssl
+        return is_plain and not conn.is_http2 and not (conn.parser and conn.parser.unreader.buf.getvalue())
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Close a connection after its last answer without waiting for the client to close its end.
+
+        gunicorn waits for two seconds, in the thread that accepts all connections (RFC 9112, section 9.6).
+        """
+        is_last = fs.cancelled() or (fs.exception() is None and not fs.result())
+        if not (is_last and self.alive and type(conn.sock) is socket.socket):
+            super().finish_request(conn, fs)
+            return
+        self.nr_conns -= 1
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        except OSError:  # the client has gone
+            conn.close()
+            return
+        conn.timeout = time.monotonic() + CLOSING_SECONDS
+        self._closing.append(conn)
+
+    def _drain(self, conn: Any, client: socket.socket) -> None:
+        """Drop what a client still sends after its last answer, and close the connection once it has closed its end."""
+        try:
+            if client.recv(DRAINED):
+                return
+        except OSError:
+            pass
+        self._closing.remove(conn)
+        self._forget(conn)
+
+    def _forget(self, conn: Any) -> None:
+        self.poller.unregister(conn.sock)
+        conn.close()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Close connections that wait for a request by then: this process stops."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def murder_pending(self) -> None:
+        """Close connections that waited too long for a request, or for a client that does not close its end."""
+        super().murder_pending()
+        while self._closing and self._closing[0].timeout < time.monotonic():
+            self._forget(self._closing.popleft())
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request; leave for a new worker after max_requests of them, one worker at a time."""
@@ -105,4 +185,4 @@ class LingeringWorker(LeavingWorker):
     def _active(self) -> int:
         """The number of connections that have a thread or wait for one."""
         # gunicorn counts a connection down twice whose response broke off.
-        return max(0, int(self.nr_conns) - len(self.keepalived_conns))
+        return max(0, int(self.nr_conns) - len(self.keepalived_conns) - len(self.pending_conns))

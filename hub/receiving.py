@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # of WSGI
@@ -105,21 +105,29 @@ def _stop_receiving(connection: socket.socket) -> None:
         return
 
 
+def _is_unread(reader: Any) -> bool:
+    """Return whether gunicorn would not, or should not, read what is left of a body before the next request."""
+    if type(reader) is LengthReader:
+        return bool(reader.length > GUNICORN_DRAINS)
+    return type(reader) is ChunkedReader and reader.parser is not None
+
+
 def announcing_close(application: Application) -> Application:
     """Return a WSGI application whose answers say `Connection: close` where gunicorn closes the connection.
 
     gunicorn closes it after an answer to a request of whose body more than GUNICORN_DRAINS is unread, and does not say
-    so: a client that keeps connections would send its next request into a closed one (RFC 9112, section 9.6).
+    so: a client that keeps connections would send its next request into a closed one (RFC 9112, section 9.6). For the
+    rest of a body in chunks a thread would wait five seconds.
     """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         response = getattr(start_response, "__self__", None)  # gunicorn's own
         reader: Any = getattr(environ.get("wsgi.input"), "reader", None)
-        if type(reader) is not LengthReader or reader.length <= GUNICORN_DRAINS or response is None:
+        if response is None or not _is_unread(reader):
             return application(environ, start_response)
 
         def start(*arguments: Any) -> Any:
-            if reader.length > GUNICORN_DRAINS:
+            if _is_unread(reader):
                 response.force_close()
             return start_response(*arguments)
 

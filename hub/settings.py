@@ -113,6 +113,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "hub.site.sessions.LastSeen",
     "hub.site.headers.SecurityHeaders",
+    "hub.large_bodies.LargeBodies",
 ]
 if CORS_ORIGINS:  # off by default: then nothing of it is loaded
     INSTALLED_APPS.append("corsheaders")

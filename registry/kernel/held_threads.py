@@ -1,8 +1,8 @@
 """The threads of a web process that requests hold while others decide how long, counted together.
 
-Streams, long polls and readers of other hubs have limits of their own kind; large files have this one alone, since each
-reader decides how long a send takes. The sum keeps the rest of the threads for pages, small files and probes, also when
-all kinds come at once.
+Streams, long polls and readers of other hubs have limits of their own kind. Large files and requests with large bodies
+have this one alone: whoever reads or sends them decides how long it takes. The sum keeps the rest of the threads for
+pages, small files and probes, also when all kinds come at once.
 """
 
 from collections import deque
