@@ -72,9 +72,14 @@ class LeavingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def handle(self, conn: Any) -> Any:
         """Answer a request that has come; give the connection back to the poller where it has not (arriving.py)."""
-        if not self._shows_what_comes(conn):
+        if (
+            type(conn.sock) is not socket.socket
+            or conn.sock.family == socket.AF_UNIX
+            or self.cfg.is_ssl
+            or conn.is_http2
+        ):
             return super().handle(conn)
-        has, needed = arriving.look(conn.sock)
+        has, needed = arriving.look(conn.sock, conn.parser.unreader.buf.getvalue() if conn.parser else b"")
         if has is Has.ENOUGH:
             if vars(conn).pop("since", None):
                 conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
@@ -88,11 +93,6 @@ class LeavingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, needed)
         return _DEFER
 
-    def _shows_what_comes(self, conn: Any) -> bool:
-        """Return whether all that came of the next request is still in the kernel, as it was sent, over TCP."""
-        is_plain = type(conn.sock) is socket.socket and conn.sock.family != socket.AF_UNIX and not self.cfg.is_ssl
-        return is_plain and not conn.is_http2 and not (conn.parser and conn.parser.unreader.buf.getvalue())
-
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Close a connection after its last answer without waiting for the client to close its end.
 
@@ -102,12 +102,12 @@ class LeavingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         if not (is_last and self.alive and type(conn.sock) is socket.socket):
             super().finish_request(conn, fs)
             return
-        self.nr_conns -= 1
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
         except OSError:  # the client has gone
+            self.nr_conns -= 1
             conn.close()
             return
         conn.timeout = time.monotonic() + CLOSING_SECONDS
@@ -125,6 +125,7 @@ class LeavingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def _forget(self, conn: Any) -> None:
         self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
         conn.close()
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -185,4 +186,5 @@ class LingeringWorker(LeavingWorker):
     def _active(self) -> int:
         """The number of connections that have a thread or wait for one."""
         # gunicorn counts a connection down twice whose response broke off.
-        return max(0, int(self.nr_conns) - len(self.keepalived_conns) - len(self.pending_conns))
+        waiting = len(self.keepalived_conns) + len(self.pending_conns) + len(self._closing)
+        return max(0, int(self.nr_conns) - waiting)

@@ -6,7 +6,8 @@ from functools import partial
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
-from hub import long_sends, repeats
+from hub import repeats
+from hub.large_bodies import holding
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.repos import pull
@@ -49,7 +50,7 @@ def unsatisfiable(size: int) -> HttpResponse:
 
 
 def _by_us(request: HttpRequest, entry: Entry, start: int, end: int) -> HttpResponseBase:
-    opening = partial(long_sends.holding, end - start, partial(pull.open_bytes, entry, start, end))
+    opening = partial(holding, end - start, partial(pull.open_bytes, entry, start, end))
     source = opening()
     if end - start > SMALL_BYTES:
         repeats.open_again(request, opening)

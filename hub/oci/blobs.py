@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from hub import long_sends
+from hub.large_bodies import holding
 from hub.oci.dialect import OciDoor, hex_of
 from hub.oci.manifests import HEADERS, document_response
 from hub.sending import Unsatisfiable, span, unsatisfiable
@@ -68,7 +68,7 @@ def _layer(request: HttpRequest, layer: ImageLayer) -> HttpResponseBase:
     is_head = request.method == "HEAD"
     response: HttpResponseBase = HttpResponse()
     if not is_head:
-        parts = long_sends.holding(end - start, lambda: tars.read(images.files_of(layer), start, end))
+        parts = holding(end - start, lambda: tars.read(images.files_of(layer), start, end))
         response = StreamingHttpResponse(parts)
     facts = {"Docker-Content-Digest": f"sha256:{layer.digest}", "ETag": f'"sha256:{layer.digest}"'}
     facts |= {"Content-Type": OCTETS, "Content-Length": str(end - start), "Accept-Ranges": "bytes"}

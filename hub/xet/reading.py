@@ -8,7 +8,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from hub import long_sends
+from hub.large_bodies import holding
 from hub.origin import absolute
 from hub.sending import Unsatisfiable, span
 from hub.xet import tickets
@@ -92,7 +92,7 @@ def piece(request: HttpRequest) -> HttpResponseBase:
         start, end = last, last
     if not first <= start < end:
         return JsonResponse({"error": f"This address is for the bytes {first} to {last - 1}."}, status=416)
-    source = long_sends.holding(end - start, lambda: pull.open_object(Keys.xorb(xorb), start, end))
+    source = holding(end - start, lambda: pull.open_object(Keys.xorb(xorb), start, end))
     response = FileResponse(source, content_type="application/octet-stream")
     response.status_code = 206
     response["Content-Length"] = str(end - start)

@@ -1,13 +1,20 @@
-"""Requests with large bodies hold some threads of a web process, never all."""
+"""Large bodies hold some threads of a web process, never all: more of them at once are told when to come again."""
+
+import gc
 
 import pytest
+from django.http import HttpResponse, HttpResponseBase
+from django.test import RequestFactory
 
 from hub import large_bodies
 from hub.arriving import SMALL_BODY
+from hub.large_bodies import LARGE, LargeBodies, holding
+from registry.kernel.errors import DownloadsFull, StoreUnavailable
 from registry.kernel.held_threads import HeldThreads
 from tests.hf.wire import Wire, file, header, lfs_file
 
 NAME = "acme/adapter"
+LARGE_FILE, SMALL_FILE = bytes(LARGE + 1), bytes(LARGE)
 
 
 @pytest.fixture
@@ -19,12 +26,81 @@ def places(monkeypatch) -> HeldThreads:
 
 
 @pytest.fixture
-def repo(cast, store) -> str:
+def repo(cast, store, wire: Wire) -> str:
     cast.repository(NAME)
+    for content in (LARGE_FILE, SMALL_FILE):
+        assert wire.deliver(NAME, content).status_code == 200
+    files = lfs_file("large.bin", LARGE_FILE), lfs_file("small.bin", SMALL_FILE)
+    assert wire.commit(NAME, header(), *files).status_code == 200
     return NAME
 
 
-def test_a_large_body_has_a_place_until_it_is_answered(wire: Wire, repo, places):
+# --- files -----------------------------------------------------------------------------------------------------------
+def test_one_more_than_there_are_places_is_told_when_to_come_again(wire: Wire, repo, places):
+    at = f"/{NAME}/resolve/main"
+    first = wire.get(f"{at}/large.bin")
+    assert (first.status_code, len(places)) == (200, 0)
+    refused = wire.get(f"{at}/large.bin")
+    assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (429, "downloads-full", "5")
+    small = wire.get(f"{at}/small.bin")
+    assert small.status_code == 200
+    assert wire.ask("HEAD", f"{at}/large.bin").status_code == 200
+    assert wire.get(f"{at}/large.bin", Range="bytes=0-9").content_of() == bytes(10)
+    assert first.content_of() == LARGE_FILE  # to the end, where it is closed
+    assert len(places) == 1
+    again = wire.get(f"{at}/large.bin")
+    assert again.content_of() == LARGE_FILE
+
+
+def test_a_place_is_given_back_once_and_also_by_who_forgets(places):
+    class Source:
+        def close(self) -> None:
+            pass
+
+    source = holding(LARGE + 1, Source)
+    assert len(places) == 0
+    source.close()
+    source.close()
+    assert len(places) == 1
+    source = holding(LARGE + 1, Source)
+    assert len(places) == 0
+    del source
+    gc.collect()
+    assert len(places) == 1
+    pieces = holding(LARGE + 1, lambda: (piece for piece in (b"a", b"b")))
+    with pytest.raises(DownloadsFull):
+        holding(LARGE + 1, Source)
+    assert b"".join(pieces) == b"ab"
+    del pieces
+    assert len(places) == 1
+
+
+def test_what_cannot_be_opened_holds_nothing(places):
+    def lost() -> None:
+        raise StoreUnavailable("The store has lost it.")
+
+    with pytest.raises(StoreUnavailable):
+        holding(LARGE + 1, lost)
+    assert len(places) == 1
+
+
+# --- other answers ---------------------------------------------------------------------------------------------------
+def test_a_large_answer_has_a_place_until_it_is_closed(places):
+    def answer(method: str, size: int) -> HttpResponseBase:
+        return LargeBodies(lambda request: HttpResponse(bytes(size)))(getattr(RequestFactory(), method)("/api/models"))
+
+    first = answer("get", LARGE + 1)
+    assert (first.status_code, len(places)) == (200, 0)
+    assert answer("get", LARGE).status_code == 200
+    assert answer("head", LARGE + 1).status_code == 200
+    refused = answer("get", LARGE + 1)
+    assert (refused.status_code, refused["Retry-After"]) == (429, "5")
+    first.close()
+    assert len(places) == 1
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+def test_a_large_request_has_a_place_until_it_is_answered(wire: Wire, repo, places):
     for _ in range(2):
         assert wire.deliver(NAME, bytes(SMALL_BODY + 1)).status_code == 200
     assert wire.commit(NAME, header(), lfs_file("w.bin", bytes(SMALL_BODY + 1))).status_code == 200
@@ -36,6 +112,12 @@ def test_a_large_body_has_a_place_until_it_is_answered(wire: Wire, repo, places)
     assert wire.commit(NAME, header(), file("small")).status_code == 200
     places.give_back()
     assert wire.put(offer["actions"]["upload"]["href"], bytes(SMALL_BODY + 2)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "Expect"])
+def test_a_body_that_comes_later_has_a_place_too(client, db, places, name):
+    assert places.take()
+    assert client.post("/login", {"username": "x"}, headers={name: "any"}).status_code == 503
 
 
 def test_a_form_is_refused_by_a_page(client, db, places):

@@ -131,7 +131,7 @@ def test_requests_sent_together_are_answered_in_order(port):
 def test_a_process_that_has_much_to_do_leaves_a_new_connection_to_others_for_a_moment():
     worker = LingeringWorker.__new__(LingeringWorker)
     worker.keepalived_conns = deque([object()])
-    worker.pending_conns = deque()
+    worker.pending_conns, worker._closing = deque(), deque()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)  # nobody comes: the others were faster
 

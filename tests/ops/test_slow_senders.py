@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub import arriving
-from hub.arriving import MOST_BYTES, SMALL_BODY, Has
+from hub.arriving import HEAD_BYTES, SMALL_BODY, Has
 from tests.live import ROOT
 from tests.services import answers, free_ports, running
 
@@ -86,6 +86,20 @@ def test_many_who_send_a_part_hold_no_thread(connect, part):
         said(wire, b"POST hello")
 
 
+@pytest.mark.parametrize("part", [GET[:20], POST[:30], POST[:-1]])
+def test_a_part_that_came_with_the_request_before_holds_no_thread(connect, part):
+    slow = [connect() for _ in range(10)]
+    for wire in slow:
+        wire.sendall(GET + part)
+        said(wire, b"GET ")
+    quick = connect()
+    quick.sendall(POST)
+    said(quick, b"POST hello")
+    for wire in slow:
+        wire.sendall((GET if part == GET[:20] else POST)[len(part) :])
+        said(wire, b"GET " if part == GET[:20] else b"POST hello")
+
+
 def test_a_request_comes_byte_by_byte(connect):
     wire = connect()
     for byte in POST + GET:
@@ -125,7 +139,7 @@ def test_a_large_body_comes_through_too(connect, size):
 
 def test_a_head_without_end_is_refused(connect):
     wire = connect()
-    wire.sendall(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (MOST_BYTES // 6))
+    wire.sendall(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (HEAD_BYTES // 6))
     assert wire.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
@@ -180,9 +194,10 @@ def test_who_goes_in_the_middle_is_forgotten(connect):
         (GET + GET[:3], Has.ENOUGH, 1),
         (POST[:-2], Has.PART, len(POST)),
         (POST[:-2].replace(b"Content-Length: ", b"content-length:\t"), Has.PART, len(POST)),
+        (POST[:-2].replace(b": 5\r", b": " + b"0" * 30 + b"5\r"), Has.PART, len(POST) + 30),
         (POST[:-2].replace(b": 5\r", b": 65537\r"), Has.ENOUGH, 1),
         (POST[:-2].replace(b": 5\r", b": many\r"), Has.ENOUGH, 1),  # the parser judges it
-        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (MOST_BYTES // 6), Has.TOO_MUCH, 1),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (HEAD_BYTES // 6), Has.TOO_MUCH, 1),
     ],
 )
 def test_a_look_says_how_much_must_come(come, has, needed):
