@@ -105,10 +105,10 @@ def _stop_receiving(connection: socket.socket) -> None:
         return
 
 
-def _is_unread(reader: Any) -> bool:
+def _is_unread(reader: Any, environ: dict[str, Any]) -> bool:
     """Return whether gunicorn would not, or should not, read what is left of a body before the next request."""
     if type(reader) is LengthReader:
-        return bool(reader.length > GUNICORN_DRAINS)
+        return bool(reader.length > (0 if "HTTP_EXPECT" in environ else GUNICORN_DRAINS))
     return type(reader) is ChunkedReader and reader.parser is not None
 
 
@@ -117,17 +117,17 @@ def announcing_close(application: Application) -> Application:
 
     gunicorn closes it after an answer to a request of whose body more than GUNICORN_DRAINS is unread, and does not say
     so: a client that keeps connections would send its next request into a closed one (RFC 9112, section 9.6). For the
-    rest of a body in chunks a thread would wait five seconds.
+    rest of a body in chunks, or of one that waits for 100 Continue, a thread would wait five seconds.
     """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         response = getattr(start_response, "__self__", None)  # gunicorn's own
         reader: Any = getattr(environ.get("wsgi.input"), "reader", None)
-        if response is None or not _is_unread(reader):
+        if response is None or not _is_unread(reader, environ):
             return application(environ, start_response)
 
         def start(*arguments: Any) -> Any:
-            if _is_unread(reader):
+            if _is_unread(reader, environ):
                 response.force_close()
             return start_response(*arguments)
 

@@ -168,9 +168,10 @@ def test_who_does_not_close_after_the_last_answer_keeps_nobody_waiting(connect):
     said(quick, b"GET ")
 
 
-def test_a_body_in_chunks_that_nobody_reads_ends_its_connection(connect):
+@pytest.mark.parametrize("how", [b"Transfer-Encoding: chunked", b"Expect: 100-continue\r\nContent-Length: 5"])
+def test_a_body_that_comes_later_and_that_nobody_reads_ends_its_connection(connect, how):
     wire = connect()
-    wire.sendall(b"POST /unread HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe")
+    wire.sendall(b"POST /unread HTTP/1.1\r\nHost: here\r\n" + how + b"\r\n\r\n5\r\n"[: 4 if b"Expect" in how else 7])
     said(wire, b"unread")
     assert wire.recv(1) == b""
 
