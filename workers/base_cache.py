@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,8 +28,12 @@ from registry.publish import base_files
 from registry.repos import bases, card, lookup
 
 LABEL = "shelf.json"
-SUFFIXES = (".json", ".txt", ".model", ".safetensors")  # data of a model: no code, no pickles
-DEEPEST = 3
+_DATA = """
+*.safetensors *.json *.jsonl *.jinja *.yaml *.yml *.txt *.tsv *.model *.model.v[0-9]* *.tiktoken *.spm *.bpe *.codes
+*.vocab *.merges
+"""
+DATA = tuple(_DATA.split())
+DEEPEST = 3  # parts of a path: additional_chat_templates/NAME.jinja, 1_Pooling/config.json
 PIECE = 1 << 20
 Tell = Callable[[str], None]
 
@@ -53,7 +58,7 @@ def add_folder(
         pin = {"revision": revision, "sha256": sha256}
         (incoming / LABEL).write_text(json.dumps({"id": base_id, **pin, "source": source, "files": files}, indent=1))
         config = _config(incoming)
-        _put_in_place(incoming, _folder(base_id, revision))
+        _put_in_place(incoming, _folder(base_id, revision), files)
     before = Base.objects.filter(id=base_id, has_weights=True).values_list("sha256", flat=True).first()
     base, _ = Base.objects.update_or_create(
         id=base_id,
@@ -122,9 +127,8 @@ def path(base: Base) -> Path:
 def verify(base: Base) -> Path:
     """Hash every file of a base and return its folder. Raises ShelfProblem if one byte differs."""
     folder = path(base)
-    for name, sha256 in base.files.items():
-        if not (folder / name).is_file() or _hash(folder / name) != sha256:
-            raise ShelfProblem(f"{folder / name} is not the file that was put on the shelf.", fix="Add the base again.")
+    if damaged := _damaged(folder, base.files):
+        raise ShelfProblem(f"{damaged} is not the file that was put on the shelf.", fix="Add the base again.")
     return folder
 
 
@@ -154,6 +158,16 @@ def _license(folder: Path) -> str:
     return licenses.stated(card.parse_card(readme.read_text(errors="replace")).data)
 
 
+def is_data(path: str) -> bool:
+    """Return whether a file is data of a model, as transformers and sentence-transformers save it.
+
+    Code, pickles, and weights of other libraries are none, nor is what lies deeper than these save anything.
+    """
+    parts = PurePosixPath(path).parts
+    is_inside = 0 < len(parts) <= DEEPEST and not any(part.startswith(".") for part in parts)
+    return is_inside and parts[-1] != LABEL and any(fnmatchcase(parts[-1], pattern) for pattern in DATA)
+
+
 # --- on disk ---------------------------------------------------------------------------------------------------------
 def _folder(base_id: str, revision: str) -> Path:
     return Path(settings.SHELF) / base_id.replace("/", "--") / revision
@@ -162,12 +176,8 @@ def _folder(base_id: str, revision: str) -> Path:
 def _model_files(folder: Path) -> list[PurePosixPath]:
     if not folder.is_dir():
         raise ShelfProblem(f"{folder} is not a folder.", fix="Name the folder that holds config.json.")
-    candidates = sorted(
-        PurePosixPath(file.relative_to(folder).as_posix())
-        for file in folder.rglob("*")
-        if file.is_file() and file.suffix in SUFFIXES and file.name != LABEL
-    )
-    paths = [file for file in candidates if len(file.parts) <= DEEPEST and not file.parts[0].startswith(".")]
+    found = sorted(PurePosixPath(file.relative_to(folder).as_posix()) for file in folder.rglob("*") if file.is_file())
+    paths = [file for file in found if is_data(str(file))]
     if PurePosixPath("config.json") not in paths or not any(file.suffix == ".safetensors" for file in paths):
         raise ShelfProblem(
             f"{folder} holds no model: it takes config.json and weights as safetensors.",
@@ -222,10 +232,16 @@ def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     return config
 
 
-def _put_in_place(incoming: Path, folder: Path) -> None:
+def _damaged(folder: Path, files: Mapping[str, str]) -> Path | None:
+    """Return the first file of a folder that is not the one of this digest, None if all are."""
+    paths = ((folder / name, sha256) for name, sha256 in files.items())
+    return next((file for file, sha256 in paths if not file.is_file() or _hash(file) != sha256), None)
+
+
+def _put_in_place(incoming: Path, folder: Path, files: Mapping[str, str]) -> None:
     folder.parent.mkdir(exist_ok=True)
     if (folder / LABEL).exists():
-        if (folder / LABEL).read_text() == (incoming / LABEL).read_text():
+        if (folder / LABEL).read_text() == (incoming / LABEL).read_text() and not _damaged(folder, files):
             return
         # A damaged or different copy of the same revision: replace it.
         folder.rename(incoming.with_name(f"{incoming.name}.old"))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -15,7 +16,8 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
-from workers.base_cache import SUFFIXES, Tell, add_folder
+from workers import base_cache
+from workers.base_cache import DATA, Tell, add_folder
 
 CARD = "README.md"  # read for the license; no part of the base
 HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for those who push to it
@@ -33,14 +35,19 @@ def add_package(base_id: str, package: str, *, license: str = "", tell: Tell = p
 
 
 def add_from_hub(base_id: str, *, revision: str = "main", license: str = "", tell: Tell = print) -> Base:
-    """Download a model from the Hugging Face Hub, pinned to the commit of `revision`. Raises ShelfProblem."""
+    """Download a model from the Hugging Face Hub, pinned to the commit of `revision`.
+
+    Of a commit that is in the cache, only the files that it lacks are downloaded. Raises ShelfProblem.
+    """
     with tempfile.TemporaryDirectory(prefix="dovetail-hub-") as temporary:
         try:
             api = HfApi(endpoint=HUB)
             commit = api.model_info(base_id, revision=revision).sha
             tell(f"Downloading {base_id} at {commit} …")
-            patterns = [*(f"*{suffix}" for suffix in SUFFIXES), CARD]
-            api.snapshot_download(base_id, revision=commit, local_dir=temporary, allow_patterns=patterns)
+            kept = _link_kept(base_id, commit or revision, Path(temporary))
+            api.snapshot_download(
+                base_id, revision=commit, local_dir=temporary, allow_patterns=[*DATA, CARD], ignore_patterns=kept
+            )
         except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as problem:
             raise ShelfProblem(
                 f"{base_id} at {revision} could not be downloaded from {HUB}: {str(problem).strip().splitlines()[0]}",
@@ -51,8 +58,22 @@ def add_from_hub(base_id: str, *, revision: str = "main", license: str = "", tel
         )
 
 
+def _link_kept(base_id: str, commit: str, folder: Path) -> list[str]:
+    """Link the files of this commit that the cache has into a folder; return their paths, [] if one is damaged."""
+    kept = Base.objects.filter(id=base_id, revision=commit, source="hub", has_weights=True).first()
+    try:
+        cached = base_cache.verify(kept) if kept else None
+    except ShelfProblem:
+        return []
+    files = list(kept.files) if kept and cached else []
+    for path in files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).symlink_to(cached / path)
+    return files
+
+
 def _is_wanted(name: str) -> bool:
-    return name.endswith((*SUFFIXES, f"/{CARD}"))
+    return name.endswith(f"/{CARD}") or any(fnmatchcase(name, pattern) for pattern in DATA)
 
 
 def _download_wheel(package: str, folder: Path) -> Path:

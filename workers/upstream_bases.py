@@ -17,7 +17,7 @@ from registry.repos.manifest import Entry
 from registry.upstream import fetching, reading, store
 from registry.upstream.reading import Version
 from workers import scratch_folders
-from workers.base_cache import SUFFIXES, add_folder
+from workers.base_cache import add_folder, is_data
 
 log = logging.getLogger(__name__)
 CARD = "README.md"  # read for the license; no part of the base
@@ -52,11 +52,12 @@ def _add(base_id: str) -> bool:
         return False
     at = reading.version(row, "main")
     at.require_allowed()
-    wanted = [entry for path, entry in at.entries().items() if "/" not in path and path.endswith((*SUFFIXES, CARD))]
+    wanted = [entry for path, entry in at.entries().items() if path == CARD or is_data(path)]
     if row.restricted or not wanted:
         raise UpstreamRefused(f"{base_id} is not for everybody at {row.origin}, or holds no weights.")
     with scratch_folders.folder("base") as folder:
         for entry in wanted:
+            (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
             _write(at, entry, folder / entry.path)
         add_folder(base_id, folder, source=f"hub {row.origin}", revision=at.oid, tell=log.info)
     return True

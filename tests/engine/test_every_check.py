@@ -60,6 +60,7 @@ EXAMPLES = {
     "base.quantised": ("warned", "is a quantised copy", config(base_model_name_or_path="tiny/bert-bnb-4bit")),
     "base.unpinned": ("warned", "pins the base to 123456", config(revision="1234567")),
     "base.vocabulary": ("failed", "numbers a token 400", with_file("added_tokens.json", b'{"<x>": 400}')),
+    "base.chat-template": ("warned", "and tiny/bert has none", with_file("chat_template.jinja", b"{{ messages }}")),
     "eval.random-head": ("failed", "no classifier or score is in the file", weights(lambda t: {
         name: entry for name, entry in t.items() if "classifier" not in name})),
     "fit.missing": ("failed", "4 of the 10 tensors for tiny/bert are not in the file", adapters.missing_layer()),
@@ -96,7 +97,7 @@ IN_ENGINES = {
 def answer(id, files, card):
     """Ask one check alone, as the family of the files is asked it, on the tiny BERT."""
     folder = opened(files, card, known_bases=("tiny/bert",))
-    folder.base = Base("tiny/bert", BASE, 96, revision="a" * 40)
+    folder.base = Base("tiny/bert", BASE, 96, revision="a" * 40, chat_template="")
     check = next(check for check in checks_of(folder) if check.id == id)
     found = check.ask(folder)
     return found if isinstance(found, Finding) else Finding("passed", found)

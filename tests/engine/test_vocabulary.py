@@ -1,6 +1,7 @@
 """Saved embeddings, grown vocabularies and trained tokens warn; other rows for the base's own tokens are refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from safetensors.numpy import load_file
 
 from dovetail.adapters.values import converted
 from tests.adapters import TINY_LLAMA, config, extra_tensor, facts_of, lora, weights, with_file, write
+from tests.engine.conftest import Engine
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
 
@@ -210,11 +212,47 @@ def test_trained_tokens_that_no_sentence_of_ours_has_are_felt(llama, tmp_path):
     assert "changes the outputs by up to" in check_of(verdict, "run.no-effect")["message"]
 
 
+TEMPLATE, OTHER = "{% for m in messages %}{{ m.content }}{% endfor %}", "{{ messages[0].content }}"
+# The ways in which releases of transformers save a template, and several.
+OF_RELEASES = {
+    "a file": {"chat_template.jinja": TEMPLATE + "\n"},
+    "a file beside older ones": {
+        "chat_template.jinja": TEMPLATE, "tokenizer_config.json": json.dumps({"chat_template": OTHER}),
+    },
+    "a file of several": {"chat_template.jinja": TEMPLATE, "additional_chat_templates/tool_use.jinja": OTHER},
+    "the tokenizer's config": {"tokenizer_config.json": json.dumps({"chat_template": TEMPLATE})},
+    "several in the tokenizer's config": {
+        "tokenizer_config.json": json.dumps({"chat_template": [
+            {"name": "tool_use", "template": OTHER}, {"name": "default", "template": TEMPLATE}]}),
+    },
+    "a processor's file": {"chat_template.json": json.dumps({"chat_template": TEMPLATE})},
+}  # fmt: skip
+
+
 def test_a_chat_template_that_is_not_the_base_s_is_told(llama, tmp_path):
-    files = with_file("chat_template.jinja", b"{{ messages }}")(lora(TINY_LLAMA, task="CAUSAL_LM"))
-    check = check_of(llama.validate(write(files, tmp_path), facts_of(files)), "base.vocabulary")
-    assert check["outcome"] == "warned"
-    assert "chat template" in check["message"]
+    for name, files in OF_RELEASES.items():
+        files = {path: text.encode() for path, text in files.items()} | lora(TINY_LLAMA, task="CAUSAL_LM")
+        check = check_of(llama.validate(write(files, tmp_path / name), facts_of(files)), "base.chat-template")
+        assert check["outcome"] == "warned", name
+        assert "tiny/llama has none: a server of the base refuses to chat" in check["message"]
+
+
+def test_the_base_s_own_chat_template_is_no_other(bases, tmp_path):
+    base = shutil.copytree(bases / "llama", tmp_path / "base")
+    transformers_5 = OF_RELEASES["a file of several"]
+    for path, text in transformers_5.items():
+        (base / path).parent.mkdir(exist_ok=True)
+        (base / path).write_text(text)
+    engine = Engine(tmp_path, "--base", base, "--base-id", "tiny/llama")
+    for name, saved in {**OF_RELEASES, "another": {"chat_template.jinja": OTHER}}.items():
+        files = {path: text.encode() for path, text in saved.items()} | lora(TINY_LLAMA, task="CAUSAL_LM")
+        check = check_of(engine.validate(write(files, tmp_path / name), facts_of(files)), "base.chat-template")
+        if name == "another":
+            assert check["outcome"] == "warned"
+            assert "another chat template than tiny/llama" in check["message"]
+        else:
+            assert (check["outcome"], check["message"]) == ("passed", "It brings the chat template of its base."), name
+    engine.stop()
 
 
 def test_the_names_of_tokens_are_compared_with_those_of_the_base(llama, tmp_path):

@@ -7,15 +7,29 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from huggingface_hub import CommitOperationAdd, HfApi
 
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
 from registry.proof import verdicts
 from registry.repos import bases
+from tests.live import TOKENS
 from tests.workers.conftest import BASE
 from workers import base_cache, base_sources
 
 pytestmark = pytest.mark.django_db
+KEPT = """
+chat_template.jinja additional_chat_templates/tool_use.jinja chat_template.json tokenizer.json vocab.json
+merges.txt vocab.txt tokenizer.model tokenizer.model.v3 sentencepiece.bpe.model source.spm vocab.bpe bpe.codes
+qwen.tiktoken spiece.vocab preprocessor_config.json video_preprocessor_config.json processor_config.json
+generation_config.json model-00001-of-00002.safetensors model.safetensors.index.json modules.json
+sentence_bert_config.json 2_Dense/model.safetensors scheduler/scheduler_config.json labels.tsv
+"""
+LEFT = """
+modeling.py tokenization.py run.sh tf_model.h5 flax_model.msgpack rust_model.ot model.onnx onnx/model.onnx_data
+training_args.bin optimizer.pt model.pkl README.md .gitattributes .cache/huggingface/config.json cover.png
+a/b/c/config.json model.txt.py chat_template.jinja.py
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +60,54 @@ def test_a_base_is_copied_pinned_and_read_only_and_code_stays_behind(model, sett
     assert base.sha256 in said
     assert BASE in command("list")
     assert [path.name for path in Path(settings.SHELF).iterdir()] == ["tiny--base"], "no half copies"
+
+
+def test_all_data_of_a_model_is_kept_and_nothing_that_runs(model):
+    kept, left = KEPT.split(), LEFT.split()
+    for path in (*kept, *left):
+        (model / path).parent.mkdir(parents=True, exist_ok=True)
+        (model / path).write_text("{}")
+    command("add", BASE, "--path", str(model))
+    base = Base.objects.get()
+    assert set(kept) - base.files.keys() == set()
+    assert set(left) & base.files.keys() == set()
+    assert set(base.served_files.values_list("path", flat=True)) == base.files.keys()
+    base_cache.verify(base)
+
+
+def test_a_base_that_lacks_files_of_its_commit_gets_them_and_no_weights_again(live_hub, monkeypatch):
+    monkeypatch.setattr(base_sources, "HUB", live_hub.url)
+    monkeypatch.setenv("HF_TOKEN", TOKENS["alice"])
+    api, name = HfApi(endpoint=live_hub.url, token=TOKENS["alice"]), "alice/whole-base"
+    files = {
+        "config.json": b"{}", "model.safetensors": b"w" * 5000, "chat_template.jinja": b"{{ messages }}",
+        "additional_chat_templates/rag.jinja": b"{{ documents }}",
+    }  # fmt: skip
+    api.create_repo(name)
+    api.create_commit(name, [CommitOperationAdd(*pair) for pair in files.items()], commit_message="A base")
+    asked = []
+
+    def snapshot(self, *arguments, **options):
+        asked.append(options["ignore_patterns"])
+        return download(self, *arguments, **options)
+
+    download = HfApi.snapshot_download
+    monkeypatch.setattr(HfApi, "snapshot_download", snapshot)
+    with monkeypatch.context() as earlier:
+        for module in (base_cache, base_sources):
+            earlier.setattr(module, "DATA", ("*.json", "*.safetensors"))
+        base_sources.add_from_hub(name, tell=lambda line: None)
+    assert Base.objects.get().files.keys() == {"config.json", "model.safetensors"}
+    for _ in range(2):
+        base = base_sources.add_from_hub(name, tell=lambda line: None)
+        assert base.files.keys() == files.keys()
+        assert (base_cache.verify(base) / "chat_template.jinja").read_bytes() == files["chat_template.jinja"]
+    assert [sorted(kept) for kept in asked] == [[], ["config.json", "model.safetensors"], sorted(files)]
+    weights = base_cache.path(base) / "model.safetensors"
+    weights.chmod(0o644)
+    weights.write_bytes(b"rotten")
+    base_cache.verify(base_sources.add_from_hub(name, tell=lambda line: None))
+    assert asked[-1] == [], "one that is damaged is downloaded whole"
 
 
 def test_adding_it_again_changes_nothing_and_new_bytes_are_another_revision(model):

@@ -215,14 +215,14 @@ class Frozen:
             model = of_shapes.from_config(config, trust_remote_code=False)
         weights = self.folder / "model.safetensors"
         opener = opener_of(weights) if weights.exists() else None
-        text = self.config.get_text_config()
+        text, files = self.config.get_text_config(), files_in(self.folder)
         return Base(
             self.id, manifest(model), int(getattr(text, "vocab_size", 0) or 0), opener, self.config.model_type,
             int(getattr(text, "hidden_size", 0) or 0),
             (lambda folder: _expected(self.model(task), folder)) if task == library.TASK else None,
-            head_task=self.head_task, tokens=_last_token(self.tokenizer) + 1, chat_template=_template(self.tokenizer),
+            head_task=self.head_task, tokens=_last_token(self.tokenizer) + 1, chat_template=tokens.chat_template(files),
             architectures=tuple(self.config.architectures or ()),
-            token_names=tokens.names(files_in(self.folder)),
+            token_names=tokens.names(files),
         )  # fmt: skip
 
 
@@ -321,11 +321,6 @@ def _tokenizer(folder: Path) -> Any:
 
 def _last_token(tokenizer: Any) -> int:
     return max(tokenizer.get_vocab().values(), default=-1) if tokenizer is not None else -1
-
-
-def _template(tokenizer: Any) -> str:
-    template = getattr(tokenizer, "chat_template", None)
-    return template if isinstance(template, str) else ""
 
 
 def _digest(folder: Path) -> str:

@@ -61,7 +61,7 @@ def of_other_tools() -> Iterator[Row]:
     yield trained("unsloth, the base in full precision", "llama-seven", tools.unsloth("zoo/llama"))
     yield trained("unsloth, the base in four bits", "llama-seven", tools.unsloth("zoo/llama-bnb-4bit"), warns=("base.quantised",), facts={"base": "zoo/llama-bnb-4bit"})
     yield trained("unsloth, its own four bits", "llama-seven", tools.unsloth("zoo/llama-unsloth-bnb-4bit"), warns=("base.quantised",), facts={"base": "zoo/llama-unsloth-bnb-4bit"})
-    yield trained("unsloth with its chat template", "llama-seven", tools.unsloth("zoo/llama"), file("chat_template.jinja", tools.TEMPLATE), warns=("base.vocabulary",))
+    yield trained("unsloth with its chat template", "llama-seven", tools.unsloth("zoo/llama"), file("chat_template.jinja", tools.TEMPLATE), warns=("base.chat-template",))
     yield trained("ms-swift from the Hub", "llama-seven", tools.swift("zoo/llama"), warns=(UNLICENSED,))
     yield trained("autotrain", "llama-all-linear", tools.autotrain("zoo/llama"))
     yield trained("autotrain on GPT-2", "gpt2-all-linear", tools.autotrain("zoo/gpt2"))

@@ -58,7 +58,7 @@ _OF_LIBRARY = {
 }  # fmt: skip
 _ENGINE = "no engine here runs it"
 OTHER_BASES = (
-    "base.unnamed", "base.local-path", "base.unknown", "base.unpinned", "base.vocabulary",
+    "base.unnamed", "base.local-path", "base.unknown", "base.unpinned", "base.vocabulary", "base.chat-template",
 )  # fmt: skip
 FAMILIES = (
     Family(PEFT, "PEFT", Folder, {"run.not-here": "an engine runs it"}),

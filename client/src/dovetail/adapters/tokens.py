@@ -16,6 +16,7 @@ TOKENIZER, CONFIG, ADDED, TEMPLATE = (
     "added_tokens.json",
     "chat_template.jinja",
 )
+OF_PROCESSOR = "chat_template.json"  # of models that see, before transformers 4.56
 MAP = "special_tokens_map.json"
 ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
 MAX_BYTES = 2 * 2**20  # the added tokens stand before the vocabulary, which may have tens of megabytes
@@ -44,11 +45,20 @@ def added(files: Mapping[str, Opener]) -> dict[int, str]:
 
 
 def chat_template(files: Mapping[str, Opener]) -> str:
-    """Return the chat template of a repository, "" if it has none."""
+    """Return the chat template that is used by default in a repository or a base, "" if it has none."""
     if TEMPLATE in files:
         return _text(files[TEMPLATE])
-    content = _object(_text(files[CONFIG])).get("chat_template") if CONFIG in files else None
-    return content if isinstance(content, str) else ""
+    for path in (CONFIG, OF_PROCESSOR):
+        content = _file(files, path).get("chat_template")
+        if isinstance(content, list):  # of several, each with its name
+            content = next((one.get("template") for one in content if _is_default(one)), None)
+        if isinstance(content, str):
+            return content
+    return ""
+
+
+def _is_default(entry: object) -> bool:
+    return isinstance(entry, dict) and entry.get("name") == "default"
 
 
 def _of_tokenizer(text: str) -> Iterator[int]:

@@ -86,6 +86,7 @@ CHECKS: tuple[Entry, ...] = (
           NAMED, WITH_FILES),
     Entry("base.unpinned", base.unpinned, (*READ, "config.kind")),
     Entry("base.vocabulary", base.vocabulary, SOUND),
+    Entry("base.chat-template", base.chat_template, READ, WITH_FILES),
     Entry("eval.random-head", fit.random_head, (*SOUND, "tensors.unused")),
     Entry("fit.missing", fit.missing, (*WHOLE, "eval.random-head"), WITH_NAME),
     Entry("fit.unexpected", {PEFT: fit.unexpected, ADAPTERS: fit.unexpected, COMPOSITIONS: fit.unexpected,

@@ -152,8 +152,7 @@ def vocabulary(folder: Folder) -> str | Finding:
             tensors=sorted(layout.tokens)[:5],
         )
     if not rows or folder.stated_task == "CTC":  # of CTC lm_head is the head, and there are no embeddings
-        loud = token_names.breaking(folder) or _other_template(folder)
-        return loud or f"It uses the vocabulary of the base.{token_names.others(folder)}"
+        return token_names.breaking(folder) or f"It uses the vocabulary of the base.{token_names.others(folder)}"
     grown = f", the base {size:,}" if size and rows != size else ""
     coarse = sorted({tensor.dtype for tensor in layout.embeddings.values()} & {"BF16", "F16"})
     rounded = f"; loading rounds the embeddings of the base to {some(coarse)}" if coarse else ""
@@ -199,18 +198,23 @@ def _rows_of_tokens(folder: Folder) -> Finding | None:
     )  # fmt: skip
 
 
-def _other_template(folder: Folder) -> Finding | None:
+def chat_template(folder: Folder) -> str | Finding:
     """Warn of a chat template that is not the base's: servers take that of the base."""
     own = tokens.chat_template(folder.files)
-    if not own or folder.base is None or folder.base.chat_template is None:
-        return None
+    if not own:
+        return "It brings no chat template."
+    if folder.base is None or folder.base.chat_template is None:
+        return "It brings a chat template; whether its base has the same is not known here."
     if own.strip() == folder.base.chat_template.strip():
-        return None
-    whose = "another than the base's" if folder.base.chat_template else "and the base has none"
+        return "It brings the chat template of its base."
+    if folder.base.chat_template:
+        found = f"It brings another chat template than {folder.base.id}: a server asks it in the words of its base"
+    else:
+        found = f"It brings a chat template, and {folder.base.id} has none: a server of the base refuses to chat"
     return warned(
-        f"It uses the vocabulary of the base. It brings a chat template, {whose}: a server asks it in the words of "
-        "its base unless it is told.",
-        "Start the server with the template of the adapter, such as vllm serve --chat-template FILE.",
+        f"{found}, unless it is started with the template of the adapter.",
+        "Start the server with the template of the adapter: vllm serve --chat-template FILE.",
+        base_has_one=bool(folder.base.chat_template),
     )
 
 
