@@ -162,7 +162,7 @@ def _repository(rows: Rows, number: int, is_shown: bool) -> None:
     name = f"{word(dice)}-{word(dice)}-{number}"
     full_name = f"{person(owner_of(number))}/{name}"
     base, kind, task, license = (dice.choice(some) for some in (BASES, KINDS, TASKS, LICENSES))
-    summary = " ".join(word(dice) for _ in range(20))
+    summary, title = " ".join(word(dice) for _ in range(20)), " ".join(word(dice) for _ in range(4))
     tags = ["peft", "safetensors", kind, task, "en", f"base_model:{base}", f"base_model:adapter:{base}",
             f"license:{license}", word(dice)]  # fmt: skip
     state = dice.choices(["passed", "failed", "errored"], [8, 1, 1])[0]
@@ -171,7 +171,7 @@ def _repository(rows: Rows, number: int, is_shown: bool) -> None:
         private=not is_shown and dice.random() < 0.05, format="peft", kind=kind, base=base, task=task,
         license=license, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
         size=dice.randrange(10**8), tags=json.dumps(tags), state=state, serves="\nvllm\nlorax\n",
-        search_text=search_terms.search_text(full_name, summary, base, kind, task, tags=tags),
+        search_text=search_terms.search_text(full_name, summary, base, kind, task, title=title, tags=tags),
         downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
         created_at=moment(number), updated_at=moment(number * 7919 % 10**7),
     )  # fmt: skip

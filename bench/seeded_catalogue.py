@@ -67,7 +67,7 @@ def _repository(rows: Rows, number: int) -> None:
     name = f"{word(dice)}-{word(dice)}-{number}"
     full_name, base = f"{person(owner_of(number))}/{name}", base_of(dice)
     kind, task, license = dice.choice(KINDS), dice.choice(TASKS), dice.choice(LICENSES)
-    summary = " ".join(word(dice) for _ in range(20))
+    summary, title = " ".join(word(dice) for _ in range(20)), " ".join(word(dice) for _ in range(4))
     tags = ["peft", "safetensors", kind, task, "en", f"base_model:{base}", f"base_model:adapter:{base}",
             f"license:{license}", word(dice), *([RARE_TAG] if number % 10_000 == 7 else [])]  # fmt: skip
     state = dice.choices(["passed", "failed", "errored"], [8, 1, 1])[0]
@@ -79,7 +79,7 @@ def _repository(rows: Rows, number: int) -> None:
         license=license, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
         size=dice.randrange(10**8), tags=json.dumps(tags), state=state, outcome=state, is_verified=state == "passed",
         targets="\nq_proj\nv_proj\n", serves=dice.choices(SERVES, [5, 3, 1, 1])[0] if state == "passed" else "",
-        search_text=search_terms.search_text(full_name, summary, base, kind, task, tags=tags),
+        search_text=search_terms.search_text(full_name, summary, base, kind, task, title=title, tags=tags),
         downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
         created_at=at, updated_at=seeded.moment(number * 7919 % 10**7),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from rest_framework import serializers as s
 from dovetail.adapters.serving import ENGINES
 from hub.choices import one_of
 from registry.models import Verdict
+from registry.repos import relevance
 from registry.repos.catalog import MAX_WISHES, SORTS, Query
 
 ROUTES = {"model": "adapters", "dataset": "datasets", "space": "spaces"}  # the names of the catalogue's pages
@@ -47,7 +48,12 @@ class Search(s.Serializer[Any]):
         child=one_of(["upstream"]), required=False, help_text="upstream: those alone that are read from other hubs"
     )
     archived = s.ListField(child=one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
-    sort = one_of(list(SORTS), required=False, help_text="updated without it; the newest, most or best first")
+    sort = one_of(
+        list(SORTS), required=False, help_text="without it relevance where q is, else updated; the most or best first"
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {"sort": relevance.NAME, **attrs} if attrs.get("q") else attrs
 
 
 @dataclass(frozen=True, slots=True)

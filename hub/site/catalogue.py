@@ -50,6 +50,7 @@ CHIPS = {
 BESIDES = ("cursor", "view")  # parameters that say how the list is shown
 VIEWS = {"rows": _("rows"), "table": _("dense table")}
 SORTS = {
+    "relevance": _("relevance"),
     "updated": _("newest version"),
     "trending": _("trending"),
     "created": _("newest adapter"),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +23,7 @@ from registry.kernel.errors import ValueInvalid
 from registry.models import Release, Revision, Verdict
 from registry.proof import verdicts
 from registry.repos import catalog, histories, releases
+from registry.repos.catalog import Query
 
 MAX_VERSIONS = 30
 MAX_SUMMARY = 1_000  # characters of notes
@@ -48,7 +49,7 @@ def search(request: HttpRequest, type: str) -> HttpResponse:
     asked = list_parameters.forgiving(request.GET, type)
     if asked.problems:
         raise ValueInvalid(" ".join(asked.problems))
-    query = asked.query
+    query = asked.query if "sort" in asked.params else replace(asked.query, sort=Query.sort)  # the newest first
     rows = rows_of(catalog.search(caller(request), query))
     title = f"{NOUNS[type].capitalize()}s" + (f" for “{query.q}”" if query.q else "")
     page = f"{reverse(ROUTES[type])}?{request.GET.urlencode()}".rstrip("?")

@@ -30,6 +30,8 @@ _TEMPLATE = (
     "Carbon emissions can be estimated",
     "This is the model card of a",
 )
+_TEMPLATE_TITLE = "Model Card for Model ID"
+_TITLE = re.compile(r"^#[ \t]+(\S.*?)[ \t#]*$", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -68,6 +70,14 @@ class Card:
     @property
     def tags(self) -> list[str]:
         return _words(self.data.get("tags"))
+
+    @property
+    def title(self) -> str:
+        """The stated title, else the first heading, unless it is that of a template; at most 200 characters."""
+        heading = _TITLE.search(self.body[:20_000])
+        stated = _word(self.data.get("title")) or _word(self.data.get("pretty_name"))
+        title = stated or (heading[1][:200] if heading else "")
+        return "" if title == _TEMPLATE_TITLE else title
 
     @property
     def summary(self) -> str:

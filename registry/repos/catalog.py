@@ -22,9 +22,10 @@ from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.reading import connection_for_reads
 from registry.models import Membership, Namespace, Repository, Verdict
-from registry.repos import bases, kept_sums, search_terms
+from registry.repos import bases, kept_sums, relevance, search_terms
 from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.refs import MAIN
+from registry.repos.search_terms import SearchTerms
 
 Item = TypeVar("Item")
 MAX_PAGE = 100
@@ -36,6 +37,7 @@ SORTS = {
     "likes": "likes",
     "trending": "trending",
     "score": "score",
+    relevance.NAME: relevance.NAME,
 }
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
 GROUPS = ("verdict", *FACETS, "engine")  # all that the kept counts are grouped by and lists offer
@@ -108,6 +110,10 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
 
 def _page(by: Caller, query: Query, position: Cursor | None, most: int) -> list[Repository]:
     """Return the rows after a position, in the order of the query; the text at the top of this file says how."""
+    if query.sort == relevance.NAME:
+        terms = _terms(query)
+        rows = matching_repositories(by, query, terms=terms).select_related("namespace")
+        return relevance.page(rows, terms, position, most, are_few=bool(query.author))
     column, sign = SORTS[query.sort], "" if query.ascending else "-"
     order: tuple[Any, ...] = (f"{sign}{column}", f"{sign}id")
     number = _count_of_several(by, query)
@@ -141,17 +147,19 @@ def _count_of_several(by: Caller, query: Query) -> int | None:
     return kept_sums.total(kept_conditions(query, policy_for(by)))
 
 
-def matching_repositories(by: Caller, query: Query, *, by_columns: bool = False) -> QuerySet[Repository]:
+def matching_repositories(
+    by: Caller, query: Query, *, by_columns: bool = False, terms: SearchTerms | None = None
+) -> QuerySet[Repository]:
     """Return the repositories that match and that the caller may see, unordered. Raises ValueInvalid for long lists.
 
     On PostgreSQL several facets are found by the index of all of them, or `by_columns`, with other indexes.
     """
     _require_short(query)
     rows = Repository.objects.filter(listable_for(by, elsewhere="upstream" in query.source), type=query.type)
-    terms = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
+    terms = terms or _terms(query)
     rows = rows.filter(terms.condition)
     # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
-    if not query.author and (few := terms.few()) is not None:
+    if not query.author and (few := terms.few) is not None:
         rows = rows.filter(pk__in=few)
     rows = rows.filter(*_facet_lookups(with_known_bases(query), by_columns=by_columns).values())
     if query.target:
@@ -178,6 +186,10 @@ def matching_repositories(by: Caller, query: Query, *, by_columns: bool = False)
     if query.parameters_min is not None:  # 0 means not known, which is not excluded
         rows = rows.filter(Q(parameters__gte=query.parameters_min) | Q(parameters=0))
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def _terms(query: Query) -> SearchTerms:
+    return SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
 
 
 def _require_short(query: Query) -> None:

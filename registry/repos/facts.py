@@ -33,6 +33,7 @@ class Facts:
     """The facts of a revision in lists. `description` is None if it holds no adapter."""
 
     card: Card  # without its text
+    title: str
     summary: str
     description: Description | None
     config: dict[str, object]  # adapter_config.json, {} if there is none or it cannot be read
@@ -49,13 +50,14 @@ def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
 
     Unreadable files contribute nothing. Raises StoreUnavailable, also if the store has lost a file.
     """
-    card, summary, papers = _card(_ref(entries, README))
+    card, title, summary, papers = _card(_ref(entries, README))
     description, config, parameters, notes = _repository(
         tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
     )
     task = card.task or (description.task or "" if description else "")
     return Facts(
         card,
+        title,
         summary,
         description,
         config,
@@ -154,12 +156,12 @@ _Ref = tuple[str, int] | None  # sha256 and size of a file, None if there is non
 
 
 @lru_cache(maxsize=256)
-def _card(readme: _Ref) -> tuple[Card, str, list[str]]:
+def _card(readme: _Ref) -> tuple[Card, str, str, list[str]]:
     if readme is None or readme[1] > MAX_CARD_BYTES:
-        return Card(), "", []
+        return Card(), "", "", []
     text = BlobFile(*readme).read().decode("utf-8", "replace")
     card = parse_card(text)
-    return Card(data=card.data, problem=card.problem), card.summary, tags.arxiv_ids(text)
+    return Card(data=card.data, problem=card.problem), card.title, card.summary, tags.arxiv_ids(text)
 
 
 @lru_cache(maxsize=256)

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Case, IntegerField, Q, When
 
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import Caller
 from registry.models import Namespace, RevisionFile
-from registry.repos import bases, catalog, digests, suggestions, tallies
+from registry.repos import bases, catalog, digests, relevance, suggestions, tallies
 from registry.repos.catalog import Query, SearchPage
 from registry.repos.tallies import BaseLine
 
@@ -37,7 +37,7 @@ def find(by: Caller, query: Query, limit: int = 10) -> Found:
     """
     words = query.q.lower().split()[:MAX_WORDS]
     return Found(
-        catalog.search(by, query, limit=limit),
+        catalog.search(by, replace(query, sort=relevance.NAME), limit=limit),
         _find_bases(by, query.q, words, limit),
         _find_owners(by, words, limit),
         digests.places_of_prefix(words[0], by, limit) if len(words) == 1 and _DIGEST.fullmatch(words[0]) else (),

@@ -14,10 +14,11 @@ from django.db.models import Index, Q
 
 from registry.repos import count_triggers
 from registry.repos.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
+from registry.repos.search_terms import POSTGRESQL_HEAD, SQLITE_HEAD
 
 WORD_INDEXES = {
     "repository_by_words": "(search_text gin_trgm_ops)",
-    "repository_by_name_words": "(split_part(search_text, ' ', 1) gin_trgm_ops)",
+    "repository_by_head_words": f"({POSTGRESQL_HEAD.format(text='search_text')} gin_trgm_ops)",
 }
 FILTERED = ("kind", "task", "license", "outcome", "rank", "size", "parameters")
 FILTER_INDEXES = {
@@ -47,26 +48,17 @@ TABLE = """
 CREATE VIRTUAL TABLE IF NOT EXISTS repository_words
 USING fts5 (name, rest, content = '', columnsize = 0, tokenize = 'trigram')
 """
-FILL = """
-INSERT INTO repository_words (rowid, name, rest)
-SELECT id, substr(search_text, 1, instr(search_text, ' ') - 1), substr(search_text, instr(search_text, ' '))
-FROM registry_repository
-"""
-INSERT = """
-INSERT INTO repository_words (rowid, name, rest) VALUES (
-    new.id,
-    substr(new.search_text, 1, instr(new.search_text, ' ') - 1),
-    substr(new.search_text, instr(new.search_text, ' '))
-);
-"""
-DELETE = """
-INSERT INTO repository_words (repository_words, rowid, name, rest) VALUES (
-    'delete',
-    old.id,
-    substr(old.search_text, 1, instr(old.search_text, ' ') - 1),
-    substr(old.search_text, instr(old.search_text, ' '))
-);
-"""
+
+
+def _halves(row: str) -> str:
+    """Return the values of the table for a row; its column `name` holds the head."""
+    head, text = SQLITE_HEAD.format(text=f"{row}search_text"), f"{row}search_text"
+    return f"{row}id, {head}, substr({text}, length({head}) + 1)"
+
+
+FILL = f"INSERT INTO repository_words (rowid, name, rest) SELECT {_halves('')} FROM registry_repository"  # noqa: S608  # of names
+INSERT = f"INSERT INTO repository_words (rowid, name, rest) VALUES ({_halves('new.')});"  # noqa: S608  # of names
+DELETE = f"INSERT INTO repository_words (repository_words, rowid, name, rest) VALUES ('delete', {_halves('old.')});"  # noqa: S608  # of names
 TRIGGERS = {
     "repository_words_insert": f"AFTER INSERT ON registry_repository BEGIN {INSERT} END",
     "repository_words_delete": f"AFTER DELETE ON registry_repository BEGIN {DELETE} END",
@@ -79,30 +71,40 @@ TRIGGERS = {
 
 def create(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Create the indexes and triggers; without pg_trgm on PostgreSQL, searches are slower but correct."""
+    create_word_indexes(apps, editor)
+    count_triggers.create(editor)
+    if editor.connection.vendor != "sqlite":
+        for name, definition in FILTER_INDEXES.items():
+            editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository {definition}")
+
+
+def create_word_indexes(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+    """Create the indexes of words alone, in place of those of an earlier migration; on tables in use concurrently."""
     if editor.connection.vendor == "sqlite":
-        drop(apps, editor)  # of an earlier migration; to fill the table twice would find each repository twice
+        _drop_words(editor)  # to fill the table twice would find each repository twice
         for statement in (TABLE, FILL, *(f"CREATE TRIGGER {name} {body}" for name, body in TRIGGERS.items())):
             editor.execute(statement)
-        count_triggers.create(editor)
-        return
-    count_triggers.create(editor)
-    for name, definition in FILTER_INDEXES.items():
-        editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository {definition}")
-    if _has_trigrams(editor):
+    elif _has_trigrams(editor):
+        how = "" if editor.connection.in_atomic_block else "CONCURRENTLY"
         for name, columns in WORD_INDEXES.items():
-            editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository USING gin {columns}")
+            editor.execute(f"CREATE INDEX {how} IF NOT EXISTS {name} ON registry_repository USING gin {columns}")
+        editor.execute(f"DROP INDEX {how} IF EXISTS repository_by_name_words")  # of earlier releases
 
 
 def drop(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Drop the indexes and triggers; the pg_trgm extension stays, because others may use it."""
     count_triggers.drop(editor)
     if editor.connection.vendor == "sqlite":
-        for name in TRIGGERS:
-            editor.execute(f"DROP TRIGGER IF EXISTS {name}")
-        editor.execute("DROP TABLE IF EXISTS repository_words")
+        _drop_words(editor)
     else:
         for name in (*WORD_INDEXES, *FILTER_INDEXES):
             editor.execute(f"DROP INDEX IF EXISTS {name}")
+
+
+def _drop_words(editor: BaseDatabaseSchemaEditor) -> None:
+    for name in TRIGGERS:
+        editor.execute(f"DROP TRIGGER IF EXISTS {name}")
+    editor.execute("DROP TABLE IF EXISTS repository_words")
 
 
 def create_list_indexes(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:

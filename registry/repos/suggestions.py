@@ -8,6 +8,7 @@ from django.core.cache import caches
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.repos.catalog import listable_for
+from registry.repos.search_terms import Head
 
 KEY = "vocabulary"  # in the shared cache
 READ = 2_000  # repositories, the most used first
@@ -27,21 +28,24 @@ def closest(text: str) -> str:
 
 
 def _correct(word: str, known: list[str]) -> str:
+    """Return a word as something is called; of an id or a name of several words, each of them."""
     if not SHORTEST <= len(word) <= LONGEST or any(word in one for one in known):
         return word
     near = [one for one in known if abs(len(one) - len(word)) <= 2]
-    return next(iter(get_close_matches(word, near, n=1, cutoff=ALIKE)), word)
+    if closest := get_close_matches(word, near, n=1, cutoff=ALIKE):
+        return closest[0]
+    return word if _PARTS.fullmatch(word) else _PARTS.sub(lambda part: _correct(part[0], known), word)
 
 
 def _vocabulary() -> list[str]:
-    """Return the names, bases, kinds, tasks and tags of public repositories, whole and in parts; one query."""
+    """Return the names, titles, bases, kinds, tasks and tags of public repositories, also in parts; one query."""
     words: list[str] = caches["default"].get_or_set(KEY, _read, SECONDS) or []
     return words
 
 
 def _read() -> list[str]:
     rows = Repository.objects.filter(listable_for(NOBODY)).order_by("-trending", "-id")
-    columns = rows.values_list("namespace__name", "name", "base", "kind", "task", "tags")
+    columns = rows.values_list("namespace__name", "name", Head("search_text"), "base", "kind", "task", "tags")
     words: dict[str, None] = {}
     for *names, tags in columns[:READ]:
         for text in (*names, *(tag for tag in tags if isinstance(tag, str))):

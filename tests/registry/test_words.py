@@ -32,7 +32,7 @@ def test_what_changed_is_found_by_its_new_words_alone(cast):
     assert found(id_words=["alice/parc"]) == found(q="letters") == ["alice/parcels"]
     repositories.delete(Repository.objects.get(pk=repository.pk), cast.session("alice"))
     assert found(q="letters") == []
-    assert SearchTerms(parts=("letters",)).few() == []
+    assert SearchTerms(parts=("letters",)).few == []
 
 
 @pytest.mark.parametrize("word", ['"', '""" OR name : "x', "a", "ab", "_", "%", "*", "\\", "ß" * 40, "İ", "(", "NEAR("])

@@ -61,6 +61,7 @@ def test_a_file_is_found_by_its_digest_or_the_beginning_of_it(visit, world):
 def test_what_finds_nothing_is_corrected_by_words_that_everybody_sees(visit, world):
     assert found(visit(), "reveiws") == {"suggestion": "reviews"}
     assert found(visit(), "all-minilm-l6-v3") == {"suggestion": "all-minilm-l6-v2"}
+    assert found(visit(), "alcie/reveiws") == {"suggestion": "alice/reviews"}
     assert found(visit("alice"), "secert") == {}
     assert found(visit(), "zzzzzz") == {}
     page = visit().get("/search?q=reveiws").content.decode()

@@ -72,7 +72,9 @@ class Rules:
         elif isinstance(operation, migrations.AlterField):
             yield from _altered(_field(state, migration, operation.model_name, operation.name), operation.field)
         elif isinstance(operation, migrations.RunPython):
-            is_of_search = operation.code in (search_index.create, search_index.create_list_indexes)
+            is_of_search = operation.code in (
+                search_index.create, search_index.create_list_indexes, search_index.create_word_indexes,
+            )  # fmt: skip
             if not is_of_search and (not isinstance(operation.code, InBatches) or operation.atomic is not False):
                 yield "rows are changed by RunPython(InBatches(…), atomic=False)"
         elif isinstance(operation, migrations.RunSQL):

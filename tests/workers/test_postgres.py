@@ -21,6 +21,7 @@ def test_races_end_well_lists_are_right_and_tables_move_on_postgresql_too(postgr
             "registry/test_migrations",
             "registry/test_outbox",
             "registry/test_races",
+            "registry/test_relevance",
             "registry/test_several_facets",
             "registry/test_tallies",
             "registry/on_postgres",

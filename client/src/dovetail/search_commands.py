@@ -37,7 +37,9 @@ def search(
     rank_max: Annotated[int | None, typer.Option(metavar="N", min=0, help="The highest rank.")] = None,
     size_min: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The smallest size.")] = None,
     size_max: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The largest size.")] = None,
-    sort: Annotated[str, typer.Option(metavar="ORDER", help="updated, created, downloads, likes or trending.")] = "",
+    sort: Annotated[
+        str, typer.Option(metavar="ORDER", help="relevance, updated, created, downloads, likes, trending or score.")
+    ] = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many at most.")] = 20,
 ) -> None:
     """Search adapters. An option may be given several times: its values are alternatives."""

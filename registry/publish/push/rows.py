@@ -188,7 +188,7 @@ def show(
         "updated_at": at,
     }
     words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
-    text, triggers = search_text(*words, tags=tags), _triggers(facts.words)
+    text, triggers = search_text(*words, title=_clean(facts.title), tags=tags), _triggers(facts.words)
     if not state:
         columns["serves"] = ""
     _SHOW_REVISION(repository=repository.pk, text=text, ungated_text=text + triggers, triggers=triggers, **columns)
