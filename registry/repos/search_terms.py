@@ -136,8 +136,8 @@ def _in_sqlite(phrases: str) -> list[int] | None:
     if not phrases:
         return None
     with connection.cursor() as cursor:
-        asked = [phrases, FEW + 1]
-        cursor.execute("SELECT rowid FROM repository_words WHERE repository_words MATCH %s LIMIT %s", asked)
+        found = "SELECT rowid FROM repository_words WHERE repository_words MATCH %s LIMIT %s"
+        cursor.execute(found, [phrases, FEW + 1])
         return [row for (row,) in cursor.fetchall()]
 
 
