@@ -69,9 +69,9 @@ def test_several_words_are_a_name_or_are_sought_together(cast, monkeypatch, few)
     listed("acme/tagged", cast, tags=["smallest-sentiment"])
     listed("acme/told", cast, summary="the smallest of sentiment", downloads=10**9)
     listed("acme/smallest_sentiment", cast)
-    assert pages("smallest sentiment", 2) == [
-        "acme/smallest_sentiment", "alice/tone", "alice/sentiment-x", "acme/mixed", "acme/tagged", "acme/told",
-    ]  # fmt: skip
+    names = pages("smallest sentiment", 2)
+    assert " ".join(names[:3]) == "acme/smallest_sentiment alice/tone alice/sentiment-x"
+    assert " ".join(names[3:]) == "acme/mixed acme/tagged acme/told"
     assert pages("ünlike anything", 2) == []
 
 
@@ -103,9 +103,8 @@ def test_a_new_name_keeps_the_title(cast):
 def test_without_words_what_is_verified_and_used_comes_first(cast):
     for full_name, columns in ORDERED:
         listed(full_name, cast, **columns)
-    assert pages("", 3)[:5] == [
-        "alice/harbour-small", "acme/harbour2", "acme/quays", "acme/tugs", "alice/cranes",
-    ]  # fmt: skip
+    first = pages("", 3)[:5]
+    assert " ".join(first) == "alice/harbour-small acme/harbour2 acme/quays acme/tugs alice/cranes"
     assert len(pages("", 4)) == len(ORDERED)
 
 

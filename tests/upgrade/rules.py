@@ -39,6 +39,7 @@ OF_CODE_ALONE = {
     "verbose_name", "help_text", "choices", "blank", "default", "db_default", "validators", "editable", "related_name",
     "related_query_name", "limit_choices_to", "error_messages",
 }  # fmt: skip
+OF_SEARCH = (search_index.create, search_index.create_list_indexes, search_index.create_word_indexes)
 DROP = re.compile(r"ALTER TABLE (\w+) DROP COLUMN (\w+);?|DROP TABLE (\w+);?")
 
 
@@ -72,9 +73,7 @@ class Rules:
         elif isinstance(operation, migrations.AlterField):
             yield from _altered(_field(state, migration, operation.model_name, operation.name), operation.field)
         elif isinstance(operation, migrations.RunPython):
-            is_of_search = operation.code in (
-                search_index.create, search_index.create_list_indexes, search_index.create_word_indexes,
-            )  # fmt: skip
+            is_of_search = operation.code in OF_SEARCH
             if not is_of_search and (not isinstance(operation.code, InBatches) or operation.atomic is not False):
                 yield "rows are changed by RunPython(InBatches(…), atomic=False)"
         elif isinstance(operation, migrations.RunSQL):
