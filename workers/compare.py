@@ -45,5 +45,7 @@ def _run(claim: Comparing) -> None:
         lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
     ):
         engine = partial(warm_engines.engine_for, laid_out.base, name)
-        rows = [engine_matrix.row(name, engine().run(job, on_check=progress.ignore)) for job in laid_out.jobs]
+        rows = {
+            job.place: [engine_matrix.row(name, engine().run(job, on_check=progress.ignore))] for job in laid_out.jobs
+        }
         comparisons.record(claim, several_adapters.worst_rows(rows)[0])

@@ -1,6 +1,7 @@
 """Knows which engines prove an adapter, in which order, and how each judged it; it runs none of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,17 @@ def lacks() -> dict[str, str]:
 
 
 def row(name: str, report: Report) -> EngineRow:
-    """Return how an engine judged the adapter, and the check by which it refused it."""
+    """Return how an engine judged the adapter, the check by which it refused it, and the numbers that it measured."""
     transformers = report.engine.transformers if report.engine else None
     refusal = report.refusal
-    if refusal is None:
-        return EngineRow(name, transformers, state=report.state)
-    return EngineRow(name, transformers, refusal.id, refusal.message, state=report.state)
+    return EngineRow(
+        name,
+        transformers,
+        refusal.id if refusal else None,
+        refusal.message if refusal else None,
+        state=report.state,
+        evals=tuple(replace(measured, scores=None, weights=None) for measured in report.evals) or None,
+    )
 
 
 def depends_on_engine(report: Report) -> bool:

@@ -31,7 +31,7 @@ def prove(laid_out: LaidOut, on_check: Listener) -> Report:
     proofs = {job.place: _prove_adapter(job, base, on_check) for job in laid_out.jobs}
     reports = {place: proof.report for place, proof in proofs.items()}
     report = several_adapters.combine(reports)
-    engines = several_adapters.worst_rows([row for proof in proofs.values() for row in proof.rows])
+    engines = several_adapters.worst_rows({place: proof.rows for place, proof in proofs.items()})
     return replace(
         report,
         base=BasePin(base.id, base.revision, base.sha256) if base else None,  # as the base cache knows it

@@ -5,6 +5,7 @@ import logging
 from django.conf import settings
 
 from dovetail.adapters.report import Report
+from dovetail.adapters.serving.measured import waiting
 from registry.kernel.errors import ClaimStale
 from registry.proof import verdicts
 from registry.proof.verdicts import Claim
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 def record(claim: Claim, report: Report, milliseconds: int) -> None:
     """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
     compare, measure = _to_compare(claim, report), _to_measure(claim, report)
+    if measure:
+        before = verdicts.finished_before(claim.verdict)
+        report = waiting(report, measure, before.report if before else None)
     verdicts.record(claim, report, milliseconds, compare=compare, measure=measure)
     outcome = {"attempt": claim.attempt.number, "state": report.state, "ms": milliseconds}
     engine = {"engine": report.engine.name if report.engine else None}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from dovetail.adapters.places import Content as Place
-from dovetail.adapters.report import DEPTHS, CheckResult, Content, EngineRow, Report
+from dovetail.adapters.report import DEPTHS, CheckResult, Content, EngineRow, Evaluation, Report
 
 WORST_FIRST = ("errored", "failed", "passed")
 
@@ -19,11 +19,7 @@ def combine(reports: Mapping[str, Report]) -> Report:
         worst,
         depth=min((report.depth or DEPTHS[0] for report in reports.values()), key=DEPTHS.index),
         checks=tuple(placed(check, place) for place, report in reports.items() for check in report.checks),
-        evals=tuple(
-            replace(measured, name=f"{place}/{measured.name}" if len(reports) > 1 else measured.name)
-            for place, report in reports.items()
-            for measured in report.evals
-        ),
+        evals=tuple(one for place, report in reports.items() for one in _named(report.evals, place, len(reports))),
         earlier=tuple(
             replace(earlier, place=place if len(reports) > 1 else None)
             for place, report in reports.items()
@@ -43,14 +39,24 @@ def _inside(place: str, path: Any) -> str:
     return f"{place}/{path}" if isinstance(path, str) and path else place
 
 
-def worst_rows(rows: Sequence[EngineRow]) -> tuple[EngineRow, ...]:
-    """Return one row for each engine: the row of the adapter that it judged worst."""
-    by_name: dict[str, EngineRow] = {}
-    for row in rows:
-        worst = by_name.get(row.name)
-        if worst is None or WORST_FIRST.index(row.state) < WORST_FIRST.index(worst.state):
-            by_name[row.name] = row
-    return tuple(by_name.values())
+def worst_rows(rows: Mapping[str, Sequence[EngineRow]]) -> tuple[EngineRow, ...]:
+    """Return one row for each engine, of its rows by folder: the worst one, with the numbers of all adapters."""
+    by_name: dict[str, list[EngineRow]] = {}
+    for place, judged in rows.items():
+        for row in judged:
+            by_name.setdefault(row.name, []).append(replace(row, evals=_named(row.evals or (), place, len(rows))))
+    return tuple(
+        replace(
+            min(same, key=lambda row: WORST_FIRST.index(row.state)),
+            evals=tuple(measured for row in same for measured in row.evals or ()) or None,
+        )
+        for same in by_name.values()
+    )
+
+
+def _named(evals: Sequence[Evaluation], place: str, adapters: int) -> tuple[Evaluation, ...]:
+    """Return measurements with the folder in their names where several adapters are measured."""
+    return tuple(replace(one, name=f"{place}/{one.name}") if adapters > 1 else one for one in evals)
 
 
 def contents_of(adapters: Sequence[Place], reports: Mapping[str, Report]) -> tuple[Content, ...]:

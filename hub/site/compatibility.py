@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from dovetail.adapters.report import KnownBase, Report, Serving
+from django.utils.translation import gettext_lazy as _
+
+from dovetail.adapters.report import EngineRow, Evaluation, KnownBase, Report, Serving
 from dovetail.adapters.serving import ENGINES, measured
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
 MARKS = {"serves": "●", "refuses": "○", "wrong": "✕", "unknown": "?"}  # outcomes without colour
+SOURCES = {"measured": _("measured"), "by rule": _("by rule"), "not tried yet": _("not tried yet")}
 COLOURS = {"serves": "passed", "refuses": "", "wrong": "failed", "unknown": ""}
 MOST_BASES = 12
 
@@ -30,9 +33,9 @@ class Served:
         return self.answer.reason
 
     @property
-    def is_measured(self) -> bool:
-        """True if the engine was tried, and that decided; a rule decided otherwise."""
-        return self.answer.by == "measured"
+    def source(self) -> str:
+        """What the outcome comes from: `measured`, `by rule`, or `not tried yet`."""
+        return str(SOURCES[self.answer.source])
 
     @property
     def tried(self) -> str:
@@ -52,6 +55,22 @@ class Fits:
 
     def __bool__(self) -> bool:
         return bool(self.yes or self.no)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One engine of the hub that judged it; `differing` are its numbers that the deciding engine does not share."""
+
+    row: EngineRow
+    decided: bool
+    differing: list[Evaluation]
+
+
+def judged(report: Report) -> list[Judged]:
+    """Return a line for each engine of this hub that loaded it."""
+    name = report.engine.name if report.engine else ""
+    decided = next((row for row in report.engines if row.name == name), None)
+    return [Judged(row, row is decided, row.differs(decided) if decided else []) for row in report.engines]
 
 
 def served(report: Report) -> list[Served]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext
 
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
-from hub.site.compatibility import Fits, Served, fits, served
+from hub.site.compatibility import Fits, Judged, Served, fits, judged, served
 from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
 from hub.site.pictures.strength import Curve, curve
 from hub.site.verdict_summary import AreaResult, summarize
@@ -99,6 +99,11 @@ class Proof:
     @property
     def report(self) -> Report:
         return self.document.report
+
+    @property
+    def judged(self) -> list[Judged]:
+        """A line for each engine of the hub that loaded it."""
+        return judged(self.report)
 
     @property
     def curve(self) -> Curve | None:

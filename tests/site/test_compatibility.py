@@ -2,9 +2,10 @@
 
 import pytest
 
+from dovetail.adapters.report import WAITING
 from hub import client_wheel
 from hub.about import PORT
-from tests.api.conftest import judged, pushed
+from tests.api.conftest import FILES, judged, pushed
 
 SERVING = [
     {"engine": "vllm", "version": "0.33.0", "outcome": "serves", "reason": "vLLM loads every tensor.",
@@ -70,6 +71,30 @@ def test_a_page_says_how_an_engine_answered_and_why_one_was_not_tried(visit, cas
     text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
     assert "made small, it answered as neither PEFT with the adapter nor the base alone." in text
     assert "Not tried, which says nothing about the adapter: It brings a head." in text
+
+
+def test_a_page_says_that_an_engine_waits_for_its_trial_and_offers_no_command(visit, cast):
+    made = cast.repository("alice/reviews")
+    waits = {"untried": WAITING, "outcome": "unknown", "reason": "Not tried yet. By its rules it serves it: it loads."}
+    judged(pushed(cast, made), depth="run", serving=[SERVING[0] | waits, SERVING[1]], fits=FITS)
+    text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
+    assert '<span class="state ">unknown</span> <div class="third small">not tried yet</div>' in text
+    assert "Not tried yet. By its rules it serves it" in text
+    assert "Not tried, which says nothing" not in text
+    assert "--max-lora-rank 64" not in text
+
+
+def test_a_page_shows_the_numbers_of_each_engine_and_where_they_disagree(visit, cast):
+    made = cast.repository("alice/reviews")
+    row = {"name": "e5", "transformers": "5.24.0", "state": "passed"}
+    number = {"name": "smoke.jsonl", "metric": "accuracy", "rows": 24, "adapter": 0.9167}
+    for other, differs in ((0.9167, False), (0.91670001, False), (0.8333, True)):
+        rows = [row | {"evals": [number]}, row | {"name": "e4", "evals": [number | {"adapter": other}]}]
+        revision = pushed(cast, made, files=FILES | {"README.md": str(other).encode()})
+        judged(revision, depth="evaluated", engine={"name": "e5"}, engines=rows)
+        text = " ".join(visit("anonymous").get(f"/alice/reviews/verdict/{revision.oid}").content.decode().split())
+        assert "smoke.jsonl: accuracy 0.9167" in text
+        assert ("from the numbers of e5: smoke.jsonl accuracy" in text) == differs, other
 
 
 def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, served):

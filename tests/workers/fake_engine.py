@@ -15,6 +15,7 @@ CHECK = {"id": "file.header", "outcome": "passed", "message": "fine", "fix": "",
 FAILED = CHECK | {"id": "tensors.not-finite", "outcome": "failed", "message": "2 values are NaN", "fix": "Train again."}
 CRASHED = CHECK | {"id": "engine.check-crashed", "outcome": "failed", "message": "boom"}
 MAPPED = {"engine": "vllm 0.32.0", "modules": 0, "of": 62, "missed": ["model.layers.0.self_attn.q_proj"]}
+ALL = {"engine": "vllm 0.32.0", "modules": 62, "of": 62}
 RAN = {"engine": "vllm 0.32.0", "modules": 62, "of": 62, "depth": "run", "answer": "neither"}
 STOPPED = {"engine": "vllm 0.32.0", "stopped": "after 20 seconds of processor time, the limit of a trial"}
 LIMIT = CHECK | {"id": "limits.time", "outcome": "failed", "message": "more than 120 s"}
@@ -39,6 +40,10 @@ def hang(words: str) -> None:
         time.sleep(0.01)
 
 
+def trial_of(mode: str, job: dict) -> dict:
+    return {"measures": RAN if job["runs"] else MAPPED, "measures all": ALL}.get(mode, STOPPED)
+
+
 def answer(mode: str, job: dict) -> None:
     """Play one part of the cast of liars."""
     match mode:
@@ -50,13 +55,8 @@ def answer(mode: str, job: dict) -> None:
             flags = ["--enable-lora"]
             other = row | {"engine": "tgi", "flags": []}
             verdict(job, "passed", CHECK, depth="run", format="peft", serving=[row | {"flags": flags}, other])
-        case "measures" | "is stopped in its trial":
-            say(
-                event="measured",
-                job=job["id"],
-                measured=STOPPED if mode != "measures" else RAN if job["runs"] else MAPPED,
-                reason="",
-            )
+        case "measures" | "measures all" | "is stopped in its trial":
+            say(event="measured", job=job["id"], measured=trial_of(mode, job), reason="")
         case "cannot measure":
             say(event="measured", job=job["id"], measured=None, reason="head_dim 16 is not supported")
         case "ends its trial":

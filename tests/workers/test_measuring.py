@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
-from registry.models import Comparison, Repository, Verdict
+from registry.models import Comparison, Repository, Revision, Verdict
+from registry.proof import verdicts
 from registry.proof.verdicts import comparisons, latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.adapters import pack
 from tests.workers.conftest import BASE, validate
-from workers import base_cache, capabilities
+from workers import base_cache, capabilities, warm_engines
 from workers.loop import WorkLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,10 +65,16 @@ def test_an_engine_that_reaches_nothing_turns_serves_into_wrong(pushed, base, me
     assert found.state == "passed", "the verdict waits for no trial"
     row = Comparison.objects.get()
     assert (row.engine, row.route, row.attempt) == ("vllm", "", 0)
-    assert Repository.objects.get().serves == "\nvllm\ntgi\n"
+    waiting = found.report.serving[0]
+    assert (waiting.engine, waiting.outcome, waiting.source) == ("vllm", "unknown", "not tried yet")
+    assert waiting.reason.startswith("Not tried yet. By its rules it serves it: ")
+    assert Repository.objects.get().serves == "\ntgi\n", "lists name what is known to serve it"
+    assert [one["serves"] for one in found.result["contents"]] == [["tgi"]]
     answer = measured(found)
     assert (answer["outcome"], answer["by"], answer["flags"]) == ("wrong", "measured", [])
     assert "0 of 62 modules" in answer["reason"]
+    assert "By its rules" not in answer["reason"]
+    assert "untried" not in answer
     assert "model.layers.0.self_attn.q_proj" in answer["reason"]
     seen = {key: answer["measured"][key] for key in ("depth", "engine", "modules", "of")}
     assert seen == {"depth": "mapping", "engine": "vllm 0.32.0", "modules": 0, "of": 62}
@@ -102,11 +110,11 @@ def test_each_of_several_adapters_keeps_the_rows_that_its_own_trial_leaves(
     with django_capture_on_commit_callbacks(execute=True):
         found = proven(latest(push.receive(intent, files).revision))
     before = {one["path"]: one["serves"] for one in found.result["contents"]}
-    assert before == {"english": ["vllm", "tgi"], "german": ["vllm", "tgi"]}
+    assert before == {"english": ["tgi"], "german": ["tgi"]}, "vLLM was not tried yet"
     answer = measured(found)
     assert (answer["outcome"], answer["by"]) == ("wrong", "measured"), "the worst decides for the repository"
     parts = {one["path"]: one for one in Verdict.objects.get().result["contents"]}
-    assert {path: one["serves"] for path, one in parts.items()} == before | {"german": ["tgi"]}
+    assert {path: one["serves"] for path, one in parts.items()} == before | {"english": ["vllm", "tgi"]}
     assert [row["engine"] for row in parts["german"]["serving"]] == ["tgi"]
     row = parts["english"]["serving"][0]
     assert row["flags"] == ["--enable-lora"]
@@ -146,6 +154,48 @@ def test_a_lora_for_images_is_tried_with_the_pipeline_that_its_bases_name_means(
         assert f"tried as {pipeline}" in answer["reason"]
 
 
+def again(verdict: Verdict) -> Verdict:
+    """Judge the same revision once more."""
+    with transaction.atomic():
+        return proven(verdicts.request(verdict.revision, verdict.base, verdict.format, again=True))
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("measures all", "serves"), ("measures", "wrong")])
+def test_what_a_trial_found_holds_until_the_next_trial_of_the_same_files(
+    pushed, base, measurer, settings, mode, outcome
+):
+    settings.ENGINES_DEPTH = "mapping"
+    measurer(mode)
+    first = proven(pushed())
+    found = measured(first)
+    assert (found["outcome"], found["by"]) == (outcome, "measured")
+    renewed = again(first)
+    row = renewed.report.serving[0]
+    assert (renewed.number, row.outcome) == (2, outcome)
+    assert row.measured == Verdict.objects.get(pk=first.pk).report.serving[0].measured
+    assert ("\nvllm\n" in Repository.objects.get().serves) == (outcome == "serves")
+    third = again(first).report.serving[0]
+    assert third.outcome == outcome
+    assert third.reason.count("By its rules") == (outcome != "serves"), "told once, however often it is renewed"
+    warm_engines.ENGINES.stop()
+    measurer("measures" if mode == "measures all" else "measures all")
+    after = measured(Verdict.objects.get(number=3))
+    assert (after["outcome"], after["by"]) == ("wrong" if outcome == "serves" else "serves", "measured")
+    assert "By its rules" not in after["reason"]
+
+
+def test_a_copy_of_a_verdict_waits_for_trials_of_its_own(pushed, base, measurer, cast):
+    measurer("measures all")
+    first = proven(pushed())
+    with transaction.atomic():
+        merged = Revision.objects.create(
+            repository=first.revision.repository, oid="c" * 40, author=first.revision.author
+        )
+        copied = verdicts.adopt(merged, first.revision)
+    assert copied.report.serving[0].source == "not tried yet"
+    assert sorted(Comparison.objects.values_list("verdict", "engine")) == [(first.pk, "vllm"), (copied.pk, "vllm")]
+
+
 def test_what_cannot_be_tried_stays_as_the_rules_say(pushed, base, measurer, caplog):
     measurer("cannot measure")
     answer = measured(proven(pushed()))
@@ -183,6 +233,7 @@ def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, 
     assert [row["name"] for row in after.result["engines"]] == ["e5"], "it was no engine that judges"
     row = after.result["serving"][0]
     assert (row["outcome"], "measured" in row) == ("serves", False)
+    assert "\nvllm\n" in Repository.objects.get().serves
     assert re.match(r"It gave no answer in \d attempts", row["untried"])
 
 

@@ -1,7 +1,10 @@
 """From the push to the verdict of repositories with several adapters, and of formats that no engine runs."""
 
+from dataclasses import replace
+
 import pytest
 
+from dovetail.adapters.report import EngineRow, Evaluation
 from registry.kernel import site_settings
 from registry.kernel.errors import RevisionNotVerified
 from registry.kernel.policy import Caller
@@ -12,9 +15,25 @@ from tests import adapters
 from tests.engine.test_foreign import repository
 from tests.workers.test_real_engine import bert, failed, judged, shelves  # noqa: F401 - pytest finds fixtures here
 from workers.engine.job import ENGINES
+from workers.several_adapters import worst_rows
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 CARD = adapters.CARD
+
+
+def test_an_engine_has_one_row_with_the_numbers_of_all_adapters():
+    number = Evaluation("smoke.jsonl", 24, "accuracy", 0.5, 0.75)
+    passed, failed = (
+        EngineRow("e5", state="passed", evals=(number,)),
+        EngineRow("e5", state="failed", check="eval.claim"),
+    )
+    other = replace(passed, name="e4")
+    assert worst_rows({"": [passed, other]}) == (passed, other)
+    of_two = worst_rows({"english": [passed, other], "german": [failed, other]})
+    assert [(row.name, row.state, [one.name for one in row.evals]) for row in of_two] == [
+        ("e5", "failed", ["english/smoke.jsonl"]),
+        ("e4", "passed", ["english/smoke.jsonl", "german/smoke.jsonl"]),
+    ]
 
 
 def at(folder, files):

@@ -195,7 +195,10 @@ class Printer:
                 self._columns(Text("  refuses", "bright_black"), Text(_engine(answer)), Text(safe(str(answer.reason))))
         if refusing := [safe(str(answer.engine)) for answer in refusals if answer.by != "measured"]:
             self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
-        if unknown := [safe(str(answer.engine)) for answer in answers if answer.outcome == "unknown"]:
+        if waiting := [safe(str(answer.engine)) for answer in answers if answer.source == "not tried yet"]:
+            self._columns(Text("  not tried yet", "bright_black"), Text(", ".join(waiting)))
+        others = [answer for answer in answers if answer.outcome == "unknown" and answer.source != "not tried yet"]
+        if unknown := [safe(str(answer.engine)) for answer in others]:
             self._columns(Text("  unknown", "bright_black"), Text(", ".join(unknown)))
 
     def fits(self, answer: FitAnswer) -> None:
@@ -226,7 +229,7 @@ def safe(text: str) -> str:
 
 
 def _engine(answer: Serving) -> str:
-    return f"{safe(str(answer.engine)):<10} {'measured' if answer.by == 'measured' else 'by rule':<8}"
+    return f"{safe(str(answer.engine)):<10} {answer.source:<8}"
 
 
 def _score(score: Evaluation) -> str:

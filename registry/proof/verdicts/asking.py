@@ -118,7 +118,10 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     )
     same = {name: getattr(verdict, name) for name in columns}
     same["request_id"] = request_ids.current()
-    return Verdict.objects.create(revision=revision, number=1, result=result, **same)
+    adopted = Verdict.objects.create(revision=revision, number=1, result=result, **same)
+    waiting = Comparison.objects.filter(verdict=verdict).values_list("engine", "route")
+    Comparison.objects.bulk_create(Comparison(verdict=adopted, engine=engine, route=to) for engine, to in waiting)
+    return adopted
 
 
 def refresh(repository: Repository) -> None:
@@ -182,6 +185,12 @@ def no_adapter(revision: Revision) -> VerdictNotApplicable:
 def latest(revision: Revision) -> Verdict | None:
     """Return the newest verdict of this revision, or None."""
     return newest_of(revision.pk)
+
+
+def finished_before(verdict: Verdict) -> Verdict | None:
+    """Return the newest finished verdict of the same revision before this one, or None."""
+    before = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, finished_at__isnull=False)
+    return before.order_by("-number").first()
 
 
 def latest_states(revisions: Iterable[int]) -> dict[int, str]:

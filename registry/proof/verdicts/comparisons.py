@@ -103,9 +103,8 @@ def record_measured(claim: Comparing, trials: Trials) -> None:
             raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
         verdict = _locked(claim.verdict.pk)
         _write(verdict, tried(verdict.report, claim.row.engine, trials))
-        if any(measured for measured, _ in trials.values()):
-            show(verdict)
-            move_verified(verdict.revision.repository_id)
+        show(verdict)
+        move_verified(verdict.revision.repository_id)
 
 
 def pause(claim: Comparing, seconds: int) -> None:
@@ -116,11 +115,11 @@ def pause(claim: Comparing, seconds: int) -> None:
 def give_up() -> int:
     """End the comparisons whose last attempt gave no answer; return their number."""
     lost = Comparison.objects.filter(free_at__lte=Now(), attempt__gte=settings.MAX_ATTEMPTS)
-    return sum(map(_end, list(lost)))
+    return sum(map(_end, list(lost.select_related("verdict__revision"))))
 
 
 def _end(row: Comparison) -> bool:
-    with transaction.atomic():
+    with one_at_a_time(row.verdict):
         # Deleted first and by its fence: a late worker may have recorded its row meanwhile, and that counts.
         if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
             return False
@@ -131,6 +130,8 @@ def _end(row: Comparison) -> bool:
             else:  # the rules' answer stands
                 verdict = _locked(row.verdict_id)
                 _write(verdict, not_tried(verdict.report, row.engine, message))
+                show(verdict)
+                move_verified(verdict.revision.repository_id)
         return True
 
 

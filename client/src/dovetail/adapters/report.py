@@ -6,6 +6,7 @@ reports to JSON, and parses hostile and stored JSON.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ State = Literal["queued", "running", "passed", "failed", "errored"]
 Depth = Literal["static", "fit", "run", "evaluated"]
 Serves = Literal["serves", "refuses", "wrong", "unknown"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)  # the least first
+WAITING = "It waits for its trial."
+ENGINE_NOISE = 1e-3  # of a number; two engines that are right differ by 1e-5 and less
 
 
 def _check_id(value: str) -> str:
@@ -156,13 +159,25 @@ class EngineVersions(Record):
 
 @dataclass(frozen=True, slots=True)
 class EngineRow(Record):
-    """The outcome on one engine, and the check by which it refused the adapter."""
+    """The outcome on one engine, the check by which it refused the adapter, and what it measured, without its rows."""
 
     name: str
     transformers: str | None = None
     state: State = field(kw_only=True)
     check: str | None = field(default=None, metadata=OPTIONAL)
     message: str | None = field(default=None, metadata=OPTIONAL)
+    evals: tuple[Evaluation, ...] | None = field(default=None, metadata=SPARSE)
+
+    def differs(self, other: EngineRow) -> list[Evaluation]:
+        """Return what this engine measured otherwise than another one, beyond the noise of other releases of torch."""
+        theirs = {(one.name, one.metric): one.adapter for one in other.evals or ()}
+        return [
+            one
+            for one in self.evals or ()
+            if one.adapter is not None
+            and (value := theirs.get((one.name, one.metric))) is not None
+            and not math.isclose(one.adapter, value, rel_tol=ENGINE_NOISE, abs_tol=ENGINE_NOISE)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +215,8 @@ class Serving(Record):
     `rules` are the ids of the rules that decided against it; None in older reports. A stored report has the flags that
     depend on the weights; dovetail.serve.starting completes them, and adds the `commands`, where they are read.
     `by` says whether the outcome was `measured` or follows from a `rule`; None in a stored report means a rule.
-    `untried` is the reason why an engine that should be tried was not, which says nothing about the adapter.
+    `untried` is the reason why an engine that should be tried was not, which says nothing about the adapter. While it
+    waits for its trial this is WAITING, and the outcome is `unknown`, or that of an earlier trial of these files.
     """
 
     engine: str
@@ -213,6 +229,13 @@ class Serving(Record):
     by: Literal["rule", "measured"] | None = field(default=None, metadata=OPTIONAL)
     measured: Measured | None = field(default=None, metadata=OPTIONAL)
     untried: str | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def source(self) -> Literal["measured", "by rule", "not tried yet"]:
+        """What the outcome comes from, as people read it."""
+        if self.untried == WAITING:
+            return "not tried yet"
+        return "measured" if self.by == "measured" else "by rule"
 
 
 @dataclass(frozen=True, slots=True)

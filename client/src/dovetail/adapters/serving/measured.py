@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dovetail.adapters import formats
 from dovetail.adapters.findings import some
-from dovetail.adapters.report import Content, Measured, Report, Serves, Serving
+from dovetail.adapters.report import WAITING, Content, Measured, Report, Serves, Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.rules import MAX_REASON
 
@@ -18,6 +18,7 @@ ANSWERS = {
 }
 Trials = Mapping[str, tuple[Measured | None, str]]  # folder of an adapter → what was measured, or why nothing was
 SEVERITY: tuple[Serves, ...] = ("serves", "unknown", "wrong", "refuses")
+BY_RULES = " By its rules it serves it: "  # in the reason of a row that waits; after it, that of the rules
 
 
 def judged(answer: Serving, measured: Measured) -> Serving:
@@ -33,6 +34,55 @@ def judged(answer: Serving, measured: Measured) -> Serving:
     return replace(
         answer, outcome=outcome, reason=reason[:MAX_REASON], flags=[], by="measured", measured=measured
     )  # fmt: skip
+
+
+def waiting(report: Report, engines: Collection[str], before: Report | None = None) -> Report:
+    """Return a report whose rows of these engines wait for their trials, and promise nothing that is not known yet.
+
+    What they did with the same files in an earlier report holds until then.
+    """
+    earlier = {row.engine: row for row in before.serving if row.measured} if before else {}
+
+    def of(rows: tuple[Serving, ...], known: Mapping[str, Serving]) -> tuple[Serving, ...]:
+        return tuple(_waiting(row, known.get(row.engine)) if row.engine in engines else row for row in rows)
+
+    serving = of(report.serving, earlier)
+    lists = {row.engine for row in serving if row.outcome == "serves"}
+    contents = []
+    for each in report.contents:
+        rows = None if each.serving is None else of(each.serving, {})
+        serves = lists if rows is None else {row.engine for row in rows if row.outcome == "serves"}
+        names = None if each.serves is None else tuple(name for name in each.serves if name in serves)
+        contents.append(replace(each, serving=rows, serves=names))
+    return replace(report, serving=serving, contents=tuple(contents))
+
+
+def _waiting(row: Serving, earlier: Serving | None) -> Serving:
+    if row.outcome != "serves":
+        return row
+    if earlier is not None and earlier.outcome == "serves":
+        return replace(row, by="measured", measured=earlier.measured)
+    said = earlier.reason.partition(BY_RULES)[0] if earlier is not None else "Not tried yet."
+    return replace(
+        row,
+        outcome=earlier.outcome if earlier is not None else "unknown",
+        reason=f"{said}{BY_RULES}{row.reason}"[:MAX_REASON],
+        measured=earlier.measured if earlier is not None else None,
+        untried=WAITING,
+    )
+
+
+def _by_rules(row: Serving) -> Serving:
+    """Return the answer of the rules, of a row that waited for its trial."""
+    _, waited, reason = row.reason.partition(BY_RULES)
+    return replace(
+        row,
+        outcome="serves" if waited else row.outcome,
+        reason=reason if waited else row.reason,
+        by=None,
+        measured=None,
+        untried=None,
+    )
 
 
 def tried(report: Report, engine: str, trials: Trials) -> Report:
@@ -54,6 +104,7 @@ def not_tried(report: Report, engine: str, reason: str) -> Report:
 
 def _tried(row: Serving, measured: Measured | None, untried: str) -> Serving:
     """Return an engine's answer with what was measured; while an adapter was not tried, only what is worse counts."""
+    row = _by_rules(row)
     answer = judged(row, measured) if measured else row
     if not untried:
         return answer
@@ -68,11 +119,10 @@ def _part(content: Content, engine: str, trials: Trials, serving: tuple[Serving,
     rows = serving
     if content.serving is not None:
         answers = (_tried(row, *trial) if row.engine == engine else row for row in content.serving)
-        rows = tuple(row for row in answers if row.outcome == "serves")
-    serving_now = {row.engine for row in rows if row.outcome == "serves"}
+        rows = tuple(row for row in answers if row.outcome == "serves" or row.untried == WAITING)
     return replace(
         content,
-        serves=tuple(name for name in content.serves or () if name in serving_now),
+        serves=tuple(row.engine for row in rows if row.outcome == "serves"),
         serving=None if content.serving is None else rows,
     )
 
