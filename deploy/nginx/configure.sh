@@ -11,7 +11,7 @@
 #   NGINX_RESOLVER   the name server that is asked again while nginx runs; nginx 1.27.3 and later
 #   NGINX_INCLUDE    a file for the server block, such as accel.conf
 #
-# With `run` it writes the file into TMPDIR and becomes nginx.
+# With `run` it writes the file into TMPDIR, which nginx's own user must be able to enter, and becomes nginx.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -47,17 +47,17 @@ if [ -n "$plane" ]; then
   [ "$plane_scheme" != https ] || [ "$plane_host" != "${plane_host%:*}" ] || plane_port=:443
 fi
 
-# Puts the parts of the read plane where they belong, or nothing.
-with_plane() {
-  if [ -n "$plane" ]; then
-    sed -e "/@PLANE_MAPS@/r $here/plane_maps.conf" -e "/@PLANE_LOCATION@/r $here/plane.conf" "$here/nginx.conf"
-  else
-    cat "$here/nginx.conf"
-  fi | sed -e "/@PLANE_MAPS@/d" -e "/@PLANE_LOCATION@/d"
+# Puts the other files where they belong: the answers of nginx itself, and the parts of the read plane or nothing.
+with_files() {
+  plane_maps=$here/plane_maps.conf plane_location=$here/plane.conf
+  [ -n "$plane" ] || plane_maps=/dev/null plane_location=/dev/null
+  sed -e "/@PLANE_MAPS@/{r $plane_maps" -e "d}" -e "/@PLANE_LOCATION@/{r $plane_location" -e "d}" \
+    -e "/@PAGE@/{r $here/unavailable/page.html" -e "d}" -e "/@ANSWER@/{r $here/unavailable/answer.json" -e "d}" \
+    "$here/nginx.conf"
 }
 
 configuration() {
-  with_plane | sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
+  with_files | sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
     -e "s|@HUB@|$(servers "${HUB_SERVERS:?name the web processes}")|" \
     -e "s|@S3@|$(servers "${S3_SERVERS:-127.0.0.1:9}")|" -e "s|@S3_LOCATION@|$s3|" \
     -e "s|@OUTER_HEADER@|$header|" -e "s|@SET_REAL_IP_FROM@|$(each 'set_real_ip_from %s;')|" \

@@ -179,7 +179,6 @@ def test_nobody_but_the_outer_proxy_says_who_a_client_is(deployment: Deployment)
 
 def test_nginx_says_as_the_hub_does_that_no_web_process_answers(tmp_path: Path) -> None:
     [port, nobody] = free_ports(2)
-    tmp_path.chmod(0o755)
     variables = {"HUB_SERVERS": f"127.0.0.1:{nobody}", "NGINX_LISTEN": f"127.0.0.1:{port}", "TMPDIR": str(tmp_path)}
     command = ["sh", str(ROOT / "deploy/nginx/configure.sh"), "run"]
     with running(command, tmp_path, lambda: answers(port), env={"PATH": SYSTEM_PATH, **variables}):
@@ -207,7 +206,6 @@ class BrokenStore(BaseHTTPRequestHandler):
 
 def test_a_store_that_is_broken_is_said_to_be_so_at_its_links_too(tmp_path: Path) -> None:
     [port] = free_ports()
-    tmp_path.chmod(0o755)
     with ThreadingHTTPServer(("127.0.0.1", 0), BrokenStore) as store:
         threading.Thread(target=store.serve_forever, daemon=True).start()
         variables = {
@@ -237,7 +235,6 @@ def test_nginx_reads_what_is_public_from_the_read_plane_while_no_web_process_ans
     for same in (public, public.replace("/plane/", "/%70lane/"), public.replace("/plane/", "//x/../plane/")):
         assert httpx.get(f"{same}?response-content-type=text/html").status_code == 404, "a reader chooses no type"
     [port, nobody] = free_ports(2)
-    tmp_path.chmod(0o755)
     given = deployment.environment("nginx") | {
         "HUB_SERVERS": f"127.0.0.1:{nobody}", "S3_SERVERS": "", "NGINX_RESOLVER": "", "TMPDIR": str(tmp_path),
         "NGINX_LISTEN": f"127.0.0.1:{port}",
