@@ -221,7 +221,6 @@ QUOTA_REPOSITORIES = env("QUOTA_REPOSITORIES", limit, default=None)
 RETIRED_NAME_DAYS = env.int("RETIRED_NAME_DAYS", default=0)  # how long a name that was given up is kept; 0: for ever
 XET_READ = env.bool("XET_READ", default=True)
 XORB_DAYS = env.int("XORB_DAYS", default=35)
-XORB_HOURS = env.int("XORB_HOURS", default=48)
 DOWNLOAD_URL_SECONDS = 60
 UPLOAD_URL_SECONDS = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20

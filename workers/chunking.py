@@ -1,7 +1,7 @@
 """Cuts large files that arrived whole into chunks, with low priority, so that Xet clients can read them.
 
-The xorbs are stored first, then the row that describes the file by them: a process that is killed in between leaves
-xorbs that expire like any others, and that the next attempt finds.
+The indexes of the xorbs are stored first, then the row that describes the file by them: a process that is killed in
+between leaves indexes that expire like any others, and that the next attempt finds. The chunks stay in the file.
 """
 
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from registry.bytes import blobs, chunking_jobs, intake, xet_files, xorbs
+from registry.bytes import blobs, chunking_jobs, cold_xorbs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
 from registry.bytes.xorbs import Term, hashes
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
@@ -67,7 +67,6 @@ def _bytes(blob: Blob) -> Iterator[bytes]:
 
 
 def _kept(filling: Any) -> Term:
-    """Store a xorb as a client's is stored, which parses and hashes it once more."""
-    name = filling.name()
-    intake.store_xorb(name, filling.data)
+    name, index = filling.finish()
+    cold_xorbs.record(name, index)
     return Term(name, 0, filling.count, filling.size, b"")

@@ -1,10 +1,11 @@
-"""Reading by Xet: the reconstruction of a file, and the byte ranges of xorbs at signed addresses."""
+"""Reading by Xet: the reconstruction of a file, and the byte ranges of xorbs at signed addresses of this hub."""
 
+from dataclasses import astuple
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core import signing
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
@@ -14,10 +15,8 @@ from hub.sending import Unsatisfiable, span
 from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.tickets import Scope
-from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.kernel.errors import DownloadExpired
-from registry.repos import pull, xet_reading
+from registry.repos import xet_reading
 from registry.repos.xet_reading import Piece
 
 _SALT = "dovetail.xet.range"
@@ -39,7 +38,7 @@ def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResp
     name, place = _PLACES[version]
     places: dict[str, list[dict[str, object]]] = {}
     ranges = absolute(request, reverse("xet:ranges"))
-    for piece in dict.fromkeys(pieces):
+    for piece in {(one.xorb, one.start, one.end): one for one in pieces}.values():
         places.setdefault(piece.xorb, []).append(place(piece, _address(piece, ranges)))
     terms = [{"hash": one.xorb, "unpacked_length": one.size, "range": _chunks(one)} for one in pieces]
     answer = JsonResponse({"offset_into_first_range": skip, "terms": terms, name: places})
@@ -60,7 +59,7 @@ def _in_v1(piece: Piece, url: str) -> dict[str, object]:
 
 
 def _in_v2(piece: Piece, url: str) -> dict[str, object]:
-    # One range an address: stores that sign addresses for one answer no multipart/byteranges, and clients split anyhow.
+    # One range an address: clients split anyhow.
     return {"url": url, "ranges": [{"chunks": _chunks(piece), "bytes": _bytes(piece)}]}
 
 
@@ -68,32 +67,26 @@ _PLACES = {1: ("fetch_info", _in_v1), 2: ("xorbs", _in_v2)}
 
 
 def _address(piece: Piece, ranges: str) -> str:
-    key, seconds = Keys.xorb(piece.xorb), settings.DOWNLOAD_URL_SECONDS
-    url = blobs.store().presigned_span(key, piece.first, piece.last, seconds)
-    if url is None:
-        ticket = signing.dumps([piece.xorb, piece.first, piece.last], salt=_SALT)
-        url = f"{ranges}?ticket={quote(ticket, safe='')}"
-    return url
+    return f"{ranges}?ticket={quote(signing.dumps(astuple(piece), salt=_SALT), safe='')}"
 
 
 @xet
 @require_GET
-def piece(request: HttpRequest) -> HttpResponseBase:
+def piece_bytes(request: HttpRequest) -> HttpResponseBase:
     """Answer the bytes of a xorb that the ticket is for, and no others; a client asks again after 403."""
     try:
-        xorb, first, last = signing.loads(
-            request.GET.get("ticket", ""), salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS
-        )
+        fields = signing.loads(request.GET.get("ticket", ""), salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS)
     except signing.BadSignature:
         raise DownloadExpired("This address of a piece is not valid, or its minute is over.") from None
+    piece = Piece(*fields)
     try:
-        start, end = span(request.headers.get("Range", ""), last) or (first, last)
+        start, end = span(request.headers.get("Range", ""), piece.last) or (piece.first, piece.last)
     except Unsatisfiable:
-        start, end = last, last
-    if not first <= start < end:
-        return JsonResponse({"error": f"This address is for the bytes {first} to {last - 1}."}, status=416)
-    source = holding(end - start, lambda: pull.open_object(Keys.xorb(xorb), start, end))
-    response = FileResponse(source, content_type="application/octet-stream")
+        start, end = piece.last, piece.last
+    if not piece.first <= start < end:
+        return JsonResponse({"error": f"This address is for the bytes {piece.first} to {piece.last - 1}."}, status=416)
+    source = holding(end - start, lambda: xet_reading.open_piece(piece, start, end))
+    response = StreamingHttpResponse(source, content_type="application/octet-stream")
     response.status_code = 206
     response["Content-Length"] = str(end - start)
     response["Content-Range"] = f"bytes {start}-{end - 1}/*"

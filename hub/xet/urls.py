@@ -24,7 +24,7 @@ _SERVED = [
     path("v1/reconstructions/<str:file_id>", reading.reconstruction, {"version": 1}, name="reconstruction-v1"),
     path("v2/reconstructions/<str:file_id>", reading.reconstruction, {"version": 2}, name="reconstruction-v2"),
     path("v1/chunks/<str:prefix>/<str:name>", reading.chunk, name="chunk"),
-    path("v1/ranges", reading.piece, name="ranges"),
+    path("v1/ranges", reading.piece_bytes, name="ranges"),
     path("shards", views.shard),  # hf_xet 1.5
     path("v1/telemetry", views.telemetry, name="telemetry"),
 ]

@@ -1,18 +1,18 @@
-"""Cold xorbs: nobody used them lately, and whole files hold all their chunks, so only their index stays.
+"""Cold xorbs: whole files hold all their chunks, so only their index stays.
 
-A file is stored whole, for plain downloads, and in chunks, for Xet. Whole files are the truth: chunks that nobody reads
-can go, and the bytes of the hub are stored once. A cold xorb is not offered to readers, who get the whole file then. A
-client that remembers having sent it may name it in a push all the same: its chunks are read out of whole files.
+Whole files are the truth, and xorbs a view of them: a xorb is cold as soon as the files that it was sent for are
+stored, so the bytes of the hub are stored once. A client that remembers having sent it may name it in a push all the
+same: its chunks are read out of whole files. Readers by Xet get theirs from the file that they read
+(repos/xet_reading.py).
 
 The row says cold before the object is deleted, and the object is deleted only while that row is locked: a writer that
 has sent the xorb again waits there, and then checks that the object exists (intake.py).
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
@@ -26,17 +26,18 @@ from registry.models import Blob, User, Xorb, XorbSpan
 
 SECONDS = 60.0  # of one run
 TOGETHER = 500  # deleted files of one query
-SURE_HOURS = 25  # a use is recorded once a day (xet_files.KEEP_SECONDS): one that is newer may not show
+IDLE_SECONDS = 3600  # after which no push that sent a xorb is still on its way
 
 
-def cool(names: tuple[str, str], seconds: float = SECONDS) -> int:
-    """Delete the chunks of xorbs that nobody used for DOVETAIL_XORB_HOURS and that whole files hold; return how many.
+def cool(names: Collection[str], whole: Collection[str]) -> None:
+    """Delete the chunks of those of these xorbs that whole files hold; `whole` (sha256) are known to be stored."""
+    for row in Xorb.objects.filter(pk__in=names, is_cold=False):
+        _cool(row, whole)
 
-    Only xorbs with a name between the two are looked at.
-    """
-    if not settings.XORB_HOURS:
-        return 0
-    ends, before = time.monotonic() + seconds, timezone.now() - timedelta(hours=max(settings.XORB_HOURS, SURE_HOURS))
+
+def cool_idle(names: tuple[str, str], seconds: float = SECONDS) -> int:
+    """Do the same for xorbs between these two names that were left warm, by a crash for example; return how many."""
+    ends, before = time.monotonic() + seconds, timezone.now() - timedelta(seconds=IDLE_SECONDS)
     idle = Xorb.objects.filter(is_cold=False, last_used_at__lt=before, pk__gte=names[0], pk__lt=names[1])
     cooled = 0
     for row in idle.order_by("last_used_at").iterator():
@@ -46,12 +47,24 @@ def cool(names: tuple[str, str], seconds: float = SECONDS) -> int:
     return cooled
 
 
-def _cool(row: Xorb) -> bool:
+def record(name: str, index: Index) -> None:
+    """Record a xorb whose chunks a whole file holds: its index is stored, and none of its bytes."""
+    key, now = Keys.xorb_index(name), timezone.now()
+    blobs.store().put(key, [index.table])
+    Xorb.objects.update_or_create(
+        pk=name,
+        defaults={"last_used_at": now},
+        create_defaults={"last_used_at": now, "size": index.span(0, index.count)[1], "is_cold": True},
+    )
+    blobs.store().put(key, [index.table])  # again, as a sweep may have removed it before the row protected it
+
+
+def _cool(row: Xorb, whole: Collection[str] = ()) -> bool:
     try:
         index = xorbs.xorb_index(row.pk, row.size)
     except XorbUnknown:  # the sweep was faster
         return False
-    if not _is_held(row.pk, index):
+    if not _is_held(row.pk, index, whole):
         return False
     blobs.store().put(Keys.xorb_index(row.pk), [index.table])
     unused = Xorb.objects.filter(pk=row.pk, is_cold=False, last_used_at=row.last_used_at)
@@ -81,16 +94,16 @@ def note_lost(files: Iterable[str]) -> None:
             xet_files.let_clients_forget(User.objects.filter(known_xorbs__xorb__in=lost))
 
 
-def _is_held(name: str, index: Index) -> bool:
+def _is_held(name: str, index: Index, whole: Collection[str] = ()) -> bool:
     """Return whether whole files, whose objects are there, hold every chunk of a xorb."""
-    held, files = 0, set()
+    held, files = 0, set[str]()
     for span in _spans(name).order_by("start", "-end"):
         if span.start > held:
             return False
         if span.end > held:
             held = span.end
             files.add(span.file.sha256)
-    return held >= index.count and all(map(_is_whole, files))
+    return held >= index.count and all(map(_is_whole, files.difference(whole)))
 
 
 def _is_whole(sha256: str) -> bool:

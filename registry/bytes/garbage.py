@@ -60,7 +60,7 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
     millions.
     """
     before = timezone.now() - timedelta(seconds=grace_seconds)
-    cold_xorbs.cool(_names(hour))
+    cold_xorbs.cool_idle(_names(hour))
     return Swept(
         xorbs=_sweep_xorbs(timezone.now() - timedelta(days=settings.XORB_DAYS), hour),
         uploads=_sweep_uploads(before),

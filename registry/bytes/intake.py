@@ -36,12 +36,11 @@ FREE_CHUNKS, FINEST = 8192, 1 << 10
 def receive_xorb(repository: Repository, name: str, source: Source, *, by: Caller) -> None:
     """Store a xorb that was uploaded to this repository. Raises XorbInvalid, and then keeps nothing."""
     policy.require(by, Permission.DISCUSS, repository)
-    store_xorb(name, source)
+    _store_xorb(name, source)
     xet_files.make_known([name], by)
 
 
-def store_xorb(name: str, source: Source) -> None:
-    """Store a xorb and record it, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
+def _store_xorb(name: str, source: Source) -> None:
     size = None
     try:
         index_size = xorbs.store_verified_xorb(source, name)
@@ -64,6 +63,8 @@ def receive_shard(
     repository: Repository, source: Source, *, by: Caller, count: Callable[[int], None] = _no_quota
 ) -> list[Digest]:
     """Receive a shard: prove each file from its xorbs, store it whole, and record that this repository may use it.
+
+    Chunks that these files hold are then deleted.
 
     `count` is called first with the number of new bytes, and may refuse: a small shard can name the same chunks many
     times, and the files it unpacks to are stored for days.
@@ -97,7 +98,9 @@ def _receive_files(
     quotas.require_byte_quota(repository, stored_bytes.unheld(repository, unpacked))
     known_blobs = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
     count(sum(size for sha256, size in unpacked.items() if sha256 not in known_blobs))
-    return [_receive_file(repository, file, sizes) for file in shard.files]
+    digests = [_receive_file(repository, file, sizes) for file in shard.files]
+    cold_xorbs.cool(names, {digest.sha256 for digest in digests})
+    return digests
 
 
 def _check_sizes(shard: xorbs.Shard) -> None:

@@ -1,7 +1,7 @@
-"""Reconstructions: recorded at intake, and offered to Xet readers while every xorb of the file is stored.
+"""Reconstructions: recorded at intake, and offered to Xet readers while the index of every xorb of the file is stored.
 
 Only proven files are recorded (intake.py). Offering a file keeps its xorbs alive: clients that were given a Xet hash
-fail without them.
+fail without them. The bytes of a file that is read come from the whole file (repos/xet_reading.py).
 """
 
 from collections.abc import Collection, Iterable
@@ -80,7 +80,7 @@ def known_sizes(names: Iterable[str], by: Caller) -> dict[str, int]:
 
 
 def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
-    """Return sha256 → file id of the files whose xorbs are all stored, and keep those alive.
+    """Return sha256 → file id of the files whose xorbs are all known, and keep those alive.
 
     Of several reconstructions it chooses the one with the fewest pieces, and of those the newest.
     """
@@ -93,9 +93,9 @@ def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
 
 
 def _whole(rows: Collection[XetFile]) -> list[XetFile]:
-    """Return the files of which every xorb is stored and not cold, without keeping any alive."""
+    """Return the files of which every xorb is known, without keeping any alive."""
     names = {name for row in rows for name in row.xorbs}
-    stored = set(Xorb.objects.filter(pk__in=names, is_cold=False).values_list("pk", flat=True))
+    stored = set(Xorb.objects.filter(pk__in=names).values_list("pk", flat=True))
     return [row for row in rows if row.xorbs <= stored]
 
 
@@ -104,11 +104,11 @@ _XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str)
 
 
 def keep_alive(names: set[str]) -> dict[str, int]:
-    """Return name → size of the stored xorbs that are not cold, and prolong the life of those not used for a day."""
-    rows = {row.pk: row for row in _XORBS(*names) if not row.is_cold} if names else {}
+    """Return name → size of those of these xorbs that are here, cold ones too; prolong it for those idle for a day."""
+    rows = {row.pk: row for row in _XORBS(*names)} if names else {}
     before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
     if stale := [name for name, row in rows.items() if row.last_used_at < before]:
         Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())
         # The sweep may have been faster.
-        rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names, is_cold=False)}
+        rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names)}
     return {name: row.size for name, row in rows.items()}

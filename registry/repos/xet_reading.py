@@ -1,4 +1,7 @@
-"""Reading by Xet: the pieces of stored xorbs that make a file, for callers who may download it."""
+"""Reading by Xet: the pieces of xorbs that make a file, for callers who may download it.
+
+Their bytes are those of the whole file, with a header before each chunk: xorbs are not stored for readers.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,11 +9,12 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from registry.bytes import xet_files, xorbs
+from registry.bytes.blobs import Keys, Reader
 from registry.bytes.xorbs import hashes
 from registry.kernel.errors import FileNotFound
 from registry.kernel.policy import Caller
 from registry.models import Repository, XetFile
-from registry.repos import downloads
+from registry.repos import downloads, pull
 
 KNOWN_SECONDS = 7 * 24 * 3600  # how long a client may rely on an answer; xorbs live longer after a use
 NEWEST = 16  # files of a repository in which a chunk is looked for
@@ -19,7 +23,10 @@ MOST_LOOKED, WORTH = 1 << 17, 1 << 10  # chunks examined for one request; the co
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Chunks [start, end) of a kept xorb: `size` bytes of the file, bytes [first, last) of the stored xorb."""
+    """Chunks [start, end) of a xorb: bytes [first, last) of it where no chunk is packed, `size` bytes of the file.
+
+    These begin at byte `at` of the file with the digest `sha256`.
+    """
 
     xorb: str
     start: int
@@ -27,6 +34,8 @@ class Piece:
     size: int
     first: int
     last: int
+    sha256: str
+    at: int
 
 
 def file_pieces(
@@ -51,22 +60,40 @@ def file_pieces(
     for xorb, first, last, size in row.terms:
         if at < stop and at + size > start:
             index = xorbs.xorb_index(xorb, sizes[xorb])
-            if start <= at and at + size <= stop:
-                piece, before = Piece(xorb, first, last, size, *index.span(first, last)), 0
-            else:
-                piece, before = _cut(index, xorb, first, last, start - at, stop - at)
+            before, inside = 0, size
+            if at < start or at + size > stop:
+                first, last, before, inside = _cut(index, first, last, start - at, stop - at)
             skip = skip if pieces else start - at - before
-            pieces.append(piece)
+            pieces.append(Piece(xorb, first, last, inside, *index.plain_span(first, last), row.sha256, at + before))
         at += size
     return pieces, max(0, skip)
 
 
-def _cut(index: xorbs.Index, xorb: str, first: int, last: int, start: int, stop: int) -> tuple[Piece, int]:
-    """Return the chunks of a term that hold its bytes [start, stop), and how many bytes lie before them."""
+def open_piece(piece: Piece, start: int, end: int) -> Iterator[bytes]:
+    """Open bytes [start, end) of the xorb of a piece, which lie in it. Raises XorbUnknown and StoreUnavailable."""
+    sizes = xet_files.keep_alive({piece.xorb})
+    index = xorbs.xorb_index(piece.xorb, sizes.get(piece.xorb, 0))
+    source = pull.open_object(Keys.blob(piece.sha256), piece.at, piece.at + piece.size)
+    raw_sizes = [size for _, size in index.chunks(piece.start, piece.end)]
+    return _part(source, raw_sizes, start - piece.first, end - piece.first)
+
+
+def _part(source: "pull.Span | Reader", sizes: list[int], start: int, end: int) -> Iterator[bytes]:
+    at = 0
+    try:
+        for data in xorbs.plain_chunks(source, sizes):
+            if at + len(data) > start and at < end:
+                yield data[max(0, start - at) : end - at]
+            at += len(data)
+    finally:
+        source.close()
+
+
+def _cut(index: xorbs.Index, first: int, last: int, start: int, stop: int) -> tuple[int, int, int, int]:
+    """Return which chunks of a term hold its bytes [start, stop), how many bytes lie before them, and their size."""
     chunks = list(_spans(index, first, last))
     inside = [(number, at, size) for number, at, size in chunks if at + size > start and at < stop]
-    begin, end = inside[0][0], inside[-1][0] + 1
-    return Piece(xorb, begin, end, sum(size for *_, size in inside), *index.span(begin, end)), inside[0][1]
+    return inside[0][0], inside[-1][0] + 1, inside[0][1], sum(size for *_, size in inside)
 
 
 def _spans(index: xorbs.Index, first: int, last: int) -> Iterator[tuple[int, int, int]]:

@@ -32,7 +32,7 @@ def step(name: str) -> None:
             now = timezone.now()
             quiet = Xorb.objects.filter(is_cold=False, last_used_at__lt=now - timedelta(seconds=QUIET_SECONDS))
             quiet.update(last_used_at=now - timedelta(days=4))
-            print(f"cooled {cold_xorbs.cool(('0', 'g'))}", flush=True)
+            print(f"cooled {cold_xorbs.cool_idle(('0', 'g'))}", flush=True)
         else:
             swept = garbage.sweep(GRACE_SECONDS)
             print(f"swept {swept.blobs} {swept.uploads} {garbage.sweep_lost_objects(GRACE_SECONDS)}", flush=True)

@@ -1,23 +1,30 @@
-"""Cold xorbs: bytes are stored once when nobody reads chunks, and a client that names old chunks is understood."""
+"""Cold xorbs: bytes are stored once, from the push on, and a client that names old chunks is understood."""
 
 import hashlib
 import io
+import os
+import signal
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from hub.xet import tickets
 from hub.xet.tickets import Scope
 from registry.bytes import blobs, cold_xorbs, garbage, intake, xet_files
-from registry.bytes.blobs import Keys
+from registry.bytes.blobs import FileStore, Keys
 from registry.kernel.errors import XorbUnknown
 from registry.kernel.policy import Caller
 from registry.models import Blob, Repository, UploadedBlob, XetFile, Xorb
+from registry.publish import push
+from registry.publish.push import MAIN, Intent, Stored
 from tests.cast import Cast
 from tests.xet import build
+from tests.xet.test_reading import ask, fetched
 
 DAY = 24 * 3600
+NAME = "alice/notes"
 CONTENT = build.noise(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 XORB, SHARD = build.whole(CONTENT)
@@ -29,17 +36,23 @@ def alice(cast: Cast) -> Caller:
 
 
 @pytest.fixture
-def notes(cast: Cast, store, alice) -> Repository:
-    """alice/notes, to which a file came by Xet three days ago."""
-    made = cast.repository("alice/notes")
-    send(made, alice, XORB)
-    intake.receive_shard(made, io.BytesIO(SHARD), by=alice)
-    idle()
-    return made
+def notes(cast: Cast, store, alice, settings) -> Repository:
+    """alice/notes, to which nothing came yet."""
+    settings.DOORBELL = "tests.hf.wire.ring"
+    return cast.repository(NAME)
 
 
 def send(repository: Repository, by: Caller, xorb: build.Xorb) -> None:
     intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=by)
+
+
+def deliver(repository: Repository, by: Caller, shard: bytes = SHARD) -> list[blobs.Digest]:
+    return intake.receive_shard(repository, io.BytesIO(shard), by=by)
+
+
+def commit(repository: Repository, by: Caller, content: bytes = CONTENT) -> None:
+    sha256 = hashlib.sha256(content).hexdigest()
+    push.receive(Intent(repository, MAIN, by, "push"), [Stored("w.bin", sha256, len(content))])
 
 
 def idle(days: float = 3) -> None:
@@ -54,25 +67,38 @@ def chunks_are_here() -> bool:
     return blobs.object_exists(Keys.xorb(XORB.name))
 
 
-def test_bytes_are_stored_once_and_old_chunks_are_still_understood(store, notes, alice) -> None:
-    unique = sum(Blob.objects.values_list("size", flat=True))
-    assert stored_bytes(store) > 1.9 * unique
-    garbage.sweep(DAY)
+def test_bytes_are_stored_once_and_old_chunks_are_still_understood(store, cast, notes, alice) -> None:
+    send(notes, alice, XORB)
+    deliver(notes, alice)
     assert Xorb.objects.get().is_cold
     assert not chunks_are_here()
-    assert stored_bytes(store) < 1.01 * unique
-    assert xet_files.readable_file_ids([SHA256]) == {}  # readers get the whole file
+    assert stored_bytes(store) < 1.01 * sum(Blob.objects.values_list("size", flat=True))
+    commit(notes, alice)
+    assert fetched(ask(cast, xet_files.readable_file_ids([SHA256])[SHA256], "alice", NAME)) == CONTENT
 
     # A new version of the file: the client sends what is new, and names the chunks that it remembers, in two ranges.
     new = build.Xorb([b"new" * 20_000])
     edited = CONTENT[50_000:150_000] + new.raws[0] + CONTENT[100_000:]
     terms = [XORB.term(1, 3), new.term(), XORB.term(2, 6)]
     send(notes, alice, new)
-    [digest] = intake.receive_shard(notes, io.BytesIO(build.shard([build.file_record(edited, terms)])), by=alice)
+    [digest] = deliver(notes, alice, build.shard([build.file_record(edited, terms)]))
     assert digest.sha256 == hashlib.sha256(edited).hexdigest()
     with store.open(Keys.blob(digest.sha256)) as reader:
         assert reader.read() == edited
-    # The chunks are found in whichever file is left, and the client's next push names none of them: one is in no file.
+    assert stored_bytes(store) < 1.01 * sum(Blob.objects.values_list("size", flat=True))
+    commit(notes, alice, edited)
+    name = xet_files.readable_file_ids([digest.sha256])[digest.sha256]
+    assert fetched(ask(cast, name, "alice", NAME)) == edited
+    for start, end in ((0, 10), (99_990, 100_010), (159_999, 160_001), (len(edited) - 5, len(edited))):
+        part = fetched(ask(cast, name, "alice", NAME, Range=f"bytes={start}-{end - 1}"))
+        assert part[: end - start] == edited[start:end], (start, end)
+
+
+def test_chunks_are_found_in_whichever_file_is_left_and_clients_forget_those_in_none(store, notes, alice) -> None:
+    send(notes, alice, XORB)
+    deliver(notes, alice)
+    edited = CONTENT[50_000:]
+    deliver(notes, alice, build.shard([build.file_record(edited, [XORB.term(1, 6)])]))
     address = tickets.store_name(Scope.WRITE, alice)
     UploadedBlob.objects.filter(blob=SHA256).delete()
     Blob.objects.update(created_at=timezone.now() - timedelta(days=3))
@@ -81,37 +107,57 @@ def test_bytes_are_stored_once_and_old_chunks_are_still_understood(store, notes,
     assert not blobs.object_exists(Keys.blob(SHA256))
     alice.user.refresh_from_db()
     assert tickets.store_name(Scope.WRITE, alice) != address
-    again = CONTENT[50_000:300_000]
-    spans = [build.file_record(again, [XORB.term(1, 6)])]
-    assert intake.receive_shard(notes, io.BytesIO(build.shard(spans)), by=alice)[0].size == len(again)
+    again = CONTENT[100_000:]
+    assert deliver(notes, alice, build.shard([build.file_record(again, [XORB.term(2, 6)])]))[0].size == len(again)
     lost = [build.file_record(CONTENT, [XORB.term()])]
     address = tickets.store_name(Scope.WRITE, alice)
     with pytest.raises(XorbUnknown):
-        intake.receive_shard(notes, io.BytesIO(build.shard(lost)), by=alice)
+        deliver(notes, alice, build.shard(lost))
     alice.user.refresh_from_db()
     assert tickets.store_name(Scope.WRITE, alice) != address  # whatever the reason: the next try sends everything
 
 
-def test_a_xorb_that_is_sent_again_is_warm_and_one_that_expires_leaves_nothing(store, notes, alice, settings) -> None:
+def test_a_xorb_that_is_sent_again_is_cold_after_its_shard_and_one_that_expires_leaves_nothing(
+    store, notes, alice, settings
+) -> None:
+    for scheme in (0, 1, 2):  # the same chunks, packed otherwise by another client
+        send(notes, alice, build.Xorb(XORB.raws, scheme))
+        assert chunks_are_here()
+        assert not Xorb.objects.get().is_cold
+        deliver(notes, alice)
+        assert Xorb.objects.get().is_cold
+        assert not chunks_are_here()
+    send(notes, alice, XORB)  # and no shard follows
     garbage.sweep(DAY)
-    send(notes, alice, XORB)
-    assert chunks_are_here()
-    assert not Xorb.objects.get().is_cold
-    assert set(xet_files.readable_file_ids([SHA256])) == {SHA256}
-    idle()
+    assert chunks_are_here(), "a shard may be on its way"
+    idle(0.1)
     garbage.sweep(DAY)
-    assert Xorb.objects.get().is_cold
+    assert not chunks_are_here()
     idle(settings.XORB_DAYS + 1)
     assert garbage.sweep(DAY).xorbs == 1
     assert not list(store.list(Keys.INDEXES))
 
 
-@pytest.mark.parametrize("why", ["used", "off", "part", "no row", "no object", "short object"])
-def test_chunks_stay_that_are_in_use_or_nowhere_else(store, cast, notes, alice, settings, why) -> None:
-    if why == "used":
-        idle(1)
-    if why == "off":
-        settings.XORB_HOURS = 0
+def test_a_xorb_whose_index_was_made_here_is_understood_from_a_client_that_packs(store, notes, alice) -> None:
+    from registry.bytes.xorbs.chunking import XorbBuilder
+
+    filling = XorbBuilder()
+    for raw in XORB.raws:
+        filling.add(raw)
+    cold_xorbs.record(*filling.finish())
+    send(notes, alice, build.Xorb(XORB.raws, 2))
+    assert deliver(notes, alice)[0].sha256 == SHA256
+    assert not chunks_are_here()
+
+
+@pytest.mark.parametrize("why", ["no shard", "part", "no row", "no object", "short object"])
+def test_chunks_stay_that_are_nowhere_else(store, cast, notes, alice, monkeypatch, why) -> None:
+    send(notes, alice, XORB)
+    with monkeypatch.context() as crash:
+        crash.setattr(cold_xorbs, "cool", lambda names, whole: None)
+        if why != "no shard":
+            deliver(notes, alice)
+    idle()
     if why == "part":
         XetFile.objects.get().spans.update(end=5)
     if why == "no row":
@@ -126,6 +172,16 @@ def test_chunks_stay_that_are_in_use_or_nowhere_else(store, cast, notes, alice, 
     assert not Xorb.objects.get().is_cold
 
 
+def test_chunks_that_a_shard_does_not_use_stay_for_the_next_one(store, notes, alice) -> None:
+    send(notes, alice, XORB)
+    first, second = CONTENT[:200_000], CONTENT[150_000:]
+    deliver(notes, alice, build.shard([build.file_record(first, [XORB.term(0, 4)])]))
+    assert chunks_are_here()
+    deliver(notes, alice, build.shard([build.file_record(second, [XORB.term(3, 6)])]))
+    assert not chunks_are_here()
+    assert deliver(notes, alice)[0].sha256 == SHA256
+
+
 def test_a_client_that_sends_a_xorb_while_it_becomes_cold_keeps_it(store, notes, alice, monkeypatch) -> None:
     drop = cold_xorbs.drop_chunks
 
@@ -133,15 +189,62 @@ def test_a_client_that_sends_a_xorb_while_it_becomes_cold_keeps_it(store, notes,
         send(notes, alice, XORB)
         return drop(name)
 
+    send(notes, alice, XORB)
     monkeypatch.setattr(cold_xorbs, "drop_chunks", send_first)
-    garbage.sweep(DAY)
+    deliver(notes, alice)
     assert chunks_are_here()
     assert not Xorb.objects.get().is_cold
 
 
+def _die_after(module: object, name: str, times: int = 1) -> None:
+    before, seen = getattr(module, name), []
+
+    def doomed(*given: object, **named: object) -> object:
+        result = before(*given, **named)
+        seen.append(1)
+        if len(seen) == times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(module, name, doomed)
+
+
+DEATHS = {
+    "the file is stored": (FileStore, "put", 1),
+    "its row is there": (intake, "register_blobs", 1),
+    "its reconstruction is there": (xet_files, "record_file", 1),
+    "the index is there": (FileStore, "put", 2),
+    "the chunks are deleted": (FileStore, "delete", 1),
+    "the xorb is cold": (cold_xorbs, "cool", 1),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hub_that_is_killed_at_any_step_loses_nothing_and_stores_it_once_after_the_next_try(
+    cast, store, notes, alice
+) -> None:
+    for seed, (step, death) in enumerate(DEATHS.items()):
+        content = build.noise(200_000, 100 + seed)
+        xorb, shard = build.whole(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        send(notes, alice, xorb)
+        connection.close()  # each process has one of its own
+        if not (child := os.fork()):
+            _die_after(*death)
+            deliver(notes, alice, shard)
+            os._exit(1)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, step
+        assert deliver(notes, alice, shard)[0].sha256 == sha256, step  # the client tries again, and names the xorb
+        garbage.sweep_lost_objects(-60)
+        assert not blobs.object_exists(Keys.xorb(xorb.name)), step
+        commit(notes, alice, content)
+        assert fetched(ask(cast, xet_files.readable_file_ids([sha256])[sha256], "alice", NAME)) == content, step
+
+
 def test_a_crash_before_the_deletion_is_mended(store, notes, alice, monkeypatch) -> None:
+    send(notes, alice, XORB)
     monkeypatch.setattr(cold_xorbs, "drop_chunks", lambda name: False)
-    garbage.sweep(DAY)
+    deliver(notes, alice)
     monkeypatch.undo()
     assert chunks_are_here()
     assert Xorb.objects.get().is_cold

@@ -7,6 +7,7 @@ import hf_xet  # type: ignore[import-untyped]  # compiled, and without types
 import pytest
 
 from registry.bytes.xorbs import chunking, hashes
+from tests.xet import build
 
 RANDOM = random.Random(7)
 NOISE = RANDOM.randbytes(2 << 20)
@@ -45,13 +46,15 @@ def test_of_nothing_there_are_no_chunks():
     assert list(chunking.cut_chunks([])) == list(chunking.cut_chunks([b"", b""])) == []
 
 
-def test_a_xorb_packs_only_what_becomes_smaller():
-    filling = chunking.XorbBuilder()
-    filling.add(bytes(100_000))
-    assert filling.data.tell() < 1000
-    filling.add(NOISE[:100_000])
-    assert 100_000 < filling.data.tell() < 101_100
-    assert (filling.count, filling.size) == (2, 200_000)
+def test_the_index_of_a_xorb_is_that_of_its_chunks_as_they_are():
+    filling, raws = chunking.XorbBuilder(), [bytes(100_000), NOISE[:9_999], MIXED[:50_000]]
+    digests = [filling.add(raw) for raw in raws]
+    name, index = filling.finish()
+    assert index.is_of(name)
+    assert list(index.chunks(0, 3)) == [(digest, len(raw)) for digest, raw in zip(digests, raws, strict=True)]
+    assert [index.span(*part) for part in ((0, 3), (1, 2))] == [index.plain_span(*part) for part in ((0, 3), (1, 2))]
+    assert index.span(1, 2) == (100_008, 100_008 + 10_007)
+    assert name == build.Xorb(raws).name
 
 
 def test_a_xorb_is_full_by_what_it_unpacks_to():
@@ -59,4 +62,3 @@ def test_a_xorb_is_full_by_what_it_unpacks_to():
     while filling.has_room():
         filling.add(zeros)
     assert filling.size == 64 << 20
-    assert filling.data.tell() < 1 << 20

@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from registry.bytes import blobs, chunking_jobs, garbage, intake, xet_files, xorbs
-from registry.bytes.blobs import Digest, Keys
+from registry.bytes import blobs, chunking_jobs, cold_xorbs, garbage, intake, xet_files, xorbs
+from registry.bytes.blobs import Digest, FileStore, Keys
 from registry.models import Blob, ChunkingJob, Repository, UploadedBlob, XetFile, Xorb
 from registry.publish import copies, history, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
@@ -81,7 +81,10 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
     assert len(file.xorbs) > 1
     sizes = {one.pk: one.size for one in Xorb.objects.all()}
     terms = [xorbs.Term(xorb, start, end, size, b"") for xorb, start, end, size in file.terms]
-    assert b"".join(xorbs.assemble_file(xorbs.File(b"", NAMED, terms), sizes)) == CONTENT
+    described = xorbs.File(b"", NAMED, terms)
+    assert b"".join(xorbs.assemble_file(described, sizes, cold_xorbs.read_chunks)) == CONTENT
+    assert fetched(ask(cast, name)) == CONTENT
+    assert sum(entry.size for entry in blobs.store().list("")) < 1.01 * len(CONTENT) + 1000, "the bytes are here once"
     assert not ChunkingJob.objects.exists()
 
 
@@ -163,7 +166,7 @@ def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, s
     garbage.sweep()
     assert not XetFile.objects.exists()
     assert not Xorb.objects.exists()
-    assert list(blobs.store().list("xorbs/")) == []
+    assert [*blobs.store().list("xorbs/"), *blobs.store().list("indexes/")] == []
 
 
 @pytest.mark.parametrize("how", ["squash", "forget"])
@@ -243,8 +246,8 @@ def _then_die(module: object, name: str) -> None:
 
 DEATHS = {
     "it was claimed": (chunking_jobs, "claim"),
-    "a xorb's bytes are there": (xorbs, "store_verified_xorb"),
-    "a xorb's row is there": (intake, "store_xorb"),
+    "an index is there": (FileStore, "put"),
+    "a xorb's row is there": (cold_xorbs, "record"),
     "it was said how it is made": (xet_files, "record_file"),
 }
 

@@ -22,6 +22,7 @@ from tests.clients import Client
 from tests.hf.wire import Wire, header, lfs_file, sha256
 from tests.live import TOKENS, Hub
 from tests.xet import build
+from tests.xet.test_live import received
 
 NAME = "acme/adapter"
 CONTENT = build.noise(180_000, 9)
@@ -160,10 +161,10 @@ def test_a_chunk_is_known_to_who_may_download_a_file_of_the_repository_with_it(c
 def test_a_file_in_too_many_pieces_is_not_offered(cast, pushed, monkeypatch):
     monkeypatch.setattr(xet_files, "MOST_TERMS", 0)
     XetFile.objects.all().delete()
-    xorb, _ = build.whole(CONTENT)
-    intake.receive_shard(cast_adapter(NAME), io.BytesIO(build.whole(CONTENT)[1]), by=cast.session("alice"))
+    xorb, shard = build.whole(CONTENT)
+    intake.receive_xorb(cast_adapter(NAME), xorb.name, io.BytesIO(xorb.data), by=cast.session("alice"))
+    intake.receive_shard(cast_adapter(NAME), io.BytesIO(shard), by=cast.session("alice"))
     assert not XetFile.objects.exists()
-    assert hashes.parse_hash(xorb.name)
 
 
 @pytest.fixture(scope="module")
@@ -226,21 +227,27 @@ def test_another_machine_sends_of_a_new_version_what_is_new(on_files, tmp_path: 
     repo, file = f"alice/again{random.randrange(1 << 40)}", tmp_path / "x.bin"
     content = bytearray(build.noise(24 << 20, 3))
 
-    def push(machine: str) -> int:
+    def push(machine: str) -> tuple[int, int]:
         file.write_bytes(content)
-        before = kept(on_files)
+        before = received(on_files), kept(on_files)
         Client("2.4.0", on_files.url, TOKENS["alice"], tmp_path / machine).python(NEW_VERSION, repo, file)
-        return kept(on_files) - before
+        return received(on_files) - before[0], kept(on_files) - before[1]
 
-    assert push("one") > 24 << 20
+    sent, stored = push("one")
+    assert sent > 24 << 20
+    assert stored < 1.01 * len(content), "its bytes are on the disk once"
     content[12 << 20 : 13 << 20] = build.noise(1 << 20, 4)
-    assert push("another") < 2 << 20
-    assert push("a third") == 0
+    sent, stored = push("another")
+    assert sent < 2 << 20
+    assert stored < 1.01 * len(content)
+    sent, stored = push("a third")
+    assert sent == 0
+    assert stored < 64 << 10
 
 
 def kept(hub: Hub) -> int:
-    """How many bytes of xorbs the hub keeps: what was sent, since nothing is swept."""
-    return sum(path.stat().st_size for path in (hub.data / "blobs" / "xorbs").rglob("*") if path.is_file())
+    """How many bytes of files and xorbs the hub keeps."""
+    return sum(path.stat().st_size for path in (hub.data / "blobs").rglob("*") if path.is_file())
 
 
 PUSH_BY_LFS = """

@@ -110,9 +110,6 @@ class BlobStore(Protocol):
     def presigned_get(self, key: str, filename: str, seconds: int) -> str | None:
         """Return a URL that serves the object as a download, or None if bytes must go through the web process."""
 
-    def presigned_span(self, key: str, start: int, end: int, seconds: int) -> str | None:
-        """Return a URL that serves bytes [start, end) and no others, or None as above."""
-
     def presigned_put(self, key: str, seconds: int) -> str | None:
         """Return a URL that takes one PUT of the whole object, or None as above."""
 

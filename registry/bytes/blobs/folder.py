@@ -201,9 +201,6 @@ class FileStore:
     def presigned_get(self, key: str, filename: str, seconds: int) -> str | None:
         return None
 
-    def presigned_span(self, key: str, start: int, end: int, seconds: int) -> str | None:
-        return None
-
     def presigned_put(self, key: str, seconds: int) -> str | None:
         return None
 

@@ -270,10 +270,6 @@ class S3Store:
             ResponseContentType="application/octet-stream",
         )
 
-    def presigned_span(self, key: str, start: int, end: int, seconds: int) -> str | None:
-        # The header is signed too: another range, or none, is refused.
-        return self._sign("get_object", key, seconds, Range=f"bytes={start}-{end - 1}")
-
     def presigned_put(self, key: str, seconds: int) -> str | None:
         return self._sign("put_object", key, seconds)
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 
 from registry.bytes import blobs
@@ -22,6 +23,7 @@ __all__ = [
     "Source",
     "Term",
     "assemble_file",
+    "plain_chunks",
     "read_shard",
     "store_verified_xorb",
     "verify_file",
@@ -29,6 +31,7 @@ __all__ = [
     "xorb_index",
 ]
 
+plain_chunks = chunks.plain_chunks
 read_shard = shards.parse_shard
 write_shard = shards.build_shard
 
@@ -109,12 +112,12 @@ def _index_of(term: Term, sizes: Mapping[str, int]) -> Index:
 
 @lru_cache(maxsize=16)  # at most 320 KiB each, usually 40; a xorb never changes
 def _index(name: str, size: int) -> Index:
-    try:
-        reader = _open(name, size)
-    except XorbUnknown:
-        reader = _open_key(Keys.xorb_index(name), name)
-    with reader:
-        return Index(reader.read())
+    for key, start in ((Keys.xorb(name), size), (Keys.xorb_index(name), 0)):
+        with suppress(XorbUnknown), _open_key(key, name, start) as reader:
+            index = Index(reader.read())
+            if index.is_of(name):  # else it was sent again this moment, packed otherwise
+                return index
+    raise _unknown(name)
 
 
 def _open(name: str, start: int, end: int | None = None) -> blobs.Reader:

@@ -1,25 +1,22 @@
-"""Cut files into chunks by their content, as `hf_xet` does, and build the xorbs that hold the chunks.
+"""Cut files into chunks by their content, as `hf_xet` does, and describe the xorbs that hold the chunks.
 
 Sources: huggingface/hub-docs, docs/xet/chunking.md; the numbers are the default table of the `gearhash` crate. Only
 workers import this file: it needs numpy.
 """
 
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 
-import lz4.frame
 import numpy as np
 import numpy.typing as npt
 
 from registry.bytes.xorbs import hashes
-from registry.bytes.xorbs.chunks import MAX_CHUNK_BYTES, MAX_CHUNKS
+from registry.bytes.xorbs.chunks import ENTRY, HEADER_SIZE, MAX_CHUNK_BYTES, MAX_CHUNKS, Index
 
 SMALLEST = 8 << 10  # bytes of a chunk, except the last one of a file
 WINDOW = 64  # bytes that a gear hash depends on: it has 64 bits, and shifts by one with each byte
 CUT_BELOW = np.uint64(1 << 48)  # bound of hashes whose upper 16 bits are zero: one in 64 KiB
 BLOCK = 32 << 10  # hashes computed at once, so that they stay in the processor's cache
 LARGEST_XORB = 64 << 20  # raw bytes, as clients have it
-WORTH_PACKING = 0.97
 
 _GEAR = bytes.fromhex("""
     b088d3a9e840f5595652c7f739ed20d645b28969898972ab6b0a89d5b68ec777368f573e8b7a31b71dc636dce936d94b207a4c4e5554d5b6
@@ -109,11 +106,11 @@ def _candidates(data: bytes) -> Iterator[int]:
 
 
 class XorbBuilder:
-    """A xorb that is being filled, in memory: at most 64 MiB and a header for each chunk."""
+    """The index of a xorb that is being filled; its chunks stay in the file."""
 
     def __init__(self) -> None:
         self.count = self.size = 0  # chunks, and their raw size in bytes
-        self.data = BytesIO()
+        self._table = bytearray()
         self._tree = hashes.Merkle()
 
     def has_room(self) -> bool:
@@ -121,18 +118,14 @@ class XorbBuilder:
         return self.count < MAX_CHUNKS and self.size + MAX_CHUNK_BYTES <= LARGEST_XORB
 
     def add(self, raw: bytes) -> bytes:
-        """Add the next chunk, packed if that makes it smaller, and return its hash."""
-        packed = lz4.frame.compress(raw)
-        scheme, stored = (1, packed) if len(packed) < len(raw) * WORTH_PACKING else (0, raw)
-        sizes = [len(size).to_bytes(3, "little") for size in (stored, raw)]
-        self.data.write(b"\0" + sizes[0] + bytes([scheme]) + sizes[1] + stored)
+        """Add the next chunk and return its hash."""
         digest = hashes.hash_chunk(raw)
         self._tree.add(digest, len(raw))
         self.count += 1
         self.size += len(raw)
+        self._table += ENTRY.pack(digest, self.size + self.count * HEADER_SIZE, len(raw))
         return digest
 
-    def name(self) -> str:
-        """Return the xorb's hash in text form; no chunk can be added afterwards."""
-        self.data.seek(0)
-        return hashes.to_text(self._tree.root())
+    def finish(self) -> tuple[str, Index]:
+        """Return the xorb's hash in text form and its index; no chunk can be added afterwards."""
+        return hashes.to_text(self._tree.root()), Index(bytes(self._table))

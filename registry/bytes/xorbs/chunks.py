@@ -99,6 +99,26 @@ def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
         at = end
 
 
+def plain_header(raw_size: int) -> bytes:
+    """Return the header of a chunk that is not packed."""
+    return HEADER.pack(raw_size << 8, raw_size << 8)
+
+
+def plain_chunks(source: Source, sizes: Iterable[int]) -> Iterator[bytes]:
+    """Yield chunks of these raw sizes as a xorb has them, not packed, in pieces of about 1 MiB.
+
+    `source` has their raw bytes; where it ends early, so does this.
+    """
+    waiting, left = list[bytes](), PIECE
+    for size in sizes:
+        waiting += plain_header(size), read_exactly(source, size)
+        left -= size
+        if left <= 0:
+            yield b"".join(waiting)
+            waiting, left = [], PIECE
+    yield b"".join(waiting)
+
+
 def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
     """Return a chunk's stored size in bytes, its scheme, and its promised raw size in bytes."""
     first, second = HEADER.unpack_from(piece, at)
@@ -226,5 +246,14 @@ class Index:
             yield digest, raw_size
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the byte range that holds the chunks [start, end)."""
+        """Return the byte range that holds the chunks [start, end) as they were sent."""
         return (self._entry(start - 1)[1] if start else 0), self._entry(end - 1)[1]
+
+    def plain_span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the byte range that holds the chunks [start, end) of the same xorb with no chunk packed."""
+        first = sum(HEADER_SIZE + size for _, size in self.chunks(0, start))
+        return first, first + sum(HEADER_SIZE + size for _, size in self.chunks(start, end))
+
+    def is_of(self, name: str) -> bool:
+        """Return whether these are the chunks of the xorb with this hash (text form)."""
+        return hashes.to_text(hashes.hash_xorb(self.chunks(0, self.count))) == name
