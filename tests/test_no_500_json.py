@@ -78,6 +78,7 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/adapters/acme/public/repair"): {"base": "openai-community/gpt2"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/derive"): {
         "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",
+        "head": "average", "alpha": 8.0, "enable_lora": "true",
         "others": [{"adapter": "acme/public", "revision": "main", "weight": 0.5}],
     },
     ("POST", "/api/v1/adapters/acme/public/revisions/main/try"): {"text": "x", "other": "y", "new_tokens": 1},

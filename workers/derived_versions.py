@@ -5,11 +5,13 @@ import logging
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dovetail.adapters import config as configs
+from dovetail.adapters.convert import NEEDS_BASE
 from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
 from registry.models import Base, DerivedVersion, Revision
 from registry.moderation import lineage
@@ -29,6 +31,7 @@ SCRIPT = Path(__file__).parent / "engine" / "make_version.py"
 SECONDS = 20  # after that no request is begun: the others wait for the next tick
 WALL_SECONDS = 400  # of one request
 MAX_ANSWER = 64 << 10
+CARD_KEYS = ("lora_alpha", "enable_lora", "pipeline_tag")  # for `convert.stated`
 MARK = "derived.json"  # says in the version itself what it is made of
 
 
@@ -80,17 +83,25 @@ def _request(claimed: Work) -> dict[str, Any]:
     derived, source = claimed.derived, claimed.revisions[0]
     name = _base_name(source)
     base = verdicts.base_for(name) if name else None
-    if derived.method in ("gguf", "slim") and base is None:
+    if derived.method in NEEDS_BASE and base is None:
         raise Refused(f"{derived.method} needs the base {name or ''} in this hub's base cache.".replace("  ", " "))
     return {
         "to": derived.method,
         "recipe": {"method": derived.method, **derived.options} if is_merge(derived) else None,
         "sources": [
-            {"name": row.name if is_named else f"source {number}", "weight": row.weight}
-            for number, (row, is_named) in enumerate(claimed.sources, 1)
+            {
+                "name": row.name if is_named else f"source {number}",
+                "weight": row.weight,
+                "labels": _card_of(revision).get("label_names") if is_merge(derived) else None,
+            }
+            for number, ((row, is_named), revision) in enumerate(
+                zip(claimed.sources, claimed.revisions, strict=True), 1
+            )
         ],
+        "asked": {} if is_merge(derived) else derived.options,
+        "card": {key: value for key, value in _card_of(source).items() if key in CARD_KEYS},
         "base_name": name,
-        "base": str(_weights_of(base)) if base and derived.method == "slim" else "",
+        "base": str(_weights_of(base)) if base and derived.method in ("slim", "peft-lora") else "",
         "base_config": base.config if base and derived.method == "gguf" else None,
     }
 
@@ -109,7 +120,7 @@ def _weights_of(base: Base) -> Path:
 
 def _answer(folder: Path) -> dict[str, Any]:
     """Run the jailed process and return what it answered, which strangers' bytes may have written."""
-    python = str(engine_matrix.interpreter(engine_matrix.built()[0]))  # of any engine: numpy is enough
+    python = str(engine_matrix.interpreter(engine_matrix.built()[0]))  # of any engine: numpy, torch and PEFT
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
         process = subprocess.run(
             [python, "-I", str(SCRIPT), str(folder)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
@@ -134,7 +145,7 @@ def _answer(folder: Path) -> dict[str, Any]:
 def _told(facts_of_result: object) -> dict[str, Any]:
     """Return the facts with known keys and types alone."""
     told = facts_of_result if isinstance(facts_of_result, dict) else {}
-    kinds = {"lossless": bool, "largest_error": float, "largest_value": float, "tensor": str}
+    kinds = {"lossless": bool, "largest_error": float, "largest_value": float, "tensor": str, "lost": float}
     return {key: told[key] for key, kind in kinds.items() if type(told.get(key)) is kind and len(str(told[key])) < 300}
 
 
@@ -159,6 +170,10 @@ def _card(claimed: Work, target: Path) -> str:
     names = [(f"`{row}`" if is_named else derived_jobs.UNNAMED, row.weight) for row, is_named in claimed.sources]
     rows = [f"- {name}, weight {weight:g}" for name, weight in names]
     return "\n".join([*head, "", f"# Merge by {claimed.derived.method}", "", "Merged of:", "", *rows, ""])
+
+
+def _card_of(revision: Revision) -> Mapping[str, Any]:
+    return facts.read_facts(pull.entries(revision)).card.data
 
 
 def _license(revision: Revision) -> str:

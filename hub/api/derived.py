@@ -53,9 +53,11 @@ class Derive(View):
             )
         into = lookup.find(wish["into"], self.caller, Permission.BROWSE) if wish["into"] else None
         if wish["to"]:
-            return derived_versions.request_conversion(revision, wish["to"], self.caller, into)
+            asked = {key: wish[key] for key in ("alpha", "enable_lora", "rank") if wish[key]}
+            return derived_versions.request_conversion(revision, wish["to"], self.caller, into, asked)
         origins = [Origin(revision, wish["weight"]), *map(self._origin, wish["others"])]
-        recipe = Recipe(wish["method"], wish["density"], wish["rank"], wish["seed"])
+        head = derived_versions.chosen_head(wish["head"], origins)
+        recipe = Recipe(wish["method"], wish["density"], wish["rank"], wish["seed"], head)
         return derived_versions.request_merge(origins, recipe, self.caller, _target(into))
 
     def _origin(self, other: dict[str, Any]) -> Origin:
@@ -105,6 +107,7 @@ def document(derived: DerivedVersion, by: Caller, states: Mapping[int, str]) -> 
         "lossless": derived.facts.get("lossless"),
         "largest_error": derived.facts.get("largest_error"),
         "tensor": derived.facts.get("tensor"),
+        "lost": derived.facts.get("lost"),
         "by": derived.by.username,
         "created_at": derived.created_at,
         "finished_at": derived.finished_at,

@@ -1,6 +1,7 @@
 """The forms that ask for another form of a version, and for a merge of it with others."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.forms import BaseFormSet
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -34,7 +35,8 @@ def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRe
         by, given = caller(request), form.cleaned_data
         with form:
             into = lookup.find(given["into"], by, Permission.BROWSE) if given["into"] else None
-            derived_versions.request_conversion(header.revision, given["to"], by, into)
+            asked = {key: given[key] for key in ("alpha", "enable_lora", "rank") if given.get(key)}
+            derived_versions.request_conversion(header.revision, given["to"], by, into, asked)
             return _shown(header)
     return commit_page(request, header, Yank(), form)
 
@@ -52,7 +54,9 @@ def merge(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRes
             with form:
                 first = Origin(header.revision, _weight(form))
                 into = _target(form.cleaned_data["into"], header.by)
-                derived_versions.request_merge([first, *origins], form.recipe, header.by, into)
+                head = derived_versions.chosen_head(form.cleaned_data["head"], [first, *origins])
+                recipe = replace(form.recipe, head=head)
+                derived_versions.request_merge([first, *origins], recipe, header.by, into)
                 return _shown(header)
     status = max([form.status, *(row.status for row in others)])
     return _merge_page(request, header, form, others, status)

@@ -6,11 +6,12 @@ as its target, and always for a merge, the result is the next version of that re
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,7 +21,7 @@ from django.utils.module_loading import import_string
 
 from dovetail.adapters import convert
 from dovetail.adapters.convert import Unconvertible
-from dovetail.adapters.merge import METHODS, Recipe, Source, check, check_weight
+from dovetail.adapters.merge import METHODS, Recipe, Source, check, check_weight, head_of
 from registry.kernel import audit, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
 from registry.kernel.policy import Caller, Permission
@@ -32,11 +33,12 @@ from registry.repos.refs import MAIN
 from registry.repos.viewers import Viewer
 
 State = DerivedVersion.State
+Options = Mapping[str, Any]
 FORMATS = (*convert.FORMATS, *convert.VARIANTS)
 BRANCH = f"{refs.BRANCHES}derived/"
 WAITING_AT_MOST = 20  # requests of one person
 RETRY = timedelta(seconds=60)  # after a failure, the same request only tells of it
-EDITION = 2  # of what conversions and merges write: a new one makes the same request another one
+EDITION = 3  # of what conversions and merges write: a new one makes the same request another one
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,18 @@ class Origin:
     weight: float = 1.0
 
 
-def request_conversion(origin: Revision, to: str, by: Caller, into: Repository | None = None) -> DerivedVersion:
-    """Queue a conversion, or return the one that was asked for before. Raises what `_request` raises."""
+def request_conversion(
+    origin: Revision, to: str, by: Caller, into: Repository | None = None, asked: Options | None = None
+) -> DerivedVersion:
+    """Queue a conversion, or return the one that was asked for before. Raises what `_request` raises.
+
+    `asked` are the arguments of `convert.stated` beside the card: what the format does not say.
+    """
     if to not in FORMATS:
         raise ValueInvalid(f"There is no format {to[:40]!r}.", fix=f"There are {', '.join(FORMATS)}.")
-    return _request([Origin(origin)], to, {}, by, into)
+    with _refusals():
+        convert.stated({}, **(asked or {}))
+    return _request([Origin(origin)], to, asked or {}, by, into)
 
 
 def request_merge(origins: Sequence[Origin], recipe: Recipe, by: Caller, into: Repository) -> DerivedVersion:
@@ -61,6 +70,12 @@ def request_merge(origins: Sequence[Origin], recipe: Recipe, by: Caller, into: R
         check(named, recipe)
     options = {name: value for name, value in asdict(recipe).items() if name != "method"}
     return _request(origins, recipe.method, options, by, into)
+
+
+def chosen_head(text: str, origins: Sequence[Origin]) -> int:
+    """Return `Recipe.head` of what somebody asked for. Raises ValueInvalid for an adapter that is not merged."""
+    with _refusals():
+        return head_of(text, [origin.revision.repository.full_name for origin in origins])
 
 
 def find_origin(full_name: str, rev: str, weight: float, viewer: Viewer) -> Origin:
@@ -91,7 +106,7 @@ def is_merge(derived: DerivedVersion) -> bool:
 
 
 def _request(
-    origins: Sequence[Origin], method: str, options: dict[str, float], by: Caller, into: Repository | None
+    origins: Sequence[Origin], method: str, options: Options, by: Caller, into: Repository | None
 ) -> DerivedVersion:
     """Raises what policy.require raises for DOWNLOAD of the sources and PUSH to the target, and QuotaExceeded."""
     for origin in origins:
@@ -170,7 +185,7 @@ def _with_sources(rows: QuerySet[DerivedVersion]) -> QuerySet[DerivedVersion]:
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
-def _key(origins: Sequence[Origin], method: str, options: dict[str, float], target: Repository, ref: str) -> str:
+def _key(origins: Sequence[Origin], method: str, options: Options, target: Repository, ref: str) -> str:
     sources = [[origin.revision.repository_id, origin.revision.oid, origin.weight] for origin in origins]
     asked = [EDITION, sources, method, options, target.pk, ref]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -187,7 +202,7 @@ def _is_stale(known: DerivedVersion) -> bool:
 
 
 def _new(
-    key: str, origins: Sequence[Origin], method: str, options: dict[str, float], target: Repository, ref: str,
+    key: str, origins: Sequence[Origin], method: str, options: Options, target: Repository, ref: str,
     by: Caller,
 ) -> DerivedVersion:  # fmt: skip
     waiting = DerivedVersion.objects.filter(by=by.user, finished_at__isnull=True).count()

@@ -100,3 +100,32 @@ def test_a_hub_takes_the_copy_of_its_base_out_of_an_adapter(ask, working_hub, tm
     assert json.loads((folder / CONFIG).read_text())["modules_to_save"] == ["classifier"]
     info = ("info", "alice/with-copy@derived/slim")
     wait_until(lambda: ask(*info, hub=working_hub)["revision"]["state"] == "passed", working_hub)
+
+
+def test_an_engine_runs_what_loralib_saved(ask, working_hub, tmp_path):
+    """As loralib.lora_state_dict saves it of a BertModel, with an alpha that only the card knows."""
+    tensors = {
+        name.removeprefix("base_model.model.").removesuffix(".weight"): value
+        for name, value in unpack(lora(MINILM, task="FEATURE_EXTRACTION")[WEIGHTS]).items()
+    }
+    folder = write({"lora.safetensors": pack(tensors)}, tmp_path / "loralib")
+    (folder / "README.md").write_text(f"---\nbase_model: {MINILM.id}\nlora_alpha: 8\nlicense: mit\n---\n")
+    ask("push", folder, "alice/of-loralib", hub=working_hub, who="alice")
+    made = ask("derive", "alice/of-loralib", "--to", "peft", hub=working_hub, who="alice")
+    assert (made["state"], made["lossless"]) == ("done", True)
+    told = ask("verdict", "alice/of-loralib@derived/peft", "--wait", hub=working_hub, who="alice")
+    assert (told["state"], told["depth"]) == ("passed", "run")
+
+
+def test_a_hub_makes_a_lora_of_a_smaller_rank_and_tells_what_it_loses(ask, working_hub, tmp_path):
+    ask("push", write(lora(MINILM, rank=8), tmp_path / "wide"), "alice/wide", hub=working_hub, who="alice")
+    made = ask("derive", "alice/wide", "--to", "peft-lora", "--rank", 4, hub=working_hub, who="alice")
+    assert (made["state"], made["lossless"]) == ("done", False)
+    assert 0.1 < made["lost"] < 0.9
+    ask("pull", "alice/wide@derived/peft-lora", "--to", tmp_path / "narrow", hub=working_hub, who="alice")
+    config = json.loads((tmp_path / "narrow" / CONFIG).read_text())
+    assert (config["r"], config["lora_alpha"], config["task_type"]) == (4, 4, "SEQ_CLS")
+    names = unpack((tmp_path / "narrow" / WEIGHTS).read_bytes())
+    assert "base_model.model.classifier.weight" in names
+    exact = ask("derive", "alice/wide", "--to", "peft-lora", "--rank", 8, hub=working_hub, who="alice")
+    assert exact["lost"] < 1e-5

@@ -152,35 +152,91 @@ def kohya(*modules, part="lora_up.weight"):
     return {"images.safetensors": pack(tensors)}
 
 
-UNET = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+UNET = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"
 TEXT = "lora_te1_text_model_encoder_layers_3_self_attn_q_proj"
 
 
-def test_a_kohya_file_of_two_models_becomes_one_of_diffusers_and_no_folder_of_peft(tmp_path):
-    both = kohya(UNET, TEXT, TEXT.replace("te1", "te2"))
-    folder, _ = made(tmp_path, both, "diffusers")
+def test_a_kohya_file_of_three_models_becomes_one_of_diffusers_and_no_folder_of_peft(tmp_path):
+    all_of_them = kohya(UNET, TEXT, TEXT.replace("te1", "te2"))
+    folder, _ = made(tmp_path, all_of_them, "diffusers")
     tensors = bits(folder / "pytorch_lora_weights.safetensors")
     assert {name.partition(".")[0] for name in tensors} == {"unet", "text_encoder", "text_encoder_2"}
     back, _ = made(tmp_path, folder, "kohya")
-    assert bits(next(back.glob("*.safetensors"))) == bits(write(both, tmp_path / "own") / "images.safetensors")
-    with pytest.raises(Unconvertible, match="adapts 3 models"):
-        convert.convert(openers(both), "peft")
+    assert bits(next(back.glob("*.safetensors"))) == bits(write(all_of_them, tmp_path / "own") / "images.safetensors")
+    with pytest.raises(Unconvertible, match=r"adapts 3 models .* Convert it to diffusers"):
+        convert.convert(openers(all_of_them), "peft")
     alone, _ = made(tmp_path, kohya(TEXT), "peft", base="org/base")
     config = json.loads((alone / CONFIG).read_text())
     assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (2, 3, "org/base")
     assert config["auto_mapping"]["base_model_class"] == "CLIPTextModel"
 
 
+# What trainers write → diffusers' paths; `programs/image_libraries.py` has diffusers load every module that there is.
+PLACES = {
+    "lora_unet_input_blocks_8_1_transformer_blocks_9_ff_net_2":
+        "unet.down_blocks.2.attentions.1.transformer_blocks.9.ff.net.2",
+    "lora_unet_output_blocks_5_2_conv": "unet.up_blocks.1.upsamplers.0.conv",
+    "lora_unet_output_blocks_2_1_conv": "unet.up_blocks.0.upsamplers.0.conv",
+    "lora_unet_middle_block_2_in_layers_2": "unet.mid_block.resnets.1.conv1",
+    "lora_unet_label_emb_0_2": "unet.add_embedding.linear_2",
+    "lora_unet_mid_block_resnets_0_time_emb_proj": "unet.mid_block.resnets.0.time_emb_proj",
+    "lora_unet_single_blocks_37_modulation_lin": "transformer.single_transformer_blocks.37.norm.linear",
+    "lora_unet_time_in_in_layer": "transformer.time_text_embed.timestep_embedder.linear_1",
+    "lora_transformer_transformer_blocks_3_attn_to_add_out": "transformer.transformer_blocks.3.attn.to_add_out",
+    "lora_unet_transformer_blocks_7_img_mlp_net_2": "transformer.transformer_blocks.7.img_mlp.net.2",
+    "lora_unet_blocks_3_cross_attn_k_img": "transformer.blocks.3.attn2.add_k_proj",
+    "lora_te2_text_projection": "text_encoder_2.text_projection",
+    "diffusion_model.input_blocks.1.1.proj_in": "unet.down_blocks.0.attentions.0.proj_in",
+    "diffusion_model.double_blocks.2.txt_mod.lin": "transformer.transformer_blocks.2.norm1_context.linear",
+    "text_encoders.clip_g.transformer.text_model.encoder.layers.3.mlp.fc1":
+        "text_encoder_2.text_model.encoder.layers.3.mlp.fc1",
+    "unet.mid_block.attentions.0.transformer_blocks.0.attn2.processor.to_out":
+        "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0",
+    "text_encoder.text_model.encoder.layers.0.self_attn.to_out":
+        "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+}  # fmt: skip
+
+
+def test_the_names_of_each_trainer_are_modules_of_diffusers(tmp_path):
+    wrong = {}
+    for name, path in PLACES.items():
+        end = "_lora.up.weight" if name.endswith(("processor.to_out", "attn.to_out")) else ".lora_up.weight"
+        tensors = {name + end: ("F32", (6, 2), np.ones((6, 2), "<f4").tobytes()),
+                   name + end.replace("up", "down"): ("F32", (2, 4), np.ones((2, 4), "<f4").tobytes())}  # fmt: skip
+        folder, _ = made(tmp_path, {"it.safetensors": pack(tensors)}, "diffusers")
+        found = sorted(bits(folder / "pytorch_lora_weights.safetensors"))
+        if found != [f"{path}.lora_A.weight", f"{path}.lora_B.weight"]:
+            wrong[name] = found
+    assert wrong == {}
+
+
+def test_the_magnitudes_of_a_kohya_dora_are_those_of_peft(tmp_path):
+    tensors = unpack(kohya(UNET)["images.safetensors"])
+    magnitudes = np.arange(1, 7, dtype="<f4").tobytes()
+    tensors[f"{UNET}.dora_scale"] = ("F32", (6, 1), magnitudes)
+    folder, _ = made(tmp_path, {"images.safetensors": pack(tensors)}, "peft")
+    assert json.loads((folder / CONFIG).read_text())["use_dora"] is True
+    path = "base_model.model.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.lora_magnitude_vector"
+    assert bits(folder / WEIGHTS)[path] == ("F32", (6,), magnitudes)
+    tensors[f"{UNET}.dora_scale"] = ("F32", (1, 4), magnitudes[:16])
+    with pytest.raises(Unconvertible, match="those of columns"):
+        convert.convert(openers({"images.safetensors": pack(tensors)}), "peft")
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        (kohya("lora_unet_double_blocks_0_img_attn_proj"), "double_blocks"),
-        (kohya("lora_unet_input_blocks_4_1_proj_in"), "input_blocks"),
-        (kohya(UNET, part="hada_w1_a"), "in the format lycoris"),
-        (kohya(UNET, part="dora_scale"), "dora_scale is no part"),
+        (kohya("lora_unet_joint_blocks_0_x_block_attn_qkv"), "'joint_blocks_0_x_block_attn_qkv' in its name"),
+        (kohya("lora_te3_encoder_block_0_layer_0_SelfAttention_q"), "it is for the T5"),
+        (
+            kohya("lora_unet_double_blocks_0_img_attn_qkv", part="diff_b"),
+            "diff_b is no part of a plain LoRA: it changes a whole",
+        ),
+        (kohya(UNET, part="hada_w1_a"), "it is LoHa"),
+        (kohya(UNET, "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"), "twice, under two names"),
     ],
 )
-def test_names_that_could_mean_two_modules_and_other_methods_are_refused(files, reason):
+def test_names_that_are_not_known_and_other_methods_are_refused(files, reason):
     with pytest.raises(Unconvertible) as refusal:
         convert.convert(openers(files), "peft")
     assert reason in str(refusal.value)

@@ -15,7 +15,7 @@ from registry.publish.derived_versions import Origin
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import pull, refs
 from registry.talk import dispatch
-from tests.adapters import CONFIG, TINY_LLAMA, WEIGHTS, lora, unpack
+from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, card, lora, pack, unpack
 from workers import derived_versions as making
 
 LLAMA = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 4, "architectures": ["LlamaModel"]}
@@ -95,6 +95,52 @@ def test_a_merge_is_the_next_version_of_the_repository_that_is_named(cast, publi
     assert f'base_model: "{TINY_LLAMA.id}"' in card
     assert f"`bob/two@{two.oid}`, weight 2" in card
     assert latest(done.revision).base == TINY_LLAMA.id
+
+
+def test_a_merge_of_classifiers_keeps_the_head_that_was_chosen(cast, publish):
+    one, two = (lora(TINY_BERT, seed=seed, labels=3) for seed in (1, 2))
+    origins = [Origin(publish("alice/one", one)), Origin(publish("bob/two", two, by="bob"))]
+    alice, into = cast.session("alice"), cast.repository("alice/both")
+    refused = made(derived_versions.request_merge(origins, Recipe("svd"), alice, into))
+    assert (refused.state, "--head bob/two" in refused.reason) == ("refused", True)
+    chosen = derived_versions.chosen_head("bob/two", origins)
+    done = made(derived_versions.request_merge(origins, Recipe("svd", head=chosen), alice, into))
+    assert (done.state, done.reason) == ("done", "")
+    name = "base_model.model.classifier.weight"
+    assert unpack(read(done.revision, WEIGHTS))[name] == unpack(two[WEIGHTS])[name]
+    with pytest.raises(ValueInvalid, match="not 'bob/three'"):
+        derived_versions.chosen_head("bob/three", origins)
+
+
+def loralib(**more) -> dict[str, bytes]:
+    """Return a file of loralib for q and v of the fused layers of a GPT-2, and its card."""
+    pairs = {f"transformer.h.{layer}.attn.c_attn.lora_{side}": ("F32", shape, bytes(4 * shape[0] * shape[1]))
+             for layer in range(2) for side, shape in (("A", (8, 32)), ("B", (64, 4)))}  # fmt: skip
+    return {"lora.safetensors": pack(pairs), "README.md": card("tiny/gpt2", **more)}
+
+
+def test_a_file_of_loralib_becomes_pefts_with_the_alpha_that_the_card_or_the_request_says(cast, publish):
+    alice = cast.session("alice")
+    silent, speaking = (
+        publish("alice/silent", loralib()),
+        publish("alice/speaking", loralib(lora_alpha=16, enable_lora=[True, False, True])),
+    )
+    refused = made(derived_versions.request_conversion(silent, "peft", alice))
+    assert (refused.state, "--alpha" in refused.reason) == ("refused", True)
+    asked = {"alpha": 16.0, "enable_lora": "true,false,true"}
+    for row in (
+        derived_versions.request_conversion(silent, "peft", alice, asked=asked),
+        derived_versions.request_conversion(speaking, "peft", alice),
+    ):
+        done = made(row)
+        assert (done.state, done.reason) == ("done", "")
+        config = json.loads(read(done.revision, CONFIG))
+        assert (config["r"], config["lora_alpha"], config["fan_in_fan_out"]) == (8, 32, True)
+        assert config["base_model_name_or_path"] == "tiny/gpt2"
+        assert latest(done.revision).format == "peft"
+    for wrong in ({"alpha": -1.0}, {"enable_lora": "q,v"}):
+        with pytest.raises(ValueInvalid):
+            derived_versions.request_conversion(silent, "peft", alice, asked=wrong)
 
 
 def test_a_public_merge_names_no_private_source(cast, publish):

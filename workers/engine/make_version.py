@@ -19,14 +19,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the jail binds one thread
 
-from dovetail.adapters.convert import Conversion, Unconvertible, convert  # noqa: E402  # after the path
+from dovetail.adapters.convert import Conversion, Unconvertible, convert, stated  # noqa: E402  # after the path
 from dovetail.adapters.header import Opener  # noqa: E402  # after the path
 from dovetail.adapters.merge import Recipe, Source, arithmetic, merge  # noqa: E402  # numpy, while files are allowed
 from dovetail.adapters.sources import files_in  # noqa: E402  # after the path
+from dovetail.integrations.peft_changes import changes  # noqa: E402  # after the path
 from workers.engine import jail  # noqa: E402  # after the path
 
 CODE = (CHECKOUT / "workers", CHECKOUT / "client" / "src" / "dovetail")
-MEMORY_BYTES = 6 << 30  # of address space: an embedding of a large base is compared in pieces, a module merged whole
+MEMORY_BYTES = 12 << 30  # of address space, of which torch maps several: a module is merged whole
 CPU_SECONDS = 300
 FILE_BYTES = 8 << 30
 LOADED = arithmetic.__name__
@@ -35,6 +36,11 @@ LOADED = arithmetic.__name__
 def main(folder: Path) -> None:
     request = json.loads((folder / "request.json").read_text())
     base = [Path(request["base"])] if request["base"] else []
+    if request["to"] == "peft-lora":
+        import peft  # noqa: F401 - while files are allowed; other conversions need no torch
+        import torch
+
+        torch.set_num_threads(1)
     jail.lock_down(
         folder / "to", [folder, *base, *CODE],
         memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=FILE_BYTES,
@@ -50,12 +56,20 @@ def main(folder: Path) -> None:
 
 def _make(folder: Path, request: dict[str, Any]) -> Conversion:
     sources = [
-        Source(source["name"], files_in(folder / str(number)), source["weight"])
+        Source(source["name"], files_in(folder / str(number)), source["weight"], _texts(source["labels"]))
         for number, source in enumerate(request["sources"])
     ]
     if request["recipe"]:
         return merge(sources, Recipe(**request["recipe"]))
-    return convert(sources[0].files, request["to"], base=request["base_name"], base_files=_base_files(request))
+    settings = stated(request["card"], **request["asked"])
+    base = request["base_name"]
+    return convert(
+        sources[0].files, request["to"], base=base, base_files=_base_files(request), settings=settings, changes=changes
+    )
+
+
+def _texts(labels: object) -> list[str]:
+    return [str(label) for label in labels] if isinstance(labels, list) else []
 
 
 def _base_files(request: dict[str, Any]) -> dict[str, Opener]:

@@ -120,6 +120,7 @@ class DerivedVersion(Answer):
     lossless: bool | None = None
     largest_error: float | None = None
     tensor: str | None = None
+    lost: float | None = None
     sources: tuple[Mapping[str, object], ...] = ()
 
 

@@ -72,6 +72,17 @@ def _card(readme: Opener | None) -> Mapping[str, object]:
     return _mapping(front_matter[1]) if front_matter else {}
 
 
+def read_card(files: Mapping[str, Opener]) -> Mapping[str, object]:
+    """Return the front matter of the card among these files; {} where there is none or it cannot be read."""
+    return _card(files.get("README.md"))
+
+
+def label_names(files: Mapping[str, Opener]) -> list[str]:
+    """Return the names of the labels that the card states, [] if it states none."""
+    names = read_card(files).get("label_names")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
 class _PlainLoader(yaml.SafeLoader):
     """YAML without anchors, aliases, tags and deep nesting, with which a short text can take long to read."""
 

@@ -14,15 +14,38 @@ from dovetail.problems import DONE, REFUTED, UNREACHABLE, Problem, usage
 To = Annotated[
     str,
     typer.Option(
-        metavar="FORMAT", help="peft, kohya, diffusers, mlx, gguf; safetensors, bin; fp16, bf16; slim."
+        metavar="FORMAT", help="peft, kohya, diffusers, mlx, gguf; safetensors, bin; fp16, bf16; slim; peft-lora."
     ),
 ]  # fmt: skip
 Method = Annotated[str, typer.Option(metavar="METHOD", help="linear, cat, svd, ties, dare_linear or dare_ties.")]
 Density = Annotated[float, typer.Option(metavar="SHARE", help="ties, dare: the share of values that is kept.")]
 Rank = Annotated[
-    int, typer.Option(metavar="RANK", help="svd: the rank of the result. Default: the largest.", show_default=False)
+    int,
+    typer.Option(
+        metavar="RANK",
+        help="svd, peft-lora: the rank of the result. Of svd by default the largest.",
+        show_default=False,
+    ),
+]
+Head = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Of trained heads: the adapter whose head is kept, or `average` where labels are the same."
+    ),
 ]
 Seed = Annotated[int, typer.Option(metavar="NUMBER", help="dare: chooses the values that are dropped.")]
+
+
+Alpha = Annotated[
+    float | None,
+    typer.Option(metavar="NUMBER", help="Of loralib: its alpha. Default: lora_alpha of the card.", show_default=False),
+]
+EnableLora = Annotated[
+    str,
+    typer.Option(
+        metavar="true,false,…", help="Of loralib: the parts of merged linears that it adapts. Default: of the card."
+    ),
+]
 
 
 def convert(
@@ -32,18 +55,24 @@ def convert(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; it must not exist.")],
     base: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder of the base: gguf reads its config, slim its weights."),
+        typer.Option(
+            metavar="DIR", help="The folder of the base: gguf reads its config, slim and peft-lora its weights."
+        ),
     ] = None,
     base_name: Annotated[
         str, typer.Option(metavar="NS/NAME", help="The base to name, where the adapter names none.")
     ] = "",
+    alpha: Alpha = None,
+    enable_lora: EnableLora = "",
+    rank: Rank = 0,
 ) -> None:
-    """Write an adapter in another format, without loss or not at all, or in another precision; needs no hub."""
+    """Write an adapter in another format, without loss or not at all, or in another precision or rank."""
     from dovetail import deriving  # noqa: PLC0415  # no other command needs the format library
 
     options: Options = context.obj
     caller = options.client() if to == "gguf" and base is None else None
-    told = deriving.convert_folder(path, to, out, base=base, base_name=base_name, caller=caller)
+    asked = {"alpha": alpha, "enable_lora": enable_lora, "rank": rank}
+    told = deriving.convert_folder(path, to, out, base=base, base_name=base_name, caller=caller, asked=asked)
     _tell(options.printer, out, told)
 
 
@@ -55,6 +84,7 @@ def combine(
     density: Density = 1.0,
     rank: Rank = 0,
     seed: Seed = 0,
+    head: Head = "",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder to write; it must not exist.")] = None,
     push: Annotated[str, typer.Option(metavar="NS/NAME", help="The adapter to push the result to.")] = "",
 ) -> None:
@@ -67,12 +97,12 @@ def combine(
         raise usage("A merge is written to a folder or pushed.", "Add --out DIR or --push NS/NAME.")
     recipe = Recipe(method, density, rank, seed)
     if out:
-        _tell(options.printer, out, deriving.merge_folders(paths, _numbers(weights), recipe, out))
+        _tell(options.printer, out, deriving.merge_folders(paths, _numbers(weights), recipe, out, head))
         return
     ids.check_adapter(push)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "merged"
-        deriving.merge_folders(paths, _numbers(weights), recipe, made)
+        deriving.merge_folders(paths, _numbers(weights), recipe, made, head)
         pushed = options.client().push(made, push, message=f"Merge {len(paths)} adapters by {method}")
     if options.printer.as_json:
         options.printer.document({"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url})
@@ -92,6 +122,9 @@ def derive(
     density: Density = 1.0,
     rank: Rank = 0,
     seed: Seed = 0,
+    head: Head = "",
+    alpha: Alpha = None,
+    enable_lora: EnableLora = "",
     into: Annotated[str, typer.Option(metavar="NS/NAME", help="The adapter whose next version the result is.")] = "",
     is_waited_for: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done.")] = True,
 ) -> None:
@@ -103,8 +136,8 @@ def derive(
         raise usage("A derived version has a format or a method.", "Add --to FORMAT, or --method, --with and --into.")
     name, revision = ids.split(adapter)
     wish = {
-        "to": to, "method": method, "weight": weight, "density": density, "rank": rank, "seed": seed, "into": into,
-        "others": [_other(text) for text in others or []],
+        "to": to, "method": method, "weight": weight, "density": density, "rank": rank, "seed": seed, "head": head,
+        "alpha": alpha, "enable_lora": enable_lora, "into": into, "others": [_other(text) for text in others or []],
     }  # fmt: skip
     ask, caller = deriving.wait if is_waited_for else deriving.derive, options.client()
     try:
@@ -135,7 +168,10 @@ def _tell(printer: Printer, out: Path, told: dict[str, Any]) -> None:
         printer.document({**told, "path": str(out)})
         return
     printer.line(str(out))
-    if not told["lossless"]:
+    if "lost" in told:
+        share = told["largest_error"] / told["largest_value"] if told["largest_value"] else 0.0
+        printer.note(f"It loses {told['lost']:.2%} of what the adapter changes, most in {told['tensor']}: {share:.2%}.")
+    elif not told["lossless"]:
         share = told["largest_error"] / told["largest_value"] if told["largest_value"] else 0.0
         error = f"{told['largest_error']:.3g} in {told['tensor']}"
         printer.note(f"The largest error is {error}, {share:.2%} of the largest value there.")

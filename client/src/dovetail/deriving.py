@@ -4,16 +4,20 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dovetail import answers
-from dovetail.adapters.convert import FORMATS, NEEDS_BASE, VARIANTS, Conversion, Unconvertible, convert
+from dovetail.adapters import config as configs
+from dovetail.adapters.convert import FORMATS, NEEDS_BASE, VARIANTS, Conversion, Unconvertible, convert, stated
 from dovetail.adapters.convert.peft import read_config
 from dovetail.adapters.header import Opener
-from dovetail.adapters.merge import METHODS, Recipe, Source, merge
+from dovetail.adapters.merge import METHODS, Recipe, Source, head_of, merge
 from dovetail.adapters.sources import files_in
+from dovetail.checking import label_names, read_card
+from dovetail.integrations.peft_changes import changes
 from dovetail.problems import Problem, usage
 
 if TYPE_CHECKING:
@@ -24,26 +28,49 @@ FINAL = ("done", "refused", "errored")
 
 
 def convert_folder(
-    path: Path, to: str, out: Path, *, base: Path | None = None, base_name: str = "", caller: "Client | None" = None
+    path: Path,
+    to: str,
+    out: Path,
+    *,
+    base: Path | None = None,
+    base_name: str = "",
+    caller: "Client | None" = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the adapter of a folder in another format or variant to `out`, whole or not at all; return the facts.
 
-    Without `base`, the config of the base is asked of the caller's hub, for gguf.
+    `asked` are the arguments of `convert.stated` beside the card. Without `base`, the config of the base is asked of
+    the caller's hub, for gguf.
     """
     _require_known("format", to, (*FORMATS, *VARIANTS))
     files = _files(path)
     base_files = _files(base) if base else _base_config(files, to, caller)
-    return _write(lambda: convert(files, to, base=base_name, base_files=base_files), out)
+    card = read_card(files)
+    named = base_name or next(iter(configs.names(dict(card), "base_model")), "")
+    return _write(
+        lambda: convert(
+            files, to, base=named, base_files=base_files, settings=stated(card, **(asked or {})), changes=changes
+        ),
+        out,
+    )
 
 
-def merge_folders(paths: Sequence[Path], weights: Sequence[float], recipe: Recipe, out: Path) -> dict[str, Any]:
-    """Write a merge of the adapters in these folders to `out`, whole or not at all; return the facts."""
+def merge_folders(
+    paths: Sequence[Path], weights: Sequence[float], recipe: Recipe, out: Path, head: str = ""
+) -> dict[str, Any]:
+    """Write a merge of the adapters in these folders to `out`, whole or not at all; return the facts.
+
+    `head` names the folder whose trained head is kept, or is "average".
+    """
     _require_known("method", recipe.method, METHODS)
     if len(weights) not in (0, len(paths)):
         raise usage(f"{len(weights)} weights for {len(paths)} adapters.", "Name one for each: --weights 0.7,0.3")
     stated = weights or [1.0] * len(paths)
-    sources = [Source(str(path), _files(path), weight) for path, weight in zip(paths, stated, strict=True)]
-    return _write(lambda: merge(sources, recipe), out)
+    sources = [
+        Source(str(path), files := _files(path), weight, label_names(files))
+        for path, weight in zip(paths, stated, strict=True)
+    ]
+    return _write(lambda: merge(sources, replace(recipe, head=head_of(head, [str(path) for path in paths]))), out)
 
 
 def derive(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any]) -> answers.DerivedVersion:

@@ -16,7 +16,7 @@ class Derive(s.Serializer[Data]):
 
     to = Text(
         required=False, allow_blank=True, default="", max_length=16,
-        help_text="peft, kohya, diffusers, mlx, gguf, safetensors, bin, fp16, bf16 or slim",
+        help_text="peft, kohya, diffusers, mlx, gguf, safetensors, bin, fp16, bf16, slim or peft-lora",
     )  # fmt: skip
     method = Text(
         required=False, allow_blank=True, default="", max_length=16,
@@ -25,8 +25,24 @@ class Derive(s.Serializer[Data]):
     others = Other(many=True, required=False, default=list)
     weight = s.FloatField(required=False, default=1.0, help_text="of this version in a merge")
     density = s.FloatField(required=False, default=1.0, help_text="ties, dare: the share of values that is kept")
-    rank = s.IntegerField(required=False, default=0, min_value=0, max_value=1024, help_text="svd; 0: the largest")
+    rank = s.IntegerField(
+        required=False, default=0, min_value=0, max_value=1024, help_text="svd, peft-lora; 0: of svd the largest"
+    )
     seed = s.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1, help_text="dare")
+    head = Text(
+        required=False, allow_blank=True, default="", max_length=200,
+        help_text="of trained heads: namespace/name of the adapter whose head is kept, its number, or average",
+    )  # fmt: skip
+    alpha = s.FloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="of loralib: its alpha; without it lora_alpha of the card",
+    )
+    enable_lora = Text(
+        required=False, allow_blank=True, default="", max_length=48,
+        help_text="of loralib: true or false for each part of a merged linear; without it enable_lora of the card",
+    )  # fmt: skip
     into = Text(
         required=False, allow_blank=True, default="", max_length=200,
         help_text="namespace/name whose next version the result is; a merge needs one",
@@ -44,7 +60,7 @@ class DerivedVersion(s.Serializer[Data]):
     adapter = s.CharField(help_text="where the result is")
     ref = s.CharField(help_text="the branch that it was committed to")
     method = s.CharField()
-    options = s.DictField(child=s.FloatField())
+    options = s.DictField(help_text="numbers and words of the request")
     state = s.ChoiceField(choices=["queued", "running", "done", "refused", "errored"])
     reason = s.CharField(allow_null=True, help_text="why it was refused, failed, or waits")
     revision = s.CharField(allow_null=True, help_text="the result; its verdict is there as of any revision")
@@ -52,6 +68,7 @@ class DerivedVersion(s.Serializer[Data]):
     lossless = s.BooleanField(allow_null=True, help_text="null until it is done")
     largest_error = s.FloatField(allow_null=True, help_text="of another precision, in `tensor`")
     tensor = s.CharField(allow_null=True)
+    lost = s.FloatField(allow_null=True, help_text="of peft-lora: the share of the change that a smaller rank loses")
     by = s.CharField()
     created_at = s.DateTimeField()
     finished_at = s.DateTimeField(allow_null=True)

@@ -31,6 +31,7 @@ FORMS = {
     "fp16": _("fp16, half precision"),
     "bf16": _("bf16, half precision"),
     "slim": _("slim, without copies of the base's embeddings"),
+    "peft-lora": _("LoRA of a rank, of any method of PEFT"),
 }
 
 METHODS = [
@@ -64,6 +65,24 @@ class Derive(Form):
         widget=forms.Select,
         required=False,
     )
+    alpha = forms.FloatField(
+        label=_("Alpha"),
+        help_text=_("A file of loralib does not say it. Empty: `lora_alpha` of the card."),
+        required=False,
+        widget=forms.NumberInput(attrs={"step": "any", "min": 0}),
+    )
+    rank = forms.IntegerField(
+        label=_("Rank"),
+        help_text=_("Of a LoRA that is made of another method; what it loses is told."),
+        required=False,
+        widget=forms.NumberInput(attrs={"min": 1, "max": MAX_RANK}),
+    )
+    enable_lora = name_field(
+        _("Adapted parts"),
+        _("Of merged linears, as GPT-2's: `true,false,true` for q and v. Empty: `enable_lora` of the card."),
+        maxlength=48,
+        required=False,
+    )
     into = name_field(
         _("Into"),
         _("The id of a repository whose next version it becomes. Empty: a branch of this one."),
@@ -77,14 +96,18 @@ class Derive(Form):
         ValueInvalid: "to",
     }
 
-    def __init__(self, *args: Any, formats: Sequence[str], has_branch: bool, **options: Any) -> None:
+    def __init__(self, *args: Any, formats: Sequence[str], has_branch: bool, of_loralib: bool, **options: Any) -> None:
         """`has_branch`: the person may write to the repository of the source, so that the result may be a branch."""
         super().__init__(*args, **options)
         self.formats = formats
+        if not of_loralib:
+            del self.fields["alpha"], self.fields["enable_lora"]
         if not has_branch:
             into = self.fields["into"]
             into.help_text = "The id of an adapter of yours whose next version it becomes."
             into.widget.attrs["required"] = True
+        if "peft-lora" not in formats:
+            del self.fields["rank"]
         widget = self.fields["to"].widget
         assert isinstance(widget, forms.Select)
         widget.choices = [(name, FORMS.get(name, name)) for name in formats]
@@ -114,6 +137,12 @@ class Merge(Form):
         initial=0,
         min_value=0,
         max_value=MAX_SEED,
+    )
+    head = name_field(
+        _("Head"),
+        _("Of adapters with trained heads, as classifiers: the id of the one whose head is kept, or `average`."),
+        maxlength=200,
+        required=False,
     )
     into = name_field(_("Result"), _("The id of an adapter whose next version it becomes: `you/both`."), maxlength=200)
     fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", UpstreamReadOnly: "into"}

@@ -1,21 +1,21 @@
 """The modules of a pipeline that the names in a LoRA's file mean, found without diffusers' own loader.
 
-Of names of the original code only those are known that mean one module each: where it has one matrix for several of
-diffusers, its loader alone can tell.
+Names that are no path in the model are those of its original code, whose modules the format library knows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers
-
+from dovetail.adapters.convert import Unconvertible, image_names
+from dovetail.adapters.convert.image_names import FLUX, FLUX2, WAN, Home
 from workers.engine.measurers import Unmeasurable
 from workers.engine.measurers.pipelines import Pipeline
 
+LAYOUTS = {"Flux2LoraLoaderMixin": FLUX2, "WanLoraLoaderMixin": WAN}
 PART = re.compile(
     r"(?:(?P<down>[._](?:lora_A|lora_down|lora\.down|lora_linear_layer\.down)\.(?:default\.)?weight)"
     r"|(?P<up>[._](?:lora_B|lora_up|lora\.up|lora_linear_layer\.up)\.(?:default\.)?weight)"
@@ -25,48 +25,59 @@ PART = re.compile(
 FLAT = {"lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2", "lora_te_": "text_encoder", "lora_unet_": "",
         "lora_transformer_": ""}  # fmt: skip
 DOTTED = ("diffusion_model.", "base_model.model.")
-Home = tuple[str, str]  # the place of a model in the pipeline, and the path of a module in it
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A module that the adapter changes: its model, its path there, and the names of its tensors in the file."""
+    """A pair of the adapter: the modules that it changes, and the names of its tensors in the file.
 
-    place: str
-    path: str
+    Several modules have one pair where the original code has one matrix for them; each gets its rows.
+    """
+
+    home: Home
     names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """The place of the model in the pipeline."""
+        return self.home.component
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return self.home.paths
 
 
 def layers_of(names: Iterable[str], pipeline: Pipeline, models: Mapping[str, Any]) -> list[Layer]:
     """Return the modules that the tensors of a file belong to. Raises Unmeasurable."""
     paths = {place: {_flat(path): path for path, _ in model.named_modules()} for place, model in models.items()}
     layers: dict[Home, Layer] = {}
-    for name, plain in _plain_names(names, models):
-        part = PART.search(plain)
+    for name in names:
+        part = PART.search(name)
         if part is None or part.lastgroup is None:
             raise Unmeasurable(f"It brings {name}, which cannot be made small.")
-        place, path = _split(plain[: part.start()], pipeline)
-        flat = _flat(path)
-        for pattern, replacement in pipeline.original:
-            flat = re.sub(pattern, replacement, flat)
-        if flat not in paths[place]:
-            raise Unmeasurable(f"Only the converter of diffusers knows the modules that {name} is for.")
-        home = (place, paths[place][flat])
-        layers.setdefault(home, Layer(*home)).names[part.lastgroup] = name
+        home = _home(name[: part.start()], pipeline, paths)
+        layers.setdefault(home, Layer(home)).names[part.lastgroup] = name
     if not all({"down", "up"} <= layer.names.keys() for layer in layers.values()):
         raise Unmeasurable("A matrix of its pairs is missing.")
     return list(layers.values())
 
 
-def _plain_names(names: Iterable[str], models: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the names in the file, and the same with the blocks of a UNet numbered as diffusers does."""
-    plain = {name: name for name in names}
-    if "unet" in models:
-        plain = _maybe_map_sgm_blocks_to_diffusers(plain, models["unet"].config)
-    yield from ((name, numbered) for numbered, name in plain.items())
+def _home(name: str, pipeline: Pipeline, paths: Mapping[str, Mapping[str, str]]) -> Home:
+    """Return the modules of the pipeline's model that a name in a file is for. Raises Unmeasurable."""
+    place, path = _split(name, pipeline)
+    if path := paths[place].get(_flat(path), ""):
+        return Home(place, (path,))
+    try:
+        home = image_names.home_of(place, image_names.place(name)[1], LAYOUTS.get(pipeline.loader, FLUX))
+    except Unconvertible:
+        home = None
+    found = [paths[place].get(_flat(path), "") for path in home.paths] if home else [""]
+    if home is None or not all(found):
+        raise Unmeasurable(f"Only the converter of diffusers knows the modules that {name} is for.")
+    return Home(place, tuple(found), home.is_swapped)
 
 
-def _split(path: str, pipeline: Pipeline) -> Home:
+def _split(path: str, pipeline: Pipeline) -> tuple[str, str]:
     """Return the place of the model that a path in a file is for, and the rest of the path. Raises Unmeasurable."""
     prefixes = {f"{place}.": place for place in pipeline.models} | FLAT | dict.fromkeys(DOTTED, "")
     for prefix, place in prefixes.items():

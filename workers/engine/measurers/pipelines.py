@@ -41,14 +41,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The loader of a pipeline, and the models in it.
-
-    `original` has what paths of the original code become, with underscores for dots: patterns and their replacements.
-    """
+    """The loader of a pipeline, and the models in it."""
 
     loader: str
     models: dict[str, Model]
-    original: tuple[tuple[str, str], ...] = ()
 
     @property
     def denoiser(self) -> str:
@@ -85,12 +81,7 @@ def _sd3(layers: int, heads: int, most: int, **more: Any) -> Pipeline:
 
 def _wan(size: Size) -> Pipeline:
     narrow = {**HEADS, "text_dim": WIDTH, "ffn_dim": 128}
-    original = (
-        ("_self_attn_([qkv])$", r"_attn1_to_\1"), ("_self_attn_o$", "_attn1_to_out_0"),
-        ("_cross_attn_([qkv])$", r"_attn2_to_\1"), ("_cross_attn_o$", "_attn2_to_out_0"),
-        ("_ffn_0$", "_ffn_net_0_proj"), ("_ffn_2$", "_ffn_net_2"),
-    )  # fmt: skip
-    return Pipeline("WanLoraLoaderMixin", {"transformer": Model("WanTransformer3DModel", size, narrow)}, original)
+    return Pipeline("WanLoraLoaderMixin", {"transformer": Model("WanTransformer3DModel", size, narrow)})
 
 
 # By the class that model_index.json names, and a word for the size where its bases have several. The sizes are those of
@@ -114,7 +105,7 @@ PIPELINES = {
             "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": WIDTH + 6 * 8,
         }),
         "text_encoder": CLIP_L, "text_encoder_2": PROJECTING["text_encoder_2"],
-    }, (("^input_blocks_", "down_blocks_"), ("^middle_block_", "mid_block_"), ("^output_blocks_", "up_blocks_"))),
+    }),
     "StableDiffusion3Pipeline": _sd3(24, 24, 192),
     "StableDiffusion3Pipeline 3.5 medium": _sd3(
         24, 24, 384, qk_norm="rms_norm", dual_attention_layers=tuple(range(13))

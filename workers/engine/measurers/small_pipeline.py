@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dovetail.adapters import config as configs
+from dovetail.adapters.convert.image_names import Home
 from workers.engine.measurers import Trial, Unmeasurable
 from workers.engine.measurers.answers import Expected, expecting
 from workers.engine.measurers.pipeline_names import Layer, layers_of
@@ -107,7 +108,7 @@ class SmallPipeline:
         folder = self.trial.work / "narrow"
         folder.mkdir()
         tensors = {
-            name: self._values[layer.place, layer.path][part].contiguous()
+            name: self._values[layer.home][part].contiguous()
             for layer in self._layers for part, name in layer.names.items()
         }  # fmt: skip
         save_file(tensors, folder / self.file, metadata=self._metadata)
@@ -122,27 +123,31 @@ class SmallPipeline:
             if not chosen:
                 continue
             name = f"{REFERENCE}{has_magnitude}"
-            ranks = {layer.path: len(self._values[layer.place, layer.path]["down"]) for layer in chosen}
+            ranks = {path: len(self._values[layer.home]["down"]) for layer in chosen for path in layer.paths}
             config = LoraConfig(target_modules=list(ranks), rank_pattern=ranks, use_dora=has_magnitude)
             inject_adapter_in_model(config, model, name)
             for layer in chosen:
-                self._fill(model.get_submodule(layer.path), name, layer)
+                self._fill([model.get_submodule(path) for path in layer.paths], name, layer)
 
-    def _fill(self, module: Any, name: str, layer: Layer) -> None:
-        values = self._values[layer.place, layer.path]
-        module.lora_A[name].weight.data = values["down"]
-        module.lora_B[name].weight.data = values["up"]
-        module.scaling[name] = self._scale(layer)
-        if "magnitude" in values:
-            table = module.lora_magnitude_vector[name].weight
-            table.data = values["magnitude"].reshape(table.shape)
+    def _fill(self, modules: list[Any], name: str, layer: Layer) -> None:
+        """Put the tensors of a layer into its modules, below each other in one matrix of the file."""
+        values, first = self._values[layer.home], 0
+        up = torch.cat(values["up"].chunk(2)[::-1]) if layer.home.is_swapped else values["up"]
+        for module in modules:
+            rows = slice(first, first := first + len(module.weight))
+            module.lora_A[name].weight.data = values["down"]
+            module.lora_B[name].weight.data = up[rows]
+            module.scaling[name] = self._scale(layer)
+            if "magnitude" in values:
+                table = module.lora_magnitude_vector[name].weight
+                table.data = values["magnitude"].flatten()[rows].reshape(table.shape)
 
     def _scale(self, layer: Layer) -> float:
         settings, rank = self._settings(layer.place), self._rank(layer)
         alpha = self._alphas.get(layer.names.get("alpha", ""))
         if alpha is None:
             patterns: Any = settings.get("alpha_pattern") or {}
-            alpha = patterns.get(layer.path, settings.get("lora_alpha"))
+            alpha = patterns.get(layer.paths[0], settings.get("lora_alpha"))
         if alpha is None:
             return 1.0
         return float(alpha) / (math.sqrt(rank) if settings.get("use_rslora") else rank)
@@ -172,13 +177,14 @@ class SmallPipeline:
             return {name: float(opened.get_tensor(name).float().reshape(-1)[0]) for name in names}
 
     @cached_property
-    def _values(self) -> dict[tuple[str, str], dict[str, torch.Tensor]]:
+    def _values(self) -> dict[Home, dict[str, torch.Tensor]]:
         """The narrow tensors of each layer, by its part."""
         dice = torch.Generator().manual_seed(SEED)
-        return {(layer.place, layer.path): self._made(layer, dice) for layer in self._layers}
+        return {layer.home: self._made(layer, dice) for layer in self._layers}
 
     def _made(self, layer: Layer, dice: torch.Generator) -> dict[str, torch.Tensor]:
-        weight = self.models[layer.place].get_submodule(layer.path).weight
+        model = self.models[layer.place]
+        weight = torch.cat([model.get_submodule(path).weight for path in layer.paths])
         rank, scale = self._rank(layer), self._scale(layer)
         if not scale:
             raise Unmeasurable("Its scale is 0.")

@@ -59,10 +59,7 @@ class Foreign(Folder):
     def reader(self) -> Opener:
         """Opens the weights, a pickle as its safetensors conversion."""
         opener = self.files[self.weights]
-        if self.is_npz:
-            return opener
-        with opener() as file:
-            return twins.Twin(opener, nested=True) if form_of(file) == "pickle" else opener
+        return opener if self.is_npz else safe_opener(opener)
 
     @cached_property
     def gguf(self) -> gguf.Gguf:
@@ -147,6 +144,12 @@ class Foreign(Folder):
         if tensor.dtype == "BF16":
             return float(struct.unpack("<f", b"\0\0" + raw)[0])
         return float(struct.unpack(NUMBERS[tensor.dtype], raw)[0])
+
+
+def safe_opener(opener: Opener) -> Opener:
+    """Return the opener of a file, of a pickle that of its safetensors conversion."""
+    with opener() as file:
+        return twins.Twin(opener, nested=True) if form_of(file) == "pickle" else opener
 
 
 def settle(folder: Foreign, family: str) -> None:

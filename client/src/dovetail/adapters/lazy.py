@@ -42,6 +42,18 @@ class Lazy:
         width = self.size // self.shape[0]
         return Lazy(self.dtype, self.shape, lambda: iter([values.reordered(self.raw(), width, order())]))
 
+    def halves_swapped(self) -> Lazy:
+        """Return a matrix with the lower half of its rows above the upper one."""
+        half = self.shape[0] // 2
+        return self.with_rows(lambda: [*range(half, 2 * half), *range(half)])
+
+    def rows(self, first: int, last: int) -> Lazy:
+        """Return some rows of a matrix, or of what has any number of dimensions."""
+        width = self.size // self.shape[0]
+        return Lazy(
+            self.dtype, (last - first, *self.shape[1:]), lambda: iter([self.raw()[first * width : last * width]])
+        )
+
     def reshaped(self, *shape: int) -> Lazy:
         return Lazy(self.dtype, shape, self.blocks)
 

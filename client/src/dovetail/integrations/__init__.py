@@ -1,1 +1,1 @@
-"""Hand-over to what people train and track with; each module imports its library, and nothing else imports it."""
+"""Hand-over to what people train and track with. Each module imports its library late; conversions use that of PEFT."""

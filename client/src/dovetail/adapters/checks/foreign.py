@@ -22,6 +22,10 @@ TO_SAFETENSORS = (
     "mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))\", and push it with an adapter_config.json "
     "of fine_tune_type, num_layers and lora_parameters (rank, scale, dropout), which this file does not say."
 )
+OF_LORALIB = (
+    "Have it written as PEFT's, which is run and measured: `dovetail derive NAME --to peft --alpha NUMBER`, or with "
+    "lora_alpha in the card without --alpha."
+)
 BY_HAND = "Nothing to mend here: try it in the program that it is for."
 AGAIN = Foreign.again
 MAX_RANK = 4096
@@ -246,6 +250,15 @@ def not_run(folder: Foreign) -> Finding:
     return Finding(
         "skipped",
         f"No engine of this hub runs {title}: {how}, and it was not loaded.",
-        TO_SAFETENSORS if folder.is_npz else TO_PEFT if folder.family in OF_TEXT else BY_HAND,
+        _way_on(folder),
         {"format": folder.family, "proven": "fit" if placed else "static"},
     )
+
+
+def _way_on(folder: Foreign) -> str:
+    """Return what may be done so that an engine runs it."""
+    if folder.family == "loralib":
+        return OF_LORALIB
+    if folder.is_npz:
+        return TO_SAFETENSORS
+    return TO_PEFT if folder.family in OF_TEXT else BY_HAND

@@ -9,22 +9,29 @@ from typing import Any
 
 from dovetail.adapters import formats, lazy, twins
 from dovetail.adapters.config import Config
-from dovetail.adapters.convert import diffusers, gguf_writer, kohya, mlx, peft, slim, weights
+from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, loralib, mlx, peft, slim, weights
+from dovetail.adapters.convert.by_rank import Changes
 from dovetail.adapters.convert.lora import Lora, only
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert.settings import Settings, stated
 from dovetail.adapters.convert.weights import Loss, Variant
+from dovetail.adapters.foreign import safe_opener
 from dovetail.adapters.header import HeaderError, Opener
+from dovetail.adapters.unpickling import Refused
 
-__all__ = ["FORMATS", "NEEDS_BASE", "SOURCES", "VARIANTS", "Conversion", "Unconvertible", "convert", "results_of"]
+__all__ = [
+    "FORMATS", "NEEDS_BASE", "SOURCES", "VARIANTS", "Conversion", "Settings", "Unconvertible", "convert", "results_of",
+    "stated",
+]  # fmt: skip
 
 FORMATS = ("peft", "kohya", "diffusers", "mlx", "gguf")  # the same adapter for another library
-VARIANTS = ("safetensors", "bin", "fp16", "bf16", "slim")  # other bytes for the same library
-NEEDS_BASE = ("gguf", "slim")
+VARIANTS = ("safetensors", "bin", "fp16", "bf16", "slim", "peft-lora")  # other bytes for the same library
+NEEDS_BASE = ("gguf", "slim", "peft-lora")
 SOURCES = {  # result → the formats that it is made of
-    "peft": ("kohya", "diffusers", "mlx"),
+    "peft": ("kohya", "diffusers", "mlx", "loralib"),
     "kohya": ("peft", "diffusers"),
-    "diffusers": ("peft", "kohya"),
+    "diffusers": ("peft", "kohya", "diffusers"),  # the last in the names of other programs
     "mlx": ("peft",),
     "gguf": ("peft", "mlx"),
     "safetensors": ("peft", "adapters"),
@@ -32,6 +39,7 @@ SOURCES = {  # result → the formats that it is made of
     "fp16": ("peft", "adapters", "mlx"),
     "bf16": ("peft", "adapters", "mlx"),
     "slim": ("peft",),
+    "peft-lora": ("peft",),  # a LoRA of a rank, of any method of PEFT that changes weights
 }
 CARD, LICENSES = "README.md", ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
@@ -60,32 +68,59 @@ class Conversion:
         """Return what changed; complete once the files are written."""
         facts: dict[str, Any] = {"to": self.to, "lossless": not self.losses, "files": sorted(self.files)}
         if self.losses:
-            worst = max(self.losses, key=lambda loss: loss.error)
+            worst = max(self.losses, key=lambda loss: loss.share if self.to == "peft-lora" else loss.error)
             facts |= {"largest_error": worst.error, "tensor": worst.tensor, "largest_value": worst.largest}
+        if self.to == "peft-lora":
+            facts["lost"] = by_rank.lost(self.losses)
         return facts
 
 
 def convert(
-    files: Mapping[str, Opener], to: str, *, base: str = "", base_files: Mapping[str, Opener] | None = None
+    files: Mapping[str, Opener],
+    to: str,
+    *,
+    base: str = "",
+    base_files: Mapping[str, Opener] | None = None,
+    settings: Settings = Settings(),  # noqa: B008 - it is frozen
+    changes: Changes | None = None,
 ) -> Conversion:
     """Return the adapter in another format or variant. Raises `Unconvertible` with the reason and the module's name.
 
     `base` is the name that a config gets which has none; `base_files` are the base's own: its config for gguf, its
-    weights for slim.
+    weights for slim. `settings` say what a format does not, and `changes` what an adapter of
+    another method changes, for peft-lora.
     """
     if to in NEEDS_BASE and not base_files:
         raise Unconvertible(f"{to} needs the files of the base: its names and its tables decide the result.")
+    if to == "peft-lora":
+        return _of_rank(files, base_files or {}, settings.rank, changes)
     if to in VARIANTS:
         variant = _variant(files, to, base_files or {})
         kept = {path: opener for path, opener in files.items() if path not in {*variant.replaced, *variant.files}}
         return Conversion(to, variant.files, kept, variant.losses)
-    family, loras = read(files, base)
-    if to == family:
+    family, loras = read(files, base, settings)
+    if to == family and not (to == "diffusers" and _has_other_names(files)):
         raise Unconvertible(f"It is in the format {to} already.")
     if to not in FORMATS:
         raise Unconvertible(f"There is no format {to!r}; there are {', '.join((*FORMATS, *VARIANTS))}.")
     beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
     return Conversion(to, _written(loras, to, base_files or {}), beside)
+
+
+def _of_rank(
+    files: Mapping[str, Opener], base_files: Mapping[str, Opener], rank: int, changes: Changes | None
+) -> Conversion:
+    if changes is None:
+        raise Unconvertible("What the adapter changes is not at hand: PEFT says it.")
+    found = formats.detect(files)
+    if not found or found[0][0] != "peft":
+        raise Unconvertible("It is no adapter of PEFT; convert it to peft first.")
+    own = _beside(twins.join(files).files, found[0][2])
+    config = peft.read_config(own)
+    base, base_config = slim.base_tensors(base_files), formats.read_config(base_files, "config.json")
+    lora, losses = by_rank.read(peft.read_tensors(own), config, base, base_config, rank, changes)
+    beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
+    return Conversion("peft-lora", peft.write(lora), beside, losses)
 
 
 def results_of(family: str, paths: Collection[str]) -> list[str]:
@@ -97,7 +132,7 @@ def results_of(family: str, paths: Collection[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def read(files: Mapping[str, Opener], base: str = "") -> tuple[str, list[Lora]]:
+def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None = None) -> tuple[str, list[Lora]]:
     """Return the format of the files, and the LoRA for each model that they adapt. Raises `Unconvertible`."""
     detected = formats.detect(files)
     if not detected:
@@ -110,16 +145,23 @@ def read(files: Mapping[str, Opener], base: str = "") -> tuple[str, list[Lora]]:
         if family == "mlx":
             beside = _beside(joined, path)
             return family, [mlx.read(peft.read_tensors(beside, mlx.FILE), peft.read_config(beside), base)]
-        if family in ("kohya", "diffusers"):
+        if family in ("kohya", "diffusers", "lycoris"):
             tensors, header = lazy.read(joined[path])
-            return family, kohya.read(tensors, base) if family == "kohya" else diffusers.read(
-                tensors, header.metadata, base
-            )
-    except HeaderError as problem:
+            return family, diffusers.read(tensors, header.metadata, base)
+        if family == "loralib":
+            tensors, _ = lazy.read(safe_opener(files[path]))
+            return family, [loralib.read(tensors, base, settings or Settings())]
+    except (HeaderError, Refused) as problem:
         raise Unconvertible(f"{path} cannot be read: {problem}.") from problem
     raise Unconvertible(
         f"It is in the format {family}, which is not converted; convertible are {', '.join(FORMATS[:4])}."
     )
+
+
+def _has_other_names(files: Mapping[str, Opener]) -> bool:
+    """Return whether a file of diffusers' family has the names of ComfyUI, of XLabs or of an older diffusers."""
+    _, _, path = formats.detect(files)[0]
+    return not all(map(diffusers.OWN.fullmatch, lazy.read(twins.join(files).files[path])[0]))
 
 
 def _beside(files: Mapping[str, Opener], path: str) -> dict[str, Opener]:

@@ -1,22 +1,38 @@
-"""diffusers' LoRA: one safetensors file for the models of a pipeline, with PEFT's config of each in its metadata."""
+"""diffusers' LoRA: one safetensors file for the models of a pipeline, with PEFT's config of each in its metadata.
+
+`read` takes the names of kohya, of ComfyUI and ai-toolkit, of XLabs and of the models' original code as well.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dovetail.adapters import lazy, values
 from dovetail.adapters.config import Config
-from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of
+from dovetail.adapters.convert import image_names
+from dovetail.adapters.convert.image_names import Home
+from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, require_headless
 from dovetail.adapters.convert.peft import Scales, Writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.lazy import Lazies, Lazy
 from dovetail.adapters.parts import DOWN, PARTS, UP
 
 FILE, METADATA = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
-COMPONENT = re.compile(r"(unet|transformer|text_encoder(?:_[23])?)\.(.+)")
+COMPONENT = re.compile(r"(unet|transformer(?:_2)?|text_encoder(?:_[23])?)\.(.+)")
+OWN = re.compile(
+    rf"(?!.*\.(?:processor|(?:double|single)_blocks)\.){COMPONENT.pattern}\.lora_(?:[AB]\.weight|magnitude_vector)"
+)
+OTHER_PARTS = {  # start of a part's name → what it is, and the way out
+    "diff": "it changes a whole weight or bias, which only a merge into the base can hold",
+    "lora_mid": "it is one of three matrices of LyCORIS' use_tucker, and others have two; train without",
+    "hada": "it is LoHa, whose product of products has no small rank; train a LoRA, or merge it into the base",
+    "lokr": "it is LoKr, a product of Kronecker's; train a LoRA, or merge it into the base",
+    "oft": "it is OFT, which turns the weights of its base; merge it into the base",
+}
 CARRIED = (
     "peft_type", "task_type", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "r",
     "lora_alpha", "lora_dropout", "bias", "use_rslora", "use_dora", "target_modules", "exclude_modules",
@@ -25,16 +41,36 @@ CARRIED = (
 
 
 def read(tensors: Lazies, metadata: Mapping[str, str], base: str) -> list[Lora]:
-    """Return a LoRA for each model that the file adapts."""
-    configs = _configs(metadata)
-    parts: dict[str, dict[str, dict[str, Lazy]]] = defaultdict(lambda: defaultdict(dict))
+    """Return a LoRA for each model that the file adapts. Raises `Unconvertible` with the name of a module."""
+    parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
     for name, tensor in tensors.items():
-        place = COMPONENT.fullmatch(name)
-        match = PARTS["diffusers"].fullmatch(place[2]) if place else None
-        if place is None or match is None:
-            raise Unconvertible("it is no part of a LoRA in diffusers' names.", name)
-        parts[place[1]][match[1]][match[2]] = tensor
-    return [_lora(component, named, configs.get(component), base) for component, named in sorted(parts.items())]
+        match = PARTS["diffusers"].fullmatch(name) or PARTS["lycoris"].fullmatch(name)
+        if match is None:
+            raise Unconvertible("it is no part of a LoRA: other formats have no place for it.", name)
+        parts[match[1]][match[2]] = tensor
+    configs = _configs(metadata)
+    scales = {component: Scales(config) for component, config in configs.items()}
+    placed = {name: image_names.place(name) for name in parts}
+    modules = {
+        name: _module(name, sides, scales.get(placed[name][0]), placed[name][1]) for name, sides in parts.items()
+    }
+    sizes = {placed[name][1]: (module.down.shape[1], module.up.shape[0]) for name, module in modules.items()}
+    layout = image_names.layout_of(sizes)
+    found: dict[str, dict[str, Module]] = defaultdict(dict)
+    for name, module in sorted(modules.items()):
+        home = image_names.home_of(*placed[name], layout)
+        if home is None:
+            raise Unconvertible("its name is that of no module of an image model that is known here.", name)
+        for path, piece in zip(home.paths, _pieces(name, module, home), strict=True):
+            if path in found[home.component]:
+                raise Unconvertible(f"the file has {path} of diffusers twice, under two names.", name)
+            found[home.component][path] = piece
+    stated = {component: {key: value for key, value in config.items() if value is not None}
+              for component, config in configs.items()}  # fmt: skip
+    return [
+        Lora({**config_of(own, base, component), **stated.get(component, {})}, own, component)
+        for component, own in sorted(found.items())
+    ]
 
 
 def write(loras: list[Lora]) -> dict[str, Writer]:
@@ -42,6 +78,7 @@ def write(loras: list[Lora]) -> dict[str, Writer]:
     tensors: Lazies = {}
     stated: dict[str, object] = {}
     for lora in loras:
+        require_headless(lora, "diffusers")
         if not lora.component:
             path = next(iter(lora.modules))
             raise Unconvertible("it is a module of no UNet, transformer or text encoder of diffusers.", path)
@@ -55,32 +92,71 @@ def write(loras: list[Lora]) -> dict[str, Writer]:
     return {FILE: lambda target: lazy.write(tensors, target, metadata)}
 
 
-def _lora(component: str, named: Mapping[str, Mapping[str, Lazy]], stated: Config | None, base: str) -> Lora:
-    scales = None if stated is None else Scales(stated)
-    modules = {path: _module(path, sides, scales) for path, sides in sorted(named.items())}
-    if stated is None:
-        return Lora(config_of(modules, base, component), modules, component)
-    config = {**config_of(modules, base, component), **stated}
-    return Lora(config, modules, component)
-
-
-def _module(path: str, parts: Mapping[str, Lazy], scales: Scales | None) -> Module:
+def _module(name: str, parts: Mapping[str, Lazy], scales: Scales | None, path: str) -> Module:
     sides: dict[str, Lazy] = {}
     magnitude, alpha = None, None
     for part, tensor in parts.items():
-        if DOWN.fullmatch(part) or part == "lora_A.default.weight":
+        if DOWN.fullmatch(part):
             sides["down"] = tensor
-        elif UP.fullmatch(part) or part == "lora_B.default.weight":
+        elif UP.fullmatch(part):
             sides["up"] = tensor
-        elif part.startswith("lora_magnitude_vector"):
+        elif part.startswith(("lora_magnitude_vector", "dora_scale")):
             magnitude = tensor
         elif part.endswith("alpha") and tensor.dtype in values.FLOATS and tensor.size <= 4:
             alpha = float(values.widened(tensor.raw(), tensor.dtype)[0])
         else:
-            raise Unconvertible(f"{part} is no part of a plain LoRA.", path)
-    module = module_of(path, sides, 1.0, magnitude)
+            why = next((why for start, why in OTHER_PARTS.items() if part.startswith(start)), "save it without")
+            raise Unconvertible(f"{part} is no part of a plain LoRA: {why}.", name)
+    module = module_of(name, sides, 1.0)
     scale = scales.scale(path) if scales else (module.rank if alpha is None else alpha) / module.rank
-    return Module(module.down, module.up, scale, magnitude)
+    return Module(module.down, module.up, scale, magnitude and _rows_magnitude(name, magnitude, module.up.shape))
+
+
+def _rows_magnitude(name: str, magnitude: Lazy, up: tuple[int, ...]) -> Lazy:
+    """Return a DoRA's magnitudes as PEFT shapes them. Raises `Unconvertible` for those of columns, as LyCORIS has."""
+    is_of_peft = magnitude.shape[:2] == (1, up[0]) and len(magnitude.shape) == len(up) > 2
+    if magnitude.shape[0] == up[0] or is_of_peft:
+        return magnitude.reshaped(*((1, up[0], *(1 for _ in up[2:])) if len(up) > 2 else (up[0],)))
+    raise Unconvertible(
+        f"its magnitudes {magnitude.shape} are those of columns (LyCORIS without wd_on_output), and PEFT has those of "
+        "rows: merge it into the base, or train it with wd_on_output.",
+        name,
+    )
+
+
+def _pieces(name: str, module: Module, home: Home) -> list[Module]:
+    """Return the modules of diffusers for which one matrix is. Raises `Unconvertible` if it cannot be cut.
+
+    q, k and v are of equal height; a single block of Flux has its feed-forward layer below them. Where the matrix is
+    zero but for one block for each, as trainers of single modules write it, each gets its own share of the rank.
+    """
+    if home.is_swapped:
+        return [module.with_up(module.up.halves_swapped())]
+    if len(home.paths) == 1:
+        return [module]
+    rows, inputs = module.up.shape[0], module.down.shape[1]
+    height = inputs if len(home.paths) > len("qkv") else rows // len("qkv")
+    ends = [height * number for number in range(len(home.paths))] + [rows]
+    if len(module.up.shape) != 2 or ends != sorted(set(ends)) or (len(home.paths) == len("qkv") and rows % 3):
+        raise Unconvertible(f"its {rows} rows are not those of {', '.join(home.paths)}.", name)
+    blocks = list(itertools.pairwise(ends))
+    if is_sparse(module.up, blocks):
+        share = module.rank // len(blocks)
+        ranks = [(number * share, (number + 1) * share) for number in range(len(blocks))]
+        return [module.cut(*block, *rank) for block, rank in zip(blocks, ranks, strict=True)]
+    return [module.cut(*block) for block in blocks]
+
+
+def is_sparse(up: Lazy, blocks: Sequence[tuple[int, int]]) -> bool:
+    """Return whether all but an equal share of the columns is zero in each block of rows."""
+    rows, rank = up.shape
+    if rank % len(blocks):
+        return False
+    filled = values.singles(up.raw(), up.dtype).reshape(rows, rank) != 0
+    share, is_any = rank // len(blocks), bool(filled.any())
+    for number, (first, last) in enumerate(blocks):
+        filled[first:last, number * share : (number + 1) * share] = False
+    return is_any and not filled.any()
 
 
 def _configs(metadata: Mapping[str, str]) -> dict[str, Config]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dovetail.adapters.config import Config
 from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.header import BYTES_PER_VALUE
 from dovetail.adapters.lazy import Lazy
 
 UNET, TEXT_ENCODER, TEXT_ENCODER_2, TRANSFORMER = "unet", "text_encoder", "text_encoder_2", "transformer"
@@ -33,14 +34,29 @@ class Module:
     def rank(self) -> int:
         return self.down.shape[0]
 
+    def with_up(self, up: Lazy) -> Module:
+        return replace(self, up=up)
+
+    def cut(self, first: int, last: int, low: int = 0, high: int = 0) -> Module:
+        """Return the module of these rows alone, and of this share of the rank if it is told."""
+        magnitude = self.magnitude and self.magnitude.rows(first, last)
+        up = self.up.rows(first, last)
+        if not high:
+            return Module(self.down, up, self.scale, magnitude)
+        return Module(self.down.rows(low, high), up.transposed().rows(low, high).transposed(), self.scale, magnitude)
+
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """One LoRA on one model; `component` is its place in a pipeline of diffusers, "" for a model that stands alone."""
+    """One LoRA on one model; `component` is its place in a pipeline of diffusers, "" for a model that stands alone.
+
+    `head` has the weights that were trained whole, as a classifier is, by their names in the model.
+    """
 
     config: Config
     modules: Mapping[str, Module]
     component: str = ""
+    head: Mapping[str, Lazy] = field(default_factory=dict)
 
     @property
     def is_dora(self) -> bool:
@@ -68,10 +84,27 @@ def alpha_of(module: Module, name: str) -> float:
     raise Unconvertible(f"no alpha divided by its rank {module.rank} is exactly its scale {module.scale!r}.", name)
 
 
+def diagonal(blocks: Iterable[tuple[Lazy | None, int, int]], rank: int, dtype: str) -> Iterator[bytes]:
+    """Yield the rows of matrices below each other, with zeros in the columns of the others.
+
+    Each is a matrix (None for zeros), its height, and the number of columns before it.
+    """
+    width = BYTES_PER_VALUE[dtype]
+    for matrix, height, before in blocks:
+        if matrix is None:
+            yield bytes(height * rank * width)
+            continue
+        raw, own = matrix.raw(), matrix.shape[1] * width
+        left, right = bytes(before * width), bytes((rank - before) * width - own)
+        yield b"".join(left + raw[at : at + own] + right for at in range(0, len(raw), own))
+
+
 def config_of(modules: Mapping[str, Module], base: str, component: str = "", **others: Any) -> Config:
     """Return the config of PEFT that selects exactly these modules and scales them the same."""
-    ranks = {name: module.rank for name, module in modules.items()}
-    alphas = {name: alpha_of(module, name) for name, module in modules.items()}
+    # transformers 5.24 has no level text_model; PEFT takes the rest of a path for a module of either.
+    names = {path: path.removeprefix("text_model.") if component else path for path in modules}
+    ranks = {names[path]: module.rank for path, module in modules.items()}
+    alphas = {names[path]: alpha_of(module, path) for path, module in modules.items()}
     rank, alpha = _commonest(ranks.values()), _commonest(alphas.values())
     class_name, library = CLASSES.get(component, ("", ""))
     return {
@@ -86,7 +119,7 @@ def config_of(modules: Mapping[str, Module], base: str, component: str = "", **o
         "bias": "none",
         "use_rslora": False,
         "use_dora": any(module.magnitude for module in modules.values()),
-        "target_modules": targets_of(modules),
+        "target_modules": sorted(ranks) if component else targets_of(modules),  # attn1 and attn2 end alike
         "rank_pattern": {name: number for name, number in ranks.items() if number != rank},
         "alpha_pattern": {name: number for name, number in alphas.items() if number != alpha},
         **others,
@@ -104,8 +137,19 @@ def targets_of(modules: Iterable[str]) -> list[str]:
     return leaves if is_regular else paths
 
 
+def require_headless(lora: Lora, format_name: str) -> None:
+    """Raise Unconvertible for weights that were trained whole, such as a classifier: other formats hold pairs alone."""
+    for name in lora.head:
+        raise Unconvertible(
+            f"it was trained whole, and {format_name} holds pairs of matrices alone. Serve the adapter in PEFT's "
+            "format, or merge it into its base (merge_and_unload, which keeps it) and convert that model.",
+            name,
+        )
+
+
 def require_plain(lora: Lora, format_name: str) -> None:
-    """Raise Unconvertible for what a format has no name for: DoRA, and matrices of more than two dimensions."""
+    """Raise Unconvertible for what a format has no name for: DoRA, and weights that were trained whole."""
+    require_headless(lora, format_name)
     for name, module in lora.modules.items():
         if module.magnitude:
             raise Unconvertible(f"{format_name} has no form for DoRA that every loader reads alike.", name)
@@ -126,7 +170,10 @@ def only(loras: list[Lora], format_name: str) -> Lora:
     """Return the one LoRA. Raises `Unconvertible` for a file with those of several models."""
     if len(loras) != 1:
         models = ", ".join(lora.component or "a model" for lora in loras)
-        raise Unconvertible(f"It adapts {len(loras)} models ({models}); {format_name} holds the adapter of one.")
+        raise Unconvertible(
+            f"It adapts {len(loras)} models ({models}); {format_name} holds the adapter of one. Convert it to "
+            "diffusers, whose file holds them all."
+        )
     return loras[0]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dovetail.adapters import config as configs
 from dovetail.adapters import lazy
 from dovetail.adapters.config import Config
-from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, same_for_all
+from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, require_headless, same_for_all
 from dovetail.adapters.convert.peft import Writer, json_writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.lazy import Lazies, Lazy
@@ -43,6 +43,7 @@ def read(tensors: Lazies, config: Config, base: str) -> Lora:
 
 def write(lora: Lora) -> dict[str, Writer]:
     """Return the two files by name. Raises `Unconvertible` where modules have unlike ranks or scales."""
+    require_headless(lora, "MLX")
     ranks = {path: module.rank for path, module in lora.modules.items()}
     rank = same_for_all(lora, ranks, "rank", "mlx-lm")
     scale = same_for_all(lora, {path: module.scale for path, module in lora.modules.items()}, "scale", "mlx-lm")

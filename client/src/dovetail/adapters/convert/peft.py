@@ -12,7 +12,7 @@ from typing import BinaryIO
 from dovetail.adapters import config as configs
 from dovetail.adapters import lazy
 from dovetail.adapters.config import Config
-from dovetail.adapters.convert import kohya_names
+from dovetail.adapters.convert import image_names
 from dovetail.adapters.convert.lora import CLASSES, TRANSFORMER, Lora, Module, module_of
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.header import HeaderError, Opener
@@ -23,6 +23,7 @@ from dovetail.adapters.selection import PatternTable
 
 CONFIG, WEIGHTS, PREFIX = configs.NAME, "adapter_model.safetensors", "base_model.model."
 PARTS = re.compile(r"(.+)\.(lora_A\.weight|lora_B\.weight|lora_magnitude_vector)(?:\.weight)?")
+WHOLE = re.compile(rf"{re.escape(PREFIX)}(?!.*lora_).+\.(?:weight|bias)")  # what was trained whole: heads, embeddings
 SIDES = {"lora_A.weight": "down", "lora_B.weight": "up"}
 OTHER_MODELS = {  # keys that make PEFT do more than add two matrices to a module of the unchanged base
     "layer_replication": "PEFT repeats layers of the base for it",
@@ -42,16 +43,20 @@ def read(files: Mapping[str, Opener]) -> Lora:
     config = read_config(files)
     _require_lora(config)
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
+    head: Lazies = {}
     for name, tensor in read_tensors(files).items():
         match = PARTS.fullmatch(name)
-        if match is None or not name.startswith(PREFIX):
+        if match is None and WHOLE.fullmatch(name):
+            head[name.removeprefix(PREFIX)] = tensor
+        elif match is None or not name.startswith(PREFIX):
             raise Unconvertible("it is no matrix of a LoRA, and other formats have no place for it.", name)
-        parts[match[1].removeprefix(PREFIX)][match[2]] = tensor
+        else:
+            parts[match[1].removeprefix(PREFIX)][match[2]] = tensor
     scales = Scales(config)
     modules = {path: _module(path, sides, scales) for path, sides in sorted(parts.items())}
     if not modules:
         raise Unconvertible("It holds no LoRA at all.")
-    return Lora(config, modules, component_of(config, modules))
+    return Lora(config, modules, component_of(config, modules), head)
 
 
 def read_config(files: Mapping[str, Opener]) -> Config:
@@ -81,6 +86,7 @@ def write(lora: Lora) -> dict[str, Writer]:
         tensors[f"{PREFIX}{path}.lora_B.weight"] = module.up
         if module.magnitude:
             tensors[f"{PREFIX}{path}.lora_magnitude_vector"] = module.magnitude
+    tensors |= {f"{PREFIX}{name}": tensor for name, tensor in lora.head.items()}
     return {CONFIG: json_writer(lora.config), WEIGHTS: lambda target: lazy.write(tensors, target)}
 
 
@@ -102,7 +108,7 @@ def component_of(config: Config, modules: Mapping[str, Module]) -> str:
             return component
     if "Transformer" in class_name and str(mapping).find("diffusers") >= 0:
         return TRANSFORMER
-    return kohya_names.component_of(modules)
+    return image_names.component_of(modules)
 
 
 def _require_lora(config: Config) -> None:

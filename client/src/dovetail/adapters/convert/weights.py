@@ -28,6 +28,10 @@ class Loss:
     tensor: str = ""
     largest: float = 0.0  # the largest magnitude in that tensor
 
+    @property
+    def share(self) -> float:
+        return self.error / self.largest if self.largest else 0.0
+
     def see(self, name: str, before: bytes, was: str, after: bytes, now: str) -> None:
         error = values.largest_difference(before, was, after, now)
         if error > self.error or not self.tensor:

@@ -15,20 +15,34 @@ from dovetail.adapters.convert import peft as peft_format
 from dovetail.adapters.convert.lora import Lora, Module, only, targets_of
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.header import Opener
-from dovetail.adapters.merge.modules import Recipe, merged
+from dovetail.adapters.merge import heads
+from dovetail.adapters.merge.modules import AVERAGE, Recipe, merged
 
 METHODS = ("linear", "cat", "svd", "ties", "dare_linear", "dare_ties")
 PRUNING = ("ties", "dare_linear", "dare_ties")
 MAX_SOURCES, MAX_RANK, MAX_WEIGHT = 16, 1024, 1000.0
 
 
+def head_of(text: str, names: Sequence[str]) -> int:
+    """Return `Recipe.head` for "", "average", or an adapter's name or number. Raises `Unconvertible`."""
+    if text in ("", "average"):
+        return AVERAGE if text else 0
+    if text.isdecimal() and 0 < int(text) <= len(names):
+        return int(text)
+    if text not in names:
+        reason = f"The head is that of one of the adapters ({', '.join(names)}), or their average: not {text[:80]!r}."
+        raise Unconvertible(reason, option="head")
+    return names.index(text) + 1
+
+
 @dataclass(frozen=True)
 class Source:
-    """One adapter to merge, and the words that name it in refusals."""
+    """One adapter to merge, the words that name it in refusals, and the names of its labels where they are known."""
 
     name: str
     files: Mapping[str, Opener]
     weight: float = 1.0
+    labels: Sequence[str] = ()
 
 
 def merge(sources: Sequence[Source], recipe: Recipe) -> Conversion:
@@ -40,7 +54,9 @@ def merge(sources: Sequence[Source], recipe: Recipe) -> Conversion:
     weights = [source.weight for source in sources]
     paths = sorted({path for lora in loras for path in lora.modules})
     modules = {path: merged(path, [lora.modules.get(path) for lora in loras], weights, recipe) for path in paths}
-    lora = Lora(_config(loras, modules), modules)
+    with_head, head = heads.merged(sources, loras, recipe.head)
+    config = {**_config(loras, modules), "modules_to_save": with_head.config.get("modules_to_save")}
+    lora = Lora(config, modules, head=head)
     return Conversion("merge", peft_format.write(lora))
 
 
@@ -56,6 +72,8 @@ def check(sources: Sequence[Source], recipe: Recipe) -> None:
         raise Unconvertible("The density is the share of values to keep: more than 0, at most 1.", option="density")
     if recipe.density != 1 and recipe.method not in PRUNING:
         raise Unconvertible(f"{recipe.method} drops no values, so it takes no density.", option="density")
+    if not AVERAGE <= recipe.head <= len(sources):
+        raise Unconvertible("The head is that of one of the adapters, or their average.", option="head")
     if recipe.rank and recipe.method != "svd":
         raise Unconvertible("Only svd takes a rank; the other methods have one of their own.", option="rank")
     if not 0 <= recipe.rank <= MAX_RANK:
@@ -123,4 +141,4 @@ def _is_whole(selection: Mapping[str, Any]) -> bool:
     return not selection["layers_to_transform"] and not selection["exclude_modules"]
 
 
-__all__ = ["METHODS", "Recipe", "Source", "Unconvertible", "check", "merge"]
+__all__ = ["METHODS", "Recipe", "Source", "Unconvertible", "check", "head_of", "merge"]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 Array = Any
+WHOLE_SVD = 1024  # the largest shorter side of a matrix that is decomposed whole
+SPARE, ITERATIONS = 16, 4  # singular values beyond the rank, and power iterations, of a larger one
 Keep = Callable[[int, tuple[int, ...]], Array]  # number of the source and a shape → the values that stay, as 0 and 1
 
 
@@ -80,6 +82,27 @@ def product_svd(
         np.pad(new_down, ((0, missing), (0, 0))).astype(np.float32),
         np.pad(new_up, ((0, 0), (0, missing))).astype(np.float32),
     )
+
+
+def best_pair(change: Array, rank: int) -> tuple[Array, Array, float, float]:
+    """Return the best pair of this rank for a matrix, the norm of what is lost, and that of the matrix, by Frobenius.
+
+    Of large matrices the singular vectors are found by random projection with power iterations (Halko et al., 2011).
+    """
+    rank, small = min(rank, *change.shape), min(change.shape)
+    matrix = change.astype(np.float64)
+    if small <= WHOLE_SVD:
+        left, sizes, right = np.linalg.svd(matrix, full_matrices=False)
+    else:
+        found = matrix @ np.random.default_rng(0).normal(size=(matrix.shape[1], min(rank + SPARE, small)))
+        for _ in range(ITERATIONS):
+            found = matrix @ (matrix.T @ np.linalg.qr(found)[0])
+        basis = np.linalg.qr(found)[0]
+        left, sizes, right = np.linalg.svd(basis.T @ matrix, full_matrices=False)
+        left = basis @ left
+    roots_of_sizes = np.sqrt(sizes[:rank])
+    up, down = left[:, :rank] * roots_of_sizes, roots_of_sizes[:, None] * right[:rank]
+    return down, up, float(np.linalg.norm(matrix - up @ down)), float(np.linalg.norm(matrix))
 
 
 def _weighted(stacked: Array, weights: Sequence[float]) -> Array:

@@ -13,16 +13,22 @@ from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.lazy import Lazy
 
 SIDES = ("down", "up")
+AVERAGE = -1  # of `Recipe.head`
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The way to merge; `rank` is that of svd, 0 for the largest of the sources; `seed` chooses what DARE drops."""
+    """The way to merge; `rank` is that of svd, 0 for the largest of the sources; `seed` chooses what DARE drops.
+
+    `head` is what becomes of trained heads: the number of the source whose head is kept, from 1; AVERAGE; or 0, which
+    takes a head that only one has, or that is the same in all.
+    """
 
     method: str = "linear"
     density: float = 1.0
     rank: int = 0
     seed: int = 0
+    head: int = 0
 
 
 @dataclass(frozen=True)
