@@ -53,6 +53,8 @@ def lay_out(verdict: Verdict, name: str, *, compared: bool = False) -> Iterator[
         adapters = contents(files)
         places = judged(adapters)
         job = _job(name, base, folder, verdict.revision, places)
+        if base is None and (adapter := verdicts.adapter_named(verdict.base, verdict.revision)):
+            job = replace(job, adapter_base=adapter.base)
         is_run = compared and base is not None and base.has_weights
         earlier = {place: _earlier_rows(verdict.revision, place, base) for place in places} if base and is_run else {}
         yield LaidOut(base, job, files, adapters, places, earlier)
@@ -74,7 +76,8 @@ def _earlier_rows(revision: Revision, place: str, base: Base) -> list[Mapping[st
 def base_of(verdict: Verdict) -> Base | None:
     """Return the base, or None if the adapter names none that a base cache can hold. Raises ShelfProblem if it left."""
     base = verdicts.base_for(verdict.base)
-    if base is None and verdicts.is_base_id(verdict.base) and verdict.format not in verdicts.NOT_RUN:
+    waits = base is None and verdicts.is_base_id(verdict.base) and verdict.format not in verdicts.NOT_RUN
+    if waits and verdicts.adapter_named(verdict.base, verdict.revision) is None:
         raise ShelfProblem(f"{verdict.base} was taken off the shelf while its adapters were proven.")
     return base
 

@@ -258,3 +258,50 @@ def test_base_and_adapter_answer_a_text_side_by_side(bert, judged, cast, caplog)
     assert row.answer["base"]["similarity"] != row.answer["adapter"]["similarity"]
     assert tried(vectors, alice, GOOD).answer["moved"] < 1
     assert GOOD not in caplog.text
+
+
+# --- an adapter in place of a base -----------------------------------------------------------------------------------
+def pushed_on(cast, name, base, who="alice", capture=None, **more) -> Verdict:
+    files = adapters.config(base_model_name_or_path=base)(adapters.lora())
+    repository = cast.repository(name, by=who, **more)
+    intent = Intent(repository, MAIN, cast.session(who), "weights")
+    with capture(execute=True):
+        revision = push.receive(intent, [Inline(path, data) for path, data in files.items()]).revision
+    return latest(revision)
+
+
+def test_an_adapter_that_names_an_adapter_as_its_base_fails_at_once_with_the_two_ways_out(
+    bert, judged, cast, django_capture_on_commit_callbacks
+):
+    capture = django_capture_on_commit_callbacks
+    early = pushed_on(cast, "alice/early", "Alice/Reviews", capture=capture)
+    assert early.reason.startswith("Waiting for the base model Alice/Reviews"), "nothing here has that name yet"
+    assert judged(adapters.lora()).state == "passed"
+    assert verdicts.sweep().released == 1
+    late = pushed_on(cast, "alice/late", "alice/reviews", capture=capture)
+    other = pushed_on(cast, "carol/hers", "alice/reviews", who="carol", capture=capture)
+    for waiting in (early, late, other):
+        found = once_more(waiting)
+        assert (found.state, failed(found)) == ("failed", ["base.unknown"]), found.reason
+        (check,) = (check for check in found.result["checks"] if check["id"] == "base.unknown")
+        assert f"is an adapter of {adapters.TINY_BERT.id} and no base model" in check["message"]
+        assert "merge_and_unload()" in check["fix"]
+        assert f"set base_model_name_or_path to '{adapters.TINY_BERT.id}'" in check["fix"]
+        assert check["where"]["base"] == adapters.TINY_BERT.id
+        assert len([one for one in found.result["checks"] if one["outcome"] == "passed"]) > 20, "its files were checked"
+
+
+def test_a_private_adapter_of_others_looks_like_a_base_that_does_not_exist(
+    bert, cast, django_capture_on_commit_callbacks
+):
+    capture = django_capture_on_commit_callbacks
+    pushed_on(cast, "bob/secret", adapters.TINY_BERT.id, who="bob", capture=capture, private=True)
+    on_it = pushed_on(cast, "carol/on-it", "bob/secret", who="carol", capture=capture)
+    on_nothing = pushed_on(cast, "carol/on-nothing", "bob/nothing", who="carol", capture=capture)
+    in_public = pushed_on(cast, "bob/in-public", "bob/secret", who="bob", capture=capture)
+    for waiting in (on_it, in_public):
+        assert waiting.reason.replace("secret", "nothing") == on_nothing.reason
+    verdicts.sweep()
+    assert [once_more(one).state for one in (on_it, on_nothing, in_public)] == ["queued"] * 3
+    beside = pushed_on(cast, "bob/beside", "bob/secret", who="bob", capture=capture, private=True)
+    assert failed(once_more(beside)) == ["base.unknown"], "who reads the one reads the other"

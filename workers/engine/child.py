@@ -50,6 +50,7 @@ MEMORY_WORDS = (
 def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     """Check the files, and report the facts that the next stage needs. torch is used for shapes alone."""
     folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases, place=job.place)
+    folder.adapter_base = job.adapter_base
     description = describe(folder.files)
     task, labels = "", 2
     if frozen is not None:

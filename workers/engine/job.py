@@ -69,7 +69,8 @@ class Job:
     `memory_bytes` is the limit on top of the frozen base. `card` is the parsed front matter of the README.
     `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are the ids
     that an engine without a base compares against; with None it does not check whether the base is known. `place` is
-    the folder of the adapter to validate, "" for the top. `rows_from` names the shared set that provides the rows, ""
+    the folder of the adapter to validate, "" for the top. `adapter_base` is the base of the adapter that the config
+    names in place of a base, "" if that is not known. `rows_from` names the shared set that provides the rows, ""
     for the adapter's own. `shapes` replaces a base whose weights are not here: {id, task, shapes as
     dovetail.adapters.shapes.encode}.
     `earlier` has the rows of earlier versions, on which the adapter is compared with them: {revision, rows as the text
@@ -87,6 +88,7 @@ class Job:
     base_license: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
     known_bases: tuple[str, ...] | None = None
+    adapter_base: str | None = None
     place: str = ""
     rows_from: str = ""
     shapes: Mapping[str, Any] | None = None

@@ -6,6 +6,7 @@ database's clock, and a claim is a token: messages may be lost, doubled or late,
 
 from registry.proof.verdicts.asking import (
     NOT_RUN,
+    adapter_named,
     adopt,
     again,
     base_for,
@@ -42,6 +43,7 @@ __all__ = [
     "Crew",
     "Offer",
     "Swept",
+    "adapter_named",
     "adopt",
     "again",
     "base_arrived",

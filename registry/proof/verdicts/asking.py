@@ -19,7 +19,7 @@ from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, newest_of, show
 from registry.proof.verified import move_verified
-from registry.repos import bases, facts, pull
+from registry.repos import bases, facts, lookup, pull
 from registry.repos.refs import MAIN, PULL_REQUESTS
 
 Cause = Verdict.Cause
@@ -68,7 +68,7 @@ class Return(queue.Place):
 def place(revision: Revision, base: str, format_name: str, cause: str) -> Return:
     """Return the columns of a row that enters or re-enters the queue: its turn, or the reason why it has none."""
     owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # the hub itself asks in all other cases
-    reason = why_wait(base, format_name)
+    reason = why_wait(base, format_name, revision)
     return {
         "owner_id": owner,
         "route": route_to(base),
@@ -230,12 +230,26 @@ def route_to(base: str) -> str:
     return row.id.lower() if row and row.has_weights else ""
 
 
-def why_wait(base: str, format_name: str) -> str:
-    """Return what a verdict waits for besides its turn, or "". Without a base id the static checks alone decide."""
+def adapter_named(base: str, revision: Revision) -> Repository | None:
+    """Return the adapter of this hub that a revision names in place of a base; None if its readers may not all see it.
+
+    So nobody learns by a verdict that a private adapter exists. Ask it of a name that is no base here.
+    """
+    named = lookup.named(base, Repository.Type.MODEL).exclude(format="").select_related("namespace__person").first()
+    return named if named is not None and policy.may_name(named, revision.repository) else None
+
+
+def why_wait(base: str, format_name: str, revision: Revision | None = None) -> str:
+    """Return what a verdict waits for besides its turn, or "". Without a base id the static checks alone decide.
+
+    Where the revision names an adapter as its base, nothing is to wait for: a check says so.
+    """
     row = base_for(base) if is_base_id(base) else None
     if row and not row.has_weights and format_name == LIBRARY:
         return f"Waiting for the weights of {row.id}: of the adapters library nothing is proven by a config alone."
     if row or not is_base_id(base) or format_name in NOT_RUN:
+        return ""
+    if revision is not None and adapter_named(base, revision):
         return ""
     reason = (
         f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"

@@ -11,7 +11,7 @@ from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.asking import NOT_RUN, place, request, ring_again, route_to, why_wait
+from registry.proof.verdicts.asking import NOT_RUN, adapter_named, place, request, ring_again, route_to, why_wait
 from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
 from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
@@ -69,10 +69,11 @@ def _release_waiting(waiting: QuerySet[Verdict]) -> int:
     for base, format_name in waiting.values_list("base", "format").distinct():
         alike = waiting.filter(base=base, format=format_name)
         reason = (why_wait(base, format_name) or crew.lack(route_to(base), format_name))[:MAX_REASON]
+        ready = [one for one in alike if not reason or adapter_named(base, one.revision)]
+        released += sum(map(_release, ready))
         if reason:
-            alike.exclude(reason=reason).update(reason=reason, not_before=None)
-        else:
-            released += sum(map(_release, list(alike)))
+            others = alike.exclude(pk__in=[one.pk for one in ready]).exclude(reason=reason)
+            others.update(reason=reason, not_before=None)
     return released
 
 

@@ -56,7 +56,7 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
     verdict = _READY.first(verdict_id)
     if verdict is None:
         return None
-    if reason := why_wait(verdict.base, verdict.format):  # its base was removed
+    if reason := why_wait(verdict.base, verdict.format, verdict.revision):  # its base was removed
         queue.ready().filter(pk=verdict_id).update(reason=reason, **queue.NOWHERE)
         return None
     fence = secrets.token_hex(16)

@@ -69,6 +69,7 @@ class Folder:
     ) -> None:
         self.files, self.card, self.base, self.known_bases = files, card, base, known_bases
         self.place = ""  # the folder of the adapter, "" for the top
+        self.adapter_base: str | None = None  # where it names an adapter of the hub as base: the base of that one
         self.joined = Joined(files)  # tells which of the files are conversions of pickles
 
     @cached_property

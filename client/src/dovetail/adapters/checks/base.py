@@ -56,6 +56,8 @@ def unknown(folder: Folder) -> str | Finding:
         return f"{folder.base.id} is in this hub's base cache."
     if folder.known_bases is None:
         return skipped("Whether a hub knows this base was not asked.")
+    if folder.adapter_base is not None:
+        return _on_an_adapter(folder, folder.adapter_base)
     if (folder.base_id or "").casefold() in map(str.casefold, folder.known_bases):
         return "The base is known here."
     return failed(
@@ -63,6 +65,18 @@ def unknown(folder: Folder) -> str | Finding:
         "Check the spelling; if it is right, ask an administrator to add the base.",
         base=(folder.base_id or "")[:120],
     )
+
+
+def _on_an_adapter(folder: Folder, base: str) -> Finding:
+    name, under = (folder.base_id or "")[:120], base[:120]
+    alone = f"set {folder.base_field} to {under!r}, its base" if under else f"set {folder.base_field} to its base"
+    return failed(
+        f"{folder.base_field} names {name}, which is an adapter{f' of {under}' if under else ''} and no base model: "
+        "servers load every adapter on the base itself, and would leave that one out.",
+        f"Merge {name} into its base by merge_and_unload(), push the merged model, and name that; or {alone}, if it "
+        "was trained on that alone, and push again.",
+        adapter=name, base=under,
+    )  # fmt: skip
 
 
 def mismatch(folder: Folder) -> str | Finding:
