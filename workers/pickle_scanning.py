@@ -41,8 +41,7 @@ def _render_card(revision: Revision) -> None:
 def _scan(row: PickleScan) -> None:
     """Revoke the tokens in a revision's new files, and hold it back for its first file that may run code.
 
-    Objects of libraries are held back as well, since nobody can tell what all of them do; that is no attack, and
-    counts for no strike.
+    Objects of libraries are held back as well, since nobody can tell what all of them do; its case says no malware.
     """
     if row.revision.is_expired:  # while it waited, or it is a copy of such a version: no file is left to read
         return

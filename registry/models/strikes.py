@@ -18,8 +18,8 @@ class Strike(models.Model):
     case = models.ForeignKey(Case, null=True, blank=True, on_delete=models.SET_NULL, related_name="strikes")
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )  # null: a rule of the hub
-    is_automatic = models.BooleanField(default=False, db_default=False)
+    )  # null: a rule, in releases whose rules gave strikes
+    is_automatic = models.BooleanField(default=False, db_default=False)  # of those releases
     at = models.DateTimeField(default=timezone.now, db_default=Now())
     expires_at = models.DateTimeField()
     voided_at = models.DateTimeField(null=True, blank=True)

@@ -102,7 +102,6 @@ def _held(event: OutboxEvent) -> None:
     reason = REASONS.get(finding, Reason.OTHER)
     filed = intake.observe(target, finding, reason, decision.reason, [Evidence(commit=event.data["revision"])])
     ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
-    rules.strike(filed.case)  # the rule that filed it found it held already
 
 
 def _name_observed(event: OutboxEvent) -> None:

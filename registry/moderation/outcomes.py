@@ -120,7 +120,7 @@ def carry_out(case: Case, by: Caller, decision: Decision) -> None:
     person = targets.responsible(case)
     deed.act(case, by, decision)
     if decision.strike and deed.points and person is not None and person.role == User.Role.USER:
-        strikes.give(person, decision.reason, case=case, by=by.user, points=deed.points)
+        strikes.give(person, decision.reason, case=case, by=policy.require_moderator(by), points=deed.points)
 
 
 def _repository(case: Case) -> Repository:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from registry.models import Case, Repository, Revision
-from registry.moderation import strikes, targets
 from registry.proof import holding
 
 PICKLE, LIVE_SECRET, BLOCKED_FILE = "file.pickle", "privacy.secret-live", "file.blocked"
@@ -31,30 +30,27 @@ class Rule:
     name: str
     applies: Callable[[Facts], bool]
     reason: str
-    is_strike: bool  # whether its owner gets an automatic strike
     finding: str = ""  # of the hub, upon which it applies
 
 
 RULES = (
     Rule(
         "dangerous pickle", lambda facts: PICKLE in facts.findings,
-        "A file in it is a pickle that can run code.", is_strike=True, finding=PICKLE,
+        "A file in it is a pickle that can run code.", finding=PICKLE,
     ),
     Rule(
         "known-bad file", lambda facts: BLOCKED_FILE in facts.findings,
         "A file in it is on this hub's blocklist.",
-        is_strike=False,  # it was allowed when it was pushed
         finding=BLOCKED_FILE,
     ),
     Rule(
         "live secret", lambda facts: LIVE_SECRET in facts.findings,
         "A file in it holds an access token of this hub that worked; the token was revoked.",
-        is_strike=False, finding=LIVE_SECRET,
+        finding=LIVE_SECRET,
     ),
     Rule(
         "trusted reports", lambda facts: facts.reporters >= 2 and facts.trusted_reporters >= 1,
         "Several people, one of them a trusted reporter, report that it attacks its users. A moderator reviews it.",
-        is_strike=False,
     ),
 )  # fmt: skip
 
@@ -85,15 +81,7 @@ def apply(case: Case) -> Rule | None:
     rule = rule_for(facts_of(case)) if held is not None else None
     if held is None or rule is None or not holding.hold(held, _reason(case, rule), case, finding=rule.finding):
         return None
-    strike(case)
     return rule
-
-
-def strike(case: Case) -> None:
-    """Give the automatic strike of the rule that applies to a case, if that rule has one."""
-    rule, person = rule_for(facts_of(case)), targets.responsible(case)
-    if rule is not None and rule.is_strike and person is not None:
-        strikes.give_automatic(person, rule.reason, case)
 
 
 def _what(case: Case) -> Repository | Revision | None:

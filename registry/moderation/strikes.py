@@ -29,32 +29,21 @@ def points(user: User) -> int:
     return active(user).aggregate(sum=Sum("points"))["sum"] or 0
 
 
-def give(user: User, reason: str, *, case: Case | None = None, by: User | None = None, points: int = 1) -> Strike:
-    """Write a strike into a person's ledger, tell them, and let the consequences follow.
+def give(user: User, reason: str, *, by: User, case: Case | None = None, points: int = 1) -> Strike:
+    """Write a moderator's strike into a person's ledger, tell them, and let the consequences follow.
 
-    Call it in the transaction of the decision that it belongs to.
+    Call it in the transaction of the decision that it belongs to. No rule of the hub gives one.
     """
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk").first()  # one count at a time
         now = timezone.now()
         strike = Strike.objects.create(
-            user=user, reason=reason, case=case, by=by, is_automatic=by is None, points=points, at=now,
-            expires_at=now + LASTS,
-        )  # fmt: skip
+            user=user, reason=reason, case=case, by=by, points=points, at=now, expires_at=now + LASTS
+        )
         audit.record(by, "person:strike", user.username, about=user, reason=reason, after={"points": points})
         outbox.record(Kind.STRUCK, None, by, strike=strike.pk)
         _escalate(user)
     return strike
-
-
-def give_automatic(user: User, reason: str, case: Case) -> Strike | None:
-    """Give a strike in the hub's own name, at most one in 24 hours; None for moderators and for a second one."""
-    if user.role != User.Role.USER:
-        return None
-    with transaction.atomic():
-        User.objects.select_for_update(no_key=True).filter(pk=user.pk).values_list("pk").first()
-        recent = user.strikes.filter(is_automatic=True, at__gt=timezone.now() - timedelta(days=1))
-        return None if recent.exists() else give(user, reason, case=case)
 
 
 def void(strike: Strike, by: Caller, *, reason: str) -> bool:

@@ -254,15 +254,16 @@ def test_tensors_only_are_told_apart():
     assert found.only_tensors, found
 
 
-@pytest.mark.parametrize(
-    "data",
-    [hostile_pickle()[:-4], b"no pickle at all", b"", b"PK\x03\x04broken", pickle.dumps(3, protocol=0) + b"rest"],
-    ids=["cut off", "text", "empty", "broken archive", "more behind"],
-)
-def test_what_cannot_be_read_to_its_end_is_not_safe(data):
-    found = scan("adapter_model.bin", data)
+def test_a_pickle_that_cannot_be_read_to_its_end_is_not_safe():
+    found = scan("adapter_model.bin", hostile_pickle()[:-4])
     assert found is not None
-    assert not found.only_tensors or data.endswith(b"rest")
+    assert not found.only_tensors
+
+
+@pytest.mark.parametrize("data", [b"no pickle at all", b"", b"PK\x03\x04broken", pickle.dumps(3, protocol=0) + b"rest"])
+def test_what_reaches_no_import_is_data_whatever_its_name(data):
+    found = scan("adapter_model.bin", data)
+    assert found is None or found.is_data
 
 
 def test_a_second_pickle_behind_the_first_is_read_too():

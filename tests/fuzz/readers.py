@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from random import Random
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from registry.kernel.errors import ShardInvalid, XorbInvalid
 from registry.kernel.markdown import render_markdown
 from registry.repos.card import parse_card
 from tests.adapters import CONFIG, WEIGHTS, lora
-from tests.pickles import carriers, hostile
+from tests.pickles import carriers, hostile, unpicklers
 from tests.xet import build
 
 XET = Path(__file__).parents[1] / "xet" / "data"
@@ -109,6 +110,7 @@ def _array(values: object) -> bytes:
     return made.getvalue()
 
 
+PLAIN = [data for _, data in carriers.CARRIERS.values() if data[:1] in b"\x80c("]
 PICKLED = hostile.table(hostile.W, hostile.tensor())
 CARDS = (
     b"---\nlicense: mit\ntags: [a, b]\nmodel-index:\n- name: x\n  results: []\n---\n# Title\n\n- *a* **b** `c`\n",
@@ -120,6 +122,7 @@ READERS: dict[str, Reader] = {
     "header": Reader(_header, lambda: [lora(rank=1)[WEIGHTS]], (header.HeaderError,)),
     "config": Reader(lambda data: config.read(io.BytesIO(data)), lambda: [lora()[CONFIG]], (config.ConfigError,)),
     "pickle": Reader(_pickle("model.pkl"), lambda: [PICKLED, hostile.OLD, gzip.compress(PICKLED)]),
+    "reach": Reader(unpicklers.judge, lambda: [unpicklers.program(Random(number)) for number in range(400)] + PLAIN),
     "archive": Reader(
         _pickle("weights.bin"),
         lambda: [

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.fuzz.inputs import inputs, kept, seeds
 from tests.fuzz.readers import READERS
 
+pytestmark = pytest.mark.filterwarnings("ignore:invalid escape:DeprecationWarning")  # of pickletools, and unpicklers
 EXAMPLES = 40
 SLOW = {"markdown": 15}  # a rendering takes milliseconds
 

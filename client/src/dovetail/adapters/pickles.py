@@ -15,16 +15,18 @@ from typing import BinaryIO
 
 from dovetail.adapters import hdf5
 from dovetail.adapters.pickle_imports import MAX_OPCODES, MAX_PICKLE_BYTES, Pickle, scan_bytes
-from dovetail.adapters.reach import reaches_import
+from dovetail.adapters.reach import Reach, is_text, reaches_import
 from dovetail.adapters.torchfile import BROKEN
-from dovetail.adapters.unpacking import START_BYTES, Budget, is_compressed, open_zip, unpacked
+from dovetail.adapters.unpacking import START_BYTES, Budget, TooLargeError, is_compressed, open_zip, unpacked
 
-SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
+DECLARED = (".pkl", ".pickle", ".joblib", ".dill")  # nothing but pickles is called so
+SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", *DECLARED)
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
 OPENED = (
     "adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler", "scaler",
     "rng_state", "embedding",
 )  # fmt: skip
+ZIPPED = (".zip", ".keras", ".npz")  # opened by readers that find an archive by its end, whatever is before it
 MAX_DEPTH = 3  # an archive in an archive in an archive
 MAX_MEMBERS, MAX_INSIDE = 20_000, 500  # files of an archive that are looked at, and pickles in it that are read
 MAX_HEAD_BYTES = 2**20  # of a compressed file; the rest is unpacked only if this begins like something to look into
@@ -34,20 +36,22 @@ BEHIND = "another one behind it would import what was not looked for"
 LAMBDA = "it holds a Lambda layer of Keras: code, which runs when the model is loaded"
 UNSEEN = "it keeps its attributes in a way that is not read here, in more bytes than are looked through"
 LAMBDAS = re.compile(rb'"class_name": ?"__lambda__"|"function_type": ?"lambda"')  # as Keras 3 and 2 write one
+PROTOCOLS = tuple(bytes([0x80, number]) for number in range(6))  # the first bytes of a pickle since protocol 2
 ZIP, NUMPY, HDF5 = b"PK\x03\x04", b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
 OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")  # the dtype of an array that numpy saves as a pickle
 TENSORS = re.compile(r"(?:.*/)?data/\d+")  # raw values, beside the data.pkl of torch.save
 NOT_UNPACKED = (b'\x04"M\x18', b"(\xb5/\xfd")  # lz4 and zstd
+SEVEN_ZIP = b"7z\xbc\xaf"
 PIECE = 1 << 22
 MAX_HDF5 = 1 << 30  # bytes of a file of HDF5 whose attributes are not found by its structure
 
 
 def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0) -> Pickle | None:
-    """Return the pickle in a file, or None: recognised by its first bytes, else by its name.
+    """Return the pickle in a file, or None: text and other bytes are data, whatever the name of the file.
 
-    A pickle that cannot be read to its end counts as unsafe: scanners that skip unknown data have been exploited. A
-    file that no library opens by default as a pickle is only one if an unpickler would import something from it.
-    `budget` limits the work, by default by the size of the file; beyond it only what is named a pickle counts as one.
+    A pickle is what an unpickler follows to an import or a call. One that cannot be read to its end counts as unsafe:
+    scanners that skip unknown data have been exploited. `budget` limits the work, by default by the size of the file;
+    beyond it only what is named a pickle counts as one.
     """
     budget = budget or Budget.of(file)
     start = file.read(START_BYTES)
@@ -55,27 +59,41 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
     suspect = name.lower().endswith(SUFFIXES)
     if budget.is_spent:
         return Pickle(frozenset(), SPENT) if suspect else None
-    if start[:4] == ZIP:
+    if start[:4] == ZIP or ((suspect or name.lower().endswith(ZIPPED)) and _ends_as_zip(file)):
         return _in_zip(file, budget, depth, suspect=suspect)
     if start[:6] == NUMPY:
         return _in_array(file, budget)
     if start[:8] == HDF5:
         return _in_hdf5(file)
-    # A safetensors header of 128 or 384 bytes begins alike, but no unpickler gets past the zero that follows.
-    if len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00":
-        return _scan(file, budget) if suspect or _reaches(file, budget) else None
     if _is_tar(start):
         return Pickle(frozenset(), TAR) if suspect else _in_tar(file, budget, depth)
-    if start[:4] in NOT_UNPACKED and (suspect or any(f"{end}." in name.lower() for end in SUFFIXES)):
+    if _is_sealed(name.lower(), start, suspect=suspect):
         return Pickle(frozenset(), "it is compressed in a way that is not unpacked here")
-    if depth < MAX_DEPTH and is_compressed(start):
-        inside = _in_compressed(name, file, start, budget, depth)
-        if inside or not suspect:
-            return inside
-    if not (suspect and _is_opened(name)) and not _reaches(file, budget, called=not suspect):
+    if depth < MAX_DEPTH and is_compressed(start) and (inside := _in_compressed(name, file, start, budget, depth)):
+        return inside
+    return _plain(name.lower(), file, budget)
+
+
+def _plain(name: str, file: BinaryIO, budget: Budget) -> Pickle | None:
+    """Return the pickle with which a file begins.
+
+    Words of a text may be read as an import, which nobody has or calls: it counts where all files are pickles.
+    """
+    suspect = name.endswith(SUFFIXES)
+    least = Reach.WORDS if name.endswith(DECLARED) else Reach.CALL
+    if suspect and not is_text(file.read(MAX_HEAD_BYTES)):
+        least = min(least, Reach.IMPORT)
+    is_pickle = reaches_import(file, least)
+    budget.step(min(file.tell(), MAX_OPCODES))
+    file.seek(0)
+    is_plain = not is_pickle and suspect and file.read(2) in PROTOCOLS
+    file.seek(0)
+    if not is_pickle and not is_plain:
         return None
     pickle = _scan(file, budget)
-    return pickle if pickle.imports or pickle.reason or _is_opened(name) else replace(pickle, reason=BEHIND)
+    if is_plain:
+        return None if pickle.imports or pickle.reason else pickle
+    return pickle if pickle.imports or pickle.reason else replace(pickle, reason=BEHIND)
 
 
 def _scan(file: BinaryIO, budget: Budget) -> Pickle:
@@ -84,16 +102,22 @@ def _scan(file: BinaryIO, budget: Budget) -> Pickle:
     return pickle
 
 
-def _reaches(file: BinaryIO, budget: Budget, *, called: bool = False) -> bool:
-    reaches = reaches_import(file, called=called)
-    budget.step(min(file.tell(), MAX_OPCODES))
+def _ends_as_zip(file: BinaryIO) -> bool:
+    is_zip = zipfile.is_zipfile(file)
     file.seek(0)
-    return reaches
+    return is_zip
+
+
+def _is_sealed(name: str, start: bytes, *, suspect: bool) -> bool:
+    """Return whether something that is named a pickle is packed in a way that is not unpacked here."""
+    if start[:4] == SEVEN_ZIP:
+        return suspect and _is_opened(name)
+    return start[:4] in NOT_UNPACKED and (suspect or any(f"{end}." in name for end in SUFFIXES))
 
 
 def _is_opened(name: str) -> bool:
     """Return whether a library opens a file of this name as a pickle, whatever it contains."""
-    name = name.lower().rpartition("/")[2]
+    name = name.rpartition("/")[2]
     return not name.endswith(".bin") or name.startswith(OPENED)
 
 
@@ -114,9 +138,10 @@ def _in_zip(file: BinaryIO, budget: Budget, depth: int, *, suspect: bool) -> Pic
             looked_at = [info for info in members if not (is_torch and TENSORS.fullmatch(info.filename))]
             pickles = list(_bounded(_zipped(archive, looked_at, budget, depth, suspect=suspect)))
     except BROKEN as error:
-        return Pickle(frozenset(), f"the archive cannot be read: {error}") if suspect or _names_pickle(file) else None
+        is_unsafe = _names_pickle(file) or (suspect and isinstance(error, TooLargeError))
+        return Pickle(frozenset(), f"the archive cannot be read: {error}") if is_unsafe else None
     if not pickles:
-        return Pickle(frozenset(), "the archive holds no tensor pickle") if suspect else None
+        return None
     return _together(pickles) if suspect or is_torch else _worst(pickles)
 
 
@@ -163,7 +188,10 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget, dep
     with archive.open(info) as member:
         content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
     budget.unpack(info.file_size)
-    pickle = _scan(content, budget) if is_pickled else read(info.filename, content, budget, depth + 1)
+    if depth < MAX_DEPTH:
+        pickle = read(info.filename, content, budget, depth + 1)
+    else:
+        pickle = _plain(info.filename.lower(), content, budget)
     return replace(pickle, member=pickle.member or info.filename) if pickle else None
 
 
@@ -195,7 +223,7 @@ def _in_compressed(name: str, file: BinaryIO, start: bytes, budget: Budget, dept
     if head[:4] == ZIP or head[:6] == NUMPY or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
         head = unpacked(file, start, MAX_PICKLE_BYTES)
     budget.unpack(len(head))
-    inner = name.rpartition(".")[0] or name
+    inner = name if name.lower().endswith(SUFFIXES) else name.rpartition(".")[0] or name
     return read(inner, io.BytesIO(head), budget, depth + 1) if head else None
 
 

@@ -8,13 +8,14 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
 from dovetail.adapters.torchfile import BROKEN
 
 START_BYTES = 512
+PIECE = 2**16
 MAX_LZMA_MEMORY = 2**28
 MAX_STREAMS = 64  # of xz in a row: empty ones take 32 bytes each, and each costs a copy of the rest
 MAX_DIRECTORY_BYTES = 2**25  # of a zip; each entry takes twenty times its own size in memory
@@ -49,6 +50,10 @@ class Budget:
         self.left -= INSTRUCTION * instructions
 
 
+class TooLargeError(zipfile.BadZipFile):
+    """The directory of an archive would fill the memory."""
+
+
 class _Limited(io.RawIOBase):
     """A file of which nobody reads more than `most` bytes at once: zipfile reads a whole directory of any size."""
 
@@ -57,7 +62,7 @@ class _Limited(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if size > self.most:
-            raise zipfile.BadZipFile(f"its directory has {size:,} bytes")
+            raise TooLargeError(f"its directory has {size:,} bytes")
         return self._file.read(size)
 
     def seek(self, place: int, whence: int = 0) -> int:
@@ -71,7 +76,7 @@ class _Limited(io.RawIOBase):
 
 
 def open_zip(file: BinaryIO) -> zipfile.ZipFile:
-    """Open an archive. Raises BadZipFile also for a directory that would fill the memory."""
+    """Open an archive. Raises BadZipFile, TooLargeError for a directory that would fill the memory."""
     limited = _Limited(file)
     archive = zipfile.ZipFile(cast(IO[bytes], limited))
     limited.most = file.seek(0, 2)  # from here on a member is read
@@ -84,45 +89,67 @@ def is_compressed(start: bytes) -> bool:
 
 
 def unpacked(file: BinaryIO, start: bytes, size: int) -> bytes:
-    """Return the first bytes of what is in a compressed file, b"" if it cannot be unpacked."""
+    """Return the first bytes of what is in a compressed file; what comes out before it breaks counts.
+
+    A reader of a stream follows the instructions at its beginning before it comes to the damage.
+    """
     unpack = next(unpack for magic, unpack in COMPRESSED.items() if start.startswith(magic))
     file.seek(0)
+    content = bytearray()
     try:
-        content = unpack(file, size)
+        for piece in unpack(file, size):
+            content += piece[: size - len(content)]
+            if len(content) >= size:
+                break
     except (*BROKEN, lzma.LZMAError):
-        content = b""
+        pass
     file.seek(0)
-    return content
+    return bytes(content)
 
 
-def _gunzipped(file: BinaryIO, size: int) -> bytes:
+def _gunzipped(file: BinaryIO, size: int) -> Iterator[bytes]:
     with gzip.open(file) as stream:
-        return stream.read(size)
+        yield from iter(lambda: stream.read1(PIECE), b"")
 
 
-def _bunzipped(file: BinaryIO, size: int) -> bytes:
+def _bunzipped(file: BinaryIO, size: int) -> Iterator[bytes]:
     with bz2.open(file) as stream:
-        return stream.read(size)
+        yield from iter(lambda: stream.read1(PIECE), b"")
 
 
-def _inflated(file: BinaryIO, size: int) -> bytes:
-    return zlib.decompressobj().decompress(file.read(size), size)
+def _inflated(file: BinaryIO, size: int) -> Iterator[bytes]:
+    stream = zlib.decompressobj()
+    for packed in iter(lambda: file.read(PIECE), b""):
+        while packed:
+            yield stream.decompress(packed, PIECE)
+            packed = stream.unconsumed_tail
 
 
-def _unlzmaed(file: BinaryIO, size: int) -> bytes:
-    """Return the first bytes of one stream or several; a stream may claim a dictionary of gigabytes."""
-    packed, content = file.read(size), b""
+def _of_old_joblib(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Unpack a file of joblib before 0.10: the length in 19 characters, and a space of Python 2, are before zlib."""
+    file.seek(2 + 19)
+    if file.read(1) != b" ":
+        file.seek(-1, 1)
+    yield from _inflated(file, size)
+
+
+def _unlzmaed(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Unpack one stream or several; a stream may claim a dictionary of gigabytes."""
+    packed = file.read(size)
+    form = lzma.FORMAT_ALONE if packed[:1] == b"]" else lzma.FORMAT_XZ
     for _ in range(MAX_STREAMS):
-        if not packed or len(content) >= size:
+        if not packed:
             break
-        stream = lzma.LZMADecompressor(memlimit=MAX_LZMA_MEMORY)
-        content += stream.decompress(packed, size - len(content))
+        stream = lzma.LZMADecompressor(form, memlimit=MAX_LZMA_MEMORY)
+        yield stream.decompress(packed, PIECE)
+        while not stream.eof and not stream.needs_input:
+            yield stream.decompress(b"", PIECE)
         packed = stream.unused_data
-    return content
 
 
-Unpack = Callable[[BinaryIO, int], bytes]
+Unpack = Callable[[BinaryIO, int], Iterator[bytes]]
 COMPRESSED: dict[bytes, Unpack] = {  # what joblib, and readers of archives, unpack, by the first bytes
-    b"\x1f\x8b": _gunzipped, b"BZh": _bunzipped, b"\xfd7zXZ\x00": _unlzmaed, b"]\x00\x00": _unlzmaed,
+    b"\x1f\x8b": _gunzipped, b"BZh": _bunzipped, b"\xfd7zXZ\x00": _unlzmaed, b"]\x00": _unlzmaed,
     b"x\x01": _inflated, b"x^": _inflated, b"x\x9c": _inflated, b"x\xda": _inflated,
+    b"ZF0x": _of_old_joblib,
 }  # fmt: skip
