@@ -11,7 +11,7 @@ from dovetail.adapters.reach import OPCODES, Reach, reaches_import
 
 UNPICKLERS = {"C": pickle.Unpickler, "Python": pickle._Unpickler}
 ENCODINGS = ("ASCII", "latin1", "bytes", "utf-8")
-FAR = re.compile(rb"r..[^\0].|r...[^\0]", re.DOTALL)  # a place in the memo for which C allocates gigabytes
+FAR = re.compile(rb"r..[^\0].|r...[^\0]|p[\s+_\d]{5}", re.DOTALL)  # a place in the memo for which C allocates gigabytes
 HOSTILE = b"cos\nsystem\n"
 
 
