@@ -3,10 +3,12 @@
 import io
 import json
 import pickle
+import time
 
 import pytest
 
 from dovetail.adapters import header as headers
+from dovetail.adapters import secrets
 from dovetail.adapters.checks import privacy
 from dovetail.adapters.convert.redact import redact
 from tests.adapters import openers
@@ -87,7 +89,7 @@ def test_a_header_that_cannot_be_read_hides_no_secret_of_a_text(weights):
 
 def test_a_long_line_full_of_addresses_is_read_once():
     text = "a@b.co " * 300_000 + "\nc@d.co"  # a minute, where each match counts the lines before it anew
-    assert [line for line, _ in privacy._matches(privacy.EMAIL, text)] == [1, 2]
+    assert [line for line, _ in secrets.lines_with(privacy.EMAIL, text)] == [1, 2]
 
 
 # --- what a pull request removes -------------------------------------------------------------------------------------
@@ -176,3 +178,83 @@ def test_state_of_the_training_is_deleted_and_arguments_only_with_something_priv
     }
     redacted = redact(openers({**arguments, "optimizer.pt": b"x", "b/rng_state_0.pth": b"x"}), 0)
     assert redacted.deleted == ["a/training_args.bin", "b/rng_state_0.pth", "optimizer.pt"]
+
+
+LETTERS = "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zCd7gHa0bEc3fGi6jKl9mNo2pQr5sTu8vWx1yZa4B" * 3  # of a key that nobody has
+TOKENS = {
+    "a GitHub token": f"github_pat_{LETTERS[:82]}",
+    "an Anthropic key": f"sk-ant-api03-{LETTERS[:93]}",
+    "an API key": f"sk-proj-{LETTERS[:48]}",
+    "a Stripe key": f"sk_live_{LETTERS[:24]}",
+    "an npm token": f"npm_{LETTERS[:36]}",
+    "a PyPI token": f"pypi-AgEIcHlwaS5vcmc{LETTERS[:80]}",
+    "a Twilio key": "SK" + "9f8e7d6c5b4a3210" * 2,
+    "a SendGrid key": f"SG.{LETTERS[:22]}.{LETTERS[:43]}",
+    "a Telegram token": f"987654321:AA{LETTERS[:33]}",
+    "a Slack webhook": f"https://hooks.slack.com/services/T0AB12CD3/B0EF45GH6/{LETTERS[:24]}",
+    "a Groq key": f"gsk_{LETTERS[:52]}",
+    "a Docker token": f"dckr_pat_{LETTERS[:27]}",
+}
+PEM = BLOCK.replace("b" * 64, "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ") + "\n"
+
+
+def test_secrets_are_found_by_content_whatever_the_file_is_called():
+    notebook = json.dumps({"cells": [{"source": [f"import os\n{TOKENS['an npm token']}\n", PEM]}]})
+    files = {
+        "id_rsa": PEM.encode(),
+        "deploy/key.pem": PEM.replace("OPENSSH ", "").encode(),
+        ".env.local": f"KEY={TOKENS['a Stripe key']}\n".encode(),
+        "train.ipynb": notebook.encode(),
+        "main.tf": f'token = "{TOKENS["a GitHub token"]}"'.encode(),
+        "settings.xml": f"<password>{TOKENS['a SendGrid key']}</password>".encode(),
+        "rows.csv": f"a,b\n1,{TOKENS['a Telegram token']}\n".encode(),
+        "notes": f"{TOKENS['an API key']}".encode("utf-16"),
+        "exported": f"x = {TOKENS['a PyPI token']}".encode("utf-16-le"),
+        "account.json": json.dumps({"type": "service_account", "private_key": PEM}).encode(),
+        "big.txt": b"x\n" * (3 << 20) + TOKENS["a Groq key"].encode(),
+        "weights.dat": bytes(4096) + PEM.encode(),
+    }
+    found = answer("privacy.secret", {"adapter_config.json": b"{}"} | files)
+    assert {one["file"] for one in found.where["findings"]} == files.keys() - {"big.txt", "weights.dat"}
+    assert {one["kind"] for one in found.where["findings"] if one["file"] == "train.ipynb"} == {
+        "an npm token", "a private key",
+    }  # fmt: skip
+    assert found.where["searched"].endswith("of text; 1 binary file and 1 of over 5 MB were not")
+
+
+@pytest.mark.parametrize(("kind", "value"), TOKENS.items())
+def test_the_token_of_a_service_is_known(kind, value):
+    for text in (value, f'"{value}"', f"key={value}\n", json.dumps({"t": f"line\n{value}\nline"})):
+        assert [found for _, found in secrets.secrets_of(text)] == [kind], text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "hf_" + "x" * 34,
+     "sk-your-api-key-goes-here-and-is-long-enough", "sk-learn-is-a-library-of-many-estimators-in-python",
+     "sha256:" + "9f8e7d6c5b4a3210" * 4, "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
+     'if text.startswith("-----BEGIN PRIVATE KEY-----"):', "ghp_" + "x" * 36, "-----BEGIN CERTIFICATE-----\nMIIB",
+     "xoxb-your-token-goes-right-here", "sk_test_" + LETTERS[:24], "risk-" + LETTERS[:40]],
+)  # fmt: skip
+def test_examples_and_checksums_are_no_secrets(text):
+    assert list(secrets.secrets_of(text)) == []
+
+
+def test_the_search_takes_linear_time():
+    for piece in (
+        "sk-",
+        "sk-sk-1",
+        "-----BEGIN ",
+        "gh",
+        "glpat-",
+        "SG.",
+        "1:AA",
+        "xoxb-",
+        "a8Q~",
+        "\\n",
+        "eyJ",
+        "AccountKey=",
+    ):
+        began = time.process_time()
+        list(secrets.secrets_of(piece * ((1 << 20) // len(piece))))
+        assert time.process_time() - began < 5

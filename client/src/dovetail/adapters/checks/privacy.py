@@ -12,11 +12,13 @@ from dovetail.adapters.findings import Finding, some, warned
 from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
 from dovetail.adapters.gguf import GgufError
 from dovetail.adapters.header import HeaderError
+from dovetail.adapters.secrets import MAX_OF_FILE as MAX_OF_FILE  # of homes and addresses too
+from dovetail.adapters.secrets import Search, secrets_of
+from dovetail.adapters.secrets import lines_with as _matches
 
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
 ARGUMENTS, MAX_FILES = "training_args.bin", 200  # the latter: text files that are read
 MAX_TRACES = 50  # that a report lists
-MAX_OF_FILE = 20
 HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\\\?Users\\)[A-Za-z0-9_.\-]{1,40}")
 # Of the notes of image trainers: what was in the training set, and where it lay.
 PRIVATE = re.compile(r"ss_(?:dataset|tag_frequency|bucket_info|reg_dataset|training_comment|datasets|session_id)")
@@ -25,21 +27,6 @@ EMAIL = re.compile(
     r"(?<![\w.+/-])(?!git@|noreply)[\w.+-]{1,64}@(?!example\.)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,3}\.[A-Za-z]{2,12}\b"
 )
 WITH_AUTHORS = (".md", ".py", ".jsonl")
-SECRETS = (  # a group of a pattern is the secret, where the pattern also names its place
-    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
-    ("a Dovetail token", re.compile(r"\bdvt_[A-Za-z0-9]{32}\b")),
-    ("a Dovetail token of a directory", re.compile(r"\bdvs_[A-Za-z0-9_\-]{43}(?![A-Za-z0-9_\-])")),
-    ("a GitHub token", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}\b")),
-    ("an AWS key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
-    ("a Google key", re.compile(r"\bAIza[A-Za-z0-9_\-]{35}(?![A-Za-z0-9_\-])")),
-    ("an Azure key", re.compile(r"\bAccountKey=[A-Za-z0-9+/]{86}==")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9\-]{20,200}\b")),
-    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_\-]{20,60}")),
-    ("an AWS secret key", re.compile(r"(?i:aws_secret_access_key)\W{1,5}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])")),
-    ("an API key", re.compile(r"\bsk-[A-Za-z0-9_\-]{32,120}\b")),
-    ("a Weights & Biases key", re.compile(r"(?i:wandb_api_key|api\.wandb\.ai)[^\n]{0,60}?\b([0-9a-f]{40})\b")),
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +81,21 @@ def training_data(folder: Folder) -> str | Finding:
 
 
 def secret(folder: Folder) -> str | Finding:
-    traces = list(_secrets(folder))
+    search = Search()
+    traces = list(_secrets(folder, search))
     if not traces:
-        return "No secret was recognised."
+        return f"No secret was recognised in what was looked at: {search}."
     first = traces[0]
     place = f", line {first.line}" if first.line else f" in {first.key}" if first.key else ""
     holds = f"{first.file} holds {first.kind}{place}"
     others = some((f"{trace.kind} in {trace.place}" for trace in traces[1:]), 4)
     message = f"{holds}; and {others}." if others else f"{holds}."
     return warned(
-        message, "Revoke it at once: whoever can read the repository has it.", file=first.file, **_listed(traces)
+        message,
+        "Revoke it at once: whoever can read the repository has it.",
+        file=first.file,
+        **_listed(traces),
+        searched=str(search),
     )
 
 
@@ -127,13 +119,14 @@ def _emails(folder: Folder) -> Iterator[Trace]:
             yield Trace(folder.weights, "e-mail address", key=key)
 
 
-def _secrets(folder: Folder) -> Iterator[Trace]:
-    for path, text in _texts(folder):
+def _secrets(folder: Folder, search: Search) -> Iterator[Trace]:
+    for path, text in search.texts(folder.files, folder.sizes):
+        yield from _secrets_of(path, text)
+    for path, text in _arguments(folder):
         yield from _secrets_of(path, text)
     for key, value in sorted(_notes(folder).items()):
-        for kind, pattern in SECRETS:
-            if pattern.search(value[:MAX_TEXT_BYTES]):
-                yield Trace(folder.weights, kind, key=key)
+        for _, kind in secrets_of(value[:MAX_TEXT_BYTES]):
+            yield Trace(folder.weights, kind, key=key)
 
 
 def _homes_of(path: str, text: str) -> Iterator[Trace]:
@@ -148,9 +141,8 @@ def _emails_of(path: str, text: str) -> Iterator[Trace]:
 
 
 def _secrets_of(path: str, text: str) -> Iterator[Trace]:
-    for kind, pattern in SECRETS:
-        for line, _ in _matches(pattern, text):
-            yield Trace(path, kind, _line(path, line))
+    for line, kind in secrets_of(text):
+        yield Trace(path, kind, _line(path, line))
 
 
 def _line(path: str, line: int) -> int:
@@ -164,19 +156,6 @@ def _notes(folder: Folder) -> Mapping[str, str]:
         return folder.metadata
     except (HeaderError, GgufError, KeyError):
         return {}
-
-
-def _matches(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of the first match of each line, at most MAX_OF_FILE."""
-    line, start, lines = 1, 0, 0
-    for match in pattern.finditer(text):
-        newlines = text.count("\n", start, match.start())
-        start = match.start()  # always: from the beginning of a long line it would be counted again for each match
-        if newlines or not lines:
-            line, lines = line + newlines, lines + 1
-            yield line, match[0]
-            if lines >= MAX_OF_FILE:
-                return
 
 
 def _more(traces: list[Trace]) -> str:
@@ -205,7 +184,13 @@ def _texts(folder: Folder) -> Iterator[tuple[str, str]]:
     paths = [path for path in sorted(folder.files) if folder.sizes[path] <= MAX_TEXT_BYTES]
     for path in [path for path in paths if path.lower().endswith(TEXTS)][:MAX_FILES]:
         yield path, folder.text(path)
-    for path in [path for path in paths if path.rpartition("/")[2] == ARGUMENTS][:MAX_FILES]:
+    yield from _arguments(folder)
+
+
+def _arguments(folder: Folder) -> Iterator[tuple[str, str]]:
+    """Yield path and texts of the arguments of trainings, which are pickles."""
+    paths = [path for path in sorted(folder.files) if path.rpartition("/")[2] == ARGUMENTS]
+    for path in [path for path in paths if folder.sizes[path] <= MAX_TEXT_BYTES][:MAX_FILES]:
         with folder.files[path]() as file:
             pickle = pickles.read(path, file)
         yield path, "\n".join(sorted(pickle.texts)) if pickle else ""

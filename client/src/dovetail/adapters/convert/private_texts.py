@@ -6,6 +6,7 @@ import json
 import re
 
 from dovetail.adapters.checks import privacy
+from dovetail.adapters.secrets import SECRETS
 
 REMOVED, PLAIN = "[removed]", "removed"  # the latter in YAML, where brackets make a list
 YAML = (".yaml", ".yml")
@@ -14,10 +15,8 @@ FRONT_MATTER = re.compile(r"\A---\r?\n.*?^---\s*$", re.DOTALL | re.MULTILINE)
 KEY_BLOCK = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----(?:[A-Za-z0-9+/=\s\\:,.]|-(?!----))*-----END \1-----")
 LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-SECRETS = tuple(pattern for kind, pattern in privacy.SECRETS if kind != "a private key")
-ANY = re.compile(
-    "|".join(p.pattern for p in (privacy.HOME, privacy.EMAIL, *(pattern for _, pattern in privacy.SECRETS)))
-)
+PATTERNS = tuple(secret.pattern for secret in SECRETS if secret.kind != "a private key")
+ANY = re.compile("|".join(p.pattern for p in (privacy.HOME, privacy.EMAIL, *(secret.pattern for secret in SECRETS))))
 ESCAPED = "nrtbf"  # after a backslash these are white space, and no part of an address
 
 
@@ -63,7 +62,7 @@ def _replaced(text: str, word: str, *, with_emails: bool) -> str:
 
 def _without_secrets(text: str, word: str) -> str:
     text = KEY_BLOCK.sub(word, text)
-    for pattern in SECRETS:
+    for pattern in PATTERNS:
         text = pattern.sub(lambda match: _with(word, match), text)
     return text
 
