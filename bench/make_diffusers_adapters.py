@@ -103,6 +103,7 @@ def adapters(pipeline: str) -> dict[str, Shapes]:
         "other-size": pairs(dict.fromkeys(layers, (48, 48)), lambda path: f"{place}.{path}", PEFT),
         "dora": own | magnitude,
         "kohya-other-alpha": kohya("lora_unet", original),
+        "kohya-unlike-alphas": kohya("lora_unet", layers if place == "unet" else original),
         "peft-other-alpha": pairs(layers, lambda path: f"base_model.model.{path}", PEFT),
         "settings-in-file": own,
     }
@@ -129,10 +130,9 @@ def write(folder: Path, pipeline: str, shapes: Shapes) -> None:
     """Write one adapter."""
     folder.mkdir(parents=True)
     alpha = ALPHA if "other-alpha" in folder.name else 1
-    tensors = {
-        key: torch.full(shape, alpha if key.endswith(".alpha") else 1, dtype=torch.bfloat16)
-        for key, shape in shapes.items()
-    }
+    alphas = {key: 1 + number if "unlike" in folder.name else alpha
+              for number, key in enumerate(key for key in shapes if key.endswith(".alpha"))}  # fmt: skip
+    tensors = {key: torch.full(shape, alphas.get(key, 1), dtype=torch.bfloat16) for key, shape in shapes.items()}
     is_peft = folder.name.startswith("peft-")
     if is_peft:
         config = {"peft_type": "LORA", "r": 1, "lora_alpha": alpha, "target_modules": ["to_q", "to_k"]}

@@ -26,13 +26,14 @@ EVERYWHERE = {
     "kohya-with-text": "serves", "kohya-own-paths": "serves", "comfy": "serves", "half-unknown": "wrong",
     "peft-prefix": "wrong", "bare-names": "wrong", "unknown-path": "refuses", "other-size": "refuses",
     "settings-in-file": "serves", "kohya-other-alpha": "serves", "peft-other-alpha": "wrong", "kohya-dora": "wrong",
+    "kohya-unlike-alphas": "serves",
 }  # fmt: skip
 DIFFERENT: Mapping[str, Mapping[str, str]] = {
-    "StableDiffusionPipeline": {"comfy": "wrong"},
-    "StableDiffusionXLPipeline": {"comfy": "wrong"},
+    "StableDiffusionPipeline": {"comfy": "wrong", "kohya-unlike-alphas": "wrong"},  # attention gets another's alpha
+    "StableDiffusionXLPipeline": {"comfy": "wrong", "kohya-unlike-alphas": "wrong"},
     "StableDiffusion3Pipeline": {
         "comfy": "wrong", "kohya": "wrong", "kohya-own-paths": "wrong", "kohya-with-text": "wrong",
-        "kohya-other-alpha": "wrong",
+        "kohya-other-alpha": "wrong", "kohya-unlike-alphas": "wrong",
     },
     "FluxPipeline": {
         "comfy": "wrong", "kohya-own-paths": "refuses", "peft-prefix": "refuses", "peft-other-alpha": "refuses",

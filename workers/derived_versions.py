@@ -67,7 +67,7 @@ def _make(claimed: Work) -> None:
             copy_files(revision, folder / str(number))
         target = folder / "to"
         target.mkdir()
-        (folder / "request.json").write_text(json.dumps(_request(claimed)))
+        (folder / "request.json").write_text(json.dumps(_request(claimed), default=str))
         answer = _answer(folder)
         if "refused" in answer:
             raise Refused(str(answer["refused"])[:1000])

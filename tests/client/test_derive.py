@@ -78,6 +78,8 @@ def test_a_hub_converts_and_merges_versions(ask, working_hub, folders, tmp_path)
     )
     assert (merged["state"], merged["adapter"], merged["ref"]) == ("done", "alice/derived-both", "refs/heads/main")
     assert [source["weight"] for source in merged["sources"]] == [0.7, 0.3]
+    own = ask(*derive, "--with", "alice/derived-two", "--into", "alice/derived-two", hub=working_hub, who="alice")
+    assert own["state"] == "done", "a merge into one of its own sources is made once"
     again = ask("derive", "alice/derived-one", "--to", "mlx", hub=working_hub, who="alice")
     same = ask("derive", "alice/derived-one", "--to", "mlx", hub=working_hub, who="alice")
     assert (same["id"], same["revision"]) == (again["id"], again["revision"])

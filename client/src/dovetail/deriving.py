@@ -80,11 +80,17 @@ def derive(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any
 
 
 def wait(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any]) -> answers.DerivedVersion:
-    """Ask for it, and again until it is final."""
-    pause = FIRST_PAUSE
-    while (answer := derive(caller, adapter, revision, wish))["state"] not in FINAL:
+    """Ask for it, and again until it is final: of the versions of the first answer, since the result may be newer."""
+    pause, answer = FIRST_PAUSE, derive(caller, adapter, revision, wish)
+    found = [source.get("revision") for source in answer["sources"]]
+    if all(found):
+        revision = str(found[0])
+        others = [{**other, "revision": oid} for other, oid in zip(wish.get("others", ()), found[1:], strict=True)]
+        wish = {**wish, "others": others}
+    while answer["state"] not in FINAL:
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+        answer = derive(caller, adapter, revision, wish)
     return answer
 
 

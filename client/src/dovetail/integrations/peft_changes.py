@@ -15,7 +15,9 @@ from dovetail.adapters import values
 from dovetail.adapters.config import Config
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.convert.by_rank import Weights
+from dovetail.adapters.convert.peft import PREFIX
 from dovetail.adapters.lazy import Lazies, Lazy
+from dovetail.adapters.methods import shared
 
 Tensor = Any  # of torch
 ROUNDING = 1e-6  # of a bias, in what merging rounds
@@ -45,6 +47,21 @@ def changes(tensors: Lazies, config: Config, weights: Weights, is_conv1d: bool) 
 
 
 def _changes(tensors: Lazies, config: Config, weights: Weights, is_conv1d: bool) -> Iterator[tuple[str, Any]]:
+    """Take one module after the other, so that memory holds the weight of one; all where a method shares tensors."""
+    if any(kind.peft_type == config["peft_type"] for kind in shared.ROWS):
+        yield from _merged(tensors, config, weights, is_conv1d)
+        return
+    owns = {
+        path: {name: tensor for name, tensor in tensors.items() if name.startswith(f"{PREFIX}{path}.")}
+        for path in weights
+    }
+    for name in tensors.keys() - {name for own in owns.values() for name in own}:
+        raise Unconvertible("PEFT has no place for it.", name)
+    for path, own in owns.items():
+        yield from _merged(own, config, {path: weights[path]}, is_conv1d)
+
+
+def _merged(tensors: Lazies, config: Config, weights: Weights, is_conv1d: bool) -> Iterator[tuple[str, Any]]:
     import peft  # noqa: PLC0415 - see above
     import torch  # noqa: PLC0415 - see above
     from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: PLC0415 - see above

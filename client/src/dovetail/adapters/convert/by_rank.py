@@ -47,6 +47,8 @@ def read(
         raise Unconvertible(f"It is {method}, which no LoRA can be: {why}.")
     if not rank:
         raise Unconvertible("Name the rank of the LoRA: --rank 16.", option="rank")
+    if (configs.text(config, "bias") or "none") != "none":
+        raise Unconvertible("bias is set: it changes biases of the base, which a LoRA leaves as they are.")
     ends = tuple(f".{parameter}" for parameter in kind.parameters)
     own = {name: tensor for name, tensor in tensors.items() if name.endswith(ends) or not WHOLE.fullmatch(name)}
     paths = {name.removesuffix(end).removeprefix(PREFIX) for name in own for end in ends

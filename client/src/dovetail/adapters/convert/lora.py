@@ -142,7 +142,8 @@ def require_headless(lora: Lora, format_name: str) -> None:
     for name in lora.head:
         raise Unconvertible(
             f"it was trained whole, and {format_name} holds pairs of matrices alone. Serve the adapter in PEFT's "
-            "format, or merge it into its base (merge_and_unload, which keeps it) and convert that model.",
+            "format, or merge it into its base (merge_and_unload, which keeps it) and convert that model; a copy of "
+            "the base's own is left out by --to slim.",
             name,
         )
 
