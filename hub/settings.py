@@ -246,6 +246,7 @@ WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or machine.slots()
 WORKER_IDLE_SECONDS = env.int("WORKER_IDLE_SECONDS", default=0)  # after which a worker ends; 0: never
 WARM_MEMORY = env.int("WARM_MEMORY", default=0) or machine.memory() // 2  # of a worker's idle engines
 TRY = env("TRY", one_of("members", "off", "everyone"), default="members")  # who may try adapters with a text
+VERIFIED_DEPTH = env("VERIFIED_DEPTH", one_of("run", "fit"), default="run")  # what a version needs to be `verified`
 RENEWALS_AN_HOUR = env.int("RENEWALS_AN_HOUR", default=240)
 OWNER_PENDING = env.int("OWNER_PENDING", default=100)
 PUSH_QUIET_SECONDS = env.int("PUSH_QUIET_SECONDS", default=300)

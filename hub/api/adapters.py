@@ -13,7 +13,7 @@ from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Verdict
 from registry.publish import retiring
-from registry.repos import catalog, lookup, pull, refs, tallies
+from registry.repos import catalog, eligibility, lookup, pull, refs, tallies
 
 
 class Adapters(View):
@@ -88,11 +88,14 @@ def _kinds(repository: Repository, verdict: Verdict | None) -> list[str]:
 
 
 def _names(repository: Repository, by: Caller) -> Data:
-    """Return what points at revisions: main, verified, branches, tags, aliases. One query."""
-    at = {ref.name: ref.revision.oid for ref in pull.shown_refs(repository, by)}
+    """Return what points at revisions: main, verified, branches, tags, aliases."""
+    named = {ref.name: ref.revision for ref in pull.shown_refs(repository, by)}
+    at = {name: revision.oid for name, revision in named.items()}
+    verified = named.get(refs.VERIFIED)
     return {
         "latest": at.get(refs.MAIN),
         "verified": at.get(refs.VERIFIED),
+        "verified_is_run": eligibility.of_revision(verified).is_run if verified else None,
         "branches": _below(refs.BRANCHES, at),
         "revision_tags": _below(refs.TAGS, at),
         "aliases": _below(refs.ALIASES, at),

@@ -37,8 +37,8 @@ class Leaderboards(View):
 class OneLeaderboard(View):
     @extend_schema(
         operation_id="task_leaderboards", summary="Measured adapters of a task, those on the same rows together",
-        description=f"The {leaderboards.MOST} with the greatest gain over their base; `alone` are those on rows that "
-        "nothing else here was measured on.",
+        description=f"The {leaderboards.MOST} with the greatest gain over their head alone or their base; `alone` are "
+        "those on rows that nothing else here was measured on.",
         parameters=[shapes.OfTask], responses=shapes.TaskLeaderboards,
     )  # fmt: skip
     def get(self, request: Request, task: str) -> Response:

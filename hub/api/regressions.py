@@ -1,4 +1,4 @@
-"""The comparison of a revision with the verified one before it, and the owners' override."""
+"""Whether `verified` may name a revision, its comparison with the verified one before, and the owners' override."""
 
 from typing import Any
 
@@ -9,17 +9,19 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.revisions import resolved
+from hub.api.shapes import Data
 from hub.api.shapes import regressions as shapes
 from registry.kernel.policy import Permission
 from registry.models import Regression, Revision
 from registry.proof import regression_overrides, regressions
+from registry.repos import eligibility
 
 
 class Override(View):
     @extend_schema(
         operation_id="override_regression", summary="Let a held back version become verified",
-        description="For a version that measured worse than the verified one before it. Owners and administrators of"
-        " the repository may; the reason is public.",
+        description="For a version that measured worse than the verified one before it, or that adds nothing. Owners"
+        " and administrators of the repository may; the reason is public.",
         request=shapes.NewOverride, responses=shapes.RevisionRegression,
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
@@ -27,7 +29,7 @@ class Override(View):
         wish = shapes.NewOverride(data=request.data)
         wish.is_valid(raise_exception=True)
         regression_overrides.override(revision, self.caller, wish.validated_data["reason"])
-        return Response({"revision": revision.oid, "regression": regression_of(revision)})
+        return Response(_answer(revision))
 
     @extend_schema(
         operation_id="withdraw_override", summary="Take an override back", request=None,
@@ -36,11 +38,26 @@ class Override(View):
     def delete(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = self.revision(request, ns, name, rev)
         regression_overrides.withdraw(revision, self.caller)
-        return Response({"revision": revision.oid, "regression": regression_of(revision)})
+        return Response(_answer(revision))
 
     def revision(self, request: Request, ns: str, name: str, rev: str) -> Revision:
         pages.parameters(request, pages.Nothing)
         return resolved(f"{ns}/{name}", rev, self.viewer, Permission.CONFIGURE)
+
+
+def _answer(revision: Revision) -> Data:
+    return {
+        "revision": revision.oid,
+        "verified": eligibility_of(revision),
+        "regression": regression_of(revision),
+    }
+
+
+def eligibility_of(revision: Revision) -> Data:
+    """Return whether `verified` may name a revision, as the contract shows it."""
+    found = eligibility.of_revision(revision)
+    said = {"reason": found.reason or None, "fix": found.fix or None, "overridable": found.is_overridable}
+    return {"may": found.may, "because": found.because, "until": None, "is_run": found.is_run, **said}
 
 
 def regression_of(revision: Revision) -> dict[str, Any] | None:
@@ -67,6 +84,6 @@ def _state(row: Regression) -> str:
 
 
 def _override(row: Regression) -> dict[str, Any] | None:
-    if row.override_by is None or not row.is_overridden:
+    if row.override_by is None:
         return None
     return {"by": row.override_by.username, "at": row.override_at, "reason": row.override_reason}

@@ -16,7 +16,7 @@ from dovetail.serve.target import Target
 from hub.api import pages, streaming
 from hub.api.asking import View
 from hub.api.lifecycle import withdrawn_weights_of
-from hub.api.regressions import regression_of
+from hub.api.regressions import eligibility_of, regression_of
 from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import verdicts as shapes
@@ -128,6 +128,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "kind": report.kind or None,
         "format": report.format or None,
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
+        "verified": eligibility_of(revision),
         "regression": regression_of(revision),
         "withdrawn_weights": withdrawn_weights_of(revision, entries, by),
     }

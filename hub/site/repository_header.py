@@ -25,8 +25,9 @@ from registry.proof.shown_reports import shown_to
 from registry.proof.withdrawn_weights import Withdrawn
 from registry.publish import discussions
 from registry.publish.push import rows
-from registry.repos import aliases, digests, facts, histories, pull, refs, releases
+from registry.repos import aliases, digests, eligibility, facts, histories, pull, refs, releases
 from registry.repos.aliases import AliasState
+from registry.repos.eligibility import Eligibility
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.talk import social, watching
@@ -108,11 +109,16 @@ class RepositoryHeader:
         """The metrics that say most, for the first page."""
         return [item for item in self.measured if not item.is_neutral][:2]
 
+    @cached_property
+    def eligibility(self) -> Eligibility:
+        """Whether `verified` may name it."""
+        return eligibility.of_revision(self.revision)
+
     @property
-    def is_held_from_verified(self) -> bool:
-        """True if it passed and another version stays `verified`, which measured better."""
-        is_other = self.verified not in ("", self.revision.oid)
-        return is_other and self.regression is not None and self.regression.is_held
+    def is_passed_by(self) -> bool:
+        """True if it passed and `verified` does not name it for what was measured, or since nothing was."""
+        because = self.eligibility.because
+        return because == eligibility.NOT_RUN or because in eligibility.OVERRIDABLE
 
     @cached_property
     def withdrawn(self) -> Withdrawn | None:
@@ -121,7 +127,7 @@ class RepositoryHeader:
 
     @cached_property
     def may_override(self) -> bool:
-        """True where the visitor may let a version become `verified` that measured worse."""
+        """True where the visitor may let a version become `verified` that measured worse or adds nothing."""
         return self.may(Permission.CONFIGURE)
 
     @property

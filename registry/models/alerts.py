@@ -34,7 +34,7 @@ class Alert(models.Model):
 
     class Kind(models.TextChoices):
         VERDICT = "verdict"  # their adapter does not pass
-        REGRESSED = "regressed"  # a version of theirs measures worse than the verified one; data: revision
+        REGRESSED = "regressed"  # a version of theirs passed and is not verified; data: revision, because
         ASKED = "access-asked"  # a person requests access to their gated repository
         DECIDED = "access-decided"  # their own request was decided
         OPENED = "discussion-opened"  # a thread or a pull request on their repository

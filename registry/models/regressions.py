@@ -1,4 +1,4 @@
-"""Comparisons of versions with the verified one before them, and the owners' overrides."""
+"""Comparisons of versions with the verified one before them, and the owners' overrides of what `verified` asks for."""
 
 from django.conf import settings
 from django.db import models
@@ -15,7 +15,8 @@ MAX_REASON = 500
 class Regression(models.Model):
     """The comparison of one revision with the one that `verified` would name without it, as their verdicts are now.
 
-    It is made anew when one of the two verdicts changes, or another revision comes before it; the override stays.
+    It is made anew when one of the two verdicts changes, or another revision comes before it; the override stays. That
+    is about the revision: it also lets one in that adds nothing, and then a row without `against` may hold it.
     """
 
     class Outcome(models.TextChoices):
@@ -54,9 +55,9 @@ class Regression(models.Model):
 
     @property
     def is_overridden(self) -> bool:
-        return self.outcome == self.Outcome.WORSE and self.override_at is not None
+        return self.override_at is not None
 
     @property
     def is_held(self) -> bool:
-        """True if `verified` passes the revision by."""
+        """True if `verified` passes the revision by for this comparison."""
         return self.outcome == self.Outcome.WORSE and self.override_at is None

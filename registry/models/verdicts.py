@@ -122,6 +122,18 @@ class Verdict(models.Model):
         BASE = "base"  # its base arrived or was replaced
         RENEWAL = "renewal"  # a library, a check or a rule changed, or an operator asked
 
+    class Eligibility(models.TextChoices):
+        """Whether `verified` may name the revision, by its report alone (registry/repos/eligibility.py)."""
+
+        UNJUDGED = "unjudged"  # not finished, or written by an earlier release: the sweep judges it
+        MAY = "may"
+        FITS = "fits"  # it was not run, and DOVETAIL_VERIFIED_DEPTH lets it in
+        NOT_RUN = "not-run"  # its shapes were compared
+        STATIC = "static"  # its files were looked at
+        ADDS_NOTHING = "adds-nothing"
+        BELOW_BASE = "below-base"
+        FAILED = "failed"
+
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
     number = models.PositiveIntegerField(default=1, db_default=1)  # counts re-validations; the highest is the one shown
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED, db_default=State.QUEUED)
@@ -147,6 +159,9 @@ class Verdict(models.Model):
     cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH, db_default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
     changed_from = models.CharField(max_length=8, blank=True)  # the earlier state for the same bytes
+    eligibility = models.CharField(
+        max_length=12, choices=Eligibility.choices, default=Eligibility.UNJUDGED, db_default=Eligibility.UNJUDGED
+    )
     result = models.JSONField(default=dict, db_default={})  # the report, without its state: see `report`
 
     class Meta:
@@ -177,6 +192,7 @@ class Verdict(models.Model):
             models.Index(fields=["state", "lease_until"], name="verdict_by_state"),
             models.Index(fields=["cause", "queued_at"], name="verdict_by_cause"),
             models.Index(fields=["-finished_at"], name="verdict_changed", condition=~Q(changed_from="")),
+            models.Index(fields=["eligibility", "id"], name="verdict_eligibility"),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from registry.models import Alias, AliasMove, Repository, Revision, User
 from registry.models.aliases import MAX_REASON
 from registry.proof import alias_refs
 from registry.proof.good_revisions import is_proven
-from registry.repos import aliases, refs
+from registry.repos import aliases, eligibility, refs
 
 Action = AliasMove.Action
 MAX_ALIASES = 100  # of a repository
@@ -108,7 +108,8 @@ def _choose(repository: Repository, revision: Revision, *, force: bool, reason: 
     if force and not reason:
         raise ValueInvalid("Forcing an alias needs a reason.", fix="Say in a sentence why; everybody reads it.")
     if not force and not is_proven(current):
-        raise AliasUnproven(f"{where} has not passed, and what an alias names must work.")
+        reason = eligibility.of_revision(current).reason or "It has not passed."
+        raise AliasUnproven(f"{where} is not known to work, and what an alias names must. {reason}")
     return current
 
 

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from dovetail.adapters.report import Report
 from registry.models import Regression, Revision, RevisionFile, Verdict
+from registry.proof import regressions
 from registry.proof.good_revisions import GoodRevisions, read_good_revisions
 from registry.repos import eval_rows, facts, pull
 
@@ -85,7 +86,7 @@ def _line(
         row = rows.get(at)
         if at in waiting:
             pending.append(at)
-        if good.is_good(at) and not (row and row.is_held):
+        if good.is_good(at) and not regressions.is_passed_by(at, good, rows):
             if good.is_served(at):  # of an expired one the rows are gone
                 compared.append(at)
             if row and row.outcome == Regression.Outcome.INCOMPARABLE:

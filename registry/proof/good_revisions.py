@@ -1,9 +1,14 @@
-"""Which revisions of a repository are good: whole, passed after an engine ran them, and not held back or yanked."""
+"""Which revisions of a repository are good: whole, passed by more than their files, and not held back or yanked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from registry.kernel.prepared import Prepared
 from registry.models import Revision, Verdict
+from registry.repos import eligibility
+from registry.repos.eligibility import ELIGIBLE
+
+Kind = Verdict.Eligibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,14 +16,16 @@ class GoodRevisions:
     """All revisions of a repository by row id: the parent of each, those that passed, those held back or yanked.
 
     The parent of a commit that squashed a history is the last commit of that: what was verified before it still counts.
-    `proven` has the verdict of each revision that passed. Good, but never the newest good one, are `regressed`, which
-    measured worse than the version before them (registry/proof/regressions.py), and `expired`, whose files are gone.
+    `proven` has the verdict of each revision that passed; an alias may fall back to any of them. Good, but never the
+    newest good one, are `ineligible` ones (what `Verdict.eligibility` holds of each), unless an owner overrides that;
+    `passed_by` by what registry/proof/regressions.py decides of both; and `expired` ones, whose files are gone.
     """
 
     parents: dict[int, int | None]
     proven: dict[int, int]
     withdrawn: frozenset[int]
-    regressed: frozenset[int] = frozenset()
+    ineligible: Mapping[int, str] = field(default_factory=dict)
+    passed_by: frozenset[int] = frozenset()
     expired: frozenset[int] = frozenset()
 
     def is_good(self, revision: int) -> bool:
@@ -29,8 +36,8 @@ class GoodRevisions:
         return self.is_good(revision) and revision not in self.expired
 
     def newest(self, at: int | None) -> int | None:
-        """Return the newest good revision in the history of `at`, itself included, not regressed and not expired."""
-        while at is not None and (not self.is_served(at) or at in self.regressed):
+        """Return the newest good revision in the history of `at`, itself included, not passed by and not expired."""
+        while at is not None and (not self.is_served(at) or at in self.passed_by):
             at = self.parents[at]
         return at
 
@@ -46,22 +53,27 @@ class GoodRevisions:
 
 def read_good_revisions(repository: int) -> GoodRevisions:
     """Read the state of every revision of a repository, in two queries. The last finished verdict of each counts."""
-    passed = {revision: pk if _proves(state, depth) else None for revision, pk, state, depth in _FINISHED(repository)}
+    last = {revision: (pk, kind) for revision, pk, kind in _FINISHED(repository)}
     rows = _REVISIONS(repository)
     parts = {pk for pk, _, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
+    proven = {
+        revision: found for revision, found in last.items() if found[1] not in _UNPROVEN and revision not in parts
+    }
     return GoodRevisions(
         parents={pk: parent or replaced for pk, parent, replaced, *_ in rows},
-        proven={revision: verdict for revision, verdict in passed.items() if verdict and revision not in parts},
+        proven={revision: pk for revision, (pk, _) in proven.items()},
         withdrawn=frozenset(pk for pk, _, _, _, _, *times in rows if any(times)),
+        ineligible={revision: kind for revision, (_, kind) in proven.items() if kind not in ELIGIBLE},
         expired=frozenset(pk for pk, _, _, _, expired_at, *_ in rows if expired_at),
     )
 
 
+_UNPROVEN = frozenset({Kind.FAILED.value, Kind.STATIC.value})
 _FINISHED = Prepared(
     lambda repository: (
         Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False)
         .order_by("number")
-        .values_list("revision", "pk", "state", "result__depth")
+        .values_list("revision", "pk", "eligibility")
     ),
     int,
 )
@@ -74,12 +86,9 @@ _REVISIONS = Prepared(
 
 
 def is_proven(revision: Revision) -> bool:
-    """Return whether the last finished verdict of one revision is passed, after an engine ran it."""
-    finished = revision.verdicts.filter(finished_at__isnull=False).order_by("-number")
-    last = finished.values_list("state", "result__depth").first()
-    return last is not None and not revision.is_part and _proves(*last)
+    """Return whether it works as far as its own last finished verdict says: an alias takes it, also if it is older.
 
-
-def _proves(state: str, depth: str | None) -> bool:
-    # A revision that was only looked at, because no engine runs its format, may pass; it is not verified.
-    return state == Verdict.State.PASSED and depth != "static"
+    It has passed after an engine ran it and adds something, or an owner let it in all the same.
+    """
+    found = eligibility.of_revision(revision)
+    return found.may or found.because == eligibility.REGRESSION

@@ -11,7 +11,7 @@ from dovetail.adapters.report import Evaluation, Report
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository, Verdict
-from registry.proof.scores import deciding, verdicts_of_verified
+from registry.proof.scores import deciding, start_of, verdicts_of_verified
 from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 
@@ -33,14 +33,8 @@ class Standing:
 
     @property
     def change(self) -> float:
-        """The difference from the frozen base, in the metric's own unit."""
-        return (self.evaluation.adapter or 0.0) - (self.evaluation.base or 0.0)
-
-    @property
-    def change_from_head(self) -> float | None:
-        """The difference from its trained head alone on the frozen base; None where the verdict has no such number."""
-        head = self.evaluation.head_alone
-        return None if head is None else (self.evaluation.adapter or 0.0) - head
+        """The difference from its trained head alone, or from the frozen base, in the metric's own unit."""
+        return (self.evaluation.adapter or 0.0) - start_of(self.evaluation)
 
 
 @dataclass(frozen=True, slots=True)

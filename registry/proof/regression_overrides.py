@@ -1,4 +1,4 @@
-"""The owners' override: a version that measured worse becomes `verified` all the same, for a reason that all read."""
+"""The owners' override: what measured worse, or adds nothing, becomes `verified` for a reason that all read."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -6,10 +6,11 @@ from django.utils import timezone
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import ValueInvalid, VersionNotHeld
 from registry.kernel.policy import Caller, Permission
-from registry.models import Regression, Repository, Revision
+from registry.models import Regression, Revision
 from registry.models.regressions import MAX_REASON
 from registry.proof import regressions
 from registry.proof.verified import move_verified
+from registry.repos import eligibility
 
 LEAST_REASON = 10  # characters: "ok" tells nobody why
 
@@ -17,17 +18,18 @@ LEAST_REASON = 10  # characters: "ok" tells nobody why
 def override(revision: Revision, by: Caller, reason: str) -> bool:
     """Let `verified` move to a version that is held back; return False, with the first reason kept, if it may already.
 
-    Raises VersionNotHeld for a version that is not worse, ValueInvalid for a short reason, and what policy.require
-    raises for CONFIGURE: who owns the adapter answers for what people get, not everybody who pushes.
+    Raises VersionNotHeld for a version that neither measured worse nor adds nothing, ValueInvalid for a short reason,
+    and what policy.require raises for CONFIGURE: who owns the adapter answers for what people get, not everybody who
+    pushes.
     """
     with transaction.atomic():
-        repository = policy.require_now(by, Permission.CONFIGURE, revision.repository)
+        revision.repository = policy.require_now(by, Permission.CONFIGURE, revision.repository)
         reason = _checked(reason)
-        row = _regression(revision)
+        row, because = _held(revision)
         if row.is_overridden:
             return False
         row.override_by, row.override_reason, row.override_at = by.user, reason, timezone.now()
-        _change(row, repository, by, "override", reason)
+        _change(row, revision, by, "override", because, reason)
     return True
 
 
@@ -38,12 +40,12 @@ def withdraw(revision: Revision, by: Caller, reason: str = "") -> bool:
     """
     reason = names.check_text(reason, "reason", MAX_REASON)
     with transaction.atomic():
-        repository = policy.require_now(by, Permission.CONFIGURE, revision.repository)
-        row = _regression(revision)
+        revision.repository = policy.require_now(by, Permission.CONFIGURE, revision.repository)
+        row, because = _held(revision)
         if not row.is_overridden:
             return False
         row.override_by, row.override_reason, row.override_at = None, "", None
-        _change(row, repository, by, "withdraw", reason)
+        _change(row, revision, by, "withdraw", because, reason)
     return True
 
 
@@ -58,27 +60,38 @@ def _checked(reason: str) -> str:
     return reason
 
 
-def _regression(revision: Revision) -> Regression:
-    row = Regression.objects.filter(revision=revision, outcome=Regression.Outcome.WORSE).first()
-    if row is None:
+def _held(revision: Revision) -> tuple[Regression, str]:
+    """Return the row that holds the override, new where there is nothing to compare with, and what it overrides."""
+    row = Regression.objects.filter(revision=revision).first()
+    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by("-number").first()
+    because = eligibility.because_without_override(verdict, row) if verdict else None
+    if verdict is None or because not in eligibility.OVERRIDABLE:
         raise VersionNotHeld(
-            f"Revision {revision.oid} of {revision.repository.full_name} is not held back from `verified`: no verified"
-            " version before it measured better beyond chance."
+            f"Revision {revision.oid} of {revision.repository.full_name} is not held back from `verified` by what was"
+            " measured, which is all that an override lets through.",
+            fix="Its verdict says under `verified` what else keeps it from there.",
         )
-    return row
+    first = regressions.FIRST
+    new = Regression(revision=revision, verdict=verdict, outcome=first.outcome, result=first.as_json())
+    return row or new, because
 
 
-def _change(row: Regression, repository: Repository, by: Caller, action: str, reason: str) -> None:
+def _change(row: Regression, revision: Revision, by: Caller, action: str, because: str, reason: str) -> None:
     """Save a changed override, move `verified`, and record both."""
-    row.save(update_fields=["override_by", "override_reason", "override_at"])
+    row.save()
+    repository = revision.repository
     move_verified(repository.pk)
-    regressions.record(row, by.user)
+    row.refresh_from_db()
+    held, stated = not row.is_overridden, row.override_reason or row.result["reason"]
+    if because != eligibility.REGRESSION and held:
+        stated, _ = eligibility.REASONS[because]
+    regressions.record(revision, stated, because, held=held, against=row.against_id, by=by.user)
     audit.record(
         by.user,
         f"regression:{action}",
-        f"{repository.full_name}@{row.revision.oid}",
+        f"{repository.full_name}@{revision.oid}",
         about=repository,
         reason=reason,
-        before={"held": not row.is_held},
-        after={"held": row.is_held},
+        before={"held": not held},
+        after={"held": held},
     )

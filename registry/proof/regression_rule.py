@@ -8,12 +8,12 @@ from dovetail.adapters import paired
 from dovetail.adapters.report import BasePin, CheckResult, EngineVersions, Evaluation, Report
 from registry.models import Regression
 from registry.proof.proofs import differences
+from registry.repos.eligibility import adapter_folders, folder_of, is_neutral
 
 CHECK = "eval.regression"
 ALPHA = 0.01  # one-sided: of 100 versions that are no worse, chance stops about one
 MOST = 1e12  # of a number of a row, and of its weight
 FLOOR = 0.01  # the smallest harm that counts: of a share in points, of a loss in parts of the loss before
-NEUTRAL = "neutral"  # plain sentences measure no task
 OTHER_ROWS = "Not comparable: the two versions were measured on other rows."
 FIX = "Push a version that measures as well, or let this one become `verified` with a reason, as an owner."
 Outcome = Regression.Outcome
@@ -139,11 +139,11 @@ Places = Mapping[str, Sequence[Measurement]]  # by folder
 
 def measurements(report: Report) -> dict[str, list[Measurement]]:
     """Return the numbers that decide by the adapter's folder, "" where one adapter was measured; its own come first."""
-    folders = _folders(report)
+    folders = adapter_folders(report)
     by_place: dict[str, list[Measurement]] = {}
     for evaluation in report.evals:
-        if evaluation.scores and evaluation.name.rpartition("/")[2] != NEUTRAL:
-            by_place.setdefault(_folder_of(evaluation.name, folders), [Measurement(evaluation, True)])
+        if evaluation.scores and not is_neutral(evaluation):
+            by_place.setdefault(folder_of(evaluation.name, folders), [Measurement(evaluation, True)])
     for rows in report.earlier or ():
         if rows.evaluation and rows.evaluation.scores:
             by_place.setdefault((folders and rows.place) or "", []).append(Measurement(rows.evaluation, False))
@@ -153,17 +153,6 @@ def measurements(report: Report) -> dict[str, list[Measurement]]:
 def _named(report: Report, by_place: dict[str, list[Measurement]]) -> dict[str, list[Measurement]]:
     """Return the measurements by folder, also where one adapter was measured."""
     return {report.path: by_place[""]} if by_place.keys() == {""} else by_place
-
-
-def _folders(report: Report) -> list[str]:
-    """Return the folders of the adapters, the longest first, if several were measured."""
-    proven = [content.path for content in report.contents if content.proven]
-    places = {*proven, *(path.rpartition("/")[0] for path in proven)} - {""}
-    return sorted(places, key=len, reverse=True) if len(proven) > 1 else []
-
-
-def _folder_of(name: str, folders: Sequence[str]) -> str:
-    return next((folder for folder in folders if name.startswith(f"{folder}/")), name if folders else "")
 
 
 def _on_same_rows(

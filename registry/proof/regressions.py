@@ -1,27 +1,30 @@
-"""Holds `verified` back from versions that measured worse than the one before, and takes the owners' overrides.
+"""Decides which versions `verified` passes by: those that measured worse than the one before, or are ineligible alone.
 
 The history of main is walked from its oldest good revision: each next one is compared with the newest that was not
-held back. So the order in which verdicts arrive decides nothing, and a comparison with a version that was yanked, held
+passed by. So the order in which verdicts arrive decides nothing, and a comparison with a version that was yanked, held
 back or proven again is made anew.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
 from dovetail.adapters.report import Report
 from registry.kernel import outbox
-from registry.kernel.outbox import Kind
+from registry.kernel.outbox import Kind as Happened
 from registry.kernel.prepared import Prepared
 from registry.models import Regression, Revision, User, Verdict
 from registry.proof.good_revisions import GoodRevisions
 from registry.proof.regression_rule import CHECK, Outcome, Result, check_of, compare
+from registry.repos.eligibility import OVERRIDABLE, REGRESSION
 
+Kind = Verdict.Eligibility
 FIRST = Result(Outcome.INCOMPARABLE, "Not comparable: no verified version comes before it.")
 
 
 def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisions:
-    """Compare what is new in the history of main, and return the good revisions with those that regressed.
+    """Compare what is new in the history of main, and return the good revisions with those that are passed by.
 
     Call it under the repository's lock. Only pairs of verdicts that were not compared before cost anything.
     """
@@ -29,10 +32,20 @@ def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisio
     history = _History(good, rows)
     current: int | None = None
     for revision in good.history(main):
-        row = history.row_of(revision, current)
-        if row is None or not row.is_held:
+        if good.ineligible.get(revision) != Kind.NOT_RUN:  # nothing was measured that compares
+            history.row_of(revision, current)
+        if not is_passed_by(revision, good, rows):
             current = revision
-    return replace(good, regressed=frozenset(pk for pk, row in rows.items() if row.is_held))
+    return replace(good, passed_by=frozenset(pk for pk in good.proven if is_passed_by(pk, good, rows)))
+
+
+def is_passed_by(revision: int, good: GoodRevisions, rows: Mapping[int, Regression]) -> bool:
+    """Return whether `verified` passes a good revision by, given the comparisons of its repository."""
+    row = rows.get(revision)
+    is_ineligible = revision in good.ineligible and not (
+        row is not None and row.is_overridden and good.ineligible[revision] in OVERRIDABLE
+    )
+    return is_ineligible or (row is not None and row.is_held)
 
 
 _COMPARED = Prepared(lambda repository: Regression.objects.filter(revision__repository=repository), int)
@@ -63,7 +76,9 @@ class _History:
         self.rows[revision] = row
         _write_check(row, result)
         if row.is_held != was_held:
-            record(row)
+            newer = Revision.objects.select_related("repository__namespace").get(pk=revision)
+            reason = row.override_reason if row.is_overridden else result.reason
+            record(newer, reason, held=row.is_held, against=against)
         return row
 
 
@@ -88,19 +103,19 @@ def without_check(report: Report) -> Report:
     return replace(report, checks=tuple(check for check in report.checks if check.id != CHECK))
 
 
-def record(row: Regression, by: User | None = None) -> None:
+def record(
+    revision: Revision,
+    reason: str,
+    because: str = REGRESSION,
+    *,
+    held: bool,
+    against: int | None = None,
+    by: User | None = None,
+) -> None:
     """Record that a revision is held back from `verified`, or no longer; call it in that transaction."""
-    revision = Revision.objects.select_related("repository__namespace").get(pk=row.revision_id)
-    against = Revision.objects.get(pk=row.against_id).oid if row.against_id else None
-    outbox.record(
-        Kind.REGRESSION,
-        revision.repository,
-        by,
-        revision=revision.oid,
-        held=row.is_held,
-        against=against,
-        reason=row.override_reason if row.is_overridden else row.result["reason"],
-    )
+    before = Revision.objects.get(pk=against).oid if against else None
+    data = {"held": held, "because": because, "against": before, "reason": reason}
+    outbox.record(Happened.REGRESSION, revision.repository, by, revision=revision.oid, **data)
 
 
 def regression_of(revision: Revision) -> Regression | None:

@@ -1,4 +1,4 @@
-"""The score of a verdict: how much better the adapter measured than the frozen base, comparable between metrics."""
+"""The score of a verdict: how much better the adapter measured than what it starts from, comparable between metrics."""
 
 from collections.abc import Iterable
 
@@ -13,19 +13,24 @@ _WORST = -0.999
 
 
 def score_of(report: Report) -> float:
-    """Return the gain of the deciding metric over the frozen base, and NOT_MEASURED without one.
+    """Return the gain of the deciding metric over what the adapter starts from, and NOT_MEASURED without one.
 
     A metric where higher is better gives the difference (accuracy 0.5 to 0.9 is 0.4), one where lower is better the
-    share of the base's value that is gone (perplexity 20 to 15 is 0.25).
+    share of the start's value that is gone (perplexity 20 to 15 is 0.25).
     """
     metric = deciding(report)
-    if metric is None or metric.base is None or metric.adapter is None:
+    if metric is None or metric.adapter is None:
         return NOT_MEASURED
-    if metric.better == "higher":
-        gain = metric.adapter - metric.base
-    else:
-        gain = (metric.base - metric.adapter) / metric.base if metric.base else 0.0
+    start = start_of(metric)
+    gain = metric.adapter - start
+    if metric.better == "lower":
+        gain = -gain / start if start else 0.0
     return max(_WORST, gain)
+
+
+def start_of(metric: Evaluation) -> float:
+    """Return the number without the adapter: of its own trained head on the frozen base, else of the frozen base."""
+    return (metric.base or 0.0) if metric.head_alone is None else metric.head_alone
 
 
 def deciding(report: Report) -> Evaluation | None:

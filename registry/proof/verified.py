@@ -1,6 +1,6 @@
-"""The ref `verified`: the newest whole revision in the history of main that passed, neither held back nor yanked.
+"""The ref `verified`: the newest whole revision in the history of main that may have that name, not held or yanked.
 
-A version that measured worse than the one before it does not become it by itself (regressions.py).
+What may is decided by registry/repos/eligibility.py and, beside the version before, by regressions.py.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from registry.models import Ref, Repository, Verdict
 from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.scores import NOT_MEASURED, score_of
+from registry.repos import eligibility
 from registry.repos.refs import MAIN, VERIFIED
 
 
@@ -26,7 +27,11 @@ def move_verified(repository: int) -> None:
     """
     refs = dict(_REFS(repository, MAIN, VERIFIED))
     main, verified = refs.get(MAIN), refs.get(VERIFIED)
-    good = regressions.judge(repository, read_good_revisions(repository), main)
+    good = read_good_revisions(repository)
+    if Verdict.Eligibility.UNJUDGED in good.ineligible.values():  # of an earlier release
+        eligibility.write(eligibility.judged(Verdict.objects.filter(pk__in=good.proven.values())))
+        good = read_good_revisions(repository)
+    good = regressions.judge(repository, good, main)
     at = good.newest(main)
     if at is not None and verified is not None:
         _MOVE(repository=repository, revision=at, updated_at=timezone.now())

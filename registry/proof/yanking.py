@@ -63,7 +63,7 @@ def consequences(revision: Revision) -> Consequences:
         refs.VERIFIED in leading,
         [refs.short_name(name) for name in leading if name.startswith(refs.ALIASES)],
         [refs.short_name(name) for name in leading if name.startswith(refs.TAGS)],
-        any(good.is_served(pk) for pk in others),
+        any(good.is_served(pk) and pk not in good.ineligible for pk in others),
     )
 
 

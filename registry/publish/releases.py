@@ -18,7 +18,7 @@ from registry.models import Ref, Release, Repository, Revision
 from registry.models.releases import MAX_NOTES, MAX_TITLE
 from registry.proof.good_revisions import is_proven
 from registry.publish import branches
-from registry.repos import pull, refs, releases
+from registry.repos import eligibility, pull, refs, releases
 
 
 def revision_for(repository: Repository, tag: str, named: str, by: Caller) -> Revision:
@@ -60,7 +60,8 @@ def create(
         revision = _choose(repository, revision)
         is_forced = _has_verdicts(repository) and not is_proven(revision)
         if is_forced and not force:
-            raise ReleaseRefused(f"Revision {revision.oid} of {repository.full_name} has not passed.")
+            reason = eligibility.of_revision(revision).reason or "It has not passed."
+            raise ReleaseRefused(f"Revision {revision.oid} of {repository.full_name} is not known to work. {reason}")
         release = Release(
             repository=repository,
             ref=_ref(repository, version, revision, by),

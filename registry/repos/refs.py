@@ -9,11 +9,12 @@ from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.kernel.prepared import Prepared
 from registry.models import Ref, Repository, Revision
 from registry.models.aliases import MAX_ALIAS
+from registry.repos import eligibility
 from registry.repos.viewers import Viewer
 
 MAIN = Ref.MAIN
 MAIN_NAMES = frozenset({"main", "HEAD", MAIN})  # names that people and clients give it
-VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
+VERIFIED = "refs/verified"  # the newest revision of main known to work (eligibility.py); only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 ALIASES = "refs/aliases/"  # what each alias serves; registry/proof/ moves them
 
@@ -111,11 +112,7 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
                 "yanked.",
                 fix="Its page says which, and why; a yanked version is pulled by its commit id.",
             )
-        return RevisionNotFound(
-            f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
-            fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last. A version "
-            "that no engine here can run passes by its files alone and is never `verified`: name its commit.",
-        )
+        return _none_verified(repository)
     name = rev.removeprefix(ALIASES)
     if repository and _ALIAS.fullmatch(name) and repository.aliases.filter(name=name).exists():
         return RevisionNotFound(
@@ -124,6 +121,23 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
             fix="Its owners can set it to another version.",
         )
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
+
+
+def _none_verified(repository: Repository) -> RevisionNotFound:
+    """Return the refusal for an adapter of which no version is `verified`: of what passed, main says why."""
+    main = repository.refs.filter(name=MAIN).select_related("revision").first()
+    because = eligibility.of_revision(main.revision).because if main else None
+    if main is None or because is None:
+        return RevisionNotFound(
+            f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
+            fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
+        )
+    reason, fix = eligibility.REASONS[because]
+    override = " Or let it in with a reason, as an owner." if because in eligibility.OVERRIDABLE else ""
+    return RevisionNotFound(
+        f"No version of {repository.full_name} is `verified`. Of the newest one: {reason}",
+        fix=f"{fix}{override} Its commit id serves it: {main.revision.oid}.",
+    )
 
 
 def yanked(revision: Revision) -> RevisionNotFound:

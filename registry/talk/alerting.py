@@ -31,6 +31,7 @@ from registry.models import (
     Verdict,
 )
 from registry.proof import proofs
+from registry.repos import eligibility
 from registry.talk import alert_rows, leak_alerting, letters, quota_alerting
 from registry.talk.recipients import MAX_RECIPIENTS, owners_of
 
@@ -183,7 +184,8 @@ def _regressed(event: OutboxEvent) -> None:
     revision = rows.filter(repository=outbox.snapshot(event).id, oid=oid).first()
     if revision is not None and event.data["held"]:
         people = _concerned(revision.repository, revision)
-        alert_rows.create(people, Kind.REGRESSED, repository=revision.repository, data={"revision": oid})
+        data = {"revision": oid, "because": event.data.get("because", eligibility.REGRESSION)}
+        alert_rows.create(people, Kind.REGRESSED, repository=revision.repository, data=data)
 
 
 def _case_closed(event: OutboxEvent) -> None:

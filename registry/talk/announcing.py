@@ -18,6 +18,7 @@ from registry.models import Delivery, OutboxEvent, Repository, Revision, Watch, 
 from registry.repos.refs import ALIASES
 from registry.talk import deliveries
 
+OF_REGRESSION = ("revision", "held", "because", "against", "reason")
 # Kind of event → action and scope of the message.
 MESSAGES: dict[str, tuple[str, str]] = {
     Kind.CREATED: ("create", "repo"),
@@ -136,7 +137,7 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
             yank = {"revision": data["revision"], "reason": data["reason"]}
             return {"yank": yank | {"yanked": event.kind == Kind.YANKED}}
         case Kind.REGRESSION:
-            return {"regression": {name: data[name] for name in ("revision", "held", "against", "reason")}}
+            return {"regression": {name: data.get(name) for name in OF_REGRESSION}}
         case Kind.RELEASE_CREATED | Kind.RELEASE_EDITED | Kind.RELEASE_DELETED:
             return {"release": _release(data, then, is_there=event.kind != Kind.RELEASE_DELETED)}
         case Kind.ALIAS_MOVED:

@@ -32,7 +32,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.MOVE: ("before",),
     Event.Kind.YANK: ("reason",),
     Event.Kind.UNYANK: ("reason",),
-    Event.Kind.REGRESSION: ("held", "against", "reason"),
+    Event.Kind.REGRESSION: ("held", "because", "against", "reason"),
     Event.Kind.ALIAS: ("alias", "action", "before", "after", "reason"),
     Event.Kind.TAG_RELEASE: ("tag", "title", "prerelease"),
 }
@@ -44,7 +44,7 @@ def consume(event: OutboxEvent) -> None:
     if kind is None or (event.kind == Kind.REF_MOVED and not data["is_push"]):
         return
     then = outbox.snapshot(event)
-    details = {name: data[name] for name in DETAILS.get(kind, ())}
+    details = {name: data.get(name) for name in DETAILS.get(kind, ())}
     if event.kind in RELEASES:
         details["action"] = RELEASES[event.kind]
     if data.get("incomplete"):  # of a push that broke off

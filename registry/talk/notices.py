@@ -8,6 +8,7 @@ from django.urls import reverse
 from registry.kernel import links
 from registry.kernel.sizes import size_in_words
 from registry.models import AccessRequest, Alert, AliasMove, Discussion, Topic
+from registry.repos import eligibility
 from registry.repos.refs import short_name
 
 Kind = Alert.Kind
@@ -84,13 +85,16 @@ def _verdict(alert: Alert) -> str:
 
 
 def _regressed(alert: Alert) -> str:
-    oid = alert.data["revision"][:12]
-    return f"{subject(alert)} at {oid} measures worse than the verified version, which stays `verified`."
+    oid, because = alert.data["revision"][:12], alert.data.get("because", eligibility.REGRESSION)
+    if because == eligibility.REGRESSION:
+        return f"{subject(alert)} at {oid} measures worse than the verified version, which stays `verified`."
+    return f"{subject(alert)} at {oid} passed and is not `verified`. {eligibility.REASONS[because][0]}"
 
 
 def _verified(alert: Alert) -> str:
     assert alert.verdict is not None, "the constraint alert_kind_known"
-    return f"{subject(alert)} has a new verified version, {alert.verdict.revision.oid[:12]}{_more(alert)}."
+    fits = " (fits, not run)" if alert.verdict.eligibility == eligibility.Kind.FITS else ""
+    return f"{subject(alert)} has a new verified version, {alert.verdict.revision.oid[:12]}{fits}{_more(alert)}."
 
 
 def _pushed(alert: Alert) -> str:

@@ -65,7 +65,7 @@ def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:
     assert waiting is not None
     claim = verdicts.claim(waiting.pk, "a test")
     assert claim is not None
-    verdicts.record(claim, Report.of_result(report, state), 412)
+    verdicts.record(claim, Report.of_result({"depth": "run", **report}, state), 412)
     waiting.refresh_from_db()
     return waiting
 

@@ -259,7 +259,7 @@ def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo):
     wire.push(NAME, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8}'})
     tip = large(wire, "adapter_model.safetensors", WEIGHTS)
     claim = verdicts.claim(Revision.objects.get(oid=tip).verdicts.get().pk, "a worker")
-    verdicts.record(claim, Report(state="passed"), 5)
+    verdicts.record(claim, Report(state="passed", depth="run"), 5)
     assert repo.refs.filter(name="refs/verified").exists()
     drop(wire, WEIGHTS)
     repo.refresh_from_db()

@@ -88,7 +88,7 @@ def test_an_override_ends_the_claim_of_rows_that_are_out_of_date(repository, cas
 )
 def test_rows_that_cannot_be_run_are_told_and_verified_moves(repository, version, earlier, words):
     version("good", accuracy(46, rows=A))
-    other = version("other", accuracy(20, rows=B), *earlier)
+    other = version("other", accuracy(28, rows=B), *earlier)
     assert (outcome(other), verified(repository)) == ("incomparable", other)
     assert words in check_of(other).message
 
@@ -124,7 +124,7 @@ def test_another_adapter_or_folder_beside_it_leads_none_past_its_comparison(repo
     assert outcome(version("worse, with another one", {"x": 30, "y": 47})) == "worse"
     assert outcome(version("worse, in two other folders", {"v": 30, "w": 29})) == "worse"
     assert verified(repository) == first
-    moved = version("as good in one of the other folders", {"v": 46, "w": 20})
+    moved = version("as good in one of the other folders", {"v": 46, "w": 28})
     assert (outcome(moved), verified(repository)) == ("incomparable", moved)
     assert outcome(version("one of them moved, and is worse", {"v": 20, "u": 20})) == "worse"
 
@@ -193,7 +193,7 @@ def test_a_worker_gets_the_rows_of_the_verified_version_and_the_oldest(repositor
     assert chosen(second) == [first.oid]
     third = version("third", accuracy(46, rows=C), on(B, 46), on(A, 46), rows="3")
     assert chosen(third) == [second.oid, first.oid]
-    fourth = version("fourth", accuracy(20, rows=C), on(A, 20), rows="3")
+    fourth = version("fourth", accuracy(28, rows=C), on(A, 20), rows="3")
     assert chosen(fourth) == [first.oid], "the rows of the verified one are its own"
     fifth = version("fifth", accuracy(46, rows=A), on(C, 46), rows="1")
     assert chosen(fifth) == [third.oid], "not those of a version that is held back"

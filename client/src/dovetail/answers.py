@@ -91,6 +91,7 @@ class Adapter(Answer):
     status: str = "active"
     latest: str | None = None
     verified: str | None = None
+    verified_is_run: bool | None = None
     branches: Mapping[str, str] = field(default_factory=dict)
     revision_tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -134,9 +135,10 @@ class YankState(Answer):
 
 @dataclass(frozen=True, eq=False)
 class RevisionRegression(Answer):
-    """A revision, and how it compares with the verified one before it; None for a first version."""
+    """A revision, whether `verified` may name it, and how it compares with the verified one before."""
 
     revision: str
+    verified: Mapping[str, Any] | None = None
     regression: Mapping[str, Any] | None = None
 
 

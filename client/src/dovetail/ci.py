@@ -68,7 +68,11 @@ def _publish(options: argparse.Namespace) -> int:
     _output({"revision": pushed.revision, "url": pushed.url, "state": verdict.state})
     _say(f"{pushed.adapter}@{pushed.revision} {verdict.state}\n{pushed.url}")
     _report(options, verdict, str(options.path))
-    state = "held back, because it measures worse than the verified version" if verdict.held_back else verdict.state
+    state = (
+        "not verified: it passed, and is not better than what it is compared with"
+        if verdict.held_back
+        else verdict.state
+    )
     return _gate(options, verdict, f"{pushed.adapter}@{pushed.revision[:12]} is {state}.")
 
 

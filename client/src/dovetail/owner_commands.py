@@ -48,20 +48,20 @@ def override(
     context: typer.Context,
     adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that is held back.")],
     reason: Annotated[
-        str, typer.Option("--reason", "-m", metavar="TEXT", help="Why the worse number is right; everybody reads this.")
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="Why the number is right; everybody reads this.")
     ] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Take the override back.")] = False,
 ) -> None:
-    """Let a version become `verified` though it measured worse than the one before."""
+    """Let a version become `verified` though it measured worse than the one before, or adds nothing."""
     if not (reason or undo):
-        raise usage("An override needs a reason.", "Add --reason and say why the worse number is right.")
+        raise usage("An override needs a reason.", "Add --reason and say why the number is right.")
     options: Options = context.obj
     answer = options.client().override(adapter, reason, undo=undo)
     if options.printer.as_json:
         options.printer.document(answer)
         return
     options.printer.line(answer.revision)
-    stays = (answer.regression or {}).get("state") == "held"
+    stays = not (answer.verified or {"may": (answer.regression or {}).get("state") != "held"})["may"]
     options.printer.note(f"It {'is held back from' if stays else 'may become'} `verified`.")
 
 

@@ -88,7 +88,9 @@ def _warn(printer: Printer, caller: Client, name: str, manifest: Manifest) -> No
         return
     verified = caller.info(name).get("verified")
     known = (
-        f"The version known to work is {name}@verified ({verified[:7]})." if verified else "No version has passed yet."
+        f"The version known to work is {name}@verified ({verified[:7]})."
+        if verified
+        else "No version of it is verified."
     )
     printer.note(f"Its verdict is {state}. {known}")
 

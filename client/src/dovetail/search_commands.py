@@ -116,12 +116,17 @@ def _facts(facts: Adapter, endpoint: str) -> dict[str, object]:
         "license": facts.get("license"),
         "counts": f"{facts.get('downloads', 0):,} downloads, {facts.get('likes', 0):,} likes",
         "main": facts.get("latest"),
-        "verified": facts.get("verified") or "no version has passed",
+        "verified": _verified(facts),
         "aliases": _names(facts.get("aliases")),
         "tags": _names(facts.get("revision_tags")),
         "branches": _names(facts.get("branches")),
         "deprecated": (facts.get("deprecated") or {}).get("reason"),
     }
+
+
+def _verified(facts: Adapter) -> str:
+    fits = " (fits, not run)" if facts.get("verified_is_run") is False else ""
+    return f"{facts['verified']}{fits}" if facts.get("verified") else "no version"
 
 
 def _names(names: Mapping[str, str] | None) -> str | None:

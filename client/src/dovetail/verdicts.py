@@ -56,9 +56,16 @@ class Verdict:
         return facts if isinstance(facts, Mapping) else {}
 
     @property
+    def verified(self) -> Mapping[str, Any]:
+        """Whether `verified` may name it, and why not, as the hub states it; empty for an older hub, and a folder."""
+        stated = self.document.get("verified")
+        return stated if isinstance(stated, Mapping) else {}
+
+    @property
     def held_back(self) -> bool:
-        """True if it passed, and `verified` stays with the version before, which measured better."""
-        return self.passed and self.regression.get("state") == "held"
+        """True if it passed, and `verified` does not name it for what was measured: worse than before, or no gain."""
+        is_worse = self.regression.get("state") == "held"  # as hubs say it that do not state `verified`
+        return self.passed and (bool(self.verified.get("overridable")) or (is_worse and not self.verified))
 
     @property
     def finished(self) -> bool:

@@ -68,7 +68,10 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
             printer.serving(part.serving or ())
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
-        if verdict.held_back:
+        if verdict.passed and (reason := verdict.verified.get("reason")):
+            printer.line(f"not verified: {reason}")
+            printer.line(f"fix: {verdict.verified.get('fix')}")
+        elif verdict.held_back:
             printer.line("held back: verified stays with the version before, which measured better")
     raise typer.Exit(status_of(verdict))
 

@@ -67,6 +67,7 @@ class AdapterDetail(Repository):
     archived_at = s.DateTimeField(allow_null=True)
     latest = s.CharField(allow_null=True)
     verified = s.CharField(allow_null=True)
+    verified_is_run = s.BooleanField(allow_null=True, help_text="false: its shapes fit, and no engine ran it")
     branches = s.DictField(child=s.CharField())
     revision_tags = s.DictField(child=s.CharField())
     aliases = s.DictField(child=s.CharField(), help_text="what each serves")

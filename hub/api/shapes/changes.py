@@ -25,7 +25,7 @@ class Change(s.Serializer[Data]):
     revision = s.CharField(allow_null=True)
     data = s.DictField(  # type: ignore[assignment]  # a field, which hides nothing: the framework takes it off the class
         help_text="push: ref; verdict: state, number, check; move: before; yank, unyank: reason; "
-        "alias: alias, action, before, after, reason; regression: held, against, reason; "
+        "alias: alias, action, before, after, reason; regression: held, because, against, reason; "
         "tag-release: action, tag, title, prerelease"
     )
 

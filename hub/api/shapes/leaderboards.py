@@ -37,7 +37,9 @@ class Standing(s.Serializer[Data]):
     kind = s.CharField(allow_blank=True)
     rank = s.IntegerField(allow_null=True)
     size = s.IntegerField()
-    gain = s.FloatField(help_text="of the metric over the frozen base; negative: worse")
+    gain = s.FloatField(
+        help_text="of the metric over its trained head alone, where it has one, or the frozen base; negative: worse"
+    )
     evaluation = shape(report.Evaluation)()
     engines = s.ListField(child=s.CharField(), help_text="that serve it")
     updated_at = s.DateTimeField()

@@ -4,12 +4,13 @@ from rest_framework import serializers as s
 
 from hub.api.shapes import Data, Text
 from registry.models import Regression as Row
+from registry.repos.eligibility import REASONS
 
 NUMBERS = ("metric", "better", "before", "now", "difference", "interval", "rows", "test", "p")
 
 
 class NewOverride(s.Serializer[Data]):
-    reason = Text(max_length=500, help_text="public, at least 10 characters: why the worse number is right")
+    reason = Text(max_length=500, help_text="public, at least 10 characters: why the number is right")
 
 
 class Override(s.Serializer[Data]):
@@ -38,6 +39,21 @@ class Regression(s.Serializer[Data]):
     override = Override(allow_null=True)
 
 
+class Eligibility(s.Serializer[Data]):
+    """Whether `verified` may name a revision."""
+
+    may = s.BooleanField()
+    because = s.ChoiceField(
+        choices=sorted(REASONS), allow_null=True, help_text="why not; null where the verdict itself says no"
+    )
+    until = s.DateTimeField(allow_null=True, help_text="when that ends by itself; null: it does not")
+    is_run = s.BooleanField(help_text="false: its shapes fit, and no engine ran it")
+    reason = s.CharField(allow_null=True, help_text="`because` as a sentence")
+    fix = s.CharField(allow_null=True)
+    overridable = s.BooleanField(help_text="an owner can let it become verified with a public reason")
+
+
 class RevisionRegression(s.Serializer[Data]):
     revision = s.CharField(help_text="40 hex digits")
+    verified = Eligibility()
     regression = Regression(allow_null=True)

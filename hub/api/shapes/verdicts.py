@@ -6,7 +6,7 @@ from dovetail.adapters.report import Report
 from hub.api.shapes import Data
 from hub.api.shapes.lifecycle import WithdrawnWeights
 from hub.api.shapes.records import field
-from hub.api.shapes.regressions import Regression
+from hub.api.shapes.regressions import Eligibility, Regression
 
 
 class Verdict(s.Serializer[Data]):
@@ -44,6 +44,7 @@ class Verdict(s.Serializer[Data]):
         help_text="every adapter in it: path, format, kind; of one that was proven its state, depth, failed, serves; "
         "of several proven ones the `serving` of each, with its flags and commands",
     )
+    verified = Eligibility()
     regression = Regression(allow_null=True, help_text="beside the verified version before it; null for a first one")
     withdrawn_weights = WithdrawnWeights(allow_null=True, help_text="the newest yank of the same weights")
 

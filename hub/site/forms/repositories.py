@@ -86,7 +86,7 @@ class Yank(Form):
 class Override(Form):
     reason = text_field(
         _("Let it become verified all the same"),
-        _("Why the worse number is right, in at least 10 characters; everybody reads this."),
+        _("Why the number is right, in at least 10 characters; everybody reads this."),
         maxlength=500,
         placeholder=_("The new rows of label 3 are harder than the old ones"),
     )

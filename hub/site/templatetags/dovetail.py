@@ -170,6 +170,8 @@ def state_words(verdict: Document | None) -> str:
         return in_words(report.state)
     if report.depth == "static":
         return gettext("checked, not run here")
+    if report.depth == "fit":
+        return gettext("fits, not run")
     notes = _notes(verdict)
     if not notes:
         return in_words("passed")

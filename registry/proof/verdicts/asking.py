@@ -115,6 +115,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
         "finished_at",
         "duration_ms",
         "proven_with",
+        "eligibility",
     )
     same = {name: getattr(verdict, name) for name in columns}
     same["request_id"] = request_ids.current()

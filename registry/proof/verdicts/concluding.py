@@ -4,9 +4,11 @@ from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.prepared import Prepared
 from registry.kernel.prepared_writes import PreparedUpdate
-from registry.models import Ref, Verdict
-from registry.proof import proofs
+from registry.models import Ref, Revision, Verdict
+from registry.proof import proofs, regressions
 from registry.proof.verdicts.rows import whole
+from registry.repos import eligibility
+from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
 
 
@@ -17,10 +19,12 @@ def conclude(verdict_id: int) -> None:
     """
     verdict = whole(verdict_id)
     revision = verdict.revision
-    [before] = _BEFORE.first(revision.pk, verdict.number) or ("",)
+    before, was_eligible = _BEFORE.first(revision.pk, verdict.number) or ("", "")
     report = verdict.report
-    changed_from = before if before != verdict.state else ""
-    _NOTE(verdict=verdict.pk, proven_with=proofs.digest(report.proven_with), changed_from=changed_from)
+    changed_from, kind = before if before != verdict.state else "", eligibility.judge(report)
+    proven_with = proofs.digest(report.proven_with)
+    _NOTE(verdict=verdict.pk, proven_with=proven_with, changed_from=changed_from, eligibility=kind)
+    is_main = bool(_IS_MAIN(revision.pk))
     check, _ = proofs.refusal(report)
     outbox.record(
         Kind.VERDICT_REACHED,
@@ -32,15 +36,27 @@ def conclude(verdict_id: int) -> None:
         was=before or None,
         check=check or None,
         incomplete=revision.files_missing > 0,
-        is_main=bool(_IS_MAIN(revision.pk)),
+        is_main=is_main,
     )
+    if is_main:
+        _record_change(revision, was_eligible, kind)
+
+
+def _record_change(revision: Revision, was: str, now: str) -> None:
+    """Record that a version does not become `verified` since it adds nothing, or that it may again."""
+    if now in ELIGIBLE and was in OVERRIDABLE:
+        regressions.record(revision, "It adds something now.", was, held=False)
+    elif now in OVERRIDABLE and was not in OVERRIDABLE:
+        row = regressions.regression_of(revision)
+        if row is None or not row.is_overridden:
+            regressions.record(revision, eligibility.REASONS[now][0], now, held=True)
 
 
 _BEFORE = Prepared(
     lambda revision, number: (
         Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=number)
         .order_by("-number")
-        .values_list("state")[:1]
+        .values_list("state", "eligibility")[:1]
     ),
     int,
     int,

@@ -1,29 +1,37 @@
 """The sweep of verdicts: repairs the effects of dead workers, lost messages, and bases that come late or never."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Lower, Now
 
 from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale
-from registry.models import Base, Revision, Verdict, WorkerHeartbeat
+from registry.models import Base, Ref, Revision, Verdict, WorkerHeartbeat
+from registry.proof import regressions
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import NOT_RUN, adapter_named, place, request, ring_again, route_to, why_wait
 from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
 from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.proof.verdicts.working import give_back
-from registry.repos import bases
-from registry.repos.refs import MAIN
+from registry.proof.verified import move_verified
+from registry.repos import bases, eligibility
+from registry.repos.refs import MAIN, VERIFIED
 
 logger = logging.getLogger(__name__)
 
 NUDGE_AGAIN = timedelta(seconds=60)
 NUDGES_A_SWEEP = 50  # each message is a hint for one row; the other rows had their own
 BASE_PATIENCE = timedelta(days=30)
+JUDGED_AT_ONCE = 500
+JUDGING_SECONDS = 20.0  # of one sweep
+Kind = Verdict.Eligibility
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,52 @@ def sweep() -> Swept:
     for owner in queue.held().values_list("owner", flat=True).distinct():
         queue.admit(owner)
     comparisons.give_up()
+    _judge_earlier()
     unheard = queue.ready().alias(last=Coalesce("nudged_at", "queued_at")).filter(last__lt=Now() - NUDGE_AGAIN)
     due = list(unheard.order_by("turn", "pk").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
     for verdict in due:
         ring_again(verdict)
     WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
     return Swept(lost, released, len(due), given_up)
+
+
+def _judge_earlier() -> None:
+    """Decide of verdicts that were finished under another rule whether `verified` may name them, and move it.
+
+    They are those of earlier releases, and of the other DOVETAIL_VERIFIED_DEPTH. The newest come first, a batch is
+    written after all that follows from it, and what is left waits for the next sweep.
+    """
+    ends = monotonic() + JUDGING_SECONDS
+    loosened = Kind.NOT_RUN if settings.VERIFIED_DEPTH == "fit" else Kind.FITS
+    for kind in (Kind.UNJUDGED, loosened):
+        rows = Verdict.objects.filter(eligibility=kind, finished_at__isnull=False).order_by("-pk")
+        while monotonic() < ends and (keys := list(rows.values_list("pk", flat=True)[:JUDGED_AT_ONCE])):
+            kinds = eligibility.judged(Verdict.objects.filter(pk__in=keys))
+            for repository in _moving(kinds):
+                _move(repository, kinds)
+            eligibility.write(kinds)
+
+
+def _moving(kinds: Mapping[int, str]) -> Iterable[int]:
+    """Return the repositories in which `verified` may move."""
+    gained = [pk for pk, kind in kinds.items() if kind == Kind.FITS]
+    lost = [pk for pk, kind in kinds.items() if kind not in eligibility.ELIGIBLE]
+    named = Ref.objects.filter(name=VERIFIED, revision__verdicts__in=lost)
+    let_in = Verdict.objects.filter(pk__in=gained)
+    return {*named.values_list("repository", flat=True), *let_in.values_list("revision__repository", flat=True)}
+
+
+def _move(repository: int, kinds: Mapping[int, str]) -> None:
+    rows = Verdict.objects.filter(revision__repository=repository, pk__in=kinds)
+    named = Ref.objects.filter(repository=repository, name=VERIFIED)
+    with one_at_a_time(rows.select_related("revision")[0]):
+        before = named.select_related("revision__repository__namespace").first()
+        eligibility.write({pk: kinds[pk] for pk in rows.values_list("pk", flat=True)})
+        move_verified(repository)
+        if before and not named.filter(revision=before.revision_id).exists():
+            because = eligibility.of_revision(before.revision).because
+            if because:  # its owners learn that it lost the name
+                regressions.record(before.revision, eligibility.REASONS[because][0], because, held=True)
 
 
 def _set_aside() -> None:
