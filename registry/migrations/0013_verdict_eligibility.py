@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0011_list_indexes")]
+    dependencies = [("registry", "0012_relevance")]
 
     operations = [
         migrations.AddField(
