@@ -37,7 +37,7 @@ class Compare(View):
             pull.require_served(revision, self.caller)
         old, new = pull.served_entries(before), pull.served_entries(after)
         weights = list(map(_weights, comparisons.weights_changes(old, new)))
-        verdict_before, verdict_after = verdicts.latest(before), verdicts.latest(after)
+        verdict_before, verdict_after = verdicts.in_force(before), verdicts.in_force(after)
         document = {
             "adapter": before.repository.full_name,
             "before": _side(before, verdict_before, old),

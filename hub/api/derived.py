@@ -42,7 +42,7 @@ class Derive(View):
         body.is_valid(raise_exception=True)
         derived = self._request(revision, body.validated_data)
         derived = derived_versions.by_id(derived.pk)
-        states = verdicts.latest_states([derived.revision_id] if derived.revision_id else [])
+        states = verdicts.states_in_force([derived.revision_id] if derived.revision_id else [])
         answer = document(derived, self.caller, states)
         return Response(answer, status.HTTP_200_OK if derived.is_final else status.HTTP_202_ACCEPTED)
 
@@ -72,7 +72,7 @@ class Lineage(View):
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         origin, rows = derived_versions.made_of(revision), derived_versions.made_from(revision, self.caller)
-        states = verdicts.latest_states(row.revision_id for row in (origin, *rows) if row and row.revision_id)
+        states = verdicts.states_in_force(row.revision_id for row in (origin, *rows) if row and row.revision_id)
         return Response(
             {
                 "made_of": document(origin, self.caller, states) if origin else None,

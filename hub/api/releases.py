@@ -99,7 +99,7 @@ class OneRelease(_OfAdapter):
 
 
 def _lines(repository: Repository, found: Sequence[Release]) -> list[Data]:
-    states = verdicts.latest_states(release.ref.revision_id for release in found)
+    states = verdicts.states_in_force(release.ref.revision_id for release in found)
     latest = releases.latest(repository)
     return [
         {

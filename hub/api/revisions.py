@@ -45,7 +45,7 @@ class Revisions(View):
         if asked.get("collapse"):
             return Response(_runs(request, start, asked["limit"], self.caller))
         rows = histories.newest(start, asked["limit"] + 1)
-        page, states = rows[: asked["limit"]], verdicts.latest_states(row.pk for row in rows)
+        page, states = rows[: asked["limit"]], verdicts.states_in_force(row.pk for row in rows)
         parents: list[Revision | None] = [*rows[1:], None]
         items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]
         return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(page) else ""))
@@ -57,7 +57,7 @@ def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Data:
     lines, older = training_runs.read_lines(start, named, limit)
     rows = [row for line in lines for row in (line.newest, *line.others)]
     parents = Revision.objects.in_bulk({row.parent_id for row in rows if row.parent_id})
-    states = verdicts.latest_states(row.pk for row in rows)
+    states = verdicts.states_in_force(row.pk for row in rows)
 
     def described(row: Revision) -> Data:
         return _line(row, parents.get(row.parent_id or 0), states.get(row.pk))
@@ -76,7 +76,7 @@ class OneRevision(View):
                 raise no_route(request) from None
             raise
         pull.require_served(revision, self.caller)
-        entries, verdict = pull.entries(revision), verdicts.latest(revision)
+        entries, verdict = pull.entries(revision), verdicts.in_force(revision)
         description = facts.read_facts(entries)
         may_read = policy.passes_gate(self.caller, revision.repository)
         return Response(

@@ -36,7 +36,8 @@ class OneVerdict(streaming.View):
     @extend_schema(
         operation_id="verdict",
         summary="The verdict",
-        description="Also while it is queued or running; with `wait` the answer comes as soon as it has ended. As"
+        description="Also while it is queued or running. A finished one stays in force while it is renewed, as"
+        " `renewal` says; with `wait` the answer comes as soon as nothing is queued or running. As"
         " `text/event-stream` it is an event each time it has changed, until it has ended; 204 where the reader has the"
         " last of them.",
         parameters=[Wait, streaming.LAST_EVENT_ID],
@@ -48,7 +49,7 @@ class OneVerdict(streaming.View):
         if self.is_stream:
             return self._events(request, revision)
         if asked["wait"]:
-            wait_until(lambda: verdicts.current(revision).is_final, asked["wait"], request)
+            wait_until(lambda: _is_over(verdicts.current(revision)), asked["wait"], request)
             revision = resolved(f"{ns}/{name}", revision.oid, self.viewer)  # the right to see it may be lost
         return Response(document(verdicts.current(revision), revision, self.caller, origin(request)))
 
@@ -71,21 +72,29 @@ class _Source:
         self._seen: tuple[object, ...] = ()
 
     def has_news(self) -> bool:
-        return self._seen != _columns(verdicts.latest(self._revision))
+        return self._seen != _columns(verdicts.in_force(self._revision))
 
     def read(self, by: Caller) -> list[Message]:
         adapter = self._revision.repository.full_name
         self._revision = resolved(adapter, self._revision.oid, replace(self._viewer, by=by))
         verdict = verdicts.current(self._revision)
-        self._seen, self.is_over = _columns(verdict), verdict.is_final
+        self._seen, self.is_over = _columns(verdict), _is_over(verdict)
         data = streaming.render(document(verdict, self._revision, by, self._endpoint))
         before, self.position = self.position, hashlib.sha256(data).hexdigest()[:16]
         return [Message("verdict", self.position, data)] if self.position != before else []
 
 
 def _columns(verdict: Verdict | None) -> tuple[object, ...]:
-    """Return the columns of a verdict that its document shows, without what moves in the queue."""
-    return (verdict.pk, verdict.state, verdict.attempt, verdict.reason, verdict.result) if verdict else ()
+    """Return the columns of a verdict and its renewal that the document shows, without what moves in the queue."""
+    renewal = verdicts.renewal_of(verdict) if verdict else None
+    return tuple(
+        (one.pk, one.state, one.attempt, one.reason, one.result) for one in (verdict, renewal) if one is not None
+    )
+
+
+def _is_over(verdict: Verdict) -> bool:
+    """Return whether nothing will follow by itself: it is finished, and no renewal of it is queued or running."""
+    return verdict.is_final and verdicts.renewal_of(verdict) is None
 
 
 class Validate(View):
@@ -93,8 +102,10 @@ class Validate(View):
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
-        verdict, _ = verdicts.again(revision, self.caller.user)
-        return Response(document(verdict, revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED)
+        verdicts.again(revision, self.caller.user)
+        return Response(
+            document(verdicts.current(revision), revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED
+        )
 
 
 def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) -> Data:
@@ -117,6 +128,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "adapter": revision.repository.full_name,
         "revision": revision.oid,
         "state": verdict.state,
+        "renewal": _renewal(verdict),
         "reason": verdicts.why(verdict) or None,
         "incomplete": verdicts.incompleteness(revision) or None,
         "attempt": verdict.attempt,
@@ -131,6 +143,20 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "verified": eligibility_of(revision),
         "regression": regression_of(revision),
         "withdrawn_weights": withdrawn_weights_of(revision, entries, by),
+    }
+
+
+def _renewal(verdict: Verdict) -> Data | None:
+    """Return the newer validation of the same revision that has not ended; until then `verdict` is in force."""
+    renewal = verdicts.renewal_of(verdict)
+    if renewal is None:
+        return None
+    return {
+        "state": renewal.state,
+        "reason": verdicts.why(renewal) or None,
+        "attempt": renewal.attempt,
+        "queued_at": renewal.queued_at,
+        "started_at": renewal.started_at,
     }
 
 

@@ -51,9 +51,9 @@ def versions_page(
 ) -> HttpResponse:
     """The versions, aliases, branches and tags; with a form that was refused, its status."""
     lines, older = training_runs.read_lines(header.revision, set(header.names.values()), PER_PAGE)
-    newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by("number")
-    shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the highest number counts
-    states = verdicts.latest_states(row.pk for line in lines for row in line.others)
+    newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by(*pull.LAST_SAID_LAST)
+    shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the last one counts
+    states = verdicts.states_in_force(row.pk for line in lines for row in line.others)
     rows = [
         (
             line.newest,
@@ -115,7 +115,7 @@ def _aliases(header: RepositoryHeader) -> dict[str, object]:
 def _with_rollbacks(header: RepositoryHeader, states: list[AliasState]) -> list[AliasRow]:
     backs = aliases.rollbacks(header.repository, [state.alias for state in states]) if header.may_write else {}
     served = [state.served for state in states if state.served]
-    said = verdicts.latest_states(revision.pk for revision in (*served, *backs.values())) if states else {}
+    said = verdicts.states_in_force(revision.pk for revision in (*served, *backs.values())) if states else {}
     return [
         AliasRow(
             state,

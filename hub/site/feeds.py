@@ -69,7 +69,7 @@ def versions(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 def released(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Return the newest releases of a repository, each with the verdict of its version and its notes."""
     found = releases.newest(header.repository, header.by, MAX_VERSIONS)
-    states = verdicts.latest_states(release.ref.revision_id for release in found)
+    states = verdicts.states_in_force(release.ref.revision_id for release in found)
     entries = [_release_entry(release, states.get(release.ref.revision_id, "")) for release in found]
     return _feed(
         request, f"{header.repository.full_name}, releases", reverse("releases", args=[header.repository]), entries

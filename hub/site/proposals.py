@@ -38,7 +38,7 @@ def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[s
             pull.require_shown(revision, header.by)
     except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
         return {"changes": [], "conflicts": [], "tip": None}
-    verdict = verdicts.latest(tip) if tip != discussion.merge_base else None
+    verdict = verdicts.in_force(tip) if tip != discussion.merge_base else None
     shown: dict[str, object] = {
         "changes": diff_view.changes(before, after),
         "conflicts": conflicts,
@@ -47,7 +47,7 @@ def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[s
         "may_merge": header.may_write,
     }
     if verdict and discussion.status in OPEN and (target := _target(header, discussion)):
-        beside = verdicts.latest(target)
+        beside = verdicts.in_force(target)
         shown |= {"target": target, "target_verdict": document(beside) if beside else None}
         shown["metric_changes"] = list(_metric_changes(beside.report if beside else None, verdict.report))
     return shown

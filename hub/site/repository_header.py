@@ -18,7 +18,7 @@ from hub.site.repair_offers import RepairOffers
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
-from registry.models import Regression, Release, Repository, Revision
+from registry.models import Regression, Release, Repository, Revision, Verdict
 from registry.people import gates
 from registry.proof import regressions, tryouts, verdicts, withdrawn_weights
 from registry.proof.shown_reports import shown_to
@@ -84,8 +84,14 @@ class RepositoryHeader:
 
     @cached_property
     def proof(self) -> Proof | None:
-        verdict = verdicts.latest(self.revision)
+        verdict = verdicts.in_force(self.revision)
         return proof(verdict, shown_to(verdict.report, self.by, self.repository)) if verdict else None
+
+    @cached_property
+    def renewal(self) -> Verdict | None:
+        """The validation that is queued or running while the verdict that the page shows is in force."""
+        verdict = verdicts.in_force(self.revision)
+        return verdicts.renewal_of(verdict) if verdict else None
 
     @property
     def is_tryable(self) -> bool:
@@ -155,7 +161,7 @@ class RepositoryHeader:
     def latest_release_state(self) -> str:
         """The state of the newest verdict of its version; "" for none."""
         revision = self.latest_release.ref.revision_id if self.latest_release else 0
-        return verdicts.latest_states([revision]).get(revision, "")
+        return verdicts.states_in_force([revision]).get(revision, "")
 
     @property
     def verified(self) -> str:

@@ -69,7 +69,7 @@ def find_served(full_name: str) -> Served | None:
     revisions = {revision.oid: revision for revision in pull.served_to_anybody(candidates)}
     for revision in revisions.values():
         revision.repository = repository
-    states = verdicts.latest_states(revision.pk for revision in revisions.values())
+    states = verdicts.states_in_force(revision.pk for revision in revisions.values())
     return Served(
         repository,
         revisions,

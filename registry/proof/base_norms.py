@@ -33,7 +33,7 @@ class NormsOfBase:
 
 def of_revision(revision: Revision, config: configs.Config) -> NormsOfBase:
     """Return the norms of the base that the verdict pinned, else of the one that the config names."""
-    verdict = verdicts.latest(revision)
+    verdict = verdicts.in_force(revision)
     pin = verdict.report.base if verdict else None
     if pin and pin.sha256:
         return _of_base(pin.id, pin.sha256)

@@ -84,7 +84,7 @@ def require_possible(revision: Revision, by: Caller) -> Where:
         raise TryoutRefused("This hub lets nobody try adapters.", fix="Pull it, and run it yourself.")
     require_known(by)
     pull.require_files(revision, by)
-    verdict = verdicts.latest(revision)
+    verdict = verdicts.in_force(revision)
     if verdict is None or verdict.state != Verdict.State.PASSED:
         raise TryoutRefused("Only a version that passed can be tried.", fix="Choose `verified`, or wait for it.")
     where = _where(verdict, verdict.report)

@@ -24,6 +24,7 @@ from registry.kernel.reading import connection_for_reads
 from registry.models import Membership, Namespace, Repository, Verdict
 from registry.repos import bases, kept_sums, relevance, search_terms
 from registry.repos.lines import HasLine, has_value, serves
+from registry.repos.pull import LAST_SAID_LAST
 from registry.repos.refs import MAIN
 from registry.repos.search_terms import SearchTerms
 
@@ -306,13 +307,13 @@ def listable_for(by: Caller, *, elsewhere: bool = False) -> Q:
 
 
 def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
-    """Return the newest verdict of main for each repository that has one, in one query."""
+    """Return the verdict in force of main for each repository that has one, in one query."""
     rows = (
         Verdict.objects.filter(
             revision__refs__name=MAIN, revision__repository__in=[repository.pk for repository in repositories]
         )
         .select_related("revision")
-        .order_by("number")
+        .order_by(*LAST_SAID_LAST)
     )
     return {verdict.revision.repository_id: verdict for verdict in rows}
 

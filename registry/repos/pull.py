@@ -196,7 +196,7 @@ def _unproven(revision: Revision) -> str:
     """Return the verdict in words if it does not allow the revision to be served as verified, else ""."""
     if revision.is_part:
         return "none, since it is a part of a push"
-    last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
+    last = revision.verdicts.order_by(*LAST_SAID).values_list("state", "result__depth").first()
     if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
         return ""
     return "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else str(last[0])
@@ -230,7 +230,8 @@ def _doubtful_among(revisions: Iterable[int]) -> set[int]:
 
 
 # The verdict that counts is the last finished one, also while the revision is validated again.
-_LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
+LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
+LAST_SAID_LAST = (F("finished_at").asc(nulls_first=True), "number")
 
 
 def is_shown(revision: Revision, by: Caller) -> bool:
@@ -322,6 +323,6 @@ def _served(by: Caller, allowed: Q, pull_policy: str = "") -> QuerySet[RevisionF
 
 def _doubtful() -> QuerySet[Verdict]:
     """Return the verdicts that keep a revision from being served under the pull policy `verified`."""
-    last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*_LAST_SAID).values("pk")[:1]
+    last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*LAST_SAID).values("pk")[:1]
     unproven = ~Q(state=Verdict.State.PASSED) | Q(result__depth="static")
     return Verdict.objects.filter(unproven, pk=Subquery(last))

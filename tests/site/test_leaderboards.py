@@ -48,7 +48,7 @@ def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
         "0.90–1.00 (95 %), n = 48",
         "0.50 guess",
         "On rows of their own",
-        "+0.2083 against its head alone",
+        "+0.2083 its head alone: 0.75",
     ):
         assert expected in text, expected
     assert tables(visit("alice").get(f"/leaderboards/{TASK}"))[0][0] == "acme/secret"

@@ -68,8 +68,15 @@ class Verdict:
         return self.passed and (bool(self.verified.get("overridable")) or (is_worse and not self.verified))
 
     @property
+    def renewal(self) -> Mapping[str, Any]:
+        """The newer validation that is queued or running while this verdict is in force; empty if there is none."""
+        stated = self.document.get("renewal")
+        return stated if isinstance(stated, Mapping) else {}
+
+    @property
     def finished(self) -> bool:
-        return self.state not in UNFINISHED
+        """True if it is decided and is not being decided anew."""
+        return self.state not in UNFINISHED and not self.renewal
 
     @property
     def failed_checks(self) -> tuple[Check, ...]:

@@ -41,13 +41,14 @@ def watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout
 def _watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout: float | None) -> Verdict:
     printed, reason = 0, ""
     for verdict in caller.verdicts(adapter, revision, timeout=timeout):
-        if verdict.state == "queued" and reason != verdict.reason:
-            reason = verdict.reason
-            printer.note(verdict.reason)
+        waits = str(verdict.renewal.get("reason") or "") or (verdict.reason if verdict.state == "queued" else "")
+        if waits and reason != waits:
+            reason = waits
+            printer.note(reason)
         if len(verdict.checks) < printed:  # another attempt began
             printer.note("The attempt was lost; another one begins.")
             printed = 0
-        if printer.is_human:
+        if printer.is_human and not verdict.renewal:  # these are the checks of the one in force
             printer.checks(verdict.checks[printed:])
             printed = len(verdict.checks)
     return verdict

@@ -9,12 +9,23 @@ from hub.api.shapes.records import field
 from hub.api.shapes.regressions import Eligibility, Regression
 
 
+class Renewal(s.Serializer[Data]):
+    """A newer validation of the same revision, which has not ended."""
+
+    state = s.ChoiceField(choices=["queued", "running"])
+    reason = s.CharField(allow_null=True, help_text="why it waits")
+    attempt = s.IntegerField()
+    queued_at = s.DateTimeField()
+    started_at = s.DateTimeField(allow_null=True)
+
+
 class Verdict(s.Serializer[Data]):
     """The proof of a revision."""
 
     adapter = s.CharField()
     revision = s.CharField()
     state = s.ChoiceField(choices=["queued", "running", "passed", "failed", "errored"])
+    renewal = Renewal(allow_null=True, help_text="this verdict is in force until that one has ended")
     reason = s.CharField(allow_null=True, help_text="why it waits")
     incomplete = s.CharField(allow_null=True, help_text="what is missing, after a push that broke off")
     attempt = s.IntegerField()

@@ -17,7 +17,7 @@ from registry.kernel.prepared_writes import insert_row
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
-from registry.proof.verdicts.rows import MAX_REASON, State, newest_of, show
+from registry.proof.verdicts.rows import MAX_REASON, State, in_force_of, newest_of, show
 from registry.proof.verified import move_verified
 from registry.repos import bases, facts, lookup, pull
 from registry.repos.refs import MAIN, PULL_REQUESTS
@@ -100,7 +100,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     verdict to copy yet. Call it under the repository's lock, and `refresh` afterwards.
     """
     holding.hold_like(revision, like)
-    verdict = latest(like)
+    verdict = in_force(like)
     if verdict is None or verdict.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None
     result = regressions.without_check(verdict.report).as_result()
@@ -157,8 +157,8 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
 
 
 def current(revision: Revision) -> Verdict:
-    """Return the newest verdict of this revision. Raises VerdictNotApplicable if it holds no adapter."""
-    verdict = latest(revision)
+    """Return the verdict in force of this revision. Raises VerdictNotApplicable if it holds no adapter."""
+    verdict = in_force(revision)
     if verdict is None and revision.is_part and not revision.files_missing:
         raise VerdictNotApplicable(
             f"{revision.oid} is a part of a push in several commits; the verdict is about the last of them.",
@@ -184,7 +184,7 @@ def no_adapter(revision: Revision) -> VerdictNotApplicable:
 
 
 def latest(revision: Revision) -> Verdict | None:
-    """Return the newest verdict of this revision, or None."""
+    """Return the newest verdict of this revision, which may be the renewal of the one in force; or None."""
     return newest_of(revision.pk)
 
 
@@ -194,10 +194,24 @@ def finished_before(verdict: Verdict) -> Verdict | None:
     return before.order_by("-number").first()
 
 
-def latest_states(revisions: Iterable[int]) -> dict[int, str]:
-    """Return the state of the newest verdict for each of these revisions that has one, by their ids; one query."""
-    newest_last = Verdict.objects.filter(revision__in=list(revisions)).order_by("number")
-    return dict(newest_last.values_list("revision_id", "state"))
+def in_force(revision: Revision) -> Verdict | None:
+    """Return the verdict that counts: the last finished one, also while it is renewed; the first until it is finished.
+
+    All that acts on a verdict or shows one reads this one. `latest` is for those who queue and do them.
+    """
+    return in_force_of(revision.pk)
+
+
+def renewal_of(verdict: Verdict) -> Verdict | None:
+    """Return the newer verdict of the same revision that is queued or running; None if there is none."""
+    newest = newest_of(verdict.revision_id) if verdict.is_final else None
+    return newest if newest is not None and not newest.is_final else None
+
+
+def states_in_force(revisions: Iterable[int]) -> dict[int, str]:
+    """Return the state of the verdict in force for each of these revisions that has one, by their ids; one query."""
+    rows = Verdict.objects.filter(revision__in=list(revisions)).order_by(*pull.LAST_SAID_LAST)
+    return dict(rows.values_list("revision_id", "state"))
 
 
 def ring(verdict: int) -> bool:

@@ -15,6 +15,7 @@ from registry.kernel.prepared import Prepared
 from registry.kernel.prepared_writes import PreparedUpdate, Update
 from registry.models import Attempt, Repository, Verdict
 from registry.proof.verified import served_by, unless_verified
+from registry.repos.pull import LAST_SAID
 from registry.repos.refs import MAIN
 
 MAX_REASON = 500  # characters that the columns hold
@@ -114,6 +115,14 @@ def newest_of(revision: int) -> Verdict | None:
 
 
 _NEWEST = Prepared(lambda revision: Verdict.objects.filter(revision=revision).order_by("-number")[:1], int)
+
+
+def in_force_of(revision: int) -> Verdict | None:
+    """Return the verdict that counts for the revision with this row id: the last finished one, else the first."""
+    return _IN_FORCE.first(revision)
+
+
+_IN_FORCE = Prepared(lambda revision: Verdict.objects.filter(revision=revision).order_by(*LAST_SAID)[:1], int)
 
 
 def show(verdict: Verdict) -> None:

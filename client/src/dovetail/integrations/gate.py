@@ -5,6 +5,7 @@ from typing import Literal
 
 from dovetail.client import Pushed
 from dovetail.problems import Problem
+from dovetail.verdicts import UNFINISHED
 
 OnFailure = Literal["ignore", "warn", "stop"]
 ON_FAILURE = ("ignore", "warn", "stop")
@@ -25,7 +26,7 @@ def require_pass(pushed: Pushed, on_failure: OnFailure = "stop") -> None:
         return
     checks = "; ".join(f"{check.id}: {check.message} {check.fix}".strip() for check in verdict.failed_checks)
     name = f"{pushed.adapter}@{pushed.revision[:12]}"
-    if not verdict.finished:
+    if verdict.state in UNFINISHED:
         problem = Problem(
             f"{name} has no verdict yet: it is {verdict.state}.",
             verdict.reason or "Wait longer, or look at its page later.",
