@@ -11,7 +11,6 @@ from registry.proof.proofs import differences
 from registry.repos.eligibility import adapter_folders, folder_of, is_neutral
 
 CHECK = "eval.regression"
-ALPHA = 0.01  # one-sided: of 100 versions that are no worse, chance stops about one
 MOST = 1e12  # of a number of a row, and of its weight
 FLOOR = 0.01  # the smallest harm that counts: of a share in points, of a loss in parts of the loss before
 OTHER_ROWS = "Not comparable: the two versions were measured on other rows."
@@ -51,8 +50,8 @@ def compare(now: Report, before: Report) -> Result:
     """Compare two reports on the same base and the same rows by a paired test of the rows' numbers.
 
     `paired.compare` says which test it is. It is worse if on any rows that both were run on the one-sided p is below
-    ALPHA, divided by the number of such tests (Bonferroni), and the harm reaches FLOOR: rows that each lose a rounding
-    stop nobody. Adapters beside it, and other folders, lead no adapter past its comparison.
+    paired.ALPHA, divided by the number of such tests (Bonferroni), and the harm reaches FLOOR: rows that each lose a
+    rounding stop nobody. Adapters beside it, and other folders, lead no adapter past its comparison.
     """
     if reason := _base_differs(now, before):
         return Result(Outcome.INCOMPARABLE, reason)
@@ -79,7 +78,7 @@ def _results(now: Report, before: Report, newer: "Places", older: "Places") -> I
         for place in older
     }
     tests = sum(len(rows) for by_place in pairs.values() for rows in by_place.values())
-    alpha, notes = ALPHA / max(1, tests), tuple(_notes(now, before))
+    alpha, notes = paired.ALPHA / max(1, tests), tuple(_notes(now, before))
     incomparable = Result(Outcome.INCOMPARABLE, f"{OTHER_ROWS}{_left_out(now)}")
     for by_place in filter(None, pairs.values()):
         compared = {to: [_compared(*pair, alpha, to, notes) for pair in rows] for to, rows in by_place.items()}

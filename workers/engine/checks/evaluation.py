@@ -23,7 +23,6 @@ CLAIM_FIX = "Correct model-index in the card, or push the weights that reach it.
 FORGETS, GARBAGE = 2.0, 20.0  # times the base's loss on plain sentences
 FORGETS_WORDS = 3.0  # likewise, for a language adapter, which may be for another language
 AGREES = 0.9
-CHANCE = 0.05  # a difference that chance explains more often than this decides nothing
 HEAD_FIX = "Train the adapter longer or with a higher rank; where the head is enough, publish the head alone."
 
 
@@ -65,9 +64,9 @@ def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[
         return Finding(outcome if certain else "warned", f"{message}.", FIX, where)
     pair = paired.compare(first.scores, first.alone_scores, first.weights)
     # A number over all rows, such as F1, may fall while its rows rise: then the rows do not say that it is worse.
-    certain = pair.two_sided < CHANCE and pair.difference < 0
-    message += f" (p = {pair.two_sided:.3f})."
-    return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(pair.two_sided, 4)})
+    certain = pair.lower < paired.ALPHA and pair.difference < 0
+    message += f" (p = {pair.lower:.2g})."
+    return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(pair.lower, 6)})
 
 
 def _alone(metric: Metric) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from dovetail.adapters import paired
+
 MOST = 1e9  # the largest number that a verdict accepts
 
 
@@ -22,6 +24,7 @@ class Metric:
     `head_alone` that of the adapter's own head on the frozen base with the adapter switched off. A `rough` metric is
     reported beside the first one and refuses nothing. `scores` and `alone_scores` are the numbers row by row, `weights`
     those of the rows in their mean, and `interval` bounds what the number would be on other rows of the kind.
+    `guess_p` is how often a guess does as badly by chance, where that is known.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Metric:
     scores: Sequence[float] = ()
     alone_scores: Sequence[float] = ()
     weights: Sequence[float] | None = None
+    guess_p: float | None = None
 
     @property
     def is_worse(self) -> bool:
@@ -43,8 +47,8 @@ class Metric:
 
     @property
     def may_be_chance(self) -> bool:
-        """True if other rows of the kind may well show that it is not worse than a guess."""
-        return self.guess and self.interval is not None and self.interval[1] >= self.base
+        """True unless a guess does as badly in fewer than one of a hundred such sets of rows."""
+        return self.guess and (self.guess_p is None or self.guess_p >= paired.ALPHA)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from dovetail.adapters import paired
 from workers.engine.evals import builtin, measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_text
 from workers.engine.evals.measures import Metric
@@ -60,7 +61,17 @@ class QuestionAnswering(Eval):
         exact = [measures.mean([_best(_exactly, text, row) for text, row in zip(texts, outputs.rows, strict=True)])
                  for texts in answers]  # fmt: skip
         return [
-            Metric("f1", f1[0], f1[1], rows, head_alone=f1[2], guess=True, scores=by_row[1], alone_scores=by_row[2]),
+            Metric(
+                "f1",
+                f1[0],
+                f1[1],
+                rows,
+                head_alone=f1[2],
+                guess=True,
+                scores=by_row[1],
+                alone_scores=by_row[2],
+                guess_p=paired.compare(by_row[1], by_row[0]).lower,
+            ),
             Metric("exact-match", exact[0], exact[1], rows, head_alone=exact[2], guess=True),
         ]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dovetail.adapters import paired
 from workers.engine.evals import measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count, is_real
 from workers.engine.evals.measures import Metric
@@ -132,8 +133,10 @@ def _shares(expected: Sequence[int], predicted: Sequence[int], alone: Sequence[i
     deciding: dict[str, Any] = {"scores": scores, "alone_scores": alone_scores}
     f1 = metric("macro-f1", measures.macro_f1, rough=True)
     if not is_skewed:
+        deciding["guess_p"] = paired.chance_of_guess(hits, measures.accuracy(guess, expected))
         return [metric("accuracy", measures.accuracy, interval=measures.interval(hits), **deciding), f1]
     deciding |= {"interval": measures.interval(by_label), "weights": measures.weights_by_label(expected)}
+    deciding["guess_p"] = paired.chance_of_guess(by_label, 1 / len(by_label))
     balanced = metric("balanced-accuracy", measures.balanced_accuracy, **deciding)
     return [balanced, metric("accuracy", measures.accuracy, rough=True), f1]
 
@@ -153,6 +156,7 @@ def _correlations(outputs: Outputs) -> list[Metric]:
             head_alone=count(base, expected),
             rough=rough,
             guess=True,
+            guess_p=paired.chance_of_correlation(count(adapter, expected), len(expected)),
         )
         for name, count, rough in (("pearson", measures.pearson, False), ("spearman", measures.spearman, True))
     ]

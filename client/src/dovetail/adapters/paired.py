@@ -19,6 +19,7 @@ ALL_FLIPS = 12  # rows that differ, up to which every assignment of signs is cou
 DRAWS = 20_000  # assignments, or resampled sets, that are drawn where there are more
 SEED = 0  # the same rows give the same numbers
 Z = 1.96  # of an interval at 95 %
+ALPHA = 0.01  # one-sided: of 100 adapters that are no worse, chance stops at most about one
 
 Numbers = npt.NDArray[np.float64]
 
@@ -77,6 +78,48 @@ def _tail(successes: int, tries: int) -> float:
     count: int = sum(math.comb(tries, k) for k in range(successes + 1))
     share: float = count / 2**tries
     return share
+
+
+def chance_of_guess(hits: Sequence[tuple[int, int]], share: float) -> float:
+    """Return how often, at most, what is as good as a guess does as badly by chance: a one-sided p.
+
+    `hits` are right answers and rows: of all rows together, which gives the binomial tail, or of each label, of which
+    the mean share of right answers counts. That has a chance of its own for each set of recalls with the mean `share`,
+    so the largest one is bounded (Chernoff's bound; for each `t` the recalls that are worst for it, which are found as
+    in water-filling, since its logarithm is concave in them).
+    """
+    if len(hits) == 1:
+        [(right, count)] = hits
+        return math.fsum(math.comb(count, k) * share**k * (1 - share) ** (count - k) for k in range(right + 1))
+    rows = np.array([count for _, count in hits], np.float64)
+    seen = sum(right / count for right, count in hits)
+    least = 0.0
+    for t in np.geomspace(0.1, 50 * rows.max(), 40):
+        fall = 1 - np.exp(-t / rows)
+        recalls = _worst_recalls(rows, fall, share * len(hits))
+        least = min(least, float(t * seen + (rows * np.log1p(-recalls * fall)).sum()))
+    return math.exp(least)
+
+
+def _worst_recalls(rows: Numbers, fall: Numbers, total: float) -> Numbers:
+    """Return the recalls with this sum that make Chernoff's bound largest."""
+    low, high = 0.0, 1e6 * float(rows.sum())
+    for _ in range(50):
+        middle = (low + high) / 2
+        if np.clip(1 / fall - rows / middle, 0, 1).sum() < total:
+            low = middle
+        else:
+            high = middle
+    return np.clip(1 / fall - rows / high, 0, 1 - 1e-12)
+
+
+def chance_of_correlation(correlation: float, rows: int) -> float:
+    """Return how often unrelated numbers correlate as badly by chance: a one-sided p.
+
+    Fisher's z, with rows - 4 in place of rows - 3, which would say too little of few rows: 1.3 for 1 % of six.
+    """
+    z = math.atanh(max(-0.999999, min(0.999999, correlation))) * math.sqrt(max(0, rows - 4))
+    return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
 def _flipped(differences: Numbers) -> tuple[float, float]:
