@@ -5,12 +5,10 @@ from django.test import Client
 from django.utils import timezone
 
 from dovetail import verdicts as client_verdicts
-from dovetail.adapters.report import Report
 from dovetail.serve.vllm_plugin import versions
 from dovetail.serve.vllm_plugin.names import Name
-from registry.models import Comparison, Repository, Verdict
+from registry.models import Repository, Verdict
 from registry.proof import tryouts, verdicts
-from registry.proof.verdicts import comparisons
 from registry.repos import catalog, pull
 from tests.api.conftest import BASE, accuracy, judged
 
@@ -104,32 +102,6 @@ def test_every_road_reads_the_finished_verdict_while_its_renewal_hangs(proven, a
     assert (told["renewal"]["state"], told["renewal"]["attempt"]) == ("running", 1)
     assert "being validated again" in Client().get("/alice/reviews").content.decode()
     assert not client_verdicts.read(told).finished, "who waits for a verdict waits for the renewal"
-
-
-def test_what_was_measured_stays_until_it_is_measured_again(proven, ask):
-    rules = passed([by_rule("vllm"), by_rule("llama.cpp")])
-    renewal, _ = verdicts.again(proven.revision, None)
-    claim = verdicts.claim(renewal.pk, "a worker")
-    verdicts.record(claim, Report.of_result(rules, "passed"), 5, measure=["vllm", "llama.cpp"])
-
-    def rows() -> list[tuple[str, str, str]]:
-        told = ask().get(f"{AT}/revisions/main/verdict").json()["serving"]
-        return [(row["engine"], row["outcome"], row["by"]) for row in told]
-
-    assert rows() == [("vllm", "serves", "measured"), ("llama.cpp", "wrong", "measured")]
-    work = {row.engine: comparisons.Comparing(row, row.fence) for row in Comparison.objects.all()}
-    comparisons.record_measured(work["llama.cpp"], {"": (None, "It did not start.")})
-    assert rows()[1] == ("llama.cpp", "serves", "rule"), "the rules' answer of the new verdict stands"
-    comparisons.record_measured(
-        work["vllm"], {"": (Report.of_result({"serving": MEASURED}, "passed").serving[1].measured, "")}
-    )
-    assert rows()[0] == ("vllm", "wrong", "measured")
-
-
-def test_an_engine_that_is_not_tried_again_keeps_nothing(proven, ask):
-    renewal, _ = verdicts.again(proven.revision, None)
-    verdicts.record(verdicts.claim(renewal.pk, "a worker"), Report.of_result(passed([by_rule("vllm")]), "passed"), 5)
-    assert ask().get(f"{AT}/revisions/main/verdict").json()["serving"][0]["by"] == "rule"
 
 
 def test_a_renewal_that_fails_replaces_the_verdict_when_it_has_ended(proven, ask):
