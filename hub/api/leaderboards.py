@@ -71,7 +71,7 @@ def _standings(standings: Iterable[Standing]) -> list[Data]:
             "kind": standing.repository.kind,
             "rank": standing.repository.rank,
             "size": standing.repository.size,
-            "gain": standing.repository.score,
+            "gain": standing.gain,
             "evaluation": replace(standing.evaluation, scores=None, weights=None).as_json(),  # they are long
             "engines": standing.repository.serves.split(),
             "updated_at": standing.repository.updated_at,

@@ -11,7 +11,7 @@ from dovetail.adapters.report import Evaluation, Report
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository, Verdict
-from registry.proof.scores import deciding, start_of, verdicts_of_verified
+from registry.proof.scores import deciding, gain_of, start_of, verdicts_of_verified
 from registry.repos import catalog, tallies
 from registry.repos.catalog import Query
 
@@ -35,6 +35,11 @@ class Standing:
     def change(self) -> float:
         """The difference from its trained head alone, or from the frozen base, in the metric's own unit."""
         return (self.evaluation.adapter or 0.0) - start_of(self.evaluation)
+
+    @property
+    def gain(self) -> float:
+        """The gain over that, comparable between metrics; the column of the repository may still be an older one."""
+        return gain_of(self.evaluation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def _score(one: Standing) -> float:
 # By score or gain, the smallest, or the newest. The same weights may measure apart by the last digits of a float.
 _KEYS: dict[str, Callable[[Standing], float]] = {
     "score": _score,
-    "gain": lambda one: -round(one.repository.score, DIGITS),
+    "gain": lambda one: -round(one.gain, DIGITS),
     "size": lambda one: one.repository.size,
     "updated": lambda one: -one.repository.updated_at.timestamp(),
 }

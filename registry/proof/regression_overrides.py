@@ -65,7 +65,8 @@ def _held(revision: Revision) -> tuple[Regression, str]:
     row = Regression.objects.filter(revision=revision).first()
     verdict = revision.verdicts.filter(finished_at__isnull=False).order_by("-number").first()
     because = eligibility.because_without_override(verdict, row) if verdict else None
-    if verdict is None or because not in eligibility.OVERRIDABLE:
+    is_overridden = row is not None and row.is_overridden  # also where nothing holds it any more
+    if verdict is None or not (is_overridden or because in eligibility.OVERRIDABLE):
         raise VersionNotHeld(
             f"Revision {revision.oid} of {revision.repository.full_name} is not held back from `verified` by what was"
             " measured, which is all that an override lets through.",
@@ -73,7 +74,7 @@ def _held(revision: Revision) -> tuple[Regression, str]:
         )
     first = regressions.FIRST
     new = Regression(revision=revision, verdict=verdict, outcome=first.outcome, result=first.as_json())
-    return row or new, because
+    return row or new, because or eligibility.REGRESSION
 
 
 def _change(row: Regression, revision: Revision, by: Caller, action: str, because: str, reason: str) -> None:

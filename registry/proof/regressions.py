@@ -28,7 +28,7 @@ def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisio
 
     Call it under the repository's lock. Only pairs of verdicts that were not compared before cost anything.
     """
-    rows = {row.revision_id: row for row in _COMPARED(repository)}
+    rows = comparisons_of(repository)
     history = _History(good, rows)
     current: int | None = None
     for revision in good.history(main):
@@ -36,6 +36,11 @@ def judge(repository: int, good: GoodRevisions, main: int | None) -> GoodRevisio
             history.row_of(revision, current)
         if not is_passed_by(revision, good, rows):
             current = revision
+    return with_passed_by(good, rows)
+
+
+def with_passed_by(good: GoodRevisions, rows: Mapping[int, Regression]) -> GoodRevisions:
+    """Return good revisions with those that `verified` passes by, as their comparisons are."""
     return replace(good, passed_by=frozenset(pk for pk in good.proven if is_passed_by(pk, good, rows)))
 
 
@@ -46,6 +51,11 @@ def is_passed_by(revision: int, good: GoodRevisions, rows: Mapping[int, Regressi
         row is not None and row.is_overridden and good.ineligible[revision] in OVERRIDABLE
     )
     return is_ineligible or (row is not None and row.is_held)
+
+
+def comparisons_of(repository: int) -> dict[int, Regression]:
+    """Return the comparisons of a repository by the row ids of their revisions; one query."""
+    return {row.revision_id: row for row in _COMPARED(repository)}
 
 
 _COMPARED = Prepared(lambda repository: Regression.objects.filter(revision__repository=repository), int)

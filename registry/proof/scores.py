@@ -19,10 +19,13 @@ def score_of(report: Report) -> float:
     share of the start's value that is gone (perplexity 20 to 15 is 0.25).
     """
     metric = deciding(report)
-    if metric is None or metric.adapter is None:
-        return NOT_MEASURED
+    return NOT_MEASURED if metric is None else gain_of(metric)
+
+
+def gain_of(metric: Evaluation) -> float:
+    """Return the gain of a metric that has a number of the adapter, as `score_of` says it."""
     start = start_of(metric)
-    gain = metric.adapter - start
+    gain = (metric.adapter or 0.0) - start
     if metric.better == "lower":
         gain = -gain / start if start else 0.0
     return max(_WORST, gain)

@@ -14,6 +14,7 @@ from registry.kernel.errors import ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
+from registry.proof import regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.verified import move_verified
 from registry.repos import refs
@@ -55,7 +56,8 @@ def consequences(revision: Revision) -> Consequences:
     """Return what a yank of this revision would change; three queries."""
     named = Ref.objects.filter(repository=revision.repository_id).values_list("name", "revision")
     at = dict(named.order_by("name"))
-    good = read_good_revisions(revision.repository_id)
+    repository = revision.repository_id
+    good = regressions.with_passed_by(read_good_revisions(repository), regressions.comparisons_of(repository))
     others = set(good.history(at.get(refs.MAIN))) - {revision.pk}
     leading = [name for name, pk in at.items() if pk == revision.pk]
     return Consequences(
@@ -63,7 +65,7 @@ def consequences(revision: Revision) -> Consequences:
         refs.VERIFIED in leading,
         [refs.short_name(name) for name in leading if name.startswith(refs.ALIASES)],
         [refs.short_name(name) for name in leading if name.startswith(refs.TAGS)],
-        any(good.is_served(pk) and pk not in good.ineligible for pk in others),
+        any(good.is_served(pk) and pk not in good.passed_by for pk in others),
     )
 
 

@@ -31,6 +31,7 @@ NUDGES_A_SWEEP = 50  # each message is a hint for one row; the other rows had th
 BASE_PATIENCE = timedelta(days=30)
 JUDGED_AT_ONCE = 500
 JUDGING_SECONDS = 20.0  # of one sweep
+LET_IN = "This hub takes versions that fit their base."
 Kind = Verdict.Eligibility
 
 
@@ -96,10 +97,14 @@ def _move(repository: int, kinds: Mapping[int, str]) -> None:
         before = named.select_related("revision__repository__namespace").first()
         eligibility.write({pk: kinds[pk] for pk in rows.values_list("pk", flat=True)})
         move_verified(repository)
-        if before and not named.filter(revision=before.revision_id).exists():
-            because = eligibility.of_revision(before.revision).because
-            if because:  # its owners learn that it lost the name
-                regressions.record(before.revision, eligibility.REASONS[because][0], because, held=True)
+        after = named.select_related("revision__repository__namespace").first()
+        if before and after and before.revision_id == after.revision_id:
+            return
+        because = eligibility.of_revision(before.revision).because if before else None
+        if before and because:  # its owners learn that it lost the name
+            regressions.record(before.revision, eligibility.REASONS[because][0], because, held=True)
+        elif after:
+            regressions.record(after.revision, LET_IN, eligibility.NOT_RUN, held=False)
 
 
 def _set_aside() -> None:
