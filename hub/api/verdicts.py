@@ -102,10 +102,8 @@ class Validate(View):
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
-        verdicts.again(revision, self.caller.user)
-        return Response(
-            document(verdicts.current(revision), revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED
-        )
+        verdict, _ = verdicts.again(revision, self.caller.user)
+        return Response(document(verdict, revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED)
 
 
 def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) -> Data:
@@ -128,7 +126,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "adapter": revision.repository.full_name,
         "revision": revision.oid,
         "state": verdict.state,
-        "renewal": _renewal(verdict),
+        "renewal": _renewal(verdict, by),
         "reason": verdicts.why(verdict) or None,
         "incomplete": verdicts.incompleteness(revision) or None,
         "attempt": verdict.attempt,
@@ -136,7 +134,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "started_at": verdict.started_at,
         "finished_at": verdict.finished_at,
         "duration_ms": verdict.duration_ms,
-        "request_id": (policy.may_write(by, revision.repository) and verdict.request_id) or None,
+        "request_id": _request_id(verdict, by),
         "kind": report.kind or None,
         "format": report.format or None,
         **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
@@ -146,7 +144,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
     }
 
 
-def _renewal(verdict: Verdict) -> Data | None:
+def _renewal(verdict: Verdict, by: Caller) -> Data | None:
     """Return the newer validation of the same revision that has not ended; until then `verdict` is in force."""
     renewal = verdicts.renewal_of(verdict)
     if renewal is None:
@@ -157,7 +155,12 @@ def _renewal(verdict: Verdict) -> Data | None:
         "attempt": renewal.attempt,
         "queued_at": renewal.queued_at,
         "started_at": renewal.started_at,
+        "request_id": _request_id(renewal, by),
     }
+
+
+def _request_id(verdict: Verdict, by: Caller) -> str | None:
+    return (policy.may_write(by, verdict.revision.repository) and verdict.request_id) or None
 
 
 def _named_base(verdict: Verdict) -> BasePin | None:

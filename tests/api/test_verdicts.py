@@ -128,9 +128,10 @@ def test_the_request_behind_a_verdict_is_named_to_those_who_may_write(ask, repos
     headers = {"X-Request-Id": "the-job-of-alice"}
     asked = ask("alice", "write").post(f"{AT}/validate", headers=headers).json()
     assert asked["request_id"].endswith(";the-job-of-alice")
-    assert ask("alice").get(f"{AT}/verdict").json()["request_id"] == asked["request_id"]
-    assert ask("carol").get(f"{AT}/verdict").json()["request_id"] is None
-    assert ask().get(f"{AT}/verdict").json()["request_id"] is None
+    assert ask("alice").get(f"{AT}/verdict").json()["renewal"]["request_id"] == asked["request_id"]
+    for who in ("carol", "anonymous"):
+        told = ask(who).get(f"{AT}/verdict").json()
+        assert (told["request_id"], told["renewal"]["request_id"]) == (None, None)
 
 
 def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast, repository):

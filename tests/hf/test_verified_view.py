@@ -16,7 +16,9 @@ NAME = "alice/reviews"
 def judge(oid: str, state: str) -> None:
     """Let the verdict of a commit end, as a worker's would."""
     verdict = Verdict.objects.get(revision__oid=oid)
-    Verdict.objects.filter(pk=verdict.pk).update(state=state, finished_at=timezone.now(), turn=None)
+    Verdict.objects.filter(pk=verdict.pk).update(
+        state=state, finished_at=timezone.now(), turn=None, result={"depth": "run"}
+    )
     verdicts.refresh(verdict.revision.repository)
 
 

@@ -17,6 +17,7 @@ class Renewal(s.Serializer[Data]):
     attempt = s.IntegerField()
     queued_at = s.DateTimeField()
     started_at = s.DateTimeField(allow_null=True)
+    request_id = s.CharField(allow_null=True, help_text="of the request that asked for it; to those who may write here")
 
 
 class Verdict(s.Serializer[Data]):
