@@ -116,7 +116,7 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     assert ("ollama" in use) == ("llama.cpp" in use)
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
     other = cast.repository("alice/refused")
-    judged(pushed(cast, other), depth="fit", serving=refused, fits=FITS)
+    judged(pushed(cast, other), depth="run", serving=refused, fits=FITS)
     snippet = next(one for one in visit().get("/alice/refused/use").context["tools"] if one.key == "vllm")
     assert (snippet.code, snippet.why) == ("", "No.")
     page = " ".join(visit().get("/alice/refused/use?tool=vllm").content.decode().split())
