@@ -15,6 +15,7 @@ from registry.proof import scores
 from registry.repos import bases, catalog, tallies
 from registry.repos.catalog import Query
 from registry.repos.tallies import BaseLine
+from registry.talk import watching
 
 
 class Bases(View):
@@ -110,6 +111,7 @@ def _detail(id: str, base: Base | None) -> Data:
         "files": base.files if base else {},
         "source": _source(base) if base else None,
         "added_at": base.added_at if base else None,
+        "asked_by": len(watching.asking_for(id)),
         "model_type": str(base.config.get("model_type") or "") or None if base else None,
         "tasks": sorted(base.manifests.values_list("task", flat=True).distinct()) if base else [],
     }

@@ -19,6 +19,16 @@ class FollowedBases(View):
         return Response({"items": [{"base": row.base, "following": True} for row in rows], "next": None})
 
 
+class AskedBase(View):
+    @extend_schema(
+        operation_id="ask_for_base", summary="Ask the administrators for a base model, and follow it", request=None,
+        responses=shapes.FollowedBase,
+    )  # fmt: skip
+    def put(self, request: Request, base: str) -> Response:
+        pages.parameters(request, pages.Nothing)
+        return Response({"base": watching.ask_for_base(base, self.caller), "following": True})
+
+
 class OneFollowedBase(View):
     @extend_schema(operation_id="follows_base", summary="Whether you follow it", responses=shapes.FollowedBase)
     def get(self, request: Request, base: str) -> Response:

@@ -115,6 +115,7 @@ urlpatterns = [
     path("me/notifications/read", notifications.Read.as_view(), name="rest-notifications-read"),
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
+    path("me/bases/<api_base:base>/asked", following.AskedBase.as_view(), name="rest-asked-base"),
     path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
     path("me/searches", saved_searches.SavedSearches.as_view(), name="rest-saved-searches"),
     path("me/searches/<int:id>", saved_searches.OneSavedSearch.as_view(), name="rest-saved-search"),

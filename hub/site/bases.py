@@ -11,6 +11,7 @@ from hub.site.list_rows import rows_of
 from hub.site.paging import at_cursor
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.visitor import caller
+from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound
 from registry.kernel.policy import Caller
 from registry.models import Repository
@@ -51,6 +52,8 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "files": sorted(held.files.items()) if held else [],
         "count": tallies.count_matches(by, query),
         "follows": watching.follows_base(by, id),
+        "asking": watching.asking_for(id) if held is None or not held.has_weights else [],
+        "is_administrator": policy.is_hub_admin(by),
         "problems": problems,
         "measured": measured,
         "picture": scatter(Measured(row.full_name, _verdict(row), row.size, row.score) for row in measured),

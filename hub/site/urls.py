@@ -381,6 +381,7 @@ urlpatterns = [
         "bases/<path:name>",
         ("-/follow", sharing.follow_base, "follow-base"),
         ("-/unfollow", sharing.unfollow_base, "unfollow-base"),
+        ("-/ask", sharing.ask_for_base, "ask-for-base"),
     ),
     at("bases/<path:name>", bases.base, "base"),
     path("status", status.status, name="status"),

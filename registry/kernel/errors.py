@@ -212,7 +212,7 @@ class VerdictNotApplicable(RegistryError):
 
 class BaseNotFound(RegistryError):
     code = "base-not-found"
-    default_fix = "See /bases for those that are known here; an administrator adds others (`manage.py shelf add`)."
+    default_fix = "See /bases for those that are known here; ask there for one that adapters name."
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class BaseFollow(models.Model):
     follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_bases")
     base = models.CharField(max_length=200)  # the id under which this hub knows it
     created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    asked_at = models.DateTimeField(null=True)  # when they asked administrators for it
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["base", "follower"], name="base_follow_unique")]

@@ -1,11 +1,12 @@
 """Watches of repositories, and follows of base models: set, end and list them; fan_out.py alerts of them."""
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import BaseFollow, Repository, RepositoryWatch, User
+from registry.models import Base, BaseFollow, Repository, RepositoryWatch, User
 from registry.repos import bases, catalog
 from registry.repos.catalog import Query
 
@@ -73,6 +74,32 @@ def unfollow_base(name: str, by: Caller) -> str:
 def follows_base(by: Caller, base: str) -> bool:
     """Return whether the caller follows the base of this id."""
     return by.user is not None and BaseFollow.objects.filter(follower=by.user, base=base).exists()
+
+
+def ask_for_base(name: str, by: Caller) -> str:
+    """Ask the administrators for a base that is not in the base cache, and follow it; return its id.
+
+    Whoever stops following it takes the request back. Raises as follow_base does, and ValueInvalid if it is there.
+    """
+    held = bases.find_base(name)
+    if held is not None and held.has_weights:
+        raise ValueInvalid(f"{held.id} is in the base cache already.", fix="Push an adapter that names it.")
+    base = follow_base(name, by)
+    BaseFollow.objects.filter(follower=by.user, base=base, asked_at__isnull=True).update(asked_at=Now())
+    return base
+
+
+def asking_for(base: str) -> list[str]:
+    """Return the names of the people who ask for a base, the first first."""
+    rows = BaseFollow.objects.filter(base=base, asked_at__isnull=False, follower__is_active=True)
+    return list(rows.order_by("asked_at", "pk").values_list("follower__username", flat=True))
+
+
+def bases_asked_for() -> dict[str, list[str]]:
+    """Return the bases that people ask for and that are not in the base cache → these people, the most asked first."""
+    asked = BaseFollow.objects.filter(asked_at__isnull=False).order_by("base").values_list("base", flat=True).distinct()
+    wanted = {base: asking_for(base) for base in asked if not Base.objects.filter(id=base, has_weights=True).exists()}
+    return dict(sorted(wanted.items(), key=lambda item: -len(item[1])))
 
 
 def followed_bases(user: User) -> QuerySet[BaseFollow]:

@@ -91,6 +91,7 @@ api/v1/me/notifications/read                                 POST person
 api/v1/me/usage                                              GET person
 api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
+api/v1/me/bases/<base>/asked                                 PUT person
 api/v1/me/searches                                           GET person  POST person
 api/v1/me/searches/<id>                                      DELETE person
 api/v1/me/s3-key                                             GET person
@@ -269,6 +270,7 @@ bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 bases/<name>/-/follow                                        POST session
 bases/<name>/-/unfollow                                      POST session
+bases/<name>/-/ask                                           POST session
 leaderboards                                                 GET anyone
 leaderboards/<task>                                          GET anyone
 search                                                       GET anyone

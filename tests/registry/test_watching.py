@@ -1,12 +1,16 @@
 """Alerts about watched and followed things: levels, visibility then and now, and a cost that followers do not raise."""
 
+import io
+
 import pytest
+from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.kernel.errors import BaseNotFound, ValueInvalid
-from registry.models import Alert, Follow, Namespace, OutboxEvent, RepositoryWatch, Topic, User
+from registry.models import Alert, Base, BaseFollow, Follow, Namespace, OutboxEvent, RepositoryWatch, Topic, User
 from registry.moderation import quarantine
 from registry.people import accounts, organizations
 from registry.proof import verdicts, yanking
@@ -273,3 +277,46 @@ def test_an_alert_that_was_read_is_followed_by_a_new_one(cast, reviews):
     Alert.objects.update(read_at=timezone.now())
     change(cast, reviews, 2)
     assert kinds("carol") == ["verified", "verified"]
+
+
+# --- bases that people ask for ---------------------------------------------------------------------------------------
+def visit(cast, who):
+    browser = Client()
+    if who in cast.people:
+        browser.force_login(cast[who])
+    return browser
+
+
+def test_people_ask_for_a_base_once_each_and_administrators_see_who(cast):
+    made = cast.repository("acme/on-giant", by="bob")
+    config = b'{"peft_type": "LORA", "base_model_name_or_path": "acme/Giant"}'
+    pushed(cast, made, by="bob", files={"adapter_config.json": config, "adapter_model.safetensors": b"w"})
+    for who in ("carol", "bob", "carol"):
+        assert watching.ask_for_base("acme/Giant", cast.session(who)) == "acme/Giant"
+    assert watching.asking_for("acme/Giant") == ["carol", "bob"]
+    assert watching.follows_base(cast.session("carol"), "acme/Giant")
+    for who, sees in (("anonymous", False), ("dave", False), ("carol", False), ("ada", True)):
+        text = visit(cast, who).get("/bases/acme/Giant").content.decode()
+        assert "2 people ask the administrators for it." in text, who
+        assert ("manage.py shelf add acme/Giant" in text, "<li>carol</li>" in text) == (sees, sees), who
+        assert ('action="/bases/acme/Giant/-/ask"' in text) == (who in ("dave", "ada")), who
+    assert visit(cast, "dave").post("/bases/acme/Giant/-/ask").status_code == 302
+    assert watching.bases_asked_for() == {"acme/Giant": ["carol", "bob", "dave"]}
+    out = io.StringIO()
+    call_command("shelf", "list", stdout=out)
+    assert "acme/Giant  not here, asked for by 3: carol, bob, dave" in out.getvalue()
+    watching.unfollow_base("acme/Giant", cast.session("bob"))
+    User.objects.filter(username="dave").update(is_active=False)
+    assert watching.asking_for("acme/Giant") == ["carol"], "who stopped, and who is suspended, asks no more"
+    Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
+    assert watching.bases_asked_for() == {}
+    with pytest.raises(ValueInvalid, match="in the base cache already"):
+        watching.ask_for_base("acme/giant", cast.session("erin"))
+
+
+def test_a_base_that_only_a_private_adapter_names_is_asked_for_by_no_stranger(cast):
+    made = cast.repository("acme/secret", private=True)
+    pushed(cast, made, files={"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "x/covert"}'})
+    with pytest.raises(BaseNotFound):
+        watching.ask_for_base("x/covert", cast.session("carol"))
+    assert not BaseFollow.objects.exists()

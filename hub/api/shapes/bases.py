@@ -37,6 +37,7 @@ class BaseDetail(Base):
     files = s.DictField(child=s.CharField(), help_text="path → sha256")
     source = s.CharField(allow_null=True)  # type: ignore[assignment]  # a field here, not the serializer's own
     added_at = s.DateTimeField(allow_null=True)
+    asked_by = s.IntegerField(help_text="how many people ask the administrators for it")
     model_type = s.CharField(allow_null=True)
     tasks = s.ListField(child=s.CharField(), help_text="for which adapters can be fitted to it")
 

@@ -267,8 +267,8 @@ def why_wait(base: str, format_name: str, revision: Revision | None = None) -> s
     if revision is not None and adapter_named(base, revision):
         return ""
     reason = (
-        f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"
-        f"An administrator adds it with `manage.py shelf add {base} --from-hub` (or --path DIR)."
+        f"Waiting for the base model {base}, which is not in this hub's base cache. {_meant(base)}"
+        f"Ask for it on its page, /bases/{base}: administrators see how many do."
     )
     return reason[:MAX_REASON]
 

@@ -183,8 +183,8 @@ def _give_up_on_base(verdict: Verdict) -> bool:
     check = CheckResult(
         "base.unknown",
         "failed",
-        f"The base model {verdict.base} was not on this hub's shelf for {BASE_PATIENCE.days} days.",
-        f"Ask an administrator for `manage.py shelf add {verdict.base} --from-hub`, then validate again.",
+        f"The base model {verdict.base} was not in this hub's base cache for {BASE_PATIENCE.days} days.",
+        f"Ask for it on its page, /bases/{verdict.base}, and validate again when it is there.",
     )
     with one_at_a_time(verdict):
         changed = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED).update(
