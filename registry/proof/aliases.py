@@ -108,8 +108,9 @@ def _choose(repository: Repository, revision: Revision, *, force: bool, reason: 
     if force and not reason:
         raise ValueInvalid("Forcing an alias needs a reason.", fix="Say in a sentence why; everybody reads it.")
     if not force and not is_proven(current):
-        reason = eligibility.of_revision(current).reason or "It has not passed."
-        raise AliasUnproven(f"{where} is not known to work, and what an alias names must. {reason}")
+        why_not = eligibility.of_revision(current).reason
+        problem = f"is not known to work: {why_not}" if why_not else "has not passed."
+        raise AliasUnproven(f"{where} {problem} What an alias names must work.")
     return current
 
 

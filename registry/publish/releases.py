@@ -60,8 +60,9 @@ def create(
         revision = _choose(repository, revision)
         is_forced = _has_verdicts(repository) and not is_proven(revision)
         if is_forced and not force:
-            reason = eligibility.of_revision(revision).reason or "It has not passed."
-            raise ReleaseRefused(f"Revision {revision.oid} of {repository.full_name} is not known to work. {reason}")
+            why_not = eligibility.of_revision(revision).reason
+            problem = f"is not known to work: {why_not}" if why_not else "has not passed."
+            raise ReleaseRefused(f"Revision {revision.oid} of {repository.full_name} {problem}")
         release = Release(
             repository=repository,
             ref=_ref(repository, version, revision, by),
