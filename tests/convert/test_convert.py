@@ -185,6 +185,7 @@ PLACES = {
     "lora_transformer_transformer_blocks_3_attn_to_add_out": "transformer.transformer_blocks.3.attn.to_add_out",
     "lora_unet_transformer_blocks_7_img_mlp_net_2": "transformer.transformer_blocks.7.img_mlp.net.2",
     "lora_unet_blocks_3_cross_attn_k_img": "transformer.blocks.3.attn2.add_k_proj",
+    "lycoris_single_transformer_blocks_2_attn_to_v": "transformer.single_transformer_blocks.2.attn.to_v",
     "lora_te2_text_projection": "text_encoder_2.text_projection",
     "diffusion_model.input_blocks.1.1.proj_in": "unet.down_blocks.0.attentions.0.proj_in",
     "diffusion_model.double_blocks.2.txt_mod.lin": "transformer.transformer_blocks.2.norm1_context.linear",
@@ -208,6 +209,13 @@ def test_the_names_of_each_trainer_are_modules_of_diffusers(tmp_path):
         if found != [f"{path}.lora_A.weight", f"{path}.lora_B.weight"]:
             wrong[name] = found
     assert wrong == {}
+
+
+def test_an_alpha_may_be_a_whole_number(tmp_path):
+    """sd-scripts writes one where no alpha was asked for and the file is saved as it was trained."""
+    tensors = {**unpack(kohya(UNET)["images.safetensors"]), f"{UNET}.alpha": ("I64", (), struct.pack("<q", 8))}
+    folder, _ = made(tmp_path, {"images.safetensors": pack(tensors)}, "peft")
+    assert json.loads((folder / CONFIG).read_text())["lora_alpha"] == 8
 
 
 def test_the_magnitudes_of_a_kohya_dora_are_those_of_peft(tmp_path):

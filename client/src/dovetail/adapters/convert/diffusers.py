@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -102,14 +103,22 @@ def _module(name: str, parts: Mapping[str, Lazy], scales: Scales | None, path: s
             sides["up"] = tensor
         elif part.startswith(("lora_magnitude_vector", "dora_scale")):
             magnitude = tensor
-        elif part.endswith("alpha") and tensor.dtype in values.FLOATS and tensor.size <= 4:
-            alpha = float(values.widened(tensor.raw(), tensor.dtype)[0])
+        elif part.endswith("alpha") and math.prod(tensor.shape) == 1:
+            alpha = _number(tensor)
         else:
             why = next((why for start, why in OTHER_PARTS.items() if part.startswith(start)), "save it without")
             raise Unconvertible(f"{part} is no part of a plain LoRA: {why}.", name)
     module = module_of(name, sides, 1.0)
     scale = scales.scale(path) if scales else (module.rank if alpha is None else alpha) / module.rank
     return Module(module.down, module.up, scale, magnitude and _rows_magnitude(name, magnitude, module.up.shape))
+
+
+def _number(tensor: Lazy) -> float:
+    """Return the only value of a tensor; sd-scripts writes a whole alpha as one where it saves as it trained."""
+    raw = tensor.raw()
+    if tensor.dtype in values.EXPONENTS:
+        return float(values.doubles(raw, tensor.dtype)[0])
+    return float(int.from_bytes(raw, "little", signed=True))
 
 
 def _rows_magnitude(name: str, magnitude: Lazy, up: tuple[int, ...]) -> Lazy:

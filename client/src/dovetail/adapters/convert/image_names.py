@@ -137,8 +137,8 @@ TRANSFORMER_TOPS = frozenset(
 
 
 # --- names in a file -------------------------------------------------------------------------------------------------
-FLAT = {"lora_unet_": "", "lora_transformer_": "", "lora_te1_": TEXT_ENCODER, "lora_te2_": TEXT_ENCODER_2,
-        "lora_te_": TEXT_ENCODER}  # fmt: skip
+FLAT = {"lora_unet_": "", "lora_transformer_": "", "lycoris_": "", "lora_te1_": TEXT_ENCODER,
+        "lora_te2_": TEXT_ENCODER_2, "lora_te_": TEXT_ENCODER}  # fmt: skip
 DOTTED = {
     "unet.": UNET, "transformer.": TRANSFORMER, "transformer_2.": "transformer_2", "diffusion_model.": "",
     "text_encoder.": TEXT_ENCODER, "text_encoder_2.": TEXT_ENCODER_2, "text_encoder_3.": "text_encoder_3",

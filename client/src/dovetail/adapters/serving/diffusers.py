@@ -78,10 +78,11 @@ RULES = (
          "diffusers filters the keys of DoRA out with a warning and serves a plain LoRA: {}."),
     Rule("diffusers.prefix", "wrong", LOADER,
          _wrapped,
-         "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns."),
+         "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns. "
+         "`dovetail convert --to diffusers` renames them."),
     Rule("diffusers.bare-names", "wrong", LOADER, _bare,
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {}, and the base "
-         "answers without an error."),
+         "answers without an error. `dovetail convert --to diffusers` renames them."),
     Rule("diffusers.peft-scale", "wrong", PIPELINE, _unscaled,
          "diffusers takes the weights of Flux.2 with PEFT's names and not adapter_config.json beside them, so that the "
          "adapter acts with scale 1 where it was trained with {}."),
@@ -91,11 +92,12 @@ RULES = (
          "nothing in {}, and the base answers without an error."),
     Rule("diffusers.comfy-names-ignored", "wrong", PIPELINE, lambda a: _is_for(a, *STABLE) and _of_comfy(a),
          "For Stable Diffusion diffusers looks for names that begin with unet. or transformer.; it finds nothing in "
-         "{}, and the base answers without an error."),
+         "{}, and the base answers without an error. `dovetail convert --to diffusers` renames them."),
     Rule("diffusers.comfy-names", "unknown", CONVERSION,
          lambda a: not _is_for(a, images.WAN, images.QWEN, images.FLUX2, *STABLE) and _of_comfy(a),
          "diffusers converts names that begin with diffusion_model. for Wan, Qwen-Image, Z-Image and Flux.2, and finds "
-         "nothing in them for Stable Diffusion and most of Flux.1: which of them {} are for the names do not tell."),
+         "nothing in them for Stable Diffusion and most of Flux.1: which of them {} are for the names do not tell. "
+         "`dovetail convert --to diffusers` renames those of Flux and of Stable Diffusion."),
 )  # fmt: skip
 
 
