@@ -27,10 +27,12 @@ Weights = Mapping[str, tuple[Lazy, Lazy | None]]  # path of a module → its wei
 Changes = Callable[[Lazies, Config, Weights, bool], Iterator[tuple[str, Any]]]
 NOT_OF_A_MODULE = {  # what no change of a weight can be
     "UNILORA": "its numbers are dealt out over all modules of the model in their order",
-    "XLORA": "it chooses among adapters for each input", "POLY": "it chooses among matrices by the task",
-    "LILY": "it chooses among matrices for each input", "PVERA": "it draws a sample for each input",
+    "XLORA": "it chooses among adapters for each input",
+    "POLY": "it chooses among matrices by the task",
+    "LILY": "it chooses among matrices for each input",
+    "PVERA": "it draws a sample for each input",
     "PEANUT": "it is not linear",
-}  # fmt: skip
+}
 OF_CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")  # types of bases whose weights are so
 
 
@@ -51,8 +53,12 @@ def read(
         raise Unconvertible("bias is set: it changes biases of the base, which a LoRA leaves as they are.")
     ends = tuple(f".{parameter}" for parameter in kind.parameters)
     own = {name: tensor for name, tensor in tensors.items() if name.endswith(ends) or not WHOLE.fullmatch(name)}
-    paths = {name.removesuffix(end).removeprefix(PREFIX) for name in own for end in ends
-             if name.startswith(PREFIX) and name.endswith(end)}  # fmt: skip
+    paths = {
+        name.removesuffix(end).removeprefix(PREFIX)
+        for name in own
+        for end in ends
+        if name.startswith(PREFIX) and name.endswith(end)
+    }
     if not paths:
         raise Unconvertible(f"It is {method}, which changes no weights of modules.")
     is_conv1d = configs.text(base_config, "model_type") in OF_CONV1D

@@ -66,8 +66,10 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str) -> list[Lora]:
             if path in found[home.component]:
                 raise Unconvertible(f"the file has {path} of diffusers twice, under two names.", name)
             found[home.component][path] = piece
-    stated = {component: {key: value for key, value in config.items() if value is not None}
-              for component, config in configs.items()}  # fmt: skip
+    stated = {
+        component: {key: value for key, value in config.items() if value is not None}
+        for component, config in configs.items()
+    }
     return [
         Lora({**config_of(own, base, component), **stated.get(component, {})}, own, component)
         for component, own in sorted(found.items())

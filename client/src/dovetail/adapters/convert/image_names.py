@@ -1,36 +1,33 @@
 """The modules of image models: their paths in diffusers and in the original code, and the names that kohya writes.
 
 kohya writes a prefix for the model and a path with `_` for every dot; it can be read back only if each of its words is
-known, so the words are those of the tables below. The numbers of blocks follow from the structure of the UNet: each
+known, so the words are those of image_names.json. The numbers of blocks follow from the structure of the UNet: each
 block of diffusers is three entries of the original lists. Sources: diffusers, loaders/lora_conversion_utils.py and
 scripts/convert_flux_to_diffusers.py; sd-scripts, library/sdxl_model_util.py.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dovetail.adapters import images
 from dovetail.adapters.convert.lora import TEXT_ENCODER, TEXT_ENCODER_2, TRANSFORMER, UNET
 from dovetail.adapters.convert.refusal import Unconvertible
 
-# --- Stable Diffusion's UNet -----------------------------------------------------------------------------------------
+# "unet" and "resnet": the original code's name → that of diffusers. "layouts": of each transformer the lists of blocks
+# with the names in a block, and the modules outside them.
+TABLES = json.loads((Path(__file__).parent / "image_names.json").read_bytes())
+OF_RESNET: dict[str, str] = TABLES["resnet"]
 BLOCKS, LAYERS = 4, 3  # blocks of the largest UNet, and entries of the original lists in each
-OF_RESNET = {"in_layers.2": "conv1", "out_layers.3": "conv2", "emb_layers.1": "time_emb_proj",
-             "skip_connection": "conv_shortcut"}  # fmt: skip
 
 
 def _of_unet() -> dict[str, str]:
-    """Return the start of a path in the original code → that in diffusers."""
-    starts = {
-        "input_blocks.0.0": "conv_in", "out.2": "conv_out",
-        "time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2",
-        "label_emb.0.0": "add_embedding.linear_1", "label_emb.0.2": "add_embedding.linear_2",
-        "middle_block.0": "mid_block.resnets.0", "middle_block.1": "mid_block.attentions.0",
-        "middle_block.2": "mid_block.resnets.1",
-    }  # fmt: skip
+    """Return the start of a path in the original code of Stable Diffusion's UNet → that in diffusers."""
+    starts: dict[str, str] = dict(TABLES["unet"])
     for block in range(BLOCKS):
         first = block * LAYERS
         for layer in range(LAYERS):
@@ -80,70 +77,43 @@ class Layout:
         return next((original for original, own in self.others.items() if own == path), "")
 
 
-def _of_stream(own: str, attention: str, out: str, feed: str, ends: tuple[str, str]) -> dict[str, str]:
-    """Return what a double block of Flux has for pictures or for words."""
-    names = [f"attn.{attention.format(letter)}" for letter in "qkv"]
-    return {f"{own}_attn.qkv": " ".join(names), f"{own}_attn.proj": f"attn.{out}",
-            **{f"{own}_mlp.{number}": f"{feed}.{end}" for number, end in zip("02", ends, strict=True)}}  # fmt: skip
+def _layout(family: str) -> Layout:
+    table = TABLES["layouts"][family]
+    blocks = {top: (block["name"], block["paths"]) for top, block in table["blocks"].items()}
+    return Layout(blocks, table["others"])
 
 
-def _of_flux(single: Mapping[str, str], ends: tuple[str, str], embed: str, more: Mapping[str, str]) -> Layout:
-    img, txt = ("img", "to_{}", "to_out.0", "ff", ends), ("txt", "add_{}_proj", "to_add_out", "ff_context", ends)
-    modulation = {"img_mod.lin": "norm1.linear", "txt_mod.lin": "norm1_context.linear"}
-    of_xlabs = {f"processor.{kind}_lora{number}": _of_stream(*stream)[f"{stream[0]}_attn.{kind}"]
-                for number, stream in ((1, img), (2, txt)) for kind in ("qkv", "proj")}  # fmt: skip
-    double = {**_of_stream(*img), **_of_stream(*txt), **modulation, **of_xlabs}
-    steps = {f"{own}_in.{side}_layer": f"{embed}.{name}_embedder.linear_{number}"
-             for own, name in (("time", "timestep"), ("guidance", "guidance"), ("vector", "text"))
-             for number, side in ((1, "in"), (2, "out"))}  # fmt: skip
-    others = {"img_in": "x_embedder", "txt_in": "context_embedder", "final_layer.linear": "proj_out",
-              "final_layer.adaLN_modulation.1": "norm_out.linear", **steps, **more}  # fmt: skip
-    return Layout(
-        {"double_blocks": ("transformer_blocks", double), "single_blocks": ("single_transformer_blocks", single)},
-        others,
-    )
-
-
-QKV = "attn.to_q attn.to_k attn.to_v"
-FLUX = _of_flux(
-    {"linear1": f"{QKV} proj_mlp", "linear2": "proj_out", "modulation.lin": "norm.linear",
-     "processor.qkv": QKV, "processor.proj": "proj_out"},
-    ("net.0.proj", "net.2"), "time_text_embed", {},
-)  # fmt: skip
-FLUX2 = _of_flux(
-    {"linear1": "attn.to_qkv_mlp_proj", "linear2": "attn.to_out"}, ("linear_in", "linear_out"), "time_guidance_embed",
-    {f"{name}.lin": f"{name}.linear" for name in
-     ("single_stream_modulation", "double_stream_modulation_img", "double_stream_modulation_txt")},
-)  # fmt: skip
-WAN = Layout(
-    {"blocks": ("blocks", {
-        **{f"{own}_attn.{letter}": f"{attn}.to_{letter}" for own, attn in (("self", "attn1"), ("cross", "attn2"))
-           for letter in "qkv"},
-        "self_attn.o": "attn1.to_out.0", "cross_attn.o": "attn2.to_out.0", "cross_attn.k_img": "attn2.add_k_proj",
-        "cross_attn.v_img": "attn2.add_v_proj", "ffn.0": "ffn.net.0.proj", "ffn.2": "ffn.net.2"})},
-    {"text_embedding.0": "condition_embedder.text_embedder.linear_1",
-     "text_embedding.2": "condition_embedder.text_embedder.linear_2",
-     "time_embedding.0": "condition_embedder.time_embedder.linear_1",
-     "time_embedding.2": "condition_embedder.time_embedder.linear_2",
-     "time_projection.1": "condition_embedder.time_proj", "head.head": "proj_out"},
-)  # fmt: skip
+FLUX, FLUX2, WAN = map(_layout, (images.FLUX, images.FLUX2, images.WAN))
 SWAPPED = "norm_out.linear"  # diffusers has its scale before its shift, the original code after it
 OF_FLUX2 = {"linear1": (1, 9), "linear2": (4, 1), "mlp.0": (1, 6), "mlp.2": (3, 1)}  # inputs to outputs; gated layers
 LAYOUTS = {images.FLUX: FLUX, images.FLUX2: FLUX2, images.WAN: WAN}
 TRANSFORMER_TOPS = frozenset(
-    path.partition(".")[0] for layout in LAYOUTS.values()
+    path.partition(".")[0]
+    for layout in LAYOUTS.values()
     for path in (*(name for name, _ in layout.blocks.values()), *layout.others.values())
-)  # fmt: skip
+)
 
 
 # --- names in a file -------------------------------------------------------------------------------------------------
-FLAT = {"lora_unet_": "", "lora_transformer_": "", "lycoris_": "", "lora_te1_": TEXT_ENCODER,
-        "lora_te2_": TEXT_ENCODER_2, "lora_te_": TEXT_ENCODER}  # fmt: skip
+FLAT = {
+    "lora_unet_": "",
+    "lora_transformer_": "",
+    "lycoris_": "",
+    "lora_te1_": TEXT_ENCODER,
+    "lora_te2_": TEXT_ENCODER_2,
+    "lora_te_": TEXT_ENCODER,
+}
 DOTTED = {
-    "unet.": UNET, "transformer.": TRANSFORMER, "transformer_2.": "transformer_2", "diffusion_model.": "",
-    "text_encoder.": TEXT_ENCODER, "text_encoder_2.": TEXT_ENCODER_2, "text_encoder_3.": "text_encoder_3",
-    "text_encoders.clip_l.transformer.": TEXT_ENCODER, "text_encoders.clip_g.transformer.": TEXT_ENCODER_2,
-}  # fmt: skip
+    "unet.": UNET,
+    "transformer.": TRANSFORMER,
+    "transformer_2.": "transformer_2",
+    "diffusion_model.": "",
+    "text_encoder.": TEXT_ENCODER,
+    "text_encoder_2.": TEXT_ENCODER_2,
+    "text_encoder_3.": "text_encoder_3",
+    "text_encoders.clip_l.transformer.": TEXT_ENCODER,
+    "text_encoders.clip_g.transformer.": TEXT_ENCODER_2,
+}
 T5 = ("lora_te3_", "text_encoders.t5xxl.")
 T5_REASON = (
     "it is for the T5 of Flux or Stable Diffusion 3, into which no pipeline of diffusers loads a LoRA; save the "
@@ -268,8 +238,12 @@ def _unflat(name: str, flat: str, component: str) -> str:
 # --- names that are written ------------------------------------------------------------------------------------------
 def flat_name(path: str, component: str, *, is_first: bool) -> str:
     """Return kohya's name of a module by its path. Raises `Unconvertible` if it would not read back as the same."""
-    prefixes = {UNET: "lora_unet_", TRANSFORMER: "lora_unet_", TEXT_ENCODER_2: "lora_te2_",
-                TEXT_ENCODER: "lora_te1_" if is_first else "lora_te_"}  # fmt: skip
+    prefixes = {
+        UNET: "lora_unet_",
+        TRANSFORMER: "lora_unet_",
+        TEXT_ENCODER_2: "lora_te2_",
+        TEXT_ENCODER: "lora_te1_" if is_first else "lora_te_",
+    }
     if component not in prefixes:
         raise Unconvertible("kohya names modules of UNets and of CLIP's text encoders, and none of this model.", path)
     name = prefixes[component] + path.replace(".", "_")
@@ -289,8 +263,11 @@ def sgm_path(path: str) -> str:
 
 def layout_named(paths: Collection[str], base: str) -> Layout | None:
     """Return the layout of a transformer by its paths in diffusers, else by the name of its base."""
-    for family, telling in ((images.FLUX2, r"\.(linear_in|linear_out|to_qkv_mlp_proj)$|stream_modulation"),
-                            (images.FLUX, r"^single_transformer_blocks\."), (images.WAN, r"^blocks\.")):  # fmt: skip
+    for family, telling in (
+        (images.FLUX2, r"\.(linear_in|linear_out|to_qkv_mlp_proj)$|stream_modulation"),
+        (images.FLUX, r"^single_transformer_blocks\."),
+        (images.WAN, r"^blocks\."),
+    ):
         if any(re.search(telling, path) for path in paths):
             return LAYOUTS[family]
     return LAYOUTS.get(images.of_name(base.rpartition("/")[2]))

@@ -31,8 +31,9 @@ def read(tensors: Lazies, base: str, settings: Settings) -> Lora:
     if not settings.alpha:
         raise Unconvertible(
             "A file of loralib does not say its alpha, by which its product is scaled: name it with --alpha, or as "
-            "lora_alpha in the card.", option="alpha",
-        )  # fmt: skip
+            "lora_alpha in the card.",
+            option="alpha",
+        )
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
     head: Lazies = {}
     for name, tensor in tensors.items():
@@ -92,8 +93,9 @@ def _enabled(path: str, groups: int, rows: int, asked: Sequence[bool]) -> Sequen
     raise Unconvertible(
         f"it adapts {groups} of the {PARTS_OF_FUSED} parts of a merged linear, and the file does not say which: name "
         "them with --enable-lora true,false,true (q and v), or as enable_lora in the card.",
-        path, option="enable_lora",
-    )  # fmt: skip
+        path,
+        option="enable_lora",
+    )
 
 
 def _task(modules: Mapping[str, Module], head: Lazies, stated: str) -> str:

@@ -40,8 +40,9 @@ def merged(sources: Sequence[Source], loras: Sequence[Lora], chosen: int) -> tup
             raise Unconvertible(
                 f"{with_head[0][0].name} and {source.name} have heads of their own. Choose one of them "
                 f"(--head {source.name}), or their average where their labels are the same (--head average).",
-                name, option="head",
-            )  # fmt: skip
+                name,
+                option="head",
+            )
     return first, first.head
 
 
