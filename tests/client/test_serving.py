@@ -76,6 +76,7 @@ def experts(*modules):
     return found
 
 
+LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 KOHYA = {
     "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (16, 320),
     "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": (320, 16),
@@ -242,6 +243,15 @@ BREAKS = {
     "peft-0.18.format": foreign(KOHYA),
     "peft-0.18.method": adapter({}, peft_type="UNILORA"),
     "peft-0.18.dropped-keys": adapter(kasa_config={"beta": 0.1}),
+    "peft-0.18.initialization": adapter(init_lora_weights="mica"),
+    "peft-0.14.initialization": adapter(init_lora_weights="orthogonal"),
+    "peft-0.14.rank-pattern": adapter(rank_pattern={"^model.layers.0.self_attn.q_proj": 4}),
+    "peft-0.14.alpha-pattern": adapter(alpha_pattern={"q_proj|v_proj": 4}),
+    "peft-0.14.oft": adapter({f"{LAYER}.oft_R.weight": (4, 6)}, peft_type="OFT"),
+    "peft-0.13.initialization": adapter(init_lora_weights="eva"),
+    "peft-0.13.rank-pattern": adapter(rank_pattern={"q_proj|v_proj": 4}),
+    "peft-0.13.alpha-pattern": adapter(alpha_pattern={"^model.layers.1.self_attn.q_proj": 4}),
+    "peft-0.13.oft": adapter({f"{LAYER}.oft_R.weight": (4, 6)}, peft_type="OFT"),
     "peft-0.14.format": foreign(KOHYA),
     "peft-0.14.method": adapter({}, peft_type="C3A"),
     "peft-0.14.dropped-keys": adapter(trainable_token_indices=[1]),
@@ -253,6 +263,19 @@ BREAKS = {
 
 def asked(engine, subject):
     return next(found for found in serving(subject) if found.engine == engine)
+
+
+def test_ways_to_initialise_that_a_release_of_peft_knows_are_served():
+    for engine, known in (
+        ("peft-0.18", (True, False, "gaussian", "orthogonal", "eva")),
+        ("peft-0.14", (True, "Gaussian", "eva")),
+    ):
+        for how in known:
+            assert asked(engine, adapter(init_lora_weights=how)).outcome == "serves", (engine, how)
+    plain = adapter(rank_pattern={"q_proj": 4}, alpha_pattern={"layers.1.self_attn.v_proj": 8})
+    assert asked("peft-0.14", plain).outcome == "serves"
+    old = adapter({f"{LAYER}.oft_r": (4, 6, 6)}, peft_type="OFT")
+    assert asked("peft-0.14", old).outcome == "serves"
 
 
 def test_every_rule_has_an_adapter_that_breaks_it():

@@ -8,7 +8,8 @@ from dovetail.adapters.kinds import EVERYWHERE
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
 
-CONFIG, METHODS = "src/peft/config.py", "src/peft/utils/peft_types.py"
+CONFIG, METHODS, OTHER = "src/peft/config.py", "src/peft/utils/peft_types.py", "src/peft/utils/other.py"
+LAYER, OFT = "src/peft/tuners/lora/layer.py", "src/peft/tuners/oft/layer.py"
 TOLERANT = (0, 14)  # since then unknown keys are dropped with a warning; before, they end in a TypeError
 NEWEST = "0.21.2"
 # The first version whose LoraConfig has a key; keys of 0.5 are not listed.
@@ -30,6 +31,11 @@ BASIC = frozenset({
 # Keys whose values change nothing in a trained adapter.
 HARMLESS = frozenset({"peft_version", "qalora_group_size", "runtime_config", "ensure_weight_tying", "megatron_core"})
 EMPTY: tuple[object, ...] = (None, False, [], {})
+# The first version that knows a way to initialise LoRA; a loader makes the layers that way before it fills them.
+INITS = {"gaussian": "0.5", "loftq": "0.7", "pissa": "0.11", "olora": "0.12", "eva": "0.14", "corda": "0.15",
+         "orthogonal": "0.16"}  # fmt: skip
+GROUPED = (0, 15)  # since then a pattern is matched as one group, and may begin with the whole path
+OFT_ANEW = (0, 16)  # since then OFT has other parameters under another name
 
 
 def number(version: str) -> tuple[int, ...]:
@@ -55,6 +61,24 @@ def meaningful(config: configs.Config, keys: list[str]) -> list[str]:
     return [key for key in keys if key not in HARMLESS and config[key] not in EMPTY]
 
 
+def unknown_initialization(a: Subject, version: str) -> str:
+    """Return how a LoRA was initialised if this version does not know it, "" otherwise."""
+    how = a.config.get("init_lora_weights")
+    if a.method != "LORA" or not isinstance(how, str):
+        return ""
+    since = next((since for known, since in INITS.items() if how.lower().startswith(known)), "")
+    return how if not since or number(since) > number(version) else ""
+
+
+def other_patterns(a: Subject, table: str, version: str) -> list[str]:
+    """Return the patterns of a table, of ranks or alphas, that this version matches with other modules."""
+    return [key for key in a.table(table) if key.startswith("^") or "|" in key] if number(version) < GROUPED else []
+
+
+def newer_oft(a: Subject, version: str) -> bool:
+    return number(version) < OFT_ANEW and any(".oft_R" in name for name in a.tensors)
+
+
 def downgraded(config: configs.Config, version: str) -> tuple[configs.Config, list[str]]:
     """Return the config without the keys that this version does not know, and the removed keys that matter."""
     removed = unknown_keys(config, version)
@@ -74,13 +98,24 @@ def _engine(version: str) -> Engine:
         lambda a: a.format == "peft" and downgraded(a.config, version)[1],
         f"PEFT {short} warns that it does not know {{}}, and loads another adapter than was trained.",
     )
-    rules = (
+    rules: tuple[Rule, ...] = (
         Rule(f"{name}.format", "refuses", CONFIG, lambda a: "" if a.format == "peft" else a.title,
              "PEFT reads its own format; this is {}."),
         Rule(f"{name}.method", "refuses", METHODS, lambda a: unknown_method(a, version),
              f"PEFT {short} does not know the method {{}}."),
         strict if number(version) < TOLERANT else tolerant,
+        Rule(f"{name}.initialization", "refuses", LAYER, lambda a: unknown_initialization(a, version),
+             f"PEFT {short} does not know init_lora_weights={{}}, and ends with an error."),
     )  # fmt: skip
+    if number(version) < GROUPED:
+        rules += (
+            Rule(f"{name}.rank-pattern", "refuses", OTHER, lambda a: other_patterns(a, "rank_pattern", version),
+                 f"PEFT {short} matches these patterns of ranks with other modules, and ends at their sizes: {{}}."),
+            Rule(f"{name}.alpha-pattern", "wrong", OTHER, lambda a: other_patterns(a, "alpha_pattern", version),
+                 f"PEFT {short} matches these patterns of alphas with other modules, so they get another scale: {{}}."),
+            Rule(f"{name}.oft", "wrong", OFT, lambda a: newer_oft(a, version) and "oft_R",
+                 f"PEFT {short} has other parameters for OFT, and drops {{}} without an error."),
+        )  # fmt: skip
     return Engine(name, f"PEFT {short}", version, "huggingface/peft", rules, lambda _: [f"pip install peft=={version}"],
                   lambda _: f"PEFT {short} knows every key that matters.")  # fmt: skip
 
