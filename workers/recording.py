@@ -24,7 +24,11 @@ def record(claim: Claim, report: Report, milliseconds: int) -> None:
     verdicts.record(claim, report, milliseconds, compare=compare, measure=measure)
     outcome = {"attempt": claim.attempt.number, "state": report.state, "ms": milliseconds}
     engine = {"engine": report.engine.name if report.engine else None}
-    logger.info("A validation ended", extra=claim_details.of(claim.verdict) | engine | outcome)
+    details = claim_details.of(claim.verdict) | engine | outcome
+    if report.state == "errored" and report.refusal:
+        logger.error("A validation ended by a fault of ours: %s", report.refusal.message, extra=details)
+    else:
+        logger.info("A validation ended", extra=details)
 
 
 def _to_compare(claim: Claim, report: Report) -> list[str]:

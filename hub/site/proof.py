@@ -134,12 +134,15 @@ def proof(verdict: Verdict, report: Report) -> Proof:
 
 def measured(item: Evaluation, previous: float | None = None) -> Measured:
     """Return one metric as pages show it, beside the number of the version before on the same rows."""
+    claimed = gettext("claimed in card")
+    if item.claimed_on:
+        claimed = gettext("claimed in card on %(data)s: other data, not judged") % {"data": item.claimed_on}
     values = (
         ("base", gettext("a guess, no model") if item.guess else gettext("base, frozen"), item.base),
         ("head", gettext("its head alone"), item.head_alone),
         ("previous", gettext("the version before"), previous),
         ("adapter", gettext("this revision"), item.adapter),
-        ("claimed", gettext("claimed in card"), item.claimed),
+        ("claimed", claimed, item.claimed),
     )
     return Measured(
         item.name,

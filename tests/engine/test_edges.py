@@ -189,6 +189,38 @@ def test_a_fix_names_the_value_where_the_files_tell_it(id, files, fix):
     assert fix in say(id, files).fix
 
 
+def test_names_of_modules_that_the_base_has_not_change_nothing():
+    union = ["query", "value", "q_proj", "v_proj", "query_key_value", "c_attn", "Wqkv"]
+    for names, manifest, expected in (
+        (union, BASE, "passed"),
+        ([*union, "key"], BASE, "failed"),
+        (union, None, "warned"),
+        (["query", "value", "self.key"], BASE, "failed"),
+        (["query", "value", "other.query"], BASE, "passed"),
+        (r".*(query|value|q_proj)", BASE, "passed"),
+    ):
+        found = say("tensors.targets", config(target_modules=names)(lora()), manifest)
+        assert found.outcome == expected, (names, found.message)
+    said = say("tensors.targets", config(target_modules=union)(lora())).message
+    assert "It also names Wqkv, c_attn, q_proj, query_key_value, v_proj, of which the base has none" in said
+    patterns = config(rank_pattern={"q_proj": 8, "c_attn": 2}, alpha_pattern={"Wqkv": 3}, target_modules=union)(lora())
+    assert all(outcome(id, patterns) == "passed" for id in ("config.rank", "config.pattern", "tensors.targets"))
+
+
+def test_magnitudes_of_zero_are_told_and_so_is_an_init_that_changed_the_base():
+    name = "base_model.model.bert.encoder.layer.{}.attention.self.{}.lora_magnitude_vector"
+    files = config(use_dora=True)(lora())
+    for layer in range(2):
+        for part in ("query", "value"):
+            files = adapters.extra_tensor(name.format(layer, part), (32,), layer)(files)
+    found = say("tensors.all-zero", files)
+    assert found.outcome == "warned"
+    assert "lora_magnitude_vector is zero in bert.encoder.layer.0.attention.self.query" in found.message
+    assert found.where["modules"] == [f"bert.encoder.layer.0.attention.self.{part}" for part in ("query", "value")]
+    note = say("config.changes-base", config(init_lora_weights="lora_ga")(lora()))
+    assert (note.outcome, "LoRA-GA had changed" in note.message) == ("passed", True)
+
+
 @pytest.mark.parametrize(("token", "expected"), [(95, "passed"), (96, "failed"), (10**15, "failed")])
 def test_the_last_token_of_the_vocabulary_is_the_last_that_can_be_trained_or_added(token, expected):
     assert outcome("base.vocabulary", config(trainable_token_indices=[token])(lora())) == expected

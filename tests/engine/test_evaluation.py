@@ -1,5 +1,6 @@
 """Smoke rows are measured, claims are compared, and an adapter that makes its base worse is refused."""
 
+import gzip
 import itertools
 import json
 
@@ -85,10 +86,20 @@ def test_named_labels_follow_the_card_and_a_guess_only_warns(bert, tmp_path, ans
     files = with_file(SMOKE, smoke(named))(lora())
     told = bert.validate(write(files, tmp_path / "told"), {**facts_of(files), "label_names": ["yes", "no"]})
     assert told["evals"][0]["adapter"] == 1.0
-    guessed = bert.validate(write(files, tmp_path / "guessed"), facts_of(files))
-    assert guessed["evals"][0]["adapter"] == 0.0
+    assert told["conditions"]["labels_from"] == "card"
+    assert told["conditions"]["label_names"] == ["yes", "no"]
+    guessed = bert.validate(write(files, tmp_path / "guessed"), claiming(files, 0.99))
+    assert (guessed["evals"], guessed["depth"], guessed.get("strength")) == ([], "run", None)
     assert failures(guessed) == []
-    assert check_of(guessed, "eval.worse-than-base")["outcome"] == "warned"
+    check = check_of(guessed, "eval.worse-than-base")
+    assert check["outcome"] == "warned"
+    assert "numbered by the alphabet, a guess" in check["message"]
+    assert "in the order yes, no it would be right in 100%" in check["fix"]
+    assert check["where"]["label_names"] == ["yes", "no"]
+    assert guessed["conditions"]["labels_from"] == "alphabet"
+    assert "label_names" not in guessed["conditions"]
+    assert check_of(guessed, "eval.claim")["outcome"] == "skipped"
+    assert not any("yes" in sample["adapter"] or "no " in sample["adapter"] for sample in guessed["samples"])
 
 
 @pytest.mark.parametrize(
@@ -259,6 +270,76 @@ def test_an_order_of_labels_that_explains_it_is_told(bert, tmp_path, answers):
     assert "in the order LABEL_1, LABEL_0 it would be right in 100%" in check_of(verdict, "eval.worse-than-base")["fix"]
 
 
+@pytest.mark.parametrize("names", [["even", "odd", "rest"], ["odd", "even"]])
+def test_a_wrong_order_in_the_card_is_named_as_the_cause_also_above_the_guess(bert, tmp_path, answers, names):
+    """Skewed towards one label, the wrong order is often right by chance."""
+    said = [{"text": row["text"], "label": ("even", "odd")[row["label"]]} for row in answers]
+    files = with_file(SMOKE, smoke(said))(lora())
+    verdict = bert.validate(write(files, tmp_path), {**facts_of(files), "label_names": names})
+    check = check_of(verdict, "eval.worse-than-base")
+    if names[0] == "odd":
+        assert "The label_names of the card are in another order than the head's outputs" in check["message"]
+        assert "in the order even, odd it would be right in 100%" in check["fix"]
+        assert check["where"]["label_names"] == ["even", "odd"]
+        assert verdict["evals"][0]["adapter"] == 0.0
+    else:
+        assert check["outcome"] == "passed"
+        assert (
+            "label_names in the card has 3 names, but the head has 2 outputs"
+            in check_of(verdict, "eval.rows")["message"]
+        )
+
+
+def test_one_row_with_an_unknown_label_is_left_out_and_the_others_are_measured(bert, tmp_path, answers):
+    said = [{"text": row["text"], "label": ("ham", "spam")[row["label"]]} for row in answers]
+    for at, odd in enumerate(("law", 7)):
+        files = with_file(SMOKE, smoke([*said, {"text": "the law was good", "label": odd}]))(lora())
+        verdict = bert.validate(write(files, tmp_path / str(at)), {**facts_of(files), "label_names": ["ham", "spam"]})
+        assert (verdict["evals"][0]["rows"], verdict["evals"][0]["adapter"]) == (24, 1.0)
+        told = check_of(verdict, "eval.rows")["message"]
+        assert f"1 of 25 rows of smoke.jsonl are left out: a row has the label '{odd}', but the head knows 2" in told
+    files = with_file(SMOKE, smoke([*said, {"text": "the law was good", "label": "law"}]))(lora())
+    verdict = bert.validate(write(files, tmp_path / "unnamed"), facts_of(files))
+    assert "it has 3 label names, but the head knows 2" in check_of(verdict, "eval.rows")["message"]
+    assert verdict["depth"] == "run"
+
+
+def test_a_claim_about_other_data_stands_beside_the_number_and_is_not_judged(bert, tmp_path, answers):
+    wrong = [row | {"label": 1 - row["label"]} if number % 3 == 0 else row for number, row in enumerate(answers)]
+    files = with_file(SMOKE, smoke(wrong))(lora())
+    metrics = [{"type": "eval_accuracy", "value": 0.99}, {"type": "f1", "value": 0.999}, {"type": "recall", "value": 1}]
+    elsewhere = {"dataset": {"type": "imdb", "split": "test"}, "metrics": metrics}
+    verdict = bert.validate(write(files, tmp_path), {**facts_of(files), "model-index": [{"results": [elsewhere]}]})
+    check = check_of(verdict, "eval.claim")
+    assert (failures(verdict), check["outcome"]) == ([], "skipped")
+    assert "accuracy 0.99 on imdb test; these rows gave 0.6667" in check["message"]
+    assert "nothing here measures it: recall" in check["message"]
+    assert [(one["claimed"], one["claimed_on"]) for one in verdict["evals"]] == [
+        (0.99, "imdb test"),
+        (0.999, "imdb test"),
+    ]
+    here = {"metrics": metrics}
+    verdict = bert.validate(write(files, tmp_path / "2"), {**facts_of(files), "model-index": [{"results": [here]}]})
+    check = check_of(verdict, "eval.claim")
+    assert (failures(verdict), check["where"]["metric"]) == (["eval.claim"], "accuracy")
+
+
+def test_f1_is_compared_with_the_highest_average_and_warns(bert, tmp_path, answers):
+    wrong = [row | {"label": 1 - row["label"]} if number % 3 == 0 else row for number, row in enumerate(answers)]
+    files = with_file(SMOKE, smoke(wrong))(lora())
+    for at, (name, value, outcome) in enumerate(
+        [
+            ("f1", 0.999, "warned"),
+            ("F1 score", 0.7, "passed"),
+            ("f1_weighted", "99 %", "warned"),
+            ("eval_f1", 67, "passed"),
+        ]
+    ):
+        verdict = bert.validate(write(files, tmp_path / str(at)), claiming(files, value, name))
+        assert (failures(verdict), check_of(verdict, "eval.claim")["outcome"]) == ([], outcome), (name, value)
+        assert verdict["evals"][1]["claimed"] == float(str(value).strip(" %")) / (1 if str(value) < "1" else 100)
+
+
 def test_rows_that_stand_in_training_data_or_repeat_are_told(bert, tmp_path, answers):
     train = "".join(json.dumps({"sentence": row["text"].upper(), "id": 7}) + "\n" for row in answers[:20])
     files = with_file("train.jsonl", train.encode())(with_file(SMOKE, smoke(answers))(lora()))
@@ -268,6 +349,27 @@ def test_rows_that_stand_in_training_data_or_repeat_are_told(bert, tmp_path, ans
     files = with_file(SMOKE, smoke(answers + answers[:1] * 20))(lora())
     verdict = bert.validate(write(files, tmp_path / "again"), facts_of(files))
     assert "20 of 44 rows of smoke.jsonl repeat others" in check_of(verdict, "eval.rows")["message"]
+
+
+def test_training_data_is_seen_also_in_plain_and_in_packed_files(bert, tmp_path, answers):
+    lines = [f"{row['label']}\t{row['text'].title()}" for row in answers]
+    objects = "".join(json.dumps({"sentence": row["text"]}) + "\n" for row in answers)
+    table = "text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in answers)
+    copies = {
+        "train.txt": "\n".join(lines).encode(),
+        "data/train.jsonl.gz": gzip.compress(objects.encode()),
+        "train.csv.gz": gzip.compress(table.encode()),
+        "corpus.TXT": "\n".join(row["text"] for row in answers).encode(),
+    }
+    for name, data in copies.items():
+        files = with_file(name, data)(with_file(SMOKE, smoke(answers))(lora()))
+        verdict = bert.validate(write(files, tmp_path / name), facts_of(files))
+        assert f"24 of 24 rows of smoke.jsonl stand in {name}" in check_of(verdict, "eval.rows")["message"]
+    bomb = gzip.compress(bytes(50 << 20))
+    for data in (b"no archive", bomb, bomb[:2000], b""):
+        files = with_file("train.jsonl.gz", data)(with_file(SMOKE, smoke(answers))(lora()))
+        verdict = bert.validate(write(files, tmp_path / f"odd{len(data)}"), facts_of(files))
+        assert "eval.rows" not in {check["id"] for check in verdict["checks"]}
 
 
 def test_a_head_that_does_as_well_alone_is_told(bert, tmp_path, answers):

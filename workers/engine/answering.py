@@ -38,6 +38,8 @@ class Answering(Validation):
         return [ANSWERED]
 
     def _take(self, frame: Frame) -> None:
+        if "crash" in frame:
+            return  # what was raised may quote the texts
         if ANSWERED not in frame:
             Validation._take(self, frame)
         elif self.answer is None:

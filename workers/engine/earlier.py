@@ -60,8 +60,9 @@ def _prepared(trial: Trial, given: Mapping[str, Any]) -> Rows:
     )  # fmt: skip
     if rows is None:
         raise RowsError("the base has no tokenizer")
-    if rows.guessed and isinstance(names, list):
-        raise RowsError("their labels are not among the label_names of its card")
+    if rows.guessed or rows.unused:
+        whose = "not among the label_names of its card" if isinstance(names, list) else "numbered by nobody"
+        raise RowsError(f"their labels are {whose}")
     return rows
 
 

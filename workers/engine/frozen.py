@@ -223,6 +223,7 @@ class Frozen:
             head_task=self.head_task, tokens=_last_token(self.tokenizer) + 1, chat_template=tokens.chat_template(files),
             architectures=tuple(self.config.architectures or ()),
             token_names=tokens.names(files),
+            token_ids=self.tokenizer.get_vocab if self.tokenizer is not None else None,
         )  # fmt: skip
 
 
@@ -300,7 +301,9 @@ def _prefix_width(model: Any) -> int:
     if not takes_prefix and (with_labels or not model.can_generate()):
         return 0
     config = model.config.get_text_config()
-    heads = config.num_attention_heads
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:  # state space models and RWKV have no keys and values
+        return 0
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     return int(config.num_hidden_layers * 2 * (getattr(config, "num_key_value_heads", None) or heads) * width)
 

@@ -104,6 +104,9 @@ def _measure(engine: Engine, job: MeasuringJob) -> dict[str, Any]:
                 return {"measured": None, "reason": f"The trial's answer is malformed: {problem}."}
         case [{"unmeasured": str() as reason}]:
             return {"measured": None, "reason": reason[: LIMITS.text]}
+        case [{"crash": str() as crash}]:
+            reason = f"The trial ended without an answer: {crash}"[: LIMITS.text]
+            return {"measured": None, "reason": reason, "ended": True}
     return {"measured": None, "reason": f"The trial ended without an answer: {ending}.", "ended": True}
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 ANSWERED = "answered"  # the frame of a child
 MAX_TOKENS = 512  # of a text that are read; fewer for a base that knows fewer places
 WORD = re.compile(r"\w+|[^\w\s]")
-NAMELESS = re.compile(r"LABEL_\d+")
 OUTSIDE, INSIDE = "O", "I-"
 CANNOT = "load.error"  # the check under which an adapter is refused that cannot be tried
 
@@ -142,7 +141,7 @@ def _shares(codec: Codec, line: torch.Tensor) -> tuple[Share, ...]:
 
 def _is_guess(trial: Trial) -> bool:
     """Return whether the labels have no names but those that a config gives to nameless ones."""
-    return trial.rows.guessed or all(NAMELESS.fullmatch(name) for name in trial.rows.codec.labels)
+    return trial.rows.codec.labels_from in (None, "alphabet")
 
 
 def _compared(trial: Trial, _: Job) -> Answer:

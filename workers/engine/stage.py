@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -22,7 +23,10 @@ from workers.engine.pace import HANG_SECONDS, WALL_SECONDS, Excess, Pace
 MAX_BYTES = 480 << 10  # of one stage: two stages make one line of the engine, which a worker limits to a megabyte
 MAX_NAME = 4096
 CHECKS = Limits(text=2000, exact=True)
-KINDS = frozenset({"check", "facts", "serving", "eval", "earlier", "strength", "run", "jail", "ran", "answered"})
+KINDS = frozenset(
+    {"check", "facts", "serving", "eval", "earlier", "strength", "run", "jail", "crash", "ran", "answered"}
+)
+CRASH = 1200  # characters of a traceback that a child may report
 MEMORY, FULL = "memory", "it filled its work folder"
 ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some configs
 LAST_BREATH_SECONDS = 5  # freeing much memory takes a while on a busy machine
@@ -181,8 +185,17 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
         status = 0
     except jail.JailUnavailable as problem:
         say(writer, {"jail": str(problem)})
+    except Exception as problem:  # noqa: BLE001 - the standard streams lead nowhere: it is told before the process ends
+        say(writer, {"crash": traced(problem)})
     finally:
         os._exit(status)
+
+
+def traced(problem: Exception) -> str:
+    """Return an exception and the places in the code that led to it, the last one first, in one line."""
+    calls = traceback.extract_tb(problem.__traceback__)[::-1]
+    places = ", ".join(f"{Path(call.filename).name}:{call.lineno} in {call.name}" for call in calls[:8])
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())[:400]} ({places})"[:CRASH]
 
 
 def leave_all_but(*descriptors: int) -> None:

@@ -28,7 +28,7 @@ WORSE = 0.05  # one-sided: below it a score is worse than the best one beyond ch
 
 def curve(trial: Trial, seconds: float) -> Strength | None:
     """Return the curve; None for an adapter without rows that measure it. `seconds` is the limit of the validation."""
-    if trial.rows.source == "neutral" or not trial.rows.eval.measure(trial.outputs):
+    if trial.rows.source == "neutral" or trial.rows.guessed or not trial.rows.eval.measure(trial.outputs):
         return None
     if reason := _why_not(trial):
         return Strength(left_out=reason)
@@ -60,17 +60,20 @@ def at_scale(trial: Trial, scale: float, rows: Rows, most: int | None = None) ->
 
 
 def recommended(metrics: Sequence[Metric]) -> float | None:
-    """Return the smallest scale above 0 whose score is not worse than the best one beyond chance; None without rows."""
+    """Return the smallest scale above 0 whose score is not worse than the best one beyond chance.
+
+    None without numbers row by row, and where no scale is worse beyond chance: then these rows tell none apart.
+    """
     pairs = list(zip(SCALES, metrics, strict=True))[1:]
     if not all(metric.scores for _, metric in pairs):
         return None
     sign = 1 if pairs[0][1].higher_is_better else -1
     best = max((metric for _, metric in pairs), key=lambda metric: sign * metric.adapter)
-    for scale, metric in pairs:
-        pair = paired.compare(metric.scores, best.scores, metric.weights)
-        if (pair.lower if sign > 0 else pair.higher) >= WORSE:
-            return scale
-    return None
+    compared = [paired.compare(metric.scores, best.scores, metric.weights) for _, metric in pairs]
+    as_good = [(pair.lower if sign > 0 else pair.higher) >= WORSE for pair in compared]
+    if all(as_good):
+        return None
+    return next(scale for (scale, _), is_as_good in zip(pairs, as_good, strict=True) if is_as_good)
 
 
 def _why_not(trial: Trial) -> str:

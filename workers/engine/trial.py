@@ -22,6 +22,7 @@ from dovetail.adapters import tokens
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
+from dovetail.adapters.records import MAX_ITEMS
 from dovetail.adapters.report import Conditions, Cost, Evaluation, Sample
 from workers.engine import jail, library
 from workers.engine.evals.base_outputs import BaseOutputs, recall
@@ -32,7 +33,7 @@ from workers.engine.evals.task import Outputs
 from workers.engine.evals.token_rows import with_tokens
 from workers.engine.formats import clean
 from workers.engine.formats.running import is_explained, ready, switched_off
-from workers.engine.frozen import Frozen, input_embeddings
+from workers.engine.frozen import WITH_LABELS, Frozen, input_embeddings
 
 NOISE = 1e-6  # relative to the largest output: the effect of the order of additions
 SURE = 3  # repetitions of a run that seems slow: another process may have been busy
@@ -199,7 +200,16 @@ class Trial:
     @property
     def conditions(self) -> Conditions:
         """The conditions of the numbers: on the same engine, the same conditions give the same numbers."""
-        return Conditions(self.rows.name, SEED, tuple(batch.rows for batch in self.rows.batches))
+        rows, codec = self.rows, self.rows.codec
+        with_labels = rows.eval.task in WITH_LABELS and codec.count > 1
+        names = codec.names if with_labels and codec.count <= MAX_ITEMS else None
+        return Conditions(
+            rows.name,
+            SEED,
+            tuple(batch.rows for batch in rows.batches),
+            codec.labels_from if with_labels else None,
+            names,
+        )
 
     @contextmanager
     def merged(self) -> Iterator[Any]:

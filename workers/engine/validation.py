@@ -77,6 +77,7 @@ class Validation:
     measured: Run | None = None
     strength: Strength | None = None
     depth: Depth = "static"
+    crash: str = ""  # what the process of a stage raised, and where
     heard: list[str] = field(default_factory=list)  # the checks that this stage reported, and its last frame
     began: float = field(default_factory=time.monotonic)
     used: float = 0.0  # seconds of processor time, in all stages
@@ -212,6 +213,8 @@ class Validation:
         match frame:
             case {"jail": problem}:
                 raise JailBroken(str(problem)[:500])
+            case {"crash": problem}:
+                self.crash = f": {str(problem)[: stage.CRASH]}"
             case {"facts": dict() as facts} if self.facts is None:
                 self.facts = Facts(**facts)
             case {"serving": list() as answers} if self.depth == "static" and len(answers) <= MAX_SERVING:
@@ -263,7 +266,7 @@ class Validation:
             )
         elif ending.signal or ending.status:
             how = f"signal {ending.signal}" if ending.signal else f"status {ending.status}"
-            self._add(_failed(CRASHED, f"The process of the check ended with {how}.", CRASH_FIX))
+            self._add(_failed(CRASHED, f"The process of the check ended with {how}{self.crash}.", CRASH_FIX))
 
     def _late(self, excess: Excess) -> CheckResult:
         """Return the check that says which limit of time was reached; a busy machine is never the adapter's fault."""

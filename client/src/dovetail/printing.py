@@ -236,7 +236,10 @@ def _score(score: Evaluation) -> str:
     both = f"{score.adapter} with the adapter, {score.base} {'by a guess' if score.guess else 'without'}"
     less = ", less is better" if score.better == "lower" else ""
     line = f"{score.name}: {score.metric} {both} ({score.rows} rows{less})"
-    return line if score.claimed is None else f"{line}, {score.claimed} claimed"
+    if score.claimed is None:
+        return line
+    other = f" on {safe(score.claimed_on)}, other data" if score.claimed_on else ""
+    return f"{line}, {score.claimed} claimed{other}"
 
 
 def _can_show(text: str, console: Console) -> bool:

@@ -132,7 +132,7 @@ def of_hands() -> Iterator[Row]:
     yield Row("the whole model inside the adapter", SEVEN, all_of(extra("base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight", np.ones((32, 32))), CARD), "tensors.replaces-base")
     yield Row("two adapters added without a thought", SEVEN, all_of(each(lambda a: np.concatenate([a, a]), "lora_A.weight"), each(lambda a: np.concatenate([a, a], 1), "lora_B.weight"), CARD), "config.rank")
     yield Row("A and B exchanged", SEVEN, all_of(renamed(lambda n: n.replace("lora_A", "\0").replace("lora_B", "lora_A").replace("\0", "lora_B")), CARD), "config.rank")
-    yield Row("a claim that does not hold", BERT, all_of(tools.front("# x", license="mit", base_model="zoo/bert", pipeline_tag="text-classification", **{"model-index": [{"name": "x", "results": [{"task": {"type": "text-classification"}, "dataset": {"name": "x", "type": "x"}, "metrics": [{"type": "accuracy", "value": 0.99}]}]}]}), worse), "eval.claim")
+    yield Row("a claim that does not hold", BERT, all_of(tools.front("# x", license="mit", base_model="zoo/bert", pipeline_tag="text-classification", **{"model-index": [{"name": "x", "results": [{"task": {"type": "text-classification"}, "dataset": {"name": "its own rows", "type": "smoke.jsonl"}, "metrics": [{"type": "accuracy", "value": 0.99}]}]}]}), worse), "eval.claim")
     yield Row("labels in another order", BERT, each(lambda a: a[::-1], "classifier.weight", "classifier.bias"), "eval.worse-than-base", says="accuracy")
 
 

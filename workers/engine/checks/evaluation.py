@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dovetail.adapters import paired
-from dovetail.adapters.findings import Finding, failed, skipped, warned
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.records import MAX_ITEMS
 from dovetail.adapters.report import Evaluation, Outcome
-from workers.engine.checks.claims import MARGIN, claim_of, claimed_value, holds
+from workers.engine.checks.claims import SIZE, Claim, bold, chance, claims_in, readings
 from workers.engine.evals import builtin
 from workers.engine.evals.codec import Row
 from workers.engine.evals.measures import Metric
+from workers.engine.evals.orders import Order
 from workers.engine.evals.rows import digest
 from workers.engine.trial import Trial
 
+ORDERED_BY = {
+    "card": "The label_names of the card",
+    "base": "The labels' names in the base's config",
+    None: "The numbers of the rows' labels",
+}
+ORDER_FIX = "Set label_names in the card to that order, or number the labels of the rows by it."
+GUESSED = "Its labels are numbered by the alphabet, a guess, so no number is compared."
 NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to have it measured."
 FIX = "Check the training and the order of the labels (indices, or label_names in the card, say it without a doubt)."
 CLAIM_FIX = "Correct model-index in the card, or push the weights that reach it."
+ROWS_FIX = "Say in the args of the metric on how many rows it was measured, as num_examples."
 FORGETS, GARBAGE = 2.0, 20.0  # times the base's loss on plain sentences
 FORGETS_WORDS = 3.0  # likewise, for a language adapter, which may be for another language
 AGREES = 0.9
@@ -30,16 +40,24 @@ def worse_than_base(trial: Trial) -> str | Finding:
     metrics = measured(trial)
     if not metrics:
         return skipped(NO_ROWS)
+    order = trial.rows.eval.better_order(trial.outputs)
+    if trial.rows.guessed:
+        return _guessed(trial, metrics[0], order)
     trial.evals += [_evaluation(trial, trial.rows.name, metric, trial.rows.rows) for metric in metrics]
     first, *others = metrics
     numbers = "; ".join(map(_sentence, metrics))
-    where = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
-    outcome: Outcome = "warned" if trial.rows.guessed or trial.rows.doubt else "failed"
-    fix = f"{trial.rows.eval.better_order(trial.outputs)} {FIX}".lstrip()
+    where: dict[str, Any] = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
+    outcome: Outcome = "warned" if trial.rows.doubt else "failed"
+    if order is not None:
+        numbers = f"{numbers}. {ORDERED_BY[trial.rows.codec.labels_from]} are in another order than the head's outputs"
+        where["label_names"] = order.names
+    fix = f"{order.sentence} {ORDER_FIX}" if order else FIX
     if first.is_worse:
         other = "a guess without a model" if first.guess else "without"
         message = f"With the adapter it is worse than {other}: {numbers}."
         return Finding("warned" if first.may_be_chance else outcome, message, fix, where)
+    if order is not None:
+        return Finding("warned", f"It is worse than it could be: {numbers}.", fix, where)
     if beside_head := _beside_its_head(first, numbers, outcome, where):
         return beside_head
     if worse := [metric for metric in others if metric.is_worse and not metric.rough]:
@@ -47,6 +65,20 @@ def worse_than_base(trial: Trial) -> str | Finding:
     if (worse := [metric for metric in others if metric.is_worse]) and not first.guess:
         return Finding("warned", f"In {worse[0].name} it is worse than without: {numbers}.", fix, where)
     return f"{numbers[0].upper()}{numbers[1:]}{_alone(first)}."
+
+
+def _guessed(trial: Trial, first: Metric, order: Order | None) -> Finding:
+    """Return the finding about label names that nobody numbers: their score would be that of our guess."""
+    names = tuple(sorted(trial.rows.codec.labels))
+    message = (
+        f"The labels ({some(names)}) are numbered by the alphabet, a guess, so no score is published: in that order "
+        f"{first.name} would be {first.adapter:g} ({first.rows} rows)."
+    )
+    fix = "Write label_names into the card, in the order of the head's outputs."
+    where: dict[str, Any] = {"metric": first.name, "rows": first.rows, "labels_from": "alphabet"}
+    if order is None:
+        return Finding("warned", message, fix, where)
+    return Finding("warned", message, f"{fix} {order.sentence}", {**where, "label_names": order.names})
 
 
 def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[str, Any]) -> Finding | None:
@@ -60,22 +92,23 @@ def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[
         return Finding("warned", message, HEAD_FIX, where)
     message = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}"
     if not first.scores:
-        certain = first.adapter < alone - margin(alone, first.rows)
+        certain = first.adapter < alone - max(0.05, 2 * math.sqrt(max(0.0, alone * (1 - alone)) / first.rows))
         return Finding(outcome if certain else "warned", f"{message}.", FIX, where)
     pair = paired.compare(first.scores, first.alone_scores, first.weights)
     # A number over all rows, such as F1, may fall while its rows rise: then the rows do not say that it is worse.
     certain = pair.lower < paired.ALPHA and pair.difference < 0
-    message += f" (p = {pair.lower:.2g})."
+    message += f" ({paired.p_text(pair.lower)})."
     return Finding(outcome if certain else "warned", message, FIX, where | {"p": round(pair.lower, 6)})
 
 
 def _alone(metric: Metric) -> str:
     if metric.head_alone is None:
         return ""
-    chance = ""
+    by_chance = ""
     if metric.scores:
-        chance = f", p = {paired.compare(metric.scores, metric.alone_scores, metric.weights).two_sided:.3f}"
-    return f"; its head alone, on the frozen base, {metric.head_alone:g}{chance}"
+        pair = paired.compare(metric.scores, metric.alone_scores, metric.weights)
+        by_chance = f", {paired.p_text(pair.two_sided)}"
+    return f"; its head alone, on the frozen base, {metric.head_alone:g}{by_chance}"
 
 
 def _sentence(metric: Metric) -> str:
@@ -84,43 +117,60 @@ def _sentence(metric: Metric) -> str:
     return f"{metric.name} {metric.adapter:g}{bounds}, {other} {metric.base:g} ({metric.rows} rows)"
 
 
-def margin(share: float, rows: int, claimed_rows: int | None = None) -> float:
-    """Return the margin between two samples: two standard errors of their difference, and at least 0.05.
-
-    A sample of unknown size counts as exact.
-    """
-    bounded = min(max(share, 0.0), 1.0)
-    both = 1 / rows + (1 / claimed_rows if claimed_rows else 0.0)
-    return max(MARGIN, 2 * math.sqrt(bounded * (1 - bounded) * both))
-
-
 def claim(trial: Trial) -> str | Finding:
+    """Hold what the card claims about these rows against what was measured; tell what cannot be held against it."""
+    claims = claims_in(trial.folder.card or {}, trial.rows.name)
     metrics = measured(trial)
-    if not metrics:
-        return skipped(NO_ROWS)
-    pairs = [(metric, claim_of(trial.folder.card or {}, metric)) for metric in metrics]
-    claims = [(metric, stated) for metric, stated in pairs if stated is not None]
-    if not claims:
-        return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)}.")
-    sentences = []
-    for metric, stated in claims:
-        claimed, room = stated.value, margin(stated.value, metric.rows, stated.rows)
-        beside = f" (margin {room:.2f})" if metric.higher_is_better else ""
-        if not holds(metric, claimed, room):
-            return Finding(
-                "warned" if metric.rough or trial.rows.doubt else "failed",
-                f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}{beside}.",
-                CLAIM_FIX,
-                {"metric": metric.name, "claimed": claimed, "measured": metric.adapter, "margin": round(room, 4)},
-            )
-        sentences.append(f"{metric.name} {claimed:g}, measured {metric.adapter:g}{beside}")
-    return f"The card claims {'; '.join(sentences)}."
+    if not metrics or trial.rows.guessed:
+        return skipped(GUESSED if metrics else NO_ROWS)
+    pairs = [(metric, bold(claims, metric)) for metric in metrics]
+    compared = [(metric, found) for metric, found in pairs if found and not found.data]
+    beside = [
+        f"{metric.name} {found.value:g} on {found.data}; these rows gave {metric.adapter:g}"
+        for metric, found in pairs
+        if found and found.data
+    ]
+    names = {name for metric in metrics for name in readings(metric)}
+    unknown = sorted({one.label for one in claims if one.name not in names})
+    more = f" Not judged, since it is about other data: {'; '.join(beside)}." if beside else ""
+    more += f" Not compared, since nothing here measures it: {some(unknown)}." if unknown else ""
+    if not compared:
+        return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)} of these rows.{more}")
+    findings = [finding for metric, found in compared if (finding := _contradiction(trial, metric, found))]
+    if findings:
+        worst = min(findings, key=lambda finding: finding.outcome != "failed")
+        return replace(worst, message=f"{worst.message}{more}")
+    sentences = [
+        f"{found.label} {found.value:g}, measured {readings(metric)[found.name]:g}" for metric, found in compared
+    ]
+    return f"The card claims {'; '.join(sentences)}.{more}"
+
+
+def _contradiction(trial: Trial, metric: Metric, found: Claim) -> Finding | None:
+    """Return a finding if an honest claim would seldom lie so far from what was measured."""
+    p, of_many = chance(metric, found)
+    if of_many >= SIZE:
+        return None
+    value = readings(metric)[found.name]
+    of_rows = f" of {found.rows:,} rows" if found.rows else ""
+    said = f"The card claims {found.label} {found.value:g}{of_rows}, but {metric.rows} rows gave {value:g}"
+    where = {"metric": metric.name, "claimed": found.value, "measured": value, "p": round(p, 4)}
+    if p < SIZE:
+        outcome: Outcome = "warned" if metric.rough or trial.rows.doubt else "failed"
+        return Finding(outcome, f"{said} ({paired.p_text(p)}).", CLAIM_FIX, where)
+    if found.rows:
+        return None
+    message = (
+        f"{said}: that is chance only if the claim was measured on few rows, and the card does not say on how many."
+    )
+    return Finding("warned", message, ROWS_FIX, where)
 
 
 def expected(trial: Trial) -> str | Finding:
     """Compare the adapter's outputs with the `expected` outputs that its author wrote into the rows."""
     outputs, rows = trial.outputs, trial.outputs.rows
-    numbers = [at for at, row in enumerate(rows) if "expected" in row]
+    named = trial.rows.guessed  # a name says nothing then
+    numbers = [at for at, row in enumerate(rows) if "expected" in row and not (named and _is_named(row["expected"]))]
     if not numbers:
         return skipped("No row says what is expected.")
     answers = {at: trial.rows.eval.agrees(outputs, at) for at in numbers}
@@ -139,6 +189,10 @@ def expected(trial: Trial) -> str | Finding:
         "Push the weights that gave these outputs, name the base they were made on, or write the rows' expected anew.",
         rows=wrong[:20],
     )
+
+
+def _is_named(expected: Any) -> bool:
+    return isinstance(expected, str) or (isinstance(expected, list) and any(isinstance(one, str) for one in expected))
 
 
 def neutral(trial: Trial) -> str | Finding:
@@ -178,13 +232,15 @@ def measured(trial: Trial) -> list[Metric]:
 
 def _evaluation(trial: Trial, name: str, metric: Metric, rows: Sequence[Row]) -> Evaluation:
     by_row = bool(metric.scores) and len(metric.scores) <= MAX_ITEMS
+    found = bold(claims_in(trial.folder.card or {}, name), metric) if name != builtin.NAME else None
     return Evaluation(
         name,
         metric.rows,
         metric.name,
         metric.base,
         metric.adapter,
-        claimed=claimed_value(trial.folder.card or {}, metric) if name != builtin.NAME else None,
+        claimed=found.value if found else None,
+        claimed_on=(found.data or None) if found else None,
         better="higher" if metric.higher_is_better else "lower",
         head_alone=metric.head_alone,
         guess=metric.guess or None,

@@ -35,10 +35,20 @@ class Causal(Eval):
     def measure(self, outputs: Outputs) -> list[Metric]:
         base, adapter = (measures.bounded(float(torch.stack([line[-1] for line in lines]).mean()))
                          for lines in (outputs.base, outputs.adapter))  # fmt: skip
-        rows = len(outputs.base)
+        rows, scores = len(outputs.base), last_numbers(outputs.adapter)
+        bounds = measures.mean_interval(scores)
+        of_perplexity = (_perplexity(bounds[0]), _perplexity(bounds[1])) if bounds else None
         return [
-            Metric("loss", base, adapter, rows, higher_is_better=False, scores=last_numbers(outputs.adapter)),
-            Metric("perplexity", _perplexity(base), _perplexity(adapter), rows, higher_is_better=False, rough=True),
+            Metric("loss", base, adapter, rows, higher_is_better=False, scores=scores, interval=bounds),
+            Metric(
+                "perplexity",
+                _perplexity(base),
+                _perplexity(adapter),
+                rows,
+                higher_is_better=False,
+                rough=True,
+                interval=of_perplexity,
+            ),
         ]
 
     def prompts(self, outputs: Outputs) -> Mapping[int, str]:

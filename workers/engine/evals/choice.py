@@ -13,13 +13,14 @@ from workers.engine.evals.base_outputs import recall
 from workers.engine.evals.doubts import distinct, of_one_label, repeats, too_few, trained_on
 from workers.engine.evals.rows import NAME, Rows, RowsError, codec_of, neutral, smoke
 from workers.engine.evals.task import Eval
-from workers.engine.frozen import Frozen
+from workers.engine.frozen import WITH_LABELS, Frozen
 
 LANGUAGE = "language"
 ROWS_FIX = (
     'Write one JSON object a line, such as {"text": "…", "label": 0} for classification; '
     "the page docs/checks has the form for each task."
 )
+NAMES_FIX = "Name each output of the head once in label_names, in the order of the outputs."
 MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were not trained on."
 
 
@@ -34,10 +35,12 @@ def rows_for(
         rows = None
         which = f"smoke.jsonl of {lent_by}" if lent_by else "smoke.jsonl"
         warn(CheckResult("eval.rows", "warned", f"{which} was not used: {problem}.", ROWS_FIX))
+    if odd := _odd_names(folder, evaluation, count):
+        warn(CheckResult("eval.rows", "warned", odd, NAMES_FIX))
     if rows is not None:
         repeated = repeats(rows.rows)
         doubt = of_one_label(rows.rows) or (repeated if too_few(distinct(rows.rows)) else "")
-        beside = () if lent_by else (repeated, _seen(rows, folder))
+        beside = (rows.unused, *(() if lent_by else (repeated, _seen(rows, folder))))
         if problems := dict.fromkeys(part for part in (too_few(rows.rows) or doubt, *beside) if part):
             warn(CheckResult("eval.rows", "warned", " ".join(problems), MORE_ROWS))
         return replace(rows, doubt=doubt)
@@ -45,6 +48,14 @@ def rows_for(
     if frozen_rows is not None:
         return frozen_rows.rows
     return neutral(frozen, evaluation, codec_of(folder, frozen, count))
+
+
+def _odd_names(folder: Folder, evaluation: Eval, count: int) -> str:
+    """Return a sentence about names of labels in the card that are more or fewer than the head's outputs, or ""."""
+    names = (folder.card or {}).get("label_names")
+    if evaluation.task not in WITH_LABELS or count == 1 or not isinstance(names, list) or len(names) == count:
+        return ""
+    return f"label_names in the card has {len(names)} names, but the head has {count} outputs."
 
 
 def _seen(rows: Rows, folder: Folder) -> str:

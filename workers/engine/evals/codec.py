@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dovetail.adapters.report import LabelSource
 from workers.engine import senses
 from workers.engine.frozen import Frozen
 
@@ -19,6 +20,7 @@ MEASURED = ("pixel_values", "input_features", "input_values")  # numbers of pict
 TAKEN = ("input_ids", "attention_mask", "token_type_ids")
 
 Row = Mapping[str, Any]
+Labels = tuple[Mapping[str, int], LabelSource | None]  # numbers of label names, and where they come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +69,39 @@ class Codec:
     limit: int
     labels: Mapping[str, int] = field(default_factory=dict)
     count: int = 2
+    labels_from: LabelSource | None = None  # None if nothing names the labels
     picture: tuple[int, int, int] | None = None  # channels, height and width; None for a base that reads text
     senses: senses.Shapes = field(default_factory=dict)  # inputs of a base that hears, or sees and reads at once
 
     @classmethod
-    def of(cls, frozen: Frozen, labels: Mapping[str, int] | None = None, count: int = 2) -> Codec:
+    def of(cls, frozen: Frozen, labels: Labels = ({}, None), count: int = 2) -> Codec:
         text = frozen.config.get_text_config()
         limit = min(MAX_TOKENS, getattr(text, "max_position_embeddings", MAX_TOKENS) // 2)
-        return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count, frozen.picture, frozen.senses)
+        numbers, source = labels
+        return cls(frozen.tokenizer, frozen.config, limit, numbers, count, source, frozen.picture, frozen.senses)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the numbers of the label names are our guess: then a name says nothing about an output."""
+        return self.labels_from == "alphabet"
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The label names in the order of the head's outputs; None unless all are known."""
+        named = {number: name for name, number in self.labels.items()}
+        is_known = self.labels_from is not None and not self.guessed and named.keys() == set(range(self.count))
+        return tuple(named[number] for number in range(self.count)) if is_known else None
 
     def number(self, label: Any) -> int:
         """Return the number of a row's label; -1 for an unknown name."""
         return self.labels.get(label, -1) if isinstance(label, str) else int(label)
 
-    def name(self, number: int) -> str:
-        return next((name for name, at in self.labels.items() if at == number), f"label {number}")
+    def name(self, number: int, *, guessed: bool = False) -> str:
+        """Return the name of an output; a guessed one only where it is asked for."""
+        unnamed = f"label {number}"
+        if self.guessed and not guessed:
+            return unnamed
+        return next((name for name, at in self.labels.items() if at == number), unnamed)
 
     def tokens(self, *texts: Sequence[Any], limit: int | None = None, **options: Any) -> Any:
         """Tokenize texts; pairs are truncated to fit, the longer text first."""

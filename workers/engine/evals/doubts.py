@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ FEWEST = 8
 REPEATED = 0.1  # of the rows
 TEXTS = ("text", "text_pair", "question", "context", "anchor", "positive", "tokens", "target")
 DATA = (".jsonl", ".csv", ".tsv", ".txt", ".json")  # in this order: a tokenizer's .json would take all of MAX_BYTES
+PACKED = ".gz"
 RAGGED = (".jsonl", ".txt")  # a row a line
 MAX_BYTES = 4 * 2**20  # of all files together: reading them takes a part of a second
 SHORTEST = 12  # characters of a text that says something by standing in two files
@@ -55,15 +57,30 @@ def trained_on(rows: Sequence[Row], files: Mapping[str, Opener], own: str) -> tu
     """Return how many rows stand in another data file beside them too, and the file that has most; (0, "") for none."""
     texts = [text for row in rows if len(text := _main_text(row)) >= SHORTEST]
     room, hits = MAX_BYTES, {}
-    data = [path for end in DATA for path in sorted(files) if path.lower().endswith(end) and path != own]
+    data = [path for end in DATA for path in sorted(files) if _name(path).endswith(end) and path != own]
     for path in data if texts else ():
         with files[path]() as file:
             raw = file.read(room)
+        if path.lower().endswith(PACKED):
+            raw = _unpacked(raw, room)
         room -= len(raw)
-        beside = set(map(_plain, _texts_in(path, raw.decode("utf-8", "replace"))))
+        beside = set(map(_plain, _texts_in(_name(path), raw.decode("utf-8", "replace"))))
         hits[path] = sum(text in beside for text in texts)
     worst = max(hits, key=lambda path: hits[path], default="")
     return (hits[worst], worst) if worst and hits[worst] else (0, "")
+
+
+def _name(path: str) -> str:
+    """Return the path in lower case, of a packed file that of its content."""
+    return path.lower().removesuffix(PACKED)
+
+
+def _unpacked(raw: bytes, most: int) -> bytes:
+    """Return the beginning of a gzip file's content, up to `most` bytes; nothing of a file that is none."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(raw, max(1, most))
+    except zlib.error:
+        return b""
 
 
 def _main_text(row: Row) -> str:
@@ -78,11 +95,10 @@ def _plain(text: str) -> str:
 
 
 def _texts_in(path: str, content: str) -> Iterator[str]:
-    """Yield every text of a data file; what cannot be parsed is left out."""
-    path = path.lower()
+    """Yield every text of a data file, and of a plain one each line and its cells; what is malformed is left out."""
     if path.endswith(RAGGED):
         for line in content.splitlines():
-            yield from _strings(_parsed(line)) if path.endswith(".jsonl") else [line]
+            yield from _strings(_parsed(line)) if path.endswith(".jsonl") else (line, *line.split("\t"))
     elif path.endswith(".json"):
         yield from _strings(_parsed(content))
     else:

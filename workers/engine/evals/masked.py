@@ -58,7 +58,8 @@ class Masked(Eval):
         base, adapter = (measures.bounded(float(torch.cat([line[:, 0] for line in lines]).mean()))
                          for lines in (outputs.base, outputs.adapter))  # fmt: skip
         scores = [measures.bounded(float(line[:, 0].mean())) if len(line) else 0.0 for line in outputs.adapter]
-        return [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False, scores=scores)]
+        bounds = measures.mean_interval(scores, [float(len(line)) for line in outputs.adapter])
+        return [Metric("loss", base, adapter, len(scores), higher_is_better=False, scores=scores, interval=bounds)]
 
     def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
         base, adapter = (_words(outputs, line[:, 1].long()) for line in (outputs.base[at], outputs.adapter[at]))

@@ -71,8 +71,17 @@ class QuestionAnswering(Eval):
                 scores=by_row[1],
                 alone_scores=by_row[2],
                 guess_p=paired.compare(by_row[1], by_row[0]).lower,
+                interval=measures.share_interval(f1[1], rows),
             ),
-            Metric("exact-match", exact[0], exact[1], rows, head_alone=exact[2], guess=True),
+            Metric(
+                "exact-match",
+                exact[0],
+                exact[1],
+                rows,
+                head_alone=exact[2],
+                guess=True,
+                interval=measures.share_interval(exact[1], rows),
+            ),
         ]
 
     def degenerate(self, outputs: Outputs) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
 from dovetail.adapters.folder import Folder
 from workers.engine.evals import builtin
-from workers.engine.evals.codec import PICTURES, Batch, Codec, Row, any_ids, pictures, sensed
+from workers.engine.evals.codec import PICTURES, Batch, Codec, Labels, Row, any_ids, pictures, sensed
 from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
 
 NAME = "smoke.jsonl"
+NAMELESS = re.compile(r"LABEL_\d+")  # a config's name for a label that nobody named
 MAX_ROWS = 256
 MAX_BYTES = 256 * 2**10
 BATCH = 8  # the split influences the result through the order of additions
@@ -37,8 +39,13 @@ class Rows:
     order: Sequence[int]  # the number of the row that each line of the answers belongs to
     eval: Eval
     codec: Codec
-    guessed: bool = False  # whether the numbers of the label names are our guess
     doubt: str = ""  # why a number measured on them means little
+    unused: str = ""  # a sentence about rows and label names that are left out
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the numbers of their label names are our guess: then they measure nothing."""
+        return self.codec.guessed
 
     @property
     def source(self) -> Literal["smoke", "neutral"]:
@@ -102,11 +109,18 @@ def written(
     rows = _parse(raw)
     if not all(evaluation.is_row(row) for row in rows):
         raise RowsError(f"a row does not have the form of rows for {evaluation.task}")
-    numbers, guessed = _labels(rows, card, frozen)
-    codec = Codec.of(frozen, numbers, labels)
-    if problem := evaluation.problem(rows, codec):
+    codec = Codec.of(frozen, _labels(rows, card, frozen), labels)
+    problems = [evaluation.problem([row], codec) for row in rows]
+    known = [row for row, problem in zip(rows, problems, strict=True) if not problem]
+    problem = next(filter(None, problems), "")
+    if problem and codec.guessed:
+        raise RowsError(f"it has {len(codec.labels)} label names, but the head knows {labels}")
+    if not known:
         raise RowsError(problem)
-    ready = _ready(lent_by or "smoke", rows[: evaluation.most], evaluation, codec, guessed)
+    ready = _ready(lent_by or "smoke", known[: evaluation.most], evaluation, codec)
+    if problem:
+        left = len(rows) - len(known)
+        ready = replace(ready, unused=f"{left} of {len(rows)} rows of smoke.jsonl are left out: {problem}.")
     if any(not masks.sum(1).all() for batch in ready.batches for masks in _masks(batch)):
         raise RowsError("a row has nothing in it that the base's tokenizer knows")
     return ready
@@ -118,15 +132,15 @@ def _masks(batch: Batch) -> list[torch.Tensor]:
 
 def codec_of(folder: Folder, frozen: Frozen, labels: int) -> Codec:
     """Return the codec for rows without labels; label names are the card's or the base's if their number fits."""
-    numbers, _ = _labels((), folder.card or {}, frozen)
-    return Codec.of(frozen, numbers if len(numbers) == labels else {}, labels)
+    found = _labels((), folder.card or {}, frozen)
+    return Codec.of(frozen, found if len(found[0]) == labels else ({}, None), labels)
 
 
-def _ready(name: str, rows: Sequence[Row], evaluation: Eval, codec: Codec, guessed: bool = False) -> Rows:
+def _ready(name: str, rows: Sequence[Row], evaluation: Eval, codec: Codec) -> Rows:
     order = sorted(range(len(rows)), key=lambda at: (evaluation.size(rows[at]), at))
     split = [order[:PROBE], *(order[at : at + BATCH] for at in range(PROBE, len(order), BATCH))]
     batches = [_asked(evaluation.batch(codec, [rows[at] for at in part]), evaluation) for part in split]
-    return Rows(name, rows, batches, order, evaluation, codec, guessed)
+    return Rows(name, rows, batches, order, evaluation, codec)
 
 
 def _asked(batch: Batch, evaluation: Eval) -> Batch:
@@ -156,18 +170,25 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tuple[dict[str, int], bool]:
-    """Return the numbers of label names and whether they are guessed.
+def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> Labels:
+    """Return the numbers of label names, and where they come from.
 
-    They come from the card's `label_names` or the base's config; otherwise names are numbered alphabetically, a guess.
+    They come from the card's `label_names` or the base's config, whichever knows the labels of most rows; otherwise
+    names are numbered alphabetically, a guess. Rows whose labels are numbers need none.
     """
-    used = {label for row in rows for label in _labels_in(row) if isinstance(label, str)}
+    used = [{label for label in _labels_in(row) if isinstance(label, str)} for row in rows]
     names = card.get("label_names")
-    if isinstance(names, list) and used <= set(map(str, names)):
-        return {str(name): number for number, name in enumerate(names)}, False
-    if used <= frozen.config.label2id.keys():
-        return dict(frozen.config.label2id), False
-    return {name: number for number, name in enumerate(sorted(used))}, bool(used)
+    if isinstance(names, list) and names and _most(used, set(map(str, names))):
+        return {str(name): number for number, name in enumerate(names)}, "card"
+    if _most(used, frozen.config.label2id.keys()):
+        numbers = dict(frozen.config.label2id)
+        return numbers, None if all(NAMELESS.fullmatch(name) for name in numbers) else "base"
+    return {name: number for number, name in enumerate(sorted(set().union(*used)))}, "alphabet"
+
+
+def _most(used: Sequence[set[str]], names: Set[str]) -> bool:
+    """Return whether names hold the labels of more than half of the rows."""
+    return 2 * sum(labels <= names for labels in used) > len(used) or not used
 
 
 def _labels_in(row: Row) -> Sequence[Any]:

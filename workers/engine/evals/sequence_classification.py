@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,11 +12,10 @@ from dovetail.adapters import paired
 from workers.engine.evals import measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count, is_real
 from workers.engine.evals.measures import Metric
+from workers.engine.evals.orders import Order, better_order
 from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 SKEWED = 1.4  # times the share that each of equally common labels would have
-MAX_ORDERS = 5  # labels whose orders are tried
-CLEAR = 0.8  # share of right answers by which another order of labels explains an adapter
 FLAT = 1e-3  # the smallest deviation of a probability over all rows that is not suspicious
 
 
@@ -50,21 +48,11 @@ class SequenceClassification(Eval):
         expected = [outputs.codec.number(row["label"]) for row in outputs.rows]
         return _shares(expected, _picked(outputs.adapter), _picked(outputs.base))
 
-    def better_order(self, outputs: Outputs) -> str:
-        """Return the order of labels by which most answers would be right, "" where theirs is the best."""
+    def better_order(self, outputs: Outputs) -> Order | None:
         expected = [outputs.codec.number(row["label"]) for row in outputs.rows if "label" in row]
-        labels = sorted(set(expected))
-        if outputs.codec.count == 1 or not 2 <= len(labels) <= MAX_ORDERS:
-            return ""
-        pairs = Counter(zip(expected, _picked(outputs.adapter), strict=True))
-        orders = {order: sum(pairs[label, at] for label, at in zip(labels, order, strict=True))
-                  for order in itertools.permutations(labels)}  # fmt: skip
-        best = max(orders, key=lambda order: orders[order])
-        share = orders[best] / len(expected)
-        if share < CLEAR or orders[best] <= 2 * orders[tuple(labels)]:
-            return ""
-        names = ", ".join(outputs.codec.name(at) for at in best)
-        return f"With the labels in the order {names} it would be right in {share:.0%} of the rows."
+        if outputs.codec.count == 1 or len(expected) < len(outputs.rows):
+            return None
+        return better_order(expected, _picked(outputs.adapter), outputs.codec)
 
     def degenerate(self, outputs: Outputs) -> str:
         if len(outputs.rows) < 3 or not any("label" in row for row in outputs.rows):
@@ -74,7 +62,7 @@ class SequenceClassification(Eval):
         if shares.std(0).max() < FLAT:
             rows = len(outputs.rows)
             return f"It says nearly the same of all {rows} rows: the probabilities differ by less than {FLAT}."
-        if outputs.codec.count == 1:
+        if outputs.codec.count == 1 or outputs.codec.guessed:
             return ""
         expected = {outputs.codec.number(row["label"]) for row in outputs.rows if "label" in row}
         never = sorted(expected - set(_picked(outputs.adapter)) - {-1})
@@ -131,14 +119,28 @@ def _shares(expected: Sequence[int], predicted: Sequence[int], alone: Sequence[i
         return Metric(name, base, adapter, len(expected), head_alone=head_alone, guess=True, **more)
 
     deciding: dict[str, Any] = {"scores": scores, "alone_scores": alone_scores}
-    f1 = metric("macro-f1", measures.macro_f1, rough=True)
+    trials = measures.trials_by_label(expected)
+    f1 = metric("macro-f1", measures.macro_f1, rough=True, trials=trials, also=_averages(predicted, expected))
+    f1 = replace(f1, interval=measures.share_interval(f1.adapter, trials))
+    of_all = {"interval": measures.interval(hits), "also": {"microf1": measures.accuracy(predicted, expected)}}
     if not is_skewed:
         deciding["guess_p"] = paired.chance_of_guess(hits, measures.accuracy(guess, expected))
-        return [metric("accuracy", measures.accuracy, interval=measures.interval(hits), **deciding), f1]
+        return [metric("accuracy", measures.accuracy, **of_all, **deciding), f1]
     deciding |= {"interval": measures.interval(by_label), "weights": measures.weights_by_label(expected)}
     deciding["guess_p"] = paired.chance_of_guess(by_label, 1 / len(by_label))
-    balanced = metric("balanced-accuracy", measures.balanced_accuracy, **deciding)
-    return [balanced, metric("accuracy", measures.accuracy, rough=True), f1]
+    balanced = metric("balanced-accuracy", measures.balanced_accuracy, trials=trials, **deciding)
+    return [balanced, metric("accuracy", measures.accuracy, rough=True, **of_all), f1]
+
+
+def _averages(predicted: Sequence[int], expected: Sequence[int]) -> dict[str, float]:
+    """Return F1 by the names of its averages; where a card does not say which one it means, the highest."""
+    averages = {
+        "macrof1": measures.macro_f1(predicted, expected),
+        "weightedf1": measures.weighted_f1(predicted, expected),
+    }
+    if set(expected) <= {0, 1}:
+        averages["binaryf1"] = measures.f1_of(predicted, expected, {1})
+    return averages | {"f1": max(averages.values())}
 
 
 def _correlations(outputs: Outputs) -> list[Metric]:

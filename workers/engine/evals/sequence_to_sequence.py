@@ -53,7 +53,8 @@ class SequenceToSequence(Eval):
         base, adapter = (measures.bounded(float(torch.stack([line[-1] for line in lines]).mean()))
                          for lines in (outputs.base, outputs.adapter))  # fmt: skip
         scores = last_numbers(outputs.adapter)
-        metrics = [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False, scores=scores)]
+        bounds = measures.mean_interval(scores)
+        metrics = [Metric("loss", base, adapter, len(scores), higher_is_better=False, scores=scores, interval=bounds)]
         if outputs.written:
             scored = [
                 [measures.rouge_l(text, _start(outputs, at)) for text in both] for at, both in outputs.written.items()

@@ -11,6 +11,7 @@ import torch
 from workers.engine.evals import builtin
 from workers.engine.evals.codec import Batch, Codec, Row
 from workers.engine.evals.measures import Metric
+from workers.engine.evals.orders import Order
 
 Line: TypeAlias = torch.Tensor  # a model's output for one row
 
@@ -70,9 +71,9 @@ class Eval:
         """Return a sentence about suspicious answers, even if they are right; "" if there are none."""
         return ""
 
-    def better_order(self, outputs: Outputs) -> str:
-        """Return a sentence about an order of labels that explains bad answers, "" if there is none."""
-        return ""
+    def better_order(self, outputs: Outputs) -> Order | None:
+        """Return an order of labels by which far more answers are right, None if there is none."""
+        return None
 
     def prompts(self, outputs: Outputs) -> Mapping[int, str]:
         """Return the prompts that base and adapter continue, by the row's number; empty if a task writes no text."""

@@ -10,6 +10,7 @@ from typing import Any
 from workers.engine.evals import builtin, measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count
 from workers.engine.evals.measures import Metric
+from workers.engine.evals.orders import Order, better_order
 from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 OUTSIDE = "O"
@@ -29,12 +30,9 @@ class TokenClassification(Eval):
         )
 
     def problem(self, rows: Sequence[Row], codec: Codec) -> str:
-        highest = max(codec.number(label) for row in rows for label in row["labels"])
-        return (
-            f"a row has label {highest}, but the head has {codec.count}, counted from 0"
-            if highest >= codec.count
-            else ""
-        )
+        labels = (label for row in rows for label in row["labels"])
+        beyond = next((label for label in labels if codec.number(label) not in range(codec.count)), None)
+        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head knows {codec.count}"
 
     def size(self, row: Row) -> int:
         return sum(len(token) + 1 for token in row["tokens"])
@@ -73,11 +71,27 @@ class TokenClassification(Eval):
         guess = [measures.commonest(expected)] * len(expected)
         counted = [measures.f1_of(labels, expected, inside) for labels in (guess, predicted, head_alone)]
         right = [measures.accuracy(labels, expected) for labels in (guess, predicted, head_alone)]
-        rows = len(outputs.rows)
+        rows, trials = len(outputs.rows), _rows_with(inside, outputs)
+        bounds = measures.share_interval(counted[1], trials)
         return [
-            Metric("f1", counted[0], counted[1], rows, head_alone=counted[2], guess=True, **_by_row(outputs)),
+            Metric(
+                "f1",
+                counted[0],
+                counted[1],
+                rows,
+                head_alone=counted[2],
+                guess=True,
+                interval=bounds,
+                trials=trials,
+                also={"microf1": counted[1]},
+                **_by_row(outputs),
+            ),
             Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True, guess=True),
         ]
+
+    def better_order(self, outputs: Outputs) -> Order | None:
+        expected, predicted = _wanted(outputs), _flat(outputs.adapter)
+        return better_order(expected, predicted, outputs.codec) if len(expected) == len(predicted) else None
 
     def degenerate(self, outputs: Outputs) -> str:
         predicted, expected = set(_flat(outputs.adapter)), set(_wanted(outputs))
@@ -132,6 +146,13 @@ def _wanted(outputs: Outputs) -> list[int]:
     """Return the labels of all words that were read."""
     rows = [(row["labels"], words) for row, words in zip(outputs.rows, outputs.facts, strict=True) if "labels" in row]
     return [outputs.codec.number(labels[word]) for labels, words in rows for word in words or ()]
+
+
+def _rows_with(labels: set[Any], outputs: Outputs) -> int:
+    """Return the number of rows in which one of the labels is expected or found: words of one row are alike."""
+    rows = zip(outputs.rows, outputs.facts, outputs.adapter, strict=True)
+    wanted = [({outputs.codec.number(row["labels"][word]) for word in words or ()}, line) for row, words, line in rows]
+    return max(1, sum(not labels.isdisjoint(expected | set(_flat([line]))) for expected, line in wanted))
 
 
 def _by_row(outputs: Outputs) -> dict[str, Any]:

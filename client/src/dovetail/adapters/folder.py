@@ -48,6 +48,7 @@ class Base:
     chat_template: str | None = None  # "" if it has none; None if that is not known
     architectures: tuple[str, ...] = ()
     token_names: Names | None = None  # of its tokenizer; None if that is not known
+    token_ids: Callable[[], Mapping[str, int]] | None = None  # of its tokenizer; None if that is not at hand
 
 
 class Folder:

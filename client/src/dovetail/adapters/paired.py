@@ -43,6 +43,11 @@ class Paired:
         return min(1.0, 2 * min(self.lower, self.higher))
 
 
+def p_text(p: float) -> str:
+    """Return the chance as a sentence tells it: exact numbers below a thousandth say nothing more."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
 def compare(now: Sequence[float], before: Sequence[float], weights: Sequence[float] | None = None) -> Paired:
     """Compare two measurements row by row; `weights` are those of the rows in their mean, equal ones without.
 

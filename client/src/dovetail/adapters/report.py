@@ -22,6 +22,7 @@ CRASHED = "engine.check-crashed"  # the check that reports a fault of the hub, n
 Outcome = Literal["passed", "warned", "failed", "skipped"]
 State = Literal["queued", "running", "passed", "failed", "errored"]
 Depth = Literal["static", "fit", "run", "evaluated"]
+LabelSource = Literal["card", "base", "alphabet"]
 Serves = Literal["serves", "refuses", "wrong", "unknown"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)  # the least first
 WAITING = "It waits for its trial."
@@ -51,6 +52,7 @@ class Evaluation(Record):
     """One metric of the frozen base, of the adapter on it, and as the card claims it; the first one decides.
 
     A base without a trained head is not measured: `base` is then the best guess without a model, and `guess` true.
+    `claimed_on` is the data set of the claim if these rows are not of it: then neither number judges the other.
     `interval` holds the adapter's number in 19 of 20 sets of so many rows; `scores` has the deciding number row by row,
     `weights` those of the rows in the number if they differ. `rows_sha256` and `task` name the rows and what was asked
     of them, so that two versions on the same rows can be compared.
@@ -62,6 +64,7 @@ class Evaluation(Record):
     base: float | None = None
     adapter: float | None = None
     claimed: float | None = None
+    claimed_on: str | None = field(default=None, metadata=SPARSE)
     better: Literal["higher", "lower"] = "higher"
     head_alone: float | None = None
     guess: bool | None = field(default=None, metadata=SPARSE)
@@ -106,11 +109,18 @@ class Sample(Record):
 
 @dataclass(frozen=True, slots=True)
 class Conditions(Record):
-    """The conditions of the measurement: the name of the rows, the seed, and the rows of each batch."""
+    """The conditions of the measurement: the name of the rows, the seed, and the rows of each batch.
+
+    `labels_from` says who names the labels of a classifier: the card, the base's config, or, in the order of the
+    alphabet, nobody: then it is a guess, and no score is published. It is None if the rows have numbers that nobody
+    names. `label_names` are the names in the order of the head's outputs, where they are known.
+    """
 
     rows: str = ""
     seed: float = 0
     batches: tuple[float, ...] = ()
+    labels_from: LabelSource | None = field(default=None, metadata=SPARSE)
+    label_names: tuple[str, ...] | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)

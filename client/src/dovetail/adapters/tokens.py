@@ -21,6 +21,15 @@ MAP = "special_tokens_map.json"
 ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
 MAX_BYTES = 2 * 2**20  # the added tokens stand before the vocabulary, which may have tens of megabytes
 LIST = '"added_tokens"'
+VOCABULARIES = (
+    TOKENIZER,
+    "vocab.json",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+MAX_VOCABULARY = 48 * 2**20  # the largest in use have some thirty megabytes
 MAX_ID = 1 << 31  # files may number tokens by integers of any length: what is beyond this is taken for this
 
 
@@ -103,6 +112,77 @@ def _object(text: str) -> dict[str, Any]:
 def _text(opener: Opener) -> str:
     with opener() as file:
         return file.read(MAX_BYTES).decode("utf-8", "replace")
+
+
+# --- the vocabulary ---------------------------------------------------------------------------------------------------
+def vocabulary(files: Mapping[str, Opener]) -> tuple[str, dict[str, int]] | None:
+    """Return the file that numbers the tokens of a repository, and their ids; None if it has no such file.
+
+    The added tokens are among them. The pieces of SentencePiece are numbered as they stand in the file; some
+    tokenizers number them from one.
+    """
+    path = next((path for path in VOCABULARIES if path in files), None)
+    if path is None:
+        return None
+    with files[path]() as file:
+        raw = file.read(MAX_VOCABULARY + 1)
+    if len(raw) > MAX_VOCABULARY:
+        return None
+    read = _pieces if path.endswith(".model") else _lines if path.endswith(".txt") else _table
+    ids = read(raw) | (_file(files, ADDED) if path != TOKENIZER else {})
+    known = {text: number for text, number in ids.items() if type(number) is int and 0 <= number < MAX_ID}
+    return (path, known) if known else None
+
+
+def _table(raw: bytes) -> dict[str, Any]:
+    """Return the ids of a tokenizer.json (WordPiece, BPE, word level, unigram) or of a vocab.json."""
+    content = _object(raw.decode("utf-8", "replace"))
+    model = content.get("model")
+    if not isinstance(model, dict):
+        return {} if "added_tokens" in content else content
+    ids, entries = model.get("vocab"), content.get("added_tokens")
+    if isinstance(ids, list):  # of a unigram model, each with its score
+        ids = {str(entry[0]): at for at, entry in enumerate(ids) if isinstance(entry, list) and entry}
+    added = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return (ids if isinstance(ids, dict) else {}) | {str(one.get("content")): one.get("id") for one in added}
+
+
+def _lines(raw: bytes) -> dict[str, Any]:
+    lines = raw.decode("utf-8", "replace").split("\n")
+    return {line.rstrip("\r"): at for at, line in enumerate(lines) if line}
+
+
+def _pieces(raw: bytes) -> dict[str, Any]:
+    """Return the pieces of a SentencePiece model: field 1 of a protobuf message, of each again field 1."""
+    pieces = [text for number, value in _fields(raw) if number == 1 for text in _first_text(value)]
+    return {text: at for at, text in enumerate(pieces)}
+
+
+def _first_text(raw: bytes) -> list[str]:
+    return [value.decode("utf-8", "replace") for number, value in _fields(raw) if number == 1][:1]
+
+
+def _fields(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of the fields of a protobuf message that have a length; stop where it is none."""
+    at = 0
+    while at < len(raw):
+        tag, at = _varint(raw, at)
+        size, start = (8, at) if tag & 7 == 1 else (4, at) if tag & 7 == 5 else _varint(raw, at)
+        if tag & 7 not in (0, 1, 2, 5) or start + size * (tag & 7 != 0) > len(raw):
+            return
+        at = start if tag & 7 == 0 else start + size
+        if tag & 7 == 2:
+            yield tag >> 3, raw[start:at]
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while at < len(raw) and shift < 64:
+        number |= (raw[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if raw[at - 1] < 128:
+            break
+    return number, at
 
 
 # --- the names of tokens ---------------------------------------------------------------------------------------------

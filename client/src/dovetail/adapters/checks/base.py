@@ -155,7 +155,8 @@ def _is_same_commit(pinned: str, checked: str) -> bool:
 
 
 def vocabulary(folder: Folder) -> str | Finding:
-    if finding := _rows_of_tokens(folder):
+    own = tokens.vocabulary(folder.files) if folder.base and folder.stated_task != "CTC" else None
+    if finding := _rows_of_tokens(folder, own):
         return finding
     rows, size = folder.layout.rows, folder.base.vocabulary if folder.base else 0
     layout = folder.layout
@@ -166,7 +167,8 @@ def vocabulary(folder: Folder) -> str | Finding:
             tensors=sorted(layout.tokens)[:5],
         )
     if not rows or folder.stated_task == "CTC":  # of CTC lm_head is the head, and there are no embeddings
-        return token_names.breaking(folder) or f"It uses the vocabulary of the base.{token_names.others(folder)}"
+        loud = (own and token_names.renumbered(folder, own[1])) or token_names.breaking(folder)
+        return loud or f"It uses the vocabulary of the base.{token_names.others(folder)}"
     grown = f", the base {size:,}" if size and rows != size else ""
     coarse = sorted({tensor.dtype for tensor in layout.embeddings.values()} & {"BF16", "F16"})
     rounded = f"; loading rounds the embeddings of the base to {some(coarse)}" if coarse else ""
@@ -177,11 +179,12 @@ def vocabulary(folder: Folder) -> str | Finding:
     )
 
 
-def _rows_of_tokens(folder: Folder) -> Finding | None:
+def _rows_of_tokens(folder: Folder, own: tuple[str, dict[str, int]] | None) -> Finding | None:
     """Return a finding if tokens have no row in the embeddings, or get theirs by the adapter alone."""
     size = folder.base.vocabulary if folder.base else 0
     end = max(folder.layout.rows, size)
     added, trained = tokens.added(folder.files), tokens.trained(folder.config)
+    added |= dict.fromkeys(own[1].values(), own[0]) if own else {}
     beyond = sorted(number for number in trained if not 0 <= number < end)
     if not (folder.base and size):
         return None

@@ -161,6 +161,11 @@ def changes_base(folder: Folder) -> str | Finding:
             "Compare its outputs on the machine that will serve it; where the method can save them, save projections.",
             key="peft_type",
         )
+    if isinstance(init, str) and init.lower().startswith("lora_ga"):
+        return (
+            "Loading it leaves the base as it is. Its training began with a base that LoRA-GA had changed, mostly a "
+            "little: convert it with path_initial_model_for_weight_conversion to have exactly what was trained."
+        )
     return "Loading it leaves the base as it is."
 
 

@@ -119,7 +119,8 @@ def header(folder: Folder) -> str | Finding:
         try:
             content = source.header()
         except (HeaderError, GgufError, Refused) as error:
-            message = f"{source.path} is not a sound {form} file: {error}."
+            what = "holds no values" if isinstance(error, NotGathered) else f"is not a sound {form} file"
+            message = f"{source.path} {what}: {error}."
             return within(failed(message, WAYS_OUT.get(type(error), folder.again)), source.place)
         if not content.tensors:
             return within(failed(f"{source.path} holds no tensor at all.", folder.again), source.place)

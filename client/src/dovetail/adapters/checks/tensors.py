@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import wrappers
 from dovetail.adapters.checks.rank import ranked_sides
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
@@ -21,6 +22,7 @@ from dovetail.adapters.values import FLOATS, has_not_finite, is_all_zero, is_hug
 AGAIN = "Save the trained adapter again with save_pretrained() and push it."
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")
 SCALES = (0.01, 64.0)  # the usual range of alpha / rank
+MAGNITUDES = "lora_magnitude_vector"
 PACKED = "PACKED"  # the dtype of blocks of several values in a GGUF
 
 
@@ -45,6 +47,13 @@ def unused(folder: Folder) -> str | Finding:
     names = folder.layout.unused
     if not names:
         return "Every tensor has a name that PEFT reads."
+    if all(wrappers.ADAPTER.search(name) for name in names):
+        return failed(
+            f"{some(names)} hold the adapter's name, default: PEFT reads them under that name alone, and drops them "
+            "without a word under any other; vLLM refuses them.",
+            "Save with save_pretrained(), not by state_dict(); on a hub `dovetail repair` renames the tensors.",
+            tensors=sorted(names)[:20],
+        )
     return failed(
         f"PEFT reads none of {some(names)}, and would drop them without a word.",
         f"Names must look like base_model.model.<module>.<parameter> of {folder.config['peft_type']}. {AGAIN}",
@@ -169,13 +178,21 @@ def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
     ends = {end for module in folder.layout.modules for end in _ends(module)}
     # "all-linear" is also saved with the name of a head that is trained whole.
     idle = sorted(n for n in names if n not in ends and not selection.excludes(n) and not selection.is_saved(n))
-    if idle:
-        return failed(
-            f"target_modules names {some(idle)}, but the file has no tensor for it: PEFT would leave it untrained.",
-            f"Push the weights of the same training run, or take {some(map(repr, idle))} out of target_modules.",
-            modules=idle[:20],
+    base = folder.base
+    of_base = {end for path in (base.manifest.modules if base else ()) if selection.picks(path) for end in _ends(path)}
+    there = [name for name in idle if base is None or name in of_base]
+    if there:
+        message = (
+            f"target_modules names {some(there)}, but the file has no tensor for it: PEFT would leave it untrained"
         )
-    return f"{len(folder.layout.modules)} modules, all selected by target_modules."
+        fix = f"Push the weights of the same training run, or take {some(map(repr, there))} out of target_modules."
+        if base is None:
+            return warned(f"{message}, if the base has such a module.", fix, modules=there[:20])
+        return failed(f"{message}.", fix, modules=there[:20])
+    union = (
+        f" It also names {some(idle)}, of which the base has none: such lists are for several bases." if idle else ""
+    )
+    return f"{len(folder.layout.modules)} modules, all selected by target_modules.{union}"
 
 
 def _ends(module: str) -> list[str]:
@@ -232,6 +249,13 @@ def all_zero(folder: Folder) -> str | Finding:
             return within(refusal, effect.source.place)
         if effect.is_by_module:
             idle += zeros
+    if dead := _dead_magnitudes(folder):
+        return warned(
+            f"lora_magnitude_vector is zero in {some(dead)}: DoRA takes the length of weights from it, so these "
+            "modules answer nothing but their bias.",
+            "Save the adapter again after the training; a vector that was never set is the norm of the base's weights.",
+            modules=dead[:20],
+        )
     if idle:
         return warned(
             f"{effects[0].what} is zero in {some(idle)}: they change nothing.",
@@ -239,6 +263,15 @@ def all_zero(folder: Folder) -> str | Finding:
             modules=idle[:20],
         )
     return "Not everything is zero." if effects else skipped("This method has no tensor that must not be zero.")
+
+
+def _dead_magnitudes(folder: Folder) -> list[str]:
+    """Return the modules whose magnitudes of DoRA are all zero."""
+    if folder.kind is None:
+        return []
+    pairs = ((module, own[MAGNITUDES]) for module, own in folder.layout.modules.items() if MAGNITUDES in own)
+    effect = Effect(MAGNITUDES, {}, folder.sources[0])
+    return sorted(module for module, tensor in pairs if _is_zero(effect, tensor))
 
 
 def _is_zero(effect: Effect, tensor: TensorInfo) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dovetail.adapters import tokens
 from dovetail.adapters.findings import Finding, some, warned
 from dovetail.adapters.folder import Folder
@@ -35,6 +37,39 @@ def breaking(folder: Folder) -> Finding | None:
         f"Start the server with the tokenizer of the adapter, or ask with stop={[end[:60]]}.",
         expected=base_end[:60], found=end[:60],
     )  # fmt: skip
+
+
+def renumbered(folder: Folder, own: Mapping[str, int]) -> Finding | None:
+    """Warn of a tokenizer that gives the base's ids to other tokens: with the base's it reads other texts than trained.
+
+    The names of added tokens are compared by `breaking`. SentencePiece may number from one, and its few special pieces
+    otherwise.
+    """
+    base = folder.base
+    ids = dict(base.token_ids()) if base is not None and base.token_ids is not None else {}
+    if base is None or not ids:
+        return None
+    taken, named = set(ids.values()), tokens.names(folder.files)
+    added = {*(base.token_names.added if base.token_names else ()), *(named.added if named else ())}
+    moved = min(
+        (
+            [text for text, at in own.items() if ids.get(text) != at + shift and at + shift in taken - added]
+            for shift in (0, 1)
+        ),
+        key=len,
+    )
+    if not moved:
+        return None
+    first = min(moved, key=own.__getitem__)
+    there = f"{ids[first]:,}" if first in ids else "none"
+    return warned(
+        f"Its tokenizer is not that of {base.id}: {len(moved):,} of {len(own):,} tokens have other ids ({first[:40]!r} "
+        f"is {own[first]:,}, the base's {there}). It was measured with the base's, as servers run it, which "
+        "gives it other texts than it was trained on.",
+        "Train it with the tokenizer of its base; if it was trained with this one, name the base that has it.",
+        tokens=sorted(own[text] for text in moved)[:20],
+        count=len(moved),
+    )
 
 
 def others(folder: Folder) -> str:

@@ -1,0 +1,43 @@
+"""Adapters on bases without attention run on both engines; a prefix, which is keys and values, is refused there."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.adapters import CONFIG, config, prompt, write
+from tests.engine.conftest import Engine, python_of
+from tests.engine.test_protocol import check_of
+from tests.engine.test_saboteurs import failures
+
+MAKER = Path(__file__).parent / "make_attention_free.py"
+BASES = ("mamba", "mamba2", "falcon-mamba", "rwkv")
+
+
+@pytest.fixture(scope="module")
+def made(engine_python, bases, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("attention-free")
+    subprocess.run([str(engine_python), str(MAKER), str(bases), str(folder)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["e5", "e4"])
+@pytest.mark.parametrize("base", BASES)
+def test_what_works_beside_the_weights_of_a_base_without_attention_runs(base, engine, made, tmp_path):
+    validator = Engine(tmp_path, "--base", made / base, "--base-id", f"tiny/{base}", python=python_of(engine))
+    try:
+        for method in ("lora", "loha", "prompt"):
+            folder = made / f"{base}-{method}"
+            if not folder.exists():
+                continue
+            named = json.loads((folder / CONFIG).read_text())["base_model_name_or_path"]
+            assert named == f"tiny/{base}"
+            verdict = validator.validate(folder, {"license": "mit", "base_model": named})
+            assert (failures(verdict), verdict["depth"]) == ([], "run"), (method, verdict["checks"][-1])
+        prefix = config(base_model_name_or_path=f"tiny/{base}")(prompt("PREFIX_TUNING"))
+        verdict = validator.validate(write(prefix, tmp_path / "prefix"), {"license": "mit"})
+        assert len(failures(verdict)) == 1
+        assert "takes no past keys and values" in check_of(verdict, failures(verdict)[0])["message"]
+    finally:
+        validator.stop()
