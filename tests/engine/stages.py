@@ -128,6 +128,10 @@ def says_nothing(job, frozen, say):
     say({"facts": {}})
 
 
+def raises_in_a_validation(job, frozen, say):
+    frozen.config  # noqa: B018 - there is no base
+
+
 def says_all(job, frozen, say):
     for asked in families.ids_of("None", "None"):  # of files that are of no family
         say(check(asked))
@@ -163,7 +167,9 @@ def main():
     walls = stage.Walls(None, [], memory_bytes=1 << 28, **limits)
     frames = list(stage.run(walls, globals()[sys.argv[1]], ("file.header",)))
     ending = dataclasses.asdict(frames.pop())
-    print(json.dumps({"frames": len(frames), "ending": ending, "took": time.monotonic() - began}))
+    crash = next((frame["crash"] for frame in frames if "crash" in frame), "")
+    took = time.monotonic() - began
+    print(json.dumps({"frames": len(frames), "ending": ending, "crash": crash, "took": took}))
 
 
 if __name__ == "__main__":

@@ -102,11 +102,32 @@ def state_of(pid):
         return ""
 
 
-@pytest.mark.parametrize("body", ["eats_memory", "raises", "forks", "reads_the_system"])
-def test_a_child_that_raises_ends_with_a_status_and_says_nothing(body):
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("eats_memory", "MemoryError"),
+        ("raises", "ValueError: nobody catches this (stages.py:"),
+        ("forks", "Error"),
+        ("reads_the_system", "PermissionError"),
+    ],
+)
+def test_a_child_that_raises_ends_with_a_status_and_says_only_what_and_where(body, said):
     heard = run(body)
-    assert heard["frames"] == 0
+    assert heard["frames"] == 1
+    assert said in heard["crash"]
+    assert f"in {body}, stage.py:" in heard["crash"]
     assert heard["ending"]["status"] != 0
+
+
+def test_a_fault_of_ours_is_named_in_the_verdict_with_its_place():
+    done = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), "validation", "raises_in_a_validation"], capture_output=True, text=True
+    )
+    verdict = json.loads(done.stdout)
+    (check,) = (check for check in verdict["checks"] if check["outcome"] == "failed")
+    assert (verdict["state"], check["id"]) == ("errored", "engine.check-crashed")
+    assert "ended with status 70: AttributeError: 'NoneType' object has no attribute 'config' (" in check["message"]
+    assert "in raises_in_a_validation" in check["message"]
 
 
 def test_a_child_that_crashes_is_told_apart():

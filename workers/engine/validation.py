@@ -214,7 +214,7 @@ class Validation:
             case {"jail": problem}:
                 raise JailBroken(str(problem)[:500])
             case {"crash": problem}:
-                self.crash = f": {str(problem)[: stage.CRASH]}"
+                self.crash = f": {' '.join(str(problem).split())[: stage.CRASH]}"
             case {"facts": dict() as facts} if self.facts is None:
                 self.facts = Facts(**facts)
             case {"serving": list() as answers} if self.depth == "static" and len(answers) <= MAX_SERVING:
