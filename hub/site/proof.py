@@ -48,6 +48,7 @@ class Measured:
     interval: tuple[float, ...] | None = None  # of this version's number, at 95 %
     baseline: str = "base"  # or `guess`, where no model was run for it
     less_is_better: bool = False
+    claimed_on: str | None = None  # the data of the claim, if it is not that of these rows
 
     @property
     def adapter(self) -> Mark | None:
@@ -152,4 +153,5 @@ def measured(item: Evaluation, previous: float | None = None) -> Measured:
         item.interval,
         "guess" if item.guess else "base",
         less_is_better=item.better == "lower",
+        claimed_on=item.claimed_on,
     )

@@ -107,6 +107,8 @@ def _numbers(measured: Measured) -> list[tuple[str, str, str]]:
         label, value = LEGEND[mark.who], number(mark.value)
         if mark.who == "base":
             label = measured.baseline
+        if mark.who == "claimed" and measured.claimed_on:
+            label = "claimed elsewhere"
         if mark.who == "adapter" and measured.interval:
             value += f" ({number(measured.interval[0])} to {number(measured.interval[1])})"
         numbers.append((mark.who, label, value))

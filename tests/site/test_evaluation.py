@@ -75,3 +75,11 @@ def test_a_guess_is_called_a_guess_at_the_top_of_the_page_too(visit, cast):
     assert "<small>guess 0.50</small>" in page
     assert "Base, untrained head" in page
     assert "Base, frozen" not in page
+
+
+@pytest.mark.parametrize("path", ["", "/verdict/main"])
+def test_a_claim_about_other_data_is_shown_as_such(visit, cast, path):
+    made = cast.repository("alice/elsewhere")
+    judged(pushed(cast, made), checks=CHECKS, evals=[{**EVALS[0], "claimed_on": "glue <b>mrpc</b>"}], depth="evaluated")
+    page = visit().get(f"/alice/elsewhere{path}").content.decode()
+    assert "claimed in card on glue &lt;b&gt;mrpc&lt;/b&gt;: other data, not judged" in page
