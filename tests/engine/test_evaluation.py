@@ -312,7 +312,7 @@ def test_a_claim_about_other_data_stands_beside_the_number_and_is_not_judged(ber
     verdict = bert.validate(write(files, tmp_path), {**facts_of(files), "model-index": [{"results": [elsewhere]}]})
     check = check_of(verdict, "eval.claim")
     assert (failures(verdict), check["outcome"]) == ([], "skipped")
-    assert "accuracy 0.99 on imdb test; these rows gave 0.6667" in check["message"]
+    assert "eval_accuracy 0.99 on imdb test; these rows gave 0.6667" in check["message"]
     assert "nothing here measures it: recall" in check["message"]
     assert [(one["claimed"], one["claimed_on"]) for one in verdict["evals"]] == [
         (0.99, "imdb test"),

@@ -123,14 +123,15 @@ def claim(trial: Trial) -> str | Finding:
     metrics = measured(trial)
     if not metrics or trial.rows.guessed:
         return skipped(GUESSED if metrics else NO_ROWS)
-    pairs = [(metric, bold(claims, metric)) for metric in metrics]
-    compared = [(metric, found) for metric, found in pairs if found and not found.data]
+    names = {name: metric for metric in metrics for name in readings(metric)}
+    by_name = {name: [one for one in claims if one.name == name] for name in names}
+    pairs = [(names[name], found) for name, named in by_name.items() if (found := bold(named, names[name]))]
+    compared = [(metric, found) for metric, found in pairs if not found.data]
     beside = [
-        f"{metric.name} {found.value:g} on {found.data}; these rows gave {metric.adapter:g}"
+        f"{found.label} {found.value:g} on {found.data}; these rows gave {readings(metric)[found.name]:g}"
         for metric, found in pairs
-        if found and found.data
+        if found.data
     ]
-    names = {name for metric in metrics for name in readings(metric)}
     unknown = sorted({one.label for one in claims if one.name not in names})
     more = f" Not judged, since it is about other data: {'; '.join(beside)}." if beside else ""
     more += f" Not compared, since nothing here measures it: {some(unknown)}." if unknown else ""

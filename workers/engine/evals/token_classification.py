@@ -95,7 +95,7 @@ class TokenClassification(Eval):
 
     def degenerate(self, outputs: Outputs) -> str:
         predicted, expected = set(_flat(outputs.adapter)), set(_wanted(outputs))
-        outside = outputs.codec.labels.get(OUTSIDE)
+        outside = None if outputs.codec.guessed else outputs.codec.labels.get(OUTSIDE)
         if len(predicted) == 1 and len(expected) > 1:
             label = next(iter(predicted))
             suffix = ": it finds nothing at all" if label == outside else ""
@@ -174,7 +174,7 @@ def _flat(lines: Sequence[Line]) -> list[int]:
 
 def _tagged(outputs: Outputs, words: Sequence[str], labels: Sequence[int]) -> str:
     """Return the words with a label other than "O", each with its label."""
-    outside = outputs.codec.labels.get(OUTSIDE)
+    outside = None if outputs.codec.guessed else outputs.codec.labels.get(OUTSIDE)
     tagged = [
         f"{word}/{outputs.codec.name(label)}" for word, label in zip(words, labels, strict=False) if label != outside
     ]
