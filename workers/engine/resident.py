@@ -242,10 +242,8 @@ def _live(resident: Resident, requests: int, answers: int, parent: int) -> None:
         status = 0
     except jail.JailUnavailable as problem:
         stage.say(answers, {"jail": str(problem)})
-    except Exception as problem:  # noqa: BLE001 - told, as a child of a stage tells it
-        stage.say(answers, {"crash": stage.traced(problem)})
     finally:
-        os._exit(status)
+        stage.end(status, partial(stage.say, answers))
 
 
 def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:

@@ -7,13 +7,14 @@ import math
 import os
 import select
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dovetail.adapters.records import Limits, Malformed, Record
 from dovetail.adapters.report import CheckResult, Conditions, Cost, Sample
@@ -185,13 +186,20 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
         status = 0
     except jail.JailUnavailable as problem:
         say(writer, {"jail": str(problem)})
-    except Exception as problem:  # noqa: BLE001 - the standard streams lead nowhere: it is told before the process ends
-        say(writer, {"crash": traced(problem)})
+    finally:
+        end(status, partial(say, writer))
+
+
+def end(status: int, tell: Say) -> NoReturn:
+    """End this process, and tell first what is being raised in it: its standard streams lead nowhere."""
+    try:
+        if isinstance(problem := sys.exception(), Exception):
+            tell({"crash": _traced(problem)})
     finally:
         os._exit(status)
 
 
-def traced(problem: Exception) -> str:
+def _traced(problem: Exception) -> str:
     """Return an exception and the places in the code that led to it, the last one first, in one line."""
     calls = traceback.extract_tb(problem.__traceback__)[::-1]
     places = ", ".join(f"{Path(call.filename).name}:{call.lineno} in {call.name}" for call in calls[:8])
