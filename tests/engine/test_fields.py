@@ -28,7 +28,7 @@ READ_ANYWAY = {
 }  # fmt: skip
 MODULES = {
     path: Module("linear", inputs, outputs, {"weight": (outputs, inputs), "bias": (outputs,)})
-    for path, (outputs, inputs) in TINY_BERT.modules(("query", "value", "dense"), backbone=False).items()
+    for path, (outputs, inputs) in TINY_BERT.modules(("query", "key", "value", "dense"), backbone=False).items()
 } | {
     "bert.embeddings.word_embeddings": Module("embedding", 96, 32, {"weight": (96, 32)}),
     "classifier": Module("linear", 32, 2, {"weight": (2, 32), "bias": (2,)}),
