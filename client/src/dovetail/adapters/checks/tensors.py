@@ -267,7 +267,7 @@ def all_zero(folder: Folder) -> str | Finding:
 
 def _dead_magnitudes(folder: Folder) -> list[str]:
     """Return the modules whose magnitudes of DoRA are all zero."""
-    if folder.kind is None:
+    if type(folder) is not Folder:  # only PEFT's reader sorts tensors by module and parameter
         return []
     pairs = ((module, own[MAGNITUDES]) for module, own in folder.layout.modules.items() if MAGNITUDES in own)
     effect = Effect(MAGNITUDES, {}, folder.sources[0])
