@@ -107,7 +107,9 @@ def _evals(before: Verdict | None, after: Verdict | None) -> Iterator[Data]:
     for one in comparisons.evaluation_changes(*reports):
         yield {
             "name": one.row.name, "metric": one.row.metric, "better": one.row.better,
-            "before": one.before.adapter if one.before else None,
-            "after": one.after.adapter if one.after else None,
+            "before": one.before.evaluation.adapter if one.before else None,
+            "after": one.after.evaluation.adapter if one.after else None,
             "change": one.change,
+            "outcome": one.outcome or None,
+            "p": one.p,
         }  # fmt: skip

@@ -12,12 +12,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from dovetail.adapters import config as configs
-from dovetail.adapters.report import Evaluation
+from dovetail.adapters.report import Evaluation, Report
 from dovetail.adapters.serving import ENGINES
 from hub.site.compared_weights import ComparedFile, compared_files
+from hub.site.comparison_words import LETTERS, colour_of, conclusion, word_of
 from hub.site.compatibility import Served
 from hub.site.converters import RepositoryAddress
 from hub.site.finding_headers import shown_header
+from hub.site.measures import number, size
 from hub.site.pictures.dumbbell import Dumbbell, dumbbell
 from hub.site.proof import NEUTRAL
 from hub.site.repository_header import RepositoryHeader
@@ -28,10 +30,9 @@ from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
 from registry.proof import comparisons
-from registry.proof.comparisons import EvaluationChange
+from registry.proof.comparisons import EvaluationChange, Measured
 from registry.repos import facts, lookup, pull
 
-LETTERS = "ABCD"  # one for each side; more would not fit beside each other
 MAX_ADDRESS, MAX_KEYS = 400, 300
 
 
@@ -55,20 +56,23 @@ class Row:
 
     name: str
     values: Sequence[Any]
+    seen: Sequence[Any] = ()  # what a reader sees of the values, where that is less
 
     @property
     def differs(self) -> bool:
-        return any(value != self.values[0] for value in self.values[1:])
+        first, *others = self.seen or self.values
+        return any(value != first for value in others)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A metric of one side: its change from the first side with the class of its colour, and its drawing."""
+    """A metric of one side: its change from the first side with the class of its colour or a word, and its drawing."""
 
     letter: str
     value: Evaluation | None
     change: float | None
     colour: str
+    word: str
     picture: Dumbbell
 
 
@@ -124,7 +128,11 @@ def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: st
     page: dict[str, object] = {"sides": sides, "has_room": len(sides) < len(LETTERS), "swapped": swapped}
     if len(sides) > 1:
         page |= {"facts": _facts(sides), "metrics": _metrics(sides), "engines": _engines(sides)}
-        page |= {"config": _config(sides), "weights": _weights(sides)}
+        page |= {
+            "conclusion": conclusion(_reports(sides), [side.header.size for side in sides]),
+            "config": _config(sides),
+            "weights": _weights(sides),
+        }
     return render(request, "site/compare.html", page)
 
 
@@ -147,6 +155,11 @@ def _facts(sides: Sequence[Side]) -> list[Row]:
         Row(gettext("Task"), [spaced(one["task"] or "") for one in described]),
         Row(gettext("Kind"), [_kind(one) for one in described]),
         Row(gettext("License"), [license(side.header.facts.card.license) for side in sides]),
+        Row(
+            gettext("Parameters"), [f"{number(side.header.parameters)} {side.header.dtypes}".strip() for side in sides]
+        ),
+        Row(gettext("Size"), [size(side.header.size) for side in sides]),
+        Row(gettext("Downloads"), [number(side.header.repository.downloads) for side in sides]),
     ]
     return [row for row in rows if any(row.values)]
 
@@ -191,26 +204,39 @@ def _engines(sides: Sequence[Side]) -> list[Row]:
         {line.answer.engine: line for line in side.header.proof.served} if side.header.proof else {} for side in sides
     ]
     asked = [(engine.name, engine.title) for engine in ENGINES if any(engine.name in one for one in answers)]
-    return [Row(title, [one.get(name) for one in answers]) for name, title in asked]
+    rows = [(title, [one.get(name) for one in answers]) for name, title in asked]
+    return [Row(title, lines, [line and (line.outcome, line.is_measured) for line in lines]) for title, lines in rows]
 
 
 def _metrics(sides: Sequence[Side]) -> list[Metric]:
     """Return the metrics of all sides, those on plain sentences last."""
-    reports = [side.header.proof.report if side.header.proof else None for side in sides]
-    rows = [(values, [one for one in values if one]) for values in comparisons.measured_alike(reports)]
-    return [_metric(*row) for row in sorted(rows, key=lambda row: row[1][0].name == NEUTRAL)]
+    rows = [(values, [one for one in values if one]) for values in comparisons.measured_alike(_reports(sides))]
+    return [_metric(*row) for row in sorted(rows, key=lambda row: row[1][0].evaluation.name == NEUTRAL)]
 
 
-def _metric(values: Sequence[Evaluation | None], known: Sequence[Evaluation]) -> Metric:
-    beside = [number for value in known for number in (value.base, value.adapter, *(value.interval or ()))]
-    first = known[0]
+def _reports(sides: Sequence[Side]) -> list[Report | None]:
+    return [side.header.proof.report if side.header.proof else None for side in sides]
+
+
+def _metric(values: Sequence[Measured | None], known: Sequence[Measured]) -> Metric:
+    evaluations = [one.evaluation for one in known]
+    beside = [mark for one in evaluations for mark in (one.base, one.adapter, *(one.interval or ()))]
+    first = evaluations[0]
     name = first.metric if first.name != NEUTRAL else gettext("{metric} on plain sentences").format(metric=first.metric)
     measurements = [
-        Measurement(letter, value, *change_from(values[0], value), _drawn(value, beside))
+        _measurement(letter, comparisons.change_between(values[0], value), value is values[0], beside)
         for letter, value in zip(LETTERS, values, strict=False)
     ]
-    is_on_other_rows = len({(value.rows_sha256, value.rows) for value in known}) > 1
-    return Metric(name, first.better == "lower", measurements, is_on_other_rows)
+    is_comparable = all(known[0].compares_with(other) for other in known[1:])
+    return Metric(name, first.better == "lower", measurements, not is_comparable)
+
+
+def _measurement(letter: str, change: EvaluationChange, is_first: bool, beside: Sequence[float | None]) -> Measurement:
+    value = change.after.evaluation if change.after else None
+    picture = _drawn(value, beside)
+    if is_first:
+        return Measurement(letter, value, None, "", "", picture)
+    return Measurement(letter, value, change.change, colour_of(change), word_of(change), picture)
 
 
 def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell:
@@ -222,11 +248,3 @@ def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell
         ("adapter", gettext("it"), value.adapter),
     )
     return dumbbell(marks, value.interval, beside)
-
-
-def change_from(first: Evaluation | None, other: Evaluation | None) -> tuple[float | None, str]:
-    """Return the difference from the first side, and `passed` or `failed` for better or worse."""
-    change = EvaluationChange(first, other).change
-    if first is other or not other or not change:
-        return (None if first is other else change), ""
-    return change, "passed" if (change > 0) == (other.better == "higher") else "failed"

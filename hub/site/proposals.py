@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dovetail.adapters.report import Report
 from hub.site import diff_view
-from hub.site.comparisons import change_from
+from hub.site.comparison_words import colour_of, word_of
 from hub.site.proof import NEUTRAL, document
 from hub.site.repository_header import RepositoryHeader
 from registry.kernel.errors import RevisionNotFound
@@ -25,7 +25,8 @@ class MetricChange:
     before: float | None
     after: float | None
     change: float | None
-    colour: str  # passed for a better number, failed for a worse one
+    colour: str  # passed for a better number, failed for a worse one, "" within chance
+    word: str  # why it has no colour
 
 
 def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
@@ -67,7 +68,5 @@ def _metric_changes(before: Report | None, after: Report) -> Iterator[MetricChan
     for one in comparisons.evaluation_changes(before, after):
         if one.row.name == NEUTRAL:
             continue
-        old, new = one.before, one.after
-        is_alike = old is not None and new is not None and (old.rows_sha256, old.rows) == (new.rows_sha256, new.rows)
-        change, colour = change_from(old, new) if is_alike else (None, "")
-        yield MetricChange(one.row.metric, old.adapter if old else None, new.adapter if new else None, change, colour)
+        old, new = (side.evaluation.adapter if side else None for side in (one.before, one.after))
+        yield MetricChange(one.row.metric, old, new, one.change, colour_of(one), word_of(one))

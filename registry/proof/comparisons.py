@@ -9,11 +9,15 @@ from dovetail.adapters import weight_changes
 from dovetail.adapters.factors import Scales
 from dovetail.adapters.report import Evaluation, Report
 from dovetail.adapters.weight_changes import Change
+from registry.models import Regression
+from registry.proof import regression_rule
+from registry.proof.regression_rule import NEUTRAL
 from registry.repos import facts, weight_comparisons
 from registry.repos.manifest import Entry
 from registry.repos.weight_comparisons import Compared
 
 MAX_WEIGHTS = 8  # files of one comparison
+Outcome = Regression.Outcome
 Entries = Mapping[str, Entry]
 State = Literal["same", "compared", "waiting", "unknown"]
 
@@ -40,25 +44,97 @@ class WeightsChange:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationChange:
-    """One metric of either report; a side that did not measure it is None."""
+class Measured:
+    """One metric of a report, the rows that it was measured on, and the digest of the base's files."""
 
-    before: Evaluation | None
-    after: Evaluation | None
+    evaluation: Evaluation
+    rows: tuple[str | None, float]
+    base: str | None
+
+    def compares_with(self, other: "Measured") -> bool:
+        """Return whether a difference of the two says something: they are on the same rows.
+
+        A loss on another base counts other tokens.
+        """
+        is_alike = self.rows == other.rows and self.evaluation.better == other.evaluation.better
+        return is_alike and (self.evaluation.better == "higher" or self.base == other.base)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationChange:
+    """One metric of either report; a side that did not measure it is None.
+
+    `change` is None unless both were measured on the same rows. `outcome` is better, worse or equal by the paired test
+    of their rows, and `p` the chance of such a difference among adapters that do not differ; "" and None without rows.
+    """
+
+    before: Measured | None
+    after: Measured | None
+    change: float | None = None
+    outcome: str = ""
+    p: float | None = None
 
     @property
     def row(self) -> Evaluation:
         """The newer measurement, or the older one where there is no newer."""
         row = self.after or self.before
         assert row is not None  # one of the two reports holds it
-        return row
+        return row.evaluation
 
-    @property
-    def change(self) -> float | None:
-        """The difference of the adapters' numbers; None unless both are known."""
-        if not self.before or not self.after or self.before.adapter is None or self.after.adapter is None:
-            return None
-        return self.after.adapter - self.before.adapter
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the deciding metric of several sides says: `best` is the side with the best number, by its place.
+
+    It is better than all others, or equal to one of them within chance; or the sides do not compare, or have no numbers
+    row by row to test.
+    """
+
+    outcome: Literal["better", "equal", "untested", "other-rows", "not-measured"]
+    best: int = 0
+    sides: Sequence[Evaluation | None] = ()
+    p: float | None = None  # the largest of its tests against the others
+
+
+def conclude(reports: Sequence[Report | None]) -> Conclusion:
+    """Return which side measured best, by the paired tests of the sides' rows."""
+    sides = [_deciding(report) for report in reports]
+    evaluations = [side and side.evaluation for side in sides]
+    known = [side for side in sides if side]
+    if len(known) < len(sides):
+        return Conclusion("not-measured", sides=evaluations)
+    first, *others = known
+    if not all(first.compares_with(other) and first.evaluation.metric == other.evaluation.metric for other in others):
+        return Conclusion("other-rows", sides=evaluations)
+    sign = 1 if first.evaluation.better == "higher" else -1
+    best = max(range(len(known)), key=lambda at: sign * (known[at].evaluation.adapter or 0.0))
+    changes = [change_between(side, known[best]) for at, side in enumerate(known) if at != best]
+    chances = [change.p for change in changes if change.p is not None]
+    if len(chances) < len(changes):
+        return Conclusion("untested", best, evaluations)
+    is_better = all(change.outcome == Outcome.BETTER for change in changes)
+    return Conclusion("better" if is_better else "equal", best, evaluations, max(chances))
+
+
+def _deciding(report: Report | None) -> Measured | None:
+    own = (one for one in _measured(report) if one.evaluation.name != NEUTRAL and one.evaluation.adapter is not None)
+    return next(own, None)
+
+
+def change_between(before: Measured | None, after: Measured | None) -> EvaluationChange:
+    """Return the difference of one metric on two sides, and what the paired test of their rows says of it."""
+    if not before or not after or not before.compares_with(after):
+        return EvaluationChange(before, after)
+    old, new = before.evaluation, after.evaluation
+    if old.adapter is None or new.adapter is None:
+        return EvaluationChange(before, after)
+    change = new.adapter - old.adapter
+    if not old.scores or not new.scores or len(old.scores) != len(new.scores):
+        return EvaluationChange(before, after, change)
+    judged = regression_rule.judge(new, old)
+    if judged is None:
+        return EvaluationChange(before, after, change)
+    return EvaluationChange(before, after, change, judged.outcome, min(judged.pair.lower, judged.pair.higher))
 
 
 def config_changes(old: Entries, new: Entries) -> Iterator[KeyChange]:
@@ -81,6 +157,11 @@ def weights_changes(old: Entries, new: Entries, limit: int = MAX_WEIGHTS) -> Ite
         if old[path].sha256 == new[path].sha256 and scales[0] == scales[1]:
             yield WeightsChange(path, "same", Compared())
             continue
+        kinds = facts.config_beside(old, path).get("peft_type"), facts.config_beside(new, path).get("peft_type")
+        if kinds[0] != kinds[1]:  # their tensors of one name do other things to the base
+            named = " and ".join(str(kind or "without peft_type") for kind in kinds)
+            yield WeightsChange(path, "unknown", Compared(problem=f"The two are of different kinds ({named})."))
+            continue
         compared = weight_comparisons.compare(old[path], new[path])
         state: State = "waiting" if compared.is_waiting else "unknown" if compared.problem else "compared"
         yield WeightsChange(path, state, compared, _changes(compared, *scales))
@@ -99,11 +180,19 @@ def _changes(compared: Compared, before: configs.Config, after: configs.Config) 
 def evaluation_changes(before: Report | None, after: Report | None) -> Iterator[EvaluationChange]:
     """Yield each metric of either report, with its measurements on both sides."""
     for old, new in measured_alike([before, after]):
-        yield EvaluationChange(old, new)
+        yield change_between(old, new)
 
 
-def measured_alike(reports: Sequence[Report | None]) -> Iterator[list[Evaluation | None]]:
+def measured_alike(reports: Sequence[Report | None]) -> Iterator[list[Measured | None]]:
     """Yield each metric of any report, as a list with its measurement in each of them."""
-    sides = [{(one.name, one.metric): one for one in report.evals} if report else {} for report in reports]
+    sides = [{(one.evaluation.name, one.evaluation.metric): one for one in _measured(report)} for report in reports]
     for key in dict.fromkeys(key for side in sides for key in side):
         yield [side.get(key) for side in sides]
+
+
+def _measured(report: Report | None) -> list[Measured]:
+    """Return the metrics of a report; of those on the same rows, only the first names the rows' digest."""
+    evals = report.evals if report else ()
+    digests = {one.name: one.rows_sha256 for one in reversed(evals) if one.rows_sha256}
+    base = report.base.sha256 if report and report.base else None
+    return [Measured(one, (digests.get(one.name), one.rows), base) for one in evals]

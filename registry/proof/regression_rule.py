@@ -166,22 +166,13 @@ def _on_same_rows(
 
 def _compared(newer: Measurement, older: Measurement, alpha: float, name: str, notes: tuple[str, ...]) -> Result:
     now, before = newer.evaluation, older.evaluation
-    scores, earlier = now.scores or (), before.scores or ()
     if (now.metric, now.better) != (before.metric, before.better):
         words = f"{now.metric} here, {before.metric} before"
         return Result(Outcome.INCOMPARABLE, f"Not comparable: another number decides ({words}).")
-    if not _are_numbers(scores, earlier, now.weights):
+    judged = judge(now, before, alpha)
+    if judged is None:
         return Result(Outcome.INCOMPARABLE, "Not comparable: the numbers of the rows are no measurement.")
-    pair = paired.compare(scores, earlier, now.weights)
-    less_is_worse = now.better == "higher"
-    harm = -pair.difference if less_is_worse else pair.difference
-    p_worse, p_better = (pair.lower, pair.higher) if less_is_worse else (pair.higher, pair.lower)
-    floor = FLOOR if less_is_worse else FLOOR * abs(sum(earlier) / len(earlier))
-    outcome = Outcome.EQUAL
-    if p_worse < alpha and harm >= floor:
-        outcome = Outcome.WORSE
-    elif p_better < alpha and -harm >= floor:
-        outcome = Outcome.BETTER
+    outcome, pair, p_worse, p_better = judged.outcome, judged.pair, judged.p_worse, judged.p_better
     low, high = pair.interval
     return Result(
         outcome,
@@ -197,6 +188,34 @@ def _compared(newer: Measurement, older: Measurement, alpha: float, name: str, n
         round(p_worse, 6),
         notes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The outcome of the paired test of two measurements on the same rows, and its one-sided chances."""
+
+    outcome: Outcome
+    pair: paired.Paired
+    p_worse: float
+    p_better: float
+
+
+def judge(now: Evaluation, before: Evaluation, alpha: float = ALPHA) -> Judgement | None:
+    """Return what the paired test says of two measurements on the same rows; None if the rows' numbers are none."""
+    scores, earlier = now.scores or (), before.scores or ()
+    if not _are_numbers(scores, earlier, now.weights):
+        return None
+    pair = paired.compare(scores, earlier, now.weights)
+    less_is_worse = now.better == "higher"
+    harm = -pair.difference if less_is_worse else pair.difference
+    p_worse, p_better = (pair.lower, pair.higher) if less_is_worse else (pair.higher, pair.lower)
+    floor = FLOOR if less_is_worse else FLOOR * abs(sum(earlier) / len(earlier))
+    outcome = Outcome.EQUAL
+    if p_worse < alpha and harm >= floor:
+        outcome = Outcome.WORSE
+    elif p_better < alpha and -harm >= floor:
+        outcome = Outcome.BETTER
+    return Judgement(outcome, pair, p_worse, p_better)
 
 
 def _are_numbers(scores: Sequence[float], earlier: Sequence[float], weights: Sequence[float] | None) -> bool:

@@ -1,12 +1,13 @@
 """The page that compares adapters and versions, the ways to it, and the numbers on the page of a commit."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 from registry.people import gates
-from tests.api.conftest import BASE, accuracy, judged, pushed
+from tests.api.conftest import BASE, CONFIG, FILES, accuracy, judged, pushed
 from tests.api.test_comparisons import Q, V, files, lora
 from tests.site.conftest import CHECKS
 
@@ -18,7 +19,7 @@ SERVING = [
 
 def text(answer) -> str:
     assert answer.status_code == 200, answer
-    return " ".join(answer.content.decode().split())
+    return " ".join(answer.content.decode().replace("<wbr>", "").split())
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_two_versions_differ_in_config_weights_engines_and_numbers(visit, versio
     page = text(visit().get(f"/alice/reviews/compare/{old.oid}...main"))
     assert "moved by <b>71 %</b>" in page  # one of two equal modules is twice as large
     assert "1 tensor added." in page
-    assert '<code class="break">use_dora</code>' in page.partition("Keys that differ")[2].partition("</table>")[0]
+    assert "<code>use_dora</code>" in page.partition("Keys that differ")[2].partition("</table>")[0]
     assert "keys with equal values" in page
     assert '<span class="change-word passed">+0.3125</span>' in page
     assert "0.85 to 0.99" in page
@@ -104,3 +105,88 @@ def test_the_first_page_has_numbers_and_engines_and_the_versions_are_one_joint(v
     assert "the version before" in page  # 30 of 48 rows
     strip = text(visit().get("/alice/reviews/commits/main")).partition('class="strip"')[2]
     assert "2 versions with an adapter, the oldest first: 2 passed with notes; accuracy from 0.625 to 0.9375" in strip
+
+
+def conclusion(page: str) -> str:
+    return page.partition('<p class="conclusion">')[2].partition("</p>")[0]
+
+
+NONE = "None is better beyond chance: accuracy"
+OTHER_ROWS = "No winner: the sides were measured on different rows or by different metrics."
+PAIRS = {  # two measurements, the outcome in REST, the sentence, and what stands beside the numbers
+    (30, 45, "better"): ("B is better than A: accuracy 0.9375 against 0.625 on 48 rows (p = 3.1e-05).", ">+0.3125<"),
+    (46, 30, "worse"): ("A is better than B: accuracy 0.9583 against 0.625 on 48 rows (p = 1.5e-05).", ">-0.3333<"),
+    (46, 44, "equal"): (f"{NONE} 0.9583 and 0.9167 on the same 48 rows (p = 0.25).", "within chance"),
+    (44, 44, "equal"): (f"{NONE} 0.9167 and 0.9167 on the same 48 rows (p = 1).", ">0.00<"),
+}
+
+
+def outcomes():
+    """Return the pairs of above, those on other rows, and those without numbers row by row or without any."""
+    for (before, after, outcome), said in PAIRS.items():
+        yield [accuracy(before)], [accuracy(after)], outcome, *said
+    yield [accuracy(30)], [accuracy(45, rows="b" * 64)], None, OTHER_ROWS, "other rows"
+    yield [accuracy(20, of=40)], [accuracy(45)], None, OTHER_ROWS, "other rows"
+    yield [accuracy(30)], [], None, "No winner: there is no score of B to compare.", "not measured"
+    untested = [[accuracy(right, scores=None)] for right in (30, 45)]
+    said = "No winner: accuracy 0.625 and 0.9375 on the same 48 rows, without numbers row by row to test them."
+    yield *untested, None, said, "not tested"
+
+
+@pytest.mark.parametrize(("before", "after", "outcome", "said", "beside"), list(outcomes()))
+def test_the_test_of_the_pair_decides_who_wins_and_what_has_a_colour(cast, visit, before, after, outcome, said, beside):
+    made = cast.repository("alice/pair")
+    old, new = (pushed(cast, made, files={**FILES, "notes.txt": words}) for words in (b"1", b"2"))
+    for revision, evals in ((old, before), (new, after)):
+        judged(revision, evals=evals, depth="evaluated", base={"id": BASE, "revision": "r", "sha256": "0" * 64})
+    page = text(visit().get(f"/alice/pair/compare/{old.oid}...{new.oid}"))
+    assert conclusion(page) == said
+    assert beside in page
+    colours = re.findall(r'class="change-word (\w+)"', page)
+    assert colours == {"better": ["passed"], "worse": ["failed"]}.get(outcome, [])
+    document = visit().get(f"/api/v1/adapters/alice/pair/compare/{old.oid}...{new.oid}").json()
+    [row] = document["evals"]
+    assert row["outcome"] == outcome
+    assert (row["change"] is None) == (beside in ("other rows", "not measured"))
+
+
+def test_a_loss_on_another_base_does_not_compare(cast, visit):
+    loss = {"name": "smoke", "rows": 3, "metric": "loss", "better": "lower", "base": 4.0, "rows_sha256": "a" * 64}
+    for name, digest, value in (("one", "0", 1.0), ("two", "1", 2.0), ("three", "0", 3.0)):
+        judged(
+            pushed(cast, cast.repository(f"alice/{name}")), evals=[{**loss, "adapter": value, "scores": [value] * 3}],
+            base={"id": BASE, "revision": "r", "sha256": digest * 64}, depth="evaluated",
+        )  # fmt: skip
+    assert "different rows" in conclusion(text(visit().get("/compare?ids=alice/one,alice/two")))
+    assert "None is better beyond chance: loss 1.00 and 3.00" in conclusion(
+        text(visit().get("/compare?ids=alice/one,alice/three"))
+    )
+
+
+def test_the_best_of_several_is_better_only_if_it_beats_each(cast, visit):
+    for name, right in (("low", 20), ("fair", 30), ("high", 46), ("near", 45)):
+        judged(pushed(cast, cast.repository(f"alice/{name}")), evals=[accuracy(right)], depth="evaluated")
+    page = text(visit().get("/compare?ids=alice/low,alice/high,alice/fair"))
+    assert conclusion(page).startswith("B is better than A and C: accuracy 0.9583 against 0.4167 and 0.625 on 48 rows")
+    page = text(visit().get("/compare?ids=alice/low,alice/high,alice/near"))
+    assert conclusion(page).startswith("None is better beyond chance: accuracy 0.4167, 0.9583 and 0.9375")
+
+
+def test_what_differs_is_marked_and_nothing_else(cast, visit):
+    small = {"engine": "tgi", "outcome": "wrong", "reason": "The answers differ by 0.2.", "flags": []}
+    ia3 = {**CONFIG, "peft_type": "IA3", "target_modules": ["query", "value"]}
+    config = {"adapter_config.json": json.dumps(ia3).encode(), "notes.txt": b"x" * 9_000}
+    judged(pushed(cast, cast.repository("alice/one")), serving=[small, SERVING[1]], evals=[accuracy(46)])
+    other = pushed(cast, cast.repository("alice/two"), files={**FILES, **config})
+    judged(other, serving=[{**small, "reason": "By 0.3."}, SERVING[0]], evals=[accuracy(44)])
+    page = text(visit().get("/compare?ids=alice/one,alice/two"))
+    marked = re.findall(r'<tr class="differs"> <th scope="row">([^<]+)</th>', page)
+    plain = re.findall(r'<tr> <th scope="row">([^<]+)</th>', page)
+    assert {"Kind", "Size", "vLLM", "MLX"} <= set(marked)
+    assert {"Base", "Parameters", "Downloads", "TGI"} <= set(plain)
+    assert "different kinds (LORA and IA3)" in page
+    assert "moved by" not in page
+    assert "target_<wbr>modules" in visit().get("/compare?ids=alice/one,alice/two").content.decode()
+    assert "A is the smallest (" in conclusion(page)
+    rest = visit().get("/api/v1/adapters/alice/one/compare/main...main").json()
+    assert rest["weights"][0]["state"] == "same"

@@ -14,7 +14,7 @@ from registry.moderation import suspension
 from registry.people import gates
 from registry.publish import discussions, pull_requests, push
 from registry.publish.push import Deletion, Inline, Intent
-from tests.api.conftest import CONFIG, judged, pushed
+from tests.api.conftest import CONFIG, accuracy, judged, pushed
 from tests.cast import Cast
 
 HERE = "/acme/reviews/discussions"
@@ -189,16 +189,27 @@ def test_a_text_is_previewed_before_it_is_sent(cast: Cast, repo: Repository, pat
 
 
 def test_a_pull_request_shows_what_it_changes_beside_merge(cast: Cast, repo: Repository) -> None:
-    row = {"name": "smoke", "rows": 24, "metric": "accuracy", "base": 0.5, "adapter": 0.75}
     main = pushed(cast, repo)
-    judged(main, evals=[row], depth="evaluated")
+    judged(main, evals=[accuracy(36)], depth="evaluated")
     thread = propose(cast, repo)
-    judged(repo.refs.get(name=thread.ref).revision, evals=[row | {"adapter": 0.875}], depth="evaluated")
+    proposed = repo.refs.get(name=thread.ref).revision
+    verdict = judged(proposed, evals=[accuracy(48)], depth="evaluated")
     page = Client().get(f"{HERE}/1")
     [change] = page.context["metric_changes"]
-    assert (change.metric, change.before, change.after, change.colour) == ("accuracy", 0.75, 0.875, "passed")
-    assert '<span class="change-word passed">+0.125</span>' in page.content.decode()
+    assert (change.metric, change.before, change.after, change.colour) == ("accuracy", 0.75, 1.0, "passed")
+    assert '<span class="change-word passed">+0.25</span>' in page.content.decode()
     assert f"compare/{main.oid}..." in page.content.decode()
+    for evaluation, words in (
+        (accuracy(38), ("", "within chance", True)),
+        (accuracy(48, rows="b" * 64), ("", "other rows", False)),
+        (accuracy(48, scores=None), ("", "not tested", True)),
+    ):
+        verdict.result["evals"] = [evaluation]
+        verdict.save()
+        page = Client().get(f"{HERE}/1")
+        [change] = page.context["metric_changes"]
+        assert (change.colour, change.word, change.change is not None) == words
+        assert "change-word passed" not in page.content.decode()
 
 
 def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Repository) -> None:

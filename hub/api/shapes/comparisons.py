@@ -70,7 +70,13 @@ class EvaluationChange(s.Serializer[Data]):
     better = s.ChoiceField(choices=["higher", "lower"])
     before = s.FloatField(allow_null=True)
     after = s.FloatField(allow_null=True)
-    change = s.FloatField(allow_null=True)
+    change = s.FloatField(allow_null=True, help_text="null unless both were measured on the same rows")
+    outcome = s.ChoiceField(
+        choices=["better", "worse", "equal"],
+        allow_null=True,
+        help_text="of the paired test of their rows; equal: within chance; null without numbers row by row",
+    )
+    p = s.FloatField(allow_null=True, help_text="the chance of such a difference among adapters that do not differ")
 
 
 class Comparison(s.Serializer[Data]):

@@ -1,6 +1,7 @@
 """Draws the joint for templates, and says states, kinds and digests; formatting only."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -8,6 +9,8 @@ from urllib.parse import quote, urlencode
 from django import template
 from django.conf import settings
 from django.urls import reverse
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -34,6 +37,7 @@ for measure in (measures.size, measures.number, measures.signed, measures.decima
 for words in (in_words, task_name, ticks, english):
     register.filter(words)
 
+_SEPARATORS = re.compile(r"([_./,])(?=\w)")
 KINDS = {
     "lora": "LoRA",
     "ia3": "IA³",
@@ -197,6 +201,12 @@ def state_class(verdict: Document | None) -> str:
 def short(digest: str) -> str:
     """The first eight characters of a digest."""
     return digest[:8]
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """A name or a value that may go on in the next line after its separators, not within its words."""
+    return mark_safe(_SEPARATORS.sub(r"\1<wbr>", escape(text)))  # noqa: S308  # escaped
 
 
 @register.filter
