@@ -119,6 +119,7 @@ class Repository(models.Model):
             models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
             models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
             models.Index(fields=["type", "is_verified", "-downloads", "-id"], name="repository_by_standing"),
+            models.Index(Lower("name"), name="repository_by_name"),
             models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
             models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
             models.Index(fields=["type", "-score", "-id"], name="repository_by_score"),

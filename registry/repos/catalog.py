@@ -113,7 +113,7 @@ def _page(by: Caller, query: Query, position: Cursor | None, most: int) -> list[
     """Return the rows after a position, in the order of the query; the text at the top of this file says how."""
     if query.sort == relevance.NAME:
         terms = _terms(query)
-        rows = matching_repositories(by, query, terms=terms).select_related("namespace")
+        rows = matching_repositories(by, query, terms=replace(terms, parts=())).select_related("namespace")
         return relevance.page(rows, terms, position, most, are_few=bool(query.author))
     column, sign = SORTS[query.sort], "" if query.ascending else "-"
     order: tuple[Any, ...] = (f"{sign}{column}", f"{sign}id")
@@ -157,7 +157,7 @@ def matching_repositories(
     """
     _require_short(query)
     rows = Repository.objects.filter(listable_for(by, elsewhere="upstream" in query.source), type=query.type)
-    terms = terms or _terms(query)
+    terms = _terms(query) if terms is None else terms
     rows = rows.filter(terms.condition)
     # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
     if not query.author and (few := terms.few) is not None:

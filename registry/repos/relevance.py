@@ -11,12 +11,12 @@ from functools import reduce
 from operator import and_, or_
 
 from django.db.models import BigIntegerField, Case, ExpressionWrapper, F, Q, QuerySet, Value, When
-from django.db.models.lookups import Contains, EndsWith, StartsWith
+from django.db.models.lookups import StartsWith
 
 from registry.kernel.cursors import Cursor, following
 from registry.models import Repository
 from registry.repos.lines import HasLine
-from registry.repos.search_terms import FullName, Head, Indexed, SearchTerms, all_of, any_of, in_head, phrase
+from registry.repos.search_terms import Head, Indexed, SearchTerms, all_of, any_of, in_head, phrase
 
 NAME = "relevance"  # of the sort, and of the value that it sorts by
 _VERIFIED, _PLACE = 1 << 32, 1 << 33  # what these add to the number of downloads
@@ -31,28 +31,29 @@ class Place(Indexed):
 
 
 def places(words: Sequence[str]) -> list[Place]:
-    """Return where words, in lower case, may be, the nearest first: id, name, beginning of the name, title, tags.
+    """Return where words, in lower case, may be, the nearest first: id or name, beginning of it, title, tags.
 
     Several words are spelled as names are, and each word of the id counts as one of the title.
     """
     if not words:
         return []
     names = sorted({sign.join(words) for sign in "-_."})
-    begins = reduce(or_, (in_head(f"/{name}") & Q(Contains(_FULL_NAME, Value(f"/{name}"))) for name in names))
-    if "/" in names[0]:  # a part of an id
-        begins |= reduce(or_, (Q(StartsWith(_HEAD, Value(name))) for name in names))
+    begins = reduce(or_, (in_head(f"/{name}") for name in names))
+    beginnings = any_of(phrase(f"/{name}", "name") for name in names)
+    exact = Place(Q(name__lower__in=names), any_of(phrase(f"/{name} ", "name") for name in names))
+    if "/" in names[0]:  # an id, or the beginning of one
+        begins = reduce(or_, (Q(StartsWith(_HEAD, name)) for name in names))
+        beginnings = any_of(phrase(name, "name") for name in names)
+        ids = Q(name__lower__in=[name.rpartition("/")[2] for name in names])
+        exact = Place(
+            ids & reduce(or_, (Q(StartsWith(_HEAD, f"{name} ")) for name in names)),
+            any_of(phrase(f"{name} ", "name") for name in names),
+        )
     tagged = [Q(HasLine("search_text", [word])) | in_head(word) for word in words]
     tags = all_of(any_of([phrase(f"\n{word}\n"), phrase(word, "name")]) for word in words if phrase(word))
     return [
-        Place(
-            reduce(or_, (Q(StartsWith(_HEAD, Value(f"{name} "))) for name in names)),
-            any_of(phrase(f"{name} ", "name") for name in names),
-        ),
-        Place(
-            reduce(or_, (in_head(f"/{name} ") & Q(EndsWith(_FULL_NAME, Value(f"/{name}"))) for name in names)),
-            any_of(phrase(f"/{name} ", "name") for name in names),
-        ),
-        Place(begins, any_of(phrase(name if "/" in name else f"/{name}", "name") for name in names)),
+        exact,
+        Place(begins, beginnings),
         Place(reduce(and_, map(in_head, words)), all_of(phrase(word, "name") for word in words)),
         Place(
             Q(HasLine("search_text", names)) | reduce(and_, tagged),
@@ -61,13 +62,17 @@ def places(words: Sequence[str]) -> list[Place]:
     ]
 
 
-_FULL_NAME, _HEAD = FullName("search_text"), Head("search_text")
+_HEAD = Head("search_text")
 
 
 def page(
     rows: QuerySet[Repository], terms: SearchTerms, position: Cursor | None, most: int, *, are_few: bool
 ) -> list[Repository]:
-    """Return the rows after a position, each with the value that it is sorted by; `are_few` if few rows match."""
+    """Return the rows that the terms match after a position, each with the value that it is sorted by.
+
+    `are_few` if few rows are left by what else they are filtered by. On a walk the conditions of a place stand alone,
+    though they imply those of the terms: PostgreSQL multiplies what it estimates of each, and would expect few rows.
+    """
     near = places(terms.parts)
     levels = range(len(near), 0, -1)
     whens = [When(one.condition, then=Value(level * _PLACE)) for level, one in zip(levels, near, strict=True)]
@@ -76,14 +81,17 @@ def page(
     value = ExpressionWrapper(place + verified + F("downloads"), output_field=BigIntegerField())
     rows = rows.annotate(**{NAME: value}).order_by(f"-{NAME}", "-id")
     if are_few or terms.few is not None:
+        rows = rows.filter(terms.condition)
+        if terms.few is not None:
+            rows = rows.filter(pk__in=terms.few)
         return following(rows, NAME, position, most) if position else list(rows[:most])
     found: list[Repository] = []
-    for level, one in zip(range(len(near), -1, -1), [*near, Place(Q(), "")], strict=True):
+    for level, one in zip(range(len(near), -1, -1), [*near, Place(terms.condition, "")], strict=True):
         lowest = level * _PLACE
         is_read = position is not None and _number(position) < lowest
         if len(found) == most or is_read or one.few == []:
             continue
-        here = rows.annotate(place=place).filter(one.condition, place=lowest)
+        here = rows.filter(one.condition, *(~nearer.condition for nearer in near[: len(near) - level]))
         if one.few is None:
             found += _walk(here, lowest, position, most - len(found))
         else:

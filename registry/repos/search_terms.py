@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connection
-from django.db.models import CharField, Func, Q, Value
+from django.db.models import CharField, Func, Q
 from django.db.models.lookups import Contains
 
 from registry.models import Repository
@@ -77,7 +77,7 @@ class Head(Func):
 
 def in_head(part: str) -> Q:
     """Return the condition that the id or the title holds a part of a word, in lower case."""
-    return Q(Contains(Head("search_text"), Value(part)))
+    return Q(Contains(Head("search_text"), part))
 
 
 class Indexed:
@@ -116,7 +116,7 @@ class SearchTerms(Indexed):
     def condition(self) -> Q:  # type: ignore[override]
         condition = Q(*(Q(search_text__contains=part) for part in self.parts))
         for part in self.names:  # the index is that of heads
-            condition &= in_head(part) & Q(Contains(FullName("search_text"), Value(part)))
+            condition &= in_head(part) & Q(Contains(FullName("search_text"), part))
         for alternatives in self.tags:
             condition &= Q(HasLine("search_text", alternatives))
         return condition
