@@ -14,6 +14,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Verdict
 from registry.publish import retiring
 from registry.repos import catalog, eligibility, lookup, pull, refs, tallies
+from registry.repos.catalog import ListedVerdict
 
 
 class Adapters(View):
@@ -45,13 +46,13 @@ class OneAdapter(View):
             pull.require_shown(main, self.caller)
         except RevisionNotFound:
             raise refusals.repository_not_found(f"{ns}/{name}") from None
-        verdict = catalog.newest_verdicts([repository]).get(repository.pk)
+        verdict = catalog.listed_verdicts([repository]).get(repository.pk)
         states = lifecycle.state_of(repository) | {"yanked": lifecycle.yank_state(main)["yanked"]}
         kinds = {"kinds": _kinds(repository, verdict)}
         return Response(line(repository, verdict) | kinds | states | _names(repository, self.caller))
 
 
-def line(repository: Repository, verdict: Verdict | None) -> Data:
+def line(repository: Repository, listed: ListedVerdict | None) -> Data:
     """Return what lists say of an adapter."""
     return {
         "id": repository.full_name,
@@ -71,19 +72,26 @@ def line(repository: Repository, verdict: Verdict | None) -> Data:
         "gated": repository.gated or None,
         "created_at": repository.created_at,
         "updated_at": repository.updated_at,
-        "verdict": _short(verdict) if verdict else None,
+        "verdict": _short(listed.verdict) if listed else None,
+        "newest": _newest(listed.newest) if listed and listed.newest else None,
         "status": retiring.status_of(repository),
-        "yanked": lifecycle.yank_state(verdict.revision)["yanked"] if verdict else None,
+        "yanked": lifecycle.yank_state((listed.newest or listed.verdict).revision)["yanked"] if listed else None,
     }
+
+
+def _newest(verdict: Verdict) -> Data:
+    """Return the note about a newer version than the one that lists show."""
+    failed = [check.id for check in verdict.report.checks if check.outcome == "failed"] if verdict.is_final else []
+    return {"revision": verdict.revision.oid, "state": verdict.state, "checks": failed}
 
 
 def _short(verdict: Verdict) -> Data:
     return {"revision": verdict.revision.oid, "state": verdict.state, "finished_at": verdict.finished_at}
 
 
-def _kinds(repository: Repository, verdict: Verdict | None) -> list[str]:
+def _kinds(repository: Repository, listed: ListedVerdict | None) -> list[str]:
     """Return the kinds of all adapters in a repository: lists have that of the one nearest to the top."""
-    contents = verdict.report.contents if verdict else ()
+    contents = listed.verdict.report.contents if listed else ()
     return sorted({repository.kind, *(one.kind for one in contents)} - {"", None})
 
 

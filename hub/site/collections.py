@@ -145,7 +145,7 @@ def _page(request: HttpRequest, collection: Collection, **tried: Form) -> HttpRe
 
 def _entries(collection: Collection, by: Caller) -> list[dict[str, object]]:
     items = collections.items(collection, by)
-    verdicts = catalog.newest_verdicts([item.repository for item in items if item.repository])
+    verdicts = catalog.listed_verdicts([item.repository for item in items if item.repository])
     return [
         {
             "item": item,

@@ -26,6 +26,12 @@ def shown_header(repository: Repository, rev: str, by: Caller) -> RepositoryHead
     return header
 
 
+def reader_header(header: RepositoryHeader) -> RepositoryHeader:
+    """Return the header at `verified` where another version is newer: for those who do not write there."""
+    is_newer = header.rev == "main" and header.verified not in ("", header.revision.oid)
+    return header.at_verified or header if is_newer and not header.may_write else header
+
+
 def header_of(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> RepositoryHeader:
     """Return the repository of an address at its main branch. Raises what lookup.find_at_address raises."""
     by = caller(request)

@@ -9,7 +9,7 @@ from hub.site.measures import decimals
 from hub.site.proof import NEUTRAL, Document
 from hub.site.proof import document as document_of
 from registry.models import Repository, Verdict
-from registry.repos.catalog import SearchPage
+from registry.repos.catalog import ListedVerdict, SearchPage
 
 NOT_RUN = {"fit": (_("fit proven"), _("not run here")), "static": (_("checked"), _("not run here"))}
 
@@ -24,6 +24,8 @@ class ListRow:
     beside: str = ""
     is_english: bool = False  # a worker wrote what is beside
     yank_reason: str = ""  # of main, which only its writers and moderators find in lists then
+    newest: Verdict | None = None  # of main, where another version is verified, which all else is about
+    newest_check: str = ""  # that it failed
 
 
 def rows_of(page: SearchPage) -> list[ListRow]:
@@ -31,12 +33,15 @@ def rows_of(page: SearchPage) -> list[ListRow]:
     return [row_of(repository, page.verdicts.get(repository.pk)) for repository in page.items]
 
 
-def row_of(repository: Repository, verdict: Verdict | None) -> ListRow:
-    """Return the row of a repository and the verdict on it."""
-    if verdict is None:
+def row_of(repository: Repository, listed: ListedVerdict | None) -> ListRow:
+    """Return the row of a repository and what lists say of it."""
+    if listed is None:
         return ListRow(repository, None)
-    document = document_of(verdict)
-    return ListRow(repository, document, *_summary(document), verdict.revision.yank_reason)
+    document, newest = document_of(listed.verdict), listed.newest
+    of_main = (newest or listed.verdict).revision
+    refusal = newest.report.refusal if newest and newest.is_final else None
+    check = refusal.id if refusal else ""
+    return ListRow(repository, document, *_summary(document), of_main.yank_reason, newest, check)
 
 
 def _summary(document: Document) -> tuple[str, str, bool]:

@@ -111,7 +111,7 @@ def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]
 
 def _likes(request: HttpRequest, found: Namespace, by: Caller) -> List:
     rows, more = paged(request, social.liked(found.person, by))
-    verdicts = catalog.newest_verdicts([row.repository for row in rows])
+    verdicts = catalog.listed_verdicts([row.repository for row in rows])
     shown = [row_of(row.repository, verdicts.get(row.repository.pk)) for row in rows]
     return {"rows": shown, "next": f"?show=likes&{more}" if more else ""}
 

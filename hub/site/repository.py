@@ -5,11 +5,13 @@ from django.shortcuts import render
 
 from hub import repeats
 from hub.origin import absolute
+from hub.site.finding_headers import reader_header
 from hub.site.pictures.sparkline import DAYS, Sparkline
 from hub.site.repository_header import README, RepositoryHeader, card_links
 from hub.site.repository_pages import repository_page, served_header
 from hub.site.snippets import push_commands, snippets
 from registry.kernel.errors import StoreUnavailable
+from registry.proof import verdicts
 from registry.repos import download_counts, rendered_cards
 from registry.talk import alerts
 
@@ -20,7 +22,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.is_empty:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)
-    header = served_header(header)
+    main, header = header, served_header(reader_header(header))
     files, pages = card_links(header.repository, header.revision.oid)
     try:
         card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
@@ -29,6 +31,9 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if not card.problem:
         repeats.allow(request)
     shown = {"header": header, "tab": "card", "card": card, "tools": snippets(request, header.used)}
+    if main.revision != header.revision and (newest := verdicts.latest(main.revision)):
+        refusal = newest.report.refusal if newest.is_final else None
+        shown |= {"newest": newest, "newest_check": refusal.id if refusal else ""}
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, DAYS))
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
     return render(request, "site/repository.html", shown)

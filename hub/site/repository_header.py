@@ -24,8 +24,7 @@ from registry.proof import regressions, tryouts, verdicts, withdrawn_weights
 from registry.proof.shown_reports import shown_to
 from registry.proof.withdrawn_weights import Withdrawn
 from registry.publish import discussions
-from registry.publish.push import rows
-from registry.repos import aliases, digests, eligibility, facts, histories, pull, refs, releases
+from registry.repos import aliases, digests, eligibility, facts, histories, listed_facts, pull, refs, releases
 from registry.repos.aliases import AliasState
 from registry.repos.eligibility import Eligibility
 from registry.repos.facts import Facts
@@ -260,8 +259,8 @@ class RepositoryHeader:
 
     @cached_property
     def described(self) -> dict[str, Any]:
-        """Kind, rank, base, task and format of this revision; the repository's columns are about main."""
-        return rows.described(self.facts)
+        """Kind, rank, base, task and format of this revision; the repository's columns are about what lists show."""
+        return listed_facts.described(self.facts)
 
     def at(self, rev: str) -> "RepositoryHeader":
         """Return the same repository at another revision. Raises what `pull.resolve` raises."""

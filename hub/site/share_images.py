@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from hub.about import VERSION
 from hub.site.converters import RepositoryAddress
-from hub.site.finding_headers import shown_header
+from hub.site.finding_headers import reader_header, shown_header
 from hub.site.measures import number, size
 from hub.site.pictures.share_image import ShareImage
 from hub.site.proof import Measured
@@ -40,7 +40,7 @@ def share_image(request: HttpRequest, address: RepositoryAddress) -> HttpRespons
     if header.revision.is_quarantined:
         raise refusals.repository_not_found(address.full_name)
     if not header.is_empty:
-        header = served_header(header)
+        header = served_header(reader_header(header))
     key = _key(header)
     answer = get_conditional_response(request, etag=f'"{key}"')
     if answer is None:

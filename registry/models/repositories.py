@@ -25,8 +25,9 @@ class Repository(models.Model):
 
     The hub stores the files of a space and runs nothing.
 
-    The facts from `summary` on are a copy of those of main's newest revision, kept for lists and search;
-    registry/publish/push/ and registry/proof/verdicts/ write them in the transaction that changes the truth.
+    The facts from `summary` on are a copy of those of `verified`, of main's newest revision where nothing is verified,
+    kept for lists and search; registry/publish/push/ and registry/proof/ write them in the transaction that changes the
+    truth. `state` and `updated_at` are main's.
     """
 
     class Type(models.TextChoices):
@@ -83,7 +84,8 @@ class Repository(models.Model):
     tags = models.JSONField(default=list, db_default=[], blank=True)
     triggers = models.TextField(blank=True)  # "\tsks cat\t": trigger words in lower case, searched unless it is gated
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
-    outcome = models.CharField(max_length=8, blank=True)  # the same; while it is proven again, the last answer
+    # passed where a version is verified; else main's last answer, also while it is proven again
+    outcome = models.CharField(max_length=8, blank=True)
     # `refs/verified` exists: registry/proof/verified.py
     is_verified = models.BooleanField(default=False, db_default=False)
     serves = models.CharField(

@@ -200,7 +200,7 @@ class Judgement:
     p_better: float
 
 
-def judge(now: Evaluation, before: Evaluation, alpha: float = ALPHA) -> Judgement | None:
+def judge(now: Evaluation, before: Evaluation, alpha: float = paired.ALPHA) -> Judgement | None:
     """Return what the paired test says of two measurements on the same rows; None if the rows' numbers are none."""
     scores, earlier = now.scores or (), before.scores or ()
     if not _are_numbers(scores, earlier, now.weights):

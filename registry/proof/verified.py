@@ -3,20 +3,24 @@
 What may is decided by registry/repos/eligibility.py and, beside the version before, by regressions.py.
 """
 
+import logging
 from typing import Any
 
-from django.db.models import Case, When
+from django.db.models import Case, F, When
 from django.utils import timezone
 
 from dovetail.adapters.report import Report
+from registry.kernel.errors import StoreUnavailable
 from registry.kernel.prepared import Prepared
 from registry.kernel.prepared_writes import PreparedUpdate, as_value, insert_row
-from registry.models import Ref, Repository, Verdict
+from registry.models import Ref, Repository, Revision, Verdict
 from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.scores import NOT_MEASURED, score_of
-from registry.repos import eligibility
+from registry.repos import eligibility, facts, listed_facts, pull
 from registry.repos.refs import MAIN, VERIFIED
+
+logger = logging.getLogger(__name__)
 
 
 def move_verified(repository: int) -> None:
@@ -44,7 +48,16 @@ def move_verified(repository: int) -> None:
     last = _LAST.first(shown) if shown is not None else None
     serves = served_by(last.report) if last else ""
     score = score_of(last.report) if last and at is not None else NOT_MEASURED
-    _SHOW(repository=repository, is_verified=at is not None, serves=serves, score=score)
+    columns = {"is_verified": at is not None, "serves": serves, "score": score}
+    if at is not None:
+        columns["outcome"] = Verdict.State.PASSED.value
+    elif last is not None:
+        columns["outcome"] = last.state
+    elif verified is not None:
+        Repository.with_binned.filter(pk=repository).update(outcome=F("state"))
+    _SHOW(repository=repository, **columns)
+    if shown is not None and shown != (main if verified is None else verified):
+        _list_facts(repository, shown)
 
 
 _REFS = Prepared(
@@ -63,12 +76,29 @@ _LAST = Prepared(
 _SHOW = PreparedUpdate(lambda repository, **columns: (Repository.with_binned.filter(pk=repository), columns))
 
 
+def _list_facts(repository: int, revision: int) -> None:
+    """Show the facts of another revision in lists, from its files.
+
+    While the store does not answer, lists keep the facts of the revision before.
+    """
+    row = Revision.objects.select_related("repository__namespace").get(pk=revision)
+    entries = pull.entries(row)
+    try:
+        known = facts.read_available_facts(entries, row.repository.type)
+    except StoreUnavailable:
+        logger.warning("Lists keep the facts of the version before %s: the store does not answer.", row.oid)
+        return
+    columns = listed_facts.columns(entries, known)
+    words = listed_facts.with_words(row.repository.full_name, known, columns)
+    Repository.with_binned.filter(pk=repository).update(**listed_facts.searched(**words))
+
+
 def served_by(report: Report) -> str:
     """Return the engines that serve an adapter, as the column `serves` holds them."""
     engines = [answer.engine for answer in report.serving if answer.outcome == "serves"]
     return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
 
 
-def unless_verified(serves: Any) -> Case:
-    """Return the new value of the column `serves`: a repository with `verified` keeps that of what is served there."""
-    return Case(When(is_verified=True, then="serves"), default=as_value(serves))
+def unless_verified(column: str, value: Any) -> Case:
+    """Return the new value of a column of lists: a repository with `verified` keeps what is known of that."""
+    return Case(When(is_verified=True, then=column), default=as_value(value))

@@ -6,13 +6,13 @@ few matches are read and sorted; many are met soon on a walk through the index r
 the table; for other sorts the index of all facets finds them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from registry.kernel import site_settings
@@ -25,7 +25,7 @@ from registry.models import Membership, Namespace, Repository, Verdict
 from registry.repos import bases, kept_sums, relevance, search_terms
 from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.pull import LAST_SAID_LAST
-from registry.repos.refs import MAIN
+from registry.repos.refs import MAIN, VERIFIED
 from registry.repos.search_terms import SearchTerms
 
 Item = TypeVar("Item")
@@ -43,7 +43,6 @@ SORTS = {
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
 GROUPS = ("verdict", *FACETS, "engine")  # all that the kept counts are grouped by and lists offer
 _KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending", "has_known_bases"})
-PENDING = frozenset({"queued", "running"})
 READ_AS_VERIFIED = Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL)  # below /verified
 PULLED_AS_VERIFIED = Q(is_verified=True) | ~Q(type=Repository.Type.MODEL)  # by strangers, under that pull policy
 FEW = search_terms.FEW  # public matches of several facets that are read and sorted
@@ -86,10 +85,21 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedVerdict:
+    """The verdict that a list shows: the last finished one of `verified`, of main where nothing is verified.
+
+    `newest` is that of main where main is another revision.
+    """
+
+    verdict: Verdict
+    newest: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPage(Page[Repository]):
     """One page of a search, with the verdict beside each line."""
 
-    verdicts: dict[int, Verdict] = field(default_factory=dict)  # repository id → newest verdict of main
+    verdicts: dict[int, ListedVerdict] = field(default_factory=dict)  # by repository id
 
 
 def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_verdicts: bool = True) -> SearchPage:
@@ -106,7 +116,7 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
         items = _page(by, query, position, limit + 1)
     has_more, items = len(items) > limit, items[:limit]
     last = Cursor(getattr(items[-1], column), items[-1].pk).sign(column) if has_more else ""
-    return SearchPage(items, last, newest_verdicts(items) if with_verdicts else {})
+    return SearchPage(items, last, listed_verdicts(items) if with_verdicts else {})
 
 
 def _page(by: Caller, query: Query, position: Cursor | None, most: int) -> list[Repository]:
@@ -216,7 +226,7 @@ def facet_conditions(query: Query) -> dict[str, Q]:
     chosen = {name: getattr(query, name) for name in FACETS if getattr(query, name)}
     conditions = {name: Q(**{f"{FACETS[name]}__in": values}) for name, values in chosen.items()}
     if query.verdict:
-        conditions["verdict"] = _any_verdict(query.verdict)
+        conditions["verdict"] = Q(outcome__in=query.verdict)
     if query.engine:
         conditions["engine"] = Q(HasLine("serves", query.engine))
     return conditions
@@ -236,7 +246,7 @@ def _facet_lookups(query: Query, *, by_columns: bool) -> dict[str, Q]:
     for name, column in FACETS.items():
         if name in conditions:
             conditions[name] = has_value(column, getattr(query, name))
-    if query.verdict and not {*PENDING, Verdict.State.PASSED.value} & set(query.verdict):
+    if query.verdict:
         conditions["verdict"] = has_value("outcome", query.verdict)
     return conditions
 
@@ -285,19 +295,6 @@ def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
     return tuple(_lowered(tags) for tags in groups if tags)
 
 
-def _any_verdict(states: Iterable[str]) -> Q:
-    """Return the condition for the filter by verdict: `passed` is what has a version that is served as verified.
-
-    `passed` and `failed` hold on while a version is proven again; `queued` and `running` say that it is.
-    """
-    condition = Q()
-    for state in states:
-        condition |= Q(state=state) if state in PENDING else Q(outcome=state)
-        if state == Verdict.State.PASSED:
-            condition |= Q(is_verified=True)
-    return condition
-
-
 def listable_for(by: Caller, *, elsewhere: bool = False) -> Q:
     """Return the condition for lists: under the pull policy `verified`, strangers find only what they could pull."""
     listed = listed_to(by, elsewhere=elsewhere)
@@ -306,16 +303,25 @@ def listable_for(by: Caller, *, elsewhere: bool = False) -> Q:
     return listed & (PULLED_AS_VERIFIED | in_reach(by))
 
 
-def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
-    """Return the verdict in force of main for each repository that has one, in one query."""
+def listed_verdicts(repositories: Iterable[Repository]) -> dict[int, ListedVerdict]:
+    """Return what lists say of each repository that has a verdict, in one query."""
     rows = (
         Verdict.objects.filter(
-            revision__refs__name=MAIN, revision__repository__in=[repository.pk for repository in repositories]
+            revision__refs__name__in=(MAIN, VERIFIED), revision__repository__in=[row.pk for row in repositories]
         )
+        .annotate(ref=F("revision__refs__name"))
         .select_related("revision")
         .order_by(*LAST_SAID_LAST)
     )
-    return {verdict.revision.repository_id: verdict for verdict in rows}
+    of: dict[int, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
+    for verdict in rows:
+        of[verdict.revision.repository_id][verdict.ref].append(verdict)
+    return {pk: _listed(refs[VERIFIED] or refs[MAIN], refs[MAIN]) for pk, refs in of.items()}
+
+
+def _listed(shown: Sequence[Verdict], of_main: Sequence[Verdict]) -> ListedVerdict:
+    is_other = bool(of_main) and of_main[-1].revision_id != shown[-1].revision_id
+    return ListedVerdict(shown[-1], of_main[-1] if is_other else None)
 
 
 def count_tags(type: str) -> Counter[str]:

@@ -15,7 +15,7 @@ from registry.models import CatalogueCount
 _TABLE = CatalogueCount._meta.db_table
 _VALUES = {  # facet → what the counts of its values are grouped by; "" → one group of all
     "": "''",
-    "verdict": "state || '\n' || outcome || CASE WHEN is_verified THEN '\npassed' ELSE '' END",
+    "verdict": "outcome",
     "base": "base",
     "kind": "kind",
     "task": "task",
@@ -35,7 +35,7 @@ def total(conditions: Mapping[str, Q]) -> int:
 def by_value(conditions: Mapping[str, Q], bases: int) -> list[tuple[str, str, int]]:
     """Return facet, value and sum for each facet without its own condition, and the sum of all as that of facet "".
 
-    A value of verdicts or engines is several of them, a line each. Of bases those with the largest sums are there.
+    A value of engines is several of them, a line each. Of bases those with the largest sums are there.
     """
     compiled, statements, parameters = _compiled(conditions), [], []
     for facet in _VALUES:

@@ -40,11 +40,10 @@ MOST = 2_000  # matches that are read to be counted
 MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
 COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
 _COLUMNS = {  # facet → the columns that it is counted from
-    "verdict": ("state", "outcome", "is_verified"),
+    "verdict": ("outcome",),
     **{name: (column,) for name, column in FACETS.items()},
     "engine": ("serves",),
 }
-_OF_LINES = ("verdict", "engine")  # a row has several values of these facets, a line each
 _ENGINES = frozenset(engine.name for engine in ENGINES)
 
 
@@ -160,7 +159,7 @@ def _from_counts(query: Query, policy: str) -> Tally:
     """Add up the kept counts; one query."""
     facets: dict[str, Counter[str]] = {facet: Counter() for facet in ("", *GROUPS)}
     for facet, value, n in kept_sums.by_value(kept_conditions(query, policy), BASES_READ):
-        for part in {*value.split("\n")} if facet in _OF_LINES else [value]:
+        for part in {*value.split("\n")} if facet == "engine" else [value]:
             facets[facet][part] += n
     rows = facets.pop("").total()
     return Tally(rows, {facet: +values for facet, values in facets.items()})
@@ -202,15 +201,11 @@ def _read(rows: QuerySet[Repository], facets: Sequence[str] = GROUPS) -> Tally:
 
 def _values(facet: str, columns: Sequence[Sequence[Any]]) -> Counter[str]:
     """Count the values of a facet from its columns of the rows that were read."""
-    if facet in FACETS:
+    if facet != "engine":
         return Counter(columns[0])
     counts: Counter[str] = Counter()
-    for values, n in Counter(zip(*columns, strict=True)).items():
-        if facet == "engine":
-            counts.update(dict.fromkeys(filter(None, values[0].split("\n")), n))
-        else:  # the values of the filter that find such a repository
-            state, outcome, is_verified = values
-            counts.update(dict.fromkeys({state, outcome, *([Verdict.State.PASSED.value] if is_verified else [])}, n))
+    for serves, n in Counter(columns[0]).items():
+        counts.update(dict.fromkeys(filter(None, serves.split("\n")), n))
     return counts
 
 

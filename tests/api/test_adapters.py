@@ -25,6 +25,7 @@ LINE = {
     "updated_at",
     "yanked",
     "verdict",
+    "newest",
 }
 
 
@@ -121,7 +122,8 @@ def test_one_adapter_says_what_points_where(ask, cast, repository):
     found = ask().get("/api/v1/adapters/Alice/REVIEWS").json()
     assert (found["latest"], found["verified"]) == (second.oid, first.oid)
     assert found["branches"] == {"main": second.oid}
-    assert found["verdict"]["state"] == "failed"
+    assert (found["verdict"]["state"], found["verdict"]["revision"]) == ("passed", first.oid)
+    assert found["newest"] == {"revision": second.oid, "state": "failed", "checks": ["fit.shape"]}
     assert found["status"] == "active"
 
 

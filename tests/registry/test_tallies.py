@@ -27,7 +27,7 @@ VALUES: dict[str, list[Any]] = {
     "license": ["mit", "apache-2.0"],
     "serves": ["\nvllm\nlorax\n", "\nvllm\n", ""],
     "state": ["passed", "failed", "queued", ""],
-    "outcome": ["passed", "failed", ""],
+    "outcome": ["passed", "failed", "queued", ""],
     "is_verified": [True, False],
     "rank": [4, 8, None],
     "private": [False, False, True],
@@ -64,16 +64,14 @@ def matches(row: Repository, query: Query) -> bool:
 
 
 def has_verdict(row: Repository, verdict: str) -> bool:
-    if verdict in catalog.PENDING:
-        return row.state == verdict
-    return row.outcome == verdict or (verdict == "passed" and row.is_verified)
+    return row.outcome == verdict
 
 
 def values_of(row: Repository, name: str) -> set[str]:
     if name == "engine":
         return set(row.serves.split("\n")) - {""}
     if name == "verdict":
-        return {row.state, row.outcome, *(["passed"] if row.is_verified else [])} - {""}
+        return {row.outcome} - {""}
     return {getattr(row, FACETS[name])} - {""}
 
 

@@ -9,15 +9,23 @@ from hub.list_parameters import Search
 
 
 class ShortVerdict(s.Serializer[Data]):
-    """The newest verdict of main, as lists show it."""
+    """The last finished verdict of `verified`; of main where nothing is verified."""
 
     revision = s.CharField()
     state = s.CharField()
     finished_at = s.DateTimeField(allow_null=True)
 
 
+class NewestVersion(s.Serializer[Data]):
+    """A newer version than the verified one, which all other fields describe."""
+
+    revision = s.CharField()
+    state = s.CharField()
+    checks = s.ListField(child=s.CharField(), help_text="ids of those that failed")
+
+
 class Repository(s.Serializer[Data]):
-    """An adapter in a list; sizes are bytes."""
+    """An adapter in a list, as its verified version is where there is one; sizes are bytes."""
 
     id = s.CharField(help_text="namespace/name")
     author = s.CharField()
@@ -37,6 +45,7 @@ class Repository(s.Serializer[Data]):
     created_at = s.DateTimeField()
     updated_at = s.DateTimeField()
     verdict = ShortVerdict(allow_null=True)
+    newest = NewestVersion(allow_null=True, help_text="of main, where it is another version than the verified one")
     status = s.ChoiceField(choices=["active", "deprecated", "archived"])
     yanked = Yanked(allow_null=True, help_text="of main, where it is yanked: lists show it to its writers alone")
 

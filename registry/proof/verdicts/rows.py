@@ -140,8 +140,8 @@ def show(verdict: Verdict) -> None:
 
 
 def _shown(revision: int, **columns: Any) -> Update:
-    if "serves" in columns:
-        columns["serves"] = unless_verified(columns["serves"])
+    for name in {"outcome", "serves"} & set(columns):
+        columns[name] = unless_verified(name, columns[name])
     return Repository.objects.filter(refs__name=MAIN, refs__revision=revision), columns
 
 

@@ -2,29 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
-from django.db.models import Case, When
 from django.utils import timezone
 
 from registry.kernel import audit, policy, stored_bytes
 from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, Update, as_value, insert_row, insert_rows
+from registry.kernel.prepared_writes import PreparedUpdate, insert_row, insert_rows
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
-from registry.proof.verified import unless_verified
 from registry.publish import open_pushes, planning, pull_requests
 from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
-from registry.repos import bases, manifest, refs
+from registry.repos import listed_facts, manifest, refs
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
-from registry.repos.search_terms import search_text
-
-MAX_TAGS, MAX_TAG = 200, 200
-MAX_TARGETS = MAX_TRIGGERS = 500  # characters of the column
 
 
 def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Revision | None = None) -> Ref:
@@ -65,9 +58,9 @@ def judged(revision: Revision, facts: Facts, like: Revision | None = None) -> Ve
     if like is not None and (adopted := verdicts.adopt(revision, like)) is not None:
         verdicts.refresh(revision.repository)
         return adopted
-    family = _clean(facts.description.format)[:32]
+    family = listed_facts.clean(facts.description.format)[:32]
     stated = facts.bases[:1] if family in verdicts.NOT_RUN else []  # their files name no base; the card may
-    base = _clean(facts.description.base or next(iter(stated), ""))[:200]
+    base = listed_facts.clean(facts.description.base or next(iter(stated), ""))[:200]
     return verdicts.request(revision, base, family)
 
 
@@ -154,77 +147,29 @@ _MOVE_REF = PreparedUpdate(
 )
 
 
-def described(facts: Facts) -> dict[str, Any]:
-    """Return the facts of a revision as columns of the catalogue: kind, rank, base, task and so on."""
-    description = facts.description
-    candidates = [description.base] if description and description.base in facts.bases else facts.bases
-    rank = description.rank if description else None
-    return {
-        "summary": _clean(facts.summary)[:300],
-        "format": _clean(description.format)[:32] if description else "",
-        "kind": _clean(description.kind or "")[:32] if description else "",
-        "base": bases.canonical_name(candidates[0]) if candidates else "",
-        "base_revision": _clean(description.base_revision or "")[:64] if description else "",
-        "targets": _lines(description.target_modules) if description else "",
-        "task": _clean(facts.task)[:64],
-        "license": _clean(facts.card.license)[:64],
-        "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
-    }
-
-
 def show(
     repository: Repository, entries: Mapping[str, Entry], facts: Facts, at: datetime, verdict: Verdict | None
 ) -> None:
-    """Copy the facts of main's revision to the repository's row, for lists and search."""
+    """Copy the facts of main's revision to the repository's row, for lists and search.
+
+    Where a version is verified, lists go on with that one until main's passes (registry/proof/verified.py).
+    """
     state = verdict.state if verdict else ""
-    tags = [_clean(tag)[:MAX_TAG] for tag in facts.tags[:MAX_TAGS]]
-    columns = {
-        **described(facts),
-        "parameters": sum(facts.parameters.values()),
-        "size": sum(entry.size for entry in entries.values()),
-        "tags": tags,
-        "state": state,
-        "outcome": state,
-        "updated_at": at,
-    }
-    words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
-    text, triggers = search_text(*words, title=_clean(facts.title), tags=tags), _triggers(facts.words)
-    if not state:
-        columns["serves"] = ""
-    _SHOW_REVISION(repository=repository.pk, text=text, ungated_text=text + triggers, triggers=triggers, **columns)
+    _SHOW_MAIN(repository=repository.pk, updated_at=at, state=state)
+    columns = listed_facts.columns(entries, facts) | {"outcome": state} | ({} if state else {"serves": ""})
+    _SHOW_UNVERIFIED(repository=repository.pk, **listed_facts.with_words(repository.full_name, facts, columns))
 
 
-def _shown(repository: int, text: str, ungated_text: str, **columns: Any) -> Update:
-    # Decided by the row: a gate may have been put there, and a version verified, since `repository` was read.
-    columns["search_text"] = Case(When(gated="", then=as_value(ungated_text)), default=as_value(text))
-    if "serves" in columns:
-        columns["serves"] = unless_verified(columns["serves"])
-    return Repository.objects.filter(pk=repository), columns | {"is_main_held": refs.main_is_held()}
-
-
-_SHOW_REVISION = PreparedUpdate(_shown)
-
-
-def _triggers(words: Iterable[str]) -> str:
-    """Return words as a column, in lower case between tabs; those beyond its length are left out."""
-    column = "\t"
-    for word in words:
-        part = f"{_clean(word).lower()}\t"
-        if len(column) + len(part) <= MAX_TRIGGERS:
-            column += part
-    return column if column != "\t" else ""
-
-
-def _lines(names: Iterable[str]) -> str:
-    """Return names as a column that can be searched for whole ones; those beyond its length are left out."""
-    column = "\n"
-    for name in names:
-        line = f"{_clean(name)}\n"
-        if "\n" not in name and len(column) + len(line) <= MAX_TARGETS:
-            column += line
-    return column if column != "\n" else ""
-
-
-def _clean(text: str) -> str:
-    """Return the text without characters that a database refuses: NUL and lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+# Decided by the row: a version may have been verified since `repository` was read.
+_SHOW_MAIN = PreparedUpdate(
+    lambda repository, **columns: (
+        Repository.objects.filter(pk=repository),
+        columns | {"is_main_held": refs.main_is_held()},
+    )
+)
+_SHOW_UNVERIFIED = PreparedUpdate(
+    lambda repository, **columns: (
+        Repository.objects.filter(pk=repository, is_verified=False),
+        listed_facts.searched(**columns),
+    )
+)

@@ -1,0 +1,17 @@
+"""What lists say of an adapter with a verified version is what that version says: passed."""
+
+from django.db import migrations
+
+from registry.kernel.batches import InBatches
+
+
+class Migration(migrations.Migration):
+    dependencies = [("registry", "0014_names")]
+
+    operations = [
+        migrations.RunPython(
+            InBatches("Repository", lambda rows: rows.filter(is_verified=True).update(outcome="passed")),
+            migrations.RunPython.noop,
+            atomic=False,
+        ),
+    ]
