@@ -158,7 +158,11 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
     check = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train again."}
     judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=[check])
     assert f"stays at {verified[:8]}" in " ".join(text(visit().get("/alice/reviews/verdict/main")).split())
-    front = " ".join(text(visit().get("/alice/reviews")).split())
+    reader = " ".join(text(visit().get("/alice/reviews")).split())
+    assert re.search(r"newest ?, just now ?, failed ?: tensors.not-finite", reader)
+    assert re.search(r"Pinned to verified ?, the newest version that passed\.", reader)
+    assert "dovetail pull alice/reviews@verified" in reader
+    front = " ".join(text(visit("alice").get("/alice/reviews")).split())
     assert re.search(rf"Pinned to verified ?, the newest version that passed ?: {verified[:8]} ?\.", front)
     assert "This version did not pass" in front
     assert "dovetail pull alice/reviews@verified" in front

@@ -19,7 +19,9 @@ def test_everybody_sees_why_a_version_is_not_verified_and_owners_what_to_do(visi
     assert "Worse than the verified version beyond chance: accuracy 0.625 after 0.9583" in page
     assert "An owner of the adapter can let this one become" in page
     assert "Let it become verified" not in page
-    for tab in ("", "/tree/main", "/commits/main"):
+    front = visit().get("/acme/reviews").content.decode()
+    assert f'/acme/reviews/verdict/{worse.oid}">passed, not verified</a>' in " ".join(front.split())
+    for tab in ("/tree/main", "/commits/main"):
         note = visit().get(f"/acme/reviews{tab}").content.decode()
         assert "This version passed and is not" in note
         assert "/acme/reviews/verdict/" in note
