@@ -205,7 +205,7 @@ def _engines(sides: Sequence[Side]) -> list[Row]:
     ]
     asked = [(engine.name, engine.title) for engine in ENGINES if any(engine.name in one for one in answers)]
     rows = [(title, [one.get(name) for one in answers]) for name, title in asked]
-    return [Row(title, lines, [line and (line.outcome, line.is_measured) for line in lines]) for title, lines in rows]
+    return [Row(title, lines, [line and (line.outcome, line.source) for line in lines]) for title, lines in rows]
 
 
 def _metrics(sides: Sequence[Side]) -> list[Metric]:

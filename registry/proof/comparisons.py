@@ -99,7 +99,7 @@ class Conclusion:
 def conclude(reports: Sequence[Report | None]) -> Conclusion:
     """Return which side measured best, by the paired tests of the sides' rows."""
     sides = [_deciding(report) for report in reports]
-    evaluations = [side and side.evaluation for side in sides]
+    evaluations = [side.evaluation if side else None for side in sides]
     known = [side for side in sides if side]
     if len(known) < len(sides):
         return Conclusion("not-measured", sides=evaluations)
