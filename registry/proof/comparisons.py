@@ -11,8 +11,8 @@ from dovetail.adapters.report import Evaluation, Report
 from dovetail.adapters.weight_changes import Change
 from registry.models import Regression
 from registry.proof import regression_rule
-from registry.proof.regression_rule import NEUTRAL
 from registry.repos import facts, weight_comparisons
+from registry.repos.eligibility import is_neutral
 from registry.repos.manifest import Entry
 from registry.repos.weight_comparisons import Compared
 
@@ -117,7 +117,7 @@ def conclude(reports: Sequence[Report | None]) -> Conclusion:
 
 
 def _deciding(report: Report | None) -> Measured | None:
-    own = (one for one in _measured(report) if one.evaluation.name != NEUTRAL and one.evaluation.adapter is not None)
+    own = (one for one in _measured(report) if not is_neutral(one.evaluation) and one.evaluation.adapter is not None)
     return next(own, None)
 
 

@@ -48,7 +48,7 @@ def move_verified(repository: int) -> None:
     last = _LAST.first(shown) if shown is not None else None
     serves = served_by(last.report) if last else ""
     score = score_of(last.report) if last and at is not None else NOT_MEASURED
-    columns = {"is_verified": at is not None, "serves": serves, "score": score}
+    columns: dict[str, Any] = {"is_verified": at is not None, "serves": serves, "score": score}
     if at is not None:
         columns["outcome"] = Verdict.State.PASSED.value
     elif last is not None:

@@ -79,7 +79,7 @@ def roads(proven: Verdict, ask) -> dict[str, object]:
         "lock": told("/revisions/main/lock")["state"],
         "verified": told("")["verified"],
         "a list": [(row["id"], row["verdict"]["state"]) for row in lists],
-        "in lists": catalog.newest_verdicts([repository])[repository.pk].state,
+        "in lists": catalog.listed_verdicts([repository])[repository.pk].verdict.state,
         "states": verdicts.states_in_force([revision.pk]),
         "pulls under the policy": pull.served_to_anybody([revision]),
         "column": (repository.outcome, repository.is_verified, repository.serves),
