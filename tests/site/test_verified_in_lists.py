@@ -137,6 +137,6 @@ def test_a_page_of_such_rows_costs_as_many_queries_as_one(visit, cast, lamps):
 
 def test_what_an_upgrade_finds_is_corrected(lamps):
     Repository.objects.filter(pk=lamps.pk).update(outcome="failed")
-    [operation] = import_module("registry.migrations.0015_listed_outcome").Migration.operations
+    [operation] = import_module("registry.migrations.0016_listed_outcome").Migration.operations
     operation.code.change(Repository.objects.all())
     assert Repository.objects.get(pk=lamps.pk).outcome == "passed"

@@ -6,7 +6,7 @@ from registry.kernel.batches import InBatches
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0014_names")]
+    dependencies = [("registry", "0015_names")]
 
     operations = [
         migrations.RunPython(

@@ -5,7 +5,7 @@ from django.db.models.functions import Lower
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0013_verdict_eligibility")]
+    dependencies = [("registry", "0014_asked_bases")]
 
     operations = [
         migrations.AddIndex(
