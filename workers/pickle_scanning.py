@@ -1,15 +1,22 @@
-"""Scans new revisions of every repository: holds back code in pickles, revokes leaked tokens, and renders the card."""
+"""Scans new revisions of every repository: holds back code in pickles, revokes leaked tokens, looks for secrets, and
+renders the card.
+"""
 
 import logging
 import time
+from collections.abc import Mapping
 
 from dovetail.adapters import Folder
 from dovetail.adapters.checks import pickle
+from dovetail.adapters.header import Opener
+from dovetail.adapters.secrets import Search, secrets_of
 from registry.bytes.blobs import BlobMissing
 from registry.kernel.errors import StoreUnavailable
 from registry.models import PickleScan, Revision
+from registry.moderation import secret_searches
 from registry.proof import holding, pickle_scans
 from registry.repos import facts, rendered_cards
+from registry.repos.manifest import Entry
 from workers import token_scanning
 
 logger = logging.getLogger(__name__)
@@ -47,10 +54,20 @@ def _scan(row: PickleScan) -> None:
         return
     files = pickle_scans.files_to_scan(row.revision)
     token_scanning.revoke(row.revision, files)
-    for path, opener in facts.file_openers(files).items():
+    openers = facts.file_openers(files)
+    _search_secrets(row.revision, files, openers)
+    for path, opener in openers.items():
         scanned = pickle.scan(path, opener)
         if scanned and not scanned.is_data and not pickle.is_pointer(opener):
             finding = pickle.unsafe(path, scanned, Folder.to_safetensors)
             reason = f"{finding.message} {finding.fix}"
             holding.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
             return
+
+
+def _search_secrets(revision: Revision, files: Mapping[str, Entry], openers: Mapping[str, Opener]) -> None:
+    """Look for secrets in the texts among a revision's new files."""
+    search = Search()
+    sizes = {path: entry.size for path, entry in files.items()}
+    places = [(path, line, kind) for path, text in search.texts(openers, sizes) for line, kind in secrets_of(text)]
+    secret_searches.keep(revision, str(search), places, new=files.keys())

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from dovetail.adapters.report import CheckResult, Report
 from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
-from registry.models import PickleScan, Revision, Verdict
+from registry.models import PickleScan, Revision, SecretSearch, Verdict
 from registry.people import ci_systems
 from registry.people.ci_systems import Provenance
 from registry.proof.shown_reports import shown_to
@@ -29,6 +29,7 @@ class Finding:
 
     words: str
     colour: str = ""
+    searched: str = ""  # what was looked at and what was not, in English
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def security(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 
 def _versions(header: RepositoryHeader, history: Sequence[Revision]) -> list[PushedVersion]:
-    """Return versions as the page shows them, the newest first; three queries."""
+    """Return versions as the page shows them, the newest first; four queries."""
     rows = Revision.objects.filter(pk__in=[row.pk for row in history]).select_related(
         "author", "run__publisher__account"
     )
@@ -84,6 +85,7 @@ def _versions(header: RepositoryHeader, history: Sequence[Revision]) -> list[Pus
     newest = Verdict.objects.filter(revision__in=by_id).order_by("number")
     reports = {row.revision_id: shown_to(row.report, header.by, header.repository) for row in newest}
     waiting = set(PickleScan.objects.filter(revision__in=by_id).values_list("revision", flat=True))
+    searches = SecretSearch.objects.in_bulk(by_id)
     versions = [by_id[row.pk] for row in history]
     return [
         PushedVersion(
@@ -92,7 +94,7 @@ def _versions(header: RepositoryHeader, history: Sequence[Revision]) -> list[Pus
             _credential(header, revision),
             older is not None and _pusher(revision) != _pusher(older),
             _pickles(revision, reports.get(revision.pk), revision.pk in waiting),
-            _secrets(reports.get(revision.pk)),
+            _secrets(header, revision, reports.get(revision.pk), searches.get(revision.pk), revision.pk in waiting),
         )
         for revision, older in zip(versions, [*versions[1:], None], strict=True)
     ]
@@ -123,11 +125,22 @@ def _pickles(revision: Revision, report: Report | None, is_waiting: bool) -> Fin
     return Finding(gettext("not examined")) if revision.is_expired and not check else Finding(gettext("none"), "passed")
 
 
-def _secrets(report: Report | None) -> Finding:
+def _secrets(
+    header: RepositoryHeader, revision: Revision, report: Report | None, search: SecretSearch | None, is_waiting: bool
+) -> Finding:
     check = _check(report, "privacy.secret")
-    if check is None:
-        return Finding(gettext("not examined"))
-    return Finding(gettext("none") if check.outcome == "passed" else gettext("found"), _colour(check))
+    if search is None and is_waiting and check is None:
+        return Finding(gettext("waiting"), "running")
+    if search is None:
+        if check is None:  # the first one is made with its repository, and holds nothing but our own .gitattributes
+            return (
+                Finding(gettext("none"), "passed") if revision.parent_id is None else Finding(gettext("not searched"))
+            )
+        return Finding(gettext("none") if check.outcome == "passed" else gettext("found"), _colour(check))
+    if not search.places and (check is None or check.outcome == "passed"):
+        return Finding(gettext("none"), "passed", search.searched)
+    places = [f"{file} ({line})" for file, line, _ in search.places[:3]] if header.may_configure else []
+    return Finding(": ".join([gettext("found"), *([", ".join(places)] if places else [])]), "noted", search.searched)
 
 
 def _colour(check: CheckResult) -> str:

@@ -50,7 +50,7 @@ from registry.models.releases import Release
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.retention import ExpiredFile, RetentionRule
 from registry.models.saved_searches import SavedSearch
-from registry.models.scans import PickleScan
+from registry.models.scans import PickleScan, SecretSearch
 from registry.models.schema_upgrades import SchemaUpgrade
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
@@ -153,6 +153,7 @@ __all__ = [
     "RevisionFile",
     "SavedSearch",
     "SchemaUpgrade",
+    "SecretSearch",
     "SignInPlace",
     "SiteSetting",
     "Strike",

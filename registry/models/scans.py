@@ -1,4 +1,4 @@
-"""Revisions whose files wait to be looked through for pickles."""
+"""Searches of the files of revisions: for pickles those that wait, for secrets what came of them."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -14,6 +14,17 @@ class PickleScan(models.Model):
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     # Later while a worker holds the lease
     free_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.revision_id)
+
+
+class SecretSearch(models.Model):
+    """What the search for secrets in the files of a revision read and found."""
+
+    revision = models.OneToOneField(Revision, on_delete=models.CASCADE, primary_key=True, related_name="secret_search")
+    searched = models.CharField(max_length=300)  # how much was looked at and what was not, in words
+    places = models.JSONField(default=list)  # [file, line, kind] of each secret, never its value
 
     def __str__(self) -> str:
         return str(self.revision_id)

@@ -28,7 +28,7 @@ TIMES = 2
 
 @contextmanager
 def hub_on(folder: Path, is_postgres: bool, is_s3: bool) -> Iterator[live.Hub]:
-    """A hub with everybody the suite needs, on that database and that store."""
+    """A hub with everybody the suite needs and a worker, on that database and that store."""
     with ExitStack() as stack:
         settings = {}
         if is_postgres:
@@ -37,7 +37,7 @@ def hub_on(folder: Path, is_postgres: bool, is_s3: bool) -> Iterator[live.Hub]:
             server = stack.enter_context(seaweedfs())
             os.environ.update(server.environment)
             settings["BLOBS"] = server.url("suite")
-        yield stack.enter_context(live.hub(folder, people=gallery.PEOPLE, **settings))
+        yield stack.enter_context(live.hub(folder, worker=True, people=gallery.PEOPLE, **settings))
 
 
 def verdicts(name: str) -> Iterator[Verdict]:

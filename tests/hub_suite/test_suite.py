@@ -13,9 +13,9 @@ FILES = sorted({id.partition("::")[0] for id in judged.ids()})
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
-    """One run of everything in scope over a hub of its own, on SQLite and files."""
+    """One run of everything in scope over a hub of its own with a worker, on SQLite and files."""
     folder = tmp_path_factory.mktemp("judged")
-    with live.hub(folder / "data", people=gallery.PEOPLE) as hub:
+    with live.hub(folder / "data", worker=True, people=gallery.PEOPLE) as hub:
         return judge(hub.url, folder / "report", judged.ids())
 
 
