@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0012_relevance"),
+        ("registry", "0016_listed_outcome"),
     ]
 
     operations = [
