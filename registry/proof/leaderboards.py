@@ -134,9 +134,10 @@ _KEYS: dict[str, Callable[[Standing], float]] = {
 
 
 def _sorted(standings: list[Standing], sort: str) -> list[Standing]:
-    """Return the best first."""
-    newest_first = sorted(standings, key=lambda one: one.repository.pk, reverse=True)  # of equals, as in the catalogue
-    return sorted(newest_first, key=_KEYS[sort])
+    """Return the best first; of equals the smallest, then the oldest. By date, equals stand as in the catalogue."""
+    if sort == "updated":
+        return sorted(standings, key=lambda one: (_KEYS[sort](one), -one.repository.pk))
+    return sorted(standings, key=lambda one: (_KEYS[sort](one), one.repository.size, one.repository.pk))
 
 
 def _placed(standings: list[Standing], sort: str) -> list[Standing]:

@@ -106,3 +106,13 @@ def test_a_board_costs_a_constant_number_of_queries(visit, measured):
     client.get("/leaderboards")
     with questions.at_most(2):
         client.get(f"/leaderboards/{TASK}")
+
+
+def test_of_equal_scores_the_smallest_comes_first_then_the_oldest(visit, cast):
+    for name, more in (("large", b"x" * 900), ("old", b"x"), ("new", b"x"), ("small", b"")):
+        files = {**FILES, "notes.txt": more}
+        judged(pushed(cast, cast.repository(f"alice/{name}"), files=files), evals=[accuracy(46)], depth="evaluated")
+    right = ["alice/small", "alice/old", "alice/new", "alice/large"]
+    assert tables(visit().get(f"/leaderboards/{TASK}")) == [right]
+    [board] = visit().get(f"/api/v1/leaderboards/{TASK}?sort=gain").json()["boards"]
+    assert [one["adapter"] for one in board["standings"]] == right
