@@ -26,7 +26,9 @@ class Search(s.Serializer[Any]):
 
     q = s.CharField(required=False, help_text="words", max_length=200)
     base = s.ListField(child=s.CharField(), required=False, help_text="namespace/name; any of its names")
-    base_revision = s.ListField(child=s.CharField(), required=False, help_text="of the base, as adapters name it")
+    base_revision = s.ListField(
+        child=s.CharField(), required=False, help_text="of the base: as adapters name it, else as here"
+    )
     target = s.ListField(child=s.CharField(), required=False, help_text="a module that the adapter changes: q_proj …")
     kind = s.ListField(child=s.CharField(), required=False)
     task = s.ListField(child=s.CharField(), required=False)

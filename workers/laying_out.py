@@ -78,7 +78,7 @@ def base_of(verdict: Verdict) -> Base | None:
     base = verdicts.base_for(verdict.base)
     waits = base is None and verdicts.is_base_id(verdict.base) and verdict.format not in verdicts.NOT_RUN
     if waits and verdicts.adapter_named(verdict.base, verdict.revision) is None:
-        raise ShelfProblem(f"{verdict.base} was taken off the shelf while its adapters were proven.")
+        raise ShelfProblem(f"{verdict.base} was taken out of the base cache while its adapters were proven.")
     return base
 
 

@@ -5,6 +5,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import account as shapes
@@ -81,11 +82,10 @@ class Tokens(View):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         user = self.person_in_session("Making a token")
-        wish = shapes.NewToken(data=request.data)
-        wish.is_valid(raise_exception=True)
+        wish = pages.body(request, shapes.NewToken)
         value = tokens.create_token(
-            user, wish.validated_data["name"], wish.validated_data["role"],
-            expires_at=wish.validated_data.get("expires_at"), grants=wish.validated_data.get("repos"),
+            user, wish["name"], wish["role"],
+            expires_at=wish.get("expires_at"), grants=wish.get("repos"),
         )  # fmt: skip
         token = shapes.Token(user.tokens.get(sha256=tokens.digest(value))).data
         return Response({**token, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})

@@ -55,9 +55,7 @@ class OneAlias(_OfAdapter):
     )  # fmt: skip
     def put(self, request: Request, ns: str, name: str, alias: str) -> Response:
         repository = self.changeable(request, ns, name)
-        wish = shapes.SetAlias(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.SetAlias)
         refs.check_alias_name(alias)
         revision = pull.resolve(repository, given["revision"])
         pull.require_shown(revision, self.caller)
@@ -81,9 +79,8 @@ class Rollback(_OfAdapter):
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str, alias: str) -> Response:
         repository = self.changeable(request, ns, name)
-        wish = shapes.MoveAlias(data=request.data)
-        wish.is_valid(raise_exception=True)
-        deeds.roll_back(repository, alias, self.caller, wish.validated_data["reason"])
+        wish = pages.body(request, shapes.MoveAlias)
+        deeds.roll_back(repository, alias, self.caller, wish["reason"])
         return Response(self.one(repository, alias))
 
 

@@ -70,7 +70,7 @@ def _find(view: View, name: str) -> BaseLine:
     id = row.id if row else bases.canonical_name(name)
     count = tallies.count_matches(view.caller, Query(base=[id]))
     if row is None and not count:
-        raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not on the shelf.")
+        raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not in the base cache.")
     return BaseLine(id, count, row)
 
 

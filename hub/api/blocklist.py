@@ -30,9 +30,7 @@ class Blocklist(View):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         self.require_moderator()
-        wish = shapes.NewBlock(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.NewBlock)
         new = blocklist.block(given["sha256"], self.caller, reason=given["reason"], note=given["note"])
         return Response({"blocked": new})
 

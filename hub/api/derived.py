@@ -15,7 +15,7 @@ from hub.api.revisions import resolved
 from hub.api.shapes import Data
 from hub.api.shapes import derived as shapes
 from registry.kernel import policy
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import DerivedVersion, Repository, Revision
 from registry.proof import verdicts
@@ -38,9 +38,8 @@ class Derive(View):
         self.person()
         if not (isinstance(request.data, dict) and request.data.get("into")):
             policy.require(self.caller, Permission.PUSH, revision.repository)  # the target, before anything is read
-        body = shapes.Derive(data=request.data)
-        body.is_valid(raise_exception=True)
-        derived = self._request(revision, body.validated_data)
+        body = pages.body(request, shapes.Derive)
+        derived = self._request(revision, body)
         derived = derived_versions.by_id(derived.pk)
         states = verdicts.states_in_force([derived.revision_id] if derived.revision_id else [])
         answer = document(derived, self.caller, states)
@@ -51,7 +50,7 @@ class Derive(View):
             raise ValueInvalid(
                 "A derived version has a format or a method.", fix="Send `to`, or `method` and `others`."
             )
-        into = lookup.find(wish["into"], self.caller, Permission.BROWSE) if wish["into"] else None
+        into = _into(wish["into"], self.caller) if wish["into"] else None
         if wish["to"]:
             asked = {key: wish[key] for key in ("alpha", "enable_lora", "rank") if wish[key]}
             return derived_versions.request_conversion(revision, wish["to"], self.caller, into, asked)
@@ -79,6 +78,14 @@ class Lineage(View):
                 "derived": [document(row, self.caller, states) for row in rows],
             }
         )
+
+
+def _into(full_name: str, by: Caller) -> Repository:
+    try:
+        return lookup.find(full_name, by, Permission.BROWSE)
+    except RepositoryNotFound as missing:
+        fix = f"Create it first (`hf repos create {full_name}`), or name one that you may write to."
+        raise RepositoryNotFound(missing.detail, fix, into=full_name) from None
 
 
 def _target(into: Repository | None) -> Repository:

@@ -34,12 +34,9 @@ class Fits(View):
     )
     def post(self, request: Request) -> Response:
         pages.parameters(request, pages.Nothing)
-        body = shapes.FitBody(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = pages.body(request, shapes.FitBody)
         try:
-            survey = fit.survey(
-                _parse_config(body.validated_data["config"]), _parse_header(body.validated_data["header"])
-            )
+            survey = fit.survey(_parse_config(body["config"]), _parse_header(body["header"]))
         except NotComputable as problem:
             raise ValueInvalid(f"It cannot be fitted: {problem}", fix="See /docs/checks for what is proven.") from None
         return Response({

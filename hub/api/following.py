@@ -42,6 +42,7 @@ class OneFollowedBase(View):
     )
     def put(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
+        pages.body(request)
         return Response({"base": watching.follow_base(base, self.caller), "following": True})
 
     @extend_schema(operation_id="unfollow_base", summary="Stop following it", responses={200: shapes.FollowedBase})

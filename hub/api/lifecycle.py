@@ -25,11 +25,10 @@ class _Deed(View):
 
     def revision(self, request: Request, ns: str, name: str) -> tuple[Revision, str]:
         repository = self.adapter(request, ns, name, Permission.PUSH)
-        wish = shapes.Yank(data=request.data)
-        wish.is_valid(raise_exception=True)
-        revision = pull.resolve(repository, wish.validated_data["revision"])
+        wish = pages.body(request, shapes.Yank)
+        revision = pull.resolve(repository, wish["revision"])
         pull.require_shown(revision, self.caller)
-        return revision, wish.validated_data["reason"]
+        return revision, wish["reason"]
 
 
 class Yank(_Deed):
@@ -62,9 +61,8 @@ class Deprecation(_Deed):
     )  # fmt: skip
     def put(self, request: Request, ns: str, name: str) -> Response:
         repository = self.adapter(request, ns, name, Permission.CONFIGURE)
-        wish = shapes.Deprecation(data=request.data)
-        wish.is_valid(raise_exception=True)
-        retiring.deprecate(repository, self.caller, wish.validated_data["message"], wish.validated_data["successor"])
+        wish = pages.body(request, shapes.Deprecation)
+        retiring.deprecate(repository, self.caller, wish["message"], wish["successor"])
         return Response(state_of(repository))
 
     @extend_schema(operation_id="undeprecate", summary="Take a deprecation back", responses={200: shapes.AdapterState})
@@ -81,6 +79,7 @@ class Archive(_Deed):
     )  # fmt: skip
     def put(self, request: Request, ns: str, name: str) -> Response:
         repository = self.adapter(request, ns, name, Permission.ARCHIVE)
+        pages.body(request)
         retiring.archive(repository, self.caller)
         return Response(state_of(repository))
 

@@ -21,9 +21,7 @@ class Lookup(View):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         pages.parameters(request, pages.Nothing)
-        body = shapes.LookupBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        given = body.validated_data
+        given = pages.body(request, shapes.LookupBody)
         if given.get("sha256"):
             places = digests.places_of_files(given["sha256"], self.caller)
         else:

@@ -67,10 +67,9 @@ class Delete(View):
     )
     def post(self, request: Request, ns: str, name: str) -> Response:
         self.require_moderator(final=True)
-        body = shapes.Reasoned(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = pages.body(request, shapes.Reasoned)
         repository = lookup.find(f"{ns}/{name}", self.caller, Permission.QUARANTINE)
-        quarantine.delete(repository, self.caller, **body.validated_data)
+        quarantine.delete(repository, self.caller, **body)
         return Response({"adapter": repository.full_name, "quarantined_at": None, "changed": True})
 
 
@@ -131,9 +130,7 @@ class Log(View):
 
 def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     view.require_moderator()  # first, so that a stranger does not learn which adapters there are
-    wish = shapes.Ruling(data=view.request.data)
-    wish.is_valid(raise_exception=True)
-    ruling: Data = wish.validated_data
+    ruling: Data = pages.body(view.request, shapes.Ruling)
     repository = lookup.find(full_name, view.caller, Permission.QUARANTINE)
     revision = pull.resolve(repository, ruling["revision"]) if ruling["revision"] else None
     changed = verb(repository, view.caller, reason=ruling["reason"], note=ruling["note"], revision=revision)
@@ -143,10 +140,9 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
 
 def _suspend(view: View, name: str, verb: Callable[..., bool], shape: type[Serializer[Any]]) -> Response:
     view.require_moderator()
-    body = shape(data=view.request.data)
-    body.is_valid(raise_exception=True)
+    body = pages.body(view.request, shape)
     person = accounts.get_person(name)
-    changed = verb(person, view.caller, **body.validated_data)
+    changed = verb(person, view.caller, **body)
     return Response(
         {
             "name": person.username,

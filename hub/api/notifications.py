@@ -33,14 +33,13 @@ class Read(View):
     def post(self, request: Request) -> Response:
         pages.parameters(request, pages.Nothing)
         user = policy.require_person(self.caller, "mark notifications as read", publishes=False)
-        body = shapes.Read(data=request.data)
-        body.is_valid(raise_exception=True)
-        return Response({"read": alerts.read(user, body.validated_data["up_to"])})
+        body = pages.body(request, shapes.Read)
+        return Response({"read": alerts.read(user, body["up_to"])})
 
 
 def _line(alert: Alert) -> dict[str, object]:
     verdict = alert.verdict
-    check, message = refusal(verdict.report) if verdict else ("", alerts.sentence(alert))
+    check, message = refusal(verdict.report) if verdict else ("", "")
     return {
         "id": alert.pk,
         "kind": alert.kind,
@@ -55,7 +54,7 @@ def _line(alert: Alert) -> dict[str, object]:
         "discussion": alert.discussion.number if alert.discussion else None,
         "by": alert.by.username if alert.by else None,
         "count": alert.count,
-        "message": message,
+        "message": message or alerts.sentence(alert),
         "url": absolute(alerts.address(alert)),
         "created_at": alert.created_at,
         "read": alert.read_at is not None,

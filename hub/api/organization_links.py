@@ -5,6 +5,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import organization_links as shapes
 from registry.people import organization_links, organizations
@@ -25,9 +26,8 @@ class Links(View):
     )  # fmt: skip
     def post(self, request: Request, org: str) -> Response:
         organization = organizations.require_administered(org, self.caller)
-        wish = shapes.NewJoinLink(data=request.data)
-        wish.is_valid(raise_exception=True)
-        made = invitation_letters.offer(str(organization), Terms(**wish.validated_data), self.caller)
+        wish = pages.body(request, shapes.NewJoinLink)
+        made = invitation_letters.offer(str(organization), Terms(**wish), self.caller)
         row = organization_links.list_open(str(organization), self.caller)[0]
         answer = {**shapes.JoinLink(row).data, "link": made.link or None, "sent_to": made.sent_to or None}
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})

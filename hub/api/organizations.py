@@ -6,6 +6,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api import pages
 from hub.api.account import usage_in_full
 from hub.api.asking import View
 from hub.api.shapes import Data
@@ -26,9 +27,7 @@ class Organizations(View):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         self.person()
-        wish = shapes.NewOrganization(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.NewOrganization)
         organization = organizations.create_as(
             given["name"], self.caller, full_name=given["full_name"],
             private_by_default=given["default_visibility"] == "private",
@@ -51,9 +50,7 @@ class OneOrganization(View):
     )  # fmt: skip
     def patch(self, request: Request, org: str) -> Response:
         organization = organizations.require_administered(org, self.caller)
-        wish = shapes.OrganizationChange(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.OrganizationChange)
         hidden = (
             given["default_visibility"] == "private"
             if "default_visibility" in given
@@ -152,6 +149,7 @@ class Accept(View):
         operation_id="accept_invitation", summary="Accept an invitation", request=None, responses=shapes.Joined
     )
     def post(self, request: Request, org: str) -> Response:
+        pages.body(request)
         joined = invitations.accept(org, self.caller)
         return Response({"organization": str(joined.organization), "role": joined.role})
 
@@ -164,9 +162,8 @@ class Join(View):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         self.person_in_session("Joining by a link")
-        body = shapes.JoinByLink(data=request.data)
-        body.is_valid(raise_exception=True)
-        organization = organization_links.accept(invitation_letters.secret_of(body.validated_data["link"]), self.caller)
+        body = pages.body(request, shapes.JoinByLink)
+        organization = organization_links.accept(invitation_letters.secret_of(body["link"]), self.caller)
         member = organization.memberships.get(user=self.caller.user)
         return Response({"organization": str(organization), "role": member.role})
 
@@ -176,6 +173,7 @@ class Decline(View):
         operation_id="decline_invitation", summary="Decline an invitation", request=None, responses={204: None}
     )
     def post(self, request: Request, org: str) -> Response:
+        pages.body(request)
         invitations.decline(org, self.caller)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -183,9 +181,8 @@ class Decline(View):
 def _role(view: View, request: Request, org: str) -> str:
     """Return the role of the body, after the caller's permission: without it, nothing is said about the body."""
     organizations.require_administered(org, view.caller)
-    wish = shapes.NewRole(data=request.data)
-    wish.is_valid(raise_exception=True)
-    return str(wish.validated_data["role"])
+    wish = pages.body(request, shapes.NewRole)
+    return str(wish["role"])
 
 
 def _shown(organization: Organization, by: Caller) -> Data:

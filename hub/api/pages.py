@@ -1,4 +1,4 @@
-"""Query parameters in, cursor pages out: how every list of our REST is asked for and answered."""
+"""Query parameters and bodies in, cursor pages out: how our REST is asked, and how every list of it is answered."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class Paging(s.Serializer[Data]):
 
 
 class Nothing(s.Serializer[Data]):
-    """A route that takes no query parameters."""
+    """A route that takes no query parameters, or no body."""
 
 
 def parameters(request: Request, shape: type[s.Serializer[Any]]) -> Data:
@@ -30,6 +30,31 @@ def parameters(request: Request, shape: type[s.Serializer[Any]]) -> Data:
     _refuse_empty(request.query_params, serializer)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+def body(request: Request, shape: type[s.Serializer[Any]] = Nothing) -> Data:
+    """Return the checked fields of the JSON body; one we do not know is refused: ignoring a wish would be a lie.
+
+    No body is one without fields.
+    """
+    serializer = shape(data=request.data or {})
+    _refuse_unknown(request.data, serializer, "this body")
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _refuse_unknown(data: object, serializer: s.Serializer[Any], place: str) -> None:
+    if not isinstance(data, dict):
+        return  # the serializer says so
+    if unknown := sorted(set(data) - set(serializer.fields)):
+        known = f"Known are {', '.join(sorted(serializer.fields))}." if serializer.fields else "Send no body."
+        raise ValueInvalid(f"There is no field {unknown[0][:80]!r} in {place}.", fix=known)
+    for name, field in serializer.fields.items():
+        inner = field.child if isinstance(field, s.ListSerializer) else field
+        if isinstance(inner, s.Serializer):
+            value = data.get(name)
+            for item in value if isinstance(value, list) else [value]:
+                _refuse_unknown(item, inner, repr(name))
 
 
 def _refuse_empty(query: QueryDict, serializer: s.Serializer[Any]) -> None:

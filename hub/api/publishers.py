@@ -5,6 +5,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import publishers as shapes
 from registry.people import publishers
@@ -23,9 +24,7 @@ class Publishers(View):
     )  # fmt: skip
     def post(self, request: Request, ns: str) -> Response:
         publishers.require_namespace(ns, self.caller)  # without the right to it, nothing is said about the body
-        wish = shapes.NewPublisher(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.NewPublisher)
         made = publishers.trust_pending(
             f"{ns}/{given['repository']}", given["issuer"], given["claims"], self.caller, type=given["type"]
         )

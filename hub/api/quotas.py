@@ -43,9 +43,8 @@ class OneQuota(View):
     )  # fmt: skip
     def put(self, request: Request, ns: str) -> Response:
         self.require_administrator()
-        wish = shapes.NewQuota(data=request.data)
-        wish.is_valid(raise_exception=True)
-        quotas.change(ns, self.caller, **wish.validated_data)
+        wish = pages.body(request, shapes.NewQuota)
+        quotas.change(ns, self.caller, **wish)
         return Response(_of(ns))
 
     @extend_schema(

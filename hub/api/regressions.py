@@ -26,9 +26,8 @@ class Override(View):
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = self.revision(request, ns, name, rev)
-        wish = shapes.NewOverride(data=request.data)
-        wish.is_valid(raise_exception=True)
-        regression_overrides.override(revision, self.caller, wish.validated_data["reason"])
+        wish = pages.body(request, shapes.NewOverride)
+        regression_overrides.override(revision, self.caller, wish["reason"])
         return Response(_answer(revision))
 
     @extend_schema(

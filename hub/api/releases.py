@@ -48,9 +48,7 @@ class Releases(_OfAdapter):
     def post(self, request: Request, ns: str, name: str) -> Response:
         pages.parameters(request, pages.Nothing)
         repository = self.adapter(ns, name, Permission.PUSH)
-        wish = shapes.MakeRelease(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.MakeRelease)
         revision = services.revision_for(repository, given["tag"], given.get("revision", ""), self.caller)
         services.create(
             repository, given["tag"], revision, self.caller,
@@ -77,9 +75,7 @@ class OneRelease(_OfAdapter):
     def patch(self, request: Request, ns: str, name: str, release: str) -> Response:
         pages.parameters(request, pages.Nothing)
         repository = self.adapter(ns, name, Permission.PUSH)
-        wish = shapes.EditRelease(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.EditRelease)
         services.edit(
             repository, release, self.caller,
             title=given.get("title"), notes=given.get("notes"), is_prerelease=given.get("prerelease"),

@@ -27,9 +27,7 @@ class Repair(View):
     def post(self, request: Request, ns: str, name: str) -> Response:
         pages.parameters(request, pages.Nothing)
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
-        body = shapes.Repair(data=request.data or {})
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = pages.body(request, shapes.Repair)
         repair = repairs.propose(repository, self.caller, asked["base"], privacy=asked["privacy"])
         answer = {
             "adapter": repository.full_name,

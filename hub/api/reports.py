@@ -25,9 +25,7 @@ class Reports(View):
     )
     def post(self, request: Request) -> Response:
         policy.require_person(self.caller, "report something")  # first: others learn nothing of what exists
-        body = shapes.NewReport(data=request.data)
-        body.is_valid(raise_exception=True)
-        given: dict[str, Any] = body.validated_data
+        given: dict[str, Any] = pages.body(request, shapes.NewReport)
         kind, id = _target(given)
         target = targets.find(kind, id, self.caller)
         limits.take_report(self.caller)

@@ -67,10 +67,9 @@ class Restore(_OfAdapter):
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:
         repository = self.adapter(ns, name)
-        wish = shapes.Restore(data=request.data)
-        wish.is_valid(raise_exception=True)
+        wish = pages.body(request, shapes.Restore)
         with long_requests.place():
-            restored = expiring.restore(repository, self.caller, wish.validated_data["revision"])
+            restored = expiring.restore(repository, self.caller, wish["revision"])
         return Response(asdict(restored))
 
 
@@ -106,9 +105,8 @@ class OwnerRetention(View):
 
 
 def _wish(request: Request) -> Limits:
-    wish = shapes.NewRule(data=request.data)
-    wish.is_valid(raise_exception=True)
-    return Limits(wish.validated_data["keep_last"], wish.validated_data["keep_days"])
+    wish = pages.body(request, shapes.NewRule)
+    return Limits(wish["keep_last"], wish["keep_days"])
 
 
 def _rule(row: RetentionRule | None) -> Data | None:

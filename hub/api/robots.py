@@ -5,6 +5,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import robots as shapes
 from hub.api.shapes.account import MadeToken, Token
@@ -24,9 +25,7 @@ class Robots(View):
     )
     def post(self, request: Request, org: str) -> Response:
         robots.list_robots(org, self.caller)  # without the right to it, nothing is said about the body
-        wish = shapes.NewRobot(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.NewRobot)
         made = robots.create_robot(org, given["name"], self.caller, purpose=given["purpose"])
         return Response(shapes.Robot(made).data, status.HTTP_201_CREATED)
 
@@ -52,9 +51,7 @@ class RobotTokens(View):
     )  # fmt: skip
     def post(self, request: Request, org: str, robot: str) -> Response:
         row: User = robots.get_robot(org, robot, self.caller)
-        wish = shapes.NewRobotToken(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.NewRobotToken)
         value = robots.create_token(org, robot, given["name"], given["repos"], given["expires_at"], self.caller)
         token = Token(row.tokens.get(sha256=digest(value))).data
         return Response({**token, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})

@@ -30,9 +30,8 @@ class SavedSearches(View):
     def post(self, request: Request) -> Response:
         pages.parameters(request, pages.Nothing)
         self.person()
-        body = shapes.NewSavedSearch(data=request.data)
-        body.is_valid(raise_exception=True)
-        search, is_new = saving.save(**body.validated_data, by=self.caller)
+        body = pages.body(request, shapes.NewSavedSearch)
+        search, is_new = saving.save(**body, by=self.caller)
         return Response(_line(request, search), status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
 
 

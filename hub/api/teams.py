@@ -5,6 +5,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import teams as shapes
@@ -22,9 +23,7 @@ class Teams(View):
     )
     def post(self, request: Request, org: str) -> Response:
         organization = organizations.require_administered(org, self.caller)
-        wish = shapes.NewTeam(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = pages.body(request, shapes.NewTeam)
         team = teams.create_team(organization, given["name"], full_name=given["full_name"], by=self.caller.user)
         return Response(_shown(team), status.HTTP_201_CREATED)
 
@@ -50,6 +49,7 @@ class TeamMember(View):
     )  # fmt: skip
     def put(self, request: Request, org: str, team: str, user: str) -> Response:
         row = teams.get_team(org, team, self.caller)
+        pages.body(request)
         teams.add_member(row, accounts.get_person(user), by=self.caller.user)
         return Response(_shown(teams.get_team(org, team, self.caller)))
 
@@ -67,9 +67,8 @@ class TeamGrant(View):
     )  # fmt: skip
     def put(self, request: Request, org: str, team: str, type: str, pattern: str) -> Response:
         row = teams.get_team(org, team, self.caller)
-        wish = shapes.NewGrant(data=request.data)
-        wish.is_valid(raise_exception=True)
-        teams.set_grant(row, pattern, wish.validated_data["role"], type=_type(type), by=self.caller.user)
+        wish = pages.body(request, shapes.NewGrant)
+        teams.set_grant(row, pattern, wish["role"], type=_type(type), by=self.caller.user)
         return Response(_shown(teams.get_team(org, team, self.caller)))
 
     @extend_schema(operation_id="drop_team_grant", summary="Take a team's role by this pattern", responses={204: None})

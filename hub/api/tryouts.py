@@ -29,9 +29,7 @@ class Try(View):
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         tryouts.require_known(self.caller)
-        body = shapes.Try(data=request.data)
-        body.is_valid(raise_exception=True)
-        wish = body.validated_data
+        wish = pages.body(request, shapes.Try)
         asker = asker_of(request._request, self.caller)
         tryout = tryouts.request(revision, wish["text"], wish["other"], wish["new_tokens"], asker)
         return Response(document(tryout), status.HTTP_202_ACCEPTED)

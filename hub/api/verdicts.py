@@ -102,6 +102,7 @@ class Validate(View):
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
+        pages.body(request)
         verdict, _ = verdicts.again(revision, self.caller.user)
         return Response(document(verdict, revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED)
 

@@ -29,9 +29,8 @@ class Watch(View):
         pages.parameters(request, pages.Nothing)
         repository = self._browsed(ns, name)
         policy.require_person(self.caller, "watch a repository")
-        body = shapes.WatchLevel(data=request.data)
-        body.is_valid(raise_exception=True)
-        level = body.validated_data["level"]
+        body = pages.body(request, shapes.WatchLevel)
+        level = body["level"]
         watching.watch(repository, level, self.caller)
         return Response(_answer(repository, level))
 

@@ -31,13 +31,13 @@ def bases(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def base(request: HttpRequest, name: str) -> HttpResponse:
-    """One base, by the name that counts: on the shelf or not, and what fits it. Raises BaseNotFound for neither."""
+    """One base, by the name that counts: here or not, and what fits it. Raises BaseNotFound for neither."""
     held = known.find_base(name)
     id = held.id if held else known.canonical_name(name)
     by, query = caller(request), Query(base=[id])
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     if held is None and not page.items:
-        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not on the shelf.")
+        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
     if id != name:
         return redirect("base", id)
     license = known.license_of(held, id)

@@ -3,6 +3,8 @@
 from functools import partial
 
 from django.urls import path
+from django.views.decorators.http import require_safe
+from django.views.generic import RedirectView
 
 from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
@@ -101,6 +103,7 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/use", use.use, "use"),
     at(f"{REPOSITORY}/share.png", share_images.share_image, "share-image"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
+    at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
     at(f"{REPOSITORY}/releases.atom", feeds.released, "releases-feed"),
     at(f"{REPOSITORY}/releases", releases.listed, "releases"),
     at(f"{REPOSITORY}/releases/new", releases.new, "new-release"),
@@ -416,6 +419,8 @@ urlpatterns = [
     *RECORD,
     at("transparency", transparency.page, "transparency"),
     *SETTINGS,
+    at("stats", require_safe(RedirectView.as_view(pattern_name="status")), "stats"),
+    at("feeds/new.atom", feeds.search, "newest-feed", type="model"),
     *(at(f"feeds/{name}.atom", feeds.search, f"{name}-feed", type=type) for type, name in ROUTES.items()),
     path("robots.txt", robots.robots, name="robots"),
     path("favicon.ico", robots.icon, name="favicon"),

@@ -21,11 +21,11 @@ from registry.kernel.deadlines import bounded
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.reading import connection_for_reads
-from registry.models import Membership, Namespace, Repository, Verdict
+from registry.models import Base, Membership, Namespace, Repository, Verdict
 from registry.repos import bases, kept_sums, relevance, search_terms
 from registry.repos.lines import HasLine, has_value, serves
 from registry.repos.pull import LAST_SAID_LAST
-from registry.repos.refs import MAIN, VERIFIED
+from registry.repos.refs import HEX, MAIN, SHORTEST_OID, VERIFIED
 from registry.repos.search_terms import SearchTerms
 
 Item = TypeVar("Item")
@@ -176,7 +176,7 @@ def matching_repositories(
     if query.target:
         rows = rows.filter(HasLine("targets", query.target))
     if query.base_revision:
-        rows = rows.filter(base_revision__in=query.base_revision)
+        rows = rows.filter(_on_revision(query.base_revision))
     if query.only_measured:
         rows = rows.filter(score__gt=Repository.NOT_MEASURED)
     if query.author:
@@ -197,6 +197,20 @@ def matching_repositories(
     if query.parameters_min is not None:  # 0 means not known, which is not excluded
         rows = rows.filter(Q(parameters__gte=query.parameters_min) | Q(parameters=0))
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def _on_revision(asked: Sequence[str]) -> Q:
+    """Return the condition that an adapter names a base in one of these revisions, or a base that is here in one.
+
+    A revision may be the first digits, as pages show them, of one that is here.
+    """
+    revisions = Q()
+    for revision in asked:
+        is_short = len(revision) >= SHORTEST_OID and HEX.issuperset(revision)
+        revisions |= Q(revision__startswith=revision) if is_short else Q(revision=revision)
+    here = dict(Base.objects.filter(revisions).exclude(revision="").values_list("id", "revision"))
+    names_none = Q(base_revision__in=["", "main"], base__in=list(here))
+    return Q(base_revision__in=[*asked, *here.values()]) | names_none
 
 
 def _terms(query: Query) -> SearchTerms:

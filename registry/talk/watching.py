@@ -113,7 +113,7 @@ def _find(name: str, by: Caller) -> str:
         return held.id
     base = bases.canonical_name(name)
     if not catalog.matching_repositories(by, Query(base=[base])).exists():
-        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not on the shelf.")
+        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
     return base
 
 

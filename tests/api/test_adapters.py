@@ -2,6 +2,7 @@
 
 import json
 
+from registry.models import Base
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
 LINE = {
@@ -158,6 +159,11 @@ def test_adapters_are_found_by_what_they_change_and_by_the_revision_of_their_bas
 
     assert names("target=q_proj") == names("target=nothing&target=v_proj") == names(f"base_revision={'b' * 40}")
     assert names("target=q_proj") == ["alice/other"]
+    base = Base.objects.create(id=BASE, revision="c4a57a7f" + "0" * 32, sha256="1" * 64)
+    assert names(f"base_revision={base.revision}") == names("base_revision=c4a57a7f") == ["alice/reviews"]
+    both = f"base_revision=c4a57a7f&base_revision={'b' * 40}"
+    assert sorted(names(both)) == ["alice/other", "alice/reviews"]
+    assert names("base_revision=c4a57a7e") == names("base_revision=c4a5") == names("base_revision=%25") == []
     assert names("target=proj") == names("target=q_proj%0Av_proj%0Ax") == names("base_revision=main") == []
 
 

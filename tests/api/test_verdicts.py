@@ -66,7 +66,7 @@ def test_a_verdict_that_waits_for_its_base_says_which_and_what_to_do(ask, reposi
     assert list(found) == KEYS
     assert (found["state"], found["attempt"], found["checks"]) == ("queued", 0, [])
     assert BASE in found["reason"]
-    assert "shelf" in found["reason"]
+    assert "base cache" in found["reason"]
 
 
 def test_checks_are_there_while_it_runs(ask, repository, on_shelf):

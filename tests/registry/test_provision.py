@@ -290,7 +290,7 @@ def test_a_base_in_a_folder_is_put_on_the_shelf_by_the_file(provision, settings,
     (folder / "config.json").write_text('{"model_type": "bert", "hidden_size": 8}')
     (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     wanted = {"bases": [{"id": "org/tiny", "path": str(folder)}]}
-    assert "org/tiny is on the shelf" in provision(wanted)[-1]
+    assert "org/tiny is in the base cache" in provision(wanted)[-1]
     assert Base.objects.get().source == f"path {folder}"
     assert provision(wanted) == ["Everything is as the file says."]
 

@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
 
+from hub.api import openapi
 from registry.kernel import names
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, Base, BaseFile, Blob, BlockedFile, Namespace, Repository, Token, User
@@ -386,6 +388,7 @@ settings/notifications/mail                                  POST session
 settings/notifications/choices                               GET session  POST session
 unsubscribe/<signed>                                         GET ticket  POST ticket
 settings/profile                                             GET session  POST session
+stats                                                        GET anyone
 stats/changes                                                GET anyone
 transparency                                                 GET anyone
 settings/account                                             GET session
@@ -439,6 +442,7 @@ robots.txt                                                   GET anyone
 favicon.ico                                                  GET anyone
 sitemap.xml                                                  GET anyone
 feeds/sitemap-<number>.xml                                   GET anyone
+feeds/new.atom                                               GET anyone
 feeds/adapters.atom                                          GET anyone
 feeds/datasets.atom                                          GET anyone
 feeds/spaces.atom                                            GET anyone
@@ -446,6 +450,7 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/share.png                                    GET adapter:read
 {of}<ns>/<name>/versions.atom                                GET adapter:read
+{of}<ns>/<name>/feed.atom                                    GET adapter:read
 {of}<ns>/<name>/releases.atom                                GET adapter:read
 {of}<ns>/<name>/releases                                     GET adapter:read
 {of}<ns>/<name>/lineage                                      GET adapter:read
@@ -688,8 +693,20 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     headers = {"authorization": f"Bearer {who['token']}"} if who and "token" in who else {}
     always = {"name": name, "organization": "acme", "type": type, "pullRequest": True, "title": "x"}
     always |= {"fromRepo": f"acme/{name}", "toRepo": "acme/elsewhere"}
-    content = json.dumps(always | (body or {}))
-    return client.generic(method, path, content, content_type="application/json", headers=headers)
+    fields = always | (body or {})
+    if address.startswith("api/v1/"):  # which takes no field that it does not know
+        fields = {field: value for field, value in fields.items() if field in known_fields(address, method)}
+    return client.generic(method, path, json.dumps(fields), content_type="application/json", headers=headers)
+
+
+@cache
+def known_fields(address: str, method: str) -> frozenset[str]:
+    """Return the fields of the body that an operation of REST takes, by the OpenAPI document."""
+    document = openapi.document()
+    operation = document["paths"].get("/" + re.sub(r"<(\w+)>", r"{\1}", address), {}).get(method.lower(), {})
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    shape = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    return frozenset(document["components"]["schemas"].get(shape, {}).get("properties", ()))
 
 
 ROWS = list(rows())

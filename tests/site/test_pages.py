@@ -47,7 +47,7 @@ def test_the_front_page_counts_what_passed_and_the_base_models(visit, reviews):
     Base.objects.bulk_create(Base(id=f"org/{name}", revision="r", sha256="0" * 64) for name in ("one", "two"))
     page = re.sub(r"\s+", " ", text(visit("anonymous").get("/")))
     assert "passed 1 " in page
-    assert f"base models on the shelf {Base.objects.count()} " in page
+    assert f"base models in the base cache {Base.objects.count()} " in page
 
 
 @pytest.mark.parametrize("page", PAGES)

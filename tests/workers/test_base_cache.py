@@ -150,7 +150,7 @@ def test_removing_takes_row_and_files(base, settings):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("remove", "no/such"), "not on the shelf"),
+        (("remove", "no/such"), "not in the base cache"),
         (("add", "../evil", "--path", "MODEL"), "no model id"),
         (("add", BASE, "--path", "/nonexistent"), "not a folder"),
         (("add", BASE, "--path", "EMPTY"), "holds no model"),

@@ -251,7 +251,7 @@ def test_a_base_removed_between_the_claim_and_the_work_is_waited_for(pushed, bas
     validation.validate(claim)
     found = Verdict.objects.get()
     assert (found.state, found.attempt) == ("queued", 0)
-    assert "taken off the shelf" in found.reason
+    assert "taken out of the base cache" in found.reason
 
 
 # --- disks and clocks ------------------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def test_a_base_that_left_the_shelf_is_waited_for(wanted):
     row = wanted()
     Base.objects.filter(id=BASE).delete()
     assert order() == []
-    assert "not on this hub's shelf" in Verdict.objects.get(pk=row.pk).reason
+    assert "not in this hub's base cache" in Verdict.objects.get(pk=row.pk).reason
 
 
 # --- workers ---------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def live(name: str, *bases: str, **more) -> None:
 def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
     live("w1", BASE)
     far, near = wanted(base=OTHER), wanted()
-    assert f"has the base model {OTHER} on its shelf" in verdicts.why(far)
+    assert f"has the base model {OTHER} in its base cache" in verdicts.why(far)
     verdicts.sweep()
     far.refresh_from_db()
     assert (far.turn, far.reason) == (None, verdicts.why(far))

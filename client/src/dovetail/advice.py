@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dovetail.problems import Problem
@@ -16,7 +17,8 @@ _VERSION = re.compile(r"[\w.-]+/[\w.-]+(@.+)?")
 
 def advise(problem: Problem, command: str, words: Sequence[str], caller: "Client") -> None:
     """Give a problem the fix that fits the words of a command, where there is a better one than the hub's."""
-    versions = [word.partition("@")[::2] for word in words if _VERSION.fullmatch(word)]
+    into = {word for before, word in pairwise(words) if before == "--into"}  # what is written to may be new
+    versions = [word.partition("@")[::2] for word in words if _VERSION.fullmatch(word) and word not in into]
     try:
         if problem.code == "value-invalid" and "openapi.json" in problem.fix:
             problem.fix = f"See `dovetail {command} --help`."

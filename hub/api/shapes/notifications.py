@@ -22,7 +22,7 @@ class Notification(s.Serializer[Data]):
     discussion = s.IntegerField(allow_null=True, help_text="the number of the thread")
     by = s.CharField(allow_null=True, help_text="who did the newest of it; null where the hub speaks")
     count = s.IntegerField()
-    message = s.CharField(allow_blank=True)
+    message = s.CharField(help_text="of the check that failed, else what happened in a sentence")
     url = s.URLField()
     created_at = s.DateTimeField()
     read = s.BooleanField()

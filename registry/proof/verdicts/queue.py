@@ -177,8 +177,9 @@ class Crew:
                 f"An operator builds it with `make engines`."
             )
         return (
-            f"Waiting for a worker that has the base model {route} on its shelf: none of the {len(self.offers)} alive "
-            f"has it. An administrator adds it there with `manage.py shelf add`, or starts a worker that has it."
+            f"Waiting for a worker that has the base model {route} in its base cache: none of the "
+            f"{len(self.offers)} alive has it. An administrator adds it there with `manage.py shelf add`, or starts "
+            "a worker that has it."
         )
 
 

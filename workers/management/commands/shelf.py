@@ -29,9 +29,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        listed = verbs.add_parser("list", help="what is on the shelf")
+        listed = verbs.add_parser("list", help="what is in the base cache")
         listed.add_argument("id", nargs="?", help="one base, with the sha256 of each of its files")
-        add = verbs.add_parser("add", help="put a base model on the shelf")
+        add = verbs.add_parser("add", help="put a base model into the base cache")
         add.add_argument("id", help="namespace/name, as adapters name it")
         source = add.add_mutually_exclusive_group(required=True)
         source.add_argument("--path", type=Path, metavar="DIR", help="a folder with config.json and safetensors")
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         add.add_argument("--license", default="", metavar="ID", help="else the one that its README.md names")
         again = verbs.add_parser("measure", help="measure the shapes that adapters are fitted to again")
         again.add_argument("id", nargs="?", help="one base, else all of them")
-        verbs.add_parser("remove", help="take a base model off the shelf").add_argument("id")
+        verbs.add_parser("remove", help="take a base model out of the base cache").add_argument("id")
         alias = verbs.add_parser("alias", help="let another name mean a base: an old one, or that of a quantised copy")
         alias.add_argument("name", nargs="?", help="without one: list those that were added here")
         alias.add_argument("id", nargs="?", help="the base that it means")
@@ -133,7 +133,7 @@ class Command(BaseCommand):
 
     def _remove(self, options: dict[str, Any]) -> None:
         base_cache.remove(options["id"])
-        self.stdout.write(f"{options['id']} is off the shelf.")
+        self.stdout.write(f"{options['id']} is out of the base cache.")
 
     def _alias(self, options: dict[str, Any]) -> None:
         if not options["name"]:
@@ -145,7 +145,7 @@ class Command(BaseCommand):
         alias = bases.add_alias(options["name"], options["id"])
         base = bases.find_base(alias.base)
         released = verdicts.base_arrived(base) if base else 0
-        here = f"Verdicts that waited for it: {released}." if base else "That base is not on this shelf yet."
+        here = f"Verdicts that waited for it: {released}." if base else "That base is not in this base cache yet."
         self.stdout.write(f"{alias.name} means {alias.base}. {here}")
 
     def _unalias(self, options: dict[str, Any]) -> None:
