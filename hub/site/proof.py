@@ -80,8 +80,13 @@ class Proof:
         return sum(area.ran for area in self.areas)
 
     @property
-    def good(self) -> int:
-        return self.ran - len(self.failed)
+    def tally(self) -> str:
+        """How many checks failed, else how many there were, in words; empty where none ran."""
+        if not self.ran:
+            return ""
+        if self.failed:
+            return gettext("{failed} of {count} checks failed").format(failed=len(self.failed), count=self.ran)
+        return gettext("{passed} of {count} checks").format(passed=self.ran, count=self.ran)
 
     @property
     def headlines(self) -> list[Measured]:

@@ -90,7 +90,7 @@ def _image(header: RepositoryHeader) -> ShareImage:
         repository.namespace.name, repository.name, facts,
         state="yanked" if header.revision.is_yanked else state_words(proof.document),
         state_class="failed" if header.revision.is_yanked else state_class(proof.document),
-        checks=f"{proof.good} of {proof.ran} checks" if proof.ran else "",
+        checks=proof.tally,
         areas=proof.areas,
         metric=measured.metric.capitalize() if measured else "",
         dumbbell=measured.picture if measured else None,

@@ -143,9 +143,11 @@ def summary_text(report: Report | None) -> str:
         return gettext("no verdict yet")
     teeth = summarize(report)
     ran = sum(tooth.ran for tooth in teeth)
-    passed = ran - sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
+    failed = sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
     summary = str(STATES.get(report.state, report.state))
-    if ran:
-        summary = gettext("{state}, {passed} of {count} checks").format(state=summary, passed=passed, count=ran)
+    if failed:
+        summary = gettext("{state}, {failed} of {count} checks failed").format(state=summary, failed=failed, count=ran)
+    elif ran:
+        summary = gettext("{state}, {passed} of {count} checks").format(state=summary, passed=ran, count=ran)
     details = [f"{tooth.area} {tooth.words}" for tooth in teeth if tooth.outcome in ("noted", "failed")]
     return "; ".join([summary, *details])

@@ -86,8 +86,8 @@ def test_a_failed_tooth_differs_in_shape_and_a_noted_one_is_marked():
 
 def test_the_text_twin_counts_checks_and_names_what_is_wrong():
     said = verdict("failed", ("file.header", "passed"), ("tensors.pair", "failed"), ("run.cost", "skipped"))
-    assert summary_text(said) == "failed, 1 of 2 checks; tensors failed"
-    assert 'role="img" aria-label="failed, 1 of 2 checks; tensors failed"' in " ".join(drawn(said).split())
+    assert summary_text(said) == "failed, 1 of 2 checks failed; tensors failed"
+    assert 'role="img" aria-label="failed, 1 of 2 checks failed; tensors failed"' in " ".join(drawn(said).split())
     assert summary_text(None) == "no verdict yet"
 
 
