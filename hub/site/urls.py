@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_safe
-from django.views.generic import RedirectView
 
 from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
@@ -419,7 +419,7 @@ urlpatterns = [
     *RECORD,
     at("transparency", transparency.page, "transparency"),
     *SETTINGS,
-    at("stats", require_safe(RedirectView.as_view(pattern_name="status")), "stats"),
+    at("stats", require_safe(lambda request: redirect("status")), "stats"),
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),
     *(at(f"feeds/{name}.atom", feeds.search, f"{name}-feed", type=type) for type, name in ROUTES.items()),
     path("robots.txt", robots.robots, name="robots"),
