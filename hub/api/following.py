@@ -26,6 +26,7 @@ class AskedBase(View):
     )  # fmt: skip
     def put(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
+        pages.body(request)
         return Response({"base": watching.ask_for_base(base, self.caller), "following": True})
 
 
