@@ -27,6 +27,7 @@ from registry.models.repositories import Repository, Revision
 from registry.models.tryouts import Tryout
 from registry.models.upstream import UpstreamFile
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
+from registry.proof import renewal
 from registry.proof.verdicts.rows import LOST
 from registry.talk import deliveries
 from registry.upstream import asking
@@ -61,6 +62,8 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, as then.", totals.upstream_bytes)
         yield from _queues(totals.queues)
         yield from _verdicts_of_the_hour(totals.hour)
+        failed = "Versions that are main or verified, and for which a program of Use failed here, as then."
+        yield GaugeMetricFamily("dovetail_failed_programs", failed, totals.failed_programs)
         yield from _renewals(totals)
         yield from _tries(totals)
         lost = "Attempts of the last hour whose worker died, as then."
@@ -99,6 +102,7 @@ class _Totals:
         numbers = {"number": Count("pk"), "mean": Avg("duration_ms"), "most": Max("duration_ms")}
         by_engine = of_hour.values("format", "state", engine=KT("result__engines__0__name"))
         self.hour = list(by_engine.annotate(**numbers).values_list("format", "state", "engine", *numbers))
+        self.failed_programs = renewal.with_failed_programs().count()
         self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
         self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
         tries = Tryout.objects.filter(asked_at__gt=hour).order_by()

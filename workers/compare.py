@@ -1,4 +1,4 @@
-"""Does what waits until no validation does: comparisons on one more engine, and trials of serving engines."""
+"""Does what waits until no validation does: comparisons, programs of Use, and trials of serving engines."""
 
 import logging
 from functools import partial
@@ -7,7 +7,16 @@ from registry.kernel import request_ids
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import claim_details, engine_matrix, leases, measuring, progress, several_adapters, warm_engines
+from workers import (
+    claim_details,
+    engine_matrix,
+    leases,
+    measuring,
+    program_runs,
+    progress,
+    several_adapters,
+    warm_engines,
+)
 from workers.engine.job import MEASURERS
 from workers.engine_faults import EngineFault
 from workers.laying_out import lay_out
@@ -28,6 +37,8 @@ def _compare(claim: Comparing) -> None:
     try:
         if claim.row.engine in MEASURERS:
             measuring.measure(claim)
+        elif claim.is_of_programs:
+            program_runs.run(claim)
         else:
             _run(claim)
     except ClaimStale:

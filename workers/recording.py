@@ -32,11 +32,15 @@ def record(claim: Claim, report: Report, milliseconds: int) -> None:
 
 
 def _to_compare(claim: Claim, report: Report) -> list[str]:
-    """Return the other engines that shall judge an adapter that was run and passed: those of any living worker."""
+    """Return the other engines that shall judge an adapter that was run and passed: those of any living worker.
+
+    The engine that decided comes first: it runs the programs of Use.
+    """
     if not report.is_passed or report.depth == "fit" or not claim.verdict.route:
         return []
     built = {*engine_matrix.built(), *verdicts.Crew.now().engines}
-    return [engine for engine in engine_matrix.missing(report) if engine in built]
+    first = [report.engine.name] if report.usage and report.engine else []
+    return [*first, *(engine for engine in engine_matrix.missing(report) if engine in built)]
 
 
 def _to_measure(claim: Claim, report: Report) -> list[str]:

@@ -23,6 +23,7 @@ from dovetail.adapters import records
 from dovetail.adapters.records import MAX_ITEMS, Malformed
 from dovetail.adapters.report import CheckResult, Measured, Report
 from dovetail.adapters.tryout import Answer
+from dovetail.adapters.usage import ProgramRun
 from workers.engine.job import Job, MeasuringJob
 from workers.engine.pace import Pace
 from workers.engine_faults import EngineDied, EngineFault, EngineHung, EngineLied, EngineMissing, EngineSlow, TrialEnded
@@ -177,6 +178,14 @@ class Engine:
             document = message.get("answer")
             found = Answer.parse(document) if document is not None else None
         return found, str(message.get("check")), str(message.get("reason"))
+
+    def run_programs(self, job: Job) -> tuple[ProgramRun, ...]:
+        """Run the programs of a job as they stand; return what became of each. Raises as `run` does."""
+        with self._killed_at_fault():
+            runs = self._ask(job, "programs").get("programs")
+            if not isinstance(runs, list) or len(runs) > len(job.programs):
+                raise EngineLied(f"The engine said {str(runs)[:200]} of {len(job.programs)} programs.")
+            return tuple(map(ProgramRun.parse, runs))
 
     def stop(self) -> None:
         """Kill the engine and all it started, and wait for the end of it; harmless if repeated.

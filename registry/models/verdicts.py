@@ -162,6 +162,7 @@ class Verdict(models.Model):
     eligibility = models.CharField(
         max_length=12, choices=Eligibility.choices, default=Eligibility.UNJUDGED, db_default=Eligibility.UNJUDGED
     )
+    has_failed_programs = models.BooleanField(default=False, db_default=False)  # of Use, which the hub itself writes
     result = models.JSONField(default=dict, db_default={})  # the report, without its state: see `report`
 
     class Meta:
@@ -193,6 +194,7 @@ class Verdict(models.Model):
             models.Index(fields=["cause", "queued_at"], name="verdict_by_cause"),
             models.Index(fields=["-finished_at"], name="verdict_changed", condition=~Q(changed_from="")),
             models.Index(fields=["eligibility", "id"], name="verdict_eligibility"),
+            models.Index(fields=["id"], name="verdict_failed_programs", condition=Q(has_failed_programs=True)),
         ]
 
     def __str__(self) -> str:

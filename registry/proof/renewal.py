@@ -30,10 +30,18 @@ SECONDS = 300.0  # of one run
 # --- again -----------------------------------------------------------------------------------------------------------
 def outdated(current: Collection[str]) -> QuerySet[Verdict]:
     """Return the verdicts of what main and `verified` point at that were proven with something else than this."""
+    return _newest_of_heads().filter(finished_at__isnull=False).exclude(proven_with__in=list(current))
+
+
+def with_failed_programs() -> QuerySet[Verdict]:
+    """Return the verdicts of what main and `verified` point at for which a program of Use failed."""
+    return _newest_of_heads().filter(has_failed_programs=True)
+
+
+def _newest_of_heads() -> QuerySet[Verdict]:
     newer = Verdict.objects.filter(revision=OuterRef("revision"), number__gt=OuterRef("number"))
     heads = Revision.objects.filter(refs__name__in=SHOWN, repository__binned_at__isnull=True)
-    rows = Verdict.objects.filter(finished_at__isnull=False, revision__in=heads).exclude(proven_with__in=list(current))
-    return rows.exclude(Exists(newer))
+    return Verdict.objects.filter(revision__in=heads).exclude(Exists(newer))
 
 
 def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> int:

@@ -14,7 +14,8 @@ def shown_to(report: Report, by: Caller, repository: Repository) -> Report:
     """Return a report without samples and without the places of private data for a caller outside the gate."""
     if policy.passes_gate(by, repository):
         return report
-    return replace(report, samples=(), checks=tuple(map(_without_places, report.checks)))
+    # A program quotes a row, and so do the names of labels and what it printed.
+    return replace(report, samples=(), usage=None, programs=None, checks=tuple(map(_without_places, report.checks)))
 
 
 def _without_places(check: CheckResult) -> CheckResult:

@@ -123,6 +123,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     from workers.engine.checks import CHECKS
     from workers.engine.earlier import on_earlier_rows
     from workers.engine.evals.choice import rows_for
+    from workers.engine.usage import usage_of
 
     folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)
@@ -138,7 +139,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     if done and (strength := _strength(trial, job.seconds)):
         say({"strength": strength.as_json()})
     if done and trial.cost:
-        say({"run": Run(trial.cost, trial.conditions, trial.samples).as_json()})
+        say({"run": Run(trial.cost, trial.conditions, trial.samples, usage_of(trial, job.place)).as_json()})
     if done:
         say({"ran": True})
 

@@ -60,13 +60,16 @@ class Frozen:
         self.sha256 = _digest(folder)
         self.cannot_run = ""  # the reason why none of our rows can be given to it
         self.tokenizer = _tokenizer(folder)
+        self.refuses_inputs = False  # its tokenizer gives more than the model takes
         self._models: dict[tuple[str, int], torch.nn.Module] = {}
         self._pristine: dict[int, torch.Tensor] = {}
         self._facts: dict[tuple[str, int], Base] = {}
         self.backbone = self.model("FEATURE_EXTRACTION")
         if self.tokenizer is not None:  # it may return token_type_ids for a model that does not accept them
             parameters = inspect.signature(self.backbone.forward).parameters
-            self.tokenizer.model_input_names = [name for name in self.tokenizer.model_input_names if name in parameters]
+            names = self.tokenizer.model_input_names
+            self.tokenizer.model_input_names = [name for name in names if name in parameters]
+            self.refuses_inputs = self.tokenizer.model_input_names != names
 
     @property
     def attention(self) -> str:

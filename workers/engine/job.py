@@ -76,7 +76,8 @@ class Job:
     `earlier` has the rows of earlier versions, on which the adapter is compared with them: {revision, rows as the text
     of a smoke.jsonl, label_names of that version}.
     A job with `texts`, one or two, is no validation: the adapter is run on them, and writes `new_tokens` if its task is
-    to write.
+    to write. Nor is one with `programs`, which are run as they stand: {key, sha256, code, answer, and the names and
+    revisions by which it loads adapter and base}.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Job:
     earlier: Sequence[Mapping[str, Any]] = ()
     texts: Sequence[str] = ()
     new_tokens: int = 0
+    programs: Sequence[Mapping[str, Any]] = ()
     idle_seconds: float = HANG_SECONDS
     wall_seconds: float = WALL_SECONDS
 

@@ -17,6 +17,7 @@ from dovetail.adapters.report import CheckResult, EngineVersions
 from workers.engine import jail, memory, selftest
 from workers.engine.answering import Answering
 from workers.engine.job import Job
+from workers.engine.programs import run_all
 from workers.engine.requests import Voice, jobs, take_voice
 from workers.engine.sessions import fork_sessions
 from workers.engine.validation import CODE, Validation
@@ -87,6 +88,9 @@ def _work(voice: Voice, findings: selftest.Findings, warm: Warm, idle_seconds: f
         sys.exit(findings.sentence())
     for count, document in enumerate(jobs(idle_seconds), 1):
         job = Job.parse(document)
+        if job.programs and frozen is not None:
+            _say(voice, {"event": "programs", "job": job.id, "programs": run_all(job, frozen)})
+            continue
         if job.texts:
             answered = Answering(job, frozen, lambda _: None, resident).answered()
             _say(voice, {"event": "answered", "job": job.id, **answered})

@@ -11,13 +11,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dovetail.adapters.records import Limits, Malformed, Record
+from dovetail.adapters.records import SPARSE, Limits, Malformed, Record
 from dovetail.adapters.report import CheckResult, Conditions, Cost, Sample
+from dovetail.adapters.usage import Usage
 from workers.engine import jail, work_folders
 from workers.engine.pace import HANG_SECONDS, WALL_SECONDS, Excess, Pace
 
@@ -51,11 +52,12 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Run(Record):
-    """The cost of running the adapter, the conditions of its numbers, and a few answers."""
+    """The cost of running the adapter, the conditions of its numbers, a few answers, and how it is used."""
 
     cost: Cost
     conditions: Conditions
     samples: tuple[Sample, ...]
+    usage: Usage | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ def _is_check(document: object, believed: Collection[str]) -> bool:
 
 
 def _are_facts(document: Any) -> bool:
-    if not isinstance(document, dict) or document.keys() != {field.name for field in fields(Facts)}:
+    if not isinstance(document, dict) or document.keys() != {one.name for one in fields(Facts)}:
         return False
     texts = isinstance(document["task"], str) and all(_is_short(document[key]) for key in ("format", "kind"))
     return texts and all(type(document[key]) is int and 0 <= document[key] < 1 << 50 for key in ("labels", "bytes"))

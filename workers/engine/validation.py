@@ -303,6 +303,7 @@ class Validation:
             earlier=tuple(self.earlier) or None,
             cost=measured.cost if measured else None,
             samples=measured.samples if measured else (),
+            usage=measured.usage if measured else None,
             conditions=measured.conditions if measured else None,
             strength=self.strength,
             serving=self.serving,

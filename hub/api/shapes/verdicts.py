@@ -45,6 +45,8 @@ class Verdict(s.Serializer[Data]):
     evals = field(Report, "evals", help_text="metrics of base and adapter; the first one decides")
     cost = field(Report, "cost", help_text="latency_ratio, memory_mb, adapter_mb: beside the frozen base")
     samples = field(Report, "samples", help_text="a few rows: input, expected, base, adapter; none at a gate")
+    usage = field(Report, "usage", help_text="how it is loaded, and a row to try it on; null where none ran it")
+    programs = field(Report, "programs", help_text="what became of the programs of Use when an engine ran them")
     conditions = field(Report, "conditions", help_text="with what it was measured: rows, seed, batches")
     strength = field(Report, "strength", help_text="score, effect and drift at scales from 0 to 1.25")
     serving = field(Report, "serving")
@@ -62,6 +64,6 @@ class Verdict(s.Serializer[Data]):
 
 
 REPORT_FIELDS = (
-    "base", "depth", "engine", "engines", "checks", "evals", "cost", "samples", "conditions", "strength", "serving",
-    "fits", "path", "contents",
+    "base", "depth", "engine", "engines", "checks", "evals", "cost", "samples", "usage", "programs",
+    "conditions", "strength", "serving", "fits", "path", "contents",
 )  # fmt: skip

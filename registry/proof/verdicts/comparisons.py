@@ -1,5 +1,7 @@
 """Comparisons: passed verdicts are repeated on the other engines when no validation waits; nothing depends on them.
 
+The engine that decided waits in them too: it repeats nothing, it runs the programs of Use.
+
 Trials of serving engines wait in the same rows, without a route, since the engines that measure hold no base. Their
 answer becomes a part of the row of the serving engine.
 
@@ -20,6 +22,7 @@ from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.report import EngineRow, Report
 from dovetail.adapters.serving.measured import Trials, not_tried, tried
+from dovetail.adapters.usage import ProgramRun
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
 from registry.proof.verdicts.queue import Capabilities
@@ -40,6 +43,11 @@ class Comparing:
     @property
     def verdict(self) -> Verdict:
         return self.row.verdict
+
+    @property
+    def is_of_programs(self) -> bool:
+        """True if the engine decided the verdict, and shall run the programs of Use."""
+        return _decided(self.verdict.report, self.row.engine)
 
 
 def ask(verdict: Verdict, engines: Sequence[str], *, route: str | None = None) -> None:
@@ -107,6 +115,14 @@ def record_measured(claim: Comparing, trials: Trials) -> None:
         move_verified(verdict.revision.repository_id)
 
 
+def record_programs(claim: Comparing, runs: Sequence[ProgramRun]) -> None:
+    """Add what became of the programs of Use. Raises ClaimStale before anything is written."""
+    with transaction.atomic():
+        if not _held(claim).delete()[0]:
+            raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
+        _add_programs(_locked(claim.verdict.pk), runs)
+
+
 def pause(claim: Comparing, seconds: int) -> None:
     """Release it for some seconds; after the last attempt the sweep ends it."""
     _held(claim).update(free_at=Now() + timedelta(seconds=seconds))
@@ -125,7 +141,9 @@ def _end(row: Comparison) -> bool:
             return False
         message = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
         with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
-            if row.route:
+            if _decided(row.verdict.report, row.engine):
+                _add_programs(_locked(row.verdict_id), [ProgramRun("peft", "", "not-run", row.engine, problem=message)])
+            elif row.route:
                 _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
             else:  # the rules' answer stands
                 verdict = _locked(row.verdict_id)
@@ -149,6 +167,16 @@ def _add(number: int, row: EngineRow) -> None:
     verdict = _locked(number)
     others = [known for known in verdict.report.engines if known.name != row.name]
     _write(verdict, replace(verdict.report, engines=(*others, row)))
+
+
+def _decided(report: Report, engine: str) -> bool:
+    return report.usage is not None and report.engine is not None and report.engine.name == engine
+
+
+def _add_programs(verdict: Verdict, runs: Sequence[ProgramRun]) -> None:
+    has_failed = any(run.outcome == "failed" for run in runs)
+    _write(verdict, replace(verdict.report, programs=tuple(runs)))
+    Verdict.objects.filter(pk=verdict.pk).update(has_failed_programs=has_failed)
 
 
 def _locked(number: int) -> Verdict:

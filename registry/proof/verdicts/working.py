@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from dovetail.adapters.report import CRASHED, CheckResult, Report
+from dovetail.adapters.usage import ProgramRun
 from registry.kernel.prepared import Prepared, count_by
 from registry.kernel.prepared_writes import PreparedUpdate, insert_row
 from registry.models import Attempt, Verdict, WorkerHeartbeat
@@ -113,6 +114,8 @@ def record(
         give_back(claim, reason)
         return
     with one_at_a_time(claim.verdict):
+        if claim.verdict.number > 1 and report.usage is not None:
+            report = replace(report, programs=_programs_before(claim.verdict))
         finish(claim, report.state, report.as_result(), duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
@@ -120,6 +123,13 @@ def record(
         show(claim.verdict)
         conclude(claim.verdict.pk)
         move_verified(claim.verdict.revision.repository_id)
+
+
+def _programs_before(verdict: Verdict) -> tuple[ProgramRun, ...] | None:
+    """Return what became of the programs of the same bytes at the verdict before, until they are run again."""
+    rows = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, state=State.PASSED)
+    before = rows.order_by("-number").first()
+    return before.report.programs if before else None
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str = "") -> None:

@@ -64,6 +64,13 @@ class Rows:
         facts = [batch.of_rows or [None] * batch.rows for batch in self.batches]
         return self.in_order([fact for batch in facts for fact in batch])
 
+    def answer_alone(self, model: Any, at: int) -> torch.Tensor:
+        """Return the model's output for one row by itself, without the padding that a batch gives it."""
+        batch = _asked(self.eval.batch(self.codec, [self.rows[at]]), self.eval)
+        with torch.inference_mode():
+            [[line]] = replace(self, batches=[batch]).answers(model)
+        return line
+
     def in_order(self, lines: Sequence[Any]) -> list[Any]:
         """Return the batches' lines in the order of the rows."""
         line_of_row = dict(zip(self.order, lines, strict=True))

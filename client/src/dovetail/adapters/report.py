@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from dovetail.adapters import records
 from dovetail.adapters.records import LIMITS, OPTIONAL, SPARSE, TRUSTED, Limits, Malformed, Record
+from dovetail.adapters.usage import ProgramRun, Usage
 
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 MAX_CHECK_ID = 64
@@ -297,7 +298,10 @@ class Provenance(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(Record):
-    """The report about one revision. `path` is the folder of the adapter that was checked, "" for the top."""
+    """The report about one revision. `path` is the folder of the adapter that was checked, "" for the top.
+
+    `usage` says how it is loaded, where an engine ran it; `programs` what became of the programs of Use.
+    """
 
     state: State
     kind: str = ""
@@ -310,6 +314,7 @@ class Report(Record):
     earlier: tuple[EarlierRows, ...] | None = field(default=None, metadata=SPARSE)
     cost: Cost | None = None
     samples: tuple[Sample, ...] = ()
+    usage: Usage | None = field(default=None, metadata=SPARSE)
     conditions: Conditions | None = None
     strength: Strength | None = field(default=None, metadata=SPARSE)
     serving: tuple[Serving, ...] = ()
@@ -317,6 +322,7 @@ class Report(Record):
     engines: tuple[EngineRow, ...] = field(default=(), metadata=TRUSTED)
     contents: tuple[Content, ...] = field(default=(), metadata=TRUSTED)
     path: str = field(default="", metadata=TRUSTED)
+    programs: tuple[ProgramRun, ...] | None = field(default=None, metadata=OPTIONAL)
     proven_with: Provenance | None = field(default=None, metadata=OPTIONAL)
 
     @classmethod
