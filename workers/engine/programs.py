@@ -52,6 +52,8 @@ FAULTS = (
     TypeError,
     ValueError,
 )
+# An HTTP client reads them when it is made, which is before it is told that there is no network.
+CERTIFICATES = (Path("/etc/ssl/certs"), Path("/etc/pki/tls/certs"), Path("/usr/share/ca-certificates"))
 PRINTED, PROBLEM = 400, 300  # characters that are kept
 TOLERANCE = 0.02  # of a number that was measured in a batch: the order of additions differs
 
@@ -68,7 +70,7 @@ def _run(job: Job, frozen: Frozen, program: Mapping[str, str]) -> ProgramRun:
         cache = work / "hub"
         _keep(cache, program["name"], program["revision"], job.folder, job.place)
         _keep(cache, program["base"], program["base_revision"], frozen.folder)
-        readable = [job.folder, frozen.folder, *CODE]
+        readable = [job.folder, frozen.folder, *CODE, *filter(Path.exists, CERTIFICATES)]
         walls = Walls(
             work, readable, job.seconds, job.memory_bytes, 1 << 20, job.idle_seconds, job.wall_seconds, threads=True
         )

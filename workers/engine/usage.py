@@ -34,6 +34,7 @@ def usage_of(trial: Trial, place: str) -> Usage:
     own_labels = int(frozen.config.num_labels)
     reads, shape = _reads(trial)
     sample, answer = _sample(trial, task, names or _default_names(frozen.config, labels))
+    is_generic = type(frozen.tokenizer).__name__ == "PreTrainedTokenizerFast"
     return Usage(
         format="adapters" if trial.task == library.TASK else "peft",
         kind=_kind(trial),
@@ -45,6 +46,8 @@ def usage_of(trial: Trial, place: str) -> Usage:
         rows=_rows(trial),
         virtual_tokens=configs.whole(folder.config, "num_virtual_tokens") or 0,
         tokenizer=_tokenizer(trial),
+        # transformers 5 writes a class into the config that transformers 4 does not have; this one reads such files.
+        tokenizer_class="PreTrainedTokenizerFast" if is_generic else "AutoTokenizer",
         inputs=tuple(frozen.tokenizer.model_input_names) if frozen.refuses_inputs else (),
         has_chat_template=_has_chat_template(trial),
         reads=reads,
@@ -115,7 +118,9 @@ def _sample(trial: Trial, task: str, names: Sequence[str]) -> Sample:
     choose = _SAMPLES.get(task)
     if choose is None or not trial.rows.rows or trial.rows.codec.tokenizer is None:
         return NOTHING
-    return choose(trial, names)
+    texts, answer = choose(trial, names)
+    # A program of the adapters library prints the names that the head in the file gives.
+    return texts, None if trial.task == library.TASK else answer
 
 
 def _texts(row: Mapping[str, Any], *keys: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Address:
 def programs(usage: Usage, address: Address) -> dict[str, str]:
     """Return the programs by the key of their tool in *Use*; none for a format that has none here."""
     if usage.format == "adapters":
-        return {"peft": _program(usage, address, _LIBRARY, _library_load, _library_use)}
+        return {"peft": _program(usage, address, _library_imports(usage), _library_load, _library_use)}
     if usage.format in IMAGES:
         imports = ["from diffusers import DiffusionPipeline"]
         return {"diffusers": _program(usage, address, imports, _images_load, _images_use)}
@@ -67,11 +67,33 @@ Lines = Callable[[Usage, Address], list[str]]
 
 def _program(usage: Usage, address: Address, imports: list[str], load: Lines, use: Lines) -> str:
     where = f'os.environ["HF_ENDPOINT"] = {quoted(address.endpoint)}  # before the imports: this hub has both'
-    first = ["import os", "", where, ""] if address.has_base else ["from huggingface_hub import snapshot_download"]
+    first = ["import os", "", where, ""] if address.has_base else []
+    if _is_pulled(usage, address):
+        imports = [*imports, "from huggingface_hub import snapshot_download"]
     revision = [f"REVISION = {quoted(address.base_revision)}"] if address.base_revision else []
     others = sorted(set(imports), key=lambda line: (line.startswith("from"), line))
     body = [*first, *others, "", f"BASE = {quoted(address.base)}", *revision, "", *load(usage, address), ""]
     return "\n".join([*body, *use(usage, address)])
+
+
+def _is_pulled(usage: Usage, address: Address) -> bool:
+    """Return whether a program downloads the version as a whole, in place of having its library do that.
+
+    PEFT 0.21 looks for a subfolder twice where it has no network.
+    """
+    return bool(usage.place) or not address.has_base
+
+
+def _found(usage: Usage, address: Address) -> tuple[list[str], list[str]]:
+    """Return the lines that download a version where its library does not, and the arguments that name its folder."""
+    named = [quoted(address.name), f"revision={quoted(address.revision)}"]
+    inside = [f"subfolder={quoted(usage.place)}"] if usage.place else []
+    if not _is_pulled(usage, address):
+        return [], named
+    if not address.has_base:
+        named.append(f"endpoint={quoted(address.endpoint)}")
+    note = [] if address.has_base else ["# This hub does not keep the base: it comes from where HF_ENDPOINT points."]
+    return [*_call("folder = snapshot_download(", named), *note], ["folder", *inside]
 
 
 def _pin(address: Address) -> str:
@@ -92,24 +114,17 @@ def _is_single(usage: Usage) -> bool:
 # --- PEFT ------------------------------------------------------------------------------------------------------------
 def _peft_imports(usage: Usage) -> list[str]:
     extractor = "AutoFeatureExtractor, " if usage.hears else ""
-    tokenizer = ", AutoTokenizer" if usage.tokenizer != "none" else ""
+    tokenizer = f", {usage.tokenizer_class}" if usage.tokenizer != "none" else ""
     names = f"{extractor}{usage.model}{tokenizer}"
     return ["import torch", "from peft import PeftModel", f"from transformers import {names}"]
 
 
 def _peft_load(usage: Usage, address: Address) -> list[str]:
-    revision = f"revision={quoted(address.revision)}"
-    inside = [f"subfolder={quoted(usage.place)}"] if usage.place else []
-    named = [quoted(address.name), revision, *inside]
-    lines = []
-    if not address.has_base:
-        lines += _call("folder = snapshot_download(", [named[0], revision, f"endpoint={quoted(address.endpoint)}"])
-        lines.append("# This hub does not keep the base: it comes from where HF_ENDPOINT points.")
-        named = ["folder", *inside]
+    lines, named = _found(usage, address)
     if usage.tokenizer == "adapter":
-        lines += _call("tokenizer = AutoTokenizer.from_pretrained(", named)
+        lines += _call(f"tokenizer = {usage.tokenizer_class}.from_pretrained(", named)
     elif usage.tokenizer == "base":
-        lines.append(f"tokenizer = AutoTokenizer.from_pretrained(BASE{_pin(address)})")
+        lines.append(f"tokenizer = {usage.tokenizer_class}.from_pretrained(BASE{_pin(address)})")
     if usage.inputs and usage.tokenizer != "none":
         lines.append(f"tokenizer.model_input_names = {_listed(usage.inputs)}  # the base takes no others")
     if usage.hears:
@@ -156,7 +171,7 @@ def _label(usage: Usage) -> str:
     return "print(round(logits.item(), 3))" if is_score else "print(model.config.id2label[logits.argmax().item()])"
 
 
-def _tagged(usage: Usage) -> list[str]:
+def _tagged(usage: Usage, names: str = "model.config.id2label") -> list[str]:
     return [
         f"text = {quoted((usage.sample or SENTENCES)[0])}",
         'inputs = tokenizer(text, return_tensors="pt")',
@@ -164,7 +179,7 @@ def _tagged(usage: Usage) -> list[str]:
         f"    logits = model(**inputs).logits[0{_own_places(usage)}]",
         "starts = [at for at in range(len(text)) if not text[at].isspace() and (at == 0 or text[at - 1].isspace())]",
         "labels = [logits[inputs.char_to_token(at)].argmax().item() for at in starts]",
-        "print([model.config.id2label[label] for label in labels])",
+        f"print([{names}[label] for label in labels])",
     ]
 
 
@@ -326,14 +341,12 @@ def _pipeline_use(usage: Usage, _: Address) -> list[str]:
 
 # --- sentence-transformers -------------------------------------------------------------------------------------------
 def _sentences_load(usage: Usage, address: Address) -> list[str]:
-    inside = [f"subfolder={quoted(usage.place)}"] if usage.place else []
-    named = [quoted(address.name), f"revision={quoted(address.revision)}", *inside]
-    lines = [f"model = SentenceTransformer(BASE{_pin(address)})"]
-    if not address.has_base:
-        endpoint = f"endpoint={quoted(address.endpoint)}"
-        lines = [*_call("folder = snapshot_download(", [*named[:2], endpoint]), *lines]
-        named = ["folder", *inside]
-    return [*lines, *_call("model[0].auto_model = PeftModel.from_pretrained(", ["model[0].auto_model", *named])]
+    lines, named = _found(usage, address)
+    return [
+        *lines,
+        f"model = SentenceTransformer(BASE{_pin(address)})",
+        *_call("model[0].auto_model = PeftModel.from_pretrained(", ["model[0].auto_model", *named]),
+    ]
 
 
 def _sentences_use(usage: Usage, _: Address) -> list[str]:
@@ -343,14 +356,13 @@ def _sentences_use(usage: Usage, _: Address) -> list[str]:
 
 # --- diffusers -------------------------------------------------------------------------------------------------------
 def _images_load(usage: Usage, address: Address) -> list[str]:
-    named = [quoted(address.name), f"revision={quoted(address.revision)}"]
-    options = [f"subfolder={quoted(usage.place)}"] if usage.place else []
-    options += [f"weight_name={quoted(usage.file)}"] if usage.file else []
-    lines = [f"pipeline = DiffusionPipeline.from_pretrained(BASE{_pin(address)})"]
-    if not address.has_base:
-        lines = [*_call("folder = snapshot_download(", [*named, f"endpoint={quoted(address.endpoint)}"]), *lines]
-        named = ["folder"]
-    return [*lines, *_call("pipeline.load_lora_weights(", [*named, *options])]
+    lines, named = _found(usage, address)
+    named += [f"weight_name={quoted(usage.file)}"] if usage.file else []
+    return [
+        *lines,
+        f"pipeline = DiffusionPipeline.from_pretrained(BASE{_pin(address)})",
+        *_call("pipeline.load_lora_weights(", named),
+    ]
 
 
 def _images_use(usage: Usage, _: Address) -> list[str]:
@@ -359,12 +371,13 @@ def _images_use(usage: Usage, _: Address) -> list[str]:
 
 
 # --- the adapters library --------------------------------------------------------------------------------------------
-_LIBRARY = [
-    "import torch",
-    "from adapters import AutoAdapterModel",
-    "from huggingface_hub import snapshot_download",
-    "from transformers import AutoTokenizer",
-]
+def _library_imports(usage: Usage) -> list[str]:
+    return [
+        "import torch",
+        "from adapters import AutoAdapterModel",
+        "from huggingface_hub import snapshot_download",
+        f"from transformers import {usage.tokenizer_class}",
+    ]
 
 
 def _library_load(usage: Usage, address: Address) -> list[str]:
@@ -378,7 +391,7 @@ def _library_load(usage: Usage, address: Address) -> list[str]:
     # The library's own default is to read a pickle; what was proven is the safetensors file.
     return [
         *_call("folder = snapshot_download(", named),
-        f"tokenizer = AutoTokenizer.from_pretrained(BASE{_pin(address)})",
+        f"tokenizer = {usage.tokenizer_class}.from_pretrained(BASE{_pin(address)})",
         *(
             [f"tokenizer.model_input_names = {_listed(usage.inputs)}  # the base takes no others"]
             if usage.inputs
@@ -392,6 +405,8 @@ def _library_load(usage: Usage, address: Address) -> list[str]:
 
 
 def _library_use(usage: Usage, _: Address) -> list[str]:
+    if usage.model == "AutoModelForTokenClassification":
+        return _tagged(usage, "model.get_labels()")
     texts = ", ".join(map(quoted, usage.sample or SENTENCES[:1]))
     run = [
         f'inputs = tokenizer({texts}, return_tensors="pt")',

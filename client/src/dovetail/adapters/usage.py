@@ -37,6 +37,7 @@ class Usage(Record):
     rows: float = 0
     virtual_tokens: float = 0
     tokenizer: Literal["base", "adapter", "none"] = "base"
+    tokenizer_class: Literal["AutoTokenizer", "PreTrainedTokenizerFast"] = "AutoTokenizer"
     inputs: tuple[str, ...] = ()
     has_chat_template: bool = False
     reads: Sense = "text"
