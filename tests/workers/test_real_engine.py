@@ -3,22 +3,26 @@
 import json
 import os
 import signal
+import time
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from registry.models import Base, Ref, Regression, Tryout, Verdict
-from registry.proof import fit, tryouts, verdicts
+from dovetail.adapters.programs import Address, digest
+from registry.models import Base, Comparison, Ref, Regression, Tryout, Verdict
+from registry.proof import fit, renewal, tryouts, verdicts
 from registry.proof.verdicts import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
-from registry.repos import bases
+from registry.repos import bases, served_bases
 from tests import adapters, once
 from tests.workers.conftest import validate
 from workers import base_cache, capabilities, engine_matrix, provenance, warm_engines
 from workers.loop import WorkLoop
 from workers.sandbox import Engine
 
+PAIRS = list(product(("film", "book", "meal", "room", "cat"), ("good", "bad", "great")))
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 
@@ -305,3 +309,40 @@ def test_a_private_adapter_of_others_looks_like_a_base_that_does_not_exist(
     assert [once_more(one).state for one in (on_it, on_nothing, in_public)] == ["queued"] * 3
     beside = pushed_on(cast, "bob/beside", "bob/secret", who="bob", capture=capture, private=True)
     assert failed(once_more(beside)) == ["base.unknown"], "who reads the one reads the other"
+
+
+def worked(verdict: Verdict) -> Verdict:
+    """Do what waits after a verdict, and return it."""
+    loop, deadline = WorkLoop(), time.monotonic() + 300
+    while Comparison.objects.exists():
+        assert time.monotonic() < deadline
+        loop.step() or time.sleep(0.05)
+    return Verdict.objects.get(pk=verdict.pk)
+
+
+def test_the_programs_of_use_are_run_after_the_verdict_and_kept_until_they_are_run_again(bert, judged, cast, settings):
+    """What the page offers is what was run: its digest is that of the text with the page's own address in it."""
+    rows = [{"text": f"the {noun} was {word}", "label": at % 3} for at, (noun, word) in enumerate(PAIRS)]
+    card = adapters.card(label_names=["calm", "glad", "sad"])
+    smoke = "\n".join(map(json.dumps, rows)).encode()
+    before = judged(adapters.lora(labels=3, size=0.6) | {"README.md": card, "smoke.jsonl": smoke})
+    assert (before.state, before.report.programs) == ("passed", None)
+    assert (before.report.usage.labels, before.report.usage.names) == (3, ("calm", "glad", "sad"))
+    done = worked(before)
+    assert [(run.key, run.outcome, run.engine, run.problem) for run in done.report.programs or ()] == [
+        ("peft", "ran", "e5", ""),
+        ("pipeline", "ran", "e5", ""),
+    ]
+    assert done.report.programs[0].printed == before.report.usage.answer in ("calm", "glad", "sad")
+    assert [row.name for row in done.report.engines] == ["e5", "e4"], "the comparison is made too"
+    here = Address("alice/reviews", "verified", "https://hub.example", bert.id, served_bases.oid_of(bert))
+    assert done.report.programs[0].sha256 == digest(done.report.usage, here, "peft")
+    assert (done.has_failed_programs, renewal.with_failed_programs().count()) == (False, 0)
+
+    again = once_more(verdicts.request(done.revision, done.base, again=True))
+    assert again.report.programs == done.report.programs, "of the same bytes, until they are run again"
+    Verdict.objects.filter(pk=again.pk).update(result=again.result | {"usage": again.result["usage"] | {"labels": 5}})
+    failed = worked(again)
+    assert {run.outcome for run in failed.report.programs or ()} == {"failed"}
+    assert "size mismatch" in failed.report.programs[0].problem
+    assert list(renewal.with_failed_programs()) == [failed]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0011_list_indexes"),
+        ("registry", "0012_relevance"),
     ]
 
     operations = [
