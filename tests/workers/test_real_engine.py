@@ -341,7 +341,9 @@ def test_the_programs_of_use_are_run_after_the_verdict_and_kept_until_they_are_r
 
     again = once_more(verdicts.request(done.revision, done.base, again=True))
     assert again.report.programs == done.report.programs, "of the same bytes, until they are run again"
-    Verdict.objects.filter(pk=again.pk).update(result=again.result | {"usage": again.result["usage"] | {"labels": 5}})
+    Verdict.objects.filter(pk=again.pk).update(
+        result=again.result | {"usage": again.result["usage"] | {"labels": 5, "names": []}}
+    )
     failed = worked(again)
     assert {run.outcome for run in failed.report.programs or ()} == {"failed"}
     assert "size mismatch" in failed.report.programs[0].problem
