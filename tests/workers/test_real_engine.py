@@ -316,7 +316,8 @@ def worked(verdict: Verdict) -> Verdict:
     loop, deadline = WorkLoop(), time.monotonic() + 300
     while Comparison.objects.exists():
         assert time.monotonic() < deadline
-        loop.step() or time.sleep(0.05)
+        if not loop.step():
+            time.sleep(0.05)
     return Verdict.objects.get(pk=verdict.pk)
 
 
