@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0014_asked_bases"),
+        ("registry", "0017_secret_searches"),
     ]
 
     operations = [
