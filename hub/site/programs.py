@@ -9,7 +9,7 @@ from django.urls import reverse
 from dovetail.adapters import usage_facts
 from dovetail.adapters.programs import IMAGES, Address, digest, programs
 from dovetail.adapters.report import BasePin
-from dovetail.adapters.usage import ProgramRun, Usage
+from dovetail.adapters.usage import AdapterUsage, ProgramRun
 from hub.origin import absolute, origin
 from hub.site.compatibility import Served
 from hub.site.repository_header import RepositoryHeader
@@ -114,7 +114,7 @@ def _refusal_without_base(header: RepositoryHeader) -> str:
     return "" if is_named else "It names no base model that others have, so nothing can be loaded."
 
 
-def _usage(header: RepositoryHeader) -> Usage:
+def _usage(header: RepositoryHeader) -> AdapterUsage:
     """Return how the version is used, as the engine that ran it tells, else as far as its files say."""
     report = header.proof.report if header.proof else None
     if report is not None and report.usage is not None:

@@ -43,6 +43,8 @@ KEYS = [
     "evals",
     "cost",
     "samples",
+    "usage",
+    "programs",
     "conditions",
     "strength",
     "serving",
@@ -171,7 +173,12 @@ def test_a_real_report_is_served_as_it_always_was(ask, repository, on_shelf, cas
     judged(repository.revisions.get(title="push"), case["state"], **case["stored"])
     answer = ask().get(f"{AT}/verdict").json()
     named = {"id": BASE, "revision": None, "sha256": None}  # the row's own, where the report has none
-    expected = case["served"] | {"base": case["stored"]["base"] or named, "strength": None}
+    expected = case["served"] | {
+        "base": case["stored"]["base"] or named,
+        "strength": None,
+        "usage": None,
+        "programs": None,
+    }
     assert list(answer) == KEYS
     for key in OF_THE_REPORT:
         if key != "serving":

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from dovetail.adapters.programs import Address, digest, programs, quoted
-from dovetail.adapters.usage import Usage
+from dovetail.adapters.usage import AdapterUsage
 from tests.adapters import TINY_BERT, TINY_LLAMA, lora, write
 from tests.engine.conftest import python_of
 from tests.engine.test_measured import TAGS, TASKS, made  # noqa: F401 - a fixture
@@ -18,7 +18,9 @@ AT = {"revision": "a" * 40, "base_revision": "b" * 40}
 
 
 def written(usage: dict, base: str, name: str = "u/n") -> dict[str, str]:
-    return programs(Usage.read(usage), Address(name, AT["revision"], "http://127.0.0.1:9", base, AT["base_revision"]))
+    return programs(
+        AdapterUsage.read(usage), Address(name, AT["revision"], "http://127.0.0.1:9", base, AT["base_revision"])
+    )
 
 
 def run(engine, folder, usage: dict, base: str, **other) -> dict[str, dict]:
@@ -171,7 +173,7 @@ def test_a_program_of_the_adapters_library_runs_in_its_engine(bert4, trained):
 
 
 def test_the_digest_of_a_program_does_not_depend_on_where_it_is_found():
-    usage = Usage("peft", model="AutoModelForCausalLM")
+    usage = AdapterUsage("peft", model="AutoModelForCausalLM")
     one, other = (Address(name, rev, url, "tiny/llama", "c" * 40) for name, rev, url in
                   (("a/b", "verified", "https://hub.example"), ("c/d", "d" * 40, "http://127.0.0.1:9")))  # fmt: skip
     assert digest(usage, one, "peft") == digest(usage, other, "peft")

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from dovetail.adapters.records import SPARSE, Limits, Malformed, Record
 from dovetail.adapters.report import CheckResult, Conditions, Cost, Sample
-from dovetail.adapters.usage import Usage
+from dovetail.adapters.usage import AdapterUsage
 from workers.engine import jail, work_folders
 from workers.engine.pace import HANG_SECONDS, WALL_SECONDS, Excess, Pace
 
@@ -57,7 +57,7 @@ class Run(Record):
     cost: Cost
     conditions: Conditions
     samples: tuple[Sample, ...]
-    usage: Usage | None = field(default=None, metadata=SPARSE)
+    usage: AdapterUsage | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from dovetail.adapters import config as configs
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import SETUP_CONFIG
-from dovetail.adapters.usage import LONGEST_TEXT, Usage, label_names
+from dovetail.adapters.usage import LONGEST_TEXT, AdapterUsage, label_names
 from dovetail.adapters.usage_facts import embedding_rows, tokenizer_in
 from workers.engine import library
 from workers.engine.evals.feature_extraction import TRIPLET
@@ -25,7 +25,7 @@ NOTHING: Sample = ((), None)
 EXTRACTOR = "preprocessor_config.json"
 
 
-def usage_of(trial: Trial, place: str) -> Usage:
+def usage_of(trial: Trial, place: str) -> AdapterUsage:
     """Return how the adapter in this folder is loaded, with the row that shows best what it does."""
     folder, frozen, codec = trial.folder, trial.frozen, trial.rows.codec
     task = trial.rows.eval.task if trial.task == library.TASK else trial.task
@@ -35,7 +35,7 @@ def usage_of(trial: Trial, place: str) -> Usage:
     reads, shape = _reads(trial)
     sample, answer = _sample(trial, task, names or _default_names(frozen.config, labels))
     is_generic = type(frozen.tokenizer).__name__ == "PreTrainedTokenizerFast"
-    return Usage(
+    return AdapterUsage(
         format="adapters" if trial.task == library.TASK else "peft",
         kind=_kind(trial),
         place=place,

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from dovetail.adapters.usage import Usage
+from dovetail.adapters.usage import AdapterUsage
 
 HERE = "http://127.0.0.1"  # stands for the hub in the digest of a program, which is the same at every address of it
 SENTENCES = ("The train leaves the station at seven in the morning.", "In autumn the days grow shorter.")
@@ -32,7 +32,7 @@ class Address:
     has_base: bool = True
 
 
-def programs(usage: Usage, address: Address) -> dict[str, str]:
+def programs(usage: AdapterUsage, address: Address) -> dict[str, str]:
     """Return the programs by the key of their tool in *Use*; none for a format that has none here."""
     if usage.format == "adapters":
         return {"peft": _program(usage, address, _library_imports(usage), _library_load, _library_use)}
@@ -51,7 +51,7 @@ def programs(usage: Usage, address: Address) -> dict[str, str]:
     return written
 
 
-def digest(usage: Usage, address: Address, key: str) -> str:
+def digest(usage: AdapterUsage, address: Address, key: str) -> str:
     """Return the sha256 of a program, which does not depend on where the version is found."""
     fixed = replace(address, name="n/n", revision="r", endpoint=HERE)
     return hashlib.sha256(programs(usage, fixed).get(key, "").encode()).hexdigest()
@@ -62,10 +62,10 @@ def quoted(text: str) -> str:
     return repr(text) if '"' in text else f'"{repr(chr(39) + text)[2:]}'
 
 
-Lines = Callable[[Usage, Address], list[str]]
+Lines = Callable[[AdapterUsage, Address], list[str]]
 
 
-def _program(usage: Usage, address: Address, imports: list[str], load: Lines, use: Lines) -> str:
+def _program(usage: AdapterUsage, address: Address, imports: list[str], load: Lines, use: Lines) -> str:
     where = f'os.environ["HF_ENDPOINT"] = {quoted(address.endpoint)}  # before the imports: this hub has both'
     first = ["import os", "", where, ""] if address.has_base else []
     if _is_pulled(usage, address):
@@ -76,7 +76,7 @@ def _program(usage: Usage, address: Address, imports: list[str], load: Lines, us
     return "\n".join([*body, *use(usage, address)])
 
 
-def _is_pulled(usage: Usage, address: Address) -> bool:
+def _is_pulled(usage: AdapterUsage, address: Address) -> bool:
     """Return whether a program downloads the version as a whole, in place of having its library do that.
 
     PEFT 0.21 looks for a subfolder twice where it has no network.
@@ -84,7 +84,7 @@ def _is_pulled(usage: Usage, address: Address) -> bool:
     return bool(usage.place) or not address.has_base
 
 
-def _found(usage: Usage, address: Address) -> tuple[list[str], list[str]]:
+def _found(usage: AdapterUsage, address: Address) -> tuple[list[str], list[str]]:
     """Return the lines that download a version where its library does not, and the arguments that name its folder."""
     named = [quoted(address.name), f"revision={quoted(address.revision)}"]
     inside = [f"subfolder={quoted(usage.place)}"] if usage.place else []
@@ -106,20 +106,20 @@ def _call(start: str, arguments: list[str], end: str = ")") -> list[str]:
     return [line] if len(line) <= WIDTH else [start, *(f"    {argument}," for argument in arguments), end]
 
 
-def _is_single(usage: Usage) -> bool:
+def _is_single(usage: AdapterUsage) -> bool:
     """Return whether the sample is one text, which every pipeline takes."""
     return usage.model == "AutoModel" or len(usage.sample) < 2
 
 
 # --- PEFT ------------------------------------------------------------------------------------------------------------
-def _peft_imports(usage: Usage) -> list[str]:
+def _peft_imports(usage: AdapterUsage) -> list[str]:
     extractor = "AutoFeatureExtractor, " if usage.hears else ""
     tokenizer = f", {usage.tokenizer_class}" if usage.tokenizer != "none" else ""
     names = f"{extractor}{usage.model}{tokenizer}"
     return ["import torch", "from peft import PeftModel", f"from transformers import {names}"]
 
 
-def _peft_load(usage: Usage, address: Address) -> list[str]:
+def _peft_load(usage: AdapterUsage, address: Address) -> list[str]:
     lines, named = _found(usage, address)
     if usage.tokenizer == "adapter":
         lines += _call(f"tokenizer = {usage.tokenizer_class}.from_pretrained(", named)
@@ -136,7 +136,7 @@ def _peft_load(usage: Usage, address: Address) -> list[str]:
     return [*lines, *_call("model = PeftModel.from_pretrained(", ["base", *named], ").eval()")]
 
 
-def _head(usage: Usage) -> list[str]:
+def _head(usage: AdapterUsage) -> list[str]:
     if not usage.labels:
         return []
     names = ", ".join(f"{number}: {quoted(name)}" for number, name in enumerate(usage.names))
@@ -150,13 +150,13 @@ def _listed(texts: tuple[str, ...]) -> str:
     return f"[{', '.join(map(quoted, texts))}]"
 
 
-def _peft_use(usage: Usage, _: Address) -> list[str]:
+def _peft_use(usage: AdapterUsage, _: Address) -> list[str]:
     if usage.reads != "text" or usage.tokenizer == "none":
         return _sense_use(usage)
     return _TEXT_USES[usage.model](usage)
 
 
-def _classified(usage: Usage) -> list[str]:
+def _classified(usage: AdapterUsage) -> list[str]:
     texts = ", ".join(map(quoted, usage.sample or SENTENCES[:1]))
     return [
         f'inputs = tokenizer({texts}, return_tensors="pt")',
@@ -166,12 +166,12 @@ def _classified(usage: Usage) -> list[str]:
     ]
 
 
-def _label(usage: Usage) -> str:
+def _label(usage: AdapterUsage) -> str:
     is_score = usage.labels == 1
     return "print(round(logits.item(), 3))" if is_score else "print(model.config.id2label[logits.argmax().item()])"
 
 
-def _tagged(usage: Usage, names: str = "model.config.id2label") -> list[str]:
+def _tagged(usage: AdapterUsage, names: str = "model.config.id2label") -> list[str]:
     return [
         f"text = {quoted((usage.sample or SENTENCES)[0])}",
         'inputs = tokenizer(text, return_tensors="pt")',
@@ -183,12 +183,12 @@ def _tagged(usage: Usage, names: str = "model.config.id2label") -> list[str]:
     ]
 
 
-def _own_places(usage: Usage) -> str:
+def _own_places(usage: AdapterUsage) -> str:
     """Return the slice that leaves out the virtual tokens, which stand before the text's."""
     return ', -inputs["input_ids"].shape[1] :' if usage.virtual_tokens else ""
 
 
-def _questioned(usage: Usage) -> list[str]:
+def _questioned(usage: AdapterUsage) -> list[str]:
     question, context = usage.sample if len(usage.sample) == 2 else QUESTION
     own = f"[0{_own_places(usage)}]"
     return [
@@ -202,7 +202,7 @@ def _questioned(usage: Usage) -> list[str]:
     ]
 
 
-def _continued(usage: Usage) -> list[str]:
+def _continued(usage: AdapterUsage) -> list[str]:
     text = quoted((usage.sample or SENTENCES)[0])
     inputs = [f'inputs = tokenizer({text}, return_tensors="pt")']
     if usage.has_chat_template:
@@ -219,7 +219,7 @@ def _continued(usage: Usage) -> list[str]:
     ]
 
 
-def _rewritten(usage: Usage) -> list[str]:
+def _rewritten(usage: AdapterUsage) -> list[str]:
     return [
         f'inputs = tokenizer({quoted((usage.sample or SENTENCES)[0])}, return_tensors="pt")',
         f"ids = model.generate(**inputs, max_new_tokens={TOKENS}, do_sample=False)",
@@ -227,7 +227,7 @@ def _rewritten(usage: Usage) -> list[str]:
     ]
 
 
-def _filled(usage: Usage) -> list[str]:
+def _filled(usage: AdapterUsage) -> list[str]:
     before, after = HIDDEN
     return [
         f"text = {quoted(before)} + tokenizer.mask_token + {quoted(after)}",
@@ -239,7 +239,7 @@ def _filled(usage: Usage) -> list[str]:
     ]
 
 
-def _embedded(usage: Usage) -> list[str]:
+def _embedded(usage: AdapterUsage) -> list[str]:
     one, other = usage.sample if len(usage.sample) == 2 else SENTENCES
     return [
         "def vector(text):",
@@ -252,7 +252,7 @@ def _embedded(usage: Usage) -> list[str]:
     ]
 
 
-_TEXT_USES: Mapping[str, Callable[[Usage], list[str]]] = {
+_TEXT_USES: Mapping[str, Callable[[AdapterUsage], list[str]]] = {
     "AutoModelForSequenceClassification": _classified,
     "AutoModelForTokenClassification": _tagged,
     "AutoModelForQuestionAnswering": _questioned,
@@ -265,7 +265,7 @@ _TEXT_USES: Mapping[str, Callable[[Usage], list[str]]] = {
 
 
 # --- pictures, sound, and bases without a tokenizer ------------------------------------------------------------------
-def _sense_use(usage: Usage) -> list[str]:
+def _sense_use(usage: AdapterUsage) -> list[str]:
     inputs = _sense_inputs(usage)
     run = ["with torch.no_grad():", "    answer = model(**inputs)"]
     if not inputs:
@@ -283,13 +283,13 @@ def _sense_use(usage: Usage) -> list[str]:
     return [*inputs, *run, "print(tuple(answer[0].shape))"]
 
 
-def _heard(usage: Usage, ids: str) -> str:
+def _heard(usage: AdapterUsage, ids: str) -> str:
     if usage.tokenizer == "none":
         return f"print({ids}[0].tolist())"
     return f"print(tokenizer.decode({ids}[0], skip_special_tokens=True))"
 
 
-def _sense_inputs(usage: Usage) -> list[str]:
+def _sense_inputs(usage: AdapterUsage) -> list[str]:
     shape = ", ".join(f"{size:.0f}" for size in (1, *usage.shape))
     if usage.reads == "pixel_values":
         hint = "# In place of a picture: AutoImageProcessor of the base makes such numbers of yours."
@@ -318,7 +318,7 @@ _PIPELINES = {
 }
 
 
-def _pipeline_use(usage: Usage, _: Address) -> list[str]:
+def _pipeline_use(usage: AdapterUsage, _: Address) -> list[str]:
     task = _PIPELINES[usage.model]
     text = quoted((usage.sample or SENTENCES)[0])
     make = f"pipe = pipeline({quoted(task)}, model=model, tokenizer=tokenizer)"
@@ -340,7 +340,7 @@ def _pipeline_use(usage: Usage, _: Address) -> list[str]:
 
 
 # --- sentence-transformers -------------------------------------------------------------------------------------------
-def _sentences_load(usage: Usage, address: Address) -> list[str]:
+def _sentences_load(usage: AdapterUsage, address: Address) -> list[str]:
     lines, named = _found(usage, address)
     return [
         *lines,
@@ -349,13 +349,13 @@ def _sentences_load(usage: Usage, address: Address) -> list[str]:
     ]
 
 
-def _sentences_use(usage: Usage, _: Address) -> list[str]:
+def _sentences_use(usage: AdapterUsage, _: Address) -> list[str]:
     pair = usage.sample if len(usage.sample) == 2 else SENTENCES
     return [f"vectors = model.encode({_listed(tuple(pair))})", "print(model.similarity(vectors[:1], vectors[1:]))"]
 
 
 # --- diffusers -------------------------------------------------------------------------------------------------------
-def _images_load(usage: Usage, address: Address) -> list[str]:
+def _images_load(usage: AdapterUsage, address: Address) -> list[str]:
     lines, named = _found(usage, address)
     named += [f"weight_name={quoted(usage.file)}"] if usage.file else []
     return [
@@ -365,13 +365,13 @@ def _images_load(usage: Usage, address: Address) -> list[str]:
     ]
 
 
-def _images_use(usage: Usage, _: Address) -> list[str]:
+def _images_use(usage: AdapterUsage, _: Address) -> list[str]:
     prompt = quoted(" ".join([*usage.sample, "a paper bird"]))
     return [f"image = pipeline({prompt}, num_inference_steps=20).images[0]", 'image.save("picture.png")']
 
 
 # --- the adapters library --------------------------------------------------------------------------------------------
-def _library_imports(usage: Usage) -> list[str]:
+def _library_imports(usage: AdapterUsage) -> list[str]:
     return [
         "import torch",
         "from adapters import AutoAdapterModel",
@@ -380,7 +380,7 @@ def _library_imports(usage: Usage) -> list[str]:
     ]
 
 
-def _library_load(usage: Usage, address: Address) -> list[str]:
+def _library_load(usage: AdapterUsage, address: Address) -> list[str]:
     named = [quoted(address.name), f"revision={quoted(address.revision)}"]
     if not address.has_base:
         named.append(f"endpoint={quoted(address.endpoint)}")
@@ -404,7 +404,7 @@ def _library_load(usage: Usage, address: Address) -> list[str]:
     ]
 
 
-def _library_use(usage: Usage, _: Address) -> list[str]:
+def _library_use(usage: AdapterUsage, _: Address) -> list[str]:
     if usage.model == "AutoModelForTokenClassification":
         return _tagged(usage, "model.get_labels()")
     texts = ", ".join(map(quoted, usage.sample or SENTENCES[:1]))

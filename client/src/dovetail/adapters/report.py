@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from dovetail.adapters import records
 from dovetail.adapters.records import LIMITS, OPTIONAL, SPARSE, TRUSTED, Limits, Malformed, Record
-from dovetail.adapters.usage import ProgramRun, Usage
+from dovetail.adapters.usage import AdapterUsage, ProgramRun
 
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 MAX_CHECK_ID = 64
@@ -314,7 +314,7 @@ class Report(Record):
     earlier: tuple[EarlierRows, ...] | None = field(default=None, metadata=SPARSE)
     cost: Cost | None = None
     samples: tuple[Sample, ...] = ()
-    usage: Usage | None = field(default=None, metadata=SPARSE)
+    usage: AdapterUsage | None = field(default=None, metadata=SPARSE)
     conditions: Conditions | None = None
     strength: Strength | None = field(default=None, metadata=SPARSE)
     serving: tuple[Serving, ...] = ()

@@ -17,7 +17,7 @@ Sense = Literal["text", "ids", "pixel_values", "input_features", "input_values",
 
 
 @dataclass(frozen=True, slots=True)
-class Usage(Record):
+class AdapterUsage(Record):
     """How a version is loaded, and a row to try it on.
 
     `model` is the auto class of transformers. A head has `labels` outputs, with `names` in their order where they are

@@ -12,7 +12,7 @@ from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import HeaderError, Opener
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.places import within
-from dovetail.adapters.usage import Usage, label_names
+from dovetail.adapters.usage import AdapterUsage, label_names
 
 CLASSES = {
     "SEQ_CLS": "AutoModelForSequenceClassification",
@@ -35,9 +35,9 @@ VOCABULARIES = (
 )
 
 
-def stated(files: Mapping[str, Opener], format: str, kind: str, place: str, card: Mapping[str, object]) -> Usage:
+def stated(files: Mapping[str, Opener], format: str, kind: str, place: str, card: Mapping[str, object]) -> AdapterUsage:
     """Return what the files of an adapter say of its use; what they do not say is left at its default."""
-    usage = Usage(format, kind, place, tokenizer=tokenizer_in(files, place))
+    usage = AdapterUsage(format, kind, place, tokenizer=tokenizer_in(files, place))
     if format != "peft":
         return usage
     folder = Folder(within(files, place), card)
