@@ -25,6 +25,7 @@ from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import serving_of
 from dovetail.adapters.shapes import decode
 from dovetail.adapters.sources import files_in
+from dovetail.adapters.usage import AdapterUsage
 from workers.engine.job import Job
 from workers.engine.stage import Facts, Frame, Run, Say
 
@@ -123,7 +124,6 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     from workers.engine.checks import CHECKS
     from workers.engine.earlier import on_earlier_rows
     from workers.engine.evals.choice import rows_for
-    from workers.engine.usage import usage_of
 
     folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)
@@ -139,7 +139,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     if done and (strength := _strength(trial, job.seconds)):
         say({"strength": strength.as_json()})
     if done and trial.cost:
-        say({"run": Run(trial.cost, trial.conditions, trial.samples, usage_of(trial, job.place)).as_json()})
+        say({"run": Run(trial.cost, trial.conditions, trial.samples, _usage(trial, job.place)).as_json()})
     if done:
         say({"ran": True})
 
@@ -152,6 +152,16 @@ def trial_class(folder: Folder) -> type[Trial]:
     trials: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
     found: type[Trial] = next(trial for reader, trial in trials if isinstance(folder, reader))
     return found
+
+
+def _usage(trial: Trial, place: str) -> AdapterUsage | None:
+    """Return how the adapter is used, None where that cannot be told: no check depends on it, and it ends nothing."""
+    from workers.engine.usage import usage_of
+
+    try:
+        return usage_of(trial, place)
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError):
+        return None
 
 
 def _strength(trial: Trial, seconds: float) -> Strength | None:

@@ -119,8 +119,8 @@ def _sample(trial: Trial, task: str, names: Sequence[str]) -> Sample:
     if choose is None or not trial.rows.rows or trial.rows.codec.tokenizer is None:
         return NOTHING
     texts, answer = choose(trial, names)
-    # A program of the adapters library prints the names that the head in the file gives.
-    return texts, None if trial.task == library.TASK else answer
+    # A program of the adapters library prints labels alone.
+    return texts, None if trial.task == library.TASK and len(names) < 2 else answer
 
 
 def _texts(row: Mapping[str, Any], *keys: str) -> tuple[str, ...]:

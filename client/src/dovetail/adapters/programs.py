@@ -406,7 +406,7 @@ def _library_load(usage: AdapterUsage, address: Address) -> list[str]:
 
 def _library_use(usage: AdapterUsage, _: Address) -> list[str]:
     if usage.model == "AutoModelForTokenClassification":
-        return _tagged(usage, "model.get_labels()")
+        return _tagged(usage, "model.get_labels_dict()")
     texts = ", ".join(map(quoted, usage.sample or SENTENCES[:1]))
     run = [
         f'inputs = tokenizer({texts}, return_tensors="pt")',
@@ -414,5 +414,5 @@ def _library_use(usage: AdapterUsage, _: Address) -> list[str]:
         "    answer = model(**inputs)",
     ]
     if usage.model == "AutoModelForSequenceClassification" and usage.labels > 1:
-        return [*run, "print(model.get_labels()[answer.logits.argmax().item()])"]
+        return [*run, "print(model.get_labels_dict()[answer.logits.argmax().item()])"]
     return [*run, "print(tuple(answer[0].shape))"]
