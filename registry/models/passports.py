@@ -14,7 +14,8 @@ class WeightPassport(models.Model):
     """The measurements of the weights of one file, whoever pushed it."""
 
     file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as of TensorDigest
-    modules = models.JSONField()  # [[name, rank, norm, largest, effective rank, shape], …]
+    # [[name, rank, norm, largest, effective rank, shape, sketch in base64], …]; older rows have no sketches
+    modules = models.JSONField()
     spectrum = models.JSONField()
     fingerprint = models.BinaryField(max_length=512)
 

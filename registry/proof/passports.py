@@ -1,6 +1,7 @@
 """Weight passports of files: what was measured of them, and which other adapters hold nearly the same weights."""
 
 import math
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +25,7 @@ from registry.repos import digests, facts, pull
 from registry.repos.manifest import Entry
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
+MAX_COMPARED = 50  # of them whose modules are compared one by one
 MAX_RELATIVES = 10
 
 
@@ -31,8 +33,9 @@ MAX_RELATIVES = 10
 class Relative:
     """The newest revision of another repository that holds nearly the same weights.
 
-    `cosine` is 1 for the same file. Of files behind a gate that the caller has not passed it is rounded down to tenths,
-    by which nobody can find out their weights step by step.
+    `cosine` is 1 for the same file; it has no sign, and a module that is elsewhere counts as 0 in it. Of files behind a
+    gate that the caller has not passed it is rounded down to tenths, by which nobody can find out their weights step by
+    step.
     """
 
     place: RevisionFile
@@ -72,7 +75,10 @@ class MeasuredFile:
 
 def record(file: str, passport: Passport) -> None:
     """Keep what was measured of a file (its sha256)."""
-    rows = [[one.name, one.rank, one.norm, one.largest, one.effective_rank, one.shape] for one in passport.modules]
+    rows = [
+        [one.name, one.rank, one.norm, one.largest, one.effective_rank, one.shape, b64encode(one.sketch).decode()]
+        for one in passport.modules
+    ]
     values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
     with transaction.atomic():
         row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
@@ -172,8 +178,10 @@ def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...
 
 
 def _module(values: list[Any]) -> Module:
-    module = Module(*values)
-    return replace(module, shape=(module.shape[0], module.shape[1])) if module.shape else module
+    """Return a stored module; older passports have no sketch of it."""
+    name, rank, norm, largest, effective_rank, shape, *sketch = values
+    form = (shape[0], shape[1]) if shape else None
+    return Module(name, rank, norm, largest, effective_rank, form, b64decode(sketch[0]) if sketch else b"")
 
 
 def _scaled(module: Module, scales: Scales) -> Module:
@@ -218,5 +226,19 @@ def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> dict[str, 
     shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
     candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
     fingerprints = {file: bytes(other) for file, other in candidates.values_list("file", "fingerprint")}
-    cosines = zip(fingerprints, passport.cosines(own, list(fingerprints.values())), strict=True)
-    return {file: value for file, value in cosines if value >= NEAR} | {row.file: 1.0}
+    cosines = zip(fingerprints, map(abs, passport.cosines(own, list(fingerprints.values()))), strict=True)
+    near = {file: value for file, value in cosines if value >= NEAR}
+    return _in_place(row, near) | {row.file: 1.0}
+
+
+def _in_place(row: WeightPassport, near: Mapping[str, float]) -> dict[str, float]:
+    """Return the cosines times the share of the modules that stand in the same places, as far as that is near.
+
+    The fingerprint is a sum, the same whatever the order of the layers. Of the first MAX_COMPARED alone, because a
+    passport may have megabytes.
+    """
+    first = sorted((file for file in near if file != row.file), key=lambda file: -near[file])[:MAX_COMPARED]
+    own, found = modules_of(row, {}), dict(near)
+    for other in WeightPassport.objects.filter(pk__in=first).only("modules").iterator(chunk_size=10):
+        found[other.file] *= passport.in_place(own, modules_of(other, {}))
+    return {file: value for file, value in found.items() if value >= NEAR}

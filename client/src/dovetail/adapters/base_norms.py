@@ -15,7 +15,7 @@ from typing import BinaryIO
 from dovetail.adapters import factors
 from dovetail.adapters.header import Header
 from dovetail.adapters.passport import Module
-from dovetail.adapters.values import EXPONENTS, singles
+from dovetail.adapters.values import FLOATS, singles
 
 BLOCK = 1 << 18  # values that are read at once
 MAX_DROPPED = 4  # leading parts of a module's name that the base may lack
@@ -52,11 +52,14 @@ class Layer:
 
 
 def measure(file: BinaryIO, header: Header) -> dict[str, Norm]:
-    """Return the norm and the shape of each matrix of floats in a file, tensor → norm. Raises OSError."""
+    """Return the norm and the shape of each matrix of floats in a file, tensor → norm. Raises OSError.
+
+    Those of 8 bits are left out: in a base they have scales beside them.
+    """
     return {
         name: (_norm(file, header, name), tensor.shape)
         for name, tensor in sorted(header.tensors.items(), key=lambda item: item[1].offset)
-        if tensor.dtype in EXPONENTS and len(tensor.shape) > 1
+        if tensor.dtype in (*FLOATS, "F64") and len(tensor.shape) > 1
     }
 
 

@@ -142,7 +142,7 @@ def _is_alike(one: Open, two: Open, pairs: list[dict[str, tuple[str, str]]], nam
         header.tensors[tensor].values for (_, header), both in zip((one, two), names, strict=True) for tensor in both
     ]
     shapes = {factors.shape_of_product(side[1], *both) for side, both in zip((one, two), names, strict=True)}
-    ranks = [header.tensors[down].shape[0] for (_, header), (down, _) in zip((one, two), names, strict=True)]
+    ranks = [factors.rank_of(header.tensors, down) for (_, header), (down, _) in zip((one, two), names, strict=True)]
     return len(shapes) == 1 and max(sizes) <= MAX_VALUES and max(ranks) <= MAX_RANK
 
 

@@ -3,7 +3,8 @@
 A pair of low-rank factors counts as the matrix B·A that it stands for, without the scale of a config. The fingerprint
 is the sum of one sketch per module, each of length 1. So it is the same for every pair of factors of that matrix (B·R
 and R⁻¹·A), and under other names, scales, metadata and dtypes. The cosine of two fingerprints estimates the mean cosine
-of their modules; that of two unrelated adapters is 0 with a standard deviation of about 0.05.
+of their modules; that of two unrelated adapters is 0 with a standard deviation of about 0.05. A smaller sketch of each
+module tells whether the same matrices stand in the same places.
 
 Source of the effective rank: Roy and Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO
 2007. The first measurement imports numpy, as in `values`.
@@ -12,8 +13,10 @@ Source of the effective rank: Roy and Vetterli, "The effective rank: a measure o
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from statistics import median
 from typing import Any, BinaryIO
 
@@ -23,6 +26,7 @@ from dovetail.adapters.values import EXPONENTS, singles
 
 COPY = 0.998  # cosine of fingerprints: the same weights in another form; rounding to half precision leaves 0.9998
 NEAR = 0.8  # cosine: most of the change is the same
+SAME_PLACE = 0.5  # cosine of two modules' sketches: four deviations of unrelated ones
 BANDS = 8  # keys of a fingerprint, by which an index finds those that are nearly equal
 SIGNS = 16  # of numbers of the fingerprint, in each key
 LOOSE = 4  # of them may differ where the keys of near fingerprints are looked for
@@ -30,6 +34,9 @@ BLOCK = 1 << 16  # values of other tensors that are sketched at once
 MAX_SPECTRUM = 64  # values of the mean spectrum
 OUTLIER = 10.0  # times the median norm of the modules of its kind
 MIN_KIND = 4  # modules: of fewer a median means nothing
+_ALL_SIGNS = (1 << SIGNS) - 1
+_WORD = re.compile(r"[a-zA-Z0-9]+")
+_ENDING = re.compile(r"\.diff(\.weight)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,16 @@ class Module:
     largest: float | None = None
     effective_rank: float | None = None
     shape: tuple[int, int] | None = None  # of the matrix
+    sketch: bytes = b""  # of sketches.SMALL signed bytes; empty in older passports, and of what has no part in the sum
 
 
 @dataclass(frozen=True, slots=True)
 class Passport:
     """The measurements of one file. `spectrum` has the mean of the singular values as shares of the largest.
 
-    `fingerprint` has one signed byte per number of the sketch. It is of the pairs of low-rank factors alone, or of all
-    tensors where there is no pair. Modules that are zero or not finite are left out; without others it is empty.
+    `fingerprint` has one signed byte per number of the sketch. It is of the pairs of low-rank factors and of whole
+    differences of matrices alone, or of all tensors where there is neither. Modules that are zero or not finite are
+    left out; without others it is empty.
     """
 
     modules: tuple[Module, ...]
@@ -86,25 +95,36 @@ def measure(file: BinaryIO, header: Header) -> Passport:
     pairs = factors.pairs_of(header.tensors)
     total = sketches.ZERO
     modules, spectra = [], []
+
+    def add(module: Module, sketch: Any) -> None:
+        nonlocal total
+        if module.norm and sketch is not None:
+            sketch = sketch / module.norm
+            module, total = replace(module, sketch=sketches.quantised(sketch, sketches.SMALL)), total + sketch
+        modules.append(module)
+
     for name, names in sorted(pairs.items()):
         inner, outer = factors.factors_of(file, header, names, singles)
         singular = sketches.singular_values(inner, outer)
-        modules.append(replace(_of_matrix(name, singular), shape=factors.shape_of_product(header, *names)))
-        if norm := modules[-1].norm:
+        module = replace(_of_matrix(name, singular), shape=factors.shape_of_product(header, *names))
+        if module.norm:
             spectra.append(singular)
-            total = total + sketches.of_product(inner, outer) / norm
+        add(module, sketches.of_product(inner, outer) if module.norm else None)
     used = {tensor for names in pairs.values() for tensor in names}
-    for name, tensor in sorted(header.tensors.items()):
-        if name not in used and tensor.dtype in EXPONENTS and tensor.values:
-            norm, sketch = _of_tensor(file, tensor, is_sketched=not pairs)
-            modules.append(Module(name, 0, norm))
-            total = total + sketch / norm if norm and not pairs else total
+    others = {name: tensor for name, tensor in sorted(header.tensors.items()) if name not in used}
+    whole = {name for name, tensor in others.items() if factors.is_difference(name, tensor)}
+    for name, tensor in others.items():
+        if tensor.dtype in EXPONENTS and tensor.values:
+            norm, sketch = _of_tensor(file, tensor, is_sketched=not (pairs or whole))
+            if norm and name in whole:
+                sketch = sketches.of_matrix(factors.values_of(file, tensor, singles).reshape(tensor.shape[0], -1))
+            add(Module(name, 0, norm), sketch)
     return Passport(tuple(modules), _mean_spectrum(spectra), sketches.quantised(total))
 
 
 def cost(header: Header) -> int:
     """Return how much computing the singular values takes: the sum of the cubes of the ranks."""
-    return sum(header.tensors[down].shape[0] ** 3 for down, _ in factors.pairs_of(header.tensors).values())
+    return sum(factors.rank_of(header.tensors, down) ** 3 for down, _ in factors.pairs_of(header.tensors).values())
 
 
 def cosines(one: bytes, others: Sequence[bytes]) -> list[float]:
@@ -121,6 +141,29 @@ def cosine(one: bytes, two: bytes) -> float:
     return sketches.cosine(one, two)
 
 
+def in_place(one: Sequence[Module], two: Sequence[Module]) -> float:
+    """Return the share of the modules that both have by name whose matrices are alike, with either sign.
+
+    It is 1 where that cannot be told: sketches are missing, or most of the names are others. What all names of a file
+    begin with does not count.
+    """
+    from dovetail.adapters import sketches  # noqa: PLC0415 - as above
+
+    left, right = _by_place(one), _by_place(two)
+    shared = sorted(left.keys() & right.keys())
+    if 2 * len(shared) <= min(len(left), len(right)):
+        return 1.0
+    found = sketches.pairwise([left[name] for name in shared], [right[name] for name in shared], sketches.SMALL)
+    return sum(abs(value) >= SAME_PLACE for value in found) / len(shared)
+
+
+def _by_place(modules: Sequence[Module]) -> dict[tuple[str, ...], bytes]:
+    """Return the words of a name, without those that all names begin with → the sketch."""
+    places = {tuple(_WORD.findall(_ENDING.sub("", one.name))): one.sketch for one in modules if one.sketch}
+    same = len(list(takewhile(lambda words: len(set(words)) == 1, zip(*places, strict=False))))
+    return {words[same:]: sketch for words, sketch in places.items()}
+
+
 def bands_of(fingerprint: bytes) -> list[int]:
     """Return the keys of a fingerprint, none of an empty one; an index has a row for each.
 
@@ -132,13 +175,14 @@ def bands_of(fingerprint: bytes) -> list[int]:
 def probes_of(fingerprint: bytes) -> list[int]:
     """Return the keys to look for: 99 of 100 fingerprints with a cosine of 0.9 have one of them, 80 of 100 with NEAR.
 
-    In each band they are the keys with either sign of the LOOSE numbers nearest to zero, which change their sign first.
+    In each band they are the keys with either sign of the LOOSE numbers nearest to zero, which change their sign first,
+    and that of the negated fingerprint.
     Idea: Lv et al., "Multi-Probe LSH: Efficient Indexing for High-Dimensional Similarity Search", VLDB 2007.
     """
     return [
         band << SIGNS | _signs(numbers) ^ flips
         for band, numbers in enumerate(_bands(fingerprint))
-        for flips in _flips(numbers)
+        for flips in (*_flips(numbers), _ALL_SIGNS)
     ]
 
 
@@ -202,12 +246,12 @@ def _mean_spectrum(spectra: list[list[float]]) -> tuple[float, ...]:
 
 
 def _of_tensor(file: BinaryIO, tensor: TensorInfo, *, is_sketched: bool) -> tuple[float | None, Any]:
-    """Return the norm of a tensor, and its sketch where that is asked for."""
+    """Return the norm of a tensor, and its sketch where that is asked for, else None."""
     from dovetail.adapters import sketches  # noqa: PLC0415 - as above
 
-    squares, sketch = 0.0, sketches.ZERO
+    squares, sketch = 0.0, sketches.ZERO if is_sketched else None
     for start in range(0, tensor.values, BLOCK):
         values = factors.values_of(file, tensor, singles, start, BLOCK)
         squares += float(values.astype("<f8") @ values)
-        sketch = sketch + sketches.of_values(values) if is_sketched else sketch
+        sketch = sketch + sketches.of_values(values) if is_sketched else None
     return math.sqrt(squares) if math.isfinite(squares) else None, sketch

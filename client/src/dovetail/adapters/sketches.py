@@ -15,6 +15,7 @@ import numpy as np
 
 Array = Any
 SIZE = 512  # numbers of a sketch
+SMALL = 64  # of one that is kept of each module: two unrelated ones have a cosine of 0 with a deviation of 1/8
 ZERO: Array = np.zeros(SIZE // 2 + 1, "<c16")
 IN, OUT, PLAIN = range(3)  # each side of a matrix has signs of its own
 _NOTHING = 1e-9
@@ -40,14 +41,24 @@ def of_product(inner: Array, outer: Array) -> Array:
     return (np.fft.rfft(_folded(inner, IN)) * np.fft.rfft(_folded_columns(outer, OUT))).sum(axis=0)
 
 
+def of_matrix(matrix: Array) -> Array:
+    """Return what `of_product` does of factors of this matrix (out × in)."""
+    folded = _folded_columns(_folded_columns(matrix, OUT), IN)  # by the remainders of in × those of out, modulo SIZE
+    places = np.arange(SIZE)
+    return np.fft.rfft(folded[places[:, None], places - places[:, None]].sum(axis=0))
+
+
 def of_values(values: Array) -> Array:
     """Return the sketch of a flat array, in the frequency domain; sketches of parts may be added."""
     return np.fft.rfft(_folded(values[None], PLAIN))[0]
 
 
-def quantised(sketch: Array) -> bytes:
-    """Return a sketch as SIZE signed bytes, the largest magnitude as 127; empty where it is zero or not finite."""
-    values = np.fft.irfft(sketch, SIZE)
+def quantised(sketch: Array, size: int = SIZE) -> bytes:
+    """Return a sketch as `size` signed bytes, the largest magnitude as 127; empty where it is zero or not finite.
+
+    Of a power of two below SIZE, it is the sketch whose positions are taken modulo that.
+    """
+    values = np.fft.irfft(sketch[:: SIZE // size], size)
     largest = float(np.abs(values).max())
     if not math.isfinite(largest) or largest < _NOTHING:
         return b""
@@ -61,10 +72,17 @@ def cosine(one: bytes, two: bytes) -> float:
 
 def cosines(one: bytes, others: Sequence[bytes]) -> list[float]:
     """Return the cosines of a quantised sketch with others; 0 where one is empty."""
-    left = np.frombuffer(one or bytes(SIZE), "i1").astype("<f4")
-    rows = np.frombuffer(b"".join(other or bytes(SIZE) for other in others), "i1").reshape(-1, SIZE).astype("<f4")
-    lengths = np.sqrt(np.einsum("rk,rk->r", rows, rows) * np.einsum("k,k", left, left))
-    products = np.einsum("rk,k->r", rows, left)
+    return pairwise([one] * len(others), others, SIZE)
+
+
+def pairwise(ones: Sequence[bytes], twos: Sequence[bytes], size: int) -> list[float]:
+    """Return the cosines of quantised sketches of this size with those in the same place; 0 where one is empty."""
+    left, right = (
+        np.frombuffer(b"".join(one or bytes(size) for one in side), "i1").reshape(-1, size).astype("<f4")
+        for side in (ones, twos)
+    )
+    lengths = np.sqrt(np.einsum("rk,rk->r", left, left) * np.einsum("rk,rk->r", right, right))
+    products = np.einsum("rk,rk->r", left, right)
     values: list[float] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0).tolist()
     return values
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 FLOATS = ("F32", "F16", "BF16")
-# Per dtype: the bytes of a value, and the bits of its exponent, which are all set in NaN and infinity alone.
+# Per dtype: the bytes of a value, and the bits that are all set in NaN and infinity alone: those of the exponent. In
+# E4M3, which has no infinity, that exponent is a number's too, up to 448; NaN has every bit but the sign set.
 EXPONENTS = {
     "F64": (8, 0x7FF0_0000_0000_0000),
     "F32": (4, 0x7F80_0000),
     "F16": (2, 0x7C00),
     "BF16": (2, 0x7F80),
+    "F8_E4M3": (1, 0x7F),
+    "F8_E5M2": (1, 0x7C),
 }
 HUGE = {"F32": 0x4700_0000, "BF16": 0x4700}  # the bits of 32,768
 
@@ -73,12 +77,29 @@ def converted(raw: bytes, dtype: str, target: str) -> bytes:
 
 
 def widened(raw: bytes, dtype: str) -> Any:
-    """Return floats of F32, F16 or BF16 as an array of 32-bit floats; each value is kept exactly."""
+    """Return floats of up to 32 bits as an array of 32-bit floats; each value is kept exactly."""
     import numpy as np  # noqa: PLC0415 - see above
 
+    if dtype in ("F8_E4M3", "F8_E5M2"):
+        return _of_eight_bits(dtype)[_bits(raw, 1)]
     if dtype == "BF16":
         return (_bits(raw, 2).astype("<u4") << 16).view("<f4")
     return np.frombuffer(raw, _FORMATS[dtype]).astype("<f4", copy=False)
+
+
+@lru_cache
+def _of_eight_bits(dtype: str) -> Any:
+    """Return the 256 values of a dtype of 8 bits as 32-bit floats, in the order of their bits.
+
+    Source: Micikevicius et al., "FP8 formats for deep learning", 2022, table 1.
+    """
+    import numpy as np  # noqa: PLC0415 - see above
+
+    bits = np.arange(256, dtype="<u2")
+    if dtype == "F8_E5M2":  # the upper half of F16
+        return (bits << 8).view("<f2").astype("<f4")
+    finite = ((bits & 0x80) << 8 | (bits & 0x7F) << 7).view("<f2").astype("<f4") * 256  # F16's exponent has 8 more
+    return np.where(bits & 0x7F == 0x7F, np.float32(np.nan), finite)
 
 
 def doubles(raw: bytes, dtype: str) -> Any:
