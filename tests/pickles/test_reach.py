@@ -1,13 +1,18 @@
 """Pickles are distinguished from other files: random bytes pass, and a file with reachable imports never does."""
 
+import gzip
 import io
+import lzma
 import pickle
 import random
 import tarfile
+import zipfile
+from collections import OrderedDict
 
 import pytest
 
 from dovetail.adapters import check, pickles, reach
+from dovetail.adapters.pickle_imports import MAX_PICKLE_BYTES
 from dovetail.adapters.reach import NEWEST_PROTOCOL, reaches_import
 from tests import adapters
 from tests.pickles import unpicklers
@@ -167,3 +172,64 @@ def test_an_adapter_with_unknown_data_beside_it_is_judged_as_if_it_were_not_ther
     said = {one.id: one for one in check({path: (lambda data=data: io.BytesIO(data)) for path, data in files.items()})}
     assert said["file.pickle"].outcome == "passed"
     assert [one.id for one in said.values() if one.outcome == "failed"] == []
+
+
+PLAIN = pickle.dumps(OrderedDict(), protocol=2)  # a pickle of which everything is allowed
+FILLER = b"B" + (2 << 20).to_bytes(4, "little") + bytes(2 << 20) + b"0"
+
+
+def array_of(descr: str) -> bytes:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}\n".encode()
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + OLD_SYSTEM
+
+
+def test_no_road_to_an_import_that_readers_take_is_overlooked():
+    """Each has been followed by an unpickler, numpy, joblib, torch or Keras."""
+    short_frame = b"\x80\x04\x95\x14" + bytes(7) + b"K\1." + b"\xff" * 17
+    keras = io.BytesIO()
+    with zipfile.ZipFile(keras, "w") as made:
+        made.writestr("config.json", '{"class_name" : "__lambd\\u0061__"}')
+    npz = io.BytesIO()
+    with zipfile.ZipFile(npz, "w") as made:
+        made.writestr("x.npy", array_of("'O'"))
+    long_npz = io.BytesIO()
+    with zipfile.ZipFile(long_npz, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("x.npy", array_of("'O'") + bytes(MAX_PICKLE_BYTES))
+    roads = {
+        "a space before the L of a number": ("x.bin", b"L1 L\n0" + OLD_SYSTEM),
+        "a long place in the memo": ("x.bin", b"Np" + b" " * 70_000 + b"0\n0" + OLD_SYSTEM),
+        "a text to a library that evaluates it": ("x.bin", b"(V1+1\nisympy\nsympify\n"),
+        "a frame that is not used up": ("x.pt", short_frame + OLD_SYSTEM),
+        "the same behind an allowed import": ("x.pt", short_frame.replace(b"K\1.", PLAIN[2:])[:40] + OLD_SYSTEM),
+        "protocol 0 behind an allowed pickle": ("x.pt", PLAIN + OLD_SYSTEM),
+        "numbers between": ("x.pt", PLAIN + b"I1\n." + OLD_SYSTEM),
+        "the sixth in a row": ("x.pt", PLAIN + b"N." * 4 + OLD_SYSTEM),
+        "behind what is unpacked at first": ("x.joblib", gzip.compress(FILLER + OLD_SYSTEM, 1)),
+        "the same by another packer": ("x.pkl.xz", lzma.compress(FILLER + OLD_SYSTEM, preset=0)),
+        "behind all that is unpacked": ("x.joblib", gzip.compress(FILLER * 33 + OLD_SYSTEM, 1)),
+        "an array as an archive with its end in front": ("x.npy", b"PK\5\6" + npz.getvalue()),
+        "a long array in an archive": ("x.npz", long_npz.getvalue()),
+        "a layer in other letters": ("x.keras", keras.getvalue()),
+        **{descr: ("x.npy", array_of(descr)) for descr in
+           ("'O'", "'object'", "'|\\x4f'", "'i4,O'", "'2O'", "'ob' 'ject'", "[('a', '<i4'), ('b', [('c', 'O')])]")},
+    }  # fmt: skip
+    missed = [road for road, (name, data) in roads.items() if not is_unsafe(name, data)]
+    assert not missed
+
+
+def test_what_only_resembles_such_a_road_is_data():
+    words = b"The cat\nNo\n(a)\n" * 100_000
+    files = {
+        "vocab.bin.gz": gzip.compress(words), "vocab.txt.gz": gzip.compress(words),
+        "random.bin.gz": gzip.compress(random_bytes(4) * 400),
+        "x.pt": PLAIN * 5 + random_bytes(5), "y.pt": PLAIN + b"\nwords\ncat\n", "z.pt": PLAIN + bytes(99),
+        "base64.bin": b"Np" + b"QUJD" * 30_000 + b"\n", "frames.pt": pickle.dumps("x" * 200_000, 4) * 3,
+        "triples.npy": array_of("[('object', '<f4'), ('H2O', '<U10'), ('O', '<f4', (3,))]"),
+    }  # fmt: skip
+    held = [name for name, data in files.items() if is_unsafe(name, data)]
+    assert not held
+
+
+def is_unsafe(name: str, data: bytes) -> bool:
+    found = pickles.read(name, io.BytesIO(data))
+    return found is not None and not found.is_data

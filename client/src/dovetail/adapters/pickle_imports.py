@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from dovetail.adapters.reach import Reach, reaches_import
 from dovetail.adapters.unpickling import GLOBALS
 
 MAX_OPCODES = 2_000_000
@@ -89,15 +90,26 @@ def scan_bytes(content: bytes) -> tuple[Pickle, int]:
             imports.update(_imports(file, texts))
             if not _more(file):
                 break
+        else:
+            if reaches_import(_rest(file), Reach.IMPORT):
+                raise ValueError(f"more than {PICKLES_IN_A_ROW} pickles")
         return Pickle(frozenset(imports), "", frozenset(texts)), file.tell()
     except (ValueError, IndexError, OverflowError, AttributeError, MemoryError) as error:
         return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}"), file.tell()
 
 
 def _more(file: BinaryIO) -> bool:
-    start = file.read(2)
-    file.seek(-len(start), 1)
-    return len(start) == 2 and start[0] == 0x80 and start[1] <= 5
+    """Return whether another pickle follows; one of protocol 0 or 1, which nothing marks, if it would import."""
+    rest = _rest(file)
+    start = rest.read(2)
+    return (len(start) == 2 and start[0] == 0x80 and start[1] <= 5) or reaches_import(rest, Reach.IMPORT)
+
+
+def _rest(file: BinaryIO) -> io.BytesIO:
+    at = file.tell()
+    rest = io.BytesIO(file.read())
+    file.seek(at)
+    return rest
 
 
 def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
@@ -188,6 +200,8 @@ def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:
             end = at + FRAME_BYTES + int(argument)
         last = at
         yield opcode, argument, at
+    if last + 1 < end:
+        raise ValueError("it ends within its frame, behind which another one may begin")
 
 
 def _text(opcode: pickletools.OpcodeInfo, argument: object) -> str | None:

@@ -12,10 +12,11 @@ import pickletools
 import re
 import sys
 from enum import IntEnum
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 MAX_OPCODES = 2_000_000
 MAX_NAME_BYTES = 65_536
+MAX_DIGITS = 4000  # from about which versions of Python differ in what number they take
 NEWEST_PROTOCOL = 5
 OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 LENGTHS = {  # the size in bytes of an argument's length field; read as unsigned, though some readers accept a sign
@@ -26,11 +27,14 @@ LENGTHS = {  # the size in bytes of an argument's length field; read as unsigned
 }
 # Modules that readers of weights have, also those of Python 2: an import of another one fails in most places.
 KNOWN = sys.stdlib_module_names | {name.partition(".")[0] for name in _compat_pickle.IMPORT_MAPPING} | {
-    "__main__", "accelerate", "cloudpickle", "dill", "jax", "joblib", "keras", "numpy", "pandas", "peft", "PIL", "pip",
-    "pkg_resources", "scipy", "setuptools", "sklearn", "tensorflow", "torch", "torchvision", "transformers", "yaml",
+    "__main__", "accelerate", "cffi", "cloudpickle", "dask", "datasets", "diffusers", "dill", "distutils", "fsspec",
+    "huggingface_hub", "imp", "IPython", "jax", "jinja2", "joblib", "keras", "mpmath", "networkx", "nltk", "numexpr",
+    "numpy", "pandas", "peft", "PIL", "pip", "pipes", "pkg_resources", "psutil", "requests", "safetensors", "scipy",
+    "setuptools", "sklearn", "sympy", "tensorflow", "torch", "torchvision", "tqdm", "transformers", "triton", "wandb",
+    "yaml",
 }  # fmt: skip
 MODULE = re.compile(r"[\w-]+(?:\.[\w-]+)*")
-END = rb"L?\s*(?:\0.*)?"  # C reads a number to the first zero
+END = rb"\s*(?:L\s*)?(?:\0.*)?"  # C reads a number to the first zero
 INTEGER = re.compile(rb"\s*[+-]?(?:0[xX][\da-fA-F_]+|0[oObB][0-7_]+|[\d_]+)" + END, re.DOTALL)
 FLOAT = re.compile(rb"\s*[+-]?(?:[\d_.]+(?:e[+-]?[\d_]+)?|inf(?:inity)?|nan)" + END, re.IGNORECASE | re.DOTALL)
 STRING = re.compile(rb"\s*(['\"]).*\1\s*|.*[\x80-\xff].*", re.DOTALL)  # no reader takes a plain word
@@ -60,9 +64,12 @@ class Reach(IntEnum):
     CALL = 3  # a call with data, a call or a KNOWN module in a whole pickle, or any import in what is no text
 
 
-def reaches_import(file: BinaryIO, least: Reach = Reach.WORDS) -> bool:
-    """Return whether an unpickler may get that far from the first byte, or has too many instructions to tell."""
-    walk = _Walk(file)
+def reaches_import(file: BinaryIO, least: Reach = Reach.WORDS, *, is_cut: bool = False) -> bool:
+    """Return whether an unpickler may get that far from the first byte, or has too many instructions to tell.
+
+    `is_cut`: the file is the beginning of a longer one, and nobody can tell what is reached behind its end.
+    """
+    walk = _Walk(file, is_cut=is_cut)
     return walk.run(least) >= least
 
 
@@ -78,8 +85,8 @@ class _Broken(Exception):
 class _Walk:
     """A walk over the instructions of a file; `reach` is how far it has come."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+    def __init__(self, file: BinaryIO, *, is_cut: bool = False) -> None:
+        self.file, self.is_cut = file, is_cut
         self.size = file.seek(0, 2)
         self.frame_end = 0
         file.seek(0)
@@ -105,6 +112,8 @@ class _Walk:
 
     def _step(self) -> None:
         code = self.file.read(1)
+        if not code:
+            self.end()
         opcode = OPCODES.get(code)
         if opcode is None:
             raise _Broken
@@ -192,6 +201,8 @@ class _Walk:
 
     def _stop(self) -> None:
         self.pop()
+        if self.file.tell() < self.frame_end:
+            self.note(Reach.CALL)  # the next pickle begins behind the frame, or in it for the same unpickler
         if self.reach:
             self.note(Reach.CALL if self.has_call or self.is_known else Reach.IMPORT)
         self.stack, self.below, self.memo, self.has_stopped = [], [], {}, True  # another pickle may follow
@@ -220,7 +231,7 @@ class _Walk:
         kept = line
         while kept and not kept.endswith(b"\n"):
             if not (kept := self.file.readline(MAX_NAME_BYTES)):
-                raise _Broken
+                self.end()
         return line.rstrip(b"\n")
 
     def name(self) -> str | None:
@@ -239,21 +250,30 @@ class _Walk:
             return len(self.memo)
         if "BIN" in name:
             return self.number(4 if name.startswith("LONG") else 1)
+        line = self.line()
+        if len(line) > MAX_DIGITS and not line.strip().strip(b"+-_0123456789"):
+            self.note(Reach.CALL)  # of this length nobody writes a place
         try:
-            return int(self.line().partition(b"\0")[0])
+            return int(line.partition(b"\0")[0])
         except ValueError:
             raise _Broken from None
 
     def number(self, width: int) -> int:
         data = self.file.read(width)
         if len(data) < width:
-            raise _Broken
+            self.end()
         return int.from_bytes(data, "little")
 
     def skip(self, length: int) -> None:
         if length > self.size - self.file.tell():
-            raise _Broken
+            self.end()
         self.file.seek(length, 1)
+
+    def end(self) -> NoReturn:
+        """Stop at the end of the file."""
+        if self.is_cut:
+            self.note(Reach.CALL)
+        raise _Broken
 
     # --- imports and calls -------------------------------------------------------------------------------------------
     def note(self, reach: Reach) -> None:
