@@ -20,7 +20,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dovetail.adapters import licenses
+from dovetail.adapters import licenses, pickles
 from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 from registry.proof import renewal, verdicts
@@ -170,6 +170,13 @@ def is_data(path: str) -> bool:
     return is_inside and parts[-1] != LABEL and any(fnmatchcase(parts[-1], pattern) for pattern in DATA)
 
 
+def _is_pickle(file: Path) -> bool:
+    """Return whether a file that is named like data runs code in who opens it as a pickle."""
+    with file.open("rb") as opened:
+        found = pickles.read(file.name, opened)
+    return found is not None and not found.is_data
+
+
 # --- on disk ---------------------------------------------------------------------------------------------------------
 def _folder(base_id: str, revision: str) -> Path:
     return Path(settings.SHELF) / base_id.replace("/", "--") / revision
@@ -179,7 +186,7 @@ def _model_files(folder: Path) -> list[PurePosixPath]:
     if not folder.is_dir():
         raise ShelfProblem(f"{folder} is not a folder.", fix="Name the folder that holds config.json.")
     found = sorted(PurePosixPath(file.relative_to(folder).as_posix()) for file in folder.rglob("*") if file.is_file())
-    paths = [file for file in found if is_data(str(file))]
+    paths = [file for file in found if is_data(str(file)) and not _is_pickle(folder / file)]
     if PurePosixPath("config.json") not in paths or not any(file.suffix == ".safetensors" for file in paths):
         raise ShelfProblem(
             f"{folder} holds no model: it takes config.json and weights as safetensors.",

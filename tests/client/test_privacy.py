@@ -234,7 +234,8 @@ def test_the_token_of_a_service_is_known(kind, value):
      "sk-your-api-key-goes-here-and-is-long-enough", "sk-learn-is-a-library-of-many-estimators-in-python",
      "sha256:" + "9f8e7d6c5b4a3210" * 4, "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
      'if text.startswith("-----BEGIN PRIVATE KEY-----"):', "ghp_" + "x" * 36, "-----BEGIN CERTIFICATE-----\nMIIB",
-     "xoxb-your-token-goes-right-here", "sk_test_" + LETTERS[:24], "risk-" + LETTERS[:40]],
+     "xoxb-your-token-goes-right-here", "sk_test_" + LETTERS[:24], "risk-" + LETTERS[:40],
+     "sk-danish-bert-base-uncased-finetuned-2023-11-05-epoch3"],
 )  # fmt: skip
 def test_examples_and_checksums_are_no_secrets(text):
     assert list(secrets.secrets_of(text)) == []

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import struct
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from dovetail.adapters import convert, values
 from dovetail.adapters import header as headers
-from dovetail.adapters.convert import Unconvertible
+from dovetail.adapters.convert import Settings, Unconvertible, by_rank, loralib
 from dovetail.adapters.gguf import read_whole
+from dovetail.adapters.lazy import Lazy
 from dovetail.adapters.sources import files_in
 from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, lora, openers, pack, unpack, write
 
@@ -308,3 +310,26 @@ def test_a_table_with_one_other_bit_stays_and_the_variant_is_refused(tmp_path):
         slimmed(tmp_path, bytes(other), TABLE.tobytes())
     with pytest.raises(Unconvertible, match="no whole embedding"):
         convert.convert(openers(PLAIN), "slim", base_files=openers({"model.safetensors": PLAIN[WEIGHTS]}))
+
+
+def zeros(*shape: int) -> Lazy:
+    return Lazy("F32", shape, lambda: iter([bytes(4 * math.prod(shape))]))
+
+
+def test_matrices_of_loralib_that_are_no_pair_are_refused_whatever_their_shapes():
+    """Of many parts each would widen all rows: eight megabytes would be written as terabytes."""
+    shapes = (((8, 16), ()), ((), (16, 8)), ((0, 16), (16, 8)), ((8, 16), (16, 0)), ((8, 16), (16,)), ((9, 1), (9, 1)))
+    for down, up in shapes:
+        tensors = {"roberta.query.lora_A": zeros(*down), "roberta.query.lora_B": zeros(*up)}
+        with pytest.raises(Unconvertible, match="are no pair"):
+            loralib.read(tensors, "", Settings(alpha=8))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_change_that_is_not_finite_is_no_lora(value):
+    change = np.eye(4, dtype=np.float32)
+    change[1, 2] = value
+    tensors = {"base_model.model.layer.lora_A.weight": zeros(2, 4), "base_model.model.layer.lora_B.weight": zeros(4, 2)}
+    config = {"peft_type": "LORA", "base_model_name_or_path": "a/base"}
+    with pytest.raises(Unconvertible, match="not finite"):
+        by_rank.read(tensors, config, {"layer.weight": zeros(4, 4)}, {}, 2, lambda *_: iter([("layer", change)]))

@@ -89,7 +89,9 @@ for hits in ([(0, 1)], [(1, 1)], [(20, 20), (0, 2), (1, 1)], [(256, 256), (3, 3)
     assert 0 <= low <= sum(right / rows for right, rows in hits) / len(hits) + 5e-5, (hits, low)
     assert low < high <= 1
 print(measures.interval([(256, 256)]), measures.mean_interval([1.0, 1.0]), measures.mean_interval([2.0] * 8))
-weighted = measures.mean_interval([1.0, 3.0, 2.0, 4.0], [3.0, 1.0, 3.0, 1.0])
-assert weighted[0] < 2.0 < weighted[1]
+weighted = measures.mean_interval([1.0, 3.0, 2.0, 4.0, 1.5, 2.5, 0.5, 3.5], [3.0, 1.0, 3.0, 1.0] * 2)
+assert weighted[0] < 2.0 < weighted[1] < 9
+for rare in ([0.0, 0.0, 0.0, 5.0], [1.0, 2.0, 3.0], [0.0] * 40 + [0.5, 1.0]):  # most sets that are drawn say nothing
+    assert measures.mean_interval(rare) is None, rare
 """)
     assert answers == ["(0.9857,", "1.0)", "None", "(2.0,", "2.0)"]

@@ -75,6 +75,14 @@ def test_all_data_of_a_model_is_kept_and_nothing_that_runs(model):
     base_cache.verify(base)
 
 
+def test_a_pickle_that_is_called_data_stays_behind(model):
+    for name in ("vocab.txt", "spiece.model", "merges.codes"):
+        (model / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    (model / "tokenizer.model").write_bytes(b"\x0a\x0e\x0a\x05<unk>")
+    base = base_cache.add_folder(BASE, model, source="path", tell=lambda line: None)
+    assert base.files.keys() & {"vocab.txt", "spiece.model", "merges.codes", "tokenizer.model"} == {"tokenizer.model"}
+
+
 def test_a_base_that_lacks_files_of_its_commit_gets_them_and_no_weights_again(live_hub, monkeypatch):
     monkeypatch.setattr(base_sources, "HUB", live_hub.url)
     monkeypatch.setenv("HF_TOKEN", TOKENS["alice"])

@@ -14,6 +14,7 @@ import torch
 
 from dovetail.adapters import paired
 
+ENDLESS = 1e6  # a quotient of a bootstrap whose denominator was nothing
 MOST = 1e9  # the largest number that a verdict accepts
 CORRELATIONS = ("pearson", "spearman")
 
@@ -127,7 +128,8 @@ def _share_at(chance: float, right: int, rows: int) -> float:
 def mean_interval(values: Sequence[float], weights: Sequence[float] | None = None) -> tuple[float, float] | None:
     """Return the bounds of a mean of losses at 95 % by the bootstrap of its t (Hall 1988), which follows their skew.
 
-    It takes 2 % at either end: of some dozens of rows it covers a little less than it says. None for fewer than three.
+    It takes 2 % at either end: of some dozens of rows it covers a little less than it says. None for fewer than three,
+    and where so few differ from the others that sets drawn of them are often all alike: those say nothing of a bound.
     """
     rows = len(values)
     if rows < 3:
@@ -140,6 +142,8 @@ def mean_interval(values: Sequence[float], weights: Sequence[float] | None = Non
     centre, spread = parts.mean(), parts.std()
     tiny = 1e-9 * (1 + centre.abs())
     ends = ((drawn.mean(1) - centre) / (drawn.std(1) + tiny)).quantile(torch.tensor([0.98, 0.02], dtype=torch.float64))
+    if ends.abs().max() > ENDLESS:
+        return None
     low, high = (centre - ends * spread).tolist()
     return bounded(max(0.0, low)), bounded(high)
 

@@ -59,7 +59,10 @@ SECRETS = (
     _secret("a GitLab token", rf"\bgl(?:pat|dt|rt|ptt|cbt|agent)-{WORD}{{20,60}}", "gl"),
     _secret("an AWS secret key", r"(?i:aws_?secret_?access_?key)\W{1,5}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"),
     _secret("an Anthropic key", rf"\bsk-ant-{WORD}{{32,200}}", "sk-ant-"),
-    _secret("an API key", rf"\bsk-(?!ant-)(?={WORD}{{0,120}}\d){WORD}{{32,200}}(?!{WORD})", "sk-"),
+    _secret(  # words between hyphens are the name of a model
+        "an API key",
+        rf"(?<!{WORD})sk-(?!ant-)(?={WORD}{{0,120}}\d)(?={WORD}{{0,120}}?\w{{18}}){WORD}{{32,200}}(?!{WORD})", "sk-",
+    ),
     _secret("a Weights & Biases key", r"(?i:wandb_api_key|api\.wandb\.ai)[^\n]{0,60}?\b([0-9a-f]{40})\b"),
     _secret("a Stripe key", r"\b(?:(?:sk|rk)_live_[A-Za-z0-9]{20,120}|whsec_[A-Za-z0-9]{32,64})\b", "_live_", "whsec_"),
     _secret("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b", "npm_"),

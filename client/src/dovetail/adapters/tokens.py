@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dovetail.adapters import config as configs
@@ -30,6 +31,7 @@ VOCABULARIES = (
     "sentencepiece.bpe.model",
 )
 MAX_VOCABULARY = 48 * 2**20  # the largest in use have some thirty megabytes
+MAX_PIECES = 1 << 21  # the largest in use have some 262,144
 MAX_ID = 1 << 31  # files may number tokens by integers of any length: what is beyond this is taken for this
 
 
@@ -154,7 +156,8 @@ def _lines(raw: bytes) -> dict[str, Any]:
 
 def _pieces(raw: bytes) -> dict[str, Any]:
     """Return the pieces of a SentencePiece model: field 1 of a protobuf message, of each again field 1."""
-    pieces = [text for number, value in _fields(raw) if number == 1 for text in _first_text(value)]
+    fields = islice(_fields(raw), MAX_PIECES)
+    pieces = [text for number, value in fields if number == 1 for text in _first_text(value)]
     return {text: at for at, text in enumerate(pieces)}
 
 

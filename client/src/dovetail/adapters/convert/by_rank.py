@@ -101,9 +101,9 @@ def _cut(path: str, change: Any, rank: int) -> tuple[Module, Loss]:
     """Return the best pair of this rank for a change of a weight, and what is lost."""
     from dovetail.adapters.merge import arithmetic  # noqa: PLC0415 - it needs numpy, as in merge.modules
 
-    down, up, error, norm = arithmetic.best_pair(change, rank)
-    if not math.isfinite(error):
+    if not math.isfinite(abs(change).max(initial=0.0)):
         raise Unconvertible("what it adds to its module is not finite.", path)
+    down, up, error, norm = arithmetic.best_pair(change, rank)
     return Module(_lazy(down), _lazy(up), 1.0), Loss(error, path, norm)
 
 

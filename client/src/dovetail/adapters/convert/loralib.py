@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from dovetail.adapters.convert.lora import Lora, Module, config_of, diagonal
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.convert.settings import Settings
+from dovetail.adapters.convert.settings import MAX_PARTS, Settings
 from dovetail.adapters.kinds import HEADS
 from dovetail.adapters.lazy import Lazies, Lazy
 from dovetail.adapters.parts import PARTS
@@ -61,9 +61,12 @@ def _module(path: str, sides: Mapping[str, Lazy], settings: Settings) -> Module:
     down, up = sides.get("lora_A"), sides.get("lora_B")
     if down is None or up is None:
         raise Unconvertible("one of its two matrices is missing.", path)
-    rank = up.shape[-1]
-    if len(down.shape) != 2 or len(up.shape) != 2 or not rank or down.shape[0] % rank:
+    is_pair = (
+        len(down.shape) == len(up.shape) == 2 and up.shape[1] and down.shape[0] and not down.shape[0] % up.shape[1]
+    )
+    if not is_pair or down.shape[0] > MAX_PARTS * up.shape[1]:  # each part widens all rows of what is written
         raise Unconvertible(f"its matrices {down.shape} and {up.shape} are no pair.", path)
+    rank = up.shape[1]
     groups = down.shape[0] // rank
     enabled = _enabled(path, groups, up.shape[0], settings.enable_lora)
     scale = float(settings.alpha or 0) / rank

@@ -75,6 +75,10 @@ def _average(name: str, tensors: Sequence[Lazy], shares: Sequence[float]) -> Laz
         parts = [
             values.doubles(tensor.raw(), tensor.dtype) * share for tensor, share in zip(tensors, shares, strict=True)
         ]
-        yield values.converted(sum(parts).astype("<f4").tobytes(), "F32", first.dtype)
+        average = sum(parts).astype("<f4").tobytes()
+        piece = values.converted(average, "F32", first.dtype)
+        if average and not piece:
+            raise Unconvertible(f"its average has values beyond {first.dtype}.", name)
+        yield piece
 
     return Lazy(first.dtype, first.shape, blocks)
