@@ -38,7 +38,7 @@ class OneLeaderboard(View):
     @extend_schema(
         operation_id="task_leaderboards", summary="Measured adapters of a task, those on the same rows together",
         description=f"The {leaderboards.MOST} with the greatest gain over their head alone or their base; `alone` are "
-        "those on rows that nothing else here was measured on.",
+        "those on rows that nothing else here was measured on. Each list has the same weights once.",
         parameters=[shapes.OfTask], responses=shapes.TaskLeaderboards,
     )  # fmt: skip
     def get(self, request: Request, task: str) -> Response:
@@ -49,6 +49,8 @@ class OneLeaderboard(View):
             "task": task,
             "boards": [
                 {
+                    "rows_of": board.rows_of,
+                    "oldest": board.oldest.full_name if board.oldest else None,
                     "metric": board.measured.metric,
                     "better": board.measured.better,
                     "rows": board.measured.rows,
@@ -67,6 +69,7 @@ def _standings(standings: Iterable[Standing]) -> list[Data]:
         {
             "adapter": standing.repository.full_name,
             "place": standing.place or None,
+            "copies": [copy.full_name for copy in standing.copies],
             "base": standing.repository.base,
             "kind": standing.repository.kind,
             "rank": standing.repository.rank,

@@ -56,7 +56,7 @@ SORTS = {
     "created": _("newest adapter"),
     "downloads": _("most downloads"),
     "likes": _("most likes"),
-    "score": _("best score"),
+    "score": _("gain over the base"),
 }
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
 TITLES = {"model": _("Adapters"), "dataset": _("Datasets"), "space": _("Spaces")}

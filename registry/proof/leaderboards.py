@@ -1,4 +1,7 @@
-"""Leaderboards of a task: verified adapters that were measured on the same rows, beside each other. Only reads."""
+"""Leaderboards of a task: verified adapters that were measured on the same rows, beside each other. Only reads.
+
+The same weights have one line in each table: of the repository that held them first, among those that the caller sees.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -12,14 +15,18 @@ from registry.kernel.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository, Verdict
 from registry.proof.scores import deciding, gain_of, start_of, verdicts_of_verified
-from registry.repos import catalog, tallies
+from registry.repos import catalog, digests, eval_rows, tallies
 from registry.repos.catalog import Query
+from registry.repos.digests import Since, Weights
+from registry.repos.eligibility import NEUTRAL
 
 MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
 SORTS = ("score", "gain", "size", "updated")
 KEY = "measured"  # of the counts in the shared cache
 DIGITS = 6  # of numbers that make places
 SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
+OWN_ROWS = "smoke"  # the name of rows from a repository's own file, in a verdict
+_DATA = "dataset:"  # tags by the data sets that a card names
 _MEASURED = Query(only_measured=True)
 
 
@@ -29,7 +36,9 @@ class Standing:
 
     repository: Repository
     evaluation: Evaluation
+    weights: Weights | None = None  # None for files that hold none by their names
     place: int = 0  # in its table, from 1; adapters with the same number share one. 0 where places mean nothing
+    copies: Sequence[Repository] = ()  # that hold the same weights since later and would stand in the same table
 
     @property
     def change(self) -> float:
@@ -44,10 +53,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Adapters that one metric compares on the same rows; `measured` says which ones, as that of the first does."""
+    """Adapters that one metric compares on the same rows; `measured` says which ones, as that of the first does.
+
+    `rows_of` is what people know the rows by: the data set that they are of, or that the card of the oldest adapter
+    here names, else the name of their file; "" for the built-in samples. `oldest` is that adapter, where another board
+    has the same `rows_of`, metric and number of rows.
+    """
 
     measured: Evaluation
     standings: Sequence[Standing]
+    rows_of: str
+    oldest: Repository | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +95,60 @@ def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = "score"
     for standing in _standings(page.items):
         measured = standing.evaluation
         groups[measured.rows_sha256 or standing.repository.pk, measured.metric, measured.task].append(standing)
-    shared = [_placed(group, sort) for group in groups.values() if len(group) > 1]
-    alone = [standing for group in groups.values() if len(group) == 1 for standing in group]
+    tables = [_one_of_each_weights(group) for group in groups.values()]
+    shared = sorted((_placed(table, sort) for table in tables if len(table) > 1), key=len, reverse=True)
+    alone = _one_of_each_weights([standing for table in tables if len(table) == 1 for standing in table])
     return Boards(
-        [Board(group[0].evaluation, group) for group in sorted(shared, key=len, reverse=True)],
+        _told_apart([_board(table) for table in shared]),
         _sorted(alone, "gain" if sort == "score" else sort),  # scores on different rows do not compare
         is_capped=bool(page.next),
     )
+
+
+def _one_of_each_weights(standings: Sequence[Standing]) -> list[Standing]:
+    of_weights: dict[object, list[Standing]] = defaultdict(list)
+    for standing in sorted(standings, key=_age):
+        of_weights[standing.weights.digest if standing.weights else standing.repository.pk].append(standing)
+    return [
+        replace(first, copies=[*first.copies, *(copy for one in later for copy in (one.repository, *one.copies))])
+        for first, *later in of_weights.values()
+    ]
+
+
+def _age(standing: Standing) -> Since:
+    return standing.weights.since if standing.weights else (standing.repository.created_at, standing.repository.pk)
+
+
+def _board(standings: Sequence[Standing]) -> Board:
+    measured = standings[0].evaluation
+    _, rows = _folder_and_rows(measured.name)
+    if rows == OWN_ROWS:
+        tags = _oldest(standings).tags
+        rows_of = next((tag.removeprefix(_DATA) for tag in tags if tag.startswith(_DATA)), eval_rows.NAME)
+    else:
+        rows_of = "" if rows == NEUTRAL else rows.partition("@")[0]
+    return Board(measured, standings, rows_of)
+
+
+def _oldest(standings: Sequence[Standing]) -> Repository:
+    return min(standings, key=_age).repository
+
+
+def _told_apart(boards: Sequence[Board]) -> list[Board]:
+    """Return the boards, those of the same name each with its oldest adapter, which stands on no other one."""
+
+    def name(board: Board) -> tuple[object, ...]:
+        return board.rows_of.lower(), board.measured.metric.lower(), board.measured.rows
+
+    counts = Counter(map(name, boards))
+    return [replace(one, oldest=_oldest(one.standings)) if counts[name(one)] > 1 else one for one in boards]
+
+
+def _folder_and_rows(name: str) -> tuple[str, str]:
+    """Split the name of an evaluation: a folder only where several adapters were measured; a set is namespace/name."""
+    parts = name.split("/")
+    count = 1 if parts[-1] in (OWN_ROWS, NEUTRAL) else 2
+    return "/".join(parts[:-count]), "/".join(parts[-count:])
 
 
 def _count_visible(by: Caller) -> Counter[tuple[str, str]]:
@@ -108,15 +171,23 @@ def _count(rows: QuerySet[Repository]) -> Counter[tuple[str, str]]:
 
 
 def _standings(repositories: Sequence[Repository]) -> list[Standing]:
-    """Return the places of adapters by the newest finished verdict of `verified`; one query for its metrics alone."""
-    verdicts = verdicts_of_verified(repositories).values_list("revision__repository", "result__evals")
-    evals = dict(verdicts.order_by("number"))
-    found = []
-    for repository in repositories:
-        measured = deciding(Report.of_result({"evals": evals.get(repository.pk) or []}, Verdict.State.PASSED))
+    """Return the places of adapters by the newest finished verdict of `verified`; four queries."""
+    columns = ("revision__repository", "revision", "result__evals", "result__path")
+    verdicts = verdicts_of_verified(repositories).order_by("number").values_list(*columns)
+    found: dict[int, tuple[int, str, Evaluation]] = {}
+    for repository, revision, evals, path in verdicts:
+        measured = deciding(Report.of_result({"evals": evals or []}, Verdict.State.PASSED))
         if measured:
-            found.append(Standing(repository, measured))
-    return found
+            found[repository] = revision, _folder_and_rows(measured.name)[0] or path or "", measured
+        else:
+            found.pop(repository, None)
+    weights = digests.weights_in({revision: folder for revision, folder, _ in found.values()})
+    return [
+        Standing(repository, measured, weights.get(revision))
+        for repository in repositories
+        if repository.pk in found
+        for revision, _, measured in (found[repository.pk],)
+    ]
 
 
 def _score(one: Standing) -> float:

@@ -4,11 +4,10 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, Min, OuterRef
+from django.db.models import Count, Exists, OuterRef
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import passport
@@ -22,6 +21,7 @@ from registry.models import FingerprintBand, NormPopulation, Repository, Revisio
 from registry.proof import base_norms
 from registry.proof.base_norms import NormsOfBase
 from registry.repos import digests, facts, pull
+from registry.repos.digests import Since
 from registry.repos.manifest import Entry
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
@@ -118,23 +118,15 @@ def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller
 
 
 def _with_originals(relatives: list[Relative], own: Iterable[str], besides: Repository) -> list[Relative]:
-    """Mark the copies whose weights were in their repository before these files (sha256) were in `besides`; one query.
-
-    Times are this hub's own: nobody who pushes can choose them. Rewritten and copied commits keep theirs, and of two
-    commits of one time the row that was written first is the original.
-    """
+    """Mark the copies that their repository held before `besides` held these files (sha256); one query."""
     copies = {one.revision.repository_id: one.place.blob_id for one in relatives if one.is_copy}
     if not copies:
         return relatives
     sought = set(copies.items()) | {(besides.pk, file) for file in own}
-    rows = RevisionFile.objects.filter(
-        revision__repository__in={pk for pk, _ in sought}, blob__in={blob for _, blob in sought}
-    )
-    times = rows.order_by().values_list("revision__repository", "blob")
-    first: dict[int, tuple[datetime, int]] = {}
-    for repository, blob, at, row in times.annotate(Min("revision__created_at"), Min("revision")):
-        if (repository, blob) in sought:
-            first[repository] = min(first.get(repository, (at, row)), (at, row))
+    first: dict[int, Since] = {}
+    for repository, file, since in digests.first_places({pk for pk, _ in sought}, {file for _, file in sought}):
+        if (repository, file) in sought:
+            first[repository] = min(first.get(repository, since), since)
 
     def is_original(one: Relative) -> bool:
         there, here = first.get(one.revision.repository_id), first.get(besides.pk)

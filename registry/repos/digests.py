@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
 
-from django.db.models import Max
+from django.db.models import Max, Min, Q
 
 from dovetail.adapters.checks.pickle import TRAINING_STATE
+from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
@@ -18,6 +22,8 @@ MAX_FILES = 1000  # that hold the tensors of the digests
 MAX_WEIGHTS = 20  # files of one revision that are looked for elsewhere
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
+Since = tuple[datetime, int]  # the time by this hub's clock, and the row of the revision: no two are equal
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -25,6 +31,14 @@ class Place:
 
     digest: str
     file: RevisionFile
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of an adapter: the digest of their tensors, else of their file, and since when they are there."""
+
+    digest: str
+    since: Since
 
 
 def places_of_files(digests: Iterable[str], by: Caller) -> list[Place]:
@@ -43,6 +57,46 @@ def weight_files(entries: Mapping[str, Entry]) -> list[Entry]:
     """Return the weights among these files by path, at most MAX_WEIGHTS; the state of a training is none."""
     weights = [path for path in sorted(entries) if path.endswith(_WEIGHTS)]
     return [entries[path] for path in weights if path.rpartition("/")[2] not in TRAINING_STATE][:MAX_WEIGHTS]
+
+
+def weights_in(folders: Mapping[int, str]) -> dict[int, Weights]:
+    """Return the weights in this folder of each revision (id → folder, or file), those that an engine reads first.
+
+    `since` is when their repository first held these tensors, perhaps in another file; three queries.
+    """
+    endings = reduce(or_, (Q(path__endswith=end) for end in _WEIGHTS))
+    rows = RevisionFile.objects.filter(endings, revision__in=folders).select_related("revision")
+    read: dict[int, RevisionFile] = {}
+    for row in rows.only("path", "blob", "size", "revision__repository").order_by("pk"):
+        folder, _, name = row.path.rpartition("/")
+        if folders[row.revision_id] in (folder, row.path) and name not in TRAINING_STATE:
+            read[row.revision_id] = min(read.get(row.revision_id, row), row, key=_order)
+    files = {row.blob_id for row in read.values()}
+    tensors = _ALIKE(*sorted(files)) if files else ()
+    alike = {file: file for file in files} | {file: digest for file, digest in tensors if digest}
+    first: dict[tuple[int, str], Since] = {}
+    for repository, file, since in first_places((row.revision.repository_id for row in read.values()), alike):
+        held = repository, alike[file]
+        first[held] = min(first.get(held, since), since)
+    weights = {revision: (row.revision.repository_id, alike[row.blob_id]) for revision, row in read.items()}
+    return {revision: Weights(held[1], first[held]) for revision, held in weights.items()}
+
+
+def _order(row: RevisionFile) -> tuple[bool, bool, int]:
+    name = row.path.rpartition("/")[2]
+    return name != WEIGHTS, name != PICKLED_WEIGHTS, -row.size
+
+
+def first_places(repositories: Iterable[int], files: Iterable[str]) -> list[tuple[int, str, Since]]:
+    """Return since when these repositories hold each of these files (sha256); one query.
+
+    Times are this hub's own: nobody who pushes can choose them. Rewritten and copied commits keep theirs, and of two
+    commits of one time the row that was written first is the older.
+    """
+    rows = RevisionFile.objects.filter(revision__repository__in=set(repositories), blob__in=set(files))
+    times = rows.order_by().values_list("revision__repository", "blob")
+    first = times.annotate(Min("revision__created_at"), Min("revision"))
+    return [(repository, file, (at, row)) for repository, file, at, row in first]
 
 
 def equal_files(files: Iterable[str]) -> dict[str, str]:

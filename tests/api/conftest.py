@@ -22,10 +22,11 @@ BASE = "sentence-transformers/all-MiniLM-L6-v2"
 CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": BASE, "task_type": "SEQ_CLS"}
 
 
-def weights() -> bytes:
-    """A valid safetensors file with one F32 tensor of 2 × 3."""
-    header = json.dumps({"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(24)
+def weights(values: bytes = b"", **metadata: str) -> bytes:
+    """A valid safetensors file with one F32 tensor of 2 × 3, which begins with these bytes and then is zero."""
+    about = {"__metadata__": metadata} if metadata else {}
+    header = json.dumps(about | {"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).encode()
+    return struct.pack("<Q", len(header)) + header + values[:24].ljust(24, b"\0")
 
 
 FILES = {

@@ -1,5 +1,6 @@
 """Leaderboards: what was measured, on the same rows beside each other, as far as the visitor may see it."""
 
+import hashlib
 import re
 
 import pytest
@@ -8,10 +9,16 @@ from django.core.cache import caches
 from registry.models import Repository
 from registry.proof import leaderboards
 from tests import questions
-from tests.api.conftest import BASE, FILES, accuracy, judged, pushed
+from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
+from workers import tensor_digesting
 
 TASK = "text-classification"
 SAME, OTHER = "a" * 64, "b" * 64
+
+
+def trained(seed):
+    """Return the files of an adapter, with weights of its own for each seed."""
+    return {**FILES, "adapter_model.safetensors": weights(hashlib.sha256(seed.encode()).digest())}
 
 
 @pytest.fixture
@@ -26,7 +33,8 @@ def measured(cast):
         ("acme/secret", 48, SAME, {}),
     ):
         repository = cast.repository(name, private=name == "acme/secret")
-        judged(pushed(cast, repository), evals=[accuracy(right, rows=rows, **more)], depth="evaluated")
+        evals = [accuracy(right, rows=rows, **more)]
+        judged(pushed(cast, repository, files=trained(name)), evals=evals, depth="evaluated")
     judged(pushed(cast, cast.repository("alice/unmeasured")))
     failed = pushed(cast, cast.repository("alice/failed"), files={**FILES, "notes.txt": b"x"})
     judged(failed, "failed", evals=[accuracy(48, rows=SAME)])
@@ -95,7 +103,7 @@ def test_rest_has_the_same_boards_and_they_are_drawn(visit, cast, measured):
         [picture] = re.findall(r'<figure class="scatter">.*?</figure>', page, re.DOTALL)
         assert picture.count('href="/alice/') == drawn, path
         assert 'aria-label="alice/fair: ' in picture
-    again = pushed(cast, cast.repository("alice/again"), files={**FILES, "notes.txt": b"the same"})
+    again = pushed(cast, cast.repository("alice/again"), files=trained("alice/again"))
     judged(again, evals=[accuracy(47, rows=SAME)], depth="evaluated")
     page = client.get(f"/leaderboards/{TASK}").content.decode()
     assert re.findall(r'<td class="right">(\d)</td>', page) == ["1", "1", "3", "4"]
@@ -104,15 +112,122 @@ def test_rest_has_the_same_boards_and_they_are_drawn(visit, cast, measured):
 def test_a_board_costs_a_constant_number_of_queries(visit, measured):
     client = visit()
     client.get("/leaderboards")
-    with questions.at_most(2):
+    with questions.at_most(5):
         client.get(f"/leaderboards/{TASK}")
 
 
 def test_of_equal_scores_the_smallest_comes_first_then_the_oldest(visit, cast):
     for name, more in (("large", b"x" * 900), ("old", b"x"), ("new", b"x"), ("small", b"")):
-        files = {**FILES, "notes.txt": more}
+        files = trained(name) | {"notes.txt": more}
         judged(pushed(cast, cast.repository(f"alice/{name}"), files=files), evals=[accuracy(46)], depth="evaluated")
     right = ["alice/small", "alice/old", "alice/new", "alice/large"]
     assert tables(visit().get(f"/leaderboards/{TASK}")) == [right]
     [board] = visit().get(f"/api/v1/leaderboards/{TASK}?sort=gain").json()["boards"]
     assert [one["adapter"] for one in board["standings"]] == right
+
+
+def stand(cast, name, right=40, rows=SAME, evals=(), **files):
+    """Push an adapter whose weights are those of its seed, which is its name unless given, and judge it."""
+    private, seed = files.pop("private", False), files.pop("seed", name)
+    found = Repository.objects.filter(namespace__name=name.split("/")[0], name=name.split("/")[1]).first()
+    repository = found or cast.repository(name, private=private)
+    pushed_files = trained(seed) | {path.replace("__", "."): content for path, content in files.items()}
+    judged(pushed(cast, repository, files=pushed_files), evals=evals or [accuracy(right, rows=rows)], depth="evaluated")
+
+
+def boards(client, **query):
+    """Return each board of REST as adapter → its copies, in order, and in the end those on rows of their own."""
+    found = client.get(f"/api/v1/leaderboards/{TASK}", query).json()
+    return [{one["adapter"]: one["copies"] for one in lines}
+            for lines in (*(board["standings"] for board in found["boards"]), found["alone"])]  # fmt: skip
+
+
+def test_the_same_weights_stand_once_for_the_adapter_that_had_them_first(visit, cast):
+    early = cast.repository("alice/early-but-empty")  # the older repository, not the older weights
+    for name, right, seed in (("first", 40, "A"), ("other", 44, "B"), ("copy", 47, "A"), ("again", 40, "A")):
+        stand(cast, f"alice/{name}", right, seed=seed, notes__txt=name.encode())
+    stand(cast, early.full_name, 46, seed="A")
+    same = ["alice/copy", "alice/again", "alice/early-but-empty"]
+    for sort in leaderboards.SORTS:
+        found = boards(visit(), sort=sort)[0]
+        assert found == {"alice/other": [], "alice/first": same}, sort
+    page = visit().get(f"/leaderboards/{TASK}").content.decode()
+    assert 'href="/alice/first/lineage#copies"' in page
+    assert "+3 copies" in page
+    assert "alice/copy, alice/again" in page
+    assert "The same weights elsewhere" in visit().get("/alice/first/lineage").content.decode()
+
+
+def test_another_header_and_files_beside_make_no_other_weights(visit, cast):
+    value = hashlib.sha256(b"alice/first").digest()
+    stand(cast, "alice/first")
+    stand(cast, "alice/none-like-it")
+    stand(cast, "alice/resaved", adapter_model__safetensors=weights(value, format="pt"))
+    stand(cast, "alice/padded", seed="alice/first", aaa__safetensors=weights(b"padding"))
+    stand(cast, "alice/pickled-too", seed="alice/first", adapter_model__bin=b"\x80\x02}q\x00.")
+    stand(cast, "alice/scheduled", seed="alice/first", scheduler__pt=b"\x80\x02}q\x00.")
+    tensor_digesting.work()
+    stand(cast, "alice/first", adapter_model__safetensors=weights(value, format="np"))  # its author saves it anew
+    tensor_digesting.work()
+    copies = ["alice/resaved", "alice/padded", "alice/pickled-too", "alice/scheduled"]
+    assert boards(visit())[0] == {"alice/first": copies, "alice/none-like-it": []}
+
+
+def test_copies_that_the_caller_may_not_see_count_for_nothing(visit, cast):
+    stand(cast, "acme/hidden-original", seed="A", private=True)
+    for name in ("seen", "seen-too", "different"):
+        stand(cast, f"alice/{name}", seed="A" if name != "different" else "B")
+    stand(cast, "acme/hidden-copy", seed="B", private=True)
+    assert boards(visit())[0] == {"alice/seen": ["alice/seen-too"], "alice/different": []}
+    assert "+2" not in visit().get(f"/leaderboards/{TASK}").content.decode()
+    of_member = boards(visit("alice"))[0]
+    assert of_member == {"acme/hidden-original": ["alice/seen", "alice/seen-too"],
+                         "alice/different": ["acme/hidden-copy"]}  # fmt: skip
+
+
+def test_weights_on_rows_of_their_own_stand_once_and_copies_alone_make_no_board(visit, cast):
+    for name, rows in (("one", SAME), ("two", SAME), ("three", OTHER), ("four", "c" * 64)):
+        stand(cast, f"alice/{name}", rows=rows, seed="A" if name != "four" else "B", notes__txt=name.encode())
+    assert boards(visit()) == [{"alice/one": ["alice/two", "alice/three"], "alice/four": []}]
+
+
+def headings(client):
+    """Return the headings of the boards of a page, as they are read."""
+    page = client.get(f"/leaderboards/{TASK}").content.decode()
+    found = re.findall(r'<h2 class="break" id="board-\d+">(.*?)</h2>', page, re.DOTALL)
+    return [" ".join(heading.split()) for heading in found]
+
+
+def test_boards_are_named_by_their_data_and_rows_and_no_two_alike(visit, cast):
+    tagged = b"---\ndatasets:\n- imdb\n- sst2\n---\n# Reviews\n"
+    kinds = {
+        "set": {"evals": [accuracy(40, rows="1" * 64, name="alice/data@0123abcd")]},
+        "folder": {"evals": [accuracy(40, rows="2" * 64, name="some/where/acme/data@0123abcd")]},
+        "card": {"evals": [accuracy(40, rows="3" * 64)], "README__md": tagged},
+        "more": {"evals": [accuracy(40, of=50, rows="4" * 64)], "README__md": tagged},
+        "file": {"evals": [accuracy(40, rows="5" * 64)]},
+        "twin": {"evals": [accuracy(40, rows="6" * 64)]},
+        "plain": {"evals": [accuracy(40, rows="7" * 64, name="neutral")], "README__md": tagged},
+        "later": {"evals": [accuracy(40, rows="8" * 64, name="alice/data@89abcdef")]},
+        "f1": {"evals": [accuracy(40, rows="9" * 64, metric="f1")]},
+    }
+    for kind, more in kinds.items():
+        stand(cast, f"alice/{kind}-1", **more)
+        stand(cast, f"alice/{kind}-2", **more | {"README__md": b"---\ndatasets: [yelp]\n---\n"})
+    found = headings(visit())
+    assert sorted(found) == sorted([
+        "Accuracy · alice/data · 48 rows (those of alice/set-1)",
+        "Accuracy · acme/data · 48 rows",
+        "Accuracy · imdb · 48 rows",
+        "Accuracy · imdb · 50 rows",
+        "Accuracy · smoke.jsonl · 48 rows (those of alice/file-1)",
+        "Accuracy · smoke.jsonl · 48 rows (those of alice/twin-1)",
+        "Accuracy · built-in samples · 48 rows",
+        "Accuracy · alice/data · 48 rows (those of alice/later-1)",
+        "F1 · smoke.jsonl · 48 rows",
+    ])  # fmt: skip
+    rest = visit().get(f"/api/v1/leaderboards/{TASK}").json()["boards"]
+    assert sorted((one["rows_of"], one["oldest"] or "") for one in rest) == sorted([
+        ("alice/data", "alice/set-1"), ("acme/data", ""), ("imdb", ""), ("imdb", ""), ("smoke.jsonl", "alice/file-1"),
+        ("smoke.jsonl", "alice/twin-1"), ("", ""), ("alice/data", "alice/later-1"), ("smoke.jsonl", ""),
+    ])  # fmt: skip

@@ -33,6 +33,9 @@ class OfTask(s.Serializer[Data]):
 class Standing(s.Serializer[Data]):
     adapter = s.CharField()
     place = s.IntegerField(allow_null=True, help_text="in this order; equals share one: 1, 1, 3. null in `alone`")
+    copies = s.ListField(
+        child=s.CharField(), help_text="adapters with the same weights that came later and would stand in this list"
+    )
     base = s.CharField(allow_blank=True)
     kind = s.CharField(allow_blank=True)
     rank = s.IntegerField(allow_null=True)
@@ -46,6 +49,15 @@ class Standing(s.Serializer[Data]):
 
 
 class Board(s.Serializer[Data]):
+    rows_of = s.CharField(
+        allow_blank=True,
+        help_text="the data set of the rows, else the one that the oldest adapter's card names, else `smoke.jsonl`; "
+        "empty for built-in samples",
+    )
+    oldest = s.CharField(
+        allow_null=True,
+        help_text="the oldest adapter, where another board has this `rows_of`, metric and number of rows",
+    )
     metric = s.CharField()
     better = s.ChoiceField(choices=["higher", "lower"])
     rows = s.FloatField()
