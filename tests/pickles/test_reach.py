@@ -210,6 +210,7 @@ def test_no_road_to_an_import_that_readers_take_is_overlooked():
         "an array as an archive with its end in front": ("x.npy", b"PK\5\6" + npz.getvalue()),
         "a long array in an archive": ("x.npz", long_npz.getvalue()),
         "a layer in other letters": ("x.keras", keras.getvalue()),
+        "a layer behind a user's block": ("x.h5", bytes(2048) + b"\x89HDF\r\n\x1a\n" + b'"class_name": "__lambda__"'),
         **{descr: ("x.npy", array_of(descr)) for descr in
            ("'O'", "'object'", "'|\\x4f'", "'i4,O'", "'2O'", "'ob' 'ject'", "[('a', '<i4'), ('b', [('c', 'O')])]")},
     }  # fmt: skip

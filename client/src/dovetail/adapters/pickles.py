@@ -28,6 +28,7 @@ OPENED = (
     "rng_state", "embedding",
 )  # fmt: skip
 ZIPPED = (".zip", ".keras", ".npz")  # opened by readers that find an archive by its end, whatever is before it
+OF_HDF5 = (".h5", ".hdf5", ".he5")
 MAX_DEPTH = 3  # an archive in an archive in an archive
 MAX_MEMBERS, MAX_INSIDE = 20_000, 500  # files of an archive that are looked at, and pickles in it that are read
 MAX_HEAD_BYTES = 2**20  # of a compressed file; the rest is unpacked only if this begins like something to look into
@@ -70,6 +71,8 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
         return _in_array(file, budget)
     if start[:8] == HDF5:
         return _in_hdf5(file)
+    if name.lower().endswith(OF_HDF5) and _is_hdf5_behind(file):
+        return _in_bytes_of_hdf5(file)
     if _is_tar(start):
         return Pickle(frozenset(), TAR) if suspect else _in_tar(file, budget, depth)
     if _is_sealed(name.lower(), start, suspect=suspect):
@@ -187,8 +190,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget, dep
     if info.filename == "config.json":  # of a *.keras
         budget.unpack(min(info.file_size, MAX_PICKLE_BYTES))
         with archive.open(info) as member:
-            config = ESCAPED.sub(lambda one: bytes.fromhex(one[1].decode()), member.read(MAX_PICKLE_BYTES))
-        return Pickle(frozenset(), LAMBDA) if LAMBDAS.search(config) else None
+            return Pickle(frozenset(), LAMBDA) if _names_lambda(member.read(MAX_PICKLE_BYTES)) else None
     if info.file_size > MAX_PICKLE_BYTES:
         with archive.open(info) as member:
             is_unsafe = is_pickled or _holds_objects(member)
@@ -278,16 +280,36 @@ def _in_hdf5(file: BinaryIO) -> Pickle | None:
     counts as unsafe.
     """
     try:
-        return Pickle(frozenset(), LAMBDA) if any(map(LAMBDAS.search, hdf5.attributes(file))) else None
+        return Pickle(frozenset(), LAMBDA) if any(map(_names_lambda, hdf5.attributes(file))) else None
     except hdf5.ElsewhereError:
-        file.seek(0)
+        return _in_bytes_of_hdf5(file)
+
+
+def _is_hdf5_behind(file: BinaryIO) -> bool:
+    """Return whether a file of HDF5 begins behind a block of a user's, where its library looks for it."""
+    at = START_BYTES
+    while file.seek(at) and (start := file.read(8)):
+        if start == HDF5:
+            return True
+        at *= 2
+    file.seek(0)
+    return False
+
+
+def _names_lambda(content: bytes) -> bool:
+    """Return whether the config of a model has a Lambda layer, in letters or in their numbers."""
+    return bool(LAMBDAS.search(ESCAPED.sub(lambda one: bytes.fromhex(one[1].decode()), content)))
+
+
+def _in_bytes_of_hdf5(file: BinaryIO) -> Pickle | None:
+    file.seek(0)
     before, left = b"", MAX_HDF5
     while piece := file.read(PIECE):
         if left <= 0:
             return Pickle(frozenset(), UNSEEN)
-        if LAMBDAS.search(before + piece):
+        if _names_lambda(before + piece):
             return Pickle(frozenset(), LAMBDA)
-        before, left = piece[-64:], left - len(piece)
+        before, left = piece[-256:], left - len(piece)
     return None
 
 
