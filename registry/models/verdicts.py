@@ -116,6 +116,8 @@ class Verdict(models.Model):
         FAILED = "failed"
         ERRORED = "errored"
 
+    DECIDED = (State.PASSED, State.FAILED)  # of the adapter; an errored one says that the hub failed
+
     class Cause(models.TextChoices):
         PUSH = "push"
         ASKED = "asked"  # by a person, at the website or by REST

@@ -37,7 +37,7 @@ class Composition:
 
 def of_revision(revision: Revision) -> Composition:
     """Return the composition of a revision; four queries."""
-    finished = revision.verdicts.filter(finished_at__isnull=False).order_by("-number").first()
+    finished = revision.verdicts.filter(finished_at__isnull=False).order_by(*pull.LAST_SAID).first()
     report = finished.report if finished else None
     pin = report.base if report else None
     return Composition(pull.served_entries(revision), finished, report, _base_files(pin) if pin else ())

@@ -15,7 +15,7 @@ from dovetail.adapters.report import Report
 from registry.models import Regression, Revision, RevisionFile, Verdict
 from registry.proof import regressions
 from registry.proof.good_revisions import GoodRevisions, read_good_revisions
-from registry.repos import eval_rows, facts, pull
+from registry.repos import eligibility, eval_rows, facts, pull
 
 MAX_SETS = 2
 State = Verdict.State
@@ -98,7 +98,7 @@ def _line(
 def _rows_of(version: int, files: dict[int, RevisionFile], place: str, base: str) -> EarlierRows | None:
     """Return the rows of one version: its own file, or those of the data set that its report names."""
     revision = Revision.objects.select_related("repository__namespace").get(pk=version)
-    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by("-number").first()
+    verdict = eligibility.last_decided(revision)
     report = verdict.report if verdict else None
     if report and report.is_passed and (report.base is None or report.base.sha256 != base):
         return None

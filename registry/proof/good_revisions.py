@@ -52,7 +52,7 @@ class GoodRevisions:
 
 
 def read_good_revisions(repository: int) -> GoodRevisions:
-    """Read the state of every revision of a repository, in two queries. The last finished verdict of each counts."""
+    """Read the state of every revision of a repository, in two queries. The last decided verdict of each counts."""
     last = {revision: (pk, kind) for revision, pk, kind in _FINISHED(repository)}
     rows = _REVISIONS(repository)
     parts = {pk for pk, _, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
@@ -71,7 +71,7 @@ def read_good_revisions(repository: int) -> GoodRevisions:
 _UNPROVEN = frozenset({Kind.FAILED.value, Kind.STATIC.value})
 _FINISHED = Prepared(
     lambda repository: (
-        Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False)
+        Verdict.objects.filter(revision__repository=repository, state__in=Verdict.DECIDED)
         .order_by("number")
         .values_list("revision", "pk", "eligibility")
     ),
@@ -86,7 +86,7 @@ _REVISIONS = Prepared(
 
 
 def is_proven(revision: Revision) -> bool:
-    """Return whether it works as far as its own last finished verdict says: an alias takes it, also if it is older.
+    """Return whether it works as far as its own last decided verdict says: an alias takes it, also if it is older.
 
     It has passed after an engine ran it and adds something, or an owner let it in all the same.
     """

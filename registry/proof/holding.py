@@ -11,7 +11,6 @@ from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
 from registry.models import Case, ModerationDecision, Repository, Revision, User
 from registry.proof.verified import move_verified
-from registry.repos import refs
 
 MAX_REASON = 500
 LINEAGE = "lineage.held"  # the finding of a hold because what it was derived of is held back
@@ -69,7 +68,6 @@ def decide(
         row = Revision.objects.filter(pk=revision.pk) if revision else own_row
         if not row.filter(quarantined_at__isnull=holds).update(quarantined_at=at):
             return False
-        own_row.update(is_main_held=refs.main_is_held())
         if revision is not None:
             move_verified(repository.pk)
         decision = ModerationDecision.objects.create(

@@ -3,6 +3,7 @@
 from registry.models import Image, ImageDocument, Revision
 from registry.repos import images
 from registry.repos.images import Descriptor
+from registry.repos.pull import LAST_SAID
 
 VERDICT = "application/vnd.dovetail.verdict.v1+json"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
@@ -10,12 +11,12 @@ EMPTY = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # sh
 
 
 def referrers(image: Image, revision: Revision) -> list[Descriptor]:
-    """Return the descriptors of the artifacts that refer to an image: the last finished verdict, if there is one.
+    """Return the descriptors of the artifacts that refer to an image: the verdict in force, if there is one.
 
     Artifacts of earlier verdicts stay where they are, for who has their digests. Samples are left out: a gate may hide
     the rows they come from.
     """
-    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by("-finished_at", "-number").first()
+    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by(*LAST_SAID).first()
     if verdict is None:
         return []
     report = {name: value for name, value in verdict.report.as_json().items() if name != "samples"}

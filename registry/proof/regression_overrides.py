@@ -63,7 +63,7 @@ def _checked(reason: str) -> str:
 def _held(revision: Revision) -> tuple[Regression, str]:
     """Return the row that holds the override, new where there is nothing to compare with, and what it overrides."""
     row = Regression.objects.filter(revision=revision).first()
-    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by("-number").first()
+    verdict = eligibility.last_decided(revision)
     because = eligibility.because_without_override(verdict, row) if verdict else None
     is_overridden = row is not None and row.is_overridden  # also where nothing holds it any more
     if verdict is None or not (is_overridden or because in eligibility.OVERRIDABLE):

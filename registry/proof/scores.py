@@ -42,13 +42,13 @@ def deciding(report: Report) -> Evaluation | None:
 
 
 def verdicts_of_verified(repositories: Iterable[Repository]) -> QuerySet[Verdict]:
-    """Return the finished verdicts of what `verified` names in these repositories."""
+    """Return the decided verdicts of what `verified` names in these repositories."""
     return Verdict.objects.filter(
-        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), finished_at__isnull=False
+        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), state__in=Verdict.DECIDED
     )
 
 
 def verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
-    """Return repository id → newest finished verdict of what `verified` names; one query."""
+    """Return repository id → newest decided verdict of what `verified` names; one query."""
     newest_last = verdicts_of_verified(repositories).select_related("revision").order_by("number")
     return {verdict.revision.repository_id: verdict for verdict in newest_last}

@@ -18,7 +18,7 @@ from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.scores import NOT_MEASURED, score_of
 from registry.repos import eligibility, facts, listed_facts, pull
-from registry.repos.refs import MAIN, VERIFIED
+from registry.repos.refs import MAIN, VERIFIED, main_is_held
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def move_verified(repository: int) -> None:
         Repository.with_binned.filter(pk=repository).update(outcome=F("state"))
     _SHOW(repository=repository, **columns)
     if shown is not None and shown != (main if verified is None else verified):
-        _list_facts(repository, shown)
+        list_facts(repository, shown)
 
 
 _REFS = Prepared(
@@ -71,12 +71,18 @@ _MOVE = PreparedUpdate(
     lambda repository, **columns: (Ref.objects.filter(repository=repository, name=VERIFIED), columns)
 )
 _LAST = Prepared(
-    lambda revision: Verdict.objects.filter(revision=revision, finished_at__isnull=False).order_by("-number")[:1], int
+    lambda revision: Verdict.objects.filter(revision=revision, finished_at__isnull=False).order_by(*pull.LAST_SAID)[:1],
+    int,
 )
-_SHOW = PreparedUpdate(lambda repository, **columns: (Repository.with_binned.filter(pk=repository), columns))
+_SHOW = PreparedUpdate(
+    lambda repository, **columns: (
+        Repository.with_binned.filter(pk=repository),
+        columns | {"is_main_held": main_is_held()},
+    )
+)
 
 
-def _list_facts(repository: int, revision: int) -> None:
+def list_facts(repository: int, revision: int) -> None:
     """Show the facts of another revision in lists, from its files.
 
     While the store does not answer, lists keep the facts of the revision before.

@@ -13,7 +13,7 @@ from registry.kernel import audit, names, outbox, policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import Ref, Repository, Revision
+from registry.models import Ref, Revision
 from registry.proof import regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.verified import move_verified
@@ -84,7 +84,6 @@ def _change(revision: Revision, by: Caller, reason: str, *, is_yank: bool) -> bo
         row = Revision.objects.filter(pk=revision.pk, yanked_at__isnull=is_yank)
         if not row.update(yanked_at=at, yank_reason=kept):
             return False
-        Repository.objects.filter(pk=repository.pk).update(is_main_held=refs.main_is_held())
         move_verified(repository.pk)
         kind, action = (Kind.YANKED, "yank") if is_yank else (Kind.UNYANKED, "unyank")
         outbox.record(kind, repository, by.user, revision=revision.oid, reason=reason)

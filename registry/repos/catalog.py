@@ -86,7 +86,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class ListedVerdict:
-    """The verdict that a list shows: the last finished one of `verified`, of main where nothing is verified.
+    """The verdict that a list shows: the one in force of `verified`, of main where nothing is verified.
 
     `newest` is that of main where main is another revision.
     """

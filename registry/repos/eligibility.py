@@ -19,6 +19,7 @@ NEUTRAL = "neutral"  # plain sentences measure no task
 BEST = {"perplexity": 1.0, "loss": 0.0}  # the best value of a metric that has another one than 1
 ELIGIBLE = frozenset({Kind.MAY.value, Kind.FITS.value})
 REGRESSION, NOT_RUN = "regression", Kind.NOT_RUN.value
+UNSERVED = frozenset({"held", "incomplete"})  # causes for which its commit id is refused, too
 OVERRIDABLE = frozenset({Kind.ADDS_NOTHING.value, Kind.BELOW_BASE.value, REGRESSION})
 # Why `verified` passes a version by, as REST and pages say it, with the way out.
 REASONS: dict[str, tuple[str, str]] = {
@@ -161,9 +162,14 @@ def of_verdict(verdict: Verdict, revision: Revision, row: Regression | None) -> 
     )
 
 
+def last_decided(revision: Revision) -> Verdict | None:
+    """Return the newest verdict that passed or failed: where a renewal errored, the one before it stays in force."""
+    return revision.verdicts.filter(state__in=Verdict.DECIDED).order_by("-number").first()
+
+
 def of_revision(revision: Revision) -> Eligibility:
     """Return whether `verified` may name a revision; three queries."""
-    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by("-number").first()
+    verdict = last_decided(revision)
     row = Regression.objects.filter(revision=revision).first()
     return of_verdict(verdict, revision, row) if verdict else Eligibility(False)
 

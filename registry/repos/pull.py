@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys, Reader
@@ -229,9 +229,11 @@ def _doubtful_among(revisions: Iterable[int]) -> set[int]:
     return set(_doubtful().filter(revision__in=list(revisions)).values_list("revision", flat=True))
 
 
-# The verdict that counts is the last finished one, also while the revision is validated again.
-LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
-LAST_SAID_LAST = (F("finished_at").asc(nulls_first=True), "number")
+# The verdict that counts is the last decided one, also while the revision is validated again and where that errored,
+# which is the hub's fault; else the last errored one, else the newest.
+_STANDING = Case(When(state__in=Verdict.DECIDED, then=0), When(state=Verdict.State.ERRORED, then=1), default=2)
+LAST_SAID = (_STANDING.asc(), F("finished_at").desc(nulls_last=True), "-number")
+LAST_SAID_LAST = (_STANDING.desc(), F("finished_at").asc(nulls_first=True), "number")
 
 
 def is_shown(revision: Revision, by: Caller) -> bool:

@@ -89,11 +89,12 @@ def main_revisions(repositories: Iterable[Repository], viewer: Viewer | None = N
 
 
 def main_is_held() -> Exists:
-    """Return the condition on repositories that main's revision is quarantined or yanked.
+    """Return the condition on repositories that main's revision is quarantined, or yanked and none is verified.
 
     `Repository.is_main_held` is its copy.
     """
-    is_held = Q(quarantined_at__isnull=False) | Q(yanked_at__isnull=False)
+    verified = Ref.objects.filter(repository=OuterRef("repository"), name=VERIFIED)
+    is_held = Q(quarantined_at__isnull=False) | Q(yanked_at__isnull=False) & ~Exists(verified)
     return Exists(Revision.objects.filter(is_held, refs__name=MAIN, refs__repository=OuterRef("pk")))
 
 
@@ -133,10 +134,11 @@ def _none_verified(repository: Repository) -> RevisionNotFound:
             fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
         )
     reason, fix = eligibility.REASONS[because]
+    served = "" if because in eligibility.UNSERVED else f" Its commit id serves it: {main.revision.oid}."
     override = " Or let it in with a reason, as an owner." if because in eligibility.OVERRIDABLE else ""
     return RevisionNotFound(
         f"No version of {repository.full_name} is `verified`. Of the newest one: {reason}",
-        fix=f"{fix}{override} Its commit id serves it: {main.revision.oid}.",
+        fix=f"{fix}{override}{served}",
     )
 
 

@@ -5,8 +5,9 @@ import pytest
 from dovetail.adapters.report import Report
 from registry.kernel.errors import AliasUnproven, RevisionNotFound, VersionNotHeld
 from registry.models import Alert, Ref, Repository, Revision, Verdict
+from registry.moderation import quarantine
 from registry.proof import aliases, regression_overrides, verdicts, yanking
-from registry.repos import eligibility, pull, refs
+from registry.repos import catalog, eligibility, pull, refs
 from registry.talk import dispatch
 from tests.api.conftest import FILES, accuracy, judged, pushed
 
@@ -204,6 +205,46 @@ def test_a_sweep_moves_verified_where_an_earlier_release_left_it_and_no_alias(re
     assert set(Verdict.objects.values_list("eligibility", flat=True)) == {"may", "adds-nothing"}
     dispatch.run()
     assert Alert.objects.filter(user=cast.people["alice"], kind="regressed", data__revision=idle.oid).exists()
+
+
+def test_a_sweep_lists_what_is_verified_where_an_earlier_release_listed_main(repository, version):
+    good, idle = version("good", **GOOD), version("idle", **IDLE)
+    Verdict.objects.update(eligibility=Kind.UNJUDGED)
+    Repository.objects.update(search_text="acme/reviews idle", is_main_held=True)
+    verdicts.sweep()
+    row = Repository.objects.get()
+    assert (verified(repository), "good" in row.search_text, row.is_main_held) == (good, True, False)
+    assert catalog.listed_verdicts([row])[row.pk].newest.revision == idle
+
+
+def renewed(revision: Revision, state: str, **report) -> None:
+    verdicts.again(revision, None)
+    judged(revision, state, **report)
+
+
+def test_a_renewal_that_errors_takes_nothing_away(repository, cast, version, settings):
+    settings.MAX_ATTEMPTS = 1
+    good, idle = version("good", **GOOD), version("idle", **IDLE)
+    failing = pushed(cast, repository, files={**FILES, "README.md": b"# failing\n"})
+    judged(failing, "failed")
+    for one, state in ((good, "passed"), (idle, "passed"), (failing, "failed")):
+        before = eligibility.of_revision(one)
+        renewed(one, "errored")
+        assert verdicts.latest(one).state == "errored"
+        assert verdicts.current(one).state == state
+        assert verdicts.states_in_force([one.pk]) == {one.pk: state}
+        assert eligibility.of_revision(one) == before
+        assert verified(repository) == good
+        assert Repository.objects.get().outcome == "passed"
+    renewed(good, "failed")
+    assert verified(repository) is None
+    assert Repository.objects.get().outcome == "failed"
+
+
+def test_a_refusal_names_no_commit_that_is_held_back(repository, cast, version):
+    good = version("good", **GOOD)
+    quarantine.quarantine(repository, cast.session("mona"), reason="A look.", revision=good)
+    assert good.oid not in str(refs.revision_not_found("verified", repository).fix)
 
 
 def test_an_alias_of_a_version_that_fits_still_falls_back_to_one_that_fits(repository, cast, version):

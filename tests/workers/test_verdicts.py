@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from dovetail.adapters.report import CheckResult, Report
 from registry.kernel.errors import ClaimStale
@@ -125,6 +127,20 @@ def test_a_heartbeat_prolongs_the_lease(pushed, base):
     verdicts.heartbeat(claim)
     assert verdicts.sweep().lost == 0
     assert fresh(verdict).state == "running"
+
+
+def test_a_sweep_costs_the_same_however_many_wait_for_a_base(pushed):
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            verdicts.sweep()
+        return len(captured)
+
+    pushed("org/absent")
+    verdicts.sweep()
+    one = queries()
+    for number in range(5):
+        pushed("org/absent", message=f"weights {number}")
+    assert queries() == one
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------

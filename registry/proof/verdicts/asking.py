@@ -195,7 +195,7 @@ def finished_before(verdict: Verdict) -> Verdict | None:
 
 
 def in_force(revision: Revision) -> Verdict | None:
-    """Return the verdict that counts: the last finished one, also while it is renewed; the first until it is finished.
+    """Return the verdict that counts: the last decided one, also while it is renewed, and where that errored.
 
     All that acts on a verdict or shows one reads this one. `latest` is for those who queue and do them.
     """

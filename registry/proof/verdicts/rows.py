@@ -118,7 +118,7 @@ _NEWEST = Prepared(lambda revision: Verdict.objects.filter(revision=revision).or
 
 
 def in_force_of(revision: int) -> Verdict | None:
-    """Return the verdict that counts for the revision with this row id: the last finished one, else the first."""
+    """Return the verdict that counts for the revision with this row id: see LAST_SAID."""
     return _IN_FORCE.first(revision)
 
 
@@ -128,13 +128,13 @@ _IN_FORCE = Prepared(lambda revision: Verdict.objects.filter(revision=revision).
 def show(verdict: Verdict) -> None:
     """Copy the state to the repository if this is the newest verdict of main's revision.
 
-    While a revision is proven again, lists still file its adapter under the last answer.
+    While a revision is proven again, and where that errored, lists still file its adapter under the last answer.
     """
     newest = newest_of(verdict.revision_id)
     if newest is None:
         return
     columns = {"state": newest.state}
-    if newest.is_final or newest.number == 1:
+    if newest.state in Verdict.DECIDED or newest.number == 1:
         columns |= {"outcome": newest.state, "serves": served_by(newest.report)}
     _SHOW_VERDICT(revision=verdict.revision_id, **columns)
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Lower, Now
 
 from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale
-from registry.models import Base, Ref, Revision, Verdict, WorkerHeartbeat
+from registry.models import Base, Ref, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.proof import regressions
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import NOT_RUN, adapter_named, place, request, ring_again, route_to, why_wait
@@ -20,8 +20,8 @@ from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
 from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.proof.verdicts.working import give_back
-from registry.proof.verified import move_verified
-from registry.repos import bases, eligibility
+from registry.proof.verified import list_facts, move_verified
+from registry.repos import bases, eligibility, lookup
 from registry.repos.refs import MAIN, VERIFIED
 
 logger = logging.getLogger(__name__)
@@ -55,12 +55,12 @@ def sweep() -> Swept:
     for owner in queue.held().values_list("owner", flat=True).distinct():
         queue.admit(owner)
     comparisons.give_up()
-    _judge_earlier()
     unheard = queue.ready().alias(last=Coalesce("nudged_at", "queued_at")).filter(last__lt=Now() - NUDGE_AGAIN)
     due = list(unheard.order_by("turn", "pk").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
     for verdict in due:
         ring_again(verdict)
     WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
+    _judge_earlier()  # last: it takes its time
     return Swept(lost, released, len(due), given_up)
 
 
@@ -78,6 +78,8 @@ def _judge_earlier() -> None:
             kinds = eligibility.judged(Verdict.objects.filter(pk__in=keys))
             for repository in _moving(kinds):
                 _move(repository, kinds)
+            if kind == Kind.UNJUDGED:
+                _list_verified(keys)
             eligibility.write(kinds)
 
 
@@ -93,7 +95,10 @@ def _moving(kinds: Mapping[int, str]) -> Iterable[int]:
 def _move(repository: int, kinds: Mapping[int, str]) -> None:
     rows = Verdict.objects.filter(revision__repository=repository, pk__in=kinds)
     named = Ref.objects.filter(repository=repository, name=VERIFIED)
-    with one_at_a_time(rows.select_related("revision")[0]):
+    verdict = rows.select_related("revision").first()
+    if verdict is None:  # deleted meanwhile
+        return
+    with one_at_a_time(verdict):
         before = named.select_related("revision__repository__namespace").first()
         eligibility.write({pk: kinds[pk] for pk in rows.values_list("pk", flat=True)})
         move_verified(repository)
@@ -105,6 +110,18 @@ def _move(repository: int, kinds: Mapping[int, str]) -> None:
             regressions.record(before.revision, eligibility.REASONS[because][0], because, held=True)
         elif after:
             regressions.record(after.revision, LET_IN, eligibility.NOT_RUN, held=False)
+
+
+def _list_verified(keys: Iterable[int]) -> None:
+    """Show the facts of what `verified` names in lists, where an earlier release showed those of a newer main."""
+    main = Ref.objects.filter(name=MAIN, repository=OuterRef("repository"), revision=OuterRef("revision"))
+    named = Ref.objects.filter(~Exists(main), name=VERIFIED)
+    rows = Verdict.objects.filter(pk__in=keys, revision__in=named.values("revision")).select_related("revision")
+    for verdict in rows:
+        with one_at_a_time(verdict):
+            move_verified(verdict.revision.repository_id)
+            if named.filter(revision=verdict.revision_id).exists():
+                list_facts(verdict.revision.repository_id, verdict.revision_id)
 
 
 def _set_aside() -> None:
@@ -122,7 +139,9 @@ def _release_waiting(waiting: QuerySet[Verdict]) -> int:
     for base, format_name in waiting.values_list("base", "format").distinct():
         alike = waiting.filter(base=base, format=format_name)
         reason = (why_wait(base, format_name) or crew.lack(route_to(base), format_name))[:MAX_REASON]
-        ready = [one for one in alike if not reason or adapter_named(base, one.revision)]
+        # Only where the name is that of an adapter is each row asked whether its readers may know.
+        is_each_asked = not reason or lookup.named(base, Repository.Type.MODEL).exclude(format="").exists()
+        ready = [one for one in alike if not reason or adapter_named(base, one.revision)] if is_each_asked else []
         released += sum(map(_release, ready))
         if reason:
             others = alike.exclude(pk__in=[one.pk for one in ready]).exclude(reason=reason)
