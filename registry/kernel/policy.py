@@ -96,8 +96,8 @@ def visible_to(caller: Caller, *, elsewhere: bool = False) -> Q:
 def listed_to(caller: Caller, *, elsewhere: bool = False) -> Q:
     """Return the condition under which a list shows a repository: it is visible, and main is not held back.
 
-    Lists show a copy of main's facts. If that revision is quarantined or yanked, only its writers and moderators see
-    them.
+    Lists show a copy of the facts of `verified`, else of main. Only writers and moderators see a repository there whose
+    main is quarantined, or yanked while nothing is verified.
     """
     visible = visible_to(caller, elsewhere=elsewhere)
     if caller.is_staff:

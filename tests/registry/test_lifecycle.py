@@ -81,9 +81,11 @@ def test_a_yanked_main_without_another_version_is_found_by_its_commit_alone(cast
     assert pull.resolve_pulled(repository, new.oid) == new
 
 
-def test_lists_leave_a_yanked_main_out_until_the_next_version(cast, versions):
-    repository, _, new = versions
+def test_lists_leave_a_yanked_main_out_where_nothing_is_verified_until_the_next_version(cast, versions):
+    repository, old, new = versions
     yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    assert names_of(cast.session("carol")) == ["acme/reviews"], "people get the version before"
+    yanking.yank(old, cast.session("alice"), "Wrong labels, too.")
     assert names_of(cast.session("carol")) == []
     assert names_of(cast.session("bob")) == ["acme/reviews"], "who writes there finds it"
     pushed(cast, repository, files={**FILES, "README.md": b"# Fixed\n"})
@@ -96,6 +98,8 @@ def test_release_of_a_quarantine_does_not_unyank(cast, versions):
     quarantine.quarantine(repository, cast.session("mona"), reason="A look.", revision=new)
     quarantine.release(repository, cast.session("mona"), reason="Fine.", revision=new)
     assert verified(repository) == old.oid
+    assert not Repository.objects.get(pk=repository.pk).is_main_held, "lists show the version before"
+    yanking.yank(old, cast.session("alice"), "Wrong labels, too.")
     assert Repository.objects.get(pk=repository.pk).is_main_held
 
 
