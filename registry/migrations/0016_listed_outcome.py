@@ -10,7 +10,10 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunPython(
-            InBatches("Repository", lambda rows: rows.filter(is_verified=True).update(outcome="passed")),
+            InBatches(
+                "Repository",
+                lambda rows: rows.filter(is_verified=True).exclude(outcome="passed").update(outcome="passed"),
+            ),
             migrations.RunPython.noop,
             atomic=False,
         ),

@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core import signing
 from django.test import Client as Browser
+from django.urls import reverse
 from django.utils import timezone
 
 from hub.xet import tickets
@@ -121,6 +123,11 @@ def test_the_address_of_a_piece_gives_that_piece_alone(cast, pushed):
     for outside in (f"bytes=0-{last}", f"bytes={last + 1}-{last + 9}", "bytes=-1000000"):
         assert Browser().get(path, headers={"Range": outside}).status_code == 416
     assert Browser().get(path[:-1] + "-").status_code == 403
+
+
+def test_the_address_of_an_earlier_release_is_asked_for_again(db):
+    ticket = signing.dumps(["a" * 64, 0, 1, 9, 0, 17], salt="dovetail.xet.range")
+    assert Browser().get(reverse("xet:ranges"), {"ticket": ticket}).status_code == 403
 
 
 def test_the_hash_is_said_while_every_xorb_is_there_and_saying_it_keeps_them(cast, pushed, settings):
