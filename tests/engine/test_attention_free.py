@@ -1,6 +1,7 @@
 """Adapters on bases without attention run on both engines; a prefix, which is keys and values, is refused there."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -41,3 +42,20 @@ def test_what_works_beside_the_weights_of_a_base_without_attention_runs(base, en
         assert "takes no past keys and values" in check_of(verdict, failures(verdict)[0])["message"]
     finally:
         validator.stop()
+
+
+@pytest.mark.parametrize(("engine", "depth"), [("e5", "run"), ("e4", "fit")])
+def test_a_mamba_2_saved_by_transformers_5_is_said_not_to_run_on_4(engine, depth, made, tmp_path):
+    base = shutil.copytree(made / "mamba2", tmp_path / "base")
+    saved = (base / "config.json").read_text()
+    assert saved.count("Infinity") == 1
+    (base / "config.json").write_text(saved.replace("Infinity", '{"__float__": "Infinity"}'))
+    validator = Engine(tmp_path, "--base", base, "--base-id", "tiny/mamba2", python=python_of(engine))
+    try:
+        verdict = validator.validate(made / "mamba2-lora", {"license": "mit", "base_model": "tiny/mamba2"})
+    finally:
+        validator.stop()
+    assert (verdict["state"], verdict["depth"]) == ("passed", depth), verdict["checks"][-1]
+    if depth == "fit":
+        reason = "transformers 4.57.6 does not read time_step_limit of its config as transformers 5 saves it"
+        assert reason in check_of(verdict, "run.not-here")["message"]

@@ -1,11 +1,12 @@
 """Weights under other names or in parts are mended without a change of a value, and then load in PEFT and pass."""
 
 import io
+import re
 
 import pytest
 
 from dovetail.adapters.convert.mend import mended
-from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, lora, openers, pack, unpack
+from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, ia3, lora, openers, pack, unpack, write
 from tests.pickles.hostile import archive, table, tensor, text
 
 PREFIX = "base_model.model."
@@ -56,6 +57,31 @@ def test_mended_weights_have_the_same_values_load_in_peft_and_pass(name, bert, t
         (tmp_path / path).write_bytes(data)
     verdict = bert.validate(tmp_path)
     assert verdict["state"] == "passed", verdict["checks"]
+
+
+def test_the_adapters_own_name_is_taken_out_of_the_names_of_any_method(bert, tmp_path):
+    honest = ia3(TINY_BERT)
+    named = re.compile(r"\.ia3_l$")
+    tensors = {named.sub(".ia3_l.default", name): one for name, one in unpack(honest[WEIGHTS]).items()}
+    refused = bert.validate(write({**honest, WEIGHTS: pack(tensors)}, tmp_path / "spoilt"))
+    unused = next(check for check in refused["checks"] if check["id"] == "tensors.unused")
+    assert "PEFT reads them under that name alone" in unused["message"]
+    of_another = {f"{PREFIX}query.lokr_w1.default": next(iter(tensors.values()))} | unpack(honest[WEIGHTS])
+    refused = bert.validate(write({**honest, WEIGHTS: pack(of_another)}, tmp_path / "of-another"))
+    unused = next(check for check in refused["checks"] if check["id"] == "tensors.unused")
+    assert "PEFT reads none of" in unused["message"]
+    repaired = mended(openers({**honest, WEIGHTS: pack(tensors)}))
+    assert repaired is not None
+    assert {name: one.shape for name, one in repaired.tensors.items()} == {
+        name: tuple(shape) for name, (_, shape, _) in unpack(honest[WEIGHTS]).items()
+    }
+    own = ("hada_w1_a.default", "lokr_w1.default", "boft_R.default", "oft_R.default.weight", "lora_embedding_A.default",
+           "lora_magnitude_vector.default.weight", "ln_tuning_layers.default.bias", "hra_u.default")  # fmt: skip
+    for name in own:
+        files = {CONFIG: honest[CONFIG], WEIGHTS: pack({f"{PREFIX}query.{name}": next(iter(tensors.values()))})}
+        repaired = mended(openers(files))
+        assert repaired is not None, name
+        assert list(repaired.tensors) == [f"{PREFIX}query.{name.replace('.default', '')}"]
 
 
 def without(path):

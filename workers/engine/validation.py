@@ -40,7 +40,9 @@ HERE = Path(__file__).resolve().parents[2]
 CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")
 CRASH_FIX = child.CRASH_FIX
 NOT_RUN = "No rows of this hub's own can be given to {} ({}): the adapter was fitted to its shapes, and not loaded."
-NOT_RUN_FIX = "Nothing to fix in the adapter; run it yourself on inputs of its kind."
+NOT_RUN_FIX = (
+    "Nothing to fix in the adapter; run it yourself, on inputs of its kind and with the libraries that made it."
+)
 TASK_FIX = "Set task_type to the task it was trained for, and name the base it was trained on."
 CHEAPER_FIX = "Make it cheaper to load and run: a lower rank, fewer target modules."
 CHANGED_FIX = "Save only the adapter's own weights."

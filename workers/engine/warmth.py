@@ -11,6 +11,7 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from dovetail.adapters.findings import some
 from workers.engine import (  # noqa: F401 - imported so that children find them
     checks,
     composed,
@@ -38,11 +39,22 @@ def rehearse(frozen: Frozen) -> None:
         with torch.inference_mode():
             list(neutral(frozen, eval_of("FEATURE_EXTRACTION")).answers(frozen.backbone))
     except FAULTS as problem:  # a base with senses that nobody thought of: its adapters are fitted, not run
-        frozen.cannot_run = f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
+        what = f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
+        frozen.cannot_run = _misread(frozen.config) or what
     frozen.facts("FEATURE_EXTRACTION", 2)
     if frozen.has(library.TASK):
         _rehearse_library()
         frozen.model(library.TASK), frozen.facts(library.TASK, 2)
+
+
+def _misread(config: transformers.PretrainedConfig) -> str:
+    """Return which keys of a base's config this transformers takes for tables, "" if none.
+
+    transformers 5 writes infinity as {"__float__": "Infinity"}, which 4 does not read: so in each Mamba-2 saved by 5.
+    """
+    keys = [key for key, value in vars(config).items() if "'__float__'" in repr(value)]
+    version = transformers.__version__
+    return f"transformers {version} does not read {some(keys)} of its config as transformers 5 saves it" if keys else ""
 
 
 def _rehearse_library() -> None:

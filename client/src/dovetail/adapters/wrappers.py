@@ -14,11 +14,8 @@ WRAPPERS = {
     "default": "model.state_dict(), in place of save_pretrained(),",
 }
 ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-# The name of the adapter, which save_pretrained() leaves out.
-ADAPTER = re.compile(
-    r"(?:(?<=\.lora_[AB])|(?<=\.lora_embedding_[AB])|(?<=\.lora_magnitude_vector)|(?<=\.modules_to_save))"
-    r"\.default(?=\.|$)"
-)
+# The name of the adapter, which save_pretrained() leaves out, after a parameter of any method or a saved module.
+ADAPTER = re.compile(r"\.default(?=(?:\.(?:weight|bias))?$)|(?<=\.modules_to_save)\.default(?=\.)")
 AT_THE_FRONT = re.compile(r"^((?:base_model\.model\.|base_model\.)?)module\.")
 
 

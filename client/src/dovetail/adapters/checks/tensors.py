@@ -47,7 +47,9 @@ def unused(folder: Folder) -> str | Finding:
     names = folder.layout.unused
     if not names:
         return "Every tensor has a name that PEFT reads."
-    if all(wrappers.ADAPTER.search(name) for name in names):
+    assert folder.kind is not None
+    own = tuple(f".{parameter}" for parameter in folder.kind.parameters)
+    if all(wrappers.ADAPTER.search(name) and wrappers.ADAPTER.sub("", name).endswith(own) for name in names):
         return failed(
             f"{some(names)} hold the adapter's name, default: PEFT reads them under that name alone, and drops them "
             "without a word under any other; vLLM refuses them.",

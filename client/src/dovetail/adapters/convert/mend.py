@@ -59,7 +59,8 @@ def mended(files: Mapping[str, Opener]) -> Mended | None:
     if read is None:
         return None
     tensors, metadata = read
-    names = {name: _canonical(name) for name in tensors} if any("lora_" in name for name in tensors) else {}
+    is_known = any("lora_" in name or wrappers.ADAPTER.search(name) for name in tensors)
+    names = {name: _canonical(name) for name in tensors} if is_known else {}
     if len(set(names.values())) != len(tensors) or not all(name.startswith(PREFIX) for name in names.values()):
         return None
     deeds = [f"The {len(parts)} parts are joined into {WEIGHTS}."] if parts else []
