@@ -26,7 +26,7 @@ TITLES = {
 }
 LONGEST_ANSWER = 120
 # Why lines were not run on this version, where every version has the same reason.
-NO_NETWORK = "The sandbox has no network. The tests of each release of this hub run such lines."
+NO_NETWORK = "The sandbox has no network. The tests of this hub run such lines."
 NO_BASE = "This hub does not have the base."
 NOT_PROVEN = "No engine of this hub has run this version."
 WAITS = "An engine runs them when no verdict waits."
