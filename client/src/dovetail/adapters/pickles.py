@@ -5,16 +5,15 @@ A pickle may lie in another file: an archive, a compressed file, an array of num
 
 from __future__ import annotations
 
-import ast
 import io
 import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
-from dovetail.adapters import hdf5
+from dovetail.adapters import hdf5, npy
 from dovetail.adapters.pickle_imports import MAX_OPCODES, MAX_PICKLE_BYTES, Pickle, scan_bytes
 from dovetail.adapters.reach import Reach, is_text, reaches_import
 from dovetail.adapters.torchfile import BROKEN
@@ -40,11 +39,7 @@ UNSEEN = "it keeps its attributes in a way that is not read here, in more bytes 
 LAMBDAS = re.compile(rb'"class_name"\s*:\s*"__lambda__"|"function_type"\s*:\s*"lambda"')  # as Keras 3 and 2 write one
 ESCAPED = re.compile(rb"\\u00([2-7][\da-fA-F])")  # a character of JSON that needs none
 PROTOCOLS = tuple(bytes([0x80, number]) for number in range(6))  # the first bytes of a pickle since protocol 2
-ZIP, NO_ZIP, NUMPY, HDF5 = b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
-OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")  # the dtype of an array that numpy saves as a pickle
-OBJECT = re.compile(r"(?<![A-Za-z])(?:O|object)")  # in the names of dtypes
-OF_PYTHON_2 = re.compile(r"(\d)L\b")  # a number as it wrote it
-MAX_NUMPY_HEADER = 2**16
+ZIP, NO_ZIP, HDF5 = b"PK\x03\x04", b"PK\x05\x06", b"\x89HDF\r\n\x1a\n"
 TENSORS = re.compile(r"(?:.*/)?data/\d+")  # raw values, beside the data.pkl of torch.save
 NOT_UNPACKED = (b'\x04"M\x18', b"(\xb5/\xfd")  # lz4 and zstd
 SEVEN_ZIP = b"7z\xbc\xaf"
@@ -67,7 +62,7 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
         return Pickle(frozenset(), SPENT) if suspect else None
     if start[:4] == ZIP or ((suspect or name.lower().endswith(ZIPPED) or start[:4] == NO_ZIP) and _ends_as_zip(file)):
         return _in_zip(file, budget, depth, suspect=suspect)
-    if start[:6] == NUMPY:
+    if start[:6] == npy.MAGIC:
         return _in_array(file, budget)
     if start[:8] == HDF5:
         return _in_hdf5(file)
@@ -193,7 +188,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget, dep
             return Pickle(frozenset(), LAMBDA) if _names_lambda(member.read(MAX_PICKLE_BYTES)) else None
     if info.file_size > MAX_PICKLE_BYTES:
         with archive.open(info) as member:
-            is_unsafe = is_pickled or _holds_objects(member)
+            is_unsafe = is_pickled or npy.holds_objects(member)
         return Pickle(frozenset(), f"{info.filename} unpacks to {info.file_size:,} bytes") if is_unsafe else None
     with archive.open(info) as member:
         content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
@@ -231,7 +226,7 @@ def _in_compressed(name: str, file: BinaryIO, start: bytes, budget: Budget, dept
     """Look into the beginning of a compressed file; into more of it only if that is something to look into."""
     head = unpacked(file, start, MAX_HEAD_BYTES)
     goes_on = len(head) == MAX_HEAD_BYTES and reaches_import(io.BytesIO(head), is_cut=True)
-    if goes_on or head[:4] == ZIP or head[:6] == NUMPY or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
+    if goes_on or head[:4] == ZIP or head[:6] == npy.MAGIC or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
         head = unpacked(file, start, MAX_PICKLE_BYTES)
     budget.unpack(len(head))
     inner = name if name.lower().endswith(SUFFIXES) else name.rpartition(".")[0] or name
@@ -243,34 +238,7 @@ def _in_compressed(name: str, file: BinaryIO, start: bytes, budget: Budget, dept
 
 def _in_array(file: BinaryIO, budget: Budget) -> Pickle | None:
     """Return the pickle of an array of objects (numpy/lib/format.py)."""
-    return _scan(file, budget) if _holds_objects(file) else None
-
-
-def _holds_objects(file: IO[bytes]) -> bool:
-    """Read the header of an array; return whether numpy takes its dtype for one of objects, however it is written."""
-    start = file.read(8)
-    if start[:6] != NUMPY:
-        return False
-    size = int.from_bytes(file.read(2 if start[6:7] == b"\x01" else 4), "little")
-    header = file.read(min(size, MAX_HEAD_BYTES))
-    if size > MAX_NUMPY_HEADER:
-        return True  # of this length nobody writes one
-    try:
-        content = ast.literal_eval(OF_PYTHON_2.sub(r"\1", header.decode("latin-1").strip()))
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        return bool(OBJECTS.search(header))
-    descr = content.get("descr") if isinstance(content, dict) else None
-    return any(map(OBJECT.search, _dtypes(descr)))
-
-
-def _dtypes(descr: object) -> Iterator[str]:
-    """Yield the types of values in a dtype: a name, some (field, dtype), or (dtype, shape)."""
-    if isinstance(descr, str):
-        yield descr
-    elif isinstance(descr, tuple) and descr:
-        yield from _dtypes(descr[0])
-    for field in descr if isinstance(descr, list) else ():
-        yield from _dtypes(field[1] if isinstance(field, tuple) and len(field) > 1 else None)
+    return _scan(file, budget) if npy.holds_objects(file) else None
 
 
 def _in_hdf5(file: BinaryIO) -> Pickle | None:
