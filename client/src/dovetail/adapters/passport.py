@@ -94,13 +94,16 @@ def measure(file: BinaryIO, header: Header) -> Passport:
 
     pairs = factors.pairs_of(header.tensors)
     total = sketches.ZERO
-    modules, spectra = [], []
+    modules: list[Module] = []
+    spectra: list[list[float]] = []
+    small: dict[int, Any] = {}  # place in `modules` → sketch
 
     def add(module: Module, sketch: Any) -> None:
         nonlocal total
         if module.norm and sketch is not None:
             sketch = sketch / module.norm
-            module, total = replace(module, sketch=sketches.quantised(sketch, sketches.SMALL)), total + sketch
+            total = total + sketch
+            small[len(modules)] = sketches.small(sketch)
         modules.append(module)
 
     for name, names in sorted(pairs.items()):
@@ -119,6 +122,8 @@ def measure(file: BinaryIO, header: Header) -> Passport:
             if norm and name in whole:
                 sketch = sketches.of_matrix(factors.values_of(file, tensor, singles).reshape(tensor.shape[0], -1))
             add(Module(name, 0, norm), sketch)
+    for place, raw in zip(small, sketches.quantised_small(list(small.values())), strict=True):
+        modules[place] = replace(modules[place], sketch=raw)
     return Passport(tuple(modules), _mean_spectrum(spectra), sketches.quantised(total))
 
 

@@ -53,16 +53,27 @@ def of_values(values: Array) -> Array:
     return np.fft.rfft(_folded(values[None], PLAIN))[0]
 
 
-def quantised(sketch: Array, size: int = SIZE) -> bytes:
-    """Return a sketch as `size` signed bytes, the largest magnitude as 127; empty where it is zero or not finite.
+def quantised(sketch: Array) -> bytes:
+    """Return a sketch as SIZE signed bytes, the largest magnitude as 127; empty where it is zero or not finite."""
+    return _quantised([sketch], SIZE)[0]
 
-    Of a power of two below SIZE, it is the sketch whose positions are taken modulo that.
-    """
-    values = np.fft.irfft(sketch[:: SIZE // size], size)
-    largest = float(np.abs(values).max())
-    if not math.isfinite(largest) or largest < _NOTHING:
-        return b""
-    return bytes(np.rint(values * (127 / largest)).astype("i1").tobytes())
+
+def quantised_small(sketches: Sequence[Array]) -> list[bytes]:
+    """Return sketches likewise as SMALL bytes, with their positions modulo SMALL; they come from `small`."""
+    return _quantised(sketches, SMALL) if sketches else []
+
+
+def small(sketch: Array) -> Array:
+    """Return the sketch in the frequency domain whose positions are taken modulo SMALL."""
+    return sketch[:: SIZE // SMALL].copy()
+
+
+def _quantised(sketches: Sequence[Array], size: int) -> list[bytes]:
+    values = np.fft.irfft(np.stack(sketches), size, axis=1)
+    largest = np.abs(values).max(axis=1, keepdims=True)
+    is_kept = np.isfinite(largest) & (largest >= _NOTHING)
+    rows = np.rint(np.where(is_kept, values, 0.0) * (127 / np.where(is_kept, largest, 1.0))).astype("i1")
+    return [row.tobytes() if kept else b"" for row, kept in zip(rows, is_kept[:, 0], strict=True)]
 
 
 def cosine(one: bytes, two: bytes) -> float:
