@@ -26,8 +26,8 @@ def test_the_table(ask, repository, who, token, yank, archive):
     asking, body = ask(who, token), {"revision": "main", "reason": "Wrong labels."}
     for deed in ("yank", "unyank"):
         assert asking.post(f"{HERE}/{deed}", body, "application/json").status_code == yank
-    for path in ("archive", "deprecation"):
-        put = asking.put(f"{HERE}/{path}", {"message": "Old."}, "application/json")
+    for path, sent in (("archive", {}), ("deprecation", {"message": "Old."})):
+        put = asking.put(f"{HERE}/{path}", sent, "application/json")
         assert put.status_code == archive
         assert asking.delete(f"{HERE}/{path}").status_code == archive
 
