@@ -224,8 +224,8 @@ def test_a_worse_version_with_other_rows_is_run_on_those_of_the_verified_one(ber
     good = judged(with_rows(3, rows))
     worse = judged(with_rows(4, rows[::-1]))
     assert [verdict.state for verdict in (good, worse)] == ["passed", "passed"]
-    # The first one is no better than a guess of its rows, so it was never verified, and its rows are not asked.
-    assert asked.eligibility == Verdict.Eligibility.ADDS_NOTHING
+    # The first one is below a guess of its rows, so it was never verified, and its rows are not asked.
+    assert asked.eligibility == Verdict.Eligibility.BELOW_BASE
     assert [entry["revision"] for entry in worse.result["earlier"]] == [good.revision.oid]
     assert Ref.objects.get(name="refs/verified").revision_id == good.revision_id
     comparison = Regression.objects.get(revision=worse.revision)
