@@ -167,7 +167,7 @@ def test_what_is_copied_is_the_whole_text(furnished_hub, visitor):
     expect(dialog.locator(".copy").first).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.strip() == dialog.locator("pre").inner_text().strip()
-    assert "from huggingface_hub import snapshot_download\n" in copied
+    assert "from peft import PeftModel\n" in copied
     dialog.get_by_role("link", name="curl").click()
     expect(dialog).to_contain_text("/alice/reviews/resolve/verified/adapter_model.safetensors")
     dialog.get_by_role("button", name="Close").click()
