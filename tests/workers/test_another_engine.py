@@ -23,11 +23,12 @@ def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_p
     assert engine_matrix.able("peft") == ["e5", "e6"]
     found = judged(adapters.lora())
     assert [row["name"] for row in found.result["engines"]] == ["e5"]
-    assert Comparison.objects.get().engine == "e6"
+    assert set(Comparison.objects.values_list("engine", flat=True)) == {"e5", "e6"}, "e5 runs its programs"
     loop, deadline = WorkLoop(), time.monotonic() + 240
-    while not loop.step():
+    while Comparison.objects.exists():
         assert time.monotonic() < deadline, "the third engine did not come"
-        time.sleep(0.1)
+        if not loop.step():
+            time.sleep(0.1)
     found.refresh_from_db()
     assert [(row["name"], row["state"]) for row in found.result["engines"]] == [("e5", "passed"), ("e6", "passed")]
     told = found.result["engine"]
