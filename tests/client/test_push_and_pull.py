@@ -94,7 +94,7 @@ def test_a_verdict_that_waits_says_for_what(dovetail, live_hub, folder):
     assert done.returncode == 6
     assert "queued" in done.stdout
     assert "all-MiniLM-L6-v2" in done.stdout
-    assert "shelf" in done.stdout
+    assert "base cache" in done.stdout
     document = json.loads(dovetail("verdict", "--json", "alice/waits", hub=live_hub).stdout)
     assert (document["adapter"], document["state"]) == ("alice/waits", "queued")
 

@@ -20,6 +20,7 @@ from workers.engine import (  # noqa: F401 - imported so that children find them
     resident,
     strength,
     trial,
+    usage,
 )
 from workers.engine.evals import choice, eval_of  # noqa: F401 - as above
 from workers.engine.evals.rows import neutral
