@@ -39,7 +39,7 @@ def body(request: Request, shape: type[s.Serializer[Any]] = Nothing) -> Data:
     """
     if shape is Nothing and "json" not in request.content_type:
         return {}
-    serializer = shape(data=request.data or {})
+    serializer = shape(data=request.data)
     _refuse_unknown(request.data, serializer, "this body")
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)

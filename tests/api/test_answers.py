@@ -236,6 +236,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
         ("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")
     }  # a view of a config: tests/api/test_repairs.py
     elsewhere |= {("GET", f"{ADAPTER}/revisions/{{rev}}/manifests/{{platform}}")}  # tests/api/test_manifests.py
+    elsewhere |= {("PUT", "me/bases/{base}/asked")}  # tests/api/test_bases.py
     finals = (f"{ADAPTER}/takedown", f"{ADAPTER}/delete", "users/{name}/suspend")
     elsewhere |= {("POST", f"moderation/{deed}") for deed in finals}  # they need a sign-in
     assert all_with_an_answer() - seen == elsewhere
