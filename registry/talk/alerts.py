@@ -12,6 +12,7 @@ from registry.kernel.prepared import Prepared
 from registry.models import Alert, Appeal, Discussion, Repository, Topic, User
 from registry.people import invitations
 from registry.repos.catalog import listable_for
+from registry.repos.refs import main_is_held
 from registry.talk import dispatch
 from registry.talk.notices import address as address
 from registry.talk.notices import sentence as sentence
@@ -37,7 +38,8 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
 def _seen_by(user: User, by: Caller | None) -> QuerySet[Alert]:
     caller = by or Caller(user=user)
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
-    is_listed = Exists(Repository.objects.filter(listable_for(caller), pk=OuterRef("repository")))
+    shown = Repository.objects.filter(listable_for(caller), ~main_is_held(), pk=OuterRef("repository"))
+    is_listed = Exists(shown)  # news of a version that is held back tells of it, also where an older one is served
     is_served = Q(verdict__revision__quarantined_at__isnull=True, verdict__revision__yanked_at__isnull=True)
     is_news = Q(kind__in=OF_NEWS) | Q(topic=Topic.WATCHED)
     seen: Any = ~is_news & policy.has_visible_repository(caller) | is_news & is_served & is_listed | open_ones

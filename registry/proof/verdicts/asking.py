@@ -142,9 +142,9 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
     permission has been checked before. Raises VerdictNotApplicable.
     """
     with transaction.atomic():
-        before = current(revision)
-        verdict = request(revision, before.base, again=True, cause=Cause.ASKED if by else Cause.RENEWAL)
-        is_new = verdict != before
+        base, newest = current(revision).base, latest(revision)
+        verdict = request(revision, base, again=True, cause=Cause.ASKED if by else Cause.RENEWAL)
+        is_new = verdict != newest
         if is_new:
             audit.record(
                 by,
