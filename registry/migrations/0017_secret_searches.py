@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("searched", models.CharField(max_length=300)),
-                ("places", models.JSONField(default=list)),
+                ("places", models.JSONField(db_default=[], default=list)),
             ],
         ),
     ]

@@ -24,7 +24,7 @@ class SecretSearch(models.Model):
 
     revision = models.OneToOneField(Revision, on_delete=models.CASCADE, primary_key=True, related_name="secret_search")
     searched = models.CharField(max_length=300)  # how much was looked at and what was not, in words
-    places = models.JSONField(default=list)  # [file, line, kind] of each secret, never its value
+    places = models.JSONField(default=list, db_default=[])  # [file, line, kind] of each secret, never its value
 
     def __str__(self) -> str:
         return str(self.revision_id)

@@ -9,10 +9,9 @@ from django.db.models.functions import Now
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.models import Alert, Appeal, Discussion, Repository, Topic, User
+from registry.models import Alert, Appeal, Discussion, Ref, Repository, Topic, User
 from registry.people import invitations
 from registry.repos.catalog import listable_for
-from registry.repos.refs import main_is_held
 from registry.talk import dispatch
 from registry.talk.notices import address as address
 from registry.talk.notices import sentence as sentence
@@ -38,8 +37,10 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
 def _seen_by(user: User, by: Caller | None) -> QuerySet[Alert]:
     caller = by or Caller(user=user)
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
-    shown = Repository.objects.filter(listable_for(caller), ~main_is_held(), pk=OuterRef("repository"))
-    is_listed = Exists(shown)  # news of a version that is held back tells of it, also where an older one is served
+    # News of a version that is held back or yanked tells of it, also where an older one is served.
+    is_held = Q(revision__quarantined_at__isnull=False) | Q(revision__yanked_at__isnull=False)
+    held = Ref.objects.filter(is_held, repository=OuterRef("repository"), name=Ref.MAIN)
+    is_listed = Exists(Repository.objects.filter(listable_for(caller), pk=OuterRef("repository"))) & ~Exists(held)
     is_served = Q(verdict__revision__quarantined_at__isnull=True, verdict__revision__yanked_at__isnull=True)
     is_news = Q(kind__in=OF_NEWS) | Q(topic=Topic.WATCHED)
     seen: Any = ~is_news & policy.has_visible_repository(caller) | is_news & is_served & is_listed | open_ones
