@@ -163,7 +163,7 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
     assert re.search(r"Pinned to verified ?, the newest version known to work\.", reader)
     assert "dovetail pull alice/reviews@verified" in reader
     front = " ".join(text(visit("alice").get("/alice/reviews")).split())
-    assert re.search(rf"Pinned to verified ?, the newest version that passed ?: {verified[:8]} ?\.", front)
+    assert re.search(rf"Pinned to verified ?, the newest version known to work ?: {verified[:8]} ?\.", front)
     assert "This version did not pass" in front
     assert "dovetail pull alice/reviews@verified" in front
 
