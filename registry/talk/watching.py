@@ -97,8 +97,11 @@ def asking_for(base: str) -> list[str]:
 
 def bases_asked_for() -> dict[str, list[str]]:
     """Return the bases that people ask for and that are not in the base cache → these people, the most asked first."""
-    asked = BaseFollow.objects.filter(asked_at__isnull=False).order_by("base").values_list("base", flat=True).distinct()
-    wanted = {base: asking_for(base) for base in asked if not Base.objects.filter(id=base, has_weights=True).exists()}
+    held = Base.objects.filter(has_weights=True).values("id")
+    rows = BaseFollow.objects.filter(asked_at__isnull=False, follower__is_active=True).exclude(base__in=held)
+    wanted: dict[str, list[str]] = {}
+    for base, person in rows.order_by("asked_at", "pk").values_list("base", "follower__username"):
+        wanted.setdefault(base, []).append(person)
     return dict(sorted(wanted.items(), key=lambda item: -len(item[1])))
 
 

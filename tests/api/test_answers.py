@@ -126,6 +126,7 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "me/bases/{base}", "alice", None),
     ("GET", "me/bases", "alice", None),
     ("DELETE", "me/bases/{base}", "alice", None),
+    ("PUT", "me/bases/{base}/asked", "alice", None),
     ("POST", "me/searches", "alice", {"name": "Small ones", "query": "size_max=1000000"}),
     ("GET", "me/searches", "alice", None),
     ("GET", f"{ORGANIZATION}/usage", "alice", None),
@@ -236,7 +237,6 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
         ("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")
     }  # a view of a config: tests/api/test_repairs.py
     elsewhere |= {("GET", f"{ADAPTER}/revisions/{{rev}}/manifests/{{platform}}")}  # tests/api/test_manifests.py
-    elsewhere |= {("PUT", "me/bases/{base}/asked")}  # tests/api/test_bases.py
     finals = (f"{ADAPTER}/takedown", f"{ADAPTER}/delete", "users/{name}/suspend")
     elsewhere |= {("POST", f"moderation/{deed}") for deed in finals}  # they need a sign-in
     assert all_with_an_answer() - seen == elsewhere

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TypeVar
 
 import torch
 
@@ -17,6 +18,7 @@ from dovetail.adapters import paired
 ENDLESS = 1e6  # a quotient of a bootstrap whose denominator was nothing
 MOST = 1e9  # the largest number that a verdict accepts
 CORRELATIONS = ("pearson", "spearman")
+Label = TypeVar("Label", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def weighted_f1(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> 
     return mean([by_label[label] for label in expected])
 
 
-def commonest(labels: Sequence[Hashable]) -> Hashable:
+def commonest(labels: Sequence[Label]) -> Label:
     """Return the most common label, the best guess without a model; of equally common ones the first."""
     return Counter(labels).most_common(1)[0][0]
 

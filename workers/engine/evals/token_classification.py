@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from dovetail.adapters import paired
 from workers.engine.evals import builtin, measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count
 from workers.engine.evals.measures import Metric
@@ -68,7 +69,8 @@ class TokenClassification(Eval):
             return []
         predicted, head_alone = _flat(outputs.adapter), _flat(outputs.base)
         inside: set[Any] = set(range(outputs.codec.count)) - {outputs.codec.labels.get(OUTSIDE, -1)}
-        guess = [measures.commonest(expected)] * len(expected)
+        commonest = measures.commonest(expected)
+        guess = [commonest] * len(expected)
         counted = [measures.f1_of(labels, expected, inside) for labels in (guess, predicted, head_alone)]
         right = [measures.accuracy(labels, expected) for labels in (guess, predicted, head_alone)]
         rows, trials = len(outputs.rows), _rows_with(inside, outputs)
@@ -84,7 +86,7 @@ class TokenClassification(Eval):
                 interval=bounds,
                 trials=trials,
                 also={"microf1": counted[1]},
-                **_by_row(outputs),
+                **_by_row(outputs, commonest),
             ),
             Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True, guess=True),
         ]
@@ -155,17 +157,21 @@ def _rows_with(labels: set[Any], outputs: Outputs) -> int:
     return max(1, sum(not labels.isdisjoint(expected | set(_flat([line]))) for expected, line in wanted))
 
 
-def _by_row(outputs: Outputs) -> dict[str, Any]:
-    """Return the share of right words in each row, with the adapter and with its head alone."""
+def _by_row(outputs: Outputs, guess: int) -> dict[str, Any]:
+    """Return the share of right words in each row, with the adapter and with its head alone, and how a guess compares.
+
+    Words of one row are alike, so the test beside the guess is one of rows.
+    """
+    rows = zip(outputs.rows, outputs.facts, strict=True)
+    expected = [[outputs.codec.number(row["labels"][word]) for word in words or ()] for row, words in rows]
 
     def shares(lines: Sequence[Line]) -> list[float]:
-        rows = zip(outputs.rows, outputs.facts, lines, strict=True)
-        expected = [
-            ([outputs.codec.number(row["labels"][word]) for word in words or ()], line) for row, words, line in rows
-        ]
-        return [measures.accuracy(labels, line.argmax(-1).tolist()) for labels, line in expected]
+        return [measures.accuracy(labels, _flat([line])) for labels, line in zip(expected, lines, strict=True)]
 
-    return {"scores": shares(outputs.adapter), "alone_scores": shares(outputs.base)}
+    scores = shares(outputs.adapter)
+    guessed = [measures.accuracy(labels, [guess] * len(labels)) for labels in expected]
+    beside = paired.compare(scores, guessed)
+    return {"scores": scores, "alone_scores": shares(outputs.base), "guess_p": beside.lower}
 
 
 def _flat(lines: Sequence[Line]) -> list[int]:
