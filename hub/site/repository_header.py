@@ -82,15 +82,19 @@ class RepositoryHeader:
             return facts.read_facts({})
 
     @cached_property
+    def verdict(self) -> Verdict | None:
+        """The verdict in force."""
+        return verdicts.in_force(self.revision)
+
+    @cached_property
     def proof(self) -> Proof | None:
-        verdict = verdicts.in_force(self.revision)
+        verdict = self.verdict
         return proof(verdict, shown_to(verdict.report, self.by, self.repository)) if verdict else None
 
     @cached_property
     def renewal(self) -> Verdict | None:
         """The validation that is queued or running while the verdict that the page shows is in force."""
-        verdict = verdicts.in_force(self.revision)
-        return verdicts.renewal_of(verdict) if verdict else None
+        return verdicts.renewal_of(self.verdict) if self.verdict else None
 
     @property
     def is_tryable(self) -> bool:
@@ -117,7 +121,7 @@ class RepositoryHeader:
     @cached_property
     def eligibility(self) -> Eligibility:
         """Whether `verified` may name it."""
-        return eligibility.of_revision(self.revision)
+        return eligibility.of_decided(self.verdict, self.revision)
 
     @property
     def is_passed_by(self) -> bool:

@@ -168,10 +168,15 @@ def last_decided(revision: Revision) -> Verdict | None:
 
 
 def of_revision(revision: Revision) -> Eligibility:
-    """Return whether `verified` may name a revision; three queries."""
-    verdict = last_decided(revision)
-    row = Regression.objects.filter(revision=revision).first()
-    return of_verdict(verdict, revision, row) if verdict else Eligibility(False)
+    """Return whether `verified` may name a revision; at most two queries."""
+    return of_decided(last_decided(revision), revision)
+
+
+def of_decided(verdict: Verdict | None, revision: Revision) -> Eligibility:
+    """Return whether `verified` may name a revision whose verdict in force this is; at most one query."""
+    if verdict is None or verdict.state not in Verdict.DECIDED:
+        return Eligibility(False)
+    return of_verdict(verdict, revision, Regression.objects.filter(revision=revision).first())
 
 
 _BECAUSE = {
