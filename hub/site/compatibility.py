@@ -34,7 +34,7 @@ class Served:
 
     @property
     def source(self) -> str:
-        """What the outcome comes from: `measured`, `by rule`, or `not tried yet`."""
+        """The source of the outcome: `measured`, `by rule`, or `not tried yet`."""
         return str(SOURCES[self.answer.source])
 
     @property

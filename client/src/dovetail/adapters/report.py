@@ -243,7 +243,7 @@ class Serving(Record):
 
     @property
     def source(self) -> Literal["measured", "by rule", "not tried yet"]:
-        """What the outcome comes from, as people read it."""
+        """The source of the outcome in words: a run, a rule, or a trial that waits."""
         if self.untried == WAITING:
             return "not tried yet"
         return "measured" if self.by == "measured" else "by rule"

@@ -1,4 +1,4 @@
-"""What a program must know to load an adapter and try it: the classes, the head, the tokenizer and one row.
+"""Facts by which a program loads an adapter and tries it: the classes, the head, the tokenizer and one row.
 
 An engine that ran the adapter tells all of it; `usage_facts` reads from the files what they say before that.
 """

@@ -1,4 +1,4 @@
-"""What a format does not say about an adapter, and somebody must: asked for, or stated in the card."""
+"""Facts that a file format leaves out and somebody must state: as an option, or in the card."""
 
 from __future__ import annotations
 

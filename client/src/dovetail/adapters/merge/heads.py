@@ -1,4 +1,4 @@
-"""What becomes of the heads of merged adapters: weights that were trained whole, as a classifier is."""
+"""Merges the heads of adapters: weights that were trained whole, such as a classifier."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def judged(answer: Serving, measured: Measured) -> Serving:
 def waiting(report: Report, engines: Collection[str], before: Report | None = None) -> Report:
     """Return a report whose rows of these engines wait for their trials, and promise nothing that is not known yet.
 
-    What they did with the same files in an earlier report holds until then.
+    A row that was measured with the same files in an earlier report holds until then.
     """
     earlier = {row.engine: row for row in before.serving if row.measured} if before else {}
 
