@@ -65,10 +65,10 @@ files of commit, S3 of commit, right                      ok ok ok ok ok ok ok o
 OCI                                                       old old old old old old old old bad bad
 OCI of commit, OCI lists                                  ok ok ok ok ok ok ok ok bad bad
 from before                                               ok ok ok ok ok ok ok ok no no
-lists, S3 lists, facets                                   in in in - - - - - bad bad
+lists, S3 lists, facets                                   in in in in in in in in bad bad
 tags                                                      - - - - - - - - bad bad
-lists of pages                                            in in . - - - - in - -
-feed                                                      push+verdict+yank *3 yank *5 bad bad
+lists of pages                                            in in . in in in in in in in
+feed                                                      push+verdict+yank *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
 propose                                                   ok ok ok ok ok ok in ok bad bad
 
