@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 HOST ?= 127.0.0.1
 DATA ?= ./data
-export PORT HOST DATA KEEP TOKEN TORCH_INDEX
+export PORT HOST DATA KEEP TOKEN TORCH_INDEX TIER
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
@@ -26,7 +26,7 @@ demo: ## Pushes a small trained adapter, waits for its verdict, pulls and uses i
 manage: ## Runs a management command on the hub's state: make manage ARGS="provision people.yml" [DATA= PORT=].
 	@$(OPS) manage $(ARGS)
 
-test: ## Builds environments and runs all tests; ARGS="tests/ops -k readyz" runs some.
+test: ## Builds environments and runs the tests of a tier [TIER=change, merge or night]; ARGS="tests/ops -k readyz" runs these.
 	@$(OPS) test $(ARGS)
 
 lint: ## Checks style, templates, types and the order of imports.

@@ -1,4 +1,4 @@
-"""`make test`: builds what the tests need, runs pytest, and ends with a line of counts."""
+"""`make test`: builds what the tests need, runs the tests of a tier, and ends with a line of counts."""
 
 import os
 import subprocess
@@ -9,15 +9,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ops import environments, services
-from ops.sentences import ROOT, say
+from ops.sentences import ROOT, Stop, say
 
 # Tests that wait for servers, engines and browsers leave 45 % of two cores idle to two processes, so there is a third;
 # tests/conftest.py distributes the tests.
 WHOLE = ("-n", "3")
 
-# A whole run with so few failures runs them again alone, as CPython's runner does: real servers and browsers wait for
-# each other's processes on shared cores. More failures, or the same one again, are a defect.
-FEW = 3
+# Tier → the tests of it, by their marks: each tier holds the one before. A test without a mark belongs to the first.
+TIERS = {"change": "not merge and not night", "merge": "not night", "night": ""}
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,12 @@ def in_ci() -> bool:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the tests that pytest's `arguments` select, all of them by default; the last line printed is the count.
+    """Run the tests of TIER, or those that pytest's `arguments` select; the last line printed is the count.
 
-    Exits with 1 when one failed, or was skipped in CI.
+    What is selected runs whatever its tier, unless TIER is given too. Exits with 1 when a test failed, or was skipped
+    in CI.
     """
+    chosen = ["-m", marks(arguments), *(arguments or WHOLE)]
     if services.missing() and (in_ci() or services.can_install()):
         services.install()
     python = environments.ensure_dev()
@@ -50,7 +51,7 @@ def run(arguments: Sequence[str]) -> None:
         say(f"Not installed: {', '.join(absent)}. The tests that need them are skipped, and listed at the end.")
     # Hubs, workers and engines start some hundred times: each would compile what it imports anew.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    code, count = run_once(python, arguments, environment) if arguments else run_whole(python, environment)
+    code, count = run_once(python, chosen, environment)
     reason = complaint(code, count)
     if reason:
         say(reason)
@@ -59,16 +60,12 @@ def run(arguments: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
-def run_whole(python: Path, environment: Mapping[str, str]) -> tuple[int, Count]:
-    """Run all tests, and a few failures once more alone; return pytest's exit status, and the count."""
-    code, count = run_once(python, WHOLE, environment)
-    if code == 1 and count.failed <= FEW:
-        say("Running what failed once more, alone …")
-        code, alone = run_once(python, ("--last-failed", "--last-failed-no-failures=none"), environment)
-        if code == 0 and not (alone.failed or alone.skipped):
-            say("It passed alone. It depends on the load of the machine, as no test should: mend what failed above.")
-            count = Count(count.passed + count.failed, 0, count.skipped)
-    return code, count
+def marks(arguments: Sequence[str]) -> str:
+    """Return pytest's expression (`-m`) for the tests that a run takes; a Stop where TIER is none."""
+    tier = os.environ.get("TIER") or ("night" if arguments else "change")
+    if tier not in TIERS:
+        raise Stop(f"There is no tier {tier!r}. Fix: TIER=change, TIER=merge or TIER=night.")
+    return TIERS[tier]
 
 
 def run_once(python: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, Count]:

@@ -405,6 +405,7 @@ def run_on_postgresql(file: str, server: str, *arguments: str) -> None:
     assert " passed" in done.stdout
 
 
+@pytest.mark.night
 @pytest.mark.postgres
 @pytest.mark.timeout(1800)
 def test_no_odd_input_is_an_accident_on_postgresql_either(postgres_server):

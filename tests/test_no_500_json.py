@@ -379,6 +379,7 @@ def test_a_field_of_the_wrong_json_type_is_refused_by_name(asker, method, path, 
         assert field in answer.json()["detail"]
 
 
+@pytest.mark.night
 @pytest.mark.postgres
 @pytest.mark.timeout(1800)
 def test_no_odd_body_is_an_accident_on_postgresql_either(postgres_server):

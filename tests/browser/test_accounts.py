@@ -14,6 +14,8 @@ from tests import live
 from tests.browser.looks import look
 from tests.live import PASSWORD, wait_until
 
+pytestmark = pytest.mark.merge
+
 AUTHENTICATOR = {
     "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
     "isUserVerified": True, "automaticPresenceSimulation": True,

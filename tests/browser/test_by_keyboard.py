@@ -1,8 +1,11 @@
 """From a search to the lines that load an adapter, and from a folder to a withdrawn release, by keyboard alone."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.keys import press, sign_in, type_into
+
+pytestmark = pytest.mark.merge
 
 
 def test_adapters_are_found_compared_and_used(furnished_hub, visitor):

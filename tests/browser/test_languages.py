@@ -1,8 +1,11 @@
 """Pages in another language, and from right to left, in real Chromium."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.looks import look
+
+pytestmark = pytest.mark.merge
 
 TURNED = """getComputedStyle(document.body.appendChild(
     Object.assign(document.createElement("span"), {className: "turns"}))).transform"""

@@ -1,11 +1,14 @@
 """Every page in light and dark, wide and narrow: readable by everybody, within the screen, usable by keyboard."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import REVIEWS, derived_revision
 from tests.browser.looks import faults, look
 from tests.clients import Client
 from tests.live import TOKENS
+
+pytestmark = pytest.mark.merge
 
 PUBLIC = [
     "/", "/adapters", "/adapters?q=reviews&verdict=passed&kind=lora&view=table", "/adapters?q=zzzz&kind=ia3",

@@ -12,6 +12,8 @@ from tests.browser.looks import look
 from tests.clients import Client
 from tests.live import TOKENS
 
+pytestmark = pytest.mark.merge
+
 ADAPTER = "alice/moderated"
 
 

@@ -14,6 +14,8 @@ from tests.clients import Client
 from tests.live import TOKENS, wait_until
 from tests.mail_server import mail_server
 
+pytestmark = pytest.mark.merge
+
 # Lets the time pass that e-mails wait, in the database of the hub, and sends them as the worker's task does.
 SEND = """
 from datetime import timedelta

@@ -11,6 +11,8 @@ from tests.browser.looks import faults, look
 from tests.clients import Client
 from tests.live import TOKENS
 
+pytestmark = pytest.mark.merge
+
 HERE = "/acme/talked"
 
 

@@ -6,6 +6,8 @@ from playwright.sync_api import expect
 from tests.browser.looks import look
 from tests.live import Hub
 
+pytestmark = pytest.mark.merge
+
 STAFF = ["/moderation/log", "/moderation/blocklist", "/moderation/names", "/moderation/site"]
 OWNERS = ["/alice/recorded/settings/activity", "/organizations/acme/settings/activity"]
 HELD = "/alice/held/verdict/main"  # with regression, strength, trials of engines, the training and the weights

@@ -11,6 +11,8 @@ from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, RealProvider, real
 from tests.live import Hub
 from tests.services import free_ports
 
+pytestmark = pytest.mark.merge
+
 ZOE = {"preferred_username": "zoe", "name": "Zoe Live", "email": "zoe@corp.example", "email_verified": True}
 
 

@@ -1,8 +1,11 @@
 """Teams in a browser: an administrator opens private repositories to a member; the pages fit, and axe finds nothing."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.looks import look
+
+pytestmark = pytest.mark.merge
 
 TEAMS = "/organizations/acme/settings/teams"
 

@@ -1,10 +1,13 @@
 """A folder goes from a disk to a verdict by the browser alone; then its card is edited."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.looks import faults
 from tests.clients import Client
 from tests.live import TOKENS
+
+pytestmark = pytest.mark.merge
 
 
 def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor, reviews):

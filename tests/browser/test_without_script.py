@@ -14,6 +14,8 @@ from tests.browser.conftest import REVIEWS
 from tests.clients import Client
 from tests.live import PASSWORD, TOKENS, Hub
 
+pytestmark = pytest.mark.merge
+
 ADAPTER = "alice/scriptless"
 
 

@@ -9,6 +9,8 @@ from tests.engine.conftest import PYTHON, ROOT, Engine
 from tests.engine.test_honest import FOR_DECODERS, HONEST
 from tests.engine.test_saboteurs import failures
 
+pytestmark = pytest.mark.night
+
 
 @pytest.fixture(scope="module")
 def halved(bases, tmp_path_factory):

@@ -10,7 +10,7 @@ from tests.clients import Client, build
 from tests.guide.pages import DOCS, Walker, blocks, pins
 from tests.live import BASE, ROOT, TOKENS, Hub
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.merge, pytest.mark.engine]
 
 
 def walker(hub: Hub, folder: Path, engine: str, who: str = "alice", prefix: str = "") -> Walker:

@@ -11,7 +11,7 @@ from tests.clients import CLIENTS, once
 from tests.guide.pages import Walker
 from tests.live import ROOT, TOKENS, Hub
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.merge, pytest.mark.engine]
 LIBRARIES = ("huggingface_hub==2.4.0", "numpy==2.4.6", "safetensors==0.8.0")  # what the client needs here
 ASK = """
 import json, mlflow

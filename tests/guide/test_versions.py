@@ -13,6 +13,8 @@ from dovetail import cli, places
 from tests.guide.pages import blocks
 from tests.live import TOKENS
 
+pytestmark = pytest.mark.merge
+
 PAGE, NAME = "alice/reviews", "alice/of-the-guide"
 OF_PAGE = ("9ea5d30", "9b1b1ef", "f3174e6")  # the ids in the page, the oldest first
 MAKE = f"from tests import held_version; held_version.make({NAME!r}, ((1.0, 46), (0.9, 46), (0.5, 30)))"

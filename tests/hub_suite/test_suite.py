@@ -19,6 +19,7 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
         return judge(hub.url, folder / "report", judged.ids())
 
 
+@pytest.mark.night
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # all of it runs in the first one
 @pytest.mark.parametrize("file", FILES)
@@ -33,6 +34,7 @@ def test_no_test_is_in_scope_and_out_of_it():
     assert judged.ids() == sorted(set(judged.ids()))
 
 
+@pytest.mark.night
 def test_the_tests_are_those_of_the_release_and_nobody_touched_them():
     home = upstream.build()
     [archive] = (home / "archive").glob("*.tar.gz")

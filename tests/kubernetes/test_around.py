@@ -15,6 +15,8 @@ from tests.kubernetes import chart
 from tests.kubernetes.chart import only, pods, rendered
 from tests.ops import compose
 
+pytestmark = pytest.mark.night
+
 
 # --- network ---------------------------------------------------------------------------------------------------------
 def selects(selector: dict, labels: dict) -> bool:

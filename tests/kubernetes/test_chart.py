@@ -16,6 +16,8 @@ from tests.kubernetes import chart
 from tests.kubernetes.chart import SETS, containers, only, pods, rendered
 from tests.ops import compose
 
+pytestmark = pytest.mark.night
+
 KUBERNETES = "1.37.0"
 DEFINITIONS = [yaml.safe_load(file.read_text()) for file in sorted((chart.HERE / "crds").glob("*.yaml"))]
 SCHEMAS = {(f"{one['group']}/{one['version']}", one["kind"]): strict(one["spec"]) for one in DEFINITIONS}

@@ -12,6 +12,8 @@ from ops.sentences import ROOT
 from tests.kubernetes import chart
 from tests.kubernetes.chart import SETS, containers, only, pods
 
+pytestmark = pytest.mark.night
+
 SCHEMA = json.loads((chart.CHART / "values.schema.json").read_text())
 DOCUMENTED = re.findall(r"^### `(DOVETAIL_\w[^`]*)`", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
 FIXED = {

@@ -15,7 +15,7 @@ from ops.up import only_hub_on
 from tests.ops.processes import assert_gone
 from tests.services import free_ports
 
-pytestmark = [pytest.mark.slow, pytest.mark.engine]
+pytestmark = [pytest.mark.merge, pytest.mark.slow, pytest.mark.engine]
 
 
 def demo(data: Path, port: int, *more: str) -> subprocess.CompletedProcess[str]:

@@ -25,6 +25,7 @@ from tests.ops.production import OUTER_PROXY, Deployment, nginx_program, run_dep
 from tests.services import answers, free_ports, own_folder, running
 
 pytestmark = [
+    pytest.mark.merge,
     pytest.mark.slow,
     pytest.mark.skipif(nginx_program() is None, reason="nginx is not installed: make services"),
     pytest.mark.skipif(shutil.which("redis-server", path=SYSTEM_PATH) is None, reason="redis-server is not installed"),

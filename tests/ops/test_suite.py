@@ -1,4 +1,4 @@
-"""A whole run of tests takes a few failures once more, alone; what fails again stays a failure."""
+"""`make test` runs the first tier; what is named runs whatever its tier."""
 
 import os
 import sys
@@ -7,42 +7,49 @@ from pathlib import Path
 import pytest
 
 from ops import suite
+from ops.sentences import Stop
 
-ONCE = """
-from pathlib import Path
+ONE_OF_EACH = """
+import pytest
 
-def test_it():
-    seen = Path(__file__).with_name("seen")
-    first = not seen.exists()
-    seen.touch()
-    assert not first
+def test_for_each_change():
+    pass
+
+@pytest.mark.merge
+def test_for_each_merge():
+    pass
+
+@pytest.mark.night
+def test_for_each_night():
+    pass
 """
 
 
-@pytest.fixture
-def whole(tmp_path: Path, monkeypatch):
-    """Return what runs the tests of some text as a whole run does."""
+def test_each_tier_holds_the_one_before(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(suite, "ROOT", tmp_path)
-    monkeypatch.setattr(suite, "WHOLE", ())
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
-
-    def run(text: str) -> tuple[int, suite.Count]:
-        (tmp_path / "test_some.py").write_text("def test_other():\n    pass\n" + text)
-        return suite.run_whole(Path(sys.executable), {**bare, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
-
-    return run
-
-
-def test_what_fails_beside_others_and_passes_alone_has_passed_and_is_named(whole, capfd):
-    assert whole(ONCE) == (0, suite.Count(2, 0, 0))
-    assert "It passed alone." in capfd.readouterr().out
-
-
-def test_what_fails_again_has_failed(whole):
-    assert whole("def test_bad():\n    assert False\n") == (1, suite.Count(1, 1, 0))
+    (tmp_path / "test_some.py").write_text(ONE_OF_EACH)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DJANGO"))}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    counts = {}
+    for tier, marks in suite.TIERS.items():
+        code, counts[tier] = suite.run_once(Path(sys.executable), ["-m", marks], environment)
+        assert code == 0
+    assert counts == {
+        "change": suite.Count(1, 0, 0),
+        "merge": suite.Count(2, 0, 0),
+        "night": suite.Count(3, 0, 0),
+    }
 
 
-def test_many_failures_are_not_taken_once_more(whole, capfd):
-    many = "import pytest\n\n@pytest.mark.parametrize('number', range(4))\ndef test_bad(number):\n    assert False\n"
-    assert whole(many) == (1, suite.Count(1, 4, 0))
-    assert "once more" not in capfd.readouterr().out
+def test_a_run_that_names_nothing_is_of_the_first_tier(monkeypatch):
+    monkeypatch.delenv("TIER", raising=False)
+    assert suite.marks([]) == suite.TIERS["change"]
+    assert suite.marks(["tests/kubernetes"]) == ""
+    monkeypatch.setenv("TIER", "merge")
+    assert suite.marks([]) == suite.marks(["tests/kubernetes"]) == suite.TIERS["merge"]
+
+
+def test_a_tier_that_is_none_is_refused_before_anything_is_built(monkeypatch):
+    monkeypatch.setenv("TIER", "nightly")
+    with pytest.raises(Stop, match=r"There is no tier 'nightly'. Fix: TIER=change, TIER=merge or TIER=night."):
+        suite.run([])

@@ -13,7 +13,7 @@ from tests.services import free_ports, postgres, valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "import django; django.setup(); from tests.replicas import scenario; scenario.main()"
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.merge, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A migration changes a large table a few rows at a time, and each of them once."""
 
+import pytest
 from django.apps import apps
 from django.db import connection
 from django.db.models import F
@@ -7,6 +8,8 @@ from django.db.models import F
 from registry.kernel.batches import InBatches
 from registry.models import Repository
 from tests.cast import assemble
+
+pytestmark = pytest.mark.night
 
 
 def test_each_row_is_in_one_batch(db):

@@ -8,11 +8,14 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from huggingface_hub import HfApi
 
 from tests import live
 from tests.services import free_ports
 from tests.upgrade import releases
+
+pytestmark = pytest.mark.night
 
 CONFIG = {"peft_type": "LORA", "base_model_name_or_path": live.BASE, "task_type": "FEATURE_EXTRACTION", "r": 8}
 

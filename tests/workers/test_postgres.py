@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.night
 @pytest.mark.postgres
 def test_races_end_well_lists_are_right_and_tables_move_on_postgresql_too(postgres_server):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
