@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
@@ -20,6 +21,9 @@ OTHER_NAMES = frozenset(
         "ENDPOINT", "TOKEN", "HOME", "VLLM_BASE", "VLLM_CACHE", "VLLM_CHECK_SECONDS", "VLLM_KEEP_SECONDS", "PORT",
     )
 )  # fmt: skip
+# Settings that are gone, each with what replaces it. A hub that still has one starts.
+_NO_REPLICAS = "Remove it; docs/operate.md (Read replicas) says how to spread reads over replicas without it."
+FORMER_NAMES = {"DOVETAIL_DATABASE_REPLICA_LAG": _NO_REPLICAS, "DOVETAIL_DATABASE_REPLICA_URL": _NO_REPLICAS}
 
 
 class Environment(Env):  # type: ignore[misc]  # django-environ has no types
@@ -50,10 +54,20 @@ class Environment(Env):  # type: ignore[misc]  # django-environ has no types
     def refuse_unknown(self) -> None:
         """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""
         ours = {name for name in self.ENVIRON if name.startswith(PREFIX)}
-        if unknown := sorted(ours - self.names - OTHER_NAMES):
+        if unknown := sorted(ours - self.names - OTHER_NAMES - FORMER_NAMES.keys()):
             raise ImproperlyConfigured(
                 f"Unknown setting {', '.join(unknown)}. The names that exist are listed in docs/settings.md."
             )
+
+
+@checks.register("settings")
+def former_settings(**_: object) -> list[checks.CheckMessage]:
+    """Return a warning for each variable that is set and no longer has an effect."""
+    return [
+        checks.Warning(f"The setting {name} is gone and has no effect.", hint=FORMER_NAMES[name], id="hub.W001")
+        for name in sorted(FORMER_NAMES)
+        if os.environ.get(name)
+    ]
 
 
 # --- parsers ---------------------------------------------------------------------------------------------------------
@@ -147,28 +161,12 @@ def database(url: str) -> dict[str, object]:
     raise ValueError("begin with sqlite:// or postgres://")
 
 
-def replicas(urls: str) -> list[dict[str, object]]:
-    """Parse addresses of replicas of PostgreSQL, separated by commas, into Django's dictionaries.
-
-    A replica that is silent is given up soon, since the primary can answer in its place; the address may say otherwise.
-    """
-    parsed = []
-    for url in words(urls):
-        found: dict[str, Any] = database(url)
-        if found["ENGINE"] != "django.db.backends.postgresql":
-            raise ValueError("be addresses of PostgreSQL, separated by commas")
-        options = {**REPLICA_OPTIONS, **found["OPTIONS"]}
-        options["pool"] = {**options["pool"], "timeout": REPLICA_POOL_SECONDS}
-        parsed.append({**found, "ENGINE": "hub.replica", "OPTIONS": options})
-    return parsed
-
-
 def bind_statements(database: dict[str, Any]) -> None:
     """Let PostgreSQL end a statement of a page or a request after a minute. Jobs and migrations may take longer.
 
     The operator's own `?options=` in the address comes last, and so decides.
     """
-    if database["ENGINE"] in ("django.db.backends.postgresql", "hub.replica"):
+    if database["ENGINE"] == "django.db.backends.postgresql":
         options = database["OPTIONS"]
         options["options"] = f"-c statement_timeout={STATEMENT_SECONDS}s {options.get('options', '')}".strip()
 
@@ -213,11 +211,6 @@ def smtp(url: str) -> Smtp:
 
 POOL_SIZE = 10  # connections of one process
 POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
-REPLICA_POOL_SECONDS = 1.0
-REPLICA_OPTIONS: dict[str, object] = {  # seconds, and milliseconds
-    "connect_timeout": "2", "tcp_user_timeout": "5000",
-    "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "2",
-}  # fmt: skip
 STATEMENT_SECONDS = 60  # of one statement of a page or a request
 SQLITE_KEPT_SECONDS = 300
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when

@@ -11,7 +11,6 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
 from hub.origin import address_of
-from hub.replica import reading
 from registry.kernel import audit, request_ids
 from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
@@ -26,7 +25,6 @@ def caller_of(request: HttpRequest) -> Caller:
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if header:
         caller = tokens.caller_of(_token_in(header))
-        reading.note_caller(caller.user.pk if caller.user else None)
         audit.credential.set(f"token:{caller.token.name}" if caller.token else "")
         return caller
     user = request.user

@@ -1,4 +1,4 @@
-"""Prometheus gauges that need no database: which parts and replicas answer, and the room on the disks here."""
+"""Prometheus gauges that need no database: which parts answer, and the room on the disks here."""
 
 import shutil
 import tempfile
@@ -9,8 +9,6 @@ from django.conf import settings
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from hub.replica import watch
 
 
 class _Machine(Collector):
@@ -33,18 +31,6 @@ class _Machine(Collector):
                 size.add_metric([name], disk.total)
         yield free
         yield size
-        yield from _replicas()
-
-
-def _replicas() -> Iterator[Metric]:
-    """Yield how far behind each replica is, and whether this process reads from it."""
-    lag = GaugeMetricFamily("dovetail_replica_lag_seconds", "How far a replica is behind.", labels=["replica"])
-    used = GaugeMetricFamily("dovetail_replica_used", "1 while requests read from it, else 0.", labels=["replica"])
-    for replica in watch.replicas():
-        lag.add_metric([replica.alias], replica.lag)
-        used.add_metric([replica.alias], replica.is_used)
-    yield lag
-    yield used
 
 
 def exposition(parts: Mapping[str, Mapping[str, object]]) -> bytes:

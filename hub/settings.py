@@ -20,7 +20,6 @@ from hub.environment import (
     limit,
     networks,
     one_of,
-    replicas,
     smtp,
     words,
 )
@@ -155,13 +154,6 @@ STORAGES = {
 
 # --- state ------------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
-DATABASE_REPLICA_LAG = env.int("DATABASE_REPLICA_LAG", default=5)  # seconds after which a replica is not read
-_REPLICAS = env("DATABASE_REPLICA_URL", replicas, default=[])
-DATABASE_REPLICAS = [f"replica-{number}" for number in range(1, len(_REPLICAS) + 1)]  # their names among DATABASES
-if _REPLICAS:
-    DATABASES |= dict(zip(DATABASE_REPLICAS, _REPLICAS, strict=True))
-    DATABASE_ROUTERS = ["hub.replica.router.ReplicaRouter"]
-    MIDDLEWARE.insert(MIDDLEWARE.index("hub.identity.CallerMiddleware"), "hub.replica.middleware.ReplicaReads")
 # Read by registry.kernel.schema, which may not import hub.about.
 RELEASE, SERVES_FROM = VERSION, SERVES_FROM
 # Of `manage.py migrate` on tables that are in use: until a statement that keeps others from a table gives up waiting
@@ -190,13 +182,6 @@ if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.starts
 PLANE_URL = env("PLANE_URL", http_url, default="")  # where readers find `plane/` of the store; empty: no read plane
 SHELF = Path(env("SHELF", default=str(DATA / "shelf")))
 BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
-if DATABASE_REPLICAS and not (
-    BROKER_URL.startswith("redis") and DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
-):
-    raise ImproperlyConfigured(
-        "DOVETAIL_DATABASE_REPLICA_URL needs PostgreSQL in DOVETAIL_DATABASE_URL and Redis in DOVETAIL_BROKER_URL: "
-        "there all web processes see who wrote last."
-    )
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
 CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")

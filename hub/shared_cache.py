@@ -8,14 +8,6 @@ from django.core.cache.backends.locmem import LocMemCache
 
 from hub import counters, metrics
 
-# Compared as digits, since Lua's numbers are exact up to 2**53 only, and positions go up to 2**63.
-RAISE = """
-local there = redis.call('GET', KEYS[1]) or ''
-if #ARGV[1] > #there or (#ARGV[1] == #there and ARGV[1] > there) then
-  redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-end
-"""
-
 
 class SharedCache(LocMemCache):
     """A cache of values that JSON can hold; while the broker does not answer, the process's own memory is used."""
@@ -38,26 +30,13 @@ class SharedCache(LocMemCache):
         if counters.ask(lambda pipe: pipe.set(shared, text, ex=seconds)) is None:
             super().set(key, value, timeout, version)
 
-    def raise_to(self, key: str, value: int, timeout: int) -> None:
-        """Set a number, unless one that is not smaller is there, which then keeps its own time.
-
-        Two processes that write at once leave the greater one. While the broker does not answer, nothing is set: no
-        other process would see it.
-        """
-        counters.ask(lambda pipe: pipe.eval(RAISE, 1, self._shared(key, None), str(value), str(timeout)))
-
     def delete(self, key: Any, version: int | None = None) -> bool:
         answer = counters.ask(lambda pipe: pipe.delete(self._shared(key, version)))
         return super().delete(key, version) if answer is None else bool(answer[0])
 
-    def recall(self, keys: list[str]) -> list[Any] | None:
-        """Return the values of these keys, None for a missing one; None in all where only this process knows them."""
-        answer = counters.ask(lambda pipe: pipe.mget([self._shared(key, None) for key in keys]))
-        return None if answer is None else [None if text is None else json.loads(text) for text in answer[0]]
-
     def _only_here(self, *_: Any, **__: Any) -> Any:
         """Refuse what Django's class would do in the memory of this process alone."""
-        raise NotImplementedError("The shared cache knows get, set, add, raise_to and delete.")
+        raise NotImplementedError("The shared cache knows get, set, add and delete.")
 
     incr = touch = clear = has_key = _only_here
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import django
 from django.apps import apps
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -25,6 +26,8 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     compile_sources()
     django.setup()
+    for warning in checks.run_checks(tags=["settings"]):  # all checks would take a second more
+        print(f"  {warning.msg} {warning.hint}", flush=True)
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0, clear=True)
     create_administrator(sys.stdin.read())

@@ -200,23 +200,6 @@ def new_cluster(
         yield Cluster(client, serve, folder)
 
 
-@contextmanager
-def replica_of(
-    server: str, port: int, programs: Path | None = None
-) -> Iterator[Callable[[], AbstractContextManager[subprocess.Popen]]]:
-    """Copy that PostgreSQL by `programs` of its release; yield what runs a streaming replica on a port, often."""
-    account = "nobody" if os.geteuid() == 0 else None
-    switch: dict[str, Any] = {"user": account, "extra_groups": []} if account else {}
-    with own_folder(account) as folder:
-        programs = _reachable_by(switch, programs or bundled_postgres(), folder)
-        copy = [programs / "pg_basebackup", "-d", server, "-D", folder / "pg", "-R", "-X", "stream", "-c", "fast"]
-        subprocess.run([*copy, "--no-sync"], check=True, capture_output=True, cwd=folder, **switch)
-        command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]
-        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
-        command += ["-c", "max_connections=1000"]  # a replica with fewer than its primary ends itself
-        yield lambda: running(command, folder, lambda: answers(port), **switch)
-
-
 def _reachable_by(switch: dict[str, Any], programs: Path, folder: Path) -> Path:
     """Return the folder of PostgreSQL's programs, or of a copy in `folder` if the other account cannot reach them.
 

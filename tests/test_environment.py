@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.environment import Environment, Smtp, blob_store, database, networks, one_of, replicas, smtp, words
+from hub.environment import (
+    FORMER_NAMES,
+    Environment,
+    Smtp,
+    blob_store,
+    database,
+    former_settings,
+    networks,
+    one_of,
+    smtp,
+    words,
+)
 
 
 def test_an_unset_or_empty_variable_is_the_default() -> None:
@@ -52,11 +63,6 @@ def test_values_have_their_types() -> None:
         (bool, "maybe", "DOVETAIL_X must be on or off, not 'maybe'."),
         (bool, "ok", "DOVETAIL_X must be on or off, not 'ok'."),
         (one_of("a", "b"), "$c", "DOVETAIL_X must be one of a, b, not '$c'."),
-        (
-            replicas,
-            "postgres://a/x,sqlite:///y",
-            "DOVETAIL_X must be addresses of PostgreSQL, separated by commas, not 'postgres://a/x,sqlite:///y'.",
-        ),
         (database, "mysql://x", "DOVETAIL_X must begin with sqlite:// or postgres://, not 'mysql://x'."),
         (blob_store, "ftp://x", "DOVETAIL_X must be file://DIR or s3://bucket?endpoint=URL, not 'ftp://x'."),
     ],
@@ -97,6 +103,20 @@ def test_a_name_that_nobody_reads_is_refused() -> None:
     env("PUBLIC_URL")
     with pytest.raises(ImproperlyConfigured, match=r"Unknown setting DOVETAIL_PUBLIC_ULR\."):
         env.refuse_unknown()
+
+
+def test_a_hub_with_a_setting_that_is_gone_starts_and_says_what_replaces_it(monkeypatch) -> None:
+    assert not former_settings()
+    Environment(dict.fromkeys(FORMER_NAMES, "x")).refuse_unknown()
+    for name in FORMER_NAMES:
+        monkeypatch.setenv(name, "x")
+    warnings = former_settings()
+    assert {warning.id for warning in warnings} == {"hub.W001"}
+    for name, warning in zip(sorted(FORMER_NAMES), warnings, strict=True):
+        assert name in warning.msg
+        assert FORMER_NAMES[name] == warning.hint
+    monkeypatch.setenv(name, "")
+    assert len(former_settings()) == len(FORMER_NAMES) - 1, "an empty variable counts as unset"
 
 
 def test_hubs_on_one_host_have_cookies_of_their_own() -> None:

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from django.conf import settings
 from django.utils import timezone
 
-from registry.kernel import audit_chain, log_positions
+from registry.kernel import audit_chain
 from registry.kernel.prepared_writes import insert_row
 from registry.models import AuditEvent, Namespace, Organization, Repository, User
 
@@ -81,7 +81,6 @@ def record(
     )
     event.mac = audit_chain.mac_of(event)
     insert_row(event)
-    log_positions.remember_for_all()
     return event
 
 

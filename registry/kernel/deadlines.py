@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from registry.kernel.errors import SearchTooSlow
-from registry.kernel.reading import connection_for_reads
 
 SECONDS = 5
 _CANCELED = "57014"  # PostgreSQL's code for a statement that was ended, by its timeout too
@@ -18,12 +17,11 @@ def bounded(what: str) -> Iterator[None]:
 
     SQLite, which knows no such limit, is for hubs whose lists are short.
     """
-    connection = connection_for_reads()
     if connection.vendor != "postgresql":
         yield
         return
     try:
-        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {round(SECONDS * 1000)}")
             yield
             if connection.savepoint_ids:  # inside another transaction, whose later queries have no such limit

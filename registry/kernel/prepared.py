@@ -13,10 +13,9 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, QuerySet
 from django.db.models.base import ModelState
-
-from registry.kernel.reading import connection_for_reads
 
 T = TypeVar("T")
 MOST_VALUES = 16  # of one query; longer lists go through the ORM, so that few texts are kept
@@ -96,7 +95,6 @@ class Prepared(Generic[T]):
             return list(self._build(*values))
         plan = self._plans.get(len(values)) or self._compile(len(values))
         parameters = [constant if at < 0 else values[at] for at, constant in plan.parameters]
-        connection = connection_for_reads(plan.compiler.query.model)
         with connection.cursor() as cursor:
             cursor.execute(plan.sql, parameters)
             rows = cursor.fetchall()

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
@@ -20,7 +21,6 @@ from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.deadlines import bounded
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
-from registry.kernel.reading import connection_for_reads
 from registry.models import Base, Membership, Namespace, Repository, Verdict
 from registry.repos import bases, kept_sums, relevance, search_terms
 from registry.repos.lines import HasLine, has_value, serves
@@ -153,7 +153,7 @@ def _sees_by_owner(by: Caller) -> bool:
 
 def _count_of_several(by: Caller, query: Query) -> int | None:
     """Return how many public repositories match several facets; None for other queries, and on SQLite."""
-    if connection_for_reads().vendor != "postgresql" or not is_kept(query) or not _has_several(facet_conditions(query)):
+    if connection.vendor != "postgresql" or not is_kept(query) or not _has_several(facet_conditions(query)):
         return None
     return kept_sums.total(kept_conditions(query, policy_for(by)))
 

@@ -7,9 +7,9 @@ takes longer than the database does.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q
 
-from registry.kernel.reading import connection_for_reads
 from registry.models import CatalogueCount
 
 _TABLE = CatalogueCount._meta.db_table
@@ -53,7 +53,7 @@ def _compiled(conditions: Mapping[str, Q]) -> Compiled:
     compiled = {}
     for name, condition in conditions.items():
         query = CatalogueCount.objects.filter(condition).query
-        compiler = query.get_compiler(connection=connection_for_reads(CatalogueCount))
+        compiler = query.get_compiler(connection=connection)
         compiled[name] = compiler.compile(query.where)
     return compiled
 
@@ -71,6 +71,6 @@ def _sum(facet: str, where: str) -> str:
 
 
 def _read(statement: str, parameters: Sequence[Any]) -> list[tuple[str, str, int | None]]:
-    with connection_for_reads(CatalogueCount).cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())

@@ -227,12 +227,6 @@ def late_read_plane(stage: Stage) -> Iterator[None]:
         yield
 
 
-@provokes("DovetailReplicaLeftOut", "the replica of the database hangs")
-def hanging_replica(stage: Stage) -> Iterator[None]:
-    with frozen(stage.replica):
-        yield
-
-
 @provokes("DovetailDiskFull", "the folder of web processes for temporary files is on a disk that is almost full")
 def full_disk(stage: Stage) -> Iterator[None]:
     folder = stage.deployment.folder / "scratch"

@@ -19,9 +19,8 @@ from huggingface_hub import HfApi
 
 from ops.sentences import ROOT
 from tests import fault_proxy
-from tests.ops.production import SECRETS, Deployment, postgres_programs, program, run_deployment
+from tests.ops.production import SECRETS, Deployment, program, run_deployment
 from tests.ops.test_production_shape import PEOPLE, TOKEN, status, wait_until
-from tests.services import free_ports, replica_of
 
 METRICS_TOKEN = "metrics-of-the-drill"
 READERS, PAUSE_SECONDS = 4, 0.5
@@ -31,11 +30,10 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Stage:
-    """A deployment with one adapter, `alice/first`, a replica of its database, and another hub that it reads from."""
+    """A deployment with one adapter, `alice/first`, and another hub that it reads from."""
 
     deployment: Deployment
     other_hub: fault_proxy.Faults
-    replica: psutil.Process
     stack: ExitStack
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -162,33 +160,24 @@ def _send(family: list[psutil.Process], number: signal.Signals) -> None:
             one.send_signal(number)
 
 
-def _database(port: int) -> str:
-    return f"postgres://dovetail:{SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{port}/dovetail"
-
-
 @contextmanager
 def set_up() -> Iterator[Stage]:
     """Run a deployment with readers; yield when it is ready and has proven an adapter."""
     with ExitStack() as stack:
         other_hub = stack.enter_context(fault_proxy.proxy("http://127.0.0.1:1"))
         other_hub.path, other_hub.status = "/", 404  # it is there, and has nothing
-        [replica_port] = free_ports()
         settings = {
             "DOVETAIL_METRICS_TOKEN": METRICS_TOKEN,
             "DOVETAIL_UPSTREAM": other_hub.url,
             "DOVETAIL_WEBHOOK_ALLOW": "127.0.0.1/32",
             "DOVETAIL_THROTTLE": "off",
             "DOVETAIL_WORKER_CONCURRENCY": "1",
-            "DOVETAIL_DATABASE_REPLICA_URL": _database(replica_port),
         }
         engines = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dovetail-engines-")))
         for engine in (ROOT / ".engines").iterdir():
             (engines / engine.name).symlink_to(engine)
         deployment = stack.enter_context(run_deployment(settings=settings, engines=engines))
-        server = _database(deployment.ports["postgres"])
-        start = stack.enter_context(replica_of(server, replica_port, postgres_programs()))
-        replica = psutil.Process(stack.enter_context(start()).pid)
-        stage = Stage(deployment, other_hub, replica, stack)
+        stage = Stage(deployment, other_hub, stack)
         people = deployment.folder / "people.yml"
         people.write_text(json.dumps(PEOPLE))
         deployment.manage("provision", str(people))

@@ -5,14 +5,12 @@ from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import IntegrityError, connection, router, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, When
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from hub.replica import reading
-from hub.replica.router import ReplicaRouter
 from registry.kernel.prepared_writes import (
     MOST_ROWS,
     PreparedDelete,
@@ -24,7 +22,6 @@ from registry.kernel.prepared_writes import (
 )
 from registry.models import (
     Blob,
-    OpenPush,
     OutboxEvent,
     Ref,
     Repository,
@@ -119,20 +116,6 @@ def test_a_row_that_refers_to_one_without_an_id_is_refused() -> None:
     with pytest.raises(ValueError, match="unsaved related object"):
         insert_row(OutboxEvent(kind="created", by=User()))
     assert not OutboxEvent.objects.exists()
-
-
-def test_a_write_names_the_database_that_the_request_reads_from_now_on(settings, monkeypatch) -> None:
-    monkeypatch.setitem(vars(router), "routers", [ReplicaRouter()])
-    mine = reading.Reading(is_open=True, alias="replica")
-    reading.begin(mine)
-    try:
-        insert_rows([Blob(sha256="1" * 64, size=1)], ignore_conflicts=True)
-        assert mine.alias == "default"
-        mine.alias = "replica"
-        PreparedDelete(lambda push: OpenPush.objects.filter(pk=push))(push=0)
-        assert mine.alias == "default"
-    finally:
-        reading.begin(None)
 
 
 def test_a_refused_row_ends_its_transaction_as_that_of_django_does(cast: Cast) -> None:
