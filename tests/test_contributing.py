@@ -59,14 +59,14 @@ def test_there_is_a_recipe_for_each_thing_that_is_added_often() -> None:
 
 @pytest.mark.parametrize("check", [entry.id for entry in CHECKS])
 def test_a_check_has_its_heading_and_a_test_that_names_it(check: str) -> None:
-    assert check in headings("checks.md")
+    assert check in headings("checks.md") | headings("checks-engine.md")
     assert re.search(rf"""["']{re.escape(check)}["']""", TESTS)
 
 
 @pytest.mark.parametrize("method", [kind.peft_type for kind in KINDS])
 def test_a_method_of_peft_has_its_specimen_and_its_line_in_the_docs(method: str) -> None:
     assert f'"{method}"' in TESTS
-    assert f"`{method.lower().replace('_', '-')}`" in page("checks.md")
+    assert f"`{method.lower().replace('_', '-')}`" in page("formats.md")
 
 
 @pytest.mark.parametrize("refusal", TABLE, ids=lambda refusal: refusal.code)
@@ -93,7 +93,7 @@ def test_a_setting_that_compose_sets_is_one_of_them() -> None:
 
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
 def test_a_serving_engine_is_on_its_page(server) -> None:
-    assert server.name in page("serving.md")
+    assert server.name in page("serving-rules.md")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

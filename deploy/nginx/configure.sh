@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints nginx.conf from the template beside this file, filled in from the environment (docs/operate.md):
+# Prints nginx.conf from the template beside this file, filled in from the environment (docs/production.md):
 #
 #   HUB_SERVERS      web processes, such as "10.0.0.5:8000 10.0.0.6:8000"
 #   S3_SERVERS       the S3 service whose presigned links begin with the hub's address; empty: they do not

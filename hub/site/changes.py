@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from hub.site import documentation
 from hub.site.visitor import caller
 from registry.proof import renewal
 
@@ -31,7 +32,7 @@ def changes(request: HttpRequest) -> HttpResponse:
             "change": change,
             "words": ONE[change.turn] if len(change.verdicts) == 1 else WORDS[change.turn][0],
             "colour": WORDS[change.turn][1],
-            "anchor": change.check.replace(".", "-"),
+            "address": documentation.address_of(change.check),
         }
         for change in found[:SHOWN]
     ]

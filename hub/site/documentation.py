@@ -25,9 +25,14 @@ GROUPS = {
         "start start-trainer start-trl start-peft start-adapters start-sentence-transformers start-diffusers "
         "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking"
     ),
-    "Guides": "versions upload tokens ci serving derived notifications simple upstream doors",
-    "Reference": "checks states errors rest wire format-library stability",
-    "Operate": "operate settings accounts sso quotas moderation runbook architecture",
+    "Guides": "versions upload tokens ci serving serving-rules derived notifications simple upstream doors",
+    "Reference": (
+        "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
+    ),
+    "Operate": (
+        "operate production kubernetes settings monitoring runbook backup measurements accounts sso quotas moderation "
+        "architecture glossary"
+    ),
 }
 LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers", "status")}
 MOST_CONTENTS = 30  # with more headings than these, the contents of a page name its sections alone
@@ -86,6 +91,13 @@ def names() -> tuple[str, ...]:
 def menu() -> dict[str, list[tuple[str, str]]]:
     """Return the name and title of each page, by group."""
     return {group: [(name, page(name).title) for name in members] for group, members in groups().items()}
+
+
+@cache
+def address_of(heading: str) -> str:
+    """Return the page and anchor of a heading, such as the id of a check; "" for one that no page has."""
+    sections = (section for name in names() for section in page(name).sections)
+    return next((section.address for section in sections if section.heading == heading), "")
 
 
 @cache

@@ -13,7 +13,7 @@ from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_o
 from dovetail.adapters.serving.peft import downgraded
 from dovetail.adapters.serving.pipelines import pipeline_of
 
-DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text()
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving-rules.md").read_text()
 PREFIX = "base_model.model.model.layers"
 RULES = {rule.id: (engine, rule) for engine in ENGINES for rule in engine.rules}
 LLAMA_8B = Base("meta-llama/Meta-Llama-3-8B", ("LlamaForCausalLM",), vocabulary=128256, layers=32)

@@ -1,4 +1,4 @@
-"""Starts docker-compose.yml in Docker as docs/operate.md says, from a copy of this checkout with its own .env."""
+"""Starts docker-compose.yml in Docker as docs/production.md says, from a copy of this checkout with its own .env."""
 
 import json
 import re

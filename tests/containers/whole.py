@@ -1,4 +1,4 @@
-"""`make containers`: docker-compose.yml, started whole by Docker, does what docs/operate.md promises.
+"""`make containers`: docker-compose.yml, started whole by Docker, does what docs/production.md promises.
 
 The tests go on from each other, in this order. They need Docker with compose, 10 GB of disk and 6 GB of memory, so they
 are no part of `make test`. Where no registry of images is reached, bases.sh builds stand-ins first.

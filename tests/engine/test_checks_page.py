@@ -1,4 +1,4 @@
-"""The page of the checks says what the list of checks says: each id, its order, and which family answers it."""
+"""The pages of the checks say what the list of checks says: each id, its order, and which family answers it."""
 
 import ast
 import re
@@ -12,7 +12,8 @@ from dovetail.adapters.report import CRASHED
 from workers.engine.validation import ALWAYS, RUN_IDS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "checks.md").read_text()
+FORMATS, *CHECK_PAGES = ((ROOT / f"docs/{name}.md").read_text() for name in ("formats", "checks", "checks-engine"))
+PAGE = "\n".join(CHECK_PAGES)
 AREAS = {"load": "load", "run": "run", "eval": "evaluation"}  # files of workers/engine/checks, which needs torch
 
 
@@ -43,7 +44,7 @@ def test_every_check_has_its_heading_and_no_heading_outlives_its_check():
 
 def test_the_table_of_families_is_what_the_families_say():
     lines, reasons = table()
-    section = PAGE.partition("## Which format answers which check")[2].partition("\n## ")[0]
+    section = FORMATS.partition("## Which format answers which check")[2].partition("\n## ")[0]
     assert re.findall(r"^\|.*\|$", section, re.MULTILINE) == lines
     assert re.findall(r"^\d+\. .*$", section, re.MULTILINE) == reasons
 
@@ -87,7 +88,7 @@ def test_what_no_engine_runs_is_told_at_the_end_of_its_fit():
 
 
 def test_the_page_shows_every_method_with_what_its_row_says():
-    section = PAGE.partition("## The methods of PEFT")[2].partition("\n## ")[0]
+    section = FORMATS.partition("## The methods of PEFT")[2].partition("\n## ")[0]
     rows = [f"| `{kind.name}` | {kind.since or '0.5 or before'} | {kind.note} |".replace("  |", " |") for kind in KINDS]
     assert re.findall(r"^\| `.*\|$", section, re.MULTILINE) == sorted(rows)
 

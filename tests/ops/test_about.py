@@ -16,7 +16,8 @@ from ops.sentences import ROOT
 
 # Prose, and files that an operator copies: they name the port for people.
 COPIED = {"deploy/env.example", "deploy/systemd/dovetail-web.service"}
-PROSE = {"README.md", "CHANGELOG.md", "docs/operate.md", "docs/rest.md", "docs/settings.md"} | COPIED
+PROSE = {"README.md", "CHANGELOG.md", *(f"docs/{page}.md" for page in ("operate", "production", "rest", "settings"))}
+PROSE |= COPIED
 
 
 def tracked() -> list[Path]:

@@ -47,7 +47,7 @@ def test_every_link_into_the_pages_from_outside_names_a_heading() -> None:
     tag = r"{% url 'docs-page' '([\w-]+)' %}#([\w-]+)\""
     pages = Path(ROOT, "templates").rglob("*.html")
     found |= {link for file in pages for link in re.findall(tag, file.read_text())}
-    assert len(found) > 40
+    assert len(found) > 10
     assert {(name, anchor) for name, anchor in found if anchor not in anchors(name)} == set()
 
 
@@ -100,7 +100,7 @@ def test_a_page_for_a_start_names_this_hub_its_reader_and_the_files_of_its_block
         ("token-invalid", "errors#token-invalid"),
         ("dovetail_blobs", "settings#dovetail_blobs"),
         ("base.LOCAL-path", "checks#base-local-path"),
-        ("read plane", "operate#a-read-plane"),
+        ("read plane", "production#a-read-plane"),
         ("trusted publisher", "rest#robots-and-trusted-publishers"),
     ],
 )

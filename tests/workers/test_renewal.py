@@ -278,7 +278,7 @@ def test_the_page_says_how_many_stopped_with_what_and_why(cast):
         "load.error",
         "KeyError",
         "2 more",
-        "/docs/checks#load-error",
+        "/docs/checks-engine#load-error",
     ):
         assert expected in page
     assert Repository.objects.count() == 8

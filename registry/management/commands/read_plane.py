@@ -36,7 +36,7 @@ class Command(BaseCommand):
         """Set the policy of the bucket."""
         store = blobs.store()
         if not store.keeps_headers:
-            raise CommandError("The store is a folder: let a web server serve its folder `plane` (docs/operate.md).")
+            raise CommandError("The store is a folder: let a web server serve its folder `plane` (docs/production.md).")
         self.stdout.write(store.let_anybody_read(Keys.PLANE))
 
     def rebuild(self) -> None:

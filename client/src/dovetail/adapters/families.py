@@ -1,7 +1,7 @@
 """The families of formats: the reader of each family's files, and the checks that it answers.
 
 A family answers every check of the list (`dovetail.adapters.checks`) that it does not decline, and says why it declines
-one: by the id of the check, or by its area. The table in docs/checks.md shows this, and a test keeps the two equal.
+one: by the id of the check, or by its area. The table in docs/formats.md shows this, and a test keeps the two equal.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Kind:
     takes_layers_pattern_alone: bool = False  # layers_pattern without layers_to_transform; the others fail to load
     refuses_layers_with_pattern: bool = False  # layers_to_transform beside a pattern in target_modules
     since: str = ""  # the first release of PEFT that has it; "" for 0.5 and before
-    note: str = ""  # for docs/checks.md: the variants that are run too, and what is particular
+    note: str = ""  # for docs/formats.md: the variants that are run too, and what is particular
 
     @property
     def name(self) -> str:
