@@ -51,7 +51,10 @@ class Search(s.Serializer[Any]):
     )
     archived = s.ListField(child=one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
     sort = one_of(
-        list(SORTS), required=False, help_text="without it relevance where q is, else updated; the most or best first"
+        list(SORTS),
+        required=False,
+        help_text="without it relevance where q is, else updated; the most or best first; score: the gain over its own "
+        "head or the base, on rows of its own",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -49,8 +49,9 @@ class Adapters(View):
 
 class Leaderboard(View):
     @extend_schema(
-        operation_id="leaderboard", summary="Measured adapters of a base, the best first",
-        description="By the gain of the deciding metric over the frozen base, in the verdict of `verified`.",
+        operation_id="leaderboard", summary="Measured adapters of a base, the greatest gain first",
+        description="Of the deciding metric over the head alone or the frozen base, in the verdict of `verified`. Each "
+        "gain is on rows of its own: what an adapter adds, not which of two is better.",
         parameters=[shapes.LeaderboardPaging], responses=shapes.LeaderboardPage,
     )  # fmt: skip
     def get(self, request: Request, base: str) -> Response:

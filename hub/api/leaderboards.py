@@ -71,12 +71,14 @@ def _standings(standings: Iterable[Standing]) -> list[Data]:
             "place": standing.place or None,
             "copies": [copy.full_name for copy in standing.copies],
             "base": standing.repository.base,
-            "kind": standing.repository.kind,
-            "rank": standing.repository.rank,
-            "size": standing.repository.size,
+            "revision": standing.version.revision.oid,
+            "is_verified": standing.version.is_verified,
+            "kind": standing.version.kind,
+            "rank": standing.rank,
+            "size": standing.version.size,
             "gain": standing.gain,
             "evaluation": replace(standing.evaluation, scores=None, weights=None).as_json(),  # they are long
-            "engines": standing.repository.serves.split(),
+            "engines": standing.version.engines,
             "updated_at": standing.repository.updated_at,
         }
         for standing in standings

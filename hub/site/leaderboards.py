@@ -64,8 +64,8 @@ def _picture(board: Board) -> Scatter | None:
     points = [
         Measured(
             standing.repository.full_name,
-            reverse("verdict", args=[standing.repository, "verified"]),
-            standing.repository.size,
+            reverse("verdict", args=[standing.repository, standing.named]),
+            standing.version.size,
             math.nan if standing.evaluation.adapter is None else standing.evaluation.adapter,
         )
         for standing in board.standings

@@ -1,6 +1,7 @@
 """Leaderboards of a task: verified adapters that were measured on the same rows, beside each other. Only reads.
 
-The same weights have one line in each table: of the repository that held them first, among those that the caller sees.
+Each adapter stands there with its best version. The same weights have one line in each table: of the repository that
+held them first, among those that the caller sees.
 """
 
 from collections import Counter, defaultdict
@@ -10,11 +11,12 @@ from dataclasses import dataclass, replace
 from django.core.cache import caches
 from django.db.models import Count, QuerySet
 
-from dovetail.adapters.report import Evaluation, Report
+from dovetail.adapters.report import Evaluation
 from registry.kernel.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Repository, Verdict
-from registry.proof.scores import deciding, gain_of, start_of, verdicts_of_verified
+from registry.models import Repository
+from registry.proof.best_versions import DIGITS, OWN_ROWS, Version, best_versions, split_name
+from registry.proof.scores import gain_of, start_of
 from registry.repos import catalog, digests, eval_rows, tallies
 from registry.repos.catalog import Query
 from registry.repos.digests import Since, Weights
@@ -23,22 +25,35 @@ from registry.repos.eligibility import NEUTRAL
 MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
 SORTS = ("score", "gain", "size", "updated")
 KEY = "measured"  # of the counts in the shared cache
-DIGITS = 6  # of numbers that make places
 SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
-OWN_ROWS = "smoke"  # the name of rows from a repository's own file, in a verdict
 _DATA = "dataset:"  # tags by the data sets that a card names
 _MEASURED = Query(only_measured=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The place of an adapter: the deciding metric of its `verified` revision."""
+    """The place of an adapter by its best version."""
 
     repository: Repository
-    evaluation: Evaluation
+    version: Version
     weights: Weights | None = None  # None for files that hold none by their names
     place: int = 0  # in its table, from 1; adapters with the same number share one. 0 where places mean nothing
     copies: Sequence[Repository] = ()  # that hold the same weights since later and would stand in the same table
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The deciding metric of the version."""
+        return self.version.evaluation
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of the version; None if it is not known, as of those before `verified`."""
+        return self.repository.rank if self.version.is_verified else None
+
+    @property
+    def named(self) -> str:
+        """The revision as its address names it: `verified`, or the commit id of a version before that."""
+        return "verified" if self.version.is_verified else self.version.revision.oid
 
     @property
     def change(self) -> float:
@@ -93,8 +108,7 @@ def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = "score"
     page = catalog.search(by, query, limit=MOST, with_verdicts=False)
     groups: dict[tuple[object, ...], list[Standing]] = defaultdict(list)
     for standing in _standings(page.items):
-        measured = standing.evaluation
-        groups[measured.rows_sha256 or standing.repository.pk, measured.metric, measured.task].append(standing)
+        groups[standing.version.compared_as].append(standing)
     tables = [_one_of_each_weights(group) for group in groups.values()]
     shared = sorted((_placed(table, sort) for table in tables if len(table) > 1), key=len, reverse=True)
     alone = _one_of_each_weights([standing for table in tables if len(table) == 1 for standing in table])
@@ -121,7 +135,7 @@ def _age(standing: Standing) -> Since:
 
 def _board(standings: Sequence[Standing]) -> Board:
     measured = standings[0].evaluation
-    _, rows = _folder_and_rows(measured.name)
+    _, rows = split_name(measured.name)
     if rows == OWN_ROWS:
         tags = _oldest(standings).tags
         rows_of = next((tag.removeprefix(_DATA) for tag in tags if tag.startswith(_DATA)), eval_rows.NAME)
@@ -144,13 +158,6 @@ def _told_apart(boards: Sequence[Board]) -> list[Board]:
     return [replace(one, oldest=_oldest(one.standings)) if counts[name(one)] > 1 else one for one in boards]
 
 
-def _folder_and_rows(name: str) -> tuple[str, str]:
-    """Split the name of an evaluation: a folder only where several adapters were measured; a set is namespace/name."""
-    parts = name.split("/")
-    count = 1 if parts[-1] in (OWN_ROWS, NEUTRAL) else 2
-    return "/".join(parts[:-count]), "/".join(parts[-count:])
-
-
 def _count_visible(by: Caller) -> Counter[tuple[str, str]]:
     if by.is_staff:
         return _count(catalog.matching_repositories(by, _MEASURED))
@@ -171,35 +178,21 @@ def _count(rows: QuerySet[Repository]) -> Counter[tuple[str, str]]:
 
 
 def _standings(repositories: Sequence[Repository]) -> list[Standing]:
-    """Return the places of adapters by the newest finished verdict of `verified`; four queries."""
-    columns = ("revision__repository", "revision", "result__evals", "result__path")
-    verdicts = verdicts_of_verified(repositories).order_by("number").values_list(*columns)
-    found: dict[int, tuple[int, str, Evaluation]] = {}
-    for repository, revision, evals, path in verdicts:
-        measured = deciding(Report.of_result({"evals": evals or []}, Verdict.State.PASSED))
-        if measured:
-            found[repository] = revision, _folder_and_rows(measured.name)[0] or path or "", measured
-        else:
-            found.pop(repository, None)
-    weights = digests.weights_in({revision: folder for revision, folder, _ in found.values()})
+    """Return the places of adapters by their best versions; six queries."""
+    versions = best_versions(repositories)
+    weights = digests.weights_in({version.revision.pk: version.folder for version in versions.values()})
     return [
-        Standing(repository, measured, weights.get(revision))
+        Standing(repository, version, weights.get(version.revision.pk))
         for repository in repositories
-        if repository.pk in found
-        for revision, _, measured in (found[repository.pk],)
+        if (version := versions.get(repository.pk))
     ]
-
-
-def _score(one: Standing) -> float:
-    score = round(one.evaluation.adapter or 0.0, DIGITS)
-    return score if one.evaluation.better == "lower" else -score
 
 
 # By score or gain, the smallest, or the newest. The same weights may measure apart by the last digits of a float.
 _KEYS: dict[str, Callable[[Standing], float]] = {
-    "score": _score,
+    "score": lambda one: one.version.score,
     "gain": lambda one: -round(one.gain, DIGITS),
-    "size": lambda one: one.repository.size,
+    "size": lambda one: one.version.size,
     "updated": lambda one: -one.repository.updated_at.timestamp(),
 }
 
@@ -208,7 +201,7 @@ def _sorted(standings: list[Standing], sort: str) -> list[Standing]:
     """Return the best first; of equals the smallest, then the oldest. By date, equals stand as in the catalogue."""
     if sort == "updated":
         return sorted(standings, key=lambda one: (_KEYS[sort](one), -one.repository.pk))
-    return sorted(standings, key=lambda one: (_KEYS[sort](one), one.repository.size, one.repository.pk))
+    return sorted(standings, key=lambda one: (_KEYS[sort](one), one.version.size, one.repository.pk))
 
 
 def _placed(standings: list[Standing], sort: str) -> list[Standing]:

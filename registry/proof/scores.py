@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from django.db.models import QuerySet
-
 from dovetail.adapters.report import Evaluation, Report
 from registry.models import Repository, Verdict
 from registry.repos.refs import VERIFIED
@@ -41,14 +39,10 @@ def deciding(report: Report) -> Evaluation | None:
     return next((one for one in report.evals if one.base is not None and one.adapter is not None), None)
 
 
-def verdicts_of_verified(repositories: Iterable[Repository]) -> QuerySet[Verdict]:
-    """Return the decided verdicts of what `verified` names in these repositories."""
-    return Verdict.objects.filter(
-        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), state__in=Verdict.DECIDED
-    )
-
-
 def verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
     """Return repository id → newest decided verdict of what `verified` names; one query."""
-    newest_last = verdicts_of_verified(repositories).select_related("revision").order_by("number")
+    rows = Verdict.objects.filter(
+        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), state__in=Verdict.DECIDED
+    )
+    newest_last = rows.select_related("revision").order_by("number")
     return {verdict.revision.repository_id: verdict for verdict in newest_last}

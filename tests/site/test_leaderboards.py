@@ -5,9 +5,10 @@ import re
 
 import pytest
 from django.core.cache import caches
+from django.utils import timezone
 
 from registry.models import Repository
-from registry.proof import leaderboards
+from registry.proof import best_versions, leaderboards, verdicts
 from tests import questions
 from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
 from workers import tensor_digesting
@@ -42,7 +43,7 @@ def measured(cast):
 
 def tables(answer):
     """Return the adapters of each table of a page."""
-    return [re.findall(r'data-item\s+href="/(\S+)/verdict/verified"', part)
+    return [re.findall(r'data-item\s+href="/(\S+)/verdict/\w+"', part)
             for part in answer.content.decode().split("<table")[1:]]  # fmt: skip
 
 
@@ -109,10 +110,15 @@ def test_rest_has_the_same_boards_and_they_are_drawn(visit, cast, measured):
     assert re.findall(r'<td class="right">(\d)</td>', page) == ["1", "1", "3", "4"]
 
 
-def test_a_board_costs_a_constant_number_of_queries(visit, measured):
+def test_a_board_costs_a_constant_number_of_queries(visit, cast, measured):
     client = visit()
     client.get("/leaderboards")
-    with questions.at_most(5):
+    with questions.at_most(6):
+        client.get(f"/leaderboards/{TASK}")
+    for name in ("alice/good", "alice/best", "alice/fair", "alice/alone"):
+        for right in (45, 44):
+            stand(cast, name, right, seed=f"{name} {right}")
+    with questions.at_most(7):
         client.get(f"/leaderboards/{TASK}")
 
 
@@ -132,7 +138,9 @@ def stand(cast, name, right=40, rows=SAME, evals=(), **files):
     found = Repository.objects.filter(namespace__name=name.split("/")[0], name=name.split("/")[1]).first()
     repository = found or cast.repository(name, private=private)
     pushed_files = trained(seed) | {path.replace("__", "."): content for path, content in files.items()}
-    judged(pushed(cast, repository, files=pushed_files), evals=evals or [accuracy(right, rows=rows)], depth="evaluated")
+    revision = pushed(cast, repository, files=pushed_files)
+    judged(revision, evals=evals or [accuracy(right, rows=rows)], depth="evaluated")
+    return revision
 
 
 def boards(client, **query):
@@ -231,3 +239,105 @@ def test_boards_are_named_by_their_data_and_rows_and_no_two_alike(visit, cast):
         ("alice/data", "alice/set-1"), ("acme/data", ""), ("imdb", ""), ("imdb", ""), ("smoke.jsonl", "alice/file-1"),
         ("smoke.jsonl", "alice/twin-1"), ("", ""), ("alice/data", "alice/later-1"), ("smoke.jsonl", ""),
     ])  # fmt: skip
+
+
+def best(client, name, **query):
+    """Return the score, the version and whether that is the verified one of an adapter on the boards of REST."""
+    found = client.get(f"/api/v1/leaderboards/{TASK}", query).json()
+    lines = [line for lines in (*(board["standings"] for board in found["boards"]), found["alone"]) for line in lines]
+    [line] = [line for line in lines if line["adapter"] == name]
+    return line["evaluation"]["adapter"], line["revision"], line["is_verified"]
+
+
+def test_an_adapter_stands_with_the_version_that_measured_best(visit, cast):
+    for name, right in (("rival", 45), ("other", 44)):
+        stand(cast, f"alice/{name}", right)
+    _, strong, _ = (
+        stand(cast, "alice/many", right, seed=f"many {right}", notes__txt=b"x" * size)
+        for right, size in ((43, 10), (47, 5000), (46, 20))
+    )
+    assert best(visit(), "alice/many") == (round(47 / 48, 4), strong.oid, False)
+    page = visit().get(f"/leaderboards/{TASK}")
+    assert tables(page) == [["alice/many", "alice/rival", "alice/other"]]
+    assert f'href="/alice/many/verdict/{strong.oid}"' in page.content.decode()
+    assert f"<code>@{strong.oid[:7]}" in page.content.decode()
+    found = visit().get(f"/api/v1/leaderboards/{TASK}").json()["boards"][0]["standings"][0]
+    assert (found["size"], found["rank"]) == (sum(file.size for file in strong.files.all()), None)
+    assert visit().get(f"/alice/many/verdict/{strong.oid}").status_code == 200
+    equal = stand(cast, "alice/many", 47, seed="many again")  # of equals the verified one
+    assert best(visit(), "alice/many") == (round(47 / 48, 4), equal.oid, True)
+    lower = {"metric": "perplexity", "better": "lower", "base": 20.0, "scores": None}
+    _, fewest, _ = (
+        stand(cast, "alice/words", evals=[accuracy(1, rows=OTHER, **lower, adapter=value)], seed=f"words {value}")
+        for value in (12.0, 11.5, 11.9)
+    )
+    assert best(visit(), "alice/words") == (11.5, fewest.oid, False)
+
+
+def test_the_best_version_is_one_that_may_be_verified_on_the_same_rows(visit, cast):
+    """Each case makes an older version that measured better one that does not count."""
+
+    def yank(revision):
+        revision.yanked_at, revision.yank_reason = timezone.now(), "wrong"
+        revision.save()
+
+    def hold(revision):
+        revision.quarantined_at = timezone.now()
+        revision.save()
+
+    def expire(revision):
+        revision.expired_at = timezone.now()
+        revision.save()
+
+    def leave_main(revision):
+        """As on a branch: main never had it."""
+        revision.children.update(parent=revision.parent)
+
+    def renew_as_failed(revision):
+        verdicts.again(revision, None)
+        judged(revision, "failed", depth="evaluated", evals=[accuracy(48)])
+
+    cases = {
+        "nothing": (lambda revision: None, {}, False),
+        "yanked": (yank, {}, True),
+        "held": (hold, {}, True),
+        "expired": (expire, {}, True),
+        "on-a-branch": (leave_main, {}, True),
+        "failed-since": (renew_as_failed, {}, True),
+        "other-rows": (lambda revision: None, {"rows": OTHER}, True),
+        "other-metric": (lambda revision: None, {"metric": "f1"}, True),
+        "other-task": (lambda revision: None, {"task": "TOKEN_CLS"}, True),
+        "not-above-its-head": (lambda revision: None, {"head_alone": 1.0}, True),
+        "without-rows": (lambda revision: None, {"rows": ""}, True),
+    }
+    wrong = []
+    for name, (change, more, is_verified) in cases.items():
+        early = stand(cast, f"alice/{name}", 30, seed=f"{name} early")
+        strong = stand(cast, f"alice/{name}", seed=f"{name} strong", evals=[accuracy(47, **more)])
+        newest = stand(cast, f"alice/{name}", 46, seed=f"{name} newest")
+        change(strong)
+        found = best(visit(), f"alice/{name}")
+        expected = (round(46 / 48, 4), newest.oid, True) if is_verified else (round(47 / 48, 4), strong.oid, False)
+        if found != expected or early.oid == found[1]:
+            wrong.append((name, found, expected))
+    assert wrong == []
+
+
+def test_the_weights_of_the_best_version_make_the_copies(visit, cast):
+    for seed, right in (("A", 47), ("B", 46)):
+        strong = stand(cast, "alice/author", right, seed=seed)
+    stand(cast, "alice/copycat", 47, seed="A", notes__txt=b"mine")
+    stand(cast, "alice/rival", 40)
+    assert boards(visit())[0] == {"alice/author": ["alice/copycat"], "alice/rival": []}
+    assert best(visit(), "alice/author")[1] != strong.oid
+
+
+def test_versions_of_another_base_and_those_that_are_too_old_are_no_best(visit, cast, monkeypatch):
+    old = stand(cast, "alice/moved", 47, seed="moved 1")
+    newest = stand(cast, "alice/moved", 46, seed="moved 2")
+    assert best(visit(), "alice/moved")[1] == old.oid
+    monkeypatch.setattr(best_versions, "NEWEST", 1)
+    assert best(visit(), "alice/moved") == (round(46 / 48, 4), newest.oid, True)
+    monkeypatch.undo()
+    old.verdicts.update(base="tiny/other")
+    assert best(visit(), "alice/moved") == (round(46 / 48, 4), newest.oid, True)

@@ -38,7 +38,11 @@ def search(
     size_min: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The smallest size.")] = None,
     size_max: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The largest size.")] = None,
     sort: Annotated[
-        str, typer.Option(metavar="ORDER", help="relevance, updated, created, downloads, likes, trending or score.")
+        str,
+        typer.Option(
+            metavar="ORDER",
+            help="relevance, updated, created, downloads, likes, trending or score: the gain on rows of its own.",
+        ),
     ] = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many at most.")] = 20,
 ) -> None:

@@ -37,8 +37,10 @@ class Standing(s.Serializer[Data]):
         child=s.CharField(), help_text="adapters with the same weights that came later and would stand in this list"
     )
     base = s.CharField(allow_blank=True)
+    revision = s.CharField(help_text="its version that measured best on these rows")
+    is_verified = s.BooleanField(help_text="the version is the one that `verified` names; else one before it")
     kind = s.CharField(allow_blank=True)
-    rank = s.IntegerField(allow_null=True)
+    rank = s.IntegerField(allow_null=True, help_text="of `verified`; null for a version before it")
     size = s.IntegerField()
     gain = s.FloatField(
         help_text="of the metric over its trained head alone, where it has one, or the frozen base; negative: worse"
