@@ -27,20 +27,21 @@ class RepairOffers:
     @property
     def is_likely(self) -> bool:
         """True where a check speaks of what repairs are for; it asks neither files nor the database."""
-        loud = {check.id for check in self.checks if check.outcome in ("failed", "warned")}
-        return bool(loud & (OF_CONFIG | OF_WEIGHTS) or self.private_places)
+        return bool(self._loud & (OF_CONFIG | OF_WEIGHTS) or self.private_places)
+
+    @property
+    def _loud(self) -> set[str]:
+        return {check.id for check in self.checks if check.outcome in ("failed", "warned")}
 
     @cached_property
     def weights(self) -> Mended | None:
-        """The repaired weights, where a check failed that they would pass."""
-        failed = {check.id for check in self.checks if check.outcome == "failed"}
-        return weight_repairs.find(pull.entries(self.revision)) if failed & OF_WEIGHTS else None
+        """The repaired weights, where a check that they would pass failed or warned."""
+        return weight_repairs.find(pull.entries(self.revision)) if self._loud & OF_WEIGHTS else None
 
     @cached_property
     def config(self) -> View | None:
         """The repaired config, where a check that it repairs failed or warned."""
-        loud = {check.id for check in self.checks if check.outcome in ("failed", "warned")}
-        return repairs.offer(self.revision) if loud & OF_CONFIG else None
+        return repairs.offer(self.revision) if self._loud & OF_CONFIG else None
 
     @cached_property
     def request(self) -> Discussion | None:

@@ -55,6 +55,10 @@ def foreign(tensors, config=None, **more):
     return Subject(config or {}, tensors, **more)
 
 
+def of_a_state_dict(tensors):
+    return {name.replace(".weight", ".default.weight"): shape for name, shape in tensors.items()}
+
+
 def magnitudes():
     return {f"{PREFIX}.{layer}.self_attn.q_proj.lora_magnitude_vector": (4096,) for layer in range(32)}
 
@@ -109,6 +113,7 @@ WRAPPED = {
 
 # One adapter for each rule, that breaks it.
 BREAKS = {
+    "vllm.own-name": adapter(of_a_state_dict(llama())),
     "vllm.format": adapter(IA3, peft_type="IA3"),
     "vllm.weights": adapter({}),
     "vllm.config-keys": adapter(lora_alpha="absent"),
@@ -140,6 +145,7 @@ BREAKS = {
     "vllm.unknown-architecture": adapter(base=Base("microsoft/deberta-v3-base", ("DebertaV2Model",))),
     "vllm.text-keys": adapter(base=GEMMA),
     "vllm.grown-vocabulary": adapter(llama() | GROWN),
+    "sglang.own-name": adapter(of_a_state_dict(llama())),
     "sglang.format": adapter(IA3, peft_type="IA3"),
     "sglang.config-keys": adapter(target_modules=None),
     "sglang.dora": adapter(llama() | magnitudes(), use_dora=True),
@@ -159,6 +165,7 @@ BREAKS = {
     "sglang.layer-replication": adapter(layer_replication=[[0, 16], [8, 32]]),
     "sglang.activated": adapter(alora_invocation_tokens=[1, 2]),
     "sglang.unknown-architecture": adapter(base=T5),
+    "lorax.own-name": adapter(of_a_state_dict(llama())),
     "lorax.config": foreign(KOHYA),
     "lorax.method": adapter(IA3, peft_type="IA3"),
     "lorax.architecture": adapter(base=GEMMA),
@@ -176,6 +183,7 @@ BREAKS = {
     "lorax.heads": adapter(llama() | HEAD, modules_to_save=["score"]),
     "lorax.embeddings": adapter(llama() | EMBEDDING, modules_to_save=["embed_tokens"]),
     "lorax.changes-base": adapter(init_lora_weights="pissa"),
+    "tgi.own-name": adapter(of_a_state_dict(llama())),
     "tgi.method": adapter(IA3, peft_type="IA3"),
     "tgi.peft": adapter({f"{PREFIX}.0.self_attn.q_proj.randlora_lambda": (32, 1)}, peft_type="RANDLORA"),
     "tgi.adalora": adapter({f"{PREFIX}.0.self_attn.q_proj.lora_A": (12, 4096)}, peft_type="ADALORA"),
@@ -194,6 +202,7 @@ BREAKS = {
     "tgi.heads": adapter(llama() | HEAD, modules_to_save=["score"]),
     "tgi.embeddings": adapter(llama() | EMBEDDING, modules_to_save=["embed_tokens"]),
     "tgi.changes-base": adapter(layer_replication=[[0, 16], [8, 32]]),
+    "llama.cpp.own-name": adapter(of_a_state_dict(llama())),
     "llama.cpp.format": adapter(IA3, peft_type="IA3"),
     "llama.cpp.alpha": adapter(lora_alpha="absent"),
     "llama.cpp.tensor-names": adapter(llama() | HEAD, modules_to_save=["score"]),
@@ -240,14 +249,17 @@ BREAKS = {
         {"diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.lora_A.weight": (4, 2048)}
     ),
     "diffusers.comfy-names": foreign({"diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight": (4, 3072)}),
+    "peft-0.18.own-name": adapter(of_a_state_dict(llama())),
     "peft-0.18.format": foreign(KOHYA),
     "peft-0.18.method": adapter({}, peft_type="UNILORA"),
     "peft-0.18.dropped-keys": adapter(kasa_config={"beta": 0.1}),
     "peft-0.18.initialization": adapter(init_lora_weights="mica"),
+    "peft-0.14.own-name": adapter(of_a_state_dict(llama())),
     "peft-0.14.initialization": adapter(init_lora_weights="orthogonal"),
     "peft-0.14.rank-pattern": adapter(rank_pattern={"^model.layers.0.self_attn.q_proj": 4}),
     "peft-0.14.alpha-pattern": adapter(alpha_pattern={"q_proj|v_proj": 4}),
     "peft-0.14.oft": adapter({f"{LAYER}.oft_R.weight": (4, 6)}, peft_type="OFT"),
+    "peft-0.13.own-name": adapter(of_a_state_dict(llama())),
     "peft-0.13.initialization": adapter(init_lora_weights="eva"),
     "peft-0.13.rank-pattern": adapter(rank_pattern={"q_proj|v_proj": 4}),
     "peft-0.13.alpha-pattern": adapter(alpha_pattern={"^model.layers.1.self_attn.q_proj": 4}),

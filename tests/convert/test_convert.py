@@ -133,6 +133,29 @@ def test_what_would_be_another_adapter_is_refused_with_the_reason_and_the_module
     assert reason in str(refusal.value)
 
 
+def test_what_began_with_a_random_part_of_the_base_is_no_lora_of_any_rank():
+    config = json.loads(PLAIN[CONFIG]) | {"init_lora_weights": "pissa_niter_4"}
+    with pytest.raises(Unconvertible, match="draws a part of the base's weights at random"):
+        by_rank.read({}, config, {}, {}, 8, lambda *_: iter(()))
+
+
+def test_a_state_dict_s_names_convert_as_those_that_peft_saves():
+    def renamed(files):
+        tensors = {name.replace(".weight", ".default.weight"): one for name, one in unpack(files[WEIGHTS]).items()}
+        return {**files, WEIGHTS: pack(tensors)}
+
+    for files, to in ((PLAIN, "mlx"), (PLAIN, "gguf"), (lora(TINY_LLAMA, task="CAUSAL_LM", dora=True), "mlx")):
+        made = [convert.convert(openers(one), to, base_files=BASE).files for one in (files, renamed(files))]
+        saved, by_hand = ({path: written(write) for path, write in one.items()} for one in made)
+        assert saved == by_hand
+
+
+def written(write):
+    target = io.BytesIO()
+    write(target)
+    return target.getvalue()
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [(b'{"model_type": "bert"}', "of type bert"), (b"{}", "no model_type"), (b"[1", "no model_type")],

@@ -38,7 +38,8 @@ def test_what_loralib_saves_computes_the_same_in_peft(tmp_path: Path):
 
 METHODS = [
     "LoHa", "LoKr", "IA3", "OFT", "BOFT", "VeRA", "VeRA without its matrices", "AdaLoRA", "DoRA", "rsLoRA", "HRA",
-    "MiSS", "FourierFT", "HiRA", "RandLoRA", "VBLoRA", "DoRA of GPT-2", "LoKr with a head",
+    "MiSS", "FourierFT", "HiRA", "RandLoRA", "VBLoRA", "DoRA of GPT-2", "PiSSA", "OLoRA", "PiSSA of unlike ranks",
+    "LoKr with a head",
 ]  # fmt: skip
 
 

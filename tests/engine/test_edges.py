@@ -221,6 +221,23 @@ def test_magnitudes_of_zero_are_told_and_so_is_an_init_that_changed_the_base():
     assert (note.outcome, "LoRA-GA had changed" in note.message) == ("passed", True)
 
 
+INITS = {  # as init_lora_weights says it → what PEFT does, and what the fix must name
+    "pissa": ("alone it answers as it was trained", "--to peft-lora --rank 8 "),
+    "olora": ("alone it answers as it was trained", "--to peft-lora --rank 8 "),
+    "PiSSA_niter_16": ("draws it at random", "in its training run"),
+    "corda": ("ends with an error", "in its training run"),
+    "loftq": ("bitsandbytes", "base that LoftQ made"),
+}
+
+
+def test_an_init_that_changes_the_base_is_told_with_what_peft_does_and_a_fix_that_works():
+    for init, (does, way) in INITS.items():
+        found = say("config.changes-base", config(init_lora_weights=init)(lora()))
+        assert (found.outcome, does in found.message, way in found.fix) == ("failed", True, True), found
+    wider = say("config.changes-base", config(init_lora_weights="pissa", rank_pattern={"value": 24})(lora()))
+    assert "--rank 48 " in wider.fix
+
+
 @pytest.mark.parametrize(("token", "expected"), [(95, "passed"), (96, "failed"), (10**15, "failed")])
 def test_the_last_token_of_the_vocabulary_is_the_last_that_can_be_trained_or_added(token, expected):
     assert outcome("base.vocabulary", config(trainable_token_indices=[token])(lora())) == expected

@@ -40,7 +40,7 @@ EXAMPLES = {
     "config.invalid": ("failed", "says r = 'eight'", config(r="eight")),
     "config.code": ("failed", "makes a loader import code: megatron_config", config(megatron_config={"a": 1})),
     "config.fetch": ("failed", "open what adapters names", config(adapters={"a": "evil/lora"})),
-    "config.changes-base": ("failed", "rewrite base weights", config(init_lora_weights="pissa")),
+    "config.changes-base": ("failed", "takes a part out of the base's weights", config(init_lora_weights="pissa")),
     "config.kind": ("failed", "'TELEPATHY' is no method of PEFT", config(peft_type="TELEPATHY")),
     "config.pattern": ("failed", "cannot be matched safely", config(target_modules="(a+)+b")),
     "config.rank": ("failed", "has rank 4, but adapter_config.json says 16", adapters.wrong_rank()),

@@ -63,9 +63,10 @@ def test_the_adapters_own_name_is_taken_out_of_the_names_of_any_method(bert, tmp
     honest = ia3(TINY_BERT)
     named = re.compile(r"\.ia3_l$")
     tensors = {named.sub(".ia3_l.default", name): one for name, one in unpack(honest[WEIGHTS]).items()}
-    refused = bert.validate(write({**honest, WEIGHTS: pack(tensors)}, tmp_path / "spoilt"))
-    unused = next(check for check in refused["checks"] if check["id"] == "tensors.unused")
-    assert "PEFT reads them under that name alone" in unused["message"]
+    warned = bert.validate(write({**honest, WEIGHTS: pack(tensors)}, tmp_path / "spoilt"))
+    unused = next(check for check in warned["checks"] if check["id"] == "tensors.unused")
+    assert (warned["state"], unused["outcome"]) == ("passed", "warned"), warned["checks"]
+    assert "PEFT 0.21 finds them where the adapter is loaded under that name" in unused["message"]
     of_another = {f"{PREFIX}query.lokr_w1.default": next(iter(tensors.values()))} | unpack(honest[WEIGHTS])
     refused = bert.validate(write({**honest, WEIGHTS: pack(of_another)}, tmp_path / "of-another"))
     unused = next(check for check in refused["checks"] if check["id"] == "tensors.unused")
@@ -81,7 +82,8 @@ def test_the_adapters_own_name_is_taken_out_of_the_names_of_any_method(bert, tmp
         files = {CONFIG: honest[CONFIG], WEIGHTS: pack({f"{PREFIX}query.{name}": next(iter(tensors.values()))})}
         repaired = mended(openers(files))
         assert repaired is not None, name
-        assert list(repaired.tensors) == [f"{PREFIX}query.{name.replace('.default', '')}"]
+        saved = "lora_magnitude_vector" if "magnitude" in name else name.replace(".default", "")
+        assert list(repaired.tensors) == [f"{PREFIX}query.{saved}"]
 
 
 def without(path):

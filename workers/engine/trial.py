@@ -45,6 +45,7 @@ class CannotMerge(Exception):
 
 
 NAME = "zq_candidate"  # PEFT finds missing keys by looking for the adapter's name in them: no module may contain it
+OWN_NAME = "default"  # in the names of a state dict's tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,15 @@ class Trial:
         wrap = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the keys that PEFT warns about are reported here and by the checks of fit
-            model = wrap(self.base, config, NAME)
-            incompatible = model.load_adapter(str(loader), NAME, is_trainable=False)
+            model = wrap(self.base, config, self.name)
+            incompatible = model.load_adapter(str(loader), self.name, is_trainable=False)
         keys = (*incompatible.missing_keys, *incompatible.unexpected_keys)
         return ready(model.eval()), [key for key in keys if not is_explained(key, self.folder)]
+
+    @property
+    def name(self) -> str:
+        """The name under which the adapter is loaded: the one that its tensors' names hold, if they do."""
+        return OWN_NAME if self.folder.named else NAME
 
     def _grow(self) -> None:
         """Add rows for new tokens to the base's embedding, if the file has them, whole or token by token."""
@@ -225,7 +231,7 @@ class Trial:
             for parameter, own in weights.values():
                 parameter.data = own.clone()
             try:
-                self.model.merge_adapter([NAME])
+                self.model.merge_adapter([self.name])
             except (NotImplementedError, ValueError, TypeError, AttributeError, RuntimeError) as problem:
                 raise CannotMerge(" ".join(str(problem).split())[:200]) from problem
             if not any(getattr(layer, "merged", False) for layer in layers):

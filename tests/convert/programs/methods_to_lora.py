@@ -4,6 +4,7 @@ Prints one line for each method.
 """
 
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -24,7 +25,9 @@ from transformers import (
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "client" / "src"))
 
+from dovetail.adapters.checks.config import changes_base
 from dovetail.adapters.convert import Settings, convert
+from dovetail.adapters.folder import Folder
 from dovetail.adapters.sources import files_in
 from dovetail.integrations.peft_changes import changes
 
@@ -67,6 +70,10 @@ CASES = {
     "VBLoRA": (llama, peft.VBLoRAConfig(r=2, num_vectors=16, vector_length=8, topk=2, target_modules=["q_proj"])),
     "DoRA of GPT-2": (gpt2, peft.LoraConfig(r=4, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True,
                                             use_dora=True)),
+    "PiSSA": (llama, peft.LoraConfig(r=4, lora_alpha=6, init_lora_weights="pissa", target_modules=LLAMA)),
+    "OLoRA": (llama, peft.LoraConfig(r=3, lora_alpha=5, init_lora_weights="olora", target_modules=LLAMA)),
+    "PiSSA of unlike ranks": (llama, peft.LoraConfig(r=2, use_rslora=True, rank_pattern={"v_proj": 5},
+                                                     target_modules=LLAMA, init_lora_weights="pissa")),
     "LoKr with a head": (bert, peft.LoKrConfig(r=3, alpha=6, target_modules=["query", "value"], task_type="SEQ_CLS",
                                                init_weights=False)),
 }  # fmt: skip
@@ -75,6 +82,13 @@ CASES = {
 def outputs(model: torch.nn.Module) -> torch.Tensor:
     with torch.no_grad():
         return model.eval()(TOKENS)[0]
+
+
+def advised_rank(adapter: Path) -> int:
+    """The rank that the check of configs advises to convert an adapter with that changes its base, 0 for none."""
+    answer = changes_base(Folder(files_in(adapter)))
+    match = None if isinstance(answer, str) else re.search(r"--to peft-lora --rank (\d+)", answer.fix)
+    return int(match[1]) if match else 0
 
 
 def prove(name: str, folder: Path) -> None:
@@ -106,6 +120,10 @@ def prove(name: str, folder: Path) -> None:
     assert (expected - plain).abs().max() > 1e-2, (name, (expected - plain).abs().max())
     assert (exact - expected).abs().max() < 1e-3, (name, (exact - expected).abs().max())
     assert facts["lost"] < 1e-3, (name, facts)
+    if advised := advised_rank(folder / name):
+        exact, facts = of_rank(advised)
+        assert (exact - expected).abs().max() < 1e-4, (name, advised, (exact - expected).abs().max())
+        assert facts["lost"] < 1e-4, (name, facts)
     _, facts = of_rank(2)
     assert name == "VBLoRA" or 0.1 < facts["lost"] < 0.95, (name, facts)  # which has the rank 2 itself
     print(name)

@@ -72,7 +72,6 @@ def of_training() -> Iterator[Row]:
     yield Row("FSDP's names", SEVEN, all_of(renamed(lambda name: name.replace(".layers.0.", ".layers.0._fsdp_wrapped_module.").replace(".layers.1.", ".layers.1._fsdp_wrapped_module.")), CARD), "fit.missing", says="_fsdp_wrapped_module")
     yield Row("the names of checkpointed activations", SEVEN, all_of(renamed(lambda name: name.replace(".mlp.", "._checkpoint_wrapped_module.mlp.").replace(".self_attn.", "._checkpoint_wrapped_module.self_attn.")), CARD), "fit.missing", says="_checkpoint_wrapped_module")
     yield Row("FSDP and torch.compile at once", SEVEN, all_of(tools.prefixed("_orig_mod._fsdp_wrapped_module."), CARD), "fit.missing", says="_fsdp_wrapped_module")
-    yield Row("state_dict() without PEFT's own function", SEVEN, all_of(renamed(lambda name: name.replace(".weight", ".default.weight")), CARD), "tensors.unused")
     yield Row("state_dict() of the inner model", SEVEN, all_of(renamed(lambda name: name.removeprefix("base_model.model.")), CARD), "tensors.unused")
     yield Row("NaN after an overflow in F16", SEVEN, all_of(each(lambda a: a, "lora_A.weight", dtype="F16"), one(put(float("nan")), "lora_B.weight"), CARD), "tensors.not-finite")
     yield Row("infinity in one row of the head", "peft5/llama-seq-cls", one(put(float("inf")), "score.weight"), "tensors.not-finite")

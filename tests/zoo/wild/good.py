@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.adapters import CARD, CONFIG, WEIGHTS, Files
-from tests.zoo.changes import Change, all_of, config, drop, file, into
+from tests.zoo.changes import Change, all_of, config, drop, file, into, renamed
 from tests.zoo.wild import tools
 from tests.zoo.wild.row import TRAINED, UNLICENSED, UNTASKED, Row
 
@@ -54,6 +54,7 @@ def of_other_tools() -> Iterator[Row]:
     yield trained("axolotl without the Trainer's arguments", "qwen-causal", tools.axolotl("zoo/qwen", "apache-2.0", args=False))
     yield trained("axolotl with DeepSpeed, gathered", "llama-all-linear", tools.axolotl("zoo/llama", "llama3"), tools.deepspeed)
     yield trained("axolotl, lora_modules_to_save", "llama-whole-embeddings", tools.axolotl("zoo/llama", "llama3"), warns=("base.vocabulary",))
+    yield trained("state_dict() without PEFT's own function", "llama-seven", renamed(lambda name: name.replace(".weight", ".default.weight")), tools.axolotl("zoo/llama", "llama3"), warns=("tensors.unused",))
     yield trained("LLaMA-Factory", "llama-seven", tools.llama_factory("zoo/llama"))
     yield trained("LLaMA-Factory on Qwen, with checkpoints", "qwen-causal", tools.llama_factory("zoo/qwen"), tools.checkpoint(500), tools.checkpoint(1000), warns=(TRAINED,))
     yield trained("LLaMA-Factory by DoRA and rsLoRA", "llama-dora-rslora", tools.llama_factory("zoo/llama"))

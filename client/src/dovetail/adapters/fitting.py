@@ -11,7 +11,7 @@ from dovetail.adapters.findings import some
 from dovetail.adapters.fit import Shape, expected
 from dovetail.adapters.header import Header
 from dovetail.adapters.kinds import Kind, kind_of, task_of
-from dovetail.adapters.layout import Layout, sort_tensors
+from dovetail.adapters.layout import Layout, canonical, sort_tensors
 from dovetail.adapters.shapes import Shapes
 
 
@@ -84,7 +84,7 @@ class Adapter:
         unproven = [variant.key for variant in kind.unproven if variant.holds(config)]
         if unproven:
             raise NotComputable(f"Which tensors {some(unproven)} needs is not known here.")
-        self.config, self.header, self.kind = config, header, kind
+        self.config, self.header, self.kind = config, canonical(header), kind
 
     @property
     def task(self) -> str | None:

@@ -19,7 +19,7 @@ from dovetail.adapters.findings import some
 from dovetail.adapters.fit import Manifest, Shape, expected
 from dovetail.adapters.header import Opener
 from dovetail.adapters.kinds import Kind, kind_of, task_of
-from dovetail.adapters.layout import Layout, sort_tensors
+from dovetail.adapters.layout import Layout, canonical, named, sort_tensors
 from dovetail.adapters.selection import PatternTable
 from dovetail.adapters.sources import Effect, Source, blocks_of
 from dovetail.adapters.tokens import Names
@@ -87,9 +87,19 @@ class Folder:
             return configs.read(file)
 
     @cached_property
-    def header(self) -> headers.Header:
+    def stored_header(self) -> headers.Header:
         with self.files[self.weights]() as file:
             return headers.read(file)
+
+    @cached_property
+    def header(self) -> headers.Header:
+        """The header with the names that save_pretrained() writes."""
+        return canonical(self.stored_header)
+
+    @property
+    def named(self) -> list[str]:
+        """The tensors whose names hold the adapter's own name, default."""
+        return sorted(named(self.stored_header.tensors))
 
     @property
     def tensors(self) -> dict[str, headers.TensorInfo]:

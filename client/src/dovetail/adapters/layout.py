@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from dovetail.adapters import wrappers
 from dovetail.adapters.config import Config
 from dovetail.adapters.fit import TOKENS, Manifest
 from dovetail.adapters.header import Header, TensorInfo
@@ -80,6 +82,30 @@ def _own_shape(manifest: Manifest, path: str) -> tuple[int, ...] | None:
     if module is not None and parameter == DELTA:
         return (1, manifest.width)
     return module.parameters.get(parameter) if module is not None else None
+
+
+# The parameters of all methods, which PEFT 0.21 also finds by its model's own names, such as lora_A.default.weight.
+# It looks for saved modules and trained tokens by the names that save_pretrained() writes alone.
+PARAMETERS = tuple(
+    f".{name.removeprefix('base_model.')}" for kind in KINDS for name in (*kind.parameters, *kind.shared_names)
+)
+
+
+def named(names: Collection[str]) -> dict[str, str]:
+    """Map the names that hold the adapter's own name, default, to those that save_pretrained() writes.
+
+    Of tensors that a file holds under both, none is in it.
+    """
+    bare = {name: wrappers.nameless(name) for name in names if wrappers.ADAPTER.search(name)}
+    return {name: new for name, new in bare.items() if new.endswith(PARAMETERS) and new not in names}
+
+
+def canonical(header: Header) -> Header:
+    """Return a header with the names that save_pretrained() writes."""
+    new = named(header.tensors)
+    if not new:
+        return header
+    return Header({new.get(name, name): tensor for name, tensor in header.tensors.items()}, header.metadata)
 
 
 def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:

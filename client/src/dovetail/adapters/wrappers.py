@@ -15,13 +15,22 @@ WRAPPERS = {
 }
 ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 # The name of the adapter, which save_pretrained() leaves out, after a parameter of any method or a saved module.
-ADAPTER = re.compile(r"\.default(?=(?:\.(?:weight|bias))?$)|(?<=\.modules_to_save)\.default(?=\.)")
+ADAPTER = re.compile(r"\.default(?=(?:\.\w+)?$)|(?<=\.modules_to_save)\.default(?=\.)")
 AT_THE_FRONT = re.compile(r"^((?:base_model\.model\.|base_model\.)?)module\.")
+
+
+MAGNITUDES = ".lora_magnitude_vector"
+
+
+def nameless(name: str) -> str:
+    """Return a tensor's name as save_pretrained() writes it: without the adapter's own name."""
+    bare = ADAPTER.sub("", name)
+    return bare.removesuffix(".weight") if bare.endswith(f"{MAGNITUDES}.weight") else bare
 
 
 def unwrapped(name: str) -> str:
     """Return a tensor's name as the model without its wrappers has it."""
-    return ADAPTER.sub("", AT_THE_FRONT.sub(r"\1", ANYWHERE.sub("", name)))
+    return nameless(AT_THE_FRONT.sub(r"\1", ANYWHERE.sub("", name)))
 
 
 def explained(names: Iterable[str], expected: Collection[str]) -> tuple[str, str] | None:

@@ -24,7 +24,19 @@ FETCHING = (
     "prompt_tuning_init_state_dict_path",
     "path_initial_model_for_weight_conversion",
 )
-REPLACING_INITS = ("pissa", "olora", "corda", "loftq")
+# How init_lora_weights begins → what PEFT does when it loads such an adapter; the first that fits counts.
+REPLACING_INITS = {
+    "pissa_niter": "takes another part out of the base's weights than in training, since it draws it at random",
+    "corda": "ends with an error, since it takes a part out of the base's weights by data of the training",
+    "loftq": "quantises the base's weights again, for which it needs bitsandbytes and scipy",
+    "pissa": "takes a part out of the base's weights again: {}",
+    "olora": "takes a part out of the base's weights again: {}",
+}
+SHARES_NO_BASE = (
+    "alone it answers as it was trained, but nothing else can use that base, and servers and merges that leave the "
+    "base as it is answer otherwise"
+)
+IN_TRAINING = "by path_initial_model_for_weight_conversion of save_pretrained() in its training run"
 AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
 # The allowed values of keys that only matter in training, by the end of the key; such as lora_dropout and eva_config.
 TRAINING: dict[str, Fits] = {
@@ -135,13 +147,12 @@ def fetch(folder: Folder) -> str | Finding:
 
 def changes_base(folder: Folder) -> str | Finding:
     config = folder.config
-    init = config.get("init_lora_weights")
-    if isinstance(init, str) and init.lower().startswith(REPLACING_INITS):
-        return failed(
-            f"init_lora_weights = {init[:40]!r} makes PEFT rewrite base weights while it loads the adapter.",
-            "Convert it: save_pretrained(..., path_initial_model_for_weight_conversion=…) turns it into a plain LoRA.",
-            key="init_lora_weights",
-        )
+    init = configs.text(config, "init_lora_weights") or ""
+    start = init.lower()
+    if begins := next((begins for begins in REPLACING_INITS if start.startswith(begins)), ""):
+        does = REPLACING_INITS[begins].format(SHARES_NO_BASE)
+        message = f"init_lora_weights = {init[:40]!r}: when PEFT loads the adapter it {does}."
+        return failed(message, _made_plain(config, begins), key="init_lora_weights")
     if config.get("layer_replication"):
         return failed(
             "layer_replication makes PEFT rebuild the layers of the base while it loads the adapter.",
@@ -161,12 +172,27 @@ def changes_base(folder: Folder) -> str | Finding:
             "Compare its outputs on the machine that will serve it; where the method can save them, save projections.",
             key="peft_type",
         )
-    if isinstance(init, str) and init.lower().startswith("lora_ga"):
+    if start.startswith("lora_ga"):
         return (
             "Loading it leaves the base as it is. Its training began with a base that LoRA-GA had changed, mostly a "
             "little: convert it with path_initial_model_for_weight_conversion to have exactly what was trained."
         )
     return "Loading it leaves the base as it is."
+
+
+def _made_plain(config: configs.Config, begins: str) -> str:
+    """Return the way to an adapter that leaves the base as it is."""
+    if begins == "loftq":
+        return "Publish the base that LoftQ made as a base of its own, name it, and set init_lora_weights to true."
+    if begins not in ("pissa", "olora"):
+        return f"Make it a plain LoRA {IN_TRAINING}."
+    table = config.get("rank_pattern")
+    ranks = [rank for rank in table.values() if type(rank) is int] if isinstance(table, dict) else []
+    rank = 2 * max([configs.whole(config, "r") or 8, *ranks])
+    return (
+        f"`dovetail convert --to peft-lora --rank {rank} --base FOLDER` makes it a plain LoRA, and nothing is lost; or "
+        f"do so {IN_TRAINING}."
+    )
 
 
 def kind(folder: Folder) -> str | Finding:

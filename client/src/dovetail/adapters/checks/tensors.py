@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import wrappers
 from dovetail.adapters.checks.rank import ranked_sides
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
@@ -45,17 +44,15 @@ def dtype(folder: Folder) -> str | Finding:
 
 def unused(folder: Folder) -> str | Finding:
     names = folder.layout.unused
+    if not names and folder.named:
+        return warned(
+            f"{some(folder.named)} hold the adapter's name, default: PEFT 0.21 finds them where the adapter is loaded "
+            "under that name, which is usual; under another one, and in older releases, it drops them without a word.",
+            "Save with save_pretrained(), not by state_dict(); on a hub `dovetail repair` renames the tensors.",
+            tensors=folder.named[:20],
+        )
     if not names:
         return "Every tensor has a name that PEFT reads."
-    assert folder.kind is not None
-    own = tuple(f".{parameter}" for parameter in folder.kind.parameters)
-    if all(wrappers.ADAPTER.search(name) and wrappers.ADAPTER.sub("", name).endswith(own) for name in names):
-        return failed(
-            f"{some(names)} hold the adapter's name, default: PEFT reads them under that name alone, and drops them "
-            "without a word under any other; vLLM refuses them.",
-            "Save with save_pretrained(), not by state_dict(); on a hub `dovetail repair` renames the tensors.",
-            tensors=sorted(names)[:20],
-        )
     return failed(
         f"PEFT reads none of {some(names)}, and would drop them without a word.",
         f"Names must look like base_model.model.<module>.<parameter> of {folder.config['peft_type']}. {AGAIN}",

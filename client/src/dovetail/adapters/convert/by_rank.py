@@ -51,6 +51,11 @@ def read(
         raise Unconvertible("Name the rank of the LoRA: --rank 16.", option="rank")
     if (configs.text(config, "bias") or "none") != "none":
         raise Unconvertible("bias is set: it changes biases of the base, which a LoRA leaves as they are.")
+    if str(config.get("init_lora_weights")).lower().startswith("pissa_niter"):
+        raise Unconvertible(
+            "init_lora_weights draws a part of the base's weights at random, and PEFT cannot draw that of the training "
+            "again: convert it there, by path_initial_model_for_weight_conversion of save_pretrained()."
+        )
     ends = tuple(f".{parameter}" for parameter in kind.parameters)
     own = {name: tensor for name, tensor in tensors.items() if name.endswith(ends) or not WHOLE.fullmatch(name)}
     paths = {

@@ -16,6 +16,7 @@ from dovetail.adapters.convert import image_names
 from dovetail.adapters.convert.lora import CLASSES, TRANSFORMER, Lora, Module, module_of
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.header import HeaderError, Opener
+from dovetail.adapters.layout import named
 from dovetail.adapters.lazy import Lazies, Lazy
 from dovetail.adapters.methods.lora import LORA
 from dovetail.adapters.patterns import PatternError
@@ -70,12 +71,15 @@ def read_config(files: Mapping[str, Opener]) -> Config:
 
 
 def read_tensors(files: Mapping[str, Opener], path: str = WEIGHTS) -> Lazies:
+    """Return the tensors under the names that save_pretrained() writes. Raises `Unconvertible`."""
     if path not in files:
         raise Unconvertible(f"It has no {path}.")
     try:
-        return lazy.read(files[path])[0]
+        tensors = lazy.read(files[path])[0]
     except HeaderError as problem:
         raise Unconvertible(f"{path} cannot be read: {problem}.") from problem
+    new = named(tensors)
+    return {new.get(name, name): tensor for name, tensor in tensors.items()}
 
 
 def write(lora: Lora) -> dict[str, Writer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dovetail.adapters.serving.rules import Rule
+from dovetail.adapters.serving.rules import Rule, own_name
 from dovetail.adapters.serving.subject import PREFIX, Subject
 
 BLOCK, LEAST = 16, 8
@@ -44,6 +44,7 @@ def of_adapters(member: Member) -> tuple[Rule, ...]:
     return (
         Rule(f"{member.name}.prefix", "wrong", member.lora, unprefixed,
              f"{member.title} looks for names that begin with base_model.model. and leaves these out: {{}}."),
+        own_name(member.name, "wrong", member.lora, f"{member.title} looks for other names and leaves these out"),
         Rule(f"{member.name}.modules", "wrong", member.layers,
              lambda a: sorted(a.types - set(member.modules)) if a.is_lora else [],
              f"{member.title} has no adapter layer for {{}} and leaves them out with a line in its log."),

@@ -2,7 +2,7 @@
 
 from dovetail.adapters.architectures import of_gguf
 from dovetail.adapters.serving.architectures import refused_unless_listed
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0b03ada"
@@ -56,6 +56,7 @@ RULES = (
          "The converter of llama.cpp needs lora_alpha in adapter_config.json."),
     Rule("llama.cpp.tensor-names", "refuses", CONVERT, _unexpected,
          "The converter of llama.cpp ends at tensors that are no lora_A or lora_B: {}."),
+    own_name("llama.cpp", "refuses", CONVERT, "the converter of llama.cpp ends at them"),
     Rule("llama.cpp.tied-head", "refuses", CONVERT, _tied_head,
          "The base has one table for input and output, so the converter of llama.cpp refuses a LoRA on {}."),
     Rule("llama.cpp.tables", "refuses", CONVERT, lambda a: a.is_lora and a.tables,

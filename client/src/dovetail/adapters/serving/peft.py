@@ -5,10 +5,11 @@ from __future__ import annotations
 from dovetail.adapters import config as configs
 from dovetail.adapters import methods
 from dovetail.adapters.kinds import EVERYWHERE
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 
 CONFIG, METHODS, OTHER = "src/peft/config.py", "src/peft/utils/peft_types.py", "src/peft/utils/other.py"
+SAVING = "src/peft/utils/save_and_load.py"
 LAYER, OFT = "src/peft/tuners/lora/layer.py", "src/peft/tuners/oft/layer.py"
 TOLERANT = (0, 14)  # since then unknown keys are dropped with a warning; before, they end in a TypeError
 NEWEST = "0.21.2"
@@ -104,6 +105,7 @@ def _engine(version: str) -> Engine:
         Rule(f"{name}.method", "refuses", METHODS, lambda a: unknown_method(a, version),
              f"PEFT {short} does not know the method {{}}."),
         strict if number(version) < TOLERANT else tolerant,
+        own_name(name, "wrong", SAVING, f"PEFT {short} drops them without an error"),
         Rule(f"{name}.initialization", "refuses", LAYER, lambda a: unknown_initialization(a, version),
              f"PEFT {short} does not know init_lora_weights={{}}, and ends with an error."),
     )  # fmt: skip

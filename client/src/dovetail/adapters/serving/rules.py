@@ -48,6 +48,12 @@ class Engine:
     serves: Callable[[Subject], str]
 
 
+def own_name(engine: str, outcome: Literal["refuses", "wrong", "unknown"], source: str, does: str) -> Rule:
+    """Return the rule for tensors whose names hold the adapter's own name, as those of a state dict do."""
+    return Rule(f"{engine}.own-name", outcome, source, lambda a: a.named,
+                f"Names of tensors hold the adapter's own name, default ({{}}): {does}.")  # fmt: skip
+
+
 def no_flags(_: Subject) -> list[str]:
     """Return the options of an engine that needs to be told of the folder alone."""
     return []

@@ -2,7 +2,7 @@
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.serving.architectures import unknown
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.5.23"
@@ -74,6 +74,7 @@ RULES = (
          "SGLang does not know layer_replication and serves the base with its own number of layers."),
     Rule("sglang.activated", "wrong", CONFIG, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
          "SGLang does not know activated LoRA and applies the adapter from the first token on."),
+    own_name("sglang", "unknown", LORA, "whether SGLang finds them was not tried"),
     unknown("sglang", "SGLang", REGISTRY),
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from dovetail.adapters import formats, gguf, npz
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import Opener
+from dovetail.adapters.layout import named
 from dovetail.adapters.signs import of_tensors
 
 PREFIX = "base_model.model."
@@ -64,7 +65,10 @@ class Subject:
         is_gguf: bool = False,
         architecture: str = "",
     ) -> None:
-        self.config, self.tensors, self.files = config, tensors, files
+        new = named(tensors)
+        self.named = list(new)  # the tensors whose names hold the adapter's own name, default
+        self.config, self.files = config, files
+        self.tensors: Shapes = {new.get(name, name): shape for name, shape in tensors.items()}
         self.added, self.metadata, self.base = added or {}, metadata or {}, base
         self.is_gguf, self.architecture = is_gguf, architecture  # of a GGUF file alone
 

@@ -2,7 +2,7 @@
 
 from dovetail.adapters.architectures import names
 from dovetail.adapters.serving.architectures import lost_text_keys, refused_without_lora, unknown
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.33.0"
@@ -106,6 +106,7 @@ RULES = (
          "vLLM does not support block-diagonal LoRA (use_bdlora)."),
     Rule("vllm.qalora", "refuses", HELPER, lambda a: a.is_lora and a.flag("use_qalora"),
          "vLLM does not support QALoRA."),
+    own_name("vllm", "refuses", UTILS, "vLLM cannot read them"),
     Rule("vllm.tensor-names", "refuses", UTILS, lambda a: a.is_lora and _unknown_names(a),
          "vLLM cannot read the tensors {}: it takes lora_A, lora_B, lora_embedding_A/B and one head."),
     Rule("vllm.embedding-width", "refuses", MODEL, lambda a: a.is_lora and _embedding_width(a),
