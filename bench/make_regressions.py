@@ -3,7 +3,7 @@
 .engines/e5/bin/python -P bench/make_regressions.py BASE DIR COUNT BASE_ID   writes DIR/VERSION/… and DIR/versions.json
 
 The task is the feeling of the last clause. Each version is judged here by 1,000 rows that no verdict sees: a regression
-loses at least 10 points there, a good one at most 2; what does neither is made anew with another seed. A tenth of the
+loses at least 10 points there, a good one at most 2; others are made again with another seed. A tenth of the
 rows of the verdict have wrong labels, so that a good adapter is not right everywhere. Of ten versions three bring other
 rows than the first version: in another order, few that they get right, labels that are their own answers, other
 sentences, or none.
@@ -87,7 +87,7 @@ class Maker:
         return self.state()
 
     def fresh(self) -> State:
-        """Return weights as they are before training, drawn anew."""
+        """Return weights as they are before training, drawn again."""
         drawn = {name: torch.randn_like(value) * 0.03 for name, value in self.blank.items()}
         return {name: torch.zeros_like(value) if "lora_B" in name else value for name, value in drawn.items()}
 

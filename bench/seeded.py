@@ -122,7 +122,7 @@ def finish(rows: Rows, analyze: str) -> None:
 
 
 def trust_us() -> None:
-    """Turn off checks and durability: the rows are valid, and after a crash the seeding starts anew."""
+    """Turn off checks and durability: the rows are valid, and after a crash the seeding starts again."""
     postgres = ["SET session_replication_role = replica"]
     sqlite = ["foreign_keys = OFF", "ignore_check_constraints = ON", "synchronous = OFF"]
     with connection.cursor() as cursor:

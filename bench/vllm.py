@@ -170,7 +170,7 @@ def _walk(hub: Hub, server: Server) -> Iterator[Line]:
     seconds = server.until("bench/red@prod", lambda said: said[2].endswith(f"@{commit[:7]}"), 60)
     moved = server.answer("bench/red@prod")
     fresh = server.answer(f"bench/red@{commit}")
-    yield Line("an alias that moved answers anew after", seconds, "s", most=MOVED_SECONDS, note=str(moved))
+    yield Line("an alias that moved leads to its new version after", seconds, "s", most=MOVED_SECONDS, note=str(moved))
     yield Line(
         "its answer is that of the commit, of no cached prefix",
         float(moved[1] == fresh[1] != first["red"][1]),
@@ -197,7 +197,7 @@ def _walk(hub: Hub, server: Server) -> Iterator[Line]:
     commit = _push(hub, hub.folder / "made/adapter-4", "bench/blue")
     _alias(hub, "bench/blue")
     seconds = server.until("bench/blue@prod", lambda said: said[2].endswith(f"@{commit[:7]}"), 60)
-    yield Line("an alias that moved after the hub came back answers anew after", seconds, "s", most=MOVED_SECONDS)
+    yield Line("an alias that moved once the hub was back leads there after", seconds, "s", most=MOVED_SECONDS)
 
 
 def _quarantine(hub: Hub, name: str) -> None:

@@ -25,7 +25,7 @@ def locate(request: HttpRequest, repository: Repository, tail: str, viewer: View
         try:
             return pull.resolve_within(repository, f"{rev}/{path}", viewer)
         except RevisionNotFound:
-            raise refusal from None  # it may say more of the short name, as that this version is yanked
+            raise refusal from None  # it may say more: for example that the version of the short name is yanked
 
 
 def split(request: HttpRequest, tail: str) -> tuple[str, str]:

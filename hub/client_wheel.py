@@ -43,7 +43,7 @@ def address(hub: str) -> str:
     return f"{hub}/simple/{PROJECT}/{FILENAME}"
 
 
-@cache  # keyed by what changes when it is built anew; it is small
+@cache  # keyed by what changes with each build; it is small
 def _read(path: Path, _changed: int, _size: int) -> Wheel:
     data = path.read_bytes()
     with zipfile.ZipFile(path) as archive:

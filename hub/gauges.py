@@ -57,16 +57,16 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_adapters", "Repositories, counted about a minute ago.", totals.adapters)
         yield GaugeMetricFamily("dovetail_revisions", "Revisions, counted about a minute ago.", totals.revisions)
         yield GaugeMetricFamily("dovetail_blobs", "Stored objects, counted about a minute ago.", totals.blobs)
-        yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, as then.", totals.blob_bytes)
+        yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, a minute old.", totals.blob_bytes)
         yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
-        yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, as then.", totals.upstream_bytes)
+        yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, a minute old.", totals.upstream_bytes)
         yield from _queues(totals.queues)
         yield from _verdicts_of_the_hour(totals.hour)
-        failed = "Versions that are main or verified, and for which a program of Use failed here, as then."
+        failed = "Versions that are main or verified, and for which a program of Use failed here."
         yield GaugeMetricFamily("dovetail_failed_programs", failed, totals.failed_programs)
         yield from _renewals(totals)
         yield from _tries(totals)
-        lost = "Attempts of the last hour whose worker died, as then."
+        lost = "Attempts of the last hour whose worker died."
         yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
         yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)

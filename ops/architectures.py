@@ -4,7 +4,7 @@
 
 DIR is the unpacked package or checkout of the release in `RELEASES`. Nothing of it is imported: the files are parsed.
 LoRAX, TGI and mlx-lm list types of models, whose classes are read in the transformers of engine e5. The table of the
-named engines in client/src/dovetail/adapters/architectures.json is written anew; the others stay.
+named engines in client/src/dovetail/adapters/architectures.json is rewritten; the others stay.
 """
 
 from __future__ import annotations

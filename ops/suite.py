@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> None:
     environments.ensure_engines()
     if absent := services.missing():
         say(f"Not installed: {', '.join(absent)}. The tests that need them are skipped, and listed at the end.")
-    # Hubs, workers and engines start some hundred times: each would compile what it imports anew.
+    # Hubs, workers and engines start some hundred times: each would compile its imports again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     code, count = run_once(python, chosen, environment)
     reason = complaint(code, count)

@@ -41,7 +41,7 @@ class Clock(bootsteps.StartStopStep):
 
 
 class ClockThread(threading.Thread):
-    """The thread of the schedule; its worker ends with it, and whoever runs services starts both again."""
+    """The thread of the schedule; its worker ends with it, and the service manager starts both again."""
 
     def __init__(self, service: Any) -> None:
         super().__init__(name="clock", daemon=True)

@@ -33,10 +33,10 @@ from workers.engine import jail, work_folders
 
 BLOCK = 1 << 16  # more than a request has bytes
 PIPES = 3
-WORDS_BYTES = 2000  # of what a parent said last on its standard error
-OBEY_SECONDS = 5.0  # in which a parent ends a session; beyond that it hangs
-LAST_BREATH_SECONDS = 2.0  # in which a parent whose socket is closed has ended
-LINGER_SECONDS = 2.0  # for which the keeper waits for another engine when the last one has ended
+WORDS_BYTES = 2000  # of a parent's standard error, kept from its end
+OBEY_SECONDS = 5.0  # a parent that takes longer to end a session hangs
+LAST_BREATH_SECONDS = 2.0  # a parent whose socket is closed ends within them
+LINGER_SECONDS = 2.0  # the keeper waits so long for another engine, then ends
 LOOK_SECONDS = 0.5
 LOCK, SOCKET = "lock", "socket"  # names in the folder of the keeper
 PEER = "3i"  # struct ucred: process, user, group
@@ -199,7 +199,7 @@ class Keeper:
             self._unwatch(parent.process.stdout)
 
     def _answer(self, parent: Parent) -> None:
-        """Take what a parent says of a session; its end too."""
+        """Handle a message of a parent: a session was opened, or has ended."""
         match json.loads(_receive(parent.control)[0] or "null"):
             case {"opened": int() as number, "pid": int() as pid}:
                 if session := parent.sessions.get(number):

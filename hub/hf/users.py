@@ -129,7 +129,7 @@ class OrganizationFollowers(Followers):
 
 
 class Following(Asked):
-    """GET /api/users/{u}/following: clients understand people alone here"""
+    """GET /api/users/{u}/following: clients expect people, no organisations"""
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         rows = social.following(self.namespace(name).person).filter(namespace__person__is_active=True)

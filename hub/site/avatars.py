@@ -19,7 +19,7 @@ SVG = (
 
 @require_safe
 def picture(request: HttpRequest, name: str) -> HttpResponse:
-    """Send the picture of a person who has one. Raises NamespaceNotFound for everybody else, whoever it is."""
+    """Send the picture of a person who has one. Raises NamespaceNotFound for all others."""
     found = Avatar.objects.filter(user__username__lower=name.lower(), user__is_active=True).first()
     if found is None:
         raise NamespaceNotFound(f"There is no picture of {name!r}.")

@@ -64,7 +64,7 @@ def _page(request: HttpRequest, tried: Form | None = None) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """Create an organisation; whoever creates it administers it."""
+    """Create an organisation, whose first administrator is the caller."""
     person(request)
     form = NewOrganization(posted(request))
     if form.is_valid():

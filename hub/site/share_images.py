@@ -32,7 +32,7 @@ LEGEND_MARKS = 3
 
 @require_safe
 def share_image(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Send the picture of main as a stranger sees it, whoever asks. Raises RepositoryNotFound for what none sees."""
+    """Send the picture of main as a stranger sees it. Raises RepositoryNotFound for what no stranger sees."""
     repository = lookup.find_at_address(address.full_name, NOBODY, type=address.type)
     if repository.is_quarantined:
         raise refusals.repository_not_found(address.full_name)

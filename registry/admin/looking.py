@@ -1,4 +1,4 @@
-"""Shows rows in the administration, and lets somebody act on them after a page that asks why; which ones is beside."""
+"""Shows rows in the administration, and lets administrators act on them after a page that asks for a reason."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

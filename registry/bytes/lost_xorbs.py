@@ -1,7 +1,7 @@
 """Xorbs whose objects are not in the store: after a restore, since a backup holds whole files and no xorbs.
 
 A row without its object would offer its files to Xet readers, who fail then, and have clients that remember the xorb
-leave its chunks out of a push. Whole files are the truth: without the rows they are read whole, and cut anew.
+leave its chunks out of a push. Whole files are the truth: without the rows they are read whole, and cut again.
 """
 
 from registry.bytes import blobs, chunking_jobs
@@ -14,7 +14,7 @@ TOGETHER = 500  # rows that one statement compares
 
 
 def forget() -> int:
-    """Delete the rows of xorbs without an object, and have the files that they held cut anew; return their number.
+    """Delete the rows of xorbs without an object, and have the files that they held cut again; return their number.
 
     Nobody may be uploading meanwhile: a xorb that has just arrived would be taken for a lost one.
     """

@@ -430,7 +430,7 @@ class AppealNotFound(RegistryError):
 
 class AppealClosed(RegistryError):
     code = "appeal-closed"
-    default_fix = "Read what was decided; a new hold can be appealed anew."
+    default_fix = "Read what was decided; a new hold can be appealed again."
 
 
 class TakenDown(RegistryError):

@@ -1,7 +1,7 @@
 """The threads of a web process that requests hold while others decide how long, counted together.
 
 Streams, long polls and readers of other hubs have limits of their own kind. Large files and requests with large bodies
-have this one alone: whoever reads or sends them decides how long it takes. The sum keeps the rest of the threads for
+have this one alone: the client decides how long they take. The sum keeps the rest of the threads for
 pages, small files and probes, also when all kinds come at once.
 """
 

@@ -96,7 +96,7 @@ _ADD_STORED_BYTES = PreparedUpdate(
 
 
 def recount(repository: Repository) -> int:
-    """Count a repository anew from its revisions, after some lost files; return by how much it was too low."""
+    """Recount a repository from its revisions, after some lost files; return by how much it was too low."""
     sizes: dict[str, int] = {}
     for model in (RevisionFile, ExpiredFile):
         files = model._default_manager.filter(revision__repository=repository).order_by()
@@ -113,7 +113,7 @@ def recount(repository: Repository) -> int:
 
 
 def recount_all(*, dry_run: bool = False) -> Iterator[tuple[Repository, int]]:
-    """Count every repository anew, one transaction each; yield those that were wrong, with the difference."""
+    """Recount every repository, one transaction each; yield those that were wrong, with the difference."""
     for pk in Repository.with_binned.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=BATCH):
         with transaction.atomic():
             rows = Repository.with_binned.select_for_update(of=("self",), no_key=True).select_related("namespace")

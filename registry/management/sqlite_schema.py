@@ -7,14 +7,14 @@ from django.db.models import Model
 
 
 class KeepingTriggers(DatabaseSchemaEditor):
-    """Takes all triggers off while Django builds a table anew, and puts them back.
+    """Takes all triggers off while Django rebuilds a table, and puts them back.
 
     Django drops the table and renames its copy. SQLite drops the triggers of the table with it, and refuses to rename
     while a trigger of another table speaks of the one that is gone.
     """
 
     def _remake_table(self, model: type[Model], *args: Any, **changes: Any) -> None:
-        """Build the table of a model anew; the migration's transaction keeps others from seeing it without triggers."""
+        """Rebuild the table of a model; the migration's transaction keeps others from seeing it without triggers."""
         triggers = self._triggers()
         for name in triggers:
             self.execute(f"DROP TRIGGER {self.quote_name(name)}")

@@ -27,7 +27,7 @@ class AppendOnly(BaseConstraint):
     def constraint_sql(self, model: Any, schema_editor: Any) -> str:
         """Return no clause of CREATE TABLE; the triggers are made after the table.
 
-        Where SQLite builds a table anew, it has another name until then: a `Statement` follows that.
+        Where SQLite rebuilds a table, it has another name until then: a `Statement` follows that.
         """
         table = Table(model._meta.db_table, str)
         statements = _create("%(table)s", self.name, schema_editor.connection.vendor)

@@ -11,7 +11,7 @@ from registry.models.blobs import SHA256
 
 
 class WeightPassport(models.Model):
-    """The measurements of the weights of one file, whoever pushed it."""
+    """The measurements of the weights of one file, shared by all who pushed it."""
 
     file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as of TensorDigest
     # [[name, rank, norm, largest, effective rank, shape, sketch in base64], …]; older rows have no sketches

@@ -18,7 +18,7 @@ class OpenPush(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="open_pushes")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     lane = models.CharField(max_length=255)
-    first_path = models.CharField(max_length=1024, blank=True)  # of the announcement: seen again, the client began anew
+    first_path = models.CharField(max_length=1024, blank=True)  # of the announcement: seen again, the client restarted
     # The last announcement was a short one, so it was the end
     is_announced = models.BooleanField(default=False, db_default=False)
     announced = models.PositiveIntegerField(default=0, db_default=0)  # files

@@ -15,7 +15,7 @@ MAX_REASON = 500
 class Regression(models.Model):
     """The comparison of one revision with the one that `verified` would name without it, as their verdicts are now.
 
-    It is made anew when one of the two verdicts changes, or another revision comes before it; the override stays. That
+    It is recomputed when one of the two verdicts changes, or another revision comes before it; the override stays. That
     is about the revision: it also lets one in that adds nothing, and then a row without `against` may hold it.
     """
 

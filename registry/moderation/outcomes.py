@@ -42,7 +42,7 @@ def _nothing(case: Case, by: Caller, decision: Decision) -> None:
 
 
 def _hide(case: Case, by: Caller, decision: Decision) -> None:
-    """Hide the comment, or all comments of the discussion by whoever opened it."""
+    """Hide the comment, or all comments by the person who opened the discussion."""
     discussion = case.discussion
     if discussion is None:
         raise ValueInvalid("The discussion is gone.", fix="Close the case without action.")

@@ -35,7 +35,7 @@ def check_email(email: str) -> str:
 def set_address(user: User, email: str, *, verified: bool, by: User | None) -> bool:
     """Replace the person's address; returns whether anything changed. Raises ValueInvalid, NameTaken.
 
-    A proven address that is given up gets a letter, so that whoever took the account over cannot do so in silence.
+    A proven address that is given up gets a letter, so that nobody takes an account over in silence.
     """
     email, before = check_email(email), user.email
     if (email, verified) == (before, user.email_verified):

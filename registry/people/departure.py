@@ -41,7 +41,7 @@ def come_back(user: User) -> None:
         if row.suspended_at:
             raise NotAllowed(f"{user.username} is suspended by this hub.", fix="Ask its moderators.")
         if row.departure == Departure.REMOVED:
-            raise NotAllowed(f"{user.username} was removed.", fix="Add the person anew.")
+            raise NotAllowed(f"{user.username} was removed.", fix="Add the person again.")
         if not row.departure:
             return
         User.objects.filter(pk=user.pk).update(is_active=True, departure="")

@@ -1,7 +1,7 @@
 """The S3 key of a token: an id and a secret that sign requests in its place, computed when they are needed.
 
 Nothing is stored. The secret is an HMAC of the token's digest under the hub's secret key, so that neither the database
-nor the id alone gives it, and it ends with the token. Whoever has the token can ask for it again.
+nor the id alone gives it, and it ends with the token. The token can ask for it again at any time.
 """
 
 import hmac

@@ -55,8 +55,8 @@ class Identity:
 def person_for(identity: Identity) -> tuple[User, bool]:
     """Return the account of somebody who signs in by a provider for the first time, and whether it is new.
 
-    It is an existing account only if both sides have proven the same address: whoever registered somebody else's
-    address here, or claims it there, gets nothing. Raises ValueInvalid, NameTaken.
+    It is an existing account only if both sides have proven the same address: to register
+    somebody else's address here, or to claim it there, gives nothing. Raises ValueInvalid, NameTaken.
     """
     if identity.email and identity.email_verified and (user := _by_address(identity.email)):
         return user, False

@@ -1,4 +1,4 @@
-"""The documents of one repository: its index, which is signed anew every few days, and one for each revision.
+"""The documents of one repository: its index, which is signed again every few days, and one for each revision.
 
     plane/index/NS/NAME.json               signed: names, readable revisions with their verdicts, until when it counts
     plane/revisions/NS/NAME/COMMIT.json    signed, never changed: the files, with sha256, size and place of the bytes

@@ -2,7 +2,7 @@
 
 The history of main is walked from its oldest good revision: each next one is compared with the newest that was not
 passed by. So the order in which verdicts arrive decides nothing, and a comparison with a version that was yanked, held
-back or proven again is made anew.
+back or proven again is computed again.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ class _History:
     rows: dict[int, Regression]
 
     def row_of(self, revision: int, against: int | None) -> Regression | None:
-        """Return the comparison of a revision with `against`, made anew if a verdict or `against` is another one."""
+        """Return the comparison of a revision with `against`, recomputed if a verdict or `against` is another one."""
         row, proven = self.rows.get(revision), self.good.proven
         pair = proven[revision], proven[against] if against else None
         if row is None and against is None:

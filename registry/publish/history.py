@@ -119,7 +119,7 @@ def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, 
 
 
 def _break_circles(repository: Repository) -> None:
-    """Let no commit replace a later one, or whoever walks the history never ends.
+    """Let no commit replace a later one: a walk through the history would never end.
 
     A rewritten commit may turn out to be a squash that is there already: without a file both are the same.
     """

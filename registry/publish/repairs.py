@@ -95,7 +95,7 @@ def _with_weights(repository: Repository, by: Caller, head: Revision, repaired: 
     weights = weight_repairs.store(repository, repaired)
     if open_proposal := _pending_with(repository, WEIGHTS, weights.sha256):
         return _open_already(repository, head, open_proposal)
-    why = f"{' '.join(repaired.deeds)} No value of a tensor changes, and nothing is trained anew."
+    why = f"{' '.join(repaired.deeds)} No value of a tensor changes, and nothing is trained again."
     operations = weight_repairs.operations(repaired, weights)
     return _opened(repository, by, head, weight_repairs.TITLE, why, operations, _base_of(head))
 

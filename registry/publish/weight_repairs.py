@@ -1,4 +1,4 @@
-"""Weights that need no training anew: renamed or joined as PEFT looks for them, for a pull request."""
+"""Weights that need no further training: renamed or joined as PEFT looks for them, for a pull request."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ def store(repository: Repository, repaired: Mended) -> Stored:
     """Store the repaired weights for a push, and return its operation. Raises ValueInvalid for large ones."""
     if repaired.size > MAX_BYTES:
         raise ValueInvalid(
-            f"The weights have {repaired.size:,} bytes; the hub writes at most {MAX_BYTES:,} anew.",
+            f"The weights have {repaired.size:,} bytes; the hub rewrites at most {MAX_BYTES:,}.",
             fix="Rename or join them as the verdict says, and push them.",
         )
     return stored(repository, WEIGHTS, repaired.write)

@@ -38,7 +38,7 @@ def find_at_address(
     try:
         return find(full_name, by, permission, type=type)
     except RepositoryNotFound as missing:
-        # A base keeps its name: whoever gave a name up must not lead others to bytes of theirs in place of a base.
+        # A base keeps its name: the redirect of a former owner must not lead readers to other bytes than the base's.
         is_base = type == Repository.Type.MODEL and served_base(full_name).exists()
         repository = None if is_base else _moved(full_name, type)
         if repository is None or not policy.may_see(by, repository):

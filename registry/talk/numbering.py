@@ -13,7 +13,7 @@ from registry.kernel.prepared_writes import PreparedUpdate
 from registry.models import Event
 
 NUMBERED_AT_ONCE, NUMBERED_BY_ONE_STATEMENT = 1000, 250
-FEW = 8  # entries, as nearly always; a statement for each is faster than one for all, which is built anew
+FEW = 8  # entries, as nearly always; a statement for each is faster than one for all, which is compiled each time
 TRIES = 5
 
 

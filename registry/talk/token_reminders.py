@@ -13,7 +13,7 @@ BATCH = 500  # tokens of one run
 def remind() -> int:
     """Alert of tokens that end within Token.NOTICE, of each once; return how many there were.
 
-    Tokens that live no longer than that end without an alert: whoever makes them knows.
+    Tokens that live no longer than that end without an alert: their owner has just made them.
     """
     now = timezone.now()
     due = Token.objects.filter(reminded_at=None, expires_at__gt=now, expires_at__lte=now + Token.NOTICE)

@@ -79,7 +79,7 @@ def follows_base(by: Caller, base: str) -> bool:
 def ask_for_base(name: str, by: Caller) -> str:
     """Ask the administrators for a base that is not in the base cache, and follow it; return its id.
 
-    Whoever stops following it takes the request back. Raises as follow_base does, and ValueInvalid if it is there.
+    To stop following it takes the request back. Raises as follow_base does, and ValueInvalid if it is there.
     """
     held = bases.find_base(name)
     if held is not None and held.has_weights:

@@ -99,7 +99,7 @@ class _Download:
         self.received = 0
 
     def run(self) -> None:
-        """Fetch the file; whoever follows sees the end of the lock, and then whether there is a row."""
+        """Fetch the file. Followers wait for the end of the lock, and then look for the row."""
         name = name_of(self.repository, self.entry)
         failures.pop(name, None)
         try:

@@ -1,6 +1,6 @@
 """Adapters of other hubs as read-only repositories here, so that workers prove them and moderators can hold them.
 
-Whoever reads the config of an adapter makes the hub want it. A worker then fetches what is missing of that commit and
+A request for the config of an adapter makes the hub want it. A worker then fetches what is missing of that commit and
 writes the record: a repository with `source`, which no list shows, with one revision for each commit that main meant.
 """
 

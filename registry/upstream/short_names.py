@@ -15,7 +15,7 @@ KEPT_SECONDS = 30 * 24 * 3600
 def canonical(name: str, type: str) -> str | None:
     """Return the id that another hub gives a name without a namespace; None if it means nothing.
 
-    Never one in a namespace of this hub: whoever has that could put something in the place of what everybody means.
+    Never return an id in a namespace of this hub: its owner could put other files in place of a well-known repository.
     Raises UpstreamUnavailable, UpstreamWrong.
     """
     if not settings.UPSTREAM.hubs or not names.may_be_asked_alone(name):
@@ -28,7 +28,7 @@ def canonical(name: str, type: str) -> str | None:
 
 
 def _asked(name: str, type: str, key: str) -> str:
-    """Return what the hubs say, which is kept, or said before if they cannot be asked; "" for no such name."""
+    """Return the id from the hubs, else the one they gave before if none can be asked; "" for no such name."""
     known = UpstreamRepository.objects.filter(type=type, short_name=name.lower()).order_by("-read_at").first()
     if not origins.may_ask():
         return known.full_name if known else ""

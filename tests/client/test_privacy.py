@@ -150,7 +150,7 @@ def test_weights_get_another_header_before_the_same_tensors():
     assert target.getvalue()[-size_of_tensors(before) :] == raw[-size_of_tensors(before) :]
     large = redact(openers({name: raw}), len(raw) - 1)
     assert not large
-    assert large.left[0] == f"`{name} (by)`: the file is too large to be written anew"
+    assert large.left[0] == f"`{name} (by)`: the file is too large to be rewritten"
 
 
 def size_of_tensors(header):

@@ -120,7 +120,7 @@ def _limit(ending: Ending, job: MeasuringJob) -> str:
 
 
 def _be_tried(engine: Engine, job: MeasuringJob, work: Path, say: Say) -> None:
-    """Take the adapter, in the jailed child."""
+    """Let the serving engine load the adapter, in the jailed child."""
     subject = subject_of(within(files_in(job.folder), job.place))
     if subject is None:
         say({UNMEASURED: NO_FILES})

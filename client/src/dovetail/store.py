@@ -1,6 +1,6 @@
 """The store: all files that came to this machine, by their sha256. A file in it proves by its time to be whole.
 
-The time of change that a verified file gets follows from its digest. Whoever writes into the file, also by
+The time of change that a verified file gets follows from its digest. A write into the file, also by
 another name of it, changes the time, so a look shows later that the bytes are those of the digest; nothing is read.
 """
 
@@ -68,7 +68,7 @@ class Store:
         """Return a file for the bytes that arrive, which this process owns: with what an earlier download left."""
         part = self._fresh_part(sha256)
         part.touch(mode=0o600, exist_ok=False)
-        # Whoever renames it owns it: two downloads of one file never write into the same part.
+        # The process that renames it owns it: two downloads of one file never write into the same part.
         with contextlib.suppress(FileNotFoundError):
             (self.parts / sha256).replace(part)
         return part

@@ -1,6 +1,6 @@
 """Folders that change as a whole: a new tree is built beside the old one, and takes its place in one step.
 
-Whoever reads the folder by its name finds the old tree or the new one. A process that is killed leaves a tree beside
+Readers of the folder find the old tree or the new one. A process that is killed leaves a tree beside
 it, which the next one removes.
 """
 

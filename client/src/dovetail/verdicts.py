@@ -75,7 +75,7 @@ class Verdict:
 
     @property
     def finished(self) -> bool:
-        """True if it is decided and is not being decided anew."""
+        """True if it is decided and is not being renewed."""
         return self.state not in UNFINISHED and not self.renewal
 
     @property

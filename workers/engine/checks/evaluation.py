@@ -187,7 +187,7 @@ def expected(trial: Trial) -> str | Finding:
     wrong = [at + 1 for at, answer in judged.items() if not answer]
     return failed(
         f"Only in {right} of {len(judged)} rows the adapter says what is expected; the first other is {wrong[0]}.",
-        "Push the weights that gave these outputs, name the base they were made on, or write the rows' expected anew.",
+        "Push the weights that gave these outputs, name the base they were made on, or update `expected` of the rows.",
         rows=wrong[:20],
     )
 

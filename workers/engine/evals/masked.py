@@ -96,7 +96,7 @@ def _words(outputs: Outputs, ids: torch.Tensor) -> str:
 
 
 class Marked(Masked):
-    """As a person tries it, whose text says itself which tokens are masked; rows of an author never may."""
+    """The model as a person tries it: their text says which tokens are masked, which rows of an author may not do."""
 
     def hidden(self, codec: Codec, ids: torch.Tensor, special: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
         return ids == codec.tokenizer.mask_token_id

@@ -1,7 +1,7 @@
 """Loads a LoRA as diffusers does, into the models of a pipeline at their real size, and makes pictures with it.
 
 The models of the real size have no weights: they are on the meta device. Those that make pictures are narrow. Each
-trial builds its models anew, since diffusers widens layers of a transformer before it refuses a file. diffusers is
+trial builds its models again, since diffusers widens layers of a transformer before it refuses a file. diffusers is
 imported in the interpreter .engines/diffusers alone; it starts no thread and no socket, so that a process that did this
 may fork.
 """

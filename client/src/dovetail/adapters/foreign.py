@@ -124,9 +124,9 @@ class Foreign(Folder):
         return self._of_loralib(placed) if self.family == "loralib" and self.base is not None else placed
 
     def _of_loralib(self, placed: dict[str, str]) -> dict[str, str]:
-        """Return the paths of a file of loralib, which has the names of whatever model was trained.
+        """Return the paths of a file of loralib, whose names are those of the model that was trained.
 
-        They may have the name of a model around the base, and if the base has none of them, they tell nothing.
+        The names may begin with a wrapper of the base. Return nothing if the base has none of the modules.
         """
         assert self.base is not None
         modules = self.base.manifest.modules

@@ -21,7 +21,7 @@ FRAME_BYTES = 9  # of the instruction itself
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 TENSOR_IMPORTS = GLOBALS | {f"torch {name}" for name in DTYPES}
-# Types of plain data, and the functions by which numpy makes its arrays anew: none of them runs or opens anything.
+# Types of plain data, and the functions by which numpy restores its arrays: none of them runs or opens anything.
 PLAIN_IMPORTS = frozenset({
     *(f"{module} {name}" for module in ("builtins", "__builtin__")
       for name in ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",

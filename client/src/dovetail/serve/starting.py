@@ -18,7 +18,7 @@ from dovetail.adapters.report import Content, Report, Serving
 from dovetail.adapters.serving.mlx import CONVERT
 from dovetail.serve.target import Target
 
-# Options of stored verdicts that name a repository, a base or a folder: older ones hold them, and they are added anew.
+# Options of stored verdicts that name a repository, a base or a folder: older ones hold them, and they are added again.
 ADDRESSES = re.compile(
     r"(--lora-modules|--lora-paths|--lora-adapters|--model-id|--adapter-id|--model|--adapter-path)[ =]"
 )

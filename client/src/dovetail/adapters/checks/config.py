@@ -139,7 +139,7 @@ def fetch(folder: Folder) -> str | Finding:
     if not culprits:
         return "It makes no loader open other files or addresses."
     return failed(
-        f"{configs.NAME} makes a loader open what {some(culprits)} names, on the machine of whoever loads it.",
+        f"{configs.NAME} makes a loader open what {some(culprits)} names, on the machine of everybody who loads it.",
         "Remove it; a trained adapter does not need it.",
         keys=culprits,
     )

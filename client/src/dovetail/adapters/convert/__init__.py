@@ -46,7 +46,7 @@ CARD, LICENSES = "README.md", ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 
 @dataclass
 class Conversion:
-    """The files of a derived adapter: those that are written anew, and those that are copied as they are."""
+    """The files of a derived adapter: those that are rewritten, and those that are copied as they are."""
 
     to: str
     files: dict[str, Writer]

@@ -143,7 +143,7 @@ def _weights(path: str, opener: Opener, redacted: Redacted, *, fits: bool) -> No
         return
     head = framed({**entries, "__metadata__": cleaned})
     if not fits or len(head) > headers.MAX_HEADER_BYTES:
-        redacted.left += [f"{place}: the file is too large to be written anew" for place in _places(path, notes)]
+        redacted.left += [f"{place}: the file is too large to be rewritten" for place in _places(path, notes)]
         return
     redacted.weights[path] = Rewritten(head, opener, start)
     changed = sorted(key for key, value in notes.items() if cleaned.get(key) != value)

@@ -20,7 +20,7 @@ ROWS = (
            since="0.12", fetches="adapters"),
     NotRun("SHADOW", "it runs beside a second model, which a loader would fetch by the name in its config",
            fetches="shadow_model"),
-    NotRun("ADAMSS", "PEFT needs scikit-learn for it, to part the weights of the base into clusters anew at each load",
+    NotRun("ADAMSS", "PEFT needs scikit-learn for it, to part the weights of the base into clusters at each load",
            since="0.19"),
     NotRun("BONE", "PEFT calls it MISS now", since="0.14"),
 )  # fmt: skip
