@@ -21,7 +21,7 @@ from workers import base_cache
 
 
 def _fill() -> None:
-    """Put the bases on the shelf, and push adapters of two owners, bases in turn."""
+    """Put the bases into the base cache, and push adapters of two owners, bases in turn."""
     model, ids = minilm.folder(), [f"bench/base-{number}" for number in range(BASES)]
     for base in ids:
         base_cache.add_folder(base, model, source="a benchmark", tell=lambda line: None)

@@ -1,4 +1,4 @@
-"""Saved searches as the website and REST have them: parameters checked as those of lists are, and two addresses."""
+"""Saved searches for the website and REST: their checked parameters, the address of their list and of their feed."""
 
 from dataclasses import dataclass
 

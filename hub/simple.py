@@ -27,7 +27,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def project(request: HttpRequest, name: str) -> HttpResponse:
-    """List the files of the project; none where the wheel was not built."""
+    """List the files of the project; empty if the wheel was not built."""
     if name != PROJECT:
         _require_ours(name)
         return HttpResponsePermanentRedirect(reverse("simple-project", args=[PROJECT]))

@@ -108,7 +108,7 @@ PLACE = Place()
 
 
 class Session:
-    """A session on the parent of a command: three pipes, as those of a process, and the news of its end."""
+    """A session on the parent of a command: the three pipes of a process, and the message of its end."""
 
     def __init__(self, command: Sequence[str]) -> None:
         """Ask for a session and return before it begins. Raises `Unopened` and `OSError`."""

@@ -1,4 +1,4 @@
-"""Which known bases an adapter fits, by its config and header alone; nothing is stored."""
+"""Finds the known bases that an adapter fits, by its config and header; nothing is stored."""
 
 import base64
 import binascii

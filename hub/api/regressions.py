@@ -1,4 +1,4 @@
-"""Whether `verified` may name a revision, its comparison with the verified one before, and the owners' override."""
+"""The state of a revision for `verified`, its comparison with the verified one before, and the owners' override."""
 
 from typing import Any
 

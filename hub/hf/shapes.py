@@ -94,7 +94,7 @@ def sibling(entry: Entry, with_blobs: bool) -> JSON:
 
 
 def _derived(entry: Entry) -> JSON:
-    """Which file of the revision the hub made this one of; clients that do not know the key leave it alone."""
+    """The file of the revision that the hub made this one of; clients that do not know the key ignore it."""
     return {"derived": {"from": entry.source}} if isinstance(entry, DerivedEntry) else {}
 
 

@@ -1,4 +1,4 @@
-"""What a comparison says in words: of each difference, and in one sentence of all sides."""
+"""Words a comparison: each difference, and all sides in one sentence."""
 
 from collections.abc import Sequence
 

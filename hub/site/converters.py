@@ -9,7 +9,7 @@ from registry.models import Repository
 
 @dataclass(frozen=True, slots=True)
 class RepositoryAddress:
-    """Which repository an address names; there need not be one."""
+    """The repository that an address names, which need not exist."""
 
     type: str  # model, dataset or space
     full_name: str  # namespace/name

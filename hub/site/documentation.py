@@ -65,7 +65,7 @@ class Page:
 
     @property
     def contents(self) -> list[Section]:
-        """The headings to choose from; none where there is nothing to choose."""
+        """The headings to choose from; empty if there are fewer than two."""
         below = [section for section in self.sections if section.level > 1]
         deepest = 2 if len(below) > MOST_CONTENTS else 3
         shown = [section for section in below if section.level <= deepest]

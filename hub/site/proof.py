@@ -81,7 +81,7 @@ class Proof:
 
     @property
     def tally(self) -> str:
-        """How many checks failed, else how many there were, in words; empty where none ran."""
+        """The number of failed checks, else of all, in words; empty if none ran."""
         if not self.ran:
             return ""
         if self.failed:

@@ -17,7 +17,7 @@ OF_WEIGHTS = frozenset({"file.missing", "file.ambiguous", "tensors.unused", "ten
 
 @dataclass
 class RepairOffers:
-    """`checks` are those of the verdict, none where nothing may be offered. An offer is worked out when it is read."""
+    """The repairs of a verdict's `checks` (empty if nothing may be offered), each worked out when it is read."""
 
     repository: Repository
     revision: Revision

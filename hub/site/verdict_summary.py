@@ -1,4 +1,4 @@
-"""A verdict in seven areas, and its drawing: interlocking dovetails, one tooth an area. No rule is decided here."""
+"""A verdict in seven areas, and its drawing: a bar of interlocking dovetails, one an area. No rule is decided here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ class Shape:
 def shapes(teeth: Sequence[AreaResult], *, pitch: float, height: float, lean: float, gap: float) -> list[Shape]:
     """Outlines in user units: tails (wide above) and pins (wide below) alternate, `lean` is how far a side slopes.
 
-    A failed tooth does not seat: it stands `gap * 2` too high and has a notch; a noted one has a kerf.
+    A failed area stands `gap * 2` too high and has a notch; a noted one has a line in its middle.
     """
     return [_shape(index, tooth, pitch, height, lean, gap) for index, tooth in enumerate(teeth)]
 

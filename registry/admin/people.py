@@ -17,7 +17,7 @@ from registry.people import accounts, publishers, robots, second_factors
 
 
 class NewRole(forms.Form):
-    """Which role somebody gets."""
+    """The role that a person gets."""
 
     role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
 

@@ -25,7 +25,7 @@ class AuditEvent(AppendOnlyModel):
     note = models.TextField(blank=True)
     before = models.JSONField(null=True, blank=True)
     after = models.JSONField(null=True, blank=True)
-    mac = models.CharField(max_length=80, blank=True)  # by the hub's key: a row written by other hands has none
+    mac = models.CharField(max_length=80, blank=True)  # by the hub's key: a row that another program wrote has none
 
     class Meta:
         verbose_name, verbose_name_plural = "event", "audit log"

@@ -20,7 +20,7 @@ class PickleScan(models.Model):
 
 
 class SecretSearch(models.Model):
-    """What the search for secrets in the files of a revision read and found."""
+    """The files that the search for secrets in a revision has read, and its findings."""
 
     revision = models.OneToOneField(Revision, on_delete=models.CASCADE, primary_key=True, related_name="secret_search")
     searched = models.CharField(max_length=300)  # how much was looked at and what was not, in words

@@ -10,7 +10,7 @@ from registry.models.repositories import Revision
 
 
 class Tryout(models.Model):
-    """A job and its result. `key` is its public id, which nobody can guess; a person's is read by that person alone."""
+    """A job and its result. `key` is its public id, which nobody can guess; only its author reads it."""
 
     class State(models.TextChoices):
         QUEUED = "queued"

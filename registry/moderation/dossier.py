@@ -50,7 +50,7 @@ class Dossier:
 
     @property
     def is_reversed(self) -> bool:
-        """Whether what this case held back was released later."""
+        """True if the hold of this case was released later."""
         holds = [decision for decision in self.decisions if decision.case_id == self.case.pk]
         releases = [decision for decision in self.decisions if decision.action == ModerationDecision.Action.RELEASE]
         return any(one.revision_id == hold.revision_id and one.pk > hold.pk for hold in holds for one in releases)

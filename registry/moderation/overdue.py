@@ -22,7 +22,7 @@ def is_older(case: Case) -> bool:
 
 
 def is_overdue() -> Q:
-    """Return the condition of cases that are not closed after the target time; of none where there is no target."""
+    """Return the condition of cases that are still open after the target time; without a target no case meets it."""
     age = target()
     if age is None:
         return Q(pk__in=[])

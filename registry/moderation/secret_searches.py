@@ -1,4 +1,4 @@
-"""What the search for secrets in the files of every revision found: it is kept for pages, and opens a case."""
+"""Keeps the findings of the search for secrets in every revision's files for pages, and opens a case for them."""
 
 from collections.abc import Collection, Sequence
 

@@ -84,7 +84,7 @@ class EvaluationChange:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What the deciding metric of several sides says: `best` is the side with the best number, by its place.
+    """The deciding metric of several sides; `best` is the index of the side with the best number.
 
     It is better than all others, or equal to one of them within chance; or the sides do not compare, or have no numbers
     row by row to test.

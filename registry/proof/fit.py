@@ -1,4 +1,4 @@
-"""Which known bases an adapter fits, by names and shapes alone: keeping what engines measured, and asking it."""
+"""Finds the known bases that an adapter fits, by names and shapes; stores and queries the measurements of engines."""
 
 import gzip
 import hashlib
@@ -229,7 +229,7 @@ def _rows(task: str) -> list[BaseManifest]:
 
 
 def _newest(rows: Any) -> list[BaseManifest]:
-    """Of several engines the one whose name sorts last, which is the newest."""
+    """Return the engine whose name sorts last, which is the newest."""
     newest: dict[tuple[str, str], BaseManifest] = {}
     for row in rows.select_related("base").defer("data").order_by("base_id", "engine"):
         newest[row.base_id, row.task] = row

@@ -1,4 +1,4 @@
-"""Which revisions of a repository are good: whole, passed by more than their files, and not held back or yanked."""
+"""Finds the good revisions of a repository: whole, run by an engine, passed, and not held back or yanked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -24,7 +24,7 @@ _VERIFIED, _PLACE = 1 << 32, 1 << 33  # what these add to the number of download
 
 @dataclass(frozen=True)
 class Place(Indexed):
-    """Where the words of a search may be in what is known of a repository."""
+    """The fields of a repository in which words of a search are looked for."""
 
     condition: Q
     phrases: str

@@ -102,7 +102,7 @@ def _reads(trial: Trial) -> tuple[Any, tuple[float, ...]]:
 
 
 def _named(labels: Mapping[str, int]) -> Mapping[str, int]:
-    """Return the numbers of the labels' names; none where they are those of a config without names."""
+    """Return the numbers of the labels' names; empty if they are the defaults of a config without names."""
     return {} if all(name == f"LABEL_{number}" for name, number in labels.items()) else labels
 
 

@@ -1,4 +1,4 @@
-"""The joint in a terminal: seven teeth that interlock, one for each area of checks; never by colour alone."""
+"""The bar of a verdict in a terminal: seven interlocking marks, one for each area of checks, never by colour alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Tooth:
 
 
 def teeth(verdict: Verdict) -> list[Tooth]:
-    """Return the seven teeth of a verdict, always in the same order."""
+    """Return the seven areas of a verdict, always in the same order."""
     return [Tooth(area, _outcome([c for c in verdict.checks if area_of(c) == area], verdict.state)) for area in AREAS]
 
 
@@ -57,7 +57,7 @@ def _outcome(checks: Sequence[Check], state: str) -> str:
 
 
 def draw(verdict: Verdict, *, blocks: bool) -> Text:
-    """Return the joint: blocks above labels, 63 cells wide, or one line of words where blocks cannot be shown."""
+    """Return the bar: blocks above labels, 63 cells wide, or one line of words where blocks cannot be shown."""
     row = teeth(verdict)
     return _blocks(row) if blocks else _words(row)
 

@@ -154,7 +154,7 @@ class Printer:
         self.out.print(grid, soft_wrap=False)
 
     def conclusion(self, verdict: Verdict) -> None:
-        """Print serving engines, samples, the joint, the state in words, and the numbers of the evaluation."""
+        """Print serving engines, samples, the bar of areas, the state in words, and the numbers of the evaluation."""
         self.serving(verdict.serving)
         self.samples(verdict.samples)
         self.out.print()

@@ -1,4 +1,4 @@
-"""Which notifications are read, how each topic reaches a person, and at which level they watch a repository."""
+"""Forms for notifications: which are read, the channel of each topic, and the level of a watched repository."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A histogram of a column of numbers: a bar for each range, and the links of its text twin."""
+"""A histogram of a column of numbers: a bar for each range, and the links of its text alternative."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The versions of an adapter as one joint: a tooth for each, their scores as a line above it."""
+"""The versions of an adapter as one bar: a mark for each, with their scores as a line above it."""
 
 import math
 from collections import Counter
@@ -10,18 +10,18 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.site.verdict_summary import AreaResult, Shape, shapes
 
-PITCH, TOP, LINE, TOOTH = 26.0, 8.0, 34.0, 18.0  # of a version; and the heights of margin, line and teeth
+PITCH, TOP, LINE, TOOTH = 26.0, 8.0, 34.0, 18.0  # of a version; and the heights of margin, line and marks
 STRUCK = 0.42 * PITCH
 OUTCOMES = {
     "passed": _("passed"), "noted": _("passed with notes"), "failed": _("failed"), "running": _("running"),
     "waiting": _("without a result"),
 }  # fmt: skip
-MIDDLE = 0.5 * PITCH + 3.0  # of the first tooth, whose sides lean
+MIDDLE = 0.5 * PITCH + 3.0  # of the first mark, whose sides lean
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version: the outcome of its verdict as a class of teeth, a key of OUTCOMES; its score, and its marks."""
+    """One version: the outcome of its verdict as a CSS class, a key of OUTCOMES; its score, and its marks."""
 
     outcome: str
     score: float | None = None
@@ -43,7 +43,7 @@ class Strip:
 
     @property
     def teeth_at(self) -> float:
-        """The top of the teeth; without a line of scores there is no room above them."""
+        """The top of the marks; without a line of scores there is no room above them."""
         return TOP + LINE - 4 if self.dots else 0.0
 
     @property
@@ -56,7 +56,7 @@ class Strip:
 
     @property
     def drawn(self) -> list[tuple[Version, Shape, float, float]]:
-        """Each version with its tooth, and the ends of the line that strikes it through."""
+        """Each version with its mark, and the ends of the line that strikes it through."""
         return [
             (version, tooth, tooth.middle - STRUCK, tooth.middle + STRUCK)
             for version, tooth in zip(self.versions, self.teeth, strict=True)

@@ -1,4 +1,4 @@
-"""Draws the joint for templates, and says states, kinds and digests; formatting only."""
+"""Draws the bar of areas of a verdict for templates, and formats states, kinds and digests."""
 
 import json
 import re
@@ -57,7 +57,7 @@ STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 
 @register.inclusion_tag("site/parts/joint.html")
 def joint(verdict: Document | None, large: bool = False) -> dict[str, Any]:
-    """The seven teeth of a verdict: small for lists, large with its labels."""
+    """The seven areas of a verdict as a bar: small for lists, large with its labels."""
     sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
     width, height = (364.0, 60.0) if large else (133.0, 19.0)
     report = verdict.report if verdict else None  # a template's missing value is an empty text
@@ -70,7 +70,7 @@ _SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}
 
 @register.inclusion_tag("site/parts/joint.html")
 def one_tooth(tooth: AreaResult) -> dict[str, Any]:
-    """A single tooth, for the line of its area."""
+    """The mark of a single area, for its line."""
     drawn = shapes([tooth], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
     return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}
 

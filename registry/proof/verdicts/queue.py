@@ -192,7 +192,7 @@ def _alive(lease_seconds: int) -> Prepared[tuple[dict[str, Any]]]:
 
 
 def doors_for(verdict: int) -> list[str]:
-    """Return the doors of the workers that can do a verdict; [] if all of them can."""
+    """Return the message queues of the workers that can do a verdict; [] if all of them can."""
     needs = _NEEDS.first(verdict)
     crew = Crew.now()
     able = crew.able(*needs) if needs else []

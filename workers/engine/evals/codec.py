@@ -82,7 +82,7 @@ class Codec:
 
     @property
     def guessed(self) -> bool:
-        """Whether the numbers of the label names are our guess: then a name says nothing about an output."""
+        """True if the numbers of the label names are our guess: then a name says nothing about an output."""
         return self.labels_from == "alphabet"
 
     @property

@@ -44,7 +44,7 @@ class Rows:
 
     @property
     def guessed(self) -> bool:
-        """Whether the numbers of their label names are our guess: then they measure nothing."""
+        """True if the numbers of their label names are our guess: then they measure nothing."""
         return self.codec.guessed
 
     @property

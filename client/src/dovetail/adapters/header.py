@@ -54,7 +54,7 @@ class TensorInfo:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return self.end - self.offset
 
 

@@ -24,7 +24,7 @@ class Lazy:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         return math.prod(self.shape) * BYTES_PER_VALUE[self.dtype]
 
     def raw(self) -> bytes:

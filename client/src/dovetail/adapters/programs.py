@@ -18,7 +18,7 @@ IMAGES = ("diffusers", "kohya", "lycoris")  # formats that a pipeline of diffuse
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a version and its base are: names, revisions, and the hub. `has_base`: the hub serves the base too."""
+    """The names and revisions of a version and its base, and their hub. `has_base`: the hub serves the base too."""
 
     name: str
     revision: str

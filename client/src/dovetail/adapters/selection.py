@@ -54,7 +54,7 @@ class Selection:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The single parameters that are adapted, such as those that hold all experts of a layer."""
+        """The single parameters that are adapted, such as the table of all experts of a layer."""
         return configs.names(self._config, "target_parameters")
 
     def picks_parameter(self, path: str) -> bool:

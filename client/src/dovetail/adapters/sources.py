@@ -42,7 +42,7 @@ class Source:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
         with self.opener() as file:
             return file.seek(0, 2)
 

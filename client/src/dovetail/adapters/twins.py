@@ -1,7 +1,7 @@
-"""Converts a file of `torch.save` to safetensors, byte for byte; the conversion is called its twin.
+"""Converts a file of `torch.save` to safetensors, byte for byte; the result is a derived file.
 
-A twin is a view that is read like a file and takes no memory; it can be copied to a disk. Loaders only get twins, never
-pickles.
+The derived file (`twin` in the code) is a view that reads like a file and takes no memory; it can be copied to a disk.
+Loaders only get derived files, never pickles.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Twin:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """In the order in which they are written: widest values first, for alignment, then by name."""
+        """The tensors in the order of the file: widest values first, for alignment, then by name."""
         with self._opener() as file:
             file_size, read_tensors = file.seek(0, 2), torchfile.read(file, nested=self._nested)
         distinct = without_copies(read_tensors)

@@ -151,7 +151,7 @@ def _line(path: str, line: int) -> int:
 
 
 def _notes(folder: Folder) -> Mapping[str, str]:
-    """Return the notes in the header of the weights; none where it cannot be read, as file.header says."""
+    """Return the notes in the header of the weights; empty if it cannot be read, which file.header reports."""
     try:
         return folder.metadata
     except (HeaderError, GgufError, KeyError):

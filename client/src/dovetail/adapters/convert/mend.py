@@ -38,7 +38,7 @@ class Mended:
 
     @property
     def size(self) -> int:
-        """In bytes, without the header."""
+        """The size in bytes, without the header."""
         return sum(one.size for one in self.tensors.values())
 
     def write(self, target: BinaryIO) -> None:
