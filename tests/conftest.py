@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.core.cache import caches
-from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
@@ -18,12 +16,13 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 from registry.kernel import site_settings
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, CatalogueCount
 from registry.models.append_only import lifted
-from registry.people import known_names, name_rules
+from registry.people import name_rules
 from registry.repos import popularity
 from tests import live
 from tests.cast import Cast, assemble
 from tests.receivers import Receiver, receiver
 from tests.services import new_database, postgres_server, s3_server, valkey_server
+from tests.sweep import forget
 
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
 
@@ -132,20 +131,18 @@ def _commits(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def _nothing_that_other_tests_kept() -> None:
-    """Site settings and rules for names are read once in a test, also where a machine is so slow that they grow old.
+    """No test meets the counters and caches of another. Site settings and rules for names are read once in a test.
 
-    Read again between two counts of queries, they were one query more.
+    So it is also where a machine is so slow that they grow old: read again between two counts of queries, they
+    were one query more.
     """
     site_settings.FOLLOW_SECONDS = name_rules.FOLLOW_SECONDS = float("inf")
-    for module in (site_settings, name_rules, known_names):
-        module.clear_cache()
+    forget()
 
 
 @pytest.fixture(autouse=True)
 def _no_counts_of_other_tests() -> Iterator[None]:
-    """Reset all counters, so that no test meets the limits or counts of another; here only `flush` writes."""
-    caches["counters"].clear()
-    LocMemCache.clear(caches["default"])  # without a broker, its values are in the memory of this process
+    """Let no test meet the counts of another; here only `flush` writes them."""
     popularity.FLUSH_SECONDS = threading.TIMEOUT_MAX
     yield
     popularity._waiting.clear()

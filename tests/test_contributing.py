@@ -14,6 +14,7 @@ from hub import settings
 from hub.errors import TABLE
 from hub.site import urls as site_urls
 from registry.kernel.errors import RegistryError
+from tests.sweep import sweep
 from tests.test_docs import DOCS, ROOT, headings
 from workers.engine.job import ENGINES, MEASURERS
 
@@ -36,12 +37,12 @@ def places(recipe: str) -> list[Path]:
     return [ROOT / name.replace("-N.", "-5.").replace("-eN.", "-e5.").replace("-NAME.", "-vllm.") for name in named]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@sweep("recipe", RECIPES)
 def test_every_place_of_a_recipe_exists(recipe: str) -> None:
     assert [str(path) for path in places(recipe) if not path.exists()] == []
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@sweep("recipe", RECIPES)
 def test_every_list_of_a_recipe_is_in_a_place_that_it_names(recipe: str) -> None:
     files = [file for path in places(recipe) for file in ([path] if path.is_file() else path.rglob("*.py"))]
     code = "\n".join(file.read_text() for file in files)
@@ -57,25 +58,25 @@ def test_there_is_a_recipe_for_each_thing_that_is_added_often() -> None:
 # --- what is walked --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check", [entry.id for entry in CHECKS])
+@sweep("check", [entry.id for entry in CHECKS])
 def test_a_check_has_its_heading_and_a_test_that_names_it(check: str) -> None:
     assert check in headings("checks.md") | headings("checks-engine.md")
     assert re.search(rf"""["']{re.escape(check)}["']""", TESTS)
 
 
-@pytest.mark.parametrize("method", [kind.peft_type for kind in KINDS])
+@sweep("method", [kind.peft_type for kind in KINDS])
 def test_a_method_of_peft_has_its_specimen_and_its_line_in_the_docs(method: str) -> None:
     assert f'"{method}"' in TESTS
     assert f"`{method.lower().replace('_', '-')}`" in page("formats.md")
 
 
-@pytest.mark.parametrize("refusal", TABLE, ids=lambda refusal: refusal.code)
+@sweep("refusal", TABLE)
 def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[RegistryError]) -> None:
     assert refusal.code in headings("errors.md")
     assert refusal.code in TESTS or refusal.__name__ in TESTS
 
 
-@pytest.mark.parametrize("name", sorted(settings.env.names))
+@sweep("name", sorted(settings.env.names))
 def test_a_setting_has_its_heading_and_is_read_in_one_file(name: str) -> None:
     assert name in headings("settings.md")
     short = name.removeprefix("DOVETAIL_")
@@ -118,9 +119,7 @@ def test_every_pipeline_that_the_name_of_a_base_means_has_its_models() -> None:
     assert [name for name in sorted(meant) if f'\n    "{name}": ' not in table] == []
 
 
-@pytest.mark.parametrize(
-    "evaluation", sorted((ROOT / "workers/engine/evals").glob("[a-z]*.py")), ids=lambda file: file.stem
-)
+@sweep("evaluation", sorted((ROOT / "workers/engine/evals").glob("[a-z]*.py")))
 def test_a_task_that_is_measured_is_one_file_and_its_line(evaluation: Path) -> None:
     if re.search(r"^EVAL\b", evaluation.read_text(), re.MULTILINE):
         assert f"    {evaluation.stem}.EVAL," in (evaluation.parent / "__init__.py").read_text()

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
 import typer
 
 from dovetail import cli
@@ -12,6 +11,7 @@ from hub.api import problems
 from hub.errors import TABLE
 from hub.site import documentation
 from registry.kernel import errors
+from tests.sweep import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -63,7 +63,7 @@ def test_every_make_target_says_what_it_does() -> None:
     assert targets == set(re.findall(r"^([a-z]+):.*## [A-Z].+\.$", makefile, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", [str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"))])
+@sweep("page", [str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"))])
 def test_every_path_and_link_in_a_page_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweep import sweep
+
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "transformers", "peft"}
 FACES = ("hf", "xet", "s3", "oci", "api", "site")
@@ -69,7 +71,7 @@ def trespasses(file: Path, forbidden: set[str]) -> list[str]:
     return [f"{name} imports {one}" for one in imports(file) if any(f"{one}.".startswith(f"{bad}.") for bad in never)]
 
 
-@pytest.mark.parametrize("box", BOXES)
+@sweep("box", BOXES)
 def test_a_box_imports_only_what_it_may(box: str) -> None:
     found = files(box)
     assert found, f"{box} has no files: was it renamed?"

@@ -26,6 +26,7 @@ from registry.publish import discussions, push
 from registry.publish.push import Inline, Intent
 from registry.talk import collections
 from tests.cast import assemble
+from tests.sweep import sweep
 from tests.test_no_500 import Asker, addresses, filled, run_on_postgresql, some
 
 GPT2 = "openai-community/gpt2"
@@ -329,8 +330,8 @@ def _as_template(match: re.Match[str]) -> str:
     return f"/{match[1]}/" + "/".join("{}" for _ in match[2].split("/"))
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
+@sweep(
+    "field, value",
     [
         *(("r", value) for value in ([8], "x", {}, [[]], 1.5, True, None)),
         *(("peft_type", value) for value in (["LORA"], {}, [[]], 1, True)),
@@ -347,7 +348,7 @@ def test_a_config_field_of_the_wrong_type_is_refused_by_name(base, field, value)
 
 
 @pytest.mark.parametrize("member", ["config", "header"])
-@pytest.mark.parametrize("value", [[], [8], 5, 1.5, True, None])
+@sweep("value", [[], [8], 5, 1.5, True, None])
 def test_a_part_of_a_fit_that_is_no_object_is_refused_by_name(base, member, value):
     body = {"config": LORA, "header": HEADER} | {member: value}
     answer = Client().post("/api/v1/fit", json.dumps(body), content_type="application/json")

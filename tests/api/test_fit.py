@@ -18,6 +18,7 @@ from tests.fit.bases import (
     lora_config,
 )
 from tests.fit.conftest import known, measured  # noqa: F401 - fixtures
+from tests.sweep import sweep
 
 pytestmark = pytest.mark.engine
 
@@ -52,8 +53,8 @@ def test_the_header_may_come_as_the_bytes_of_the_file(anyone):
         assert said["note"] is None
 
 
-@pytest.mark.parametrize(
-    ("config", "header", "says"),
+@sweep(
+    "config, header, says",
     [
         ({}, {}, "no adapter of PEFT"),
         ({"peft_type": "LORA"}, {"a": 1}, "header"),

@@ -9,6 +9,7 @@ from registry.kernel.errors import NotAllowed, SessionRequired, SignInRequired, 
 from registry.models import AuditEvent, BaseFollow, Token, TrustedPublisher, User
 from registry.people import ci_systems, publishers, robots, tokens
 from tests.registry.test_required_second_factor import give_factor, require
+from tests.sweep import sweep
 
 ROBOTS = "/api/v1/organizations/acme/robots"
 PUBLISHERS = "/api/v1/namespaces/acme/publishers"
@@ -85,8 +86,8 @@ def machines(cast):
     return value, publishers.trust_pending("acme/reviews", ci_systems.GITHUB, CLAIMS, alice)
 
 
-@pytest.mark.parametrize(
-    ("who", "token", "status"),
+@sweep(
+    "who, token, status",
     [
         ("anonymous", "", 401),
         ("carol", "", 403),

@@ -3,6 +3,7 @@
 import pytest
 
 from registry.moderation import quarantine
+from tests.sweep import sweep
 
 PUBLIC, PRIVATE = "/api/v1/adapters/alice/reviews", "/api/v1/adapters/acme/secret"
 READS = ["", "/revisions", "/revisions/main", "/revisions/main/verdict", "/revisions/main/lock"]
@@ -26,7 +27,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("who", "token", "public", "private", "validate", "validate_private"), TABLE)
+@sweep("who, token, public, private, validate, validate_private", TABLE)
 def test_the_table(ask, repository, secret, who, token, public, private, validate, validate_private):
     asking = ask(who, token)
     for route in READS:

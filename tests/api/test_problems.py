@@ -11,13 +11,14 @@ from registry.kernel import site_settings
 from registry.kernel.errors import StoreUnavailable
 from registry.repos import catalog
 from tests.api.conftest import judged, pushed
+from tests.sweep import sweep
 
 GRANTS = '{"name": "x", "role": "fine-grained", "repos": {%s}}'
 MEMBERS = {"type", "title", "status", "code", "detail", "fix"}
 
 
-@pytest.mark.parametrize(
-    ("method", "url", "body", "kind", "status", "code"),
+@sweep(
+    "method, url, body, kind, status, code",
     [
         ("GET", "/api/v1/nowhere", "", "", 404, "route-not-found"),
         ("POST", "/api/v1/nowhere/at/all", "", "", 404, "route-not-found"),

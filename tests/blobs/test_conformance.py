@@ -15,6 +15,7 @@ import pytest
 from registry.bytes.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hash_through, pieces
 from registry.bytes.blobs.s3 import S3Store
 from registry.repos.manifest import git_blob_oid
+from tests.sweep import sweep
 
 BIG = bytes(range(256)) * (20 << 12)  # 20 MiB: three parts of 8 MiB
 
@@ -120,10 +121,7 @@ def test_of_many_writers_exactly_one_wins(blob_store: BlobStore) -> None:
     assert content(blob_store, key) == b"%d" % winners[0] * 1000
 
 
-@pytest.mark.parametrize(
-    ("start", "end"),
-    [(0, 1), (0, 10), (3, 7), (9, None), (9, 10), (5, 5), (10, None), (12, None), (0, 99), (8, 99)],
-)
+@sweep("start, end", [(0, 1), (0, 10), (3, 7), (9, None), (9, 10), (5, 5), (10, None), (12, None), (0, 99), (8, 99)])
 def test_ranges_are_half_open_and_never_too_long(blob_store: BlobStore, start: int, end: int | None) -> None:
     key = staged()
     blob_store.put(key, [b"0123456789"])

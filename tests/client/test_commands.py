@@ -12,6 +12,7 @@ import pytest
 from dovetail import cli, searching
 from tests import live
 from tests.live import ROOT
+from tests.sweep import sweep
 
 NAME = "alice/walked"
 
@@ -208,7 +209,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+@sweep("words", WRONG)
 def test_misuse_is_status_2_with_a_sentence_and_json_without_a_request(words, capsys, monkeypatch):
     """In this process, since it never gets as far as a request: nobody answers at that address."""
     monkeypatch.setattr(cli, "settle_streams", lambda: None)

@@ -8,6 +8,7 @@ from dovetail import lock_files
 from dovetail.adapters.report import BasePin
 from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.problems import Problem
+from tests.sweep import sweep
 
 SHA, OID = "0" * 64, "a" * 40
 BASE = LockedBase("lab/base", "r1", SHA, (LockedFile("config.json", SHA),))
@@ -57,7 +58,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("why", HOSTILE)
+@sweep("why", HOSTILE)
 def test_a_lock_cannot_name_a_place_that_must_not_be_written(tmp_path, why):
     lock = Lock("https://hub", tuple(HOSTILE[why]))
     with pytest.raises(Problem) as refused:

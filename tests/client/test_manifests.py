@@ -14,6 +14,7 @@ from dovetail.serve.target import Target
 from tests.client.hostile import liar
 from tests.client.test_serving import adapter, asked, foreign
 from tests.client.test_starting import COMMIT, IN_A_FOLDER, TARGET
+from tests.sweep import sweep
 
 CRDS = [yaml.safe_load(file.read_text()) for file in sorted((Path(__file__).parent / "crds").glob("*.yaml"))]
 SCHEMAS = {(f"{crd['group']}/{crd['version']}", crd["kind"]): crd["spec"] for crd in CRDS}
@@ -43,7 +44,7 @@ def documents(kind, target):
 
 
 @pytest.mark.parametrize("target", [TARGET, IN_A_FOLDER], ids=["at the top", "in a folder"])
-@pytest.mark.parametrize("kind", KINDS)
+@sweep("kind", KINDS)
 def test_a_manifest_is_valid_and_says_address_commit_and_name(kind, target):
     import jsonschema  # type: ignore[import-untyped]  # it has no types
 

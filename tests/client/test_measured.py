@@ -3,11 +3,10 @@
 import re
 from dataclasses import replace
 
-import pytest
-
 from dovetail.adapters.report import Measured, Serving
 from dovetail.adapters.serving.measured import judged, worst
 from dovetail.printing import Printer
+from tests.sweep import sweep
 
 ALL = Measured(engine="vllm 0.32.0", modules=62, of=62)
 PART = Measured(engine="vllm 0.32.0", modules=31, of=62, missed=("vision_tower.q_proj",))
@@ -23,8 +22,8 @@ def rule(outcome):
     return Serving("vllm", "0.33.0", outcome=outcome, reason="as the rule says", flags=flags, rules=[])
 
 
-@pytest.mark.parametrize(
-    ("before", "measured", "outcome", "by", "reason"),
+@sweep(
+    "before, measured, outcome, by, reason",
     [
         ("serves", ALL, "serves", "measured", "as the rule says"),
         ("serves", PART, "wrong", "measured", "31 of 62 modules .* dropped without an error: vision_tower.q_proj"),

@@ -13,6 +13,7 @@ from dovetail.adapters.checks import privacy
 from dovetail.adapters.convert.redact import redact
 from tests.adapters import openers
 from tests.client.test_findings import answer, kohya
+from tests.sweep import sweep
 
 KEY = "a" * 40
 SECRETS = {
@@ -119,7 +120,7 @@ def test_a_text_loses_what_is_private_and_keeps_every_other_byte(path, before, a
     assert redact(openers(files), 0).texts == {path: after.encode()}
 
 
-@pytest.mark.parametrize(("kind", "value"), SECRETS.items())
+@sweep("kind, value", SECRETS.items())
 def test_of_every_secret_nothing_is_left(kind, value):
     value = BLOCK if kind == "a private key" else value
     redacted = redact(openers({"a.env": f"x = {value}\n".encode()}), 0)
@@ -222,21 +223,20 @@ def test_secrets_are_found_by_content_whatever_the_file_is_called():
     assert found.where["searched"].endswith("of text; 1 binary file and 1 of over 5 MB were not")
 
 
-@pytest.mark.parametrize(("kind", "value"), TOKENS.items())
+@sweep("kind, value", TOKENS.items())
 def test_the_token_of_a_service_is_known(kind, value):
     for text in (value, f'"{value}"', f"key={value}\n", json.dumps({"t": f"line\n{value}\nline"})):
         assert [found for _, found in secrets.secrets_of(text)] == [kind], text
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "hf_" + "x" * 34,
-     "sk-your-api-key-goes-here-and-is-long-enough", "sk-learn-is-a-library-of-many-estimators-in-python",
-     "sha256:" + "9f8e7d6c5b4a3210" * 4, "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
-     'if text.startswith("-----BEGIN PRIVATE KEY-----"):', "ghp_" + "x" * 36, "-----BEGIN CERTIFICATE-----\nMIIB",
-     "xoxb-your-token-goes-right-here", "sk_test_" + LETTERS[:24], "risk-" + LETTERS[:40],
-     "sk-danish-bert-base-uncased-finetuned-2023-11-05-epoch3"],
-)  # fmt: skip
+@sweep("text", [
+    "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "hf_" + "x" * 34,
+    "sk-your-api-key-goes-here-and-is-long-enough", "sk-learn-is-a-library-of-many-estimators-in-python",
+    "sha256:" + "9f8e7d6c5b4a3210" * 4, "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
+    'if text.startswith("-----BEGIN PRIVATE KEY-----"):', "ghp_" + "x" * 36, "-----BEGIN CERTIFICATE-----\nMIIB",
+    "xoxb-your-token-goes-right-here", "sk_test_" + LETTERS[:24], "risk-" + LETTERS[:40],
+    "sk-danish-bert-base-uncased-finetuned-2023-11-05-epoch3",
+])  # fmt: skip
 def test_examples_and_checksums_are_no_secrets(text):
     assert list(secrets.secrets_of(text)) == []
 

@@ -11,6 +11,7 @@ from dovetail import paths, payload, pushing
 from dovetail.problems import Problem
 from tests import live
 from tests.client.hostile import OID, liar
+from tests.sweep import sweep
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -129,7 +130,7 @@ def test_bytes_that_are_not_those_of_the_manifest_are_not_written(ask, tmp_path,
     assert not list((tmp_path / "hf").rglob("weights")), "nor does the cache keep it"
 
 
-@pytest.mark.parametrize(
+@sweep(
     "path",
     [
         "../x",

@@ -8,6 +8,7 @@ import pytest
 
 from dovetail.adapters.records import MAX_ITEMS, MAX_TEXT, Limits, Malformed, load
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample, Serving
+from tests.sweep import sweep
 
 # Recorded when reports were still dictionaries: what engines said, what was made of it, what was stored and served.
 REAL = json.loads((Path(__file__).parent / "reports.json").read_text())
@@ -33,7 +34,7 @@ def test_a_stored_report_is_read_and_written_without_a_change(case):
     assert report.state == case["state"]
 
 
-@pytest.mark.parametrize(
+@sweep(
     "said",
     [
         None,
@@ -60,7 +61,7 @@ def test_a_check_that_no_engine_reports_is_refused(said):
         Report.parse({"state": "passed", "checks": [said]})
 
 
-@pytest.mark.parametrize(
+@sweep(
     "change",
     [
         {"state": "failed"},
@@ -84,7 +85,6 @@ def test_a_check_that_no_engine_reports_is_refused(said):
         {"serving": [{"engine": "vllm"}]},
         {"serving": [{"engine": "vllm", "outcome": "serves", "flags": "--x"}]},
     ],
-    ids=str,
 )
 def test_a_report_of_a_wrong_type_or_against_its_own_checks_is_refused(change):
     Report.parse(MINIMAL)

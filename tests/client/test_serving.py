@@ -12,6 +12,7 @@ from dovetail.adapters.architectures import TABLE
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
 from dovetail.adapters.serving.peft import downgraded
 from dovetail.adapters.serving.pipelines import pipeline_of
+from tests.sweep import sweep
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving-rules.md").read_text()
 PREFIX = "base_model.model.model.layers"
@@ -294,7 +295,7 @@ def test_every_rule_has_an_adapter_that_breaks_it():
     assert set(BREAKS) == set(RULES)
 
 
-@pytest.mark.parametrize("rule", BREAKS)
+@sweep("rule", BREAKS)
 def test_an_adapter_that_breaks_a_rule_is_told_so(rule):
     engine, said = RULES[rule]
     found = asked(engine.name, BREAKS[rule])
@@ -304,14 +305,14 @@ def test_an_adapter_that_breaks_a_rule_is_told_so(rule):
     assert "{" not in found.reason
 
 
-@pytest.mark.parametrize("rule", BREAKS)
+@sweep("rule", BREAKS)
 def test_a_rule_is_silent_about_a_plain_lora(rule):
     engine, said = RULES[rule]
     plain = foreign(UNET) if engine.name == "diffusers" else foreign(MLX_TENSORS, MLX_CONFIG, files=MLX_FILES)
     assert not said.applies(plain if engine.name in ("diffusers", "mlx") else adapter())
 
 
-@pytest.mark.parametrize("rule", RULES)
+@sweep("rule", RULES)
 def test_every_rule_has_its_line_with_source_and_version(rule):
     _, said = RULES[rule]
     lines = [line for line in DOCS.splitlines() if line.startswith(f"| `{rule}` |")]

@@ -9,6 +9,7 @@ from dovetail import checking
 from dovetail.adapters import trainer_facts
 from dovetail.adapters.stated import Stated
 from dovetail.adapters.trainer_facts import MAX_BYTES, MAX_POINTS, Training, read
+from tests.sweep import sweep
 
 HISTORY = [*({"step": step, "loss": 1 / step} for step in range(1, 301)), {"step": 300, "eval_loss": 2}]
 STATE = {"global_step": 300, "epoch": 3.0, "best_metric": 0.91, "train_batch_size": True, "log_history": HISTORY}
@@ -145,7 +146,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("raw", HOSTILE)
+@sweep("raw", HOSTILE)
 def test_no_settings_are_an_error(raw):
     names = ("README.md", "a.yaml", "b.toml", "adapter_config.json", "training_args.yml")
     fence = b"See axolotl config\n```yaml\n" + raw + b"\n```\n"

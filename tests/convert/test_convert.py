@@ -15,6 +15,7 @@ from dovetail.adapters.gguf import read_whole
 from dovetail.adapters.lazy import Lazy
 from dovetail.adapters.sources import files_in
 from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, lora, openers, pack, unpack, write
+from tests.sweep import sweep
 
 BASE = {"config.json": lambda: io.BytesIO(b'{"model_type": "qwen2", "num_attention_heads": 4}')}
 PLAIN = lora(TINY_LLAMA, task="CAUSAL_LM")
@@ -125,7 +126,7 @@ NOT_LOSSLESS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", NOT_LOSSLESS)
+@sweep("case", NOT_LOSSLESS)
 def test_what_would_be_another_adapter_is_refused_with_the_reason_and_the_module(case):
     files, to, reason = NOT_LOSSLESS[case]
     with pytest.raises(Unconvertible) as refusal:

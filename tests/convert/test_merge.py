@@ -10,6 +10,7 @@ from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.merge import Recipe, Source, head_of, merge
 from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, lora, openers, pack, unpack
 from tests.convert.test_convert import changed
+from tests.sweep import sweep
 
 ONE = lora(TINY_LLAMA, task="CAUSAL_LM", seed=1)
 TWO = lora(TINY_LLAMA, task="CAUSAL_LM", seed=2, rank=2, alpha=6)
@@ -71,9 +72,7 @@ def test_the_seed_chooses_what_dare_drops(tmp_path):
     assert results[0] != results[2]
 
 
-@pytest.mark.parametrize(
-    ("chosen", "recipe", "reason"),
-    [
+@sweep("chosen, recipe, reason", [
         (sources(ONE, TWO), Recipe("linear"), "q_proj: its ranks are 4, 2; linear adds equal ranks only"),
         (sources(ONE, lora(TINY_BERT, task="CAUSAL_LM")), Recipe("cat"), "to tiny/llama, and a/two to tiny/bert"),
         (sources(ONE, changed(ONE, task_type=None)), Recipe("cat"), "another task_type"),
@@ -88,8 +87,7 @@ def test_the_seed_chooses_what_dare_drops(tmp_path):
         (sources(ONE, ONE), Recipe("linear", density=0.5), "takes no density"),
         (sources(ONE, ONE), Recipe("linear", rank=4), "Only svd takes a rank"),
         (sources(ONE, ONE), Recipe("svd", rank=5000), "A rank is 1 to"),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_what_cannot_be_added_is_refused_with_the_reason(chosen, recipe, reason):
     with pytest.raises(Unconvertible) as refusal:
         merge(chosen, recipe)

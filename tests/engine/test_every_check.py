@@ -8,8 +8,6 @@ import ast
 import io
 from pathlib import Path
 
-import pytest
-
 from dovetail.adapters.checks import ids
 from dovetail.adapters.families import checks_of, opened
 from dovetail.adapters.findings import Finding
@@ -19,6 +17,7 @@ from tests.adapters import CONFIG, WEIGHTS, config, extra_tensor, facts_of, lora
 from tests.engine.test_dtypes import in_an_engine
 from tests.engine.test_fields import BASE
 from tests.engine.test_foreign import repository
+from tests.sweep import sweep
 
 TENSOR = f"{adapters.LAYER}.attention.self.value"
 HONEST = lora(revision="a" * 40)
@@ -118,7 +117,7 @@ def test_every_check_has_a_row():
     assert set(IN_ENGINES) == set(ids("engine", "told"))
 
 
-@pytest.mark.parametrize("id", EXAMPLES)
+@sweep("id", EXAMPLES)
 def test_a_check_of_the_files_says_so_of_what_is_made_for_it_and_not_of_an_honest_adapter(id):
     outcome, message, spoil = EXAMPLES[id]
     files = openers(spoil(HONEST) if spoil else HONEST)
@@ -131,7 +130,7 @@ def test_a_check_of_the_files_says_so_of_what_is_made_for_it_and_not_of_an_hones
         assert answer(id, openers(HONEST), facts_of(HONEST)).outcome in ("passed", "skipped")
 
 
-@pytest.mark.parametrize("id", IN_ENGINES)
+@sweep("id", IN_ENGINES)
 def test_a_check_in_an_engine_has_a_test_that_asserts_it(id):
     module, name = IN_ENGINES[id]
     tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text())

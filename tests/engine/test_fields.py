@@ -18,6 +18,7 @@ from dovetail.adapters.serving import serving_of
 from dovetail.adapters.shapes import Shapes
 from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, config, lora, openers, pack
 from tests.engine.test_foreign import mlx_config, repository
+from tests.sweep import sweep
 
 VALUES = (True, -1, 8.5, "x", [8], ["x"], {}, {"a": "x"}, {"word_embeddings": 3}, [[1, 2]])
 # Fields that are read from a config whether or not its method has them.
@@ -63,7 +64,7 @@ def tensors_of(kind):
     return pack(dict.fromkeys(names, ("F32", (4, 32), b"\x00\x00\x80\x3f" * 128)))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.peft_type)
+@sweep("kind", KINDS)
 def test_no_value_of_any_field_of_any_method_raises(kind):
     said = {"peft_type": kind.peft_type, "base_model_name_or_path": "tiny/bert", "target_modules": ["query"]}
     weights = tensors_of(kind)
@@ -135,7 +136,7 @@ def test_a_field_of_a_head_of_the_wrong_type_is_named(field):
     assert f"head_config.json says {field} = " in answers(library(head=said))["config.invalid"].message
 
 
-@pytest.mark.parametrize("field", ["adapter_setup", "head_setup"])
+@sweep("field", ["adapter_setup", "head_setup"])
 @pytest.mark.parametrize("value", [*VALUES, {"type": ["Stack"], "children": [3]}], ids=repr)
 def test_no_value_of_a_set_up_raises(field, value):
     setup = {"adapter_setup": {"type": "single", "children": ["a"]}, "head_setup": "a", field: value}

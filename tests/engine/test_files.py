@@ -30,6 +30,7 @@ from tests.adapters import (
     tensor_pickle,
     with_header,
 )
+from tests.sweep import sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,7 +107,7 @@ def test_a_sound_header_says_where_each_tensor_is():
     assert found.metadata == {"format": "pt"}
 
 
-@pytest.mark.parametrize(
+@sweep(
     "entries",
     [
         {"a": one(dtype="F33")},
@@ -157,7 +158,7 @@ def test_our_own_packing_is_what_the_library_reads():
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+@sweep("value", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["F16", "F32", "F64", "BF16"])
 def test_one_bad_value_among_many_is_found_in_every_dtype(dtype, value):
     values = np.random.default_rng(0).normal(size=1001).astype("<f4")
@@ -201,7 +202,7 @@ MODULES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@sweep("pattern", PATTERNS)
 @pytest.mark.parametrize("module", MODULES)
 def test_patterns_match_what_re_matches(pattern, module):
     assert Pattern(pattern).fullmatch(module) == bool(re.fullmatch(pattern, module))

@@ -9,6 +9,7 @@ from dovetail.adapters import check
 from tests.adapters import CONFIG, hostile_pickle, openers, pack
 from tests.engine.test_formats import gguf_lora
 from tests.engine.test_saboteurs import failures
+from tests.sweep import sweep
 
 UNET, TEXT = "lora_unet_down_blocks_0_attentions_0_proj_in", "lora_te_text_model_encoder_layers_0_mlp_fc1"
 
@@ -107,7 +108,7 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
+@sweep("name", GOOD)
 def test_a_good_adapter_of_every_family_passes(name):
     assert refused(GOOD[name]) == []
 
@@ -169,7 +170,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@sweep("name", BAD)
 def test_a_saboteur_of_a_family_that_no_engine_runs_fails_with_exactly_its_own_check(name):
     expected, files = BAD[name]
     found = [result for result in check(openers(files)) if result.outcome == "failed"]

@@ -13,6 +13,7 @@ from dovetail.adapters.formats import telling
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.serving import serving_of
 from tests.adapters import CARD, CONFIG, TINY_LLAMA, WEIGHTS, hostile_pickle, lora, openers, pack, tensor_pickle
+from tests.sweep import sweep
 
 ONE = ("F32", (2, 2), bytes(8) + b"\x00\x00\x80\x3f" * 2)
 
@@ -101,7 +102,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@sweep("name", FOREIGN)
 def test_a_format_that_no_engine_runs_is_checked_and_said_to_be_proven_no_further(name):
     files, kind = FOREIGN[name]
     found = describe(openers(files))

@@ -6,9 +6,10 @@ from dovetail.adapters import check, describe, images
 from dovetail.adapters.bystanders import told
 from tests.adapters import openers
 from tests.engine.wild import NONE, WILD, kohya, pair, safe
+from tests.sweep import sweep
 
 
-@pytest.mark.parametrize("name", WILD)
+@sweep("name", WILD)
 def test_weights_of_other_tools_are_recognised_by_their_tensors(name):
     format, kind, files = WILD[name]
     found = describe(openers(files))
@@ -28,9 +29,7 @@ def test_what_is_no_adapter_is_told_by_its_bytes(name):
     assert [word for word in words if word not in sight] == [], sight
 
 
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [
+@sweep("name, family", [
         ("influx-db/base", ""), ("black-forest-labs/FLUX.1-dev", "Flux"), ("flux-1-dev/lora", "Flux"),
         ("black-forest-labs/FLUX.2-dev", "Flux 2"), ("me/taiwan-style", ""), ("Wan-AI/Wan2.1-T2V-14B", "Wan"),
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", "Stable Diffusion 1"), ("sd_v1", "Stable Diffusion 1"),
@@ -38,8 +37,7 @@ def test_what_is_no_adapter_is_told_by_its_bytes(name):
         ("stabilityai/stable-diffusion-3.5-large", "Stable Diffusion 3"), ("sd3m", "Stable Diffusion 3"),
         ("stabilityai/stable-diffusion-2-1", "Stable Diffusion 2"), ("Qwen/Qwen-Image", "Qwen-Image"),
         ("Lightricks/LTX-Video", "LTX-Video"), ("sdxlarge", ""), ("Juggernaut", ""),
-    ],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_name_means_a_family_by_whole_words_alone(name, family):
     assert images.of_name(name) == family
 

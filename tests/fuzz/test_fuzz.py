@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from tests.fuzz.inputs import inputs, kept, seeds
 from tests.fuzz.readers import READERS
+from tests.sweep import sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape:DeprecationWarning")  # of pickletools, and unpicklers
 EXAMPLES = 40
 SLOW = {"markdown": 15}  # a rendering takes milliseconds
 
 
-@pytest.mark.parametrize("name", READERS)
+@sweep("name", READERS)
 def test_a_reader_takes_valid_and_kept_inputs(name: str) -> None:
     reader = READERS[name]
     for data in READERS[name].seeds():
@@ -23,7 +24,7 @@ def test_a_reader_takes_valid_and_kept_inputs(name: str) -> None:
         attempt(name, data)
 
 
-@pytest.mark.parametrize("name", READERS)
+@sweep("name", READERS)
 def test_a_reader_returns_or_refuses_in_its_own_words(name: str) -> None:
     @settings(
         max_examples=SLOW.get(name, EXAMPLES), derandomize=True, database=None, deadline=None,

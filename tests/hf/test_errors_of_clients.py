@@ -8,6 +8,7 @@ import pytest
 
 from tests.clients import Client
 from tests.live import TOKENS, Hub
+from tests.sweep import sweep
 
 RELEASE = "2.4.0"
 # Each road is one line of the client's API. `{repo}` is alice's and public, with README.md in it; `{secret}` is
@@ -111,7 +112,7 @@ def found(live_hub: Hub, names: dict[str, str], tmp_path_factory: pytest.TempPat
     return raised
 
 
-@pytest.mark.parametrize("what", ROWS)
+@sweep("what", ROWS)
 def test_each_refusal_is_the_exception_that_programs_catch(found: dict[str, list], what: str):
     _, wanted, status, *_ = ROWS[what]
     assert found[what][:2] == [wanted, status], found[what]

@@ -20,6 +20,7 @@ from registry.publish import moves, repositories
 from tests.cast import Cast
 from tests.ci_issuer import Issuer, issuing
 from tests.hf.wire import Answer, Wire, file, header
+from tests.sweep import sweep
 
 HUB = "https://hub.example.org"
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -361,7 +362,7 @@ BAD: dict[str, Callable[[Issuer], Any]] = {
 }
 
 
-@pytest.mark.parametrize("defect", BAD)
+@sweep("defect", BAD)
 def test_a_bad_token_gets_none_and_learns_nothing(wire: Wire, cast: Cast, issuer: Issuer, publisher, defect: str):
     cast.repository("acme/covert", private=True)
     publishers.trust(Repository.objects.get(name="covert"), issuer.url, PINNED, cast.session("alice"))
@@ -409,8 +410,8 @@ def test_the_clocks_may_differ_by_a_minute(wire: Wire, issuer: Issuer, publisher
     granted(exchange(wire, issuer.token(HUB, iat=now - 300, nbf=now - 300, exp=now - 50)))
 
 
-@pytest.mark.parametrize(
-    ("changed", "word"),
+@sweep(
+    "changed, word",
     [
         ({"subject_token_type": "urn:ietf:params:oauth:token-type:access_token"}, "invalid_request"),
         ({"subject_token_type": None}, "invalid_request"),

@@ -11,6 +11,7 @@ from hub.limits import SIGN_IN_PATHS, Family, Quota
 from registry.kernel import site_settings
 from tests.hf.wire import Wire
 from tests.services import valkey
+from tests.sweep import sweep
 
 
 @pytest.fixture
@@ -117,8 +118,8 @@ def test_pages_are_counted_and_probes_are_not(cast, monkeypatch):
 
 
 @pytest.mark.usefixtures("_throttled")
-@pytest.mark.parametrize(
-    ("path", "is_page"),
+@sweep(
+    "path, is_page",
     [
         ("/alice/a/resolve/main/raw/x", False),
         ("/datasets/alice/a/raw/main/x", False),

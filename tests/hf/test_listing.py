@@ -19,6 +19,7 @@ from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
 from tests.hf.wire import Wire, file, header
 from tests.live import TOKENS, Hub
+from tests.sweep import sweep
 
 CARDS = {
     "acme/alpha-lora": {
@@ -65,8 +66,8 @@ def test_counts_over_many_repositories_are_kept_for_a_minute(wire: Wire, cast, s
     assert (tallies.count_matches(NOBODY, catalog.Query()), tallies.facet_counts(NOBODY, catalog.Query())) == before
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
+@sweep(
+    "query, found",
     {
         "": ["gamma-lora", "beta", "alpha-lora"],
         "search=LoRA": ["gamma-lora", "alpha-lora"],

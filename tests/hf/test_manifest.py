@@ -4,11 +4,10 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from registry.repos import manifest
 from registry.repos.gitignore import GitIgnore
 from registry.repos.manifest import Entry
+from tests.sweep import sweep
 
 FILES = {
     "README.md": b"# Hello\n",
@@ -64,7 +63,7 @@ RULES = ["*.log", "*.log\n!keep.log", "build/", "/build", "docs/**/c.md", "**/b"
 RULES += ["d", "a?log", ""]
 
 
-@pytest.mark.parametrize("rules", RULES)
+@sweep("rules", RULES)
 def test_gitignore_means_what_git_says(tmp_path, rules):
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text(rules)

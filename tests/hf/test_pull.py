@@ -17,6 +17,7 @@ from registry.moderation import quarantine
 from registry.repos import download_counts, facts, popularity
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
+from tests.sweep import sweep
 
 NAME = "alice/reviews"
 WEIGHTS = bytes(range(256)) * 4
@@ -73,7 +74,7 @@ MISLEADING = ["verified", "HEAD", "a" * 40, "refs/x", "refs/tags/v1", "refs/head
 MISLEADING += ["a~1", "/a", "a//b", ""]
 
 
-@pytest.mark.parametrize("name", MISLEADING)
+@sweep("name", MISLEADING)
 def test_names_that_would_mislead_make_no_branch_and_no_tag(wire: Wire, head, name):
     before = Ref.objects.count()
     assert wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": name}).status_code == 400
@@ -347,7 +348,7 @@ TABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("act", TABLE)
+@sweep("act", TABLE)
 def test_who_may_do_what(wire: Wire, cast: Cast, act):
     name = f"acme/{act.rpartition(' ')[2]}"
     got = []

@@ -14,6 +14,7 @@ import pytest
 from registry.bytes.blobs import Keys
 from tests import live
 from tests.live import TOKENS, Hub
+from tests.sweep import sweep
 
 MIB = 1 << 20
 THREADS = 32  # of a hub of tests/live.py
@@ -89,7 +90,7 @@ def nothing_half_written(hub: Hub) -> bool:
     return not any((hub.data / "blobs/unfinished").iterdir())
 
 
-@pytest.mark.parametrize("size", [1, 5_000, MIB - 1, MIB, MIB + 1, 9 * MIB + 17])
+@sweep("size", [1, 5_000, MIB - 1, MIB, MIB + 1, 9 * MIB + 17])
 def test_a_body_is_stored_however_it_is_cut_into_packets(hub, connection, size: int) -> None:
     content = fresh(size)
     whole = connection.put(connection.offered(content), size) + content

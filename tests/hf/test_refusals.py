@@ -11,6 +11,7 @@ import pytest
 from registry.models import Blob
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256, world
 from tests.live import TOKENS
+from tests.sweep import sweep
 
 NAME = "alice/reviews"
 
@@ -79,7 +80,7 @@ def test_a_read_token_may_not_push(wire: Wire, cast, repo):
 
 
 # --- paths -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
+@sweep(
     "path",
     ["../up", "a/../../b", "a\\b", "..\\d", "nul\0", ".git/config", "a/.GIT/x", "/root", "", "a//b", "x" * 256, "c:x"],
 )
@@ -130,7 +131,7 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@sweep("body", BODIES.values())
 def test_a_commit_that_cannot_be_read_whole_is_not_read_in_part(wire: Wire, repo, body):
     before = world()
     refused(wire.commit(NAME, body), 400, "commit-invalid")
@@ -281,7 +282,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(("method", "path", "status"), ODD.values(), ids=ODD.keys())
+@sweep("method, path, status", ODD.values())
 def test_odd_questions_get_json_and_never_a_500(wire: Wire, repo, method, path, status):
     response = wire.ask(method, path)
     assert response.status_code == status, response.content
@@ -290,7 +291,7 @@ def test_odd_questions_get_json_and_never_a_500(wire: Wire, repo, method, path, 
     assert "error" in said or status == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"{", b"[" * 99_999, b'"x"', b'{"files": {}, "operation": 1}'])
+@sweep("body", [b"", b"[]", b"\xff", b"{", b"[" * 99_999, b'"x"', b'{"files": {}, "operation": 1}'])
 @pytest.mark.parametrize(
     "path",
     ["/api/repos/create", f"/api/models/{NAME}/preupload/main", f"/{NAME}.git/info/lfs/objects/batch"],

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import pytest
 from django.urls import Resolver404, resolve
 
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 from tests.hf.wire import Wire
+from tests.sweep import sweep
 
 SOURCE = Path(huggingface_hub.__file__).parent
 HUBS = {"endpoint", "self.endpoint", "api.endpoint", "self.api.endpoint", "constants.ENDPOINT", "ENDPOINT"}
@@ -88,7 +88,7 @@ def test_the_walk_sees_what_the_client_asks_for():
     assert ("post", "/api/repos/move") in SURFACE or ("", "/api/repos/move") in SURFACE
 
 
-@pytest.mark.parametrize(("verb", "path"), SURFACE, ids=[f"{verb or 'any'} {path}" for verb, path in SURFACE])
+@sweep("verb, path", SURFACE)
 def test_no_address_of_the_client_is_forgotten(verb: str, path: str):
     served = view_of(path)
     assert served not in (Unknown, NoNamespace), f"{verb} {address(path)} has no route of its own"
@@ -105,7 +105,7 @@ def view_of(path: str) -> Any:
         return Unknown
 
 
-@pytest.mark.parametrize("path", sorted({path for _, path in SURFACE if view_of(path) is Unserved}))
+@sweep("path", sorted({path for _, path in SURFACE if view_of(path) is Unserved}))
 def test_what_is_not_served_says_so_in_json(wire: Wire, path: str):
     response = wire.get(address(path), who=None)
     assert response.status_code == 501

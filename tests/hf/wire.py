@@ -54,6 +54,10 @@ class Wire:
         self._browser, self._cast = Client(), cast
         self._tokens: dict[str, str] = {}
 
+    def again(self) -> "Wire":
+        """Return one that has made no token yet."""
+        return Wire(self._cast.again())
+
     def ask(self, method: str, path: str, body: Any = None, *, who: str = "alice", **headers: str) -> Answer:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         if token := self._token(who):

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client, RequestFactory
 
 from hub import logs
+from tests.sweep import sweep
 
 SECRETS = {
     "a token of the Hub": "token hf_AbCdEfGhIjKlMnOp refused",
@@ -30,7 +31,7 @@ def line(message: str, *arguments: object, **extra: object) -> str:
     return logs.JsonLine().format(record)
 
 
-@pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS.keys())
+@sweep("text", SECRETS.values())
 def test_a_secret_never_reaches_a_log(text: str) -> None:
     written = line("%s", text, detail=text)
     assert "s3cr3t" not in written

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 
 from hub.origin import network_of
 from hub.proxies import TrustedProxies, client_of
+from tests.sweep import sweep
 
 TRUSTED = ["10.0.0.0/8", "2001:db8:1::/48", "127.0.0.1"]
 FOR, PROTO, HOST = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST"
@@ -22,8 +23,8 @@ def client(peer: str, **headers: str) -> tuple[str, str, str]:
     return hop.address, hop.scheme, hop.host
 
 
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "address"),
+@sweep(
+    "peer, forwarded, address",
     [
         ("192.0.2.1", "203.0.113.5", "192.0.2.1"),
         ("", "203.0.113.5", ""),
@@ -45,8 +46,8 @@ def test_x_forwarded_for_is_read_from_the_right_through_our_proxies(peer: str, f
     assert client(peer, HTTP_FORWARDED=f"for={forwarded}")[0] == peer.removeprefix("::ffff:"), "it is not set up"
 
 
-@pytest.mark.parametrize(
-    ("forwarded", "expected"),
+@sweep(
+    "forwarded, expected",
     [
         ("for=203.0.113.5;proto=https;host=hub.example", ("203.0.113.5", "https", "hub.example")),
         ('For="[2001:db8:9::1]:4711" ; Proto=HTTPS', ("2001:db8:9::1", "https", "")),

@@ -11,9 +11,10 @@ from dovetail.adapters.checks.pickle import scan
 from dovetail.adapters.pickle_imports import Pickle
 from tests.adapters import lora, openers
 from tests.pickles.carriers import CARRIERS, HARMLESS
+from tests.sweep import sweep
 
 
-@pytest.mark.parametrize("name", CARRIERS)
+@sweep("name", CARRIERS)
 def test_code_is_found_in_whatever_carries_it(name):
     path, data = CARRIERS[name]
     found = scan(path, lambda: io.BytesIO(data))
@@ -22,7 +23,7 @@ def test_code_is_found_in_whatever_carries_it(name):
     assert found.imports & {"os system", "posix system"} or found.reason, found
 
 
-@pytest.mark.parametrize("name", HARMLESS)
+@sweep("name", HARMLESS)
 def test_data_is_left_alone(name):
     path, data = HARMLESS[name]
     found = scan(path, lambda: io.BytesIO(data))

@@ -18,6 +18,7 @@ from tests import adapters
 from tests.pickles import unpicklers
 from tests.pickles.hostile import SYSTEM, archive
 from tests.pickles.unpicklers import Watched
+from tests.sweep import sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape:DeprecationWarning")  # of pickletools, and unpicklers
 OLD_SYSTEM = b"cos\nsystem\n(S'true'\ntR."
@@ -36,9 +37,7 @@ def test_nothing_that_an_unpickler_imports_or_calls_is_missed():
     assert told < 2 * imported, "what is told says something"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
+@sweep("data", [
         OLD_SYSTEM,
         b"I0x10\n" + OLD_SYSTEM,
         b"S\xe9\n" + OLD_SYSTEM,
@@ -54,13 +53,7 @@ def test_nothing_that_an_unpickler_imports_or_calls_is_missed():
         b"\x8c\x02os\x8c\x06system\x93)R.",
         b"\x82\x01)R.",
         b"N0" * 60,
-    ],
-    ids=["protocol 0", "a number that C alone takes", "a text that C alone takes", "cut off behind the import",
-         "behind another pickle", "an old instance", "one that is cut off", "text behind it",
-         "a call as Python alone takes it", "of a module that is not known", "a method of what it imports",
-         "protocol 2 that does not say so",
-         "names from the stack", "a number of copyreg that is called", "too long to tell"],
-)  # fmt: skip
+    ])  # fmt: skip
 def test_a_pickle_by_any_name_of_bin_is_unsafe(data, monkeypatch):
     monkeypatch.setattr(reach, "MAX_OPCODES", 100)
     for name in ("data.bin", "weights.pt", "x.pkl"):
@@ -88,8 +81,8 @@ def text(value: bytes) -> bytes:
     return b"X" + len(value).to_bytes(4, "little") + value
 
 
-@pytest.mark.parametrize(
-    ("body", "is_fine"),
+@sweep(
+    "body, is_fine",
     [
         (call(GET, b"q\x00", CLASS, b"q\x01", text(b"NO"), b"q\x02"), True),
         (call(GET, b"q\x00", CLASS, b"q\x01", text(b"NO")) + call(b"h\x00h\x01", text(b"STEPS")), True),
@@ -112,14 +105,9 @@ def test_a_trainer_may_pickle_members_of_enumerations_and_nothing_else_by_getatt
     assert (finding.outcome != "failed") == is_fine, finding.message
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"", bytes(4096), b"\x80" * 4096, b"\xff" * 4096, b"0.5 0.25\n" * 99, b"7z\xbc\xaf\x27\x1c" + bytes(99),
+@sweep("data", [b"", bytes(4096), b"\x80" * 4096, b"\xff" * 4096, b"0.5 0.25\n" * 99, b"7z\xbc\xaf\x27\x1c" + bytes(99),
      b"\x82\x01" + bytes(99), b"c\xff\xfe\nx\n", b"X\xff\xff\xff\xff", bytes([0x80, NEWEST_PROTOCOL + 1]),
-     b"ios\nandroid\nweb\n", b"cos\nsin\ntan\n", b"V1\n(K\x01R."],
-    ids=["nothing", "zeros", "grey", "white", "numbers", "7z", "an extension alone", "no UTF-8", "cut off", "protocol",
-         "an instance without a mark", "an import that breaks", "a call of a text"],
-)  # fmt: skip
+     b"ios\nandroid\nweb\n", b"cos\nsin\ntan\n", b"V1\n(K\x01R."])  # fmt: skip
 def test_what_no_unpickler_gets_through_is_no_pickle(data):
     assert pickles.read("data.bin", io.BytesIO(data)) is None
 

@@ -9,6 +9,7 @@ import pytest
 
 from dovetail.adapters import header, pickles, torchwriter, twins
 from tests.pickles.hostile import IMPORTS, LIES, OLD, SOUND, archive, storage, table, tensor, text
+from tests.sweep import sweep
 
 HERE = Path(__file__).parent
 NAMES = ("plain", "module", "ordered", "parameters", "turned", "sliced", "spread", "shared", "dtypes", "halves")
@@ -24,7 +25,7 @@ def values(data: bytes) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
 
 
 @pytest.mark.parametrize("kind", ["zip", "old"])
-@pytest.mark.parametrize("name", NAMES)
+@sweep("name", NAMES)
 def test_every_value_is_read_as_torch_means_it(name, kind, saved):
     with twin_of((saved / f"{name}-{kind}.bin").read_bytes())() as file:
         read = file.read()
@@ -61,7 +62,7 @@ def test_a_pickle_that_imports_more_is_named_and_has_no_twin(name):
     assert twins.why_not(twin_of(data))
 
 
-@pytest.mark.parametrize("name", LIES)
+@sweep("name", LIES)
 def test_a_pickle_that_lies_is_refused_with_the_reason(name):
     data, word = LIES[name]
     reason = twins.why_not(twin_of(data))

@@ -6,6 +6,7 @@ from dovetail.adapters import check
 from dovetail.adapters.trainer_imports import is_of_trainer
 from tests import adapters
 from tests.pickled import call, new_object, torch_file
+from tests.sweep import sweep
 
 PICKLED = (
     "transformers.training_args TrainingArguments", "trl.trainer.sft_config SFTConfig",
@@ -27,12 +28,12 @@ def refusals(files):
     return [found for found in check(adapters.openers(files)) if found.outcome == "failed"]
 
 
-@pytest.mark.parametrize("name", PICKLED)
+@sweep("name", PICKLED)
 def test_what_trainers_pickle_is_let_in(name):
     assert is_of_trainer(name)
 
 
-@pytest.mark.parametrize("name", DANGEROUS)
+@sweep("name", DANGEROUS)
 def test_a_function_of_the_same_libraries_is_not(name):
     assert not is_of_trainer(name)
 

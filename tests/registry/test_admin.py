@@ -16,6 +16,7 @@ from registry.people import accounts
 from registry.proof import verdicts
 from tests.cast import PASSWORD, Cast
 from tests.site.test_second_factor import set_up_app
+from tests.sweep import sweep
 
 PAGES = [
     f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
@@ -43,13 +44,13 @@ def said(response) -> list[str]:
     return [str(message) for message in response.context["messages"]]
 
 
-@pytest.mark.parametrize("name", ["admin:index", *PAGES])
+@sweep("name", ["admin:index", *PAGES])
 def test_strangers_are_sent_to_the_sites_own_sign_in(db, client, name):
     response = client.get(reverse(name), follow=True)
     assert response.redirect_chain[-1][0].startswith("/login?next=/admin/")
 
 
-@pytest.mark.parametrize("who", ["alice", "mona"])
+@sweep("who", ["alice", "mona"])
 @pytest.mark.parametrize("name", ["admin:index", *PAGES])
 def test_for_everybody_but_administrators_there_is_nothing(cast, client, who, name):
     client.force_login(cast[who])

@@ -30,6 +30,7 @@ from registry.repos import aliases, pull, refs
 from registry.talk import alerts, dispatch, watching, webhooks
 from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, judged, pushed
+from tests.sweep import sweep
 
 NAME = "acme/reviews"
 
@@ -101,11 +102,10 @@ def test_who_may_not_write_moves_nothing(cast, repository, versions):
         put(cast, repository, versions[2])
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", "main", "verified", "refs", "head", "latest", "none", "Prod", "a/b", "a b", "-a", "a-", "deadbeef", "0" * 40,
-     "a..b", "x.lock", "x" * 65, "a\0b", "prod\n", "pröd"],
-)  # fmt: skip
+@sweep("name", [
+    "", "main", "verified", "refs", "head", "latest", "none", "Prod", "a/b", "a b", "-a", "a-", "deadbeef", "0" * 40,
+    "a..b", "x.lock", "x" * 65, "a\0b", "prod\n", "pröd",
+])  # fmt: skip
 def test_some_names_are_no_aliases(cast, repository, versions, name):
     with pytest.raises(ValueInvalid, match="cannot name an alias"):
         put(cast, repository, versions[0], name)

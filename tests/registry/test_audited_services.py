@@ -67,6 +67,7 @@ from registry.talk import collections, webhooks
 from registry.talk.webhooks import Wish
 from tests.api.conftest import judged, pushed, regressed
 from tests.cast import PASSWORD, Cast
+from tests.sweep import sweep
 
 Act = Callable[[], object]
 ROOT = Path(__file__).resolve().parents[2]
@@ -672,7 +673,7 @@ PROVEN_ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("action", SERVICES)
+@sweep("action", SERVICES)
 def test_a_service_leaves_one_event_with_its_state(cast: Cast, action: str) -> None:
     audit.request_id.set("the-request")
     act = SERVICES[action](cast)

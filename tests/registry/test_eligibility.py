@@ -10,6 +10,7 @@ from registry.proof import aliases, regression_overrides, verdicts, yanking
 from registry.repos import catalog, eligibility, pull, refs
 from registry.talk import dispatch
 from tests.api.conftest import FILES, accuracy, judged, pushed
+from tests.sweep import sweep
 
 REASON = "The rows are few, and the users like it."
 Kind = Verdict.Eligibility
@@ -54,7 +55,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("evals", "kind"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@sweep("evals, kind", [case[1:] for case in CASES])
 def test_the_deciding_metric_must_be_above_all_that_it_starts_from(evals, kind):
     assert eligibility.judge(Report.of_result({"depth": "evaluated", "evals": evals}, "passed")) == kind
 

@@ -23,6 +23,7 @@ from registry.repos.refs import MAIN
 from registry.talk import collections, social
 from tests.api.conftest import BASE, pushed
 from tests.cast import PASSWORD
+from tests.sweep import sweep
 
 HELD = "acme/held"
 SUMMARY = "Tells good reviews from bad ones."
@@ -85,7 +86,7 @@ def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who)
 
 
 @pytest.mark.parametrize("who", ["anonymous", "dave", "erin"])
-@pytest.mark.parametrize("page", ["", "/tree/main", "/commits/main", "/verdict/main", "/likers", "/discussions"])
+@sweep("page", ["", "/tree/main", "/commits/main", "/verdict/main", "/likers", "/discussions"])
 def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, who, page):
     client = Client()
     if who != "anonymous":

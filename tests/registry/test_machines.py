@@ -30,6 +30,7 @@ from registry.publish import moves, repositories
 from registry.repos import lookup
 from registry.talk import alert_mail, alerts, token_reminders
 from tests.cast import Cast
+from tests.sweep import sweep
 
 IN_A_MONTH = timedelta(days=30)
 PINNED = {
@@ -274,8 +275,8 @@ def test_a_publisher_of_another_repository_is_publisher_not_found(cast: Cast):
     assert refusal.value.code == "publisher-not-found"
 
 
-@pytest.mark.parametrize(
-    ("issuer", "claims", "words"),
+@sweep(
+    "issuer, claims, words",
     [
         ("https://evil.example.org", PINNED, "does not accept"),
         (ci_systems.GITHUB, {"environment": ["release"]}, "must pin repository"),

@@ -22,6 +22,7 @@ from registry.people import accounts, known_names, name_rules, organizations
 from registry.publish import moves, repositories, restoring
 from registry.talk import dispatch
 from tests.cast import PASSWORD
+from tests.sweep import sweep
 
 
 def ring() -> None:
@@ -29,8 +30,8 @@ def ring() -> None:
 
 
 # --- look-alikes -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("name", "known"),
+@sweep(
+    "name, known",
     [
         ("meta-IIama", "meta-llama"),
         ("Meta_Llama", "meta-llama"),

@@ -24,6 +24,7 @@ from registry.moderation import quarantine
 from registry.people import accounts, gates, tokens
 from registry.publish import repositories, retiring
 from registry.repos import lookup
+from tests.sweep import sweep
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
 # adapter, `alice:fine-read` and `alice:fine-write` name this one. The adapters are acme's, made by alice or, where it
@@ -350,7 +351,7 @@ def test_the_table_has_a_row_for_everybody_and_a_column_for_every_permission():
     assert {answer for *_, answer in cells()} == {*ANSWERS.values(), "ok"}
 
 
-@pytest.mark.parametrize("who", WHO)
+@sweep("who", WHO)
 def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
     if not who.startswith("carol"):
         User.objects.filter(username="carol").update(is_active=False)
@@ -363,7 +364,7 @@ def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
         )
 
 
-@pytest.mark.parametrize("who", WHO)
+@sweep("who", WHO)
 def test_lists_show_a_main_that_is_held_back_to_those_who_may_write_there_and_to_staff(cast, world, who):
     Repository.objects.update(is_main_held=True)
     for repository in Repository.objects.select_related("namespace__person"):

@@ -16,13 +16,14 @@ from registry.models import Ref, Repository, User
 from registry.people import tokens
 from registry.publish import repositories
 from tests.registry.test_policy import WHO, caller, world
+from tests.sweep import sweep
 
 __all__ = ["world"]  # a fixture
 
 PEOPLE = [who for who in WHO if ":" not in who]
 
 
-@pytest.mark.parametrize("who", WHO)
+@sweep("who", WHO)
 def test_a_gate_in_a_list_is_the_gate_of_one_repository(cast, world, who):
     for repository in Repository.objects.select_related("namespace__person"):
         by = caller(cast, who, repository)
@@ -41,7 +42,7 @@ def test_only_an_accepted_request_opens_a_gate(cast, world):
     assert not Repository.objects.filter(policy.ungated_for(cast.session("carol")), pk=repository.pk).exists()
 
 
-@pytest.mark.parametrize("who", WHO)
+@sweep("who", WHO)
 def test_rows_of_a_repository_are_listed_where_it_is_listed(cast, world, who):
     Repository.objects.filter(name="public").update(is_main_held=True)
     for repository in Repository.objects.select_related("namespace__person"):

@@ -26,6 +26,7 @@ from registry.models import (
 from registry.people import ci_systems, tokens
 from registry.people.provision import Plan
 from registry.publish import moves
+from tests.sweep import sweep
 
 FILE = """
 users:
@@ -237,7 +238,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
+@sweep("case", WRONG)
 def test_a_wrong_file_changes_nothing_and_says_where(provision, case):
     wrong, says = WRONG[case]
     before = rows()

@@ -12,6 +12,7 @@ from registry.moderation import quarantine
 from registry.publish import push
 from registry.repos import refs
 from tests.cast import Cast
+from tests.sweep import sweep
 
 HELD, NEVER = "acme/held", "acme/hold"  # of one length, so that lengths can be compared
 DISABLED = "Access to this resource is disabled."
@@ -147,13 +148,13 @@ def looks(response, full_name: str) -> tuple:
     return response.status_code, headers, body
 
 
-@pytest.mark.parametrize("road", READING + WRITING, ids=name_of)
+@sweep("road", READING + WRITING)
 def test_the_road_exists_before_the_quarantine(cast, held, road):
     response = road.ask(Client(), HELD, **bearer(cast, "alice"))
     assert response.status_code < 300 or response.status_code in {302, 307}, response.content
 
 
-@pytest.mark.parametrize("road", READING + WRITING + REST, ids=name_of)
+@sweep("road", READING + WRITING + REST)
 @pytest.mark.parametrize("who", ["anonymous", *STRANGERS, "mona", "ada"])
 def test_for_strangers_it_is_as_if_it_had_never_been(cast, quarantined, road, who):
     headers = bearer(cast, who)
@@ -162,7 +163,7 @@ def test_for_strangers_it_is_as_if_it_had_never_been(cast, quarantined, road, wh
     assert looks(held, HELD) == looks(never, NEVER)
 
 
-@pytest.mark.parametrize("road", READING + WRITING, ids=name_of)
+@sweep("road", READING + WRITING)
 @pytest.mark.parametrize("who", WRITERS)
 def test_who_writes_there_is_told_in_the_words_that_clients_know(cast, quarantined, road, who):
     response = road.ask(Client(), HELD, **bearer(cast, who))
@@ -172,7 +173,7 @@ def test_who_writes_there_is_told_in_the_words_that_clients_know(cast, quarantin
         assert "It phones home." in response.json()["error"]
 
 
-@pytest.mark.parametrize("road", REST, ids=name_of)
+@sweep("road", REST)
 @pytest.mark.parametrize("who", WRITERS)
 def test_rest_gives_a_writer_the_code_and_the_reason(cast, quarantined, road, who):
     response = road.ask(Client(), HELD, **bearer(cast, who))
@@ -191,7 +192,7 @@ def test_rest_shows_facts_to_writers_and_nothing_to_strangers(cast, quarantined,
 
 
 @pytest.mark.parametrize("who", ["anonymous", *STRANGERS])
-@pytest.mark.parametrize("road", PAGES, ids=name_of)
+@sweep("road", PAGES)
 def test_pages_are_not_found_for_strangers_exactly_as_others_are(cast, quarantined, road, who):
     client = browser(cast, who)
     held, never = road.ask(client, HELD), road.ask(client, NEVER)
@@ -218,7 +219,7 @@ def test_moderators_see_the_page_and_get_no_bytes(cast, quarantined, who):
     assert client.get(f"/api/v1/adapters/{HELD}/revisions/main/files/README.md").status_code == 404
 
 
-@pytest.mark.parametrize("url", LISTS)
+@sweep("url", LISTS)
 @pytest.mark.parametrize("who", ["anonymous", "carol", "alice", "mona"])
 def test_no_list_shows_it(cast, held, url, who):
     client = browser(cast, who)

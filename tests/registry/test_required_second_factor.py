@@ -31,6 +31,7 @@ from tests.registry.test_quarantine_roads import (  # fmt: skip
     looks,
     name_of,
 )
+from tests.sweep import sweep
 
 __all__ = ["held", "world"]  # fixtures
 
@@ -58,7 +59,7 @@ def strict(cast, held: Repository) -> Repository:
     return held
 
 
-@pytest.mark.parametrize("road", READING + WRITING + REST + REST_FACTS, ids=name_of)
+@sweep("road", READING + WRITING + REST + REST_FACTS)
 @pytest.mark.parametrize("who", ["bob", "erin"])
 def test_no_token_of_a_member_without_one_opens_a_road(cast, strict, road, who):
     response = road.ask(Client(), HELD, **bearer(cast, who))
@@ -81,7 +82,7 @@ def test_pages_say_what_to_do(cast, strict, road):
     assert b"# Held" not in page.content
 
 
-@pytest.mark.parametrize("road", READING + WRITING + REST, ids=name_of)
+@sweep("road", READING + WRITING + REST)
 @pytest.mark.parametrize("who", ["anonymous", "carol", "mona"])
 def test_strangers_learn_nothing_of_it(cast, strict, road, who):
     headers = bearer(cast, who)
@@ -90,7 +91,7 @@ def test_strangers_learn_nothing_of_it(cast, strict, road, who):
     assert looks(there, HELD) == looks(never, NEVER)
 
 
-@pytest.mark.parametrize("road", READING + WRITING, ids=name_of)
+@sweep("road", READING + WRITING)
 def test_members_with_one_go_on(cast, strict, road):
     response = road.ask(Client(), HELD, **bearer(cast, "alice"))
     assert response.status_code < 300 or response.status_code in {302, 307}, response.content
@@ -150,7 +151,7 @@ def test_who_reads_by_a_team_alone_learns_nothing_of_the_rest(cast, world):
             lookup.find(name, cast.session("carol"))
 
 
-@pytest.mark.parametrize("who", WHO)
+@sweep("who", WHO)
 def test_lists_and_single_rows_agree(cast, world, who):
     require(cast)
     for repository in Repository.objects.select_related("namespace__person"):

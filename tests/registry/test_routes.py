@@ -21,6 +21,7 @@ from registry.kernel.policy import Permission
 from registry.models import AuditEvent, Base, BaseFile, Blob, BlockedFile, Namespace, Repository, Token, User
 from registry.people import ci_systems, publishers, robots, tokens
 from tests.cast import Cast
+from tests.sweep import sweep
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what GET does, or less
 
@@ -722,7 +723,7 @@ FORMS = sorted(
 ON_ADAPTERS = [row for row in ROWS if row[2] in {*map(str, Permission), "like", "owner"}]
 
 
-@pytest.mark.parametrize("address", sorted({address for address, method, *_ in ROWS if method != "*"} - {"admin/"}))
+@sweep("address", sorted({address for address, method, *_ in ROWS if method != "*"} - {"admin/"}))
 def test_a_method_that_nobody_may_use_is_refused(world, address):
     declared = {method for at, method, *_ in ROWS if at == address}
     type = next(type for at, _, _, type in ROWS if at == address)
@@ -733,7 +734,7 @@ def test_a_method_that_nobody_may_use_is_refused(world, address):
         assert answer.status_code != 404 or method == "GET" or not address.startswith("api/v1"), method
 
 
-@pytest.mark.parametrize("address", FORMS)
+@sweep("address", FORMS)
 def test_the_address_of_a_form_leads_a_reader_to_its_page(world, address):
     type = next(type for at, _, _, type in ROWS if at == address)
     readable = {at for at, method, _, kind in ROWS if method == "GET" and kind == type}
@@ -749,7 +750,7 @@ def test_the_address_of_a_form_leads_a_reader_to_its_page(world, address):
     assert state() == before
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), ON_ADAPTERS, ids=lambda value: str(value))
+@sweep("address, method, permission, type", ON_ADAPTERS)
 @pytest.mark.parametrize("who", ["anonymous", "carol"])
 def test_what_is_private_answers_strangers_as_what_never_was(world, address, method, permission, type, who):
     caller = {"token": world.token(who)} if who != "anonymous" else None
@@ -772,7 +773,7 @@ def base(world: Cast) -> Base:
     return row
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), ON_MODELS, ids=lambda value: str(value))
+@sweep("address, method, permission, type", ON_MODELS)
 @pytest.mark.parametrize("who", ["anonymous", "carol"])
 def test_a_base_that_is_served_to_nobody_answers_as_what_never_was(world, base, address, method, permission, type, who):
     Base.objects.update(serve=Base.Serve.NOBODY)
@@ -782,7 +783,7 @@ def test_a_base_that_is_served_to_nobody_answers_as_what_never_was(world, base, 
     assert hidden.content.replace(b"secret", b"") == never.content.replace(b"secrec", b"")
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), ON_MODELS, ids=lambda value: str(value))
+@sweep("address, method, permission, type", ON_MODELS)
 def test_nobody_changes_a_base_by_any_route(world, base, address, method, permission, type):
     before = state()
     for name in ("alice", "ada"):
@@ -797,7 +798,7 @@ CHANGING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), CHANGING, ids=lambda value: str(value))
+@sweep("address, method, permission, type", CHANGING)
 def test_who_may_only_read_changes_nothing(world, address, method, permission, type):
     before = state()
     callers = {
@@ -822,7 +823,7 @@ def test_who_may_only_read_changes_nothing(world, address, method, permission, t
 DISCUSSING = [row for row in ROWS if row[2] == "adapter:discuss"]
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), DISCUSSING, ids=lambda value: str(value))
+@sweep("address, method, permission, type", DISCUSSING)
 def test_who_has_no_name_or_a_lesser_token_says_nothing(world, address, method, permission, type):
     before = state()
     callers = {
@@ -844,7 +845,7 @@ def test_who_has_no_name_or_a_lesser_token_says_nothing(world, address, method, 
 STAFF = [row for row in ROWS if row[2] in {"moderator", "moderator-of", "moderator-final", "admin"}]
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), STAFF, ids=lambda value: str(value))
+@sweep("address, method, permission, type", STAFF)
 def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, permission, type):
     reason = {"reason": "Because.", "note": "", "sha256": ["1" * 64]}
     for caller in (
@@ -879,7 +880,7 @@ def _of_no_page(number: int, caller: dict | None) -> bytes:
     return _no_page[number]
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), HIDDEN, ids=lambda value: str(value))
+@sweep("address, method, permission, type", HIDDEN)
 def test_a_page_of_staff_is_for_others_as_if_it_were_not_there(world, address, method, permission, type):
     before = state()
     User.objects.filter(username="dave").update(is_active=False)  # suspended, with a session from before
@@ -962,7 +963,7 @@ OF_SOMEBODY = {"person", "session", "organisation", "create", "ticket", "like", 
 PERSONAL = [row for row in ROWS if row[2] in OF_SOMEBODY]
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), PERSONAL, ids=lambda value: str(value))
+@sweep("address, method, permission, type", PERSONAL)
 def test_nobody_in_particular_is_asked_to_sign_in(world, address, method, permission, type):
     before = state()
     answer = ask(address, method, "public", None, {"role": "admin"})
@@ -970,7 +971,7 @@ def test_nobody_in_particular_is_asked_to_sign_in(world, address, method, permis
     assert state() == before
 
 
-@pytest.mark.parametrize(("address", "method", "permission", "type"), ROWS, ids=lambda value: str(value))
+@sweep("address, method, permission, type", ROWS)
 def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permission, type):
     if method == "*" or permission in {"machine", "admin"} or not address.startswith(("api/", "xet/")):
         return

@@ -14,6 +14,7 @@ from registry.publish import moves, repositories, restoring
 from registry.repos import catalog, lookup
 from tests.cast import person
 from tests.registry.test_policy import answer, cells, machine
+from tests.sweep import sweep
 
 # Of acme's team `ner`: reads ner-*; of `german`: writes ner-de and the datasets de-*; of `leads`: administers ner-*.
 # rita, walt and lea are in one each, both is in the first two; none of them has more than the role `member`. nora is a
@@ -150,7 +151,7 @@ def test_the_answers_are_those_of_the_table(cast, world, state):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("who", WHO)
+@sweep("who", WHO)
 def test_the_conditions_for_lists_are_the_rules_for_one_repository(cast, world, who):
     Repository.objects.filter(name="ner-fr").update(is_main_held=True)
     Repository.objects.filter(name="ner-de").update(gated="manual")

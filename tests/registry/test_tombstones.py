@@ -8,6 +8,7 @@ from registry.kernel.errors import NameReserved, RepositoryExists
 from registry.models import Case, Repository
 from registry.moderation import quarantine
 from registry.publish import moves, repositories, restoring
+from tests.sweep import sweep
 
 REASON = "It sends what it reads to its author."
 WIRE = (
@@ -49,7 +50,7 @@ def test_by_default_it_is_for_strangers_as_if_it_had_never_been(cast, path):
 
 
 @pytest.mark.usefixtures("told")
-@pytest.mark.parametrize("who", ["", "carol", "erin", "mona"])
+@sweep("who", ["", "carol", "erin", "mona"])
 @pytest.mark.parametrize("path", [*WIRE, "/api/v1/adapters/acme/gone", "/acme/gone", "/acme/gone/tree/main"])
 def test_where_the_hub_says_so_strangers_read_day_and_category_and_not_the_sentence(cast, path, who):
     repository = removed(cast)

@@ -7,6 +7,7 @@ import pytest
 
 from registry.kernel.markdown import CLASSES, TAGS, render_markdown, sanitise
 from registry.repos import card
+from tests.sweep import sweep
 
 FILES, PAGES = "/alice/reviews/resolve/abc/", "/alice/reviews/blob/abc/"
 
@@ -82,7 +83,7 @@ def refuse_what_acts(html):
             assert attributes["rel"] == "nofollow ugc noopener"
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@sweep("text", HOSTILE)
 def test_nothing_in_a_card_can_act(text):
     refuse_what_acts(render_markdown(text, files=FILES, pages=PAGES))
     refuse_what_acts(render_markdown(f"before\n\n{text}\n\nafter", files=FILES, pages=PAGES))

@@ -24,6 +24,7 @@ from registry.talk import alert_mail, dispatch
 from tests.api.conftest import judged, pushed
 from tests.cast import Cast
 from tests.site.conftest import CHECKS, push_more
+from tests.sweep import sweep
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -70,12 +71,12 @@ def test_no_two_routes_share_a_name_unless_one_goes_deeper():
     assert set(shared) == {"tree"}  # with a folder and without
 
 
-@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.relative_to(ROOT).as_posix())
+@sweep("file", TEMPLATES)
 def test_no_template_names_an_address_by_its_path(file):
     assert HARD_WIRED.findall(file.read_text()) == []
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "hub" / "site").rglob("*.py")), ids=lambda file: file.name)
+@sweep("file", sorted((ROOT / "hub" / "site").rglob("*.py")))
 def test_no_view_redirects_to_an_address_by_its_path(file):
     assert re.findall(r"""Redirect\(f?["']/|redirect\(f?["']/|return f?["']/[a-z{]""", file.read_text()) == []
 

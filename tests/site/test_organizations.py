@@ -5,6 +5,7 @@ import pytest
 from registry.models import AuditEvent, Membership, Organization, Repository
 from registry.people import organizations
 from registry.talk import social
+from tests.sweep import sweep
 
 HERE = "/organizations/acme/settings"
 
@@ -91,8 +92,8 @@ def test_the_last_administrator_stays_and_another_one_may_go(visit, cast):
 
 
 @pytest.mark.parametrize("who", ["bob", "carol", "mona"])
-@pytest.mark.parametrize(
-    ("deed", "form"),
+@sweep(
+    "deed, form",
     [
         ("", None),
         ("/change", {"full_name": "Mine"}),

@@ -17,6 +17,7 @@ from registry.talk import dispatch
 from tests.api.conftest import BASE, CONFIG, judged, pushed, weights
 from tests.questions import Questions
 from tests.site.conftest import CHECKS, push_more
+from tests.sweep import sweep
 
 PAGES = ["", "/tree/main", "/blob/main/README.md", "/commits/main", "/commit/main", "/verdict/main", "/tree/verified"]
 
@@ -50,7 +51,7 @@ def test_the_front_page_counts_what_passed_and_the_base_models(visit, reviews):
     assert f"base models in the base cache {Base.objects.count()} " in page
 
 
-@pytest.mark.parametrize("page", PAGES)
+@sweep("page", PAGES)
 @pytest.mark.parametrize("who", ["anonymous", "carol"])
 def test_a_private_adapter_looks_like_one_that_does_not_exist(visit, secret, page, who):
     client = visit(who)
@@ -60,7 +61,7 @@ def test_a_private_adapter_looks_like_one_that_does_not_exist(visit, secret, pag
     assert headers(hidden) == headers(missing)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@sweep("page", PAGES)
 @pytest.mark.parametrize("who", ["alice", "bob", "dave", "erin"])
 def test_members_see_the_private_adapters_of_their_organisation(visit, secret, page, who):
     assert visit(who).get(f"/acme/secret{page}").status_code == 200
@@ -380,8 +381,8 @@ def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit
         assert not re.search(r"[;`]|\$\(", code)
 
 
-@pytest.mark.parametrize(
-    ("address", "status"),
+@sweep(
+    "address, status",
     [
         ("/alice%00/reviews", 404),
         ("/alice/reviews/tree/ma%00in", 404),

@@ -8,6 +8,7 @@ from django.db.migrations.state import ProjectState
 from hub.about import NEWEST_MIGRATION_THERE
 from registry.kernel import schema
 from registry.kernel.batches import InBatches
+from tests.sweep import sweep
 from tests.upgrade.rules import Rules
 
 
@@ -76,8 +77,8 @@ def test_safe(operation: object) -> None:
     assert judge(operation) == []
 
 
-@pytest.mark.parametrize(
-    ("operation", "way"),
+@sweep(
+    "operation, way",
     [
         (migrations.AddField("thing", "size", models.IntegerField()), "null or db_default"),
         (migrations.AddField("thing", "size", models.IntegerField(default=0)), "null or db_default"),

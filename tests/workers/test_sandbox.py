@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.report import CheckResult, Report
+from tests.sweep import sweep
 from workers import sandbox
 from workers.engine.job import Job
 from workers.engine_faults import EngineDied, EngineHung, EngineLied, EngineMissing, EngineSlow
@@ -66,8 +67,8 @@ def test_an_engine_takes_job_after_job():
         assert engine.is_alive
 
 
-@pytest.mark.parametrize(
-    ("mode", "fault", "words"),
+@sweep(
+    "mode, fault, words",
     [
         ("claims to pass", EngineLied, "state passed"),
         ("passes unchecked", EngineLied, "0 checks"),

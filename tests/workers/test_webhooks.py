@@ -24,6 +24,7 @@ from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import refs
 from registry.talk import announcing, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
+from tests.sweep import sweep
 from tests.workers.listener import Listener, dripping, listening
 from workers import webhook_delivery
 
@@ -325,7 +326,7 @@ INSIDE = """
 OUTSIDE = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::808:808", "2002:808:808::"]
 
 
-@pytest.mark.parametrize("address", INSIDE)
+@sweep("address", INSIDE)
 def test_an_address_inside_is_refused_at_once_and_when_a_name_leads_there(cast, monkeypatch, address):
     host = f"[{address}]" if ":" in address else address
     with pytest.raises(ValueInvalid, match="private network"):
@@ -348,12 +349,11 @@ def test_other_spellings_of_this_machine_are_refused_when_they_are_resolved(spel
         outbound_http.post(f"http://{spelled}:9/", b"", {})
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["ftp://example.org/", "file:///etc/passwd", "gopher://example.org", "http://", "//example.org", "example.org",
-     "http://user:pw@example.org/", "http://example.org:0/", "http://example.org:99999/", "http://exa mple.org/",
-     "http://example.org/\r\nX: y", "http://[::1", "http://example.org/" + "a" * 1000, "http://exämple.org/", ""],
-)  # fmt: skip
+@sweep("url", [
+    "ftp://example.org/", "file:///etc/passwd", "gopher://example.org", "http://", "//example.org", "example.org",
+    "http://user:pw@example.org/", "http://example.org:0/", "http://example.org:99999/", "http://exa mple.org/",
+    "http://example.org/\r\nX: y", "http://[::1", "http://example.org/" + "a" * 1000, "http://exämple.org/", "",
+])  # fmt: skip
 def test_what_is_no_address_is_refused(cast, url):
     with pytest.raises(ValueInvalid):
         hook(cast, url)

@@ -7,6 +7,7 @@ import hf_xet  # type: ignore[import-untyped]  # compiled, and without types
 import pytest
 
 from registry.bytes.xorbs import chunking, hashes
+from tests.sweep import sweep
 from tests.xet import build
 
 RANDOM = random.Random(7)
@@ -32,7 +33,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [1 << 20, 77_777, 4_000])
-@pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
+@sweep("data", FILES.values())
 def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_path, data: bytes, size: int):
     tree, chunks = hashes.Merkle(), list(chunking.cut_chunks(pieces(data, size)))
     for chunk in chunks:

@@ -5,6 +5,7 @@ from blake3 import blake3
 
 from registry.bytes.xorbs import hashes
 from registry.kernel.errors import XorbInvalid
+from tests.sweep import sweep
 
 
 def test_the_text_of_a_hash_turns_each_eight_bytes_around() -> None:
@@ -36,7 +37,7 @@ def naive_root(leaves: list[tuple[bytes, int]]) -> bytes:
     return leaves[0][0] if leaves else bytes(32)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 8, 9, 10, 11, 27, 81, 100, 1000])
+@sweep("count", [0, 1, 2, 3, 4, 8, 9, 10, 11, 27, 81, 100, 1000])
 @pytest.mark.parametrize("kind", ["random", "never cut", "always cut"])
 def test_the_streamed_root_is_the_root(count: int, kind: str) -> None:
     def leaf(number: int) -> bytes:

@@ -28,6 +28,7 @@ from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
 from registry.moderation import quarantine
 from registry.people import tokens
 from tests.cast import Cast
+from tests.sweep import sweep
 from tests.xet import build
 from tests.xet.test_xorbs import CLIENT_NAME, CLIENT_XORB
 
@@ -137,7 +138,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("forgery", FORGED)
+@sweep("forgery", FORGED)
 def test_a_forged_file_is_refused_and_leaves_nothing(store, notes, alice, forgery: str) -> None:
     refusal, record = FORGED[forgery]
     deliver(notes, alice, GOOD)

@@ -13,6 +13,7 @@ from registry.bytes import blobs, xorbs
 from registry.bytes.blobs import BlobStore, FileStore, Keys
 from registry.bytes.xorbs import chunks
 from registry.kernel.errors import XorbInvalid
+from tests.sweep import sweep
 from tests.xet.build import Xorb, chunk, noise, split
 
 CLIENT_XORB = (Path(__file__).parent / "data" / "hf_xet-1.8.0.xorb").read_bytes()
@@ -48,7 +49,7 @@ def test_what_the_client_sends_is_taken(store: BlobStore) -> None:
 
 
 @pytest.mark.parametrize("scheme", [0, 1, 2])
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 131_071, 131_072])
+@sweep("size", [1, 2, 3, 4, 5, 131_071, 131_072])
 def test_every_scheme_gives_the_bytes_back(scheme: int, size: int) -> None:
     raw = noise(size)
     assert read_chunks(chunk(raw, scheme))[0].raw == raw
@@ -131,7 +132,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("forgery", FORGED)
+@sweep("forgery", FORGED)
 def test_a_forged_xorb_is_refused_and_not_kept(store: BlobStore, forgery: str) -> None:
     with pytest.raises(XorbInvalid) as refusal:
         xorbs.store_verified_xorb(io.BytesIO(FORGED[forgery]), GOOD.name)
