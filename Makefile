@@ -11,7 +11,7 @@ export PORT HOST DATA KEEP TOKEN TORCH_INDEX TIER
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
-.PHONY: help up demo manage test lint texts fuzz drill chaos bench services engines pins sbom audit containers clean
+.PHONY: help up demo manage test lint shape texts fuzz drill chaos bench services engines pins sbom audit containers clean
 
 help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
@@ -37,6 +37,9 @@ lint: ## Checks style, templates, types and the order of imports.
 	.venv/bin/djlint --quiet --lint templates
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_layers.py
+
+shape: ## Measures the shape of the code: no number may rise; ARGS=--write keeps what fell in ops/shape.json.
+	@$(OPS) shape $(ARGS)
 
 texts: ## Collects the texts of pages into locale/, and compiles the translations.
 	@$(PYTHON) -m ops environments dev

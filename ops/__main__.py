@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: up, manage, demo, environments, pins, services, test."""
+"""The commands behind the Makefile: up, manage, demo, environments, pins, services, shape, test."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hub.about import PORT
-from ops import demo, environments, machine, pins, services, suite, up
+from ops import demo, environments, machine, pins, services, shape, suite, up
 from ops.hub import Hub
 from ops.sentences import Stop, complain
 
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "environments": environments.main,
     "pins": lambda arguments: pins.pin(),
     "services": lambda arguments: services.install(),
+    "shape": shape.run,
     "test": suite.run,
 }
 
