@@ -125,6 +125,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.TakenDown: HttpForm(409),
     errors.PublishingPaused: HttpForm(403),
     errors.StoreUnavailable: HttpForm(503, retry_seconds=5),
+    errors.FileNotSearched: HttpForm(503, retry_seconds=2),
     errors.UpstreamUnavailable: HttpForm(503, retry_seconds=30),
     errors.UpstreamArriving: HttpForm(503, retry_seconds=5),
     errors.UpstreamWrong: HttpForm(502),

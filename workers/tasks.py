@@ -12,7 +12,7 @@ from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.plane import comparing, jobs
-from registry.proof import norm_populations, renewal, tryout_jobs, verdicts
+from registry.proof import norm_populations, pickle_scans, renewal, tryout_jobs, verdicts
 from registry.publish import expiring, open_pushes, restoring
 from registry.repos import counting, download_counts, rendered_cards, weight_comparisons
 from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
@@ -82,7 +82,7 @@ def fold_downloads() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Do the work of each hour in bounded slices: audit head, bin, retention, garbage, alerts, forgetting, cards."""
+    """Do the work of each hour in bounded slices: audit head, bin, retention, garbage, alerts, cards, `verified`."""
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
@@ -97,6 +97,7 @@ def tidy() -> None:
     rendered_cards.refresh()
     idempotency.sweep()
     comparing.sweep(hour=timezone.now().hour)
+    verdicts.correct_verified()
 
 
 @shared_task
@@ -105,6 +106,7 @@ def land() -> None:
 
     All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
     """
+    pickle_scans.sweep()
     with ExitStack() as works:  # which does the last one first, and goes on after an error
         for module in (chunking, image_layers, weight_comparing, tensor_digesting, pickle_scanning):
             works.callback(module.work)

@@ -22,7 +22,17 @@ from registry.models import Repository, Revision, Verdict
 from registry.people import ci_systems
 from registry.plane import signing
 from registry.proof import config_views, verdicts
-from registry.repos import derived, facts, histories, lookup, pull, trained_on, training, training_runs
+from registry.repos import (
+    derived,
+    facts,
+    histories,
+    lookup,
+    pull,
+    trained_on,
+    training,
+    training_runs,
+    unsearched_files,
+)
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -123,7 +133,7 @@ class OneFile(View):
         asked = pages.parameters(request, shapes.FileView)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
-        entry = pull.find_file(revision, path)
+        entry = unsearched_files.find_served(revision, path, self.caller)
         if view := asked.get("view"):
             return _view(revision, entry, view, asked.get("base", ""))
         answer = HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))

@@ -85,10 +85,10 @@ class _Source:
 
 
 def _columns(verdict: Verdict | None) -> tuple[object, ...]:
-    """Return the columns of a verdict and its renewal that the document shows, without what moves in the queue."""
-    renewal = verdicts.renewal_of(verdict) if verdict else None
+    """Return the columns of a verdict and the newer one that the document shows, without what moves in the queue."""
+    newer = verdicts.newer_than(verdict) if verdict else None
     return tuple(
-        (one.pk, one.state, one.attempt, one.reason, one.result) for one in (verdict, renewal) if one is not None
+        (one.pk, one.state, one.attempt, one.reason, one.result) for one in (verdict, newer) if one is not None
     )
 
 
@@ -112,7 +112,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
 
     A gate hides what quotes the files behind it. Flags name the version at the hub's address of this request.
     """
-    report = shown_to(verdict.report, by, revision.repository)
+    report, newer = shown_to(verdict.report, by, revision.repository), verdicts.newer_than(verdict)
     entries = {} if revision.is_expired else pull.entries(revision)
     base = report.base or _named_base(verdict) or BasePin()
     target = Target(
@@ -127,7 +127,8 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
         "adapter": revision.repository.full_name,
         "revision": revision.oid,
         "state": verdict.state,
-        "renewal": _renewal(verdict, by),
+        "renewal": _renewal(newer, by) if newer and not newer.is_final else None,
+        "errored_renewal": _renewal(newer, by) if newer and newer.is_final else None,
         "reason": verdicts.why(verdict) or None,
         "incomplete": verdicts.incompleteness(revision) or None,
         "attempt": verdict.attempt,
@@ -145,17 +146,16 @@ def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) ->
     }
 
 
-def _renewal(verdict: Verdict, by: Caller) -> Data | None:
-    """Return the newer validation of the same revision that has not ended; until then `verdict` is in force."""
-    renewal = verdicts.renewal_of(verdict)
-    if renewal is None:
-        return None
+def _renewal(renewal: Verdict, by: Caller) -> Data:
+    """Return the newer validation of a revision, beside the verdict that is in force until one decides anew."""
+    error = shown_to(renewal.report, by, renewal.revision.repository).refusal if renewal.is_final else None
     return {
         "state": renewal.state,
-        "reason": verdicts.why(renewal) or None,
+        "reason": (error.message if error else verdicts.why(renewal)) or None,
         "attempt": renewal.attempt,
         "queued_at": renewal.queued_at,
         "started_at": renewal.started_at,
+        "finished_at": renewal.finished_at,
         "request_id": _request_id(renewal, by),
     }
 

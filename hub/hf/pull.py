@@ -17,7 +17,7 @@ from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Base, Revision, UpstreamRepository
-from registry.repos import derived, histories, manifest, pull, refs, served_bases, sharded_weights
+from registry.repos import derived, histories, manifest, pull, refs, served_bases, sharded_weights, unsearched_files
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -172,8 +172,7 @@ class Resolve(Route):
         revision, path = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)  # first: neither its commit id nor its paths are told
         try:
-            entry = pull.find_file(revision, path)
-            pull.require_served(revision, self.caller)
+            entry = unsearched_files.find_served(revision, path, self.caller)
         except RegistryError as error:
             return _at_commit(self.refuse(error), revision)
         response = file_answers.answer_file(request, entry)

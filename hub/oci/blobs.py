@@ -7,9 +7,9 @@ from hub.oci.dialect import OciDoor, hex_of
 from hub.oci.manifests import HEADERS, document_response
 from hub.sending import Unsatisfiable, span, unsatisfiable
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound
-from registry.models import ImageLayer, Repository
+from registry.models import ImageLayer, Repository, Revision
 from registry.proof.image_verdicts import EMPTY
-from registry.repos import images, tars
+from registry.repos import images, pull, tars, unsearched_files
 
 MOST_ASKED = 100  # revisions with one layer that are asked whether the caller may have it
 OCTETS = "application/octet-stream"
@@ -38,12 +38,18 @@ class Blob(OciDoor):
             revision.repository = repository
             try:
                 self.require_served(revision)
+                if (layer := images.layer(wanted)) is not None:
+                    self._require_searched(layer, revision)
+                    return layer
             except RegistryError as error:
                 refusal = error
-                continue
-            if (layer := images.layer(wanted)) is not None:
-                return layer
         raise refusal
+
+    def _require_searched(self, layer: ImageLayer, revision: Revision) -> None:
+        """Raise FileNotSearched if a file of the layer waits."""
+        if revision.has_unsearched_files:  # type: ignore[attr-defined]  # annotated
+            entries, files = pull.entries(revision), images.files_of(layer)
+            unsearched_files.require_searched((entries[file.path] for file in files), revision.repository, self.caller)
 
 
 def _not_found(digest: str) -> FileNotFound:

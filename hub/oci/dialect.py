@@ -31,6 +31,7 @@ CODES: dict[type[RegistryError], str] = {
     errors.NotSupported: "UNSUPPORTED",
     errors.ValueInvalid: "MANIFEST_INVALID",
     errors.StoreUnavailable: "UNAVAILABLE",
+    errors.FileNotSearched: "UNAVAILABLE",
 }
 
 

@@ -40,6 +40,7 @@ CODES: dict[type[RegistryError], str] = {
     errors.TokenInvalid: "InvalidAccessKeyId",
     errors.TooOften: "SlowDown",
     errors.StoreUnavailable: "ServiceUnavailable",
+    errors.FileNotSearched: "ServiceUnavailable",
     errors.NotSupported: "NotImplemented",
     errors.ValueInvalid: "InvalidArgument",
 }

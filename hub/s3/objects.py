@@ -15,7 +15,7 @@ from hub.sending import send
 from registry.kernel import base_policy
 from registry.kernel.errors import FileNotFound, RepositoryNotFound
 from registry.kernel.policy import Permission
-from registry.repos import lookup, pull, served_bases
+from registry.repos import lookup, pull, served_bases, unsearched_files
 from registry.repos.derived import DerivedEntry
 from registry.repos.keys import EVERYTHING
 from registry.repos.manifest import Entry
@@ -41,8 +41,7 @@ class Object(S3Door):
             return self._of_base(full_name, tail, missing)
         revision, path = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)
-        entry = pull.find_file(revision, path)
-        pull.require_served(revision, self.caller)
+        entry = unsearched_files.find_served(revision, path, self.caller)
         response = _answer(request, entry, revision.created_at, revision.oid)
         if request.method == "GET" and response.status_code < 300 and entry.is_lfs:
             downloads.count(request, repository, self.caller)

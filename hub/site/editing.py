@@ -25,7 +25,7 @@ from registry.models import Repository
 from registry.publish import examining
 from registry.publish.examining import Examination
 from registry.publish.push import Copy, Deletion, Inline
-from registry.repos import card, diffs, pull
+from registry.repos import card, diffs, pull, unsearched_files
 from registry.repos.facts import README
 from registry.repos.manifest import Entry
 
@@ -114,9 +114,13 @@ def _file(request: HttpRequest, address: RepositoryAddress, rev: str, path: str)
 
 
 def _text(header: RepositoryHeader, path: str, entry: Entry | None) -> str:
-    """Return the text of a file to begin with. Raises ValueInvalid for one that is no text, or too large."""
+    """Return the text of a file to begin with.
+
+    Raises ValueInvalid for one that is no text, or too large, and FileNotSearched.
+    """
     if entry is None:
         return NEW_CARD.format(name=header.repository.name) if path == README else ""
+    unsearched_files.require_searched([entry], header.repository, header.by)
     text = None if entry.is_lfs else readable_text(entry)
     if text is None:
         raise ValueInvalid(

@@ -12,7 +12,7 @@ from hub.site.repository_header import RepositoryHeader
 from hub.site.repository_pages import repository_page
 from hub.site.tensors import tensors_of
 from registry.kernel.errors import FileNotFound
-from registry.repos import derived, histories, pull
+from registry.repos import derived, histories, pull, unsearched_files
 from registry.repos.manifest import Entry
 
 
@@ -50,7 +50,7 @@ def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> Http
 @repository_page
 def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpResponse:
     pull.require_files(header.revision, header.by)
-    entry = pull.find_file(header.revision, path)
+    entry = unsearched_files.find_served(header.revision, path, header.by)
     tensors = tensors_of(entry)
     text = readable_text(entry) if tensors is None else None
     parts = path.split("/")

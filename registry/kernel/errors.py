@@ -569,6 +569,13 @@ class RequestInProgress(RegistryError):
     default_fix = "Wait a second, and send the same request with the same key again: it has the answer of the first."
 
 
+class FileNotSearched(RegistryError):
+    """A file that looks like a pickle, and that no worker has searched for code yet."""
+
+    code = "file-not-searched"
+    default_fix = "Ask again in some seconds. A safetensors file never waits."
+
+
 class ImageNotReady(RegistryError):
     """An OCI image whose layers a worker has yet to hash."""
 

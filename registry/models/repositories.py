@@ -226,6 +226,8 @@ class RevisionFile(models.Model):
     size = models.BigIntegerField()
     is_lfs = models.BooleanField()
     git_oid = models.CharField(max_length=40)  # sha1 of the git blob; of the LFS pointer where is_lfs
+    # Looks like a pickle, and no worker has searched it: registry/repos/unsearched_files.py
+    is_unsearched = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         ordering = ["path"]
@@ -233,6 +235,7 @@ class RevisionFile(models.Model):
             models.UniqueConstraint(fields=["revision", "path"], name="revision_file_path_unique"),
             models.CheckConstraint(condition=Q(git_oid__regex=OID), name="revision_file_git_oid_shape"),
         ]
+        indexes = [models.Index(fields=["revision"], name="revision_file_unsearched", condition=Q(is_unsearched=True))]
 
     @property
     def sha256(self) -> str:

@@ -1,5 +1,9 @@
 """Verdicts about revisions, their attempts, the bases they are proven on, and the workers' heartbeats."""
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -10,6 +14,8 @@ from dovetail.adapters.report import Report
 from registry.models.blobs import SHA256, Blob
 from registry.models.people import Namespace
 from registry.models.repositories import Revision
+
+logger = logging.getLogger(__name__)
 
 
 class Base(models.Model):
@@ -212,7 +218,19 @@ class Verdict(models.Model):
     @property
     def report(self) -> Report:
         """The report as far as it exists; parsed from `result` at each access."""
-        return Report.of_result(self.result, self.state)
+        return stored_report(self.result, self.state)
+
+
+def stored_report(result: Mapping[str, Any], state: str) -> Report:
+    """Return the report that a verdict's row stores; of one that cannot be read, as of an earlier release, the state.
+
+    One such row must not keep a job from the others, nor a page from what else it shows.
+    """
+    try:
+        return Report.of_result(result, state)
+    except (TypeError, ValueError, AttributeError, LookupError):
+        logger.warning("The report of a verdict cannot be read.", exc_info=True)
+        return Report.of_result({}, state)
 
 
 class Comparison(models.Model):

@@ -17,7 +17,7 @@ from django.conf import settings
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import NOBODY, Permission
-from registry.models import Repository, Revision
+from registry.models import Repository, Revision, RevisionFile
 from registry.plane import signing
 from registry.proof import verdicts
 from registry.repos import lookup, pull, refs
@@ -66,7 +66,10 @@ def find_served(full_name: str) -> Served | None:
     newest = repository.revisions.filter(is_part=False).order_by("-pk")[:REVISIONS]
     # A yanked one waits for the hub, which says that it is yanked.
     candidates = [revision for revision in (*newest, *named.values()) if not revision.is_yanked]
-    revisions = {revision.oid: revision for revision in pull.served_to_anybody(candidates)}
+    served = pull.served_to_anybody(candidates)
+    files = RevisionFile.objects.filter(revision__in=served, is_unsearched=True)
+    unsearched = set(files.values_list("revision", flat=True))  # they come when a worker has searched them
+    revisions = {revision.oid: revision for revision in served if revision.pk not in unsearched}
     for revision in revisions.values():
         revision.repository = repository
     states = verdicts.states_in_force(revision.pk for revision in revisions.values())

@@ -52,8 +52,14 @@ class GoodRevisions:
 
 
 def read_good_revisions(repository: int) -> GoodRevisions:
-    """Read the state of every revision of a repository, in two queries. The last decided verdict of each counts."""
+    """Read the state of every revision of a repository, in two queries. The last decided verdict of each counts.
+
+    Those of earlier releases, which no sweep has judged yet, are judged here; one query more.
+    """
     last = {revision: (pk, kind) for revision, pk, kind in _FINISHED(repository)}
+    if unjudged := [pk for pk, kind in last.values() if kind == Kind.UNJUDGED]:
+        kinds = eligibility.judged(Verdict.objects.filter(pk__in=unjudged))
+        last = {revision: (pk, kinds.get(pk, kind)) for revision, (pk, kind) in last.items()}
     rows = _REVISIONS(repository)
     parts = {pk for pk, _, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     proven = {

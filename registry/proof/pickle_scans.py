@@ -13,8 +13,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from registry.kernel import plane_requests
 from registry.kernel.prepared_writes import insert_rows
-from registry.models import PickleScan, Revision
+from registry.models import PickleScan, Repository, Revision, RevisionFile
 from registry.repos import pull
 from registry.repos.manifest import Entry
 
@@ -33,7 +34,7 @@ def enqueue(*revisions: int) -> None:
 def claim() -> PickleScan | None:
     """Claim the revision that waited longest; a worker that dies gives it back when the lease ends."""
     now = timezone.now()
-    waiting = PickleScan.objects.select_related("revision__repository", "revision__parent")
+    waiting = PickleScan.objects.select_related("revision__repository__namespace", "revision__parent")
     for row in waiting.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
         claimable = PickleScan.objects.filter(pk=row.pk, free_at=row.free_at)
         lease = LEASE * (1 << min(row.attempts, MAX_DOUBLED))
@@ -43,8 +44,18 @@ def claim() -> PickleScan | None:
 
 
 def finish(row: PickleScan) -> None:
-    """End the job."""
-    PickleScan.objects.filter(pk=row.pk).delete()
+    """End the job, and let everybody have the files that waited for it."""
+    with transaction.atomic():
+        waiting = RevisionFile.objects.filter(revision=row.revision_id, is_unsearched=True)
+        repository = row.revision.repository
+        if waiting.update(is_unsearched=False) and repository.type == Repository.Type.MODEL:
+            plane_requests.request([repository.full_name])
+        PickleScan.objects.filter(pk=row.pk).delete()
+
+
+def sweep() -> None:
+    """Let everybody have files whose search was ended by a worker of the release before, which knows no marks."""
+    RevisionFile.objects.filter(is_unsearched=True, revision__pickle_scan=None).update(is_unsearched=False)
 
 
 def files_to_scan(revision: Revision) -> dict[str, Entry]:

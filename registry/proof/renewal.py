@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from dovetail.adapters.report import Provenance, Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
+from registry.models.verdicts import stored_report
 from registry.proof import verdicts
 from registry.proof.proofs import differences, refusal
 from registry.repos import refs
@@ -121,7 +122,7 @@ def changes(by: Caller) -> list[Change]:
 def _reports(rows: Collection[int], *keys: str) -> dict[int, Report]:
     """Return reports with these fields alone: thousands of whole ones are too much to read for one page."""
     values = Verdict.objects.filter(pk__in=rows).values_list("pk", "state", *(f"result__{key}" for key in keys))
-    return {pk: Report.of_result(dict(zip(keys, parts, strict=True)), state) for pk, state, *parts in values}
+    return {pk: stored_report(dict(zip(keys, parts, strict=True)), state) for pk, state, *parts in values}
 
 
 def _turn(verdict: Verdict) -> str:

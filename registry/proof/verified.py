@@ -17,7 +17,7 @@ from registry.models import Ref, Repository, Revision, Verdict
 from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
 from registry.proof.scores import NOT_MEASURED, score_of
-from registry.repos import eligibility, facts, listed_facts, pull
+from registry.repos import facts, listed_facts, pull
 from registry.repos.refs import MAIN, VERIFIED, main_is_held
 
 logger = logging.getLogger(__name__)
@@ -32,9 +32,6 @@ def move_verified(repository: int) -> None:
     refs = dict(_REFS(repository, MAIN, VERIFIED))
     main, verified = refs.get(MAIN), refs.get(VERIFIED)
     good = read_good_revisions(repository)
-    if Verdict.Eligibility.UNJUDGED in good.ineligible.values():  # of an earlier release
-        eligibility.write(eligibility.judged(Verdict.objects.filter(pk__in=good.proven.values())))
-        good = read_good_revisions(repository)
     good = regressions.judge(repository, good, main)
     at = good.newest(main)
     if at is not None and verified is not None:

@@ -11,7 +11,7 @@ from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.publish import push, repositories
-from registry.repos import pull, refs
+from registry.repos import pull, refs, unsearched_files
 
 MAX_ASKED = 1_000
 MAX_REVISIONS, MAX_FILES = 500, 20_000  # of a duplicated repository: it holds its lock for some seconds
@@ -24,7 +24,7 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
 
     `private=None` keeps the source's visibility. The caller must be allowed to download all of it. Raises what
     policy.require_now raises for DOWNLOAD, RepositoryNotFound for the record of one at another hub,
-    RevisionNotVerified, PushTooLarge, and what repositories.create raises.
+    RevisionNotVerified, FileNotSearched, PushTooLarge, and what repositories.create raises.
     """
     with transaction.atomic():
         source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: a rewrite of the history waits
@@ -33,6 +33,7 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
         heads = [ref for ref in refs.list_refs(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
         line = _reachable(source, heads)
         pull.require_each_served([row for row in line if row.is_quarantined or not row.is_expired], by)
+        unsearched_files.require_all_searched(line, source, by)
         hidden = source.private if private is None else private
         copy = repositories.create(full_name, by, private=hidden, type=source.type)
         _copy(source, copy, line, heads)
@@ -97,16 +98,23 @@ def share(source: Repository, target: Repository, digests: Sequence[str], by: Ca
     policy.require(by, Permission.PUSH, target)
     if len(digests) > MAX_ASKED:
         raise PushTooLarge(f"{len(digests):,} files at once; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
-    served = pull.downloadable(by).filter(revision__repository=source, blob__in=digests)
-    sizes = dict(served.values_list("blob_id", "blob__size").distinct())
+    served = pull.downloadable(by, unsearched=True).filter(revision__repository=source, blob__in=digests)
+    files = {row.blob_id: pull.entry_of(row) for row in served.order_by("-is_unsearched")}  # a searched one counts
+    sizes, refused = dict[str, int](), dict[str, RegistryError]()
+    for sha256 in digests:
+        try:
+            if sha256 not in files:
+                raise BlobUnknown(f"{source.full_name} holds no file {sha256}.")
+            unsearched_files.require_searched([files[sha256]], source, by)
+            sizes[sha256] = files[sha256].size
+        except RegistryError as refusal:
+            refused[sha256] = refusal
     with transaction.atomic():
         target = policy.require_now(by, Permission.PUSH, target)
         quotas.require_byte_quota(target, stored_bytes.unheld(target, sizes))  # they count once a push names them
         rows = [UploadedBlob(repository=target, blob_id=sha256) for sha256 in sizes]
         UploadedBlob.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
-    return {
-        sha256: BlobUnknown(f"{source.full_name} holds no file {sha256}.") for sha256 in digests if sha256 not in sizes
-    }
+    return refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
 from registry.models import DerivedSource, DerivedVersion, Ref, Repository, Revision
 from registry.publish import push
-from registry.repos import lookup, pull, refs
+from registry.repos import lookup, pull, refs, unsearched_files
 from registry.repos.refs import MAIN
 from registry.repos.viewers import Viewer
 
@@ -131,9 +131,13 @@ def _request(
 
 
 def require_source(revision: Revision, by: Caller) -> None:
-    """Raise unless the caller may download the version. Raises what policy.require and pull.require_served raise."""
+    """Raise unless the caller may download the version, and each of its files.
+
+    Raises what policy.require and pull.require_served raise, and FileNotSearched.
+    """
     policy.require(by, Permission.DOWNLOAD, revision.repository)
     pull.require_served(revision, by)
+    unsearched_files.require_all_searched([revision], revision.repository, by)
 
 
 def ring(number: int) -> None:

@@ -127,6 +127,8 @@ def _cancel_jobs(revisions: list[int]) -> list[int]:
     ).delete()  # nobody claims them from now on
     claimed = Verdict.objects.filter(revision__in=revisions, state=Verdict.State.RUNNING)
     busy = set(claimed.values_list("revision", flat=True))
+    unsearched = RevisionFile.objects.filter(revision__in=revisions, is_unsearched=True)
+    busy |= set(unsearched.values_list("revision", flat=True))  # what comes back from the bin counts as searched
     idle = [pk for pk in revisions if pk not in busy]
     Comparison.objects.filter(verdict__revision__in=idle).delete()
     PickleScan.objects.filter(revision__in=idle).delete()

@@ -60,7 +60,8 @@ def _lines(entry: Entry | None) -> list[str] | None:
     if entry.is_lfs:
         data = manifest.pointer(entry.sha256, entry.size)
     else:
-        data = BlobFile(entry.sha256, entry.size).read() if entry.size <= MAX_FILE else b"\0"
+        is_read = entry.size <= MAX_FILE and not entry.is_unsearched
+        data = BlobFile(entry.sha256, entry.size).read() if is_read else b"\0"
     try:
         return None if b"\0" in data else list(io.StringIO(data.decode()))
     except UnicodeDecodeError:

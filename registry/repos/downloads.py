@@ -10,7 +10,7 @@ from registry.kernel.errors import BlobUnknown, DownloadExpired, RepositoryNotFo
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository, RevisionFile
 from registry.people import tokens
-from registry.repos import histories, pull
+from registry.repos import histories, pull, unsearched_files
 from registry.repos.manifest import Entry
 
 SECONDS = 3600
@@ -40,14 +40,14 @@ def newest_digests(repository: Repository, by: Caller) -> set[str]:
     It looks back over histories.LOOK_BACK revisions and LOOK_BACK_FILES files, however long the history is.
     """
     revisions = repository.revisions.order_by("-pk").values_list("pk", flat=True)[: histories.LOOK_BACK]
-    files = _files(repository, by).filter(revision__in=list(revisions)).order_by("-revision")
+    files = _files(repository, by).filter(revision__in=list(revisions), is_unsearched=False).order_by("-revision")
     return set(files.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 
 
 def redeem_ticket(ticket: str) -> Entry:
     """Return the file that a ticket opens. Rights are checked now, not when it was created: tokens end, gates close.
 
-    Raises DownloadExpired, BlobUnknown, TokenInvalid and what policy.require raises.
+    Raises DownloadExpired, BlobUnknown, FileNotSearched, TokenInvalid and what policy.require raises.
     """
     try:
         pk, sha256, token = signing.loads(ticket, salt=_SALT, max_age=SECONDS)
@@ -58,12 +58,24 @@ def redeem_ticket(ticket: str) -> Entry:
     if repository is None:
         raise RepositoryNotFound("The repository of this download address is gone, or you may not see it.")
     policy.require_bound(caller, Permission.DOWNLOAD, repository, "download address")
-    files = _files(repository, caller).filter(blob=sha256)
-    row = files.values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
-    if row is None:
+    entry = find_by_digest(repository, sha256, caller)
+    if entry is None:
         raise BlobUnknown(f"No file of this repository has the sha256 {sha256} any more.")
-    return Entry(*row)
+    return entry
+
+
+def find_by_digest(repository: Repository, sha256: str, by: Caller) -> Entry | None:
+    """Return a file with this digest that some revision here names and this caller may download, or None.
+
+    Raises FileNotSearched.
+    """
+    row = _files(repository, by).filter(blob=sha256).order_by("is_unsearched").first()
+    if row is None:
+        return None
+    entry = pull.entry_of(row)
+    unsearched_files.require_searched([entry], repository, by)
+    return entry
 
 
 def _files(repository: Repository, by: Caller) -> "QuerySet[RevisionFile]":
-    return pull.downloadable(by).filter(revision__repository=repository, is_lfs=True)
+    return pull.downloadable(by, unsearched=True).filter(revision__repository=repository, is_lfs=True)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop as _
 
 from dovetail.adapters.report import Evaluation, Report
 from registry.models import Regression, Revision, Verdict
+from registry.models.verdicts import stored_report
 
 Kind = Verdict.Eligibility
 NEUTRAL = "neutral"  # plain sentences measure no task
@@ -88,7 +89,7 @@ def judged(rows: QuerySet[Verdict]) -> dict[int, str]:
     kinds = {}
     for pk, state, *values in rows.values_list("pk", "state", *(f"result__{name}" for name in fields)):
         report = {name: value for name, value in zip(fields, values, strict=True) if value is not None}
-        kinds[pk] = judge(Report.of_result(report, state))
+        kinds[pk] = judge(stored_report(report, state))
     return kinds
 
 

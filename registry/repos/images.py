@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel.errors import ImageNotReady, ValueInvalid
-from registry.models import Image, ImageDocument, ImageLayer, Ref, Repository, Revision
+from registry.models import Image, ImageDocument, ImageLayer, Ref, Repository, Revision, RevisionFile
 from registry.repos import pull, refs, tars
 from registry.repos.manifest import Entry
 from registry.repos.tars import TarFile
@@ -77,9 +77,13 @@ def find_document(repository: Repository, digest: str) -> ImageDocument | None:
 
 
 def revisions_with_layer(repository: Repository, digest: str) -> QuerySet[Revision]:
-    """Return the revisions that are not held back and have this layer, the newest first."""
+    """Return the revisions that are not held back and have this layer, the newest first.
+
+    Each `has_unsearched_files` or not (unsearched_files.py).
+    """
+    unsearched = RevisionFile.objects.filter(revision=OuterRef("pk"), is_unsearched=True)
     rows = Revision.objects.filter(repository=repository, image__layers__digest=digest, quarantined_at__isnull=True)
-    return rows.distinct().order_by("-pk")
+    return rows.annotate(has_unsearched_files=Exists(unsearched)).distinct().order_by("-pk")
 
 
 def layer(digest: str) -> ImageLayer | None:

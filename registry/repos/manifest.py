@@ -2,19 +2,23 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a revision. `git_oid` is the sha1 of the git blob; for an LFS file, of its pointer."""
+    """One file of a revision. `git_oid` is the sha1 of the git blob; for an LFS file, of its pointer.
+
+    One that `is_unsearched` looks like a pickle, and no worker has looked for code in it yet.
+    """
 
     path: str
     sha256: str
     size: int
     is_lfs: bool
     git_oid: str
+    is_unsearched: bool = field(default=False, compare=False, kw_only=True)
 
 
 def git_blob_oid(data: bytes) -> str:

@@ -118,7 +118,7 @@ def entries(revision: Revision) -> dict[str, Entry]:
 
 def entry_of(row: RevisionFile) -> Entry:
     """Return the entry for which a row of a revision's files stands."""
-    return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
+    return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid, is_unsearched=row.is_unsearched)
 
 
 def served_entries(revision: Revision) -> dict[str, Entry]:
@@ -131,8 +131,9 @@ def entries_of(revisions: Iterable[Revision]) -> dict[int, dict[str, Entry]]:
     """Return path → entry for many revisions, by their row ids, in one query."""
     trees: dict[int, dict[str, Entry]] = {revision.pk: {} for revision in revisions}
     rows = RevisionFile.objects.filter(revision__in=trees).order_by("path")
-    for row in rows.values_list("path", "blob_id", "size", "is_lfs", "git_oid", "revision_id"):
-        trees[row[5]][row[0]] = Entry(*row[:5])
+    columns = ("revision_id", "path", "blob_id", "size", "is_lfs", "git_oid", "is_unsearched")
+    for pk, path, *values, is_unsearched in rows.values_list(*columns):
+        trees[pk][path] = Entry(path, *values, is_unsearched=is_unsearched)
     return trees
 
 
@@ -169,7 +170,9 @@ def may_have_files(revision: Revision, by: Caller) -> bool:
 
 
 def require_served(revision: Revision, by: Caller) -> None:
-    """Raise RevisionNotVerified if only verified revisions are served, this is none, and the caller is no member.
+    """Raise RevisionNotVerified if only what passed is served, this has not, and the caller is no member.
+
+    What passed need not be `verified`: by that name and by main strangers get what is, by its commit id what passed.
 
     A quarantined revision is served to nobody: RepositoryQuarantined for its writers, RevisionNotFound for others. Of
     an expired one there is nothing to serve: FilesExpired.
@@ -186,14 +189,15 @@ def require_served(revision: Revision, by: Caller) -> None:
         return
     verified = repository.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
-        f"Revision {revision.oid} of {repository.full_name} is not verified (its verdict: {verdict}). "
+        f"Revision {revision.oid} of {repository.full_name} has not passed (its verdict: {verdict}), "
+        "and this hub gives strangers only what has. "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
 
 
 def _unproven(revision: Revision) -> str:
-    """Return the verdict in words if it does not allow the revision to be served as verified, else ""."""
+    """Return the verdict in words if the pull policy does not take it for passed, else ""."""
     if revision.is_part:
         return "none, since it is a part of a push"
     last = revision.verdicts.order_by(*LAST_SAID).values_list("state", "result__depth").first()
@@ -302,9 +306,13 @@ class Span:
         self._file.close()
 
 
-def downloadable(by: Caller, pull_policy: str = "") -> QuerySet[RevisionFile]:
-    """Return the files of every repository that this caller could download now; the pull policy is the site's."""
-    return _served(by, policy.visible_to(by) & policy.ungated_for(by), pull_policy)
+def downloadable(by: Caller, pull_policy: str = "", *, unsearched: bool = False) -> QuerySet[RevisionFile]:
+    """Return the files of every repository that this caller could download now; the pull policy is the site's.
+
+    With `unsearched` also those that only writers may have until they are searched (unsearched_files.py).
+    """
+    files = _served(by, policy.visible_to(by) & policy.ungated_for(by), pull_policy)
+    return files if unsearched else files.filter(is_unsearched=False)
 
 
 def listable(by: Caller) -> QuerySet[RevisionFile]:

@@ -44,15 +44,11 @@ def file_pieces(
     """Return the pieces of bytes [start, end) of a file, cut at chunks, and the number of bytes to skip first.
 
     An empty list means that the file ends before `start`. Raises FileNotFound unless a revision of this repository that
-    the caller may download has the file, and all of its xorbs are here.
+    the caller may download has the file, and all of its xorbs are here. Raises FileNotSearched.
     """
     row = XetFile.objects.filter(pk=file_id).first()
     sizes = xet_files.keep_alive(row.xorbs) if row else {}
-    if (
-        row is None
-        or not row.xorbs <= sizes.keys()
-        or row.sha256 not in downloads.downloadable_digests(repository, {row.sha256}, by)
-    ):
+    if row is None or not row.xorbs <= sizes.keys() or downloads.find_by_digest(repository, row.sha256, by) is None:
         raise FileNotFound(f"Entry not found: there is no file {file_id[:64]!r} to read here.")
     pieces: list[Piece] = []
     at, skip = 0, 0

@@ -1,10 +1,13 @@
 """A finished verdict stays in force on every road while its renewal waits, runs, hangs or is tried."""
 
 import pytest
+import typer
 from django.test import Client
 from django.utils import timezone
 
 from dovetail import verdicts as client_verdicts
+from dovetail import watching
+from dovetail.printing import Printer
 from dovetail.serve.vllm_plugin import versions
 from dovetail.serve.vllm_plugin.names import Name
 from registry.models import Repository, Verdict
@@ -116,3 +119,27 @@ def test_a_squash_copies_the_verdict_in_force(proven):
     verdicts.again(proven.revision, None)
     adopted = verdicts.adopt(proven.revision.repository.revisions.exclude(pk=proven.revision_id).get(), proven.revision)
     assert (adopted.state, adopted.eligibility) == ("passed", "may")
+
+
+def test_a_renewal_that_errors_is_told_beside_the_verdict_that_stays_in_force(proven, ask, settings, capsys):
+    settings.MAX_ATTEMPTS = 1
+    assert ask().get(f"{AT}/revisions/main/verdict").json()["errored_renewal"] is None
+    verdicts.again(proven.revision, None)
+    assert ask().get(f"{AT}/revisions/main/verdict").json()["errored_renewal"] is None, "it has not ended"
+    crash = {"id": "engine.check-crashed", "outcome": "failed", "message": "The engine e5 broke off.", "fix": "Ask."}
+    judged(proven.revision, "errored", checks=[crash])
+    told = ask().get(f"{AT}/revisions/main/verdict").json()
+    assert (told["state"], told["renewal"], told["verified"]["may"]) == ("passed", None, True)
+    errored = told["errored_renewal"]
+    assert (errored["state"], errored["reason"], bool(errored["finished_at"])) == ("errored", crash["message"], True)
+    read = client_verdicts.read(told)
+    assert (read.finished, read.passed) == (True, True)
+    with pytest.raises(typer.Exit) as ended:
+        watching.conclude(Printer(), read)
+    assert ended.value.exit_code == 0
+    said = capsys.readouterr().out
+    assert "the newest validation errored: The engine e5 broke off." in said
+    assert "stays in force" in said
+    verdicts.again(proven.revision, None)
+    judged(proven.revision, **passed([]))
+    assert ask().get(f"{AT}/revisions/main/verdict").json()["errored_renewal"] is None, "a newer one decided"

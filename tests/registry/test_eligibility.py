@@ -4,7 +4,7 @@ import pytest
 
 from dovetail.adapters.report import Report
 from registry.kernel.errors import AliasUnproven, RevisionNotFound, VersionNotHeld
-from registry.models import Alert, Ref, Repository, Revision, Verdict
+from registry.models import Alert, OutboxEvent, Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
 from registry.proof import aliases, regression_overrides, verdicts, yanking
 from registry.repos import catalog, eligibility, pull, refs
@@ -206,6 +206,68 @@ def test_a_sweep_moves_verified_where_an_earlier_release_left_it_and_no_alias(re
     assert set(Verdict.objects.values_list("eligibility", flat=True)) == {"may", "adds-nothing"}
     dispatch.run()
     assert Alert.objects.filter(user=cast.people["alice"], kind="regressed", data__revision=idle.oid).exists()
+
+
+def test_what_a_yank_would_change_is_told_of_rows_that_no_sweep_has_judged(repository, cast, version):
+    good, idle, newest = version("good", **GOOD), version("idle", **IDLE), version("newest", **GOOD)
+    told = {revision.pk: yanking.consequences(revision) for revision in (good, idle, newest)}
+    Verdict.objects.update(eligibility=Kind.UNJUDGED)
+    assert {revision.pk: yanking.consequences(revision) for revision in (good, idle, newest)} == told
+    assert told[newest.pk].has_other
+    yanking.yank(good, cast.session("alice"), "It is broken.")
+    Verdict.objects.update(eligibility=Kind.UNJUDGED)
+    assert not yanking.consequences(newest).has_other, "what is left adds nothing"
+
+
+UNREADABLE = [
+    {"depth": "run", "evals": [{"rows": 3}]},
+    {"depth": "run", "evals": ["accuracy"]},
+    {"depth": "evaluated", "contents": 3},
+    {"depth": "run", "evals": {"name": "sst2"}},
+]
+
+
+def test_a_report_that_cannot_be_read_keeps_no_other_from_being_judged(repository, cast, version):
+    good, idle = version("good", **GOOD), version("idle", **IDLE)
+    for number, result in enumerate(UNREADABLE):
+        other = cast.repository(f"acme/old-{number}")
+        verdict = judged(pushed(cast, other), depth="run")
+        Verdict.objects.filter(pk=verdict.pk).update(result=result, eligibility=Kind.UNJUDGED)
+        as_before(verdict.revision)
+    broken = version("broken", **GOOD)
+    Verdict.objects.filter(revision=broken).update(result=UNREADABLE[0])
+    Verdict.objects.update(eligibility=Kind.UNJUDGED)
+    as_before(broken)
+    verdicts.sweep()
+    kinds = dict(Verdict.objects.filter(revision__repository=repository).values_list("revision", "eligibility"))
+    assert kinds == {good.pk: "may", idle.pk: "adds-nothing", broken.pk: "static"}
+    assert verified(repository) == good
+    assert not Verdict.objects.filter(eligibility=Kind.UNJUDGED).exists()
+    assert not Ref.objects.filter(name=refs.VERIFIED, repository__name__startswith="old-").exists()
+
+
+def test_what_an_older_worker_moved_is_corrected_and_what_an_owner_let_in_stays(repository, cast, version):
+    good, idle = version("good", **GOOD), version("idle", **IDLE)
+    assert verdicts.correct_verified() == 0
+    Ref.objects.filter(repository=repository, name=refs.VERIFIED).update(revision=idle)
+    assert verdicts.correct_verified() == 1
+    assert verified(repository) == good
+    regression_overrides.override(idle, cast.session("alice"), REASON)
+    assert (verified(repository), verdicts.correct_verified()) == (idle, 0)
+
+
+def test_a_version_that_adds_something_now_and_still_measures_worse_is_not_announced_as_let_in(
+    repository, cast, version
+):
+    version("good", **GOOD)
+    worse = version("worse", **{**GOOD, "evals": [accuracy(20)]})
+    assert eligibility.of_revision(worse).because == "below-base"
+    renewed(worse, "passed", **{**GOOD, "evals": [accuracy(30)]})
+    assert eligibility.of_revision(worse).because == "regression"
+    told = OutboxEvent.objects.filter(kind=OutboxEvent.Kind.REGRESSION).values_list("data__held", flat=True)
+    assert set(told) == {True}
+    renewed(worse, "passed", **{**GOOD, "evals": [accuracy(47)]})
+    assert (verified(repository), told.order_by("-pk")[0]) == (worse, False)
 
 
 def test_a_sweep_lists_what_is_verified_where_an_earlier_release_listed_main(repository, version):

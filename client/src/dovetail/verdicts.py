@@ -74,6 +74,12 @@ class Verdict:
         return stated if isinstance(stated, Mapping) else {}
 
     @property
+    def errored_renewal(self) -> Mapping[str, Any]:
+        """The newest validation if it errored, so that this verdict stays in force; empty if it did not."""
+        stated = self.document.get("errored_renewal")
+        return stated if isinstance(stated, Mapping) else {}
+
+    @property
     def finished(self) -> bool:
         """True if it is decided and is not being renewed."""
         return self.state not in UNFINISHED and not self.renewal

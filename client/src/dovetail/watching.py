@@ -67,6 +67,9 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
         for part, line in _parts(verdict):
             printer.line(line)
             printer.serving(part.serving or ())
+        if verdict.errored_renewal:
+            printer.line(f"the newest validation errored: {verdict.errored_renewal.get('reason')}")
+            printer.line("the verdict before it, above, stays in force")
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
         if verdict.passed and (reason := verdict.verified.get("reason")):

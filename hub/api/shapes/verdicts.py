@@ -10,13 +10,14 @@ from hub.api.shapes.regressions import Eligibility, Regression
 
 
 class Renewal(s.Serializer[Data]):
-    """A newer validation of the same revision, which has not ended."""
+    """A newer validation of the same revision, which has not ended, or has errored."""
 
-    state = s.ChoiceField(choices=["queued", "running"])
-    reason = s.CharField(allow_null=True, help_text="why it waits")
+    state = s.ChoiceField(choices=["queued", "running", "errored"])
+    reason = s.CharField(allow_null=True, help_text="why it waits, or what went wrong")
     attempt = s.IntegerField()
     queued_at = s.DateTimeField()
     started_at = s.DateTimeField(allow_null=True)
+    finished_at = s.DateTimeField(allow_null=True)
     request_id = s.CharField(allow_null=True, help_text="of the request that asked for it; to those who may write here")
 
 
@@ -27,6 +28,7 @@ class Verdict(s.Serializer[Data]):
     revision = s.CharField()
     state = s.ChoiceField(choices=["queued", "running", "passed", "failed", "errored"])
     renewal = Renewal(allow_null=True, help_text="this verdict is in force until that one has ended")
+    errored_renewal = Renewal(allow_null=True, help_text="the newest one errored, so this verdict stays in force")
     reason = s.CharField(allow_null=True, help_text="why it waits")
     incomplete = s.CharField(allow_null=True, help_text="what is missing, after a push that broke off")
     attempt = s.IntegerField()

@@ -15,6 +15,7 @@ from registry.proof.verdicts.asking import (
     in_force,
     is_base_id,
     latest,
+    newer_than,
     refresh,
     renewal_of,
     request,
@@ -24,7 +25,14 @@ from registry.proof.verdicts.asking import (
 from registry.proof.verdicts.postponing import drop_postponed, incompleteness, postpone, resume
 from registry.proof.verdicts.queue import Capabilities, Crew, Offer, room, runs_on, waits_for, why
 from registry.proof.verdicts.rows import Claim
-from registry.proof.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
+from registry.proof.verdicts.sweeping import (
+    BASE_PATIENCE,
+    NUDGE_AGAIN,
+    Swept,
+    base_arrived,
+    correct_verified,
+    sweep,
+)
 from registry.proof.verdicts.working import (
     claim,
     claim_next,
@@ -52,6 +60,7 @@ __all__ = [
     "base_for",
     "claim",
     "claim_next",
+    "correct_verified",
     "current",
     "drop_postponed",
     "finished_before",
@@ -61,6 +70,7 @@ __all__ = [
     "incompleteness",
     "is_base_id",
     "latest",
+    "newer_than",
     "postpone",
     "progress",
     "record",

@@ -204,8 +204,14 @@ def in_force(revision: Revision) -> Verdict | None:
 
 def renewal_of(verdict: Verdict) -> Verdict | None:
     """Return the newer verdict of the same revision that is queued or running; None if there is none."""
+    newer = newer_than(verdict)
+    return newer if newer is not None and not newer.is_final else None
+
+
+def newer_than(verdict: Verdict) -> Verdict | None:
+    """Return the newest verdict of the same revision beside the finished one in force; a finished one has errored."""
     newest = newest_of(verdict.revision_id) if verdict.is_final else None
-    return newest if newest is not None and not newest.is_final else None
+    return newest if newest is not None and newest.pk != verdict.pk else None
 
 
 def states_in_force(revisions: Iterable[int]) -> dict[int, str]:

@@ -12,10 +12,10 @@ from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
 
 
-def conclude(verdict_id: int) -> None:
+def conclude(verdict_id: int) -> tuple[Revision, str, str]:
     """Note what the verdict was proven with and whether the same bytes were judged otherwise before, and record it.
 
-    Call it in the transaction in which the verdict got its last state.
+    Call it in the transaction in which the verdict got its last state. Return what `record_change` takes.
     """
     verdict = whole(verdict_id)
     revision = verdict.revision
@@ -38,18 +38,20 @@ def conclude(verdict_id: int) -> None:
         incomplete=revision.files_missing > 0,
         is_main=is_main,
     )
-    if is_main:
-        _record_change(revision, was_eligible, kind)
+    return revision, was_eligible if is_main else "", kind if is_main else ""
 
 
-def _record_change(revision: Revision, was: str, now: str) -> None:
-    """Record that a version does not become `verified` since it adds nothing, or that it may again."""
-    if now in ELIGIBLE and was in OVERRIDABLE:
+def record_change(revision: Revision, was: str, now: str) -> None:
+    """Record that a version of main does not become `verified` since it adds nothing, or that it may again.
+
+    Call it after `move_verified`, which compares the version anew: a regression may hold it back now.
+    """
+    is_let_in, is_held = now in ELIGIBLE and was in OVERRIDABLE, now in OVERRIDABLE and was not in OVERRIDABLE
+    row = regressions.regression_of(revision) if is_let_in or is_held else None
+    if is_let_in and not (row and row.is_held):
         regressions.record(revision, "It adds something now.", was, held=False)
-    elif now in OVERRIDABLE and was not in OVERRIDABLE:
-        row = regressions.regression_of(revision)
-        if row is None or not row.is_overridden:
-            regressions.record(revision, eligibility.REASONS[now][0], now, held=True)
+    elif is_held and not (row and row.is_overridden):
+        regressions.record(revision, eligibility.REASONS[now][0], now, held=True)
 
 
 _BEFORE = Prepared(

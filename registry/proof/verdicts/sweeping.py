@@ -7,12 +7,12 @@ from datetime import timedelta
 from time import monotonic
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower, Now
 
 from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale
-from registry.models import Base, Ref, Repository, Revision, Verdict, WorkerHeartbeat
+from registry.models import Base, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.proof import regressions
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import NOT_RUN, adapter_named, place, request, ring_again, route_to, why_wait
@@ -31,6 +31,7 @@ NUDGES_A_SWEEP = 50  # each message is a hint for one row; the other rows had th
 BASE_PATIENCE = timedelta(days=30)
 JUDGED_AT_ONCE = 500
 JUDGING_SECONDS = 20.0  # of one sweep
+CORRECTED_WITHIN = timedelta(hours=3)  # of the move, with an hour between corrections
 LET_IN = "This hub takes versions that fit their base."
 Kind = Verdict.Eligibility
 
@@ -81,6 +82,26 @@ def _judge_earlier() -> None:
             if kind == Kind.UNJUDGED:
                 _list_verified(keys)
             eligibility.write(kinds)
+
+
+def correct_verified() -> int:
+    """Move `verified` where it names a version that may not have that name; return of how many repositories.
+
+    A worker of the release before, which runs beside one of this release during an upgrade, moves it by its own rule.
+    """
+    decided = Verdict.objects.filter(revision=OuterRef("revision"), state__in=Verdict.DECIDED).order_by("-number")
+    recent = Ref.objects.filter(name=VERIFIED, updated_at__gt=Now() - CORRECTED_WITHIN)
+    recent = recent.alias(kind=Subquery(decided.values("eligibility")[:1])).exclude(
+        revision__regression__override_at__isnull=False
+    )
+    is_ineligible = ~Q(kind__in=[*eligibility.ELIGIBLE, Kind.UNJUDGED])  # the sweep moves what is not judged yet
+    wrong = recent.filter(is_ineligible | Q(revision__regression__outcome=Regression.Outcome.WORSE))
+    verdicts = Verdict.objects.filter(revision__in=wrong.values("revision")).select_related("revision")
+    by_repository = {verdict.revision.repository_id: verdict for verdict in verdicts}
+    for repository, verdict in by_repository.items():
+        with one_at_a_time(verdict):
+            move_verified(repository)
+    return len(by_repository)
 
 
 def _moving(kinds: Mapping[int, str]) -> Iterable[int]:

@@ -19,7 +19,7 @@ from registry.kernel.prepared_writes import PreparedUpdate, insert_row
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import place, ring_again, why_wait
-from registry.proof.verdicts.concluding import conclude
+from registry.proof.verdicts.concluding import conclude, record_change
 from registry.proof.verdicts.queue import Capabilities, Offer
 from registry.proof.verdicts.rows import (
     MAX_REASON,
@@ -121,8 +121,9 @@ def record(
         comparisons.ask(claim.verdict, compare)
         comparisons.ask(claim.verdict, measure, route="")
         show(claim.verdict)
-        conclude(claim.verdict.pk)
+        change = conclude(claim.verdict.pk)
         move_verified(claim.verdict.revision.repository_id)
+        record_change(*change)
 
 
 def _programs_before(verdict: Verdict) -> tuple[ProgramRun, ...] | None:

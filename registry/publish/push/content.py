@@ -5,14 +5,16 @@ from dataclasses import replace
 
 from django.conf import settings
 
+from dovetail.adapters.pickles import looks_pickled
+from dovetail.adapters.unpacking import START_BYTES
 from registry.bytes import blobs, intake
-from registry.bytes.blobs import Keys
+from registry.bytes.blobs import BlobMissing, Keys
 from registry.kernel import names, policy, quotas
 from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository
 from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
-from registry.repos import blob_access, manifest, pull
+from registry.repos import blob_access, manifest, pull, unsearched_files
 from registry.repos.manifest import Entry
 
 MAX_OPERATIONS = 20_000
@@ -57,7 +59,9 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
 
 def entry(path: str, content: bytes) -> Entry:
     """Return the entry of a small file with these bytes."""
-    return Entry(path, blobs.digest_of(content).sha256, len(content), False, manifest.git_blob_oid(content))
+    is_unsearched = looks_pickled(path, content[:START_BYTES])
+    sha256, git_oid = blobs.digest_of(content).sha256, manifest.git_blob_oid(content)
+    return Entry(path, sha256, len(content), False, git_oid, is_unsearched=is_unsearched)
 
 
 def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
@@ -65,9 +69,10 @@ def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
         intent.by, Permission.DOWNLOAD, intent.repository
     )  # a copy may become visible to more people than its source
     revision = pull.resolve(intent.repository, copy.rev or intent.ref)
-    pull.require_served(revision, intent.by)
-    original = pull.find_file(revision, copy.source)
-    return Entry(path, original.sha256, original.size, original.is_lfs, original.git_oid)
+    original = unsearched_files.find_served(revision, copy.source, intent.by)
+    is_unsearched = original.is_unsearched or looks_pickled(path)  # by this name libraries may open it as one
+    same = original.sha256, original.size, original.is_lfs, original.git_oid
+    return Entry(path, *same, is_unsearched=is_unsearched)
 
 
 def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> list[Edit]:
@@ -83,10 +88,11 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
         if not isinstance(edit, Stored):
             believed.append(edit)
             continue
-        size = _proven_size(repository, edit, sizes)
+        size, start = _proven(repository, edit, sizes)
         total += quotas.check_file(edit.path, size)
         quotas.check_push(total)
-        believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
+        is_unsearched = looks_pickled(edit.path, start)
+        believed.append(replace(manifest.lfs_entry(edit.path, edit.sha256, size), is_unsearched=is_unsearched))
     return believed
 
 
@@ -97,13 +103,24 @@ def require_kept(edits: Iterable[Edit]) -> None:
         raise StoreUnavailable("Bytes of this push had waited for it too long, and were removed.", "Push again.")
 
 
-def _proven_size(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> int:
+def _proven(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> tuple[int, bytes]:
+    """Return the size of a file that was delivered, and its first bytes."""
     # The store is asked too: an upload may have been interrupted between its row and its bytes.
-    if claim.sha256 not in sizes or not blobs.object_exists(Keys.blob(claim.sha256)):
+    start = _start(claim.sha256) if claim.sha256 in sizes else None
+    if start is None:
         raise BlobUnknown(
             f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {repository.full_name}."
         )
     size = sizes[claim.sha256]
     if claim.size not in (None, size):
         raise DigestMismatch(f"{claim.path!r} is announced with {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
-    return size
+    return size, start
+
+
+def _start(sha256: str) -> bytes | None:
+    """Return the first bytes of a blob, None where the store has none. Raises StoreUnavailable."""
+    try:
+        with blobs.store().open(Keys.blob(sha256), 0, START_BYTES) as reader:
+            return reader.read()
+    except BlobMissing:
+        return None

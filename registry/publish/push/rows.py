@@ -1,6 +1,6 @@
 """The rows of a push: the revision, its files, the moved ref, the queued verdict, and the columns that lists show."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from django.utils import timezone
@@ -14,7 +14,7 @@ from registry.publish import open_pushes, planning, pull_requests
 from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
-from registry.repos import listed_facts, manifest, refs
+from registry.repos import listed_facts, manifest, refs, unsearched_files
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
@@ -92,7 +92,8 @@ def write(
     revision = insert_row(Revision(repository=repository, oid=oid, **columns))
     sizes = {entry.sha256: entry.size for entry in entries.values()}
     stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
-    insert_rows(list(files_of(revision, entries.values())))
+    unsearched = unsearched_files.still_unsearched(repository, entries.values())
+    insert_rows(list(files_of(revision, entries.values(), unsearched)))
     if not all(map(planning.is_default_gitattributes, entries.values())):
         pickle_scans.enqueue(revision.pk)
     return revision
@@ -101,8 +102,8 @@ def write(
 _REVISION = Prepared(lambda repository, oid: Revision.objects.filter(repository=repository, oid=oid), int, str)
 
 
-def files_of(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFile]:
-    """Yield the rows of a revision's files."""
+def files_of(revision: Revision, entries: Iterable[Entry], unsearched: Container[str] = ()) -> Iterator[RevisionFile]:
+    """Yield the rows of a revision's files; `unsearched` are the paths that only writers may have for now."""
     for entry in entries:
         yield RevisionFile(
             revision=revision,
@@ -111,6 +112,7 @@ def files_of(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionF
             size=entry.size,
             is_lfs=entry.is_lfs,
             git_oid=entry.git_oid,
+            is_unsearched=entry.path in unsearched,
         )
 
 

@@ -6,6 +6,7 @@ A pickle may lie in another file: an archive, a compressed file, an array of num
 from __future__ import annotations
 
 import io
+import pickletools
 import re
 import tarfile
 import zipfile
@@ -75,6 +76,21 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
     if depth < MAX_DEPTH and is_compressed(start) and (inside := _in_compressed(name, file, start, budget, depth)):
         return inside
     return _plain(name.lower(), file, budget)
+
+
+def looks_pickled(name: str, start: bytes = b"") -> bool:
+    """Return whether a file is a pickle by its name or its first START_BYTES, whatever `read` finds in it.
+
+    The first bytes of one are a protocol and an instruction, or those of an archive of torch.save. A safetensors file,
+    whose first bytes are a number, is never opened as one.
+    """
+    name = name.lower()
+    if name.endswith((*SUFFIXES, ".safetensors")):
+        return name.endswith(SUFFIXES)
+    if start[:4] == ZIP:
+        size = int.from_bytes(start[26:28], "little")  # of the first member's name, which is behind 30 bytes
+        return _is_pickled(start[30 : 30 + size].decode("latin-1"))
+    return start[:2] in PROTOCOLS and start[2:3].decode("latin-1") in pickletools.code2op  # type: ignore[attr-defined]  # the stubs lack it
 
 
 def _plain(name: str, file: BinaryIO, budget: Budget) -> Pickle | None:
