@@ -309,10 +309,13 @@ class Span:
 def downloadable(by: Caller, pull_policy: str = "", *, unsearched: bool = False) -> QuerySet[RevisionFile]:
     """Return the files of every repository that this caller could download now; the pull policy is the site's.
 
-    With `unsearched` also those that only writers may have until they are searched (unsearched_files.py).
+    With `unsearched` also those that only writers may have until they are searched (unsearched_files.py); else of these
+    the caller's own, which nobody keeps from their author.
     """
     files = _served(by, policy.visible_to(by) & policy.ungated_for(by), pull_policy)
-    return files if unsearched else files.filter(is_unsearched=False)
+    if unsearched:
+        return files
+    return files.filter(Q(is_unsearched=False) | Q(revision__author=by.user) if by.user else Q(is_unsearched=False))
 
 
 def listable(by: Caller) -> QuerySet[RevisionFile]:

@@ -51,8 +51,8 @@ def front() -> Iterator[Front]:
             [program, "-c", str(own / "nginx.conf"), "-e", str(own / "error.log")], own, lambda: answers(port)
         ):
             client = Client("2.4.0", url, TOKENS["alice"], folder / "home")
-            (folder / "x.bin").write_bytes(FILE)
-            client.hf("upload", REPO, folder / "x.bin", "x.bin")
+            (folder / "x.onnx").write_bytes(FILE)
+            client.hf("upload", REPO, folder / "x.onnx", "x.onnx")
             yield Front(url, hub)
 
 
@@ -87,7 +87,7 @@ def get(front: Front, path: str, who: str = "alice", **headers: str) -> httpx.Re
 
 
 def test_nginx_sends_the_bytes_under_the_hubs_headers(front):
-    answer = get(front, f"/{REPO}/resolve/main/x.bin")
+    answer = get(front, f"/{REPO}/resolve/main/x.onnx")
     digest = hashlib.sha256(FILE).hexdigest()
     assert hashlib.sha256(answer.content).hexdigest() == digest
     assert answer.headers["ETag"] == answer.headers["X-Linked-Etag"] == f'"{digest}"'
@@ -96,7 +96,7 @@ def test_nginx_sends_the_bytes_under_the_hubs_headers(front):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "attachment" in answer.headers["Content-Disposition"]
     direct = httpx.get(
-        f"{front.hub.url}/{REPO}/resolve/main/x.bin", headers={"Authorization": f"Bearer {TOKENS['alice']}"}
+        f"{front.hub.url}/{REPO}/resolve/main/x.onnx", headers={"Authorization": f"Bearer {TOKENS['alice']}"}
     )
     assert (direct.content, direct.headers["X-Accel-Redirect"][:8]) == (b"", "/_blobs/"), "the hub itself sent nothing"
 
@@ -106,16 +106,16 @@ def test_nginx_sends_the_bytes_under_the_hubs_headers(front):
     [("bytes=0-9", 0, 10), ("bytes=1000-", 1000, None), ("bytes=-5", len(FILE) - 5, None)],
 )
 def test_ranges_are_nginxs(front, range: str, start: int, end: int | None):
-    answer = get(front, f"/{REPO}/resolve/main/x.bin", Range=range)
+    answer = get(front, f"/{REPO}/resolve/main/x.onnx", Range=range)
     assert answer.status_code == 206
     assert answer.content == FILE[start:end]
     assert answer.headers["Content-Range"].startswith(f"bytes {start}-")
 
 
 def test_a_range_behind_the_end_and_what_one_has_already(front):
-    assert get(front, f"/{REPO}/resolve/main/x.bin", Range=f"bytes={len(FILE)}-").status_code == 416
-    etag = get(front, f"/{REPO}/resolve/main/x.bin").headers["ETag"]
-    assert get(front, f"/{REPO}/resolve/main/x.bin", **{"If-None-Match": etag}).status_code == 304
+    assert get(front, f"/{REPO}/resolve/main/x.onnx", Range=f"bytes={len(FILE)}-").status_code == 416
+    etag = get(front, f"/{REPO}/resolve/main/x.onnx").headers["ETag"]
+    assert get(front, f"/{REPO}/resolve/main/x.onnx", **{"If-None-Match": etag}).status_code == 304
 
 
 def test_nobody_asks_nginx_for_a_file_itself(front):
@@ -125,12 +125,12 @@ def test_nobody_asks_nginx_for_a_file_itself(front):
     put = httpx.put(f"{front.url}/api/models/{REPO}/settings", json={"visibility": "private"},
                     headers={"Authorization": f"Bearer {TOKENS['alice']}"})  # fmt: skip
     assert put.status_code == 200
-    assert get(front, f"/{REPO}/resolve/main/x.bin", who="carol").status_code == 404
+    assert get(front, f"/{REPO}/resolve/main/x.onnx", who="carol").status_code == 404
 
 
 def test_the_stock_client_resumes_and_keeps_its_cache(front, tmp_path):
     client = Client("2.4.0", front.url, TOKENS["alice"], tmp_path / "home")
-    program = "import sys; from huggingface_hub import hf_hub_download as get; print(get(sys.argv[1], 'x.bin'))"
+    program = "import sys; from huggingface_hub import hf_hub_download as get; print(get(sys.argv[1], 'x.onnx'))"
     first = client.python(program, REPO).strip().splitlines()[-1]
     assert Path(first).read_bytes() == FILE
     assert client.python(program, REPO).strip().splitlines()[-1] == first

@@ -192,7 +192,11 @@ def copied(path: str, source: str) -> dict:
 @pytest.fixture
 def gated(wire: Wire, repo) -> None:
     assert wire.deliver(NAME, SECRET).status_code == 200
-    lines = [lfs_file("weights.bin", SECRET), file("data.json", SECRET), file("words.txt", b"---\ntags: [secret]\n---")]
+    lines = [
+        lfs_file("weights.onnx", SECRET),
+        file("data.json", SECRET),
+        file("words.txt", b"---\ntags: [secret]\n---"),
+    ]
     assert wire.commit(NAME, header(), *lines).status_code == 200
     wire.ask("PUT", f"/api/models/{NAME}/settings", {"gated": "manual"})
 

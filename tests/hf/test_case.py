@@ -77,8 +77,8 @@ def test_a_body_may_name_it_in_any_case_and_nobody_makes_a_second_one(wire: Wire
 def test_large_files_go_from_any_case_to_any_case(wire: Wire, cast):
     cast.repository("alice/Source"), cast.repository("carol/Target", by="carol")
     wire.deliver("ALICE/source", WEIGHTS)
-    assert wire.commit("alice/SOURCE", header(), lfs_file("w.bin", WEIGHTS)).status_code == 200
+    assert wire.commit("alice/SOURCE", header(), lfs_file("w.onnx", WEIGHTS)).status_code == 200
     body = {"target": {"type": "model", "name": "CAROL/tARGET"}, "files": [{"sha256": sha256(WEIGHTS)}]}
     shared = wire.ask("POST", "/api/models/aLiCe/sOURCE/lfs-files/duplicate", body, who="carol")
     assert shared.json() == {"failed": []}
-    assert wire.commit("Carol/target", header(), lfs_file("w.bin", WEIGHTS), who="carol").status_code == 200
+    assert wire.commit("Carol/target", header(), lfs_file("w.onnx", WEIGHTS), who="carol").status_code == 200

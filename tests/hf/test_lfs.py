@@ -202,7 +202,7 @@ def address(answer, at: int = 0) -> str:
 def pushed(wire: Wire, repo: str) -> bytes:
     """An LFS file in the repository."""
     wire.deliver(NAME, b"weights")
-    assert wire.commit(NAME, header(), lfs_file("w.bin", b"weights")).status_code == 200
+    assert wire.commit(NAME, header(), lfs_file("w.onnx", b"weights")).status_code == 200
     return b"weights"
 
 

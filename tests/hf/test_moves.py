@@ -146,7 +146,7 @@ def duplicate(wire: Wire, new: str, *, who: str = "carol", name: str = NAME, **m
 
 
 def test_a_duplicate_has_the_branches_tags_and_history_and_nothing_else(wire: Wire, repo):
-    tip = large(wire, "w.bin", WEIGHTS)
+    tip = large(wire, "w.onnx", WEIGHTS)
     wire.ask("POST", f"/api/models/{NAME}/branch/dev", {})
     wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": "v1"})
     wire.ask("POST", f"/api/models/{NAME}/discussions", {"title": "x", "pullRequest": True})
@@ -157,7 +157,7 @@ def test_a_duplicate_has_the_branches_tags_and_history_and_nothing_else(wire: Wi
     assert [ref["name"] for ref in refs["tags"]] == ["v1"]
     assert refs["pullRequests"] == []
     assert len(wire.get("/api/models/carol/mine/commits/main", who="carol").json()) == 3
-    assert wire.get("/carol/mine/resolve/main/w.bin", who="carol").content_of() == WEIGHTS
+    assert wire.get("/carol/mine/resolve/main/w.onnx", who="carol").content_of() == WEIGHTS
     again = refused(duplicate(wire, "carol/mine"), 409, "adapter-exists", "already exists")
     assert again["url"].endswith("/carol/mine")
 
@@ -210,24 +210,24 @@ def share(wire: Wire, target: str, *contents: bytes, who: str = "alice", name: s
 
 
 def test_large_files_are_shared_with_who_may_read_here_and_write_there(wire: Wire, cast: Cast, repo):
-    large(wire, "w.bin", WEIGHTS)
+    large(wire, "w.onnx", WEIGHTS)
     cast.repository("carol/mine", by="carol")
     assert share(wire, "carol/mine", WEIGHTS, who="bob").status_code == 403
     answer = share(wire, "carol/mine", WEIGHTS, b"never", who="carol")
     assert [row["sha256"] for row in answer.json()["failed"]] == [sha256(b"never")]
-    assert wire.commit("carol/mine", header(), lfs_file("w.bin", WEIGHTS), who="carol").status_code == 200
+    assert wire.commit("carol/mine", header(), lfs_file("w.onnx", WEIGHTS), who="carol").status_code == 200
     Repository.objects.filter(pk=repo.pk).update(private=True)
     assert share(wire, "carol/mine", WEIGHTS, who="carol").status_code == 404
 
 
 def test_large_files_are_listed_with_their_branch(wire: Wire, repo):
-    large(wire, "w.bin", WEIGHTS)
+    large(wire, "w.onnx", WEIGHTS)
     wire.ask("POST", f"/api/models/{NAME}/branch/dev", {})
-    large(wire, "m.bin", MORE, rev="dev")
+    large(wire, "m.onnx", MORE, rev="dev")
     first = wire.get(f"/api/models/{NAME}/lfs-files?limit=1")
-    assert [(row["filename"], row["ref"]) for row in first.json()] == [("w.bin", "refs/heads/main")]
+    assert [(row["filename"], row["ref"]) for row in first.json()] == [("w.onnx", "refs/heads/main")]
     rest = wire.get("/" + first["Link"].partition(">")[0].split("/", 3)[3])
-    assert [(row["filename"], row["ref"]) for row in rest.json()] == [("m.bin", "refs/heads/dev")]
+    assert [(row["filename"], row["ref"]) for row in rest.json()] == [("m.onnx", "refs/heads/dev")]
     assert wire.get(f"/api/models/{NAME}/lfs-files", who="carol").status_code == 403
 
 
@@ -237,7 +237,7 @@ def drop(wire: Wire, *contents: bytes, who: str = "alice", rewrite: bool = True)
 
 
 def test_a_dropped_file_is_in_no_commit_any_more_and_the_rest_is(wire: Wire, repo):
-    before = large(wire, "w.bin", WEIGHTS)
+    before = large(wire, "w.onnx", WEIGHTS)
     wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": "v1"})
     after = wire.push(NAME, {"b.txt": b"two"})
     assert drop(wire, WEIGHTS, rewrite=False).status_code == 400
@@ -248,9 +248,9 @@ def test_a_dropped_file_is_in_no_commit_any_more_and_the_rest_is(wire: Wire, rep
     for oid in (before, after):
         assert wire.get(f"/api/models/{NAME}/revision/{oid}").status_code == 404
     titles = [row["title"] for row in wire.get(f"/api/models/{NAME}/commits/main").json()]
-    assert titles == ["Push", "Add w.bin", "Push", "initial commit"]
+    assert titles == ["Push", "Add w.onnx", "Push", "initial commit"]
     assert set(pull.entries(pull.resolve(repo, "main"))) == {".gitattributes", "a.txt", "b.txt"}
-    assert pull.resolve(repo, "v1").title == "Add w.bin"
+    assert pull.resolve(repo, "v1").title == "Add w.onnx"
     assert all(revision.parent_id is None or revision.parent_id < revision.pk for revision in repo.revisions.all())
 
 
@@ -278,13 +278,13 @@ def unproven(repo: Repository) -> Revision:
 
 def test_a_commit_that_is_written_anew_is_served_no_sooner_than_the_old_one(wire: Wire, repo):
     wire.push(NAME, CONFIG)
-    large(wire, "junk.bin", WEIGHTS)
+    large(wire, "junk.onnx", WEIGHTS)
     wire.push(NAME, {"c.txt": b"three"})
     Verdict.objects.update(state="failed", finished_at=timezone.now())
     site_settings.change_setting("pull_policy", "verified", by=None)
     drop(wire, WEIGHTS)
     anew = unproven(repo)
-    assert anew.title == "Add junk.bin"
+    assert anew.title == "Add junk.onnx"
     assert anew.verdicts.get().state == "queued"
     refused(wire.get(f"/{NAME}/resolve/{anew.oid}/adapter_config.json", who="carol"), 403, "revision-not-verified")
 
@@ -297,7 +297,7 @@ def test_a_copy_of_a_commit_that_waits_for_its_verdict_waits_as_well(wire: Wire,
 
 
 def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, repo):
-    held = large(wire, "w.bin", WEIGHTS)
+    held = large(wire, "w.onnx", WEIGHTS)
     wire.push(NAME, {"c.txt": b"three"})
     quarantine.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
     refused(drop(wire, WEIGHTS), 403, "adapter-quarantined", "Evidence.")
@@ -305,11 +305,11 @@ def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, r
 
 
 def test_what_the_hub_holds_back_is_written_anew_only_after_a_moderator_closed_its_case(wire: Wire, cast: Cast, repo):
-    large(wire, "w.bin", WEIGHTS)
-    large(wire, "unrelated.bin", MORE)
+    large(wire, "w.onnx", WEIGHTS)
+    large(wire, "unrelated.onnx", MORE)
     revision = repo.refs.get(name="refs/heads/main").revision
     revision.repository = repo
-    holding.hold(revision, "w.bin runs os.system.", finding="file.pickle")
+    holding.hold(revision, "w.onnx runs os.system.", finding="file.pickle")
     refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")
     dispatch.run()
     refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")

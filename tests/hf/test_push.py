@@ -115,11 +115,11 @@ def test_a_private_blob_reaches_another_repository_only_by_a_reader(wire: Wire, 
     cast.repository("acme/shared", private=True)
     data = b"weights of acme"
     wire.deliver("acme/shared", data)
-    assert wire.commit("acme/shared", header(), lfs_file("w.bin", data)).status_code == 200
+    assert wire.commit("acme/shared", header(), lfs_file("w.onnx", data)).status_code == 200
     cast.repository("erin/copy", by="erin", private=True)  # erin reads acme
-    assert wire.commit("erin/copy", header(), lfs_file("w.bin", data), who="erin").status_code == 200
+    assert wire.commit("erin/copy", header(), lfs_file("w.onnx", data), who="erin").status_code == 200
     cast.repository("carol/copy", by="carol")
-    assert wire.commit("carol/copy", header(), lfs_file("w.bin", data), who="carol").status_code == 400
+    assert wire.commit("carol/copy", header(), lfs_file("w.onnx", data), who="carol").status_code == 400
 
 
 # --- crash points ----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def gated(cast, wire: Wire) -> Repository:
     repository = cast.repository(GATED)
     wire.push(GATED, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "acme/base"}'})
     wire.deliver(GATED, b"weights")
-    assert wire.commit(GATED, header(), lfs_file("w.bin", b"weights")).status_code == 200
+    assert wire.commit(GATED, header(), lfs_file("w.onnx", b"weights")).status_code == 200
     assert wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": "auto"}).json()["gated"] == "auto"
     repository.refresh_from_db()
     return repository
@@ -35,8 +35,8 @@ def gated(cast, wire: Wire) -> Repository:
 # --- gates -----------------------------------------------------------------------------------------------------------
 ROADS = {
     "resolve": ("GET", f"/{GATED}/resolve/main/adapter_config.json"),
-    "head": ("HEAD", f"/{GATED}/resolve/main/w.bin"),
-    "raw": ("GET", f"/{GATED}/raw/main/w.bin"),
+    "head": ("HEAD", f"/{GATED}/resolve/main/w.onnx"),
+    "raw": ("GET", f"/{GATED}/raw/main/w.onnx"),
     "xet": ("GET", f"/api/models/{GATED}/xet-read-token/main"),
     "auth-check": ("GET", f"/api/models/{GATED}/auth-check"),
 }
@@ -47,7 +47,7 @@ def test_no_road_to_the_bytes_leads_past_the_gate(wire: Wire, cast, gated, metho
     for who, status in (("nobody", 401), ("carol", 403), (cast.token("carol", "read"), 403), ("mona", 403)):
         answer = wire.ask(method, path, who=who)
         assert (answer.status_code, answer["X-Error-Code"]) == (status, "GatedRepo"), who
-    said = wire.get(f"/{GATED}/resolve/main/w.bin", who="carol").json()
+    said = wire.get(f"/{GATED}/resolve/main/w.onnx", who="carol").json()
     assert said["error"].startswith(f"Access to model {GATED} is restricted and you are not in the authorized list")
     for who in ("alice", "bob", "erin", cast.token("erin", "read")):
         assert wire.ask(method, path, who=who).status_code == 200, who
@@ -61,7 +61,7 @@ def test_our_rest_and_the_website_keep_the_bytes_behind_the_gate_too(cast, gated
     browser = Client()
     browser.force_login(cast["carol"])
     page, files = f"/{GATED}", f"/api/v1/adapters/{GATED}/revisions/main"
-    assert browser.get(f"{files}/files/w.bin").status_code == 403
+    assert browser.get(f"{files}/files/w.onnx").status_code == 403
     assert browser.get(files).json()["config"] is None
     assert browser.get(f"{page}/blob/main/adapter_config.json").status_code == 403
     assert browser.get(f"{page}/resolve/main/adapter_config.json").status_code == 403
@@ -81,8 +81,8 @@ def test_what_is_said_of_a_gated_repository_stays_open(wire: Wire, gated, path):
 
 def test_the_digest_of_a_gated_file_is_no_way_to_have_it(wire: Wire, cast, gated):
     cast.repository("carol/own", by="carol")
-    claim = lfs_file("w.bin", b"weights")
-    refused(wire.commit("carol/own", header(), claim, who="carol"), 400, "blob-unknown", "w.bin")
+    claim = lfs_file("w.onnx", b"weights")
+    refused(wire.commit("carol/own", header(), claim, who="carol"), 400, "blob-unknown", "w.onnx")
     assert "upload" in wire.offer("carol/own", b"weights", who="carol").json()["objects"][0]["actions"]
     gates.request_access(gated, cast.session("carol"))
     assert wire.commit("carol/own", header(), claim, who="carol").status_code == 200
@@ -111,14 +111,14 @@ def test_a_manual_gate_opens_when_its_owner_says_so(wire: Wire, cast, gated):
     wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": "manual"})
     gated.refresh_from_db()
     gates.request_access(gated, cast.session("carol"), "For a study.")
-    refused(wire.get(f"/{GATED}/resolve/main/w.bin", who="carol"), 403, "access-required", hub_code="GatedRepo")
+    refused(wire.get(f"/{GATED}/resolve/main/w.onnx", who="carol"), 403, "access-required", hub_code="GatedRepo")
     (asked,) = wire.get(f"{at}/pending").json()
     assert asked["user"]["email"] == "carol@example.org"
     assert (asked["fields"], asked["status"]) == ({"text": "For a study."}, "pending")
     decision = {"requestId": asked["requestId"], "status": "accepted"}
     assert wire.ask("POST", f"{at}/handle", decision).status_code == 200
     refused(wire.ask("POST", f"{at}/handle", decision), 404, "access-request-not-found", "already")
-    assert wire.get(f"/{GATED}/resolve/main/w.bin", who="carol").status_code == 200
+    assert wire.get(f"/{GATED}/resolve/main/w.onnx", who="carol").status_code == 200
     assert AuditEvent.objects.filter(action="access:decide", object=f"{GATED}/carol").count() == 1
 
 

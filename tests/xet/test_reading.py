@@ -38,7 +38,7 @@ def pushed(cast, store, settings) -> str:
     xorb, shard = build.whole(CONTENT)
     intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
     intake.receive_shard(repository, io.BytesIO(shard), by=alice)
-    assert Wire(cast).commit(NAME, header(), lfs_file("w.bin", CONTENT)).status_code == 200
+    assert Wire(cast).commit(NAME, header(), lfs_file("w.onnx", CONTENT)).status_code == 200
     return XetFile.objects.get(sha256=sha256(CONTENT)).pk
 
 
@@ -132,9 +132,9 @@ def test_the_address_of_an_earlier_release_is_asked_for_again(db):
 
 def test_the_hash_is_said_while_every_xorb_is_there_and_saying_it_keeps_them(cast, pushed, settings):
     def said() -> tuple[str, str]:
-        head = Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.bin")
+        head = Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.onnx")
         tree = {one["path"]: one for one in Wire(cast).get(f"/api/models/{NAME}/tree/main").json()}
-        return head.headers.get("X-Xet-Hash", ""), tree["w.bin"].get("xetHash", "")
+        return head.headers.get("X-Xet-Hash", ""), tree["w.onnx"].get("xetHash", "")
 
     long_ago = timezone.now() - timedelta(days=30)
     Xorb.objects.update(last_used_at=long_ago)

@@ -37,7 +37,7 @@ def beside(cast, store, settings) -> build.Xorb:
     deliver(private, alice, xorb, *both)
     send(public, alice, both[0])
     for name, content in ((PUBLIC, OPEN), (PRIVATE, HIDDEN), (PRIVATE, OPEN)):
-        line = lfs_file(f"{sha256(content)[:4]}.bin", content)
+        line = lfs_file(f"{sha256(content)[:4]}.onnx", content)
         assert Wire(cast).commit(name, header(), line).status_code == 200
     return xorb
 
@@ -138,7 +138,7 @@ def test_saying_how_a_file_is_read_keeps_no_other_way_alive(cast, beside):
 
 def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, beside, monkeypatch):
     push_another_way(cast, 10_000, apart=True)
-    Wire(cast).commit(CAROLS, header(), lfs_file("w.bin", OPEN), who="carol")
+    Wire(cast).commit(CAROLS, header(), lfs_file("w.onnx", OPEN), who="carol")
     looked: list[str] = []
     look = xorbs.xorb_index
     monkeypatch.setattr(xorbs, "xorb_index", lambda name, size: looked.append(name) or look(name, size))

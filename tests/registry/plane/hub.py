@@ -25,7 +25,7 @@ def fill(cast: Cast, full_name: str) -> Repository:
     repository = cast.repository(full_name)
     [weights] = intake.receive_inline(repository, WEIGHTS)
     intent = push.Intent(repository, refs.MAIN, cast.session("alice"), title="Files")
-    push.receive(intent, [push.Inline("README.md", b"# Reviews"), push.Stored("a/w.bin", weights.sha256)])
+    push.receive(intent, [push.Inline("README.md", b"# Reviews"), push.Stored("a/w.onnx", weights.sha256)])
     return repository
 
 

@@ -28,11 +28,11 @@ def pulled(address: Plane, monkeypatch: pytest.MonkeyPatch, adapter: str, to: Pa
 def test_a_pull_by_name_and_by_commit_goes_on_without_the_hub(plane, monkeypatch, tmp_path):
     manifest = plane.manifest(NAME, "main")
     assert manifest.revision == head()
-    assert ("a/w.bin", len(WEIGHTS)) in {(file.path, file.size) for file in manifest.files}
+    assert ("a/w.onnx", len(WEIGHTS)) in {(file.path, file.size) for file in manifest.files}
     assert manifest.as_of
     for number, rev in enumerate(("main", head(), head()[:8])):
         folder = pulled(plane, monkeypatch, f"{NAME}@{rev}", tmp_path / str(number))
-        assert (folder / "a/w.bin").read_bytes() == WEIGHTS
+        assert (folder / "a/w.onnx").read_bytes() == WEIGHTS
 
 
 def change(name: str, changed: dict[str, object], settings, *, key: str = "") -> None:

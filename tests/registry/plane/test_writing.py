@@ -60,7 +60,7 @@ def test_a_push_writes_the_names_that_moved_and_no_others(cast, settings, s3_ser
     Ref.objects.filter(name=f"{refs.TAGS}v7").update(revision=pull.resolve(first.repository, "main"))
     follow()
     assert {key.removeprefix(infos) for key in put if key.startswith(infos)} == {"main", "v7", head()}
-    assert len(put) == 3 + len(["tree", "README.md", "a/w.bin", "b", ".gitattributes", "revision", "index"])
+    assert len(put) == 3 + len(["tree", "README.md", "a/w.onnx", "b", ".gitattributes", "revision", "index"])
 
 
 def _puts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
