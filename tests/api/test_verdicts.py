@@ -25,6 +25,7 @@ KEYS = [
     "revision",
     "state",
     "renewal",
+    "errored_renewal",
     "reason",
     "incomplete",
     "attempt",

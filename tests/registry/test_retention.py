@@ -47,7 +47,7 @@ def hub(settings, tmp_path):
 def flood(cast, hub) -> tuple[Repository, list[Revision]]:
     """acme/run after eight pushes of a training run, a minute each, ten days ago; the first commit is the hub's."""
     repository = cast.repository("acme/run")
-    line = [pushed(cast, repository, title=f"step {n}", files={"w.bin": b"%d" % n * 1000}) for n in range(8)]
+    line = [pushed(cast, repository, title=f"step {n}", files={"w.onnx": b"%d" % n * 1000}) for n in range(8)]
     age(repository)
     return repository, line
 
@@ -60,7 +60,7 @@ def age(repository: Repository, days: int = 10) -> None:
 
 def weights(revision: Revision) -> RevisionFile | ExpiredFile:
     """Return the row of the weights, whether they are there or in the bin."""
-    return next(iter(revision.files.filter(path="w.bin")), None) or revision.expired_files.get(path="w.bin")
+    return next(iter(revision.files.filter(path="w.onnx")), None) or revision.expired_files.get(path="w.onnx")
 
 
 def titles(repository: Repository) -> list[str]:
@@ -98,7 +98,7 @@ def test_a_flood_is_cut_by_the_clock_and_what_has_a_name_stays_whole(cast, flood
         "initial commit",
     ]  # the history is whole
     gone = Revision.objects.get(pk=line[4].pk)
-    for read in (pull.entries, lambda row: pull.find_file(row, "w.bin"), lambda row: pull.require_served(row, alice)):
+    for read in (pull.entries, lambda row: pull.find_file(row, "w.onnx"), lambda row: pull.require_served(row, alice)):
         with pytest.raises(FilesExpired, match=f"removed the files of version {gone.oid}"):
             read(gone)
     for name in (lambda: branches.create_ref(repository, "refs/heads/x", gone, alice),
@@ -125,7 +125,7 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
     with pytest.raises(NotAllowed):
         expiring.restore(repository, cast.session("bob"), line[1].oid)
     assert expiring.restore(repository, cast.session("alice"), line[1].oid) == Restored(1, left=0)
-    assert pull.entries(Revision.objects.get(pk=line[1].pk))["w.bin"].sha256 == digests[line[1].pk]
+    assert pull.entries(Revision.objects.get(pk=line[1].pk))["w.onnx"].sha256 == digests[line[1].pk]
     assert expiring.expire(repository, Limits(1)) == 0  # an owner took it back: no rule removes it
     assert titles(repository) == ["step 1", "step 7"]
 
@@ -150,7 +150,7 @@ def test_evidence_stays_in_the_bin(cast, flood):
     Case.objects.create(repository=repository, revision=reported, **about)
     forget_the_bin(repository)
     expiring.run()
-    assert {row.revision_id for row in ExpiredFile.objects.filter(path="w.bin")} == {held.pk, reported.pk}
+    assert {row.revision_id for row in ExpiredFile.objects.filter(path="w.onnx")} == {held.pk, reported.pk}
     with pytest.raises(errors.RepositoryQuarantined):
         history.forget_files(repository, [weights(held).blob_id], cast.session("alice"))
     digest = weights(reported).blob_id
@@ -186,13 +186,13 @@ def test_bytes_that_something_else_names_are_never_deleted(cast, flood):
     assert all(object_exists(Keys.blob(digest)) for digest in digests)
     assert len(titles(copy)) == 8
     # A push of bytes that are on their way out: the version that names them keeps them.
-    again = pushed(cast, repository, title="step 9", files={"w.bin": b"2" * 1000})
+    again = pushed(cast, repository, title="step 9", files={"w.onnx": b"2" * 1000})
     copies_of = Repository.objects.get(pk=copy.pk)
     copies_of.delete()
     age(repository)
     garbage.sweep(0)
     assert [object_exists(Keys.blob(digest)) for digest in digests[:3]] == [False, False, True]
-    assert pull.entries(again)["w.bin"].sha256 == digests[2]
+    assert pull.entries(again)["w.onnx"].sha256 == digests[2]
 
 
 def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast, flood):
@@ -217,7 +217,7 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     assert stored_bytes.recount(repository) == 0
     main = refs.resolve_ref(repository, refs.MAIN)
     assert push.receive(Intent(repository, refs.MAIN, cast.session("alice"), "next"), [Inline("c", b"c")])
-    assert histories.last_changes(main).keys() >= {"w.bin", "b"}
+    assert histories.last_changes(main).keys() >= {"w.onnx", "b"}
 
 
 def test_verified_and_its_comparisons_never_lead_to_a_version_without_files(cast, hub):
@@ -244,8 +244,8 @@ def test_verified_and_its_comparisons_never_lead_to_a_version_without_files(cast
 def test_a_run_stops_in_time_and_goes_on(cast, flood, monkeypatch):
     repository, _ = flood
     other = cast.repository("acme/other")
-    pushed(cast, other, title="step 1", files={"w.bin": b"x"})
-    pushed(cast, other, title="step 2", files={"w.bin": b"y"})
+    pushed(cast, other, title="step 1", files={"w.onnx": b"x"})
+    pushed(cast, other, title="step 2", files={"w.onnx": b"y"})
     age(other)
     monkeypatch.setattr(expiring, "SLICE", 3)
     retention.set_owner_rule("acme", cast.session("alice"), Limits(1))
@@ -293,7 +293,7 @@ def test_a_proposal_keeps_its_own_versions_and_what_it_began_from(cast, flood):
     push.receive(Intent(repository, ref.name, alice, "more"), [Inline("a", b"b")])
     head = push.receive(Intent(repository, ref.name, alice, "most"), [Inline("a", b"c")]).revision
     for n in range(3):
-        pushed(cast, repository, title=f"late {n}", files={"w.bin": b"late %d" % n})
+        pushed(cast, repository, title=f"late {n}", files={"w.onnx": b"late %d" % n})
     age(repository)
     expiring.expire(repository, Limits(1))
     assert titles(repository) == ["step 7"]  # the base of the proposal

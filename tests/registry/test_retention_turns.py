@@ -41,7 +41,7 @@ def test_everything_is_taken_back_in_batches_that_go_on_and_pass_blocked_files_b
 def test_an_owner_of_much_does_not_hold_up_the_next_one(cast, flood, monkeypatch):
     other = cast.repository("alice/run")
     for n in range(3):
-        pushed(cast, other, title=f"step {n}", files={"w.bin": b"%d" % n})
+        pushed(cast, other, title=f"step {n}", files={"w.onnx": b"%d" % n})
     age(other)
     monkeypatch.setattr(expiring, "SLICE", 1)
     retention.set_owner_rule("acme", cast.session("alice"), Limits(1))

@@ -51,7 +51,7 @@ def repository(cast: Cast, store) -> Repository:
     return delivered(cast)
 
 
-def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str = "w.bin") -> Repository:
+def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str = "w.onnx") -> Repository:
     """Deliver a file whole, and commit it."""
     namespace, _, short = name.partition("/")
     alice = cast.session("alice")
@@ -71,11 +71,11 @@ def later(seconds: int = 3600 * 24) -> None:
 def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast, either_store):
     delivered(cast)
     wire = Wire(cast)
-    assert "X-Xet-Hash" not in wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin").headers
+    assert "X-Xet-Hash" not in wire.ask("HEAD", f"/{NAME}/resolve/main/w.onnx").headers
     task()
-    name = wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin")["X-Xet-Hash"]
+    name = wire.ask("HEAD", f"/{NAME}/resolve/main/w.onnx")["X-Xet-Hash"]
     assert xet_files.readable_file_ids([NAMED]) == {NAMED: name}
-    [entry] = [one for one in wire.get(f"/api/models/{NAME}/tree/main").json() if one["path"] == "w.bin"]
+    [entry] = [one for one in wire.get(f"/api/models/{NAME}/tree/main").json() if one["path"] == "w.onnx"]
     assert entry["xetHash"] == name
     file = XetFile.objects.get(pk=name)
     assert len(file.xorbs) > 1
@@ -119,11 +119,11 @@ def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
     work()
     alice, target = cast.session("alice"), cast.repository("alice/target")
     assert copies.share(repository, target, [NAMED], alice) == {}
-    push.receive(Intent(target, MAIN, alice, "copy"), [Stored("copy.bin", NAMED)])
+    push.receive(Intent(target, MAIN, alice, "copy"), [Stored("copy.onnx", NAMED)])
     wire = Wire(cast)
     assert (
-        wire.ask("HEAD", "/alice/target/resolve/main/copy.bin")["X-Xet-Hash"]
-        == wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin")["X-Xet-Hash"]
+        wire.ask("HEAD", "/alice/target/resolve/main/copy.onnx")["X-Xet-Hash"]
+        == wire.ask("HEAD", f"/{NAME}/resolve/main/w.onnx")["X-Xet-Hash"]
     )
 
 
@@ -179,7 +179,7 @@ def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, repository, ho
     else:
         history.forget_files(repository, [NAMED], alice)
         assert ask(cast, name).status_code == 404
-        assert Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.bin").status_code == 404
+        assert Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.onnx").status_code == 404
 
 
 def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, repository, settings):
@@ -187,7 +187,9 @@ def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, 
     Xorb.objects.update(last_used_at=timezone.now() - timedelta(days=settings.XORB_DAYS + 1))
     garbage.sweep()
     assert not xet_files.readable_file_ids([NAMED])
-    push.receive(Intent(repository, MAIN, cast.session("alice"), "moved"), [Deletion("w.bin"), Stored("v.bin", NAMED)])
+    push.receive(
+        Intent(repository, MAIN, cast.session("alice"), "moved"), [Deletion("w.onnx"), Stored("v.onnx", NAMED)]
+    )
     work()
     assert xet_files.readable_file_ids([NAMED])
 
