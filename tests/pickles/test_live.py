@@ -106,7 +106,7 @@ def test_code_in_a_repository_without_an_adapter_is_held_back_whatever_carries_i
         addresses[name] = f"alice/carried/resolve/{made.oid}/{quote(path)}"
     held = [name for name in addresses if name[1] != "data"]
     until = time.monotonic() + 180
-    while any(resolved(working_hub, addresses[name]) == 200 for name in held) and time.monotonic() < until:
+    while any(resolved(working_hub, addresses[name]) != 404 for name in held) and time.monotonic() < until:
         time.sleep(0.3)
     assert [name for name in held if resolved(working_hub, addresses[name]) != 404] == []
     served = [addresses[type, "data"] for type in ("model", "dataset", "space")]

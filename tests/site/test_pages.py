@@ -232,7 +232,7 @@ def test_a_card_is_an_article_and_cannot_act(visit, cast):
     ("name", "content", "shown"),
     [
         ("a.json", b'{"a": "<b>"}', "{&quot;a&quot;: &quot;&lt;b&gt;&quot;}"),
-        ("weights.bin", b"\x00\xff", "not text"),
+        ("weights.raw", b"\x00\xff", "not text"),
         ("adapter_model.safetensors", weights(), "2 × 3"),
         ("torn.safetensors", weights()[:40], "header cannot be read"),
         ("long.txt", b"x" * 300_000, "too large"),
