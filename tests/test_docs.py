@@ -57,6 +57,18 @@ def test_every_management_command_is_in_a_page_for_operators() -> None:
     assert {name for name in commands if name not in pages} == set()
 
 
+def test_pages_are_read_in_one_sitting_and_their_lines_on_one_screen() -> None:
+    """Rows of tables and blocks of code are one line each by their nature."""
+    found, pages = [], [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client/README.md"]
+    for page in pages:
+        text, name = page.read_text(), str(page.relative_to(ROOT))
+        most = 1_500 if name in ("README.md", "docs/architecture.md") else 4_000
+        found += [f"{name}: {words} words"] if (words := len(text.split())) > most else []
+        prose = re.sub(r"^```.*?^```|^\|.*?$|^<a id=.*?$", "", text, flags=re.MULTILINE | re.DOTALL)
+        found += [f"{name}: {line[:60]}…" for line in prose.splitlines() if len(line) > 160]
+    assert found == []
+
+
 def test_every_make_target_says_what_it_does() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))

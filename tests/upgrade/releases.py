@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.about import SERVES_FROM, VERSION
+from hub.about import COMMIT_THERE, SERVES_FROM, VERSION
 from tests.live import BIN, ROOT, Hub
 from tests.services import answers, running
 
@@ -26,7 +26,8 @@ class Release:
 
     def environment(self, hub: Hub) -> dict[str, str]:
         paths = os.pathsep.join([str(self.folder), str(self.folder / "client/src")])
-        return {**hub.environment, "DJANGO_SETTINGS_MODULE": self.settings, "PYTHONPATH": paths}
+        static = {"DOVETAIL_STATIC_ROOT": str(hub.data / "run" / f"static-{self.folder.name}")}
+        return {**hub.environment, **static, "DJANGO_SETTINGS_MODULE": self.settings, "PYTHONPATH": paths}
 
     def manage(self, hub: Hub, *arguments: str) -> subprocess.CompletedProcess:
         """Run a management command of this release on a hub's state."""
@@ -43,6 +44,7 @@ class Release:
         """Run gunicorn with this code on a hub's state; end it with the block, if it has not ended."""
         folder = hub.data / "run" / name
         folder.mkdir()
+        assert self.manage(hub, "collectstatic", "--noinput", "--verbosity", "0").returncode == 0
         configuration = str(self.folder / "deploy/gunicorn.conf.py")
         command = [str(BIN / "gunicorn"), "-c", configuration, "--chdir", str(self.folder)]
         command += ["-b", f"127.0.0.1:{port}", *options]
@@ -52,14 +54,14 @@ class Release:
 
 
 def older(folder: Path) -> Release:
-    """Return the release before this one; a checkout without its tag cannot, and CI's has it."""
+    """Return the release before this one; a checkout without its commit cannot, and CI's has it."""
     if IS_FIRST:
         return Release(ROOT)
     archive = folder / "release.tar"
-    command = ["git", "archive", "--output", archive, f"v{SERVES_FROM}"]
+    command = ["git", "archive", "--output", archive, COMMIT_THERE]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        reason = f"this checkout has no tag v{SERVES_FROM}: `git fetch --tags`"
+        reason = f"this checkout has no commit {COMMIT_THERE} of {SERVES_FROM}: `git fetch --unshallow`"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with tarfile.open(archive) as packed:
         packed.extractall(folder / "release", filter="data")
