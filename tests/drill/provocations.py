@@ -145,6 +145,15 @@ def dying_workers(stage: Stage) -> Iterator[None]:
     _make_older(stage, "registry_verdict", "finished_at")
 
 
+@provokes("DovetailProgramsFail", "the lines of Use of a version are marked as failed")
+def failed_program(stage: Stage) -> Iterator[None]:
+    stage.push()
+    wait_until(lambda: stage.sql("SELECT 1 FROM registry_verdict WHERE state = 'passed'"))
+    stage.sql("UPDATE registry_verdict SET has_failed_programs = true WHERE state = 'passed'")
+    yield
+    stage.sql("UPDATE registry_verdict SET has_failed_programs = false")
+
+
 @provokes("DovetailClockSilent", "the service `beat` hangs", "DovetailOutboxStuck")
 def no_clock(stage: Stage) -> Iterator[None]:
     with frozen(stage.beat):
