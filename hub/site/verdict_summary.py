@@ -19,7 +19,7 @@ NOT_ALONE = frozenset({"eval.random-head"})  # its passing alone does not mean t
 HEADLINE = 100  # characters
 MOST_TELLING = (
     *("file.header", "config.kind", "config.rank", "tensors.pair", "tensors.not-finite", "base.unnamed", "fit.missing"),
-    *("run.no-effect", "run.not-deterministic", "eval.worse-than-base", "eval.claim"),
+    *("run.no-effect", "run.random-weights", "run.not-deterministic", "eval.worse-than-base", "eval.claim"),
 )
 WORDS = {
     "passed": _("passed"),

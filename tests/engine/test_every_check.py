@@ -79,6 +79,7 @@ IN_ENGINES = {
     "run.not-finite": ("test_evaluation", "test_an_adapter_that_overflows_is_not_finite"),
     "run.no-effect": ("test_evaluation", "test_an_adapter_that_is_not_felt_has_no_effect"),
     "run.not-deterministic": ("test_every_check", "test_what_only_chance_brings_about_is_told"),
+    "run.random-weights": ("test_vocabulary", "test_what_neither_base_nor_file_has_is_drawn_by_each_load"),
     "run.cost": ("test_every_check", "test_what_only_chance_brings_about_is_told"),
     "run.merge": ("test_every_check", "test_what_only_chance_brings_about_is_told"),
     "eval.worse-than-base": ("test_measured", "test_rows_that_say_the_opposite_find_it_worse_than_its_base"),

@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from dovetail.adapters.values import converted
 from tests.adapters import TINY_LLAMA, config, extra_tensor, facts_of, lora, weights, with_file, write
-from tests.engine.conftest import Engine
+from tests.engine.conftest import Engine, python_of
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
 
@@ -151,6 +151,37 @@ def test_a_classifier_saved_without_a_task_has_a_random_head(bert, tmp_path):
     )
     files = config(task_type=None, modules_to_save=None, auto_mapping=mapping)(files)
     assert failures(bert.validate(write(files, tmp_path), facts_of(files))) == ["eval.random-head"]
+
+
+@pytest.mark.parametrize("engine", ["e5", "e4"])
+def test_what_neither_base_nor_file_has_is_drawn_by_each_load(bases, tmp_path, engine):
+    """PEFT saves the classifier of a BERT for masked words, and not the pooler before it."""
+    base = shutil.copytree(bases / "bert", tmp_path / "base")
+    file = base / "model.safetensors"
+    save_file({name: one for name, one in load_file(file).items() if "pooler" not in name}, file, {"format": "pt"})
+    own = lora(size=0.6)
+    pooler = "base_model.model.bert.pooler.dense"
+    whole = extra_tensor(f"{pooler}.bias", (32,), 0.1)(extra_tensor(f"{pooler}.weight", (32, 32), 0.3)(own))
+    cases = {
+        "pooler": own,
+        "saved": config(modules_to_save=["classifier", "score", "pooler"])(whole),
+        "tokens": lora(task="TOKEN_CLS", size=0.6),
+        "vectors": lora(task="FEATURE_EXTRACTION", size=0.6),
+    }
+    one = Engine(tmp_path, "--base", base, "--base-id", "tiny/bert", python=python_of(engine))
+    try:
+        said = {name: one.validate(write(files, tmp_path / name), facts_of(files)) for name, files in cases.items()}
+    finally:
+        one.stop()
+    assert {name: failures(verdict) for name, verdict in said.items()} == {
+        "pooler": ["run.random-weights"],
+        "saved": [],
+        "tokens": [],
+        "vectors": [],
+    }
+    check = check_of(said["pooler"], "run.random-weights")
+    assert check["where"]["tensors"] == ["bert.pooler.dense.bias", "bert.pooler.dense.weight"]
+    assert "Train again with pooler in modules_to_save" in check["fix"]
 
 
 def test_a_task_the_base_has_no_model_for_is_refused_in_words(bert, tmp_path):

@@ -101,7 +101,7 @@ BASES = {
             image_token_id=92, video_token_id=93, vision_start_token_id=90, vision_end_token_id=91)
     ),
     "xlmr": lambda: t.XLMRobertaModel(t.XLMRobertaConfig(**BERT, pad_token_id=0)),
-    "modernbert": lambda: t.ModernBertModel(
+    "modernbert": lambda: t.ModernBertForMaskedLM(
         t.ModernBertConfig(**BERT, pad_token_id=0, bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3,
                            initializer_cutoff_factor=2.0, local_attention=16, global_attn_every_n_layers=2)
     ),

@@ -318,7 +318,10 @@ add(
     lora("SEQ_CLS", ["q_lin"], modules_to_save=["pre_classifier", "classifier"]),
 )
 add("distilbert-qa", "distilbert", "QUESTION_ANS", lora("QUESTION_ANS", ["q_lin", "v_lin"]))
-add("deberta-seq-cls", "deberta", "SEQ_CLS", lora("SEQ_CLS", ["query_proj", "value_proj"]))
+add("deberta-seq-cls", "deberta", "SEQ_CLS", lora("SEQ_CLS", ["query_proj", "value_proj"]), "PEFT leaves its pooler out",
+    expected={"e5": "run.random-weights", "e4": "run.random-weights"})  # fmt: skip
+add("deberta-seq-cls-pooler", "deberta", "SEQ_CLS",
+    lora("SEQ_CLS", ["query_proj", "value_proj"], modules_to_save=["classifier", "pooler"]))  # fmt: skip
 add("deberta-defaults", "deberta", "TOKEN_CLS", lora("TOKEN_CLS"))
 
 

@@ -62,6 +62,7 @@ class Frozen:
         self.tokenizer = _tokenizer(folder)
         self.refuses_inputs = False  # its tokenizer gives more than the model takes
         self._models: dict[tuple[str, int], torch.nn.Module] = {}
+        self._drawn: dict[tuple[str, int], frozenset[str]] = {}
         self._pristine: dict[int, torch.Tensor] = {}
         self._facts: dict[tuple[str, int], Base] = {}
         self.backbone = self.model("FEATURE_EXTRACTION")
@@ -136,6 +137,11 @@ class Frozen:
             self._models[key] = self._load(*key)
         return self._models[key]
 
+    def drawn(self, task: str, labels: int = 2) -> frozenset[str]:
+        """Return the names of a model's weights that the base's files do not have: each load draws them at random."""
+        self.model(task, labels)
+        return self._drawn[task, labels if task in WITH_LABELS else 0]
+
     def _forget(self, key: tuple[str, int]) -> None:
         """Drop a model and the originals of its own weights, whose memory will be reused."""
         del self._models[key]
@@ -147,10 +153,13 @@ class Frozen:
         torch.manual_seed(0)
         # The base's own head may have another number of labels.
         sizes = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}
-        model = class_of(task, self.config).from_pretrained(
+        model, loaded = class_of(task, self.config).from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=self.dtype,
-            **sizes,
+            output_loading_info=True, **sizes,
         )  # fmt: skip
+        self._drawn[task, labels] = frozenset(
+            [*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])]
+        )
         if task != "FEATURE_EXTRACTION":
             self._share(model)
         model.requires_grad_(False).eval()

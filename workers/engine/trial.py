@@ -7,7 +7,7 @@ import resource
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,7 +33,7 @@ from workers.engine.evals.task import Outputs
 from workers.engine.evals.token_rows import with_tokens
 from workers.engine.formats import clean
 from workers.engine.formats.running import is_explained, ready, switched_off
-from workers.engine.frozen import WITH_LABELS, Frozen, input_embeddings
+from workers.engine.frozen import WITH_LABELS, Frozen, Place, input_embeddings
 
 NOISE = 1e-6  # relative to the largest output: the effect of the order of additions
 SURE = 3  # repetitions of a run that seems slow: another process may have been busy
@@ -72,6 +72,7 @@ class Trial:
         self.work, self.rows = work, rows
         self.base = frozen.model(task, labels)
         self.originals = frozen.originals(self.base)
+        self.drawn = _drawn(folder, frozen.drawn(task, labels), self.originals)
         self.began_with = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.evals: list[Evaluation] = []
         self.cost: Cost | None = None
@@ -248,6 +249,26 @@ class Trial:
         with self.merged() as model:
             return self._timed(model, most=1)
 
+    @cached_property
+    def drawn_anew(self) -> Timed:
+        """The outputs of the first batch with other values in the weights that neither base nor file has.
+
+        A permutation stands for what another load would draw: weights of one constant stay what they are.
+        """
+        generator = torch.Generator().manual_seed(SEED)
+        tables = {
+            full: table[name] for (table, name, full), _ in self.originals if full in self.drawn and name in table
+        }
+        own = {full: weight.data for full, weight in tables.items()}
+        try:
+            for weight in tables.values():
+                order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+                weight.data = weight.data.flatten()[order].view_as(weight)
+            return self._timed(self.model, most=1)
+        finally:
+            for full, weight in tables.items():
+                weight.data = own[full]
+
     @contextmanager
     def switched_off(self) -> Iterator[Any]:
         with switched_off(self.model) as model:
@@ -270,6 +291,19 @@ class Trial:
                 lines += answers
                 marks.append(time.perf_counter())
         return Timed(lines, marks[1] - marks[0])
+
+
+def _drawn(folder: Folder, names: Set[str], originals: Sequence[tuple[Place, torch.Tensor]]) -> list[str]:
+    """Return the full names of weights that a base draws and the file does not replace; not of those that are tied."""
+    kept = {id(original) for (_, _, full), original in originals if full.lstrip(".") not in names}
+    brought = tuple(f".{name}" for name in folder.tensors)
+    return [
+        full
+        for (_, _, full), original in originals
+        if full.lstrip(".") in names
+        and id(original) not in kept
+        and not any(name.endswith(f".{full.lstrip('.')}") for name in brought)
+    ]
 
 
 class LibraryTrial(Trial):

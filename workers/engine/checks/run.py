@@ -94,6 +94,27 @@ def not_deterministic(trial: Trial) -> str | Finding:
     )
 
 
+def random_weights(trial: Trial) -> str | Finding:
+    """Compare the outputs with those after another draw of what neither base nor file has, as a classifier's pooler."""
+    if not trial.drawn:
+        return "Every weight of the model is in its base or in the file."
+    after, before = (torch.cat([line.flatten() for line in lines]) for lines in _pair(trial, trial.drawn_anew))
+    names = sorted(full.lstrip(".") for full in trial.drawn)
+    scale = max(1.0, before.abs().max().item())
+    delta = (after - before).abs().max().item()
+    if delta <= max(MERGED, 10 * trial.frozen.noise) * scale:
+        return f"Neither its base nor the file has {some(names)}, and its outputs do not depend on it."
+    inside = f"{trial.base.base_model_prefix}."
+    modules = sorted({name.removeprefix(inside).partition(".")[0] for name in names})
+    return Finding(
+        "failed" if not delta <= BROKEN * scale else "warned",
+        f"Neither {trial.frozen.id} nor the file has {some(names)}: each load draws them at random, and outputs "
+        f"change with them by up to {delta:.3g}, of up to {scale:.3g}.",
+        f"Train again with {', '.join(modules)} in modules_to_save beside the head, or on a base that has them.",
+        {"tensors": names[:20], "difference": delta if delta == delta else None, "largest": scale},
+    )
+
+
 def _pair(trial: Trial, timed: Timed) -> tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]:
     """Return the outputs for the first rows of another run, and of the first run."""
     return timed.lines, trial.with_adapter.lines[: len(timed.lines)]

@@ -104,6 +104,7 @@ CHECKS: tuple[Entry, ...] = (
     Entry("run.not-finite", needs=("load",), stage="engine"),
     Entry("run.no-effect", needs=RAN, stage="engine"),
     Entry("run.not-deterministic", needs=RAN, stage="engine"),
+    Entry("run.random-weights", needs=RAN, stage="engine"),
     Entry("run.cost", needs=RAN, stage="engine"),
     Entry("load.changed-base", needs=("load.error",), stage="engine"),
     Entry("eval.worse-than-base", needs=RAN, stage="engine"),
