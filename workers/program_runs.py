@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from dovetail.adapters.programs import HERE, Address, digest, programs
+from dovetail.adapters.programs import HERE, Address, digest, lacking, programs
 from dovetail.adapters.report import Report
 from dovetail.adapters.usage import ProgramRun
 from registry.models import Base
@@ -18,7 +18,6 @@ from workers.laying_out import lay_out
 
 logger = logging.getLogger(__name__)
 
-LIBRARIES = {"sentence-transformers": "The engines of this hub do not have sentence-transformers."}
 SECONDS = 60.0  # of processor time, for one program; most take less than one
 
 
@@ -63,6 +62,6 @@ def _job(job: Job, report: Report, base: Base | None, name: str, revision: str) 
             "answer": usage.answer if key == "peft" else None, **where,
         }
         for key, code in programs(usage, address).items()
-        if key not in LIBRARIES
+        if not lacking(usage, key)
     ]  # fmt: skip
     return replace(job, place=usage.place, programs=texts, seconds=SECONDS)

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dovetail.adapters import usage_facts
-from dovetail.adapters.programs import IMAGES, Address, digest, programs
+from dovetail.adapters.programs import IMAGES, Address, digest, lacking, packages, programs
 from dovetail.adapters.report import BasePin
 from dovetail.adapters.usage import AdapterUsage, ProgramRun
 from hub.origin import absolute, origin
@@ -31,10 +31,7 @@ NO_BASE = "This hub does not have the base."
 NOT_PROVEN = "No engine of this hub has run this version."
 WAITS = "An engine runs them when no verdict waits."
 SERVER = "They start a server, which the sandbox does not let them do."
-LIBRARIES = {
-    "sentence-transformers": "The engines of this hub do not have sentence-transformers.",
-    "diffusers": "A pipeline for images takes more memory and time than a run may take here.",
-}
+IMAGES_TAKE = "A pipeline for images takes more memory and time than a run may take here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +71,21 @@ def written_programs(request: HttpRequest, header: RepositoryHeader) -> list[Sni
     for key, code in programs(usage, address).items():
         run = runs.get((key, digest(usage, address, key)))
         answer = " ".join((run.printed if run and run.outcome == "ran" else usage.answer or "").split())
-        text = f"{_peft_release(header)}{code}" if usage.format == "peft" else code
+        text = f"{_install(header, packages(usage, key))}{code}"
         text += f"  # {answer[:LONGEST_ANSWER]}" if answer and key in ("peft", "pipeline") else ""
         is_run = run is not None and run.outcome != "not-run"
-        not_run = "" if is_run else _not_run(header, key, run, has_base=address.has_base)
+        not_run = "" if is_run else _not_run(header, lacking(usage, key), run, has_base=address.has_base)
         title = TITLES.get(key) or _loader(header)
         found.append(Snippet(key, title, (*token, text), run=run if is_run else None, not_run=not_run))
     return found
 
 
-def _not_run(header: RepositoryHeader, key: str, run: ProgramRun | None, *, has_base: bool) -> str:
-    """Return why no engine has run a program of this version."""
+def _not_run(header: RepositoryHeader, library: str, run: ProgramRun | None, *, has_base: bool) -> str:
+    """Return why no engine has run a program of this version; `library` is one that the engines do not have."""
     if run is not None:
         return run.problem
-    if key in LIBRARIES:
-        return LIBRARIES[key]
+    if library:
+        return IMAGES_TAKE if library == "diffusers" else f"The engines of this hub do not have {library}."
     if not has_base:
         return NO_BASE
     report = header.proof.report if header.proof else None
@@ -162,13 +159,16 @@ def _peft_refusal(header: RepositoryHeader) -> str:
     return _refusal_without_base(header)
 
 
-def _peft_release(header: RepositoryHeader) -> str:
-    """Return a comment with the oldest release that loads the adapter, where the table says that older ones do not."""
+def _install(header: RepositoryHeader, needed: list[str]) -> str:
+    """Return a comment with the command that installs these packages.
+
+    Of PEFT it names the oldest release that loads the adapter, where the table says that older ones do not.
+    """
     rows = _peft_rows(header)
-    serving = [row.title for row in rows if row.outcome == "serves"]
-    if len(serving) == len(rows):
-        return ""
-    return f"# Needs {serving[-1] if serving else f'PEFT {_proven_peft(header)}'} or newer.\n"
+    serving = [row.title.removeprefix("PEFT ") for row in rows if row.outcome == "serves"]
+    oldest = "" if len(serving) == len(rows) else serving[-1] if serving else _proven_peft(header)
+    named = [f'"peft>={oldest}"' if name == "peft" and oldest else name for name in needed]
+    return f"# pip install {' '.join(named)}\n"
 
 
 def _proven_peft(header: RepositoryHeader) -> str:

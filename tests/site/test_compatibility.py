@@ -134,10 +134,10 @@ PEFT_ROWS = [
 @pytest.mark.parametrize(
     ("serving", "peft", "comment", "why"),
     [
-        ([], "", "", ""),
-        (PEFT_ROWS[:1], "", "", ""),
-        (PEFT_ROWS, "", "# Needs PEFT 0.18 or newer.", ""),
-        (PEFT_ROWS[1:], "0.21.2", "# Needs PEFT 0.21.2 or newer.", ""),
+        ([], "", "# pip install torch transformers peft", ""),
+        (PEFT_ROWS[:1], "", "# pip install torch transformers peft", ""),
+        (PEFT_ROWS, "", '# pip install torch transformers "peft>=0.18"', ""),
+        (PEFT_ROWS[1:], "0.21.2", '# pip install torch transformers "peft>=0.21.2"', ""),
         (PEFT_ROWS[1:], "", "", "It drops arrow_config."),
     ],
 )
@@ -148,7 +148,7 @@ def test_peft_is_offered_in_the_releases_that_the_table_names(visit, cast, servi
     [snippet] = [snippet for snippet in visit().get("/alice/reviews/use").context["tools"] if snippet.key == "peft"]
     assert snippet.why == why
     assert ("PeftModel" in snippet.code) == (not why)
-    assert "".join(line for line in snippet.code.splitlines() if line.startswith("# Needs")) == comment
+    assert "".join(line for line in snippet.code.splitlines() if line.startswith("# pip")) == comment
 
 
 def test_a_page_without_answers_has_no_such_section(visit, reviews):

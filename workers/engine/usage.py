@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Sample = tuple[tuple[str, ...], str | None]
 NOTHING: Sample = ((), None)
-EXTRACTOR = "preprocessor_config.json"
+EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def usage_of(trial: Trial, place: str) -> AdapterUsage:
@@ -34,6 +34,7 @@ def usage_of(trial: Trial, place: str) -> AdapterUsage:
     own_labels = int(frozen.config.num_labels)
     reads, shape = _reads(trial)
     sample, answer = _sample(trial, task, names or _default_names(frozen.config, labels))
+    has_extractor = any((frozen.folder / name).exists() for name in EXTRACTORS)
     is_generic = type(frozen.tokenizer).__name__ == "PreTrainedTokenizerFast"
     return AdapterUsage(
         format="adapters" if trial.task == library.TASK else "peft",
@@ -48,11 +49,12 @@ def usage_of(trial: Trial, place: str) -> AdapterUsage:
         tokenizer=_tokenizer(trial),
         # transformers 5 writes a class into the config that transformers 4 does not have; this one reads such files.
         tokenizer_class="PreTrainedTokenizerFast" if is_generic else "AutoTokenizer",
-        inputs=tuple(frozen.tokenizer.model_input_names) if frozen.refuses_inputs else (),
+        inputs=tuple(frozen.tokenizer.model_input_names) if frozen.refuses_inputs and reads == "text" else (),
         has_chat_template=_has_chat_template(trial),
         reads=reads,
         shape=shape,
-        hears=reads in ("input_features", "input_values") and (frozen.folder / EXTRACTOR).exists(),
+        hears=reads in ("input_features", "input_values") and has_extractor,
+        sees=reads == "pixel_values" and has_extractor,
         parts=tuple(folder.members) if isinstance(folder, Composition) and _kind(trial) == "fusion" else (),
         sample=sample,
         answer=answer,

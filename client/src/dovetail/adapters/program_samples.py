@@ -143,6 +143,13 @@ _TEXT_USES: Mapping[str, Callable[[AdapterUsage], list[str]]] = {
 
 
 # --- pictures, sound, and bases without a tokenizer ------------------------------------------------------------------
+TONE = (
+    "rate = extractor.sampling_rate",
+    "# A second of a tone: put your recording here.",
+    "sound = torch.sin(torch.arange(rate) * 440 * 6.283 / rate).numpy()",
+)
+
+
 def _sense_use(usage: AdapterUsage) -> list[str]:
     inputs = _sense_inputs(usage)
     run = ["with torch.no_grad():", "    answer = model(**inputs)"]
@@ -172,12 +179,8 @@ def _sense_inputs(usage: AdapterUsage) -> list[str]:
     if usage.reads == "pixel_values":
         hint = "# In place of a picture: AutoImageProcessor of the base makes such numbers of yours."
         return [hint, f'inputs = {{"pixel_values": torch.zeros({shape})}}']
-    if usage.reads in ("input_features", "input_values") and usage.hears:
-        return [
-            "rate = extractor.sampling_rate",
-            "sound = torch.sin(torch.arange(rate) * 440 * 6.283 / rate)  # a second of a tone: put your recording here",
-            'inputs = extractor(sound.numpy(), sampling_rate=rate, return_tensors="pt")',
-        ]
+    if usage.hears:
+        return [*TONE, 'inputs = extractor(sound, sampling_rate=rate, return_tensors="pt")']
     if usage.reads in ("input_features", "input_values"):
         hint = "# In place of sound: the feature extractor of the base makes such numbers of yours."
         return [hint, f'inputs = {{"{usage.reads}": torch.zeros({shape})}}']
@@ -194,9 +197,48 @@ PIPELINES = {
     "AutoModelForCausalLM": "text-generation",
     "AutoModelForMaskedLM": "fill-mask",
 }
+OF_SOUND = {
+    "AutoModelForSpeechSeq2Seq": "automatic-speech-recognition",
+    "AutoModelForCTC": "automatic-speech-recognition",
+    "AutoModelForAudioClassification": "audio-classification",
+}
+
+
+def has_pipeline(usage: AdapterUsage) -> bool:
+    """Return whether transformers 5 has a pipeline for the task and the base what it needs.
+
+    It has none any more for sequence to sequence and for answers to questions.
+    """
+    if usage.sees:
+        return usage.model == "AutoModelForImageClassification" and usage.labels > 1
+    if usage.hears:
+        task = OF_SOUND.get(usage.model, "")
+        return usage.labels > 1 if task == "audio-classification" else bool(task) and usage.tokenizer != "none"
+    is_text = usage.reads == "text" and usage.tokenizer != "none" and usage.model in PIPELINES
+    return is_text and len(usage.sample) < 2  # not every pipeline takes a pair
 
 
 def pipeline_use(usage: AdapterUsage) -> list[str]:
+    if usage.sees:
+        return [
+            'pipe = pipeline("image-classification", model=model, image_processor=processor)',
+            'picture = Image.new("RGB", (256, 256))  # put yours here: Image.open("my.jpg")',
+            'print(pipe(picture)[0]["label"])',
+        ]
+    return _sound_pipeline(usage) if usage.hears else _text_pipeline(usage)
+
+
+def _sound_pipeline(usage: AdapterUsage) -> list[str]:
+    task = OF_SOUND[usage.model]
+    tokenizer = [] if task == "audio-classification" else ["tokenizer=tokenizer"]
+    parts = [quoted(task), "model=model", *tokenizer, "feature_extractor=extractor"]
+    said = '[0]["label"]' if task == "audio-classification" else '["text"]'
+    limit = f', generate_kwargs={{"max_new_tokens": {TOKENS}}}' if usage.model == "AutoModelForSpeechSeq2Seq" else ""
+    heard = f'pipe({{"raw": sound, "sampling_rate": rate}}{limit}){said}'
+    return [*call("pipe = pipeline(", parts), *TONE, f"print({heard})"]
+
+
+def _text_pipeline(usage: AdapterUsage) -> list[str]:
     task = PIPELINES[usage.model]
     text = quoted((usage.sample or SENTENCES)[0])
     make = f"pipe = pipeline({quoted(task)}, model=model, tokenizer=tokenizer)"
@@ -205,7 +247,8 @@ def pipeline_use(usage: AdapterUsage) -> list[str]:
     if task == "text-classification":
         return [make, f'print(pipe({text})[0]["label"])']
     if task == "token-classification":
-        return [make, f'print([(part["word"], part["entity"]) for part in pipe({text})])']
+        found = f'[(part["word"], part["entity_group"]) for part in pipe({text}, aggregation_strategy="simple")]'
+        return [make, f"print({found})"]
     if task == "fill-mask":
         before, after = map(quoted, HIDDEN)
         return [make, f'print(pipe({before} + tokenizer.mask_token + {after})[0]["token_str"])']

@@ -9,10 +9,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dovetail.adapters.program_samples import PIPELINES, SENTENCES, call, listed, peft_use, pipeline_use, quoted, tagged
+from dovetail.adapters.program_samples import (
+    SENTENCES,
+    call,
+    has_pipeline,
+    listed,
+    peft_use,
+    pipeline_use,
+    quoted,
+    tagged,
+)
 from dovetail.adapters.usage import AdapterUsage
 
 HERE = "http://127.0.0.1"  # stands for the hub in the digest of a program, which is the same at every address of it
+PILLOW = "Pillow"
 IMAGES = ("diffusers", "kohya", "lycoris")  # formats that a pipeline of diffusers loads
 
 
@@ -38,13 +48,30 @@ def programs(usage: AdapterUsage, address: Address) -> dict[str, str]:
     if usage.format != "peft":
         return {}
     written = {"peft": _program(usage, address, _peft_imports(usage), _peft_load, peft_use)}
-    if PIPELINES.get(usage.model) and usage.reads == "text" and usage.tokenizer != "none" and _is_single(usage):
-        imports = [*_peft_imports(usage), "from transformers import pipeline"]
-        written["pipeline"] = _program(usage, address, imports, _peft_load, pipeline_use)
+    if has_pipeline(usage):
+        written["pipeline"] = _program(usage, address, _pipeline_imports(usage), _pipeline_load, pipeline_use)
     if usage.model == "AutoModel" and usage.reads == "text" and usage.tokenizer == "base" and not usage.rows:
         imports = ["from peft import PeftModel", "from sentence_transformers import SentenceTransformer"]
         written["sentence-transformers"] = _program(usage, address, imports, _sentences_load, _sentences_use)
     return written
+
+
+def packages(usage: AdapterUsage, key: str) -> list[str]:
+    """Return the packages that a program needs, as pip names them."""
+    if key == "peft" and usage.format == "adapters":
+        return ["torch", "adapters"]
+    if key == "diffusers":
+        return ["torch", "diffusers", "transformers", "accelerate", "peft"]
+    if key == "sentence-transformers":
+        return ["sentence-transformers", "peft"]
+    return ["torch", "transformers", "peft", *(["pillow"] if lacking(usage, key) == PILLOW else [])]
+
+
+def lacking(usage: AdapterUsage, key: str) -> str:
+    """Return the library of a program that the engines which prove adapters do not have; "" if they have all."""
+    if key == "pipeline":
+        return PILLOW if usage.sees else ""
+    return key if key in ("diffusers", "sentence-transformers") else ""
 
 
 def digest(usage: AdapterUsage, address: Address, key: str) -> str:
@@ -92,17 +119,24 @@ def _pin(address: Address) -> str:
     return ", revision=REVISION" if address.base_revision else ""
 
 
-def _is_single(usage: AdapterUsage) -> bool:
-    """Return whether the sample is one text, which every pipeline takes."""
-    return usage.model == "AutoModel" or len(usage.sample) < 2
-
-
 # --- PEFT ------------------------------------------------------------------------------------------------------------
-def _peft_imports(usage: AdapterUsage) -> list[str]:
-    extractor = "AutoFeatureExtractor, " if usage.hears else ""
-    tokenizer = f", {usage.tokenizer_class}" if usage.tokenizer != "none" else ""
-    names = f"{extractor}{usage.model}{tokenizer}"
+def _peft_imports(usage: AdapterUsage, *others: str) -> list[str]:
+    extractor = ["AutoFeatureExtractor"] if usage.hears else []
+    tokenizer = [usage.tokenizer_class] if usage.tokenizer != "none" else []
+    names = ", ".join([*extractor, usage.model, *tokenizer, *others])
     return ["import torch", "from peft import PeftModel", f"from transformers import {names}"]
+
+
+def _pipeline_imports(usage: AdapterUsage) -> list[str]:
+    if usage.sees:
+        return [*_peft_imports(usage, "AutoImageProcessor", "pipeline")[1:], "from PIL import Image"]
+    # Its tone is made with torch; a text needs none of it.
+    return _peft_imports(usage, "pipeline")[0 if usage.hears else 1 :]
+
+
+def _pipeline_load(usage: AdapterUsage, address: Address) -> list[str]:
+    processor = [f"processor = AutoImageProcessor.from_pretrained(BASE{_pin(address)})"] if usage.sees else []
+    return [*processor, *_peft_load(usage, address)]
 
 
 def _peft_load(usage: AdapterUsage, address: Address) -> list[str]:
@@ -159,7 +193,7 @@ def _images_load(usage: AdapterUsage, address: Address) -> list[str]:
 
 
 def _images_use(usage: AdapterUsage) -> list[str]:
-    prompt = quoted(" ".join([*usage.sample, "a paper bird"]))
+    prompt = quoted((usage.sample or ("a paper bird",))[0])
     return [f"image = pipeline({prompt}, num_inference_steps=20).images[0]", 'image.save("picture.png")']
 
 

@@ -23,8 +23,9 @@ class AdapterUsage(Record):
     `model` is the auto class of transformers. A head has `labels` outputs, with `names` in their order where they are
     known; `resets_head` says that the base's own head has another number. `rows` is the size that the base's embedding
     needs, 0 for its own. `reads` is the main input of the base, of the `shape` of one row where it is no text; `hears`
-    says that the base has a feature extractor. `inputs` are the only ones that the base takes of its tokenizer's.
-    `sample` has one text or two; `answer` is what the adapter said to it, where that is a label, labels or a number.
+    and `sees` say that the base has what makes such input of sound and of pictures. `inputs` are the only ones that the
+    base takes of its tokenizer's. `sample` has one text or two; `answer` is what the adapter said to it, where that is
+    a label, labels or a number.
     """
 
     format: str
@@ -43,6 +44,7 @@ class AdapterUsage(Record):
     reads: Sense = "text"
     shape: tuple[float, ...] = ()
     hears: bool = False
+    sees: bool = False
     parts: tuple[str, ...] = ()  # the folders of the adapters that a fusion weighs
     file: str | None = field(default=None, metadata=SPARSE)  # the weights of a LoRA for images
     sample: tuple[str, ...] = ()
