@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.sentences import ROOT
+from ops.sentences import ROOT, Stop
 from ops.suite import TIERS
 
 # Where defects are put → the tests that guard it.
@@ -97,19 +97,16 @@ def _spoilt(node: ast.AST) -> str | None:
     return None
 
 
-def noticed(mutant: Mutant, tests: list[str], copy: Path, marks: str) -> bool:
-    """Return whether a test fails with this defect in the copy, which is whole again afterwards."""
-    mutant.write(copy)
+def fails(tests: list[str], copy: Path, marks: str) -> bool:
+    """Return whether a test of the copy fails, or does not end."""
+    files = [f"tests/{name}" for name in tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", marks, *files]
+    environment = os.environ | {"PYTHONPATH": f"{copy}:{copy / 'client/src'}"}
     try:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", marks]
-        return subprocess.run(
-            [*command, *(f"tests/{name}" for name in tests)], cwd=copy, timeout=SECONDS, check=False,
-            env=os.environ | {"PYTHONPATH": f"{copy}:{copy / 'client/src'}"}, capture_output=True,
-        ).returncode != 0  # fmt: skip
+        done = subprocess.run(command, cwd=copy, env=environment, timeout=SECONDS, check=False, capture_output=True)
     except subprocess.TimeoutExpired:
         return True
-    finally:
-        shutil.copyfile(ROOT / mutant.file, copy / mutant.file)
+    return done.returncode != 0
 
 
 def main() -> None:
@@ -134,9 +131,13 @@ def main() -> None:
             )
             every = [mutant for file in files for mutant in mutants(file)]
             drawn = random.Random(chosen.seed).sample(every, min(count, len(every)))
+            if fails(tests, copy, chosen.marks):
+                raise Stop(f"The tests of {place} fail without any defect. Fix: mend them first.")
             killed = 0
             for mutant in drawn:
-                seen = noticed(mutant, tests, copy, chosen.marks)
+                mutant.write(copy)
+                seen = fails(tests, copy, chosen.marks)
+                shutil.copyfile(ROOT / mutant.file, copy / mutant.file)
                 killed += seen
                 print("noticed " if seen else "MISSED  ", mutant, flush=True)
             print(f"{killed} of {len(drawn)} noticed (of {len(every)} possible) in {place}", flush=True)

@@ -29,6 +29,8 @@ from registry.talk import dispatch
 from tests.cast import Cast, assemble
 from tests.registry.test_routes import rows
 
+pytestmark = pytest.mark.night
+
 Odd = TypeVar("Odd")
 LONE = "\\ud800"
 ODD_PARTS = (
@@ -405,7 +407,6 @@ def run_on_postgresql(file: str, server: str, *arguments: str) -> None:
     assert " passed" in done.stdout
 
 
-@pytest.mark.night
 @pytest.mark.postgres
 @pytest.mark.timeout(1800)
 def test_no_odd_input_is_an_accident_on_postgresql_either(postgres_server):

@@ -272,6 +272,7 @@ def test_a_nul_in_any_text_of_a_body_is_refused(asker):
     assert asker.accidents == [], "\n".join(asker.accidents)
 
 
+@pytest.mark.night
 def test_a_nul_in_any_address_or_query_is_refused(asker):
     for method, address in addresses():
         for part in set(re.findall(r"<(\w+)>", address)):

@@ -28,7 +28,7 @@ from tests.api.seeded import ELSEWHERE, REQUIRED, World, operations, seed
 # names that are taken or reserved, cursors that only this hub signs, times in the past.
 NOT_ASKED = [ignored_auth, positive_data_acceptance]
 EXAMPLES = int(os.environ.get("MORE_EXAMPLES", "1"))
-pytestmark = pytest.mark.timeout(300 * EXAMPLES)
+pytestmark = [pytest.mark.night, pytest.mark.timeout(300 * EXAMPLES)]
 
 
 class Clock:

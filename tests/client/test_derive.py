@@ -7,6 +7,8 @@ import pytest
 from tests.adapters import CONFIG, MINILM, TINY_LLAMA, WEIGHTS, lora, pack, unpack, write
 from tests.live import Hub, wait_until
 
+pytestmark = pytest.mark.merge
+
 NOBODY = "http://127.0.0.1:9"  # the discard port
 
 

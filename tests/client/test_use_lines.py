@@ -16,6 +16,8 @@ from tests import live
 from tests.adapters import MINILM, lora, write
 from tests.live import BIN
 
+pytestmark = pytest.mark.merge
+
 NAME = "alice/lines-to-copy"
 CARD = f"---\nbase_model: {MINILM.id}\nlicense: apache-2.0\n---\n\n# Lines\n"
 

@@ -102,6 +102,7 @@ def second_version(working_hub, folder, commits):
     alice.alias(f"{NAME}@{commits[1]}", "prod")
 
 
+@pytest.mark.merge
 @pytest.mark.engine
 def test_an_alias_is_served_followed_and_taken_back(resolver, working_hub, commits, tmp_path):
     async def walk():
@@ -148,6 +149,7 @@ def test_an_alias_is_served_followed_and_taken_back(resolver, working_hub, commi
     asyncio.run(walk())
 
 
+@pytest.mark.merge
 @pytest.mark.engine
 def test_the_last_good_version_is_served_while_the_hub_is_away_for_a_day(working_hub, commits, tmp_path):
     now = [time.time()]

@@ -10,7 +10,7 @@ from tests.clients import beside, build
 from tests.hf.test_libraries import DIFFUSERS
 
 MLX = ("mlx-lm==0.32.2", "mlx==0.32.4", "mlx-cpu==0.32.4")
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.merge, pytest.mark.engine]
 
 
 def proofs(program: str, folder: Path, *packages: Path) -> tuple[list[str], str]:

@@ -12,6 +12,8 @@ from tests.engine.conftest import Engine, python_of
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
 
+pytestmark = pytest.mark.merge
+
 MAKER = Path(__file__).parent / "make_attention_free.py"
 BASES = ("mamba", "mamba2", "falcon-mamba", "rwkv")
 

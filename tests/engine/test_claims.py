@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.engine.test_dtypes import in_an_engine
 
 READ = """
@@ -20,6 +22,7 @@ def refused(metric, *entries, **data):
 """
 
 
+@pytest.mark.merge
 def test_honest_claims_are_refused_in_at_most_one_of_a_hundred():
     """By enumeration: m rows give the claim, n rows here the number, both with the same true share."""
     answers = in_an_engine(
@@ -167,6 +170,7 @@ print(found.name)
     assert answers == ["weightedf1", "macrof1"]
 
 
+@pytest.mark.night
 def test_odd_values_and_numbers_of_rows_are_no_claims_or_say_no_rows():
     answers = in_an_engine(
         READ

@@ -7,6 +7,8 @@ import pytest
 from tests.adapters import SMOKE, facts_of, lora, smoke, with_file, write
 from tests.engine.test_evaluation import TEXTS
 
+pytestmark = pytest.mark.merge
+
 ROWS = [{"text": text, "label": number % 2} for number, text in enumerate(TEXTS)]
 
 

@@ -8,6 +8,8 @@ import ast
 import io
 from pathlib import Path
 
+import pytest
+
 from dovetail.adapters.checks import ids
 from dovetail.adapters.families import checks_of, opened
 from dovetail.adapters.findings import Finding
@@ -185,6 +187,7 @@ for scores, alone in ((wrong, right), (right, wrong)):  # of rows; the number th
 """
 
 
+@pytest.mark.merge
 def test_what_only_chance_brings_about_is_told(engine_python):
     """Runs that differ, a slow machine, roundings: no adapter brings them about when it is asked to."""
     expected = {

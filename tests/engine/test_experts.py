@@ -11,6 +11,8 @@ from tests.adapters import CONFIG, WEIGHTS, pack, unpack, write
 from tests.engine.conftest import Engine, python_of
 from tests.engine.test_saboteurs import failures
 
+pytestmark = pytest.mark.merge
+
 OFFLINE = os.environ | {"HF_HUB_OFFLINE": "1"}  # peft asks the Hub for the base of each adapter it saves
 
 

@@ -20,6 +20,8 @@ from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, config, lora, openers, pa
 from tests.engine.test_foreign import mlx_config, repository
 from tests.sweep import sweep
 
+pytestmark = pytest.mark.night
+
 VALUES = (True, -1, 8.5, "x", [8], ["x"], {}, {"a": "x"}, {"word_embeddings": 3}, [[1, 2]])
 # Fields that are read from a config whether or not its method has them.
 READ_ANYWAY = {

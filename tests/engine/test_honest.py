@@ -56,6 +56,7 @@ def test_names_that_all_linear_left_out_are_no_missing_targets(every_bert, tmp_p
 
 
 @pytest.mark.parametrize("task", ["SEQ_2_SEQ_LM", "FEATURE_EXTRACTION", None])
+@pytest.mark.merge
 def test_an_honest_adapter_passes_on_an_encoder_decoder(task, t5, tmp_path):
     files = lora(TINY_T5, task=task, target_modules=r"decoder\..*SelfAttention\.[qv]", targets=("q", "v"))
     verdict = t5.validate(write(files, tmp_path), facts_of(files))

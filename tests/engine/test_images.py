@@ -12,6 +12,8 @@ from tests.adapters import pack, unpack, write
 from tests.engine.conftest import Engine, python_of
 from tests.engine.test_saboteurs import failures
 
+pytestmark = pytest.mark.merge
+
 ENGINES = ("e5", "e4")
 OFFLINE = os.environ | {"HF_HUB_OFFLINE": "1"}  # peft asks the Hub for the base of each adapter it saves
 ON_VIT = ("vit", "vit-embeddings", "vit-patches", "vit-all-linear")

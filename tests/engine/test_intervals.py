@@ -1,6 +1,10 @@
 """An interval at 95 % covers what other rows of the kind would give in 94 of 100 sets or more, also of skewed rows."""
 
+import pytest
+
 from tests.engine.test_dtypes import in_an_engine
+
+pytestmark = pytest.mark.night
 
 LEAST = 0.94
 

@@ -11,6 +11,8 @@ from tests.engine.conftest import Engine, python_of
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
 
+pytestmark = pytest.mark.merge
+
 MAKER = Path(__file__).parent / "make_measured.py"
 TAGS = {"label_names": ["O", "THING", "FEELING"]}
 TASKS = {  # base, card, the metric that decides, what is no more than a base's number, and what the adapter reaches

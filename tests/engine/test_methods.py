@@ -16,6 +16,8 @@ from tests.engine.conftest import ROOT, Engine, python_of
 from tests.engine.test_saboteurs import failures
 from tests.specimens import METHODS
 
+pytestmark = pytest.mark.merge
+
 HERE = Path(__file__).parent
 BASES = ("bert", "gpt2", "llama", "t5")
 

@@ -14,6 +14,8 @@ from dovetail.adapters.usage import AdapterUsage
 from tests.adapters import TINY_BERT, TINY_LLAMA, lora, write
 from tests.engine.test_measured import TAGS, TASKS, made  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.merge
+
 AT = {"revision": "a" * 40, "base_revision": "b" * 40}
 
 

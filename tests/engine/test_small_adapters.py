@@ -7,7 +7,7 @@ import pytest
 
 from tests.engine.conftest import python_of
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.merge, pytest.mark.engine]
 
 TOLD = """
 plain 2 run adapter

@@ -61,7 +61,7 @@ ATTACKS = {
 }
 
 
-@pytest.fixture(scope="module", params=["forks", "stays"])
+@pytest.fixture(scope="module", params=["forks", pytest.param("stays", marks=pytest.mark.night)])
 def taken(request, bases, tmp_path_factory):
     """An engine whose loading stage attacks where the folder of a job asks for it, in each of the two ways."""
     options = ("--no-fork",) if request.param == "stays" else ()
@@ -116,6 +116,7 @@ def test_a_process_that_zeroes_the_base_hurts_the_next_adapter_in_neither_way(ta
     assert taken.validate(write(lora(), tmp_path / "next"), facts_of(lora()))["state"] == "passed"
 
 
+@pytest.mark.merge
 def test_sixty_adapters_of_every_sort_leave_the_base_and_the_engine_as_they_were(taken, tmp_path):
     """make bench does it with hundreds, and measures."""
     honest = [lora(), lora(dora=True), lora(labels=5), config(bias="all")(lora()), lora(task="TOKEN_CLS", labels=3)]

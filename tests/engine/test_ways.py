@@ -11,6 +11,8 @@ from tests.engine.test_honest import FOR_DECODERS, HONEST
 from tests.engine.test_library import KINDS
 from tests.engine.test_library import SABOTEURS as LIBRARY_SABOTEURS
 
+pytestmark = pytest.mark.night
+
 
 @pytest.fixture(scope="module")
 def stays(bases, tmp_path_factory):

@@ -16,6 +16,8 @@ from tests.guide.pages import blocks
 from tests.guide.runners import ACTION, TEMPLATE, github, gitlab
 from tests.live import ROOT, TOKENS, Hub
 
+pytestmark = pytest.mark.merge
+
 HOSTILE = "a \x1b[31m name\x00 with | a bar and <b>"
 
 

@@ -12,6 +12,8 @@ from tests.adapters import CONFIG, MINILM, WEIGHTS, lora, write
 from tests.clients import Client
 from tests.live import TOKENS, Hub
 
+pytestmark = pytest.mark.merge
+
 BOTH = pytest.mark.parametrize("release", ["2.4.0", "1.33.0"])  # what 0.36 has of this is in test_clients.py
 
 

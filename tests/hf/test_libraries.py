@@ -16,7 +16,7 @@ DIFFUSERS = (
     "diffusers==0.42.1", "importlib_metadata==10.2.0", "pillow==13.0.0", "zipp==4.1.2",
     "requests==2.32.5", "certifi==2025.8.3", "urllib3==2.5.0", "charset-normalizer==3.4.3",
 )  # fmt: skip
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.merge, pytest.mark.engine]
 
 
 def mark() -> str:

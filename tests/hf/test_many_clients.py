@@ -15,6 +15,8 @@ from huggingface_hub import HfApi
 from tests.clients import Client, build
 from tests.live import TOKENS, Hub
 
+pytestmark = pytest.mark.merge
+
 PROGRAMS = Path(__file__).parent / "programs"
 RELEASES = ("2.4.0", "1.33.0", "0.36.2")
 

@@ -14,7 +14,7 @@ from tests.live import Hub
 from tests.services import new_database
 
 ROOM, EACH = 1_000_000, 300_000
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.merge, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")

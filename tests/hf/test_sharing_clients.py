@@ -17,6 +17,8 @@ from tests.live import PASSWORD, TOKENS, Hub
 from tests.services import valkey
 from tests.workers.listener import listening
 
+pytestmark = pytest.mark.merge
+
 RELEASE = "2.4.0"
 
 

@@ -18,6 +18,8 @@ from tests.hf.wire import file, header
 from tests.live import TOKENS, Hub
 from tests.services import new_database
 
+pytestmark = pytest.mark.merge
+
 
 @pytest.fixture(scope="module")
 def production(tmp_path_factory, postgres_server, s3_server) -> Iterator[Hub]:

@@ -29,6 +29,8 @@ from tests import adapters, live
 from tests.clients import Client, build
 from tests.fault_proxy import Faults, proxy
 
+pytestmark = pytest.mark.merge
+
 PROGRAMS = Path(__file__).parent / "programs"
 TOKEN = {name: f"hf_reading_{name}_token" for name in ("ada", "zoe")}
 NUMBERS = count()

@@ -22,6 +22,8 @@ from tests.live import ROOT
 from tests.services import answers as is_up
 from tests.services import free_ports, running
 
+pytestmark = pytest.mark.merge
+
 # Each answer names the thread that gave it.
 APPLICATION = """
 import os, pathlib, threading, time

@@ -13,6 +13,8 @@ from tests.hf.wire import file, header
 from tests.ops.test_health import get
 from tests.receivers import Receiver, Span
 
+pytestmark = pytest.mark.merge
+
 ALICE = {"Authorization": f"Bearer {live.TOKENS['alice']}"}
 
 

@@ -14,6 +14,8 @@ from gunicorn.http.unreader import SocketUnreader
 from hub import receiving
 from tests.live import ROOT
 
+pytestmark = pytest.mark.merge
+
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:

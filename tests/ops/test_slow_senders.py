@@ -14,6 +14,8 @@ from hub.arriving import HEAD_BYTES, SMALL_BODY, Has
 from tests.live import ROOT
 from tests.services import answers, free_ports, running
 
+pytestmark = pytest.mark.merge
+
 APPLICATION = """
 from django.conf import settings
 settings.configure()

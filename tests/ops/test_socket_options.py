@@ -18,6 +18,8 @@ from hub.socket_options import KERNEL_BUFFER, NEAR_BUFFER, for_files, is_near
 from tests.live import ROOT
 from tests.services import answers, free_ports, running
 
+pytestmark = pytest.mark.merge
+
 FILE = b"0123456789abcdef" * 65_536  # 1 MiB
 LARGE = KERNEL_BUFFER + 1  # bytes
 # Says in the head of the next answer whether the connection was corked, and how large its buffer was, at the beginning

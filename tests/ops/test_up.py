@@ -19,7 +19,7 @@ from ops.sentences import ROOT
 from tests.ops.processes import assert_gone, command_line
 from tests.services import free_ports
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.merge, pytest.mark.slow]
 START_SECONDS = 180
 STOP_SECONDS = 120
 BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}

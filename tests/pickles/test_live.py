@@ -23,7 +23,7 @@ MADE = {
     "mam": {"adapter.safetensors", "model_head.safetensors"},
     "lora": {"adapter_model.safetensors"},
 }
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.merge, pytest.mark.engine]
 
 
 def run(act: str, hub: Hub, folder: Path, torch_python: Path) -> str:

@@ -18,6 +18,8 @@ from tests.clients import Client
 from tests.live import PASSWORD, TOKENS, Hub
 from tests.services import new_database
 
+pytestmark = pytest.mark.merge
+
 NAME, WEIGHTS = "alice/reviews-live", "adapter_model.safetensors"
 BOUND = 60.0  # seconds
 PAUSE = 0.25  # between two questions on one road

@@ -22,6 +22,8 @@ from huggingface_hub import HfApi
 
 from tests.live import TOKENS, Hub
 
+pytestmark = pytest.mark.merge
+
 NAMES = ("acme/s3-open", "acme/s3-shut")
 ODD = "sub dir/a+b & ü=%2F.json"
 WEIGHTS = os.urandom(200_000)

@@ -11,7 +11,7 @@ from workers import engine_matrix
 from workers.engine import job
 from workers.loop import WorkLoop
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.merge, pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 
 def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_path, monkeypatch):

@@ -117,6 +117,7 @@ def comes_to_an_end(verdict: Verdict, *, patience: float = 400) -> Verdict:
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.merge
 def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     pushed, base, engine, second, doomed, tmp_path, temporary, step
 ):
@@ -147,6 +148,7 @@ def alone(settings, tmp_path) -> Callable[[str], None]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize(("step", "name"), [("the first check", "e5"), ("comparing", "e4")])
+@pytest.mark.merge
 def test_a_worker_killed_in_the_middle_of_a_real_engine_leaves_no_process(
     bert, cast, alone, doomed, tmp_path, temporary, step, name
 ):
@@ -182,6 +184,7 @@ def to_the_next_child(parent: int, number: int) -> threading.Thread:
 
 
 @pytest.mark.engine
+@pytest.mark.merge
 def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_on(bert, judged, settings, alone):
     alone("e5")  # a second engine would decide at once
     assert judged(adapters.lora(seed=6)).state == "passed"
@@ -275,6 +278,7 @@ def test_a_full_disk_costs_no_attempt_and_is_said_and_ends(pushed, base, engine,
 
 
 @pytest.mark.parametrize("hours", ["5", "-5"])
+@pytest.mark.merge
 def test_a_worker_whose_clock_is_wrong_keeps_its_lease_by_the_databases(pushed, base, engine, doomed, hours):
     engine("slow")  # 1.5 s
     verdict = pushed()

@@ -18,7 +18,7 @@ from tests import adapters, once
 from tests.workers.conftest import validate
 from workers import base_cache, base_shapes, capabilities, engine_matrix, warm_engines
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.merge, pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
 
 

@@ -10,6 +10,8 @@ from redis import Redis
 from hub.redis_transport import Transport
 from tests.services import valkey
 
+pytestmark = pytest.mark.merge
+
 ENDS: dict[str, Callable[[Message], None]] = {"acknowledged": Message.ack, "given back": Message.requeue}
 
 

@@ -167,6 +167,7 @@ def test_a_verdict_says_with_which_libraries_and_checks_it_was_proven(cast):
     assert proofs.digest(replace(run, rules="other")) not in provenance.current()
 
 
+@pytest.mark.merge
 def test_other_code_of_a_check_or_a_rule_is_another_digest(tmp_path, monkeypatch):
     def digests():
         provenance._checks.cache_clear(), provenance._rules.cache_clear()

@@ -230,6 +230,7 @@ HfApi().upload_file(repo_id=sys.argv[1], path_or_fileobj=sys.argv[2], path_in_re
 """
 
 
+@pytest.mark.merge
 def test_another_machine_sends_of_a_new_version_what_is_new(on_files, tmp_path: Path):
     repo, file = f"alice/again{random.randrange(1 << 40)}", tmp_path / "x.bin"
     content = bytearray(build.noise(24 << 20, 3))
@@ -285,6 +286,7 @@ api.upload_file(repo_id=repo, path_or_fileobj=file, path_in_repo="x.bin")
 
 
 @pytest.mark.parametrize("store", ["on_files", pytest.param("on_s3", marks=pytest.mark.s3)])
+@pytest.mark.merge
 def test_what_one_client_pushed_by_lfs_others_read_copy_and_add_to_by_xet(request, tmp_path: Path, store: str):
     hub: Hub = request.getfixturevalue(store)
     repo, file = f"alice/landed{random.randrange(1 << 40)}", tmp_path / "x.bin"
