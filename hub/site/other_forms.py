@@ -43,10 +43,10 @@ def of(header: RepositoryHeader) -> dict[str, Any]:
 
 def derive_form(header: RepositoryHeader, data: QueryDict | None = None) -> Derive:
     """Return the form with what can be made of the version, as far as its format tells."""
-    format = str(header.described["format"])
-    formats = convert.results_of(format, header.entries)
+    family = str(header.described["format"])
+    formats = convert.results_of(family, header.entries)
     has_branch = header.may_write and not header.repository.source
-    return Derive(data, formats=formats, has_branch=has_branch, of_loralib=format == "loralib")
+    return Derive(data, formats=formats, has_branch=has_branch, family=family)
 
 
 def _derive_form(header: RepositoryHeader) -> Derive | None:

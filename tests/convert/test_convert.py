@@ -266,7 +266,7 @@ def test_the_magnitudes_of_a_kohya_dora_are_those_of_peft(tmp_path):
             kohya("lora_unet_double_blocks_0_img_attn_qkv", part="diff_b"),
             "diff_b is no part of a plain LoRA: it changes a whole",
         ),
-        (kohya(UNET, part="hada_w1_a"), "it is LoHa"),
+        (kohya(UNET, part="oft_blocks"), "it is OFT"),
         (kohya(UNET, "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"), "twice, under two names"),
     ],
 )
@@ -274,6 +274,128 @@ def test_names_that_are_not_known_and_other_methods_are_refused(files, reason):
     with pytest.raises(Unconvertible) as refusal:
         convert.convert(openers(files), "peft")
     assert reason in str(refusal.value)
+
+
+# --- LyCORIS ---------------------------------------------------------------------------------------------------------
+DICE = np.random.default_rng(7)
+RESNET, IN, SAMPLER = "down_blocks_0_resnets_1_conv2", "mid_block_attentions_0_proj_in", "up_blocks_1_upsamplers_0_conv"
+
+
+def product(method, outputs, inputs, kernel=(), rank=2, alpha=3.0):
+    """Return the parts of a module of LyCORIS with random values, and the change that it is, flat."""
+    columns = inputs * math.prod(kernel)
+
+    def one(*shape):
+        return DICE.normal(size=shape).astype("<f4")
+
+    if method == "loha":
+        parts = {f"hada_w{half}_{side}": one(*((outputs, rank) if side == "a" else (rank, columns)))
+                 for half in (1, 2) for side in "ab"}  # fmt: skip
+        change = (parts["hada_w1_a"] @ parts["hada_w1_b"]) * (parts["hada_w2_a"] @ parts["hada_w2_b"])
+    elif method == "lokr":
+        parts = {"lokr_w1": one(2, 2), "lokr_w2_a": one(outputs // 2, rank), "lokr_w2_b": one(rank, columns // 2)}
+        change = np.kron(parts["lokr_w1"], parts["lokr_w2_a"] @ parts["lokr_w2_b"])
+    else:
+        parts = {
+            "lokr_w1_a": one(4, rank),
+            "lokr_w1_b": one(rank, 2),
+            "lokr_w2": one(outputs // 4, inputs // 2, *kernel),
+        }
+        change = np.kron(parts["lokr_w1_a"] @ parts["lokr_w1_b"], parts["lokr_w2"].reshape(outputs // 4, -1))
+    return {**parts, "alpha": np.array(alpha, "<f4")}, alpha / rank * change
+
+
+def lycoris(modules, **beside):
+    """Return a file of modules by name, each with its parts."""
+    tensors = {f"{name}.{part}": ("F32", array.shape, array.tobytes())
+               for name, parts in modules.items() for part, array in {**parts, **beside}.items()}  # fmt: skip
+    return {"it.safetensors": pack(tensors)}
+
+
+def change_of(folder, path):
+    """Return what a module of a file in diffusers' names adds, flat, and the shape of its inner matrix."""
+    found = bits(folder / "pytorch_lora_weights.safetensors")
+    down, up = (np.frombuffer(raw, "<f4").reshape(shape) for _, shape, raw in
+                (found[f"{path}.lora_A.weight"], found[f"{path}.lora_B.weight"]))  # fmt: skip
+    return up.reshape(len(up), -1) @ down.reshape(len(down), -1), down.shape
+
+
+@pytest.mark.parametrize("method", ["loha", "lokr", "lokr of two kinds"])
+def test_products_of_lycoris_become_the_lora_that_adds_the_same(tmp_path, method):
+    cases = {  # name in the file → path in diffusers, outputs, inputs, kernel
+        "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k":
+            ("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", 8, 768, ()),
+        f"lora_unet_{RESNET}": ("unet.down_blocks.0.resnets.1.conv2", 8, 4, (3, 3)),
+        f"lora_unet_{IN}": ("unet.mid_block.attentions.0.proj_in", 16, 8, (1, 1)),
+        f"lora_unet_{SAMPLER}": ("unet.up_blocks.1.upsamplers.0.conv", 8, 8, (3, 3)),
+        "lora_te_text_model_encoder_layers_3_mlp_fc1": ("text_encoder.text_model.encoder.layers.3.mlp.fc1", 16, 4, ()),
+    }  # fmt: skip
+    made_of = {name: product(method, *sizes) for name, (_, *sizes) in cases.items()}
+    files = lycoris({name: parts for name, (parts, _) in made_of.items()})
+    folder, facts = made(tmp_path, files, "diffusers", settings=Settings(rank=64))
+    assert facts["lost"] < 1e-6
+    for name, (path, _, inputs, kernel) in cases.items():
+        change, shape = change_of(folder, path)
+        assert np.allclose(change, made_of[name][1], atol=1e-4), name
+        assert shape[1:] == (inputs, *kernel), name
+    small, facts = made(tmp_path, files, "diffusers", settings=Settings(rank=1))
+    rest = {name: np.linalg.svd(change, compute_uv=False)[1:] for name, (_, change) in made_of.items()}
+    for name, (path, *_) in cases.items():
+        error = np.linalg.norm(change_of(small, path)[0] - made_of[name][1])
+        assert math.isclose(error, np.linalg.norm(rest[name]), rel_tol=1e-4), name
+    lost, whole = (math.sqrt(sum(np.linalg.norm(one) ** 2 for one in all_of_them))
+                   for all_of_them in (rest.values(), (change for _, change in made_of.values())))  # fmt: skip
+    assert math.isclose(facts["lost"], lost / whole, rel_tol=1e-4)
+    kohyas, _ = made(tmp_path, files, "kohya", settings=Settings(rank=4))
+    assert f"lora_unet_{RESNET}.lora_down.weight" in bits(kohyas / "pytorch_lora_weights.kohya.safetensors")
+
+
+def test_a_lokr_of_flux_is_cut_into_q_k_and_v_and_a_dora_keeps_its_magnitudes(tmp_path):
+    parts, change = product("lokr", 24, 8)
+    files = lycoris({"diffusion_model.double_blocks.0.img_attn.qkv": parts})
+    folder, _ = made(tmp_path, files, "diffusers", settings=Settings(rank=8))
+    for number, letter in enumerate("qkv"):
+        found, _ = change_of(folder, f"transformer.transformer_blocks.0.attn.to_{letter}")
+        assert np.allclose(found, change[8 * number : 8 * number + 8], atol=1e-4)
+    magnitudes = np.arange(1, 9, dtype="<f4").reshape(8, 1)
+    parts, change = product("loha", 8, 6)
+    files = lycoris({UNET: parts}, dora_scale=magnitudes)
+    folder, _ = made(tmp_path, files, "peft", settings=Settings(rank=4))
+    config = json.loads((folder / CONFIG).read_text())
+    assert (config["use_dora"], config["r"], config["lora_alpha"]) == (True, 4, 4)
+
+
+def test_products_that_do_not_fit_are_refused_by_name():
+    def without(parts, part):
+        return {name: array for name, array in parts.items() if name != part}
+
+    loha, lokr = product("loha", 8, 6)[0], product("lokr", 8, 6)[0]
+    odd = {**loha, "hada_w2_a": np.ones((7, 2), "<f4")}
+    infinite = {**lokr, "lokr_w1": np.full((2, 2), np.inf, "<f4")}
+    large = {"lokr_w1": np.ones((1500, 1), "<f4"), "lokr_w2": np.ones((1500, 1), "<f4")}
+    cases = {
+        "name the rank": (UNET, loha, 0),
+        "hada_w2_b is missing": (UNET, without(loha, "hada_w2_b"), 4),
+        "lokr_w2_b is missing": (UNET, without(lokr, "lokr_w2_b"), 4),
+        "do not fit each other": (UNET, odd, 4),
+        "is not finite": (UNET, infinite, 4),
+        "too large": (UNET, large, 64),
+        "none of a kernel of 3 by 3": (f"lora_unet_{RESNET}", loha, 4),
+        "name the base": (f"lora_unet_{IN}", loha, 4),
+        "F32 (8,), no matrix of floats": (UNET, {**loha, "hada_w1_a": np.ones(8, "<f4")}, 4),
+        "no part of a plain LoRA": (UNET, {**loha, "diff_b": np.ones(8, "<f4")}, 4),
+    }
+    wrong = {}
+    for reason, (name, parts, rank) in cases.items():
+        with pytest.raises(Unconvertible) as refusal:
+            convert.convert(openers(lycoris({name: parts})), "diffusers", settings=Settings(rank=rank))
+        if reason not in str(refusal.value) or name not in str(refusal.value):
+            wrong[reason] = str(refusal.value)
+    assert not wrong
+    for base, shape in (("org/sd-v1-5", (2, 6, 1, 1)), ("org/stable-diffusion-xl", (2, 6))):
+        settings, files = Settings(rank=2), openers(lycoris({f"lora_unet_{IN}": loha}))
+        [lora] = convert.read(files, base, settings)[1]
+        assert [module.down.shape for module in lora.modules.values()] == [shape]
 
 
 # --- variants --------------------------------------------------------------------------------------------------------

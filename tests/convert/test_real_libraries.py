@@ -51,3 +51,9 @@ def test_a_lora_of_the_whole_rank_computes_what_any_method_of_peft_does(tmp_path
 def test_every_module_of_image_models_is_what_diffusers_makes_of_it(tmp_path: Path):
     found, words = proofs("image_libraries.py", tmp_path, beside("e5", *DIFFUSERS))
     assert found == ["stable diffusion", "flux", "own converters"], words
+
+
+def test_diffusers_loads_what_lycoris_made_and_computes_what_lycoris_does(tmp_path: Path):
+    packages = [beside("e5", *DIFFUSERS), beside("e5", "lycoris-lora==4.1.3", "einops==0.8.1", "toml==0.10.2")]
+    found, words = proofs("lycoris_products.py", tmp_path, *packages)
+    assert found == ["StableDiffusionPipeline", "StableDiffusionXLPipeline"], words

@@ -1,10 +1,12 @@
 """Derived versions from the request to the commit, made by the real process in its jail."""
 
 import json
+import struct
 from collections.abc import Callable
 
 import pytest
 
+from dovetail.adapters.convert import diffusers
 from dovetail.adapters.merge import Recipe
 from registry.kernel.errors import NotAllowed, QuotaExceeded, RepositoryNotFound, RevisionNotFound, ValueInvalid
 from registry.models import Base, DerivedVersion, Repository, Revision
@@ -141,6 +143,21 @@ def test_a_file_of_loralib_becomes_pefts_with_the_alpha_that_the_card_or_the_req
     for wrong in ({"alpha": -1.0}, {"enable_lora": "q,v"}):
         with pytest.raises(ValueInvalid):
             derived_versions.request_conversion(silent, "peft", alice, asked=wrong)
+
+
+def test_a_loha_of_lycoris_becomes_a_lora_of_the_rank_that_was_asked_for(cast, publish):
+    alice, name = cast.session("alice"), "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
+    values = {part: struct.pack("<16f", *range(16)) for part in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")}
+    tensors = {f"{name}.{part}": ("F32", (8, 2) if part[-1] == "a" else (2, 8), raw) for part, raw in values.items()}
+    source = publish("alice/loha", {"it.safetensors": pack(tensors), "README.md": card("org/sd-v1-5")})
+    refused = made(derived_versions.request_conversion(source, "diffusers", alice))
+    assert (refused.state, "--rank" in refused.reason) == ("refused", True)
+    done = made(derived_versions.request_conversion(source, "diffusers", alice, asked={"rank": 4}))
+    assert (done.state, done.reason) == ("done", "")
+    shapes = {path: shape for path, (_, shape, _) in unpack(read(done.revision, diffusers.FILE)).items()}
+    inner = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight"
+    assert shapes[inner] == (4, 8)
+    assert json.loads(read(done.revision, "derived.json"))["lost"] < 1e-6
 
 
 def test_a_public_merge_names_no_private_source(cast, publish):

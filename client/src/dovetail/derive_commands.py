@@ -23,7 +23,7 @@ Rank = Annotated[
     int,
     typer.Option(
         metavar="RANK",
-        help="svd, peft-lora: the rank of the result. Of svd by default the largest.",
+        help="svd, peft-lora, and of LyCORIS: the rank of the result. Of svd by default the largest.",
         show_default=False,
     ),
 ]

@@ -26,7 +26,11 @@ class Derive(s.Serializer[Data]):
     weight = s.FloatField(required=False, default=1.0, help_text="of this version in a merge")
     density = s.FloatField(required=False, default=1.0, help_text="ties, dare: the share of values that is kept")
     rank = s.IntegerField(
-        required=False, default=0, min_value=0, max_value=1024, help_text="svd, peft-lora; 0: of svd the largest"
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=1024,
+        help_text="svd, peft-lora, and of LyCORIS; 0: of svd the largest",
     )
     seed = s.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1, help_text="dare")
     head = Text(
@@ -68,7 +72,7 @@ class DerivedVersion(s.Serializer[Data]):
     lossless = s.BooleanField(allow_null=True, help_text="null until it is done")
     largest_error = s.FloatField(allow_null=True, help_text="of another precision, in `tensor`")
     tensor = s.CharField(allow_null=True)
-    lost = s.FloatField(allow_null=True, help_text="of peft-lora: the share of the change that a smaller rank loses")
+    lost = s.FloatField(allow_null=True, help_text="of peft-lora, LyCORIS: the share of the change that a rank loses")
     by = s.CharField()
     created_at = s.DateTimeField()
     finished_at = s.DateTimeField(allow_null=True)

@@ -96,17 +96,17 @@ class Derive(Form):
         ValueInvalid: "to",
     }
 
-    def __init__(self, *args: Any, formats: Sequence[str], has_branch: bool, of_loralib: bool, **options: Any) -> None:
-        """`has_branch`: the person may write to the repository of the source, so that the result may be a branch."""
+    def __init__(self, *args: Any, formats: Sequence[str], has_branch: bool, family: str, **options: Any) -> None:
+        """`family`: the source's format. `has_branch`: the person may write there: the result may be a branch."""
         super().__init__(*args, **options)
         self.formats = formats
-        if not of_loralib:
+        if family != "loralib":
             del self.fields["alpha"], self.fields["enable_lora"]
         if not has_branch:
             into = self.fields["into"]
             into.help_text = "The id of an adapter of yours whose next version it becomes."
             into.widget.attrs["required"] = True
-        if "peft-lora" not in formats:
+        if "peft-lora" not in formats and family != "lycoris":
             del self.fields["rank"]
         widget = self.fields["to"].widget
         assert isinstance(widget, forms.Select)

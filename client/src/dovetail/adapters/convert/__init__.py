@@ -11,11 +11,11 @@ from dovetail.adapters import formats, lazy, twins
 from dovetail.adapters.config import Config
 from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, loralib, mlx, peft, slim, weights
 from dovetail.adapters.convert.by_rank import Changes
-from dovetail.adapters.convert.lora import Lora, only
+from dovetail.adapters.convert.lora import Lora, Loss, only
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.settings import Settings, stated
-from dovetail.adapters.convert.weights import Loss, Variant
+from dovetail.adapters.convert.weights import Variant
 from dovetail.adapters.foreign import safe_opener
 from dovetail.adapters.header import HeaderError, Opener
 from dovetail.adapters.unpickling import Refused
@@ -29,9 +29,9 @@ FORMATS = ("peft", "kohya", "diffusers", "mlx", "gguf")  # the same adapter for 
 VARIANTS = ("safetensors", "bin", "fp16", "bf16", "slim", "peft-lora")  # other bytes for the same library
 NEEDS_BASE = ("gguf", "slim", "peft-lora")
 SOURCES = {  # result → the formats that it is made of
-    "peft": ("kohya", "diffusers", "mlx", "loralib"),
-    "kohya": ("peft", "diffusers"),
-    "diffusers": ("peft", "kohya", "diffusers"),  # the last in the names of other programs
+    "peft": ("kohya", "diffusers", "lycoris", "mlx", "loralib"),
+    "kohya": ("peft", "diffusers", "lycoris"),
+    "diffusers": ("peft", "kohya", "lycoris", "diffusers"),  # the last in the names of other programs
     "mlx": ("peft",),
     "gguf": ("peft", "mlx"),
     "safetensors": ("peft", "adapters"),
@@ -67,10 +67,11 @@ class Conversion:
     def facts(self) -> dict[str, Any]:
         """Return what changed; complete once the files are written."""
         facts: dict[str, Any] = {"to": self.to, "lossless": not self.losses, "files": sorted(self.files)}
+        is_cut = self.to == "peft-lora" or self.to in FORMATS  # to a rank
         if self.losses:
-            worst = max(self.losses, key=lambda loss: loss.share if self.to == "peft-lora" else loss.error)
+            worst = max(self.losses, key=lambda loss: loss.share if is_cut else loss.error)
             facts |= {"largest_error": worst.error, "tensor": worst.tensor, "largest_value": worst.largest}
-        if self.to == "peft-lora":
+        if self.losses and is_cut:
             facts["lost"] = by_rank.lost(self.losses)
         return facts
 
@@ -104,7 +105,8 @@ def convert(
     if to not in FORMATS:
         raise Unconvertible(f"There is no format {to!r}; there are {', '.join((*FORMATS, *VARIANTS))}.")
     beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
-    return Conversion(to, _written(loras, to, base_files or {}), beside)
+    losses = [loss for lora in loras for loss in lora.losses]
+    return Conversion(to, _written(loras, to, base_files or {}), beside, losses)
 
 
 def _of_rank(
@@ -147,7 +149,7 @@ def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None 
             return family, [mlx.read(peft.read_tensors(beside, mlx.FILE), peft.read_config(beside), base)]
         if family in ("kohya", "diffusers", "lycoris"):
             tensors, header = lazy.read(joined[path])
-            return family, diffusers.read(tensors, header.metadata, base)
+            return family, diffusers.read(tensors, header.metadata, base, settings.rank if settings else 0)
         if family == "loralib":
             tensors, _ = lazy.read(safe_opener(files[path]))
             return family, [loralib.read(tensors, base, settings or Settings())]

@@ -13,10 +13,9 @@ from typing import Any
 from dovetail.adapters import config as configs
 from dovetail.adapters import values
 from dovetail.adapters.config import Config
-from dovetail.adapters.convert.lora import Lora, Module, config_of
+from dovetail.adapters.convert.lora import Lora, Loss, Module, config_of
 from dovetail.adapters.convert.peft import PREFIX, WHOLE
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.convert.weights import Loss
 from dovetail.adapters.kinds import kind_of
 from dovetail.adapters.lazy import Lazies, Lazy
 from dovetail.adapters.selection import suffixes
@@ -109,9 +108,10 @@ def _cut(path: str, change: Any, rank: int) -> tuple[Module, Loss]:
     if not math.isfinite(abs(change).max(initial=0.0)):
         raise Unconvertible("what it adds to its module is not finite.", path)
     down, up, error, norm = arithmetic.best_pair(change, rank)
-    return Module(_lazy(down), _lazy(up), 1.0), Loss(error, path, norm)
+    return Module(lazy_of(down), lazy_of(up), 1.0), Loss(error, path, norm)
 
 
-def _lazy(array: Any) -> Lazy:
+def lazy_of(array: Any) -> Lazy:
+    """Return an array as a tensor of 32-bit floats."""
     raw = array.astype("<f4").tobytes()
     return Lazy("F32", tuple(array.shape), lambda: iter([raw]))

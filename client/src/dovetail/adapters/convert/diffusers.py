@@ -11,12 +11,13 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from dovetail.adapters import lazy, values
+from dovetail.adapters import images, lazy, values
 from dovetail.adapters.config import Config
-from dovetail.adapters.convert import image_names
+from dovetail.adapters.convert import image_names, lycoris
 from dovetail.adapters.convert.image_names import Home
-from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, require_headless
+from dovetail.adapters.convert.lora import UNET, Lora, Loss, Module, config_of, module_of, require_headless
 from dovetail.adapters.convert.peft import Scales, Writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.lazy import Lazies, Lazy
@@ -29,9 +30,6 @@ OWN = re.compile(
 )
 OTHER_PARTS = {  # start of a part's name → what it is, and the way out
     "diff": "it changes a whole weight or bias, which only a merge into the base can hold",
-    "lora_mid": "it is one of three matrices of LyCORIS' use_tucker, and others have two; train without",
-    "hada": "it is LoHa, whose product of products has no small rank; train a LoRA, or merge it into the base",
-    "lokr": "it is LoKr, a product of Kronecker's; train a LoRA, or merge it into the base",
     "oft": "it is OFT, which turns the weights of its base; merge it into the base",
 }
 CARRIED = (
@@ -41,8 +39,11 @@ CARRIED = (
 )  # fmt: skip
 
 
-def read(tensors: Lazies, metadata: Mapping[str, str], base: str) -> list[Lora]:
-    """Return a LoRA for each model that the file adapts. Raises `Unconvertible` with the name of a module."""
+def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0) -> list[Lora]:
+    """Return a LoRA for each model that the file adapts. Raises `Unconvertible` with the name of a module.
+
+    What LyCORIS stores as no pair of matrices becomes one of `rank`; the first LoRA says what that loses.
+    """
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
     for name, tensor in tensors.items():
         match = PARTS["diffusers"].fullmatch(name) or PARTS["lycoris"].fullmatch(name)
@@ -52,16 +53,23 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str) -> list[Lora]:
     configs = _configs(metadata)
     scales = {component: Scales(config) for component, config in configs.items()}
     placed = {name: image_names.place(name) for name in parts}
-    modules = {
-        name: _module(name, sides, scales.get(placed[name][0]), placed[name][1]) for name, sides in parts.items()
-    }
+    losses: dict[str, Loss] = {}
+    modules = {}
+    for name, sides in parts.items():
+        if lycoris.is_product(sides):
+            modules[name], losses[name] = _product(name, sides, rank)
+        else:
+            modules[name] = _module(name, sides, scales.get(placed[name][0]), placed[name][1])
     sizes = {placed[name][1]: (module.down.shape[1], module.up.shape[0]) for name, module in modules.items()}
     layout = image_names.layout_of(sizes)
+    family = image_names.unet_of(sizes) or images.of_notes(metadata)[0] or images.of_name(base.rpartition("/")[2])
     found: dict[str, dict[str, Module]] = defaultdict(dict)
     for name, module in sorted(modules.items()):
         home = image_names.home_of(*placed[name], layout)
         if home is None:
             raise Unconvertible("its name is that of no module of an image model that is known here.", name)
+        if name in losses and home.component == UNET and len(module.down.shape) == len("oi"):
+            module = _as_in_unet(name, module, home.paths[0], family)
         for path, piece in zip(home.paths, _pieces(name, module, home), strict=True):
             if path in found[home.component]:
                 raise Unconvertible(f"the file has {path} of diffusers twice, under two names.", name)
@@ -70,10 +78,11 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str) -> list[Lora]:
         component: {key: value for key, value in config.items() if value is not None}
         for component, config in configs.items()
     }
-    return [
+    loras = [
         Lora({**config_of(own, base, component), **stated.get(component, {})}, own, component)
         for component, own in sorted(found.items())
     ]
+    return [replace(loras[0], losses=list(losses.values())), *loras[1:]] if loras else []
 
 
 def write(loras: list[Lora]) -> dict[str, Writer]:
@@ -105,14 +114,44 @@ def _module(name: str, parts: Mapping[str, Lazy], scales: Scales | None, path: s
             sides["up"] = tensor
         elif part.startswith(("lora_magnitude_vector", "dora_scale")):
             magnitude = tensor
-        elif part.endswith("alpha") and math.prod(tensor.shape) == 1:
+        elif _is_alpha(part, tensor):
             alpha = _number(tensor)
         else:
-            why = next((why for start, why in OTHER_PARTS.items() if part.startswith(start)), "save it without")
-            raise Unconvertible(f"{part} is no part of a plain LoRA: {why}.", name)
+            raise _of_no_lora(part, name)
     module = module_of(name, sides, 1.0)
     scale = scales.scale(path) if scales else (module.rank if alpha is None else alpha) / module.rank
     return Module(module.down, module.up, scale, magnitude and _rows_magnitude(name, magnitude, module.up.shape))
+
+
+def _product(name: str, parts: Mapping[str, Lazy], rank: int) -> tuple[Module, Loss]:
+    """Return the pair that a product of LyCORIS becomes, and what is lost."""
+    magnitude, alpha = parts.get("dora_scale"), None
+    for part, tensor in parts.items():
+        if _is_alpha(part, tensor):
+            alpha = _number(tensor)
+        elif not lycoris.PARTS.fullmatch(part) and part != "dora_scale":
+            raise _of_no_lora(part, name)
+    module, loss = lycoris.module_of(name, parts, alpha, rank)
+    if magnitude:
+        module = replace(module, magnitude=_rows_magnitude(name, magnitude, module.up.shape))
+    return module, loss
+
+
+def _as_in_unet(name: str, module: Module, path: str, family: str) -> Module:
+    """Return a pair of matrices as that of the layer of a UNet with this path, which may be a convolution."""
+    size = image_names.kernel_of(path, family)
+    if size is None:
+        raise Unconvertible("a convolution or not, by its UNet: name the base, with --base-name.", name)
+    return lycoris.as_convolution(module, (size, size), name) if size else module
+
+
+def _is_alpha(part: str, tensor: Lazy) -> bool:
+    return part.endswith("alpha") and math.prod(tensor.shape) == 1
+
+
+def _of_no_lora(part: str, name: str) -> Unconvertible:
+    why = next((why for start, why in OTHER_PARTS.items() if part.startswith(start)), "save it without")
+    return Unconvertible(f"{part} is no part of a plain LoRA: {why}.", name)
 
 
 def _number(tensor: Lazy) -> float:

@@ -127,6 +127,7 @@ OF_IMAGES = (
     "transformer_blocks attentions resnets downsamplers upsamplers attn attn1 attn2 to_q to_k to_v to_out ff net proj "
     "proj_in proj_out conv conv1 conv2 img_mlp txt_mlp img_mod txt_mod"
 )
+CONVOLUTION = re.compile(r"(?:^|\.)conv(?:_in|_out|[12])?$")  # of three by three, in diffusers' UNets
 OLD_OUT = re.compile(r"(\.attn[12]\.to_out)$")  # of diffusers before 0.22, as the next
 OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 
@@ -186,6 +187,24 @@ def layout_of(sizes: Mapping[str, tuple[int, int]]) -> Layout:
         if "stream_modulation" in path or (left and inputs * right == outputs * left):
             return FLUX2
     return FLUX
+
+
+def unet_of(sizes: Mapping[str, tuple[int, int]]) -> str:
+    """Return the family of a UNet by the width of the text that it attends to, "" if no module tells."""
+    widths = {inputs for path, (inputs, _) in sizes.items() if path.endswith(("attn2.to_k", "attn2.to_v"))}
+    families = [images.UNET_WIDTHS[width] for width in sorted(widths) if width in images.UNET_WIDTHS]
+    return min(families[0]) if families else ""
+
+
+def kernel_of(path: str, family: str) -> int | None:
+    """Return the width of the kernel of a module of a UNet, 0 for a plain matrix; None if the family decides it."""
+    if CONVOLUTION.search(path):
+        return 3
+    if path.endswith(".conv_shortcut"):
+        return 1
+    if path.endswith((".proj_in", ".proj_out")):
+        return {"": None, images.SD1: 1}.get(family, 0)
+    return 0
 
 
 def home_of(component: str, path: str, layout: Layout) -> Home | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dovetail.adapters import values
 from dovetail.adapters.config import Config
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.header import BYTES_PER_VALUE
@@ -19,6 +20,24 @@ CLASSES = {  # diffusers' component → the class that PEFT's auto_mapping names
     TEXT_ENCODER: ("CLIPTextModel", "transformers.models.clip.modeling_clip"),
     TEXT_ENCODER_2: ("CLIPTextModelWithProjection", "transformers.models.clip.modeling_clip"),
 }
+
+
+@dataclass
+class Loss:
+    """The largest error of a change of precision, filled while the file is written; or what a cut to a rank loses."""
+
+    error: float = 0.0
+    tensor: str = ""
+    largest: float = 0.0  # the largest magnitude in that tensor
+
+    @property
+    def share(self) -> float:
+        return self.error / self.largest if self.largest else 0.0
+
+    def see(self, name: str, before: bytes, was: str, after: bytes, now: str) -> None:
+        error = values.largest_difference(before, was, after, now)
+        if error > self.error or not self.tensor:
+            self.error, self.tensor, self.largest = error, name, values.largest(before, was)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,7 @@ class Lora:
     modules: Mapping[str, Module]
     component: str = ""
     head: Mapping[str, Lazy] = field(default_factory=dict)
+    losses: Sequence[Loss] = ()  # of modules that were cut to a rank
 
     @property
     def is_dora(self) -> bool:

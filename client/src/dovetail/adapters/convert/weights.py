@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from dovetail.adapters import header as headers
 from dovetail.adapters import lazy, torchwriter, twins, values
+from dovetail.adapters.convert.lora import Loss
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.header import HeaderError, Opener
@@ -18,24 +19,6 @@ from dovetail.adapters.twins import SAFE
 PICKLED = {safe: pickle for pickle, safe in SAFE.items()}
 DTYPES = {"fp16": "F16", "bf16": "BF16"}
 LOOKED_AT = (*SAFE.values(), "adapters.safetensors")
-
-
-@dataclass
-class Loss:
-    """The largest error of a change of precision, filled while the file is written."""
-
-    error: float = 0.0
-    tensor: str = ""
-    largest: float = 0.0  # the largest magnitude in that tensor
-
-    @property
-    def share(self) -> float:
-        return self.error / self.largest if self.largest else 0.0
-
-    def see(self, name: str, before: bytes, was: str, after: bytes, now: str) -> None:
-        error = values.largest_difference(before, was, after, now)
-        if error > self.error or not self.tensor:
-            self.error, self.tensor, self.largest = error, name, values.largest(before, was)
 
 
 @dataclass

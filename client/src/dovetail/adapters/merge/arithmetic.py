@@ -85,24 +85,55 @@ def product_svd(
 
 
 def best_pair(change: Array, rank: int) -> tuple[Array, Array, float, float]:
-    """Return the best pair of this rank for a matrix, the norm of what is lost, and that of the matrix, by Frobenius.
-
-    Of large matrices the singular vectors are found by random projection with power iterations (Halko et al., 2011).
-    """
-    rank, small = min(rank, *change.shape), min(change.shape)
+    """Return the best pair of this rank for a matrix, and what is lost and the whole, by Frobenius' norm."""
     matrix = change.astype(np.float64)
+    down, up = _pair(*singular(matrix, rank), rank)
+    return down, up, float(np.linalg.norm(matrix - up @ down)), float(np.linalg.norm(matrix))
+
+
+def best_pair_of_product(up: Array, down: Array, rank: int) -> tuple[Array, Array, float, float]:
+    """Return the same for the product of two matrices, which is not computed where they are narrow."""
+    if up.shape[1] >= min(len(up), down.shape[1]):
+        return best_pair(up @ down, rank)
+    (left, outer), (right, inner) = np.linalg.qr(up), np.linalg.qr(down.T)
+    own_left, sizes, own_right = np.linalg.svd(outer @ inner.T)
+    pair = _pair(left @ own_left, sizes, own_right @ right.T, rank)
+    return *pair, float(np.linalg.norm(sizes[rank:])), float(np.linalg.norm(sizes))
+
+
+def best_pair_of_kronecker(first: Array, second: Array, rank: int) -> tuple[Array, Array, float, float]:
+    """Return the same for the product of Kronecker's: its singular values are the products of those of both."""
+    (left, sizes, right), (other_left, other_sizes, other_right) = singular(first, rank), singular(second, rank)
+    products = np.outer(sizes, other_sizes).reshape(-1)
+    order = np.argsort(-products, kind="stable")[:rank]
+    one, other = np.divmod(order, len(other_sizes))
+    lefts = np.einsum("ak,bk->abk", left[:, one], other_left[:, other]).reshape(-1, len(order))
+    rights = np.einsum("ka,kb->kab", right[one], other_right[other]).reshape(len(order), -1)
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    lost = max(0.0, 1 - float(np.sum((products[order] / norm) ** 2))) if norm else 0.0
+    return *_pair(lefts, products[order], rights, rank), norm * math.sqrt(lost), norm
+
+
+def singular(matrix: Array, rank: int) -> tuple[Array, Array, Array]:
+    """Return the largest singular values of a matrix, at least `rank`, with their vectors to the left and the right.
+
+    Those of large matrices are found by random projection with power iterations (Halko et al., 2011).
+    """
+    small = min(matrix.shape)
     if small <= WHOLE_SVD:
         left, sizes, right = np.linalg.svd(matrix, full_matrices=False)
-    else:
-        found = matrix @ np.random.default_rng(0).normal(size=(matrix.shape[1], min(rank + SPARE, small)))
-        for _ in range(ITERATIONS):
-            found = matrix @ (matrix.T @ np.linalg.qr(found)[0])
-        basis = np.linalg.qr(found)[0]
-        left, sizes, right = np.linalg.svd(basis.T @ matrix, full_matrices=False)
-        left = basis @ left
+        return left, sizes, right
+    found = matrix @ np.random.default_rng(0).normal(size=(matrix.shape[1], min(rank + SPARE, small)))
+    for _ in range(ITERATIONS):
+        found = matrix @ (matrix.T @ np.linalg.qr(found)[0])
+    basis = np.linalg.qr(found)[0]
+    left, sizes, right = np.linalg.svd(basis.T @ matrix, full_matrices=False)
+    return basis @ left, sizes, right
+
+
+def _pair(left: Array, sizes: Array, right: Array, rank: int) -> tuple[Array, Array]:
     roots_of_sizes = np.sqrt(sizes[:rank])
-    up, down = left[:, :rank] * roots_of_sizes, roots_of_sizes[:, None] * right[:rank]
-    return down, up, float(np.linalg.norm(matrix - up @ down)), float(np.linalg.norm(matrix))
+    return roots_of_sizes[:, None] * right[: len(roots_of_sizes)], left[:, : len(roots_of_sizes)] * roots_of_sizes
 
 
 def _weighted(stacked: Array, weights: Sequence[float]) -> Array:
