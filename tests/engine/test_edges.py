@@ -1,6 +1,8 @@
 """Checks at the edges of their decisions: one test for each rule that no other test would miss."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from dovetail.adapters.fit import Manifest, Module
 from dovetail.adapters.folder import Base
 from tests import adapters
 from tests.adapters import CONFIG, WEIGHTS, config, hostile_pickle, lora, openers, pack, prompt, with_file
+from tests.engine.conftest import python_of
 from tests.engine.test_fields import BASE
 from tests.engine.test_foreign import gguf, kohya, loralib, mlx, ones, repository
 
@@ -253,3 +256,13 @@ def test_whole_embeddings_say_how_many_rows_they_have_and_how_coarse_they_are():
     assert "of 96 rows." in same.message
     halves = adapters.weights(lambda t: {**t, name: ("BF16", (96, 32), bytes(96 * 64))})(lora())
     assert "rounds the embeddings of the base to BF16" in say("base.vocabulary", halves).message
+
+
+@pytest.mark.parametrize("engine", ["e4", "e5"])
+def test_peft_itself_does_not_stack_an_adapter_on_an_adapter_where_both_adapt_a_module(engine, tmp_path):
+    """What `base.unknown` says of it, and why such an adapter is not proven on both."""
+    program = Path(__file__).parent / "stack_adapters.py"
+    done = subprocess.run([python_of(engine), program, tmp_path], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "q_proj v_proj": "second alone", "k_proj": "both", "q_proj k_proj": "neither",
+    }  # fmt: skip

@@ -72,7 +72,8 @@ def _on_an_adapter(folder: Folder, base: str) -> Finding:
     alone = f"set {folder.base_field} to {under!r}, its base" if under else f"set {folder.base_field} to its base"
     return failed(
         f"{folder.base_field} names {name}, which is an adapter{f' of {under}' if under else ''} and no base model: "
-        "servers load every adapter on the base itself, and would leave that one out.",
+        "servers load every adapter on the base itself and leave that one out, and PEFT puts this one in its place in "
+        "every module that both adapt.",
         f"Merge {name} into its base by merge_and_unload(), push the merged model, and name that; or {alone}, if it "
         "was trained on that alone, and push again.",
         adapter=name, base=under,
