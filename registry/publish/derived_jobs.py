@@ -30,7 +30,7 @@ ATTEMPTS, PAUSE = 3, timedelta(seconds=60)
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 UNNAMED = "a version that not everybody here sees"
 SMALL_BYTES = 1 << 20  # of a file that is stored as git stores text
-TEXTS = (".json", ".md", ".txt", ".gitattributes", "LICENSE", "NOTICE")
+TEXTS = (".json", ".jsonl", ".md", ".txt", ".gitattributes", "LICENSE", "NOTICE")
 KEPT = (".gitattributes", "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")  # of the version before
 
 

@@ -41,7 +41,7 @@ SOURCES = {  # result → the formats that it is made of
     "slim": ("peft",),
     "peft-lora": ("peft",),  # a LoRA of a rank, of any method of PEFT that changes weights
 }
-CARD, LICENSES = "README.md", ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
+KEPT = ("README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "smoke.jsonl")  # beside another format
 
 
 @dataclass
@@ -104,7 +104,7 @@ def convert(
         raise Unconvertible(f"It is in the format {to} already.")
     if to not in FORMATS:
         raise Unconvertible(f"There is no format {to!r}; there are {', '.join((*FORMATS, *VARIANTS))}.")
-    beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
+    beside = {path: opener for path, opener in files.items() if path in KEPT}
     losses = [loss for lora in loras for loss in lora.losses]
     return Conversion(to, _written(loras, to, base_files or {}), beside, losses)
 
@@ -121,7 +121,7 @@ def _of_rank(
     config = peft.read_config(own)
     base, base_config = slim.base_tensors(base_files), formats.read_config(base_files, "config.json")
     lora, losses = by_rank.read(peft.read_tensors(own), config, base, base_config, rank, changes)
-    beside = {path: opener for path, opener in files.items() if path in (CARD, *LICENSES)}
+    beside = {path: opener for path, opener in files.items() if path in KEPT}
     return Conversion("peft-lora", peft.write(lora), beside, losses)
 
 
