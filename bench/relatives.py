@@ -114,7 +114,7 @@ def plain(originals: Fingerprints) -> Iterator[Line]:
 
     def search(number: int) -> set[str]:
         row = WeightPassport.objects.get(pk=file_of(("original", number)))
-        return set(passports._nearest(row, Repository(pk=number + 1), Caller()))
+        return set(passports._nearest(row, Repository(pk=number + 1), Caller())[0])
 
     for loose in (0, passport.LOOSE):
         passport.LOOSE = loose

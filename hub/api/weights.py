@@ -69,6 +69,6 @@ def _relative(one: Relative) -> Data:
         "type": one.revision.repository.type,
         "path": one.place.path,
         "cosine": round(one.cosine, 4),
-        "relation": "copy" if one.is_copy else "near",
+        "relation": "copy" if one.is_copy else "part" if one.is_part else "near",
         "original": one.is_original,
     }

@@ -2,7 +2,7 @@
 
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import passport
+from dovetail.adapters import containment, passport
 from dovetail.adapters.base_norms import NO_SCALE, Layer, Share, by_layer
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.factors import Scales
@@ -26,7 +26,9 @@ from registry.repos.manifest import Entry
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
 MAX_COMPARED = 50  # of them whose modules are compared one by one
+MAX_PARTS = 20  # of the others that share most keys, of which one may hold a part of the same weights
 MAX_RELATIVES = 10
+MOST_OF_PARTS = 0.99  # cosine: it is no copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Relative:
     place: RevisionFile
     cosine: float
     is_copy: bool  # the same weights, perhaps under another scale, dtype, names or factors
+    is_part: bool = False  # the smaller file's modules are in the other, perhaps mixed with others
     is_original: bool = False  # of a copy: they were pushed there first
 
     @property
@@ -82,7 +85,8 @@ def record(file: str, passport: Passport) -> None:
     values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
     with transaction.atomic():
         row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
-        bands = [FingerprintBand(passport=row, key=key) for key in bands_of(passport.fingerprint)]
+        keys = [*bands_of(passport.fingerprint), *containment.keys_of(passport.modules)]
+        bands = [FingerprintBand(passport=row, key=key) for key in keys]
         FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
 
 
@@ -101,7 +105,7 @@ def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller,
 def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller) -> list[Relative]:
     """Return the relatives of the first of these files that was measured; before one is, other places of the files.
 
-    Eight queries; at most MAX_RELATIVES, each of another repository.
+    Nine queries; at most MAX_RELATIVES, each of another repository.
     """
     weights = list(weights)
     measured = next(iter(_of_entries(weights, 1).values()), None)
@@ -185,9 +189,10 @@ def _scaled(module: Module, scales: Scales) -> Module:
 def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Relative]:
     """Return other repositories that the caller may see and that hold nearly these weights, the nearest first.
 
-    At most MAX_RELATIVES; of each repository its nearest file, in the newest such revision. Six queries.
+    At most MAX_RELATIVES; of each repository its nearest file, in the newest such revision. Seven queries.
     """
-    cosines = _nearest(row, besides, by)
+    near, parts = _nearest(row, besides, by)
+    cosines = parts | near
     nearest: dict[int, RevisionFile] = {}
     for place in digests.newest_places(cosines, besides, by):
         best = nearest.setdefault(place.revision.repository_id, place)
@@ -196,7 +201,13 @@ def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Rela
     places = sorted(nearest.values(), key=lambda place: -cosines[place.blob_id])[:MAX_RELATIVES]
     ids = [place.revision.repository_id for place in places]
     readable = set(Repository.objects.filter(policy.ungated_for(by), pk__in=ids).values_list("pk", flat=True))
-    found = [_relative(one, cosines[one.blob_id], one.revision.repository_id in readable) for one in places]
+    found = [
+        replace(
+            _relative(one, cosines[one.blob_id], one.revision.repository_id in readable),
+            is_part=one.blob_id not in near,
+        )
+        for one in places
+    ]
     return _with_originals(found, [row.file], besides)
 
 
@@ -205,32 +216,47 @@ def _relative(place: RevisionFile, cosine: float, is_readable: bool) -> Relative
     return Relative(place, cosine if is_readable else 1.0 if is_copy else math.floor(cosine * 10) / 10, is_copy)
 
 
-def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> dict[str, float]:
-    """Return the files that the caller may see elsewhere and whose weights are near, with their cosine.
+def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the files that the caller may see elsewhere and whose weights are near, and those with parts of them.
+
+    Each has its cosine.
 
     The nearer a fingerprint is, the more keys it shares: copies come first where too many files share one, by accident
     or because somebody made them so. Files that are deleted, in the bin, held back or of others' private repositories
     take no place among the candidates.
     """
-    own = bytes(row.fingerprint)
+    own, modules = bytes(row.fingerprint), modules_of(row, {})
     seen = pull.listable(by).filter(blob=OuterRef("passport")).exclude(revision__repository=besides)
-    bands = FingerprintBand.objects.filter(Exists(seen), key__in=passport.probes_of(own))
+    keys = [*passport.probes_of(own), *containment.probes_of(modules)]
+    bands = FingerprintBand.objects.filter(Exists(seen), key__in=keys)
     shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
-    candidates = WeightPassport.objects.filter(pk__in=[one["passport"] for one in shared])
+    nearest = [one["passport"] for one in shared]
+    candidates = WeightPassport.objects.filter(pk__in=nearest)
     fingerprints = {file: bytes(other) for file, other in candidates.values_list("file", "fingerprint")}
     cosines = zip(fingerprints, map(abs, passport.cosines(own, list(fingerprints.values()))), strict=True)
     near = {file: value for file, value in cosines if value >= NEAR}
-    return _in_place(row, near) | {row.file: 1.0}
+    parts = _parts(modules, [file for file in nearest if file not in near][:MAX_PARTS])
+    return _in_place(row, modules, near) | {row.file: 1.0}, parts
 
 
-def _in_place(row: WeightPassport, near: Mapping[str, float]) -> dict[str, float]:
+def _parts(own: Sequence[Module], others: Sequence[str]) -> dict[str, float]:
+    """Return the files that have a part of the same modules or a mixture of them, with a cosine below that of copies.
+
+    Older passports have no sketches of modules, and so are not found.
+    """
+    rows = WeightPassport.objects.filter(pk__in=others).only("modules").iterator(chunk_size=10)
+    found = {row.file: containment.contained(own, modules_of(row, {})) for row in rows}
+    return {file: min(value, MOST_OF_PARTS) for file, value in found.items() if value}
+
+
+def _in_place(row: WeightPassport, own: Sequence[Module], near: Mapping[str, float]) -> dict[str, float]:
     """Return the cosines times the share of the modules that stand in the same places, as far as that is near.
 
     The fingerprint is a sum, the same whatever the order of the layers. Of the first MAX_COMPARED alone, because a
     passport may have megabytes.
     """
     first = sorted((file for file in near if file != row.file), key=lambda file: -near[file])[:MAX_COMPARED]
-    own, found = modules_of(row, {}), dict(near)
+    found = dict(near)
     for other in WeightPassport.objects.filter(pk__in=first).only("modules").iterator(chunk_size=10):
         found[other.file] *= passport.in_place(own, modules_of(other, {}))
     return {file: value for file, value in found.items() if value >= NEAR}

@@ -58,7 +58,9 @@ class RelativeWeights(s.Serializer[Data]):
     path = s.CharField()
     cosine = s.FloatField(help_text="mean over the modules, estimated; 1: the same weights; behind a gate in tenths")
     relation = s.ChoiceField(
-        choices=["copy", "near"], help_text="copy: the same weights, perhaps with other factors, scales, names or dtype"
+        choices=["copy", "near", "part"],
+        help_text="copy: the same weights, perhaps with other factors, scales, names or dtype; part: the modules of "
+        "the smaller file are in the other, as they are or mixed with others, and the cosine is theirs",
     )
     original = s.BooleanField(help_text="of a copy: its weights were pushed to this hub before these")
 

@@ -35,8 +35,8 @@ MAX_SPECTRUM = 64  # values of the mean spectrum
 OUTLIER = 10.0  # times the median norm of the modules of its kind
 MIN_KIND = 4  # modules: of fewer a median means nothing
 _ALL_SIGNS = (1 << SIGNS) - 1
-_WORD = re.compile(r"[a-zA-Z0-9]+")
-_ENDING = re.compile(r"\.diff(\.weight)?$")
+WORD = re.compile(r"[a-zA-Z0-9]+")
+ENDING = re.compile(r"\.diff(\.weight)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def in_place(one: Sequence[Module], two: Sequence[Module]) -> float:
 
 def _by_place(modules: Sequence[Module]) -> dict[tuple[str, ...], bytes]:
     """Return the words of a name, without those that all names begin with → the sketch."""
-    places = {tuple(_WORD.findall(_ENDING.sub("", one.name))): one.sketch for one in modules if one.sketch}
+    places = {tuple(WORD.findall(ENDING.sub("", one.name))): one.sketch for one in modules if one.sketch}
     same = len(list(takewhile(lambda words: len(set(words)) == 1, zip(*places, strict=False))))
     return {words[same:]: sketch for words, sketch in places.items()}
 
@@ -174,7 +174,7 @@ def bands_of(fingerprint: bytes) -> list[int]:
 
     A key has the number of its band above SIGNS bits, the signs of as many numbers of the fingerprint.
     """
-    return [band << SIGNS | _signs(numbers) for band, numbers in enumerate(_bands(fingerprint))]
+    return [band << SIGNS | signs_of(numbers) for band, numbers in enumerate(_bands(fingerprint))]
 
 
 def probes_of(fingerprint: bytes) -> list[int]:
@@ -185,9 +185,9 @@ def probes_of(fingerprint: bytes) -> list[int]:
     Idea: Lv et al., "Multi-Probe LSH: Efficient Indexing for High-Dimensional Similarity Search", VLDB 2007.
     """
     return [
-        band << SIGNS | _signs(numbers) ^ flips
+        band << SIGNS | signs_of(numbers) ^ flips
         for band, numbers in enumerate(_bands(fingerprint))
-        for flips in (*_flips(numbers), _ALL_SIGNS)
+        for flips in (*flips_of(numbers), _ALL_SIGNS)
     ]
 
 
@@ -199,14 +199,15 @@ def _bands(fingerprint: bytes) -> list[list[int]]:
     return [numbers[band * SIGNS : (band + 1) * SIGNS] for band in range(BANDS)]
 
 
-def _signs(numbers: Sequence[int]) -> int:
+def signs_of(numbers: Sequence[int]) -> int:
+    """Return the signs of numbers as bits."""
     return sum(1 << bit for bit, number in enumerate(numbers) if number >= 0)
 
 
-def _flips(numbers: Sequence[int]) -> list[int]:
+def flips_of(numbers: Sequence[int]) -> list[int]:
     """Return the masks of all sets of the LOOSE numbers nearest to zero, the empty set first."""
     flips = [0]
-    for bit in sorted(range(SIGNS), key=lambda bit: abs(numbers[bit]))[:LOOSE]:
+    for bit in sorted(range(len(numbers)), key=lambda bit: abs(numbers[bit]))[:LOOSE]:
         flips += [mask | 1 << bit for mask in flips]
     return flips
 
