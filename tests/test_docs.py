@@ -7,6 +7,7 @@ import typer
 
 from dovetail import cli
 from hub import settings
+from hub.about import VERSION
 from hub.api import problems
 from hub.errors import TABLE
 from hub.site import documentation
@@ -67,6 +68,15 @@ def test_pages_are_read_in_one_sitting_and_their_lines_on_one_screen() -> None:
         prose = re.sub(r"^```.*?^```|^\|.*?$|^<a id=.*?$", "", text, flags=re.MULTILINE | re.DOTALL)
         found += [f"{name}: {line[:60]}…" for line in prose.splitlines() if len(line) > 160]
     assert found == []
+
+
+def test_a_release_has_a_dozen_headlines() -> None:
+    releases = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
+    assert releases[0].startswith("[Unreleased]")
+    assert len(re.findall(r"^- ", releases[0], re.MULTILINE)) < 60, "release it, or a merge brought an old section back"
+    numbers = {text.split("]")[0].strip("["): len(re.findall(r"^- ", text, re.MULTILINE)) for text in releases[1:]}
+    assert {release: number for release, number in numbers.items() if number > 20} == {}
+    assert VERSION in numbers
 
 
 def test_every_make_target_says_what_it_does() -> None:
