@@ -99,6 +99,8 @@ MLX_TENSORS = {
 MLX_FILES = ("adapter_config.json", "adapters.safetensors")
 IA3 = {f"{PREFIX}.0.self_attn.k_proj.ia3_l": (1024, 1)}
 IMAGE_CONFIG = {"auto_mapping": {"base_model_class": "UNet2DConditionModel", "parent_library": "diffusers.models"}}
+OFT_EMBEDDING = {"base_model.model.model.embed_tokens.oft_embedding_R.weight": (1, 496)}
+ADAPTION = {"base_model.model.model.layers.31.self_attn.adaption_prompt": (1, 10, 4096)}
 GROWN = {"base_model.model.model.embed_tokens.base_layer.weight": (128260, 4096)}
 TOKENS = {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": (3, 4096)}
 
@@ -250,16 +252,21 @@ BREAKS = {
         {"diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.lora_A.weight": (4, 2048)}
     ),
     "diffusers.comfy-names": foreign({"diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight": (4, 3072)}),
+    "peft-0.18.oft-embedding": adapter(OFT_EMBEDDING, peft_type="OFT"),
     "peft-0.18.own-name": adapter(of_a_state_dict(llama())),
     "peft-0.18.format": foreign(KOHYA),
     "peft-0.18.method": adapter({}, peft_type="UNILORA"),
     "peft-0.18.dropped-keys": adapter(kasa_config={"beta": 0.1}),
     "peft-0.18.initialization": adapter(init_lora_weights="mica"),
+    "peft-0.14.adaption-prompt": adapter(ADAPTION, peft_type="ADAPTION_PROMPT"),
+    "peft-0.14.oft-embedding": adapter(OFT_EMBEDDING, peft_type="OFT"),
     "peft-0.14.own-name": adapter(of_a_state_dict(llama())),
     "peft-0.14.initialization": adapter(init_lora_weights="orthogonal"),
     "peft-0.14.rank-pattern": adapter(rank_pattern={"^model.layers.0.self_attn.q_proj": 4}),
     "peft-0.14.alpha-pattern": adapter(alpha_pattern={"q_proj|v_proj": 4}),
     "peft-0.14.oft": adapter({f"{LAYER}.oft_R.weight": (4, 6)}, peft_type="OFT"),
+    "peft-0.13.adaption-prompt": adapter(ADAPTION, peft_type="ADAPTION_PROMPT"),
+    "peft-0.13.oft-embedding": adapter(OFT_EMBEDDING, peft_type="OFT"),
     "peft-0.13.own-name": adapter(of_a_state_dict(llama())),
     "peft-0.13.initialization": adapter(init_lora_weights="eva"),
     "peft-0.13.rank-pattern": adapter(rank_pattern={"q_proj|v_proj": 4}),

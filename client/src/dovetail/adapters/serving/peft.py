@@ -9,6 +9,7 @@ from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 
 CONFIG, METHODS, OTHER = "src/peft/config.py", "src/peft/utils/peft_types.py", "src/peft/utils/other.py"
+OFT_MODEL, PROMPTS = "src/peft/tuners/oft/model.py", "src/peft/tuners/adaption_prompt/layer.py"
 SAVING = "src/peft/utils/save_and_load.py"
 LAYER, OFT = "src/peft/tuners/lora/layer.py", "src/peft/tuners/oft/layer.py"
 TOLERANT = (0, 14)  # since then unknown keys are dropped with a warning; before, they end in a TypeError
@@ -108,9 +109,14 @@ def _engine(version: str) -> Engine:
         own_name(name, "wrong", SAVING, f"PEFT {short} drops them without an error"),
         Rule(f"{name}.initialization", "refuses", LAYER, lambda a: unknown_initialization(a, version),
              f"PEFT {short} does not know init_lora_weights={{}}, and ends with an error."),
+        Rule(f"{name}.oft-embedding", "refuses", OFT_MODEL,
+             lambda a: [path for path in a.tensors if ".oft_embedding_R" in path],
+             f"PEFT {short} has no OFT for embeddings, and ends with an error: {{}}."),
     )  # fmt: skip
     if number(version) < GROUPED:
         rules += (
+            Rule(f"{name}.adaption-prompt", "refuses", PROMPTS, lambda a: a.method == "ADAPTION_PROMPT" and a.method,
+                 f"PEFT {short} ends with an error at adaption prompts, with transformers 4.57 as it was tried: {{}}."),
             Rule(f"{name}.rank-pattern", "refuses", OTHER, lambda a: other_patterns(a, "rank_pattern", version),
                  f"PEFT {short} matches these patterns of ranks with other modules, and ends at their sizes: {{}}."),
             Rule(f"{name}.alpha-pattern", "wrong", OTHER, lambda a: other_patterns(a, "alpha_pattern", version),
