@@ -260,7 +260,7 @@ def test_an_adapter_stands_with_the_version_that_measured_best(visit, cast):
     page = visit().get(f"/leaderboards/{TASK}")
     assert tables(page) == [["alice/many", "alice/rival", "alice/other"]]
     assert f'href="/alice/many/verdict/{strong.oid}"' in page.content.decode()
-    assert f"<code>@{strong.oid[:7]}" in page.content.decode()
+    assert f">@{strong.oid[:8]}</code>" in page.content.decode()
     found = visit().get(f"/api/v1/leaderboards/{TASK}").json()["boards"][0]["standings"][0]
     assert (found["size"], found["rank"]) == (sum(file.size for file in strong.files.all()), None)
     assert visit().get(f"/alice/many/verdict/{strong.oid}").status_code == 200
