@@ -122,6 +122,8 @@ def main() -> None:
         subprocess.run(["git", "checkout-index", "-a", f"--prefix={copy}/"], cwd=ROOT, check=True)
         shutil.rmtree(copy / "tests")
         shutil.copytree(chosen.tests / "tests", copy / "tests")
+        for name in (".venv", ".engines"):
+            (copy / name).symlink_to((ROOT / name).resolve())
         for number, (place, tests) in enumerate(AREAS.items()):
             count = (chosen.count + number) // len(AREAS)
             files = (
