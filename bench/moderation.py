@@ -23,7 +23,7 @@ from tests import live
 from tests.live import PASSWORD, TOKENS, Hub
 
 REPORTS = 100
-REASONS = ("malware", "backdoor", "illegal", "personal-data", "licence", "squatting", "spam", "broken", "other", "spam")
+REASONS = ("malware", "backdoor", "illegal", "personal-data", "license", "squatting", "spam", "broken", "other", "spam")
 REPORTERS = ("bob", "carol", "dave", "erin")
 WAITING = "from registry.models import Case; print(Case.objects.exclude(state='closed').count())"
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -106,7 +106,7 @@ WORDS: dict[str, str | Promise] = {
     "secret": _("secret"),
     "illegal": _("illegal"),
     "personal-data": _("personal-data"),
-    "licence": _("licence"),
+    "license": _("license"),
     "squatting": _("squatting"),
     "spam": _("spam"),
     "broken": _("broken"),

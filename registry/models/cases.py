@@ -10,6 +10,8 @@ from registry.models.discussions import Discussion, DiscussionEvent
 from registry.models.people import Namespace
 from registry.models.repositories import Repository, Revision
 
+FORMER_REASONS = {"licence": "license"}  # as 0.1 spelled them, and clients of that time send them
+
 
 class Case(models.Model):
     """Everything that was reported about one target until moderators decide it.
@@ -32,7 +34,7 @@ class Case(models.Model):
         SECRET = "secret", "A secret that works: a token, a key, a password"
         ILLEGAL = "illegal", "Illegal content"
         PERSONAL_DATA = "personal-data", "Personal data, in the files or in the training data"
-        LICENSE = "licence", "License or ownership"
+        LICENSE = "license", "License or ownership"
         SQUATTING = "squatting", "Squatting or impersonation"
         SPAM = "spam", "Spam"
         BROKEN = "broken", "Broken, or not what it says"

@@ -10,6 +10,7 @@ from registry.kernel import audit, names, policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import AbuseReport, Case, User
+from registry.models.cases import FORMER_REASONS
 from registry.moderation import rules
 from registry.moderation.evidence import Evidence
 from registry.moderation.targets import Target
@@ -44,6 +45,7 @@ def report(target: Target, by: Caller, *, reason: str, text: str = "", evidence:
     NotAllowed for a lesser token and for reporting oneself, ValueInvalid for an unknown reason.
     """
     person = policy.require_person(by, "report something")
+    reason = FORMER_REASONS.get(reason, reason)
     if reason not in Case.Reason.values:
         known = ", ".join(Case.Reason.values)
         raise ValueInvalid(f"There is no reason {reason!r}.", fix=f"Use one of {known}.")

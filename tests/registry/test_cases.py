@@ -593,11 +593,11 @@ def test_a_suspension_with_an_end_ends_by_itself(cast):
 def test_the_queue_sorts_by_gravity_then_age_and_filters(cast, adapter):
     filed(cast, "carol", "spam", "dave", "person")
     filed(cast, "carol", "malware")
-    filed(cast, "carol", "licence", "alice/reviews@main", "revision")
+    filed(cast, "carol", "license", "alice/reviews@main", "revision")
     intake.observe(targets.of_repository(adapter), "names.look-alike", "squatting", "Looks like another.")
     mona = cast.session("mona")
     reasons = [case.reason for case in queue.matching(mona, queue.Query())]
-    assert reasons == ["malware", "licence", "spam"]
+    assert reasons == ["malware", "license", "spam"]
     found = {
         "mine": queue.Query(state="mine"), "hub": queue.Query(source="hub"), "person": queue.Query(target="person"),
         "medium": queue.Query(severity=2), "text": queue.Query(q="DAVE"),

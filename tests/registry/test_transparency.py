@@ -1,8 +1,11 @@
 """The transparency numbers: what beat computes, who sees them, and which names are in them."""
 
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.test import Client
 
 from registry.kernel import site_settings
@@ -111,3 +114,18 @@ def test_the_setting_makes_the_numbers_the_moderators_own(busy, client, cast):
     assert alice.get("/api/v1/transparency").status_code == 403
     assert mona.get("/transparency").status_code == 200
     assert mona.get("/api/v1/transparency").json()["items"]
+
+
+def test_an_upgrade_spells_the_reason_of_kept_rows_and_months_as_today(busy):
+    made = case("alice/reviews", "licence", datetime.now(UTC))
+    month = this_month()
+    month.numbers["reports"] = {"licence": 2, "license": 1, "spam": 4}
+    month.journal = [{"cause": "licence"}, {"cause": "malware"}]
+    month.save()
+    for operation in import_module("registry.migrations.0019_reason_license").Migration.operations[2:] * 2:
+        operation.code(apps, connection.schema_editor())
+    made.refresh_from_db()
+    month.refresh_from_db()
+    assert (made.reason, Case.objects.filter(reason="licence").count()) == ("license", 0)
+    assert month.numbers["reports"] == {"license": 3, "spam": 4}
+    assert [entry["cause"] for entry in month.journal] == ["license", "malware"]

@@ -348,6 +348,21 @@ def test_a_moderator_with_a_second_factor_must_have_passed_it(cast, adapter):
     assert case.state == "open"
 
 
+def test_rest_takes_the_former_spelling_of_a_reason_and_answers_with_that_of_today(cast, adapter):
+    for who, reason in (("carol", "licence"), ("dave", "license")):
+        token = {"authorization": f"Bearer {cast.token(who)}"}
+        body = {"adapter": "alice/reviews", "reason": reason}
+        assert Client().post("/api/v1/reports", body, "application/json", headers=token).status_code in (200, 201)
+    assert set(AbuseReport.objects.values_list("reason", flat=True)) == {"license"}
+    for asked, found in (("licence", ["license"]), ("license", ["license"]), ("spam", [])):
+        queue = browser(cast, "mona").get(f"/api/v1/moderation/queue?reason={asked}").json()
+        assert [case["reason"] for case in queue["items"]] == found, asked
+    unknown = browser(cast, "mona").get("/api/v1/moderation/queue?reason=licens")
+    assert unknown.status_code == 400
+    assert "license" in unknown.content.decode()
+    assert "licence" not in unknown.content.decode()
+
+
 def test_rest_takes_reports_and_merges_them_and_moderators_read_the_queue(cast, adapter):
     token = {"authorization": f"Bearer {cast.token('carol')}"}
     body = {"adapter": "alice/reviews", "revision": "main", "reason": "malware", "text": "Look.",

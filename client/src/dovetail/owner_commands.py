@@ -100,7 +100,7 @@ def report(
         str,
         typer.Option(
             metavar="REASON",
-            help="malware, backdoor, secret, illegal, personal-data, licence, squatting, spam, broken or other.",
+            help="malware, backdoor, secret, illegal, personal-data, license, squatting, spam, broken or other.",
         ),
     ],
     text: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, and how to see it.")] = "",

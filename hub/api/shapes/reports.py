@@ -6,6 +6,7 @@ from hub.api.pages import Paging
 from hub.api.shapes import Data, Text, WholeNumber
 from hub.choices import one_of
 from registry.models import Case
+from registry.models.cases import FORMER_REASONS
 from registry.moderation import queue
 
 
@@ -28,7 +29,7 @@ class NewReport(s.Serializer[Data]):
     adapter = Text(required=False, max_length=200, help_text="ns/name; or send target")
     revision = Text(required=False, allow_null=True, default=None, max_length=200)
     target = ReportTarget(required=False)
-    reason = one_of(Case.Reason.choices)
+    reason = one_of(Case.Reason.choices, former=FORMER_REASONS)
     text = Text(required=False, allow_blank=True, default="", max_length=10_000)
     evidence = Place(many=True, required=False, default=list)
 
@@ -47,7 +48,7 @@ class FiledReport(s.Serializer[Data]):
 
 class QueuePaging(Paging):
     state = s.ChoiceField(choices=queue.STATES, required=False, default="waiting")
-    reason = s.ChoiceField(choices=Case.Reason.choices, required=False)
+    reason = one_of(Case.Reason.choices, former=FORMER_REASONS, required=False)
     severity = s.IntegerField(required=False, min_value=1, max_value=3)
     target = s.ChoiceField(choices=Case.Target.choices, required=False)
     source = s.ChoiceField(choices=queue.SOURCES, required=False)  # type: ignore[assignment]  # also a name of s.Field
