@@ -10,28 +10,17 @@ from bench.line import keep
 # The order of running; each is a module with a function `lines`.
 ALL = {
     "engine": "verdicts a minute, against one process for each adapter and against the floor; the base afterwards",
-    "fit": "static checks, and fit against stored shapes up to 70 B",
-    "store": "bytes in and out of both stores, and a Xet upload step by step",
-    "xet_read": "reading 100 MB by Xet against plain HTTP",
     "queue": "500 queued adapters over five bases",
-    "weights": "weight passports: time, disguised copies found, strangers taken for copies",
     "relatives": "nearest relatives among 100,000 fingerprints on PostgreSQL, beside pgvector",
-    "regressions": "the regression gate on versions of a real adapter that are worse, and as good",
     "zoo": "the confusion table of every specimen on both engines, and how often each check warns of good ones",
     "wild": "repositories as tools leave them, pushed to a whole hub by the stock client and judged there",
     "speed": "downloads, answers and pushes beside nginx and docker-registry",
-    "waiting": "plain reads while clients wait for news, and how long news take",
-    "sync": "dovetail sync of 1,000 adapters: at first, again, and after ten moved",
-    "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",
     "garbage": "garbage collection of 100,000 objects, an hour of the day after the other",
     "upgrade": "pulls and pushes while a hub is migrated, upgraded and rolled back, process by process",
     "catalogue": "filters and facets of a catalogue of 100,000 or 1,000,000 on PostgreSQL, over its plain list",
-    "suite": "the client's own tests, twice over, on both databases and both stores",
     "start": "the pages docs/start-*.md whose libraries the tests do not have, walked from top to end",
-    "moderation": "a hundred mixed reports, cleared by keyboard in a browser",
     "vllm": "vLLM with the client's plugin: aliases that move, holds, a stopped hub",
     "measured": "vLLM, llama.cpp and mlx-lm tried with adapters, beside their rules and the outcomes known to be right",
-    "house": "a whole hub: start, idle, upload, verdict, throughput",
 }
 
 

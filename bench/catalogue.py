@@ -21,8 +21,7 @@ from urllib.parse import urlencode
 import psycopg
 
 from bench.line import Line
-from bench.seeded import BASES, KINDS, LICENSES, TASKS, WORDS
-from bench.seeded_catalogue import RARE_TAG
+from bench.seeded import BASES, KINDS, LICENSES, RARE_TAG, TASKS, WORDS
 from tests import live, services
 
 ADAPTERS = int(os.environ.get("DOVETAIL_BENCH_ADAPTERS", "100000"))
@@ -109,7 +108,7 @@ def lines() -> Iterator[Line]:
             row = database.execute("SELECT count(*) FROM registry_repository").fetchone()
         if not row or row[0] < ADAPTERS:
             began = time.monotonic()
-            command = [str(live.BIN / "python"), "-m", "bench.seeded_catalogue", str(ADAPTERS)]
+            command = [str(live.BIN / "python"), "-m", "bench.seeded", str(ADAPTERS)]
             subprocess.run(command, env=hub.environment, cwd=live.ROOT, check=True)
             yield Line(f"seeding {ADAPTERS:,}", time.monotonic() - began, "s")
         connection = http.client.HTTPConnection(hub.url.removeprefix("http://"), timeout=120)

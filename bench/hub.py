@@ -97,12 +97,6 @@ class Hub:
             document: dict[str, Any] = json.load(answer)
             return document
 
-    def log_lines(self) -> list[dict[str, Any]]:
-        """Return the requests that the web has logged so far."""
-        text = (self.data / "run/log/web.log").read_text()
-        lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
-        return [line for line in lines if line["logger"] == "hub.requests"]
-
 
 def _command(process: psutil.Process) -> str:
     """Return the command line of a process; empty for one that has ended since it was listed."""

@@ -1,6 +1,9 @@
 """The load: the stock client pushes and pulls, others ask, and each acknowledged write goes into the ledger."""
 
+import json
 import random
+import shutil
+import struct
 import subprocess
 import tempfile
 import threading
@@ -17,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import default_client_factory
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from bench.house import variant
+from ops.sentences import ROOT
 from tests.chaos.answers import Answers
 from tests.chaos.ledger import Alias, Ledger, Write, digest
 from tests.chaos.steps import Steps
@@ -147,7 +150,7 @@ class Load:
         self.done["xet"] += 1
 
     def _push_adapter(self, number: int) -> None:
-        folder = variant(self._folder / f"adapter-{number}", random.randrange(1 << 30))
+        folder = _variant(self._folder / f"adapter-{number}", random.randrange(1 << 30))
         files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
         revision = self._push("models", self._named("adapter"), files)[0].revision
         self.done["adapter"] += 1
@@ -244,3 +247,19 @@ class Load:
 
 
 _AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def _variant(folder: Path, seed: int) -> Path:
+    """Copy the demo adapter with slightly changed weights, so that it is a new version and still passes."""
+    shutil.copytree(ROOT / "demo" / "reviews-lora", folder)
+    weights = folder / "adapter_model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    begin = 8 + struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8:begin])
+    dice = random.Random(seed)
+    name = sorted(key for key in header if "lora_A" in key)[0]
+    at = begin + header[name]["data_offsets"][0]
+    value = struct.unpack_from("<f", raw, at)[0]
+    struct.pack_into("<f", raw, at, value + dice.uniform(-1e-3, 1e-3))
+    weights.write_bytes(raw)
+    return folder
