@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dovetail.adapters.report import CheckResult
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
-from registry.kernel.prepared import Prepared
 from registry.models import (
     Case,
     ModerationDecision,
@@ -34,7 +33,8 @@ def consume(event: OutboxEvent) -> None:
 
 
 def _verdict_reached(event: OutboxEvent) -> None:
-    verdict = _REACHED.first(event.data["verdict"])
+    rows = Verdict.objects.select_related("revision__repository__namespace", "revision__author")
+    verdict = rows.filter(pk=event.data["verdict"]).first()
     if verdict is None:
         return
     revision = verdict.revision
@@ -46,14 +46,6 @@ def _verdict_reached(event: OutboxEvent) -> None:
             revoked = leaked_tokens.revoke(revision)  # of a held version too: its readers have the token already
             if not was_held and not revoked:  # else an event of its own follows
                 _observe(revision, SECRET, Reason.SECRET, check)
-
-
-_REACHED = Prepared(
-    lambda verdict: Verdict.objects.select_related("revision__repository__namespace", "revision__author").filter(
-        pk=verdict
-    ),
-    int,
-)
 
 
 def _is_secret(check: CheckResult) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
-from registry.kernel.prepared import Prepared
 from registry.models import Alias, AliasMove, Ref, Repository, Revision, User
 from registry.proof.good_revisions import GoodRevisions
 from registry.repos import aliases
@@ -22,7 +21,7 @@ def move_aliases(repository: int, good: GoodRevisions) -> None:
     A fallback is the newest good revision that the alias named before; else the newest good one in the history of the
     chosen revision; else none, and the alias is not found.
     """
-    rows = _OF_REPOSITORY(repository)
+    rows = list(Alias.objects.filter(repository=repository).select_related("repository__namespace", "revision"))
     refs = Ref.objects.filter(repository=repository, name__startswith=ALIASES)
     served = dict(refs.values_list("name", "revision")) if rows else {}
     for alias in rows:
@@ -31,12 +30,6 @@ def move_aliases(repository: int, good: GoodRevisions) -> None:
             continue
         action = Action.RETURN if target == alias.revision_id else Action.FALLBACK
         point(alias, Revision.objects.get(pk=target) if target else None, action)
-
-
-_OF_REPOSITORY = Prepared(
-    lambda repository: Alias.objects.filter(repository=repository).select_related("repository__namespace", "revision"),
-    int,
-)
 
 
 def _target(alias: Alias, good: GoodRevisions) -> int | None:

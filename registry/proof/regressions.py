@@ -55,10 +55,7 @@ def is_passed_by(revision: int, good: GoodRevisions, rows: Mapping[int, Regressi
 
 def comparisons_of(repository: int) -> dict[int, Regression]:
     """Return the comparisons of a repository by the row ids of their revisions; one query."""
-    return {row.revision_id: row for row in _COMPARED(repository)}
-
-
-_COMPARED = Prepared(lambda repository: Regression.objects.filter(revision__repository=repository), int)
+    return {row.revision_id: row for row in Regression.objects.filter(revision__repository=repository)}
 
 
 @dataclass

@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from dovetail.adapters.report import Report
 from registry.kernel.errors import StoreUnavailable
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, as_value, insert_row
+from registry.kernel.prepared_writes import as_value
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.proof import alias_refs, regressions
 from registry.proof.good_revisions import read_good_revisions
@@ -29,20 +28,24 @@ def move_verified(repository: int) -> None:
     Aliases move too, if their revision was withdrawn or is served again, and the columns that lists show of it are
     written. Call it in the transaction that changes a verdict, or what is held back or yanked.
     """
-    refs = dict(_REFS(repository, MAIN, VERIFIED))
+    refs = dict(Ref.objects.filter(repository=repository, name__in=[MAIN, VERIFIED]).values_list("name", "revision"))
     main, verified = refs.get(MAIN), refs.get(VERIFIED)
     good = read_good_revisions(repository)
     good = regressions.judge(repository, good, main)
     at = good.newest(main)
     if at is not None and verified is not None:
-        _MOVE(repository=repository, revision=at, updated_at=timezone.now())
+        moved = Ref.objects.filter(repository=repository, name=VERIFIED)
+        moved.update(revision=at, updated_at=timezone.now())
     elif at is not None:
-        insert_row(Ref(repository_id=repository, name=VERIFIED, revision_id=at))
+        Ref.objects.create(repository_id=repository, name=VERIFIED, revision_id=at)
     elif verified is not None:
         Ref.objects.filter(repository=repository, name=VERIFIED).delete()
     alias_refs.move_aliases(repository, good)
     shown = main if at is None else at
-    last = _LAST.first(shown) if shown is not None else None
+    last = None
+    if shown is not None:
+        finished = Verdict.objects.filter(revision=shown, finished_at__isnull=False)
+        last = finished.order_by(*pull.LAST_SAID).first()
     serves = served_by(last.report) if last else ""
     score = score_of(last.report) if last and at is not None else NOT_MEASURED
     columns: dict[str, Any] = {"is_verified": at is not None, "serves": serves, "score": score}
@@ -52,31 +55,9 @@ def move_verified(repository: int) -> None:
         columns["outcome"] = last.state
     elif verified is not None:
         Repository.with_binned.filter(pk=repository).update(outcome=F("state"))
-    _SHOW(repository=repository, **columns)
+    Repository.with_binned.filter(pk=repository).update(is_main_held=main_is_held(), **columns)
     if shown is not None and shown != (main if verified is None else verified):
         list_facts(repository, shown)
-
-
-_REFS = Prepared(
-    lambda repository, *names: Ref.objects.filter(repository=repository, name__in=names).values_list(
-        "name", "revision"
-    ),
-    int,
-    str,
-)
-_MOVE = PreparedUpdate(
-    lambda repository, **columns: (Ref.objects.filter(repository=repository, name=VERIFIED), columns)
-)
-_LAST = Prepared(
-    lambda revision: Verdict.objects.filter(revision=revision, finished_at__isnull=False).order_by(*pull.LAST_SAID)[:1],
-    int,
-)
-_SHOW = PreparedUpdate(
-    lambda repository, **columns: (
-        Repository.with_binned.filter(pk=repository),
-        columns | {"is_main_held": main_is_held()},
-    )
-)
 
 
 def list_facts(repository: int, revision: int) -> None:

@@ -13,7 +13,6 @@ from registry.kernel import ids, outbox, policy
 from registry.kernel.links import absolute
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.policy import Caller
-from registry.kernel.prepared import Prepared
 from registry.models import Delivery, OutboxEvent, Repository, Revision, Watch, Webhook
 from registry.repos.refs import ALIASES
 from registry.talk import deliveries
@@ -58,28 +57,18 @@ def consume(event: OutboxEvent) -> None:
 
 def _is_held(then: Snapshot, event: OutboxEvent) -> bool:
     """Return whether what happened is about something that was held back before anybody heard of it."""
-    if then.quarantined or _IS_HELD(then.id):
+    if then.quarantined or Repository.with_binned.filter(pk=then.id, quarantined_at__isnull=False).exists():
         return True
     oid = event.data.get("new") or event.data.get("revision") or ""
-    return bool(oid and _IS_REVISION_HELD(then.id, oid))
-
-
-_IS_HELD = Prepared(
-    lambda repository: Repository.with_binned.filter(pk=repository, quarantined_at__isnull=False).values_list("pk"),
-    int,
-)
-_IS_REVISION_HELD = Prepared(
-    lambda repository, oid: Revision.objects.filter(
-        repository=repository, oid=oid, quarantined_at__isnull=False
-    ).values_list("pk"),
-    int,
-    str,
-)
+    held = Revision.objects.filter(repository=then.id, quarantined_at__isnull=False)
+    return bool(oid) and held.filter(oid=oid).exists()
 
 
 def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]:
     """Return the active webhooks that existed at the event, subscribe to its domain, and whose owners may see it."""
-    watching = {webhook for (webhook,) in _WATCHING(then.namespace.lower(), then.type, then.full_name.lower())}
+    of_owner = Q(type__in=[Watch.Type.USER, Watch.Type.ORG], folded=then.namespace.lower())
+    watches = Watch.objects.filter(of_owner | Q(type=then.type, folded=then.full_name.lower()))
+    watching = set(watches.values_list("webhook", flat=True))
     if not watching:  # as nearly always
         return []
     active = Webhook.objects.filter(disabled=False, owner__is_active=True, created_at__lte=event.at)
@@ -89,16 +78,6 @@ def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]
     repository = then.as_repository()
     allowed = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), repository)}
     return [hook for hook in hooks if hook.owner_id in allowed]
-
-
-_WATCHING = Prepared(
-    lambda owner, kind, name: Watch.objects.filter(
-        Q(type__in=[Watch.Type.USER, Watch.Type.ORG], folded=owner) | Q(type=kind, folded=name)
-    ).values_list("webhook"),
-    str,
-    str,
-    str,
-)
 
 
 def _repo(then: Snapshot) -> dict[str, object]:

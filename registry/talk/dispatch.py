@@ -16,8 +16,6 @@ from django.utils import timezone
 
 from registry.kernel import audit, outbox, request_ids, tracing
 from registry.kernel.errors import RegistryError
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedDelete
 from registry.models import OutboxEvent, User
 from registry.moderation import findings, lineage
 from registry.plane import jobs as plane_jobs
@@ -111,7 +109,7 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
     """
     try:
         with audit.outside_request(), request_ids.working_for(""), transaction.atomic():
-            event = (_WAITED_FOR if wait else _FREE).first(number)
+            event = _unhandled(number, skip_locked=not wait).first()
             if event is None:
                 return wait
             if is_reader and findings.reads_files(event):
@@ -131,10 +129,6 @@ def _unhandled(event: int, *, skip_locked: bool) -> QuerySet[OutboxEvent]:
     """Return the event, locked, unless it was given up."""
     rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=skip_locked).select_related("by")
     return rows.filter(pk=event, given_up_at__isnull=True)
-
-
-_WAITED_FOR = Prepared(lambda event: _unhandled(event, skip_locked=False), int)
-_FREE = Prepared(lambda event: _unhandled(event, skip_locked=True), int)
 
 
 def _consumers_of(event: OutboxEvent) -> Iterable[str]:
@@ -157,10 +151,7 @@ def _settle(event: OutboxEvent, failed: list[str]) -> None:
     if failed:
         _put_off(event, failed)
     else:
-        _DONE(event=event.pk)
-
-
-_DONE = PreparedDelete(lambda event: OutboxEvent.objects.filter(pk=event))
+        event.delete()
 
 
 def _put_off(event: OutboxEvent, pending: list[str] | None) -> None:

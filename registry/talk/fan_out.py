@@ -12,7 +12,6 @@ from django.db.models import Q, QuerySet
 
 from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
-from registry.kernel.prepared import Prepared
 from registry.models import (
     Alert,
     BaseFollow,
@@ -68,16 +67,11 @@ def consume(event: OutboxEvent) -> None:
 def _current(event: OutboxEvent) -> Repository | None:
     """Return the repository as it is now, private also if it was at the event; None if it is gone or withheld."""
     then = outbox.snapshot(event)
-    repository = _CURRENT.first(then.id)
+    repository = Repository.objects.select_related("namespace__person").filter(pk=then.id).first()
     if repository is None or policy.is_withheld(repository) or repository.is_main_held:
         return None
     repository.private = repository.private or then.private
     return repository
-
-
-_CURRENT = Prepared(
-    lambda repository: Repository.objects.select_related("namespace__person").filter(pk=repository), int
-)
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -93,7 +87,9 @@ def _created(repository: Repository, data: dict[str, Any]) -> News:
 def _judged(repository: Repository, data: dict[str, Any]) -> News | None:
     """Return the news that a version of main is verified now, or that it does not pass."""
     state, was = data["state"], data["was"] or ""
-    verdict = _VERDICT.first(data["verdict"], repository.pk) if data["is_main"] else None
+    if not data["is_main"]:
+        return None
+    verdict = Verdict.objects.filter(pk=data["verdict"], revision__repository=repository).first()
     if verdict is None:
         return None
     if is_news(state, was):
@@ -101,11 +97,6 @@ def _judged(repository: Repository, data: dict[str, Any]) -> News | None:
     if state != Verdict.State.PASSED or was == state or not _is_verified(repository, verdict):
         return None
     return _verified(repository, verdict)
-
-
-_VERDICT = Prepared(
-    lambda verdict, repository: Verdict.objects.filter(pk=verdict, revision__repository=repository), int, int
-)
 
 
 def _regression_changed(repository: Repository, data: dict[str, Any]) -> News | None:
@@ -162,41 +153,28 @@ READERS: dict[str, Callable[[Repository, dict[str, Any]], News | None]] = {
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
-def _sources(news: News, repository: Repository, after: int) -> Iterator[tuple[list[tuple[int]], Topic, str]]:
+def _sources(news: News, repository: Repository, after: int) -> Iterator[tuple[list[int], Topic, str]]:
     """Yield people who want the news, in their order after this one: their row ids, the topic, the base they follow."""
     if news.levels:
-        yield _WATCHERS(repository.pk, after, *news.levels), Topic.WATCHED, ""
+        watches = RepositoryWatch.objects.filter(repository=repository, level__in=news.levels)
+        yield _next(watches, "user", after), Topic.WATCHED, ""
     if news.for_followers:
-        yield _FOLLOWERS(repository.namespace_id, after), Topic.FOLLOWED, ""
+        yield _next(Follow.objects.filter(namespace=repository.namespace_id), "follower", after), Topic.FOLLOWED, ""
     if news.base:
-        yield _BASE_FOLLOWERS(news.base, after), Topic.FOLLOWED, news.base
+        yield _next(BaseFollow.objects.filter(base=news.base), "follower", after), Topic.FOLLOWED, news.base
 
 
-def _next(rows: QuerySet[Any], column: str, after: int) -> QuerySet[Any, tuple[int]]:
+def _next(rows: QuerySet[Any], column: str, after: int) -> list[int]:
     """Return the next people of these rows after this one, in their order: one more than are alerted at once."""
-    later: QuerySet[Any, tuple[int]] = rows.filter(**{f"{column}__gt": after}).order_by(column).values_list(column)
-    return later[: AT_ONCE + 1]
-
-
-_WATCHERS = Prepared(
-    lambda repository, after, *levels: _next(
-        RepositoryWatch.objects.filter(repository=repository, level__in=levels), "user", after
-    ),
-    int,
-    int,
-    str,
-)
-_FOLLOWERS = Prepared(
-    lambda namespace, after: _next(Follow.objects.filter(namespace=namespace), "follower", after), int, int
-)
-_BASE_FOLLOWERS = Prepared(lambda base, after: _next(BaseFollow.objects.filter(base=base), "follower", after), str, int)
+    later = rows.filter(**{f"{column}__gt": after}).order_by(column)
+    return list(later.values_list(column, flat=True)[: AT_ONCE + 1])
 
 
 def _audience(news: News, repository: Repository, after: int) -> tuple[dict[int, tuple[Topic, str]], int]:
     """Return the next people (row id → topic, base), and the last of them if more follow, else 0."""
     people: dict[int, tuple[Topic, str]] = {}
     for rows, topic, base in _sources(news, repository, after):
-        for (person,) in rows:
+        for person in rows:
             people.setdefault(person, (topic, base))
     chosen = sorted(people)[:AT_ONCE]
     return {person: people[person] for person in chosen}, chosen[-1] if len(people) > AT_ONCE else 0

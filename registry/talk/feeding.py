@@ -2,8 +2,6 @@
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import insert_row
 from registry.models import Event, OutboxEvent, Repository
 
 RELEASES: dict[str, str] = {
@@ -49,18 +47,13 @@ def consume(event: OutboxEvent) -> None:
         details["action"] = RELEASES[event.kind]
     if data.get("incomplete"):  # of a push that broke off
         details["incomplete"] = True
-    insert_row(
-        Event(
-            at=event.at,
-            kind=kind,
-            repository_id=then.id if _EXISTS(then.id) else None,
-            type=then.type,
-            name=data["after"] if event.kind == Kind.MOVED else then.full_name,
-            was_public=not then.private,
-            revision=data.get("revision") or data.get("new") or "",
-            data=details,
-        )
+    Event.objects.create(
+        at=event.at,
+        kind=kind,
+        repository_id=then.id if Repository.objects.filter(pk=then.id).exists() else None,
+        type=then.type,
+        name=data["after"] if event.kind == Kind.MOVED else then.full_name,
+        was_public=not then.private,
+        revision=data.get("revision") or data.get("new") or "",
+        data=details,
     )
-
-
-_EXISTS = Prepared(lambda repository: Repository.objects.filter(pk=repository).values_list("pk"), int)

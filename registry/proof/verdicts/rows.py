@@ -72,17 +72,7 @@ def write(claim: Claim, **values: Any) -> None:
 
 def finish(claim: Claim, state: str, result: Mapping[str, Any], duration_ms: int) -> None:
     """Write the last state of a verdict, with its report. Raises ClaimStale as `write` does."""
-    columns = {"state": state, "result": result, "duration_ms": duration_ms}
-    if not _FINISH(verdict=claim.verdict.pk, fence=claim.fence, **columns):
-        raise _stale(claim)
-
-
-_FINISH = PreparedUpdate(
-    lambda verdict, fence, state, **columns: (
-        Verdict.objects.filter(pk=verdict, state=State.RUNNING, fence=fence),
-        final(state) | columns,
-    )
-)
+    write(claim, **final(state), result=result, duration_ms=duration_ms)
 
 
 def _stale(claim: Claim) -> ClaimStale:
@@ -90,12 +80,7 @@ def _stale(claim: Claim) -> ClaimStale:
 
 
 def end_attempt(attempt: Attempt, outcome: str) -> None:
-    _END_ATTEMPT(attempt=attempt.pk, outcome=outcome[:200])
-
-
-_END_ATTEMPT = PreparedUpdate(
-    lambda attempt, outcome: (Attempt.objects.filter(pk=attempt), {"ended_at": Now(), "outcome": outcome})
-)
+    Attempt.objects.filter(pk=attempt.pk).update(ended_at=Now(), outcome=outcome[:200])
 
 
 def whole(verdict: int) -> Verdict:
