@@ -1,4 +1,4 @@
-"""Queries that every pull, push, verdict and page makes, compiled to SQL once.
+"""Queries that every pull, push and page makes, compiled to SQL once.
 
 This uses private parts of Django (`klass_info`, `local_setter`, `ModelState`, `_fields`; 5.2), and therefore stands
 behind the setting FAST_PATHS: without it every query goes through the ORM, with the same answers. Compiling a query
