@@ -122,7 +122,7 @@ def test_an_upgrade_spells_the_reason_of_kept_rows_and_months_as_today(busy):
     month.numbers["reports"] = {"licence": 2, "license": 1, "spam": 4}
     month.journal = [{"cause": "licence"}, {"cause": "malware"}]
     month.save()
-    for operation in import_module("registry.migrations.0019_reason_license").Migration.operations[2:] * 2:
+    for operation in import_module("registry.migrations.0020_reason_license").Migration.operations[2:] * 2:
         operation.code(apps, connection.schema_editor())
     made.refresh_from_db()
     month.refresh_from_db()

@@ -39,7 +39,7 @@ def spell_months(months: QuerySet[Any]) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0018_failed_programs")]
+    dependencies = [("registry", "0019_unsearched_files")]
 
     operations = [
         migrations.AlterField("abusereport", "reason", models.CharField(choices=REASONS, max_length=16)),
