@@ -22,7 +22,7 @@ OTHER_NAMES = frozenset(
     )
 )  # fmt: skip
 # Settings that are gone, each with what replaces it. A hub that still has one starts.
-_NO_REPLICAS = "Remove it; docs/operate.md (Read replicas) says how to spread reads over replicas without it."
+_NO_REPLICAS = "Remove it; docs/production.md (Read replicas) says how to spread reads over replicas without it."
 FORMER_NAMES = {"DOVETAIL_DATABASE_REPLICA_LAG": _NO_REPLICAS, "DOVETAIL_DATABASE_REPLICA_URL": _NO_REPLICAS}
 
 
