@@ -52,8 +52,8 @@ def main(base: Path, adapter: Path, times: int) -> None:
 
     tqdm.tqdm.monitor_interval = 0
     logging.disable_progress_bar()
-    from workers.engine import memory, warmth
-    from workers.engine.frozen import Frozen
+    from workers.engine.models.frozen import Frozen
+    from workers.engine.processes import memory, warmth
 
     frozen = Frozen(base.resolve(), "bench/base")
     warmth.rehearse(frozen)
@@ -100,13 +100,13 @@ def copied(adapter: Path) -> list[Any]:
 
 
 def child(frozen: Any, adapter: Path) -> None:
-    from dovetail.adapters.families import opened
-    from dovetail.adapters.sources import files_in
-    from workers.engine import stage
+    from dovetail.adapters.checks.families import opened
+    from dovetail.adapters.readers.sources import files_in
     from workers.engine.evals import eval_of
-    from workers.engine.evals.rows import neutral
-    from workers.engine.trial import Trial
-    from workers.engine.validation import CODE
+    from workers.engine.evals.rows.rows import neutral
+    from workers.engine.processes import stage
+    from workers.engine.processes.validation import CODE
+    from workers.engine.trials.trial import Trial
 
     with tempfile.TemporaryDirectory() as work:
 

@@ -22,13 +22,13 @@ from bench import measured_pipelines
 from bench.line import Line
 from bench.measured_truth import expected
 from dovetail.adapters import files_in
-from dovetail.adapters.report import Serving
+from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import Base, serving_of
 from dovetail.adapters.serving.measured import judged
 from ops import environments
 from ops.sentences import ROOT
 from workers.engine.job import MEASURERS, MeasuringJob
-from workers.engine_faults import TrialEnded
+from workers.engines.engine_faults import TrialEnded
 
 PAIRS = 200
 
@@ -88,8 +88,8 @@ class Row:
 
 
 def _tried(name: str, python: Path, home: Path, rows: list[Row]) -> Iterator[Line]:
-    from workers.sandbox import Engine  # it reads Django's settings
-    from workers.warm_engines import memory
+    from workers.engines.sandbox import Engine  # it reads Django's settings
+    from workers.engines.warm_engines import memory
 
     with Engine.serve(str(python), "", "", "measure") as engine:
         engine.wait_until_ready()

@@ -45,8 +45,8 @@ DIFFERENT: Mapping[str, Mapping[str, str]] = {
 
 def lines() -> Iterator[Line]:
     python = environments.ensure_engine("diffusers")
-    from workers.sandbox import Engine  # it reads Django's settings
-    from workers.warm_engines import share
+    from workers.engines.sandbox import Engine  # it reads Django's settings
+    from workers.engines.warm_engines import share
 
     wrong, seconds, depths = [], [], Counter[str]()
     with tempfile.TemporaryDirectory(prefix="dovetail-pipelines-") as name:

@@ -91,7 +91,7 @@ def seed(originals: Fingerprints, planted: dict[float, Fingerprints], random: np
 
 
 def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: object) -> None:
-    from dovetail.adapters import passport
+    from dovetail.adapters.shapes import passport
     from registry.models import Blob, FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
 
     oid, raw = file[:40], fingerprint.tobytes()
@@ -107,10 +107,10 @@ def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: objec
 
 
 def plain(originals: Fingerprints) -> Iterator[Line]:
-    from dovetail.adapters import passport
+    from dovetail.adapters.shapes import passport
     from registry.kernel.policy import Caller
     from registry.models import Repository, WeightPassport
-    from registry.proof import passports
+    from registry.proof.weights import passports
 
     def search(number: int) -> set[str]:
         row = WeightPassport.objects.get(pk=file_of(("original", number)))

@@ -89,7 +89,7 @@ def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[An
 def finish(rows: Rows, analyze: str) -> None:
     """Set the sequences behind what was written, count the adapters, and gather statistics."""
     from registry.models import CatalogueCount  # models are there after django.setup()
-    from registry.repos import counting
+    from registry.repos.lists import counting
 
     CatalogueCount.objects.all().delete()  # on SQLite the triggers were on
     counting.correct()
@@ -169,7 +169,7 @@ def _blobs(rows: Rows) -> None:
 
 def _repository(rows: Rows, number: int) -> None:
     from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
-    from registry.repos import search_terms
+    from registry.repos.lists import search_terms
 
     dice, id, owner = random.Random(number), FIRST + number, FIRST + owner_of(number)
     name = f"{word(dice)}-{word(dice)}-{number}"

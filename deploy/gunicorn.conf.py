@@ -10,14 +10,14 @@ from typing import Any
 from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
-from hub import machine
-from hub.environment import Environment
+from hub.configuration import machine
+from hub.configuration.environment import Environment
 
 env = Environment()
 wsgi_app = "hub.wsgi:application"
 # A thread that waits for a slow client costs little memory; nginx handles more than 128 slow clients. Never use ASGI:
 # it would read whole files into memory for clients that stop reading.
-worker_class = f"hub.lingering.{'Lingering' if env.bool('FAST_PATHS', default=True) else 'Leaving'}Worker"
+worker_class = f"hub.server.lingering.{'Lingering' if env.bool('FAST_PATHS', default=True) else 'Leaving'}Worker"
 workers = env.int("WEB_PROCESSES", default=0) or machine.web_processes()
 preload_app = True  # the workers share the memory of all imported modules
 threads = 64
@@ -27,7 +27,7 @@ keepalive = (
 graceful_timeout = 60
 max_requests = 100_000  # many of them are answers given again, which leave nothing behind
 max_requests_jitter = 10_000
-forwarded_allow_ips = ""  # hub/proxies.py says which proxies are believed
+forwarded_allow_ips = ""  # hub/configuration/proxies.py says which proxies are believed
 limit_request_line = 8190
 # The heartbeat file of a worker lies in memory, so that it never waits for a disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  # only looked for
@@ -55,8 +55,8 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Let the new process measure itself; here, because what hub.metrics imports wants Django's settings."""
-    importlib.import_module("hub.metrics").measure(threads)
+    """Let the new process measure itself; here, because what hub.monitoring.metrics imports wants Django's settings."""
+    importlib.import_module("hub.monitoring.metrics").measure(threads)
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -66,7 +66,7 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 class Log(Logger):
-    """A logger without access log: hub.logs logs requests, and logconfig_dict would turn gunicorn's own log on."""
+    """A logger without access log: monitoring.logs logs requests, and logconfig_dict would turn gunicorn's own on."""
 
     access_log_enabled = False
 
@@ -75,7 +75,7 @@ logger_class = Log
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "hub.logs.JsonLine"}},
+    "formatters": {"json": {"()": "hub.monitoring.logs.JsonLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

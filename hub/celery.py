@@ -17,9 +17,9 @@ from django.urls import set_script_prefix
 from kombu import Queue
 from kombu.exceptions import KombuError
 
-from hub import redis_transport
-from registry.kernel import request_ids
-from registry.talk import letters
+from hub.server import redis_transport
+from registry.kernel.outbound import request_ids
+from registry.talk.alerts import letters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 

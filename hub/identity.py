@@ -11,11 +11,12 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
 from hub.origin import address_of
-from registry.kernel import audit, request_ids
+from registry.kernel import audit
 from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
+from registry.kernel.outbound import request_ids
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
-from registry.people import tokens
+from registry.people.tokens import tokens
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

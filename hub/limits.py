@@ -11,10 +11,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub import counters
 from hub.origin import network_in
-from registry.kernel import quotas, site_settings
+from hub.server import counters
+from registry.kernel import site_settings
 from registry.kernel.errors import TooOften
+from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller
 
 COUNT_AGAIN: str = "dovetail.count_again"  # in META: counts the same request of another client; takes its META

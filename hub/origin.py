@@ -11,7 +11,7 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import get_script_prefix
 
 from hub import verified_view
-from hub.proxies import client_in, client_of
+from hub.configuration.proxies import client_in, client_of
 
 
 def origin(request: HttpRequest) -> str:

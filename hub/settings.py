@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from hub import cross_origin, machine, proxies, sign_on
 from hub.about import PORT, SERVES_FROM, VERSION
-from hub.environment import (
+from hub.configuration import cross_origin, machine, proxies, sign_on
+from hub.configuration.environment import (
     Environment,
     Smtp,
     blob_store,
@@ -23,7 +23,7 @@ from hub.environment import (
     smtp,
     words,
 )
-from hub.upstreams import upstreams
+from hub.configuration.upstreams import upstreams
 
 env = Environment()
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,8 +97,8 @@ INSTALLED_APPS = [
     "hub.site",
 ]
 MIDDLEWARE = [
-    "hub.proxies.TrustedProxies",
-    "hub.logs.RequestId",
+    "hub.configuration.proxies.TrustedProxies",
+    "hub.monitoring.logs.RequestId",
     "hub.verified_view.VerifiedView",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -110,9 +110,9 @@ MIDDLEWARE = [
     "hub.limits.PageLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "hub.site.sessions.LastSeen",
+    "hub.site.account.sessions.LastSeen",
     "hub.site.headers.SecurityHeaders",
-    "hub.large_bodies.LargeBodies",
+    "hub.server.large_bodies.LargeBodies",
 ]
 if CORS_ORIGINS:  # off by default: then nothing of it is loaded
     INSTALLED_APPS.append("corsheaders")
@@ -154,7 +154,7 @@ STORAGES = {
 
 # --- state ------------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
-# Read by registry.kernel.schema, which may not import hub.about.
+# Read by registry.sql.schema, which may not import hub.about.
 RELEASE, SERVES_FROM = VERSION, SERVES_FROM
 # Of `manage.py migrate` on tables that are in use: until a statement that keeps others from a table gives up waiting
 # for it, and gives up working on it. Building an index or checking rows keeps nobody away, and has no limit.
@@ -162,13 +162,13 @@ ZERO_DOWNTIME_MIGRATIONS_LOCK_TIMEOUT = "2s"
 ZERO_DOWNTIME_MIGRATIONS_STATEMENT_TIMEOUT = "10s"
 ZERO_DOWNTIME_MIGRATIONS_FLEXIBLE_STATEMENT_TIMEOUT = True
 ZERO_DOWNTIME_MIGRATIONS_IDEMPOTENT_SQL = True
-FAST_PATHS = env.bool("FAST_PATHS", default=True)  # hub/sqlite and hub/receiving.py say what each saves
-if DATABASES["default"]["ENGINE"] == "hub.sqlite" and not FAST_PATHS:
+FAST_PATHS = env.bool("FAST_PATHS", default=True)  # hub/server/sqlite and hub/server/receiving.py say what each saves
+if DATABASES["default"]["ENGINE"] == "hub.server.sqlite" and not FAST_PATHS:
     DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"
 _LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {
     # allauth counts guesses and remembers used codes here: all web processes must see the same.
-    "default": {"BACKEND": "hub.shared_cache.SharedCache"},
+    "default": {"BACKEND": "hub.server.shared_cache.SharedCache"},
     # Request counters have their own cache, because the default one drops entries when it holds 300.
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
@@ -200,7 +200,7 @@ MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=5 << 30)
 MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=20 << 30)
 MAX_INLINE_BYTES = env.int("MAX_INLINE_BYTES", default=10 << 20)
 LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=512 << 20)
-# Of one namespace; 0: no limit; None: none, but while registration is open that of registry/kernel/quota_limits.py.
+# Of one namespace; 0: no limit; None: none, but while registration is open that of quota_limits.py.
 QUOTA_BYTES = env("QUOTA_BYTES", limit, default=None)
 QUOTA_REPOSITORIES = env("QUOTA_REPOSITORIES", limit, default=None)
 RETIRED_NAME_DAYS = env.int("RETIRED_NAME_DAYS", default=0)  # how long a name that was given up is kept; 0: for ever
@@ -211,7 +211,7 @@ UPLOAD_URL_SECONDS = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 FILE_UPLOAD_HANDLERS = [
-    "hub.form_files.FormFiles",
+    "hub.shared.form_files.FormFiles",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -276,11 +276,11 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
-ACCOUNT_ADAPTER = "hub.site.allauth_adapters.AccountAdapter"
+ACCOUNT_ADAPTER = "hub.site.sign_in.allauth_adapters.AccountAdapter"
 ACCOUNT_FORMS = {
-    "reauthenticate": "hub.site.forms.security.Reauthenticate",
-    "reset_password": "hub.site.forms.security.ResetPassword",
-    "reset_password_from_key": "hub.site.forms.security.NewPassword",
+    "reauthenticate": "hub.site.forms.account.security.Reauthenticate",
+    "reset_password": "hub.site.forms.account.security.ResetPassword",
+    "reset_password_from_key": "hub.site.forms.account.security.NewPassword",
 }
 ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_FROM else "none"
 ACCOUNT_CHANGE_EMAIL = True  # one address a person: a new one takes the place of the old when it is proven
@@ -292,16 +292,16 @@ ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_RATE_LIMITS = {
-    # Passwords are throttled by hub/site/password_attempts.py; this counts codes of a second factor by their owner.
+    # Passwords are throttled by password_attempts.py; this counts codes of a second factor by their owner.
     "login_failed": "10/m/ip,10/5m/key",
 }
-MFA_ADAPTER = "hub.site.allauth_adapters.MfaAdapter"
+MFA_ADAPTER = "hub.site.sign_in.allauth_adapters.MfaAdapter"
 MFA_FORMS = {
-    "authenticate": "hub.site.forms.security.SecondFactor",
-    "reauthenticate": "hub.site.forms.security.ReauthenticateByCode",
-    "activate_totp": "hub.site.forms.security.AddApp",
-    "add_webauthn": "hub.site.forms.security.AddPasskey",
-    "edit_webauthn": "hub.site.forms.security.RenamePasskey",
+    "authenticate": "hub.site.forms.account.security.SecondFactor",
+    "reauthenticate": "hub.site.forms.account.security.ReauthenticateByCode",
+    "activate_totp": "hub.site.forms.account.security.AddApp",
+    "add_webauthn": "hub.site.forms.account.security.AddPasskey",
+    "edit_webauthn": "hub.site.forms.account.security.RenamePasskey",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = env.bool("PASSWORD_SIGN_IN", default=True)  # passkeys are passwords' heirs
@@ -321,7 +321,7 @@ if not PASSWORD_SIGN_IN and not OIDC_PROVIDERS:
         "DOVETAIL_PASSWORD_SIGN_IN is off and no identity provider is set up: nobody could sign in. "
         "Set DOVETAIL_OIDC_{NAME}_ISSUER, _CLIENT_ID and _CLIENT_SECRET."
     )
-SOCIALACCOUNT_ADAPTER = "hub.site.sign_on_adapter.SignOnAdapter"
+SOCIALACCOUNT_ADAPTER = "hub.site.sign_in.sign_on_adapter.SignOnAdapter"
 SOCIALACCOUNT_PROVIDERS = sign_on.allauth_apps(OIDC_PROVIDERS)
 SOCIALACCOUNT_STORE_TOKENS = False
 SESSION_COOKIE_AGE = 14 * 24 * 3600
@@ -387,12 +387,12 @@ TIME_ZONE = "UTC"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "hub.logs.JsonLine"}},
+    "formatters": {"json": {"()": "hub.monitoring.logs.JsonLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
-        # A line for each message and tick would drown the rest; workers.validate says what became of a validation.
+        # A line for each message and tick would drown the rest; validation.validate says what became of a validation.
         "celery.app.trace": {"level": "WARNING"},
         "botocore.credentials": {"level": "WARNING"},  # it says for each client where the keys came from
         "celery.beat": {"level": "WARNING"},
@@ -401,7 +401,7 @@ LOGGING: dict[str, Any] = {
 }
 
 if SENTRY_DSN:
-    LOGGING["handlers"]["sentry"] = {"()": "hub.error_reports.handler", "dsn": SENTRY_DSN}
+    LOGGING["handlers"]["sentry"] = {"()": "hub.monitoring.error_reports.handler", "dsn": SENTRY_DSN}
     LOGGING["root"]["handlers"].append("sentry")
 
 env.refuse_unknown()

@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from hub import health
-from hub.site import administration
+from hub.monitoring import health
+from hub.site.administration import administration
 
 admin.autodiscover()
 administration.guard(admin.site)
@@ -15,10 +15,10 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),
-    path("scim/v2/", include("hub.scim")),
-    path("scim/v2/", include("hub.scim_groups")),
-    path("scim/v2/", include("hub.scim_discovery")),
-    path("", include("hub.simple")),
+    path("scim/v2/", include("hub.directory.scim")),
+    path("scim/v2/", include("hub.directory.scim_groups")),
+    path("scim/v2/", include("hub.directory.scim_discovery")),
+    path("", include("hub.packages.simple")),
     path("", include("hub.xet.urls")),
     path("", include("hub.s3.urls")),
     path("", include("hub.oci.urls")),

@@ -4,7 +4,7 @@
 
 DIR is the unpacked package or checkout of the release in `RELEASES`. Nothing of it is imported: the files are parsed.
 LoRAX, TGI and mlx-lm list types of models, whose classes are read in the transformers of engine e5. The table of the
-named engines in client/src/dovetail/adapters/architectures.json is rewritten; the others stay.
+named engines in client/src/dovetail/adapters/formats/architectures.json is rewritten; the others stay.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-TABLE = Path(__file__).parents[1] / "client" / "src" / "dovetail" / "adapters" / "architectures.json"
+TABLE = Path(__file__).parents[1] / "client" / "src" / "dovetail" / "adapters" / "formats" / "architectures.json"
 RELEASES = {
     "vllm": ("0.33.0", "https://pypi.org/project/vllm/0.33.0/"),
     "sglang": ("0.5.23", "https://pypi.org/project/sglang/0.5.23/"),

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Organization, Repository, Token, User
-from registry.people import accounts, organizations, tokens
+from registry.people import accounts
+from registry.people.organizations import organizations
+from registry.people.tokens import tokens
 from registry.publish import repositories
 
 PASSWORD = "correct horse battery"

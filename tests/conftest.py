@@ -17,7 +17,7 @@ from registry.kernel import site_settings
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, CatalogueCount
 from registry.models.append_only import lifted
 from registry.people import name_rules
-from registry.repos import popularity
+from registry.repos.delivery import popularity
 from tests import live
 from tests.cast import Cast, assemble
 from tests.receivers import Receiver, receiver

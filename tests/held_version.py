@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, User
 from registry.proof import verdicts
@@ -14,7 +14,7 @@ from registry.publish import push, repositories
 from registry.repos.refs import MAIN
 from tests.api.conftest import accuracy
 from tests.api.test_comparisons import files, lora
-from workers import tensor_digesting
+from workers.background import tensor_digesting
 
 BASE = "lab/small-bert"
 PIN = {"id": BASE, "revision": "r1", "sha256": "5" * 64}

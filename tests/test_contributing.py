@@ -80,7 +80,7 @@ def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[Regist
 def test_a_setting_has_its_heading_and_is_read_in_one_file(name: str) -> None:
     assert name in headings("settings.md")
     short = name.removeprefix("DOVETAIL_")
-    if "{NAME}" not in name:  # a family of names, which hub/sign_on.py builds from its parts
+    if "{NAME}" not in name:  # a family of names, which hub/configuration/sign_on.py builds from its parts
         read = re.compile(rf'\benv(\.\w+)?(\(|, )"{short}"')
         readers = [file.name for file in sorted((ROOT / "hub").rglob("*.py")) if read.search(file.read_text())]
         assert len(readers) == 1, readers

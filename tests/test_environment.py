@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.environment import (
+from hub.configuration.environment import (
     FORMER_NAMES,
     Environment,
     Smtp,

@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.db.backends.sqlite3 import base as plain
 
-from hub.sqlite import base as fast
+from hub.server.sqlite import base as fast
 from tests.live import ROOT
 
 
@@ -52,8 +52,8 @@ def test_the_texts_that_are_remembered_are_bounded(connections):
 @pytest.mark.parametrize(
     ("switch", "engine", "worker"),
     [
-        ("on", "hub.sqlite", "hub.lingering.LingeringWorker"),
-        ("off", "django.db.backends.sqlite3", "hub.lingering.LeavingWorker"),
+        ("on", "hub.server.sqlite", "hub.server.lingering.LingeringWorker"),
+        ("off", "django.db.backends.sqlite3", "hub.server.lingering.LeavingWorker"),
     ],
 )
 def test_one_switch_takes_the_plain_classes(tmp_path, switch, engine, worker):

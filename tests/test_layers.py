@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "transformers", "peft"}
 FACES = ("hf", "xet", "s3", "oci", "api", "site")
 # The rooms of the domain in their order: a room imports the rooms before it. The tables import none of them.
-ROOMS = ("kernel", "people", "bytes", "repos", "proof", "plane", "publish", "upstream", "moderation", "talk")
+ROOMS = ("sql", "kernel", "people", "bytes", "repos", "proof", "plane", "publish", "upstream", "moderation", "talk")
 AT_THE_END = {"registry.admin", "registry.management"}  # which may import all
 # What the engine may name: the standard library is everything else it imports, checked against what it must not.
 ENGINE_NEVER = {"django", "celery", "kombu", "boto3", "botocore", "registry", "hub", "requests", "http", "urllib"}
@@ -89,7 +89,7 @@ def test_workers_know_four_files_of_the_engine_all_without_torch() -> None:
 CALLS_OUT = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
 # The guarded client, the reader of other hubs that connects by it, and the errors of the client that signs people in,
 # which asks the identity provider that the operator names.
-GUARDED = {"registry/kernel/outbound_http.py", "registry/upstream/asking.py", "hub/site/sign_on.py"}
+GUARDED = {"registry/kernel/outbound/outbound_http.py", "registry/upstream/asking.py", "hub/site/sign_in/sign_on.py"}
 
 
 def test_requests_to_addresses_of_others_go_through_one_guarded_client() -> None:
@@ -230,10 +230,10 @@ def test_every_folder_of_the_domain_is_a_room_with_a_place_in_the_order() -> Non
 
 
 def test_the_test_sees_a_trespass(tmp_path: Path) -> None:
-    assert "hub/health.py imports registry.bytes.blobs.store" in trespasses(
-        ROOT / "hub/health.py", {"registry.bytes.blobs"}
+    assert "hub/monitoring/health.py imports registry.bytes.blobs.store" in trespasses(
+        ROOT / "hub/monitoring/health.py", {"registry.bytes.blobs"}
     )
-    assert trespasses(ROOT / "hub/health.py", {"registry.blob"}) == []
+    assert trespasses(ROOT / "hub/monitoring/health.py", {"registry.blob"}) == []
     relative = tmp_path / "x.py"
     relative.write_text("from . import y\n")
     with pytest.raises(AssertionError, match="relative"):
@@ -241,11 +241,20 @@ def test_the_test_sees_a_trespass(tmp_path: Path) -> None:
 
 
 WHOLE_LOCKS = {  # of rows that are about to be deleted, or that no other row names
-    "moderation/blocklist.py", "people/devices.py", "people/directory_tokens.py", "people/invitations.py",
-    "people/join_links.py", "people/name_rules.py", "people/organizations.py", "publish/open_pushes.py",
-    "publish/restoring.py", "repos/counting.py", "repos/download_counts.py", "talk/dispatch.py",
+    "moderation/blocklist.py",
+    "people/tokens/devices.py",
+    "people/tokens/directory_tokens.py",
+    "people/organizations/invitations.py",
+    "people/organizations/join_links.py",
+    "people/name_rules.py",
+    "people/organizations/organizations.py",
+    "publish/uploads/open_pushes.py",
+    "publish/retention/restoring.py",
+    "repos/lists/counting.py",
+    "repos/delivery/download_counts.py",
+    "talk/dispatch.py",
     "upstream/forgetting.py",
-}  # fmt: skip
+}
 
 
 def test_rows_that_others_name_are_locked_without_their_key() -> None:

@@ -23,8 +23,9 @@ from hub.api import asking
 from hub.hf import bodies
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
-from registry.publish import discussions, push
+from registry.publish import push
 from registry.publish.push import Inline, Intent
+from registry.publish.threads import discussions
 from registry.talk import dispatch
 from tests.cast import Cast, assemble
 from tests.registry.test_routes import rows

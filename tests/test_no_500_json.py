@@ -14,16 +14,19 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dovetail.adapters.fit import Manifest, Module
-from dovetail.adapters.shapes import Shapes, encode
-from hub.api import openapi
-from registry.kernel import ids
+from dovetail.adapters.shapes.fit import Manifest, Module
+from dovetail.adapters.shapes.shapes import Shapes, encode
+from hub.api.openapi import openapi
 from registry.kernel.policy import Caller
+from registry.kernel.texts import ids
 from registry.models import Base, Collection, DiscussionEvent, Organization, Repository, User
-from registry.people import ci_systems, gates, robots, teams
+from registry.people import gates
+from registry.people.organizations import robots, teams
+from registry.people.tokens import ci_systems
 from registry.proof import fit
-from registry.publish import discussions, push
+from registry.publish import push
 from registry.publish.push import Inline, Intent
+from registry.publish.threads import discussions
 from registry.talk import collections
 from tests.cast import assemble
 from tests.sweep import sweep

@@ -17,8 +17,10 @@ from django.db import OperationalError
 from django.http import HttpResponse
 from huggingface_hub import HfApi
 
-from hub import limits, logs, metrics, repeats
-from hub.repeats import Commits, Repeats
+from hub import limits
+from hub.monitoring import logs, metrics
+from hub.server import repeats
+from hub.server.repeats import Commits, Repeats
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import StoreUnavailable
 from tests import live
@@ -311,7 +313,7 @@ def test_an_answer_made_before_a_commit_is_not_kept_after_it(asked, django, data
 def test_what_the_clock_decides_is_late_by_seconds_at_most(asked, django, monkeypatch):
     asked()
     now = time.monotonic()
-    monkeypatch.setattr("hub.repeats.time.monotonic", lambda: now + repeats.SECONDS + 0.1)
+    monkeypatch.setattr("hub.server.repeats.time.monotonic", lambda: now + repeats.SECONDS + 0.1)
     asked()
     assert django.asked == 2
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from registry.kernel import clock_lease
+from registry.sql import clock_lease
 
 logger = logging.getLogger(__name__)
 

@@ -3,23 +3,16 @@
 import logging
 from functools import partial
 
-from registry.kernel import request_ids
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
+from registry.kernel.outbound import request_ids
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import (
-    claim_details,
-    engine_matrix,
-    leases,
-    measuring,
-    program_runs,
-    progress,
-    several_adapters,
-    warm_engines,
-)
+from workers import measuring, program_runs
 from workers.engine.job import MEASURERS
-from workers.engine_faults import EngineFault
-from workers.laying_out import lay_out
+from workers.engines import engine_matrix, leases, warm_engines
+from workers.engines.engine_faults import EngineFault
+from workers.validation import claim_details, progress, several_adapters
+from workers.validation.laying_out import lay_out
 
 logger = logging.getLogger(__name__)
 

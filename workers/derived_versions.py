@@ -10,20 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dovetail.adapters import config as configs
 from dovetail.adapters.convert import NEEDS_BASE
+from dovetail.adapters.files import config as configs
 from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
 from registry.models import Base, DerivedVersion, Revision
 from registry.moderation import lineage
 from registry.proof import verdicts
-from registry.publish import derived_jobs
-from registry.publish.derived_jobs import Work
-from registry.publish.derived_versions import is_merge
-from registry.repos import facts, pull
-from workers import base_cache, engine_matrix, scratch_folders
+from registry.publish.made import derived_jobs
+from registry.publish.made.derived_jobs import Work
+from registry.publish.made.derived_versions import is_merge
+from registry.repos import pull
+from registry.repos.contents import facts
+from workers import scratch_folders
+from workers.bases import base_cache
 from workers.engine import jail
-from workers.keeper import environment
-from workers.laying_out import copy_files
+from workers.engines import engine_matrix
+from workers.engines.keeper import environment
+from workers.validation.laying_out import copy_files
 
 logger = logging.getLogger(__name__)
 

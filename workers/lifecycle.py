@@ -23,11 +23,13 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
-from registry.kernel import schema, tracing
+from registry.kernel.outbound import tracing
 from registry.models import WorkerHeartbeat
 from registry.proof import tryout_jobs, verdicts
 from registry.proof.verdicts import comparisons
-from workers import capabilities, loop, scratch_folders, sessions, tasks, warm_engines
+from registry.sql import schema
+from workers import loop, scratch_folders, tasks
+from workers.engines import capabilities, sessions, warm_engines
 
 logger = logging.getLogger(__name__)
 TABLES_SECONDS = 5  # between two looks at tables that do not fit the code

@@ -5,7 +5,9 @@ import time
 
 from registry.proof import tryout_jobs, tryouts, verdicts
 from registry.proof.verdicts import comparisons
-from workers import capabilities, compare, trying, validate, warm_engines
+from workers import compare, trying
+from workers.engines import capabilities, warm_engines
+from workers.validation import validate
 
 SLICE_SECONDS = 60  # the longest work for one message; then it is sent again, so that none is held for long
 STAY = 10  # times an engine's start-up time: how long a process prefers its warm bases, and others wait at most

@@ -9,9 +9,9 @@ from django.conf import settings
 
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import engine_matrix, leases, warm_engines
 from workers.engine.job import MEASURERS, TRIAL_SECONDS, Job, MeasuringJob
-from workers.laying_out import lay_out
+from workers.engines import engine_matrix, leases, warm_engines
+from workers.validation.laying_out import lay_out
 
 logger = logging.getLogger(__name__)
 

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from dovetail.adapters.programs import HERE, Address, digest, lacking, programs
-from dovetail.adapters.report import Report
-from dovetail.adapters.usage import ProgramRun
+from dovetail.adapters.results.programs import HERE, Address, digest, lacking, programs
+from dovetail.adapters.results.report import Report
+from dovetail.adapters.results.usage import ProgramRun
 from registry.models import Base
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
 from registry.repos import served_bases
-from workers import claim_details, leases, warm_engines
 from workers.engine.job import Job
-from workers.laying_out import lay_out
+from workers.engines import leases, warm_engines
+from workers.validation import claim_details
+from workers.validation.laying_out import lay_out
 
 logger = logging.getLogger(__name__)
 

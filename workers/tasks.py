@@ -9,29 +9,36 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import audit_chain, idempotency, quota_alerts
-from registry.moderation import audit_heads, blocklist, suspension, transparency
+from registry.kernel import audit_chain, idempotency
+from registry.kernel.limits import quota_alerts
+from registry.moderation import blocklist, transparency
+from registry.moderation.log import audit_heads
+from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
-from registry.proof import norm_populations, pickle_scans, renewal, tryout_jobs, verdicts
-from registry.publish import expiring, open_pushes, restoring
-from registry.repos import counting, download_counts, rendered_cards, weight_comparisons
-from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
+from registry.proof import pickle_scans, renewal, tryout_jobs, verdicts
+from registry.proof.weights import norm_populations
+from registry.publish.retention import expiring, restoring
+from registry.publish.uploads import open_pushes
+from registry.repos.contents import rendered_cards, weight_comparisons
+from registry.repos.delivery import download_counts
+from registry.repos.lists import counting
+from registry.talk import deliveries
 from registry.talk import dispatch as dispatching
+from registry.talk.alerts import alert_mail, case_alarms, letters, token_reminders
 from registry.upstream import asking, forgetting, records
-from workers import (
-    base_norm_measuring,
-    base_shapes,
+from workers import derived_versions
+from workers.background import (
     chunking,
-    derived_versions,
     image_layers,
     pickle_scanning,
-    provenance,
     tensor_digesting,
-    upstream_bases,
     webhook_delivery,
     weight_comparing,
 )
+from workers.bases import base_norm_measuring, upstream_bases
+from workers.engines import base_shapes
 from workers.loop import LOOP
+from workers.validation import provenance
 
 
 @shared_task(bind=True)

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from django.conf import settings
 
-from dovetail.adapters.report import CRASHED
+from dovetail.adapters.results.report import CRASHED
 from registry.kernel.errors import ClaimStale, RegistryError, ShelfProblem, StoreUnavailable
 from registry.models import Base
 from registry.proof import tryout_jobs, verdicts
 from registry.proof.tryout_jobs import Trying
-from workers import leases, scratch_folders, warm_engines
+from workers import scratch_folders
 from workers.engine.job import Job, wall_for
-from workers.engine_faults import EngineFault, EngineSlow
-from workers.laying_out import copy_files, read_card
+from workers.engines import leases, warm_engines
+from workers.engines.engine_faults import EngineFault, EngineSlow
+from workers.validation.laying_out import copy_files, read_card
 
 logger = logging.getLogger(__name__)
 

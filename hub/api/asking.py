@@ -14,11 +14,12 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from hub.api import deprecations, idempotency
+from hub.api import idempotency
+from hub.api.openapi import deprecations
 from hub.api.throttle import PerMinute
 from hub.limits import Family
 from hub.read_only import refuse_write
-from hub.session_proofs import is_recent, lacks_second_factor
+from hub.shared.session_proofs import is_recent, lacks_second_factor
 from hub.verified_view import viewer
 from registry.kernel import policy
 from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid

@@ -4,17 +4,19 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import adapters, pages
+from hub.api import pages
+from hub.api.adapters import adapters
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import bases as shapes
-from hub.api.shapes.adapters import AdapterPage
+from hub.api.shapes.adapters.adapters import AdapterPage
 from registry.kernel.errors import BaseNotFound
 from registry.models import Base, Repository, Verdict
 from registry.proof import scores
-from registry.repos import bases, catalog, tallies
-from registry.repos.catalog import Query
-from registry.repos.tallies import BaseLine
+from registry.repos import bases
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists.catalog import Query
+from registry.repos.lists.tallies import BaseLine
 from registry.talk import watching
 
 

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import moderation as shapes
-from registry.kernel import cursors
+from registry.kernel.texts import cursors
 from registry.moderation import blocklist
 
 

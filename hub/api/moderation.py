@@ -16,10 +16,13 @@ from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import moderation as shapes
 from hub.limits import Family
-from hub.sending import send
-from registry.kernel import cursors
+from hub.server.sending import send
 from registry.kernel.policy import Permission
-from registry.moderation import audit_log, evidence, quarantine, suspension
+from registry.kernel.texts import cursors
+from registry.moderation import quarantine
+from registry.moderation.cases import evidence
+from registry.moderation.log import audit_log
+from registry.moderation.strikes import suspension
 from registry.people import accounts
 from registry.repos import lookup, pull
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rest_framework.request import Request
 
 from hub.origin import network_of
-from registry.kernel.held_threads import held_threads
+from registry.kernel.limits.held_threads import held_threads
 from registry.kernel.policy import Caller
 
 

@@ -12,8 +12,9 @@ from hub.api.asking import View
 from hub.api.shapes import reports as shapes
 from registry.kernel import policy
 from registry.models import Case
-from registry.moderation import evidence, intake, queue, targets
-from registry.moderation.queue import Query, Row
+from registry.moderation import targets
+from registry.moderation.cases import evidence, intake, queue
+from registry.moderation.cases.queue import Query, Row
 
 
 class Reports(View):

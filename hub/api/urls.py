@@ -3,50 +3,49 @@
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.api import (
-    account,
+from hub.api import bases, blocklist, changes, moderation, reports, site
+from hub.api.adapters import (
     adapters,
-    aliases,
-    bases,
-    blocklist,
-    changes,
     comparisons,
     derived,
     downloads,
     fit,
-    following,
     leaderboards,
-    lifecycle,
     lineages,
-    locks,
-    lookups,
-    manifests,
     merge_previews,
-    moderation,
+    repairs,
+    searching,
+    tryouts,
+    weights,
+)
+from hub.api.asking import NoSuchRoute
+from hub.api.openapi import openapi
+from hub.api.people import (
+    account,
+    following,
     notifications,
-    openapi,
     organization_links,
     organizations,
     publishers,
     quotas,
-    regressions,
-    releases,
-    repairs,
-    reports,
-    retention,
-    revisions,
     robots,
     saved_searches,
-    searching,
     sessions,
-    site,
     teams,
-    tryouts,
-    verdicts,
     watching,
-    weights,
 )
-from hub.api.asking import NoSuchRoute
+from hub.api.versions import (
+    aliases,
+    lifecycle,
+    locks,
+    lookups,
+    manifests,
+    regressions,
+    releases,
+    retention,
+    revisions,
+    verdicts,
+)
 
 
 class Revision(StringConverter):

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs
 
 from django.http import HttpRequest, QueryDict
 
-from hub import receiving
-from registry.kernel import names
+from hub.server import receiving
 from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
+from registry.kernel.texts import names
 
 MAX_JSON = 4 << 20
 MAX_PARTS = 50_000  # objects and lists in a body: each takes 2 bytes to send, and about 100 in memory

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from hub import limits, repeats
+from hub import limits
 from hub.answers import answer, refuse, refuse_nul
 from hub.errors import of_database
 from hub.hf import bodies
@@ -18,6 +18,7 @@ from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.moved import mounted_below, raw_path
 from hub.read_only import refuse_write
+from hub.server import repeats
 from hub.verified_view import SAFE, viewer
 from registry.kernel import base_policy, refusals
 from registry.kernel.errors import (

@@ -6,11 +6,12 @@ from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from registry.kernel import ids
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
+from registry.kernel.texts import ids
 from registry.models import Discussion, DiscussionEvent, User
-from registry.publish import discussions, merges, pull_requests
+from registry.publish import merges
+from registry.publish.threads import discussions, pull_requests
 
 HIDDEN = "This comment has been hidden"
 

@@ -15,7 +15,9 @@ from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, UpstreamRepository
-from registry.repos import catalog, derived, pull, refs, served_bases, tags, tallies
+from registry.repos import derived, pull, refs, served_bases
+from registry.repos.contents import tags
+from registry.repos.lists import catalog, tallies
 from registry.repos.viewers import Viewer
 
 _OF_MODELS = """

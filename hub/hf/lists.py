@@ -10,7 +10,7 @@ from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.addresses import next_page
 from hub.hf.shapes import JSON
-from registry.kernel import cursors
+from registry.kernel.texts import cursors
 
 PAGE, LONGEST = 100, 500
 

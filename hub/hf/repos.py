@@ -8,9 +8,9 @@ from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
 from hub.origin import origin
-from registry.kernel import ids
 from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
+from registry.kernel.texts import ids
 from registry.models import Base, UpstreamRepository
 from registry.people import gates
 from registry.publish import push, repositories

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin
 
-from registry.kernel import ids
 from registry.kernel.policy import Caller
+from registry.kernel.texts import ids
 from registry.models import Ref, Repository, Revision
-from registry.repos import facts as reading
-from registry.repos import manifest, popularity
-from registry.repos.card import Card
+from registry.repos import manifest
+from registry.repos.contents import facts as reading
+from registry.repos.contents.card import Card
+from registry.repos.delivery import popularity
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 

@@ -8,9 +8,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
 from hub.addresses import split
-from hub.hf import bodies, file_answers
+from hub.hf import bodies
+from hub.hf.files import file_answers
 from hub.hf.shapes import JSON
-from hub.sending import Unsatisfiable, span, unsatisfiable
+from hub.server.sending import Unsatisfiable, span, unsatisfiable
 from registry.bytes import blocked_files
 from registry.models import Revision, UpstreamRepository
 from registry.repos.manifest import Entry

@@ -3,24 +3,10 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views import View
 
-from hub.hf import (
-    account,
-    collections,
-    discussions,
-    gates,
-    lfs,
-    likes,
-    listing,
-    moves,
-    oauth,
-    pull,
-    push,
-    refs,
-    repos,
-    users,
-    webhooks,
-)
+from hub.hf import discussions, listing, moves, refs, repos
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
+from hub.hf.files import lfs, pull, push
+from hub.hf.people import account, collections, gates, likes, oauth, users, webhooks
 
 app_name = "hf"  # names of routes begin with it: hf:resolve
 

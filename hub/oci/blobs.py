@@ -2,14 +2,15 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from hub.large_bodies import holding
 from hub.oci.dialect import OciDoor, hex_of
 from hub.oci.manifests import HEADERS, document_response
-from hub.sending import Unsatisfiable, span, unsatisfiable
+from hub.server.large_bodies import holding
+from hub.server.sending import Unsatisfiable, span, unsatisfiable
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound
 from registry.models import ImageLayer, Repository, Revision
 from registry.proof.image_verdicts import EMPTY
-from registry.repos import images, pull, tars, unsearched_files
+from registry.repos import pull, unsearched_files
+from registry.repos.delivery import images, tars
 
 MOST_ASKED = 100  # revisions with one layer that are asked whether the caller may have it
 OCTETS = "application/octet-stream"

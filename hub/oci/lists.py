@@ -11,7 +11,8 @@ from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Image
 from registry.proof import image_verdicts
-from registry.repos import images, pull
+from registry.repos import pull
+from registry.repos.delivery import images
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MOST_TAGS = 1000

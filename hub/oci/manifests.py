@@ -2,11 +2,12 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from hub import downloads
 from hub.answers import mark_yanked
 from hub.oci.dialect import OciDoor, hex_of
+from hub.server import downloads
 from registry.models import ImageDocument, Repository
-from registry.repos import images, pull, refs
+from registry.repos import pull, refs
+from registry.repos.delivery import images
 
 HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 

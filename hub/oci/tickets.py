@@ -6,7 +6,7 @@ from django.core import signing
 
 from registry.kernel.errors import TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
-from registry.people import tokens
+from registry.people.tokens import tokens
 
 SECONDS = 900
 _SALT = "dovetail.oci"

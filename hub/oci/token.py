@@ -10,7 +10,7 @@ from hub.answers import answer
 from hub.oci import tickets
 from hub.oci.dialect import OciDoor, refusal
 from registry.kernel.policy import Caller
-from registry.people import tokens
+from registry.people.tokens import tokens
 
 _SCOPE = re.compile(r"repository:([^:\s]{1,200}):([a-z*,]*)")
 MOST_NAMES = 50

@@ -14,7 +14,7 @@ from hub.s3.signatures import SignatureProblem
 from registry.kernel import audit, errors
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import NOBODY, Caller
-from registry.people import s3_keys
+from registry.people.tokens import s3_keys
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 STATUS = {

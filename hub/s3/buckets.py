@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 
 from hub.s3.answers import S3Door, refused, xml
 from hub.s3.signatures import query_of
-from registry.repos import keys
-from registry.repos.keys import EVERYTHING, ListedFile
+from registry.repos.delivery import keys
+from registry.repos.delivery.keys import EVERYTHING, ListedFile
 
 MOST_KEYS = 1000
 # What a GET of a bucket can ask for in place of its objects; S3 has more, which all begin with one of these words.

@@ -7,17 +7,17 @@ from urllib.parse import quote
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.http import http_date, parse_http_date_safe
 
-from hub import downloads
 from hub.addresses import locate
 from hub.answers import mark_yanked
 from hub.s3.answers import S3Door, problem, refused
-from hub.sending import send
+from hub.server import downloads
+from hub.server.sending import send
 from registry.kernel import base_policy
 from registry.kernel.errors import FileNotFound, RepositoryNotFound
 from registry.kernel.policy import Permission
 from registry.repos import lookup, pull, served_bases, unsearched_files
+from registry.repos.delivery.keys import EVERYTHING
 from registry.repos.derived import DerivedEntry
-from registry.repos.keys import EVERYTHING
 from registry.repos.manifest import Entry
 
 # An object is bytes, never a page: presigned addresses are opened in browsers, on the hub's own host.

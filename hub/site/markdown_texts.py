@@ -11,8 +11,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from hub.site import references
 from hub.site.forms import Form
-from hub.site.repository_header import RepositoryHeader, card_links
-from registry.repos import card
+from hub.site.repository.repository_header import RepositoryHeader, card_links
+from registry.repos.contents import card
 
 PATIENCE_SECONDS = 4.0  # with all texts of a page together
 # Without any of these a text means itself in Markdown.

@@ -7,8 +7,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from registry.kernel import cursors, ids
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.texts import cursors, ids
 
 Row = TypeVar("Row", bound=Model)
 Found = TypeVar("Found")

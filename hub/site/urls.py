@@ -6,81 +6,55 @@ from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
-from hub.site import (
+from hub.shared.list_parameters import ROUTES
+from hub.site.account import (
     account_urls,
     alerts,
-    aliases,
-    audit_log,
     avatars,
-    bases,
-    blocklist,
-    catalogue,
-    changes,
-    collections,
-    commits,
-    comparisons,
-    derived,
     device,
-    directory_tokens,
-    discussions,
-    docs,
-    editing,
-    feeds,
-    files,
-    gates,
-    home,
-    language,
-    leaderboards,
-    lineage,
-    merge_previews,
-    name_rules,
+    password,
+    profile,
+    reports,
+    restoring,
+    settings,
+    standing,
+    tokens,
+    usage,
+    webhooks,
+)
+from hub.site.administration import audit_log, blocklist, directory_tokens, name_rules, quotas
+from hub.site.administration.staff import for_administrators, for_moderators
+from hub.site.catalogue import bases, catalogue, collections, feeds, leaderboards, saved_searches
+from hub.site.discussions import discussions
+from hub.site.docs import docs
+from hub.site.files import editing, files, refs_forms, uploading
+from hub.site.forms.publishers import FORMS as CI_SYSTEMS
+from hub.site.home import changes, home, language, robots, searching, site_switches, sitemap, status, transparency
+from hub.site.moderation.urls import MODERATION
+from hub.site.organization import (
     namespace,
-    new,
-    organization_links,
     organization_robots,
     organization_settings,
     organization_teams,
     organizations,
-    password,
-    profile,
+)
+from hub.site.repository import (
+    gates,
+    lineage,
+    new,
     publishers,
-    quotas,
-    refs_forms,
-    releases,
-    repairs,
-    reports,
     repository,
     repository_security,
     repository_settings,
-    restoring,
-    retention,
-    retiring,
-    robots,
-    saved_searches,
-    searching,
-    settings,
     share_images,
     sharing,
-    sign_on_urls,
-    site_switches,
-    sitemap,
-    standing,
-    status,
-    tokens,
-    transparency,
-    tryouts,
-    uploading,
-    usage,
     use,
-    verdict,
-    webhooks,
 )
-from hub.site.forms.publishers import FORMS as CI_SYSTEMS
-from hub.site.moderation.urls import MODERATION
 from hub.site.routing import at, forms
-from hub.site.staff import for_administrators, for_moderators
+from hub.site.sign_in import organization_links, sign_on_urls
+from hub.site.verdict import repairs, tryouts, verdict
+from hub.site.versions import aliases, commits, comparisons, derived, merge_previews, releases, retention, retiring
 
 REPOSITORY = "<repository:address>"
 DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.results.report import CheckResult, Report
 from hub.site.words import WORDS as STATES
 from hub.site.words import english
 

@@ -7,7 +7,7 @@ from functools import partial
 from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
-from hub import receiving
+from hub.server import receiving
 from registry.kernel.errors import LengthRequired, PushTooLarge, RegistryError, ValueInvalid
 
 

@@ -9,15 +9,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from hub.large_bodies import holding
 from hub.origin import absolute
-from hub.sending import Unsatisfiable, span
+from hub.server.large_bodies import holding
+from hub.server.sending import Unsatisfiable, span
 from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.tickets import Scope
 from registry.kernel.errors import DownloadExpired
-from registry.repos import xet_reading
-from registry.repos.xet_reading import Piece
+from registry.repos.delivery import xet_reading
+from registry.repos.delivery.xet_reading import Piece
 
 _SALT = "dovetail.xet.piece"  # another one than for the shorter tickets of earlier releases
 _ENDLESS = 1 << 60

@@ -11,7 +11,7 @@ from registry.kernel import policy, switches
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository
-from registry.people import tokens
+from registry.people.tokens import tokens
 
 SECONDS = 3600  # hf_xet renews 30 s before the end; it does not ask again after a 401
 _SALT = "dovetail.xet"

@@ -3,10 +3,11 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from hub import downloads, limits
+from hub import limits
 from hub.identity import wire_caller
 from hub.origin import origin
 from hub.read_only import refuse_below_verified
+from hub.server import downloads
 from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.bodies import accepted
@@ -14,7 +15,8 @@ from hub.xet.tickets import Scope
 from registry.bytes import intake
 from registry.bytes.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
 from registry.kernel.policy import NOBODY, Caller
-from registry.publish import open_pushes, push
+from registry.publish import push
+from registry.publish.uploads import open_pushes
 from registry.repos import lookup, refs
 
 MAX_TELEMETRY_BYTES = 1 << 20

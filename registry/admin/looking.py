@@ -15,9 +15,9 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from registry.kernel import ids
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Caller
+from registry.kernel.texts import ids
 from registry.models import User
 from registry.moderation import reasons
 

@@ -12,8 +12,10 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel.policy import Caller
 from registry.models import Membership, Organization, TrustedPublisher, User
-from registry.moderation import suspension
-from registry.people import accounts, publishers, robots, second_factors
+from registry.moderation.strikes import suspension
+from registry.people import accounts, second_factors
+from registry.people.organizations import robots
+from registry.people.tokens import publishers
 
 
 class NewRole(forms.Form):

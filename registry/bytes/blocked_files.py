@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from registry.kernel.errors import FileBlocked
-from registry.kernel.prepared import Prepared
 from registry.models import BlockedFile, TensorDigest
+from registry.sql.prepared import Prepared
 
 TOGETHER = 500  # digests of one query
 

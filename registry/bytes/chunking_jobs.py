@@ -1,7 +1,7 @@
 """Large files that came whole, by LFS, and wait to be cut into chunks, so that they can be read by Xet as well.
 
 The row is the job, written by the commit that names the file. It is not urgent, so no message announces it: workers
-look every half minute. workers/chunking.py cuts a file.
+look every half minute. workers/background/chunking.py cuts a file.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from registry.bytes import xet_files, xorbs
-from registry.kernel.prepared_writes import insert_rows
 from registry.models import ChunkingJob
+from registry.sql.prepared_writes import insert_rows
 
 LEASE_SECONDS = 60  # from one sign of life to the next; doubled with each attempt
 LONGEST_SECONDS = 24 * 3600

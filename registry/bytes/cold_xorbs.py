@@ -3,7 +3,7 @@
 Whole files are the truth, and xorbs a view of them: a xorb is cold as soon as the files that it was sent for are
 stored, so the bytes of the hub are stored once. A client that remembers having sent it may name it in a push all the
 same: its chunks are read out of whole files. Readers by Xet get theirs from the file that they read
-(repos/xet_reading.py).
+(repos/delivery/xet_reading.py).
 
 The row says cold before the object is deleted, and the object is deleted only while that row is locked: a writer that
 has sent the xorb again waits there, and then checks that the object exists (intake.py).

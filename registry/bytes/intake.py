@@ -17,11 +17,12 @@ from django.utils import timezone
 from registry.bytes import blobs, cold_xorbs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.bytes.xorbs import Source
-from registry.kernel import policy, quotas, refusals, stored_bytes
+from registry.kernel import policy, refusals
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
+from registry.kernel.limits import quotas, stored_bytes
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared_writes import PreparedDelete, insert_row, insert_rows
 from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
+from registry.sql.prepared_writes import PreparedDelete, insert_row, insert_rows
 
 STORED_AT_ONCE = 8
 NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond

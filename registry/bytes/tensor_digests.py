@@ -1,7 +1,7 @@
 """Digests of the tensors in a file, by which a blocked file is known again after somebody has saved it again.
 
 Names, order, metadata and alignment do not count, values, dtypes and shapes do. A push leaves a row for each new
-safetensors file, and a derived safetensors file one for its pickle; workers/tensor_digesting.py computes the digests.
+safetensors file, and a derived safetensors file one for its pickle; tensor_digesting.py computes the digests.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from dovetail.adapters.header import Header
-from registry.kernel.prepared_writes import insert_rows
+from dovetail.adapters.files.header import Header
 from registry.models import TensorDigest
+from registry.sql.prepared_writes import insert_rows
 
 logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=10)

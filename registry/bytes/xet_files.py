@@ -1,7 +1,7 @@
 """Reconstructions: recorded at intake, and offered to Xet readers while the index of every xorb of the file is stored.
 
 Only proven files are recorded (intake.py). Offering a file keeps its xorbs alive: clients that were given a Xet hash
-fail without them. The bytes of a file that is read come from the whole file (repos/xet_reading.py).
+fail without them. The bytes of a file that is read come from the whole file (repos/delivery/xet_reading.py).
 """
 
 from collections.abc import Collection, Iterable
@@ -15,8 +15,8 @@ from django.utils import timezone
 from registry.bytes import xorbs
 from registry.bytes.xorbs import hashes
 from registry.kernel.policy import Caller
-from registry.kernel.prepared import Prepared
 from registry.models import KnownXorb, User, XetFile, Xorb, XorbSpan
+from registry.sql.prepared import Prepared
 
 KEEP_SECONDS = 24 * 3600  # how often a use is recorded
 MOST_TERMS = 4096  # of an offered file: one in more pieces downloads faster whole

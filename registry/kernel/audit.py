@@ -11,8 +11,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.kernel import audit_chain
-from registry.kernel.prepared_writes import insert_row
 from registry.models import AuditEvent, Namespace, Organization, Repository, User
+from registry.sql.prepared_writes import insert_row
 
 
 @dataclass(frozen=True, slots=True)

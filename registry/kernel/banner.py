@@ -8,8 +8,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from registry.kernel import audit, names, site_settings
+from registry.kernel import audit, site_settings
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.texts import names
 from registry.models import SiteSetting, User
 
 LEVELS = ("information", "warning", "outage")

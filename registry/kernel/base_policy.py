@@ -1,7 +1,7 @@
 """The rules for base models: who may see one that the hub keeps, and who may download it."""
 
-from dovetail.adapters import bases as well_known
-from dovetail.adapters import licenses
+from dovetail.adapters.formats import bases as well_known
+from dovetail.adapters.formats import licenses
 from registry.kernel import refusals
 from registry.kernel.callers import Caller, Permission
 from registry.models import Base

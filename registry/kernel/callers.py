@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import NamedTuple
 
-from registry.kernel.prepared import Prepared
 from registry.kernel.second_factors import has_second_factor
 from registry.models import Membership, Repository, Token, TrustedPublisher, User
+from registry.sql.prepared import Prepared
 
 # The roles in a namespace from the weakest to the strongest.
 RANKS = ("", *Membership.Role.values)

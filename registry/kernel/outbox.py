@@ -13,10 +13,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry.kernel import plane_requests, request_ids
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import insert_rows
+from registry.kernel import plane_requests
+from registry.kernel.outbound import request_ids
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
+from registry.sql.prepared import Prepared
+from registry.sql.prepared_writes import insert_rows
 
 Kind = OutboxEvent.Kind
 

@@ -1,11 +1,38 @@
 """The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
 from registry.models import lookups as lookups
-from registry.models.alerts import Alert
-from registry.models.aliases import Alias, AliasMove
-from registry.models.appeals import Appeal, AppealMessage
-from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
-from registry.models.blobs import (
+from registry.models.moderation.appeals import Appeal, AppealMessage
+from registry.models.moderation.audit import AuditCheckpoint, AuditEvent, AuditSeal
+from registry.models.moderation.blocked_files import BlockedFile
+from registry.models.moderation.cases import AbuseReport, Case, CaseNote, QueueView
+from registry.models.moderation.moderation import ModerationDecision
+from registry.models.moderation.strikes import Strike
+from registry.models.moderation.transparency import MonthOfModeration
+from registry.models.people.devices import DeviceLogin
+from registry.models.people.directory_tokens import DirectoryToken
+from registry.models.people.former_names import FormerName, FormerNamespace
+from registry.models.people.invitations import Invitation, JoinLink
+from registry.models.people.names import NameObservation, NameRule
+from registry.models.people.people import Avatar, Membership, Namespace, Organization, Token, User
+from registry.models.people.publishers import PublishingRun, TrustedPublisher
+from registry.models.people.quotas import NamespaceQuota
+from registry.models.people.teams import Team, TeamGrant, TeamMember
+from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
+from registry.models.proof.regressions import Regression
+from registry.models.proof.scans import PickleScan, SecretSearch
+from registry.models.proof.tryouts import Tryout
+from registry.models.proof.verdicts import (
+    Attempt,
+    Base,
+    BaseAlias,
+    BaseFile,
+    BaseManifest,
+    Comparison,
+    Verdict,
+    WorkerHeartbeat,
+)
+from registry.models.repos.aliases import Alias, AliasMove
+from registry.models.repos.blobs import (
     Blob,
     ChunkingJob,
     DerivedArtifact,
@@ -18,58 +45,31 @@ from registry.models.blobs import (
     Xorb,
     XorbSpan,
 )
-from registry.models.blocked_files import BlockedFile
-from registry.models.cards import RenderedCard
-from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
-from registry.models.catalogue_counts import CatalogueCount
-from registry.models.clock import ClockLease
-from registry.models.collections import Collection, CollectionItem
-from registry.models.derivations import DerivedSource, DerivedVersion
-from registry.models.devices import DeviceLogin
-from registry.models.directory_tokens import DirectoryToken
-from registry.models.discussions import Discussion, DiscussionEvent
-from registry.models.downloads import CountedDownloads, DailyDownloads, HourlyDownloads
-from registry.models.events import Event
-from registry.models.former_names import FormerName, FormerNamespace
-from registry.models.gates import AccessRequest
-from registry.models.idempotency import IdempotentRequest
-from registry.models.images import Image, ImageDocument, ImageLayer
-from registry.models.invitations import Invitation, JoinLink
-from registry.models.moderation import ModerationDecision
-from registry.models.names import NameObservation, NameRule
-from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
-from registry.models.outbox import OutboxEvent
-from registry.models.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
-from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
-from registry.models.plane import PlaneName, PlaneRequest
-from registry.models.publishers import PublishingRun, TrustedPublisher
-from registry.models.pushes import OpenPush
-from registry.models.quotas import NamespaceQuota
-from registry.models.regressions import Regression
-from registry.models.releases import Release
-from registry.models.repositories import Ref, Repository, Revision, RevisionFile
-from registry.models.retention import ExpiredFile, RetentionRule
-from registry.models.saved_searches import SavedSearch
-from registry.models.scans import PickleScan, SecretSearch
-from registry.models.schema_upgrades import SchemaUpgrade
-from registry.models.site_settings import SiteSetting
-from registry.models.social import Follow, Like
-from registry.models.strikes import Strike
-from registry.models.teams import Team, TeamGrant, TeamMember
-from registry.models.transparency import MonthOfModeration
-from registry.models.tryouts import Tryout
-from registry.models.upstream import UpstreamDocument, UpstreamFile, UpstreamRepository
-from registry.models.verdicts import (
-    Attempt,
-    Base,
-    BaseAlias,
-    BaseFile,
-    BaseManifest,
-    Comparison,
-    Verdict,
-    WorkerHeartbeat,
-)
-from registry.models.webhooks import Delivery, Watch, Webhook
+from registry.models.repos.cards import RenderedCard
+from registry.models.repos.catalogue_counts import CatalogueCount
+from registry.models.repos.derivations import DerivedSource, DerivedVersion
+from registry.models.repos.discussions import Discussion, DiscussionEvent
+from registry.models.repos.downloads import CountedDownloads, DailyDownloads, HourlyDownloads
+from registry.models.repos.gates import AccessRequest
+from registry.models.repos.images import Image, ImageDocument, ImageLayer
+from registry.models.repos.pushes import OpenPush
+from registry.models.repos.releases import Release
+from registry.models.repos.repositories import Ref, Repository, Revision, RevisionFile
+from registry.models.repos.retention import ExpiredFile, RetentionRule
+from registry.models.repos.saved_searches import SavedSearch
+from registry.models.repos.upstream import UpstreamDocument, UpstreamFile, UpstreamRepository
+from registry.models.site.clock import ClockLease
+from registry.models.site.idempotency import IdempotentRequest
+from registry.models.site.plane import PlaneName, PlaneRequest
+from registry.models.site.schema_upgrades import SchemaUpgrade
+from registry.models.site.site_settings import SiteSetting
+from registry.models.talk.alerts import Alert
+from registry.models.talk.collections import Collection, CollectionItem
+from registry.models.talk.events import Event
+from registry.models.talk.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
+from registry.models.talk.outbox import OutboxEvent
+from registry.models.talk.social import Follow, Like
+from registry.models.talk.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
     "AbuseReport",

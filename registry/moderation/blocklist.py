@@ -12,12 +12,13 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from registry.bytes import tensor_digests
-from registry.kernel import audit, names, policy
+from registry.kernel import audit, policy
 from registry.kernel.errors import ItemNotFound, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.texts import names
 from registry.models import BlockedFile, ModerationDecision, Revision, User
 from registry.moderation import rules
-from registry.proof import holding
+from registry.proof.verified import holding
 
 MAX_REASON = 300
 MAX_NOTE = 10_000

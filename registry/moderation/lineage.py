@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from registry.kernel.outbox import Kind
 from registry.models import DerivedVersion, ModerationDecision, OutboxEvent, Revision
-from registry.proof import holding
-from registry.proof.holding import LINEAGE
+from registry.proof.verified import holding
+from registry.proof.verified.holding import LINEAGE
 
 Action = ModerationDecision.Action
 

@@ -2,10 +2,12 @@
 
 from django.db import transaction
 
-from registry.kernel import audit, names, outbox, policy, stored_bytes
+from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import TakenDown
+from registry.kernel.limits import stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
 from registry.models import (
     Appeal,
     Case,
@@ -16,9 +18,10 @@ from registry.models import (
     RevisionFile,
     UploadedBlob,
 )
-from registry.moderation import appeal_answers, impartiality
+from registry.moderation import impartiality
 from registry.moderation.reasons import MAX_NOTE, check_reason
-from registry.proof import holding
+from registry.moderation.strikes import appeal_answers
+from registry.proof.verified import holding
 
 Action = ModerationDecision.Action
 

@@ -1,7 +1,7 @@
 """The reason and the note that every act of a moderator carries."""
 
-from registry.kernel import names
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.texts import names
 
 MAX_REASON = 500
 MAX_NOTE = 10_000

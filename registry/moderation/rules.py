@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from registry.models import Case, Repository, Revision
-from registry.proof import holding
+from registry.proof.verified import holding
 
 PICKLE, LIVE_SECRET, BLOCKED_FILE = "file.pickle", "privacy.secret-live", "file.blocked"
 LOOK_ALIKE = "name.look-alike"

@@ -7,7 +7,7 @@ from registry.kernel.errors import CommentNotFound, DiscussionNotFound, Namespac
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, DiscussionEvent, Namespace, Repository, Revision, User
 from registry.people import accounts
-from registry.publish import discussions
+from registry.publish.threads import discussions
 from registry.repos import lookup, pull
 
 Kind = Case.Target

@@ -11,13 +11,15 @@ from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, site_settings
+from registry.kernel import audit, outbox, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
-from registry.kernel.prepared import Prepared
+from registry.kernel.texts import names
 from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
-from registry.people import addresses, join_links, known_names, name_rules, names_elsewhere
+from registry.people import addresses, known_names, name_rules, names_elsewhere
+from registry.people.organizations import join_links
+from registry.sql.prepared import Prepared
 
 
 def register(

@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, names, outbox
+from registry.kernel import audit, outbox
 from registry.kernel.errors import NameTaken, ValueInvalid
 from registry.kernel.outbox import Kind
+from registry.kernel.texts import names
 from registry.models import User
 
 # Names of the constraints under which two people cannot have proven one address.

@@ -7,7 +7,8 @@ from django.db import transaction
 from registry.kernel import audit, plane_requests
 from registry.kernel.errors import NotAllowed
 from registry.models import DeviceLogin, SignInPlace, User
-from registry.people import accounts, addresses, tokens
+from registry.people import accounts, addresses
+from registry.people.tokens import tokens
 
 Departure = User.Departure
 

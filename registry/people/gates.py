@@ -9,10 +9,11 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Concat
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy
+from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import AccessGranted, AccessRequestNotFound, NamespaceNotFound, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
 from registry.models import AccessRequest, Repository, User
 from registry.people import accounts
 

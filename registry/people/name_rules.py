@@ -8,9 +8,10 @@ from fnmatch import translate
 from django.db import transaction
 from django.db.models import QuerySet
 
-from registry.kernel import audit, names
+from registry.kernel import audit
 from registry.kernel.errors import ItemNotFound, NameProhibited, NameReserved, ValueInvalid
-from registry.kernel.lookalikes import skeleton
+from registry.kernel.texts import names
+from registry.kernel.texts.lookalikes import skeleton
 from registry.models import NameRule, User
 
 FOLLOW_SECONDS = 5.0

@@ -6,10 +6,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, quota_alerts, quota_limits, stored_bytes
+from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.limits import quota_alerts, quota_limits, stored_bytes
+from registry.kernel.limits.quota_limits import Limits
 from registry.kernel.policy import Caller
-from registry.kernel.quota_limits import Limits
+from registry.kernel.texts import names
 from registry.models import Namespace, NamespaceQuota, User
 from registry.people import accounts
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from allauth.account.models import EmailAddress
 from django.db import transaction
 
-from registry.kernel import audit, names
+from registry.kernel import audit
 from registry.kernel.callers import RANKS
 from registry.kernel.errors import (
     LastAdministrator,
@@ -22,6 +22,7 @@ from registry.kernel.errors import (
     TeamNotFound,
     ValueInvalid,
 )
+from registry.kernel.texts import names
 from registry.models import (
     FormerNamespace,
     Membership,
@@ -31,7 +32,8 @@ from registry.models import (
     Team,
     User,
 )
-from registry.people import accounts, name_rules, names_elsewhere, organizations, teams
+from registry.people import accounts, name_rules, names_elsewhere
+from registry.people.organizations import organizations, teams
 
 log = logging.getLogger(__name__)
 TRIES = 20  # user names that are tried before a random one

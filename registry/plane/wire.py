@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from registry.bytes.blobs import Keys
-from registry.kernel import ids
+from registry.kernel.texts import ids
 from registry.plane.documents import SHORT, Document, Served
 from registry.repos import manifest
 from registry.repos.derived import DerivedEntry

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from django.db.models import Exists, F, OuterRef, Q, Sum, Window
 from django.db.models.functions import DenseRank
 
-from dovetail.adapters.report import Evaluation, Report
+from dovetail.adapters.results.report import Evaluation, Report
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.proof.scores import deciding
-from registry.proof.verified import served_by
+from registry.proof.verified.verified import served_by
 from registry.repos import eligibility
 from registry.repos.eligibility import NEUTRAL
 from registry.repos.refs import VERIFIED

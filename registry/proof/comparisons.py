@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import weight_changes
-from dovetail.adapters.factors import Scales
-from dovetail.adapters.report import Evaluation, Report
-from dovetail.adapters.weight_changes import Change
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.results.report import Evaluation, Report
+from dovetail.adapters.shapes import weight_changes
+from dovetail.adapters.shapes.factors import Scales
+from dovetail.adapters.shapes.weight_changes import Change
 from registry.models import Regression
-from registry.proof import regression_rule
-from registry.repos import facts, weight_comparisons
+from registry.proof.verified import regression_rule
+from registry.repos.contents import facts, weight_comparisons
+from registry.repos.contents.weight_comparisons import Compared
 from registry.repos.eligibility import is_neutral
 from registry.repos.manifest import Entry
-from registry.repos.weight_comparisons import Compared
 
 MAX_WEIGHTS = 8  # files of one comparison
 Outcome = Regression.Outcome

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dovetail.adapters.report import BasePin, Report
+from dovetail.adapters.results.report import BasePin, Report
 from registry.models import Base, Revision, Verdict
 from registry.repos import pull
 from registry.repos.manifest import Entry

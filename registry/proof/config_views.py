@@ -5,14 +5,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dovetail.adapters import config as configs
-from dovetail.adapters.bases import full_precision
 from dovetail.adapters.checks.base import FIELD, is_local_path
-from dovetail.adapters.findings import some
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.formats.bases import full_precision
+from dovetail.adapters.results.findings import some
 from dovetail.adapters.serving.peft import downgraded
 from registry.kernel.errors import ValueInvalid
 from registry.proof import fit
-from registry.repos import bases, derived, facts
+from registry.repos import bases, derived
+from registry.repos.contents import facts
 from registry.repos.manifest import Entry
 
 OLDER = re.compile(r"peft-(0\.\d{1,2})")

@@ -11,11 +11,12 @@ from typing import Any
 
 from django.db.models import Q
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.models import Regression, Revision, RevisionFile, Verdict
-from registry.proof import regressions
-from registry.proof.good_revisions import GoodRevisions, read_good_revisions
-from registry.repos import eligibility, eval_rows, facts, pull
+from registry.proof.verified import regressions
+from registry.proof.verified.good_revisions import GoodRevisions, read_good_revisions
+from registry.repos import eligibility, pull
+from registry.repos.contents import eval_rows, facts
 
 MAX_SETS = 2
 State = Verdict.State

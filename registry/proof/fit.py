@@ -13,15 +13,15 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from dovetail.adapters import Header, HeaderError, Opener
-from dovetail.adapters import config as configs
-from dovetail.adapters import header as headers
-from dovetail.adapters.description import WEIGHTS
-from dovetail.adapters.findings import some
-from dovetail.adapters.fitting import Adapter, Fit, NotComputable
-from dovetail.adapters.kinds import task_of
-from dovetail.adapters.patterns import PatternError
-from dovetail.adapters.report import CheckResult, Fits, KnownBase, Report
-from dovetail.adapters.shapes import Shapes, decode
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.patterns import PatternError
+from dovetail.adapters.formats.description import WEIGHTS
+from dovetail.adapters.methods.kinds import task_of
+from dovetail.adapters.results.findings import some
+from dovetail.adapters.results.report import CheckResult, Fits, KnownBase, Report
+from dovetail.adapters.shapes.fitting import Adapter, Fit, NotComputable
+from dovetail.adapters.shapes.shapes import Shapes, decode
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, BaseManifest
 from registry.repos import bases

@@ -1,8 +1,8 @@
 """Verdicts as OCI artifacts that refer to the image of their revision."""
 
 from registry.models import Image, ImageDocument, Revision
-from registry.repos import images
-from registry.repos.images import Descriptor
+from registry.repos.delivery import images
+from registry.repos.delivery.images import Descriptor
 from registry.repos.pull import LAST_SAID
 
 VERDICT = "application/vnd.dovetail.verdict.v1+json"

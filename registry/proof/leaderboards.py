@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from django.core.cache import caches
 from django.db.models import Count, QuerySet
 
-from dovetail.adapters.report import Evaluation
-from registry.kernel.deadlines import bounded
+from dovetail.adapters.results.report import Evaluation
+from registry.kernel.limits.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
 from registry.proof.best_versions import DIGITS, OWN_ROWS, Version, best_versions, split_name
 from registry.proof.scores import gain_of, start_of
-from registry.repos import catalog, digests, eval_rows, tallies
-from registry.repos.catalog import Query
+from registry.repos import digests
+from registry.repos.contents import eval_rows
 from registry.repos.digests import Since, Weights
 from registry.repos.eligibility import NEUTRAL
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists.catalog import Query
 
 MOST = catalog.MAX_PAGE  # adapters of a task that are compared: those with the greatest gain
 SORTS = ("score", "gain", "size", "updated")

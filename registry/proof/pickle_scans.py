@@ -1,6 +1,6 @@
 """The search for pickles in every revision, of any repository: an adapter or none, a dataset, a space.
 
-The row is the job, written with the revision; workers/pickle_scanning.py reads the files.
+The row is the job, written with the revision; workers/background/pickle_scanning.py reads the files.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry.kernel import plane_requests
-from registry.kernel.prepared_writes import insert_rows
 from registry.models import PickleScan, Repository, Revision, RevisionFile
 from registry.repos import pull
 from registry.repos.manifest import Entry
+from registry.sql.prepared_writes import insert_rows
 
 LEASE = timedelta(minutes=10)  # doubled with each attempt
 MAX_DOUBLED = 8

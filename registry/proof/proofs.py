@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from dovetail.adapters.report import BasePin, Provenance, Report
+from dovetail.adapters.results.report import BasePin, Provenance, Report
 
 
 def digest(provenance: Provenance | None) -> str:

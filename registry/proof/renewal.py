@@ -10,14 +10,14 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from dovetail.adapters.report import Provenance, Report
+from dovetail.adapters.results.report import Provenance, Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
-from registry.models.verdicts import stored_report
+from registry.models.proof.verdicts import stored_report
 from registry.proof import verdicts
 from registry.proof.proofs import differences, refusal
 from registry.repos import refs
-from registry.repos.catalog import listable_for
+from registry.repos.lists.catalog import listable_for
 
 State, Cause = Verdict.State, Verdict.Cause
 SHOWN = [refs.MAIN, refs.VERIFIED]

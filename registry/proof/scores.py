@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dovetail.adapters.report import Evaluation, Report
+from dovetail.adapters.results.report import Evaluation, Report
 from registry.models import Repository, Verdict
 from registry.repos.refs import VERIFIED
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.results.report import CheckResult, Report
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Repository

@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from dovetail.adapters.tryout import Answer
+from dovetail.adapters.results.tryout import Answer
 from registry.kernel.errors import ClaimStale
 from registry.kernel.policy import Caller
 from registry.models import Tryout

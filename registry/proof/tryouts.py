@@ -15,7 +15,7 @@ from django.db.models import Avg, F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.kernel.errors import HubBusy, RegistryError, SignInRequired, TooOften, TryoutNotFound, TryoutRefused
 from registry.kernel.policy import Caller
 from registry.models import Revision, Tryout, Verdict

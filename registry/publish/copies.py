@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Min
 
-from registry.kernel import audit, policy, quotas, refusals, stored_bytes
+from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
+from registry.kernel.limits import quotas, stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.publish import push, repositories

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping
 from django.db import transaction
 from django.db.models import Q
 
-from registry.kernel import audit, policy, refusals, stored_bytes
+from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import PushTooLarge, ValueInvalid
+from registry.kernel.limits import stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, ExpiredFile, Ref, Repository, Revision, RevisionFile, UploadedBlob
-from registry.proof import alias_refs
+from registry.proof.verified import alias_refs
 from registry.publish import push
 from registry.publish.push import Intent
-from registry.repos import facts, pull, refs
+from registry.repos import pull, refs
+from registry.repos.contents import facts
 
 MAX_REVISIONS, MAX_FILES = 5_000, 500_000  # the largest history that is rewritten in one transaction
 

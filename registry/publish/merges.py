@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from registry.kernel import audit, names, policy
+from registry.kernel import audit, policy
 from registry.kernel.errors import DiscussionClosed, MergeConflict, PathInvalid, RegistryError, ValueInvalid
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
 from registry.models import Discussion, Revision
-from registry.publish import discussions, pull_requests, push
+from registry.publish import push
 from registry.publish.push import Intent
-from registry.repos import diffs, facts, pull, refs
+from registry.publish.threads import discussions, pull_requests
+from registry.repos import pull, refs
+from registry.repos.contents import diffs, facts
 from registry.repos.manifest import Entry
 
 Status = Discussion.Status

@@ -4,22 +4,19 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, names, outbox, policy, quotas, refusals
+from registry.kernel import audit, outbox, policy, refusals
 from registry.kernel.errors import NameTaken, QuotaExceeded
+from registry.kernel.limits import quotas
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
-from registry.people import (
-    accounts,
-    administrators,
-    known_names,
-    name_rules,
-    names_elsewhere,
-    organizations,
-    publishers,
-)
+from registry.people import accounts, known_names, name_rules, names_elsewhere
+from registry.people.organizations import administrators, organizations
+from registry.people.tokens import publishers
 from registry.publish import repositories
-from registry.repos import search_terms, served_bases
+from registry.repos import served_bases
+from registry.repos.lists import search_terms
 
 MAX_FORMER = 5  # former names of one organisation, which stay reserved
 BATCH = 500

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, refusals, semver
+from registry.kernel import audit, outbox, policy, refusals
 from registry.kernel.errors import RefExists, ReleaseRefused, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.semver import Version
+from registry.kernel.texts import names, semver
+from registry.kernel.texts.semver import Version
 from registry.models import Ref, Release, Repository, Revision
-from registry.models.releases import MAX_NOTES, MAX_TITLE
-from registry.proof.good_revisions import is_proven
+from registry.models.repos.releases import MAX_NOTES, MAX_TITLE
+from registry.proof.verified.good_revisions import is_proven
 from registry.publish import branches
 from registry.repos import eligibility, pull, refs, releases
 

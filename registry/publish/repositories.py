@@ -7,16 +7,19 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, quotas, refusals, site_settings, switches
+from registry.kernel import audit, outbox, policy, refusals, site_settings, switches
 from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryExists, SignInRequired
+from registry.kernel.limits import quotas
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedDelete, insert_row
+from registry.kernel.texts import names
 from registry.models import FormerName, ModerationDecision, NameRule, Repository, Revision
-from registry.people import accounts, known_names, name_rules, publishers
+from registry.people import accounts, known_names, name_rules
+from registry.people.tokens import publishers
 from registry.publish import push
 from registry.repos import lookup, served_bases
+from registry.sql.prepared import Prepared
+from registry.sql.prepared_writes import PreparedDelete, insert_row
 
 DELETIONS = 3  # attempts
 
@@ -105,7 +108,7 @@ def _require_no_tombstone(full_name: str, type: str) -> None:
 
 
 def delete(repository: Repository, by: Caller) -> None:
-    """Move the repository to the bin (registry/publish/restoring.py), or delete its rows where the hub keeps none.
+    """Move the repository to the bin (restoring.py), or delete its rows where the hub keeps none.
 
     Nobody but its owner can use the name again, which begins with the owner's. Raises what policy.require raises for
     CONFIGURE.

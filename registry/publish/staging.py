@@ -11,16 +11,18 @@ from typing import BinaryIO
 
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Digest, Hasher
-from registry.kernel import names
 from registry.kernel.errors import BlobUnknown, PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.texts import names
 from registry.models import Repository
-from registry.publish import archives, planning, uploads
-from registry.publish.archives import Source
-from registry.publish.planning import MAX_ASKED, Asked
 from registry.publish.push import Inline, Operation, Stored
-from registry.repos import blob_access, facts, manifest
-from registry.repos.facts import BlobFile
+from registry.publish.uploads import archives, planning, uploads
+from registry.publish.uploads.archives import Source
+from registry.publish.uploads.planning import MAX_ASKED, Asked
+from registry.repos import manifest
+from registry.repos.contents import facts
+from registry.repos.contents.facts import BlobFile
+from registry.repos.delivery import blob_access
 from registry.repos.manifest import Entry
 
 MAX_LIST = 1 << 20  # characters

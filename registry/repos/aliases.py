@@ -1,16 +1,17 @@
-"""Reads aliases: their names, what each serves, and their history; registry/proof/aliases.py sets and moves them."""
+"""Reads aliases: names, what each serves, history; registry/proof/verified/aliases.py sets and moves them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from registry.kernel import cursors, policy
-from registry.kernel.cursors import Page
+from registry.kernel import policy
 from registry.kernel.errors import AliasNotFound
 from registry.kernel.policy import Caller
+from registry.kernel.texts import cursors
+from registry.kernel.texts.cursors import Page
 from registry.models import Alias, AliasMove, Ref, Repository, Revision
-from registry.models.aliases import MAX_ALIAS
+from registry.models.repos.aliases import MAX_ALIAS
 from registry.repos import refs
 
 Action = AliasMove.Action

@@ -8,13 +8,14 @@ from operator import or_
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from dovetail.adapters import bases as well_known
-from dovetail.adapters import licenses
-from dovetail.adapters.licenses import License
-from registry.kernel import audit, names
+from dovetail.adapters.formats import bases as well_known
+from dovetail.adapters.formats import licenses
+from dovetail.adapters.formats.licenses import License
+from registry.kernel import audit
 from registry.kernel.errors import BaseNotFound, NameInvalid, ShelfProblem
-from registry.kernel.prepared import Prepared
+from registry.kernel.texts import names
 from registry.models import Base, BaseAlias, Repository, Verdict
+from registry.sql.prepared import Prepared
 
 
 def is_id(name: str) -> bool:

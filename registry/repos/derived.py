@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from dovetail.adapters.twins import SAFE
+from dovetail.adapters.formats.twins import SAFE
 from registry.models import Blob, DerivedArtifact
 from registry.repos import manifest
 from registry.repos.manifest import Entry

@@ -9,13 +9,13 @@ from operator import or_
 from django.db.models import Max, Min, Q
 
 from dovetail.adapters.checks.pickle import TRAINING_STATE
-from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
-from registry.kernel.deadlines import bounded
+from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
+from registry.kernel.limits.deadlines import bounded
 from registry.kernel.policy import Caller
-from registry.kernel.prepared import Prepared
 from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull
 from registry.repos.manifest import Entry
+from registry.sql.prepared import Prepared
 
 MAX_PLACES = 1000  # of all digests together
 MAX_FILES = 1000  # that hold the tensors of the digests

@@ -5,8 +5,8 @@ from django.db.models import F, QuerySet
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RepositoryMoved, RepositoryNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared import Prepared
 from registry.models import Base, FormerName, Namespace, Repository
+from registry.sql.prepared import Prepared
 
 
 def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:

@@ -11,12 +11,12 @@ from registry.bytes.blobs import BlobMissing, Keys, Reader
 from registry.kernel import policy, refusals, site_settings
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared import Prepared
 from registry.kernel.reach import granted
 from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
+from registry.sql.prepared import Prepared
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q
 
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
-from registry.kernel.prepared import Prepared
 from registry.models import Ref, Repository, Revision
-from registry.models.aliases import MAX_ALIAS
+from registry.models.repos.aliases import MAX_ALIAS
 from registry.repos import eligibility
 from registry.repos.viewers import Viewer
+from registry.sql.prepared import Prepared
 
 MAIN = Ref.MAIN
 MAIN_NAMES = frozenset({"main", "HEAD", MAIN})  # names that people and clients give it

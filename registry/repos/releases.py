@@ -2,13 +2,14 @@
 
 from django.db.models import Q, QuerySet
 
-from registry.kernel import policy, semver
-from registry.kernel.cursors import Page
+from registry.kernel import policy
 from registry.kernel.errors import ReleaseNotFound
 from registry.kernel.policy import Caller
-from registry.kernel.prepared import Prepared
+from registry.kernel.texts import semver
+from registry.kernel.texts.cursors import Page
 from registry.models import Release, Repository
 from registry.repos import refs
+from registry.sql.prepared import Prepared
 
 LATEST = "latest"  # no tag of a release has this name
 

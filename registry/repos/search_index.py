@@ -12,9 +12,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 from django.db.models import Index, Q
 
-from registry.repos import count_triggers
-from registry.repos.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
-from registry.repos.search_terms import POSTGRESQL_HEAD, SQLITE_HEAD
+from registry.repos.lists.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
+from registry.repos.lists.search_terms import POSTGRESQL_HEAD, SQLITE_HEAD
+from registry.sql import count_triggers
 
 WORD_INDEXES = {
     "repository_by_words": "(search_text gin_trgm_ops)",

@@ -9,10 +9,11 @@ from typing import Any
 from django.db.models import Q
 from django.urls import reverse
 
-from registry.kernel import ids, outbox, policy
-from registry.kernel.links import absolute
+from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.policy import Caller
+from registry.kernel.texts import ids
+from registry.kernel.texts.links import absolute
 from registry.models import Delivery, OutboxEvent, Repository, Revision, Watch, Webhook
 from registry.repos.refs import ALIASES
 from registry.talk import deliveries

@@ -8,8 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, names, policy
-from registry.kernel.cursors import Cursor, Page, following
+from registry.kernel import audit, policy
 from registry.kernel.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -21,6 +20,8 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
+from registry.kernel.texts.cursors import Cursor, Page, following
 from registry.models import Collection, CollectionItem, FormerNamespace, Membership, Namespace, Repository
 from registry.people import accounts
 from registry.repos import lookup

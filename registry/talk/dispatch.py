@@ -14,12 +14,15 @@ from django.db.models import QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, request_ids, tracing
+from registry.kernel import audit, outbox
 from registry.kernel.errors import RegistryError
+from registry.kernel.outbound import request_ids, tracing
 from registry.models import OutboxEvent, User
-from registry.moderation import findings, lineage
+from registry.moderation import lineage
+from registry.moderation.cases import findings
 from registry.plane import jobs as plane_jobs
-from registry.talk import alerting, announcing, fan_out, feeding, numbering
+from registry.talk import announcing, feeding, numbering
+from registry.talk.alerts import alerting, fan_out
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from registry.kernel.policy import Caller
 from registry.models import Event, Repository, Revision
-from registry.repos.catalog import listable_for
+from registry.repos.lists.catalog import listable_for
 from registry.talk import dispatch
 from registry.talk.numbering import highest
 

@@ -9,7 +9,7 @@ from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Follow, Like, Namespace, Repository, User
-from registry.repos import popularity
+from registry.repos.delivery import popularity
 
 MANY, KEPT_SECONDS = 1_000, 60  # above MANY likes the count is cached this long
 

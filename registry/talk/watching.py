@@ -7,8 +7,9 @@ from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Base, BaseFollow, Repository, RepositoryWatch, User
-from registry.repos import bases, catalog
-from registry.repos.catalog import Query
+from registry.repos import bases
+from registry.repos.lists import catalog
+from registry.repos.lists.catalog import Query
 
 Level = RepositoryWatch.Level
 MAX_WATCHED = 5_000  # repositories, and bases, of one person

@@ -7,9 +7,11 @@ from typing import NotRequired, TypedDict
 from django.db import transaction
 from django.db.models import QuerySet
 
-from registry.kernel import audit, names, outbound_addresses, policy
+from registry.kernel import audit, policy
 from registry.kernel.errors import ValueInvalid, WebhookNotFound
+from registry.kernel.outbound import outbound_addresses
 from registry.kernel.policy import Caller
+from registry.kernel.texts import names
 from registry.models import Delivery, Repository, Watch, Webhook
 from registry.talk import dispatch
 

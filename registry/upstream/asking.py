@@ -23,9 +23,9 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from django.conf import settings
 from django.core.cache import cache
 
-from registry.kernel import outbound_addresses, outbound_http
 from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong, ValueInvalid
-from registry.kernel.outbound_http import Unreachable
+from registry.kernel.outbound import outbound_addresses, outbound_http
+from registry.kernel.outbound.outbound_http import Unreachable
 
 log = logging.getLogger(__name__)
 SECONDS = 15.0  # for a whole answer of JSON

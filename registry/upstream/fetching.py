@@ -18,7 +18,7 @@ from django.conf import settings
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError, UpstreamUnavailable
-from registry.kernel.held_threads import held_threads
+from registry.kernel.limits.held_threads import held_threads
 from registry.models import UpstreamRepository
 from registry.repos.manifest import Entry
 from registry.upstream import downloading, store

@@ -4,8 +4,8 @@ from fnmatch import fnmatchcase
 
 from django.conf import settings
 
-from registry.kernel import names
 from registry.kernel.errors import NameInvalid, NameProhibited, NameReserved
+from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace
 from registry.people import name_rules
 

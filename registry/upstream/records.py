@@ -15,15 +15,16 @@ from registry.bytes import blocked_files, tensor_digests
 from registry.kernel import policy, refusals
 from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import RegistryError, RevisionNotFound, UpstreamArriving, UpstreamUnavailable
-from registry.kernel.prepared_writes import insert_rows
 from registry.models import Namespace, Ref, Repository, Revision, UpstreamRepository, User
 from registry.people import accounts
 from registry.proof import pickle_scans
 from registry.publish.push import rows
-from registry.repos import facts, lookup, pull
+from registry.repos import lookup, pull
+from registry.repos.contents import facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 from registry.repos.viewers import Viewer
+from registry.sql.prepared_writes import insert_rows
 from registry.upstream import fetching, reading, restrictions, store
 from registry.upstream.reading import Version
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from registry.kernel import names
 from registry.kernel.errors import PathInvalid, UpstreamUnavailable, UpstreamWrong
+from registry.kernel.texts import names
 from registry.models import UpstreamRepository
 from registry.repos import refs
 from registry.repos.manifest import Entry

@@ -10,11 +10,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
-from registry.publish import expiring, push
-from registry.publish.retention import Limits
+from registry.publish import push
+from registry.publish.retention import expiring
+from registry.publish.retention.retention import Limits
 from registry.repos.refs import MAIN
 from tests.cast import PASSWORD, Cast
 

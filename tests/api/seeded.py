@@ -10,10 +10,11 @@ import httpx
 from django.db import transaction
 from django.test import Client
 
-from hub.api import openapi, openapi_details
+from hub.api.openapi import openapi, openapi_details
 from registry.models import Repository
-from registry.people import ci_systems
-from registry.publish import branches, discussions
+from registry.people.tokens import ci_systems
+from registry.publish import branches
+from registry.publish.threads import discussions
 from tests.api.conftest import BASE, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
 from tests.api.test_machines import CLAIMS, in_days

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from registry.models import Token
-from registry.publish import discussions
+from registry.publish.threads import discussions
 
 TOKENS = "/api/v1/me/tokens"
 SESSIONS = "/api/v1/me/sessions"

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import Alias
-from registry.proof import yanking
+from registry.proof.verified import yanking
 from tests.api.conftest import FILES, judged, pushed
 
 HERE = "/api/v1/adapters/alice/reviews"

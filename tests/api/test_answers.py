@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from hub.api import openapi
+from hub.api.openapi import openapi
 from registry.kernel.policy import Caller
 from registry.models import Token, User
-from registry.people import ci_systems
-from registry.publish import branches, discussions
+from registry.people.tokens import ci_systems
+from registry.publish import branches
+from registry.publish.threads import discussions
 from tests.api.conftest import expired, judged, pushed, regressed
 from tests.api.test_machines import CLAIMS, in_days
 from tests.test_no_500_json import HEADER, LORA, known_base

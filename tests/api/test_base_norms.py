@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from dovetail.adapters import base_norms as library
-from dovetail.adapters.base_norms import BaseNorms as Norms
-from dovetail.adapters.passport import Module
+from dovetail.adapters.shapes import base_norms as library
+from dovetail.adapters.shapes.base_norms import BaseNorms as Norms
+from dovetail.adapters.shapes.passport import Module
 from registry.models import Base, BaseNorms
-from registry.proof import base_norms
+from registry.proof.weights import base_norms
 from tests.api.conftest import BASE
 from tests.api.test_comparisons import lora, safetensors
 from tests.api.test_weights import measured, weights_of
-from workers import base_cache, base_norm_measuring
+from workers.bases import base_cache, base_norm_measuring
 
 Q, K, TURNED, NEW = (f"base_model.model.h.{name}" for name in ("0.attn.q", "1.attn.k", "1.attn.turned", "1.attn.new"))
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from registry.models import Blob, WeightComparison
-from registry.repos import weight_comparisons
+from registry.repos.contents import weight_comparisons
 from tests.api.conftest import CONFIG, judged, pushed
 from tests.api.test_bases import evaluation
-from workers import weight_comparing
+from workers.background import weight_comparing
 
 COMPARE = "/api/v1/adapters/alice/reviews/compare"
 Q, V = "base_model.model.h.0.q_proj", "base_model.model.h.0.v_proj"

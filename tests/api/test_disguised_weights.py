@@ -7,14 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from dovetail.adapters import containment, header, merge_preview, passport, values
-from dovetail.adapters.factors import Scales
+from dovetail.adapters.files import header, values
+from dovetail.adapters.shapes import containment, merge_preview, passport
+from dovetail.adapters.shapes.factors import Scales
 from registry.models import WeightPassport
-from registry.proof.passports import MAX_RELATIVES
+from registry.proof.weights.passports import MAX_RELATIVES
 from tests.api.conftest import pushed
 from tests.api.test_comparisons import safetensors
 from tests.api.test_weights import measured, tensors_of, weights_of
-from workers import tensor_digesting
+from workers.background import tensor_digesting
 
 KINDS = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
 LAYERS = 5

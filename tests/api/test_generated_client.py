@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import httpx
 
-from hub.api import openapi
+from hub.api.openapi import openapi
 from tests.api.seeded import ELSEWHERE, REQUIRED, operations, seed
 
 PACKAGE = "dovetail_rest"

@@ -62,7 +62,7 @@ def test_a_second_request_while_the_first_runs_is_refused(ask, cast, monkeypatch
         inner.append(send(ask("alice"), "k"))
         return real(*arguments, **options)
 
-    from registry.people import tokens
+    from registry.people.tokens import tokens
 
     real = tokens.create_token
     monkeypatch.setattr(tokens, "create_token", create)

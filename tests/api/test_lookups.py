@@ -7,7 +7,7 @@ import pytest
 from registry.kernel import site_settings
 from registry.models import TensorDigest
 from registry.moderation import quarantine
-from registry.proof import yanking
+from registry.proof.verified import yanking
 from registry.publish import repositories
 from tests.api.conftest import FILES, pushed
 

@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from registry.kernel.errors import NotAllowed, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, BaseFollow, Token, TrustedPublisher, User
-from registry.people import ci_systems, publishers, robots, tokens
+from registry.people.organizations import robots
+from registry.people.tokens import ci_systems, publishers, tokens
 from tests.registry.test_required_second_factor import give_factor, require
 from tests.sweep import sweep
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from django.core.cache import caches
 
-from hub.api import deprecations, openapi, openapi_details
-from hub.api.openapi_security import ANYONE, SESSION
+from hub.api.openapi import deprecations, openapi, openapi_details
+from hub.api.openapi.openapi_security import ANYONE, SESSION
 from registry.kernel import site_settings
 from tests.api.test_answers import VALUES
 

@@ -5,11 +5,12 @@ import json
 import pytest
 from django.test import Client, RequestFactory
 
-from hub.api import openapi, problems
+from hub.api import problems
+from hub.api.openapi import openapi
 from hub.errors import TABLE, HttpForm
 from registry.kernel import site_settings
 from registry.kernel.errors import StoreUnavailable
-from registry.repos import catalog
+from registry.repos.lists import catalog
 from tests.api.conftest import judged, pushed
 from tests.sweep import sweep
 
@@ -102,7 +103,7 @@ def test_a_store_that_is_down_is_said(ask, repository, monkeypatch):
     def down(*_):
         raise StoreUnavailable("The store does not answer.")
 
-    monkeypatch.setattr("registry.repos.facts.read_facts", down)
+    monkeypatch.setattr("registry.repos.contents.facts.read_facts", down)
     answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 

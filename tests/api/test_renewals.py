@@ -5,14 +5,15 @@ import typer
 from django.test import Client
 from django.utils import timezone
 
-from dovetail import verdicts as client_verdicts
-from dovetail import watching
-from dovetail.printing import Printer
+from dovetail.base import verdicts as client_verdicts
 from dovetail.serve.vllm_plugin import versions
 from dovetail.serve.vllm_plugin.names import Name
+from dovetail.terminal import watching
+from dovetail.terminal.printing import Printer
 from registry.models import Repository, Verdict
 from registry.proof import tryouts, verdicts
-from registry.repos import catalog, pull
+from registry.repos import pull
+from registry.repos.lists import catalog
 from tests.api.conftest import BASE, accuracy, judged
 
 AT = "/api/v1/adapters/alice/reviews"

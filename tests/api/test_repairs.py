@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from dovetail.adapters import header as headers
+from dovetail.adapters.files import header as headers
 from registry.bytes.blobs import Keys, store
 from registry.models import Base, Discussion
 from registry.publish import merges, push

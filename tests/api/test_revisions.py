@@ -7,8 +7,9 @@ import pytest
 
 from registry.bytes.blobs import Keys
 from registry.moderation import quarantine
-from registry.proof import yanking
-from registry.repos import facts, refs
+from registry.proof.verified import yanking
+from registry.repos import refs
+from registry.repos.contents import facts
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
 AT = "/api/v1/adapters/alice/reviews/revisions"

@@ -21,7 +21,8 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
-from hub.api import openapi, waiting
+from hub.api import waiting
+from hub.api.openapi import openapi
 from tests.api.seeded import ELSEWHERE, REQUIRED, World, operations, seed
 
 # test_openapi.py asks who may call what. A body that fits its schema may be refused by a rule that no schema says:

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from registry.models import TensorDigest
-from registry.proof import yanking
+from registry.proof.verified import yanking
 from tests.api.conftest import FILES, judged, pushed
 
 WEIGHTS = "adapter_model.safetensors"

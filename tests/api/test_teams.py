@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import AuditEvent, Team
-from registry.people import organizations
+from registry.people.organizations import organizations
 
 HERE = "/api/v1/organizations/acme/teams"
 JSON = "application/json"

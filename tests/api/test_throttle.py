@@ -4,7 +4,7 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 
-from hub.shared_cache import SharedCache
+from hub.server.shared_cache import SharedCache
 from registry.kernel import site_settings
 
 ME, LIST = "/api/v1/me", "/api/v1/adapters"

@@ -3,13 +3,15 @@
 import hashlib
 import json
 
-from dovetail.adapters.stated import Stated
+from dovetail.adapters.shapes.stated import Stated
 from registry.kernel.policy import NOBODY
 from registry.models import Base, Repository
 from registry.people import gates
 from registry.publish import moves
-from registry.repos import catalog, pull, training
-from registry.repos.catalog import Query
+from registry.repos import pull
+from registry.repos.contents import training
+from registry.repos.lists import catalog
+from registry.repos.lists.catalog import Query
 from registry.repos.refs import MAIN
 from tests.api.conftest import FILES, judged, pushed
 

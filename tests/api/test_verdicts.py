@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from dovetail.adapters.records import without_none
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.results.records import without_none
+from dovetail.adapters.results.report import CheckResult, Report
 from hub.about import PORT
-from hub.api import openapi
+from hub.api.openapi import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
 from registry.proof import verdicts

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from dovetail.adapters import factors, passport, sketches
-from dovetail.adapters.factors import Scales
-from dovetail.adapters.header import Header, TensorInfo
-from hub.api import weights
+from dovetail.adapters.files.header import Header, TensorInfo
+from dovetail.adapters.shapes import factors, passport, sketches
+from dovetail.adapters.shapes.factors import Scales
+from hub.api.adapters import weights
 from registry.bytes import garbage, tensor_digests
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import FingerprintBand, NormPopulation, Repository, TensorDigest, WeightPassport
-from registry.proof import norm_populations, passports
-from registry.repos import facts
+from registry.proof.weights import norm_populations, passports
+from registry.repos.contents import facts
 from tests.api.conftest import pushed
 from tests.api.test_comparisons import files, lora
-from workers import tensor_digesting
+from workers.background import tensor_digesting
 
 NAMES = [f"base_model.model.layers.{layer}.{kind}" for layer in range(5) for kind in ("q_proj", "v_proj")]
 

@@ -20,7 +20,7 @@ FURNISH = f"""
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
 from registry.moderation import blocklist, quarantine, transparency
-from registry.people import name_rules, organizations
+from registry.people import name_rules; from registry.people.organizations.organizations import organizations
 from registry.publish import repositories
 alice, mona, ada = (Caller(user=User.objects.get(username=name)) for name in ("alice", "mona", "ada"))
 row = Repository.objects.filter(name="recorded").first() or repositories.create("alice/recorded", alice)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from dovetail import cli, places
+from dovetail import cli
+from dovetail.base import places
 from tests import live
 from tests.adapters import MINILM, lora, write
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import dovetail as library
-from dovetail import answers, reading, verdicts
+from dovetail.base import answers, reading, verdicts
 from tests import live
 from tests.adapters import MINILM, lora, write
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from dovetail import cli, searching
+from dovetail import cli
+from dovetail.api import searching
 from tests import live
 from tests.live import ROOT
 from tests.sweep import sweep

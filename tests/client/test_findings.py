@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from dovetail.adapters import bases
-from dovetail.adapters.bystanders import sighted
-from dovetail.adapters.families import checks_of, opened
-from dovetail.adapters.findings import Finding
-from dovetail.adapters.folder import Base
-from dovetail.adapters.tokens import Names
+from dovetail.adapters.checks.families import checks_of, opened
+from dovetail.adapters.formats import bases
+from dovetail.adapters.formats.bystanders import sighted
+from dovetail.adapters.formats.tokens import Names
+from dovetail.adapters.readers.folder import Base
+from dovetail.adapters.results.findings import Finding
 from tests.adapters import CONFIG, WEIGHTS, config, lora, openers, pack, renamed, unpack, weights, with_header
 from tests.engine.test_fields import BASE
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dovetail import joint, verdicts
+from dovetail.base import verdicts
+from dovetail.terminal import joint
 
 CHECKS = [
     {"id": "file.header", "outcome": "passed"},

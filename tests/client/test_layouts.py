@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dovetail.adapters.convert import Unconvertible
-from dovetail.adapters.gguf import read_whole
+from dovetail.adapters.files.gguf import read_whole
 from dovetail.adapters.serving import serving
 from dovetail.serve.layouts import ENGINES, STARTS, Item, arrange, write_gguf
 from dovetail.serve.target import Target

@@ -11,8 +11,9 @@ import webbrowser
 
 import pytest
 
-from dovetail import browser_login, cli
-from dovetail.problems import Problem
+from dovetail import cli
+from dovetail.base.problems import Problem
+from dovetail.terminal import browser_login
 from tests import live
 from tests.client.hostile import liar
 from tests.hf.test_sharing_clients import Browser

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from dovetail.adapters import header, merge_preview
+from dovetail.adapters.files import header
+from dovetail.adapters.shapes import merge_preview
 from tests.adapters import lora
 
 

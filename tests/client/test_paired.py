@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from dovetail.adapters import paired
+from dovetail.adapters.results import paired
 
 RIGHT, WRONG = [1.0], [0.0]
 

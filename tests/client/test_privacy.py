@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from dovetail.adapters import header as headers
-from dovetail.adapters import secrets
 from dovetail.adapters.checks import privacy
 from dovetail.adapters.convert.redact import redact
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files import secrets
 from tests.adapters import openers
 from tests.client.test_findings import answer, kohya
 from tests.sweep import sweep

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dovetail import payload
-from dovetail.problems import Problem
+from dovetail.api import payload
+from dovetail.base.problems import Problem
 from tests import live
 from tests.adapters import CONFIG, MINILM, lora, write
 

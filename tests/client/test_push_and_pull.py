@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import dovetail as library
-from dovetail import paths, payload, pushing
-from dovetail.problems import Problem
+from dovetail.api import payload, pushing
+from dovetail.base import paths
+from dovetail.base.problems import Problem
 from tests import live
 from tests.client.hostile import OID, liar
 from tests.sweep import sweep

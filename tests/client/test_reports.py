@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dovetail.adapters.records import MAX_ITEMS, MAX_TEXT, Limits, Malformed, load
-from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample, Serving
+from dovetail.adapters.results.records import MAX_ITEMS, MAX_TEXT, Limits, Malformed, load
+from dovetail.adapters.results.report import CheckResult, Evaluation, Report, Sample, Serving
 from tests.sweep import sweep
 
 # Recorded when reports were still dictionaries: what engines said, what was made of it, what was stored and served.

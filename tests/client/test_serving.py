@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.architectures import TABLE
+from dovetail.adapters.formats.architectures import TABLE
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
 from dovetail.adapters.serving.peft import downgraded
 from dovetail.adapters.serving.pipelines import pipeline_of

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from dovetail.adapters.report import Content, Report, Serving
+from dovetail.adapters.results.report import Content, Report, Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.serve.starting import LINES, completed, completed_report, start, start_ollama
 from dovetail.serve.target import Target

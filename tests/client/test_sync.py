@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
-from dovetail import following, lock_files, locking, places, syncing, trees
-from dovetail.client import Client
-from dovetail.locks import Lock
-from dovetail.problems import Problem
-from dovetail.store import Store
-from dovetail.transport import Transport
+from dovetail.api.client import Client
+from dovetail.base import places
+from dovetail.base.locks import Lock
+from dovetail.base.problems import Problem
+from dovetail.base.transport import Transport
+from dovetail.locks import following, lock_files, locking, syncing, trees
+from dovetail.store.store import Store
 from tests import live
 from tests.adapters import MINILM, lora, write
 from tests.client.hostile import liar

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from dovetail import lock_files, syncing
-from dovetail.adapters.gguf import read_whole
-from dovetail.adapters.report import BasePin, Serving
-from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile
-from dovetail.problems import Problem
-from dovetail.store import Store
-from dovetail.transport import Transport
+from dovetail.adapters.files.gguf import read_whole
+from dovetail.adapters.results.report import BasePin, Serving
+from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
+from dovetail.base.problems import Problem
+from dovetail.base.transport import Transport
+from dovetail.locks import lock_files, syncing
+from dovetail.store.store import Store
 from tests.adapters import MINILM, TINY_LLAMA, lora
 
 ROW = Serving("vllm", outcome="serves", flags=("--max-lora-rank 8",))

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from dovetail import checking
-from dovetail.adapters import trainer_facts
-from dovetail.adapters.stated import Stated
-from dovetail.adapters.trainer_facts import MAX_BYTES, MAX_POINTS, Training, read
+from dovetail.adapters.shapes import trainer_facts
+from dovetail.adapters.shapes.stated import Stated
+from dovetail.adapters.shapes.trainer_facts import MAX_BYTES, MAX_POINTS, Training, read
+from dovetail.api import checking
 from tests.sweep import sweep
 
 HISTORY = [*({"step": step, "loss": 1 / step} for step in range(1, 301)), {"step": 300, "eval_loss": 2}]

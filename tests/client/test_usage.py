@@ -125,7 +125,7 @@ def test_no_command_but_push_pays_for_huggingface_hub():
 
 
 def test_adapter_files_are_known_without_the_clients_network_code():
-    script = "import sys, dovetail.adapters; print('dovetail.client' in sys.modules, 'rich' in sys.modules)"
+    script = "import sys, dovetail.adapters; print('dovetail.api.client' in sys.modules, 'rich' in sys.modules)"
     environment = {"PYTHONPATH": str(ROOT / "client" / "src")}
     shown = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]

@@ -13,8 +13,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from huggingface_hub import HfApi
 
-from dovetail.client import Client
-from dovetail.problems import Problem
+from dovetail.api.client import Client
+from dovetail.base.problems import Problem
 from dovetail.serve import vllm_plugin
 from dovetail.serve.vllm_plugin import settings, versions, watch
 from dovetail.serve.vllm_plugin.names import Name, are_one_base, base_id

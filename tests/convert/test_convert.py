@@ -8,12 +8,13 @@ import struct
 import numpy as np
 import pytest
 
-from dovetail.adapters import convert, values
-from dovetail.adapters import header as headers
+from dovetail.adapters import convert
 from dovetail.adapters.convert import Settings, Unconvertible, by_rank, loralib
-from dovetail.adapters.gguf import read_whole
-from dovetail.adapters.lazy import Lazy
-from dovetail.adapters.sources import files_in
+from dovetail.adapters.convert.lazy import Lazy
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files import values
+from dovetail.adapters.files.gguf import read_whole
+from dovetail.adapters.readers.sources import files_in
 from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, lora, openers, pack, unpack, write
 from tests.sweep import sweep
 

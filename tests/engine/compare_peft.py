@@ -15,13 +15,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 import torch
 from peft import PeftModel
 
-from dovetail.adapters.folder import Base, Folder
-from dovetail.adapters.sources import files_in
+from dovetail.adapters.readers.folder import Base, Folder
+from dovetail.adapters.readers.sources import files_in
 from tests.engine.make_peft import MODELS
 from tests.specimens import EVERY, ON_TRANSFORMERS_4
 from workers.engine.formats import clean
 from workers.engine.formats.running import ready
-from workers.engine.frozen import manifest
+from workers.engine.models.frozen import manifest
 
 IDS = torch.arange(5, 35).reshape(3, 10)
 

@@ -16,7 +16,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 import torch
 from peft import PeftModel
 
-from dovetail.adapters.report import Measured
+from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving import Subject
 from workers.engine.measurers import Trial, Unmeasurable
 from workers.engine.measurers.answers import answer, expected

@@ -16,10 +16,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as for every engine: numpy starts threads
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from dovetail.adapters import families
-from workers.engine import child, measure, stage
+from dovetail.adapters.checks import families
+from workers.engine import measure
 from workers.engine.job import Job, MeasuringJob
-from workers.engine.validation import Validation
+from workers.engine.processes import child, stage
+from workers.engine.processes.validation import Validation
 
 
 def shout(data):

@@ -18,9 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine import child, kernel, syscalls
-from workers.engine.serve import main
-from workers.engine.validation import ROWS, RUN_IDS
+from workers.engine.lockdown import kernel, syscalls
+from workers.engine.processes import child
+from workers.engine.processes.serve import main
+from workers.engine.processes.validation import ROWS, RUN_IDS
 
 honest, honest_static = child.loaded, child.static
 libc = ctypes.CDLL(None, use_errno=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from dovetail.adapters.checks import CHECKS, ids
 from dovetail.adapters.checks.entry import NOT_RUN
-from dovetail.adapters.families import ASKED, FAMILIES
+from dovetail.adapters.checks.families import ASKED, FAMILIES
 from dovetail.adapters.methods import KINDS
-from dovetail.adapters.report import CRASHED
-from workers.engine.validation import ALWAYS, RUN_IDS
+from dovetail.adapters.results.report import CRASHED
+from workers.engine.processes.validation import ALWAYS, RUN_IDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMATS, *CHECK_PAGES = ((ROOT / f"docs/{name}.md").read_text() for name in ("formats", "checks", "checks-engine"))

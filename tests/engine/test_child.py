@@ -2,8 +2,8 @@
 
 import pytest
 
-from dovetail.adapters.findings import Check
-from workers.engine import child
+from dovetail.adapters.results.findings import Check
+from workers.engine.processes import child
 
 NO_MEMORY = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 17179869184")
 

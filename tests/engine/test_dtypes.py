@@ -63,7 +63,7 @@ def test_what_is_chosen_follows_the_size_of_the_base_and_what_is_not_here_is_a_s
     """A sparse file of zeros is as large as it says."""
     told = in_an_engine(f"""
 import json, pathlib, torch
-from workers.engine import device
+from workers.engine.models import device
 folder = pathlib.Path({str(tmp_path)!r})
 for rows in (449, 450):
     size = rows * 1_000_000 * 2
@@ -81,7 +81,7 @@ print(device.dtype("float32", folder), device.device("auto" if not torch.cuda.is
 def test_a_digest_sees_every_change_of_a_value_and_values_that_change_places(engine_python):
     told = in_an_engine("""
 import torch
-from workers.engine.fingerprint import digest
+from workers.engine.models.fingerprint import digest
 for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.bool):
     values = (torch.arange(1, 5001) % 7 + 1).to(dtype) if dtype is not torch.bool else torch.arange(5000) % 3 == 0
     kept = digest(values)
@@ -104,7 +104,7 @@ print("seen")
 def test_bits_are_compared_and_not_values(engine_python):
     told = in_an_engine("""
 import torch
-from workers.engine.fingerprint import same
+from workers.engine.models.fingerprint import same
 nan = float("nan")
 for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.bool):
     values = torch.randn(5, 7).to(dtype)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.families import checks_of, opened
-from dovetail.adapters.findings import Finding
-from dovetail.adapters.fit import Manifest, Module
-from dovetail.adapters.folder import Base
+from dovetail.adapters.checks.families import checks_of, opened
+from dovetail.adapters.readers.folder import Base
+from dovetail.adapters.results.findings import Finding
+from dovetail.adapters.shapes.fit import Manifest, Module
 from tests import adapters
 from tests.adapters import CONFIG, WEIGHTS, config, hostile_pickle, lora, openers, pack, prompt, with_file
 from tests.engine.conftest import python_of

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.checks import ids
-from dovetail.adapters.families import checks_of, opened
-from dovetail.adapters.findings import Finding
-from dovetail.adapters.folder import Base
+from dovetail.adapters.checks.families import checks_of, opened
+from dovetail.adapters.readers.folder import Base
+from dovetail.adapters.results.findings import Finding
 from tests import adapters
 from tests.adapters import CONFIG, WEIGHTS, config, extra_tensor, facts_of, lora, openers, weights, with_file
 from tests.engine.test_dtypes import in_an_engine
@@ -147,11 +147,11 @@ import sys
 from types import SimpleNamespace as Some
 import torch
 from dovetail.adapters.checks import CHECKS as ALL
-from dovetail.adapters.findings import run
+from dovetail.adapters.results.findings import run
 from workers.engine.checks import CHECKS
 from workers.engine.checks.evaluation import _beside_its_head
 from workers.engine.evals.measures import Metric
-from workers.engine.trial import Timed
+from workers.engine.trials.trial import Timed
 
 def trial(again=0.0, third=0.0, slow=1.0, merged=0.0, loss=1.0):
     first = torch.ones(4, 2)

@@ -6,16 +6,16 @@ import json
 import pytest
 
 from dovetail.adapters import describe
-from dovetail.adapters import header as headers
-from dovetail.adapters.families import ask, opened
-from dovetail.adapters.fields import PEFT
-from dovetail.adapters.fit import Manifest, Module
-from dovetail.adapters.fitting import Adapter, NotComputable
-from dovetail.adapters.folder import Base
-from dovetail.adapters.kinds import EVERYWHERE, IGNORED, KINDS
-from dovetail.adapters.patterns import PatternError
+from dovetail.adapters.checks.families import ask, opened
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.patterns import PatternError
+from dovetail.adapters.methods.fields import PEFT
+from dovetail.adapters.methods.kinds import EVERYWHERE, IGNORED, KINDS
+from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.serving import serving_of
-from dovetail.adapters.shapes import Shapes
+from dovetail.adapters.shapes.fit import Manifest, Module
+from dovetail.adapters.shapes.fitting import Adapter, NotComputable
+from dovetail.adapters.shapes.shapes import Shapes
 from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, config, lora, openers, pack
 from tests.engine.test_foreign import mlx_config, repository
 from tests.sweep import sweep

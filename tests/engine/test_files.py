@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dovetail.adapters import check, describe, files_in, header, pickles
-from dovetail.adapters.families import ids_of
-from dovetail.adapters.header import HeaderError
-from dovetail.adapters.patterns import Pattern, PatternError
-from dovetail.adapters.values import has_not_finite, is_all_zero, is_huge
+from dovetail.adapters import check, describe, files_in
+from dovetail.adapters.checks.families import ids_of
+from dovetail.adapters.files import header, pickles
+from dovetail.adapters.files.header import HeaderError
+from dovetail.adapters.files.patterns import Pattern, PatternError
+from dovetail.adapters.files.values import has_not_finite, is_all_zero, is_huge
 from tests.adapters import (
     TINY_LLAMA,
     WEIGHTS,

@@ -8,9 +8,10 @@ import tarfile
 import numpy as np
 import pytest
 
-from dovetail.adapters import check, describe, npz
-from dovetail.adapters.formats import telling
-from dovetail.adapters.header import HeaderError
+from dovetail.adapters import check, describe
+from dovetail.adapters.files import npz
+from dovetail.adapters.files.header import HeaderError
+from dovetail.adapters.formats.formats import telling
 from dovetail.adapters.serving import serving_of
 from tests.adapters import CARD, CONFIG, TINY_LLAMA, WEIGHTS, hostile_pickle, lora, openers, pack, tensor_pickle
 from tests.sweep import sweep

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters import check, files_in, torchwriter, twins
-from dovetail.adapters import header as headers
+from dovetail.adapters import check, files_in
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files import torchwriter
+from dovetail.adapters.formats import twins
 from tests import adapters
 from tests.adapters import WEIGHTS
 from tests.engine.test_saboteurs import failures

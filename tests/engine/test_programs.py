@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from dovetail.adapters.program_samples import quoted
-from dovetail.adapters.programs import Address, digest, programs
-from dovetail.adapters.usage import AdapterUsage
+from dovetail.adapters.results.program_samples import quoted
+from dovetail.adapters.results.programs import Address, digest, programs
+from dovetail.adapters.results.usage import AdapterUsage
 from tests.adapters import TINY_BERT, TINY_LLAMA, lora, write
 from tests.engine.test_measured import TAGS, TASKS, made  # noqa: F401 - a fixture
 

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from dovetail.adapters.families import ids_of
+from dovetail.adapters.checks.families import ids_of
 from tests.adapters import (
     TINY_BERT,
     config,

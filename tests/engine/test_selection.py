@@ -3,7 +3,7 @@
 import itertools
 import re
 
-from dovetail.adapters.selection import PatternTable
+from dovetail.adapters.shapes.selection import PatternTable
 from tests.sweep import sweep
 
 KEYS = ["query", "self.query", ".*query", "a.b.self.query", r"^a\.b", "(?:x|y)", "b.*"]

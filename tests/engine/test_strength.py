@@ -46,11 +46,11 @@ import pathlib, torch
 from dataclasses import replace
 from peft import LoraConfig, IA3Config, get_peft_model
 from workers.engine.evals import eval_of
-from workers.engine.evals.rows import neutral
+from workers.engine.evals.rows.rows.rows import neutral
 from workers.engine.formats.running import switched_off
-from workers.engine.frozen import Frozen
-from workers.engine import strength
-from workers.engine.trial import Trial
+from workers.engine.models.frozen import Frozen
+from workers.engine.trials import strength
+from workers.engine.trials.trial import Trial
 
 def made(config):
     frozen = Frozen(pathlib.Path({str(bases / "bert")!r}), "tiny/bert")
@@ -91,7 +91,7 @@ print("family" in strength._why_not(made(IA3Config(feedforward_modules=[], **com
 def test_the_smallest_scale_that_is_not_worse_beyond_chance_is_recommended():
     answers = in_an_engine("""
 from workers.engine.evals.measures import Metric
-from workers.engine.strength import recommended
+from workers.engine.trials.strength import recommended
 
 def shares(*right):
     return [Metric("accuracy", 0.5, n / 48, 48, scores=[1.0] * n + [0.0] * (48 - n)) for n in right]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dovetail.adapters.values import converted
+from dovetail.adapters.files.values import converted
 
 
 def some_floats():

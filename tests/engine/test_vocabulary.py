@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from dovetail.adapters.values import converted
+from dovetail.adapters.files.values import converted
 from tests.adapters import TINY_LLAMA, config, extra_tensor, facts_of, lora, weights, with_file, write
 from tests.engine.conftest import Engine, python_of
 from tests.engine.test_protocol import check_of

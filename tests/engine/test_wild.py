@@ -2,8 +2,9 @@
 
 import pytest
 
-from dovetail.adapters import check, describe, images
-from dovetail.adapters.bystanders import told
+from dovetail.adapters import check, describe
+from dovetail.adapters.formats import images
+from dovetail.adapters.formats.bystanders import told
 from tests.adapters import openers
 from tests.engine.wild import NONE, WILD, kohya, pair, safe
 from tests.sweep import sweep

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACES = (ROOT, ROOT / "client" / "src")
 sys.path[:0] = map(str, PLACES)
 
-from workers.engine import serve
+from workers.engine.processes import serve
 
 SCRIPTS = {"__main__.py", "derive.py", "make_version.py"}  # how a parent begins; processes of their own
 MEASURERS = ROOT / "workers" / "engine" / "measurers"  # of other parents, with `measure.py`

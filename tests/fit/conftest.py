@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from dovetail.adapters.shapes import Shapes, decode
+from dovetail.adapters.shapes.shapes import Shapes, decode
 from registry.models import Base
 from registry.proof import fit
 from tests.fit.bases import CONFIGS
-from workers import engine_matrix
+from workers.engines import engine_matrix
 
 SCRIPT = Path(__file__).resolve().parents[2] / "workers" / "engine" / "shapes.py"
 

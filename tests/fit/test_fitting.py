@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from dovetail.adapters.fitting import Adapter, NotComputable
-from dovetail.adapters.header import HeaderError, read_alone
-from dovetail.adapters.shapes import decode, encode
+from dovetail.adapters.files.header import HeaderError, read_alone
+from dovetail.adapters.shapes.fitting import Adapter, NotComputable
+from dovetail.adapters.shapes.shapes import decode, encode
 from registry.proof import fit
 from tests.adapters import openers, pack
 from tests.fit.bases import (

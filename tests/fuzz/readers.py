@@ -12,12 +12,12 @@ from random import Random
 
 import numpy as np
 
-from dovetail.adapters import config, gguf, header, pickles, torchfile
-from dovetail.adapters.unpickling import Refused
+from dovetail.adapters.files import config, gguf, header, pickles, torchfile
+from dovetail.adapters.files.unpickling import Refused
 from registry.bytes.xorbs import chunks, shards
 from registry.kernel.errors import ShardInvalid, XorbInvalid
-from registry.kernel.markdown import render_markdown
-from registry.repos.card import parse_card
+from registry.kernel.texts.markdown import render_markdown
+from registry.repos.contents.card import parse_card
 from tests.adapters import CONFIG, WEIGHTS, lora
 from tests.pickles import carriers, hostile, unpicklers
 from tests.xet import build

@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 
-from dovetail import cli, places
+from dovetail import cli
+from dovetail.base import places
 from tests.guide.pages import blocks
 from tests.live import TOKENS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(root := Path(__file__).resolve().parents[2]), str(root / "client" / "src")]
 
-from dovetail.adapters import twins
+from dovetail.adapters.formats import twins
 from workers.engine import derive
 
 MARK = b"taken.over"

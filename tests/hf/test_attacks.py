@@ -15,10 +15,13 @@ from django.utils import timezone
 from registry.bytes import intake
 from registry.kernel.errors import RepositoryNotFound, RepositoryQuarantined
 from registry.models import Ref, Repository, Token, Upload
-from registry.moderation import quarantine, suspension
-from registry.publish import branches, open_pushes, repositories, thread_entries, uploads
+from registry.moderation import quarantine
+from registry.moderation.strikes import suspension
+from registry.publish import branches, repositories
 from registry.publish.push import tree
-from registry.repos import card
+from registry.publish.threads import thread_entries
+from registry.publish.uploads import open_pushes, uploads
+from registry.repos.contents import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
 
 NAME = "alice/reviews-lora"

@@ -7,11 +7,13 @@ import pytest
 from registry.bytes import garbage
 from registry.kernel.errors import NameReserved
 from registry.models import Base, BaseFile, Blob
-from registry.people import organizations
-from registry.publish import base_files, moves, repositories, restoring
+from registry.people.organizations import organizations
+from registry.publish import moves, repositories
+from registry.publish.retention import restoring
+from registry.publish.uploads import base_files
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, sha256
-from workers import base_cache
+from workers.bases import base_cache
 
 ID = "tiny/base"
 FILES = {

@@ -15,7 +15,7 @@ from registry.kernel.errors import ItemNotFound, NotAllowed, StoreUnavailable, V
 from registry.models import AuditEvent, Blob, BlockedFile, DerivedArtifact, Repository, Revision, TensorDigest
 from registry.moderation import blocklist, quarantine
 from tests.hf.wire import file, header, lfs_file
-from workers import tensor_digesting
+from workers.background import tensor_digesting
 
 FULL = "alice/reviews"
 BAD = b"the bytes of a known malware"

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import Repository, Revision
-from registry.proof import holding
+from registry.proof.verified import holding
 from registry.publish import push
 from registry.publish.push import content
 from registry.repos import pull

@@ -7,22 +7,24 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from dovetail.adapters import header as headers
-from dovetail.adapters import torchwriter
-from dovetail.adapters.report import Report
-from dovetail.adapters.twins import Twin
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files import torchwriter
+from dovetail.adapters.formats.twins import Twin
+from dovetail.adapters.results.report import Report
 from registry.bytes import garbage
 from registry.bytes.blobs import Keys
 from registry.models import AuditEvent, Blob, DerivedArtifact, Revision, UploadedBlob
 from registry.moderation import quarantine
-from registry.publish import deriving
+from registry.publish.made import deriving
 from registry.repos import derived, pull
 from tests import adapters
 from tests.adapters import WEIGHTS
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 from tests.pickles.hostile import IMPORTS
-from workers import derived_artifacts, engine_matrix, pickle_scanning
+from workers.background import pickle_scanning
+from workers.engines import engine_matrix
+from workers.validation import derived_artifacts
 
 NAME = "alice/reviews"
 PICKLE, TWIN = "adapter_model.bin", WEIGHTS
@@ -133,7 +135,7 @@ def test_a_pickle_that_takes_its_process_over_spoils_no_twin_but_its_own(wire, c
     """The twin of bytes that a stranger has too is served to everybody who has them."""
     tensors = {f"taken.over.{name}": tensor for name, tensor in adapters.unpack(FILES[WEIGHTS]).items()}
     hostile = as_pickle(adapters.pack(tensors))
-    monkeypatch.setattr("workers.derived_artifacts.SCRIPT", Path(__file__).parent / "taken_derive.py")
+    monkeypatch.setattr("workers.validation.derived_artifacts.SCRIPT", Path(__file__).parent / "taken_derive.py")
     cast.repository(NAME)
     pushed(wire, {f"a/{PICKLE}": hostile, f"b/{PICKLE}": DATA, f"c/{PICKLE}": hostile})
     honest = DerivedArtifact.objects.get(source=sha256(DATA))
@@ -149,7 +151,7 @@ def honest_twin() -> bytes:
 
 def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_thought(wire, head, cast, monkeypatch):
     monkeypatch.setattr(
-        "workers.derived_artifacts._make", lambda wanted: [] if not wanted else pytest.fail("made again")
+        "workers.validation.derived_artifacts._make", lambda wanted: [] if not wanted else pytest.fail("made again")
     )
     cast.repository("acme/copy")
     pushed(wire, {PICKLE: DATA}, "acme/copy")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.models import Base, Discussion, DiscussionEvent, Repository, Verdict
 from registry.proof import verdicts
-from registry.publish import thread_entries
+from registry.publish.threads import thread_entries
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header

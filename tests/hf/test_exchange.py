@@ -15,7 +15,7 @@ from joserfc.jwk import RSAKey
 
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, PublishingRun, Repository, Revision, Token, TrustedPublisher, User
-from registry.people import publishers, tokens
+from registry.people.tokens import publishers, tokens
 from registry.publish import moves, repositories
 from tests.cast import Cast
 from tests.ci_issuer import Issuer, issuing

@@ -7,7 +7,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from registry.bytes import intake
-from registry.repos import catalog
+from registry.repos.lists import catalog
 from tests.hf.wire import Wire, file, header, world
 
 NAME = "alice/reviews-lora"

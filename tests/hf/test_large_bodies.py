@@ -8,11 +8,11 @@ from django.core.signals import request_finished
 from django.http import HttpResponse, HttpResponseBase
 from django.test import RequestFactory
 
-from hub import large_bodies
-from hub.arriving import SMALL_BODY
-from hub.large_bodies import LARGE, LargeBodies, holding
+from hub.server import large_bodies
+from hub.server.arriving import SMALL_BODY
+from hub.server.large_bodies import LARGE, LargeBodies, holding
 from registry.kernel.errors import DownloadsFull, StoreUnavailable
-from registry.kernel.held_threads import HeldThreads
+from registry.kernel.limits.held_threads import HeldThreads
 from tests.hf.wire import Wire, file, header, lfs_file
 
 NAME = "acme/adapter"
@@ -132,7 +132,7 @@ def test_a_form_is_refused_by_a_page(client, db, places):
 
 
 def test_a_view_that_breaks_gives_its_place_back(wire: Wire, repo, places, monkeypatch):
-    monkeypatch.setattr("registry.publish.uploads.accept", None)
+    monkeypatch.setattr("registry.publish.uploads.uploads.accept", None)
     with pytest.raises(TypeError):
         wire.deliver(NAME, bytes(SMALL_BODY + 1))
     assert len(places) == 1

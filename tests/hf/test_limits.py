@@ -6,8 +6,8 @@ from django.test import Client
 from django.urls import resolve
 from huggingface_hub.utils._http import parse_ratelimit_headers
 
-from hub import counters
 from hub.limits import SIGN_IN_PATHS, Family, Quota
+from hub.server import counters
 from registry.kernel import site_settings
 from tests.hf.wire import Wire
 from tests.services import valkey

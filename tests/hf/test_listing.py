@@ -13,8 +13,10 @@ from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 from hub.hf.listing import EXPANDABLE
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos import catalog, popularity, tags, tallies
-from registry.repos.search_terms import search_text
+from registry.repos.contents import tags
+from registry.repos.delivery import popularity
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists.search_terms import search_text
 from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
 from tests.hf.wire import Wire, file, header

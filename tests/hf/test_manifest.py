@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from registry.repos import manifest
-from registry.repos.gitignore import GitIgnore
+from registry.repos.contents.gitignore import GitIgnore
 from registry.repos.manifest import Entry
 from tests.sweep import sweep
 

@@ -7,13 +7,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.kernel import site_settings
 from registry.kernel.errors import RepositoryNotFound
 from registry.models import Base, FormerName, Repository, Revision, RevisionFile, UploadedBlob, Verdict
-from registry.moderation import cases, quarantine
-from registry.moderation.outcomes import Decision
-from registry.proof import holding, verdicts
+from registry.moderation import quarantine
+from registry.moderation.cases import cases
+from registry.moderation.cases.outcomes import Decision
+from registry.proof import verdicts
+from registry.proof.verified import holding
 from registry.publish import copies
 from registry.repos import pull
 from registry.talk import dispatch

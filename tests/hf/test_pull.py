@@ -14,7 +14,8 @@ from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
-from registry.repos import download_counts, facts, popularity
+from registry.repos.contents import facts
+from registry.repos.delivery import download_counts, popularity
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 from tests.sweep import sweep

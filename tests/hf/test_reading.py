@@ -1,7 +1,7 @@
 """Looking into the files of a revision takes few requests to the store."""
 
 from registry.bytes.blobs import BlobStore, Keys
-from registry.repos import facts
+from registry.repos.contents import facts
 from registry.repos.manifest import lfs_entry
 from tests.hf.wire import sha256
 

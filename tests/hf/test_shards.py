@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from registry.repos import sharded_weights
+from registry.repos.contents import sharded_weights
 from tests.hf.wire import Wire
 
 NAME = "alice/shards"

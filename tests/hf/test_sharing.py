@@ -6,12 +6,13 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from registry.kernel import ids
 from registry.kernel.errors import CollectionNotFound
 from registry.kernel.policy import NOBODY
+from registry.kernel.texts import ids
 from registry.models import AuditEvent, Collection, DeviceLogin, Repository, User, Webhook
-from registry.people import devices, gates, tokens
-from registry.publish import planning
+from registry.people import gates
+from registry.people.tokens import devices, tokens
+from registry.publish.uploads import planning
 from registry.talk import collections
 from registry.talk.collections import Change
 from tests.hf.test_refusals import refused

@@ -3,8 +3,8 @@
 import pytest
 
 from dovetail.adapters import Description
-from registry.repos import tags
-from registry.repos.card import parse_card
+from registry.repos.contents import tags
+from registry.repos.contents.card import parse_card
 
 LORA = Description("peft", kind="lora", base="acme/base", task="text-classification")
 WEIGHTS = ["adapter_config.json", "adapter_model.safetensors"]

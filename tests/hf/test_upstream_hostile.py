@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from django.test import Client
 
-from hub.upstreams import Upstream, Upstreams
+from hub.configuration.upstreams import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.models import Blob, DerivedArtifact, UpstreamFile, UpstreamRepository

@@ -17,9 +17,9 @@ from django.test import Client
 from django.utils import timezone
 from huggingface_hub import HfApi
 
-from hub import gauges
-from hub.environment import Environment
-from hub.upstreams import Upstream, Upstreams, upstreams
+from hub.configuration.environment import Environment
+from hub.configuration.upstreams import Upstream, Upstreams, upstreams
+from hub.monitoring import gauges
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
@@ -35,7 +35,8 @@ from registry.models import (
     UpstreamRepository,
     User,
 )
-from registry.people import accounts, organizations
+from registry.people import accounts
+from registry.people.organizations import organizations
 from registry.upstream import asking, documents, forgetting, reading, trees
 from tests import live
 from tests.fault_proxy import Faults, proxy

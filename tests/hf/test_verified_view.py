@@ -6,7 +6,7 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.models import Repository, Verdict
 from registry.proof import verdicts
-from registry.proof.verified import move_verified
+from registry.proof.verified.verified import move_verified
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header
 

@@ -4,7 +4,7 @@ import pytest
 from django.db import connections
 
 from registry.bytes.blobs import FileStore
-from registry.repos import facts
+from registry.repos.contents import facts
 from tests.adapters import MINILM, lora
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, lfs_file

@@ -15,12 +15,13 @@ from registry.kernel.errors import ValueInvalid
 from registry.models import Image, ImageDocument, Repository, Revision, Token
 from registry.moderation import quarantine
 from registry.publish import branches, push
-from registry.repos import images, refs, tars
+from registry.repos import refs
+from registry.repos.delivery import images, tars
 from registry.repos.manifest import Entry
 from tests.api.conftest import FILES as ADAPTER
 from tests.api.conftest import judged
 from tests.cast import Cast
-from workers import image_layers
+from workers.background import image_layers
 
 BIG = bytes(range(256)) * 8192  # 2 MiB
 FILES = {

@@ -11,7 +11,7 @@ import yaml
 from django.conf import settings
 from django.test import Client
 
-from hub import gauges, machine_gauges, metrics
+from hub.monitoring import gauges, machine_gauges, metrics
 from registry.bytes.blobs.breaker import FAILURES, Breaker
 from registry.kernel.errors import StoreUnavailable
 

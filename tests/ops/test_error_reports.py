@@ -12,8 +12,8 @@ BROKEN = """
 import logging, sys
 import django
 django.setup()
-from registry.kernel import request_ids
-log = logging.getLogger("workers.validate")
+from registry.kernel.outbound import request_ids
+log = logging.getLogger("workers.validation.validate")
 with request_ids.working_for(request_ids.new("run-4711")):
     try:
         password = "correct horse battery"

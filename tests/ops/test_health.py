@@ -13,7 +13,7 @@ import psutil
 import pytest
 from django.test import Client, override_settings
 
-from hub import gauges, health
+from hub.monitoring import gauges, health
 from tests import live
 from tests.services import free_ports, valkey
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.lingering import YIELD_SECONDS, LingeringWorker
+from hub.server.lingering import YIELD_SECONDS, LingeringWorker
 from tests.live import ROOT
 from tests.services import answers as is_up
 from tests.services import free_ports, running
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.merge
 # Each answer names the thread that gave it.
 APPLICATION = """
 import os, pathlib, threading, time
-from hub.lingering import is_stopping
+from hub.server.lingering import is_stopping
 
 def until_it_stops():
     yield b"first\\n"
@@ -62,7 +62,7 @@ def web(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen, int]]:
         "gunicorn",
         "threads:application",
         "-k",
-        "hub.lingering.LingeringWorker",
+        "hub.server.lingering.LingeringWorker",
         "-w",
         "1",
     ]

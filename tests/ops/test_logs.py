@@ -6,7 +6,7 @@ import logging
 import pytest
 from django.test import Client, RequestFactory
 
-from hub import logs
+from hub.monitoring import logs
 from tests.sweep import sweep
 
 SECRETS = {

@@ -11,7 +11,7 @@ import pytest
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-from hub import receiving
+from hub.server import receiving
 from tests.live import ROOT
 
 pytestmark = pytest.mark.merge

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hub import arriving
-from hub.arriving import HEAD_BYTES, SMALL_BODY, Has
+from hub.server import arriving
+from hub.server.arriving import HEAD_BYTES, SMALL_BODY, Has
 from tests.live import ROOT
 from tests.services import answers, free_ports, running
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.merge
 APPLICATION = """
 from django.conf import settings
 settings.configure()
-from hub import lingering
-from hub.receiving import announcing_close
+from hub.server import lingering
+from hub.server.receiving import announcing_close
 lingering.MOST_SECONDS = 2  # in place of 60
 
 def echo(environ, start_response):
@@ -42,7 +42,14 @@ def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
     """A web process of two threads."""
     (tmp_path / "echo.py").write_text(APPLICATION)
     [port] = free_ports()
-    command = [sys.executable, "-m", "gunicorn", "echo:application", "-k", f"hub.lingering.{request.param}Worker"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "echo:application",
+        "-k",
+        f"hub.server.lingering.{request.param}Worker",
+    ]
     command += ["--threads", "2", "-b", f"127.0.0.1:{port}", "--no-control-socket", "--keep-alive", "75"]
     with running(command, tmp_path, lambda: answers(port), env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}):
         yield port

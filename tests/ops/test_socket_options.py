@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from hub.socket_options import KERNEL_BUFFER, NEAR_BUFFER, for_files, is_near
+from hub.server.socket_options import KERNEL_BUFFER, NEAR_BUFFER, for_files, is_near
 from tests.live import ROOT
 from tests.services import answers, free_ports, running
 
@@ -28,7 +28,7 @@ APPLICATION = """
 import socket
 from django.conf import settings
 settings.configure(FAST_PATHS={fast})
-from hub.socket_options import for_files
+from hub.server.socket_options import for_files
 
 seen, buffers = [], []
 

@@ -19,9 +19,10 @@ from safetensors.torch import load
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "client" / "src"))
 
-from dovetail.adapters import pickles, twins
-from dovetail.adapters.header import HeaderError
-from dovetail.adapters.unpickling import Refused
+from dovetail.adapters.files import pickles
+from dovetail.adapters.files.header import HeaderError
+from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.formats import twins
 
 warnings.simplefilter("ignore")
 

@@ -8,8 +8,9 @@ import zlib
 
 import pytest
 
-from dovetail.adapters import formats, pickles, unpacking
-from dovetail.adapters.unpacking import MAX_DIRECTORY_BYTES
+from dovetail.adapters.files import pickles, unpacking
+from dovetail.adapters.files.unpacking import MAX_DIRECTORY_BYTES
+from dovetail.adapters.formats import formats
 from tests.pickles.carriers import CARRIERS
 
 SECONDS = 10.0  # of the processor; without a budget the least of these takes an hour

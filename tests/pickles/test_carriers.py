@@ -6,9 +6,10 @@ import zlib
 
 import pytest
 
-from dovetail.adapters import check, hdf5, pickles
+from dovetail.adapters import check
 from dovetail.adapters.checks.pickle import scan
-from dovetail.adapters.pickle_imports import Pickle
+from dovetail.adapters.files import hdf5, pickles
+from dovetail.adapters.files.pickle_imports import Pickle
 from tests.adapters import lora, openers
 from tests.pickles.carriers import CARRIERS, HARMLESS
 from tests.sweep import sweep

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dovetail.adapters import pickles
+from dovetail.adapters.files import pickles
 from tests.pickles.unpicklers import UNPICKLERS, Watched
 
 # Words that begin like instructions: imports, instances, numbers, texts, calls.

@@ -11,9 +11,10 @@ from collections import OrderedDict
 
 import pytest
 
-from dovetail.adapters import check, pickles, reach
-from dovetail.adapters.pickle_imports import MAX_PICKLE_BYTES
-from dovetail.adapters.reach import NEWEST_PROTOCOL, reaches_import
+from dovetail.adapters import check
+from dovetail.adapters.files import pickles, reach
+from dovetail.adapters.files.pickle_imports import MAX_PICKLE_BYTES
+from dovetail.adapters.files.reach import NEWEST_PROTOCOL, reaches_import
 from tests import adapters
 from tests.pickles import unpicklers
 from tests.pickles.hostile import SYSTEM, archive

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters import header, pickles, torchwriter, twins
+from dovetail.adapters.files import header, pickles, torchwriter
+from dovetail.adapters.formats import twins
 from tests.pickles.hostile import IMPORTS, LIES, OLD, SOUND, archive, storage, table, tensor, text
 from tests.sweep import sweep
 

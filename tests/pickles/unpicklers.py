@@ -6,8 +6,8 @@ import random
 import re
 from collections.abc import Callable
 
-from dovetail.adapters import pickles, reach
-from dovetail.adapters.reach import OPCODES, Reach, reaches_import
+from dovetail.adapters.files import pickles, reach
+from dovetail.adapters.files.reach import OPCODES, Reach, reaches_import
 
 UNPICKLERS = {"C": pickle.Unpickler, "Python": pickle._Unpickler}
 ENCODINGS = ("ASCII", "latin1", "bytes", "utf-8")

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 
 from registry.kernel.policy import NOBODY
-from registry.repos import catalog, tallies
-from registry.repos.catalog import Query
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists.catalog import Query
 
 
 @pytest.mark.parametrize("columns", [["pk"], [column for columns in tallies._COLUMNS.values() for column in columns]])

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.results.report import CheckResult, Report
 from registry.admin.looking import Looking
 from registry.kernel import site_settings
 from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict

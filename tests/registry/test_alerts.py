@@ -8,12 +8,15 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.models import Alert, Delivery, User, Verdict
-from registry.people import accounts, gates, organizations
+from registry.people import accounts, gates
+from registry.people.organizations import organizations
 from registry.proof import verdicts
-from registry.publish import discussions, merges, push
-from registry.publish.mentions import MAX_MENTIONS
+from registry.publish import merges, push
 from registry.publish.push import Inline, Intent
-from registry.talk import alert_mail, alerts, dispatch, recipients, webhooks
+from registry.publish.threads import discussions
+from registry.publish.threads.mentions import MAX_MENTIONS
+from registry.talk import dispatch, webhooks
+from registry.talk.alerts import alert_mail, alerts, recipients
 from registry.talk.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble

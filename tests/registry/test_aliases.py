@@ -22,12 +22,14 @@ from registry.kernel.errors import (
 from registry.models import Alert, Alias, AliasMove, AuditEvent, Delivery, Event, Repository, Revision
 from registry.models.append_only import ChangeRefused
 from registry.moderation import quarantine
-from registry.proof import aliases as deeds
-from registry.proof import yanking
-from registry.proof.verified import move_verified
-from registry.publish import branches, copies, history, moves, push, repositories, restoring, retiring
+from registry.proof.verified import aliases as deeds
+from registry.proof.verified import yanking
+from registry.proof.verified.verified import move_verified
+from registry.publish import branches, copies, history, moves, push, repositories
+from registry.publish.retention import restoring, retiring
 from registry.repos import aliases, pull, refs
-from registry.talk import alerts, dispatch, watching, webhooks
+from registry.talk import dispatch, watching, webhooks
+from registry.talk.alerts import alerts
 from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, judged, pushed
 from tests.sweep import sweep

@@ -8,8 +8,10 @@ from django.test import Client
 from registry.bytes import intake
 from registry.kernel.errors import RepositoryArchived
 from registry.models import AccessRequest, Repository
-from registry.people import ci_systems, gates, known_names, publishers
-from registry.publish import moves, push, repositories, restoring, retiring
+from registry.people import gates, known_names
+from registry.people.tokens import ci_systems, publishers
+from registry.publish import moves, push, repositories
+from registry.publish.retention import restoring, retiring
 from registry.repos import refs
 
 CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}

@@ -18,50 +18,33 @@ from PIL import Image
 
 from registry.kernel import audit, banner, site_settings
 from registry.models import AuditEvent, Base, Repository, Team, Token, UpstreamRepository, User
-from registry.moderation import appeals, audit_retention, blocklist, quarantine, reputation, strikes, suspension
+from registry.moderation import blocklist, quarantine
+from registry.moderation.cases import reputation
+from registry.moderation.log import audit_retention
+from registry.moderation.strikes import appeals, strikes, suspension
 from registry.people import (
     accounts,
     addresses,
     avatars,
-    devices,
-    directory_tokens,
     gates,
-    invitations,
-    join_links,
     name_rules,
     names_elsewhere,
-    organization_links,
-    organizations,
-    publishers,
     quotas,
-    robots,
     second_factors,
     sign_in_links,
     sign_ins,
     sign_on,
-    teams,
-    tokens,
 )
-from registry.proof import aliases, regression_overrides, verdicts, yanking
-from registry.publish import (
-    account_deletion,
-    base_files,
-    branches,
-    copies,
-    derived_versions,
-    expiring,
-    history,
-    merges,
-    moves,
-    push,
-    releases,
-    repositories,
-    restoring,
-    retention,
-    retiring,
-)
+from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
+from registry.people.tokens import devices, directory_tokens, publishers, tokens
+from registry.proof import verdicts
+from registry.proof.verified import aliases, regression_overrides, yanking
+from registry.publish import branches, copies, history, merges, moves, push, releases, repositories
+from registry.publish.made import derived_versions
 from registry.publish.push import Inline, Intent
-from registry.publish.retention import Limits
+from registry.publish.retention import account_deletion, expiring, restoring, retention, retiring
+from registry.publish.retention.retention import Limits
+from registry.publish.uploads import base_files
 from registry.repos import bases, refs
 from registry.talk import collections, webhooks
 from registry.talk.webhooks import Wish

@@ -7,7 +7,8 @@ import pytest
 
 from registry.kernel import site_settings
 from registry.models import Blob, Ref, Repository, RevisionFile, UploadedBlob
-from registry.repos import blob_access, pull
+from registry.repos import pull
+from registry.repos.delivery import blob_access
 from tests.questions import Questions
 from tests.registry import test_policy, test_team_policy
 from tests.registry.test_policy import world

@@ -41,29 +41,20 @@ from registry.models import (
     Token,
     User,
 )
-from registry.moderation import (
-    appeals,
-    cases,
-    dossier,
-    evidence,
-    intake,
-    quarantine,
-    queue,
-    queue_views,
-    reputation,
-    rules,
-    standing,
-    strikes,
-    suspension,
-    targets,
-)
-from registry.moderation.evidence import Evidence
-from registry.moderation.outcomes import Decision
+from registry.moderation import quarantine, rules, targets
+from registry.moderation.cases import cases, dossier, evidence, intake, queue, queue_views, reputation
+from registry.moderation.cases.evidence import Evidence
+from registry.moderation.cases.outcomes import Decision
 from registry.moderation.rules import Facts
-from registry.people import accounts, organizations, teams
-from registry.publish import discussions, push, repositories, restoring
+from registry.moderation.strikes import appeals, standing, strikes, suspension
+from registry.people import accounts
+from registry.people.organizations import organizations, teams
+from registry.publish import push, repositories
+from registry.publish.retention import restoring
+from registry.publish.threads import discussions
 from registry.repos import refs
-from registry.talk import alerts, case_alarms, dispatch
+from registry.talk import dispatch
+from registry.talk.alerts import alerts, case_alarms
 from tests.cast import Cast, person
 
 Outcome = Case.Outcome

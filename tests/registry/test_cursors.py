@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from registry.kernel import cursors
-from registry.kernel.cursors import Cursor
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.texts import cursors
+from registry.kernel.texts.cursors import Cursor
 
 
 @pytest.mark.parametrize("cursor", [Cursor(datetime(2026, 1, 2, 3, 4, 5, 6, UTC), 7), Cursor(-3, "a/b"), Cursor(0, 1)])

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from hub.site.pictures.sparkline import Sparkline
 from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
-from registry.repos import download_counts, popularity
+from registry.repos.delivery import download_counts, popularity
 
 
 def today() -> date:

@@ -4,9 +4,10 @@ import pytest
 from django.utils import timezone
 
 from registry.models import Repository, Revision
-from registry.proof import regression_overrides, verdicts, yanking
+from registry.proof import verdicts
 from registry.proof.earlier_rows import find_earlier_rows
-from registry.proof.good_revisions import read_good_revisions
+from registry.proof.verified import regression_overrides, yanking
+from registry.proof.verified.good_revisions import read_good_revisions
 from registry.publish import history, push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.api.conftest import FILES, accuracy, pushed

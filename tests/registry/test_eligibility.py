@@ -2,12 +2,14 @@
 
 import pytest
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.kernel.errors import AliasUnproven, RevisionNotFound, VersionNotHeld
 from registry.models import Alert, OutboxEvent, Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
-from registry.proof import aliases, regression_overrides, verdicts, yanking
-from registry.repos import catalog, eligibility, pull, refs
+from registry.proof import verdicts
+from registry.proof.verified import aliases, regression_overrides, yanking
+from registry.repos import eligibility, pull, refs
+from registry.repos.lists import catalog
 from registry.talk import dispatch
 from tests.api.conftest import FILES, accuracy, judged, pushed
 from tests.sweep import sweep

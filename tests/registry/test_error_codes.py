@@ -6,7 +6,8 @@ import pytest
 
 from registry.kernel import errors
 from registry.kernel.policy import Permission
-from registry.people import devices, gates
+from registry.people import gates
+from registry.people.tokens import devices
 from registry.publish import branches, moves
 from registry.repos import lookup, refs
 from registry.talk import collections

@@ -13,14 +13,17 @@ from registry.bytes import intake
 from registry.bytes.blobs import Digest
 from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
-from registry.people import directory_tokens, leaks, robots, tokens
-from registry.proof import holding
-from registry.publish import history, push, repositories, restoring
+from registry.people.organizations import robots
+from registry.people.tokens import directory_tokens, leaks, tokens
+from registry.proof.verified import holding
+from registry.publish import history, push, repositories
+from registry.publish.retention import restoring
 from registry.repos import refs
-from registry.talk import alert_mail, alerts, dispatch, feed, watching
+from registry.talk import dispatch, feed, watching
+from registry.talk.alerts import alert_mail, alerts
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
-from workers import pickle_scanning, token_scanning
+from workers.background import pickle_scanning, token_scanning
 
 LEAK = "README.md"
 

@@ -9,14 +9,14 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from hub import gauges, health
+from hub.monitoring import gauges, health
 from registry.bytes import backup
-from registry.kernel import clock_lease
 from registry.models import AuditEvent, Tryout, Verdict, WorkerHeartbeat
-from registry.models.webhooks import Delivery
+from registry.models.talk.webhooks import Delivery
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos import refs
+from registry.sql import clock_lease
 from registry.talk import webhooks
 from registry.talk.webhooks import Wish
 from tests.cast import Cast

@@ -14,11 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from registry.kernel.policy import NOBODY
 from registry.models import Discussion, Repository
 from registry.moderation import quarantine
-from registry.proof import holding
+from registry.proof.verified import holding
 from registry.publish import branches, copies, history, merges, push
 from registry.publish.push import Deletion, Inline, Intent
-from registry.repos import catalog, refs, tallies
-from registry.repos.catalog import Query
+from registry.repos import refs
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists.catalog import Query
 from registry.repos.refs import MAIN
 from registry.talk import collections, social
 from tests.api.conftest import BASE, pushed

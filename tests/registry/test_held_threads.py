@@ -8,9 +8,9 @@ from django.test import RequestFactory
 from rest_framework.request import Request
 
 from hub.api.places import NoPlace, Places
-from hub.large_bodies import LARGE, holding
+from hub.server.large_bodies import LARGE, holding
 from registry.kernel.errors import DownloadsFull, UpstreamUnavailable
-from registry.kernel.held_threads import MOST, held_threads
+from registry.kernel.limits.held_threads import MOST, held_threads
 from registry.upstream.fetching import _Places
 
 

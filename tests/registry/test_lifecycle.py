@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import policy, site_settings, usage
+from registry.kernel import policy, site_settings
 from registry.kernel.errors import (
     NotAllowed,
     OrganizationNotEmpty,
@@ -19,14 +19,17 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
+from registry.kernel.limits import usage
 from registry.kernel.policy import Caller, Permission
 from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, User
 from registry.moderation import quarantine
-from registry.people import organizations
-from registry.proof import yanking
-from registry.publish import moves, push, repositories, restoring, retiring
-from registry.repos import catalog, lookup, pull, refs
-from registry.repos.catalog import Query
+from registry.people.organizations import organizations
+from registry.proof.verified import yanking
+from registry.publish import moves, push, repositories
+from registry.publish.retention import restoring, retiring
+from registry.repos import lookup, pull, refs
+from registry.repos.lists import catalog
+from registry.repos.lists.catalog import Query
 from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub import environment, machine
+from hub.configuration import environment, machine
 
 
 @pytest.fixture

@@ -25,10 +25,12 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Caller, Permission
 from registry.models import Alert, AuditEvent, Repository, Token, TrustedPublisher, User
-from registry.people import accounts, ci_systems, exchange, invitations, organizations, publishers, robots, tokens
+from registry.people import accounts
+from registry.people.organizations import invitations, organizations, robots
+from registry.people.tokens import ci_systems, exchange, publishers, tokens
 from registry.publish import moves, repositories
 from registry.repos import lookup
-from registry.talk import alert_mail, alerts, token_reminders
+from registry.talk.alerts import alert_mail, alerts, token_reminders
 from tests.cast import Cast
 from tests.sweep import sweep
 

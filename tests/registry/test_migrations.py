@@ -7,8 +7,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos import tallies
-from registry.repos.catalog import Query
+from registry.repos.lists import tallies
+from registry.repos.lists.catalog import Query
 
 
 def migrate(target: list[tuple[str, str | None]]) -> None:

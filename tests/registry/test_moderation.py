@@ -19,8 +19,9 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, ModerationDecision, Repository, Revision, User
-from registry.moderation import quarantine, suspension
-from registry.people import tokens
+from registry.moderation import quarantine
+from registry.moderation.strikes import suspension
+from registry.people.tokens import tokens
 from registry.publish import push, repositories
 from registry.repos import lookup, refs
 

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from registry.kernel.errors import ItemNotFound, NameProhibited, NameReserved, NameTaken, ValueInvalid
-from registry.kernel.lookalikes import is_one_slip, likeness, skeleton
+from registry.kernel.texts.lookalikes import is_one_slip, likeness, skeleton
 from registry.models import (
     AuditEvent,
     FormerNamespace,
@@ -18,8 +18,10 @@ from registry.models import (
     OutboxEvent,
     Repository,
 )
-from registry.people import accounts, known_names, name_rules, organizations
-from registry.publish import moves, repositories, restoring
+from registry.people import accounts, known_names, name_rules
+from registry.people.organizations import organizations
+from registry.publish import moves, repositories
+from registry.publish.retention import restoring
 from registry.talk import dispatch
 from tests.cast import PASSWORD
 from tests.sweep import sweep

@@ -13,7 +13,8 @@ from registry.kernel.outbox import Kind
 from registry.models import Alert, Topic, User
 from registry.moderation import quarantine
 from registry.people import accounts, addresses, sign_ins
-from registry.talk import alert_mail, alerts, dispatch, notices, topics, unsubscribing, watching
+from registry.talk import dispatch, watching
+from registry.talk.alerts import alert_mail, alerts, notices, topics, unsubscribing
 from tests.cast import PASSWORD, assemble
 from tests.registry.test_watching import change, reviews
 
@@ -220,7 +221,7 @@ def test_a_link_switches_no_mandatory_topic_and_turns_nothing_on(cast):
 
 
 def test_a_message_is_text_and_html_and_escapes_what_people_wrote(cast, reviews):
-    from registry.publish import discussions
+    from registry.publish.threads import discussions
 
     discussions.start(reviews, "<b>Which</b> & why?", "", cast.session("dave"))
     yesterday()

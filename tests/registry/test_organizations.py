@@ -33,13 +33,17 @@ from registry.models import (
     Membership,
     Repository,
 )
-from registry.moderation import quarantine, suspension
-from registry.people import accounts, invitations, organization_links, organizations
-from registry.people.join_links import Terms
+from registry.moderation import quarantine
+from registry.moderation.strikes import suspension
+from registry.people import accounts
+from registry.people.organizations import invitations, organization_links, organizations
+from registry.people.organizations.join_links import Terms
 from registry.publish import moves, repositories
-from registry.repos import catalog, lookup
-from registry.repos.catalog import Query
-from registry.talk import alert_mail, alerts, collections, dispatch, feed
+from registry.repos import lookup
+from registry.repos.lists import catalog
+from registry.repos.lists.catalog import Query
+from registry.talk import collections, dispatch, feed
+from registry.talk.alerts import alert_mail, alerts
 from tests.together import at_once
 
 

@@ -12,11 +12,14 @@ from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import NOBODY
 from registry.models import Alert, AuditEvent, Delivery, Event, OutboxEvent, Repository
-from registry.moderation import findings, quarantine
-from registry.publish import branches, discussions, push, repositories
+from registry.moderation import quarantine
+from registry.moderation.cases import findings
+from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
+from registry.publish.threads import discussions
 from registry.repos import refs
-from registry.talk import alerting, alerts, announcing, dispatch, feed, webhooks
+from registry.talk import announcing, dispatch, feed, webhooks
+from registry.talk.alerts import alerting, alerts
 from registry.talk.webhooks import Wish
 from tests.together import at_once
 

@@ -14,7 +14,9 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, Membership, Namespace, Organization, User
-from registry.people import accounts, addresses, organizations, tokens
+from registry.people import accounts, addresses
+from registry.people.organizations import organizations
+from registry.people.tokens import tokens
 from tests.cast import PASSWORD
 from tests.sweep import sweep
 

@@ -21,8 +21,10 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Caller, Permission
 from registry.models import Base, Membership, Repository, TrustedPublisher, User
 from registry.moderation import quarantine
-from registry.people import accounts, gates, tokens
-from registry.publish import repositories, retiring
+from registry.people import accounts, gates
+from registry.people.tokens import tokens
+from registry.publish import repositories
+from registry.publish.retention import retiring
 from registry.repos import lookup
 from tests.sweep import sweep
 

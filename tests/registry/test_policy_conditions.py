@@ -13,7 +13,7 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import NOBODY, Permission
 from registry.models import Ref, Repository, User
-from registry.people import tokens
+from registry.people.tokens import tokens
 from registry.publish import repositories
 from tests.registry.test_policy import WHO, caller, world
 from tests.sweep import sweep

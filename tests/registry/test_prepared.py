@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.kernel.prepared import MOST_VALUES, Prepared
 from registry.models import Namespace, Repository, Token, Upload
+from registry.sql.prepared import MOST_VALUES, Prepared
 from tests.cast import Cast
 
 

@@ -11,15 +11,6 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.kernel.prepared_writes import (
-    MOST_ROWS,
-    PreparedDelete,
-    PreparedUpdate,
-    Update,
-    as_value,
-    insert_row,
-    insert_rows,
-)
 from registry.models import (
     Blob,
     OutboxEvent,
@@ -30,6 +21,15 @@ from registry.models import (
     UploadedBlob,
     User,
     Verdict,
+)
+from registry.sql.prepared_writes import (
+    MOST_ROWS,
+    PreparedDelete,
+    PreparedUpdate,
+    Update,
+    as_value,
+    insert_row,
+    insert_rows,
 )
 from tests.cast import Cast
 

@@ -23,8 +23,8 @@ from registry.models import (
     TrustedPublisher,
     User,
 )
-from registry.people import ci_systems, tokens
-from registry.people.provision import Plan
+from registry.people.provision.provision import Plan
+from registry.people.tokens import ci_systems, tokens
 from registry.publish import moves
 from tests.sweep import sweep
 

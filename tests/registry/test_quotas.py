@@ -10,17 +10,21 @@ from django.db.models import F
 from django.test import Client
 
 from registry.bytes import intake
-from registry.kernel import quota_alerts, quota_limits, site_settings, stored_bytes, usage
-from registry.kernel import quotas as kernel_quotas
+from registry.kernel import site_settings
 from registry.kernel.errors import NamespaceNotFound, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
-from registry.kernel.quota_limits import Limits
+from registry.kernel.limits import quota_alerts, quota_limits, stored_bytes, usage
+from registry.kernel.limits import quotas as kernel_quotas
+from registry.kernel.limits.quota_limits import Limits
 from registry.models import Alert, AuditEvent, Membership, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
-from registry.people import quotas, tokens
-from registry.people.provision import Plan
-from registry.publish import copies, history, moves, planning, push, repositories, restoring
+from registry.people import quotas
+from registry.people.provision.provision import Plan
+from registry.people.tokens import tokens
+from registry.publish import copies, history, moves, push, repositories
+from registry.publish.retention import restoring
+from registry.publish.uploads import planning
 from registry.repos import refs
-from registry.talk import alert_mail, alerts, notices
+from registry.talk.alerts import alert_mail, alerts, notices
 from tests.api.conftest import cast, pushed
 
 assert cast  # a fixture

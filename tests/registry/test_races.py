@@ -14,7 +14,6 @@ from registry.bytes.blobs import digest_of
 from registry.kernel import outbox, site_settings
 from registry.kernel.errors import AppealClosed, RegistryError, RepositoryNotFound, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.kernel.prepared_writes import insert_row
 from registry.models import (
     Appeal,
     AuditEvent,
@@ -27,12 +26,15 @@ from registry.models import (
     UploadedBlob,
     User,
 )
-from registry.moderation import appeals, quarantine
+from registry.moderation import quarantine
+from registry.moderation.strikes import appeals
 from registry.people import accounts
-from registry.proof import holding
-from registry.publish import moves, open_pushes, push, repositories
+from registry.proof.verified import holding
+from registry.publish import moves, push, repositories
 from registry.publish.push import Inline, Intent, tree
+from registry.publish.uploads import open_pushes
 from registry.repos.refs import MAIN
+from registry.sql.prepared_writes import insert_row
 from registry.talk import dispatch
 from tests.together import at_once
 

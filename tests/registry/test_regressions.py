@@ -4,9 +4,11 @@ import pytest
 
 from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
 from registry.models import Alert, AuditEvent, Delivery, Event, OutboxEvent, Ref, Regression, Repository, Revision
-from registry.proof import regression_overrides, verdicts, yanking
+from registry.proof import verdicts
+from registry.proof.verified import regression_overrides, yanking
 from registry.repos import refs
-from registry.talk import alerts, dispatch, watching, webhooks
+from registry.talk import dispatch, watching, webhooks
+from registry.talk.alerts import alerts
 from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, accuracy, judged, pushed
 

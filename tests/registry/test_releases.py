@@ -6,7 +6,6 @@ import pytest
 from django.conf import settings
 
 from registry.bytes import intake
-from registry.kernel import semver
 from registry.kernel.errors import (
     NotAllowed,
     RefExists,
@@ -18,13 +17,16 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import NOBODY
+from registry.kernel.texts import semver
 from registry.models import Alert, Delivery, Event, Ref, Release, Repository, Revision
 from registry.moderation import quarantine
-from registry.proof import yanking
-from registry.publish import branches, history, push, repositories, restoring
+from registry.proof.verified import yanking
+from registry.publish import branches, history, push, repositories
 from registry.publish import releases as services
+from registry.publish.retention import restoring
 from registry.repos import pull, refs, releases
-from registry.talk import alerts, dispatch, watching, webhooks
+from registry.talk import dispatch, watching, webhooks
+from registry.talk.alerts import alerts
 from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, judged, pushed
 

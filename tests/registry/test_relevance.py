@@ -5,10 +5,10 @@ import pytest
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos import catalog, search_terms
-from registry.repos.card import parse_card
-from registry.repos.catalog import Query
-from registry.repos.search_terms import search_text
+from registry.repos.contents.card import parse_card
+from registry.repos.lists import catalog, search_terms
+from registry.repos.lists.catalog import Query
+from registry.repos.lists.search_terms import search_text
 
 WORD = "harbour"
 # Each of what follows is nearer to the word than what stands below it.

@@ -13,7 +13,9 @@ from registry.kernel import policy
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, SecondFactorRequired, SessionRequired, SignInRequired
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, Organization, Repository, User
-from registry.people import gates, organizations, publishers, robots, teams, tokens
+from registry.people import gates
+from registry.people.organizations import organizations, robots, teams
+from registry.people.tokens import publishers, tokens
 from registry.repos import lookup
 from registry.talk import collections
 from tests.registry.test_policy import WHO, answer, caller, world

@@ -7,8 +7,9 @@ from django.utils import timezone
 
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys, object_exists
-from registry.kernel import errors, site_settings, stored_bytes, usage
+from registry.kernel import errors, site_settings
 from registry.kernel.errors import AliasRefused, FileBlocked, FilesExpired, NotAllowed, SignInRequired, ValueInvalid
+from registry.kernel.limits import stored_bytes, usage
 from registry.models import (
     AuditEvent,
     Blob,
@@ -23,15 +24,16 @@ from registry.models import (
     UploadedBlob,
 )
 from registry.moderation import quarantine
-from registry.proof import aliases
-from registry.proof.verified import move_verified
-from registry.publish import branches, copies, expiring, expiring_views, history, merges, push, releases, retention
-from registry.publish.expiring import Restored
+from registry.proof.verified import aliases
+from registry.proof.verified.verified import move_verified
+from registry.publish import branches, copies, history, merges, push, releases
 from registry.publish.push import Inline, Intent
-from registry.publish.retention import Limits
+from registry.publish.retention import expiring, expiring_views, retention
+from registry.publish.retention.expiring import Restored
+from registry.publish.retention.retention import Limits
 from registry.repos import histories, pull, refs
 from tests.api.conftest import FILES, judged, pushed
-from workers import pickle_scanning
+from workers.background import pickle_scanning
 
 KEPT_DAYS = 31  # longer than the bin keeps
 

@@ -6,9 +6,9 @@ from django.test.utils import CaptureQueriesContext
 
 from registry.kernel.errors import FileBlocked
 from registry.models import BlockedFile, PickleScan
-from registry.publish import expiring, retention
-from registry.publish.expiring import Restored
-from registry.publish.retention import Limits
+from registry.publish.retention import expiring, retention
+from registry.publish.retention.expiring import Restored
+from registry.publish.retention.retention import Limits
 from tests.api.conftest import pushed
 from tests.registry.test_retention import age, flood, hub, titles, weights
 

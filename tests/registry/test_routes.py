@@ -15,11 +15,12 @@ from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
 
-from hub.api import openapi
-from registry.kernel import names
+from hub.api.openapi import openapi
 from registry.kernel.policy import Permission
+from registry.kernel.texts import names
 from registry.models import AuditEvent, Base, BaseFile, Blob, BlockedFile, Namespace, Repository, Token, User
-from registry.people import ci_systems, publishers, robots, tokens
+from registry.people.organizations import robots
+from registry.people.tokens import ci_systems, publishers, tokens
 from tests.cast import Cast
 from tests.sweep import sweep
 

@@ -5,7 +5,7 @@ from django.test import Client
 
 from registry.models import Case, SecretSearch
 from tests.api.conftest import FILES, pushed
-from workers import pickle_scanning
+from workers.background import pickle_scanning
 
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 TOKEN = b"npm_Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zCd7g"

@@ -9,8 +9,8 @@ from django.utils import timezone
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
-from registry.repos import catalog
-from registry.repos.catalog import Query, SearchPage
+from registry.repos.lists import catalog
+from registry.repos.lists.catalog import Query, SearchPage
 from tests.registry.test_tallies import matches, shuffled
 
 QUERIES = [

@@ -12,13 +12,14 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection
 from django.utils import timezone
 
-from registry.kernel import deadlines, site_settings
+from registry.kernel import site_settings
 from registry.kernel.errors import SearchTooSlow
+from registry.kernel.limits import deadlines
 from registry.kernel.policy import NOBODY
 from registry.models import CatalogueCount, Repository, User
-from registry.moderation import suspension
-from registry.repos import catalog, counting, tallies
-from registry.repos.catalog import FACETS, Query
+from registry.moderation.strikes import suspension
+from registry.repos.lists import catalog, counting, tallies
+from registry.repos.lists.catalog import FACETS, Query
 
 VALUES: dict[str, list[Any]] = {
     "base": ["acme/base", "orbit/base", ""],

@@ -2,9 +2,10 @@
 
 import pytest
 
-from hub import sign_on as configured
+from hub.configuration import sign_on as configured
 from registry.models import Membership, Team
-from registry.people import organizations, sign_on, teams
+from registry.people import sign_on
+from registry.people.organizations import organizations, teams
 
 GRANTS = configured.group_roles("linguists=acme/ner, writers=acme:write, ou=y=acme/ner")
 

@@ -9,9 +9,12 @@ from registry.kernel.callers import TeamRole
 from registry.kernel.errors import NotAllowed, RepositoryExists, RepositoryNotFound, SecondFactorRequired, TokenInvalid
 from registry.kernel.policy import Caller
 from registry.models import Membership, Organization, Repository, Team, User
-from registry.people import organizations, teams, tokens
-from registry.publish import moves, repositories, restoring
-from registry.repos import catalog, lookup
+from registry.people.organizations import organizations, teams
+from registry.people.tokens import tokens
+from registry.publish import moves, repositories
+from registry.publish.retention import restoring
+from registry.repos import lookup
+from registry.repos.lists import catalog
 from tests.cast import person
 from tests.registry.test_policy import answer, cells, machine
 from tests.sweep import sweep

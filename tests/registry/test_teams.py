@@ -12,8 +12,8 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.models import AuditEvent, Membership, Team, TeamMember
-from registry.people import organizations, teams
-from registry.publish import account_deletion
+from registry.people.organizations import organizations, teams
+from registry.publish.retention import account_deletion
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from registry.kernel.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, Token
-from registry.moderation import suspension
-from registry.people import tokens
+from registry.moderation.strikes import suspension
+from registry.people.tokens import tokens
 
 
 def test_a_token_is_recognisable_and_ends_in_a_checksum():

@@ -7,7 +7,8 @@ from registry.kernel import site_settings
 from registry.kernel.errors import NameReserved, RepositoryExists
 from registry.models import Case, Repository
 from registry.moderation import quarantine
-from registry.publish import moves, repositories, restoring
+from registry.publish import moves, repositories
+from registry.publish.retention import restoring
 from tests.sweep import sweep
 
 REASON = "It sends what it reads to its author."

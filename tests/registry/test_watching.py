@@ -12,10 +12,14 @@ from django.utils import timezone
 from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.models import Alert, Base, BaseFollow, Follow, Namespace, OutboxEvent, RepositoryWatch, Topic, User
 from registry.moderation import quarantine
-from registry.people import accounts, organizations
-from registry.proof import verdicts, yanking
-from registry.publish import discussions, repositories
-from registry.talk import alerts, dispatch, fan_out, social, topics, watching
+from registry.people import accounts
+from registry.people.organizations import organizations
+from registry.proof import verdicts
+from registry.proof.verified import yanking
+from registry.publish import repositories
+from registry.publish.threads import discussions
+from registry.talk import dispatch, social, watching
+from registry.talk.alerts import alerts, fan_out, topics
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import assemble
 

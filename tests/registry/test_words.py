@@ -6,9 +6,9 @@ from django.db import connection
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.publish import moves, repositories
-from registry.repos import catalog, search_terms, tallies
-from registry.repos.catalog import Query
-from registry.repos.search_terms import SearchTerms, search_text
+from registry.repos.lists import catalog, search_terms, tallies
+from registry.repos.lists.catalog import Query
+from registry.repos.lists.search_terms import SearchTerms, search_text
 from tests.sweep import sweep
 
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 
-from registry.moderation import suspension
-from registry.people import departure, robots
-from registry.people.organizations import set_member
+from registry.moderation.strikes import suspension
+from registry.people import departure
+from registry.people.organizations import robots
+from registry.people.organizations.organizations import set_member
 from tests.cast import Cast, person
 
 # alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates; the robot

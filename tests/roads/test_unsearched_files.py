@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 
-from dovetail.adapters.pickles import looks_pickled
-from dovetail.adapters.unpacking import START_BYTES
+from dovetail.adapters.files.pickles import looks_pickled
+from dovetail.adapters.files.unpacking import START_BYTES
 from registry.bytes import intake
 from registry.models import PickleScan, Repository, Revision, RevisionFile, XetFile
 from registry.proof import pickle_scans, verdicts
@@ -22,7 +22,7 @@ from tests.cast import Cast
 from tests.hf.wire import header, lfs_file, sha256
 from tests.pickled import new_object, torch_file
 from tests.xet import build
-from workers import pickle_scanning
+from workers.background import pickle_scanning
 
 NAME = "acme/pickled"
 SMALL = pickle.dumps({"steps": [1, 2, 3], "word": "unicorn"}, protocol=0)  # a text, which pages show

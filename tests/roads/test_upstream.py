@@ -10,13 +10,13 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from hub.upstreams import Upstream, Upstreams
+from hub.configuration.upstreams import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
 from registry.moderation import quarantine
-from registry.people import tokens
+from registry.people.tokens import tokens
 from registry.upstream import asking, reading, records, store
 from tests import adapters, live
 from tests.cast import person

@@ -8,8 +8,9 @@ from registry.bytes import intake
 from registry.models import Repository, Revision, XetFile
 from registry.moderation import quarantine
 from registry.people import gates
-from registry.proof import yanking
-from registry.publish import push, repositories, retiring
+from registry.proof.verified import yanking
+from registry.publish import push, repositories
+from registry.publish.retention import retiring
 from registry.repos import refs
 from registry.talk import collections, dispatch, social
 from tests.api.conftest import FILES, judged

@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from registry.publish import push
-from registry.repos import keys, refs
+from registry.repos import refs
+from registry.repos.delivery import keys
 from registry.repos.viewers import Viewer
 from tests.cast import Cast, assemble
 

@@ -8,11 +8,12 @@ import pytest
 from django.utils import timezone
 
 from hub.origin import address_of
-from hub.site import password_attempts
+from hub.site.sign_in import password_attempts
 from registry.kernel import site_settings
 from registry.kernel.errors import TokenInvalid
 from registry.models import Token, User
-from registry.people import join_links, tokens
+from registry.people.organizations import join_links
+from registry.people.tokens import tokens
 from tests.cast import PASSWORD
 from tests.sweep import sweep
 
@@ -123,7 +124,7 @@ def test_a_suspended_person_cannot_sign_in(visit, cast):
 
 def test_guessing_an_account_gets_slower_and_slower_but_is_never_locked(visit, cast, monkeypatch):
     now = [1_000_000.0]
-    monkeypatch.setattr("hub.site.password_attempts.time.time", lambda: now[0])
+    monkeypatch.setattr("hub.site.sign_in.password_attempts.time.time", lambda: now[0])
     waits = []
     for _ in range(12):
         answer = visit().post("/login", {"username": "alice", "password": "guess"})

@@ -5,8 +5,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry.models import Alias, Revision
-from registry.proof import aliases as deeds
-from registry.proof import holding, yanking
+from registry.proof.verified import aliases as deeds
+from registry.proof.verified import holding, yanking
 from registry.repos import pull
 from tests.api.conftest import FILES, judged, pushed
 

@@ -5,7 +5,7 @@ import pytest
 from registry.kernel import audit
 from registry.models import AuditEvent
 from registry.moderation import quarantine
-from registry.people import organizations
+from registry.people.organizations import organizations
 from registry.publish import repositories
 
 

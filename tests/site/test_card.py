@@ -5,8 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from registry.kernel.markdown import CLASSES, TAGS, render_markdown, sanitise
-from registry.repos import card
+from registry.kernel.texts.markdown import CLASSES, TAGS, render_markdown, sanitise
+from registry.repos.contents import card
 from tests.sweep import sweep
 
 FILES, PAGES = "/alice/reviews/resolve/abc/", "/alice/reviews/blob/abc/"
@@ -169,7 +169,7 @@ def test_html_that_outgrows_its_text_is_not_kept():
 
 def test_the_second_reader_of_a_card_waits_for_no_process(monkeypatch):
     first = card.render_card("# Cached *once*", files=FILES, pages=PAGES)
-    monkeypatch.setattr("registry.repos.card.subprocess.run", lambda *a, **k: pytest.fail("rendered again"))
+    monkeypatch.setattr("registry.repos.contents.card.subprocess.run", lambda *a, **k: pytest.fail("rendered again"))
     assert card.render_card("# Cached *once*", files=FILES, pages=PAGES) == first
 
 

@@ -5,9 +5,9 @@ from html import unescape
 
 import pytest
 
-from hub.list_parameters import Search
-from hub.site.catalogue import CHIPS
-from registry.repos import catalog, spreads
+from hub.shared.list_parameters import Search
+from hub.site.catalogue.catalogue import CHIPS
+from registry.repos.lists import catalog, spreads
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 from tests.questions import Questions
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dovetail.adapters.report import WAITING
-from hub import client_wheel
+from dovetail.adapters.results.report import WAITING
 from hub.about import PORT
+from hub.packages import client_wheel
 from tests.api.conftest import FILES, judged, pushed
 
 SERVING = [

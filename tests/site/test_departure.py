@@ -15,9 +15,11 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.kernel.errors import NotAllowed
 from registry.models import AuditEvent, SignInPlace, Token, User
-from registry.moderation import audit_retention, suspension
-from registry.people import accounts, devices, tokens
-from registry.publish import account_deletion
+from registry.moderation.log import audit_retention
+from registry.moderation.strikes import suspension
+from registry.people import accounts
+from registry.people.tokens import devices, tokens
+from registry.publish.retention import account_deletion
 from registry.talk import personal_data
 from tests.cast import PASSWORD
 

@@ -8,7 +8,7 @@ from django.test import Client
 from dovetail.adapters import convert, merge
 from hub.site.forms import derived as derived_forms
 from registry.models import DerivedVersion
-from registry.publish import derived_versions
+from registry.publish.made import derived_versions
 from tests.adapters import TINY_LLAMA, lora
 from tests.api.conftest import pushed
 from tests.cast import PASSWORD

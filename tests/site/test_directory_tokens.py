@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.models import AuditEvent, DirectoryToken
-from registry.people import directory_tokens
+from registry.people.tokens import directory_tokens
 from tests.cast import PASSWORD
 
 PAGE = "/moderation/directory"

@@ -10,10 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import site_settings
 from registry.models import Discussion, DiscussionEvent, Repository, Revision
-from registry.moderation import suspension
+from registry.moderation.strikes import suspension
 from registry.people import gates
-from registry.publish import discussions, pull_requests, push
+from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent
+from registry.publish.threads import discussions, pull_requests
 from tests.api.conftest import CONFIG, accuracy, judged, pushed
 from tests.cast import Cast
 
@@ -291,7 +292,7 @@ def test_a_discussion_has_no_changed_files(cast: Cast, repo: Repository) -> None
 
 
 def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.site.diff_view.MAX_LINES", 20)
+    monkeypatch.setattr("hub.site.versions.diff_view.MAX_LINES", 20)
     files = [Inline(f"{name}.txt", b"line\n" * 15) for name in "abc"]
     push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Much", propose=True), files)
     patches = Client().get(f"{HERE}/1/files").context["patches"]

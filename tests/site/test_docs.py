@@ -9,8 +9,8 @@ from django.conf import settings
 from django.urls import Resolver404, resolve
 
 from hub.errors import TABLE
-from hub.site import docs_search, documentation
-from hub.site.documentation import FOLDER, GROUPS, names, page
+from hub.site.docs import docs_search, documentation
+from hub.site.docs.documentation import FOLDER, GROUPS, names, page
 
 ROOT = FOLDER.parent
 

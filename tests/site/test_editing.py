@@ -6,7 +6,8 @@ from html import unescape
 import pytest
 
 from registry.models import Ref
-from registry.publish import examining, staging
+from registry.publish import staging
+from registry.publish.uploads import examining
 from registry.repos import pull
 from tests.api.conftest import FILES, pushed
 

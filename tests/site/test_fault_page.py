@@ -8,9 +8,9 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 
-from hub import health
 from hub.about import VERSION
-from hub.site import status
+from hub.monitoring import health
+from hub.site.home import status
 from registry.kernel import site_settings
 
 

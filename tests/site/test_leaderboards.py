@@ -11,7 +11,7 @@ from registry.models import Repository
 from registry.proof import best_versions, leaderboards, verdicts
 from tests import questions
 from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
-from workers import tensor_digesting
+from workers.background import tensor_digesting
 
 TASK = "text-classification"
 SAME, OTHER = "a" * 64, "b" * 64

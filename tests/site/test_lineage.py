@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from registry.models import Collection, DerivedSource, DerivedVersion, Repository, Revision
-from registry.publish import lineage
+from registry.publish.made import lineage
 from registry.talk import collections
 from tests import questions
 from tests.api.conftest import BASE, FILES, pushed

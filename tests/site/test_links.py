@@ -17,10 +17,13 @@ from django.utils import timezone
 
 from hub.site import urls
 from registry.models import Alert, User
-from registry.moderation import quarantine, suspension
-from registry.people import gates, invitations
-from registry.publish import discussions
-from registry.talk import alert_mail, dispatch
+from registry.moderation import quarantine
+from registry.moderation.strikes import suspension
+from registry.people import gates
+from registry.people.organizations import invitations
+from registry.publish.threads import discussions
+from registry.talk import dispatch
+from registry.talk.alerts import alert_mail
 from tests.api.conftest import judged, pushed
 from tests.cast import Cast
 from tests.site.conftest import CHECKS, push_more

@@ -9,7 +9,8 @@ from django.test import Client
 
 from registry.kernel.policy import Caller
 from registry.models import PublishingRun, Repository, Revision, Token, TrustedPublisher, User
-from registry.people import ci_systems, publishers, robots, tokens
+from registry.people.organizations import robots
+from registry.people.tokens import ci_systems, publishers, tokens
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast

@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.models import AbuseReport, Alert, Appeal, AuditEvent, BlockedFile, Case, Repository, Strike, User
-from registry.moderation import cases, intake, quarantine, targets
-from registry.moderation.outcomes import Decision
-from registry.publish import discussions, push
+from registry.moderation import quarantine, targets
+from registry.moderation.cases import cases, intake
+from registry.moderation.cases.outcomes import Decision
+from registry.publish import push
+from registry.publish.threads import discussions
 from registry.repos import refs
 from registry.talk import dispatch
 from tests.cast import PASSWORD, Cast, assemble, person

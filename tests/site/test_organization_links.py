@@ -11,8 +11,9 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.kernel.errors import ValueInvalid
 from registry.models import AuditEvent, Invitation, JoinLink, Membership, User
-from registry.people import accounts, invitations, join_links, organization_links, organizations, sign_on
-from registry.people.join_links import Terms
+from registry.people import accounts, sign_on
+from registry.people.organizations import invitations, join_links, organization_links, organizations
+from registry.people.organizations.join_links import Terms
 from tests.cast import PASSWORD
 from tests.registry.test_required_second_factor import give_factor
 

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import AuditEvent, Membership, Organization, Repository
-from registry.people import organizations
+from registry.people.organizations import organizations
 from registry.talk import social
 from tests.sweep import sweep
 
@@ -238,7 +238,7 @@ def test_followers_likes_and_evaluation_sets_have_lists_of_their_own(visit, cast
 
 
 def test_long_lists_of_people_come_in_pages(visit, cast, monkeypatch):
-    monkeypatch.setattr("hub.site.namespace.PAGE", 2)
+    monkeypatch.setattr("hub.site.organization.namespace.PAGE", 2)
     for name in ("bob", "carol", "dave"):
         social.follow(cast["alice"].namespace, cast.session(name))
     first = visit().get("/alice?show=followers")

@@ -15,8 +15,10 @@ from registry.kernel import site_settings
 from registry.kernel.errors import AccountNotEmpty
 from registry.models import AuditEvent, Avatar, JoinLink, Membership, Repository, Token, User
 from registry.moderation import quarantine
-from registry.people import accounts, join_links
-from registry.publish import account_deletion, discussions
+from registry.people import accounts
+from registry.people.organizations import join_links
+from registry.publish.retention import account_deletion
+from registry.publish.threads import discussions
 from registry.talk import social
 from tests.cast import PASSWORD
 

@@ -1,7 +1,7 @@
 """Releases on the website and by REST: pages, forms without JavaScript, the feed, and who may make them."""
 
 from registry.models import Release
-from registry.proof import yanking
+from registry.proof.verified import yanking
 from tests.site.conftest import push_more
 from tests.site.test_feeds import entries, texts
 

@@ -5,9 +5,9 @@ from django.utils import timezone
 
 from registry.kernel.errors import StoreUnavailable
 from registry.models import RenderedCard
-from registry.repos import facts, rendered_cards
+from registry.repos.contents import facts, rendered_cards
 from tests.site.conftest import push_more
-from workers import pickle_scanning
+from workers.background import pickle_scanning
 
 EMPTY = facts.read_facts({})
 README = b"# Plot\n\n![loss](img/loss.png) by [train.py](train.py)\n"
@@ -20,8 +20,8 @@ def no_rendering(monkeypatch):
     def refuse(*_, **__):
         pytest.fail("A page rendered a card or read it from the store.")
 
-    monkeypatch.setattr("registry.repos.card.render_once", refuse)
-    monkeypatch.setattr("registry.repos.rendered_cards._read", refuse)
+    monkeypatch.setattr("registry.repos.contents.card.render_once", refuse)
+    monkeypatch.setattr("registry.repos.contents.rendered_cards._read", refuse)
 
 
 def page(client, address="/alice/reviews"):
@@ -67,7 +67,7 @@ def test_a_store_that_does_not_answer_holds_up_no_scan(cast, reviews, monkeypatc
         raise StoreUnavailable("The store does not answer.")
 
     push_more(cast, reviews, **{"README.md": README})
-    monkeypatch.setattr("registry.repos.rendered_cards._read", refuse)
+    monkeypatch.setattr("registry.repos.contents.rendered_cards._read", refuse)
     pickle_scanning.work()
     assert not RenderedCard.objects.exists()
     assert not reviews.revisions.filter(pickle_scan__free_at__lte=timezone.now()).exists()
@@ -78,8 +78,8 @@ def test_a_page_is_shown_without_its_card_while_the_store_does_not_answer(visit,
         raise StoreUnavailable("The store of files does not answer.")
 
     push_more(cast, reviews, **{"README.md": README})
-    monkeypatch.setattr("registry.repos.rendered_cards._read", refuse)
-    monkeypatch.setattr("registry.repos.facts.read_facts", lambda entries, *_: refuse() if entries else EMPTY)
+    monkeypatch.setattr("registry.repos.contents.rendered_cards._read", refuse)
+    monkeypatch.setattr("registry.repos.contents.facts.read_facts", lambda entries, *_: refuse() if entries else EMPTY)
     assert "metadata was not read.</b> The store of files does not answer." in page(visit("carol"))
 
 

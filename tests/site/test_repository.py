@@ -5,7 +5,8 @@ import re
 import pytest
 
 from registry.models import Repository
-from registry.people import gates, organizations
+from registry.people import gates
+from registry.people.organizations import organizations
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from registry.talk import collections

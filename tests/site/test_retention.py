@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from registry.publish import expiring
+from registry.publish.retention import expiring
 from tests.site.conftest import push_more
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from registry.models import SavedSearch
-from registry.repos import saved_searches
+from registry.repos.lists import saved_searches
 
 PAGE, REST = "/settings/searches", "/api/v1/me/searches"
 

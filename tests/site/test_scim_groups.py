@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import AuditEvent, Membership, Team
-from registry.people import organizations, teams
+from registry.people.organizations import organizations, teams
 from tests.site.test_departure import scim
 
 __all__ = ["scim"]  # a fixture

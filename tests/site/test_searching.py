@@ -6,7 +6,8 @@ import re
 import pytest
 from django.core.cache import caches
 
-from registry.repos import bases, suggestions
+from registry.repos import bases
+from registry.repos.lists import suggestions
 from tests import questions
 from tests.api.conftest import BASE, FILES, judged, pushed
 

@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 import pytest
 
 from registry.models import AccessRequest, Delivery, DeviceLogin, Follow, Like, Repository, Webhook
-from registry.moderation import suspension
-from registry.people import devices, gates, tokens
+from registry.moderation.strikes import suspension
+from registry.people import gates
+from registry.people.tokens import devices, tokens
 from registry.talk import collections, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
 

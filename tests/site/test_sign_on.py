@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from joserfc.jwk import RSAKey
 
-from hub import sign_on as configured
+from hub.configuration import sign_on as configured
 from registry.kernel import site_settings
 from registry.kernel.errors import NameReserved
 from registry.models import AuditEvent, Membership, NameObservation, UpstreamRepository, User

@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 
 from dovetail import __version__
-from hub import client_wheel
-from hub.simple import HTML, JSON
+from hub.packages import client_wheel
+from hub.packages.simple import HTML, JSON
 from ops import environments
-from registry.kernel import names
+from registry.kernel.texts import names
 from tests.live import BIN, ROOT, Hub
 
 PROJECT = "/simple/dovetail-hub/"

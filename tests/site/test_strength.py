@@ -1,6 +1,6 @@
 """The strength curve on the page of a verdict, as a drawing and in words, and in REST."""
 
-from dovetail.adapters.report import ScalePoint, Strength
+from dovetail.adapters.results.report import ScalePoint, Strength
 from hub.site.pictures.strength import curve
 from tests.api.conftest import judged, pushed
 

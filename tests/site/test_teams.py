@@ -1,7 +1,7 @@
 """Teams on the website: an administrator creates one, fills it, says what it opens, and deletes it."""
 
 from registry.models import Team
-from registry.people import organizations, teams
+from registry.people.organizations import organizations, teams
 
 HERE = "/organizations/acme/settings/teams"
 

@@ -7,7 +7,7 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from dovetail.adapters.tryout import Answer, Mark, Share, Side
+from dovetail.adapters.results.tryout import Answer, Mark, Share, Side
 from registry.kernel.errors import RepositoryQuarantined, TryoutNotFound
 from registry.models import AuditEvent, Base, Revision, Tryout
 from registry.moderation import quarantine

@@ -12,10 +12,11 @@ from html import unescape
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from hub import form_files
-from registry.kernel import long_requests, quotas
+from hub.shared import form_files
+from registry.kernel.limits import long_requests, quotas
 from registry.models import Blob, Repository
-from registry.publish import archives, examining, staging
+from registry.publish import staging
+from registry.publish.uploads import archives, examining
 from registry.repos import pull
 from tests.api.conftest import FILES
 from tests.clients import ROOT

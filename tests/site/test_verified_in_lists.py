@@ -8,8 +8,9 @@ import pytest
 
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.proof import verdicts, yanking
-from registry.repos import catalog
+from registry.proof import verdicts
+from registry.proof.verified import yanking
+from registry.repos.lists import catalog
 from tests import questions
 from tests.api.conftest import CONFIG, FILES, accuracy, judged, pushed
 

@@ -11,9 +11,9 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
-from registry.kernel import schema
 from registry.management import online
 from registry.models import Repository, SchemaUpgrade
+from registry.sql import schema
 from tests.cast import Cast, assemble
 
 PATIENCE = 120  # seconds until the reader ends its transaction, whatever the migration does

@@ -8,9 +8,9 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from hub import health
-from registry.kernel import schema
+from hub.monitoring import health
 from registry.models import SchemaUpgrade
+from registry.sql import schema
 
 pytestmark = pytest.mark.django_db
 

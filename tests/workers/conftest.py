@@ -13,9 +13,10 @@ from registry.proof.verdicts import latest, queue
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast, assemble
-from workers import base_cache, capabilities, warm_engines
-from workers import validate as validation
+from workers.bases import base_cache
 from workers.engine.job import ENGINES
+from workers.engines import capabilities, warm_engines
+from workers.validation import validate as validation
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 BASE = "tiny/base"

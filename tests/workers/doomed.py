@@ -22,21 +22,21 @@ from django.conf import settings  # noqa: E402  # after the settings
 from django.utils import timezone  # noqa: E402  # after the settings
 
 from registry.models import Comparison  # noqa: E402  # after django.setup
-from workers import warm_engines  # noqa: E402  # after django.setup
+from workers.engines import warm_engines  # noqa: E402  # after django.setup
 from workers.loop import WorkLoop  # noqa: E402  # after django.setup
 
 BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.
 STEPS = {
     "claiming": ("registry.proof.verdicts.working.show", BEFORE),  # in the transaction
-    "claimed": ("workers.validate.validate", BEFORE),
+    "claimed": ("workers.validation.validate.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
-    "starting the engine": ("workers.sandbox.Engine.serve", AFTER),
-    "the first check": ("workers.progress.Progress.__call__", BEFORE),
-    "the verdict is there": ("workers.engine_matrix.row", BEFORE),
+    "starting the engine": ("workers.engines.sandbox.Engine.serve", AFTER),
+    "the first check": ("workers.validation.progress.Progress.__call__", BEFORE),
+    "the verdict is there": ("workers.engines.engine_matrix.row", BEFORE),
     "recording": ("registry.proof.verdicts.working.move_verified", AFTER),  # in the transaction
     "recorded": ("registry.proof.verdicts.record", AFTER),
-    "comparing": ("workers.progress.ignore", BEFORE),
+    "comparing": ("workers.validation.progress.ignore", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from workers.engine import sessions  # after the path: -I puts no folder there
+from workers.engine.processes import sessions  # after the path: -I puts no folder there
 
 CHECK = {"id": "file.header", "outcome": "passed", "message": "fine", "fix": "", "where": {}, "duration_ms": 1.5}
 FAILED = CHECK | {"id": "tensors.not-finite", "outcome": "failed", "message": "2 values are NaN", "fix": "Train again."}

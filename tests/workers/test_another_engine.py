@@ -7,8 +7,8 @@ import pytest
 from registry.models import Comparison
 from tests import adapters
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures
-from workers import engine_matrix
 from workers.engine import job
+from workers.engines import engine_matrix
 from workers.loop import WorkLoop
 
 pytestmark = [pytest.mark.merge, pytest.mark.engine, pytest.mark.django_db(transaction=True)]

@@ -15,7 +15,7 @@ from registry.proof import verdicts
 from registry.repos import bases
 from tests.live import TOKENS
 from tests.workers.conftest import BASE
-from workers import base_cache, base_sources
+from workers.bases import base_cache, base_sources
 
 pytestmark = pytest.mark.django_db
 KEPT = """

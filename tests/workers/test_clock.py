@@ -11,8 +11,8 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 
 from hub.celery import app
-from registry.kernel import clock_lease
 from registry.models import ClockLease
+from registry.sql import clock_lease
 from workers import clock
 
 EVERYTHING = {*app.conf.beat_schedule, "celery.backend_cleanup"}

@@ -12,8 +12,9 @@ from registry.kernel.errors import NotAllowed, QuotaExceeded, RepositoryNotFound
 from registry.models import Base, DerivedVersion, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof.verdicts import latest
-from registry.publish import derived_jobs, derived_versions, push
-from registry.publish.derived_versions import Origin
+from registry.publish import push
+from registry.publish.made import derived_jobs, derived_versions
+from registry.publish.made.derived_versions import Origin
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import pull, refs
 from registry.talk import dispatch

@@ -9,7 +9,7 @@ from registry.models import Base, Comparison, Verdict
 from registry.proof import verdicts
 from tests import adapters, once
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
-from workers import capabilities, engine_matrix, warm_engines
+from workers.engines import capabilities, engine_matrix, warm_engines
 from workers.loop import WorkLoop
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]

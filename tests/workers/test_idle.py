@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 from django.db import OperationalError
 
-from registry.kernel import schema
 from registry.models import Attempt
 from registry.proof import verdicts
 from registry.proof.verdicts import Capabilities
+from registry.sql import schema
 from tests.workers.conftest import BASE
-from workers import capabilities, lifecycle, scratch_folders
+from workers import lifecycle, scratch_folders
+from workers.engines import capabilities
 
 
 @pytest.fixture

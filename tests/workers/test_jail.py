@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.engine import jail, kernel, seccomp, selftest, syscalls
+from workers.engine import jail, selftest
 from workers.engine.attacks import ATTACKS
+from workers.engine.lockdown import kernel, seccomp, syscalls
 
 ROOT = Path(jail.__file__).parents[2]
 # What a kernel's own settings, a container's profile or a plain user's lack of rights may refuse without any jail.

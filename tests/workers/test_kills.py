@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.db.models.functions import Now
 
-from dovetail.adapters.report import Report
+from dovetail.adapters.results.report import Report
 from registry.models import Attempt, Base, Comparison, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
@@ -26,9 +26,12 @@ from tests.workers.doomed import STEPS
 from tests.workers.test_queue import ROOT, database_url, until
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures among them
 from tests.workers.test_real_engine import engine as last_engine
-from workers import base_cache, laying_out, scratch_folders, sessions, warm_engines
-from workers import validate as validation
+from workers import scratch_folders
+from workers.bases import base_cache
+from workers.engines import sessions, warm_engines
 from workers.loop import WorkLoop
+from workers.validation import laying_out
+from workers.validation import validate as validation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

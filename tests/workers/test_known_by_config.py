@@ -12,11 +12,12 @@ from registry.proof import fit
 from registry.proof.verdicts import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
-from registry.repos import tallies
-from registry.repos.catalog import Query
+from registry.repos.lists import tallies
+from registry.repos.lists.catalog import Query
 from tests import adapters, once
 from tests.workers.conftest import validate
-from workers import base_cache, base_shapes, capabilities, engine_matrix, warm_engines
+from workers.bases import base_cache
+from workers.engines import base_shapes, capabilities, engine_matrix, warm_engines
 
 pytestmark = [pytest.mark.merge, pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id

@@ -12,16 +12,17 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from dovetail.adapters.report import EngineRow
+from dovetail.adapters.results.report import EngineRow
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Comparison, Ref, Revision, Tryout, Verdict, WorkerHeartbeat
 from registry.proof import tryout_jobs, verdicts
 from registry.proof.verdicts import Capabilities, comparisons, queue
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
-from workers import capabilities, lifecycle, loop, tasks, trying, warm_engines
-from workers import validate as validation
+from workers import lifecycle, loop, tasks, trying
+from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
+from workers.validation import validate as validation
 
 OTHER = "tiny/other"
 BOTH = Capabilities(frozenset({BASE, OTHER}), frozenset(), ("e5", "e4"))
@@ -345,7 +346,7 @@ class Asleep:
 
 @pytest.fixture
 def engines(monkeypatch) -> warm_engines.Engines:
-    monkeypatch.setattr("workers.warm_engines.Engine.serve", Asleep)
+    monkeypatch.setattr("workers.engines.warm_engines.Engine.serve", Asleep)
     monkeypatch.setattr(warm_engines, "memory", lambda process: 300)
     monkeypatch.setattr(warm_engines, "RUNTIME_BYTES", 200)
     return warm_engines.Engines(1000)

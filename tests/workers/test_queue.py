@@ -21,7 +21,7 @@ from tests.services import valkey
 from tests.workers.test_verdicts import expire
 from workers import loop
 from workers.engine.pace import WALL_SECONDS
-from workers.sandbox import GRACE_SECONDS, START_SECONDS
+from workers.engines.sandbox import GRACE_SECONDS, START_SECONDS
 
 ROOT = Path(queue.__file__).parents[1]
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from registry.models import Attempt, Ref, Repository, Verdict
 from registry.proof import verdicts
 from registry.proof.verdicts.rows import LOST
-from registry.proof.verified import move_verified
+from registry.proof.verified.verified import move_verified
 from tests.together import at_once
 from tests.workers.test_verdicts import FAILED, PASSED, claimed, expire
 

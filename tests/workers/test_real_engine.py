@@ -11,19 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.programs import Address, digest
+from dovetail.adapters.results.programs import Address, digest
 from registry.models import Base, Comparison, Ref, Regression, Tryout, Verdict
 from registry.proof import fit, renewal, tryouts, verdicts
 from registry.proof.verdicts import latest
-from registry.publish import derived_versions, push
+from registry.publish import push
+from registry.publish.made import derived_versions
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import bases, served_bases
 from tests import adapters, once
 from tests.workers.conftest import validate
-from workers import base_cache, capabilities, engine_matrix, provenance, warm_engines
 from workers import derived_versions as making
+from workers.bases import base_cache
+from workers.engines import capabilities, engine_matrix, warm_engines
+from workers.engines.sandbox import Engine
 from workers.loop import WorkLoop
-from workers.sandbox import Engine
+from workers.validation import provenance
 
 PAIRS = list(product(("film", "book", "meal", "room", "cat"), ("good", "bad", "great")))
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -119,7 +122,7 @@ def test_a_killed_engine_costs_an_attempt_and_the_next_one_gives_the_verdict(ber
 
 
 def test_an_engine_that_is_stopped_in_the_middle_is_killed_and_replaced(bert, judged, settings, monkeypatch):
-    monkeypatch.setattr("workers.sandbox.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("workers.engines.sandbox.GRACE_SECONDS", 0.5)
     judged(adapters.lora(seed=4))
     settings.ENGINE_SECONDS = 1
     stopped = engine().pid

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dovetail.adapters.report import Provenance, Report
+from dovetail.adapters.results.report import Provenance, Report
 from hub.celery import RENEW_SECONDS
 from registry.kernel import policy
 from registry.kernel.policy import Caller
@@ -21,7 +21,9 @@ from registry.proof import proofs, renewal, verdicts
 from registry.proof.verdicts import queue
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
-from workers import engine_matrix, provenance, tasks, warm_engines
+from workers import tasks
+from workers.engines import engine_matrix, warm_engines
+from workers.validation import provenance
 
 PEFT_21 = {"engines": {"e5": {"peft": "0.21.2", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
 PEFT_22 = {"engines": {"e5": {"peft": "0.22.0", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}

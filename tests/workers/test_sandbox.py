@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.results.report import CheckResult, Report
 from tests.sweep import sweep
-from workers import sandbox
 from workers.engine.job import Job
-from workers.engine_faults import EngineDied, EngineHung, EngineLied, EngineMissing, EngineSlow
-from workers.keeper import environment
-from workers.sandbox import GRACE_SECONDS, Engine
-from workers.warm_engines import Engines
+from workers.engines import sandbox
+from workers.engines.engine_faults import EngineDied, EngineHung, EngineLied, EngineMissing, EngineSlow
+from workers.engines.keeper import environment
+from workers.engines.sandbox import GRACE_SECONDS, Engine
+from workers.engines.warm_engines import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 

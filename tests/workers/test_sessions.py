@@ -14,10 +14,11 @@ from typing import IO
 
 import pytest
 
-from workers import keeper, scratch_folders, sessions, warm_engines
+from workers import scratch_folders
 from workers.engine.job import Job
-from workers.engine_faults import EngineDied, EngineMissing
-from workers.sandbox import Engine
+from workers.engines import keeper, sessions, warm_engines
+from workers.engines.engine_faults import EngineDied, EngineMissing
+from workers.engines.sandbox import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).parent / "fake_engine.py"
@@ -26,9 +27,9 @@ JOB = Job(id="1", folder=Path("/nonexistent"))
 PROCESS = f"""
 import json, sys
 from pathlib import Path
-from workers import sessions
-from workers.engine_faults import EngineFault
-from workers.sandbox import Engine
+from workers.engines import sessions
+from workers.engines.engine_faults import EngineFault
+from workers.engines.sandbox import Engine
 from workers.engine.job import Job
 sessions.PLACE._folder = Path(sys.argv[1])
 engine = Engine([sys.executable, "-I", {str(FAKE)!r}, sys.argv[2]])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dovetail.adapters.report import EngineRow, Evaluation
+from dovetail.adapters.results.report import EngineRow, Evaluation
 from registry.kernel import site_settings
 from registry.kernel.errors import RevisionNotVerified
 from registry.kernel.policy import Caller
@@ -15,7 +15,7 @@ from tests import adapters
 from tests.engine.test_foreign import repository
 from tests.workers.test_real_engine import bert, failed, judged, shelves  # noqa: F401 - pytest finds fixtures here
 from workers.engine.job import ENGINES
-from workers.several_adapters import worst_rows
+from workers.validation.several_adapters import worst_rows
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 CARD = adapters.CARD

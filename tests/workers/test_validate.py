@@ -10,8 +10,10 @@ import pytest
 from registry.models import Comparison, Verdict
 from registry.proof import verdicts
 from tests.workers.conftest import BASE, validate
-from workers import base_cache, capabilities, laying_out, sandbox, warm_engines
+from workers.bases import base_cache
+from workers.engines import capabilities, sandbox, warm_engines
 from workers.loop import WorkLoop
+from workers.validation import laying_out
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
 

@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from dovetail.adapters.report import CheckResult, Report
+from dovetail.adapters.results.report import CheckResult, Report
 from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Base, Ref, Repository, Verdict, WorkerHeartbeat
 from registry.proof import verdicts

@@ -14,11 +14,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
-from registry.kernel import outbound_addresses, outbound_http, outbox
+from registry.kernel import outbox
 from registry.kernel.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
+from registry.kernel.outbound import outbound_addresses, outbound_http
 from registry.kernel.outbox import Kind
 from registry.models import Delivery, User, Webhook
-from registry.people import gates, tokens
+from registry.people import gates
+from registry.people.tokens import tokens
 from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import refs
@@ -26,7 +28,7 @@ from registry.talk import announcing, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
 from tests.sweep import sweep
 from tests.workers.listener import Listener, dripping, listening
-from workers import webhook_delivery
+from workers.background import webhook_delivery
 
 RUNG: list[int] = []
 
@@ -424,7 +426,7 @@ def answer_names_with(monkeypatch, *answers: list[str]) -> list[str]:
         family = [socket.AF_INET6 if ":" in one else socket.AF_INET for one in found]
         return [(kind, socket.SOCK_STREAM, 6, "", (one, port)) for kind, one in zip(family, found, strict=True)]
 
-    monkeypatch.setattr("registry.kernel.outbound_http.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("registry.kernel.outbound.outbound_http.socket.getaddrinfo", getaddrinfo)
     return asked
 
 

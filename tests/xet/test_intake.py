@@ -26,7 +26,7 @@ from registry.kernel.errors import (
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
 from registry.moderation import quarantine
-from registry.people import tokens
+from registry.people.tokens import tokens
 from tests.cast import Cast
 from tests.sweep import sweep
 from tests.xet import build

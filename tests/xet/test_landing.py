@@ -16,12 +16,12 @@ from registry.bytes.blobs import Digest, FileStore, Keys
 from registry.models import Blob, ChunkingJob, Repository, UploadedBlob, XetFile, Xorb
 from registry.publish import copies, history, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
-from registry.repos import xet_reading
+from registry.repos.delivery import xet_reading
 from tests.cast import Cast
 from tests.hf.wire import Wire, sha256
 from tests.xet.test_reading import ask, fetched
-from workers import chunking
-from workers.chunking import work
+from workers.background import chunking
+from workers.background.chunking import work
 from workers.tasks import land as task
 
 NAME = "acme/adapter"

@@ -18,7 +18,7 @@ from registry.bytes import intake, xet_files
 from registry.bytes.xorbs import hashes
 from registry.bytes.xorbs.shards import HEADER, TAG
 from registry.models import Repository, XetFile, Xorb
-from registry.people import tokens
+from registry.people.tokens import tokens
 from tests import live
 from tests.clients import Client
 from tests.hf.wire import Wire, header, lfs_file, sha256

@@ -17,8 +17,8 @@ from registry.bytes.blobs import Hasher
 from registry.bytes.xorbs import hashes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, XorbUnknown
 from registry.models import Repository, XetFile, Xorb
-from registry.people import tokens
-from registry.repos import xet_reading
+from registry.people.tokens import tokens
+from registry.repos.delivery import xet_reading
 from tests.hf.wire import Wire, header, lfs_file, ring, sha256
 from tests.xet import build
 from tests.xet.test_reading import asked

@@ -10,8 +10,9 @@ from hub.xet import tickets
 from hub.xet.tickets import Scope
 from registry.models import Membership, Token
 from registry.moderation import quarantine
-from registry.people import organizations, tokens
-from registry.publish import pull_requests
+from registry.people.organizations import organizations
+from registry.people.tokens import tokens
+from registry.publish.threads import pull_requests
 from tests.cast import Cast
 from tests.xet.test_intake import CLIENT_SHARD
 from tests.xet.test_xorbs import CLIENT_NAME, CLIENT_XORB

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.adapters import describe, files_in
-from dovetail.adapters.bystanders import told
-from dovetail.adapters.places import contents, judged
-from registry.repos import card
+from dovetail.adapters.formats.bystanders import told
+from dovetail.adapters.formats.places import contents, judged
+from registry.repos.contents import card
 from tests.engine.conftest import ROOT, Engine
 from tests.zoo.specimen import Specimen
 from tests.zoo.wild.row import NONE

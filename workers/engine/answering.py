@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.adapters.records import Limits
-from dovetail.adapters.tryout import Answer
+from dovetail.adapters.results.records import Limits
+from dovetail.adapters.results.tryout import Answer
+from workers.engine.processes.stage import Frame
+from workers.engine.processes.validation import Validation, parsed
 from workers.engine.side_by_side import ANSWERED, CANNOT
-from workers.engine.stage import Frame
-from workers.engine.validation import Validation, parsed
 
 LIMITS = Limits(text=4000)
 NOT_HERE = "run.not-here"

@@ -13,8 +13,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # As in __main__.py: -I keeps everything else off the path.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 
-from dovetail.adapters import twins  # noqa: E402  # after the path
-from dovetail.adapters.sources import opener_of  # noqa: E402  # after the path
+from dovetail.adapters.formats import twins  # noqa: E402  # after the path
+from dovetail.adapters.readers.sources import opener_of  # noqa: E402  # after the path
 from workers.engine import jail  # noqa: E402  # after the path
 
 CODE = (CHECKOUT / "workers", CHECKOUT / "client" / "src" / "dovetail")

@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.engine import kernel, landlock, seccomp, syscalls
-from workers.engine.kernel import JailUnavailable
+from workers.engine.lockdown import kernel, landlock, seccomp, syscalls
+from workers.engine.lockdown.kernel import JailUnavailable
 
 __all__ = [
     "JailUnavailable", "Layers", "close_all_but", "die_with_parent", "give_up_writing", "lock_down", "threads",

@@ -15,19 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from dovetail.adapters.places import within
-from dovetail.adapters.records import Limits, Malformed
-from dovetail.adapters.report import Measured
+from dovetail.adapters.formats.places import within
+from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.results.records import Limits, Malformed
+from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.subject import subject_of
-from dovetail.adapters.sources import files_in
-from workers.engine import jail, memory, selftest, stage, work_folders
+from workers.engine import jail, selftest, work_folders
 from workers.engine.job import MEASURERS, Measurer, MeasuringJob
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
-from workers.engine.requests import Voice, jobs, take_voice
-from workers.engine.serve import NAME, ONE_THREAD
-from workers.engine.sessions import fork_sessions
-from workers.engine.stage import Ending, Say, Walls
-from workers.engine.validation import CODE
+from workers.engine.processes import memory, stage
+from workers.engine.processes.requests import Voice, jobs, take_voice
+from workers.engine.processes.serve import NAME, ONE_THREAD
+from workers.engine.processes.sessions import fork_sessions
+from workers.engine.processes.stage import Ending, Say, Walls
+from workers.engine.processes.validation import CODE
 
 MEASURED, UNMEASURED = "measured", "unmeasured"  # the frames of a child
 LIMITS = Limits(text=1000, exact=True)

@@ -13,16 +13,17 @@ from pathlib import Path
 from signal import SIGXCPU
 from typing import TYPE_CHECKING, Any, Literal
 
-from dovetail.adapters.records import Limits, Malformed
-from dovetail.adapters.usage import ProgramRun
-from workers.engine import stage, work_folders
-from workers.engine.child import MEMORY_WORDS
+from dovetail.adapters.results.records import Limits, Malformed
+from dovetail.adapters.results.usage import ProgramRun
+from workers.engine import work_folders
 from workers.engine.job import Job
-from workers.engine.stage import Ending, Say, Walls
-from workers.engine.validation import CODE
+from workers.engine.processes import stage
+from workers.engine.processes.child import MEMORY_WORDS
+from workers.engine.processes.stage import Ending, Say, Walls
+from workers.engine.processes.validation import CODE
 
 if TYPE_CHECKING:
-    from workers.engine.frozen import Frozen
+    from workers.engine.models.frozen import Frozen
 
 RAN = "program"  # the frame of a child
 LIMITS = Limits(text=1000)

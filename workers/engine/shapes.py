@@ -26,8 +26,8 @@ def measure(folder: Path) -> dict[str, Any]:
     """
     import transformers
 
-    from dovetail.adapters.shapes import encode
-    from workers.engine.frozen import CLASSES, class_of
+    from dovetail.adapters.shapes.shapes import encode
+    from workers.engine.models.frozen import CLASSES, class_of
 
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tasks = [task for task in CLASSES if type(config) in class_of(task, config)._model_mapping]
@@ -47,8 +47,8 @@ def _own_task(config: Any, tasks: list[str]) -> str:
 
 
 def _shapes(folder: Path, task: str) -> Iterator[Any]:
-    from dovetail.adapters.shapes import Shapes
-    from workers.engine.frozen import WITH_LABELS, manifest
+    from dovetail.adapters.shapes.shapes import Shapes
+    from workers.engine.models.frozen import WITH_LABELS, manifest
 
     try:
         model = _build(folder, task, LABELS[0])
@@ -71,7 +71,7 @@ def _build(folder: Path, task: str, labels: int) -> Any:
     import torch
     import transformers
 
-    from workers.engine.frozen import WITH_LABELS, class_of
+    from workers.engine.models.frozen import WITH_LABELS, class_of
 
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if task in WITH_LABELS:

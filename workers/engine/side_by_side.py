@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.adapters.families import opened
-from dovetail.adapters.library.composition import Composition
-from dovetail.adapters.library.contents import Library
-from dovetail.adapters.report import CheckResult
-from dovetail.adapters.sources import files_in
-from dovetail.adapters.tryout import LABELS, MAX_MARKS, Answer, Mark, Share, Side
-from workers.engine import child
+from dovetail.adapters.checks.families import opened
+from dovetail.adapters.readers.library.composition import Composition
+from dovetail.adapters.readers.library.contents import Library
+from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.results.report import CheckResult
+from dovetail.adapters.results.tryout import LABELS, MAX_MARKS, Answer, Mark, Share, Side
 from workers.engine.job import Job
-from workers.engine.stage import Say
+from workers.engine.processes import child
+from workers.engine.processes.stage import Say
 
 if TYPE_CHECKING:
     import torch
 
     from workers.engine.evals.codec import Batch, Codec, Row
-    from workers.engine.evals.rows import Rows
-    from workers.engine.frozen import Frozen
-    from workers.engine.trial import Trial
+    from workers.engine.evals.rows.rows import Rows
+    from workers.engine.models.frozen import Frozen
+    from workers.engine.trials.trial import Trial
 
 ANSWERED = "answered"  # the frame of a child
 MAX_TOKENS = 512  # of a text that are read; fewer for a base that knows fewer places
@@ -51,7 +51,7 @@ def answer(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
 
 
 def _trial(job: Job, frozen: Frozen, task: str, labels: int, work: Path) -> Trial:
-    from workers.engine.evals.choice import rows_for
+    from workers.engine.evals.rows.choice import rows_for
 
     folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dovetail.async_client import AsyncClient
-    from dovetail.client import Client, Pushed
-    from dovetail.deeds import (
+    from dovetail.api.async_client import AsyncClient
+    from dovetail.api.client import Client, Pushed
+    from dovetail.api.deeds import (
         alias,
         aliases,
         branch,
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
         whoami,
         yank,
     )
-    from dovetail.locks import Lock
-    from dovetail.problems import Problem
-    from dovetail.syncing import Synced
-    from dovetail.verdicts import Check, Verdict
+    from dovetail.base.locks import Lock
+    from dovetail.base.problems import Problem
+    from dovetail.base.verdicts import Check, Verdict
+    from dovetail.locks.syncing import Synced
 
 __version__ = "0.2.0"
 __all__ = [
@@ -52,14 +52,14 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "AsyncClient": "async_client",
-    "Check": "verdicts",
-    "Client": "client",
-    "Lock": "locks",
-    "Problem": "problems",
-    "Pushed": "client",
-    "Synced": "syncing",
-    "Verdict": "verdicts",
+    "AsyncClient": "api.async_client",
+    "Check": "base.verdicts",
+    "Client": "api.client",
+    "Lock": "base.locks",
+    "Problem": "base.problems",
+    "Pushed": "api.client",
+    "Synced": "locks.syncing",
+    "Verdict": "base.verdicts",
 }
 
 
@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'dovetail' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415  # only when the first name is asked for
 
-    return getattr(import_module(f"dovetail.{_HOMES.get(name, 'deeds')}"), name)
+    return getattr(import_module(f"dovetail.{_HOMES.get(name, 'api.deeds')}"), name)
 
 
 def __dir__() -> list[str]:

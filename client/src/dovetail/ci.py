@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
-from dovetail import client, deeds, places, reports
-from dovetail.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
-from dovetail.verdicts import Verdict
-from dovetail.watching import status_of
+from dovetail.api import client, deeds
+from dovetail.base import places, reports
+from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
+from dovetail.base.verdicts import Verdict
+from dovetail.terminal.watching import status_of
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind of token

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from dovetail import (
-    __version__,
+from dovetail import __version__
+from dovetail.base.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
+from dovetail.commands import (
     account_commands,
     alias_commands,
-    arguments,
     cache_commands,
     derive_commands,
     machine_commands,
@@ -24,9 +24,9 @@ from dovetail import (
     try_commands,
     verdict_commands,
 )
-from dovetail.options import Options
-from dovetail.printing import Printer, settle_streams
-from dovetail.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
+from dovetail.terminal import arguments
+from dovetail.terminal.options import Options
+from dovetail.terminal.printing import Printer, settle_streams
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(

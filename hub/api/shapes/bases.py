@@ -2,7 +2,7 @@
 
 from rest_framework import serializers as s
 
-from dovetail.adapters import report
+from dovetail.adapters.results import report
 from hub.api.pages import Paging
 from hub.api.shapes import Data
 from hub.api.shapes.records import shape

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from rest_framework import serializers as s
 
-from dovetail.adapters.records import Record, slots, without_none
-from dovetail.adapters.report import CheckResult
+from dovetail.adapters.results.records import Record, slots, without_none
+from dovetail.adapters.results.report import CheckResult
 from hub.api.shapes import Data
 
 Shape = type[s.Serializer[Data]]

@@ -4,10 +4,10 @@ from rest_framework import serializers as s
 
 from hub.api.pages import Paging
 from hub.api.shapes import Data, Text, WholeNumber
-from hub.choices import one_of
+from hub.shared.choices import one_of
 from registry.models import Case
-from registry.models.cases import FORMER_REASONS
-from registry.moderation import queue
+from registry.models.moderation.cases import FORMER_REASONS
+from registry.moderation.cases import queue
 
 
 class Place(s.Serializer[Data]):

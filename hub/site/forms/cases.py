@@ -10,7 +10,7 @@ from hub.site.forms import Form, Radios, Refusals, text_field
 from hub.site.words import WORDS
 from registry.kernel.errors import ValueInvalid
 from registry.models import Case
-from registry.moderation import intake
+from registry.moderation.cases import intake
 
 REASON_HELP = _("One sentence. The owner and those who reported it read it.")
 

@@ -6,12 +6,12 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from dovetail.adapters import licenses as known_licenses
+from dovetail.adapters.formats import licenses as known_licenses
 from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
 from registry.kernel.errors import PathInvalid, RefExists, RegistryError, RevisionNotFound, ValueInvalid
-from registry.kernel.plain_yaml import Value
-from registry.repos.card import Card
-from registry.repos.tags import TASKS
+from registry.kernel.texts.plain_yaml import Value
+from registry.repos.contents.card import Card
+from registry.repos.contents.tags import TASKS
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from hub.site.forms import Choice, Form, text_field
 from registry.kernel.banner import LEVELS, MAX_TEXT, Banner
 from registry.kernel.site_settings import CHOICES
-from registry.moderation.audit_log import Filter
 from registry.moderation.blocklist import MAX_NOTE, MAX_REASON
+from registry.moderation.log.audit_log import Filter
 
 
 class Moment(forms.DateTimeInput):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, text_field
 from registry.kernel.errors import NameInvalid, NotAllowed, ValueInvalid
-from registry.people import ci_systems
+from registry.people.tokens import ci_systems
 
 Claims = dict[str, list[str]]
 

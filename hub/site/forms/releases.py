@@ -14,7 +14,7 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.models.releases import MAX_NOTES, MAX_TITLE
+from registry.models.repos.releases import MAX_NOTES, MAX_TITLE
 
 MARKDOWN = _("Markdown: what is new, and what changes for people who use it. `@name`, `#3` and commits become links.")
 

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from hub.site.forms import Form
-from registry.publish.retention import MOST_DAYS, MOST_VERSIONS, Limits
+from registry.publish.retention.retention import MOST_DAYS, MOST_VERSIONS, Limits
 
 
 def _number(label: str, help_text: str, most: int, initial: int) -> Any:

@@ -6,13 +6,13 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import Message, Reasoned
-from hub.site.staff import for_moderators
 from hub.site.visitor import caller, person
 from hub.site.words import in_words
 from registry.models import Appeal
-from registry.moderation import appeals
-from registry.talk import alerts
+from registry.moderation.strikes import appeals
+from registry.talk.alerts import alerts
 
 LISTED = 100
 

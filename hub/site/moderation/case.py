@@ -9,16 +9,16 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.session_proofs import is_recent
+from hub.shared.session_proofs import is_recent
+from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import Decide, Note
-from hub.site.reauthentication import ask_again
-from hub.site.staff import for_moderators
+from hub.site.sign_in.reauthentication import ask_again
 from hub.site.visitor import caller
 from hub.site.words import in_words
 from registry.models import Case
-from registry.moderation import cases, dossier, outcomes, queue
-from registry.moderation.outcomes import Decision
-from registry.moderation.queue import Query
+from registry.moderation.cases import cases, dossier, outcomes, queue
+from registry.moderation.cases.outcomes import Decision
+from registry.moderation.cases.queue import Query
 
 
 @for_moderators

@@ -4,12 +4,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from hub.site.administration.staff import for_moderators
 from hub.site.converters import RepositoryAddress
-from hub.site.file_text import readable_text
-from hub.site.staff import for_moderators
-from hub.site.tensors import tensors_of
+from hub.site.files.file_text import readable_text
+from hub.site.files.tensors import tensors_of
 from hub.site.visitor import caller
-from registry.moderation import evidence
+from registry.moderation.cases import evidence
 
 
 @for_moderators

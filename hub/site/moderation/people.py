@@ -6,13 +6,14 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
+from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import Reasoned
-from hub.site.staff import for_moderators
 from hub.site.visitor import caller
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError
 from registry.models import User
-from registry.moderation import reputation, standing, strikes, suspension
+from registry.moderation.cases import reputation
+from registry.moderation.strikes import standing, strikes, suspension
 from registry.people import accounts
 
 LISTED = 100

@@ -13,16 +13,17 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import CloseMany, SaveView
 from hub.site.moderation.case import panel
-from hub.site.staff import for_moderators
 from hub.site.visitor import caller
 from hub.site.words import english
-from registry.kernel import ids, site_settings
+from registry.kernel import site_settings
+from registry.kernel.texts import ids
 from registry.models import Case
-from registry.moderation import cases, queue, queue_views
-from registry.moderation.outcomes import Decision
-from registry.moderation.queue import Query
+from registry.moderation.cases import cases, queue, queue_views
+from registry.moderation.cases.outcomes import Decision
+from registry.moderation.cases.queue import Query
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

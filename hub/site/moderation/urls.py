@@ -1,8 +1,8 @@
 """The routes below /moderation."""
 
+from hub.site.administration.staff import for_moderators
 from hub.site.moderation import appeals, case, evidence, people, queue
 from hub.site.routing import at, forms
-from hub.site.staff import for_moderators
 
 CASE = "moderation/cases/<int:number>"
 APPEAL = "moderation/appeals/<int:number>"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dovetail.adapters.base_norms import layer_of, natural_order
+from dovetail.adapters.shapes.base_norms import layer_of, natural_order
 
 MAX_ROWS, MAX_LAYERS = 24, 160
 LEVELS = 5

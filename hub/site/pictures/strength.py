@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dovetail.adapters.report import ScalePoint, Strength
+from dovetail.adapters.results.report import ScalePoint, Strength
 
 WIDTH, HEIGHT, MARGIN = 300, 100, 8  # in units of the drawing
 MOST_POINTS = 12

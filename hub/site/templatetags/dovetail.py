@@ -16,14 +16,15 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.about import VERSION
 from hub.site import measures
-from hub.site.proof import Document
+from hub.site.proof.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
-from registry.kernel import banner, links, site_settings
+from registry.kernel import banner, site_settings
 from registry.kernel.banner import Banner
+from registry.kernel.texts import links
 from registry.models import Alert, Discussion, DiscussionEvent, Repository
 from registry.moderation import targets
-from registry.talk import alerts
+from registry.talk.alerts import alerts
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -9,8 +9,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from registry.kernel import schema
 from registry.management import online
+from registry.sql import schema
 
 
 class Command(migrate.Command):

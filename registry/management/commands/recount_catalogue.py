@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management import BaseCommand
 
-from registry.repos import counting
+from registry.repos.lists import counting
 
 
 class Command(BaseCommand):

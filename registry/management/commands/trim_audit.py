@@ -8,7 +8,7 @@ from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
 from registry.kernel.errors import RegistryError
-from registry.moderation import audit_retention
+from registry.moderation.log import audit_retention
 
 LEAST_DAYS = 30
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from registry.moderation import audit_heads, audit_verification
+from registry.moderation.log import audit_heads, audit_verification
 
 
 class Command(BaseCommand):

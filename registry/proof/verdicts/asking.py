@@ -8,19 +8,21 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from dovetail.adapters import foreign
-from dovetail.adapters.bystanders import sighted, told
-from registry.kernel import audit, policy, request_ids
+from dovetail.adapters.formats.bystanders import sighted, told
+from dovetail.adapters.readers import foreign
+from registry.kernel import audit, policy
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
+from registry.kernel.outbound import request_ids
 from registry.kernel.policy import Caller
-from registry.kernel.prepared_writes import insert_row
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
-from registry.proof import holding, regressions
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, in_force_of, newest_of, show
-from registry.proof.verified import move_verified
-from registry.repos import bases, facts, lookup, pull
+from registry.proof.verified import holding, regressions
+from registry.proof.verified.verified import move_verified
+from registry.repos import bases, lookup, pull
+from registry.repos.contents import facts
 from registry.repos.refs import MAIN, PULL_REQUESTS
+from registry.sql.prepared_writes import insert_row
 
 Cause = Verdict.Cause
 NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and their shapes are compared

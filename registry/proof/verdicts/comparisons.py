@@ -20,14 +20,14 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower, Now
 
-from dovetail.adapters.report import EngineRow, Report
+from dovetail.adapters.results.report import EngineRow, Report
+from dovetail.adapters.results.usage import ProgramRun
 from dovetail.adapters.serving.measured import Trials, not_tried, tried
-from dovetail.adapters.usage import ProgramRun
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
 from registry.proof.verdicts.queue import Capabilities
 from registry.proof.verdicts.rows import lease, one_at_a_time, show
-from registry.proof.verified import move_verified
+from registry.proof.verified.verified import move_verified
 
 CANDIDATES = 8
 Pair = tuple[str, str]  # an engine and its base

@@ -2,14 +2,15 @@
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate
 from registry.models import Ref, Revision, Verdict
-from registry.proof import proofs, regressions
+from registry.proof import proofs
 from registry.proof.verdicts.rows import whole
+from registry.proof.verified import regressions
 from registry.repos import eligibility
 from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
+from registry.sql.prepared import Prepared
+from registry.sql.prepared_writes import PreparedUpdate
 
 
 def conclude(verdict_id: int) -> tuple[Revision, str, str]:

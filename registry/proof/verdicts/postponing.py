@@ -1,4 +1,4 @@
-"""Verdicts of pushes that come in several commits: they wait for the last one (registry/publish/open_pushes.py)."""
+"""Verdicts of pushes that come in several commits: they wait for the last one (open_pushes.py)."""
 
 from datetime import timedelta
 

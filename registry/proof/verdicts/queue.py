@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
 from django.db.models.functions import Lower, Now
 
-from dovetail.adapters.records import Record
-from registry.kernel.prepared import Prepared
+from dovetail.adapters.results.records import Record
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts.rows import State
+from registry.sql.prepared import Prepared
 
 CANDIDATES = 8  # rows tried for one claim: other workers may take some of them first
 RECENT = 50  # the estimate is the mean duration of this many verdicts

@@ -11,12 +11,12 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from registry.kernel.errors import ClaimStale
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, Update
 from registry.models import Attempt, Repository, Verdict
-from registry.proof.verified import served_by, unless_verified
+from registry.proof.verified.verified import served_by, unless_verified
 from registry.repos.pull import LAST_SAID
 from registry.repos.refs import MAIN
+from registry.sql.prepared import Prepared
+from registry.sql.prepared_writes import PreparedUpdate, Update
 
 MAX_REASON = 500  # characters that the columns hold
 State = Verdict.State

@@ -10,17 +10,17 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower, Now
 
-from dovetail.adapters.report import CheckResult
+from dovetail.adapters.results.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
-from registry.proof import regressions
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import NOT_RUN, adapter_named, place, request, ring_again, route_to, why_wait
 from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
 from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.proof.verdicts.working import give_back
-from registry.proof.verified import list_facts, move_verified
+from registry.proof.verified import regressions
+from registry.proof.verified.verified import list_facts, move_verified
 from registry.repos import bases, eligibility, lookup
 from registry.repos.refs import MAIN, VERIFIED
 

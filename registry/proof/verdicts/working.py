@@ -12,10 +12,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from dovetail.adapters.report import CRASHED, CheckResult, Report
-from dovetail.adapters.usage import ProgramRun
-from registry.kernel.prepared import Prepared, count_by
-from registry.kernel.prepared_writes import PreparedUpdate, insert_row
+from dovetail.adapters.results.report import CRASHED, CheckResult, Report
+from dovetail.adapters.results.usage import ProgramRun
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import place, ring_again, why_wait
@@ -34,7 +32,9 @@ from registry.proof.verdicts.rows import (
     whole,
     write,
 )
-from registry.proof.verified import move_verified
+from registry.proof.verified.verified import move_verified
+from registry.sql.prepared import Prepared, count_by
+from registry.sql.prepared_writes import PreparedUpdate, insert_row
 
 LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried twice
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full

@@ -10,16 +10,20 @@ from dataclasses import replace
 from django.db import IntegrityError, transaction
 
 from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
-from registry.kernel import policy, quotas, switches
+from registry.kernel import policy, switches
+from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
-from registry.people import leaks
-from registry.proof import regressions, verdicts, yanking
-from registry.publish import planning, pull_requests
+from registry.people.tokens import leaks
+from registry.proof import verdicts
+from registry.proof.verified import regressions, yanking
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Edit, Inline, Intent, Operation, Stored, check_words
 from registry.publish.push.tree import Draft
-from registry.repos import facts, pull, refs
+from registry.publish.threads import pull_requests
+from registry.publish.uploads import planning
+from registry.repos import pull, refs
+from registry.repos.contents import facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 

@@ -5,16 +5,19 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from dovetail.adapters.pickles import looks_pickled
-from dovetail.adapters.unpacking import START_BYTES
+from dovetail.adapters.files.pickles import looks_pickled
+from dovetail.adapters.files.unpacking import START_BYTES
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import BlobMissing, Keys
-from registry.kernel import names, policy, quotas
+from registry.kernel import policy
 from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge, StoreUnavailable
+from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
 from registry.models import Blob, Repository
 from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
-from registry.repos import blob_access, manifest, pull, unsearched_files
+from registry.repos import manifest, pull, unsearched_files
+from registry.repos.delivery import blob_access
 from registry.repos.manifest import Entry
 
 MAX_OPERATIONS = 20_000

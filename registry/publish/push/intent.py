@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from registry.kernel import names
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.texts import names
 from registry.models import Repository
 from registry.repos.manifest import Entry
 

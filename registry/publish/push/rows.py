@@ -5,19 +5,22 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from registry.kernel import audit, policy, stored_bytes
-from registry.kernel.prepared import Prepared
-from registry.kernel.prepared_writes import PreparedUpdate, insert_row, insert_rows
+from registry.kernel import audit, policy
+from registry.kernel.limits import stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
-from registry.publish import open_pushes, planning, pull_requests
-from registry.publish.open_pushes import Commit
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
-from registry.repos import listed_facts, manifest, refs, unsearched_files
-from registry.repos.facts import Facts
+from registry.publish.threads import pull_requests
+from registry.publish.uploads import open_pushes, planning
+from registry.publish.uploads.open_pushes import Commit
+from registry.repos import manifest, refs, unsearched_files
+from registry.repos.contents.facts import Facts
+from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
+from registry.sql.prepared import Prepared
+from registry.sql.prepared_writes import PreparedUpdate, insert_row, insert_rows
 
 
 def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Revision | None = None) -> Ref:
@@ -154,7 +157,7 @@ def show(
 ) -> None:
     """Copy the facts of main's revision to the repository's row, for lists and search.
 
-    Where a version is verified, lists go on with that one until main's passes (registry/proof/verified.py).
+    Where a version is verified, lists go on with that one until main's passes (registry/proof/verified/verified.py).
     """
     state = verdict.state if verdict else ""
     _SHOW_MAIN(repository=repository.pk, updated_at=at, state=state)

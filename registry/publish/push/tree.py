@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from registry.kernel import names
 from registry.kernel.errors import FileNotFound, ParentStale, PushTooLarge
+from registry.kernel.texts import names
 from registry.models import Revision
 from registry.publish.push.intent import Edit, Intent
-from registry.repos import facts, pull, refs
-from registry.repos.facts import Facts
+from registry.repos import pull, refs
+from registry.repos.contents import facts
+from registry.repos.contents.facts import Facts
 from registry.repos.manifest import Entry
 
 MAX_FILES = 10_000

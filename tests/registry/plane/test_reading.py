@@ -12,8 +12,8 @@ import pytest
 from django.utils import timezone
 
 from dovetail import Client
-from dovetail.plane import Plane
-from dovetail.problems import Problem
+from dovetail.base.plane import Plane
+from dovetail.base.problems import Problem
 from registry.plane import signing
 from tests.registry.plane.hub import NAME, OTHER, WEIGHTS, Silent, head
 

@@ -9,17 +9,18 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from dovetail.problems import Problem
-from hub import gauges
+from dovetail.base.problems import Problem
+from hub.monitoring import gauges
 from registry.bytes import intake
 from registry.bytes.blobs.folder import FileStore
 from registry.bytes.blobs.s3 import S3Store
 from registry.kernel import plane_requests, site_settings
 from registry.models import DerivedArtifact, PlaneName, PlaneRequest, Ref, Repository
-from registry.moderation import quarantine, suspension
+from registry.moderation import quarantine
+from registry.moderation.strikes import suspension
 from registry.people import gates
 from registry.plane import comparing, documents, jobs, signing, writing
-from registry.proof import holding, yanking
+from registry.proof.verified import holding, yanking
 from registry.publish import branches, moves, push, repositories
 from registry.repos import pull, refs
 from registry.talk import dispatch

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
-from workers.engine import kernel
 from workers.engine.attacks.entry import Attacks, Targets, is_carried_out
+from workers.engine.lockdown import kernel
 
 attack = Attacks()
 

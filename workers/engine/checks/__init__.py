@@ -6,9 +6,9 @@ The check `area.some-problem` is the function `some_problem` of the module of it
 from __future__ import annotations
 
 from dovetail.adapters.checks import CHECKS as ALL
-from dovetail.adapters.findings import Check
+from dovetail.adapters.results.findings import Check
 from workers.engine.checks import evaluation, load, run
-from workers.engine.trial import Trial
+from workers.engine.trials.trial import Trial
 
 AREAS = {"load": load, "run": run, "eval": evaluation}
 

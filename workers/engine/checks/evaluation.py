@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dovetail.adapters import paired
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
-from dovetail.adapters.records import MAX_ITEMS
-from dovetail.adapters.report import Evaluation, Outcome
+from dovetail.adapters.results import paired
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.results.records import MAX_ITEMS
+from dovetail.adapters.results.report import Evaluation, Outcome
 from workers.engine.checks.claims import SIZE, Claim, bold, chance, claims_in, readings
-from workers.engine.evals import builtin
 from workers.engine.evals.codec import Row
 from workers.engine.evals.measures import Metric
 from workers.engine.evals.orders import Order
-from workers.engine.evals.rows import digest
-from workers.engine.trial import Trial
+from workers.engine.evals.rows import builtin
+from workers.engine.evals.rows.rows import digest
+from workers.engine.trials.trial import Trial
 
 ORDERED_BY = {
     "card": "The label_names of the card",

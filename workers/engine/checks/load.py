@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from dovetail.adapters.findings import Finding, failed, some
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.layout import EMBEDDINGS
-from workers.engine.fingerprint import same
-from workers.engine.frozen import Place
-from workers.engine.trial import Trial
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, some
+from dovetail.adapters.shapes.layout import EMBEDDINGS
+from workers.engine.models.fingerprint import same
+from workers.engine.models.frozen import Place
+from workers.engine.trials.trial import Trial
 
 Originals = Sequence[tuple[Place, torch.Tensor]]
 DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from dovetail.adapters import description
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
-from dovetail.adapters.layout import EMBEDDINGS
-from dovetail.adapters.library import contents
-from dovetail.adapters.report import Cost
-from workers.engine.trial import NOISE, CannotMerge, Timed, Trial
+from dovetail.adapters.formats import description
+from dovetail.adapters.readers.library import contents
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.results.report import Cost
+from dovetail.adapters.shapes.layout import EMBEDDINGS
+from workers.engine.trials.trial import NOISE, CannotMerge, Timed, Trial
 
 FAINT = 1e-4
 SLOW = 5.0

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from dovetail.adapters.report import LabelSource
-from workers.engine import senses
-from workers.engine.frozen import Frozen
+from dovetail.adapters.results.report import LabelSource
+from workers.engine.models import senses
+from workers.engine.models.frozen import Frozen
 
 MAX_TOKENS = 128
 DECODED = 8  # tokens given to a decoder as its start, if the rows have none

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from dovetail.adapters import paired
+from dovetail.adapters.results import paired
 
 ENDLESS = 1e6  # a quotient of a bootstrap whose denominator was nothing
 MOST = 1e9  # the largest number that a verdict accepts

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dovetail.adapters import paired
+from dovetail.adapters.results import paired
 from workers.engine.evals.codec import Codec
 
 SURE = 0.01  # the chance, over all orders, that answers which have nothing to do with an order fit it so much better

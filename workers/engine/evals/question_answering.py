@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from dovetail.adapters import paired
-from workers.engine.evals import builtin, measures
+from dovetail.adapters.results import paired
+from workers.engine.evals import measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_text
 from workers.engine.evals.measures import Metric
+from workers.engine.evals.rows import builtin
 from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 LONGEST = 30  # tokens of an answer, as in SQuAD's own script

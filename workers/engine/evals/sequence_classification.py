@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from dovetail.adapters import paired
+from dovetail.adapters.results import paired
 from workers.engine.evals import measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count, is_real
 from workers.engine.evals.measures import Metric

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import torch
 
-from workers.engine.evals import builtin
 from workers.engine.evals.codec import Batch, Codec, Row
 from workers.engine.evals.measures import Metric
 from workers.engine.evals.orders import Order
+from workers.engine.evals.rows import builtin
 
 Line: TypeAlias = torch.Tensor  # a model's output for one row
 

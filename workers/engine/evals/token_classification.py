@@ -7,11 +7,12 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from dovetail.adapters import paired
-from workers.engine.evals import builtin, measures
+from dovetail.adapters.results import paired
+from workers.engine.evals import measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count
 from workers.engine.evals.measures import Metric
 from workers.engine.evals.orders import Order, better_order
+from workers.engine.evals.rows import builtin
 from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 OUTSIDE = "O"

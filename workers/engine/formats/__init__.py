@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters.accepts import is_number
-from dovetail.adapters.config import Config
-from dovetail.adapters.fit import places, wrapped_parameters
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.kind import SELECTING, Kind
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.methods.accepts import is_number
+from dovetail.adapters.methods.kind import SELECTING, Kind
 from dovetail.adapters.methods.lora import module_of_mask
-from dovetail.adapters.selection import PatternTable, Selection
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.shapes.fit import places, wrapped_parameters
+from dovetail.adapters.shapes.selection import PatternTable, Selection
 
 # The key that makes PEFT match exactly one module, for each way in which it matches the keys of a table.
 KEYS = {"named": "^{}", "found": "^{}$"}

@@ -11,8 +11,8 @@ from peft.tuners.multitask_prompt_tuning import MultitaskPromptEmbedding
 from peft.tuners.poly import PolyLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.layout import BIAS_COPY
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.shapes.layout import BIAS_COPY
 
 TASK = 0  # the task that is run of an adapter trained on several tasks
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dovetail.adapters.report import Measured
+from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving import Subject
-from workers.engine.child import MEMORY_WORDS
+from workers.engine.processes.child import MEMORY_WORDS
 
 MAX_REFUSAL = 400
 OURS = (*MEMORY_WORDS, "can't start new thread")  # words of errors that the jail causes

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 from peft import PeftModel
 
-from dovetail.adapters.report import Measured
+from dovetail.adapters.results.report import Measured
 from workers.engine.measurers import Unmeasurable
 from workers.engine.measurers.small import Small
 

@@ -19,7 +19,7 @@ import torch
 from diffusers.loaders import lora_pipeline
 from diffusers.utils.logging import disable_progress_bar
 
-from dovetail.adapters.report import Measured
+from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.pipelines import KEY
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
 from workers.engine.measurers.pipelines import PIPELINES, Pipeline

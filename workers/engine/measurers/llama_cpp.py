@@ -20,9 +20,9 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import gguf
-from dovetail.adapters.report import Measured
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import gguf
+from dovetail.adapters.results.report import Measured
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
 from workers.engine.measurers.answers import TOKENS, Answer, expected
 from workers.engine.measurers.small import Small

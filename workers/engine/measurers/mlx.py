@@ -15,8 +15,8 @@ from typing import Any
 
 from dovetail.adapters.convert import Unconvertible, convert
 from dovetail.adapters.convert.mlx import FILE
-from dovetail.adapters.report import Measured
-from dovetail.adapters.sources import files_in
+from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.results.report import Measured
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
 from workers.engine.measurers.answers import TOKENS, Answer, expected
 from workers.engine.measurers.small import Small

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from transformers.pytorch_utils import Conv1D
 
-from dovetail.adapters import config as configs
+from dovetail.adapters.files import config as configs
 from dovetail.adapters.serving import Subject
 from dovetail.adapters.serving.subject import PREFIX
 from workers.engine.measurers import Trial, Unmeasurable

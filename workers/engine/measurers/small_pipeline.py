@@ -18,8 +18,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dovetail.adapters import config as configs
 from dovetail.adapters.convert.image_names import Home
+from dovetail.adapters.files import config as configs
 from workers.engine.measurers import Trial, Unmeasurable
 from workers.engine.measurers.answers import Expected, expecting
 from workers.engine.measurers.pipeline_names import Layer, layers_of

@@ -31,7 +31,7 @@ from vllm.utils.torch_utils import set_default_torch_dtype
 from vllm.v1.executor import uniproc_executor
 from vllm.v1.worker import cpu_worker
 
-from dovetail.adapters.report import Measured
+from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.vllm import max_lora_rank
 from workers.engine.measurers import Trial, Unmeasurable, refused, words, write_config
 from workers.engine.measurers.answers import TOKENS, Answer, expected

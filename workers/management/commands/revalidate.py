@@ -8,7 +8,7 @@ from django.core.management import BaseCommand, CommandError
 from registry.models import Revision, Verdict
 from registry.proof import renewal, verdicts
 from registry.repos import bases
-from workers import provenance
+from workers.validation import provenance
 
 
 class Command(BaseCommand):

@@ -11,10 +11,11 @@ from registry.kernel import base_policy
 from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof import verdicts
-from registry.publish import base_files
+from registry.publish.uploads import base_files
 from registry.repos import bases
 from registry.talk import watching
-from workers import base_cache, base_norm_measuring, base_shapes, base_sources
+from workers.bases import base_cache, base_norm_measuring, base_sources
+from workers.engines import base_shapes
 
 SERVED_TO = {
     "public": "everybody",

@@ -6,12 +6,12 @@ executes nothing in them, and imports only the standard library, itself, and num
 
 from collections.abc import Iterator, Mapping
 
-from dovetail.adapters.description import Description, describe
-from dovetail.adapters.families import ask_all
-from dovetail.adapters.folder import Base, Folder
-from dovetail.adapters.header import Header, HeaderError, Opener, TensorInfo
-from dovetail.adapters.report import CheckResult as Result
-from dovetail.adapters.sources import files_in
+from dovetail.adapters.checks.families import ask_all
+from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
+from dovetail.adapters.formats.description import Description, describe
+from dovetail.adapters.readers.folder import Base, Folder
+from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.results.report import CheckResult as Result
 
 __all__ = [
     "Base", "Description", "Folder", "Header", "HeaderError", "Opener", "Result", "TensorInfo", "check", "describe",

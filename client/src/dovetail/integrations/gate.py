@@ -3,9 +3,9 @@
 import logging
 from typing import Literal
 
-from dovetail.client import Pushed
-from dovetail.problems import Problem
-from dovetail.verdicts import UNFINISHED
+from dovetail.api.client import Pushed
+from dovetail.base.problems import Problem
+from dovetail.base.verdicts import UNFINISHED
 
 OnFailure = Literal["ignore", "warn", "stop"]
 ON_FAILURE = ("ignore", "warn", "stop")

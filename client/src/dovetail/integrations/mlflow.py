@@ -2,7 +2,7 @@
 
 import mlflow
 
-from dovetail.client import Pushed
+from dovetail.api.client import Pushed
 from dovetail.integrations import records
 
 PREFIX = "dovetail."

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from dovetail.adapters import values
-from dovetail.adapters.config import Config
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.convert.by_rank import Weights
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.peft import PREFIX
-from dovetail.adapters.lazy import Lazies, Lazy
+from dovetail.adapters.files import values
+from dovetail.adapters.files.config import Config
 from dovetail.adapters.methods import shared
 
 Tensor = Any  # of torch

@@ -1,6 +1,6 @@
 """The facts of a push as trackers of experiments take them: labels and numbers."""
 
-from dovetail.client import Pushed
+from dovetail.api.client import Pushed
 
 
 def labels(pushed: Pushed) -> dict[str, str]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dovetail.client import Client, Pushed
-from dovetail.ids import MAIN
+from dovetail.api.client import Client, Pushed
+from dovetail.base.ids import MAIN
 from dovetail.integrations.gate import OnFailure, check_choice, logger, require_pass
 
 

@@ -2,7 +2,7 @@
 
 import wandb
 
-from dovetail.client import Pushed
+from dovetail.api.client import Pushed
 from dovetail.integrations import records
 
 

@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from dovetail.adapters.convert import Unconvertible, convert
 from dovetail.adapters.convert.gguf_writer import FILE as GGUF
-from dovetail.adapters.header import Opener
-from dovetail.adapters.report import Serving
+from dovetail.adapters.files.header import Opener
+from dovetail.adapters.results.report import Serving
 from dovetail.serve.target import Target
 
 # The engine whose verdict counts. NIM serves LoRA by vLLM's rules.

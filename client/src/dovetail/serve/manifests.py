@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from dovetail.adapters.report import Serving
+from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving.vllm import VERSION
 from dovetail.serve.target import Target
 

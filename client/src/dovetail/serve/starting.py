@@ -13,8 +13,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dovetail.adapters import formats
-from dovetail.adapters.report import Content, Report, Serving
+from dovetail.adapters.formats import formats
+from dovetail.adapters.results.report import Content, Report, Serving
 from dovetail.adapters.serving.mlx import CONVERT
 from dovetail.serve.target import Target
 

@@ -1,7 +1,7 @@
 """The list of all checks, in the order in which they run. A new check is a function and a line here.
 
 The function is in the file of its area if the rule holds for every family of formats, else in the file of the family
-that has its own rule (`library`, `compositions`, `foreign`). `dovetail.adapters.families` states the checks that a
+that has its own rule (`library`, `compositions`, `foreign`). `checks.families` states the checks that a
 family does not answer, and why. Checks of the stage "engine" need the base in memory: their functions are in
 `workers/engine/checks`, under the same names.
 """

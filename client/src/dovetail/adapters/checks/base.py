@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters import bases, tokens
-from dovetail.adapters import config as configs
 from dovetail.adapters.checks import token_names
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
-from dovetail.adapters.folder import Folder
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.formats import bases, tokens
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
 
 FIELD = Folder.base_field  # of a config of PEFT
 ADDRESS = re.compile(r"https?://[^/\s]+/(?:models/)?([\w.-]+/[\w.-]+)(?:/.*)?$")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import bases, licenses
 from dovetail.adapters.checks.base import is_local_path
-from dovetail.adapters.config import ConfigError
-from dovetail.adapters.description import PIPELINE_TAGS
-from dovetail.adapters.findings import Finding, warned
-from dovetail.adapters.folder import Folder
+from dovetail.adapters.files.config import ConfigError
+from dovetail.adapters.formats import bases, licenses
+from dovetail.adapters.formats.description import PIPELINE_TAGS
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, warned
 
 
 def license(folder: Folder) -> str | Finding:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import fields
-from dovetail.adapters.accepts import one_of
 from dovetail.adapters.checks import library
-from dovetail.adapters.findings import Finding, failed, some, within
-from dovetail.adapters.library.composition import FUSION_KEYS, FUSION_WEIGHTS, SAVE_AGAIN, Composition, Fusion
-from dovetail.adapters.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, SETUP_CONFIG, WEIGHTS, Library
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.methods import fields
+from dovetail.adapters.methods.accepts import one_of
+from dovetail.adapters.readers.library.composition import FUSION_KEYS, FUSION_WEIGHTS, SAVE_AGAIN, Composition, Fusion
+from dovetail.adapters.readers.library.contents import (
+    FUSION_CONFIG,
+    HEAD_CONFIG,
+    HEAD_WEIGHTS,
+    SETUP_CONFIG,
+    WEIGHTS,
+    Library,
+)
+from dovetail.adapters.results.findings import Finding, failed, some, within
 
 is_named_fusion = one_of("static", "dynamic")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import fields
-from dovetail.adapters.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
-from dovetail.adapters.description import foreign_format
-from dovetail.adapters.findings import Finding, failed, some, warned
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.kind import OLD
-from dovetail.adapters.kinds import EVERYWHERE, KINDS, Kind
-from dovetail.adapters.methods import NOT_RUN
-from dovetail.adapters.patterns import PatternError
-from dovetail.adapters.selection import PLAIN, PatternTable, Selection
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.patterns import PatternError
+from dovetail.adapters.formats.description import foreign_format
+from dovetail.adapters.methods import NOT_RUN, fields
+from dovetail.adapters.methods.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
+from dovetail.adapters.methods.kind import OLD
+from dovetail.adapters.methods.kinds import EVERYWHERE, KINDS, Kind
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, some, warned
+from dovetail.adapters.shapes.selection import PLAIN, PatternTable, Selection
 
 PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules")
 SAMPLE = "model.layers.0.self_attn.q_proj"

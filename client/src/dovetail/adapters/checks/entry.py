@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dovetail.adapters.findings import Check, Finding
+from dovetail.adapters.results.findings import Check, Finding
 
 # The families of formats; each has its own reader.
 PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN = "peft", "adapters", "compositions", "not-run"

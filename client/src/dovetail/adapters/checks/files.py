@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import formats, twins
 from dovetail.adapters.checks.pickle import PUSH_IT
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.gguf import GgufError
-from dovetail.adapters.header import HeaderError, NotGathered, Pointer
-from dovetail.adapters.unpickling import Refused
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.gguf import GgufError
+from dovetail.adapters.files.header import HeaderError, NotGathered, Pointer
+from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.formats import formats, twins
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned, within
 
 LARGE_BYTES = 2 * 2**30
 MAX_JUDGED = 8  # adapters in folders of one repository that are proven

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters import wrappers
-from dovetail.adapters.findings import Finding, failed, skipped, some
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import HEADS, TASKS, task_of
+from dovetail.adapters.formats import wrappers
+from dovetail.adapters.methods.kinds import HEADS, TASKS, task_of
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, skipped, some
 
 NO_BASE = "The base is not at hand."
 VISION = (

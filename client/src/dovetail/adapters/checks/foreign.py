@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters import bases, fields, images
-from dovetail.adapters import config as configs
-from dovetail.adapters.architectures import of_gguf
 from dovetail.adapters.checks.fit import NO_BASE
 from dovetail.adapters.checks.rank import SAME_RUN
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
-from dovetail.adapters.fit import LINEAR
-from dovetail.adapters.foreign import TITLES, Foreign
-from dovetail.adapters.formats import detect
-from dovetail.adapters.parts import SINGLE, SPLIT, ranks_of, widths_of
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.formats import bases, images
+from dovetail.adapters.formats.architectures import of_gguf
+from dovetail.adapters.formats.formats import detect
+from dovetail.adapters.methods import fields
+from dovetail.adapters.readers.foreign import TITLES, Foreign
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.shapes.fit import LINEAR
+from dovetail.adapters.shapes.parts import SINGLE, SPLIT, ranks_of, widths_of
 
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
 OF_TEXT = ("mlx", "gguf", "nemo", "loralib", "litgpt")  # of which there may be a PEFT adapter too

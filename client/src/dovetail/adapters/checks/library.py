@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import fields
 from dovetail.adapters.checks import base
 from dovetail.adapters.checks.fit import NO_BASE
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
-from dovetail.adapters.library import contents
-from dovetail.adapters.library.contents import AGAIN, Library
-from dovetail.adapters.library.methods import MAX_PARTS, REQUIRED, UNION, is_misscaled, kind_of, method_of, parts
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.methods import fields
+from dovetail.adapters.methods.library import MAX_PARTS, REQUIRED, UNION, is_misscaled, kind_of, method_of, parts
+from dovetail.adapters.readers.library import contents
+from dovetail.adapters.readers.library.contents import AGAIN, Library
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
 
 INTERFACE, EMBEDDING = "adapter_interface.json", "embedding.pt"
 NO_VALUE = "which is not a value that the library accepts"

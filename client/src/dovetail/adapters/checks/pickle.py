@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import pickles, trainer_imports, twins
-from dovetail.adapters.findings import Finding, failed, some, warned
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.header import POINTER, Opener
-from dovetail.adapters.pickle_imports import PLAIN_IMPORTS, TENSOR_IMPORTS, Pickle
+from dovetail.adapters.files import pickles, trainer_imports
+from dovetail.adapters.files.header import POINTER, Opener
+from dovetail.adapters.files.pickle_imports import PLAIN_IMPORTS, TENSOR_IMPORTS, Pickle
+from dovetail.adapters.formats import twins
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, some, warned
 
 PUSH_IT = "Push the file itself: git lfs push --all, or huggingface_hub.upload_file()."  # of a pointer of Git LFS
 TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dovetail.adapters import pickles
 from dovetail.adapters.checks.pickle import TRAINING_STATE
-from dovetail.adapters.findings import Finding, some, warned
-from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
-from dovetail.adapters.gguf import GgufError
-from dovetail.adapters.header import HeaderError
-from dovetail.adapters.secrets import MAX_OF_FILE as MAX_OF_FILE  # of homes and addresses too
-from dovetail.adapters.secrets import Search, secrets_of
-from dovetail.adapters.secrets import lines_with as _matches
+from dovetail.adapters.files import pickles
+from dovetail.adapters.files.gguf import GgufError
+from dovetail.adapters.files.header import HeaderError
+from dovetail.adapters.files.secrets import MAX_OF_FILE as MAX_OF_FILE  # of homes and addresses too
+from dovetail.adapters.files.secrets import Search, secrets_of
+from dovetail.adapters.files.secrets import lines_with as _matches
+from dovetail.adapters.readers.folder import MAX_TEXT_BYTES, Folder
+from dovetail.adapters.results.findings import Finding, some, warned
 
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
 ARGUMENTS, MAX_FILES = "training_args.bin", 200  # the latter: text files that are read

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dovetail.adapters import config as configs
 from dovetail.adapters.checks.config import AGAIN
-from dovetail.adapters.findings import Finding, failed, skipped
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import Kind
-from dovetail.adapters.selection import PatternTable, Selection
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.methods.kinds import Kind
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, failed, skipped
+from dovetail.adapters.shapes.selection import PatternTable, Selection
 
 MAX_RANK = 1024
 MAX_VIRTUAL_TOKENS = 4096

@@ -6,17 +6,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from dovetail.adapters import config as configs
 from dovetail.adapters.checks.rank import ranked_sides
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.header import TensorInfo
-from dovetail.adapters.kinds import Kind
-from dovetail.adapters.layout import Tensors
-from dovetail.adapters.patterns import PatternError
-from dovetail.adapters.selection import Selection
-from dovetail.adapters.sources import Effect, blocks_of
-from dovetail.adapters.values import FLOATS, has_not_finite, is_all_zero, is_huge
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.header import TensorInfo
+from dovetail.adapters.files.patterns import PatternError
+from dovetail.adapters.files.values import FLOATS, has_not_finite, is_all_zero, is_huge
+from dovetail.adapters.methods.kinds import Kind
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.readers.sources import Effect, blocks_of
+from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned, within
+from dovetail.adapters.shapes.layout import Tensors
+from dovetail.adapters.shapes.selection import Selection
 
 AGAIN = "Save the trained adapter again with save_pretrained() and push it."
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")

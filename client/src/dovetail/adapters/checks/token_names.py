@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dovetail.adapters import tokens
-from dovetail.adapters.findings import Finding, some, warned
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import task_of
+from dovetail.adapters.formats import tokens
+from dovetail.adapters.methods.kinds import task_of
+from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.results.findings import Finding, some, warned
 
 GENERATING = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 TOLD = 5  # of a list in a sentence

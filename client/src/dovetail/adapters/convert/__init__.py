@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dovetail.adapters import formats, lazy, twins
-from dovetail.adapters.config import Config
-from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, loralib, mlx, peft, slim, weights
+from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, lazy, loralib, mlx, peft, slim, weights
 from dovetail.adapters.convert.by_rank import Changes
 from dovetail.adapters.convert.lora import Lora, Loss, only
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.settings import Settings, stated
 from dovetail.adapters.convert.weights import Variant
-from dovetail.adapters.foreign import safe_opener
-from dovetail.adapters.header import HeaderError, Opener
-from dovetail.adapters.unpickling import Refused
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.files.header import HeaderError, Opener
+from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.formats import formats, twins
+from dovetail.adapters.readers.foreign import safe_opener
 
 __all__ = [
     "FORMATS", "NEEDS_BASE", "SOURCES", "VARIANTS", "Conversion", "Settings", "Unconvertible", "convert", "results_of",

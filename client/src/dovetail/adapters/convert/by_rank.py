@@ -10,15 +10,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import values
-from dovetail.adapters.config import Config
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import Lora, Loss, Module, config_of
 from dovetail.adapters.convert.peft import PREFIX, WHOLE
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.kinds import kind_of
-from dovetail.adapters.lazy import Lazies, Lazy
-from dovetail.adapters.selection import suffixes
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import values
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.methods.kinds import kind_of
+from dovetail.adapters.shapes.selection import suffixes
 
 Weights = Mapping[str, tuple[Lazy, Lazy | None]]  # path of a module → its weight and its bias in the base
 # The adapter's tensors and config, the base's weights, and whether they are inputs by outputs → path and change of each

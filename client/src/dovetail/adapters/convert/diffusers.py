@@ -13,15 +13,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dovetail.adapters import images, lazy, values
-from dovetail.adapters.config import Config
-from dovetail.adapters.convert import image_names, lycoris
+from dovetail.adapters.convert import image_names, lazy, lycoris
 from dovetail.adapters.convert.image_names import Home
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import UNET, Lora, Loss, Module, config_of, module_of, require_headless
 from dovetail.adapters.convert.peft import Scales, Writer
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.lazy import Lazies, Lazy
-from dovetail.adapters.parts import DOWN, PARTS, UP
+from dovetail.adapters.files import values
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.formats import images
+from dovetail.adapters.shapes.parts import DOWN, PARTS, UP
 
 FILE, METADATA = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
 COMPONENT = re.compile(r"(unet|transformer(?:_2)?|text_encoder(?:_[23])?)\.(.+)")

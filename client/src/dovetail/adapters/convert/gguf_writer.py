@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from dovetail.adapters import config as configs
-from dovetail.adapters.config import Config
 from dovetail.adapters.convert.kohya import single_alpha
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import Lora, Module, require_plain, same_for_all
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.gguf import ALIGNMENT, DTYPES, MAGIC
-from dovetail.adapters.lazy import Lazies, Lazy
-from dovetail.adapters.parts import GGML
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.files.gguf import ALIGNMENT, DTYPES, MAGIC
+from dovetail.adapters.shapes.parts import GGML
 
 FILE = "adapter.gguf"
 VERSION = 3

@@ -7,10 +7,9 @@ import struct
 from collections import defaultdict
 from collections.abc import Mapping
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import lazy, values
-from dovetail.adapters.convert import image_names
+from dovetail.adapters.convert import image_names, lazy
 from dovetail.adapters.convert.image_names import SWAPPED, Layout
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import (
     TEXT_ENCODER_2,
     TRANSFORMER,
@@ -23,7 +22,8 @@ from dovetail.adapters.convert.lora import (
 )
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.lazy import Lazies, Lazy
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import values
 
 FILE = "pytorch_lora_weights.kohya.safetensors"
 DEEP = re.compile(r"\.transformer_blocks\.[1-9]")  # of which Stable Diffusion 1 and 2 have one in each block

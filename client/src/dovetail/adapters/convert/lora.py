@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dovetail.adapters import values
-from dovetail.adapters.config import Config
+from dovetail.adapters.convert.lazy import Lazy
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.header import BYTES_PER_VALUE
-from dovetail.adapters.lazy import Lazy
+from dovetail.adapters.files import values
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.files.header import BYTES_PER_VALUE
 
 UNET, TEXT_ENCODER, TEXT_ENCODER_2, TRANSFORMER = "unet", "text_encoder", "text_encoder_2", "transformer"
 CLASSES = {  # diffusers' component → the class that PEFT's auto_mapping names

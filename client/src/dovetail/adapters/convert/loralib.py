@@ -10,12 +10,12 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import Lora, Module, config_of, diagonal
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.settings import MAX_PARTS, Settings
-from dovetail.adapters.kinds import HEADS
-from dovetail.adapters.lazy import Lazies, Lazy
-from dovetail.adapters.parts import PARTS
+from dovetail.adapters.methods.kinds import HEADS
+from dovetail.adapters.shapes.parts import PARTS
 
 WRAPPED = re.compile(r"(?:(?:model_state_dict|state_dict)\.)?(?:module\.)?")  # by those who saved it
 FUSED = re.compile(r"(?:.*\.)?(?:c_attn|qkv|qkv_proj|query_key_value|Wqkv|in_proj|attn)")

@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dovetail.adapters import values
 from dovetail.adapters.convert.by_rank import lazy_of
+from dovetail.adapters.convert.lazy import Lazy
 from dovetail.adapters.convert.lora import Loss, Module
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.lazy import Lazy
+from dovetail.adapters.files import values
 
 Array = Any
 Arrays = Mapping[str, Array]

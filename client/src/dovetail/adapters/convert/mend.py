@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import lazy, twins, wrappers
-from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
-from dovetail.adapters.header import Header, HeaderError, Opener, TensorInfo
-from dovetail.adapters.lazy import Lazies
-from dovetail.adapters.unpickling import Refused
+from dovetail.adapters.convert import lazy
+from dovetail.adapters.convert.lazy import Lazies
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
+from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.formats import twins, wrappers
+from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
 
 PREFIX = "base_model.model."
 SHARD = re.compile(r"adapter_model-0*(\d{1,5})-of-0*(\d{1,5})\.(?:safetensors|bin)")

@@ -6,14 +6,14 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import lazy
-from dovetail.adapters.config import Config
+from dovetail.adapters.convert import lazy
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, require_headless, same_for_all
 from dovetail.adapters.convert.peft import Writer, json_writer
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.lazy import Lazies, Lazy
-from dovetail.adapters.parts import HEAD_OF_MLX, OF_MLX, OF_TRANSFORMERS, without_mlx
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.shapes.parts import HEAD_OF_MLX, OF_MLX, OF_TRANSFORMERS, without_mlx
 
 FILE = "adapters.safetensors"
 SIDES = {"lora_a": "down", "lora_b": "up"}

@@ -9,18 +9,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import lazy
-from dovetail.adapters.config import Config
-from dovetail.adapters.convert import image_names
+from dovetail.adapters.convert import image_names, lazy
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import CLASSES, TRANSFORMER, Lora, Module, module_of
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.header import HeaderError, Opener
-from dovetail.adapters.layout import named
-from dovetail.adapters.lazy import Lazies, Lazy
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.files.header import HeaderError, Opener
+from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.methods.lora import LORA
-from dovetail.adapters.patterns import PatternError
-from dovetail.adapters.selection import PatternTable
+from dovetail.adapters.shapes.layout import named
+from dovetail.adapters.shapes.selection import PatternTable
 
 CONFIG, WEIGHTS, PREFIX = configs.NAME, "adapter_model.safetensors", "base_model.model."
 PARTS = re.compile(r"(.+)\.(lora_A\.weight|lora_B\.weight|lora_magnitude_vector)(?:\.weight)?")

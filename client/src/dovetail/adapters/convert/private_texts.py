@@ -6,7 +6,7 @@ import json
 import re
 
 from dovetail.adapters.checks import privacy
-from dovetail.adapters.secrets import SECRETS
+from dovetail.adapters.files.secrets import SECRETS
 
 REMOVED, PLAIN = "[removed]", "removed"  # the latter in YAML, where brackets make a list
 YAML = (".yaml", ".yml")

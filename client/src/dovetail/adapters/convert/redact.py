@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import gguf, pickles
-from dovetail.adapters import header as headers
 from dovetail.adapters.checks import privacy
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.checks.privacy import Trace
 from dovetail.adapters.convert.private_texts import redacted as redacted_text
 from dovetail.adapters.convert.private_texts import without_private
-from dovetail.adapters.findings import some
-from dovetail.adapters.folder import MAX_TEXT_BYTES
-from dovetail.adapters.header import HeaderError, Opener
-from dovetail.adapters.twins import framed
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import gguf, pickles
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError, Opener
+from dovetail.adapters.formats.twins import framed
+from dovetail.adapters.readers.folder import MAX_TEXT_BYTES
+from dovetail.adapters.results.findings import some
 
 MAX_TEXTS_BYTES = 4 << 20  # of all texts together: patterns are looked for while somebody waits
 # Another text in these is another token, so the tokenizer would be another one.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dovetail.adapters import config as configs
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.description import PIPELINE_TAGS
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.formats.description import PIPELINE_TAGS
 
 TRUE, FALSE = "true", "false"
 MAX_PARTS, MAX_ALPHA, MAX_RANK = 8, 1e6, 1024

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import lazy, values
-from dovetail.adapters.config import Config
+from dovetail.adapters.convert import lazy
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.peft import CONFIG, PREFIX, WEIGHTS, json_writer, read_config, read_tensors
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.weights import Variant
-from dovetail.adapters.header import HeaderError, Opener
-from dovetail.adapters.lazy import Lazies, Lazy
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import values
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.files.header import HeaderError, Opener
 
 TABLES = ("embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out")
 WRAPPERS = (".base_layer.", ".modules_to_save.", ".original_module.")  # PEFT may save one table under several of them

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from dovetail.adapters import header as headers
-from dovetail.adapters import lazy, torchwriter, twins, values
+from dovetail.adapters.convert import lazy
+from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import Loss
 from dovetail.adapters.convert.peft import Writer
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.header import HeaderError, Opener
-from dovetail.adapters.lazy import Lazies, Lazy
-from dovetail.adapters.twins import SAFE
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files import torchwriter, values
+from dovetail.adapters.files.header import HeaderError, Opener
+from dovetail.adapters.formats import twins
+from dovetail.adapters.formats.twins import SAFE
 
 PICKLED = {safe: pickle for pickle, safe in SAFE.items()}
 DTYPES = {"fp16": "F16", "bf16": "BF16"}

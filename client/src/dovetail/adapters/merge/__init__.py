@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.adapters import config as configs
-from dovetail.adapters.bases import relation
-from dovetail.adapters.config import Config
 from dovetail.adapters.convert import Conversion, read
 from dovetail.adapters.convert import peft as peft_format
 from dovetail.adapters.convert.lora import Lora, Module, only, targets_of
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.header import Opener
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import Config
+from dovetail.adapters.files.header import Opener
+from dovetail.adapters.formats.bases import relation
 from dovetail.adapters.merge import heads
 from dovetail.adapters.merge.modules import AVERAGE, Recipe, merged
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.adapters import values
+from dovetail.adapters.convert.lazy import Lazy
 from dovetail.adapters.convert.lora import Module
 from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.lazy import Lazy
+from dovetail.adapters.files import values
 
 SIDES = ("down", "up")
 AVERAGE = -1  # of `Recipe.head`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dovetail.adapters.accepts import (
+from dovetail.adapters.methods.accepts import (
     Fits,
     is_flag,
     is_init,
@@ -20,7 +20,7 @@ from dovetail.adapters.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.kind import PLACING, Kind, Numbers, Place, Places, Unproven
+from dovetail.adapters.methods.kind import PLACING, Kind, Numbers, Place, Places, Unproven
 
 TRAINING = frozenset(
     {"lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dovetail.adapters.accepts import (
+from dovetail.adapters.methods.accepts import (
     is_bias,
     is_flag,
     is_number,
@@ -16,7 +16,7 @@ from dovetail.adapters.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.kind import EXCLUDED, LAYERS, PLACING, TARGETS, Kind, Numbers, Place, Places
+from dovetail.adapters.methods.kind import EXCLUDED, LAYERS, PLACING, TARGETS, Kind, Numbers, Place, Places
 
 LYCORIS = {
     "r": is_whole, "alpha": is_number, "rank_pattern": is_whole_table, "alpha_pattern": is_number_table,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.accepts import (
+from dovetail.adapters.methods.accepts import (
     Fits,
     is_few_wholes,
     is_flag,
@@ -12,7 +12,7 @@ from dovetail.adapters.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.kind import Kind
+from dovetail.adapters.methods.kind import Kind
 
 PROMPT = "prompt_embeddings"
 KEYS: dict[str, Fits] = {

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.accepts import is_bias, is_flag, is_names, is_number, is_text, is_tokens, is_whole, one_of, whole
-from dovetail.adapters.kind import EXCLUDED, PLACING, TARGETS, Kind, Numbers, Place, Places, Unproven
+from dovetail.adapters.methods.accepts import (
+    is_bias,
+    is_flag,
+    is_names,
+    is_number,
+    is_text,
+    is_tokens,
+    is_whole,
+    one_of,
+    whole,
+)
+from dovetail.adapters.methods.kind import EXCLUDED, PLACING, TARGETS, Kind, Numbers, Place, Places, Unproven
 
 IA3 = Kind(
     "IA3",

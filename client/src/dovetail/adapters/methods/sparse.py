@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.accepts import (
+from dovetail.adapters.methods.accepts import (
     between,
     is_bias,
     is_flag,
@@ -14,7 +14,7 @@ from dovetail.adapters.accepts import (
     maybe,
     whole,
 )
-from dovetail.adapters.kind import LAYERS, PLACING, TARGETS, Kind, Numbers, Place, Places
+from dovetail.adapters.methods.kind import LAYERS, PLACING, TARGETS, Kind, Numbers, Place, Places
 from dovetail.adapters.methods.shared import SEED
 
 FREQUENCIES = whole(1, 2**24)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dovetail.adapters.header import Opener
-from dovetail.adapters.report import Serving
+from dovetail.adapters.files.header import Opener
+from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving.diffusers import DIFFUSERS
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.adapters.serving.lorax import LORAX

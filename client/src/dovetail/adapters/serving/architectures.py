@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dovetail.adapters.architectures import names
+from dovetail.adapters.formats.architectures import names
 from dovetail.adapters.serving.rules import UNKNOWN_ARCHITECTURE, Rule
 from dovetail.adapters.serving.subject import Subject
 

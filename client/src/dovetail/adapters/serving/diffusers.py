@@ -2,11 +2,11 @@
 
 import math
 
-from dovetail.adapters import images
+from dovetail.adapters.formats import images
+from dovetail.adapters.formats.signs import BARE
 from dovetail.adapters.serving.pipelines import pipeline_of
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import PREFIX, Subject
-from dovetail.adapters.signs import BARE
 
 VERSION = "0.40.0.dev0 (58eb52c)"
 PIPELINE, CONVERSION = "src/diffusers/loaders/lora_pipeline.py", "src/diffusers/loaders/lora_conversion_utils.py"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from dovetail.adapters import formats
-from dovetail.adapters.findings import some
-from dovetail.adapters.report import WAITING, Content, Measured, Report, Serves, Serving
+from dovetail.adapters.formats import formats
+from dovetail.adapters.results.findings import some
+from dovetail.adapters.results.report import WAITING, Content, Measured, Report, Serves, Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.rules import MAX_REASON
 

@@ -1,10 +1,10 @@
 """The serving rules of mlx-lm, read in its source, as data; an adapter of PEFT is served once it is converted."""
 
-from dovetail.adapters.patterns import PatternError
-from dovetail.adapters.selection import PatternTable
+from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.serving.architectures import TEXT_KEYS, unknown
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import PREFIX, Subject
+from dovetail.adapters.shapes.selection import PatternTable
 
 VERSION = "0.32.2"
 CONVERT = "dovetail convert --to mlx"  # stands among the flags of an adapter that is served once it is converted

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import config as configs
 from dovetail.adapters import methods
-from dovetail.adapters.kinds import EVERYWHERE
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.methods.kinds import EVERYWHERE
 from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import images
+from dovetail.adapters.formats import images
 
 KEY = "_class_name"  # of model_index.json
 FAMILIES = {images.SD1: "StableDiffusionPipeline", images.SDXL: "StableDiffusionXLPipeline"}

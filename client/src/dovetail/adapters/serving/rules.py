@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dovetail.adapters.findings import some
-from dovetail.adapters.report import Serves, Serving
+from dovetail.adapters.results.findings import some
+from dovetail.adapters.results.report import Serves, Serving
 from dovetail.adapters.serving.subject import Subject
 
 MAX_REASON = 900

@@ -1,6 +1,6 @@
 """The serving rules of SGLang, read in its source, as data."""
 
-from dovetail.adapters import config as configs
+from dovetail.adapters.files import config as configs
 from dovetail.adapters.serving.architectures import unknown
 from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dovetail.adapters import config as configs
-from dovetail.adapters import formats, gguf, npz
-from dovetail.adapters import header as headers
-from dovetail.adapters.description import WEIGHTS
-from dovetail.adapters.header import Opener
-from dovetail.adapters.layout import named
-from dovetail.adapters.signs import of_tensors
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import gguf, npz
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import Opener
+from dovetail.adapters.formats import formats
+from dovetail.adapters.formats.description import WEIGHTS
+from dovetail.adapters.formats.signs import of_tensors
+from dovetail.adapters.shapes.layout import named
 
 PREFIX = "base_model.model."
 SIDES = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")

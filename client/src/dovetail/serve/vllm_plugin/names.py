@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dovetail.adapters import bases
+from dovetail.adapters.formats import bases
 
 NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[A-Za-z0-9][\w./-]{0,199}))?")
 CACHED = re.compile(r"models--(?P<namespace>[^/]+?)--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}/?$")

@@ -7,7 +7,7 @@ import os
 from vllm.lora.request import LoRARequest  # it lives in the environment of vLLM
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
-from dovetail.problems import Problem
+from dovetail.base.problems import Problem
 from dovetail.serve.vllm_plugin import settings
 from dovetail.serve.vllm_plugin.names import Name, base_id
 from dovetail.serve.vllm_plugin.settings import LOG

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dovetail import places
-from dovetail.problems import usage
+from dovetail.base import places
+from dovetail.base.problems import usage
 
 DAY = 86400.0
 LOG = logging.getLogger("vllm.dovetail")  # below vLLM's own logger, which prints it

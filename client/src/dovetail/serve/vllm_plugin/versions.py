@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dovetail import manifests
-from dovetail.client import Client
-from dovetail.problems import Problem, local_files, unreachable
+from dovetail.api.client import Client
+from dovetail.base.problems import Problem, local_files, unreachable
+from dovetail.base.verdicts import UNFINISHED, Verdict
 from dovetail.serve.target import SHORT_OID
 from dovetail.serve.vllm_plugin.names import Name, are_one_base
 from dovetail.serve.vllm_plugin.settings import Settings
-from dovetail.verdicts import UNFINISHED, Verdict
+from dovetail.store import manifests
 
 SAYS_NO = (401, 403, 404, 410)  # the hub's answers that mean: not for you, or not there, or held back
 PRUNE_SECONDS = 86400

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from dovetail.problems import Problem
+from dovetail.base.problems import Problem
 from dovetail.serve.vllm_plugin.names import Name
 from dovetail.serve.vllm_plugin.settings import LOG
 from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Version, Versions

@@ -1,0 +1,1 @@
+"""How one file is read, strictly and in bounds."""

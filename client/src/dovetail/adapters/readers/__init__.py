@@ -1,0 +1,1 @@
+"""The files of one revision as the checks see them, a class for each family."""

@@ -1,0 +1,1 @@
+"""A hub in Python: the methods of a client, and what they ask and send."""

@@ -1,0 +1,114 @@
+"""A hub in Python: methods with the names of the commands, which are built on them; `deeds` has them as functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dovetail.api.connection import locate
+from dovetail.api.looking import Looking, require_folder
+from dovetail.api.managing import Managing
+from dovetail.base import ids, places
+from dovetail.base.ids import MAIN, check_adapter
+from dovetail.base.locks import Lock
+from dovetail.base.verdicts import Verdict
+from dovetail.locks import lock_files, locking, syncing
+from dovetail.locks.syncing import Synced
+from dovetail.store import fetching, manifests
+from dovetail.store.downloading import Progress, ignore
+from dovetail.store.store import Store
+
+__all__ = ["MAIN", "Client", "Pushed", "check_adapter"]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The result of a push: the commit, its page, and its verdict if the push waited for one."""
+
+    adapter: str
+    revision: str
+    url: str
+    verdict: Verdict | None = None
+    pull_request: str | None = None  # its address, after a push with `create_pr`
+    rewritten: tuple[str, ...] = ()  # files that were sent with another base than the folder's
+    is_changed: bool = True  # False where the hub had all of it
+
+
+class Client(Looking, Managing):
+    """A hub as one caller sees it; endpoint and token default to the command line's. Methods raise Problem.
+
+    `timeout` is how many seconds one request may take without a byte. An adapter is NS/NAME, or NS/NAME@REV where a
+    version is meant: a branch, a tag, an alias, a commit or `verified`.
+    """
+
+    def push(
+        self, path: str | Path, adapter: str, *, message: str | None = None, branch: str = MAIN,
+        private: bool | None = None, base: str = "", include: Sequence[str] = (), exclude: Sequence[str] = (),
+        delete: Sequence[str] = (), create_pr: bool = False, wait: bool = False, timeout: float | None = None,
+        show_progress: bool = False,
+    ) -> Pushed:  # fmt: skip
+        """Push a folder in one commit as the next revision of an adapter, created if needed; other files stay.
+
+        `base` is named in the configs that are sent, not in the folder; `include` and `exclude` choose files, `delete`
+        the remote files that go, all by patterns. A branch is created if needed. With `wait` the result holds the
+        verdict: finished, or as it is after `timeout` seconds.
+        """
+        check_adapter(adapter)
+        folder = require_folder(path)
+        self.whoami()
+        # Importing huggingface_hub takes 0.3 s, more than everything else together.
+        from dovetail.api import payload, pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
+
+        parcel = payload.collect(folder, include=include, exclude=exclude, base=base)
+        landed = pushing.push(
+            self.endpoint, self.token, parcel, adapter, message=message or f"Push {folder.resolve().name}",
+            branch=branch, private=private, delete=delete, create_pr=create_pr, show_progress=show_progress,
+        )  # fmt: skip
+        verdict = self.verdict(adapter, landed.oid, wait=True, timeout=timeout) if wait else None
+        url = f"{self.endpoint}/{adapter}/tree/{landed.oid}"
+        return Pushed(adapter, landed.oid, url, verdict, landed.pull_request, parcel.rewritten, landed.is_changed)
+
+    def pull(
+        self, adapter: str, to: str | Path | None = None, *, revision: str | None = None,
+        include: Sequence[str] = (), exclude: Sequence[str] = (), is_linked: bool = False, progress: Progress = ignore,
+    ) -> Path:  # fmt: skip
+        """Download a revision to `to` (./NAME), each file checked against the manifest's sha256; return the folder.
+
+        `include` and `exclude` choose files by patterns. The bytes come through the cache of this machine, from
+        which they are copied, or with `is_linked` hard-linked: then nobody should edit them.
+        """
+        name, asked = locate(adapter, revision)
+        manifest = self.manifest(name, asked)
+        files = manifests.select(manifests.parse_files(manifest["files"]), include, exclude)
+        return self.fetch(name, manifest.revision, files, to, is_linked=is_linked, progress=progress)
+
+    def fetch(
+        self, adapter: str, commit: str, files: Sequence[manifests.ManifestFile], to: str | Path | None = None, *,
+        is_linked: bool = False, progress: Progress = ignore,
+    ) -> Path:  # fmt: skip
+        """Download files of a commit, as `pull` does after it has asked for the manifest."""
+        # The caller names the folder: a hub that could name it could have files written anywhere.
+        folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
+        origin = fetching.Origin(self.transport, adapter, commit)
+        return fetching.fetch(origin, files, folder, Store(places.cache()), progress, is_linked=is_linked)
+
+    # --- folders of many adapters ------------------------------------------------------------------------------------
+    def lock(self, *adapters: str, lock: Lock | None = None, update: bool = False) -> Lock:
+        """Return a lock with these adapters (NS/NAME@REV), added to `lock` if it is given; nothing is written.
+
+        With `update` the names that are locked already are resolved again: these, or all without any.
+        """
+        present = lock or Lock(self.endpoint)
+        if update:
+            return locking.renew(self.transport, present, present.named(adapters) if adapters else None)
+        return locking.add(self.transport, present, [ids.split(name) for name in adapters])
+
+    def sync(
+        self, lock: Lock | str | Path, to: str | Path, *,
+        base: bool = False, verify: bool = False, layout: str = "", progress: Progress = ignore,
+    ) -> Synced:  # fmt: skip
+        """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
+        present = lock if isinstance(lock, Lock) else lock_files.read(Path(lock))
+        return syncing.sync(
+            present, Path(to), lambda: self.transport, Store(places.cache()),
+            with_bases=base, is_verified=verify, layout=layout, progress=progress,
+        )  # fmt: skip

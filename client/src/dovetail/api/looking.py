@@ -1,0 +1,139 @@
+"""The methods of a client that only look: account, search, facts, manifests, verdicts, comparison, fit."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dovetail.api import searching
+from dovetail.api.connection import Connection, locate, path
+from dovetail.api.differences import Difference
+from dovetail.base import answers, ids, verdicts
+from dovetail.base.problems import UNAUTHORIZED, Problem, not_signed_in, usage
+from dovetail.base.verdicts import Verdict
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between two looks at an unfinished verdict
+PATIENCE_SECONDS = 30.0  # how long a wait tolerates a hub that does not answer, as during a restart
+
+Values = str | Sequence[str] | None
+
+
+class Looking(Connection):
+    """The reading half of a client. An adapter is NS/NAME or, where a version is meant, NS/NAME@REV."""
+
+    def whoami(self) -> answers.Me:
+        """Return the account that the token belongs to."""
+        try:
+            return self.transport.get("/me", answers.Me)
+        except Problem as problem:  # asked without a token too: an address that does not answer is the first mistake
+            if self.token is None and problem.status == UNAUTHORIZED:
+                raise not_signed_in(self.endpoint) from None
+            raise
+
+    def search(
+        self, words: str = "", *, base: Values = None, kind: Values = None, task: Values = None,
+        license: Values = None, language: Values = None, tag: Values = None, author: Values = None,
+        engine: Values = None, verdict: Values = None, rank_min: int | None = None, rank_max: int | None = None,
+        size_min: int | None = None, size_max: int | None = None, sort: str = "", limit: int = 20,
+    ) -> tuple[answers.Adapter, ...]:  # fmt: skip
+        """Return the adapters that match; several values of one filter are alternatives."""
+        several = {
+            "base": base, "kind": kind, "task": task, "license": license, "language": language, "tag": tag,
+            "author": author, "engine": engine, "verdict": verdict,
+        }  # fmt: skip
+        filters: dict[str, str | int | list[str] | None] = {
+            name: [values] if isinstance(values, str) else list(values or ()) for name, values in several.items()
+        }
+        filters |= {"q": words, "rank_min": rank_min, "rank_max": rank_max, "sort": sort}
+        filters |= {"size_min": size_min, "size_max": size_max}
+        return tuple(searching.search(self, filters, limit)[0])
+
+    def info(self, adapter: str) -> answers.Adapter:
+        """Return the facts of an adapter."""
+        return self.transport.get(path(adapter), answers.Adapter)
+
+    def manifest(self, adapter: str, revision: str | None = None) -> answers.Manifest:
+        """Return a revision's manifest: its commit, files with size in bytes and sha256, config, base.
+
+        While the hub does not answer, it is the one of its read plane, with the time `as_of` which it is.
+        """
+        name, asked = locate(adapter, revision)
+        ids.check_adapter(name)
+        return self.transport.manifest(name, asked)
+
+    def diff(self, a: str, b: str) -> Difference:
+        """Return what differs between two versions, each NS/NAME@REV; `b` may be @REV of the same adapter."""
+        from dovetail.api import comparing  # noqa: PLC0415  # as in fit
+
+        first = locate(a)
+        return comparing.compare(self, first, locate(f"{first[0]}{b}" if b.startswith("@") else b))
+
+    def fit(self, folder: str | Path) -> answers.FitAnswer:
+        """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
+        from dovetail.api import fits  # noqa: PLC0415  # no other method needs the format library
+
+        return fits.ask(self.transport, require_folder(folder))
+
+    def try_text(
+        self, adapter: str, text: str, other: str = "", *, tokens: int = 32, timeout: float | None = None
+    ) -> answers.Tryout:
+        """Return what NS/NAME@REV (without @REV: `verified`) and its base make of a text; the hub keeps it an hour.
+
+        `other` is a second text, where the task has one; `tokens` is how many a model for generation writes.
+        """
+        from dovetail.api import trying  # noqa: PLC0415  # as in fit
+
+        name, revision = ids.split(adapter, default="verified")
+        return trying.ask(self.transport, name, revision, text, other, tokens, timeout)
+
+    # --- verdicts ----------------------------------------------------------------------------------------------------
+    def verdict(
+        self, adapter: str, revision: str | None = None, *, wait: bool = False, timeout: float | None = None
+    ) -> Verdict:
+        """Return the verdict of a revision; with `wait`, once it is finished, or as it is after `timeout` seconds."""
+        if not wait:
+            return self._verdict(*locate(adapter, revision))
+        *_, last = self.verdicts(adapter, revision, timeout=timeout)
+        return last
+
+    def verdicts(self, adapter: str, revision: str | None = None, *, timeout: float | None = None) -> Iterator[Verdict]:
+        """Yield the verdict each time it has changed, until it is finished or `timeout` seconds have gone by."""
+        name, asked = locate(adapter, revision)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        previous: Verdict | None = None
+        pause = FIRST_PAUSE
+        while True:
+            # A branch may move while we wait: keep waiting for the commit that it pointed to at first.
+            current = self._patient_verdict(name, previous.revision if previous else asked)
+            if current != previous:
+                yield current
+                pause = FIRST_PAUSE
+            if current.finished or time.monotonic() >= deadline:
+                return
+            previous = current
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 1.3, LONGEST_PAUSE)
+
+    def _verdict(self, adapter: str, revision: str) -> Verdict:
+        answer = self.transport.get(f"{path(adapter, revision)}/verdict", answers.VerdictAnswer)
+        return verdicts.read(answer.document)
+
+    def _patient_verdict(self, adapter: str, revision: str) -> Verdict:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._verdict(adapter, revision)
+            except Problem as problem:
+                restarting = problem.code == "client-unreachable" or problem.status in {502, 503, 504}
+                if not restarting or time.monotonic() > deadline:
+                    raise
+            time.sleep(LONGEST_PAUSE)
+
+
+def require_folder(given: str | Path) -> Path:
+    """Return the path of a folder. Raises Problem if there is none."""
+    folder = Path(given)
+    if not folder.is_dir():
+        why = "is a file" if folder.exists() else "does not exist"
+        raise usage(f"{folder} {why}.", "Name the folder that holds adapter_config.json.")
+    return folder

@@ -1,0 +1,147 @@
+"""The methods of a client that change names and states: aliases, tags, branches, releases, yanks, reports, deletion."""
+
+from typing import Any
+from urllib.parse import quote
+
+from dovetail.api import repositories, searching
+from dovetail.api.connection import Connection, locate, path
+from dovetail.base import answers, ids
+from dovetail.base.problems import usage
+
+
+class Managing(Connection):
+    """The methods for owners of versions, and for reports by everybody."""
+
+    # --- names -------------------------------------------------------------------------------------------------------
+    def aliases(self, adapter: str) -> tuple[answers.Alias, ...]:
+        """Return the aliases of an adapter."""
+        return self.transport.get(f"{path(adapter)}/aliases", answers.AliasList).aliases
+
+    def alias(self, adapter: str, alias: str, *, reason: str = "", force: bool = False) -> answers.Alias:
+        """Set or move an alias to NS/NAME@REV, which has passed; `force`, with a reason, also to another version."""
+        name, revision = ids.split_exact(adapter, "verified")
+        body = {"revision": revision, "reason": reason, "force": force}
+        return self.transport.put(_alias_path(name, alias), body, answers.Alias)
+
+    def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> answers.Alias:
+        """Move an alias back to the revision that it named before."""
+        return self.transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.Alias)
+
+    def remove_alias(self, adapter: str, alias: str) -> None:
+        """Remove an alias."""
+        self.transport.delete(_alias_path(adapter, alias))
+
+    def tag(self, adapter: str, tag: str, message: str | None = None) -> None:
+        """Create a tag at NS/NAME@REV (main without one): a name that does not move."""
+        repositories.create_tag(self, *_named(adapter, tag), message)
+
+    def remove_tag(self, adapter: str, tag: str) -> None:
+        """Remove a tag; the version that it names stays."""
+        ids.check_adapter(adapter)
+        repositories.delete_tag(self, adapter, tag)
+
+    def branch(self, adapter: str, branch: str) -> None:
+        """Create a branch that begins at NS/NAME@REV (main without one)."""
+        repositories.create_branch(self, *_named(adapter, branch))
+
+    def remove_branch(self, adapter: str, branch: str) -> None:
+        """Remove a branch."""
+        ids.check_adapter(adapter)
+        repositories.delete_branch(self, adapter, branch)
+
+    def releases(self, adapter: str) -> tuple[answers.Release, ...]:
+        """Return the releases of an adapter, the highest version first."""
+        found: list[answers.Release] = []
+        cursor = ""
+        while True:
+            page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", answers.ReleasePage)
+            found += page.releases
+            following = searching.next_cursor(page.next)
+            if not following or not page.releases:
+                return tuple(found)
+            cursor = f"&cursor={quote(following, safe='')}"
+
+    def release(
+        self, adapter: str, tag: str, *, title: str = "", notes: str = "", prerelease: bool = False, force: bool = False
+    ) -> answers.Release:
+        """Make a release of NS/NAME@REV, and its tag; without @REV of what the tag names, else of `verified`.
+
+        It must have passed; with `force` it need not. `tag` is a semantic version, `notes` are Markdown.
+        """
+        name, revision = ids.split(adapter, default="")
+        body: dict[str, Any] = {"tag": tag, "title": title, "notes": notes, "prerelease": prerelease, "force": force}
+        if revision:
+            body["revision"] = revision
+        return self.transport.post(f"{path(name)}/releases", body, answers.Release)
+
+    def edit_release(
+        self,
+        adapter: str,
+        tag: str,
+        *,
+        title: str | None = None,
+        notes: str | None = None,
+        prerelease: bool | None = None,
+    ) -> answers.Release:
+        """Change what is given of a release; its tag and its version never change."""
+        given = {"title": title, "notes": notes, "prerelease": prerelease}
+        body = {name: value for name, value in given.items() if value is not None}
+        return self.transport.patch(f"{path(adapter)}/releases/{quote(tag, safe='')}", body, answers.Release)
+
+    def remove_release(self, adapter: str, tag: str, *, keep_tag: bool = True) -> None:
+        """Delete a release; its tag and its version stay, the tag unless `keep_tag` is false."""
+        query = "" if keep_tag else "?keep_tag=false"
+        self.transport.delete(f"{path(adapter)}/releases/{quote(tag, safe='')}{query}")
+
+    # --- states ------------------------------------------------------------------------------------------------------
+    def yank(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.YankState:
+        """Say that nobody should use NS/NAME@REV, for a reason that everybody reads; with `undo`, take that back."""
+        name, revision = ids.split_exact(adapter, "v1.0, or @ and a commit id")
+        deed = "unyank" if undo else "yank"
+        body = {"revision": revision, "reason": reason}
+        return self.transport.post(f"{path(name)}/{deed}", body, answers.YankState)
+
+    def override(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.RevisionRegression:
+        """Let NS/NAME@REV become `verified` though it measured worse, for a public reason; with `undo`, no longer."""
+        name, revision = ids.split_exact(adapter, "main, or @ and a commit id")
+        place = f"{path(name, revision)}/regression-override"
+        if undo:
+            return self.transport.withdraw(place, answers.RevisionRegression)
+        return self.transport.post(place, {"reason": reason}, answers.RevisionRegression)
+
+    def report(self, adapter: str, reason: str, *, file: str = "", text: str = "") -> answers.FiledReport:
+        """Report NS/NAME, one revision (@REV), or a file of it to the moderators, who alone read it."""
+        name, revision = ids.split(adapter, default="")
+        about: dict[str, Any] = {"adapter": name, "revision": revision or None}
+        if file:
+            about = {"target": {"type": "file", "id": f"{name}@{revision or ids.MAIN}:{file}"}}
+        return self.transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
+
+    def delete(self, adapter: str) -> None:
+        """Delete an adapter with all its versions, at once and for good."""
+        ids.check_adapter(adapter)
+        repositories.delete(self, adapter)
+
+    # --- pull requests -----------------------------------------------------------------------------------------------
+    def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> answers.PullRequest:
+        """Open a pull request that repairs an adapter's weights or names its base; with `privacy`, one that removes
+        private data."""
+        body: dict[str, Any] = {"privacy": True} if privacy else {"base": base}
+        return self.transport.post(f"{path(adapter)}/repair", body, answers.PullRequest)
+
+    def merge(self, adapter: str, number: int) -> str:
+        """Merge a pull request and return the commit that main is at then."""
+        ids.check_adapter(adapter)
+        repositories.merge(self, adapter, number)
+        return self.transport.get(path(adapter, ids.MAIN), answers.Manifest).revision
+
+
+def _named(adapter: str, name: str) -> tuple[str, str, str]:
+    of, revision = locate(adapter)
+    return of, name, revision
+
+
+def _alias_path(adapter: str, alias: str) -> str:
+    if not alias:
+        raise usage("The name of the alias is empty.", "Name it, as in `prod`.")
+    return f"{path(adapter)}/aliases/{quote(alias, safe='')}"

@@ -1,0 +1,118 @@
+"""The commands of owners about versions: yank, unyank, override, delete, and report."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dovetail.api import repositories
+from dovetail.base import ids
+from dovetail.base.problems import usage
+from dovetail.terminal.arguments import Adapter
+from dovetail.terminal.options import Options
+
+Version = Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that nobody should use.")]
+
+
+def yank(
+    context: typer.Context,
+    adapter: Version,
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="What is wrong with it; everybody reads this.")
+    ] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take the yank back, as `dovetail unyank` does.")] = False,
+) -> None:
+    """Advise against a version: nothing leads to it by itself any more, and its commit id still serves it."""
+    if not (reason or undo):
+        raise usage("A yank needs a reason.", "Add --reason and a sentence that says what is wrong.")
+    _yank(context.obj, adapter, reason, undo=undo)
+
+
+def unyank(
+    context: typer.Context, adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The yanked version.")]
+) -> None:
+    """Take a yank back."""
+    _yank(context.obj, adapter, "", undo=True)
+
+
+def _yank(options: Options, adapter: str, reason: str, *, undo: bool) -> None:
+    answer = options.client().yank(adapter, reason, undo=undo)
+    if options.printer.as_json:
+        options.printer.document(answer)
+        return
+    options.printer.line(answer.revision)
+    name, state = adapter.partition("@")[0], "yanked" if answer.yanked else "not yanked"
+    options.printer.note(f"{name}@{answer.revision[:7]} is {state}.")
+
+
+def override(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that is held back.")],
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="Why the number is right; everybody reads this.")
+    ] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take the override back.")] = False,
+) -> None:
+    """Let a version become `verified` though it measured worse than the one before, or adds nothing."""
+    if not (reason or undo):
+        raise usage("An override needs a reason.", "Add --reason and say why the number is right.")
+    options: Options = context.obj
+    answer = options.client().override(adapter, reason, undo=undo)
+    if options.printer.as_json:
+        options.printer.document(answer)
+        return
+    options.printer.line(answer.revision)
+    stays = not (answer.verified or {"may": (answer.regression or {}).get("state") != "held"})["may"]
+    options.printer.note(f"It {'is held back from' if stays else 'may become'} `verified`.")
+
+
+def delete(
+    context: typer.Context,
+    adapter: Adapter,
+    is_confirmed: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for the name.")] = False,
+) -> None:
+    """Delete an adapter with all its versions; asks for its name first."""
+    options: Options = context.obj
+    ids.check_adapter(adapter)
+    caller = options.client()
+    caller.info(adapter)  # a name that is not there is said before anything is typed
+    if not is_confirmed:
+        _confirm(adapter)
+    repositories.delete(caller, adapter)
+    if options.printer.as_json:
+        options.printer.document({"adapter": adapter, "deleted": True})
+        return
+    options.printer.line(adapter)
+    options.printer.note(f"{adapter} is deleted.")
+
+
+def _confirm(adapter: str) -> None:
+    if not sys.stdin.isatty():
+        raise usage(f"Deleting {adapter} needs a confirmation.", "Add --yes where nobody can type its name.")
+    typed = typer.prompt(f"Type {adapter} to delete it with all its versions", err=True)
+    if typed.strip() != adapter:
+        raise usage(f"{typed.strip()!r} is not {adapter}: nothing was deleted.", "Type the whole name, NAMESPACE/NAME.")
+
+
+def report(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME[@REV]", help="What is wrong; REV: one revision of it.")],
+    reason: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="malware, backdoor, secret, illegal, personal-data, license, squatting, spam, broken or other.",
+        ),
+    ],
+    text: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, and how to see it.")] = "",
+    file: Annotated[str, typer.Option(metavar="PATH", help="The file in which it is.")] = "",
+) -> None:
+    """Report an adapter to the moderators of the hub; nobody else reads it."""
+    options: Options = context.obj
+    filed = options.client().report(adapter, reason, file=file, text=text)
+    if options.printer.as_json:
+        options.printer.document(filed)
+        return
+    options.printer.line(str(filed["id"]))
+    known = "it was reported before" if filed["merged"] else "nobody reported it before"
+    options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")

@@ -1,0 +1,208 @@
+"""The commands that look at a hub: search, info, diff."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from dovetail.api import comparing, searching
+from dovetail.base import ids
+from dovetail.base.answers import Adapter, Manifest, WithdrawnWeights
+from dovetail.base.problems import FORBIDDEN, MISSING, Problem
+from dovetail.terminal.arguments import AdapterAt
+from dovetail.terminal.manifest_printing import PLATFORMS, print_manifest
+from dovetail.terminal.options import Options
+from dovetail.terminal.printing import Printer
+
+Values = list[str] | None
+MOST_MODULES = 5
+
+
+def _filter(help: str, metavar: str = "VALUE") -> Any:
+    return typer.Option(metavar=metavar, help=help)
+
+
+def search(
+    context: typer.Context,
+    words: Annotated[Values, typer.Argument(metavar="WORD", help="Words of its name, summary or tags.")] = None,
+    base: Annotated[Values, _filter("The base model, by any of its names.", "NS/NAME")] = None,
+    kind: Annotated[Values, _filter("lora, ia3, prefix-tuning …", "KIND")] = None,
+    task: Annotated[Values, _filter("text-classification, text-generation …", "TASK")] = None,
+    license: Annotated[Values, _filter("As the card names it.", "LICENSE")] = None,
+    language: Annotated[Values, _filter("As the card names it: en, de …", "LANGUAGE")] = None,
+    tag: Annotated[Values, _filter("A tag of its card.", "TAG")] = None,
+    author: Annotated[Values, _filter("A person or an organisation.", "NAME")] = None,
+    engine: Annotated[Values, _filter("What serves it: vllm, sglang, tgi …", "ENGINE")] = None,
+    verdict: Annotated[Values, _filter("passed, failed, queued …", "STATE")] = None,
+    rank_min: Annotated[int | None, typer.Option(metavar="N", min=0, help="The lowest rank.")] = None,
+    rank_max: Annotated[int | None, typer.Option(metavar="N", min=0, help="The highest rank.")] = None,
+    size_min: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The smallest size.")] = None,
+    size_max: Annotated[int | None, typer.Option(metavar="BYTES", min=0, help="The largest size.")] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="ORDER",
+            help="relevance, updated, created, downloads, likes, trending or score: the gain on rows of its own.",
+        ),
+    ] = "",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many at most.")] = 20,
+) -> None:
+    """Search adapters. An option may be given several times: its values are alternatives."""
+    options: Options = context.obj
+    filters: searching.Filters = {
+        "q": " ".join(words or ()), "base": base, "kind": kind, "task": task, "license": license,
+        "language": language, "tag": tag, "author": author, "engine": engine, "verdict": verdict,
+        "rank_min": rank_min, "rank_max": rank_max, "size_min": size_min, "size_max": size_max,
+        "sort": sort,
+    }  # fmt: skip
+    items, has_more = searching.search(options.client(), filters, limit)
+    if options.printer.as_json:
+        options.printer.document({"items": [dict(item) for item in items], "has_more": has_more})
+        return
+    columns = ("adapter", "verdict", "kind", "base", "task", "downloads", "updated")
+    options.printer.rows(columns, [_row(item) for item in items])
+    if has_more:
+        options.printer.note(f"There are more: --limit {limit * 5}")
+    if not items:
+        options.printer.note("Nothing that you may see matches.")
+
+
+def _row(item: Adapter) -> list[object]:
+    state = (item.get("verdict") or {}).get("state")
+    day = (item.get("updated_at") or "")[:10]
+    return [item["id"], state, item.get("kind"), item.get("base"), item.get("task"), item.get("downloads"), day]
+
+
+def info(
+    context: typer.Context,
+    adapter: AdapterAt,
+    manifest_of: Annotated[
+        str,
+        typer.Option(
+            "--manifest", metavar="KIND", help=f"Print what Kubernetes needs to serve it: {', '.join(PLATFORMS)}."
+        ),
+    ] = "",
+) -> None:
+    """Show an adapter: its base, its newest and its verified version, its names and its files."""
+    options: Options = context.obj
+    if manifest_of:
+        print_manifest(options, adapter, manifest_of)
+        return
+    name, revision = ids.split(adapter, default="")
+    caller, printer = options.client(), options.printer
+    facts = caller.info(name)
+    manifest: Manifest | None = None
+    try:
+        manifest = caller.manifest(name, revision or ids.MAIN)
+    except Problem as problem:
+        if revision or problem.exit_status not in {FORBIDDEN, MISSING}:
+            raise  # a version that was asked for by name; main may be closed to this caller, and the rest is not
+    if printer.as_json:
+        printer.document({"adapter": dict(facts), "revision": dict(manifest) if manifest else None})
+        return
+    if printer.quiet:
+        printer.line(manifest["revision"] if manifest else facts["id"])
+        return
+    printer.pairs(_facts(facts, caller.endpoint))
+    if manifest:
+        printer.pairs(_version(manifest))
+
+
+def _facts(facts: Adapter, endpoint: str) -> dict[str, object]:
+    visibility = "private" if facts.get("private") else f"gated ({facts['gated']})" if facts.get("gated") else "public"
+    rank = f", rank {facts['rank']}" if facts.get("rank") else ""
+    return {
+        "adapter": f"{facts['id']} ({visibility}, {facts.get('status', 'active')})",
+        "page": f"{endpoint}/{facts['id']}",
+        "summary": facts.get("summary"),
+        "kind": f"{facts.get('format')} {facts.get('kind')}{rank}" if facts.get("kind") else None,
+        "base": facts.get("base"),
+        "task": facts.get("task"),
+        "license": facts.get("license"),
+        "counts": f"{facts.get('downloads', 0):,} downloads, {facts.get('likes', 0):,} likes",
+        "main": facts.get("latest"),
+        "verified": _verified(facts),
+        "aliases": _names(facts.get("aliases")),
+        "tags": _names(facts.get("revision_tags")),
+        "branches": _names(facts.get("branches")),
+        "deprecated": (facts.get("deprecated") or {}).get("reason"),
+    }
+
+
+def _verified(facts: Adapter) -> str:
+    fits = " (fits, not run)" if facts.get("verified_is_run") is False else ""
+    return f"{facts['verified']}{fits}" if facts.get("verified") else "no version"
+
+
+def _names(names: Mapping[str, str] | None) -> str | None:
+    return ", ".join(f"{name} ({revision[:7]})" for name, revision in (names or {}).items()) or None
+
+
+def _version(manifest: Manifest) -> dict[str, object]:
+    files = manifest["files"]
+    largest = max(files, key=lambda file: file["size"], default=None)
+    words = f", the largest {largest['path']}" if largest else ""
+    return {
+        "revision": manifest["revision"],
+        "title": manifest.get("title"),
+        "by": f"{manifest.get('author')}, {(manifest.get('created_at') or '')[:10]}",
+        "verdict": manifest.get("state"),
+        "files": f"{len(files):,}, {sum(file['size'] for file in files):,} bytes{words}",
+        "yanked": (manifest.get("yanked") or {}).get("reason"),
+        "withdrawn": _withdrawn(manifest.withdrawn_weights),
+    }
+
+
+def _withdrawn(weights: WithdrawnWeights | None) -> str | None:
+    if weights is None:
+        return None
+    return f"The same weights were withdrawn in {weights.adapter} at {weights.revision[:12]}: {weights.reason}"
+
+
+def diff(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(metavar="A", help="NS/NAME[@REV].")],
+    b: Annotated[str, typer.Argument(metavar="B", help="NS/NAME[@REV], or @REV of the same adapter.")],
+) -> None:
+    """Compare two versions: files, config, evaluations, weights."""
+    options: Options = context.obj
+    printer = options.printer
+    first = ids.split(a)
+    second = ids.split(f"{first[0]}{b}" if b.startswith("@") else b)
+    difference = comparing.compare(options.client(), first, second)
+    if printer.as_json:
+        printer.document(difference)
+        return
+    for sign, side in (("-", difference["a"]), ("+", difference["b"])):
+        state = ", ".join(filter(None, (side["state"], " ".join(side["failed"]))))
+        printer.note(f"{sign} {side['adapter']}@{side['revision'][:12]} {state}".rstrip())
+    for row in difference["files"]:
+        sizes = f"{_size(row['a'])} → {_size(row['b'])}"
+        printer.line(f"file    {row['change']:<8} {row['path']}" + ("" if printer.quiet else f"  {sizes}"))
+    for row in difference["config"]:
+        printer.line(f"config  {row['key']}  {row['a']!r} → {row['b']!r}")
+    for row in difference["evaluations"]:
+        printer.line(f"eval    {row['name']} {row['metric']}  {_score(row['a'])} → {_score(row['b'])}")
+    for file in difference["weights"] or ():
+        _print_weights(printer, file)
+    if not (difference["files"] or difference["config"]):
+        printer.note("They hold the same files.")
+
+
+def _print_weights(printer: Printer, file: Mapping[str, Any]) -> None:
+    """Print what changed in a weight file, and the modules that changed most."""
+    counts = [f"{len(file[change])} {change}" for change in ("added", "removed", "reshaped", "retyped") if file[change]]
+    words = ", ".join(counts) or (file.get("reason") or "")
+    if file["state"] != "same":
+        printer.line(f"weights {file['path']}  {file['state']}  {words}".rstrip())
+    for module in file["modules"][:MOST_MODULES]:
+        change = module["relative_change"]
+        printer.line(f"module  {module['module']}  {'new' if change is None else f'{change:.3g}'} relative change")
+
+
+def _size(size: int | None) -> str:
+    return "-" if size is None else f"{size:,}"
+
+
+def _score(score: float | None) -> str:
+    return "-" if score is None else f"{score:g}"

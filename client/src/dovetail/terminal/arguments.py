@@ -1,0 +1,105 @@
+"""Accepts global options before and after the command, and turns usage errors into one sentence."""
+
+import difflib
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from dovetail.base.problems import Problem, usage
+from dovetail.terminal import advice
+
+Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
+AdapterAt = Annotated[
+    str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
+]
+Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everybody reads this.")]
+LIST = "list"
+WORDS = "dovetail.words"  # of the command, in the context
+
+_TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
+
+
+def globals_first(argv: list[str]) -> list[str]:
+    """Move global options in front of the command; people write them after it too."""
+    global_words, command_words = [], []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            command_words += [word, *words]
+        elif word in _FLAGS or word.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
+            global_words.append(word)
+        elif word in _TAKES_VALUE:
+            value = next(words, None)
+            if value is None:
+                raise usage(f"{word} needs a value.", f"Write: dovetail {word} {word[2:].upper()} …")
+            global_words += [word, value]
+        else:
+            command_words.append(word)
+    return global_words + command_words
+
+
+class Commands(TyperGroup):
+    """The commands, whose help shows flags without a type: Typer would write `<bool>` beside each."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta.setdefault(WORDS, [word for word in args if word not in _FLAGS])
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            if ctx.parent is None and ctx.obj and problem.status:  # a hub's
+                advice.advise(problem, ctx.invoked_subcommand, ctx.meta[WORDS], ctx.obj.client())
+            raise
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _flags_without_type(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _flags_without_type(command.get_params(ctx))
+        return command
+
+
+class NamesOfAdapter(Commands):
+    """A group about names in an adapter; without a deed (`dovetail alias NS/NAME`) they are listed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and "/" in args[0] and not args[0].startswith("-"):
+            args = [LIST, *args]
+        return super().parse_args(ctx, args)
+
+
+def _flags_without_type(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+_BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where nobody needs them
+
+
+def misuse(error: typer.TyperException, app: typer.Typer) -> Problem:
+    """Return a usage error of the command line as a Problem, with the command's usage line as the fix."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message().strip().rstrip(".")
+    if context is None:
+        return usage(f"{message}.", "See `dovetail --help`.")
+    written = context.get_usage().removeprefix("Usage:").strip()
+    if context.parent is None and message.startswith("No such command"):
+        return _unknown_command(message.partition("'")[2].partition("'")[0], app)
+    return usage(f"{message}.", f"Write: {' '.join(written.split()).translate(_BRACES)}")
+
+
+def _unknown_command(word: str, app: typer.Typer) -> Problem:
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    commands += [str(group.name) for group in app.registered_groups]
+    near = difflib.get_close_matches(word, commands, 1)
+    return usage(
+        f"There is no command {word!r}.",
+        f"Did you mean `dovetail {near[0]}`?" if near else f"Commands: {', '.join(commands)}.",
+    )

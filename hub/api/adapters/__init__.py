@@ -1,0 +1,1 @@
+"""Views of adapters: searching, comparing, fitting, trying, and what is made of them."""

@@ -1,0 +1,1 @@
+"""Views of accounts and organisations: tokens, teams, robots, limits, and what people follow."""

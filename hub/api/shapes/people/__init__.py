@@ -1,0 +1,1 @@
+"""Shapes of accounts and organisations: tokens, teams, robots, limits, and what people follow."""

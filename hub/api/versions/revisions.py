@@ -1,0 +1,199 @@
+"""The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
+
+from collections.abc import Mapping
+
+from django.http import HttpResponse, HttpResponseRedirect
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.answers import mark_yanked
+from hub.api import pages
+from hub.api.asking import View, no_route
+from hub.api.shapes import Data
+from hub.api.shapes.versions import revisions as shapes
+from hub.api.versions.lifecycle import withdrawn_weights_of, yank_state
+from hub.limits import Family
+from registry.kernel import policy
+from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
+from registry.kernel.policy import Caller, Permission
+from registry.models import Repository, Revision, Verdict
+from registry.people.tokens import ci_systems
+from registry.plane import signing
+from registry.proof import config_views, verdicts
+from registry.repos import derived, histories, lookup, pull, training_runs, unsearched_files
+from registry.repos.contents import facts, trained_on, training
+from registry.repos.contents.facts import Facts
+from registry.repos.derived import DerivedEntry
+from registry.repos.manifest import Entry
+from registry.repos.viewers import Viewer
+from registry.upstream import records
+
+
+class Revisions(View):
+    @extend_schema(
+        operation_id="history",
+        summary="History, newest first",
+        parameters=[shapes.HistoryPaging],
+        responses=shapes.RevisionPage,
+    )
+    def get(self, request: Request, ns: str, name: str) -> Response:
+        asked = pages.parameters(request, shapes.HistoryPaging)
+        start = resolved(f"{ns}/{name}", asked["rev"], self.viewer)
+        if cursor := asked.get("cursor"):
+            start = pull.resolve(start.repository, cursor)
+        if asked.get("collapse"):
+            return Response(_runs(request, start, asked["limit"], self.caller))
+        rows = histories.newest(start, asked["limit"] + 1)
+        page, states = rows[: asked["limit"]], verdicts.states_in_force(row.pk for row in rows)
+        parents: list[Revision | None] = [*rows[1:], None]
+        items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]
+        return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(page) else ""))
+
+
+def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Data:
+    """Return one page of a history in which each training run is one item."""
+    named = {ref.revision.oid for ref in pull.shown_refs(start.repository, by)}
+    lines, older = training_runs.read_lines(start, named, limit)
+    rows = [row for line in lines for row in (line.newest, *line.others)]
+    parents = Revision.objects.in_bulk({row.parent_id for row in rows if row.parent_id})
+    states = verdicts.states_in_force(row.pk for row in rows)
+
+    def described(row: Revision) -> Data:
+        return _line(row, parents.get(row.parent_id or 0), states.get(row.pk))
+
+    items = [described(line.newest) | {"run": [described(row) for row in line.others]} for line in lines]
+    return pages.page(request, items, older)
+
+
+class OneRevision(View):
+    @extend_schema(operation_id="manifest", summary="The manifest", responses=shapes.Manifest)
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        try:
+            revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        except RevisionNotFound:
+            if _is_below_a_revision(f"{ns}/{name}", rev, self.viewer):
+                raise no_route(request) from None
+            raise
+        pull.require_served(revision, self.caller)
+        entries, verdict = pull.entries(revision), verdicts.in_force(revision)
+        description = facts.read_facts(entries)
+        may_read = policy.passes_gate(self.caller, revision.repository)
+        return Response(
+            _line(revision, revision.parent, verdict.state if verdict else None)
+            | {
+                "adapter": revision.repository.full_name,
+                "size": sum(entry.size for entry in entries.values()),
+                "files": [_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()],
+                "config": (description.config or None) if may_read else None,
+                "training": _training(entries, self.caller) if may_read else None,
+                "base": _base(description, verdict),
+                "published_by": job._asdict() if (job := ci_systems.provenance(revision)) else None,
+                "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
+                if description.parameters
+                else None,
+                "withdrawn_weights": withdrawn_weights_of(revision, entries, self.caller),
+                "plane": signing.stated(),
+            }
+        )
+
+
+def _training(entries: Mapping[str, Entry], by: Caller) -> Data:
+    stated = training.training_of(entries)
+    checkpoint = trained_on.checkpoint_of(entries, stated, by)
+    if checkpoint is None:
+        return stated.as_json() | {"checkpoint": None}
+    known = {"sha256": checkpoint.sha256, "base": checkpoint.base, "path": checkpoint.path or None}
+    return stated.as_json() | {"checkpoint": known}
+
+
+class OneFile(View):
+    family = Family.FILES
+
+    @extend_schema(
+        operation_id="file", summary="The bytes of a file", description="Redirects to them; Range works there.",
+        parameters=[shapes.FileView],
+        responses={
+            302: OpenApiResponse(description="Location: the bytes"),
+            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes, behind the redirect"),
+            (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT, "A view of the config"),
+        },
+    )  # fmt: skip
+    def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponse:
+        asked = pages.parameters(request, shapes.FileView)
+        revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
+        pull.require_served(revision, self.caller)
+        entry = unsearched_files.find_served(revision, path, self.caller)
+        if view := asked.get("view"):
+            return _view(revision, entry, view, asked.get("base", ""))
+        answer = HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))
+        return mark_yanked(answer, revision)
+
+
+def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:
+    """Answer with a config that is not in the revision, and say in a header what it is."""
+    derived = config_views.derive(pull.entries(revision), entry.path, view, base=base)
+    return HttpResponse(derived.text, content_type="application/json", headers={"X-Dovetail-View": derived.label})
+
+
+def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = Permission.BROWSE) -> Revision:
+    """Return the revision that a name means, if the caller may have the adapter.
+
+    One of another hub is recorded first: UpstreamArriving is raised until it is.
+    """
+    try:
+        repository = lookup.find_at_address(full_name, viewer.by, permission)
+    except RepositoryNotFound:
+        records.refuse_arriving(full_name, Repository.Type.MODEL, viewer.by)
+        raise
+    revision = pull.resolve_pulled(repository, rev, viewer)
+    pull.require_shown(revision, viewer.by)
+    return revision
+
+
+def _is_below_a_revision(full_name: str, text: str, viewer: Viewer) -> bool:
+    """Return whether a text that names no revision is one with something behind it: `main/nonsense`."""
+    above, slash, _ = text.rpartition("/")
+    if not slash:
+        return False
+    try:
+        pull.require_shown(pull.resolve_within(lookup.find(full_name, viewer.by), above, viewer)[0], viewer.by)
+    except RevisionNotFound:
+        return False
+    return True
+
+
+def _line(revision: Revision, parent: Revision | None, state: str | None) -> Data:
+    return {
+        "revision": revision.oid,
+        "parent": parent.oid if parent else None,
+        "title": revision.title,
+        "message": revision.message,
+        "author": revision.author.username,
+        "created_at": revision.created_at,
+        "yanked": yank_state(revision)["yanked"],
+        "expired_at": revision.expired_at,
+        "state": state,
+    }
+
+
+def _file(entry: Entry) -> Data:
+    return {
+        "path": entry.path,
+        "size": entry.size,
+        "sha256": entry.sha256,
+        "git_oid": entry.git_oid,
+        "lfs": entry.is_lfs,
+        "derived_from": entry.source if isinstance(entry, DerivedEntry) else None,
+    }
+
+
+def _base(stated: Facts, verdict: Verdict | None) -> Data | None:
+    """The base that was proven to fit, else the one that the adapter names."""
+    proven = verdict.report.base if verdict else None
+    if proven:
+        return proven.as_json()
+    if stated.description is None or not stated.description.base:
+        return None
+    return {"id": stated.description.base, "revision": stated.description.base_revision, "sha256": None}

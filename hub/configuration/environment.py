@@ -1,0 +1,225 @@
+"""Reads the DOVETAIL_* variables for settings.py with django-environ; says of a value that cannot be used why."""
+
+import os
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+# Of numpy, which measures weights: its threads for small matrices wait for each other, and starve those of requests.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+PREFIX = "DOVETAIL_"
+# The pip client reads these; the person who set them may run a hub too. PORT is of docker-compose.yml.
+OTHER_NAMES = frozenset(
+    f"DOVETAIL_{name}"
+    for name in (
+        "ENDPOINT", "TOKEN", "HOME", "VLLM_BASE", "VLLM_CACHE", "VLLM_CHECK_SECONDS", "VLLM_KEEP_SECONDS", "PORT",
+    )
+)  # fmt: skip
+# Settings that are gone, each with what replaces it. A hub that still has one starts.
+_NO_REPLICAS = "Remove it; docs/production.md (Read replicas) says how to spread reads over replicas without it."
+FORMER_NAMES = {"DOVETAIL_DATABASE_REPLICA_LAG": _NO_REPLICAS, "DOVETAIL_DATABASE_REPLICA_URL": _NO_REPLICAS}
+
+
+class Environment(Env):  # type: ignore[misc]  # django-environ has no types
+    """The variables that begin with DOVETAIL_; an empty one counts as unset.
+
+    `names` holds each name that settings.py has read. A parser raises ValueError with what the value must be.
+    """
+
+    def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
+        super().__init__()
+        self.prefix, self.escape_proxy = PREFIX, True
+        # django-environ takes a value that begins with $ for the name of another variable; a password may begin so.
+        self.ENVIRON = {name: value.replace("$", r"\$") for name, value in variables.items() if value}
+        self.names: set[str] = set()
+
+    def get_value(self, var: str, cast: Any = None, default: Any = Env.NOTSET, parse_default: bool = False) -> Any:
+        """Return a variable, parsed. Raises ImproperlyConfigured with its name, the reason and what was given."""
+        name = PREFIX + var
+        self.names.add(name)
+        parser = {int: whole_number, bool: on_or_off}.get(cast, cast)
+        try:
+            return super().get_value(var, parser, "" if default is self.NOTSET else default, parse_default)
+        except ValueError as reason:
+            given = self.ENVIRON[name].replace(r"\$", "$")
+            value = "" if "@" in given else f", not {given!r}"  # before the @ of a URL there may be a password
+            raise ImproperlyConfigured(f"{name} must {reason}{value}.") from None
+
+    def refuse_unknown(self) -> None:
+        """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""
+        ours = {name for name in self.ENVIRON if name.startswith(PREFIX)}
+        if unknown := sorted(ours - self.names - OTHER_NAMES - FORMER_NAMES.keys()):
+            raise ImproperlyConfigured(
+                f"Unknown setting {', '.join(unknown)}. The names that exist are listed in docs/settings.md."
+            )
+
+
+@checks.register("settings")
+def former_settings(**_: object) -> list[checks.CheckMessage]:
+    """Return a warning for each variable that is set and no longer has an effect."""
+    return [
+        checks.Warning(f"The setting {name} is gone and has no effect.", hint=FORMER_NAMES[name], id="hub.W001")
+        for name in sorted(FORMER_NAMES)
+        if os.environ.get(name)
+    ]
+
+
+# --- parsers ---------------------------------------------------------------------------------------------------------
+def whole_number(value: str) -> int:
+    """Parse an integer; sizes and times say their unit in docs/settings.md."""
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("be a whole number") from None
+
+
+def limit(value: str) -> int:
+    """Parse an upper limit; `none` is 0, which limits nothing."""
+    if value.lower() == "none":
+        return 0
+    if not value.isdecimal():
+        raise ValueError("be a whole number, or none")
+    return int(value)
+
+
+def on_or_off(value: str) -> bool:
+    """Parse a yes or no; django-environ would take each word that it does not know for a no."""
+    if value.lower() in {"1", "on", "true", "yes"}:
+        return True
+    if value.lower() in {"0", "off", "false", "no"}:
+        return False
+    raise ValueError("be on or off")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a parser that takes these words only."""
+
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"be one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def words(value: str) -> list[str]:
+    """Parse a list separated by commas."""
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def networks(value: str) -> list[str]:
+    """Parse addresses and networks, such as 10.0.0.2,172.30.0.0/16; a network of all addresses would trust anybody."""
+    try:
+        parsed = [ip_network(proxy, strict=False) for proxy in words(value)]
+    except ValueError:
+        raise ValueError("be addresses or networks, such as 10.0.0.2,172.30.0.0/16") from None
+    if not all(network.prefixlen for network in parsed):
+        raise ValueError("be networks of your own proxies: all in them can forge addresses")
+    return [str(network) for network in parsed]
+
+
+def _parts(url: str) -> SplitResult:
+    """Split a URL that names a server. Raises ValueError, whose own message would show a piece of the password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("be a URL; in a password write / as %2F, [ as %5B, # as %23 and ? as %3F") from None
+    return parts
+
+
+def database(url: str) -> dict[str, object]:
+    """Turn sqlite:///PATH or postgres://user:password@host:port/name into Django's dictionary."""
+    parts = _parts(url)
+    if parts.scheme == "sqlite":
+        # Opening the file and setting it up takes longer than answering a request.
+        kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
+        return {"ENGINE": "hub.server.sqlite", "NAME": parts.path, **kept}
+    if parts.scheme in {"postgres", "postgresql"}:
+        options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        # A connection for each thread would exhaust PostgreSQL's default limit of 100.
+        most = options.pop("pool_size", str(POOL_SIZE))
+        if not most.isdecimal() or not int(most):
+            raise ValueError("have a pool_size of at least 1")
+        options["pool"] = {"min_size": 1, "max_size": int(most), "timeout": POOL_SECONDS}
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 0,
+            "OPTIONS": options,
+        }
+    raise ValueError("begin with sqlite:// or postgres://")
+
+
+def bind_statements(database: dict[str, Any]) -> None:
+    """Let PostgreSQL end a statement of a page or a request after a minute. Jobs and migrations may take longer.
+
+    The operator's own `?options=` in the address comes last, and so decides.
+    """
+    if database["ENGINE"] == "django.db.backends.postgresql":
+        options = database["OPTIONS"]
+        options["options"] = f"-c statement_timeout={STATEMENT_SECONDS}s {options.get('options', '')}".strip()
+
+
+def http_url(url: str) -> str:
+    """Return http(s)://HOST… as it was written, without a slash at its end."""
+    if _parts(url).scheme not in {"http", "https"} or not _parts(url).hostname:
+        raise ValueError("be http://HOST… or https://HOST…")
+    return url.rstrip("/")
+
+
+def blob_store(url: str) -> str:
+    """Return file://DIR or s3://bucket?endpoint=URL as it was written."""
+    parts = urlsplit(url)
+    if not (parts.scheme == "file" and parts.netloc + parts.path) and not (parts.scheme == "s3" and parts.netloc):
+        raise ValueError("be file://DIR or s3://bucket?endpoint=URL")
+    return url
+
+
+class Smtp(NamedTuple):
+    """The server that takes our mail; without a host none is sent."""
+
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    ssl: bool = False
+    tls: bool = False
+
+
+def smtp(url: str) -> Smtp:
+    """Turn smtp://user:password@host:port into its parts; smtps is TLS from the first byte, smtp+tls by STARTTLS."""
+    parts = _parts(url)
+    ports = {"smtp": 25, "smtps": 465, "smtp+tls": 587}
+    if parts.scheme not in ports or not parts.hostname:  # not ValueError, whose sentence would show the password
+        raise ImproperlyConfigured("DOVETAIL_SMTP_URL must be smtp://, smtps:// or smtp+tls:// with a host.")
+    return Smtp(
+        parts.hostname, parts.port or ports[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
+        ssl=parts.scheme == "smtps", tls=parts.scheme == "smtp+tls",
+    )  # fmt: skip
+
+
+POOL_SIZE = 10  # connections of one process
+POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
+STATEMENT_SECONDS = 60  # of one statement of a page or a request
+SQLITE_KEPT_SECONDS = 300
+# IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when
+# another one wrote in between, whatever the timeout.
+SQLITE_OPTIONS: dict[str, object] = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
+        "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"
+    ),
+}

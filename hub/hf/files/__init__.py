@@ -1,0 +1,1 @@
+"""Files on the wire: pushing, pulling and Git LFS."""

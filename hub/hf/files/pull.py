@@ -1,0 +1,238 @@
+"""Pulling on the wire: file listings, and the bytes with every header that client caches depend on."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+
+from hub.addresses import locate
+from hub.answers import answer, mark_yanked
+from hub.hf import base_answers, bodies, shapes, upstream_answers
+from hub.hf.addresses import next_page
+from hub.hf.dialect import Route
+from hub.hf.files import file_answers
+from hub.hf.shapes import JSON
+from hub.limits import Family
+from hub.origin import absolute
+from hub.server import downloads
+from registry.bytes import xet_files
+from registry.kernel.errors import FileNotFound, RegistryError
+from registry.kernel.policy import Permission
+from registry.models import Base, Revision, UpstreamRepository
+from registry.repos import derived, histories, manifest, pull, refs, served_bases, unsearched_files
+from registry.repos.contents import sharded_weights
+from registry.repos.derived import DerivedEntry
+from registry.repos.manifest import Entry
+
+TREE_PAGE, EXPANDED_PAGE = 1000, 100
+
+
+class Tree(Route):
+    """GET /api/models/{id}/tree/{rev}[/{path}]"""
+
+    base_methods = ("GET", "HEAD")
+    is_repeatable = True
+
+    def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
+        repository = self.repository(ns, name)
+        revision, folder = locate(request, repository, tail, self.viewer)
+        pull.require_shown(revision, self.caller)
+        return self._page(revision, pull.entries(revision), folder)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
+        folder = served_bases.locate(base, where["tail"])
+        return self._page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
+        at, folder = upstream_answers.locate(request, row, where["tail"], self.viewer)
+        return self._page(at.revision, at.entries(), folder, row)
+
+    def _page(
+        self, revision: Revision, entries: dict[str, Entry], folder: str, row: UpstreamRepository | None = None
+    ) -> HttpResponseBase:
+        query = self.request.GET
+        try:
+            items = _listing(entries, folder.strip("/"), bodies.truth(query.get("recursive")), revision)
+        except FileNotFound as error:
+            return _at_commit(self.refuse(error), revision)
+        is_expanded = bodies.truth(query.get("expand"))
+        limit = bodies.whole_in(query, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
+        cursor = query.get("cursor", "")
+        rest = [item for item in items if item["path"] > cursor]
+        page = _completed(rest[:limit], revision, row, is_expanded=is_expanded)
+        response = mark_yanked(answer(page), revision)
+        if len(rest) > limit:
+            response["Link"] = next_page(self.request, cursor=page[-1]["path"], limit=str(limit))
+        return response
+
+
+class PathsInfo(Route):
+    """POST /api/models/{id}/paths-info/{rev}: paths that are not there are left out"""
+
+    base_methods = ("POST",)
+
+    def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        revision = pull.resolve_pulled(self.repository(ns, name), rev, self.viewer)
+        pull.require_shown(revision, self.caller)
+        return self._answer(revision, pull.entries(revision))
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        return self._answer(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
+        at = upstream_answers.version(row, where["rev"], self.viewer)
+        return self._answer(at.revision, at.entries(), row)
+
+    def _answer(
+        self, revision: Revision, entries: dict[str, Entry], row: UpstreamRepository | None = None
+    ) -> HttpResponse:
+        paths, is_expanded = bodies.form_or_json(self.request)
+        folders = manifest.folder_oids(entries.values())
+        entries |= _derived(entries, revision)
+        items = []
+        for path in dict.fromkeys(path.strip("/") for path in paths):
+            if path in entries:
+                items.append(shapes.file_entry(entries[path]))
+            elif path and path in folders:
+                items.append(shapes.folder_entry(path, folders[path]))
+        return mark_yanked(answer(_completed(items, revision, row, is_expanded=is_expanded)), revision)
+
+
+def _completed(
+    items: list[JSON], revision: Revision, row: UpstreamRepository | None, *, is_expanded: bool
+) -> list[JSON]:
+    """Add what is asked of the database: who changed each file last, and its Xet hash; a base has neither."""
+    if is_expanded:
+        _expand(items, revision, row)
+    if revision.pk is not None:
+        _name_for_xet(items)
+    return items
+
+
+def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revision: Revision) -> list[JSON]:
+    """Return files and folders below a folder, by path. Raises FileNotFound for a folder that is not there."""
+    folders = manifest.folder_oids(entries.values())
+    if folder not in folders:
+        raise FileNotFound(f"Entry not found: there is no folder {folder[:200]!r} in {revision.oid}.")
+    start = f"{folder}/" if folder else ""
+    artifacts = _derived(entries, revision)  # no part of the folders' ids: those are the commit's
+    items = [shapes.file_entry(entry) for path, entry in {**entries, **artifacts}.items() if path.startswith(start)]
+    items += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
+    if not is_recursive:
+        items = [item for item in items if "/" not in item["path"][len(start) :]]
+    return sorted(items, key=lambda item: str(item["path"]))
+
+
+def _derived(entries: dict[str, Entry], revision: Revision) -> dict[str, DerivedEntry]:
+    """Return the derived files of a revision that is here; digests that another hub states prove nothing."""
+    return derived.derived_entries(entries) if revision.pk is not None else {}
+
+
+def _expand(items: list[JSON], revision: Revision, row: UpstreamRepository | None) -> None:
+    """Add to each entry the newest commit that changed it, and that nobody scanned it."""
+    commits = _last_commits(items, revision, row)
+    for item in items:
+        item["lastCommit"] = commits.get(item["path"])
+        if item["type"] == "file":
+            item["securityFileStatus"] = shapes.UNSCANNED
+
+
+def _last_commits(items: list[JSON], revision: Revision, row: UpstreamRepository | None) -> dict[str, JSON]:
+    """Return path → commit; of other hubs' repositories those that they state, which leaves null where nobody knows."""
+    paths = [item["path"] for item in items]
+    if row is not None or revision.repository.source:
+        return upstream_answers.last_changes(revision, row, paths)
+    changed = histories.last_changes(revision) if revision.pk is not None else {}
+    return {path: shapes.last_commit(changed.get(path, revision)) for path in paths}
+
+
+def _name_for_xet(items: list[JSON]) -> None:
+    """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
+    large = [item for item in items if "lfs" in item and "derived" not in item] if settings.XET_READ else []
+    file_ids = xet_files.readable_file_ids(item["lfs"]["oid"] for item in large)
+    for item in large:
+        if file_id := file_ids.get(item["lfs"]["oid"]):
+            item["xetHash"] = file_id
+
+
+def _xet_hash(entry: Entry) -> str | None:
+    """Return under which name a file can be read by Xet; nobody pushed a derived one, so nobody may ask there."""
+    if not settings.XET_READ or not entry.is_lfs or isinstance(entry, DerivedEntry):
+        return None
+    return xet_files.readable_file_ids([entry.sha256]).get(entry.sha256)
+
+
+class Resolve(Route):
+    """HEAD and GET /{id}/resolve/{rev}/{path}"""
+
+    family = Family.FILES
+    base_methods = ("GET", "HEAD")
+    is_repeatable = True
+    base_permission = Permission.DOWNLOAD
+
+    def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
+        repository = self.repository(ns, name, Permission.DOWNLOAD)
+        revision, path = locate(request, repository, tail, self.viewer)
+        pull.require_shown(revision, self.caller)  # first: neither its commit id nor its paths are told
+        try:
+            entry = unsearched_files.find_served(revision, path, self.caller)
+        except RegistryError as error:
+            return _at_commit(self.refuse(error), revision)
+        response = file_answers.answer_file(request, entry)
+        if file_id := _xet_hash(entry):
+            response["X-Xet-Hash"] = file_id
+            named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}
+            response["Link"] = f'<{absolute(request, reverse("xet:read-token", kwargs=named))}>; rel="xet-auth"'
+        if request.method == "GET" and response.status_code != 304 and _is_counted(entry):
+            downloads.count(request, repository, self.caller)
+        return _at_commit(response, revision)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
+        path = served_bases.locate(base, where["tail"])
+        revision = base_answers.revision_of(base, refs.MAIN)
+        try:
+            entry = served_bases.find_file(base, path)
+        except FileNotFound as error:
+            return _at_commit(self.refuse(error), revision)
+        return _at_commit(file_answers.answer_file(request, entry), revision)
+
+    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
+        at, path = upstream_answers.locate(request, row, where["tail"], self.viewer)
+        try:
+            entry = at.find_file(path)
+            at.require_allowed()
+            response = upstream_answers.file(request, at, entry)
+        except RegistryError as error:
+            return _at_commit(self.refuse(error), at.revision)
+        return _at_commit(response, at.revision)
+
+
+class Headers(Route):
+    """GET /api/models/{id}/safetensors-metadata/{index}: the headers of weights in several files, on main"""
+
+    family = Family.FILES
+    base_methods = ("GET", "HEAD")
+    base_permission = Permission.DOWNLOAD
+
+    def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
+        revision = pull.resolve_pulled(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN, self.viewer)
+        pull.require_served(revision, self.caller)
+        return _headers(pull.entries(revision), path)
+
+    def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
+        return _headers(served_bases.entries(base), where["path"])
+
+
+def _headers(entries: dict[str, Entry], path: str) -> HttpResponse:
+    weights = sharded_weights.read_sharded_weights(entries, path)
+    return answer({"index": weights.index, "headers": weights.headers})
+
+
+def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:
+    # Also on 404: without it clients cannot remember that a file does not exist, and ask again on every load.
+    response["X-Repo-Commit"] = revision.oid
+    return mark_yanked(response, revision)
+
+
+def _is_counted(entry: Entry) -> bool:
+    # Loaders ask for many optional files; these are what a download of an adapter always takes.
+    return entry.is_lfs or entry.path.endswith("adapter_config.json")

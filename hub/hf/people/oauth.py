@@ -1,0 +1,109 @@
+"""Tokens in OAuth's own words: for `hf auth login`, which signs in by a browser, and for CI jobs, by their identity."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+
+from hub.answers import answer
+from hub.hf import bodies
+from hub.hf.dialect import Route
+from hub.origin import absolute
+from registry.kernel.errors import ExchangeRefused, SignInUnfinished, ValueInvalid
+from registry.people.tokens import devices, exchange
+
+MAX_FORM = 64 << 10
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind, no token
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # the same
+
+
+class Words(Route):
+    """A route that takes a form and knows no callers."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.META.pop("HTTP_AUTHORIZATION", None)  # an old token must not hinder a new sign-in
+        return super().dispatch(request, *args, **kwargs)
+
+
+class Device(Words):
+    """POST /oauth/device (RFC 8628, section 3.1)"""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form(request)
+        begun = devices.begin_sign_in(request.headers.get("User-Agent", ""))
+        page = absolute(request, reverse("device"))
+        code = devices.format_code(begun.user_code)
+        return answer(
+            {
+                "device_code": begun.device_code,
+                "user_code": code,
+                "verification_uri": page,
+                "verification_uri_complete": f"{page}?code={code}",
+                "expires_in": devices.SECONDS,
+                "interval": devices.INTERVAL_SECONDS,
+            }
+        )
+
+
+class Token(Words):
+    """POST /oauth/token: for device codes, and for the identity tokens of CI jobs (RFC 8693)"""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            given = form(request)
+        except ValueInvalid as error:
+            return refused("invalid_request", f"{error.detail} {error.fix}".strip())
+        grant = given.get("grant_type", "")
+        if grant == EXCHANGE:
+            return exchanged(given)
+        if grant == "refresh_token":
+            return refused("invalid_grant", "This hub gives no refresh tokens: sign in again.")
+        if grant != DEVICE_CODE:
+            return refused("unsupported_grant_type", "This hub knows device codes and token exchange.")
+        try:
+            value = devices.fetch_token(given.get("device_code", ""))
+        except SignInUnfinished as error:
+            return refused(str(error.facts["error"]), error.detail)
+        lives = devices.TOKEN_DAYS * 24 * 3600
+        return answer({"access_token": value, "token_type": "bearer", "expires_in": lives})
+
+
+def exchanged(given: dict[str, str]) -> HttpResponse:
+    """Answer an exchange: the access token of one repository, or a refusal of RFC 6749."""
+    if given.get("subject_token_type") not in (ID_TOKEN, JWT):
+        return refused("invalid_request", f"The subject_token_type must be {ID_TOKEN}.")
+    if given.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+        return refused("invalid_request", f"This hub issues tokens of type {ACCESS_TOKEN} only.")
+    missing = [field for field in ("subject_token", "resource") if not given.get(field)]
+    if missing:
+        return refused("invalid_request", f"The request lacks {' and '.join(missing)}.")
+    try:
+        value = exchange.exchange(given["subject_token"], given["resource"])
+    except ExchangeRefused as error:
+        return refused(str(error.facts["error"]), f"{error.detail} {error.fix}")
+    body = {
+        "access_token": value,
+        "issued_token_type": ACCESS_TOKEN,
+        "token_type": "bearer",
+        "expires_in": exchange.SECONDS,
+    }
+    return answer(body)
+
+
+def form(request: HttpRequest) -> dict[str, str]:
+    """Return the fields of a form, or of a JSON object. Raises ValueInvalid for a body that is too long."""
+    if (request.content_type or "").endswith("json"):
+        return {key: value for key, value in bodies.json_object(request).items() if isinstance(value, str)}
+    if bodies.declared_length(request) > MAX_FORM:
+        raise ValueInvalid("The form is too long.", fix="Send the fields of RFC 8628.")
+    text = b"".join(bodies.pieces(request)).decode("utf-8", "replace")
+    return {key: values[-1] for key, values in parse_qs(text).items()}
+
+
+def refused(word: str, sentence: str) -> HttpResponse:
+    """A refusal of RFC 6749, section 5.2."""
+    return answer({"error": word, "error_description": sentence}, status=400)

@@ -1,0 +1,259 @@
+"""The state of the registry as Prometheus gauges, read from the database when asked; metrics.py counts requests.
+
+Counts over whole tables are cached for a minute, or longer where counting would take more than 1 % of the time.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models.fields.json import KT
+from django.utils import timezone
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from registry.bytes import backup
+from registry.kernel import plane_requests
+from registry.models.proof.tryouts import Tryout
+from registry.models.proof.verdicts import Attempt, Verdict, WorkerHeartbeat
+from registry.models.repos.blobs import Blob, ChunkingJob
+from registry.models.repos.repositories import Repository, Revision
+from registry.models.repos.upstream import UpstreamFile
+from registry.models.site.clock import ClockLease
+from registry.models.site.plane import PlaneName
+from registry.models.talk.outbox import OutboxEvent
+from registry.proof import renewal
+from registry.proof.verdicts.rows import LOST
+from registry.talk import deliveries
+from registry.upstream import asking
+
+KEPT_SECONDS, SHARE = 60, 100
+BASES_MOST = 50  # with the longest queues; each is a series
+WORKERS_MOST = 100  # with the latest signs of life; each is a series
+UNFINISHED = (Verdict.State.QUEUED, Verdict.State.RUNNING)
+# Of a base that nobody added: it waits for 30 days, which is no fault of the hub's.
+_WITHOUT_BASE = Q(turn__isnull=True, held_at__isnull=True, not_before__isnull=True, route="")
+
+
+def queued() -> QuerySet[Verdict]:
+    """Return the verdicts that wait for a worker, but those whose base this hub does not have."""
+    return Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(_WITHOUT_BASE)
+
+
+class _Registry(Collector):
+    """Numbers from the database, which are the same in every process."""
+
+    def collect(self) -> Iterator[Metric]:
+        since = queued().aggregate(since=Min("queued_at"))["since"]
+        help = "How long the oldest queued verdict has waited, but those whose base this hub does not have."
+        yield GaugeMetricFamily("dovetail_queue_age_seconds", help, _age(since))
+        totals = _Totals.get()
+        yield _verdicts(totals.verdicts)
+        yield GaugeMetricFamily("dovetail_adapters", "Repositories, counted about a minute ago.", totals.adapters)
+        yield GaugeMetricFamily("dovetail_revisions", "Revisions, counted about a minute ago.", totals.revisions)
+        yield GaugeMetricFamily("dovetail_blobs", "Stored objects, counted about a minute ago.", totals.blobs)
+        yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, a minute old.", totals.blob_bytes)
+        yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
+        yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, a minute old.", totals.upstream_bytes)
+        yield from _queues(totals.queues)
+        yield from _verdicts_of_the_hour(totals.hour)
+        failed = "Versions that are main or verified, and for which a program of Use failed here."
+        yield GaugeMetricFamily("dovetail_failed_programs", failed, totals.failed_programs)
+        yield from _renewals(totals)
+        yield from _tries(totals)
+        lost = "Attempts of the last hour whose worker died."
+        yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
+        given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
+        yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)
+        yield from _messages()
+        yield from _plane(totals)
+        yield _silent_hubs()
+        yield from _workers()
+        yield _clock()
+        yield _backup(totals.backup_at)
+
+
+class _Totals:
+    """The latest counts over whole tables."""
+
+    _lock = threading.Lock()
+    _last: "_Totals | None" = None
+
+    def __init__(self) -> None:
+        began = time.monotonic()
+        finished = Verdict.objects.exclude(state__in=UNFINISHED).order_by()
+        self.verdicts: dict[str, int] = dict(finished.values_list("state").annotate(Count("pk")))
+        self.adapters = Repository.objects.count()
+        self.revisions = Revision.objects.count()
+        stored = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
+        self.blobs, self.blob_bytes = stored["number"], stored["size"] or 0
+        self.upstream_bytes = UpstreamFile.objects.aggregate(size=Sum("size"))["size"] or 0
+        self.uncut = ChunkingJob.objects.count()
+        queued = Verdict.objects.filter(state=Verdict.State.QUEUED).order_by()
+        by_base = queued.values("route").annotate(number=Count("pk"), since=Min("queued_at"))
+        self.queues = list(by_base.order_by("-number", "route").values_list("route", "number", "since")[:BASES_MOST])
+        hour = timezone.now() - timedelta(hours=1)
+        of_hour = Verdict.objects.filter(finished_at__gt=hour, duration_ms__isnull=False).order_by()
+        numbers = {"number": Count("pk"), "mean": Avg("duration_ms"), "most": Max("duration_ms")}
+        by_engine = of_hour.values("format", "state", engine=KT("result__engines__0__name"))
+        self.hour = list(by_engine.annotate(**numbers).values_list("format", "state", "engine", *numbers))
+        self.failed_programs = renewal.with_failed_programs().count()
+        self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
+        self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
+        tries = Tryout.objects.filter(asked_at__gt=hour).order_by()
+        times = {"wait": Avg(F("started_at") - F("asked_at")), "work": Avg(F("finished_at") - F("started_at"))}
+        self.tries: dict[str, int] = dict(tries.values_list("state").annotate(Count("pk")))
+        self.try_times = tries.filter(state=Tryout.State.DONE).aggregate(**times)
+        self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
+        self.public = plane_requests.public_repositories().count() if settings.PLANE_URL else 0
+        self.signed = PlaneName.objects.filter(signed_at__isnull=False).count()
+        self.backup_at = backup.last_made_at()
+        self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
+        ended = time.monotonic()
+        self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
+
+    @classmethod
+    def get(cls) -> "_Totals":
+        with cls._lock:  # one request counts, the others wait for its result
+            if cls._last is None or time.monotonic() > cls._last._good_until:
+                cls._last = cls()
+            return cls._last
+
+
+def _verdicts(finished: dict[str, int]) -> Metric:
+    """Return the verdicts by state; unfinished ones are few and counted now."""
+    unfinished = Verdict.objects.filter(state__in=UNFINISHED).order_by()
+    counted = finished | dict(unfinished.values_list("state").annotate(Count("pk")))
+    help = "Verdicts by state; finished ones counted about a minute ago."
+    family = GaugeMetricFamily("dovetail_verdicts", help, labels=["state"])
+    for state in Verdict.State.values:
+        family.add_metric([state], counted.get(state, 0))
+    return family
+
+
+def _queues(queues: list[tuple[str, int, datetime]]) -> Iterator[Metric]:
+    """Yield number and age of the verdicts that wait, by base; "" stands for those that need none."""
+    number = GaugeMetricFamily("dovetail_base_queue", "Verdicts that wait, by base, as then.", labels=["base"])
+    age_help = "How long the oldest verdict of a base has waited, as then."
+    age = GaugeMetricFamily("dovetail_base_queue_age_seconds", age_help, labels=["base"])
+    for base, verdicts, since in queues:
+        number.add_metric([base], verdicts)
+        age.add_metric([base], (timezone.now() - since).total_seconds())
+    yield number
+    yield age
+
+
+def _verdicts_of_the_hour(rows: list[tuple[str, str, str | None, int, float, int]]) -> Iterator[Metric]:
+    """Yield number, mean and longest time of the verdicts of the last hour, by format, state and first engine."""
+    labels = ["format", "state", "engine"]
+    number = GaugeMetricFamily("dovetail_hour_verdicts", "Verdicts of the last hour, as then.", labels=labels)
+    mean = GaugeMetricFamily("dovetail_hour_verdict_mean_seconds", "Their mean time of work.", labels=labels)
+    longest = GaugeMetricFamily("dovetail_hour_verdict_longest_seconds", "Their longest time of work.", labels=labels)
+    for format_name, state, engine, verdicts, average, most in rows:
+        values = [format_name, state, engine or ""]
+        number.add_metric(values, verdicts)
+        mean.add_metric(values, average / 1000)
+        longest.add_metric(values, most / 1000)
+    yield from (number, mean, longest)
+
+
+def _renewals(totals: _Totals) -> Iterator[Metric]:
+    """Yield how many verdicts wait to be proven again because libraries, checks or rules changed, and how many were."""
+    yield GaugeMetricFamily(
+        "dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", totals.renewals
+    )
+    yield GaugeMetricFamily("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", totals.renewed)
+
+
+def _tries(totals: _Totals) -> Iterator[Metric]:
+    """Yield the tries of the last hour by state, and the mean seconds that the answered ones waited and took."""
+    number = GaugeMetricFamily("dovetail_hour_tries", "Tries of the last hour, as then.", labels=["state"])
+    for state in Tryout.State.values:
+        number.add_metric([state], totals.tries.get(state, 0))
+    mean = GaugeMetricFamily("dovetail_hour_try_mean_seconds", "Mean time of the answered ones.", labels=["part"])
+    for part, time_taken in totals.try_times.items():
+        if time_taken is not None:
+            mean.add_metric([part], time_taken.total_seconds())
+    yield from (number, mean)
+
+
+def _messages() -> Iterator[Metric]:
+    """Yield how long events and webhook deliveries are overdue."""
+    event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
+    help = "How long the oldest event of the outbox has waited for its consumers."
+    yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
+    due = deliveries.waiting().aggregate(since=Min("due_at"))["since"]
+    help = "How long the oldest webhook delivery is overdue."
+    yield GaugeMetricFamily("dovetail_webhook_overdue_seconds", help, _age(due))
+
+
+def _plane(totals: _Totals) -> Iterator[Metric]:
+    """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
+    waiting = plane_requests.waiting()
+    help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
+    family = GaugeMetricFamily("dovetail_plane_repositories", help, labels=["state"])
+    if settings.PLANE_URL:
+        family.add_metric(["public"], totals.public)
+    family.add_metric(["signed"], totals.signed)
+    family.add_metric(["waiting"], waiting.count)
+    family.add_metric(["withdrawn"], waiting.withdrawals)
+    yield family
+    age = _age(waiting.since)
+    yield GaugeMetricFamily("dovetail_plane_age_seconds", "How long the oldest addition has waited.", age)
+
+
+def _clock() -> Metric:
+    """Return how long the schedule is late: for ever, if no clock holds a lease, because the last one has ended."""
+    help = "How long no clock has run the schedule; 0 while one does, +Inf if none is started."
+    until = ClockLease.objects.values_list("until", flat=True).first()
+    return GaugeMetricFamily("dovetail_clock_silence_seconds", help, _age(until) if until else math.inf)
+
+
+def _backup(made_at: datetime | None) -> Metric:
+    """Return the age of the newest backup; without one no number: not every hub is backed up by our command."""
+    help = "Since `manage.py backup` last ended well, counted about a minute ago."
+    family = GaugeMetricFamily("dovetail_backup_age_seconds", help, labels=[])
+    if made_at is not None:
+        family.add_metric([], _age(made_at))
+    return family
+
+
+def _age(moment: datetime | None) -> float:
+    """Return the seconds since a moment; 0 for none and for one to come."""
+    return max((timezone.now() - moment).total_seconds(), 0.0) if moment else 0.0
+
+
+def _silent_hubs() -> Metric:
+    help = "Since when another hub has not answered; 0 if it did when it was last asked."
+    family = GaugeMetricFamily("dovetail_upstream_silence_seconds", help, labels=["hub"])
+    for hub in settings.UPSTREAM.hubs:
+        since = asking.silent_since(hub.url)
+        family.add_metric([hub.url], (timezone.now() - since).total_seconds() if since else 0.0)
+    return family
+
+
+def _workers() -> Iterator[Metric]:
+    """Yield the silence of each worker, and how many jobs all workers can do at once that live and take any."""
+    help = "Since a worker's last sign of life."
+    silence = GaugeMetricFamily("dovetail_worker_silence_seconds", help, labels=["worker"])
+    slots = 0.0
+    for worker in WorkerHeartbeat.objects.order_by("-beat_at")[:WORKERS_MOST]:
+        seconds = (timezone.now() - worker.beat_at).total_seconds()
+        silence.add_metric([worker.worker], seconds)
+        if seconds < settings.LEASE_SECONDS and not worker.problem:
+            slots += worker.offers.get("slots", 1)
+    yield silence
+    help = "Validations that the living workers can do at once; 0 if none lives and takes jobs."
+    yield GaugeMetricFamily("dovetail_worker_slots", help, slots)
+
+
+def exposition() -> bytes:
+    """Return the gauges in Prometheus' text format."""
+    state = CollectorRegistry()
+    state.register(_Registry())
+    return generate_latest(state)

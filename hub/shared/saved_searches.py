@@ -1,0 +1,42 @@
+"""Saved searches for the website and REST: their checked parameters, the address of their list and of their feed."""
+
+from dataclasses import dataclass
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from hub.shared import list_parameters
+from registry.kernel.callers import Caller
+from registry.kernel.errors import ValueInvalid
+from registry.models import SavedSearch
+from registry.repos.lists import saved_searches
+from registry.repos.lists.saved_searches import MAX_QUERY
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved search with the paths of its list and of its Atom feed."""
+
+    search: SavedSearch
+    path: str
+    feed: str
+
+
+def save(name: str, type: str, query: str, by: Caller) -> tuple[SavedSearch, bool]:
+    """Keep the parameters of a list under a name. Raises ValueInvalid for a wrong one, as feeds do, and what the domain
+    raises.
+    """
+    if type not in list_parameters.ROUTES:
+        raise ValueInvalid(f"There is no type {type[:40]!r}.", fix=f"Use one of {', '.join(list_parameters.ROUTES)}.")
+    if len(query) > 3 * MAX_QUERY:  # as browsers escape it
+        raise ValueInvalid(f"The search is {len(query):,} characters long.", fix=f"Use at most {MAX_QUERY:,}.")
+    asked = list_parameters.forgiving(QueryDict(query), type)
+    if asked.problems:
+        raise ValueInvalid(" ".join(asked.problems))
+    return saved_searches.save(name, type, asked.params.urlencode(), by)
+
+
+def addressed(search: SavedSearch) -> Saved:
+    """Return a saved search with its addresses."""
+    route, tail = list_parameters.ROUTES[search.type], f"?{search.query}" if search.query else ""
+    return Saved(search, reverse(route) + tail, reverse(f"{route}-feed") + tail)

@@ -1,0 +1,109 @@
+"""Routes of a person's own account: allauth's views where it has them, under the names by which it links them."""
+
+from allauth.account import views as account_views
+from allauth.mfa.base import views as factor_views
+from allauth.mfa.recovery_codes import views as code_views
+from allauth.mfa.totp import views as app_views
+from allauth.mfa.webauthn import views as passkey_views
+from django.urls import URLPattern, register_converter
+from django.views.decorators.http import require_http_methods, require_safe
+
+from hub.passwords import needs_passwords
+from hub.site.account import own_account, profile, security
+from hub.site.administration import join_links
+from hub.site.converters import Base36Converter
+from hub.site.routing import View, at
+from hub.site.routing import forms as posts
+from hub.site.sign_in import account, organization_links
+from hub.site.sign_in.reauthentication import needs_recent_authentication as recent
+
+register_converter(Base36Converter, "base36")
+
+
+def form(route: str, view: View, name: str) -> URLPattern:
+    """Return the route of a page of allauth that shows a form and takes it; allauth itself would take PUT too."""
+    return at(route, require_http_methods(["GET", "POST"])(view), name)
+
+
+def result(route: str, view: View, name: str) -> URLPattern:
+    """Return the route of a page of allauth that only shows something."""
+    return at(route, require_safe(view), name)
+
+
+SECURITY = "settings/security"
+CODES = f"{SECURITY}/recovery-codes"
+
+SIGNING_IN = [
+    at("join", account.join, "join"),
+    at("join", account.join, "account_signup"),
+    *posts("join", "join", ("accept", organization_links.accept, "accept-join-link")),
+    at("login", account.sign_in, "login"),
+    at("login", account.sign_in, "account_login"),
+    *posts("home", "", ("logout", account.sign_out, "logout"), ("logout", account.sign_out, "account_logout")),
+    form("login/second-factor", factor_views.authenticate, "mfa_authenticate"),
+    form("login/passkey", needs_passwords(passkey_views.login_webauthn), "mfa_login_webauthn"),
+    form("password/reset", needs_passwords(account_views.password_reset), "account_reset_password"),
+    result("password/reset/sent", account_views.password_reset_done, "account_reset_password_done"),
+    result(
+        "password/reset/changed", account_views.password_reset_from_key_done, "account_reset_password_from_key_done"
+    ),
+    form(
+        "password/reset/<base36:uidb36>-<str:key>",
+        needs_passwords(account_views.password_reset_from_key),
+        "account_reset_password_from_key",
+    ),
+    form("settings/account/address/confirm/<str:key>", account_views.confirm_email, "account_confirm_email"),
+]
+
+SECOND_FACTORS = [
+    at(SECURITY, security.index, "security"),
+    at(SECURITY, security.index, "mfa_index"),
+    at(SECURITY, security.index, "mfa_list_webauthn"),
+    form(f"{SECURITY}/confirm", account_views.reauthenticate, "account_reauthenticate"),
+    form(f"{SECURITY}/confirm/code", factor_views.reauthenticate, "mfa_reauthenticate"),
+    form(f"{SECURITY}/confirm/passkey", passkey_views.reauthenticate_webauthn, "mfa_reauthenticate_webauthn"),
+    form(f"{SECURITY}/app", recent(app_views.activate_totp), "mfa_activate_totp"),
+    form(f"{SECURITY}/app/remove", recent(app_views.deactivate_totp), "mfa_deactivate_totp"),
+    form(f"{SECURITY}/passkeys/add", recent(passkey_views.add_webauthn), "mfa_add_webauthn"),
+    form(f"{SECURITY}/passkeys/<int:pk>/rename", recent(passkey_views.edit_webauthn), "mfa_edit_webauthn"),
+    form(f"{SECURITY}/passkeys/<int:pk>/remove", recent(passkey_views.remove_webauthn), "mfa_remove_webauthn"),
+    result(CODES, recent(code_views.view_recovery_codes), "mfa_view_recovery_codes"),
+    form(f"{CODES}/new", recent(code_views.generate_recovery_codes), "mfa_generate_recovery_codes"),
+]
+
+SESSIONS = posts(
+    "security",
+    f"{SECURITY}/sessions",
+    ("<int:number>/end", security.end_session, "end-session"),
+    ("end-others", security.end_other_sessions, "end-other-sessions"),
+)
+
+ACCOUNT = [
+    at("settings/account", own_account.index, "account"),
+    *posts(
+        "account",
+        "settings/account",
+        ("export", own_account.export, "export-account"),
+        ("delete", own_account.delete, "delete-account"),
+    ),
+    *posts(
+        "account",
+        "settings/account/address",
+        ("", own_account.change_address, "change-address"),
+        ("resend", own_account.resend, "resend-link"),
+    ),
+]
+
+PROFILE = posts(
+    "profile",
+    "settings/profile",
+    ("picture", profile.set_picture, "set-picture"),
+    ("picture/remove", profile.remove_picture, "remove-picture"),
+)
+
+JOIN_LINKS = [
+    at("settings/invitations", join_links.listed, "join-links"),
+    *posts("join-links", "settings/invitations", ("<int:number>/revoke", join_links.revoke, "revoke-join-link")),
+]
+
+urlpatterns = [*SIGNING_IN, *SECOND_FACTORS, *SESSIONS, *ACCOUNT, *PROFILE, *JOIN_LINKS]

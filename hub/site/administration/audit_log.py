@@ -1,0 +1,62 @@
+"""The audit log as pages: all of it for moderators, and the activity of a repository or organisation for its owners."""
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from hub.site.administration.staff import for_moderators
+from hub.site.converters import RepositoryAddress
+from hub.site.forms.moderation import LogFilter
+from hub.site.repository.finding_headers import header_of
+from hub.site.visitor import caller, person
+from registry.kernel.policy import Permission
+from registry.kernel.texts import ids
+from registry.moderation.log import audit_log
+from registry.people import accounts
+from registry.people.organizations import organizations
+
+EVENTS = 50  # of one page
+
+
+@for_moderators
+@require_safe
+def log(request: HttpRequest) -> HttpResponse:
+    form = LogFilter(request.GET)
+    page = audit_log.listed(form.chosen(), _before(request), EVENTS)
+    query = {name: value for name, value in request.GET.items() if value and name != "before"}
+    older = f"?{urlencode(query | {'before': page.next})}" if page.next else ""
+    context = {"form": form, "events": page.items, "older": older, "is_filtered": bool(query)}
+    return render(request, "site/moderation/log.html", context, status=form.status)
+
+
+@require_safe
+def repository_activity(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.ARCHIVE)
+    page = audit_log.activity(header.repository, caller(request), _before(request), EVENTS)
+    context = {"header": header, "tab": "settings", "events": page.items, "older": _older(page.next)}
+    return render(request, "site/repository_activity.html", context)
+
+
+@require_safe
+def organization_activity(request: HttpRequest, ns: str) -> HttpResponse:
+    person(request)
+    organization = organizations.require_administered(accounts.resolve_namespace(ns).name, caller(request))
+    page = audit_log.activity(organization.namespace, caller(request), _before(request), EVENTS)
+    context = {
+        "organization": organization,
+        "settings": reverse("organization-settings", args=[organization]),
+        "events": page.items,
+        "older": _older(page.next),
+    }
+    return render(request, "site/organization_activity.html", context)
+
+
+def _before(request: HttpRequest) -> int:
+    return ids.parse_row_number(request.GET.get("before", ""))
+
+
+def _older(cursor: str) -> str:
+    return f"?before={cursor}" if cursor else ""

@@ -1,0 +1,1 @@
+"""Lists: the catalogue, base models, leaderboards, collections, feeds and kept searches."""

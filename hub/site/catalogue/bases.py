@@ -1,0 +1,73 @@
+"""Base models: which ones adapters are built on, and one base with its adapters."""
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from hub.site.catalogue.list_rows import rows_of
+from hub.site.paging import at_cursor
+from hub.site.pictures.scatter import Measured, scatter
+from hub.site.visitor import caller
+from registry.kernel import policy
+from registry.kernel.errors import BaseNotFound
+from registry.kernel.policy import Caller
+from registry.models import Repository
+from registry.repos import bases as known
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists.catalog import Query
+from registry.talk import watching
+
+
+@require_safe
+def bases(request: HttpRequest) -> HttpResponse:
+    page, problems = at_cursor(request, lambda cursor: tallies.list_bases(caller(request), cursor=cursor, limit=50))
+    shown = [(row, known.license_of(row.base, row.id)) for row in page.items]
+    next = f"?{urlencode({'cursor': page.next})}" if page.next else ""
+    return render(request, "site/bases.html", {"section": "bases", "problems": problems, "rows": shown, "next": next})
+
+
+@require_safe
+def base(request: HttpRequest, name: str) -> HttpResponse:
+    """One base, by the name that counts: here or not, and what fits it. Raises BaseNotFound for neither."""
+    held = known.find_base(name)
+    id = held.id if held else known.canonical_name(name)
+    by, query = caller(request), Query(base=[id])
+    page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
+    if held is None and not page.items:
+        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
+    if id != name:
+        return redirect("base", id)
+    license = known.license_of(held, id)
+    measured = [] if "cursor" in request.GET else _measured(by, id)
+    shown = {
+        "section": "bases",
+        "name": id,
+        "base": held,
+        "aliases": known.names_of(held) if held else (),
+        "license": license,
+        "duties": known.license_duties(license),
+        "files": sorted(held.files.items()) if held else [],
+        "count": tallies.count_matches(by, query),
+        "follows": watching.follows_base(by, id),
+        "asking": watching.asking_for(id) if held is None or not held.has_weights else [],
+        "is_administrator": policy.is_hub_admin(by),
+        "problems": problems,
+        "measured": measured,
+        "picture": scatter(Measured(row.full_name, _verdict(row), row.size, row.score) for row in measured),
+        "rows": rows_of(page),
+        "next": f"?cursor={page.next}" if page.next else "",
+    }
+    return render(request, "site/base_model.html", shown)
+
+
+def _measured(by: Caller, id: str) -> list[Repository]:
+    """Return the adapters of a base with the greatest gains over it; one query."""
+    query = Query(base=[id], has_known_bases=True, only_measured=True, sort="score")
+    return catalog.search(by, query, limit=catalog.MAX_PAGE, with_verdicts=False).items
+
+
+def _verdict(repository: Repository) -> str:
+    return reverse("verdict", args=[repository, "verified"])

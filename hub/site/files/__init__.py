@@ -1,0 +1,1 @@
+"""The files of a repository: reading, changing and uploading them in the browser."""

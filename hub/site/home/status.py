@@ -1,0 +1,127 @@
+"""The state of the hub for people: its parts, its queue, its workers and the last verdict."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db.models import Min
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from hub.about import VERSION
+from hub.errors import TABLE
+from hub.monitoring import gauges, health
+from hub.site.measures import number
+from registry.kernel.errors import StoreUnavailable
+from registry.models.proof.verdicts import Verdict, WorkerHeartbeat
+
+SECONDS_REMEMBERED = 5.0
+MOST_COUNTED = 1000  # verdicts that wait
+# Of each part its name, its purpose, and what does not work while it is down. The reasons that /readyz gives are for
+# those who run the hub.
+WORDS = {
+    "database": (_("Database"), _("Accounts, versions and verdicts."), _("Nothing but this page works.")),
+    "blobs": (
+        _("Files"),
+        _("What is pushed and pulled."),
+        _("Nothing can be pushed, and what is read through the hub not pulled."),
+    ),
+    "broker": (
+        _("Messages"),
+        _("Tell workers at once what was pushed."),
+        _("Pushes are kept, and checked later than usual."),
+    ),
+    "worker": (
+        _("Checking"),
+        _("Loads each version and gives its verdict."),
+        _("Pushes are kept, and wait for their verdict."),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the hub, as a row of the page; `lack` says what does not work without it."""
+
+    name: str
+    purpose: str
+    lack: str
+    is_well: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The queue without the verdicts whose base this hub lacks, the workers that live, and the newest verdict."""
+
+    waiting: int
+    oldest: datetime | None
+    workers: int
+    slots: int
+    last: datetime | None
+
+    @property
+    def waiting_words(self) -> str:
+        if self.waiting > MOST_COUNTED:
+            return gettext("more than {count}").format(count=number(MOST_COUNTED))
+        return number(self.waiting)
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """Show the page, with 503 while the database is down: nothing else works then."""
+    examined = health.latest_parts()
+    well = {key: bool(examined[key]["ok"]) for key in WORDS}
+    numbers = _numbers.get() if well["database"] else None
+    well["database"] = numbers is not None  # it may have gone away since it was examined
+    parts = [
+        Part(str(name), str(purpose), str(lack), is_well=well[key]) for key, (name, purpose, lack) in WORDS.items()
+    ]
+    lacks = not all(part.is_well for part in parts)
+    shown = {"parts": parts, "lacks": lacks, "numbers": numbers, "version": VERSION}
+    if numbers is None:
+        # Without the request, by which the page would ask the database for the visitor.
+        form = TABLE[StoreUnavailable]
+        return form.say_when(HttpResponse(render_to_string("site/status.html", shown), status=form.status))
+    return render(request, "site/status.html", shown)
+
+
+def _read() -> Numbers:
+    """Read the numbers; each is a short range of an index or a table of few rows."""
+    queued = gauges.queued().order_by()
+    fresh = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    offers = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").values_list("offers", flat=True)
+    slots = [int(offer.get("slots", 1)) for offer in offers[: gauges.WORKERS_MOST]]
+    done = Verdict.objects.filter(duration_ms__isnull=False, finished_at__isnull=False).order_by("-finished_at")
+    last = done.values_list("finished_at", flat=True).first()
+    since = queued.aggregate(since=Min("queued_at"))["since"]
+    return Numbers(queued[: MOST_COUNTED + 1].count(), since, len(slots), sum(slots), last)
+
+
+class _Latest:
+    """The last numbers, for some seconds: the page is open to strangers and must not multiply their requests."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._at = float("-inf")
+        self._numbers: Numbers | None = None
+
+    def get(self) -> Numbers | None:
+        """Return the numbers; None where the database does not answer."""
+        with self._lock:
+            if time.monotonic() - self._at > SECONDS_REMEMBERED:
+                try:
+                    self._numbers, self._at = _read(), time.monotonic()
+                except DatabaseError:
+                    return None
+            return self._numbers
+
+
+_numbers = _Latest()

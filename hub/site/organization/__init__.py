@@ -1,0 +1,1 @@
+"""The pages of people and organisations, and what administrators of one change."""

@@ -1,0 +1,180 @@
+"""An organisation as its administrators change it: details, members, invitations, name, and its end."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from hub.site.forms import Confirm, Form, status_of
+from hub.site.forms.organization.organizations import ROLES, Invite, Member, OrganizationDetails, Rename, SecondFactor
+from hub.site.visitor import caller, person
+from registry.kernel import policy
+from registry.kernel.policy import Caller
+from registry.models import Organization
+from registry.people import accounts
+from registry.people.organizations import administrators, invitations, organizations
+from registry.publish import moves
+
+DELETE_HELP = _(
+    "For good, and only when it holds no repositories; its collections go with it, and nobody gets its name again. "
+    "Type `{name}` to confirm."
+)
+
+
+@require_safe
+def settings(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    if str(organization) != ns:
+        return HttpResponseRedirect(reverse("organization-settings", args=[organization]), status=307)
+    return _page(request, organization)
+
+
+@require_POST
+def change(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    form = OrganizationDetails(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            organizations.change_organization(
+                organization,
+                full_name=given["full_name"],
+                private_by_default=given["visibility"] == "private",
+                by=caller(request).user,
+            )
+            messages.success(request, gettext("The settings are saved."))
+            return redirect("organization-settings", organization)
+    return _page(request, organization, details=form)
+
+
+@require_POST
+def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
+    """Require a second factor of the members, or leave it to them."""
+    organization = _administered(request, ns)
+    form = SecondFactor(request.POST)
+    if form.is_valid():
+        with form:
+            is_required = form.cleaned_data["requirement"] == "required"
+            organizations.require_second_factor(organization, is_required, caller(request))
+            if is_required:
+                messages.success(request, gettext("A second factor is required of members now."))
+            else:
+                messages.success(request, gettext("A second factor is optional now."))
+            return redirect("organization-settings", organization)
+    return _page(request, organization, factor=form)
+
+
+@require_POST
+def set_role(request: HttpRequest, ns: str) -> HttpResponse:
+    """Give a member another role; an administrator of the hub adds somebody with it."""
+    organization = _administered(request, ns)
+    form = Member(request.POST)
+    if form.is_valid():
+        with form:
+            given = form.cleaned_data
+            invitations.add_member(str(organization), given["username"], given["role"], caller(request))
+            return _after_members_changed(request, organization)
+    return _page(request, organization, member=form)
+
+
+@require_POST
+def remove_member(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    form = Member(request.POST)
+    if form.is_valid():
+        with form:
+            organizations.remove_member(str(organization), form.cleaned_data["username"], caller(request))
+            return _after_members_changed(request, organization)
+    return _page(request, organization, member=form)
+
+
+@require_POST
+def invite(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    form = Invite(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            invitations.invite_or_add(str(organization), given["username"], given["role"], caller(request))
+            return redirect("organization-settings", organization)
+    return _page(request, organization, invite=form)
+
+
+@require_POST
+def withdraw(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    form = Member(request.POST)
+    if form.is_valid():
+        with form:
+            invitations.withdraw(str(organization), form.cleaned_data["username"], caller(request))
+            return redirect("organization-settings", organization)
+    return _page(request, organization, member=form)
+
+
+@require_POST
+def rename(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    form = Rename(request.POST)
+    if form.is_valid():
+        with form:
+            renamed = moves.rename(str(organization), form.cleaned_data["name"], caller(request))
+            return redirect("organization-settings", renamed)
+    return _page(request, organization, rename=form)
+
+
+@require_POST
+def delete(request: HttpRequest, ns: str) -> HttpResponse:
+    organization = _administered(request, ns)
+    form = _confirm(organization, request.POST)
+    if form.is_valid():
+        with form:
+            organizations.delete_organization(str(organization), caller(request))
+            messages.success(request, gettext("{name} is deleted.").format(name=ns))
+            return redirect("organizations")
+    return _page(request, organization, delete=form)
+
+
+def _administered(request: HttpRequest, ns: str) -> Organization:
+    person(request)
+    return organizations.require_administered(accounts.resolve_namespace(ns).name, caller(request))
+
+
+def _after_members_changed(request: HttpRequest, organization: Organization) -> HttpResponse:
+    """Show the settings again, or the organisation's page to somebody who no longer administers it."""
+    if administrators.administers(Caller(user=caller(request).user), organization):
+        return redirect("organization-settings", organization)
+    return redirect(organization)
+
+
+def _confirm(organization: Organization, data: object = None) -> Confirm:
+    name = str(organization)
+    return Confirm(data, label=gettext("Delete this organisation"), name=name, help_text=DELETE_HELP.format(name=name))
+
+
+def _page(request: HttpRequest, organization: Organization, **tried: Form) -> HttpResponse:
+    """Show the settings with their forms; `tried` is the one that was refused."""
+    by, name = caller(request), str(organization)
+    seen_by = "private" if organization.private_by_default else "public"
+    forms: dict[str, Form] = {
+        "details": OrganizationDetails(initial={"full_name": organization.full_name, "visibility": seen_by}),
+        "factor": SecondFactor(
+            initial={"requirement": "required" if organization.requires_second_factor else "optional"}
+        ),
+        "invite": Invite(),
+        "rename": Rename(initial={"name": name}),
+        "delete": _confirm(organization),
+    }
+    context = {
+        "organization": organization,
+        "members": organizations.list_members(name, by),
+        "invitations": invitations.list_sent(name, by),
+        "adds": policy.is_hub_admin(by),
+        "may_create": policy.may_create_in(by, organization.namespace_id),
+        "roles": [role for role, _note in ROLES],
+        "forms": forms | tried,
+        "welcome": "welcome" in request.GET and not tried,
+    }
+    return render(request, "site/organization_settings.html", context, status=status_of(tried))

@@ -1,0 +1,80 @@
+"""Organisations of a person: create one, see one's own and the invitations, accept, decline and leave."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from hub.site.forms import Form, posted
+from hub.site.forms.organization.organizations import NewOrganization
+from hub.site.visitor import caller, person
+from registry.people.organizations import invitations, organizations
+from registry.talk.alerts import alerts
+
+OFFERS = {
+    "member": _("You would see what its teams open to you."),
+    "read": _("You would see and pull everything there."),
+    "contributor": _("You would see everything there, create adapters, and push to those."),
+    "write": _("You would push to all its adapters."),
+    "admin": _("You would push to all its adapters, change its settings, and decide who is a member."),
+}
+
+
+@require_safe
+def listed(request: HttpRequest) -> HttpResponse:
+    """Show the organisations that the person is a member of, and the invitations to others."""
+    return _page(request)
+
+
+@require_POST
+def accept(request: HttpRequest, ns: str) -> HttpResponse:
+    person(request)
+    with (form := Form(request.POST)):
+        return redirect(invitations.accept(ns, caller(request)).organization)
+    return _page(request, form)
+
+
+@require_POST
+def decline(request: HttpRequest, ns: str) -> HttpResponse:
+    person(request)
+    with (form := Form(request.POST)):
+        invitations.decline(ns, caller(request))
+        return redirect("organizations")
+    return _page(request, form)
+
+
+@require_POST
+def leave(request: HttpRequest, ns: str) -> HttpResponse:
+    person(request)
+    with (form := Form(request.POST)):
+        organizations.leave(ns, caller(request))
+        return redirect("organizations")
+    return _page(request, form)
+
+
+def _page(request: HttpRequest, tried: Form | None = None) -> HttpResponse:
+    user = person(request)
+    alerts.saw(user, [alerts.Kind.INVITED])
+    memberships = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
+    received = [(invitation, OFFERS[invitation.role]) for invitation in invitations.list_received(caller(request))]
+    context = {"memberships": memberships, "invitations": received, "form": tried}
+    return render(request, "site/organizations.html", context, status=tried.status if tried else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Create an organisation, whose first administrator is the caller."""
+    person(request)
+    form = NewOrganization(posted(request))
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            made = organizations.create_as(
+                given["name"],
+                caller(request),
+                full_name=given["full_name"],
+                private_by_default=given["visibility"] == "private",
+            )
+            return redirect(f"{reverse('organization-settings', args=[made])}?welcome=1")
+    return render(request, "site/organization_new.html", {"form": form}, status=form.status)

@@ -1,0 +1,1 @@
+"""The pages of one repository, what all of them share, and its settings."""

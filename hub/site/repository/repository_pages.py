@@ -1,0 +1,92 @@
+"""The pages of one repository: found by their address, and what is shown in place of what is held back or expired."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from hub.site.converters import RepositoryAddress
+from hub.site.forms.cases import NewAppeal
+from hub.site.repository.finding_headers import shown_header
+from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.visitor import caller
+from registry.kernel import policy, refusals
+from registry.kernel.errors import RevisionNotVerified
+from registry.models import Alert, Repository, Revision
+from registry.moderation.cases import evidence
+from registry.moderation.strikes import appeals
+from registry.proof.verified import holding
+from registry.repos import lookup, pull
+from registry.talk.alerts import alerts
+
+SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
+SHOWN_OF_EXPIRED = ("verdict", "commits", "commit")  # pages of a revision without its files
+
+
+def _under_its_name(request: HttpRequest, repository: Repository) -> str:
+    """Return the requested address with the canonical spelling of the repository's name."""
+    match = request.resolver_match
+    assert match is not None  # a view runs because a route matched
+    path = reverse(match.view_name, kwargs={**match.kwargs, "address": repository})
+    query = request.META.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
+
+
+def _held_page(request: HttpRequest, repository: Repository, revision: Revision | None) -> HttpResponse:
+    """Return the page of what is held back: the reason, the evidence, and for its owners the appeal."""
+    by, held = caller(request), revision or repository
+    decision = holding.decision_in_force(held)
+    alerts.saw(by.user, [Alert.Kind.HELD], repository=repository)
+    context = {
+        "repository": repository,
+        "revision": revision,
+        "error": refusals.quarantined_revision(revision) if revision else refusals.quarantined(repository),
+        "held_at": held.quarantined_at,
+        "decision": decision,
+        "places": evidence.places(decision.case) if decision and decision.case else [],
+        "appeal": appeals.against(held, by.user),
+        "may_appeal": policy.may_write(by, repository) and decision is not None and decision.action != "takedown",
+        "form": NewAppeal(initial={"revision": revision.oid if revision else ""}),
+    }
+    is_gone = decision is not None and decision.action == "takedown"
+    return render(request, "site/quarantined.html", context, status=410 if is_gone else 200)
+
+
+def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Wrap a view of one repository: find it, redirect other spellings of its name, explain a quarantine."""
+
+    @require_safe
+    @wraps(view)
+    def wrapped(request: HttpRequest, address: RepositoryAddress, rev: str = "main", **route: Any) -> HttpResponse:
+        by = caller(request)
+        repository = lookup.find_at_address(address.full_name, by, type=address.type)
+        if repository.is_quarantined:
+            return _held_page(request, repository, None)
+        if repository.full_name != address.full_name:
+            return HttpResponseRedirect(_under_its_name(request, repository))
+        header = shown_header(repository, rev, by)
+        if header.revision.is_quarantined and view.__name__ not in SHOWN_OF_QUARANTINED:
+            return _held_page(request, repository, header.revision)
+        if header.revision.is_expired and view.__name__ not in SHOWN_OF_EXPIRED:
+            raise refusals.files_expired(header.revision)
+        return view(request, header, **route)
+
+    return wrapped
+
+
+def served_header(header: RepositoryHeader) -> RepositoryHeader:
+    """Return the header, or that of the verified revision where this hub serves strangers nothing else.
+
+    Raises what pull.require_served raises where there is none.
+    """
+    try:
+        pull.require_served(header.revision, header.by)
+    except RevisionNotVerified as refusal:
+        if not refusal.facts.get("verified"):
+            raise
+        return header.at("verified")
+    return header

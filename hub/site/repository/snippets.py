@@ -1,0 +1,129 @@
+"""Texts to copy: how to use a version with each tool, pinned to what was proven, to cite it, and to push one."""
+
+import shlex
+from collections.abc import Callable
+from itertools import chain
+from urllib.parse import quote
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext
+
+from dovetail.adapters.results.report import Serving
+from dovetail.adapters.serving import ENGINES
+from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
+from dovetail.serve.starting import LINES, Start, has_parts, part_of, start, start_ollama
+from dovetail.serve.target import Target
+from hub.origin import absolute, origin
+from hub.packages import client_wheel
+from hub.site.proof.compatibility import Served
+from hub.site.repository.citation import bibtex
+from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
+from hub.site.repository.repository_header import RepositoryHeader
+
+Starter = Callable[[Serving, Target], Start]
+
+
+def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
+    """Return one snippet a tool for the version of a header, in the order people look for them."""
+    here, name, pin = origin(request), header.repository.full_name, header.pin
+    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if is_closed(header) else ""
+    token = token_lines(request) if signed else ()
+    file = header.weights.path if header.weights else _first(header)
+    # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
+    address = absolute(request, header.repository.file_url(pin, "")) + quote(file)
+    curl = Snippet("curl", "curl", (*token, f"curl -L {signed}-O {shlex.quote(address)}"), not_run=NO_NETWORK)
+    page = absolute(request, header.revision.get_absolute_url())
+    cite = Snippet("cite", gettext("Cite it"), (bibtex(header, page),))
+    if header.repository.type != "model":
+        return [*_other(header, here), curl, cite]
+    loaded = [*written_programs(request, header), *_engines(header, here)] if header.facts.description else []
+    wheel = client_wheel.address(here)
+    pull = (f"pip install {wheel}", f"export DOVETAIL_ENDPOINT={here}", f"dovetail pull {name}@{pin}")
+    hf = (f"export HF_ENDPOINT={here}", f"hf download {name} \\\n  --revision {pin}")
+    return [
+        *loaded,
+        Snippet("dovetail", "dovetail", (*token, *pull), not_run=NO_NETWORK),
+        Snippet("hf", "hf", (*token, *hf), not_run=NO_NETWORK),
+        curl,
+        cite,
+    ]
+
+
+def _first(header: RepositoryHeader) -> str:
+    """The file to show a way to: the card, else the first one that somebody pushed."""
+    pushed = sorted(set(header.entries) - {".gitattributes"})
+    return "README.md" if "README.md" in pushed else next(iter(pushed), ".gitattributes")
+
+
+def _other(header: RepositoryHeader, here: str) -> list[Snippet]:
+    """Return the ways to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
+    name, type = header.repository.full_name, header.repository.type
+    hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {header.pin}"
+    python = f"""from huggingface_hub import snapshot_download
+
+folder = snapshot_download(
+    "{name}",
+    repo_type="{type}",
+    revision="{header.pin}",
+    endpoint="{here}",
+)"""
+    return [Snippet("hf", "hf", (hf,), not_run=NO_NETWORK), Snippet("python", "Python", (python,), not_run=NO_NETWORK)]
+
+
+def _engines(header: RepositoryHeader, here: str) -> list[Snippet]:
+    """Return each serving engine, by its row in the table of the page: how it is started, or why it is not."""
+    rows = {row.answer.engine: row for row in header.proof.served} if header.proof else {}
+    found = []
+    for engine in ENGINES:
+        if engine.name in LINES and engine.name != "diffusers":
+            found.append(_engine(header, engine.name, engine.title, rows.get(engine.name), here))
+        if engine is LLAMA_CPP:
+            found.append(_engine(header, "ollama", "Ollama", rows.get(engine.name), here, start_ollama))
+    return found
+
+
+def _engine(
+    header: RepositoryHeader, key: str, title: str, row: Served | None, here: str, begin: Starter = start
+) -> Snippet:
+    if row is None:
+        return Snippet(key, title, why=f"Whether {title} serves it is known once it was validated.")
+    if row.outcome != "serves":
+        return Snippet(key, title, why=row.reason, row=row)
+    client = f"pip install {client_wheel.address(here)}"  # it pulls what the engine is given
+    return Snippet(key, title, (client, *map(_folded, _commands(header, row, here, begin))), row=row, not_run=SERVER)
+
+
+def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) -> list[str]:
+    """Return the commands that start an engine, of several adapters those of each; none of them twice."""
+    target, report = header.target(here), header.proof.report if header.proof else None
+    if report is None or not has_parts(report):
+        return list(begin(row.answer, target).commands)
+    answers = [(part_of(part, target), answer) for part in report.contents for answer in part.serving or ()]
+    starts = [begin(answer, part) for part, answer in answers if answer.engine == row.answer.engine]
+    return list(dict.fromkeys(chain.from_iterable(each.commands for each in starts)))
+
+
+def _folded(command: str) -> str:
+    """Return a command with an option a line; one with quotes as it is, because they may hold what looks like one."""
+    return command if "'" in command else command.replace(" --", " \\\n  --")
+
+
+def push_commands(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
+    """Return the commands that fill an empty repository."""
+    here, name = origin(request), header.repository.full_name
+    kind = "" if header.repository.type == "model" else f" --repo-type {header.repository.type}"
+    token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"
+    hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
+    python = f"""from huggingface_hub import HfApi
+
+HfApi(endpoint="{here}", token="…").upload_folder(
+    repo_id="{name}",
+    folder_path="./adapter",{
+        f'''
+    repo_type="{header.repository.type}",'''
+        if kind
+        else ""
+    }
+)"""
+    return [Snippet("hf", "hf", (hf,)), Snippet("python", "Python", (python,))]

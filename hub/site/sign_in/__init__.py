@@ -1,0 +1,1 @@
+"""Joining, signing in and out, and proving it again: by password, allauth or an identity provider."""

@@ -1,0 +1,180 @@
+"""The hub's answers to allauth: how a client is counted, how letters go out, who may sign in, how secrets are kept."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.models import EmailAddress
+from allauth.core import context as allauth_context
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from hub.origin import address_of
+from hub.shared.browsers import browser_name
+from hub.site.sign_in import password_attempts, reauthentication
+from registry.kernel import audit, outbox
+from registry.kernel.errors import NotAllowed, TooOften
+from registry.kernel.outbox import Kind
+from registry.kernel.texts.links import absolute
+from registry.models import User
+from registry.people import accounts, addresses, sign_ins
+from registry.talk.alerts import letters
+
+# The messages of allauth that people see, in the hub's words; all others are left out.
+SENTENCES = {
+    "account/messages/email_confirmed.txt": _("Your e-mail address is confirmed."),
+    "account/messages/email_confirmation_failed.txt": _("This address belongs to another account."),
+    "account/messages/email_confirmation_sent.txt": _("A letter with a link is on its way to your address."),
+    "mfa/messages/totp_activated.txt": _("The authenticator app is set up."),
+    "mfa/messages/totp_deactivated.txt": _("The authenticator app is removed."),
+    "mfa/messages/webauthn_added.txt": _("The passkey is added."),
+    "mfa/messages/webauthn_removed.txt": _("The passkey is removed."),
+}
+FACTOR_DEEDS = {
+    "mfa/email/totp_activated": "account:app-add",
+    "mfa/email/totp_deactivated": "account:app-remove",
+    "mfa/email/webauthn_added": "account:passkey-add",
+    "mfa/email/webauthn_removed": "account:passkey-remove",
+    "mfa/email/recovery_codes_generated": "account:recovery-codes",
+}
+NEW_FACTORS = {"mfa/email/totp_activated": "totp", "mfa/email/webauthn_added": "webauthn"}
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  # nothing listens there: the peer is a Unix socket
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    """Accounts are made, counted and written to in the hub's own way."""
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Return the client's address by the hub's rule for trusted proxies (hub/origin.py)."""
+        address = address_of(request)
+        try:
+            return str(ip_address(address))
+        except ValueError:
+            return UNKNOWN_ADDRESS
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        """Return whether a page of allauth must ask again; signing in counts as a proof here."""
+        return not reauthentication.is_recent(allauth_context.request)
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """Return the person with these credentials. Raises ValidationError while this caller must wait."""
+        name = str(credentials.get("username", ""))
+        try:
+            return password_attempts.authenticate(request, name, str(credentials.get("password", "")))
+        except TooOften as refusal:
+            raise self.validation_error("too_many_login_attempts", refusal.facts["seconds"]) from None
+        except NotAllowed:
+            return None
+
+    def set_password(self, user: User, password: str) -> None:
+        accounts.set_password(user, password, by=user)
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Note that an address is proven, in allauth's rows and in the person's own."""
+        with addresses.addresses_are_unique(), transaction.atomic():
+            if not super().confirm_email(request, email_address):
+                return False
+            addresses.confirm(email_address.user, email_address.email)
+        return True
+
+    def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponse:
+        """Log the sign-in with what proved it, and go on to where the person wanted to go."""
+        records = get_authentication_records(request, user)
+        methods = [str(record.get("type") or record["method"]) for record in records]
+        sign_ins.record(user, methods, browser=browser_name(request.headers.get("User-Agent", "")))
+        answer: HttpResponse = super().post_login(request, user, **options)
+        return answer
+
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        messages.error(request, gettext("This account is suspended. Write to the moderators of this hub."))
+        return redirect("login")
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str = "", *args: Any, message: str = "", **more: Any
+    ) -> None:
+        """Show one of the hub's own sentences where there is one."""
+        if sentence := str(message or SENTENCES.get(message_template, "")):
+            messages.add_message(request, level, sentence)
+
+    # --- letters -------------------------------------------------------------------------------------------------
+    def send_mail(self, template_prefix: str, email: str, context: Mapping[str, Any]) -> None:
+        """Write one letter from its two templates and hand it to the workers."""
+        pages = {
+            "hub": settings.PUBLIC_URL,
+            "security_page": absolute(reverse("security")),
+            "reset_page": absolute(reverse("account_reset_password")),
+        }
+        values = {**context, **pages, "email": email}
+        subject = render_to_string(f"{template_prefix}_subject.txt", values)
+        text = render_to_string(f"{template_prefix}_message.txt", values)
+        letters.send(email, self.format_email_subject(subject.strip()), f"{text.strip()}\n")
+
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Send a notice to the person's address if it is proven; an address of somebody else gets none.
+
+        allauth calls this once for each change of a second factor, so these are logged here.
+        """
+        if deed := FACTOR_DEEDS.get(template_prefix):
+            with transaction.atomic():
+                audit.record(user, deed, user.username, about=user)
+                outbox.record(Kind.ACCOUNT_CHANGED, None, person=user.pk, change=deed, details="")
+        if kind := NEW_FACTORS.get(template_prefix):  # setting a factor up shows that the person has it
+            record_authentication(allauth_context.request, user, "mfa", type=kind, reauthenticated=True)
+        if email or user.email_verified:
+            super().send_notification_mail(template_prefix, user, context, email)
+
+    def send_confirmation_mail(self, request: HttpRequest, emailconfirmation: Any, signup: bool) -> None:
+        """Send the link that proves an address; its owner, if somebody has proven it, is told of the attempt."""
+        address = emailconfirmation.email_address
+        if address.can_set_verified():
+            super().send_confirmation_mail(request, emailconfirmation, signup)
+        else:
+            self.send_mail("account/email/address_in_use", address.email, {"user": address.user})
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return absolute(reverse("account_confirm_email", args=[emailconfirmation.key]))
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        uidb36, _, secret = key.partition("-")
+        return absolute(reverse("account_reset_password_from_key", kwargs={"uidb36": uidb36, "key": secret}))
+
+    def get_email_verification_redirect_url(self, email_address: EmailAddress) -> str:
+        return reverse("account") if self.request.user.is_authenticated else reverse("login")
+
+
+class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
+    """Secrets of second factors are encrypted with a key that is made of the hub's secret key."""
+
+    def encrypt(self, text: str) -> str:
+        return _cipher().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Return the secret. Raises InvalidToken if the hub's secret key was changed."""
+        return _cipher().decrypt(encrypted_text.encode()).decode()
+
+    def generate_authenticator_name(self, user: User, type: object) -> str:
+        count = Authenticator.objects.filter(user=user, type=type).count()
+        return f"Passkey {count + 1}" if count else "Passkey"
+
+
+def _cipher() -> MultiFernet:
+    keys = [str(key).encode() for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+    digests = [hashlib.sha256(b"dovetail second factors:" + key).digest() for key in keys]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])

@@ -1,0 +1,1 @@
+"""The page of a verdict with weights and training, repairs, and tries."""

@@ -1,0 +1,60 @@
+"""The page of a verdict, check by check; and the panel that pages poll while the revision is validated."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from hub.site.converters import RepositoryAddress
+from hub.site.forms.repositories import Override
+from hub.site.repository.finding_headers import header_at_revision
+from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.snippets import snippets
+from hub.site.verdict import training, weights
+from registry.kernel.policy import Permission
+from registry.proof.verdicts import asking
+from registry.proof.verified import regression_overrides
+from registry.talk.alerts import alerts
+
+
+@repository_page
+def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    """Show the page, or with `was=STATE` the panel alone; the browser reloads the page once the state has changed."""
+    if "was" in request.GET:
+        return _panel(request, header, request.GET["was"])
+    if header.proof is None:
+        raise asking.no_adapter(header.revision)
+    alerts.saw(header.by.user, [alerts.Kind.REGRESSED], repository=header.repository)
+    return _page(request, header, Override())
+
+
+def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
+    page = {"header": header, "tab": "verdict", "tools": snippets(request, header.used), "form": form}
+    page |= {"measured_files": weights.panels(header)} | training.shown(header)
+    return render(request, "site/verdict.html", page, status=form.status)
+
+
+@require_POST
+def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    """Let a version become `verified` that measured worse than the one before, for the reason in the form."""
+    header = header_at_revision(request, address, rev, Permission.CONFIGURE)
+    form = Override(request.POST)
+    if form.is_valid():
+        with form:
+            regression_overrides.override(header.revision, header.by, form.cleaned_data["reason"])
+            return redirect("verdict", header.repository, header.revision.oid)
+    return _page(request, header, form)
+
+
+@require_POST
+def withdraw_override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    header = header_at_revision(request, address, rev, Permission.CONFIGURE)
+    regression_overrides.withdraw(header.revision, header.by)
+    return redirect("verdict", header.repository, header.revision.oid)
+
+
+def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:
+    state = header.proof.document.state if header.proof else "none"
+    if state != was and (was == "none" or not header.proof or not header.proof.is_open):
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    return render(request, "site/parts/proof.html", {"header": header})

@@ -1,0 +1,178 @@
+"""The versions of an adapter, newest first, each with its verdict, and its aliases; and what one of them changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from dovetail.adapters.results.report import Evaluation
+from hub.site.forms.derived import Derive
+from hub.site.forms.files import NewRef
+from hub.site.forms.repositories import SetAlias, Yank
+from hub.site.pictures.strip import OUTCOMES, Version, strip
+from hub.site.proof.proof import NEUTRAL, Document, document
+from hub.site.repository import other_forms
+from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.repository_pages import repository_page
+from hub.site.templatetags.dovetail import state_class
+from hub.site.versions import diff_view
+from hub.site.versions.compared_weights import compared_files
+from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
+from registry.models import Ref, Repository, Revision, Verdict
+from registry.people.tokens import ci_systems
+from registry.proof import verdicts
+from registry.proof.verified import yanking
+from registry.publish.retention import expiring
+from registry.repos import aliases, pull, refs, training_runs
+from registry.repos.aliases import AliasState
+from registry.talk.alerts import alerts
+
+PER_PAGE = 30
+MOVES = 20  # of all aliases; REST has the others
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRow:
+    """An alias with the state of what it serves; for writers the version before, to which it may be rolled back."""
+
+    state: AliasState
+    verdict: str
+    back: Revision | None
+    verdict_back: str
+
+
+@repository_page
+def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    alerts.saw(header.by.user, [alerts.Kind.ALIAS_MOVED, alerts.Kind.ALIAS_FELL_BACK], repository=header.repository)
+    return versions_page(request, header, SetAlias())
+
+
+def versions_page(
+    request: HttpRequest, header: RepositoryHeader, form: SetAlias, new_ref: NewRef | None = None
+) -> HttpResponse:
+    """The versions, aliases, branches and tags; with a form that was refused, its status."""
+    lines, older = training_runs.read_lines(header.revision, set(header.names.values()), PER_PAGE)
+    newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by(*pull.LAST_SAID_LAST)
+    shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the last one counts
+    states = verdicts.states_in_force(row.pk for line in lines for row in line.others)
+    rows = [
+        (
+            line.newest,
+            shown_verdicts.get(line.newest.pk),
+            [name for name, oid in header.names.items() if oid == line.newest.oid],
+            [(row, states.get(row.pk)) for row in line.others],
+        )
+        for line in lines
+    ]
+    ref_form = new_ref or NewRef()
+    shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
+    shown |= _strip(header, [(line.newest, shown_verdicts.get(line.newest.pk)) for line in lines])
+    shown["picks"] = len(rows) > 1
+    shown["may_yank"] = header.may_write and not header.repository.is_archived
+    shown |= _aliases(header) | _refs(header)
+    return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
+
+
+def _strip(header: RepositoryHeader, rows: Sequence[tuple[Revision, Document | None]]) -> dict[str, object]:
+    """The versions of adapters as a drawing, the oldest first, with the numbers of the newest one's metric."""
+    metrics = [_headline(verdict) for _, verdict in rows]
+    metric = next((one.metric for one in metrics if one), "")
+    versions = [
+        Version(
+            word if (word := state_class(verdict)) in OUTCOMES else "waiting",
+            one.adapter if one and one.metric == metric else None,
+            revision.oid == header.verified,
+            revision.is_yanked,
+        )
+        for (revision, verdict), one in zip(rows, metrics, strict=True)
+        if verdict is not None
+    ]
+    return {"strip": strip(versions[::-1]), "metric": metric}
+
+
+def _headline(verdict: Document | None) -> Evaluation | None:
+    """Return the first measurement that is about the adapter's task."""
+    evals = verdict.report.evals if verdict else ()
+    return next((one for one in evals if one.name != NEUTRAL), None)
+
+
+def _aliases(header: RepositoryHeader) -> dict[str, object]:
+    """The aliases and their newest moves, without the commits that this visitor may not see."""
+    if header.repository.type != Repository.Type.MODEL:
+        return {}
+    states = aliases.listed(header.repository)
+    moves = aliases.history(header.repository, limit=MOVES).items
+    oids = [state.alias.revision.oid for state in states]
+    oids += [oid for move in moves for oid in (move.before, move.after)]
+    return {
+        "aliases": _with_rollbacks(header, states),
+        "alias_names": {state.name for state in states},
+        "moves": moves,
+        "hidden": aliases.hidden_oids(header.repository, oids, header.by) if oids else set(),
+        "may_alias": header.may_write and not header.repository.is_archived,
+    }
+
+
+def _with_rollbacks(header: RepositoryHeader, states: list[AliasState]) -> list[AliasRow]:
+    backs = aliases.rollbacks(header.repository, [state.alias for state in states]) if header.may_write else {}
+    served = [state.served for state in states if state.served]
+    said = verdicts.states_in_force(revision.pk for revision in (*served, *backs.values())) if states else {}
+    return [
+        AliasRow(
+            state,
+            said.get(state.served.pk, "") if state.served else "",
+            back := backs.get(state.name),
+            said.get(back.pk, "") if back else "",
+        )
+        for state in states
+    ]
+
+
+def _refs(header: RepositoryHeader) -> dict[str, object]:
+    """The branches and tags, for those who may make and delete them."""
+    may_name = header.may_write and not header.repository.is_archived and not header.repository.source
+    names = pull.shown_refs(header.repository, header.by) if may_name else []
+    prefixes = (refs.BRANCHES, refs.TAGS)
+    return {"may_name": may_name, "named_refs": [(ref, *_kind(ref)) for ref in names if ref.name.startswith(prefixes)]}
+
+
+def _kind(ref: Ref) -> tuple[str, str, bool]:
+    """Return what a ref is, its short name, and whether it may be deleted."""
+    kind = "branch" if ref.name.startswith(refs.BRANCHES) else "tag"
+    return kind, refs.short_name(ref.name), ref.name != refs.MAIN
+
+
+@repository_page
+def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    return commit_page(request, header, Yank())
+
+
+def commit_page(
+    request: HttpRequest, header: RepositoryHeader, form: Yank, derive: Derive | None = None
+) -> HttpResponse:
+    """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
+    parent = header.revision.parent
+    shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
+    shown["restorable_until"] = expiring.restorable_until(header.revision)
+    shown["job"] = ci_systems.provenance(header.revision)
+    if header.may_yank and not header.revision.is_yanked:
+        shown["consequences"] = yanking.consequences(header.revision)
+    shown |= other_forms.lineage(header, derive)
+    try:
+        if parent is not None:
+            parent.repository = header.repository
+            pull.require_shown(parent, header.by)
+        before = pull.entries(parent) if parent and not header.revision.is_expired else {}
+        shown["changes"] = diff_view.changes(before, header.entries)
+        for revision in filter(None, (header.revision, parent)):  # what was taken away is shown too
+            pull.require_files(revision, header.by)
+        weights = {file.path: file for file in compared_files(before, header.entries)}
+        shown["patches"] = diff_view.patches(before, header.entries, weights)
+    except FilesExpired as refusal:  # the file names of the other version are unknown too
+        shown["expired"] = refusal
+    except RevisionNotFound:  # what was before is held back, and names of its files are its own
+        shown["parent"] = None
+    except RegistryError as refusal:
+        shown["refusal"] = refusal
+    return render(request, "site/commit.html", shown, status=max(form.status, derive.status if derive else 200))

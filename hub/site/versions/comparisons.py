@@ -1,0 +1,251 @@
+"""The page that compares two to four adapters, or two versions of one: everything that is known, side by side."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.results.report import Evaluation, Report
+from dovetail.adapters.serving import ENGINES
+from hub.site.converters import RepositoryAddress
+from hub.site.measures import number, size
+from hub.site.pictures.dumbbell import Dumbbell, dumbbell
+from hub.site.proof.compatibility import Served
+from hub.site.proof.proof import NEUTRAL
+from hub.site.repository.finding_headers import shown_header
+from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.templatetags.dovetail import kind_name, license, spaced
+from hub.site.versions.compared_weights import ComparedFile, compared_files
+from hub.site.versions.comparison_words import LETTERS, colour_of, conclusion, word_of
+from hub.site.visitor import caller
+from registry.kernel import refusals
+from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.models import Repository
+from registry.proof import comparisons
+from registry.proof.comparisons import EvaluationChange, Measured
+from registry.repos import lookup, pull
+from registry.repos.contents import facts
+
+MAX_ADDRESS, MAX_KEYS = 400, 300
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One column of the page; `refusal` says why nothing of its files is shown to this visitor."""
+
+    letter: str
+    header: RepositoryHeader
+    refusal: RegistryError | None
+
+    @property
+    def id(self) -> str:
+        """Its name and commit, as the address of a comparison has them."""
+        return f"{self.header.repository.full_name}@{self.header.revision.oid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table with a value for each side; None where a side has none."""
+
+    name: str
+    values: Sequence[Any]
+    seen: Sequence[Any] = ()  # what a reader sees of the values, where that is less
+
+    @property
+    def differs(self) -> bool:
+        first, *others = self.seen or self.values
+        return any(value != first for value in others)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A metric of one side: its change from the first side with the class of its colour or a word, and its drawing."""
+
+    letter: str
+    value: Evaluation | None
+    change: float | None
+    colour: str
+    word: str
+    picture: Dumbbell
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of all sides; their drawings have one axis."""
+
+    name: str
+    less_is_better: bool
+    sides: Sequence[Measurement]
+    is_on_other_rows: bool
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Compare what `ids` names (NS/NAME or NS/NAME@REV, repeated or with commas); without two, ask for them."""
+    typed = [part.strip()[:MAX_ADDRESS] for value in request.GET.getlist("ids") for part in value.split(",")]
+    names = list(dict.fromkeys(filter(None, typed)))
+    if len(names) > len(LETTERS):
+        raise ValueInvalid(f"{len(names)} adapters do not fit on one page.", fix=f"Choose {len(LETTERS)} at most.")
+    by = caller(request)
+    headers = [_named(name, by) for name in names]
+    if len(headers) == 2 and headers[0].repository == headers[1].repository:
+        older, newer = sorted(headers, key=lambda header: (header.revision.created_at, header.revision.pk))
+        oids = [older.revision.oid, newer.revision.oid]
+        return HttpResponseRedirect(reverse("compare-versions", args=[older.repository, *oids]))
+    return _page(request, headers)
+
+
+@require_safe
+def compare_versions(request: HttpRequest, address: RepositoryAddress, a: str, b: str) -> HttpResponse:
+    """Compare two versions of one repository."""
+    by = caller(request)
+    repository = lookup.find_at_address(address.full_name, by, type=address.type)
+    swapped = reverse("compare-versions", args=[repository, b, a])
+    return _page(request, [_header(repository, rev, by) for rev in (a, b)], swapped)
+
+
+def _named(name: str, by: Caller) -> RepositoryHeader:
+    full_name, _, rev = name.partition("@")
+    return _header(lookup.find_by_any_name(full_name, by, Permission.READ), rev or "main", by)
+
+
+def _header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
+    """Return a side. Raises what the page of the revision raises."""
+    if repository.is_quarantined:
+        raise refusals.quarantined(repository)
+    return shown_header(repository, rev, by)
+
+
+def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: str = "") -> HttpResponse:
+    sides = [Side(letter, header, _refusal(header)) for letter, header in zip(LETTERS, headers, strict=False)]
+    page: dict[str, object] = {"sides": sides, "has_room": len(sides) < len(LETTERS), "swapped": swapped}
+    if len(sides) > 1:
+        page |= {"facts": _facts(sides), "metrics": _metrics(sides), "engines": _engines(sides)}
+        page |= {
+            "conclusion": conclusion(_reports(sides), [side.header.size for side in sides]),
+            "config": _config(sides),
+            "weights": _weights(sides),
+        }
+    return render(request, "site/compare.html", page)
+
+
+def _refusal(header: RepositoryHeader) -> RegistryError | None:
+    """Return what stands between the visitor and the files of a side."""
+    try:
+        pull.require_files(header.revision, header.by)
+    except StoreUnavailable:
+        raise
+    except RegistryError as refusal:
+        return refusal
+    return None
+
+
+def _facts(sides: Sequence[Side]) -> list[Row]:
+    """Return what the versions say of themselves, as texts."""
+    described = [side.header.described for side in sides]
+    rows = [
+        Row(gettext("Base"), [one["base"] or "" for one in described]),
+        Row(gettext("Task"), [spaced(one["task"] or "") for one in described]),
+        Row(gettext("Kind"), [_kind(one) for one in described]),
+        Row(gettext("License"), [license(side.header.facts.card.license) for side in sides]),
+        Row(
+            gettext("Parameters"), [f"{number(side.header.parameters)} {side.header.dtypes}".strip() for side in sides]
+        ),
+        Row(gettext("Size"), [size(side.header.size) for side in sides]),
+        Row(gettext("Downloads"), [number(side.header.repository.downloads) for side in sides]),
+    ]
+    return [row for row in rows if any(row.values)]
+
+
+def _kind(described: Mapping[str, Any]) -> str:
+    kind, rank = kind_name(described["kind"] or ""), described["rank"]
+    return f"{kind} r{rank}" if rank else kind
+
+
+def _config(sides: Sequence[Side]) -> list[Row]:
+    """Return the keys of the configs by name, those that differ first; none if a side withholds its files."""
+    if any(side.refusal for side in sides):
+        return []
+    files = [_config_of(side.header) for side in sides]
+    keys = sorted({key for file in files for key in file})[:MAX_KEYS]
+    rows = [Row(key, [_as_text(file, key) for file in files]) for key in keys]
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+def _as_text(file: configs.Config, key: str) -> str:
+    """Return a value as JSON; "" for a key that the config lacks."""
+    return json.dumps(file[key], ensure_ascii=False, sort_keys=True) if key in file else ""
+
+
+def _config_of(header: RepositoryHeader) -> configs.Config:
+    paths = (path for path in header.entries if path.rpartition("/")[2] == configs.NAME)
+    first = next(paths, None)
+    return facts.config_of(header.entries[first]) if first else {}
+
+
+def _weights(sides: Sequence[Side]) -> list[tuple[Side, list[ComparedFile]]]:
+    """Return the weight files of each other side beside those of the first."""
+    first, *others = sides
+    if any(side.refusal for side in sides):
+        return []
+    return [(side, list(compared_files(first.header.entries, side.header.entries))) for side in others]
+
+
+def _engines(sides: Sequence[Side]) -> list[Row]:
+    """Return each engine that was asked about a side, with its answers."""
+    answers: list[dict[str, Served]] = [
+        {line.answer.engine: line for line in side.header.proof.served} if side.header.proof else {} for side in sides
+    ]
+    asked = [(engine.name, engine.title) for engine in ENGINES if any(engine.name in one for one in answers)]
+    rows = [(title, [one.get(name) for one in answers]) for name, title in asked]
+    return [Row(title, lines, [line and (line.outcome, line.source) for line in lines]) for title, lines in rows]
+
+
+def _metrics(sides: Sequence[Side]) -> list[Metric]:
+    """Return the metrics of all sides, those on plain sentences last."""
+    rows = [(values, [one for one in values if one]) for values in comparisons.measured_alike(_reports(sides))]
+    return [_metric(*row) for row in sorted(rows, key=lambda row: row[1][0].evaluation.name == NEUTRAL)]
+
+
+def _reports(sides: Sequence[Side]) -> list[Report | None]:
+    return [side.header.proof.report if side.header.proof else None for side in sides]
+
+
+def _metric(values: Sequence[Measured | None], known: Sequence[Measured]) -> Metric:
+    evaluations = [one.evaluation for one in known]
+    beside = [mark for one in evaluations for mark in (one.base, one.adapter, *(one.interval or ()))]
+    first = evaluations[0]
+    name = first.metric if first.name != NEUTRAL else gettext("{metric} on plain sentences").format(metric=first.metric)
+    measurements = [
+        _measurement(letter, comparisons.change_between(values[0], value), value is values[0], beside)
+        for letter, value in zip(LETTERS, values, strict=False)
+    ]
+    is_comparable = all(known[0].compares_with(other) for other in known[1:])
+    return Metric(name, first.better == "lower", measurements, not is_comparable)
+
+
+def _measurement(letter: str, change: EvaluationChange, is_first: bool, beside: Sequence[float | None]) -> Measurement:
+    value = change.after.evaluation if change.after else None
+    picture = _drawn(value, beside)
+    if is_first:
+        return Measurement(letter, value, None, "", "", picture)
+    return Measurement(letter, value, change.change, colour_of(change), word_of(change), picture)
+
+
+def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell:
+    if value is None:
+        return Dumbbell(())
+    marks = (
+        ("base", gettext("base"), value.base),
+        ("head", gettext("head alone"), value.head_alone),
+        ("adapter", gettext("it"), value.adapter),
+    )
+    return dumbbell(marks, value.interval, beside)

@@ -1,0 +1,1 @@
+"""Cases, decisions and appeals, and the log of privileged acts."""

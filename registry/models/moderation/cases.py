@@ -1,0 +1,162 @@
+"""Cases for moderators: what people reported and the hub found about one thing, decided together."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry.models.people.people import Namespace
+from registry.models.repos.discussions import Discussion, DiscussionEvent
+from registry.models.repos.repositories import Repository, Revision
+
+FORMER_REASONS = {"licence": "license"}  # as 0.1 spelled them, and clients of that time send them
+
+
+class Case(models.Model):
+    """Everything that was reported about one target until moderators decide it.
+
+    The rows that it is about may be deleted before it is decided, so `label` keeps their name.
+    """
+
+    class Target(models.TextChoices):
+        REPOSITORY = "adapter"
+        REVISION = "revision"
+        FILE = "file"
+        DISCUSSION = "discussion"
+        COMMENT = "comment"
+        PERSON = "person"
+        ORGANIZATION = "organization"
+
+    class Reason(models.TextChoices):
+        MALWARE = "malware", "Malware: it runs code or attacks who loads it"
+        BACKDOOR = "backdoor", "Backdoor or poisoned behaviour"
+        SECRET = "secret", "A secret that works: a token, a key, a password"
+        ILLEGAL = "illegal", "Illegal content"
+        PERSONAL_DATA = "personal-data", "Personal data, in the files or in the training data"
+        LICENSE = "license", "License or ownership"
+        SQUATTING = "squatting", "Squatting or impersonation"
+        SPAM = "spam", "Spam"
+        BROKEN = "broken", "Broken, or not what it says"
+        OTHER = "other", "Something else"
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        CLAIMED = "claimed"
+        CLOSED = "closed"
+
+    class Outcome(models.TextChoices):
+        NO_ACTION = "no-action", "No action"
+        WARNED = "warned", "Warned"
+        HIDDEN = "hidden", "Comment hidden"
+        HELD_VERSION = "held-version", "Version quarantined"
+        HELD = "held", "Quarantined as a whole"
+        TAKEN_DOWN = "taken-down", "Taken down for good"
+        SUSPENDED = "suspended", "Person suspended"
+
+    target = models.CharField(max_length=12, choices=Target.choices)
+    key = models.CharField(max_length=120)  # the target as a text; an open case is the only one of its key
+    label = models.CharField(max_length=400)
+    repository = models.ForeignKey(
+        Repository, null=True, blank=True, on_delete=models.SET_NULL, related_name="cases"
+    )  # null for a person or organisation, and once it is deleted
+    revision = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="cases")
+    path = models.CharField(max_length=1024, blank=True)
+    discussion = models.ForeignKey(Discussion, null=True, blank=True, on_delete=models.SET_NULL, related_name="cases")
+    comment = models.ForeignKey(DiscussionEvent, null=True, blank=True, on_delete=models.SET_NULL, related_name="cases")
+    namespace = models.ForeignKey(  # of the repository, or the person or organisation themselves
+        Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="cases"
+    )
+    reason = models.CharField(max_length=16, choices=Reason.choices)  # the gravest that was given
+    severity = models.PositiveSmallIntegerField()  # 3 high, 2 medium, 1 low
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN, db_default=State.OPEN)
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="claimed_cases"
+    )
+    outcome = models.CharField(max_length=16, choices=Outcome.choices, blank=True)
+    answer = models.CharField(max_length=500, blank=True)  # the reason of the decision, for reporters and owners
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="closed_cases"
+    )
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    updated_at = models.DateTimeField(default=timezone.now, db_default=Now())  # when something was last reported
+    closed_at = models.DateTimeField(null=True, blank=True)
+    alarmed_at = models.DateTimeField(null=True, blank=True)  # when moderators were last told that it waits too long
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key"], name="case_open_once", condition=~Q(state="closed")),
+            models.CheckConstraint(
+                condition=Q(state="closed", closed_at__isnull=False) & ~Q(outcome="")
+                | Q(state__in=["open", "claimed"], closed_at__isnull=True, outcome=""),
+                name="case_outcome_iff_closed",
+            ),
+            models.CheckConstraint(condition=Q(severity__in=[1, 2, 3]), name="case_severity_known"),
+        ]
+        indexes = [
+            models.Index(fields=["-severity", "id"], name="case_waiting", condition=~Q(state="closed")),
+            models.Index(fields=["-closed_at"], name="case_by_end", condition=Q(state="closed")),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class AbuseReport(models.Model):
+    """The report of one person in a case, or one finding of the hub itself."""
+
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="reports")
+    by_hub = models.BooleanField(default=False, db_default=False)
+    reporter = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="abuse_reports"
+    )  # null for the hub, and for somebody whose account is gone
+    check_id = models.CharField(max_length=64, blank=True)  # of the hub: the check or rule that found it
+    reason = models.CharField(max_length=16, choices=Case.Reason.choices)
+    text = models.TextField(blank=True)
+    evidence = models.JSONField(default=list, db_default=[])  # evidence.Evidence, each as JSON
+    upheld = models.BooleanField(null=True, blank=True)  # null until the case is closed
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["case", "reporter"], name="abuse_report_once"),
+            models.UniqueConstraint(
+                fields=["case", "check_id"], name="abuse_report_of_check_once", condition=Q(by_hub=True)
+            ),
+            models.CheckConstraint(
+                condition=Q(by_hub=False, check_id="") | Q(by_hub=True, reporter__isnull=True) & ~Q(check_id=""),
+                name="abuse_report_has_source",
+            ),
+        ]
+        indexes = [models.Index(fields=["reporter", "-id"], name="abuse_report_by_person")]
+
+    def __str__(self) -> str:
+        return f"{self.reporter or 'the hub'} on {self.case}"
+
+
+class CaseNote(models.Model):
+    """A note of a moderator on a case, for moderators only."""
+
+    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="notes")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    text = models.TextField()
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+
+
+class QueueView(models.Model):
+    """Filters of the queue that a moderator gave a name."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="queue_views")
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=400)  # the query string of /moderation
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="queue_view_unique")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,1 @@
+"""People, organisations, their names, tokens and invitations."""

@@ -1,0 +1,81 @@
+"""Invitations to organisations, with their roles and answers; and links by which strangers may join the hub."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry.models.people.people import Membership, Organization
+
+
+class Invitation(models.Model):
+    """One person invited to one organisation; one row for the pair, deleted when the person is a member.
+
+    Declined and withdrawn invitations stay, so that nobody is asked again and again; a row in the state `left` keeps
+    administrators from adding that person again. The end of a membership stays too, `left` or `removed`: older links
+    must not let that person in again.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        DECLINED = "declined"
+        WITHDRAWN = "withdrawn"
+        LEFT = "left"
+        REMOVED = "removed"
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=16, choices=Membership.Role.choices)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN, db_default=State.OPEN)
+    asked_at = models.DateTimeField(default=timezone.now, db_default=Now())  # when the person was last alerted
+    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or the membership ended
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="invitation_unique"),
+            models.CheckConstraint(
+                condition=Q(role__in=["member", "read", "contributor", "write", "admin"]), name="invitation_role_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "declined", "withdrawn", "left", "removed"]),
+                name="invitation_state_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} to {self.organization}"
+
+
+class JoinLink(models.Model):
+    """A link by which so many people may join the hub, or become members of an organisation; only its digest is kept.
+
+    Links of the hub are needed while registration is by invitation. Ended ones stay: letters are counted by them.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, null=True, blank=True, related_name="join_links"
+    )
+    role = models.CharField(max_length=16, choices=Membership.Role.choices, blank=True)  # in the organisation
+    sha256 = models.CharField(max_length=64, unique=True)
+    note = models.CharField(max_length=200, blank=True)
+    email = models.EmailField(blank=True)  # where the link was sent, if it was
+    uses = models.PositiveIntegerField(default=0, db_default=0)
+    max_uses = models.PositiveIntegerField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(uses__lte=models.F("max_uses")), name="join_link_used_up"),
+            models.CheckConstraint(
+                condition=Q(organization__isnull=True, role="")
+                | Q(organization__isnull=False, role__in=["member", "read", "contributor", "write", "admin"]),
+                name="join_link_role_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.note or f"link {self.pk}"

@@ -1,0 +1,1 @@
+"""Verdicts, and what was measured beside them."""

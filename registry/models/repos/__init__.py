@@ -1,0 +1,1 @@
+"""Repositories with their versions and files, and what lists read of them."""

@@ -1,0 +1,198 @@
+"""Believed bytes, the repositories they were delivered for, and uploads in progress."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class Blob(models.Model):
+    """One immutable object in the store whose digest the hub computed itself."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="blob_sha256_shape"),
+            models.CheckConstraint(condition=Q(size__gte=0), name="blob_size_not_negative"),
+        ]
+
+
+class UploadedBlob(models.Model):
+    """The fact that these bytes were delivered for this repository; a digest alone gives no right to a blob."""
+
+    class Use(models.TextChoices):
+        DELIVERED = "delivered"  # no revision of the repository names them
+        PROPOSED = "proposed"  # only revisions of people who may not write there do
+        PUSHED = "pushed"
+
+    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploaded_blobs")
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploaded_to")
+    # Kept by kernel/limits/stored_bytes.py
+    use = models.CharField(max_length=9, choices=Use.choices, default=Use.DELIVERED, db_default=Use.DELIVERED)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["repository", "blob"], name="uploaded_blob_unique"),
+            models.CheckConstraint(
+                condition=Q(use__in=["delivered", "proposed", "pushed"]), name="uploaded_blob_use_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["repository"], name="uploaded_blob_proposed", condition=Q(use="proposed")),
+            models.Index(fields=["created_at"], name="uploaded_blob_unused", condition=Q(use="delivered")),
+        ]
+
+
+class DerivedArtifact(models.Model):
+    """Bytes that the hub made of a pushed file: the same tensors in another form."""
+
+    class Form(models.TextChoices):
+        SAFETENSORS = "safetensors"
+        TORCH = "torch"  # as torch.save writes them
+
+    source = models.ForeignKey(Blob, on_delete=models.CASCADE, related_name="derived")
+    form = models.CharField(max_length=12, choices=Form.choices)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="derived_from")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "form"], name="derived_artifact_unique"),
+            models.CheckConstraint(condition=Q(form__in=["safetensors", "torch"]), name="derived_artifact_form_known"),
+        ]
+
+
+class Upload(models.Model):
+    """A ticket for announced bytes; the digest is believed only after the hub has hashed them."""
+
+    id = models.UUIDField(primary_key=True)
+    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="upload_sha256_shape"),
+            models.CheckConstraint(condition=Q(size__gte=0), name="upload_size_not_negative"),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="upload_expires_at")]
+
+
+class Xorb(models.Model):
+    """A verified chunk container, kept for as long as clients remember having sent it."""
+
+    hash = models.CharField(max_length=64, primary_key=True)  # Xet's own text form, not a sha256
+    size = models.BigIntegerField()
+    last_used_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    is_cold = models.BooleanField(default=False, db_default=False)  # its index alone is here: whole files hold it
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(hash__regex=SHA256), name="xorb_hash_shape")]
+        indexes = [models.Index(fields=["last_used_at"], name="xorb_last_used_at")]
+
+
+class KnownXorb(models.Model):
+    """The fact that a person sent this xorb, or was told of it by the hub: a name alone gives no right to a xorb."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_xorbs")
+    xorb = models.CharField(max_length=64)  # no foreign key, which would make the sweep of xorbs wait
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "xorb"], name="known_xorb_unique")]
+        indexes = [models.Index(fields=["xorb"], name="known_xorb_xorb")]  # to forget one that is deleted
+
+
+class XetFile(models.Model):
+    """A reconstruction: the chunks of xorbs that make a proven file; valid while the xorbs are stored."""
+
+    file_id = models.CharField(max_length=64, primary_key=True)  # Xet's own text form
+    sha256 = models.CharField(max_length=64, db_index=True)  # no foreign key, which would make the sweep of blobs wait
+    size = models.BigIntegerField()
+    terms = models.JSONField()  # [[xorb, first chunk, chunk after the last, raw size in bytes], …]
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(file_id__regex=SHA256), name="xet_file_id_shape"),
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="xet_file_sha256_shape"),
+        ]
+
+    @property
+    def xorbs(self) -> set[str]:
+        """The names of the xorbs that hold its chunks."""
+        return {str(term[0]) for term in self.terms}
+
+
+class XorbSpan(models.Model):
+    """Chunks [start, end) of a xorb that a file holds from the byte `at` on: its `XetFile.terms` by xorb."""
+
+    file = models.ForeignKey(XetFile, on_delete=models.CASCADE, related_name="spans")
+    xorb = models.CharField(max_length=64, db_index=True)  # no foreign key, which would make the sweep of xorbs wait
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+    at = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["file", "at"], name="xorb_span_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.xorb}[{self.start}:{self.end}]"
+
+
+class ChunkingJob(models.Model):
+    """A job: cut a file that came whole into chunks. The row is deleted when the job is done."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)  # no foreign key, as above
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    # Later while a worker holds the lease, or after a failure
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="chunking_job_sha256_shape")]
+        indexes = [models.Index(fields=["free_at"], name="chunking_job_free_at")]
+
+
+class TensorDigest(models.Model):
+    """The digest of the tensors in a file, which stays the same under another header; a row without one is a job."""
+
+    file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as above
+    sha256 = models.CharField(max_length=64, null=True, db_index=True)  # null: waits; empty: no tensors can be read
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(file__regex=SHA256), name="tensor_digest_file_shape")]
+        indexes = [models.Index(fields=["free_at"], name="tensor_digest_job", condition=Q(sha256__isnull=True))]
+
+
+class WeightComparison(models.Model):
+    """The differences of two weight files (weight_comparisons.py); a row without a result is a job."""
+
+    before = models.CharField(max_length=64)  # their sha256; no foreign keys, as above
+    after = models.CharField(max_length=64)
+    result = models.JSONField(null=True)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["before", "after"], name="weight_comparison_unique"),
+            models.CheckConstraint(
+                condition=Q(before__regex=SHA256, after__regex=SHA256), name="weight_comparison_sha256_shape"
+            ),
+        ]
+        indexes = [models.Index(fields=["free_at"], name="weight_comparison_job", condition=Q(result__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"{self.before[:7]}...{self.after[:7]}"

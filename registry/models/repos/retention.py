@@ -1,0 +1,65 @@
+"""Rules of retention, and the files of versions that a rule removed and that can still be taken back."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry.models.people.people import Namespace
+from registry.models.repos.blobs import Blob
+from registry.models.repos.repositories import OID, Repository, Revision
+
+
+class RetentionRule(models.Model):
+    """A number of versions to keep: of one repository, or of an owner's repositories without a rule of their own."""
+
+    namespace = models.OneToOneField(Namespace, null=True, on_delete=models.CASCADE, related_name="retention")
+    repository = models.OneToOneField(Repository, null=True, on_delete=models.CASCADE, related_name="retention")
+    keep_last = models.PositiveIntegerField(null=True)  # of each branch; null: every version, in spite of the owner's
+    keep_days = models.PositiveIntegerField(default=1, db_default=1)  # younger versions stay, whatever their number
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    set_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    # When the clock applies it next
+    due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+    # The row id of the repository that was looked at last in this round
+    reached = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(namespace__isnull=False, repository__isnull=True)
+                | Q(namespace__isnull=True, repository__isnull=False),
+                name="retention_rule_of_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_last__isnull=True) | Q(keep_last__gte=1), name="retention_rule_keeps_one"
+            ),
+            models.CheckConstraint(condition=Q(keep_days__gte=1), name="retention_rule_keeps_a_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"retention of {self.repository or self.namespace}"
+
+
+class ExpiredFile(models.Model):
+    """A file of a version that a rule removed, in the bin: no road of reading looks here.
+
+    The row keeps the bytes until the days of the bin are over.
+    """
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="expired_files")
+    path = models.CharField(max_length=1024)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="expired_files")
+    size = models.BigIntegerField()
+    is_lfs = models.BooleanField()
+    git_oid = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["revision", "path"], name="expired_file_path_unique"),
+            models.CheckConstraint(condition=Q(git_oid__regex=OID), name="expired_file_git_oid_shape"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.path} of {self.revision_id}"

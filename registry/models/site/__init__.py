@@ -1,0 +1,1 @@
+"""The hub itself: its settings, its clock, the state of its tables and of its read plane."""

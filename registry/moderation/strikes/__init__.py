@@ -1,0 +1,1 @@
+"""What moderation holds against a person: strikes, suspension, appeals."""

@@ -1,0 +1,1 @@
+"""Organisations: their administrators, members, teams, robots and invitations."""

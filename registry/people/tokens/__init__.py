@@ -1,0 +1,1 @@
+"""Tokens, and the programs and machines that get one."""

@@ -1,0 +1,119 @@
+"""Sign-ins of programs (RFC 8628): begin one, approve or deny it in a browser, fetch the token."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.kernel import audit, policy
+from registry.kernel.errors import SessionRequired, SignInNotFound, SignInUnfinished, StoreUnavailable, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import DeviceLogin
+from registry.people.tokens import tokens
+
+SECONDS = 900
+INTERVAL_SECONDS = 5
+TOKEN_DAYS = 30
+MOST_WAITING = 10_000  # anybody may begin one
+ROLES = ("write", "read")
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so that no code is a word; 20^8 codes
+State = DeviceLogin.State
+
+
+@dataclass(frozen=True)
+class StartedSignIn:
+    """The program's own secret, and the code that its user types."""
+
+    device_code: str
+    user_code: str
+
+
+def begin_sign_in(client: str = "") -> StartedSignIn:
+    """Begin a sign-in; `client` is the program's name. Raises StoreUnavailable when too many are open."""
+    now = timezone.now()
+    DeviceLogin.objects.filter(expires_at__lte=now).delete()
+    if DeviceLogin.objects.count() >= MOST_WAITING:
+        raise StoreUnavailable("Too many sign-ins are waiting for their person.", fix="Try again in a few minutes.")
+    sign_in = StartedSignIn(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
+    DeviceLogin.objects.create(
+        sha256=tokens.digest(sign_in.device_code),
+        user_code=sign_in.user_code,
+        client="".join(char for char in client if char.isprintable())[:100],
+        expires_at=now + timedelta(seconds=SECONDS),
+    )
+    return sign_in
+
+
+def format_code(user_code: str) -> str:
+    """Return a code as people read it: BCDF-GHJK."""
+    return f"{user_code[:4]}-{user_code[4:]}"
+
+
+def find_waiting(typed: str) -> DeviceLogin:
+    """Return the sign-in that waits under a code, ignoring case and separators. Raises SignInNotFound."""
+    code = "".join(char for char in typed.upper() if char in _LETTERS)
+    sign_in = DeviceLogin.objects.filter(user_code=code, state=State.WAITING, expires_at__gt=timezone.now()).first()
+    if sign_in is None:
+        raise SignInNotFound(f"No program waits under the code {typed[:20]!r}.")
+    return sign_in
+
+
+def approve(typed: str, role: str, by: Caller) -> DeviceLogin:
+    """Let the program fetch a token of the caller. Raises SignInNotFound, SessionRequired, ValueInvalid."""
+    if role not in ROLES:
+        raise ValueInvalid(f"A program cannot sign in with the role {role[:20]!r}.", fix="Use read or write.")
+    return _answer(typed, by, state=State.APPROVED, role=role)
+
+
+def deny(typed: str, by: Caller) -> DeviceLogin:
+    """Deny the program its sign-in. Raises SignInNotFound, SessionRequired."""
+    return _answer(typed, by, state=State.DENIED)
+
+
+def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
+    user = policy.require_person(by, "answer a program's sign-in", publishes=False)
+    if by.token is not None:
+        raise SessionRequired("Programs are let in from a browser session, never by token.")
+    sign_in = find_waiting(typed)
+    with transaction.atomic():
+        if not DeviceLogin.objects.filter(pk=sign_in.pk, state=State.WAITING).update(user=user, **answer):
+            raise SignInNotFound(f"The code {typed[:20]!r} was answered already.")
+        audit.record(
+            user, f"sign-in:{answer['state']}", format_code(sign_in.user_code), about=user, note=sign_in.client
+        )
+    return sign_in
+
+
+def fetch_token(device_code: str) -> str:
+    """Return the token of an approved sign-in, once. Raises SignInUnfinished with the `error` code for the program."""
+    now = timezone.now()
+    with transaction.atomic():
+        rows = DeviceLogin.objects.select_for_update(of=("self",)).select_related("user")
+        sign_in = rows.filter(sha256=tokens.digest(device_code)).first()
+        if sign_in is None:
+            raise _unfinished("invalid_grant", "This device code is unknown, or was used already.")
+        if sign_in.expires_at <= now:
+            raise _unfinished("expired_token", "This device code has expired.")
+        if sign_in.state == State.DENIED:
+            raise _unfinished("access_denied", "The sign-in was denied.")
+        if sign_in.state == State.APPROVED:
+            return _token(sign_in)
+        too_soon = sign_in.polled_at is not None and (now - sign_in.polled_at).total_seconds() < INTERVAL_SECONDS - 1
+        DeviceLogin.objects.filter(pk=sign_in.pk).update(polled_at=now)
+    raise _unfinished("slow_down" if too_soon else "authorization_pending", "Nobody has answered this sign-in yet.")
+
+
+def _token(sign_in: DeviceLogin) -> str:
+    assert sign_in.user is not None, "the database keeps approvals by nobody"
+    if not sign_in.user.is_active:
+        raise _unfinished("access_denied", "The person who approved this may not sign in any more.")
+    sign_in.delete()
+    name = f"hf {sign_in.created_at:%Y-%m-%d} {sign_in.user_code}"
+    expires_at = timezone.now() + timedelta(days=TOKEN_DAYS)
+    return tokens.create_token(sign_in.user, name, sign_in.role, expires_at=expires_at)
+
+
+def _unfinished(word: str, sentence: str) -> SignInUnfinished:
+    return SignInUnfinished(sentence, error=word)

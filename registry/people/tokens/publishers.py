@@ -1,0 +1,249 @@
+"""Trusted publishers: which CI jobs may publish to a repository without a secret. Their administrators decide."""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from registry.kernel import audit, policy
+from registry.kernel.errors import NotAllowed, PublisherNotFound, QuotaExceeded, SessionRequired, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
+from registry.models import Membership, Namespace, Repository, Token, TrustedPublisher, User
+from registry.people import accounts
+from registry.people.tokens.publisher_claims import check_claims
+from registry.sql.prepared_writes import PreparedUpdate
+
+MAX_PUBLISHERS = 20  # of one repository, and pending ones of one namespace
+_UNSLUGGED = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def list_publishers(repository: Repository, by: Caller) -> list[TrustedPublisher]:
+    """Return the publishers of a repository. Raises SessionRequired and what policy.require raises."""
+    _require_session(by)
+    policy.require(by, Permission.ARCHIVE, repository)
+    return list(repository.publishers.select_related("account", "created_by"))
+
+
+def list_pending(by: Caller) -> list[TrustedPublisher]:
+    """Return the publishers of repositories that do not exist yet, in the namespaces that the caller administers.
+
+    Raises SignInRequired, SessionRequired.
+    """
+    return list(_pending(by).select_related("account", "namespace", "created_by"))
+
+
+def administered_namespaces(by: Caller) -> list[str]:
+    """Return the names of the namespaces whose publishers the caller may decide about, the own one first."""
+    rows = Namespace.objects.filter(pk__in=_administered(by)).order_by("-kind", "name")
+    return [namespace.name for namespace in rows]
+
+
+def trust(repository: Repository, issuer: str, claims: Mapping[str, Iterable[str]], by: Caller) -> TrustedPublisher:
+    """Let jobs whose identity token has these claims publish to a repository.
+
+    Raises SessionRequired, ValueInvalid, QuotaExceeded and what policy.require raises.
+    """
+    _require_session(by)
+    with transaction.atomic():
+        current = policy.require_now(by, Permission.CONFIGURE, repository)
+        _check_number(current.publishers.all())
+        return _create(current.namespace, current.name, current.type, issuer, claims, by, current)
+
+
+def trust_pending(
+    full_name: str, issuer: str, claims: Mapping[str, Iterable[str]], by: Caller, *, type: str = "model"
+) -> TrustedPublisher:
+    """Let such jobs publish to a repository that does not exist yet: the first push creates it.
+
+    Raises SessionRequired, NotAllowed, NameInvalid, ValueInvalid, QuotaExceeded.
+    """
+    _require_session(by)
+    namespace_name, name = names.split_id(full_name)
+    names.check_name(name)
+    if type not in Repository.Type.values:
+        raise ValueInvalid(f"There are no repositories of type {type[:20]!r}.", fix="Use model, dataset or space.")
+    namespace = accounts.namespace_for_new(namespace_name)
+    _require_administrator(namespace, by)
+    rows = Repository.objects.select_related("namespace__person")
+    if repository := rows.filter(type=type, namespace=namespace, name__lower=name.lower()).first():
+        return trust(repository, issuer, claims, by)
+    with transaction.atomic():
+        _check_number(
+            Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk).publishers.filter(repository=None)
+        )
+        return _create(namespace, name, type, issuer, claims, by, None)
+
+
+def declare(namespace: Namespace, name: str, type: str, issuer: str, claims: Mapping[str, Iterable[str]]) -> bool:
+    """Trust such jobs for the operator; return False if they are trusted already. Raises NameInvalid, ValueInvalid."""
+    names.check_name(name)
+    if type not in Repository.Type.values:
+        raise ValueInvalid(f"There are no repositories of type {type[:20]!r}.", fix="Use model, dataset or space.")
+    rows = TrustedPublisher.objects.filter(namespace=namespace, name__lower=name.lower(), type=type)
+    pinned = check_claims(issuer, claims)
+    if any(row.issuer == issuer and row.claims == pinned for row in rows):
+        return False
+    repository = Repository.objects.filter(namespace=namespace, name__lower=name.lower(), type=type).first()
+    with transaction.atomic():
+        _check_number(rows)
+        _create(namespace, name, type, issuer, claims, policy.NOBODY, repository)
+    return True
+
+
+def adopt(repository: Repository) -> None:
+    """Give a repository the publishers that waited for its name; call it in the transaction that gives it this name."""
+    _ADOPT_WAITING(
+        repository=repository.pk,
+        type=repository.type,
+        namespace=repository.namespace_id,
+        name=repository.name.lower(),
+    )
+
+
+_ADOPT_WAITING = PreparedUpdate(
+    lambda repository, type, namespace, name: (
+        TrustedPublisher.objects.filter(repository=None, type=type, namespace=namespace, name__lower=name),
+        {"repository": repository},
+    )
+)
+
+
+def remove(repository: Repository, number: int, by: Caller) -> None:
+    """End the trust in a publisher, and its tokens. Raises PublisherNotFound, SessionRequired, policy.require's."""
+    _require_session(by)
+    policy.require(by, Permission.CONFIGURE, repository)
+    _remove(repository.publishers.filter(pk=number), by.user, f"{repository.full_name} has no publisher {number}.")
+
+
+def remove_pending(number: int, by: Caller) -> None:
+    """Withdraw a pending publisher, and its tokens. Raises PublisherNotFound, SignInRequired, SessionRequired."""
+    _remove(_pending(by).filter(pk=number), by.user, f"You have no pending publisher {number}.")
+
+
+def require_namespace(name: str, by: Caller) -> Namespace:
+    """Return a namespace whose publishers the caller decides about.
+
+    Raises SessionRequired, SignInRequired, NamespaceNotFound, SecondFactorRequired, NotAllowed.
+    """
+    _require_session(by)
+    policy.require_person(by, "manage trusted publishers")
+    namespace = accounts.get_namespace(name)
+    _require_administrator(namespace, by)
+    return namespace
+
+
+def list_in_namespace(name: str, by: Caller) -> QuerySet[TrustedPublisher]:
+    """Return all publishers of a namespace, pending ones too. Raises what require_namespace raises."""
+    rows = TrustedPublisher.objects.filter(namespace=require_namespace(name, by))
+    return rows.select_related("account", "namespace", "repository__namespace", "created_by")
+
+
+def remove_in_namespace(name: str, number: int, by: Caller) -> None:
+    """End the trust in a publisher of a namespace. Raises PublisherNotFound and what require_namespace raises."""
+    rows = TrustedPublisher.objects.filter(namespace=require_namespace(name, by), pk=number)
+    _remove(rows, by.user, f"{name} has no publisher {number}.")
+
+
+def disable(publisher: TrustedPublisher, by: Caller, *, reason: str, note: str = "") -> bool:
+    """End the trust in a publisher as an administrator of the hub. Raises what policy.require_admin raises."""
+    user = policy.require_admin(by)
+    with transaction.atomic():
+        _end(publisher, user, reason=reason, note=note)
+    return True
+
+
+def remove_all(repository: Repository, by: User | None) -> None:
+    """End the trust in every publisher of a repository that is deleted or gets another owner."""
+    for publisher in repository.publishers.select_related("account"):
+        _end(publisher, by)
+
+
+def set_publishers_only(repository: Repository, is_only: bool, by: Caller) -> None:
+    """Refuse pushes by all tokens but those of trusted publishers, or allow them again.
+
+    Raises SessionRequired, and what policy.require raises.
+    """
+    _require_session(by)
+    with transaction.atomic():
+        policy.require_now(by, Permission.CONFIGURE, repository)
+        rows = Repository.objects.filter(pk=repository.pk, publishers_only=not is_only)
+        if rows.update(publishers_only=is_only):
+            before, after = not is_only, is_only
+            name = repository.full_name
+            audit.record(by.user, "adapter:publishers-only", name, about=repository, before=before, after=after)
+    repository.publishers_only = is_only
+
+
+def _create(
+    namespace: Namespace,
+    name: str,
+    type: str,
+    issuer: str,
+    claims: Mapping[str, Iterable[str]],
+    by: Caller,
+    repository: Repository | None,
+) -> TrustedPublisher:
+    pinned = check_claims(issuer, claims)
+    subject = next((pinned[claim][0] for claim in ("repository", "project_path", "sub") if claim in pinned), "ci")
+    username = f"publisher:{_UNSLUGGED.sub('-', subject)[:70].strip('-')}-{secrets.token_hex(4)}"
+    account = accounts.create_machine(username, User.Kind.PUBLISHER, namespace)
+    publisher = TrustedPublisher.objects.create(
+        type=type,
+        namespace=namespace,
+        name=name,
+        repository=repository,
+        issuer=issuer,
+        claims=pinned,
+        account=account,
+        created_by=by.user,
+    )
+    after = {"publisher": username, "issuer": issuer, "claims": pinned}
+    audit.record(by.user, "publisher:create", publisher.full_name, about=repository or namespace, after=after)
+    return publisher
+
+
+def _check_number(publishers: QuerySet[TrustedPublisher]) -> None:
+    if publishers.count() >= MAX_PUBLISHERS:
+        raise QuotaExceeded(f"There are {MAX_PUBLISHERS} publishers here already.", fix="Remove one first.")
+
+
+def _remove(publishers: QuerySet[TrustedPublisher], by: User | None, sentence: str) -> None:
+    with transaction.atomic():
+        publisher = publishers.select_related("account", "repository__namespace", "namespace").first()
+        if publisher is None:
+            raise PublisherNotFound(sentence)
+        _end(publisher, by)
+
+
+def _end(publisher: TrustedPublisher, by: User | None, *, reason: str = "", note: str = "") -> None:
+    Token.objects.filter(user=publisher.account).delete()
+    User.objects.filter(pk=publisher.account_id).update(is_active=False)
+    before = {"publisher": str(publisher), "issuer": publisher.issuer, "claims": publisher.claims}
+    about = publisher.repository or publisher.namespace
+    audit.record(by, "publisher:remove", publisher.full_name, about=about, before=before, reason=reason, note=note)
+    publisher.delete()
+
+
+def _require_session(by: Caller) -> None:
+    if by.token is not None:
+        raise SessionRequired("Trusted publishers are managed from a browser session, never by token.")
+
+
+def _require_administrator(namespace: Namespace, by: Caller) -> None:
+    user = policy.require_person(by, "manage trusted publishers")
+    policy.refuse_locked(by, namespace)
+    if namespace.pk not in _administered(by):
+        raise NotAllowed(f"{user.username} does not administer {namespace.name}.", fix="Ask one who does.")
+
+
+def _pending(by: Caller) -> QuerySet[TrustedPublisher]:
+    _require_session(by)
+    policy.require_person(by, "manage trusted publishers")
+    return TrustedPublisher.objects.filter(repository=None, namespace__in=_administered(by))
+
+
+def _administered(by: Caller) -> list[int]:
+    return [namespace for namespace, role in by.roles.items() if role == Membership.Role.ADMIN]

@@ -1,0 +1,267 @@
+"""Create, use and revoke tokens; only their digests are stored."""
+
+import hashlib
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from registry.kernel import audit
+from registry.kernel.errors import NameTaken, RegistryError, TokenInvalid, TokenNotFound, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.kernel.texts import names
+from registry.models import Token, User
+from registry.sql.prepared import Prepared
+
+PREFIX = "dvt_"
+LAST_USED_EVERY = timedelta(minutes=1)
+GRANTS = ("read", "write")
+MACHINE_GRANTS = (*GRANTS, "create")  # write, and create a repository of that name
+_ALPHABET = string.digits + string.ascii_letters
+_VALUE = re.compile(r"[!-~]{12,500}")
+
+
+def new_value() -> str:
+    """Return dvt_ + 26 random characters + 6 of a checksum, so that scanners can tell a token from noise."""
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(26))
+    return f"{PREFIX}{body}{_checksum(body)}"
+
+
+def create_token(
+    user: User,
+    name: str,
+    role: str,
+    *,
+    value: str = "",
+    expires_at: datetime | None = None,
+    grants: Mapping[str, str] | None = None,
+    by: User | None = None,
+) -> str:
+    """Create a token and return its value, which nobody can read again; `by` creates it for a machine.
+
+    Raises ValueInvalid, NameInvalid, NameTaken.
+    """
+    value = value or new_value()
+    rights = MACHINE_GRANTS if user.is_machine else GRANTS
+    row = token_columns(name, role, value, expires_at, grants or {}, rights)
+    try:
+        with transaction.atomic():
+            token = Token.objects.create(user=user, **row)
+            audit.record(by or user, "token:create", f"{user}/{token.name}", about=user, after=_state(token))
+    except IntegrityError as error:
+        raise _refusal(error, row["name"]) from None
+    return value
+
+
+def set_token(
+    user: User, name: str, role: str, *, value: str, expires_at: datetime | None, grants: Mapping[str, str]
+) -> bool:
+    """Create or change the person's token of that name for the operator; returns whether anything changed.
+
+    Raises ValueInvalid, also when the value is another token's.
+    """
+    row = token_columns(name, role, value, expires_at, grants, MACHINE_GRANTS if user.is_machine else GRANTS)
+    old = user.tokens.filter(name=row["name"]).first()
+    if old is not None and all(getattr(old, field) == new for field, new in row.items()):
+        return False
+    try:
+        with transaction.atomic():
+            token, _ = Token.objects.update_or_create(
+                user=user, name=row["name"], defaults={**row, "reminded_at": None}
+            )
+            before, after = _state(old) if old else None, _state(token)
+            audit.record(
+                None,
+                "token:change" if old else "token:create",
+                f"{user}/{token.name}",
+                about=user,
+                before=before,
+                after=after,
+            )
+    except IntegrityError as error:
+        raise _refusal(error, row["name"]) from None
+    return True
+
+
+class TokenColumns(TypedDict):
+    """Columns of a token; `grants` maps full names in lower case to rights."""
+
+    name: str
+    role: str
+    sha256: str
+    expires_at: datetime | None
+    grants: dict[str, str]
+
+
+def token_columns(
+    name: str,
+    role: str,
+    value: str,
+    expires_at: datetime | None,
+    grants: Mapping[str, str],
+    rights: Sequence[str] = GRANTS,
+) -> TokenColumns:
+    """Return the columns of such a token, which may give these rights. Raises ValueInvalid, NameInvalid."""
+    if not names.check_text(name, "token's name", 100):
+        raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
+    if role not in Token.Role.values:
+        raise ValueInvalid(f"There is no token role {role!r}.", fix=f"Use one of {', '.join(Token.Role.values)}.")
+    if not _VALUE.fullmatch(value):
+        raise ValueInvalid(
+            f"The value of token {name!r} cannot be sent in a header.",
+            fix="Use 12 to 500 letters, digits or other visible ASCII characters, without spaces.",
+        )
+    if bool(grants) != (role == Token.Role.FINE_GRAINED):
+        raise ValueInvalid(
+            f"The token {name!r} has the role {role} and {len(grants)} repositories.",
+            fix="Name repositories for a fine-grained token, and for no other.",
+        )
+    for pattern, right in grants.items():
+        _check_pattern(pattern)
+        if right not in rights:
+            raise ValueInvalid(
+                f"A token cannot be given {right!r} on {pattern}.", fix=f"Use one of {', '.join(rights)}."
+            )
+    return {
+        "name": name.strip(),
+        "role": role,
+        "sha256": digest(value),
+        "expires_at": expires_at,
+        "grants": {full_name.lower(): right for full_name, right in grants.items()},
+    }
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise NameInvalid unless it is the id of a repository, or the beginning of one with `*` for any rest."""
+    namespace, name = names.split_id(pattern)
+    names.check_name(namespace)
+    beginning = name.removesuffix("*")
+    if beginning or beginning == name:
+        names.check_name(f"{beginning}x" if beginning != name else name)  # reviews-* may end in any character
+
+
+def _refusal(error: IntegrityError, name: str) -> RegistryError:
+    if "token.sha256" in str(error) or "token_sha256" in str(error):
+        return ValueInvalid(f"The value of token {name!r} is already another token's.", fix="Use a value of its own.")
+    return NameTaken(f"You already have a token named {name!r}.", fix="Revoke it first, or use another name.")
+
+
+def list_tokens(by: Caller) -> QuerySet[Token]:
+    """Return the tokens of the caller, newest first; a token knows of itself alone: one that leaks betrays no other."""
+    rows = Token.objects.filter(user=by.user)
+    return rows.filter(pk=by.token.pk) if by.token else rows
+
+
+def get_token(by: Caller, token_id: int) -> Token:
+    """Return one of the caller's own tokens that list_tokens shows. Raises TokenNotFound."""
+    token = list_tokens(by).filter(pk=token_id).first()
+    if token is None:
+        raise TokenNotFound(f"You have no token {token_id}.")
+    return token
+
+
+def revoke_token(user: User, token_id: int) -> None:
+    """Delete one of the person's own tokens; a no-op for an unknown id."""
+    revoke(user.tokens.filter(pk=token_id), by=user)
+
+
+def revoke_values(values: Iterable[str]) -> None:
+    """Delete the tokens with these values, which leaked."""
+    revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
+
+
+def revoke_all(user: User, by: User | None) -> int:
+    """Delete every token of a person, as after a change of the password; return how many there were."""
+    return revoke(Token.objects.filter(user=user), by=by)
+
+
+def revoke(tokens: QuerySet[Token], by: User | None) -> int:
+    """Delete these tokens, each with an entry in the log; return how many there were."""
+    revoked = 0
+    with transaction.atomic():
+        for token in tokens.select_related("user"):
+            state = _state(token)
+            token.delete()
+            audit.record(by, "token:revoke", f"{token.user}/{token.name}", about=token.user, before=state)
+            revoked += 1
+    return revoked
+
+
+def _state(token: Token) -> dict[str, object]:
+    """Return what the log keeps of a token; never its value or its digest."""
+    ends = token.expires_at.isoformat() if token.expires_at else None
+    return {"role": token.role, "grants": dict(token.grants), "expires_at": ends}
+
+
+def caller_of(value: str) -> Caller:
+    """Return the caller with this token. Raises TokenInvalid if it is unknown or expired, or its owner is suspended."""
+    return caller_with(_BY_DIGEST.first(digest(value)))
+
+
+def caller_of_id(token_id: int) -> Caller:
+    """Return the caller with the token of this id, for a request that has proven possession before."""
+    return caller_with(find_token(token_id))
+
+
+def find_token(token_id: int) -> Token | None:
+    """Return the token of this id with its owner, usable or not, for a caller that has yet to prove possession."""
+    return _BY_ID.first(token_id)
+
+
+_BY_ID = Prepared(lambda token_id: Token.objects.filter(pk=token_id).select_related("user", "user__namespace"), int)
+
+
+_UNUSED_COLUMNS = (
+    "created_at",
+    "user__password",
+    "user__last_login",
+    "user__created_at",
+    "user__mail_alerts",
+    "user__digest_hour",
+    "user__digested_at",
+)
+_BY_DIGEST = Prepared(
+    lambda sha256: Token.objects.filter(sha256=sha256).select_related("user").order_by().defer(*_UNUSED_COLUMNS), str
+)
+
+
+def caller_with(token: Token | None) -> Caller:
+    """Return the caller with a token whose possession is proven, and note its use. Raises TokenInvalid."""
+    now = timezone.now()
+    if token is None or not _may_act(token.user) or (token.expires_at is not None and token.expires_at <= now):
+        raise TokenInvalid("Invalid credentials in Authorization header")
+    _note_use(token, now)
+    return Caller(user=token.user, token=token)
+
+
+def _may_act(user: User) -> bool:
+    """Return whether the person is not suspended; of a machine, nor the person for whom it works."""
+    person: User | None = getattr(user.works_for, "person", None) if user.is_machine else None
+    return user.is_active and (person is None or person.is_active)
+
+
+def digest(value: str) -> str:
+    """Return the stored digest of a token. Our values carry ≥ 150 random bits, so a plain sha256 is not guessable."""
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _note_use(token: Token, now: datetime) -> None:
+    # At most one write a minute and token: a download of thousands of files must not become thousands of writes.
+    if token.last_used_at is None or now - token.last_used_at > LAST_USED_EVERY:
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - LAST_USED_EVERY)
+        Token.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        number, index = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[index] + digits
+    return digits

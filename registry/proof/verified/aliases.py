@@ -1,0 +1,139 @@
+"""Set, move, roll back and remove aliases: movable names such as `prod`, for versions that are known to work.
+
+Who pulls an alias relies on it, so it is set to a revision that passed; another one needs force and a reason. Once the
+chosen revision is held back or yanked, the alias falls back (alias_refs.py).
+"""
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.kernel import audit, policy, refusals
+from registry.kernel.errors import AliasRefused, AliasUnproven, QuotaExceeded, RefExists, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names
+from registry.models import Alias, AliasMove, Repository, Revision, User
+from registry.models.repos.aliases import MAX_REASON
+from registry.proof.verified import alias_refs
+from registry.proof.verified.good_revisions import is_proven
+from registry.repos import aliases, eligibility, refs
+
+Action = AliasMove.Action
+MAX_ALIASES = 100  # of a repository
+
+
+def set_alias(
+    repository: Repository, name: str, revision: Revision, by: Caller, *, reason: str = "", force: bool = False
+) -> bool:
+    """Set an alias to a revision, or move it there; return whether it is new. A no-op if it names that already.
+
+    `force` with a reason sets it to a revision that has not passed. Raises ValueInvalid for the name, RefExists for the
+    name of a branch or tag, AliasUnproven, AliasRefused for a yanked revision, RepositoryQuarantined and
+    RevisionNotFound for one that is held back or gone, QuotaExceeded, and what policy.require raises for PUSH.
+    """
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        refs.check_alias_name(name)
+        alias = Alias.objects.filter(repository=repository, name=name).select_related("revision").first()
+        if alias is None:
+            _require_place(repository, name)
+        revision = _choose(repository, revision, force=force, reason=reason)
+        if alias is not None and alias.revision == revision:
+            return False
+        before = alias.revision.oid if alias else None
+        is_new = alias is None
+        alias = alias or Alias(repository=repository, name=name)
+        _place(alias, revision, Action.SET, by, reason)
+        _log(by, "alias:set", alias, reason, before, revision.oid)
+    return is_new
+
+
+def roll_back(repository: Repository, name: str, by: Caller, reason: str = "") -> None:
+    """Move an alias back to the revision that it named before; what is held back or yanked is skipped.
+
+    Raises AliasNotFound, AliasRefused if it named no other one, ValueInvalid, and what policy.require raises for PUSH.
+    """
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        alias = aliases.find(repository, name).alias
+        before, revision = alias.revision.oid, aliases.rollbacks(repository, [alias]).get(name)
+        if revision is None:
+            raise AliasRefused(
+                f"{name!r} of {repository.full_name} named no version before this one that is still served."
+            )
+        _place(alias, revision, Action.ROLLBACK, by, reason)
+        _log(by, "alias:rollback", alias, reason, before, revision.oid)
+
+
+def remove_alias(repository: Repository, name: str, by: Caller, reason: str = "") -> None:
+    """Remove an alias; its history stays. Raises AliasNotFound, ValueInvalid, and what policy.require raises."""
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        alias = aliases.find(repository, name).alias
+        alias.repository = repository
+        alias_refs.point(alias, None, Action.REMOVE, _person(by), reason)
+        _log(by, "alias:remove", alias, reason, alias.revision.oid, None)
+        alias.delete()
+
+
+def _require_place(repository: Repository, name: str) -> None:
+    """Raise RefExists for the name of a branch or a tag, whatever its case, and QuotaExceeded."""
+    spelled = [prefix + name for prefix in (refs.BRANCHES, refs.TAGS)]
+    for spelling in spelled:
+        if repository.refs.filter(name__iexact=spelling).exists():
+            noun = "branch" if spelling.startswith(refs.BRANCHES) else "tag"
+            raise RefExists(f"{repository.full_name} has a {noun} {name!r}: an alias cannot have its name.")
+    if repository.aliases.count() >= MAX_ALIASES:
+        raise QuotaExceeded(f"{repository.full_name} has {MAX_ALIASES} aliases.", fix="Remove some first.")
+
+
+def _choose(repository: Repository, revision: Revision, *, force: bool, reason: str) -> Revision:
+    """Return the current row of a revision that an alias may name."""
+    if repository.type != Repository.Type.MODEL:
+        raise ValueInvalid(
+            f"{repository.full_name} is no adapter: only adapters have aliases.", fix="Use a tag.", field="alias"
+        )
+    current = Revision.objects.filter(pk=revision.pk, repository=repository).first()
+    if current is None:
+        raise refs.revision_not_found(revision.oid)
+    current.repository = repository
+    where = f"Revision {current.oid} of {repository.full_name}"
+    if current.is_quarantined:
+        raise refusals.quarantined_revision(current)
+    if current.is_expired:
+        raise refusals.files_expired(current)
+    if current.is_yanked:
+        raise AliasRefused(f"{where} is yanked: {current.yank_reason}")
+    if force and not reason:
+        raise ValueInvalid("Forcing an alias needs a reason.", fix="Say in a sentence why; everybody reads it.")
+    if not force and not is_proven(current):
+        why_not = eligibility.of_revision(current).reason
+        problem = f"is not known to work: {why_not}" if why_not else "has not passed."
+        raise AliasUnproven(f"{where} {problem} What an alias names must work.")
+    return current
+
+
+def _place(alias: Alias, revision: Revision, action: Action, by: Caller, reason: str) -> None:
+    alias.revision, alias.set_by, alias.set_at = revision, _person(by), timezone.now()
+    alias.reason, alias.is_forced = reason, not is_proven(revision)
+    alias.save()
+    alias_refs.point(alias, revision, action, alias.set_by, reason)
+
+
+def _person(by: Caller) -> User:
+    assert by.user is not None, "policy.require refuses nobody"
+    return by.user
+
+
+def _log(by: Caller, action: str, alias: Alias, reason: str, before: str | None, after: str | None) -> None:
+    audit.record(
+        by.user,
+        action,
+        f"{alias.repository.full_name}@{alias.name}",
+        about=alias.repository,
+        reason=reason,
+        before={"revision": before},
+        after={"revision": after},
+    )

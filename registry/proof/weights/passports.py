@@ -1,0 +1,263 @@
+"""Weight passports of files: what was measured of them, and which other adapters hold nearly the same weights."""
+
+import math
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef
+
+from dovetail.adapters.checks.base import FIELD
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.shapes import containment, passport
+from dovetail.adapters.shapes.base_norms import NO_SCALE, Layer, Share, by_layer
+from dovetail.adapters.shapes.factors import Scales
+from dovetail.adapters.shapes.passport import COPY, NEAR, Module, Outlier, Passport, Peers, bands_of
+from registry.kernel import policy
+from registry.kernel.policy import Caller
+from registry.models import FingerprintBand, NormPopulation, Repository, Revision, RevisionFile, WeightPassport
+from registry.proof.weights import base_norms
+from registry.proof.weights.base_norms import NormsOfBase
+from registry.repos import digests, pull
+from registry.repos.contents import facts
+from registry.repos.digests import Since
+from registry.repos.manifest import Entry
+
+MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
+MAX_COMPARED = 50  # of them whose modules are compared one by one
+MAX_PARTS = 20  # of the others that share most keys, of which one may hold a part of the same weights
+MAX_RELATIVES = 10
+MOST_OF_PARTS = 0.99  # cosine: it is no copy
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """The newest revision of another repository that holds nearly the same weights.
+
+    `cosine` is 1 for the same file; it has no sign, and a module that is elsewhere counts as 0 in it. Of files behind a
+    gate that the caller has not passed it is rounded down to tenths, by which nobody can find out their weights step by
+    step.
+    """
+
+    place: RevisionFile
+    cosine: float
+    is_copy: bool  # the same weights, perhaps under another scale, dtype, names or factors
+    is_part: bool = False  # the smaller file's modules are in the other, perhaps mixed with others
+    is_original: bool = False  # of a copy: they were pushed there first
+
+    @property
+    def revision(self) -> Revision:
+        return self.place.revision
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFile:
+    """A file of a revision with its passport; `modules` have the scale of the config beside it.
+
+    `shares` are those of its modules, in the same order.
+    """
+
+    path: str
+    row: WeightPassport
+    modules: tuple[Module, ...]
+    relatives: list[Relative]
+    base: NormsOfBase
+    shares: tuple[Share, ...]
+    peers: Peers  # adapters of the same base and method
+
+    @property
+    def outliers(self) -> list[Outlier]:
+        return list(passport.outliers(self.modules, self.peers))
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The share of each layer, as far as it is known."""
+        return by_layer(self.modules, self.shares)
+
+
+def record(file: str, passport: Passport) -> None:
+    """Keep what was measured of a file (its sha256)."""
+    rows = [
+        [one.name, one.rank, one.norm, one.largest, one.effective_rank, one.shape, b64encode(one.sketch).decode()]
+        for one in passport.modules
+    ]
+    values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
+    with transaction.atomic():
+        row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
+        keys = [*bands_of(passport.fingerprint), *containment.keys_of(passport.modules)]
+        bands = [FingerprintBand(passport=row, key=key) for key in keys]
+        FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
+
+
+def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller, limit: int) -> Iterator[MeasuredFile]:
+    """Yield what was measured of the first files of a revision that have a passport; a few queries for each."""
+    for path, row in _of_entries(entries.values(), limit).items():
+        config = facts.config_beside(entries, path)
+        modules = modules_of(row, config)
+        base = base_norms.of_revision(revision, config)
+        reason = "" if config else NO_SCALE
+        shares = tuple(_share(module, base, reason or base.reason) for module in modules)
+        related = relatives(row, revision.repository, by)
+        yield MeasuredFile(path, row, modules, related, base, shares, _peers(base, config))
+
+
+def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller) -> list[Relative]:
+    """Return the relatives of the first of these files that was measured; before one is, other places of the files.
+
+    Nine queries; at most MAX_RELATIVES, each of another repository.
+    """
+    weights = list(weights)
+    measured = next(iter(_of_entries(weights, 1).values()), None)
+    if measured is not None:
+        return relatives(measured, besides, by)
+    places: dict[int, RevisionFile] = {}
+    for place in digests.newest_places((entry.sha256 for entry in weights), besides, by):
+        places.setdefault(place.revision.repository_id, place)
+    return _with_originals(
+        [Relative(place, 1.0, is_copy=True) for place in list(places.values())[:MAX_RELATIVES]],
+        [entry.sha256 for entry in weights],
+        besides,
+    )
+
+
+def _with_originals(relatives: list[Relative], own: Iterable[str], besides: Repository) -> list[Relative]:
+    """Mark the copies that their repository held before `besides` held these files (sha256); one query."""
+    copies = {one.revision.repository_id: one.place.blob_id for one in relatives if one.is_copy}
+    if not copies:
+        return relatives
+    sought = set(copies.items()) | {(besides.pk, file) for file in own}
+    first: dict[int, Since] = {}
+    for repository, file, since in digests.first_places({pk for pk, _ in sought}, {file for _, file in sought}):
+        if (repository, file) in sought:
+            first[repository] = min(first.get(repository, since), since)
+
+    def is_original(one: Relative) -> bool:
+        there, here = first.get(one.revision.repository_id), first.get(besides.pk)
+        return one.is_copy and there is not None and here is not None and there < here
+
+    return [replace(one, is_original=is_original(one)) for one in relatives]
+
+
+def _peers(base: NormsOfBase, config: configs.Config) -> Peers:
+    """Return the norms in adapters of this base and method; none without a config, which has the scale."""
+    name, kind = base.base or configs.text(config, FIELD), method_of(config)
+    row = NormPopulation.objects.filter(base=name, kind=kind).first() if name and kind else None
+    return {module: (middle, count) for module, (middle, count) in row.medians.items()} if row else {}
+
+
+def method_of(config: configs.Config) -> str:
+    """Return the method of a config of PEFT as the catalogue has it, "" for others."""
+    return (configs.text(config, "peft_type") or "").lower().replace("_", "-")
+
+
+def _share(module: Module, base: NormsOfBase, reason: str) -> Share:
+    return Share(None, reason=reason) if reason or base.norms is None else base.norms.share(module)
+
+
+def _of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport]:
+    """Return the passports of the first of these files that have one, path → passport in order; two queries.
+
+    A passport may have megabytes and a tree thousands of files, so no more than `limit` of them are read.
+    """
+    files = {entry.path: entry.sha256 for entry in entries}
+    known = WeightPassport.objects.only("pk").in_bulk(set(files.values()))
+    paths = [path for path in sorted(files) if files[path] in known][:limit]
+    rows = WeightPassport.objects.in_bulk({files[path] for path in paths})
+    return {path: rows[files[path]] for path in paths if files[path] in rows}
+
+
+def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
+    """Return the measured modules as they act, with the scale that this config gives them; without one as they are."""
+    modules, scales = map(_module, row.modules), Scales(config)
+    return tuple(_scaled(module, scales) for module in modules) if config else tuple(modules)
+
+
+def _module(values: list[Any]) -> Module:
+    """Return a stored module; older passports have no sketch of it."""
+    name, rank, norm, largest, effective_rank, shape, *sketch = values
+    form = (shape[0], shape[1]) if shape else None
+    return Module(name, rank, norm, largest, effective_rank, form, b64decode(sketch[0]) if sketch else b"")
+
+
+def _scaled(module: Module, scales: Scales) -> Module:
+    scale = abs(scales.of(module.name, module.rank))
+    norm, largest = (None if value is None else value * scale for value in (module.norm, module.largest))
+    return replace(module, norm=norm, largest=largest)
+
+
+def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Relative]:
+    """Return other repositories that the caller may see and that hold nearly these weights, the nearest first.
+
+    At most MAX_RELATIVES; of each repository its nearest file, in the newest such revision. Seven queries.
+    """
+    near, parts = _nearest(row, besides, by)
+    cosines = parts | near
+    nearest: dict[int, RevisionFile] = {}
+    for place in digests.newest_places(cosines, besides, by):
+        best = nearest.setdefault(place.revision.repository_id, place)
+        if cosines[place.blob_id] > cosines[best.blob_id]:
+            nearest[place.revision.repository_id] = place
+    places = sorted(nearest.values(), key=lambda place: -cosines[place.blob_id])[:MAX_RELATIVES]
+    ids = [place.revision.repository_id for place in places]
+    readable = set(Repository.objects.filter(policy.ungated_for(by), pk__in=ids).values_list("pk", flat=True))
+    found = [
+        replace(
+            _relative(one, cosines[one.blob_id], one.revision.repository_id in readable),
+            is_part=one.blob_id not in near,
+        )
+        for one in places
+    ]
+    return _with_originals(found, [row.file], besides)
+
+
+def _relative(place: RevisionFile, cosine: float, is_readable: bool) -> Relative:
+    is_copy = cosine >= COPY
+    return Relative(place, cosine if is_readable else 1.0 if is_copy else math.floor(cosine * 10) / 10, is_copy)
+
+
+def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the files that the caller may see elsewhere and whose weights are near, and those with parts of them.
+
+    Each has its cosine.
+
+    The nearer a fingerprint is, the more keys it shares: copies come first where too many files share one, by accident
+    or because somebody made them so. Files that are deleted, in the bin, held back or of others' private repositories
+    take no place among the candidates.
+    """
+    own, modules = bytes(row.fingerprint), modules_of(row, {})
+    seen = pull.listable(by).filter(blob=OuterRef("passport")).exclude(revision__repository=besides)
+    keys = [*passport.probes_of(own), *containment.probes_of(modules)]
+    bands = FingerprintBand.objects.filter(Exists(seen), key__in=keys)
+    shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
+    nearest = [one["passport"] for one in shared]
+    candidates = WeightPassport.objects.filter(pk__in=nearest)
+    fingerprints = {file: bytes(other) for file, other in candidates.values_list("file", "fingerprint")}
+    cosines = zip(fingerprints, map(abs, passport.cosines(own, list(fingerprints.values()))), strict=True)
+    near = {file: value for file, value in cosines if value >= NEAR}
+    parts = _parts(modules, [file for file in nearest if file not in near][:MAX_PARTS])
+    return _in_place(row, modules, near) | {row.file: 1.0}, parts
+
+
+def _parts(own: Sequence[Module], others: Sequence[str]) -> dict[str, float]:
+    """Return the files that have a part of the same modules or a mixture of them, with a cosine below that of copies.
+
+    Older passports have no sketches of modules, and so are not found.
+    """
+    rows = WeightPassport.objects.filter(pk__in=others).only("modules").iterator(chunk_size=10)
+    found = {row.file: containment.contained(own, modules_of(row, {})) for row in rows}
+    return {file: min(value, MOST_OF_PARTS) for file, value in found.items() if value}
+
+
+def _in_place(row: WeightPassport, own: Sequence[Module], near: Mapping[str, float]) -> dict[str, float]:
+    """Return the cosines times the share of the modules that stand in the same places, as far as that is near.
+
+    The fingerprint is a sum, the same whatever the order of the layers. Of the first MAX_COMPARED alone, because a
+    passport may have megabytes.
+    """
+    first = sorted((file for file in near if file != row.file), key=lambda file: -near[file])[:MAX_COMPARED]
+    found = dict(near)
+    for other in WeightPassport.objects.filter(pk__in=first).only("modules").iterator(chunk_size=10):
+        found[other.file] *= passport.in_place(own, modules_of(other, {}))
+    return {file: value for file, value in found.items() if value >= NEAR}

@@ -1,0 +1,227 @@
+"""Facts that a revision's files state: card, adapter, tags; read from the store and not validated."""
+
+import io
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+import yaml
+
+from dovetail.adapters import Description, HeaderError, describe
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.formats import formats
+from dovetail.adapters.formats.description import WEIGHTS
+from dovetail.adapters.formats.places import within
+from dovetail.adapters.readers.library.contents import WEIGHTS as LIBRARY_WEIGHTS
+from dovetail.adapters.shapes import trainer_facts, trainer_settings
+from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store
+from registry.kernel.errors import StoreUnavailable
+from registry.kernel.texts import plain_yaml
+from registry.kernel.texts.plain_yaml import Value
+from registry.repos.contents import tags
+from registry.repos.contents.card import MAX_CARD_BYTES, Card, parse_card
+from registry.repos.manifest import Entry
+
+logger = logging.getLogger(__name__)
+README = "README.md"
+OF_IMAGES = ("diffusers", "kohya", "lycoris")  # formats whose trainers state trigger words
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of a revision in lists. `description` is None if it holds no adapter."""
+
+    card: Card  # without its text
+    title: str
+    summary: str
+    description: Description | None
+    config: dict[str, object]  # adapter_config.json, {} if there is none or it cannot be read
+    parameters: dict[str, int]  # dtype → number of values in the weights
+    library: str
+    task: str
+    bases: list[str]
+    tags: list[str]
+    words: tuple[str, ...]  # that call up what a LoRA for images learnt
+
+
+def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
+    """Return the facts of a revision with these files (path → entry) in a repository of that type.
+
+    Unreadable files contribute nothing. Raises StoreUnavailable, also if the store has lost a file.
+    """
+    card, title, summary, papers = _card(_ref(entries, README))
+    description, config, parameters, notes = _repository(
+        tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
+    )
+    task = card.task or (description.task or "" if description else "")
+    return Facts(
+        card,
+        title,
+        summary,
+        description,
+        config,
+        parameters,
+        library=tags.library_of(card, description, entries),
+        task=task,
+        bases=tags.base_models_of(card, description),
+        tags=tags.derive_tags(card, description, entries, task=task, papers=papers, type=type),
+        words=trainer_facts.words_of(notes, card.data, _phrase(entries, description)),
+    )
+
+
+def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
+    """Return the facts of a revision as `read_facts` does, without the files that the store has lost; log those.
+
+    For answers about many repositories, which one lost README must not break. Raises StoreUnavailable if the store
+    does not answer at all.
+    """
+    try:
+        return read_facts(entries, type)
+    except StoreUnavailable:
+        paths = entries.keys() & {README, *formats.telling(entries)}
+        lost_paths = {path for path in paths if not object_exists(Keys.blob(entries[path].sha256))}
+        if not lost_paths:
+            raise
+    for path in sorted(lost_paths):
+        logger.error("The store has lost %s (%s): its facts are left out.", entries[path].sha256, path)
+    return read_facts({path: entry for path, entry in entries.items() if path not in lost_paths}, type)
+
+
+def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
+    """Return the files of a revision as the format library reads them: path → function that opens it."""
+    return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
+
+
+def card_of(entries: Mapping[str, Entry]) -> Card:
+    """Return the card without its text; an empty one where there is none or it is too large."""
+    return _card(_ref(entries, README))[0]
+
+
+def config_of(entry: Entry | None) -> configs.Config:
+    """Return an adapter_config.json; empty where there is none, or it cannot be read."""
+    try:
+        return configs.read(_opener(entry.sha256, entry.size)()) if entry else {}
+    except configs.ConfigError:
+        return {}
+
+
+def config_beside(entries: Mapping[str, Entry], path: str) -> configs.Config:
+    """Return the adapter_config.json in the folder of a file, as above."""
+    return config_of(entries.get(f"{path.rpartition('/')[0]}/{configs.NAME}".lstrip("/")))
+
+
+READ_AHEAD = 64 << 10
+
+
+class BlobFile(io.RawIOBase):
+    """A believed object as a seekable file, for readers that look at a few places of a large one."""
+
+    def __init__(self, sha256: str, size: int) -> None:
+        self._key, self._size, self._at = Keys.blob(sha256), size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        end = self._size if size < 0 else min(self._size, self._at + size)
+        if end <= self._at:
+            return b""
+        try:
+            with store().open(self._key, self._at, end) as reader:
+                data = reader.read()
+        except BlobMissing:  # a row names it, so the store has lost it
+            raise lost_object(self._key) from None
+        self._at += len(data)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+_Ref = tuple[str, int] | None  # sha256 and size of a file, None if there is none
+
+
+@lru_cache(maxsize=256)
+def _card(readme: _Ref) -> tuple[Card, str, str, list[str]]:
+    if readme is None or readme[1] > MAX_CARD_BYTES:
+        return Card(), "", "", []
+    text = BlobFile(*readme).read().decode("utf-8", "replace")
+    card = parse_card(text)
+    return Card(data=card.data, problem=card.problem), card.title, card.summary, tags.arxiv_ids(text)
+
+
+@lru_cache(maxsize=256)
+def _repository(
+    telling: tuple[tuple[str, str, int], ...],
+) -> tuple[Description | None, dict[str, object], dict[str, int], Mapping[str, str]]:
+    files = {path: _opener(sha256, size) for path, sha256, size in telling}
+    description = describe(files)
+    adapter_files = within(files, description.place if description else "")
+    header = _header(adapter_files)
+    counts: dict[str, int] = {}
+    for tensor in header.tensors.values() if header else ():
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
+    notes = header.metadata if header else trainer_facts.notes_of(files)
+    return description, _read_config(adapter_files), counts, notes
+
+
+def _phrase(entries: Mapping[str, Entry], description: Description | None) -> str:
+    """Return the trigger phrase in the settings of a trainer beside the weights of a LoRA for images."""
+    if description is None or description.format not in OF_IMAGES:
+        return ""
+    paths = [path for path in trainer_settings.paths(entries) if path != configs.NAME]
+    return _stated_phrase(tuple((path, entries[path].sha256, entries[path].size) for path in paths)) if paths else ""
+
+
+@lru_cache(maxsize=256)
+def _stated_phrase(settings: tuple[tuple[str, str, int], ...]) -> str:
+    files = {path: _opener(sha256, size) for path, sha256, size in settings}
+    return trainer_facts.phrase_of(trainer_settings.read(files, parse_settings))
+
+
+def parse_settings(text: str) -> dict[str, Value]:
+    """Return the YAML that a trainer wrote; {} for a text that cannot be read."""
+    try:
+        return plain_yaml.parse_mapping(text, most=trainer_settings.MAX_BYTES, what="the settings")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+
+
+def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:
+    # Some readers take a byte at a time, and each read of a BlobFile opens the object.
+    return lambda: io.BufferedReader(BlobFile(sha256, size), READ_AHEAD)
+
+
+def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, object]:
+    try:
+        return configs.read(files[configs.NAME]()) if configs.NAME in files else {}
+    except configs.ConfigError:
+        return {}
+
+
+def _header(files: Mapping[str, Callable[[], BinaryIO]]) -> headers.Header | None:
+    path = next((name for name in (WEIGHTS, LIBRARY_WEIGHTS) if name in files), "")
+    try:
+        return headers.read(files[path]()) if path else None
+    except HeaderError:
+        return None
+
+
+def _ref(entries: Mapping[str, Entry], path: str) -> _Ref:
+    return (entries[path].sha256, entries[path].size) if path in entries else None

@@ -1,0 +1,1 @@
+"""Lists and searches of repositories, and the counts beside them."""

@@ -1,0 +1,279 @@
+"""Counts over lists of repositories: how many match, facets, the numbers of the front page, bases. Only reads.
+
+Where a query asks for nothing but facets, the kept counts (registry/repos/lists/counting.py) are added up, however many
+repositories match. For other queries at most MOST matches are read; a tally of more says so (`is_capped`).
+"""
+
+import hashlib
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from django.core.cache import caches
+from django.db.models import Count, Q, QuerySet, Sum
+
+from dovetail.adapters.serving import ENGINES
+from registry.kernel.limits.deadlines import bounded
+from registry.kernel.policy import NOBODY, Caller, in_reach
+from registry.kernel.texts.cursors import Cursor, Page
+from registry.models import Base, CatalogueCount, Namespace, Repository, Verdict
+from registry.repos.lists.catalog import (
+    FACETS,
+    GROUPS,
+    MAX_PAGE,
+    Query,
+    is_kept,
+    kept_conditions,
+    listable_for,
+    matching_repositories,
+    policy_for,
+    with_known_bases,
+)
+from registry.sql import kept_sums
+
+COMMONEST = 12  # values of a facet that are offered
+BASES_READ = 50  # the commonest of the public ones, whose number grows with the hub
+MOST = 2_000  # matches that are read to be counted
+MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
+COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
+_COLUMNS = {  # facet → the columns that it is counted from
+    "verdict": ("outcome",),
+    **{name: (column,) for name, column in FACETS.items()},
+    "engine": ("serves",),
+}
+_ENGINES = frozenset(engine.name for engine in ENGINES)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The number of repositories that a query matches, and for each facet the number by value.
+
+    A facet ignores its own choice, so that its alternatives stay visible. Where `is_capped`, each number is that of the
+    matches which were read: there are at least as many.
+    """
+
+    rows: int
+    facets: dict[str, Counter[str]]
+    is_capped: bool = False
+
+    @property
+    def commonest(self) -> dict[str, list[tuple[str, int]]]:
+        """For each facet its commonest values and their counts."""
+        ranked = {}
+        for name, values in self.facets.items():
+            counts = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
+            ranked[name] = sorted(counts, key=lambda row: (-row[1], row[0]))[:COMMONEST]
+        return ranked
+
+    def __add__(self, other: "Tally") -> "Tally":
+        facets = {name: self.facets[name] + other.facets[name] for name in GROUPS}
+        return Tally(self.rows + other.rows, facets, self.is_capped or other.is_capped)
+
+
+def count_matches(by: Caller, query: Query) -> int:
+    """Return the number of repositories that match, or the least that it is; a large number may be a minute old."""
+    query = replace(query, sort=Query.sort, ascending=Query.ascending)
+    if not is_kept(query):
+        return tally(by, query).rows
+    policy, query = policy_for(by), with_known_bases(query)
+    rows = cached(f"sum {policy}", query, lambda: Tally(kept_sums.total(kept_conditions(query, policy)), {})).rows
+    if by.roles or by.is_staff:
+        own = beyond_public(by, query)[:MOST]
+        rows += cached(f"own sum {policy} {identity(by)}", query, lambda: Tally(own.count(), {})).rows
+    return rows
+
+
+def count_owned(by: Caller, owner: Namespace, type: str) -> Tally:
+    """Count what the caller sees of an owner's repositories of a type, without facets; one query."""
+    rows = Repository.objects.filter(listable_for(by), type=type, namespace=owner).order_by()
+    count = rows[: MOST + 1].count()
+    return Tally(min(count, MOST), {}, is_capped=count > MOST)
+
+
+def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
+    """Return for each facet its commonest values and their counts among what the query matches."""
+    return tally(by, query).commonest
+
+
+def tally(by: Caller, query: Query) -> Tally:
+    """Count what the caller sees: public repositories once for all callers, and their own ones besides."""
+    query = replace(query, sort=Query.sort, ascending=Query.ascending)
+    if not is_kept(query):
+        return _read_for(by, query)
+    policy, query = policy_for(by), with_known_bases(query)
+    public = cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
+    if not by.roles and not by.is_staff:
+        return public
+    own = _beyond(by, query)
+    if rarer := set(own.facets["base"]) - set(public.facets["base"]):
+        public.facets["base"].update(dict(_sums_by_base(query, policy).filter(base__in=rarer)))
+    return public + own
+
+
+def _read_for(by: Caller, query: Query) -> Tally:
+    if by.is_staff:  # sees more than the public and their own
+        return cached(f"staff {identity(by)}", query, lambda: _from_rows(query, partial(matching_repositories, by)))
+    policy = policy_for(by)
+    public = cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
+    if not by.roles:
+        return public
+    return public + _beyond(by, query)
+
+
+def _beyond(by: Caller, query: Query) -> Tally:
+    matches = partial(beyond_public, by)
+    return cached(f"own {policy_for(by)} {identity(by)}", query, lambda: _from_rows(query, matches))
+
+
+def identity(by: Caller) -> str:
+    return f"{by.user and by.user.pk} {by.token and by.token.pk}"
+
+
+def beyond_public(by: Caller, query: Query) -> QuerySet[Repository]:
+    """Return those of the matches that the public does not see."""
+    rows = matching_repositories(by, query)
+    if by.is_staff:
+        return rows.filter(Q(is_main_held=True) | Q(private=True) & in_reach(by))
+    return rows.filter(in_reach(by)).exclude(listable_for(NOBODY, elsewhere="upstream" in query.source))
+
+
+def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
+    """Count, unless it was done just now: web processes share a cache of counts over many rows."""
+    identity = repr((scope, query)).encode("utf-8", "surrogatepass")
+    key = f"tally:{hashlib.sha256(identity).hexdigest()}"
+    known: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it
+    if known is not None:
+        facets = {name: Counter(counts) for name, counts in known["facets"].items()}
+        return Tally(known["rows"], facets, known["is_capped"])
+    counted = count()
+    if counted.rows > MANY:
+        caches["default"].set(key, vars(counted), COUNTED_SECONDS)
+    return counted
+
+
+# --- by the kept counts ----------------------------------------------------------------------------------------------
+def _from_counts(query: Query, policy: str) -> Tally:
+    """Add up the kept counts; one query."""
+    facets: dict[str, Counter[str]] = {facet: Counter() for facet in ("", *GROUPS)}
+    for facet, value, n in kept_sums.by_value(kept_conditions(query, policy), BASES_READ):
+        for part in {*value.split("\n")} if facet == "engine" else [value]:
+            facets[facet][part] += n
+    rows = facets.pop("").total()
+    return Tally(rows, {facet: +values for facet, values in facets.items()})
+
+
+def _sums_by_base(query: Query, policy: str) -> QuerySet[CatalogueCount, Any]:
+    """Return the pairs of a base and its count, for a query without its choice of bases."""
+    conditions = kept_conditions(query, policy)
+    conditions.pop("base", None)
+    counts = CatalogueCount.objects.filter(*conditions.values(), base__isnull=False).exclude(base="")
+    return counts.order_by().values_list("base").annotate(n=Sum("number"))
+
+
+# --- by reading what matches -----------------------------------------------------------------------------------------
+def _from_rows(query: Query, matches: Callable[[Query], QuerySet[Repository]]) -> Tally:
+    """Read at most MOST matches, and as many again for each chosen facet without its choice."""
+    counted = _read(matches(query))
+    for name in GROUPS:
+        if getattr(query, name):
+            without: dict[str, Any] = {name: ()}
+            others = _read(matches(replace(query, **without)), [name])
+            counted.facets[name] = others.facets[name]
+            counted = replace(counted, is_capped=counted.is_capped or others.is_capped)
+    return counted
+
+
+def _read(rows: QuerySet[Repository], facets: Sequence[str] = GROUPS) -> Tally:
+    """Read at most MOST of the rows and count their values of these facets."""
+    names = [column for facet in facets for column in _COLUMNS[facet]]
+    with bounded("count"):
+        read = list(rows.order_by().values_list(*names)[: MOST + 1])
+    columns = dict(zip(names, zip(*read[:MOST], strict=True), strict=False)) or dict.fromkeys(names, ())
+    return Tally(
+        len(read[:MOST]),
+        {facet: _values(facet, [columns[column] for column in _COLUMNS[facet]]) for facet in facets},
+        is_capped=len(read) > MOST,
+    )
+
+
+def _values(facet: str, columns: Sequence[Sequence[Any]]) -> Counter[str]:
+    """Count the values of a facet from its columns of the rows that were read."""
+    if facet != "engine":
+        return Counter(columns[0])
+    counts: Counter[str] = Counter()
+    for serves, n in Counter(columns[0]).items():
+        counts.update(dict.fromkeys(filter(None, serves.split("\n")), n))
+    return counts
+
+
+# --- the front page, and bases ---------------------------------------------------------------------------------------
+def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
+    """Return base id → number of models with that base that the caller may see; without those that no model names."""
+    names = set(names)
+    counts = Counter(dict(_sums_by_base(Query(), policy_for(by)).filter(base__in=names)))
+    if by.roles or by.is_staff:
+        own = beyond_public(by, Query()).filter(base__in=names).order_by()
+        counts.update(dict(own.values_list("base").annotate(Count("pk"))))
+    return dict(+counts)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The numbers on the front page, over public repositories."""
+
+    adapters: int
+    passed: int
+    bases: int
+    median_ms: int | None
+
+
+def public_totals() -> Totals:
+    """Count public repositories; the median is over the newest 200 verdicts."""
+    counted = tally(NOBODY, Query())
+    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # as an index sorts them
+    times = [ms for state, ms in recent.values_list("state", "duration_ms")[:200] if state == "passed" and ms]
+    median = round(statistics.median(times)) if times else None
+    return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
+
+
+def _count_all_bases(by: Caller) -> dict[str, int]:
+    policy = policy_for(by)
+    counts: dict[str, int] | None = caches["default"].get(f"bases:{policy}")
+    if counts is None:
+        counts = {base: n for base, n in _sums_by_base(Query(), policy) if n > 0}
+        if sum(counts.values()) > MANY:
+            caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
+    if not by.roles and not by.is_staff:
+        return counts
+    own = _read(beyond_public(by, Query()), ["base"]).facets["base"]
+    return dict(Counter(counts) + Counter({id: n for id, n in own.items() if id}))
+
+
+@dataclass(frozen=True)
+class BaseLine:
+    """A base in a list, the number of visible adapters that name it, and its row if the base is here."""
+
+    id: str
+    adapters: int
+    base: Base | None
+
+
+def list_bases(by: Caller, *, words: Iterable[str] = (), cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
+    """Return one page of the bases that visible adapters name or the base cache holds, the commonest first.
+
+    With `words`, in lower case, those whose id has all of them. Raises ValueInvalid for a cursor that is not ours.
+    """
+    known = Base.objects.values_list("id", flat=True)
+    counts = dict.fromkeys(known, 0) | _count_all_bases(by)
+    words = tuple(words)
+    ranked = sorted((-count, id) for id, count in counts.items() if all(word in id.lower() for word in words))
+    if cursor:
+        position = Cursor.verify(cursor, "bases")
+        ranked = [row for row in ranked if row > (position.value, position.row)]
+    page = ranked[: max(1, min(limit, MAX_PAGE))]
+    known_bases = Base.objects.in_bulk([id for _, id in page])
+    lines = [BaseLine(id, -negated, known_bases.get(id)) for negated, id in page]
+    return Page(lines, Cursor(*page[-1]).sign("bases") if len(ranked) > len(page) else "")

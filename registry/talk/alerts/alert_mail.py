@@ -1,0 +1,129 @@
+"""Alerts by e-mail: at once, in one message an hour at most, or in a daily digest; with bounded attempts.
+
+Alert.mail says which. A message is claimed by a conditional UPDATE before it is sent, so that two workers never send it
+twice. Where the mail server refuses it, its alerts wait longer after each attempt, and then are given up.
+"""
+
+import logging
+import smtplib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F, Max, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry.models import Alert, User
+from registry.talk.alerts import alert_messages, alerts, topics
+
+logger = logging.getLogger(__name__)
+
+QUIET = timedelta(minutes=2)  # a message is sent when no new alert has come for this time
+PAUSE = timedelta(hours=1)  # between two messages to one person
+PAUSES = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=12))  # after each failure
+AT_ONCE = 500  # messages of each sort in one run; the next run goes on
+KEPT_DAYS = 90
+Mail = Alert.Mail
+
+
+def send_due() -> int:
+    """Send the messages that are due: mandatory ones, those at once, and digests; return their number.
+
+    A message at once waits while new alerts come, so that the verdicts of many adapters are one message.
+    """
+    Alert.objects.filter(created_at__lt=Now() - timedelta(days=KEPT_DAYS)).delete()
+    if not settings.MAIL_FROM:
+        return 0
+    sent = 0
+    for mail, send in SENDERS.items():
+        readers = User.objects.filter(topics.reachable(), pk__in=_waiting(mail).values("user"))
+        if mail != Mail.ALWAYS:
+            readers = readers.filter(mail_alerts=True)
+        if mail == Mail.DIGEST:
+            readers = readers.filter(_is_due(timezone.now()))
+        sent += sum(map(send, readers.order_by("pk")[:AT_ONCE]))
+    return sent
+
+
+def _waiting(mail: str) -> QuerySet[Alert]:
+    """Return the alerts that can be sent this way now."""
+    return Alert.objects.filter(mail=mail, mailed_at__isnull=True, mail_due_at__lte=timezone.now())
+
+
+# --- the three sorts -------------------------------------------------------------------------------------------------
+def _send_always(user: User) -> bool:
+    return _send(user, _waiting(Mail.ALWAYS).filter(user=user))
+
+
+def _send_now(user: User) -> bool:
+    """Send what waits, unless more may come, or a message was sent within PAUSE."""
+    now = timezone.now()
+    mine = Alert.objects.filter(user=user, mail=Mail.NOW)
+    last = mine.aggregate(mailed=Max("mailed_at"), made=Max("created_at"))
+    if (last["mailed"] and last["mailed"] > now - PAUSE) or (last["made"] and last["made"] > now - QUIET):
+        return False
+    return _send(user, _waiting(Mail.NOW).filter(user=user))
+
+
+def _send_digest(user: User) -> bool:
+    """Send the digest of a person if it is due: claimed once a day by its column, and never empty."""
+    now = timezone.now()
+    last = _last_hour(now, user.digest_hour)
+    mine = _waiting(Mail.DIGEST).filter(user=user)
+    if not alerts.of(user).filter(pk__in=mine, created_at__lt=last).exists():
+        return False  # what came since then does not start one before the next hour
+    if not User.objects.filter(_is_due(now), pk=user.pk).update(digested_at=now):
+        return False  # another worker sends it
+    return _send(user, mine, is_digest=True)
+
+
+def _last_hour(now: datetime, hour: int) -> datetime:
+    """Return when that hour of UTC last began."""
+    today = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return today if today <= now else today - timedelta(days=1)
+
+
+def _is_due(now: datetime) -> Q:
+    """Return the condition that a person's hour has come since the last digest."""
+    due = Q(digested_at__isnull=True)
+    for hour in topics.HOURS:
+        due |= Q(digest_hour=hour, digested_at__lt=_last_hour(now, hour))
+    return due
+
+
+SENDERS: dict[str, Callable[[User], bool]] = {
+    Mail.ALWAYS: _send_always,
+    Mail.NOW: _send_now,
+    Mail.DIGEST: _send_digest,
+}
+
+
+# --- one message -----------------------------------------------------------------------------------------------------
+def _send(user: User, waiting: QuerySet[Alert], *, is_digest: bool = False) -> bool:
+    """Claim these alerts and send one message with those that the person may still see; return whether it was sent."""
+    due = list(alerts.of(user).filter(pk__in=waiting))
+    claimed = waiting.filter(pk__lte=max([alert.pk for alert in due], default=0))
+    pending = Alert.objects.filter(pk__in=list((claimed if due else waiting).values_list("pk", flat=True)))
+    if not pending.filter(mailed_at__isnull=True).update(mailed_at=timezone.now()) or not due:
+        return False  # another worker sends them, or the person may no longer see any of them
+    try:
+        return bool(alert_messages.compose(user, due, is_digest=is_digest).send())
+    except (smtplib.SMTPException, OSError) as problem:
+        logger.warning("An e-mail could not be sent: %s", problem, extra={"user": user.username})
+        _put_off(due, user, is_digest=is_digest)
+        return False
+
+
+def _put_off(due: Sequence[Alert], user: User, *, is_digest: bool) -> None:
+    """Let the alerts of a failed message wait for the next attempt; those without one stay on the website alone."""
+    now, rows = timezone.now(), Alert.objects.filter(pk__in=[alert.pk for alert in due])
+    for attempt, pause in reversed(list(enumerate(PAUSES))):  # backwards, so that no row is counted twice
+        rows.filter(mail_attempts=attempt).update(
+            mailed_at=None, mail_attempts=F("mail_attempts") + 1, mail_due_at=now + pause
+        )
+    given_up = rows.filter(mail_attempts__gte=len(PAUSES), mailed_at__isnull=False)
+    if given_up.exists():
+        logger.error("Alerts were not sent by e-mail", extra={"user": user.username, "alerts": len(due)})
+    if is_digest:
+        User.objects.filter(pk=user.pk).update(digested_at=user.digested_at)

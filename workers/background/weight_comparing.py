@@ -1,0 +1,26 @@
+"""Compares large weight files for people who asked how two revisions differ."""
+
+import time
+
+from registry.bytes.blobs import BlobMissing
+from registry.kernel.errors import StoreUnavailable
+from registry.models import Blob, WeightComparison
+from registry.repos.contents import weight_comparisons
+
+SECONDS = 10  # after that no comparison is begun: the others wait for the next tick
+
+
+def work() -> None:
+    """Compute the comparisons that wait."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and (row := weight_comparisons.claim()):
+        try:
+            _compare(row)
+        except (BlobMissing, StoreUnavailable, Blob.DoesNotExist) as problem:
+            weight_comparisons.give_up(row, str(problem))
+
+
+def _compare(row: WeightComparison) -> None:
+    before, after = (Blob.objects.get(pk=sha256) for sha256 in (row.before, row.after))
+    result = weight_comparisons.compute(before.sha256, before.size, after.sha256, after.size)
+    weight_comparisons.finish(row, result)

@@ -1,0 +1,1 @@
+"""The rows on which adapters run: the author's, built-in ones, which are chosen, and their doubts."""

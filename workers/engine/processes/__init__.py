@@ -1,0 +1,1 @@
+"""The processes of an engine: parent, sessions, residents and jailed children."""

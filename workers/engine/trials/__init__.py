@@ -1,0 +1,1 @@
+"""One adapter on the base: run, measured at other strengths and on earlier rows, and used."""

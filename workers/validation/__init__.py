@@ -1,0 +1,1 @@
+"""One validation: its steps from the files to the recorded report."""
