@@ -113,10 +113,10 @@ def land() -> None:
 
     All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
     """
-    pickle_scans.sweep()
     with ExitStack() as works:  # which does the last one first, and goes on after an error
         for module in (chunking, image_layers, weight_comparing, tensor_digesting, pickle_scanning):
             works.callback(module.work)
+        works.callback(pickle_scans.sweep)
 
 
 @shared_task

@@ -21,7 +21,7 @@ SEND = """
 from datetime import timedelta
 from django.utils import timezone
 from registry.models import Alert
-from registry.talk.alerts.alerts import alert_mail; from registry.talk import dispatch
+from registry.talk.alerts import alert_mail; from registry.talk import dispatch
 dispatch.run()
 Alert.objects.update(created_at=timezone.now() - timedelta(days=1))
 Alert.objects.exclude(mailed_at=None).update(mailed_at=timezone.now() - timedelta(days=1))

@@ -46,7 +46,7 @@ import pathlib, torch
 from dataclasses import replace
 from peft import LoraConfig, IA3Config, get_peft_model
 from workers.engine.evals import eval_of
-from workers.engine.evals.rows.rows.rows import neutral
+from workers.engine.evals.rows.rows import neutral
 from workers.engine.formats.running import switched_off
 from workers.engine.models.frozen import Frozen
 from workers.engine.trials import strength

@@ -4,6 +4,7 @@ import io
 import pickle
 import struct
 import time
+import zipfile
 import zlib
 
 import pytest
@@ -49,14 +50,22 @@ def small_budget(monkeypatch):
     monkeypatch.setattr(formats, "WAITING", 2**26)
 
 
+def is_refused_by_zipfile(data):
+    """Return whether this Python (3.11.8, Debian's 3.11.2) unpacks no entries that share bytes: nothing is spent."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        try:
+            archive.open(archive.infolist()[-1]).close()
+        except zipfile.BadZipFile:
+            return True
+    return False
+
+
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_costs_seconds(name):
     data, began = BOMBS[name](), time.process_time()
     assert pickles.read("data.zip", io.BytesIO(data)) is None
     loaded = pickles.read("adapter_model.bin", io.BytesIO(data))
-    assert loaded is not None
-    # A mended zipfile (Python 3.11.8, and Debian's 3.11.2) unpacks no entries that share bytes: nothing is spent then.
-    assert loaded.reason in (pickles.SPENT, "the archive holds no tensor pickle")
+    assert loaded is None if is_refused_by_zipfile(data) else loaded.reason == pickles.SPENT
     assert time.process_time() - began < SECONDS
 
 

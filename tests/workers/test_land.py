@@ -7,6 +7,7 @@ from workers import tasks
 PARTS = ["pickle_scanning", "tensor_digesting", "weight_comparing", "image_layers", "chunking"]
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("broken", PARTS)
 def test_every_part_works_although_one_fails(broken, monkeypatch):
     done = []
