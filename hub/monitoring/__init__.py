@@ -1,1 +1,1 @@
-"""What operators see of a running hub: health, metrics, logs and reports of errors."""
+"""Monitoring of a running hub: health, metrics, logs and reports of errors."""

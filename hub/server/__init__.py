@@ -1,1 +1,1 @@
-"""How requests come in and answers go out: gunicorn's workers, bodies, caches and counters of the processes."""
+"""The server below Django: gunicorn's workers, bodies of requests and answers, caches and counters of the processes."""

@@ -1,4 +1,4 @@
-"""Whether `verified` may name a version, by its verdict alone; rows that are there are judged by the sweep."""
+"""The column that says whether `verified` may name a version, by its verdict alone; the sweep judges older rows."""
 
 from django.db import migrations, models
 

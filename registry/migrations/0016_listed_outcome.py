@@ -1,4 +1,4 @@
-"""What lists say of an adapter with a verified version is what that version says: passed."""
+"""The outcome in lists of an adapter with a verified version: passed, as that version."""
 
 from django.db import migrations
 

@@ -1,1 +1,1 @@
-"""What pages show of a proof: its numbers, the engines that serve it, the repairs that are offered."""
+"""The proof on pages: its numbers, the engines that serve the adapter, the repairs that are offered."""

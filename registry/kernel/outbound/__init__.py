@@ -1,1 +1,1 @@
-"""What leaves the hub: calls to addresses that strangers name, and traces of requests."""
+"""Outbound traffic: calls to addresses that strangers name, and traces of requests."""

@@ -1,1 +1,1 @@
-"""What moderation holds against a person: strikes, suspension, appeals."""
+"""Sanctions against a person: strikes, suspension, appeals."""

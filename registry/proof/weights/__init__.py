@@ -1,1 +1,1 @@
-"""What was measured of weights: passports, norms, sums of two, and weights that were withdrawn."""
+"""Measurements of weights: passports, norms, sums of two, and weights that were withdrawn."""

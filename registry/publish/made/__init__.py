@@ -1,1 +1,1 @@
-"""What the hub makes of versions: derived ones, other forms of a file, repairs."""
+"""Products of the hub: derived versions, other forms of a file, repairs."""

@@ -1,1 +1,1 @@
-"""How long something is kept: rules of retention, the bin, archives, deleted accounts."""
+"""Retention: its rules, the bin, archives, deleted accounts."""

@@ -1,1 +1,1 @@
-"""What the files of a revision say: card, facts, tags, training, and how two revisions differ."""
+"""Contents of a revision: card, facts, tags, training, and the difference of two revisions."""

@@ -1,1 +1,1 @@
-"""What every part of the client stands on: problems, names, paths, requests, answers, verdicts, locks."""
+"""The base of the client: problems, names, paths, requests, answers, verdicts, locks."""

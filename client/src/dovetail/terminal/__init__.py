@@ -1,1 +1,1 @@
-"""What all commands share: options, output, advice, signing in, and the examination of a machine."""
+"""The shared parts of all commands: options, output, advice, signing in, and the examination of a machine."""

@@ -1,1 +1,1 @@
-"""How one file is read, strictly and in bounds."""
+"""Readers of one file, strict and in bounds."""

@@ -1,1 +1,1 @@
-"""What a set of files holds, and where; what names of bases, licenses, tokens and architectures mean."""
+"""Formats: the layout of a set of files, and the meaning of names of bases, licenses, tokens and architectures."""

@@ -1,1 +1,1 @@
-"""What a check answers, what a verdict is made of, and the programs of *Use*."""
+"""Results: the answer of a check, the parts of a verdict, and the programs of *Use*."""
