@@ -44,7 +44,7 @@ def sweep(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., None]], Ca
 
         others = [one for name, one in inspect.signature(test).parameters.items() if name not in arguments]
         first = inspect.Parameter("subtests", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        of_all_rows.__signature__ = inspect.Signature([first, *others])  # type: ignore[attr-defined]
+        of_all_rows.__signature__ = inspect.Signature([first, *others])  # type: ignore[attr-defined]  # pytest reads it, and typeshed lacks it
         return of_all_rows
 
     return decorate

@@ -113,7 +113,7 @@ class SearchTerms(Indexed):
     tags: tuple[tuple[str, ...], ...] = ()
 
     @property
-    def condition(self) -> Q:  # type: ignore[override]
+    def condition(self) -> Q:  # type: ignore[override]  # derived here, a field of the base class
         condition = Q(*(Q(search_text__contains=part) for part in self.parts))
         for part in self.names:  # the index is that of heads
             condition &= in_head(part) & Q(Contains(FullName("search_text"), part))
@@ -122,7 +122,7 @@ class SearchTerms(Indexed):
         return condition
 
     @property
-    def phrases(self) -> str:  # type: ignore[override]
+    def phrases(self) -> str:  # type: ignore[override]  # as above
         groups = [phrase(part) for part in self.parts] + [phrase(part, "name") for part in self.names]
         return all_of([*groups, *(any_of(phrase(f"\n{tag}\n") for tag in tags) for tags in self.tags)])
 
