@@ -7,11 +7,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 HOST ?= 127.0.0.1
 DATA ?= ./data
-export PORT HOST DATA KEEP TOKEN TORCH_INDEX TIER
+export PORT HOST DATA KEEP TOKEN TORCH_INDEX TIER FEATURE
 
 OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
 
-.PHONY: help up demo manage test lint shape texts fuzz drill chaos bench services engines pins sbom audit containers clean
+.PHONY: help up demo manage test lint shape without texts fuzz drill chaos bench services engines pins sbom audit containers clean
 
 help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
@@ -33,13 +33,16 @@ lint: ## Checks style, templates, types and the order of imports.
 	@$(PYTHON) -m ops environments dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/djlint --quiet --check templates
-	.venv/bin/djlint --quiet --lint templates
+	.venv/bin/djlint --quiet --check templates features
+	.venv/bin/djlint --quiet --lint templates features
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_layers.py
 
 shape: ## Measures the shape of the code: no number may rise; ARGS=--write keeps what fell in ops/shape.json.
 	@$(OPS) shape $(ARGS)
+
+without: ## Deletes FEATURE in a copy and checks the copy: Django, types, the core's tests [FEATURE=NAME, all, each or touched; ARGS=tests].
+	@$(OPS) without $(ARGS)
 
 texts: ## Collects the texts of pages into locale/, and compiles the translations.
 	@$(PYTHON) -m ops environments dev

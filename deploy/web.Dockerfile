@@ -11,6 +11,7 @@ RUN uv pip install --system --no-cache -r requirements.txt \
  && SOURCE_DATE_EPOCH=1704067200 uv build --no-cache --wheel --out-dir client/dist client
 
 COPY manage.py ./
+COPY features ./features
 COPY hub ./hub
 COPY registry ./registry
 COPY workers ./workers
@@ -21,7 +22,7 @@ COPY docs ./docs
 COPY deploy ./deploy
 # Nothing can be written where the code lies, and the base image has no bytecode of the standard library.
 RUN python -m compileall -q -x 'site-packages|/tests?/' "$(python -c 'import os; print(os.path.dirname(os.__file__))')" \
-    hub registry workers deploy
+    features hub registry workers deploy
 # The key is for this step alone: nothing is signed in it.
 RUN DOVETAIL_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     DOVETAIL_STATIC_ROOT=/app/collected python manage.py collectstatic --no-input --verbosity 0 \

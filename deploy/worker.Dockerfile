@@ -30,6 +30,7 @@ COPY client ./client
 RUN uv pip install --system --no-cache -r requirements.txt
 
 COPY manage.py ./
+COPY features ./features
 COPY hub ./hub
 COPY registry ./registry
 COPY workers ./workers
@@ -44,7 +45,7 @@ RUN for program in pg_dump pg_restore; do \
     done
 # Nothing can be written where the code lies, and the base image has no bytecode of the standard library.
 RUN python -m compileall -q -x 'site-packages|/tests?/' "$(python -c 'import os; print(os.path.dirname(os.__file__))')" \
-    hub registry workers deploy
+    features hub registry workers deploy
 RUN mkdir -p /data/shelf /scratch /backup && chown -R 10001:10001 /data /scratch /backup
 
 USER 10001:10001

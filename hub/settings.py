@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+import features
 from hub.about import PORT, SERVES_FROM, VERSION
 from hub.configuration import cross_origin, machine, proxies, sign_on
 from hub.configuration.environment import (
@@ -95,6 +96,7 @@ INSTALLED_APPS = [
     "registry",
     "workers",
     "hub.site",
+    *features.APPS,
 ]
 MIDDLEWARE = [
     "hub.configuration.proxies.TrustedProxies",

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+import features
 from hub.monitoring import health
 from hub.site.administration import administration
 
@@ -23,5 +24,6 @@ urlpatterns = [
     path("", include("hub.s3.urls")),
     path("", include("hub.oci.urls")),
     path("", include("hub.hf.urls")),
+    *(route for routes in features.parts("wire", list) for route in routes),
     path("", include("hub.site.urls")),
 ]

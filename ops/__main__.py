@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: up, manage, demo, environments, pins, services, shape, test."""
+"""The commands behind the Makefile: up, manage, demo, environments, pins, services, shape, test, without."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hub.about import PORT
-from ops import demo, environments, machine, pins, services, shape, suite, up
+from ops import demo, environments, machine, pins, services, shape, suite, up, without
 from ops.hub import Hub
 from ops.sentences import Stop, complain
 
@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "services": lambda arguments: services.install(),
     "shape": shape.run,
     "test": suite.run,
+    "without": without.run,
 }
 
 

@@ -12,7 +12,7 @@ from ops import environments, services
 from ops.sentences import ROOT, Stop, say
 
 # Tests that wait for servers, engines and browsers leave 45 % of two cores idle to two processes, so there is a third;
-# tests/conftest.py distributes the tests.
+# conftest.py distributes the tests.
 WHOLE = ("-n", "3")
 
 # Tier → the tests of it, by their marks: each tier holds the one before. A test without a mark belongs to the first.

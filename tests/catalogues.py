@@ -32,6 +32,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }
+PAGES = (ROOT / "templates", *(ROOT / "features").glob("*/templates"))
 CATALOGUES = sorted((ROOT / "locale").glob("*/LC_MESSAGES/django.po"))
 
 
@@ -46,10 +47,10 @@ def texts() -> Catalog:
 
 def _sources() -> Iterator[io.BytesIO]:
     """Yield what a Python extractor reads: modules, and templates with all but their texts blanked out."""
-    for file in sorted([*(ROOT / "hub").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]):
+    for file in sorted(path for box in ("features", "hub", "registry") for path in (ROOT / box).rglob("*.py")):
         if b"gettext" in (module := file.read_bytes()):
             yield io.BytesIO(module)
-    for file in sorted(path for path in (ROOT / "templates").rglob("*") if path.suffix in {".html", ".txt"}):
+    for file in sorted(path for place in PAGES for path in place.rglob("*") if path.suffix in {".html", ".txt"}):
         blanked = templatize(file.read_text(), origin=str(file))
         # Blanks are capitals; at the beginning of a line they would be the indentation of a statement.
         yield io.BytesIO(re.sub(r"^[A-Z\s]+", "", blanked, flags=re.MULTILINE).encode())

@@ -11,18 +11,17 @@ from dovetail.adapters.methods import KINDS
 from dovetail.adapters.serving import ENGINES as SERVERS
 from dovetail.adapters.serving import pipelines
 from hub import settings
-from hub.errors import TABLE
 from hub.site import urls as site_urls
 from registry.kernel.errors import RegistryError
 from tests.sweep import sweep
-from tests.test_docs import DOCS, ROOT, headings
+from tests.test_docs import DOCS, ROOT, headings, refusals
 from workers.engine.job import ENGINES, MEASURERS
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^\| ([a-z].+?) \| (.+) \|$", PAGE, re.MULTILINE)[1:])
 TESTS = "\n".join(
     file.read_text()
-    for file in (ROOT / "tests").rglob("*.py")
+    for file in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("features/*/tests/**/*.py")]
     if not file.is_relative_to(ROOT / "tests/engine/test_checks_page.py")
 )
 
@@ -70,7 +69,7 @@ def test_a_method_of_peft_has_its_specimen_and_its_line_in_the_docs(method: str)
     assert f"`{method.lower().replace('_', '-')}`" in page("formats.md")
 
 
-@sweep("refusal", TABLE)
+@sweep("refusal", sorted(refusals(), key=lambda refusal: refusal.code))
 def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[RegistryError]) -> None:
     assert refusal.code in headings("errors.md")
     assert refusal.code in TESTS or refusal.__name__ in TESTS
@@ -82,7 +81,11 @@ def test_a_setting_has_its_heading_and_is_read_in_one_file(name: str) -> None:
     short = name.removeprefix("DOVETAIL_")
     if "{NAME}" not in name:  # a family of names, which hub/configuration/sign_on.py builds from its parts
         read = re.compile(rf'\benv(\.\w+)?(\(|, )"{short}"')
-        readers = [file.name for file in sorted((ROOT / "hub").rglob("*.py")) if read.search(file.read_text())]
+        readers = [
+            file.name
+            for file in sorted([*ROOT.glob("hub/**/*.py"), *ROOT.glob("features/**/*.py")])
+            if read.search(file.read_text())
+        ]
         assert len(readers) == 1, readers
 
 

@@ -20,12 +20,15 @@ DOCS = ROOT / "docs"
 
 def headings(file: str) -> set[str]:
     """Return what the headings of a page name between backticks; a heading may name several."""
-    lines = (DOCS / file).read_text().splitlines()
+    text = (ROOT / file).read_text() if "/" in file else documentation.text(file.removesuffix(".md"))
+    lines = text.splitlines()
     return {name for line in lines if line.startswith("#") for name in re.findall(r"`([^`]+)`", line)}
 
 
-def subclasses(cls: type[errors.RegistryError]) -> set[type[errors.RegistryError]]:
-    return {cls}.union(*(subclasses(one) for one in cls.__subclasses__()))
+def refusals(cls: type[errors.RegistryError] = errors.RegistryError) -> set[type[errors.RegistryError]]:
+    """Return every refusal, of the core and of features, that has a code of its own."""
+    own = {cls} if "code" in vars(cls) else set()
+    return own.union(*(refusals(one) for one in cls.__subclasses__()))
 
 
 def test_every_setting_has_its_heading_and_no_heading_outlives_its_setting() -> None:
@@ -33,34 +36,45 @@ def test_every_setting_has_its_heading_and_no_heading_outlives_its_setting() -> 
 
 
 def test_every_error_code_has_its_heading_and_no_heading_outlives_its_code() -> None:
-    codes = {cls.code for cls in subclasses(errors.RegistryError) if "code" in vars(cls)}
+    codes = {cls.code for cls in refusals()}
     codes |= {code for code, _ in problems.HTTP.values()} | {"internal-error"}
     assert headings("errors.md") == codes
 
 
 def test_every_refusal_has_its_status() -> None:
     of_workers_and_operators = {errors.ClaimStale, errors.ShelfProblem}  # raised where no request is answered
-    answered = {cls for cls in subclasses(errors.RegistryError) if "code" in vars(cls)} - of_workers_and_operators
-    assert answered == set(TABLE)
+    answered = {cls for cls in refusals() if any(base in TABLE for base in cls.__mro__)}
+    assert refusals() - answered == of_workers_and_operators
 
 
 def test_every_command_of_the_client_has_its_heading() -> None:
     group = typer.main.get_group(cli.app)
-    documented = {name.split()[1] for name in headings("../client/README.md") if name.startswith("dovetail ")}
+    documented = {name.split()[1] for name in headings("client/README.md") if name.startswith("dovetail ")}
     assert documented == set(group.commands)
 
 
 def test_every_management_command_is_in_a_page_for_operators() -> None:
     commands = {
-        file.stem for app in ("registry", "workers") for file in (ROOT / app / "management/commands").glob("[a-z]*.py")
+        file.stem
+        for app in ("registry", "workers", "features/*")
+        for file in ROOT.glob(f"{app}/management/commands/[a-z]*.py")
     }
-    pages = "".join((DOCS / f"{page}.md").read_text() for page in documentation.GROUPS["Operate"].split())
+    pages = "".join(documentation.text(page) for page in documentation.groups()["Operate"])
     assert {name for name in commands if name not in pages} == set()
 
 
 def test_pages_are_read_in_one_sitting_and_their_lines_on_one_screen() -> None:
     """Rows of tables and blocks of code are one line each by their nature."""
-    found, pages = [], [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client/README.md"]
+    found, pages = (
+        [],
+        [
+            *DOCS.rglob("*.md"),
+            *ROOT.glob("features/*/docs/*.md"),
+            ROOT / "README.md",
+            ROOT / "CONTRIBUTING.md",
+            ROOT / "client/README.md",
+        ],
+    )
     for page in pages:
         text, name = page.read_text(), str(page.relative_to(ROOT))
         most = 1_500 if name in ("README.md", "docs/architecture.md") else 4_000
@@ -85,11 +99,17 @@ def test_every_make_target_says_what_it_does() -> None:
     assert targets == set(re.findall(r"^([a-z]+):.*## [A-Z].+\.$", makefile, re.MULTILINE))
 
 
-@sweep("page", [str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"))])
+@sweep(
+    "page",
+    [
+        str(file.relative_to(ROOT))
+        for file in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("features/*/docs/*.md"))
+    ],
+)
 def test_every_path_and_link_in_a_page_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target}
-    boxes = "hub|registry|workers|client|tests|ops|deploy|docs|demo|templates"
+    boxes = "features|hub|registry|workers|client|tests|ops|deploy|docs|demo|templates"
     named = set(re.findall(rf"`((?:{boxes})/[\w./-]*\.\w+)`", text))
     missing = {one for one in linked - {""} if not ((ROOT / page).parent / one).exists()}
     missing |= {one for one in named if not (ROOT / one).exists()}

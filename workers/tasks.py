@@ -8,8 +8,9 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+import features
 from registry.bytes import garbage
-from registry.kernel import audit_chain, idempotency
+from registry.kernel import audit_chain, idempotency, seams
 from registry.kernel.limits import quota_alerts
 from registry.moderation import blocklist, transparency
 from registry.moderation.log import audit_heads
@@ -39,6 +40,8 @@ from workers.bases import base_norm_measuring, upstream_bases
 from workers.engines import base_shapes
 from workers.loop import LOOP
 from workers.validation import provenance
+
+JOBS = tuple(features.parts("jobs", seams.Jobs))
 
 
 @shared_task(bind=True)
@@ -79,6 +82,9 @@ def sweep() -> None:
     suspension.end_due()
     blocklist.sweep()
     counting.fold_waiting()
+    for feature in seams.joined():
+        for work in feature.every_minute:
+            work()
 
 
 @shared_task
@@ -105,6 +111,9 @@ def tidy() -> None:
     idempotency.sweep()
     comparing.sweep(hour=timezone.now().hour)
     verdicts.correct_verified()
+    for feature in seams.joined():
+        for work in feature.every_hour:
+            work()
 
 
 @shared_task
@@ -117,6 +126,9 @@ def land() -> None:
         for module in (chunking, image_layers, weight_comparing, tensor_digesting, pickle_scanning):
             works.callback(module.work)
         works.callback(pickle_scans.sweep)
+        for jobs in JOBS:
+            for work in jobs.after_push:
+                works.callback(work)
 
 
 @shared_task

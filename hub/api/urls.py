@@ -3,6 +3,7 @@
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
+import features
 from hub.api import bases, blocklist, changes, moderation, reports, site
 from hub.api.adapters import (
     adapters,
@@ -29,7 +30,6 @@ from hub.api.people import (
     publishers,
     quotas,
     robots,
-    saved_searches,
     sessions,
     teams,
     watching,
@@ -116,8 +116,6 @@ urlpatterns = [
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
     path("me/bases/<api_base:base>/asked", following.AskedBase.as_view(), name="rest-asked-base"),
     path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
-    path("me/searches", saved_searches.SavedSearches.as_view(), name="rest-saved-searches"),
-    path("me/searches/<int:id>", saved_searches.OneSavedSearch.as_view(), name="rest-saved-search"),
     path("me/s3-key", account.OwnS3Key.as_view(), name="rest-s3-key"),
     path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
@@ -183,5 +181,6 @@ urlpatterns = [
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),
+    *(route for routes in features.parts("rest", list) for route in routes),
     re_path("", NoSuchRoute.as_view()),
 ]

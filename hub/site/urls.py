@@ -6,8 +6,10 @@ from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+import features
 from hub.passwords import needs_passwords
 from hub.shared.list_parameters import ROUTES
+from hub.site import panels
 from hub.site.account import (
     account_urls,
     alerts,
@@ -25,7 +27,7 @@ from hub.site.account import (
 )
 from hub.site.administration import audit_log, blocklist, directory_tokens, name_rules, quotas
 from hub.site.administration.staff import for_administrators, for_moderators
-from hub.site.catalogue import bases, catalogue, collections, feeds, leaderboards, saved_searches
+from hub.site.catalogue import bases, catalogue, collections, feeds, leaderboards
 from hub.site.discussions import discussions
 from hub.site.docs import docs
 from hub.site.files import editing, files, refs_forms, uploading
@@ -193,8 +195,6 @@ SETTINGS = [
         ("read", alerts.read, "read-notifications"),
         ("mail", alerts.set_mail, "set-mail"),
     ),
-    at("settings/searches", saved_searches.listed, "saved-searches"),
-    *forms("saved-searches", "settings/searches", ("<int:number>/delete", saved_searches.delete, "delete-search")),
     at("settings/reports", reports.own, "own-reports"),
     at("settings/standing", standing.own, "standing"),
     at("settings/appeals/<int:number>", standing.one, "appeal"),
@@ -346,6 +346,7 @@ RECORD = [
     ),
 ]
 
+panels.mounted[:] = features.parts("pages", panels.Pages)
 urlpatterns = [
     at("", home.home, "home"),
     *forms("home", "settings/language", ("", language.choose, "set-language")),
@@ -400,6 +401,7 @@ urlpatterns = [
     path("favicon.ico", robots.icon, name="favicon"),
     path("sitemap.xml", sitemap.index, name="sitemap"),
     path("feeds/sitemap-<int:number>.xml", sitemap.part, name="sitemap-part"),
+    *(route for pages in panels.mounted for route in pages.routes),
     *REPOSITORIES,
     at("<str:ns>", namespace.namespace, "namespace"),
 ]

@@ -38,4 +38,4 @@ class GivenUpEvents(Looking):
 
     @admin.display(description="not told")
     def consumers(self, event: OutboxEvent) -> str:
-        return ", ".join(event.pending or dispatch.CONSUMERS)
+        return ", ".join(event.pending or dispatch.consumers())

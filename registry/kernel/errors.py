@@ -1,4 +1,7 @@
-"""The catalogue of refusals: each has a stable code, a sentence and a fix; hub/errors.py has their HTTP statuses."""
+"""The catalogue of refusals: each has a stable code, a sentence and a fix; features have theirs in their `errors.py`.
+
+hub/errors.py has their HTTP statuses: most follow from the class that a refusal is derived from.
+"""
 
 from typing import ClassVar
 
@@ -18,6 +21,22 @@ class RegistryError(Exception):
         self.detail = detail
         self.fix = fix or self.default_fix
         self.facts = facts
+
+
+class Missing(RegistryError):
+    """There is no such thing, or the caller may not see it."""
+
+
+class Conflict(RegistryError):
+    """It does not go together with what is there now."""
+
+
+class Forbidden(RegistryError):
+    """The caller may see it, and not do this."""
+
+
+class Invalid(RegistryError):
+    """What was given cannot be read, or breaks a rule."""
 
 
 # --- who is asking ---------------------------------------------------------------------------------------------------
@@ -41,12 +60,12 @@ class NotAllowed(RegistryError):
     default_fix = "Ask an owner of the namespace for the right, or use a token that has it."
 
 
-class EmailUnverified(RegistryError):
+class EmailUnverified(Forbidden):
     code = "email-unverified"
     default_fix = "Open the link in the letter that went to your address; send it again at /settings/account."
 
 
-class AccountNotEmpty(RegistryError):
+class AccountNotEmpty(Conflict):
     code = "account-not-empty"
     default_fix = "Move or delete them first, or choose to delete them along with the account."
 
@@ -58,7 +77,7 @@ class SecondFactorRequired(NotAllowed):
     default_fix = "Add an authenticator app or a passkey at /settings/security, then do it again."
 
 
-class SessionRequired(RegistryError):
+class SessionRequired(Forbidden):
     code = "session-required"
     default_fix = "Do this on the website: it is never done by token."
 
@@ -68,7 +87,7 @@ class PublishersOnly(NotAllowed):
     default_fix = "Push from the CI job that is its trusted publisher, or merge a pull request on the website."
 
 
-class ExchangeRefused(RegistryError):
+class ExchangeRefused(Invalid):
     """An identity token gave no access token; the fact `error` is the word of RFC 6749 for it."""
 
     code = "exchange-refused"
@@ -93,16 +112,16 @@ class RevisionNotFound(RegistryError):
     default_fix = "Use a branch, a tag, a commit id, or `verified` once a version has passed."
 
 
-class AliasNotFound(RegistryError):
+class AliasNotFound(Missing):
     code = "alias-not-found"
     default_fix = "List the aliases of the adapter, or set this one."
 
 
-class ReleaseNotFound(RegistryError):
+class ReleaseNotFound(Missing):
     code = "release-not-found"
 
 
-class TryoutNotFound(RegistryError):
+class TryoutNotFound(Missing):
     code = "tryout-not-found"
 
 
@@ -116,142 +135,142 @@ class FilesExpired(RegistryError):
     default_fix = "Use `verified` or a newer version; an owner can take the files back while they are in the bin."
 
 
-class NamespaceNotFound(RegistryError):
+class NamespaceNotFound(Missing):
     code = "namespace-not-found"
     default_fix = "Check the spelling of the person's or organisation's name."
 
 
-class PublisherNotFound(RegistryError):
+class PublisherNotFound(Missing):
     code = "publisher-not-found"
 
 
-class RobotNotFound(RegistryError):
+class RobotNotFound(Missing):
     code = "robot-not-found"
 
 
-class TeamNotFound(RegistryError):
+class TeamNotFound(Missing):
     code = "team-not-found"
     default_fix = "List the teams of the organisation."
 
 
-class TokenNotFound(RegistryError):
+class TokenNotFound(Missing):
     code = "token-not-found"
     default_fix = "List your tokens at /settings/tokens."
 
 
-class CollectionNotFound(RegistryError):
+class CollectionNotFound(Missing):
     code = "collection-not-found"
     default_fix = "Check the address, and that you are signed in if the collection is private."
 
 
-class CollectionExists(RegistryError):
+class CollectionExists(Conflict):
     code = "collection-exists"
     default_fix = "Change the one that exists, or choose another title."
 
 
-class ItemNotFound(RegistryError):
+class ItemNotFound(Missing):
     code = "item-not-found"
     default_fix = "Look at the collection again: somebody may have changed it."
 
 
-class ItemExists(RegistryError):
+class ItemExists(Conflict):
     code = "item-exists"
     default_fix = "Change the entry that is there."
 
 
-class AccessRequestNotFound(RegistryError):
+class AccessRequestNotFound(Missing):
     code = "access-request-not-found"
     default_fix = "List the requests in each state: it may have been decided already."
 
 
-class AccessGranted(RegistryError):
+class AccessGranted(Invalid):
     code = "access-granted"
     default_fix = "Nothing is to be done."
 
 
-class InvitationNotFound(RegistryError):
+class InvitationNotFound(Missing):
     code = "invitation-not-found"
     default_fix = "List those that are open: it may have been answered, withdrawn, or be too old."
 
 
-class InvitationDeclined(RegistryError):
+class InvitationDeclined(Conflict):
     code = "invitation-declined"
 
 
-class WebhookNotFound(RegistryError):
+class WebhookNotFound(Missing):
     code = "webhook-not-found"
     default_fix = "List your webhooks at /settings/webhooks."
 
 
-class SignInUnfinished(RegistryError):
+class SignInUnfinished(Invalid):
     """A device gets no token yet; `error` among the facts is the code of RFC 8628, section 3.5."""
 
     code = "sign-in-unfinished"
     default_fix = "Open the address that the program shows, and approve its code."
 
 
-class SignInNotFound(RegistryError):
+class SignInNotFound(Missing):
     code = "sign-in-not-found"
     default_fix = "Type the code again, or start the sign-in again: a code is good for a quarter of an hour."
 
 
-class DiscussionNotFound(RegistryError):
+class DiscussionNotFound(Missing):
     code = "discussion-not-found"
     default_fix = "List the discussions of the repository to see what is there."
 
 
-class CommentNotFound(RegistryError):
+class CommentNotFound(Missing):
     code = "comment-not-found"
     default_fix = "Look at the discussion again."
 
 
-class VerdictNotApplicable(RegistryError):
+class VerdictNotApplicable(Missing):
     code = "verdict-not-applicable"
     default_fix = "Only revisions that hold an adapter are validated."
 
 
-class BaseNotFound(RegistryError):
+class BaseNotFound(Missing):
     code = "base-not-found"
     default_fix = "See /bases for those that are known here; ask there for one that adapters name."
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
-class NameInvalid(RegistryError):
+class NameInvalid(Invalid):
     code = "name-invalid"
     default_fix = "Use 1 to 96 letters, digits, `-`, `_` or `.`; begin and end with a letter or digit; no `--` or `..`."
 
 
-class NameTaken(RegistryError):
+class NameTaken(Conflict):
     code = "name-taken"
     default_fix = "Choose another name."
 
 
-class NameReserved(RegistryError):
+class NameReserved(Forbidden):
     code = "name-reserved"
     default_fix = "Choose another name, or ask the administrator of this hub."
 
 
-class NameProhibited(RegistryError):
+class NameProhibited(Forbidden):
     code = "name-prohibited"
     default_fix = "Choose another name."
 
 
-class RepositoryExists(RegistryError):
+class RepositoryExists(Conflict):
     code = "adapter-exists"
     default_fix = "Push to the one that exists, or choose another name."
 
 
-class ValueInvalid(RegistryError):
+class ValueInvalid(Invalid):
     code = "value-invalid"
 
 
 # --- organisations ---------------------------------------------------------------------------------------------------
-class LastAdministrator(RegistryError):
+class LastAdministrator(Conflict):
     code = "last-administrator"
     default_fix = "Make another member an administrator first."
 
 
-class OrganizationNotEmpty(RegistryError):
+class OrganizationNotEmpty(Conflict):
     code = "organization-not-empty"
 
 
@@ -271,7 +290,7 @@ class PushTooLarge(RegistryError):
     default_fix = "Push in several commits, or ask the administrator to raise DOVETAIL_MAX_PUSH_BYTES."
 
 
-class CommitInvalid(RegistryError):
+class CommitInvalid(Invalid):
     code = "commit-invalid"
     default_fix = "Send one JSON object a line: a header, then file, lfsFile, copyFile, deletedFile or deletedFolder."
 
@@ -281,27 +300,27 @@ class ParentStale(RegistryError):
     default_fix = "Fetch the newest commit and push again on top of it."
 
 
-class BlobUnknown(RegistryError):
+class BlobUnknown(Invalid):
     code = "blob-unknown"
     default_fix = "Upload the file's bytes to this repository first; knowing a digest gives no right to the bytes."
 
 
-class DigestMismatch(RegistryError):
+class DigestMismatch(Invalid):
     code = "digest-mismatch"
     default_fix = "Compute the sha256 of the file again and upload it whole."
 
 
-class DownloadExpired(RegistryError):
+class DownloadExpired(Forbidden):
     code = "download-expired"
     default_fix = "Ask for a new download address."
 
 
-class UploadExpired(RegistryError):
+class UploadExpired(Forbidden):
     code = "upload-expired"
     default_fix = "Ask for a new upload address; each is good for one file and one hour."
 
 
-class QuotaExceeded(RegistryError):
+class QuotaExceeded(Forbidden):
     code = "quota-exceeded"
     default_fix = "Delete what is not needed any more, or ask the administrator for more room."
 
@@ -311,70 +330,70 @@ class LengthRequired(RegistryError):
     default_fix = "Send a Content-Length header."
 
 
-class RefExists(RegistryError):
+class RefExists(Conflict):
     code = "ref-exists"
     default_fix = "Choose another name, or delete the old one first."
 
 
-class AliasUnproven(RegistryError):
+class AliasUnproven(Conflict):
     """The revision has not passed; with `force` and a reason an alias may name it all the same."""
 
     code = "alias-unproven"
     default_fix = "Choose a version that passed, such as `verified`, or force it with a reason."
 
 
-class AliasRefused(RegistryError):
+class AliasRefused(Conflict):
     code = "alias-refused"
     default_fix = "Set it to another version."
 
 
-class TryoutRefused(RegistryError):
+class TryoutRefused(Conflict):
     """The version cannot be tried here, or the texts cannot be given to it."""
 
     code = "tryout-refused"
 
 
-class ReleaseRefused(RegistryError):
+class ReleaseRefused(Conflict):
     """The revision has not passed, and `force` is not given; or it is yanked."""
 
     code = "release-refused"
     default_fix = "Choose a version that passed, such as `verified`, or force it."
 
 
-class VersionNotHeld(RegistryError):
+class VersionNotHeld(Conflict):
     """An override of a version that no regression keeps from becoming `verified`."""
 
     code = "version-not-held"
     default_fix = "Look at its verdict: the check eval.regression says how it compares."
 
 
-class RefProtected(RegistryError):
+class RefProtected(Forbidden):
     code = "ref-protected"
 
 
-class DiscussionClosed(RegistryError):
+class DiscussionClosed(Conflict):
     code = "discussion-closed"
     default_fix = "Open it first; what is merged stays as it is, so open a new one."
 
 
-class MergeConflict(RegistryError):
+class MergeConflict(Conflict):
     code = "merge-conflict"
     default_fix = (
         "Push a commit to the pull request that takes over what the base branch has by now, or open a new one."
     )
 
 
-class XorbInvalid(RegistryError):
+class XorbInvalid(Invalid):
     code = "xorb-invalid"
     default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."
 
 
-class XorbUnknown(RegistryError):
+class XorbUnknown(Invalid):
     code = "xorb-unknown"
     default_fix = "Push again: the client then sends everything, because it is given another address."
 
 
-class ShardInvalid(RegistryError):
+class ShardInvalid(Invalid):
     code = "shard-invalid"
     default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."
 
@@ -390,12 +409,12 @@ class RepositoryRemoved(RegistryError):
     default_fix = "Use another one: what moderators removed does not return."
 
 
-class RepositoryArchived(RegistryError):
+class RepositoryArchived(Forbidden):
     code = "adapter-archived"
     default_fix = "An owner of the namespace can unarchive it in its settings."
 
 
-class RevisionNotVerified(RegistryError):
+class RevisionNotVerified(Forbidden):
     code = "revision-not-verified"
     default_fix = "Pull the revision `verified`, or wait for the verdict."
 
@@ -413,27 +432,27 @@ class ReauthenticationRequired(NotAllowed):
     default_fix = "Open /settings/security/confirm, enter your password or second factor, and do it again."
 
 
-class CaseNotFound(RegistryError):
+class CaseNotFound(Missing):
     code = "case-not-found"
     default_fix = "Look in the queue at /moderation for the cases that exist."
 
 
-class CaseClosed(RegistryError):
+class CaseClosed(Conflict):
     code = "case-closed"
     default_fix = "Open it to see what was decided; a new report of the same thing opens a new case."
 
 
-class AppealNotFound(RegistryError):
+class AppealNotFound(Missing):
     code = "appeal-not-found"
     default_fix = "Your appeals are listed at /settings/standing."
 
 
-class AppealClosed(RegistryError):
+class AppealClosed(Conflict):
     code = "appeal-closed"
     default_fix = "Read what was decided; a new hold can be appealed again."
 
 
-class TakenDown(RegistryError):
+class TakenDown(Conflict):
     code = "adapter-taken-down"
     default_fix = "Its files were deleted, so nothing can release it."
 
@@ -456,17 +475,17 @@ class ViewReadOnly(RegistryError):
     default_fix = "Use the address of the hub without /verified to push and to change things."
 
 
-class UploadsOff(RegistryError):
+class UploadsOff(Forbidden):
     code = "uploads-off"
     default_fix = "Try again later, or ask the administrator of this hub."
 
 
-class NewRepositoriesOff(RegistryError):
+class NewRepositoriesOff(Forbidden):
     code = "new-repositories-off"
     default_fix = "Push to a repository that exists, or ask the administrator of this hub."
 
 
-class FileBlocked(RegistryError):
+class FileBlocked(Forbidden):
     """A file whose digest the moderators have blocked; `sha256` is among the facts."""
 
     code = "file-blocked"
@@ -510,7 +529,7 @@ class UpstreamWrong(RegistryError):
     default_fix = "Tell the administrator of this hub: nothing of that answer was kept."
 
 
-class UpstreamRefused(RegistryError):
+class UpstreamRefused(Forbidden):
     """The rules of this hub keep a repository of another hub from being read here."""
 
     code = "upstream-refused"

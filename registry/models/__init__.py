@@ -56,7 +56,6 @@ from registry.models.repos.pushes import OpenPush
 from registry.models.repos.releases import Release
 from registry.models.repos.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.repos.retention import ExpiredFile, RetentionRule
-from registry.models.repos.saved_searches import SavedSearch
 from registry.models.repos.upstream import UpstreamDocument, UpstreamFile, UpstreamRepository
 from registry.models.site.clock import ClockLease
 from registry.models.site.idempotency import IdempotentRequest
@@ -151,7 +150,6 @@ __all__ = [
     "RetentionRule",
     "Revision",
     "RevisionFile",
-    "SavedSearch",
     "SchemaUpgrade",
     "SecretSearch",
     "SignInPlace",

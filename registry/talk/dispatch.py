@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from registry.kernel import audit, outbox
+from registry.kernel import audit, outbox, seams
 from registry.kernel.errors import RegistryError
 from registry.kernel.outbound import request_ids, tracing
 from registry.models import OutboxEvent, User
@@ -134,16 +134,21 @@ def _unhandled(event: int, *, skip_locked: bool) -> QuerySet[OutboxEvent]:
     return rows.filter(pk=event, given_up_at__isnull=True)
 
 
+def consumers() -> dict[str, Callable[[OutboxEvent], None]]:
+    """Return what handles events, by name, in order: the core's, then those of features."""
+    return CONSUMERS | {name: consume for feature in seams.joined() for name, consume in feature.consumers}
+
+
 def _consumers_of(event: OutboxEvent) -> Iterable[str]:
     """Return who handles an event; a verdict on what is in the bin is the moderators' business alone."""
     is_binned = event.repository is not None and outbox.snapshot(event).binned
-    return [MODERATION] if is_binned and event.kind == outbox.Kind.VERDICT_REACHED else CONSUMERS
+    return [MODERATION] if is_binned and event.kind == outbox.Kind.VERDICT_REACHED else consumers()
 
 
 def _consume(name: str, event: OutboxEvent) -> bool:
     try:
         with transaction.atomic():
-            CONSUMERS[name](event)
+            consumers()[name](event)
     except FAULTS:
         logger.exception("An event could not be handled", extra={"event": event.pk, "kind": event.kind, "who": name})
         return False

@@ -7,7 +7,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
-from registry.kernel import policy
+from registry.kernel import policy, seams
 from registry.kernel.policy import Caller
 from registry.models import (
     AuditEvent,
@@ -15,7 +15,6 @@ from registry.models import (
     Like,
     Membership,
     Repository,
-    SavedSearch,
     SignInPlace,
     Token,
     User,
@@ -36,7 +35,7 @@ def documents(user: User) -> Iterator[tuple[str, str]]:
         ("repositories", _repositories(user)),
         ("comments", _comments(user)),
         ("likes", _likes(user)),
-        ("saved-searches", SavedSearch.objects.filter(user=user).values("name", "type", "query", "created_at")),
+        *(part for feature in seams.joined() for part in feature.personal_data(user)),
         ("log", _log(user)),
     ):
         yield f"{name}.json", json.dumps(list(rows), cls=DjangoJSONEncoder, indent=1, ensure_ascii=False)

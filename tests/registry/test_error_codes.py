@@ -13,7 +13,7 @@ from registry.repos import lookup, refs
 from registry.talk import collections
 from tests.cast import Cast
 from tests.live import ROOT
-from tests.test_docs import subclasses
+from tests.test_docs import refusals
 
 
 def test_the_same_entry_twice_is_item_exists(cast: Cast) -> None:
@@ -74,7 +74,7 @@ def test_an_old_name_is_adapter_moved(cast: Cast) -> None:
 def test_every_error_code_has_a_test_that_names_it() -> None:
     files = [file for file in (ROOT / "tests").rglob("*.py") if file.name not in ("test_docs.py", "conftest.py")]
     tested = "\n".join(file.read_text() for file in files)
-    catalogue = {cls for cls in subclasses(errors.RegistryError) if "code" in vars(cls)}
+    catalogue = {cls for cls in refusals(errors.RegistryError) if "code" in vars(cls)}
     unnamed = {
         cls.code
         for cls in catalogue

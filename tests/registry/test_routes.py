@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 
 import pytest
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
 
+import features
 from hub.api.openapi import openapi
 from registry.kernel.policy import Permission
 from registry.kernel.texts import names
@@ -96,8 +98,6 @@ api/v1/me/usage                                              GET person
 api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
 api/v1/me/bases/<base>/asked                                 PUT person
-api/v1/me/searches                                           GET person  POST person
-api/v1/me/searches/<id>                                      DELETE person
 api/v1/me/s3-key                                             GET person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
@@ -429,8 +429,6 @@ settings/webhooks/<number>/enable                            POST session
 settings/webhooks/<number>/disable                           POST session
 settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
-settings/searches                                            GET session  POST session
-settings/searches/<number>/delete                            POST session
 settings/usage                                               GET session
 settings/usage/retention/<ns>                                GET organisation
 settings/usage/retention/<ns>/set                            POST organisation
@@ -544,8 +542,10 @@ Row = tuple[str, str, str, str]  # address, method, permission, type of reposito
 
 
 def rows(*more: dict[str, str]) -> Iterator[Row]:
-    """Every line of TABLE, a line with {kind} or {of} once for each type."""
-    for line in filter(None, TABLE.splitlines()):
+    """Every line of TABLE and of the features, a line with {kind} or {of} once for each type."""
+    of_features = (Path(features.__file__).parent / f"{name}/tests/routes.txt" for name in features.FEATURES)
+    table = "\n".join([TABLE, *(file.read_text() for file in of_features if file.exists())])
+    for line in filter(None, table.splitlines()):
         address, *pairs = line.split()
         for kind in (*KINDS, *more) if "{" in address else KINDS[:1]:
             written = address.replace("{kind}", kind["{kind}"]).replace("{of}", kind["{of}"]).removeprefix("/")

@@ -30,7 +30,7 @@ from tests.site.conftest import CHECKS, push_more
 from tests.sweep import sweep
 
 ROOT = Path(__file__).parents[2]
-TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+TEMPLATES = sorted([*ROOT.glob("templates/**/*.html"), *ROOT.glob("features/*/templates/**/*.html")])
 HARD_WIRED = re.compile(r"""(?:href|action|formaction|src|hx-[a-z]+)=["']/""")
 FAILED = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
 FOLLOWED = ("href", "action", "src", "hx-get")
@@ -79,7 +79,7 @@ def test_no_template_names_an_address_by_its_path(file):
     assert HARD_WIRED.findall(file.read_text()) == []
 
 
-@sweep("file", sorted((ROOT / "hub" / "site").rglob("*.py")))
+@sweep("file", sorted([*ROOT.glob("hub/site/**/*.py"), *ROOT.glob("features/*/pages.py")]))
 def test_no_view_redirects_to_an_address_by_its_path(file):
     assert re.findall(r"""Redirect\(f?["']/|redirect\(f?["']/|return f?["']/[a-z{]""", file.read_text()) == []
 

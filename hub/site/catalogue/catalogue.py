@@ -23,7 +23,6 @@ from hub.site.visitor import caller
 from hub.site.words import english, in_words, task_name
 from registry.repos.lists import catalog, finding, tallies
 from registry.repos.lists.catalog import Query
-from registry.repos.lists.saved_searches import MAX_NAME
 from registry.repos.lists.tallies import Tally
 
 FACETS = {
@@ -90,7 +89,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
     by, asked = caller(request), list_parameters.forgiving(request.GET, type, BESIDES)
     query, params, path = catalog.with_known_bases(asked.query), asked.params, reverse(ROUTES[type])
     view, unknown = _view(request)
-    saved = params.urlencode()
+    filters = params.urlencode()
     params["view"] = view
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     tally, in_force = tallies.tally(by, query), chips(params, path)
@@ -119,8 +118,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "next": _address(params, path, cursor=[page.next]) if page.next else "",
         "first": _address(params, path) if "cursor" in request.GET else "",
         "type": type,
-        "saved": saved,
-        "saved_name": ", ".join(chip.label for chip in in_force)[:MAX_NAME],
+        "filters": filters,
         "feed": _address(params, reverse(f"{ROUTES[type]}-feed"), view=[]),
     }
     return render(request, "site/catalogue.html", shown)

@@ -1,4 +1,7 @@
-"""The pages of docs/ as HTML, in their declared order, with their headings as contents. The words are in docs/."""
+"""The pages of docs/ and of the features as HTML, in their declared order, with their headings as contents.
+
+A file in the docs/ of a feature is added to the page of its name, or is a page of its own among the guides.
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
+from features import FEATURES
 from registry.kernel.texts.markdown import highlighted
 
 FOLDER = Path(settings.ROOT, "docs")
@@ -74,11 +78,26 @@ class Page:
 
 @cache
 def groups() -> dict[str, tuple[str, ...]]:
-    """Return the names of all pages by group, in order; a page that no group names is reference."""
+    """Return the names of all pages by group, in order; those of features come last among the guides."""
     chosen = {group: tuple(members.split()) for group, members in GROUPS.items()}
     named = {name for members in chosen.values() for name in members}
-    others = sorted(file.stem for file in FOLDER.glob("*.md") if file.stem not in named)
-    return chosen | {"Reference": (*chosen["Reference"], *others)}
+    return chosen | {"Guides": (*chosen["Guides"], *sorted(files().keys() - named))}
+
+
+@cache
+def files() -> dict[str, list[Path]]:
+    """Return the files of each page by its name: the core's, then what features add to it."""
+    found: dict[str, list[Path]] = {}
+    for folder in (FOLDER, *(Path(settings.ROOT, "features", name, "docs") for name in FEATURES)):
+        for file in sorted(folder.glob("*.md")):
+            found.setdefault(file.stem, []).append(file)
+    return found
+
+
+def text(name: str) -> str:
+    """Return the Markdown of a page, whose links to pages in other folders lead to those pages."""
+    whole = "\n".join(file.read_text(encoding="utf-8") for file in files()[name])
+    return re.sub(r"\]\((?:\.\./)+(?:features/\w+/)?docs/", "](", whole)
 
 
 @cache
@@ -114,7 +133,7 @@ def page(name: str) -> Page:
     parser = MarkdownIt("commonmark").enable("table")
     parser.add_render_rule("fence", _block)
     parser.add_render_rule("code_inline", _code)
-    tokens = parser.parse((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    tokens = parser.parse(text(name))
     for opening, inside in pairwise(tokens):
         if opening.type == "heading_open":
             _anchor(opening, inside)

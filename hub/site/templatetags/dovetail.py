@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from django import template
 from django.conf import settings
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.about import VERSION
 from hub.site import measures
+from hub.site import panels as joined
 from hub.site.proof.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
+register.simple_tag(joined.links, name="links")
 for measure in (measures.size, measures.number, measures.signed, measures.decimals, measures.percent,
                 measures.percent_range, measures.milliseconds, measures.seconds, measures.ago):  # fmt: skip
     register.filter(measure)
@@ -54,6 +57,16 @@ WATCH_LEVELS = (
     ("ignore", _("Ignore"), _("Nothing but decisions of moderators.")),
 )
 STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
+
+
+@register.simple_tag(takes_context=True)
+def panels(context: template.Context, spot: str) -> SafeString:
+    """Return what features show at a spot of this page."""
+    page, shown = cast("Mapping[str, Any]", context.flatten()), SafeString()
+    for panel in joined.panels(spot):
+        if (more := panel.context(page)) is not None:
+            shown += render_to_string(panel.template, {**page, **more}, context["request"])
+    return shown
 
 
 @register.inclusion_tag("site/parts/joint.html")

@@ -1,16 +1,16 @@
-"""Saved searches for the website and REST: their checked parameters, the address of their list and of their feed."""
+"""Saved searches for the website and REST: their checked parameters, the addresses of their list and feed."""
 
 from dataclasses import dataclass
 
 from django.http import QueryDict
 from django.urls import reverse
 
+from features.saved_searches import verbs
+from features.saved_searches.models import SavedSearch
+from features.saved_searches.verbs import MAX_QUERY
 from hub.shared import list_parameters
 from registry.kernel.callers import Caller
 from registry.kernel.errors import ValueInvalid
-from registry.models import SavedSearch
-from registry.repos.lists import saved_searches
-from registry.repos.lists.saved_searches import MAX_QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def save(name: str, type: str, query: str, by: Caller) -> tuple[SavedSearch, boo
     asked = list_parameters.forgiving(QueryDict(query), type)
     if asked.problems:
         raise ValueInvalid(" ".join(asked.problems))
-    return saved_searches.save(name, type, asked.params.urlencode(), by)
+    return verbs.save(name, type, asked.params.urlencode(), by)
 
 
 def addressed(search: SavedSearch) -> Saved:

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
-from registry.models import SavedSearch
-from registry.repos.lists import saved_searches
+from features.saved_searches import verbs
+from features.saved_searches.models import SavedSearch
 
 PAGE, REST = "/settings/searches", "/api/v1/me/searches"
 
@@ -47,7 +47,7 @@ def test_a_search_is_kept_from_the_catalogue_opened_fed_and_deleted(visit, revie
     ],
 )
 def test_what_cannot_be_kept_is_said_beside_what_was_typed(visit, cast, monkeypatch, wrong, said):
-    monkeypatch.setattr(saved_searches, "MAX_SEARCHES", 1)
+    monkeypatch.setattr(verbs, "MAX_SEARCHES", 1)
     carol = visit("carol")
     good = {"name": "mine", "type": "dataset", "query": "q=words"}
     if wrong.get("name") == "one more":

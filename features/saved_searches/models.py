@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.repos.repositories import Repository
+from registry.models import Repository
 
 
 class SavedSearch(models.Model):
@@ -19,6 +19,7 @@ class SavedSearch(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["user", "name"], name="saved_search_unique"),

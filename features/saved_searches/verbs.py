@@ -2,11 +2,12 @@
 
 from django.db.models import QuerySet
 
+from features.saved_searches.models import SavedSearch
 from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
-from registry.models import SavedSearch, User
+from registry.models import User
 
 MAX_NAME, MAX_QUERY = 80, 2000  # characters
 MAX_SEARCHES = 100  # of one person

@@ -1,0 +1,28 @@
+"""Everything that a hub can be without: a feature is a folder here and its name in the list below, and nothing else.
+
+`docs/architecture.md` has the table of the files that such a folder may hold, and of the places that read them.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TypeVar
+
+FEATURES: tuple[str, ...] = ("saved_searches",)
+APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
+
+Part = TypeVar("Part")
+
+
+def parts(module: str, kind: type[Part]) -> Iterator[Part]:
+    """Yield what each feature gives to one place of the core: `PAGES` of its `pages`, `REST` of its `rest`, and so on.
+
+    Raises TypeError where it is of another kind.
+    """
+    for name in FEATURES:
+        path = f"features.{name}.{module}"
+        if find_spec(path):
+            part = getattr(import_module(path), module.upper())
+            if not isinstance(part, kind):
+                raise TypeError(f"{path}.{module.upper()} is a {type(part).__name__}, not a {kind.__name__}.")
+            yield part

@@ -1,0 +1,49 @@
+"""The places on the core's pages where features join them: routes, links in a menu, and panels."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import URLPattern
+from django.utils.functional import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page of a feature in the menu of a core page."""
+
+    menu: str  # "settings"
+    route: str  # the name of its route
+    title: str | Promise
+    summary: str | Promise = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A part of a core page: a template, shown where `context` gives it something to show."""
+
+    spot: str  # the name in {% panels %} of the core's template
+    template: str
+    context: Callable[[Mapping[str, Any]], Mapping[str, object] | None] = lambda page: {}  # from the page's context
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What one feature adds to the website."""
+
+    routes: Iterable[URLPattern] = ()
+    links: tuple[Link, ...] = ()
+    panels: tuple[Panel, ...] = ()
+
+
+mounted: list[Pages] = []
+
+
+def links(menu: str) -> list[Link]:
+    """Return the links that features add to a menu."""
+    return [link for pages in mounted for link in pages.links if link.menu == menu]
+
+
+def panels(spot: str) -> list[Panel]:
+    """Return the panels that features add at a spot."""
+    return [panel for pages in mounted for panel in pages.panels if panel.spot == spot]
