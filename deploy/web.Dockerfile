@@ -8,7 +8,9 @@ COPY requirements ./requirements
 RUN pip install --no-cache-dir -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
 COPY client ./client
 RUN uv pip install --system --no-cache -r requirements.txt \
- && SOURCE_DATE_EPOCH=1704067200 uv build --no-cache --wheel --out-dir client/dist client
+ && export SOURCE_DATE_EPOCH=1704067200 \
+ && uv build --no-cache --wheel --out-dir client/dist client/adapters \
+ && uv build --no-cache --wheel --out-dir client/dist client
 
 COPY manage.py ./
 COPY features ./features

@@ -30,7 +30,7 @@ UV_PIN = ROOT / "requirements/uv.txt"
 DEV = "requirements/dev.txt"
 VLLM = "requirements/engine-vllm.txt"
 # Files by which packages get other releases than they ask for.
-OVERRIDES = {DEV: "requirements/overrides.txt", VLLM: "requirements/overrides-vllm.txt"}
+OVERRIDES = {VLLM: "requirements/overrides-vllm.txt"}
 WHEELS = ROOT / "client" / "dist"  # what the hub serves at /simple/
 # Options of pip's configuration, which uv does not read, and uv's variables for the same.
 PIP_OPTIONS = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
@@ -69,22 +69,25 @@ def requirements_of(engine: str) -> str:
 
 
 def ensure_wheel() -> bool:
-    """Build the wheel of the client unless it is newer than its sources; return whether it is there.
+    """Build the wheels of the client and its format library unless they are newer than their sources.
 
-    Its bytes depend on the sources alone, so that every machine of a hub serves the same ones.
+    Return whether they are there. Their bytes depend on the sources alone, so that every machine of a hub serves the
+    same ones. Wheels of other releases stay where they are.
     """
     client = ROOT / "client"
-    sources = [client / "pyproject.toml", client / "README.md", *(client / "src" / "dovetail").rglob("*.[pj][ys]*")]
+    sources = [*client.glob("*.[tm]*"), *client.glob("adapters/*.[tm]*"), *client.glob("src/dovetail/**/*.[pj][ys]*")]
     changed = max(file.stat().st_mtime for file in sources)
-    if any(wheel.stat().st_mtime > changed for wheel in WHEELS.glob("*.whl")):
+    fresh = {wheel.name.partition("-")[0] for wheel in WHEELS.glob("*.whl") if wheel.stat().st_mtime > changed}
+    if {"dovetail_hub", "dovetail_adapters"} <= fresh:
         return True
     with tempfile.TemporaryDirectory(prefix="dovetail-wheel-") as temporary:
         copy = shutil.copytree(client, Path(temporary, "client"), ignore=shutil.ignore_patterns("*.egg-info", "build"))
         try:
             out = Path(temporary, "out")
-            uv("build", "--quiet", "--wheel", "--out-dir", out, copy, SOURCE_DATE_EPOCH=EPOCH)
+            for project in (copy / "adapters", copy):
+                uv("build", "--quiet", "--wheel", "--out-dir", out, project, SOURCE_DATE_EPOCH=EPOCH)
         except Stop:
-            say("The client's wheel was not built, so the hub serves none at /simple/; the next start tries again.")
+            say("The client's wheels were not built, so the hub serves none at /simple/; the next start tries again.")
             return False
         WHEELS.mkdir(exist_ok=True)
         for wheel in out.glob("*.whl"):
@@ -104,7 +107,7 @@ def overrides(requirements: str) -> list[str]:
 
 
 def main(names: Sequence[str]) -> None:
-    """Build what is named: web, dev, wheel (the client), an engine such as e5 or vllm, engines (those that prove)."""
+    """Build what is named: web, dev, wheel (the client and its library), e5, vllm, or engines (all that prove)."""
     builders: dict[str, Callable[[], object]] = {
         "web": ensure_web, "dev": ensure_dev, "engines": ensure_engines, "wheel": ensure_wheel,
     }  # fmt: skip

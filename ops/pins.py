@@ -21,7 +21,7 @@ def pin() -> None:
 
 def _lock(lock: Path, requirements: str) -> None:
     options = ["--quiet", "--no-header", "--no-annotate", "--universal", "--python-version", "3.11"]
-    options += ["--no-emit-package", "dovetail-hub"]
+    options += ["--no-emit-package", "dovetail-hub", "--no-emit-package", "dovetail-adapters"]
     text = lock.read_text()
     try:
         lock.write_text("")  # the requirements name it as their constraints, so its old pins would forbid new ones

@@ -45,7 +45,7 @@ simple                                                       GET anyone
 simple/                                                      GET anyone
 simple/<name>                                                GET anyone
 simple/<name>/                                               GET anyone
-simple/dovetail-hub/<filename>                               GET anyone
+simple/<name>/<filename>                                     GET anyone
 admin/                                                       GET admin
 
 api/v1/adapters                                              GET anyone

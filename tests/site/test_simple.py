@@ -1,96 +1,212 @@
-"""The index at /simple/: what it answers, and pip and uv as they are, which install the client from it."""
+"""The index at /simple/: what it answers, and pip and uv as they are, which install client and library from it."""
 
 import hashlib
+import json
 import os
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from dovetail import __version__
-from hub.packages import client_wheel
+from hub.about import VERSION
+from hub.packages import wheels
 from hub.packages.simple import HTML, JSON
 from ops import environments
 from registry.kernel.texts import names
 from tests.live import BIN, ROOT, Hub
+from tests.sweep import sweep
 
 PROJECT = "/simple/dovetail-hub/"
+PROJECTS = ("dovetail-adapters", "dovetail-hub")
+# A line that asks an index for a name of ours: after `pip install`, without an address on the line.
+BY_NAME = re.compile(
+    r"pip3? install (?!.*(?:://|@ |-r ?\S*\.txt|--index ))[^\n#`]*dovetail[-_](?:hub|adapters)", re.IGNORECASE
+)
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def wheel() -> client_wheel.Wheel:
-    """The wheel as `make up` builds it."""
+def built() -> dict[str, wheels.Wheel]:
+    """The wheels as `make up` builds them, by project."""
     assert environments.ensure_wheel()
-    found = client_wheel.find()
-    assert found
-    return found
+    return {name: wheels.find(name)[0] for name in PROJECTS}
 
 
-def test_the_project_says_the_same_in_html_and_json(client: Client, wheel: client_wheel.Wheel):
-    answer = client.get(PROJECT, HTTP_ACCEPT=JSON)
+@sweep("project", PROJECTS)
+def test_a_project_says_the_same_in_html_and_json(client: Client, built: dict[str, wheels.Wheel], project: str):
+    page, wheel = f"/simple/{project}/", built[project]
+    answer = client.get(page, HTTP_ACCEPT=JSON)
     assert answer["Content-Type"] == JSON
     assert "Accept" in answer["Vary"]
     (file,) = answer.json()["files"]
     assert answer.json() | {"files": []} == {
-        "meta": {"api-version": "1.1"}, "name": "dovetail-hub", "versions": [__version__], "files": [],
+        "meta": {"api-version": "1.1"}, "name": project, "versions": [wheel.version], "files": [],
     }  # fmt: skip
-    sent = client.get(PROJECT + file["url"])
+    sent = client.get(page + file["url"])
     assert hashlib.sha256(sent.content).hexdigest() == file["hashes"]["sha256"] == wheel.sha256
     assert len(sent.content) == file["size"]
-    metadata = client.get(PROJECT + file["url"] + ".metadata").content
+    metadata = client.get(page + file["url"] + ".metadata").content
     assert hashlib.sha256(metadata).hexdigest() == file["core-metadata"]["sha256"]
     assert f"Requires-Python: {file['requires-python']}".encode() in metadata
     for accept in ("", "text/html", "*/*", f"{HTML};q=0.2, application/pdf"):
-        page = client.get(PROJECT, HTTP_ACCEPT=accept)
-        assert page["Content-Type"] in (HTML, "text/html")
-        text = page.content.decode()
+        shown = client.get(page, HTTP_ACCEPT=accept)
+        assert shown["Content-Type"] in (HTML, "text/html")
+        text = shown.content.decode()
         assert f'href="{file["url"]}#sha256={wheel.sha256}"' in text
         assert 'data-requires-python="&gt;=3' in text
         assert f'data-core-metadata="sha256={wheel.metadata_sha256}"' in text
 
 
-def test_other_names_lead_to_the_one_or_nowhere(client: Client, wheel: client_wheel.Wheel):
-    assert client.get("/simple/", HTTP_ACCEPT=JSON).json()["projects"] == [{"name": "dovetail-hub"}]
-    for spelling in ("/simple/Dovetail_Hub/", "/simple/dovetail.hub/", "/simple/dovetail-hub"):
-        moved = client.get(spelling)
+def test_other_names_lead_to_ours_or_nowhere(client: Client, built: dict[str, wheels.Wheel]):
+    assert client.get("/simple/", HTTP_ACCEPT=JSON).json()["projects"] == [{"name": name} for name in PROJECTS]
+    for spelling in ("Dovetail_Hub/", "dovetail.hub/", "dovetail-hub", "dovetail_adapters", "Dovetail--Adapters/"):
+        moved = client.get(f"/simple/{spelling}")
         assert moved.status_code == 301
-        assert moved["Location"] == PROJECT
+        assert moved["Location"] in {f"/simple/{name}/" for name in PROJECTS}
+    wheel = built["dovetail-hub"].filename
     for unknown in (
         "/simple/torch/",
+        "/simple/torch/latest.txt",
+        f"/simple/dovetail-adapters/{wheel}",
         f"{PROJECT}dovetail_hub-99.0-py3-none-any.whl",
+        f"{PROJECT}99.0.txt",
+        f"{PROJECT}latest.zip",
         f"{PROJECT}..%2F..%2Fpyproject.toml",
     ):
-        assert client.get(unknown).status_code == 404
+        assert client.get(unknown).status_code == 404, unknown
     assert client.get(PROJECT, HTTP_ACCEPT="application/pdf").status_code == 406
     assert client.post(PROJECT).status_code == 405
     assert "simple" in names.RESERVED
 
 
-def test_without_a_wheel_the_project_has_no_file(client: Client, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(client_wheel, "FOLDER", tmp_path)
+def test_without_a_wheel_a_project_has_no_file(client: Client, monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(wheels, "FOLDER", tmp_path)
     assert client.get(PROJECT, HTTP_ACCEPT=JSON).json()["files"] == []
-    assert client.get(PROJECT + client_wheel.FILENAME).status_code == 404
+    for file in ("latest", "latest.txt", "latest.whl", f"dovetail_hub-{VERSION}-py3-none-any.whl"):
+        assert client.get(PROJECT + file).status_code == 404, file
 
 
-def test_the_version_has_one_value():
-    assert f"dovetail_hub-{__version__}-py3-none-any.whl" == client_wheel.FILENAME
-    named = [file for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")) if "py3-none-any.whl" in file.read_text()]
-    assert named
-    for file in named:
-        assert client_wheel.FILENAME in file.read_text(), file
-        assert "pip install dovetail-hub\n" not in file.read_text(), "that asks PyPI"
+def test_a_release_is_a_text_of_requirements_by_address(client: Client, built: dict[str, wheels.Wheel]):
+    lines = client.get(f"{PROJECT}latest.txt").content.decode().splitlines()
+    links = {name: f"{settings.PUBLIC_URL}/simple/{name}/{wheel.link}" for name, wheel in built.items()}
+    assert lines == [f"{name} @ {link}" for name, link in links.items()]
+    assert client.get(f"{PROJECT}{VERSION}.txt").content.decode().splitlines() == lines
+    assert client.get("/simple/dovetail-adapters/latest.txt").content.decode().splitlines() == lines[:1]
+    told = client.get(f"{PROJECT}latest").content.decode()
+    assert told == f"--requirement={settings.PUBLIC_URL}{PROJECT}latest.txt\n"
+    assert client.get(f"{PROJECT}latest.whl")["Location"] == links["dovetail-hub"]
 
 
-def test_pip_and_uv_install_it_as_the_page_says(live_hub: Hub, wheel: client_wheel.Wheel, tmp_path: Path):
+def test_releases_that_the_hub_has_had_are_served_on(
+    client: Client, built: dict[str, wheels.Wheel], monkeypatch, tmp_path: Path
+):
+    for wheel in built.values():
+        (tmp_path / wheel.filename).write_bytes(wheel.data)
+    for old in ("0.1.0", "0.1.10", "0.1.9"):
+        (tmp_path / f"dovetail_hub-{old}-py3-none-any.whl").write_bytes(built["dovetail-hub"].data)
+    (tmp_path / "dovetail_hub-strange.whl").write_bytes(b"no wheel")
+    monkeypatch.setattr(wheels, "FOLDER", tmp_path)
+    files = [file["filename"] for file in client.get(PROJECT, HTTP_ACCEPT=JSON).json()["files"]]
+    assert files == [f"dovetail_hub-{release}-py3-none-any.whl" for release in (VERSION, "0.1.10", "0.1.9", "0.1.0")]
+    (line,) = client.get(f"{PROJECT}0.1.9.txt").content.decode().splitlines()
+    assert "/dovetail_hub-0.1.9-py3-none-any.whl#sha256=" in line, "a release that has the library in it"
+    assert f"dovetail_hub-{VERSION}-" in client.get(f"{PROJECT}latest.txt").content.decode()
+
+
+def test_the_version_has_one_value(built: dict[str, wheels.Wheel]):
+    hub, library = (
+        tomllib.loads((ROOT / "client" / folder / "pyproject.toml").read_text())["project"]
+        for folder in ("", "adapters")
+    )
+    assert hub["version"] == __version__ == VERSION
+    assert f"dovetail-adapters=={library['version']}" in hub["dependencies"]
+    assert library["version"] == f"{VERSION}+hub", "with a + no public index takes it"
+    assert library["dependencies"] == ["numpy>=1.26"]
+
+
+def test_no_page_asks_an_index_for_our_names():
+    asks = ("pip install dovetail-hub\n", 'pip install "dovetail-hub[vllm]"  # x', "pip install -U dovetail_adapters")
+    assert all(map(BY_NAME.search, asks))
+    texts = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("client/**/*.md"),
+        *ROOT.glob("deploy/ci/**/*.yml"),
+    ]
+    told = {str(file.relative_to(ROOT)) for file in texts if BY_NAME.search(file.read_text())}
+    assert told == {"docs/simple.md"}, "which says why not"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who installs; pip works in a folder of its own."""
+    ours = ("HF_", "DOVETAIL_", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"HOME": str(tmp_path)}
+
+
+def test_pip_takes_both_wheels_from_the_hub_by_one_line(live_hub: Hub, built, kept, tmp_path: Path):
+    told = subprocess.run(
+        ["curl", "-fsS", f"{live_hub.url}{PROJECT}latest"], capture_output=True, text=True, check=True
+    )
+    pip = [BIN / "python", "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-cache-dir"]
+    for ask in (["-r", f"{live_hub.url}{PROJECT}latest.txt"], [told.stdout.strip()]):
+        report = tmp_path / "report.json"
+        subprocess.run([*pip, "--report", report, *ask], env=kept, check=True)
+        chosen = {one["metadata"]["name"]: one["download_info"] for one in json.loads(report.read_text())["install"]}
+        for name, wheel in built.items():
+            assert chosen[name]["url"] == f"{live_hub.url}/simple/{name}/{wheel.link.partition('#')[0]}"
+            assert chosen[name]["archive_info"]["hashes"] == {"sha256": wheel.sha256}
+    bare = f"{live_hub.url}{PROJECT}{built['dovetail-hub'].filename}"
+    refused = subprocess.run([*pip, bare], env=kept, capture_output=True, text=True)
+    assert "No matching distribution found for dovetail-adapters" in refused.stderr, "no stranger's package is taken"
+
+
+def test_uv_installs_by_the_same_line_and_from_the_index(live_hub: Hub, built, tmp_path: Path):
     index = f"{live_hub.url}/simple/"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_"))}
-    pip = [BIN / "python", "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--dest", tmp_path]
-    subprocess.run([*pip, "--index-url", index, "dovetail-hub"], env=kept, check=True)
-    assert (tmp_path / wheel.filename).read_bytes() == wheel.data
-    environments.uv("venv", "--quiet", tmp_path / "venv")
-    into = ["--quiet", "--python", tmp_path / "venv/bin/python"]
-    environments.uv("pip", "install", *into, "--index", index, "dovetail-hub")
-    said = subprocess.run([tmp_path / "venv/bin/dovetail", "--version"], capture_output=True, text=True, check=True)
-    assert said.stdout == f"dovetail {__version__}\n"
+    for number, ask in enumerate((["-r", f"{index}dovetail-hub/latest.txt"], ["--index", index, "dovetail-hub"])):
+        home = tmp_path / f"venv-{number}"
+        environments.uv("venv", "--quiet", home)
+        environments.uv("pip", "install", "--quiet", "--python", home / "bin/python", *ask)
+        said = subprocess.run([home / "bin/dovetail", "--version"], capture_output=True, text=True, check=True)
+        assert said.stdout == f"dovetail {__version__}\n"
+
+
+@sweep("first, second", [PROJECTS, PROJECTS[::-1]])
+def test_client_and_library_are_installed_and_removed_one_by_one(built, tmp_path: Path, first: str, second: str):
+    home = tmp_path / "venv"
+    environments.uv("venv", "--quiet", home)
+    into = ("--quiet", "--python", home / "bin/python")
+
+    def imports(*modules: str) -> list[bool]:
+        code = "import importlib.util as u, sys; print([bool(u.find_spec(name)) for name in sys.argv[1:]])"
+        command = [home / "bin/python", "-I", "-c", code, *modules]
+        return json.loads(subprocess.check_output(command, text=True).lower())
+
+    for project in (first, second):
+        environments.uv("pip", "install", *into, "--no-deps", wheels.FOLDER / built[project].filename)
+    subprocess.run([home / "bin/python", "-I", "-c", "import dovetail.adapters, dovetail.base.problems"], check=True)
+    environments.uv("pip", "uninstall", *into, first)
+    left = {"dovetail-hub": "dovetail.base", "dovetail-adapters": "dovetail.adapters"}
+    gone = left.pop(first)
+    assert imports(gone, *left.values()) == [False, True]
+    environments.uv("pip", "install", *into, "--no-deps", wheels.FOLDER / built[first].filename)
+    environments.uv("pip", "uninstall", *into, second)
+    assert imports(gone) == [True]
+
+
+def test_the_library_alone_needs_numpy_and_nothing_else(built, tmp_path: Path):
+    home = tmp_path / "venv"
+    environments.uv("venv", "--quiet", home)
+    into = ("--quiet", "--python", home / "bin/python")
+    environments.uv("pip", "install", *into, wheels.FOLDER / built["dovetail-adapters"].filename)
+    code = (ROOT / "client/adapters/README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    command = [home / "bin/python", "-I", "-c", code]
+    shown = subprocess.check_output(command, text=True, cwd=ROOT / "demo")
+    assert "passed tensors.not-finite" in shown
+    packages = {path.name.partition("-")[0] for path in home.glob("lib/*/site-packages/*.dist-info")}
+    assert packages == {"dovetail_adapters", "numpy"}

@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
         status = app(arguments.globals_first(words) or ["--help"], prog_name="dovetail", standalone_mode=False)
         if status == INTERRUPTED:  # typer's answer to Ctrl-C says nothing
             status = _refuse(printer, interrupted())
-    except typer.TyperException as error:
+    except arguments.Misuse as error:
         status = _refuse(printer, arguments.misuse(error, app))
     except OSError as error:  # of a file here: what the network raises is a Problem already
         status = _refuse(printer, local_files(error))

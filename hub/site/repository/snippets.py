@@ -15,7 +15,7 @@ from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.serve.starting import LINES, Start, has_parts, part_of, start, start_ollama
 from dovetail.serve.target import Target
 from hub.origin import absolute, origin
-from hub.packages import client_wheel
+from hub.packages.wheels import install_line
 from hub.site.proof.compatibility import Served
 from hub.site.repository.citation import bibtex
 from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
@@ -38,8 +38,7 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
     if header.repository.type != "model":
         return [*_other(header, here), curl, cite]
     loaded = [*written_programs(request, header), *_engines(header, here)] if header.facts.description else []
-    wheel = client_wheel.address(here)
-    pull = (f"pip install {wheel}", f"export DOVETAIL_ENDPOINT={here}", f"dovetail pull {name}@{pin}")
+    pull = (install_line(here), f"export DOVETAIL_ENDPOINT={here}", f"dovetail pull {name}@{pin}")
     hf = (f"export HF_ENDPOINT={here}", f"hf download {name} \\\n  --revision {pin}")
     return [
         *loaded,
@@ -90,8 +89,10 @@ def _engine(
         return Snippet(key, title, why=f"Whether {title} serves it is known once it was validated.")
     if row.outcome != "serves":
         return Snippet(key, title, why=row.reason, row=row)
-    client = f"pip install {client_wheel.address(here)}"  # it pulls what the engine is given
-    return Snippet(key, title, (client, *map(_folded, _commands(header, row, here, begin))), row=row, not_run=SERVER)
+    # The client pulls what the engine is given.
+    return Snippet(
+        key, title, (install_line(here), *map(_folded, _commands(header, row, here, begin))), row=row, not_run=SERVER
+    )
 
 
 def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) -> list[str]:

@@ -15,6 +15,8 @@ AdapterAt = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everybody reads this.")]
 LIST = "list"
+# What typer raises for wrong words: its TyperException, and click's ClickException before 0.27. Below it is Exception.
+Misuse: type[Exception] = typer.BadParameter.__mro__[-4]
 WORDS = "dovetail.words"  # of the command, in the context
 
 _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
@@ -83,7 +85,7 @@ def _flags_without_type(parameters: list[Any]) -> list[Any]:
 _BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where nobody needs them
 
 
-def misuse(error: typer.TyperException, app: typer.Typer) -> Problem:
+def misuse(error: Any, app: typer.Typer) -> Problem:
     """Return a usage error of the command line as a Problem, with the command's usage line as the fix."""
     context = getattr(error, "ctx", None)
     message = error.format_message().strip().rstrip(".")
