@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-
 CLIENT = "dovetail-hub"
 PROJECTS = ("dovetail-adapters", CLIENT)
 FOLDER = Path(settings.ROOT, "client", "dist")  # `ops environments wheel` and the image's build write it
