@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
-from dovetail.api import client, deeds
+from dovetail.api import client
 from dovetail.base import places, reports
 from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 from dovetail.base.verdicts import Verdict
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    checked = deeds.check(options.path)
+    checked = client.check(options.path)
     if not checked.passed:
         _report(options, checked, str(options.path))
         return _gate(options, checked, f"{options.path} would fail on the hub, so nothing was sent.")

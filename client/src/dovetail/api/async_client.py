@@ -27,8 +27,8 @@ def _in_thread(
     """Return a method of Client as one that is awaited."""
 
     async def call(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        deed = functools.partial(method, self.client, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, deed)
+        bound = functools.partial(method, self.client, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, bound)
 
     call.__doc__ = method.__doc__
     return call
@@ -91,9 +91,7 @@ class AsyncClient:
 
     async def check(self, path: str | Path) -> Verdict:
         """Run the static checks on the adapter in a folder, without a hub."""
-        from dovetail.api import deeds  # noqa: PLC0415  # only a check pays for PyYAML
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, deeds.check, path)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.client.check, path)
 
     async def verdicts(
         self, adapter: str, revision: str = MAIN, *, timeout: float | None = None

@@ -1,8 +1,10 @@
-"""A hub in Python: methods with the names of the commands, which are built on them; `deeds` has them as functions."""
+"""A hub in Python: a method for each command, which is built on it, and the same as functions for the usual hub."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dovetail.api.connection import locate
 from dovetail.api.looking import Looking, require_folder
@@ -39,6 +41,14 @@ class Client(Looking, Managing):
     `timeout` is how many seconds one request may take without a byte. An adapter is NS/NAME, or NS/NAME@REV where a
     version is meant: a branch, a tag, an alias, a commit or `verified`.
     """
+
+    @staticmethod
+    def check(path: str | Path) -> Verdict:
+        """Run the static checks on the adapter in a folder, without a hub."""
+        # Importing the checks and YAML would double the start-up time of every other command.
+        from dovetail.api import checking  # noqa: PLC0415  # only a check pays for PyYAML
+
+        return checking.check(require_folder(path))
 
     def push(
         self, path: str | Path, adapter: str, *, message: str | None = None, branch: str = MAIN,
@@ -112,3 +122,44 @@ class Client(Looking, Managing):
             present, Path(to), lambda: self.transport, Store(places.cache()),
             with_bases=base, is_verified=verify, layout=layout, progress=progress,
         )  # fmt: skip
+
+
+# --- functions for the hub that the environment or the last login names ----------------------------------------------
+def push(
+    path: str | Path, adapter: str, *, endpoint: str | None = None, token: str | None = None,
+    message: str | None = None, branch: str = MAIN, private: bool | None = None, base: str = "",
+    include: Sequence[str] = (), exclude: Sequence[str] = (), delete: Sequence[str] = (), create_pr: bool = False,
+    wait: bool = False, timeout: float | None = None,
+) -> Pushed:  # fmt: skip
+    """Push a folder to NAMESPACE/NAME in one commit, as Client.push does. Raises Problem."""
+    return Client(endpoint, token).push(
+        path, adapter, message=message, branch=branch, private=private, base=base, include=include, exclude=exclude,
+        delete=delete, create_pr=create_pr, wait=wait, timeout=timeout,
+    )  # fmt: skip
+
+
+def pull(
+    adapter: str,
+    to: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    endpoint: str | None = None,
+    token: str | None = None,
+) -> Path:
+    """Download NS/NAME or NS/NAME@REV, verify every byte, and return its folder. Raises Problem."""
+    return Client(endpoint, token).pull(adapter, to, revision=revision)
+
+
+check = Client.check
+
+
+@functools.cache
+def of_default(name: str) -> Callable[..., Any]:
+    """Return a method of Client as a function; for another hub, make a Client."""
+    method = getattr(Client, name)
+
+    @functools.wraps(method)
+    def call(*args: Any, **keywords: Any) -> Any:
+        return method(Client(), *args, **keywords)
+
+    return call

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dovetail.api import deeds
+from dovetail.api import client
 from dovetail.base import ids, reports
 from dovetail.base.problems import DONE, REFUTED
 from dovetail.base.verdicts import Verdict
@@ -30,7 +30,7 @@ AsReport = Annotated[Format | None, typer.Option("--format", help="Print a repor
 def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
     """Check an adapter locally before you push it; exit 1 if a hub would refuse it."""
     options: Options = context.obj
-    verdict = deeds.check(path)
+    verdict = client.check(path)
     if form:
         _print_report(form, verdict, str(path))
     if options.printer.is_human:
