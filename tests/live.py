@@ -1,16 +1,18 @@
 """A whole hub in processes of its own, as `make up` runs it: what real clients and the browser are tested against."""
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,15 @@ SECRET_KEY = "live-hub-of-the-tests-" * 4
 # Management commands that run the checks of Django first.
 CHECKED = {"collectstatic", "migrate", "provision", "shelf"}
 NO_BROKER = "redis://127.0.0.1:1/0"
+KEPT, KEPT_MOST = Path.home() / ".cache/dovetail-tests", 8
+# What the tables and the static files of a new hub are made of.
+MADE_OF = (
+    *(f"registry/{room}/**/*.py" for room in ("migrations", "models", "sql", "management")),
+    "features/**/*.py",
+    "hub/settings.py",
+    "requirements/constraints.txt",
+    "static/**/*",
+)
 
 # alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates, and
 # ada administers the hub.
@@ -119,8 +130,28 @@ def prepare(state: Hub) -> None:
 
 
 def migrated() -> Path:
-    """Return the state of a hub before its first start, made once for all hubs of a run, since it takes long."""
-    return _state("migrated", prepare)
+    """Return the state of a hub before its first start, made once for all hubs of a run, since it takes long.
+
+    It is kept on this machine for later runs, by the digest of what it is made of.
+    """
+    return _state("migrated", _prepare_or_copy)
+
+
+def _prepare_or_copy(state: Hub) -> None:
+    digest = hashlib.sha256(sys.version.encode())
+    for file in sorted(file for pattern in MADE_OF for file in ROOT.glob(pattern) if file.is_file()):
+        digest.update(file.read_bytes())
+    kept = KEPT / digest.hexdigest()
+    if not kept.exists():
+        prepare(state)
+        KEPT.mkdir(parents=True, exist_ok=True)
+        for old in sorted(KEPT.iterdir(), key=lambda folder: folder.stat().st_mtime)[:-KEPT_MOST]:
+            shutil.rmtree(old, ignore_errors=True)
+        copy = Path(shutil.copytree(state.data, tempfile.mkdtemp(dir=KEPT), dirs_exist_ok=True))
+        with suppress(OSError):  # another run was faster
+            copy.rename(kept)
+    else:
+        shutil.copytree(kept, state.data, dirs_exist_ok=True)
 
 
 def populated() -> Path:
