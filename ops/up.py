@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ops import environments, machine
-from ops.hub import PARTLY, Hub, ensure_secret_key
+from ops.hub import PARTLY, Hub, ensure_secret_key, why_no_nginx
 from ops.sentences import ROOT, Stop, near, say
 from ops.supervisor import StopAsked, Supervisor, end_with_parent, listen_for_stop
 
@@ -112,6 +112,8 @@ def start(hub: Hub, supervisor: Supervisor) -> None:
 
 def readiness(hub: Hub) -> dict[str, object]:
     """Return the answer of /readyz, or an empty dictionary if there is none."""
+    if not (why_no_nginx() or hub.web_socket.exists()):  # nginx would log each question as an error
+        return {}
     connection = http.client.HTTPConnection(*hub.local_address, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -135,6 +137,8 @@ def announce(hub: Hub) -> None:
     say(f"\nDovetail runs at {hub.url}")
     say(f"  push to it   HF_ENDPOINT={hub.url} hf upload YOU/NAME DIR   (a token: {hub.url}/settings/tokens)")
     say(f"  its state    {near(hub.data)}   its logs: {near(hub.logs)}")
+    if reason := why_no_nginx():
+        say(f"  no nginx     {reason}: slow clients hold its threads")
     say("  stop it      Ctrl-C")
 
 

@@ -1,15 +1,20 @@
 #!/bin/sh
 # Prints nginx.conf from the template beside this file, filled in from the environment (docs/production.md):
 #
-#   HUB_SERVERS      web processes, such as "10.0.0.5:8000 10.0.0.6:8000"
+#   HUB_SERVERS      web processes, such as "10.0.0.5:8000 10.0.0.6:8000" or unix:/run/hub.sock
 #   S3_SERVERS       the S3 service whose presigned links begin with the hub's address; empty: they do not
 #   PLANE            the read plane, such as "http://10.0.0.7:8333/dovetail-blobs/plane", which stands in for the hub
 #                    while no web process answers; empty: nothing does
+#   BLOBS            the folder of DOVETAIL_BLOBS, whose files nginx sends for a hub with DOVETAIL_ACCEL_REDIRECT=/_blobs;
+#                    empty: the hub does
+#   METRICS          on: /metrics is for whom the hub shows it to; else for nobody
 #   OUTER_PROXIES    networks of the proxies in front of this one, separated by commas
 #   OUTER_HEADER     where these write the client's address: X-Forwarded-For, another header, or proxy_protocol
 #   NGINX_LISTEN     the address or port that nginx listens on
 #   NGINX_RESOLVER   the name server that is asked again while nginx runs; nginx 1.27.3 and later
-#   NGINX_INCLUDE    a file for the server block, such as accel.conf
+#   NGINX_INCLUDE    one more file for the server block
+#   NGINX_USER       the user of nginx's own processes where root starts it; empty: the one that nginx was built for
+#   NGINX_PROGRAM    nginx itself
 #
 # With `run` it writes the file into TMPDIR, which nginx's own user must be able to enter, and becomes nginx.
 set -eu
@@ -22,7 +27,8 @@ listen=${NGINX_LISTEN:-8080}
 [ "$header" != proxy_protocol ] || listen="$listen proxy_protocol"
 
 # Before 1.27.3 nginx looks up the names of servers once, at its start.
-version=$(nginx -v 2>&1 | sed 's|.*/\([0-9.]*\).*|\1|')
+nginx=${NGINX_PROGRAM:-nginx}
+version=$("$nginx" -v 2>&1 | sed 's|.*/\([0-9.]*\).*|\1|')
 again="" resolver=""
 if [ -n "${NGINX_RESOLVER:-}" ] && [ "$(printf '%s\n' 1.27.3 "$version" | sort -V | head -n 1)" = 1.27.3 ]; then
   again="resolve " resolver="resolver $NGINX_RESOLVER valid=2s;"
@@ -40,6 +46,11 @@ s3="" include=""
 [ -z "${S3_SERVERS:-}" ] || s3="include $here/s3.conf;"
 [ -z "${NGINX_INCLUDE:-}" ] || include="include $NGINX_INCLUDE;"
 
+user="" metrics="return 404;"
+[ -z "${NGINX_USER:-}" ] || user="user $NGINX_USER;"
+# With the proxies before this one: what one of them passes on comes from elsewhere.
+[ "${METRICS:-}" != on ] || metrics='proxy_pass http://hub; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;'
+
 plane=${PLANE:-} plane_host="" plane_scheme="" plane_path=""
 if [ -n "$plane" ]; then
   plane_scheme=${plane%%://*} plane_host=${plane#*://}
@@ -47,17 +58,21 @@ if [ -n "$plane" ]; then
   [ "$plane_scheme" != https ] || [ "$plane_host" != "${plane_host%:*}" ] || plane_port=:443
 fi
 
-# Puts the other files where they belong: the answers of nginx itself, and the parts of the read plane or nothing.
+# Puts the other files where they belong: the answers of nginx itself, and the parts for files and the read plane or nothing.
 with_files() {
   plane_maps=$here/plane_maps.conf plane_location=$here/plane.conf
   [ -n "$plane" ] || plane_maps=/dev/null plane_location=/dev/null
+  blobs_location=$here/accel.conf
+  [ -n "${BLOBS:-}" ] || blobs_location=/dev/null
   sed -e "/@PLANE_MAPS@/{r $plane_maps" -e "d}" -e "/@PLANE_LOCATION@/{r $plane_location" -e "d}" \
+    -e "/@BLOBS_LOCATION@/{r $blobs_location" -e "d}" \
     -e "/@PAGE@/{r $here/unavailable/page.html" -e "d}" -e "/@ANSWER@/{r $here/unavailable/answer.json" -e "d}" \
     "$here/nginx.conf"
 }
 
 configuration() {
   with_files | sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
+    -e "s|@USER@|$user|" -e "s|@METRICS@|$metrics|" -e "s|@BLOBS@|${BLOBS:-}|" \
     -e "s|@HUB@|$(servers "${HUB_SERVERS:?name the web processes}")|" \
     -e "s|@S3@|$(servers "${S3_SERVERS:-127.0.0.1:9}")|" -e "s|@S3_LOCATION@|$s3|" \
     -e "s|@OUTER_HEADER@|$header|" -e "s|@SET_REAL_IP_FROM@|$(each 'set_real_ip_from %s;')|" \
@@ -68,6 +83,6 @@ configuration() {
 
 if [ "${1:-}" = run ]; then
   configuration > "$work/nginx.conf"
-  exec nginx -c "$work/nginx.conf" -e /dev/stderr -g "daemon off;"
+  exec "$nginx" -c "$work/nginx.conf" -e /dev/stderr -g "daemon off;"
 fi
 configuration

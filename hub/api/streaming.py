@@ -25,7 +25,7 @@ from rest_framework.request import Request
 from hub import identity
 from hub.api import asking, problems, waiting
 from hub.api.places import NoPlace, Places
-from hub.server.lingering import is_stopping
+from hub.server.worker import is_stopping
 from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
 from registry.kernel.policy import Caller
 

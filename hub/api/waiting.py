@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from hub.api.places import NoPlace, Places
 from hub.api.shapes import Data
-from hub.server.lingering import is_stopping
+from hub.server.worker import is_stopping
 
 MAX_SECONDS = 25  # proxies give up after 30
 POLL_SECONDS = 0.5

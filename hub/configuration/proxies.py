@@ -1,4 +1,4 @@
-"""The client behind the proxies of DOVETAIL_TRUSTED_PROXIES: nobody else's headers are believed.
+"""The client behind nginx on a Unix socket and the proxies of DOVETAIL_TRUSTED_PROXIES: no other headers are believed.
 
 Each proxy adds its own peer at the right end of X-Forwarded-For (or Forwarded, RFC 7239), so the list is read from
 there, and only as far as the addresses in it are proxies of ours. Entries further left can be from anybody.
@@ -52,7 +52,7 @@ def client_in(environ: Mapping[str, Any]) -> Hop:
     """Return the client of the request that has these variables of WSGI."""
     peer = str(environ.get("REMOTE_ADDR", ""))
     client = Hop(str(_parsed(peer) or peer))
-    if not is_trusted(client.address):
+    if peer and not is_trusted(client.address):  # a Unix socket has no address: who may open it is our nginx
         return client
     for hop in _chain(environ):
         client = Hop(hop.address or client.address, hop.scheme or client.scheme, hop.host or client.host)

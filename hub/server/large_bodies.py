@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from hub.answers import refuse
-from hub.server.arriving import SMALL_BODY
 from hub.site.refusals import refusal
 from registry.kernel.errors import DownloadsFull, HubBusy, RegistryError
 from registry.kernel.limits.held_threads import held_threads
 
 T = TypeVar("T")
-# Bytes of an answer. Whoever reads them, the kernel takes 160 KB and more (measured, in segments as Ethernet has them).
+# Bytes of an answer. Whoever reads them, the kernel takes 160 KB and more (measured, in segments as Ethernet has them),
+# and nginx some more.
 LARGE = 128 << 10
+SMALL_BODY = 64 << 10  # of a request: nginx has it whole before it asks the hub
 
 
 class LargeBodies:
@@ -50,7 +51,7 @@ class LargeBodies:
 
 
 def _has_large_body(request: HttpRequest) -> bool:
-    """Return whether a thread has to wait for the body: others are there before the request is (arriving.py)."""
+    """Return whether a thread has to wait for the body: others are there before the request is."""
     length = request.META.get("CONTENT_LENGTH") or ""
     comes_later = "HTTP_TRANSFER_ENCODING" in request.META or "HTTP_EXPECT" in request.META
     return comes_later or (length.isdigit() and int(length) > SMALL_BODY)

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from ops.services import SYSTEM_PATH
 from tests import live
 from tests.clients import Client
 from tests.live import TOKENS
@@ -44,42 +45,14 @@ def front() -> Iterator[Front]:
     ):
         for path in (folder, folder / "data"):
             path.chmod(0o755)  # nginx's own processes run as somebody else
-        own = folder / "nginx"
-        own.mkdir()
-        (own / "nginx.conf").write_text(configuration(folder, port, hub.url))
-        with running(
-            [program, "-c", str(own / "nginx.conf"), "-e", str(own / "error.log")], own, lambda: answers(port)
-        ):
+        variables = {"HUB_SERVERS": hub.url.removeprefix("http://"), "NGINX_LISTEN": f"127.0.0.1:{port}"}
+        variables |= {"BLOBS": f"{folder}/data/blobs", "TMPDIR": str(folder), "PATH": SYSTEM_PATH}
+        command = ["sh", str(ROOT / "deploy/nginx/configure.sh"), "run"]
+        with running(command, folder, lambda: answers(port), env=variables):
             client = Client("2.4.0", url, TOKENS["alice"], folder / "home")
             (folder / "x.onnx").write_bytes(FILE)
             client.hf("upload", REPO, folder / "x.onnx", "x.onnx")
             yield Front(url, hub)
-
-
-def configuration(folder: Path, port: int, hub: str) -> str:
-    accel = (ROOT / "deploy/accel.conf").read_text().replace("/data/blobs/", f"{folder}/data/blobs/")
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/nginx/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    return f"""
-daemon off;
-pid {folder}/nginx/pid;
-events {{}}
-http {{
-  {temporary} access_log off;
-  server {{
-    listen 127.0.0.1:{port};
-    client_max_body_size 0;
-    {accel}
-    location / {{
-      proxy_pass {hub};
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_request_buffering off;
-    }}
-  }}
-}}
-"""
 
 
 def get(front: Front, path: str, who: str = "alice", **headers: str) -> httpx.Response:

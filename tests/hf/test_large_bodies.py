@@ -9,8 +9,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.test import RequestFactory
 
 from hub.server import large_bodies
-from hub.server.arriving import SMALL_BODY
-from hub.server.large_bodies import LARGE, LargeBodies, holding
+from hub.server.large_bodies import LARGE, SMALL_BODY, LargeBodies, holding
 from registry.kernel.errors import DownloadsFull, StoreUnavailable
 from registry.kernel.limits.held_threads import HeldThreads
 from tests.hf.wire import Wire, file, header, lfs_file

@@ -118,6 +118,13 @@ def pids_listening_on(port: int) -> list[int]:
         ("192.0.2.7", {"Authorization": "Bearer wrong"}, 404),
         ("192.0.2.7", {"Authorization": "Bearer "}, 404),
         ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 404),
+        ("", {"X-Forwarded-For": "127.0.0.1"}, 200),  # nginx on a Unix socket adds its peer
+        ("", {"X-Forwarded-For": "::1"}, 200),
+        ("", {"X-Forwarded-For": "192.0.2.7"}, 404),
+        ("", {"X-Forwarded-For": "127.0.0.1, 127.0.0.1"}, 404),
+        ("", {"X-Forwarded-For": "127.0.0.1", "Via": "1.1 proxy"}, 404),
+        ("", {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}, 404),
+        ("", {}, 404),
         ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 404),
         ("127.0.0.1", {"X-Real-Ip": "192.0.2.7"}, 404),
         ("127.0.0.1", {"Via": "1.1 proxy"}, 404),

@@ -222,7 +222,9 @@ def test_a_hub_in_the_background_of_a_script_goes_on(prepared: Path, tmp_path: P
     assert_gone(family)
 
 
-@pytest.mark.parametrize(("program", "name"), [("gunicorn", "web"), ("ops.forks", "workers"), ("valkey", "broker")])
+@pytest.mark.parametrize(
+    ("program", "name"), [("gunicorn", "web"), ("ops.forks", "workers"), ("valkey", "broker"), ("nginx", "nginx")]
+)
 def test_a_program_that_dies_stops_the_rest_and_is_named(
     prepared: Path, tmp_path: Path, program: str, name: str
 ) -> None:
@@ -277,6 +279,13 @@ def test_a_supervisor_killed_outright_leaves_nobody_and_blocks_nobody(prepared: 
     # The client's own variables are no settings, and disturb nobody.
     with running(tmp_path, prepared, DOVETAIL_ENDPOINT="http://elsewhere", DOVETAIL_TOKEN="hf_elsewhere") as again:
         assert again.ready() in (200, 503)
+
+
+def test_without_nginx_the_web_listens_itself_and_says_so(prepared: Path, tmp_path: Path) -> None:
+    with running(tmp_path, prepared, DOVETAIL_PROXY_HEADER="Forwarded") as up:
+        assert up.ready() in (200, 503)
+        assert "no nginx     nginx does not read the header Forwarded" in up.printed
+        assert not [child for child in up.family() if "nginx" in " ".join(command_line(child))]
 
 
 def test_a_setting_that_nobody_reads_is_one_clear_stop(prepared: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The threads of the web wait a moment for the next request of a connection, unless another connection waits."""
+"""The worker of the web: it leaves its address at once when it stops, and ends what it has begun."""
 
 import http.client
 import re
@@ -6,18 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-import timeit
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from hub.server.lingering import YIELD_SECONDS, LingeringWorker
 from tests.live import ROOT
 from tests.services import answers as is_up
 from tests.services import free_ports, running
@@ -27,7 +22,7 @@ pytestmark = pytest.mark.merge
 # Each answer names the thread that gave it.
 APPLICATION = """
 import os, pathlib, threading, time
-from hub.server.lingering import is_stopping
+from hub.server.worker import is_stopping
 
 def until_it_stops():
     yield b"first\\n"
@@ -62,7 +57,7 @@ def web(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen, int]]:
         "gunicorn",
         "threads:application",
         "-k",
-        "hub.server.lingering.LingeringWorker",
+        "hub.server.worker.LeavingWorker",
         "-w",
         "1",
     ]
@@ -87,39 +82,6 @@ def ask(wire: http.client.HTTPConnection, seconds: float = 0) -> bytes:
     return wire.getresponse().read()
 
 
-def test_one_thread_answers_a_client_that_asks_again_at_once(port):
-    wire, other = (http.client.HTTPConnection("127.0.0.1", port) for _ in range(2))
-    ask(other)  # there are two threads, which would take turns
-    # On a busy machine a question may come later than a thread waits for it, so one whole row of twenty is enough.
-    assert any(len({ask(wire) for _ in range(20)}) == 1 for _ in range(50))
-
-
-def test_a_client_that_asks_later_is_answered_too(port):
-    wire = http.client.HTTPConnection("127.0.0.1", port)
-    for _ in range(3):
-        assert ask(wire).startswith(b"thread")
-        time.sleep(0.1)
-
-
-def test_those_who_wait_get_the_thread_of_a_client_that_never_stops_asking(port):
-    over = threading.Event()
-
-    def hog() -> None:
-        wire = http.client.HTTPConnection("127.0.0.1", port)
-        while not over.is_set():
-            ask(wire, 0.02)
-
-    with ThreadPoolExecutor(2) as pool:
-        hogs = [pool.submit(hog) for _ in range(2)]
-        try:
-            time.sleep(0.5)
-            for _ in range(5):
-                assert ask(http.client.HTTPConnection("127.0.0.1", port, timeout=60)).startswith(b"thread")
-        finally:
-            over.set()
-        assert [one.result() for one in hogs] == [None, None]
-
-
 def test_requests_sent_together_are_answered_in_order(port):
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(
@@ -128,22 +90,6 @@ def test_requests_sent_together_are_answered_in_order(port):
         answers = b"".join(iter(lambda: client.recv(4096), b""))
     assert len(re.findall(rb"thread \d+", answers)) == 2
     assert answers.index(b"keep-alive") < answers.index(b"close")
-
-
-def test_a_process_that_has_much_to_do_leaves_a_new_connection_to_others_for_a_moment():
-    worker = LingeringWorker.__new__(LingeringWorker)
-    worker.keepalived_conns = deque([object()])
-    worker.pending_conns, worker._closing = deque(), deque()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)  # nobody comes: the others were faster
-
-        def quickest(connections: int) -> float:
-            worker.nr_conns = connections
-            return min(timeit.repeat(lambda: worker.accept(listener), number=1, repeat=20))
-
-        assert quickest(1) < YIELD_SECONDS, "it waits for a connection that nobody asks by"
-        assert quickest(4) >= 3 * YIELD_SECONDS
-        assert quickest(1000) < 20 * YIELD_SECONDS, "new clients wait for long where all have much to do"
 
 
 def test_an_answer_that_goes_on_knows_that_its_process_stops(tmp_path):
@@ -175,19 +121,3 @@ def test_who_comes_to_a_web_that_stops_is_refused_at_once_and_goes_to_another(tm
         (tmp_path / "told").touch()
         assert wire.getresponse().read().startswith(b"thread"), "what had begun is answered"
         assert process.wait(60) == (0 if way == signal.SIGTERM else -way)
-
-
-@pytest.mark.parametrize("processes", [1, 2])
-def test_processes_that_have_answered_enough_leave_one_after_the_other(tmp_path, processes):
-    """A process that leaves is replaced once its last reader has gone: all of them at once would answer nobody."""
-    more = ["-w", str(processes), "--threads", "16", "--max-requests", "10", "--graceful-timeout", "60"]
-    with web(tmp_path, *more) as (_, port):
-        slow: list[http.client.HTTPConnection] = []
-        while len(list(tmp_path.glob("begun-*"))) < processes:  # each of them has a slow reader
-            slow.append(http.client.HTTPConnection("127.0.0.1", port, timeout=60))
-            slow[-1].request("GET", "/until-told")
-            time.sleep(0.1)
-        for _ in range(100):
-            assert ask(http.client.HTTPConnection("127.0.0.1", port, timeout=10)).startswith(b"thread")
-        (tmp_path / "told").touch()
-        assert all(wire.getresponse().read().startswith(b"thread") for wire in slow)
