@@ -2,23 +2,20 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.origin import network_in
+from hub.origin import network_of
 from hub.server import counters
 from registry.kernel import site_settings
 from registry.kernel.errors import TooOften
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller
 
-COUNT_AGAIN: str = "dovetail.count_again"  # in META: counts the same request of another client; takes its META
 WINDOW_SECONDS = 60
 DAY_SECONDS = 24 * 3600
 
@@ -75,12 +72,7 @@ class Taken:
 def take(request: HttpRequest, family: Family, caller: Caller | None = None) -> Taken | None:
     """Count one request of a caller, by all web processes together; None while throttling is off."""
     user = caller.user if caller else None
-    request.META[COUNT_AGAIN] = again = partial(_take_by, family, user.pk if user else None)
-    return again(request.META)
-
-
-def _take_by(family: Family, user: int | None, environ: Mapping[str, Any]) -> Taken | None:
-    return _take(family, is_known=user is not None, who=network_in(environ) if user is None else str(user))
+    return _take(family, is_known=user is not None, who=str(user.pk) if user else network_of(request))
 
 
 def take_of_token(family: Family, token: int) -> Taken | None:

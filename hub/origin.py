@@ -1,8 +1,6 @@
 """The address under which a client reached this hub, for absolute links in answers; one rule for every route."""
 
-from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from typing import Any
 from urllib.parse import urljoin
 
 from django.conf import settings
@@ -11,7 +9,7 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import get_script_prefix
 
 from hub import verified_view
-from hub.configuration.proxies import client_in, client_of
+from hub.configuration.proxies import client_of
 
 
 def origin(request: HttpRequest) -> str:
@@ -42,12 +40,7 @@ def address_of(request: HttpRequest) -> str:
 
 def network_of(request: HttpRequest) -> str:
     """Return what requests are counted by: the client's address, of an IPv6 one the /64 that one machine may have."""
-    return network_in(request.META)
-
-
-def network_in(environ: Mapping[str, Any]) -> str:
-    """Return the same for the request that has these variables of WSGI."""
-    address = client_in(environ).address
+    address = client_of(request).address
     try:
         parsed = ip_address(address)
     except ValueError:

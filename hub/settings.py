@@ -164,9 +164,6 @@ ZERO_DOWNTIME_MIGRATIONS_LOCK_TIMEOUT = "2s"
 ZERO_DOWNTIME_MIGRATIONS_STATEMENT_TIMEOUT = "10s"
 ZERO_DOWNTIME_MIGRATIONS_FLEXIBLE_STATEMENT_TIMEOUT = True
 ZERO_DOWNTIME_MIGRATIONS_IDEMPOTENT_SQL = True
-FAST_PATHS = env.bool("FAST_PATHS", default=True)  # hub/server/sqlite and hub/server/receiving.py say what each saves
-if DATABASES["default"]["ENGINE"] == "hub.server.sqlite" and not FAST_PATHS:
-    DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"
 _LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {
     # allauth counts guesses and remembers used codes here: all web processes must see the same.

@@ -15,8 +15,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 for database in settings.DATABASES.values():  # before the first connection
     bind_statements(database)
 django = get_wsgi_application()
-repeating = import_module("hub.server.repeats").repeating  # it imports tables: after Django
-application = announcing_close(repeating(django))
+application = announcing_close(django)
 import_module("hub.celery").only_send()  # and 0.4 s that the first push would pay otherwise
 # The first requests would load these, in each process for itself: the store's driver, texts, the table of addresses.
 import_module("registry.bytes.blobs").load_driver()

@@ -45,16 +45,11 @@ class TrustedProxies:
 
 def client_of(request: HttpRequest) -> Hop:
     """Return the client: the peer of this connection, or the nearest party that is no trusted proxy."""
-    return client_in(request.META)
-
-
-def client_in(environ: Mapping[str, Any]) -> Hop:
-    """Return the client of the request that has these variables of WSGI."""
-    peer = str(environ.get("REMOTE_ADDR", ""))
+    peer = str(request.META.get("REMOTE_ADDR", ""))
     client = Hop(str(_parsed(peer) or peer))
     if peer and not is_trusted(client.address):  # a Unix socket has no address: who may open it is our nginx
         return client
-    for hop in _chain(environ):
+    for hop in _chain(request.META):
         client = Hop(hop.address or client.address, hop.scheme or client.scheme, hop.host or client.host)
         if not hop.address or not is_trusted(hop.address):
             break

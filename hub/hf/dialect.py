@@ -18,7 +18,6 @@ from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.moved import mounted_below, raw_path
 from hub.read_only import refuse_write
-from hub.server import repeats
 from hub.verified_view import SAFE, viewer
 from registry.kernel import base_policy, refusals
 from registry.kernel.errors import (
@@ -43,7 +42,6 @@ class Route(View):
     family = Family.API
     base_methods: tuple[str, ...] = ()  # that read, and answer for a base and for a repository of another hub too
     base_permission = Permission.BROWSE
-    is_repeatable = False  # whether its answers may be given again while nothing has changed
 
     @classmethod
     def as_view(cls, **initial: Any) -> Callable[..., HttpResponseBase]:
@@ -63,8 +61,6 @@ class Route(View):
                 raise unknown
             refuse_write(request)
             response = super().dispatch(request, *args, **kwargs)
-            if self.is_repeatable:
-                repeats.allow(request)
         except RepositoryNotFound as missing:
             response = self._answer_elsewhere(request, missing, **kwargs)
         except RegistryError as error:

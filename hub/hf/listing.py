@@ -62,7 +62,6 @@ class Info(Route):
     """GET /api/models/{id}[/revision/{rev}]"""
 
     base_methods = ("GET", "HEAD")
-    is_repeatable = True
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         fields = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
@@ -98,8 +97,6 @@ class Info(Route):
 
 class List(Route):
     """GET /api/models"""
-
-    is_repeatable = True
 
     def get(self, request: HttpRequest) -> HttpResponse:
         fields = expansions(request, self.type)

@@ -15,7 +15,6 @@ from hub.monitoring import metrics
 from registry.kernel.outbound import request_ids, tracing
 
 log = logging.getLogger("hub.requests")
-RECORD: str = "dovetail.record"  # in META: the AnswerRecord of the request
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:=;/+-]{1,128}")
 _QUIET = ("/livez", "/readyz", "/metrics", "/static/")
@@ -134,8 +133,7 @@ class RequestId:
             started = time.monotonic()
             response = self.get_response(request)
             response["X-Request-Id"] = chosen_by(request.META) or request_id
-            record = request.META[RECORD] = AnswerRecord.from_response(request, response)
-            record.report(span, time.monotonic() - started)
+            AnswerRecord.from_response(request, response).report(span, time.monotonic() - started)
             return response
 
 

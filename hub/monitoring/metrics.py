@@ -25,7 +25,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _own = CollectorRegistry()
 REQUESTS = Counter("dovetail_requests", "Requests answered.", ["method", "face", "status"], registry=_own)
 SECONDS = Histogram("dovetail_request_seconds", "Time until the answer began.", ["face"], registry=_own)
-REPEATED = Counter("dovetail_repeated_answers", "Answers given again without asking Django.", ["face"], registry=_own)
 REFUSALS = Counter("dovetail_refusals", "Requests refused, by the code of docs/errors.md.", ["code"], registry=_own)
 STORE_HELP = "Time of calls to the store of files across the network: answered, silent (no answer in time), or refused."
 STORE_SECONDS = Histogram("dovetail_store_seconds", STORE_HELP, ["outcome"], registry=_own)
@@ -69,18 +68,6 @@ def _begin(**_: object) -> None:
 
 def _end(**_: object) -> None:
     BUSY.dec()
-
-
-def busy_until(close: Callable[[], None] | None = None) -> Callable[[], None]:
-    """Count this thread as busy until the function returned is called, which calls `close`."""
-    BUSY.inc()
-
-    def end() -> None:
-        BUSY.dec()
-        if close:
-            close()
-
-    return end
 
 
 def _measure_queries(connection: BaseDatabaseWrapper, **_: object) -> None:

@@ -6,7 +6,6 @@ from functools import partial
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
-from hub.server import repeats
 from hub.server.large_bodies import holding
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
@@ -31,9 +30,9 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     except Unsatisfiable:
         return unsatisfiable(entry.size)
     if settings.ACCEL_REDIRECT and request.method == "GET":
-        return _by_nginx(request, entry, kind)
+        return _by_nginx(entry, kind)
     start, end = bounds or (0, entry.size)
-    response: HttpResponseBase = HttpResponse() if request.method == "HEAD" else _by_us(request, entry, start, end)
+    response: HttpResponseBase = HttpResponse() if request.method == "HEAD" else _by_us(entry, start, end)
     response["Content-Type"] = kind
     response["Content-Length"] = str(end - start)
     if bounds:
@@ -49,11 +48,9 @@ def unsatisfiable(size: int) -> HttpResponse:
     return response
 
 
-def _by_us(request: HttpRequest, entry: Entry, start: int, end: int) -> HttpResponseBase:
-    opening = partial(holding, end - start, partial(pull.open_bytes, entry, start, end))
-    source = opening()
+def _by_us(entry: Entry, start: int, end: int) -> HttpResponseBase:
+    source = holding(end - start, partial(pull.open_bytes, entry, start, end))
     if end - start > SMALL_BYTES:
-        repeats.open_again(request, opening)
         return FileResponse(source)
     try:
         return HttpResponse(source.read())
@@ -61,20 +58,14 @@ def _by_us(request: HttpRequest, entry: Entry, start: int, end: int) -> HttpResp
         source.close()
 
 
-def _by_nginx(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
+def _by_nginx(entry: Entry, kind: str) -> HttpResponseBase:
     """Name the file to the nginx before us, which sends it, ranges too, and frees this thread at once."""
     key = Keys.blob(entry.sha256)
-    _require(key)
-    repeats.check_again(request, partial(_require, key))
+    if not blobs.object_exists(key):
+        raise blobs.lost_object(key)
     response = HttpResponse(content_type=kind)
     response["X-Accel-Redirect"] = f"{settings.ACCEL_REDIRECT}/{key}"
     return response
-
-
-def _require(key: str) -> None:
-    """Raise StoreUnavailable for an object that the store has lost."""
-    if not blobs.object_exists(key):
-        raise blobs.lost_object(key)
 
 
 def span(header: str, size: int) -> tuple[int, int] | None:

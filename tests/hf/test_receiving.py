@@ -60,10 +60,10 @@ class Connection:
         return offer["actions"]["upload"]["href"]
 
 
-@pytest.fixture(scope="module", params=["on", "off"])
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub that reads bodies from the socket itself, and one that reads them through gunicorn alone."""
-    with live.hub(tmp_path_factory.mktemp("receiving") / "data", FAST_PATHS=request.param) as running:
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub that reads bodies from the socket itself."""
+    with live.hub(tmp_path_factory.mktemp("receiving") / "data") as running:
         Connection(running).ask("POST", "/api/repos/create", {"name": "notes", "type": "model"})
         yield running
 

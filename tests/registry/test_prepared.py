@@ -1,7 +1,6 @@
 """Questions compiled once: the objects they make are those that Django makes of the same rows."""
 
 import uuid
-from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -12,13 +11,6 @@ from django.utils import timezone
 from registry.models import Namespace, Repository, Token, Upload
 from registry.sql.prepared import MOST_VALUES, Prepared
 from tests.cast import Cast
-
-
-@pytest.fixture(params=[True, False], ids=["prepared", "by the ORM"], autouse=True)
-def _both_ways(request: pytest.FixtureRequest, settings) -> None:
-    """Ask every question of this file with the fast path and without it."""
-    settings.FAST_PATHS = request.param
-
 
 WITH_OWNER = Prepared(
     lambda name: Namespace.objects.filter(name=name).select_related("person").defer("person__password"), str
@@ -81,5 +73,5 @@ def test_the_id_of_an_upload_is_asked_for_by_its_hex(cast: Cast) -> None:
 
 def test_a_lookup_that_changes_its_value_cannot_be_prepared(cast: Cast, settings) -> None:
     asked = Prepared(lambda name: Namespace.objects.filter(name__contains=name), str)
-    with pytest.raises(ValueError, match="cannot be prepared") if settings.FAST_PATHS else nullcontext():
+    with pytest.raises(ValueError, match="cannot be prepared"):
         asked("ali")

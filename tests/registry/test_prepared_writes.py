@@ -1,7 +1,7 @@
 """Writes compiled once: the rows that they leave are those that Django's own writes leave."""
 
 import uuid
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,12 +35,6 @@ from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = datetime(2020, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-
-
-@pytest.fixture(params=[True, False], ids=["prepared", "by the ORM"], autouse=True)
-def _both_ways(request: pytest.FixtureRequest, settings) -> None:
-    """Do every write of this file with the fast path and without it."""
-    settings.FAST_PATHS = request.param
 
 
 # --- new rows --------------------------------------------------------------------------------------------------------
@@ -158,14 +152,14 @@ def test_other_columns_are_another_statement(cast: Cast) -> None:
 @pytest.mark.parametrize("value", [None, LONG_AGO, uuid.UUID(int=1), [1]], ids=["none", "time", "uuid", "list"])
 def test_a_filter_takes_texts_and_whole_numbers_only(settings, value: object) -> None:
     clear = PreparedUpdate(lambda sha256: (Blob.objects.filter(sha256=sha256), {"size": 0}))
-    with pytest.raises(TypeError, match="neither a text nor a whole number") if settings.FAST_PATHS else nullcontext():
+    with pytest.raises(TypeError, match="neither a text nor a whole number"):
         clear(sha256=value)
 
 
 @pytest.mark.parametrize("some", [lambda rows: rows[:1], lambda rows: rows.distinct()], ids=["slice", "distinct"])
 def test_some_of_the_rows_cannot_be_changed(settings, some) -> None:
     clear = PreparedUpdate(lambda size: (some(Blob.objects.all()), {"size": size}))
-    with pytest.raises((ValueError, TypeError)) if settings.FAST_PATHS else nullcontext(), suppress(TypeError):
+    with pytest.raises((ValueError, TypeError)), suppress(TypeError):
         clear(size=0)
 
 
@@ -197,7 +191,7 @@ def test_a_row_is_deleted_by_what_the_database_holds(cast: Cast) -> None:
 
 def test_rows_that_others_refer_to_are_deleted_by_the_orm_alone(cast: Cast, settings) -> None:
     delete = PreparedDelete(lambda repository: Repository.objects.filter(pk=repository))
-    with pytest.raises(ValueError, match="refer to Repository") if settings.FAST_PATHS else nullcontext():
+    with pytest.raises(ValueError, match="refer to Repository"):
         delete(repository=0)
 
 
@@ -209,5 +203,5 @@ def test_a_statement_is_compiled_once(cast: Cast, settings, monkeypatch) -> None
     )
     for rank in (1, 2, 3):
         count(repository=repository.pk, rank=rank)
-    assert len(built) == (1 if settings.FAST_PATHS else 3)
+    assert len(built) == 1
     assert Repository.objects.get(pk=repository.pk).rank == 3

@@ -30,7 +30,6 @@ class Tree(Route):
     """GET /api/models/{id}/tree/{rev}[/{path}]"""
 
     base_methods = ("GET", "HEAD")
-    is_repeatable = True
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         repository = self.repository(ns, name)
@@ -166,7 +165,6 @@ class Resolve(Route):
 
     family = Family.FILES
     base_methods = ("GET", "HEAD")
-    is_repeatable = True
     base_permission = Permission.DOWNLOAD
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:

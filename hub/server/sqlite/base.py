@@ -2,7 +2,7 @@
 
 Django replaces %s by ? in the whole text each time: 52 µs for a repository with its namespace, 106 µs for a verdict
 with its revision and repository; a cached text takes 0.06 µs (Django 5.2, two cores). `convert_query` is no public
-method of Django. DOVETAIL_FAST_PATHS=off takes Django's own backend.
+method of Django.
 """
 
 from typing import Any

@@ -11,7 +11,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub.server import repeats
 from hub.shared import list_parameters
 from hub.shared.list_parameters import ROUTES
 from hub.site.catalogue.histograms import histograms
@@ -85,7 +84,6 @@ class Chip:
 
 @require_safe
 def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
-    repeats.allow(request)
     by, asked = caller(request), list_parameters.forgiving(request.GET, type, BESIDES)
     query, params, path = catalog.with_known_bases(asked.query), asked.params, reverse(ROUTES[type])
     view, unknown = _view(request)

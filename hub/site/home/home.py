@@ -6,7 +6,6 @@ from django.views.decorators.http import require_safe
 
 from dovetail.adapters.results.report import CheckResult, Report
 from hub.origin import origin
-from hub.server import repeats
 from hub.site.catalogue.list_rows import rows_of
 from hub.site.proof.proof import Document
 from hub.site.verdict_summary import AREAS
@@ -19,7 +18,6 @@ ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passe
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    repeats.allow(request)
     by = caller(request)
     shown = {
         "totals": tallies.public_totals(),

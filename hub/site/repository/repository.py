@@ -4,7 +4,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.origin import absolute
-from hub.server import repeats
 from hub.site.pictures.sparkline import DAYS, Sparkline
 from hub.site.repository.finding_headers import reader_header
 from hub.site.repository.repository_header import README, RepositoryHeader, card_links
@@ -29,8 +28,6 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
-    if not card.problem:
-        repeats.allow(request)
     shown = {"header": header, "tab": "card", "card": card, "tools": snippets(request, header.used)}
     if main.revision != header.revision and (newest := verdicts.latest(main.revision)):
         refusal = newest.report.refusal if newest.is_final else None

@@ -1,14 +1,9 @@
-"""Paths that use private parts of libraries: they answer as the plain ones do, and one switch turns them off."""
-
-import os
-import subprocess
-import sys
+"""The backend of SQLite, which uses a private part of Django: it answers as the plain one does."""
 
 import pytest
 from django.db.backends.sqlite3 import base as plain
 
 from hub.server.sqlite import base as fast
-from tests.live import ROOT
 
 
 @pytest.fixture
@@ -47,18 +42,3 @@ def test_the_texts_that_are_remembered_are_bounded(connections):
         for number in range(3 * fast.MAX_TEXTS):
             assert cursor.execute(f"SELECT {number}, %s", ["x"]).fetchone() == (number, "x")
     assert len(fast._texts) <= fast.MAX_TEXTS
-
-
-@pytest.mark.parametrize(
-    ("switch", "engine"),
-    [("on", "hub.server.sqlite"), ("off", "django.db.backends.sqlite3")],
-)
-def test_one_switch_takes_the_plain_classes(tmp_path, switch, engine):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
-    environment |= {"DOVETAIL_FAST_PATHS": switch, "DOVETAIL_SECRET_KEY": "x" * 50, "DOVETAIL_DATA": str(tmp_path)}
-    ask = """if True:
-        from hub import settings
-        print(settings.FAST_PATHS, settings.DATABASES["default"]["ENGINE"])
-    """
-    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == [str(switch == "on"), engine], done.stderr
