@@ -160,6 +160,16 @@ def test_a_large_body_comes_through_too(connect, size):
     said(wire, b"!")
 
 
+@pytest.mark.parametrize("path", ["/upload", "/alice/one/upload/main", "/datasets/alice/one/upload/main"])
+def test_a_form_with_files_may_be_larger_than_others(connect, path):
+    head = b"POST %s HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n"
+    body, wire, other = bytes((11 << 20) - 1) + b"!", connect(), connect()
+    wire.sendall(head % (path.encode(), len(body)) + body)
+    said(wire, b"!")
+    other.sendall(head % (b"/alice/one", len(body)))
+    assert other.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_head_without_end_is_refused(connect):
     wire = connect()
     wire.sendall(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (20 << 10))
