@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,14 @@ def trained(python: Path, bases: Path) -> Path:
 
 def measured(python: Path, bases: Path) -> dict[str, Any]:
     """Return the shapes that engine e5 measures of `bert` and `llama`, as workers remember them of each base."""
-    names = ("bert", "llama")
+    return shapes("shapes", python, {name: bases / name for name in ("bert", "llama")})
+
+
+def shapes(made_as: str, python: Path, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Return what engine e5 says of the model in each folder; the first process of the run that asks measures them."""
     script = ROOT / "workers" / "engine" / "shapes.py"
-    lines = made(
-        "shapes", lambda folder: (folder / "lines").write_bytes(_run(python, script, *map(bases.joinpath, names)))
-    )
-    return dict(zip(names, map(json.loads, (lines / "lines").read_bytes().splitlines()), strict=True))
+    lines = made(made_as, lambda folder: (folder / "lines").write_bytes(_run(python, script, *folders.values())))
+    return dict(zip(folders, map(json.loads, (lines / "lines").read_bytes().splitlines()), strict=True))
 
 
 def _run(python: Path, script: Path, *folders: Path) -> bytes:

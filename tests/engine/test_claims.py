@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.engine.test_dtypes import in_an_engine
+from tests.engine.conftest import in_an_engine
 
 READ = """
 from workers.engine.checks.claims import bold, chance, claims_in, SIZE

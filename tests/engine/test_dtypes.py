@@ -1,11 +1,9 @@
 """A base in bfloat16: the same adapters pass and fail as in float32, and the verdict says what it was proven with."""
 
-import subprocess
-
 import pytest
 
 from tests.adapters import SABOTEURS, facts_of, lora, write
-from tests.engine.conftest import PYTHON, ROOT, Engine
+from tests.engine.conftest import Engine, in_an_engine
 from tests.engine.test_honest import FOR_DECODERS, HONEST
 from tests.engine.test_saboteurs import failures
 
@@ -49,14 +47,6 @@ def test_a_saboteur_fails_with_its_own_check_in_bfloat16(name, halved, tmp_path)
     expected, spoil = SABOTEURS[name]
     verdict = halved("bert").validate(write(spoil(lora()), tmp_path), facts_of(lora()))
     assert failures(verdict) == [expected], verdict["checks"]
-
-
-def in_an_engine(code):
-    """Run code with the engine's interpreter and its path, and return what it prints."""
-    path = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'client' / 'src')!r}]\n"
-    done = subprocess.run([PYTHON, "-I", "-c", path + code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
 
 
 def test_what_is_chosen_follows_the_size_of_the_base_and_what_is_not_here_is_a_sentence(bases, tmp_path):

@@ -16,7 +16,7 @@ from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.results.findings import Finding
 from tests import adapters
 from tests.adapters import CONFIG, WEIGHTS, config, extra_tensor, facts_of, lora, openers, weights, with_file
-from tests.engine.test_dtypes import in_an_engine
+from tests.engine.conftest import in_an_engine
 from tests.engine.test_fields import BASE
 from tests.engine.test_foreign import repository
 from tests.sweep import sweep

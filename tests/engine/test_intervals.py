@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.engine.test_dtypes import in_an_engine
+from tests.engine.conftest import in_an_engine
 
 pytestmark = pytest.mark.night
 

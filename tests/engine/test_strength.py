@@ -4,7 +4,7 @@ import pytest
 
 from tests.adapters import SMOKE, facts_of, lora, smoke, with_file, write
 from tests.engine.conftest import Engine
-from tests.engine.test_dtypes import in_an_engine
+from tests.engine.conftest import in_an_engine
 from tests.engine.test_evaluation import TEXTS
 
 ROWS = smoke([{"text": text, "label": number % 2} for number, text in enumerate(TEXTS)])

@@ -1,9 +1,7 @@
 """The shapes of well-known bases, measured by the engine once a session: no weights of any of them are here."""
 
 import json
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,23 +9,19 @@ import pytest
 from dovetail.adapters.shapes.shapes import Shapes, decode
 from registry.models import Base
 from registry.proof import fit
+from tests import once
 from tests.fit.bases import CONFIGS
 from workers.engines import engine_matrix
 
-SCRIPT = Path(__file__).resolve().parents[2] / "workers" / "engine" / "shapes.py"
-
-
 @pytest.fixture(scope="session")
-def measured(tmp_path_factory) -> dict[str, dict[str, Any]]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Base id → what the engine says of it; one process measures them all."""
     python = engine_matrix.interpreter("e5")
     assert python.exists(), f"{python} is missing: build it with `make engines`"
-    folders = []
-    for config in CONFIGS.values():
-        folders.append(tmp_path_factory.mktemp("config"))
-        (folders[-1] / "config.json").write_text(json.dumps(config))
-    done = subprocess.run([python, "-I", SCRIPT, *folders], check=True, capture_output=True, cwd="/")
-    return dict(zip(CONFIGS, map(json.loads, done.stdout.splitlines()), strict=True))
+    folders = {name: tmp_path_factory.mktemp("config") for name in CONFIGS}
+    for name, config in CONFIGS.items():
+        (folders[name] / "config.json").write_text(json.dumps(config))
+    return once.shapes("known", python, folders)
 
 
 @pytest.fixture(scope="session")
