@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import httpx
+import pytest
 
 from hub.api.openapi import openapi
 from tests.api.seeded import ELSEWHERE, REQUIRED, operations, seed
@@ -34,6 +35,7 @@ def body_of(parameter: inspect.Parameter, document: Any) -> Any:
     return next(shape for shape in shapes if hasattr(shape, "from_dict")).from_dict(document)
 
 
+@pytest.mark.merge
 def test_a_generated_client_calls_every_operation(cast, repository, tmp_path, monkeypatch):
     generate(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

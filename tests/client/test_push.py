@@ -44,6 +44,7 @@ def revisions(dovetail, hub, adapter: str) -> list[str]:
         return [item["title"] for item in json.load(answer)["items"]]
 
 
+@pytest.mark.merge
 def test_two_thousand_files_are_one_commit(dovetail, live_hub, folder):
     (folder / "many").mkdir()
     for number in range(2000):
@@ -134,7 +135,15 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(dovetail, live_hu
 
 
 # 0.8: fails on a busy machine since before 2026-12-01, in the night until it is mended.
-@pytest.mark.parametrize("after", [0.02, 0.1, 0.3, pytest.param(0.8, marks=pytest.mark.night)])
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(0.02, marks=pytest.mark.merge),
+        0.1,
+        pytest.param(0.3, marks=pytest.mark.merge),
+        pytest.param(0.8, marks=pytest.mark.night),
+    ],
+)
 def test_ctrl_c_is_no_traceback_at_any_time(live_hub, folder, tmp_path, after):
     (folder / "big.bin").write_bytes(os.urandom(30 << 20))
     known = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "HF_"))}

@@ -50,10 +50,10 @@ HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
         (["login", "--endpoint", HUB], 2, "No token was given."),
     ],
 )
-def test_a_wrong_command_is_told_in_two_lines(dovetail, tmp_path, arguments, status, says):
+def test_a_wrong_command_is_told_in_two_lines(here, tmp_path, arguments, status, says):
     (tmp_path / "work" / "empty").mkdir()
     (tmp_path / "work" / "file").touch()
-    done = dovetail(*arguments)
+    done = here(*arguments)
     assert done.returncode == status
     assert says in done.stderr
     assert done.stdout == ""
@@ -62,24 +62,24 @@ def test_a_wrong_command_is_told_in_two_lines(dovetail, tmp_path, arguments, sta
 
 
 @pytest.mark.parametrize("arguments", [["--json", "pull", "a/b"], ["pull", "--json", "a/b"], ["pull", "a/b", "--json"]])
-def test_json_works_before_and_after_the_command_and_for_refusals(dovetail, arguments):
-    done = dovetail(*arguments, "--endpoint=" + HUB)
+def test_json_works_before_and_after_the_command_and_for_refusals(here, arguments):
+    done = here(*arguments, "--endpoint=" + HUB)
     assert json.loads(done.stdout)["code"] == "client-unreachable"
     assert (done.returncode, done.stderr) == (5, "")
 
 
-def test_every_command_explains_itself(dovetail):
-    shown = dovetail("--help")
+def test_every_command_explains_itself(here):
+    shown = here("--help")
     assert shown.returncode == 0
     for command in ("login", "push", "alias", "pr"):
         assert command in shown.stdout
-        explained = dovetail(command, "-h")
+        explained = here(command, "-h")
         assert explained.returncode == 0
         assert "--help" in explained.stdout
         assert "<bool>" not in shown.stdout + explained.stdout
-        assert dovetail("help", command).stdout.split() == explained.stdout.split()
-    assert dovetail().returncode == 2, "nothing asked is nothing done"
-    assert "Usage" in dovetail().stdout
+        assert here("help", command).stdout.split() == explained.stdout.split()
+    assert here().returncode == 2, "nothing asked is nothing done"
+    assert "Usage" in here().stdout
 
 
 def test_every_command_has_its_heading():
@@ -131,9 +131,9 @@ def test_adapter_files_are_known_without_the_clients_network_code():
     assert shown.stdout.split() == ["False", "False"]
 
 
-def test_an_at_without_a_revision_behind_it_is_no_other_way_to_say_main(dovetail):
+def test_an_at_without_a_revision_behind_it_is_no_other_way_to_say_main(here):
     for command in ("pull", "verdict"):
-        done = dovetail(command, "alice/reviews@", hub=HUB)
+        done = here(command, "alice/reviews@", hub=HUB)
         assert done.returncode == 2
         assert "'alice/reviews@' names no revision" in done.stderr
         assert "alice/reviews@verified" in done.stderr

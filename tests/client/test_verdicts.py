@@ -25,11 +25,11 @@ def test_a_verdict_is_printed_in_one_short_line():
     assert repr(verdicts.read({"state": "queued"})) == "<Verdict: queued, 0 checks>"
 
 
-def test_a_newer_hub_may_say_more_than_we_know(dovetail):
+def test_a_newer_hub_may_say_more_than_we_know(here):
     with liar() as hub:
         odd = document("paused", {"id": "new.check", "outcome": "puzzled"}, None, evals=[{"name": "x"}])
         hub.says("/adapters/alice/x/revisions/main/verdict", odd)
-        done = dovetail("verdict", "alice/x", hub=hub.url)
+        done = here("verdict", "alice/x", hub=hub.url)
     assert (done.returncode, done.stderr) == (6, "")
     assert "new.check" in done.stdout
 
@@ -86,6 +86,7 @@ print(any(newest[name].isnan().any() for name in newest))
 """
 
 
+@pytest.mark.merge
 @pytest.mark.engine
 def test_peft_loads_the_revision_that_was_verified_and_not_the_one_that_failed(dovetail, working_hub, tmp_path):
     good, bad = lora(MINILM, rank=2), with_nan()(lora(MINILM, rank=2))
@@ -102,24 +103,24 @@ def test_peft_loads_the_revision_that_was_verified_and_not_the_one_that_failed(d
 @pytest.mark.parametrize(
     ("state", "status"), [("queued", 6), ("running", 6), ("passed", 0), ("failed", 1), ("errored", 1)]
 )
-def test_the_exit_status_is_1_only_when_the_verdict_is_no_and_6_before(dovetail, state, status):
+def test_the_exit_status_is_1_only_when_the_verdict_is_no_and_6_before(here, state, status):
     with liar() as hub:
         hub.says("/adapters/alice/x/revisions/main/verdict", document(state))
-        done = dovetail("verdict", "alice/x", hub=hub.url)
+        done = here("verdict", "alice/x", hub=hub.url)
     assert done.returncode == status
     assert state in done.stdout
 
 
-def test_a_message_follows_its_check_and_the_fix_follows_the_message(dovetail):
+def test_a_message_follows_its_check_and_the_fix_follows_the_message(here):
     with liar() as hub:
         hub.says("/adapters/alice/x/revisions/v1/verdict", document("failed", FAILED))
-        lines = dovetail("verdict", "alice/x@v1", hub=hub.url).stdout.splitlines()
+        lines = here("verdict", "alice/x@v1", hub=hub.url).stdout.splitlines()
     assert lines[0].split(maxsplit=2) == ["✗", "tensors.not-finite", "q_proj holds 3 NaN."]
     assert lines[1].split(maxsplit=1) == ["fix", "Train again."]
     assert "██ ✗ ██" in lines[3]
 
 
-def test_each_of_several_adapters_has_a_line_of_its_own(dovetail):
+def test_each_of_several_adapters_has_a_line_of_its_own(here):
     part = {"format": "peft", "kind": "lora", "proven": True}
     flags, pull = ["--lora-modules x-en@1a2b3c4=./x-1a2b3c4/en"], "dovetail pull alice/x@1a2b3c4 --to ./x-1a2b3c4"
     row = {"engine": "vllm", "outcome": "serves", "flags": flags, "commands": [pull]}
@@ -130,42 +131,42 @@ def test_each_of_several_adapters_has_a_line_of_its_own(dovetail):
     ]
     with liar() as hub:
         hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", FAILED) | {"contents": contents})
-        lines = dovetail("verdict", "alice/x", hub=hub.url).stdout.splitlines()
+        lines = here("verdict", "alice/x", hub=hub.url).stdout.splitlines()
     place = lines.index("en: passed")
     assert pull in lines[place + 1]
     assert flags[0] in " ".join(lines[place + 2 : -2])
     assert lines[-2:] == ["de: failed by tensors.not-finite", "failed: tensors.not-finite"]
 
 
-def test_markup_in_a_strangers_words_is_shown_as_it_is(dovetail):
+def test_markup_in_a_strangers_words_is_shown_as_it_is(here):
     with liar() as hub:
         said = FAILED | {"message": "[red]x[/red] [/] :smile:"}
         hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", said))
-        assert "[red]x[/red] [/] :smile:" in dovetail("verdict", "alice/x", hub=hub.url).stdout
+        assert "[red]x[/red] [/] :smile:" in here("verdict", "alice/x", hub=hub.url).stdout
 
 
-def test_control_characters_in_a_strangers_words_reach_no_terminal(dovetail):
+def test_control_characters_in_a_strangers_words_reach_no_terminal(here):
     evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
     with liar() as hub:
         said = FAILED | {"id": f"x.y{evil}", "message": evil, "fix": evil}
         hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", said, reason=evil))
-        shown = [dovetail("verdict", "alice/x", *more, hub=hub.url).stdout for more in ((), ("--json",), ("--quiet",))]
+        shown = [here("verdict", "alice/x", *more, hub=hub.url).stdout for more in ((), ("--json",), ("--quiet",))]
         hub.says("/adapters/alice/y/revisions/main/verdict", {"code": "x", "detail": evil, "fix": evil}, 404)
-        shown.append(dovetail("verdict", "alice/y", hub=hub.url).stderr)
+        shown.append(here("verdict", "alice/y", hub=hub.url).stderr)
     assert all(shown)
     assert not {char for text in shown for char in text} & set("\x1b\x07\x9b\u202e")
 
 
-def test_a_hub_that_asks_for_patience_gets_it_once(dovetail):
+def test_a_hub_that_asks_for_patience_gets_it_once(here):
     with liar() as hub:
         slow = json.dumps({"code": "rate-limited", "detail": "Too fast.", "fix": "Wait."}).encode()
         hub.answers["/api/v1/adapters/alice/x/revisions/main/verdict"] = (429, {"Retry-After": "1"}, slow)
-        done = dovetail("verdict", "alice/x", hub=hub.url)
+        done = here("verdict", "alice/x", hub=hub.url)
     assert (done.returncode, len(hub.asked)) == (5, 2)
     assert "Too fast." in done.stderr
 
 
-def test_a_refused_verdict_keeps_the_hubs_sentence_and_status(dovetail):
+def test_a_refused_verdict_keeps_the_hubs_sentence_and_status(here):
     with liar() as hub:
         problem = {
             "code": "verdict-not-applicable",
@@ -174,5 +175,5 @@ def test_a_refused_verdict_keeps_the_hubs_sentence_and_status(dovetail):
             "status": 404,
         }
         hub.says("/adapters/alice/x/revisions/main/verdict", problem, 404)
-        done = dovetail("verdict", "alice/x", hub=hub.url)
+        done = here("verdict", "alice/x", hub=hub.url)
     assert (done.returncode, done.stderr) == (4, "dovetail: Nothing here is an adapter.\n  Push one.\n")

@@ -258,6 +258,7 @@ def test_whole_embeddings_say_how_many_rows_they_have_and_how_coarse_they_are():
     assert "rounds the embeddings of the base to BF16" in say("base.vocabulary", halves).message
 
 
+@pytest.mark.merge
 @pytest.mark.parametrize("engine", ["e4", "e5"])
 def test_peft_itself_does_not_stack_an_adapter_on_an_adapter_where_both_adapt_a_module(engine, tmp_path):
     """What `base.unknown` says of it, and why such an adapter is not proven on both."""

@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from dovetail.adapters.checks.families import ids_of
 from tests.adapters import (
     TINY_BERT,
@@ -159,6 +161,7 @@ def test_a_base_pinned_to_another_revision_than_the_one_on_the_shelf_warns_with_
         assert shelf in check["message"] or outcome == "passed"
 
 
+@pytest.mark.merge
 def test_a_warm_parent_has_imported_all_that_its_children_use(bases):
     """Else each child reads it anew, and one that begins while the hub is updated gets half of another version."""
     command = [python_of("e5"), Path(__file__).parent / "unimported.py", bases / "bert"]

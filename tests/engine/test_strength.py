@@ -3,8 +3,7 @@
 import pytest
 
 from tests.adapters import SMOKE, facts_of, lora, smoke, with_file, write
-from tests.engine.conftest import Engine
-from tests.engine.conftest import in_an_engine
+from tests.engine.conftest import Engine, in_an_engine
 from tests.engine.test_evaluation import TEXTS
 
 ROWS = smoke([{"text": text, "label": number % 2} for number, text in enumerate(TEXTS)])
@@ -40,6 +39,7 @@ def test_without_labelled_rows_there_is_no_curve(bert, tmp_path):
     assert strength_of(bert, tmp_path, lora())[0] is None
 
 
+@pytest.mark.merge
 def test_zero_and_one_are_run_and_equal_to_the_last_bit_and_dora_is_left_out(bases):
     answers = in_an_engine(f"""
 import pathlib, torch

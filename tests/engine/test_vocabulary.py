@@ -153,7 +153,7 @@ def test_a_classifier_saved_without_a_task_has_a_random_head(bert, tmp_path):
     assert failures(bert.validate(write(files, tmp_path), facts_of(files))) == ["eval.random-head"]
 
 
-@pytest.mark.parametrize("engine", ["e5", "e4"])
+@pytest.mark.parametrize("engine", ["e5", pytest.param("e4", marks=pytest.mark.merge)])
 def test_what_neither_base_nor_file_has_is_drawn_by_each_load(bases, tmp_path, engine):
     """PEFT saves the classifier of a BERT for masked words, and not the pooler before it."""
     base = shutil.copytree(bases / "bert", tmp_path / "base")
@@ -268,6 +268,7 @@ def test_a_chat_template_that_is_not_the_base_s_is_told(llama, tmp_path):
         assert "tiny/llama has none: a server of the base refuses to chat" in check["message"]
 
 
+@pytest.mark.merge
 def test_the_base_s_own_chat_template_is_no_other(bases, tmp_path):
     base = shutil.copytree(bases / "llama", tmp_path / "base")
     transformers_5 = OF_RELEASES["a file of several"]

@@ -13,6 +13,7 @@ from tests import once
 from tests.fit.bases import CONFIGS
 from workers.engines import engine_matrix
 
+
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Base id → what the engine says of it; one process measures them all."""

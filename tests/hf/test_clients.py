@@ -14,10 +14,11 @@ from tests.live import TOKENS, Hub
 
 CASES = {
     "2.4.0-xet": ("2.4.0", {}),
+    "0.36.2": ("0.36.2", {}),  # by LFS
     "2.4.0-lfs": ("2.4.0", {"HF_HUB_DISABLE_XET": "1"}),
     "1.33.0": ("1.33.0", {}),
-    "0.36.2": ("0.36.2", {}),
 }
+MERGE = {"2.4.0-lfs", "1.33.0"}
 
 
 @dataclass
@@ -35,7 +36,9 @@ class Stage:
         return len(re.findall(f'"message": "{start}', self.hub.log("web")))
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(
+    params=[pytest.param(CASES[id], id=id, marks=[pytest.mark.merge] if id in MERGE else []) for id in CASES]
+)
 def stage(request, live_hub: Hub, tmp_path: Path) -> Stage:
     release, settings = request.param
     client = Client(release, live_hub.url, TOKENS["alice"], tmp_path / "home", settings)

@@ -43,7 +43,9 @@ def pages(by: Caller, query: Query) -> list[SearchPage]:
     return found
 
 
-@pytest.mark.parametrize("few", [0, 1, 500])
+@pytest.mark.parametrize(
+    "few", [pytest.param(0, marks=pytest.mark.merge), 1, pytest.param(500, marks=pytest.mark.merge)]
+)
 def test_each_way_of_finding_them_has_the_same_pages(cast, many, monkeypatch, few):
     monkeypatch.setattr(catalog, "FEW", few)
     callers = [NOBODY, *(cast.session(name) for name in ("alice", "carol", "dave", "mona"))]

@@ -79,6 +79,7 @@ def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judge
     assert Comparison.objects.get().attempt == 0
 
 
+@pytest.mark.merge
 def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):
     found = judged(adapters.prompt("PREFIX_TUNING", adapters.TINY_BERT, task="SEQ_CLS"))
     assert (found.state, failed(found)) == ("passed", [])

@@ -121,6 +121,7 @@ def test_a_killed_engine_costs_an_attempt_and_the_next_one_gives_the_verdict(ber
     assert once_more(found).state == "passed"
 
 
+@pytest.mark.merge
 def test_an_engine_that_is_stopped_in_the_middle_is_killed_and_replaced(bert, judged, settings, monkeypatch):
     monkeypatch.setattr("workers.engines.sandbox.GRACE_SECONDS", 0.5)
     judged(adapters.lora(seed=4))
@@ -329,6 +330,7 @@ def worked(verdict: Verdict) -> Verdict:
     return Verdict.objects.get(pk=verdict.pk)
 
 
+@pytest.mark.merge
 def test_the_programs_of_use_are_run_after_the_verdict_and_kept_until_they_are_run_again(bert, judged, cast, settings):
     """What the page offers is what was run: its digest is that of the text with the page's own address in it."""
     rows = [{"text": f"the {noun} was {word}", "label": at % 3} for at, (noun, word) in enumerate(PAIRS)]
@@ -366,6 +368,7 @@ def in_loralib(files: adapters.Files) -> bytes:
     return adapters.pack({names[name]: value for name, value in adapters.unpack(files[adapters.WEIGHTS]).items()})
 
 
+@pytest.mark.merge
 def test_what_loralib_saved_becomes_a_version_that_measures_as_pefts_does(judged, bert, shelves, cast):
     rows = [{"text": f"a {' '.join(pair)} one", "label": pair[1] != "bad"} for pair in PAIRS]
     smoke = adapters.smoke([{**row, "label": int(row["label"])} for row in rows])

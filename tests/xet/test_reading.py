@@ -203,8 +203,15 @@ assert open(api.snapshot_download(repo) + "/x.bin", "rb").read() == data
 """
 
 
-@pytest.mark.parametrize("release", ["2.4.0", "0.36.2"])
-@pytest.mark.parametrize("store", ["on_files", pytest.param("on_s3", marks=pytest.mark.s3)])
+@pytest.mark.parametrize(
+    ("store", "release"),
+    [
+        ("on_files", "0.36.2"),
+        pytest.param("on_s3", "2.4.0", marks=pytest.mark.s3),
+        pytest.param("on_files", "2.4.0", marks=pytest.mark.merge),
+        pytest.param("on_s3", "0.36.2", marks=[pytest.mark.s3, pytest.mark.merge]),
+    ],
+)
 def test_stock_clients_read_by_xet(request, tmp_path: Path, release: str, store: str):
     hub: Hub = request.getfixturevalue(store)
     before = hub.log("web").count("/reconstructions/")
