@@ -27,8 +27,13 @@ from tests.sweep import forget
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
 
 
-# Folders whose tests share what is slow to start: a whole hub, a browser, warm engines.
-TOGETHER = ("tests/browser", "tests/engine", "tests/fit")
+# Tests that share what is slow to start, by how their addresses begin: a whole hub and a browser, or warm engines.
+TOGETHER = {
+    "tests/engine/": "engines",
+    "tests/browser/": "hub",
+    "tests/client/test_push.py": "hub",
+    "tests/client/test_verdicts.py": "hub",
+}
 
 
 # Tests that wait for servers, engines and browsers. Their files come first: the quick ones then fill the end of a run,
@@ -38,11 +43,10 @@ SLOW_FIXTURES = {"live_hub", "working_hub"}
 
 
 class ByFile(LoadScopeScheduling):
-    """Give a process whole files, and whole folders where their tests share a fixture of the session."""
+    """Give a process whole files, and all files whose tests share a fixture of the session."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+        return next((what for start, what in TOGETHER.items() if nodeid.startswith(start)), nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -54,9 +58,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders that one process takes whole first, and then the files with slow tests."""
+    """Put what one process takes whole first, and then the files with slow tests."""
     slow = {item.path for item in items if _is_slow(item)}
-    items.sort(key=lambda item: (not item.nodeid.startswith(TOGETHER), item.path not in slow))
+    items.sort(key=lambda item: (not item.nodeid.startswith(tuple(TOGETHER)), item.path not in slow))
 
 
 def pytest_collection_finish() -> None:

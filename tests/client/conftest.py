@@ -93,11 +93,15 @@ def _at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def here(_at_home: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Return what runs `dovetail` as the fixture of that name does, in this process, which is much faster."""
 
-    def run(*arguments: object, hub: live.Hub | str | None = None, who: str = "") -> subprocess.CompletedProcess[str]:
-        with monkeypatch.context() as environment:
+    def run(
+        *arguments: object, hub: live.Hub | str | None = None, who: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
             if hub:
-                environment.setenv("DOVETAIL_ENDPOINT", hub if isinstance(hub, str) else hub.url)
-            environment.setenv("DOVETAIL_TOKEN", live.TOKENS[who] if who else "")
+                patch.setenv("DOVETAIL_ENDPOINT", hub if isinstance(hub, str) else hub.url)
+            patch.setenv("DOVETAIL_TOKEN", live.TOKENS[who] if who else "")
+            for name, value in environment.items():
+                patch.setenv(name, value)
             with pytest.raises(SystemExit) as left:
                 cli.main([*map(str, arguments)])
         assert isinstance(left.value.code, int)

@@ -26,22 +26,22 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture
-def commits(dovetail, folder, hub):
+def commits(here, folder, hub):
     """Two versions, the oldest first; nothing has passed, since no worker runs."""
     made = []
     for words in ("# One\n", "# Two\n"):
         (folder / "README.md").write_text(words)
-        assert dovetail("push", folder, NAME, hub=hub, who="alice").returncode == 0
-        pulled = dovetail("pull", NAME, "--to", "newest", "--json", hub=hub, who="alice")
+        assert here("push", folder, NAME, hub=hub, who="alice").returncode == 0
+        pulled = here("pull", NAME, "--to", "newest", "--json", hub=hub, who="alice")
         made.append(json.loads(pulled.stdout)["revision"])
     return made
 
 
-def test_an_alias_is_set_pulled_rolled_back_and_removed(dovetail, hub, commits, tmp_path):
+def test_an_alias_is_set_pulled_rolled_back_and_removed(here, hub, commits, tmp_path):
     first, second = commits
 
     def alias(*words, who="alice"):
-        return dovetail("alias", *words, hub=hub, who=who)
+        return here("alias", *words, hub=hub, who=who)
 
     assert "has no alias" in alias(NAME).stderr
     refused = alias("set", f"{NAME}@main", "prod")
@@ -53,7 +53,7 @@ def test_an_alias_is_set_pulled_rolled_back_and_removed(dovetail, hub, commits, 
     assert alias(NAME, who="carol").stdout == f"prod\t{second}\n"
     [listed] = json.loads(alias(NAME, "--json").stdout)["aliases"]
     assert listed["reason"] == "No worker runs here."
-    pulled = json.loads(dovetail("pull", f"{NAME}@prod", "--to", "at-prod", "--json", hub=hub, who="carol").stdout)
+    pulled = json.loads(here("pull", f"{NAME}@prod", "--to", "at-prod", "--json", hub=hub, who="carol").stdout)
     assert pulled["revision"] == second
     stock = Client("2.4.0", hub.url, live.TOKENS["carol"], tmp_path / "stock")
     assert stock.python(SNAPSHOT).strip() == second
@@ -63,13 +63,13 @@ def test_an_alias_is_set_pulled_rolled_back_and_removed(dovetail, hub, commits, 
     assert alias("rollback", NAME, "prod").returncode == 2
     assert alias("rm", NAME, "prod", who="carol").returncode == 3
     assert alias("rm", NAME, "prod").returncode == 0
-    assert dovetail("pull", f"{NAME}@prod", hub=hub, who="carol").returncode == 4
+    assert here("pull", f"{NAME}@prod", hub=hub, who="carol").returncode == 4
     assert alias("rm", NAME, "prod").returncode == 4
 
 
-def test_what_is_written_wrong_is_a_usage_error(dovetail):
+def test_what_is_written_wrong_is_a_usage_error(here):
     for words in (
         ("set", NAME, "prod"), ("set", f"{NAME}@main"), ("set", f"{NAME}@main", "prod", "--force"),
         ("rollback", NAME), ("rm", NAME, ""), ("move", NAME),
     ):  # fmt: skip
-        assert dovetail("alias", *words, hub="http://127.0.0.1:9", who="alice").returncode == 2, words
+        assert here("alias", *words, hub="http://127.0.0.1:9", who="alice").returncode == 2, words

@@ -116,16 +116,16 @@ def test_refusals_name_what_is_near_and_what_there_is(ask, live_hub, folder):
         assert "--help" in refused["fix"] or "Use one of" in refused["fix"], words
 
 
-def test_people_read_rows_and_quiet_is_the_first_column(dovetail, ask, live_hub, folder):
+def test_people_read_rows_and_quiet_is_the_first_column(here, ask, live_hub, folder):
     name = "alice/read-by-people"
     ask("push", folder, name, hub=live_hub, who="alice")
-    searched = dovetail("search", "read-by-people", hub=live_hub)
+    searched = here("search", "read-by-people", hub=live_hub)
     assert searched.stdout.split("\t")[:3] == [name, "queued", "lora"]
-    assert dovetail("search", "read-by-people", "-q", hub=live_hub).stdout == f"{name}\n"
-    shown = dovetail("info", name, hub=live_hub).stdout
+    assert here("search", "read-by-people", "-q", hub=live_hub).stdout == f"{name}\n"
+    shown = here("info", name, hub=live_hub).stdout
     assert f"page       {live_hub.url}/{name}\n" in shown
     assert "verified   no version\n" in shown
-    same = dovetail("diff", name, "@main", hub=live_hub)
+    same = here("diff", name, "@main", hub=live_hub)
     assert (same.stdout, "same files" in same.stderr) == ("", True)
 
 

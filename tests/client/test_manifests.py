@@ -101,20 +101,18 @@ def test_names_of_objects_are_labels(name, made):
     assert object_name(Target(name, "http://hub", COMMIT)) == made
 
 
-def test_the_command_prints_the_manifest_of_what_the_hub_says(dovetail):
+def test_the_command_prints_the_manifest_of_what_the_hub_says(here):
     assert tuple(KINDS) == PLATFORMS
     said = {"adapter": "alice/router", "revision": COMMIT, "state": "passed", "checks": [], "path": "out",
             "base": {"id": "a/base", "revision": None}, "serving": [ANSWERS[0].as_json()]}  # fmt: skip
     with liar() as hub:
         hub.says("/adapters/alice/router/revisions/verified/verdict", said)
-        done = dovetail("info", "alice/router", "--manifest", "aibrix", hub=hub.url)
+        done = here("info", "alice/router", "--manifest", "aibrix", hub=hub.url)
         assert done.returncode == 0, done.stderr
         assert done.stdout == manifest("aibrix", Target.of_verdict(said, hub.url), ANSWERS)
         assert (
-            yaml.safe_load(dovetail("info", "alice/router", "--manifest", "aibrix", "--json", hub=hub.url).stdout)[
-                "kind"
-            ]
+            yaml.safe_load(here("info", "alice/router", "--manifest", "aibrix", "--json", hub=hub.url).stdout)["kind"]
             == "aibrix"
         )
-        wrong = dovetail("info", "alice/router", "--manifest", "nomad", hub=hub.url)
+        wrong = here("info", "alice/router", "--manifest", "nomad", hub=hub.url)
     assert (wrong.returncode, "kserve" in wrong.stderr) == (2, True), wrong.stderr

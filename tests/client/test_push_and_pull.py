@@ -35,69 +35,69 @@ def test_what_was_pushed_comes_back_byte_by_byte(dovetail, live_hub, folder, tmp
     assert (again.stdout, again.stderr) == (f"{commit}\n", ""), "the same content again is the same commit"
 
 
-def test_a_revision_is_pulled_by_its_commit(dovetail, live_hub, folder, tmp_path):
+def test_a_revision_is_pulled_by_its_commit(here, live_hub, folder, tmp_path):
     push = ("push", folder, "alice/history", "--json")
-    first = json.loads(dovetail(*push, hub=live_hub, who="alice").stdout)
+    first = json.loads(here(*push, hub=live_hub, who="alice").stdout)
     (folder / "README.md").write_text("# Second\n")
-    second = json.loads(dovetail(*push, hub=live_hub, who="alice").stdout)
+    second = json.loads(here(*push, hub=live_hub, who="alice").stdout)
     assert first["revision"] != second["revision"]
     for document, expected in ((first, "license"), (second, "# Second")):
         to = tmp_path / document["revision"][:5]
-        assert dovetail("pull", f"alice/history@{document['revision'][:12]}", "--to", to, hub=live_hub).returncode == 0
+        assert here("pull", f"alice/history@{document['revision'][:12]}", "--to", to, hub=live_hub).returncode == 0
         assert expected in (to / "README.md").read_text()
-    missing = dovetail("pull", "alice/history@v9", hub=live_hub)
+    missing = here("pull", "alice/history@v9", hub=live_hub)
     assert missing.returncode == 4
     assert "v9" in missing.stderr
 
 
-def test_pulling_again_brings_what_changed_and_leaves_the_rest(dovetail, live_hub, folder, tmp_path):
-    dovetail("push", folder, "alice/again", hub=live_hub, who="alice")
+def test_pulling_again_brings_what_changed_and_leaves_the_rest(here, live_hub, folder, tmp_path):
+    here("push", folder, "alice/again", hub=live_hub, who="alice")
     to = tmp_path / "work" / "again"
-    dovetail("pull", "alice/again", hub=live_hub)
+    here("pull", "alice/again", hub=live_hub)
     weights = to / "adapter_model.safetensors"
     before = weights.stat().st_ino
     (to / "README.md").write_text("spoilt")
     (to / "mine.txt").write_text("mine")
-    assert dovetail("pull", "alice/again", hub=live_hub).returncode == 0
+    assert here("pull", "alice/again", hub=live_hub).returncode == 0
     assert "license" in (to / "README.md").read_text()
     assert (to / "mine.txt").read_text() == "mine"
     assert weights.stat().st_ino == before, "a file that is here already is not brought again"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["again"], "nothing is left beside it"
 
 
-def test_a_private_adapter_is_missing_for_strangers(dovetail, live_hub, folder):
-    assert dovetail("push", folder, "acme/hidden", "--private", hub=live_hub, who="bob").returncode == 0
-    assert dovetail("pull", "acme/hidden", hub=live_hub, who="erin").returncode == 0
-    hidden, nothing = (dovetail("pull", f"acme/{name}", hub=live_hub, who="carol") for name in ("hidden", "nothing"))
+def test_a_private_adapter_is_missing_for_strangers(here, live_hub, folder):
+    assert here("push", folder, "acme/hidden", "--private", hub=live_hub, who="bob").returncode == 0
+    assert here("pull", "acme/hidden", hub=live_hub, who="erin").returncode == 0
+    hidden, nothing = (here("pull", f"acme/{name}", hub=live_hub, who="carol") for name in ("hidden", "nothing"))
     assert hidden.returncode == nothing.returncode == 4
     assert hidden.stderr.replace("hidden", "nothing") == nothing.stderr
 
 
-def test_waiting_for_the_verdict_of_what_is_no_adapter_says_that_there_is_none(dovetail, live_hub, tmp_path):
+def test_waiting_for_the_verdict_of_what_is_no_adapter_says_that_there_is_none(here, live_hub, tmp_path):
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "README.md").write_text("# Words\n")
-    done = dovetail("push", tmp_path / "words", "alice/words", "--wait", hub=live_hub, who="alice")
+    done = here("push", tmp_path / "words", "alice/words", "--wait", hub=live_hub, who="alice")
     assert done.returncode == 6
     assert "no verdict" in done.stderr
 
 
-def test_who_may_not_push_is_told_so(dovetail, live_hub, folder):
+def test_who_may_not_push_is_told_so(here, live_hub, folder):
     for who, where in (("carol", "alice/x"), ("erin", "acme/x")):
-        done = dovetail("push", folder, where, hub=live_hub, who=who)
+        done = here("push", folder, where, hub=live_hub, who=who)
         assert done.returncode == 3
         assert where.partition("/")[0] in done.stderr
-    readonly = dovetail("push", folder, "alice/x", hub=live_hub, DOVETAIL_TOKEN=live.READ_TOKEN)
+    readonly = here("push", folder, "alice/x", hub=live_hub, DOVETAIL_TOKEN=live.READ_TOKEN)
     assert readonly.returncode == 3
 
 
-def test_a_verdict_that_waits_says_for_what(dovetail, live_hub, folder):
-    dovetail("push", folder, "alice/waits", hub=live_hub, who="alice")
-    done = dovetail("verdict", "alice/waits", hub=live_hub)
+def test_a_verdict_that_waits_says_for_what(here, live_hub, folder):
+    here("push", folder, "alice/waits", hub=live_hub, who="alice")
+    done = here("verdict", "alice/waits", hub=live_hub)
     assert done.returncode == 6
     assert "queued" in done.stdout
     assert "all-MiniLM-L6-v2" in done.stdout
     assert "base cache" in done.stdout
-    document = json.loads(dovetail("verdict", "--json", "alice/waits", hub=live_hub).stdout)
+    document = json.loads(here("verdict", "--json", "alice/waits", hub=live_hub).stdout)
     assert (document["adapter"], document["state"]) == ("alice/waits", "queued")
 
 
@@ -236,9 +236,9 @@ def test_an_answer_of_another_shape_is_no_manifest(ask, tmp_path, said):
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_what_is_no_hub_is_said(dovetail):
+def test_what_is_no_hub_is_said(here):
     with liar() as hub:
-        done = dovetail("pull", "alice/x", hub=hub.url)
+        done = here("pull", "alice/x", hub=hub.url)
     assert done.returncode == 5
     assert "does not answer like a Dovetail hub" in done.stderr
 

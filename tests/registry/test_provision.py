@@ -284,6 +284,7 @@ def test_bases_go_to_the_shelf_once(provision, monkeypatch):
     assert len(asked) == 2
 
 
+@pytest.mark.merge
 def test_a_base_in_a_folder_is_put_on_the_shelf_by_the_file(provision, settings, tmp_path):
     settings.SHELF = tmp_path / "shelf"
     folder = tmp_path / "model"

@@ -131,6 +131,7 @@ def test_every_link_form_and_file_is_below_the_prefix_and_leads_somewhere(mounte
     assert len(seen) > 60
 
 
+@pytest.mark.merge
 def test_every_link_that_a_moderator_sees_leads_to_a_page(visit, reviews, secret, cast: Cast, settings):
     """On pages from each of their starting points, in alerts, in e-mails and in the answers of REST."""
     settings.MAIL_FROM = "dovetail@example.org"

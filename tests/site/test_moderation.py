@@ -265,6 +265,7 @@ def test_a_view_is_saved_opened_and_removed_and_an_old_case_is_marked(cast, adap
     assert refused.redirect_chain == [("/moderation", 302)]
 
 
+@pytest.mark.merge
 def test_a_hundred_mixed_reports_are_cleared(cast, adapter, capsys):
     """Clear 100 reports with the forms of the page; print how many actions and seconds one takes."""
     reasons, who = Case.Reason.values, ["carol", "dave", "erin", "bob"]

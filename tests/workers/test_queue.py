@@ -283,6 +283,7 @@ def test_a_worker_whose_nudge_was_lost_looks_by_itself_and_one_nudge_is_enough_f
     assert (offers["slots"], offers["bases"], offers["engines"]) == (1, {base.id: base.sha256}, ["e5"])
 
 
+@pytest.mark.merge
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_of_errands_sweeps_takes_no_validation_and_counts_as_none(pushed, base, work, send, broker):
     lost, other = pushed(), pushed(message="other")
@@ -296,6 +297,7 @@ def test_a_worker_of_errands_sweeps_takes_no_validation_and_counts_as_none(pushe
     assert (state(other), WorkerHeartbeat.objects.count()) == ("queued", 0)
 
 
+@pytest.mark.merge
 @pytest.mark.django_db(transaction=True)
 def test_a_nudge_at_a_workers_own_door_is_heard(pushed, base, work, broker, monkeypatch):
     work("tests.workers.patient")
