@@ -34,7 +34,7 @@ def remote(here, hub, adapter: str, to: Path) -> dict[str, bytes]:
     return {file.relative_to(to).as_posix(): file.read_bytes() for file in to.rglob("*") if file.is_file()}
 
 
-def revisions(here, hub, adapter: str) -> list[str]:
+def revisions(hub, adapter: str) -> list[str]:
     """Return the titles of main's commits, newest first."""
     from urllib.request import Request, urlopen  # the tests ask as anybody would
 
@@ -51,7 +51,7 @@ def test_two_thousand_files_are_one_commit(here, live_hub, folder):
         (folder / "many" / f"{number:04}.txt").write_text(str(number))
     done = here("push", folder, "alice/two-thousand", "-m", "All of it", hub=live_hub, who="alice")
     assert done.returncode == 0, done.stderr
-    assert revisions(here, live_hub, "alice/two-thousand") == ["All of it", "initial commit"]
+    assert revisions(live_hub, "alice/two-thousand") == ["All of it", "initial commit"]
 
 
 def test_a_base_that_is_a_path_is_refused_before_anything_is_sent(here, live_hub, trained_here):
@@ -91,7 +91,7 @@ def test_patterns_choose_and_delete_and_a_dry_run_sends_nothing(here, live_hub, 
     command = ("push", folder, name, "--exclude", "notes/", "--delete", "*.txt", "--delete", "*.md")
     planned = here(*command, "--dry-run", hub=live_hub, who="alice")
     assert planned.stdout.splitlines() == ["changed  README.md", "deleted  old.txt"]
-    assert len(revisions(here, live_hub, name)) == 3
+    assert len(revisions(live_hub, name)) == 3
     assert here(*command, hub=live_hub, who="alice").returncode == 0
     files = remote(here, live_hub, name, tmp_path / "last")
     assert "old.txt" not in files
