@@ -12,15 +12,39 @@ from typing import Any, Self
 
 import psutil
 
+from ops.hub import DEMO_BASE, DEMO_PACKAGE
 from ops.machine import free_port
 from ops.sentences import ROOT
+from tests.ops.production import Deployment
 
 TOKEN = "hf_benchmark_of_a_hub"  # of a hub that lives for minutes
 BIN = ROOT / ".venv" / "bin"
 
 
-class Hub:
-    """One hub that can be restarted."""
+class Served:
+    """A hub that answers at a port of this machine."""
+
+    port: int
+    url: str
+
+    def webs(self) -> list[psutil.Process]:
+        """Return the processes that answer requests."""
+        raise NotImplementedError
+
+    def web_seconds(self) -> float:
+        """Return the processor time that the web processes have spent so far, in seconds."""
+        return float(sum(times.user + times.system for one in self.webs() for times in [one.cpu_times()]))
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """GET a JSON object."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            document: dict[str, Any] = json.load(answer)
+            return document
+
+
+class Hub(Served):
+    """One hub that can be restarted: SQLite, a folder of files, nginx."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.settings = folder, settings
@@ -31,9 +55,7 @@ class Hub:
     def __enter__(self) -> Self:
         self.start()
         people = self.folder / "people.json"
-        token = {"name": "bench", "role": "write", "value": TOKEN}
-        person = {"name": "bench", "password": "benchmark of a hub", "tokens": [token]}
-        people.write_text(json.dumps({"users": [person], "site": {"throttle": "off"}}))
+        people.write_text(json.dumps(_people()))
         self.manage("provision", str(people))
         return self
 
@@ -70,10 +92,6 @@ class Hub:
     def webs(self) -> list[psutil.Process]:
         return [one for one in self.family() if "gunicorn" in _command(one)]
 
-    def web_seconds(self) -> float:
-        """Return the processor time that the web processes have spent so far, in seconds."""
-        return float(sum(times.user + times.system for one in self.webs() for times in [one.cpu_times()]))
-
     @staticmethod
     def is_engine(process: psutil.Process) -> bool:
         return "/.engines/" in _command(process)
@@ -90,13 +108,6 @@ class Hub:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         subprocess.run([str(BIN / "hf"), *arguments], env=kept | environment, check=True, capture_output=True)
 
-    def ask(self, path: str) -> dict[str, Any]:
-        """GET a JSON object."""
-        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            document: dict[str, Any] = json.load(answer)
-            return document
-
 
 def _command(process: psutil.Process) -> str:
     """Return the command line of a process; empty for one that has ended since it was listed."""
@@ -104,3 +115,30 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
+
+
+class Production(Served):
+    """What docker-compose.yml describes, without Docker: PostgreSQL, S3, Redis, nginx, one web, a worker."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self.port, self.url = deployment.ports["nginx"], deployment.url
+        people = deployment.folder / "people.json"
+        base = {"id": DEMO_BASE, "package": DEMO_PACKAGE}
+        people.write_text(json.dumps({**_people(), "bases": [base]}))
+        deployment.manage("provision", str(people))
+
+    def webs(self) -> list[psutil.Process]:
+        return [
+            one
+            for name, process in self._deployment.processes.items()
+            if name.startswith("web-")
+            for one in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True))
+        ]
+
+
+def _people() -> dict[str, object]:
+    """Return who is on the hub, as `provision` reads it."""
+    token = {"name": "bench", "role": "write", "value": TOKEN}
+    person = {"name": "bench", "password": "benchmark of a hub", "tokens": [token]}
+    return {"users": [person], "site": {"throttle": "off"}}

@@ -55,6 +55,9 @@ class Wire:
         self.connection.request(method, path, body=body, headers=self.headers | headers)
         answer = self.connection.getresponse()
         self.location = answer.headers.get("Location", "")
+        if answer.status == 302:  # to the store
+            answer.read()
+            return self._answer(method, self.location, body, headers) if method == "GET" else answer
         if answer.status >= 300:
             raise SystemExit(f"{method} {path} was answered with {answer.status}: {answer.read(500)!r}")
         return answer

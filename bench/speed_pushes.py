@@ -13,7 +13,7 @@ from unittest.mock import patch
 from huggingface_hub import HfApi, constants
 
 from bench import rivals
-from bench.hub import TOKEN, Hub
+from bench.hub import TOKEN, Hub, Served
 from bench.line import Line
 from bench.rivals import Wire
 from bench.sides import ADAPTER, LARGE, REPEATS, REPO, against, weights
@@ -31,7 +31,7 @@ def lines(folder: Path, hub: Hub, wire: Wire, registry: Wire) -> Iterator[Line]:
     yield from again(folder, hub)
 
 
-def adapters(folder: Path, hub: Hub, wire: Wire, registry: Wire, swallow: int) -> Iterator[Line]:
+def adapters(folder: Path, hub: Served, wire: Wire, registry: Wire, swallow: int) -> Iterator[Line]:
     """8 MB of weights, a config and a card into a new repository, against the same as an image.
 
     The stock client hashes, cuts into chunks and asks more; its part is the time when nobody is at the other end.
