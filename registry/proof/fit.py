@@ -20,7 +20,7 @@ from dovetail.adapters.formats.description import WEIGHTS
 from dovetail.adapters.methods.kinds import task_of
 from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import CheckResult, Fits, KnownBase, Report
-from dovetail.adapters.shapes.fitting import Adapter, Fit, NotComputable
+from dovetail.adapters.shapes.base_fits import Adapter, Fit, NotComputable
 from dovetail.adapters.shapes.shapes import Shapes, decode
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, BaseManifest

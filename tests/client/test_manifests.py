@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dovetail.commands.search_commands import PLATFORMS
 from dovetail.serve.manifests import KINDS, manifest, object_name
 from dovetail.serve.target import Target
-from dovetail.terminal.manifest_printing import PLATFORMS
 from tests.client.hostile import liar
 from tests.client.test_serving import adapter, asked, foreign
 from tests.client.test_starting import COMMIT, IN_A_FOLDER, TARGET

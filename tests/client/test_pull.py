@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.store import downloading
+from dovetail.store import transfers
 from tests import live
 from tests.client.hostile import Answer, Liar, liar
 
@@ -42,7 +42,7 @@ def serve_large_file(hub: Liar) -> BrokenLine:
 
 @pytest.fixture(autouse=True)
 def no_wait_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloading, "FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr(transfers, "FIRST_WAIT_SECONDS", 0)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -59,7 +59,7 @@ def test_a_line_that_breaks_is_gone_on_with(ask, tmp_path):
 
 
 def test_a_download_that_broke_off_goes_on_in_the_next_run(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr(downloading, "TRIES", 1)
+    monkeypatch.setattr(transfers, "TRIES", 1)
     with liar() as hub:
         line = serve_large_file(hub)
         for _ in range(2):

@@ -8,7 +8,7 @@ import pytest
 
 from dovetail.adapters.results.report import Content, Report, Serving
 from dovetail.adapters.serving import ENGINES
-from dovetail.serve.starting import LINES, completed, completed_report, start, start_ollama
+from dovetail.serve.server_start import LINES, completed, completed_report, start, start_ollama
 from dovetail.serve.target import Target
 from tests.client.test_serving import KOHYA, MLX_CONFIG, MLX_FILES, MLX_TENSORS, UNET, adapter, asked, foreign
 

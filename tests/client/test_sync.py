@@ -19,7 +19,7 @@ from dovetail.base import places
 from dovetail.base.locks import Lock
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import following, lock_files, locking, syncing, trees
+from dovetail.locks import folder_sync, lock_files, lock_follower, resolution, trees
 from dovetail.store.store import Store
 from tests import live
 from tests.adapters import MINILM, lora, write
@@ -41,8 +41,8 @@ def warm(live_hub, tmp_path_factory) -> tuple[Path, Lock, Lock]:
         for number, name in enumerate(NAMES):
             folder = write(lora(MINILM) | {"notes.txt": f"{words}{number}".encode()}, place / str(number))
             Client(live_hub.url, live.TOKENS["alice"]).push(folder, name)
-        made.append(locking.add(alice, Lock(""), [(name, "main") for name in NAMES]))
-        syncing.sync(made[-1], place / "served", lambda: alice, Store(place / "cache"))
+        made.append(resolution.add(alice, Lock(""), [(name, "main") for name in NAMES]))
+        folder_sync.sync(made[-1], place / "served", lambda: alice, Store(place / "cache"))
     return place / "cache", made[0], made[1]
 
 
@@ -137,7 +137,7 @@ def test_a_sync_that_is_killed_leaves_the_old_folder_or_the_new_one(versions, ho
     to, cache = home / "served", Store(places.cache())
 
     def sync(lock: Lock) -> None:
-        syncing.sync(lock, to, offline, cache)
+        folder_sync.sync(lock, to, offline, cache)
 
     sync(old)
     before = contents(to)
@@ -197,10 +197,10 @@ def test_a_folder_is_whole_also_where_it_cannot_be_exchanged(versions, home, mon
     monkeypatch.setattr(trees, "_exchange", lambda *_: False)  # as NFS answers
     to, cache = home / "served", Store(places.cache())
     for lock in (old, new):
-        syncing.sync(lock, to, offline, cache)
+        folder_sync.sync(lock, to, offline, cache)
     after = contents(to)
     to.rename(trees._before(to))  # killed between the two renames
-    syncing.sync(new, to, offline, cache)
+    folder_sync.sync(new, to, offline, cache)
     assert contents(to) == after
     assert [path.name for path in home.iterdir() if path.name.startswith(".served.dovetail-b")] == [
         ".served.dovetail-busy"
@@ -210,17 +210,17 @@ def test_a_folder_is_whole_also_where_it_cannot_be_exchanged(versions, home, mon
 def test_two_syncs_of_one_folder_exclude_each_other(versions, home):
     old, new = versions
     to, cache = home / "served", Store(places.cache())
-    syncing.sync(old, to, offline, cache)
+    folder_sync.sync(old, to, offline, cache)
     with trees.exclusive(to), pytest.raises(Problem, match=r"Another sync is changing .*served") as busy:
-        syncing.sync(new, to, offline, cache)
+        folder_sync.sync(new, to, offline, cache)
     assert (busy.value.code, busy.value.exit_status) == ("client-sync-busy", 7)
-    assert syncing.sync(new, to, offline, cache).is_changed
+    assert folder_sync.sync(new, to, offline, cache).is_changed
 
 
 def test_what_somebody_changed_in_the_folder_is_put_right_and_leads_nowhere(versions, home):
     lock, _ = versions
     to, cache = home / "served", Store(places.cache())
-    syncing.sync(lock, to, offline, cache)
+    folder_sync.sync(lock, to, offline, cache)
     right = contents(to)
     (home / "outside").mkdir()
     (home / "outside" / "notes.txt").write_text("theirs")
@@ -243,7 +243,7 @@ def test_what_somebody_changed_in_the_folder_is_put_right_and_leads_nowhere(vers
 
     for trick in (spoil, lead_out, write_through, add):
         trick()
-        assert syncing.sync(lock, to, connect(lock), cache).is_changed, trick.__name__
+        assert folder_sync.sync(lock, to, connect(lock), cache).is_changed, trick.__name__
         assert contents(to) == right, trick.__name__
         assert not any(path.is_symlink() for path in to.rglob("*"))
     assert (home / "outside" / "notes.txt").read_text() == "theirs"
@@ -256,13 +256,13 @@ def test_what_arrived_is_kept_and_what_is_not_as_locked_is_not_taken(versions, h
     half = Store(places.cache()).place(weights.sha256).read_bytes()[: weights.size // 2]
     cache.keep_part(_written(cache.part(weights.sha256), half), weights.sha256)
     sizes = {file.sha256: file.size for entry in lock.adapters for file in entry.files}
-    done = syncing.sync(lock, to, connect(lock), cache)
+    done = folder_sync.sync(lock, to, connect(lock), cache)
     assert done.downloaded == sum(sizes.values()) - len(half), "the rest of a broken download, and each digest once"
     before = contents(to)
     files = [replace(file, sha256="0" * 64) if file == weights else file for file in lock.adapters[0].files]
     lie = replace(lock.adapters[0], files=tuple(files))
     with pytest.raises(Problem) as refused:
-        syncing.sync(lock.with_entry(lie, None), to, connect(lock), cache)
+        folder_sync.sync(lock.with_entry(lie, None), to, connect(lock), cache)
     assert refused.value.code == "client-digest-mismatch"
     assert contents(to) == before
 
@@ -275,13 +275,13 @@ def _written(place: Path, data: bytes) -> Path:
 def test_a_full_disk_leaves_the_old_folder(versions, home):
     old, new = versions
     to = home / "served"
-    syncing.sync(old, to, connect(old), Store(home / "small"))
+    folder_sync.sync(old, to, connect(old), Store(home / "small"))
     before = contents(to)
     pid = os.fork()
     if not pid:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4, 4))
         try:
-            syncing.sync(new, to, connect(new), Store(home / "small"))
+            folder_sync.sync(new, to, connect(new), Store(home / "small"))
         except OSError:
             os._exit(7)
         os._exit(0)
@@ -293,16 +293,16 @@ def test_a_full_disk_leaves_the_old_folder(versions, home):
 def test_a_folder_that_is_right_is_not_written_to_and_one_that_is_not_ours_is_left_alone(versions, home, command):
     lock, _ = versions
     to, cache = home / "served", Store(places.cache())
-    syncing.sync(lock, to, offline, cache)
+    folder_sync.sync(lock, to, offline, cache)
     (home / ".served.dovetail-busy").unlink()
-    assert not syncing.sync(lock, to, offline, cache).is_changed
+    assert not folder_sync.sync(lock, to, offline, cache).is_changed
     assert not (home / ".served.dovetail-busy").exists(), "so it works on a read-only file system"
     (home / "theirs").mkdir()
     (home / "theirs" / "thesis.txt").write_text("theirs")
     (home / "link").symlink_to(to)
     for place, why in (("theirs", "no sync has put there"), ("link", "is a link"), ("theirs/thesis.txt", "is a file")):
         with pytest.raises(Problem, match=why):
-            syncing.sync(lock, home / place, offline, cache)
+            folder_sync.sync(lock, home / place, offline, cache)
     assert contents(home / "theirs") == {"thesis.txt": b"theirs"}
     lock_files.write(lock, home / "work" / "versions.lock")
     refused = command("sync", "versions.lock", "--to", "/proc/served")
@@ -371,7 +371,7 @@ def _until(is_so) -> None:
 def test_a_hub_that_is_away_changes_nothing_and_is_asked_again(versions):
     lock, _ = versions
     away = Transport("http://127.0.0.1:1")
-    follower = following.Follower(away, lock)
+    follower = lock_follower.Follower(away, lock)
     seen = follower.look()
     assert (seen.lock, seen.problem.code) == (lock, "client-unreachable")
     follower._transport = connect(lock)()

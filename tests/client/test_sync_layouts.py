@@ -12,7 +12,7 @@ from dovetail.adapters.results.report import BasePin, Serving
 from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import lock_files, syncing
+from dovetail.locks import folder_sync, lock_files
 from dovetail.store.store import Store
 from tests.adapters import MINILM, TINY_LLAMA, lora
 
@@ -62,7 +62,7 @@ def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     ):
         assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
     assert contents(tmp_path / "served") == files, "what is refused changes nothing"
-    assert syncing.sync(lock, tmp_path / "served", offline, cache).repaired == (), "another layout is no repair"
+    assert folder_sync.sync(lock, tmp_path / "served", offline, cache).repaired == (), "another layout is no repair"
 
 
 def offline() -> Transport:
@@ -79,16 +79,16 @@ def test_the_folder_of_llama_cpp_has_gguf_files_that_are_made_of_the_lock(tmp_pa
         base=BasePin("tiny/llama", None, digest), serving=(Serving("llama.cpp", outcome="serves"),),
     )  # fmt: skip
     lock = Lock("http://127.0.0.1:1", (entry,), (base,))
-    done = syncing.sync(lock, to, offline, cache, layout="llama.cpp")
+    done = folder_sync.sync(lock, to, offline, cache, layout="llama.cpp")
     assert done.is_changed
     assert done.start == (f"--lora {to}/router-1111111.gguf", "--lora-init-without-apply")
     assert contents(to) == {"router-1111111.gguf"}
     with (to / "router-1111111.gguf").open("rb") as file:
         assert read_whole(file).texts["general.type"] == "adapter"
-    assert not syncing.sync(lock, to, offline, cache, layout="llama.cpp").is_changed
-    assert syncing.compare(lock, to, offline, cache, layout="llama.cpp").is_equal
+    assert not folder_sync.sync(lock, to, offline, cache, layout="llama.cpp").is_changed
+    assert folder_sync.compare(lock, to, offline, cache, layout="llama.cpp").is_equal
     mamba = replace(base, files=(stored(cache, "config.json", b'{"model_type": "mamba"}'),))
     for bases, words in (((), "no digest of the config.json"), ((mamba,), "became no GGUF file: .*mamba")):
         with pytest.raises(Problem, match=words):
-            syncing.sync(replace(lock, bases=bases), to, offline, cache, layout="llama.cpp")
+            folder_sync.sync(replace(lock, bases=bases), to, offline, cache, layout="llama.cpp")
     assert contents(to) == {"router-1111111.gguf"}

@@ -8,7 +8,7 @@ import pytest
 from dovetail.adapters.shapes import trainer_facts
 from dovetail.adapters.shapes.stated import Stated
 from dovetail.adapters.shapes.trainer_facts import MAX_BYTES, MAX_POINTS, Training, read
-from dovetail.api import checking
+from dovetail.api import local_checks
 from tests.sweep import sweep
 
 HISTORY = [*({"step": step, "loss": 1 / step} for step in range(1, 301)), {"step": 300, "eval_loss": 2}]
@@ -26,7 +26,7 @@ def facts(files, notes=None, card=None):
         header = json.dumps({"__metadata__": notes}).encode()
         files = {**files, "x.safetensors": len(header).to_bytes(8, "little") + header}
     openers = {path: (lambda raw=raw: io.BytesIO(raw)) for path, raw in files.items()}
-    return read(openers, card or {}, checking._mapping)
+    return read(openers, card or {}, local_checks._mapping)
 
 
 def test_each_fact_has_the_file_and_the_key_it_was_read_from():

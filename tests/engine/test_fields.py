@@ -13,8 +13,8 @@ from dovetail.adapters.methods.fields import PEFT
 from dovetail.adapters.methods.kinds import EVERYWHERE, IGNORED, KINDS
 from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.serving import serving_of
+from dovetail.adapters.shapes.base_fits import Adapter, NotComputable
 from dovetail.adapters.shapes.fit import Manifest, Module
-from dovetail.adapters.shapes.fitting import Adapter, NotComputable
 from dovetail.adapters.shapes.shapes import Shapes
 from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, config, lora, openers, pack
 from tests.engine.test_foreign import mlx_config, repository

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from dovetail.adapters.files.header import HeaderError, read_alone
-from dovetail.adapters.shapes.fitting import Adapter, NotComputable
+from dovetail.adapters.shapes.base_fits import Adapter, NotComputable
 from dovetail.adapters.shapes.shapes import decode, encode
 from registry.proof import fit
 from tests.adapters import openers, pack

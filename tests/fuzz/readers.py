@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 
 from dovetail.adapters.files import config, gguf, header, pickles, torchfile
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from registry.bytes.xorbs import chunks, shards
 from registry.kernel.errors import ShardInvalid, XorbInvalid
 from registry.kernel.texts.markdown import render_markdown

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "client" / "src"))
 
 from dovetail.adapters.files import pickles
 from dovetail.adapters.files.header import HeaderError
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from dovetail.adapters.formats import twins
 
 warnings.simplefilter("ignore")

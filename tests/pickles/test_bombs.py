@@ -9,8 +9,8 @@ import zlib
 
 import pytest
 
-from dovetail.adapters.files import pickles, unpacking
-from dovetail.adapters.files.unpacking import MAX_DIRECTORY_BYTES
+from dovetail.adapters.files import archives, pickles
+from dovetail.adapters.files.archives import MAX_DIRECTORY_BYTES
 from dovetail.adapters.formats import formats
 from tests.pickles.carriers import CARRIERS
 
@@ -46,7 +46,7 @@ BOMBS = {
 
 @pytest.fixture(autouse=True)
 def small_budget(monkeypatch):
-    monkeypatch.setattr(unpacking, "LEAST_BUDGET", 2**25)
+    monkeypatch.setattr(archives, "LEAST_BUDGET", 2**25)
     monkeypatch.setattr(formats, "WAITING", 2**26)
 
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 
+from dovetail.adapters.files.archives import START_BYTES
 from dovetail.adapters.files.pickles import looks_pickled
-from dovetail.adapters.files.unpacking import START_BYTES
 from registry.bytes import intake
 from registry.models import PickleScan, Repository, Revision, RevisionFile, XetFile
 from registry.proof import pickle_scans, verdicts

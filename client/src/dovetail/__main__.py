@@ -24,9 +24,11 @@ def _confess(kind: type[BaseException], error: BaseException, traceback: Traceba
     if os.environ.get("DOVETAIL_TRACEBACK"):
         sys.__excepthook__(kind, error, traceback)
     _say(
-        "client-defect", f"This is a defect of the client: {kind.__name__}: {error}",
-        "Please report it with what DOVETAIL_TRACEBACK=1 adds.", DEFECT,
-    )  # fmt: skip
+        "client-defect",
+        f"This is a defect of the client: {kind.__name__}: {error}",
+        "Please report it with what DOVETAIL_TRACEBACK=1 adds.",
+        DEFECT,
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(DEFECT)

@@ -18,7 +18,7 @@ from dovetail.api import client
 from dovetail.base import places, reports
 from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 from dovetail.base.verdicts import Verdict
-from dovetail.terminal.watching import status_of
+from dovetail.terminal.verdict_watch import status_of
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind of token
@@ -108,9 +108,9 @@ def _identity(endpoint: str) -> str:
             "GitHub: `permissions: id-token: write`. GitLab: `id_tokens: HF_OIDC_ID_TOKEN:` with the hub as its `aud`.",
             code="client-token-missing",
         )
-    joint = "&" if "?" in address else "?"
+    separator = "&" if "?" in address else "?"
     query = urllib.parse.urlencode({"audience": endpoint})
-    return str(_ask(f"{address}{joint}{query}", token=secret).get("value") or "")
+    return str(_ask(f"{address}{separator}{query}", token=secret).get("value") or "")
 
 
 def _ask(address: str, *, body: bytes | None = None, token: str = "") -> Mapping[str, object]:

@@ -26,16 +26,18 @@ from dovetail.commands import (
 )
 from dovetail.terminal import arguments
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import Printer, settle_streams
+from dovetail.terminal.printer import Printer, settle_streams
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
-    name="dovetail", cls=arguments.Commands, pretty_exceptions_enable=False,
+    name="dovetail",
+    cls=arguments.Commands,
+    pretty_exceptions_enable=False,
     context_settings=HELP,
     help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
     "3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 local files, 8 held back.",
-)  # fmt: skip
+)
 
 
 def _print_version(is_asked_for: bool) -> None:

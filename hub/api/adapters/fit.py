@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from dovetail.adapters import HeaderError
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.shapes.fitting import Fit, NotComputable
+from dovetail.adapters.shapes.base_fits import Fit, NotComputable
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters.results.report import BasePin, EngineRow, Report
-from dovetail.serve.starting import completed_report
+from dovetail.serve.server_start import completed_report
 from dovetail.serve.target import Target
 from hub.api import pages, streaming
 from hub.api.asking import View

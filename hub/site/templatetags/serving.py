@@ -4,7 +4,7 @@ from django import template
 from django.template.context import Context
 
 from dovetail.adapters.results.report import Content
-from dovetail.serve.starting import has_parts, part_of, start
+from dovetail.serve.server_start import has_parts, part_of, start
 from hub.origin import origin
 from hub.site.proof.compatibility import TITLES, Served
 from hub.site.repository.repository_header import RepositoryHeader

@@ -29,6 +29,6 @@ def keep(revision: Revision, searched: str, places: Sequence[Place], *, new: Col
         foreign = [place for place in places if not place[2].startswith("a Dovetail token")]
         if foreign and not Verdict.objects.filter(revision=revision).exists():
             file, line, kind = foreign[0]
-            text = f"{file} holds {kind}, line {line}. Revoke it at once: whoever can read the repository has it."
+            text = f"{file} holds {kind}, line {line}. Revoke it at once: everyone who can read the repository has it."
             target = targets.of_revision(revision)
             intake.observe(target, SECRET, Case.Reason.SECRET, text, [Evidence(commit=revision.oid, file=file)])

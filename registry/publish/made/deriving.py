@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from dovetail.adapters import HeaderError
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import torchfile
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from registry.bytes import blobs, intake, tensor_digests
 from registry.bytes.blobs import Digest, Hasher, Keys
 from registry.kernel.errors import StoreUnavailable

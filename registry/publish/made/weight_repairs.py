@@ -8,7 +8,7 @@ from dovetail.adapters.convert.mend import Mended, mended
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.adapters.shapes.fitting import NotComputable
+from dovetail.adapters.shapes.base_fits import NotComputable
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Hasher
 from registry.kernel.errors import ValueInvalid

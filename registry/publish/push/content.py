@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from django.conf import settings
 
+from dovetail.adapters.files.archives import START_BYTES
 from dovetail.adapters.files.pickles import looks_pickled
-from dovetail.adapters.files.unpacking import START_BYTES
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import BlobMissing, Keys
 from registry.kernel import policy

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from dovetail.api.connection import locate
-from dovetail.api.looking import Looking, require_folder
-from dovetail.api.managing import Managing
+from dovetail.api.edits import Edits
+from dovetail.api.queries import Queries, require_folder
 from dovetail.base import ids, places
 from dovetail.base.ids import MAIN, check_adapter
 from dovetail.base.locks import Lock
 from dovetail.base.verdicts import Verdict
-from dovetail.locks import lock_files, locking, syncing
-from dovetail.locks.syncing import Synced
-from dovetail.store import fetching, manifests
-from dovetail.store.downloading import Progress, ignore
+from dovetail.locks import folder_sync, lock_files, resolution
+from dovetail.locks.folder_sync import Synced
+from dovetail.store import manifests, revision_folder
 from dovetail.store.store import Store
+from dovetail.store.transfers import Progress, ignore
 
 __all__ = ["MAIN", "Client", "Pushed", "check_adapter"]
 
@@ -35,7 +35,7 @@ class Pushed:
     is_changed: bool = True  # False where the hub had all of it
 
 
-class Client(Looking, Managing):
+class Client(Queries, Edits):
     """A hub as one caller sees it; endpoint and token default to the command line's. Methods raise Problem.
 
     `timeout` is how many seconds one request may take without a byte. An adapter is NS/NAME, or NS/NAME@REV where a
@@ -46,9 +46,9 @@ class Client(Looking, Managing):
     def check(path: str | Path) -> Verdict:
         """Run the static checks on the adapter in a folder, without a hub."""
         # Importing the checks and YAML would double the start-up time of every other command.
-        from dovetail.api import checking  # noqa: PLC0415  # only a check pays for PyYAML
+        from dovetail.api import local_checks  # noqa: PLC0415  # only a check pays for PyYAML
 
-        return checking.check(require_folder(path))
+        return local_checks.check(require_folder(path))
 
     def push(
         self, path: str | Path, adapter: str, *, message: str | None = None, branch: str = MAIN,
@@ -66,10 +66,10 @@ class Client(Looking, Managing):
         folder = require_folder(path)
         self.whoami()
         # Importing huggingface_hub takes 0.3 s, more than everything else together.
-        from dovetail.api import payload, pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
+        from dovetail.api import payload, upload  # noqa: PLC0415  # only a push pays for huggingface_hub
 
         parcel = payload.collect(folder, include=include, exclude=exclude, base=base)
-        landed = pushing.push(
+        landed = upload.push(
             self.endpoint, self.token, parcel, adapter, message=message or f"Push {folder.resolve().name}",
             branch=branch, private=private, delete=delete, create_pr=create_pr, show_progress=show_progress,
         )  # fmt: skip
@@ -98,8 +98,8 @@ class Client(Looking, Managing):
         """Download files of a commit, as `pull` does after it has asked for the manifest."""
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
-        origin = fetching.Origin(self.transport, adapter, commit)
-        return fetching.fetch(origin, files, folder, Store(places.cache()), progress, is_linked=is_linked)
+        origin = revision_folder.Origin(self.transport, adapter, commit)
+        return revision_folder.fetch(origin, files, folder, Store(places.cache()), progress, is_linked=is_linked)
 
     # --- folders of many adapters ------------------------------------------------------------------------------------
     def lock(self, *adapters: str, lock: Lock | None = None, update: bool = False) -> Lock:
@@ -109,8 +109,8 @@ class Client(Looking, Managing):
         """
         present = lock or Lock(self.endpoint)
         if update:
-            return locking.renew(self.transport, present, present.named(adapters) if adapters else None)
-        return locking.add(self.transport, present, [ids.split(name) for name in adapters])
+            return resolution.renew(self.transport, present, present.named(adapters) if adapters else None)
+        return resolution.add(self.transport, present, [ids.split(name) for name in adapters])
 
     def sync(
         self, lock: Lock | str | Path, to: str | Path, *,
@@ -118,7 +118,7 @@ class Client(Looking, Managing):
     ) -> Synced:  # fmt: skip
         """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
         present = lock if isinstance(lock, Lock) else lock_files.read(Path(lock))
-        return syncing.sync(
+        return folder_sync.sync(
             present, Path(to), lambda: self.transport, Store(places.cache()),
             with_bases=base, is_verified=verify, layout=layout, progress=progress,
         )  # fmt: skip

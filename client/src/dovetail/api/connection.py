@@ -5,8 +5,8 @@ from typing import Self
 from urllib.parse import quote
 
 from dovetail.base import ids, places
+from dovetail.base.hub_reader import ReadingHub
 from dovetail.base.problems import usage
-from dovetail.base.reading_hub import ReadingHub
 
 
 class Connection:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dovetail.base.reading import Answer
+from dovetail.base.typed_records import Answer
 
 
 @dataclass(frozen=True, eq=False)

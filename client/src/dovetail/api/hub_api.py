@@ -62,9 +62,10 @@ def problems(endpoint: str, adapter: str, doing: str = "request") -> Iterator[No
         raise unreachable(endpoint, cause or error) from error
     except RuntimeError as error:  # the Xet client raises it for every failure
         raise Problem(
-            f"The {doing} failed: {error}", f"Try again; HF_HUB_DISABLE_XET=1 makes the {doing} without Xet.",
+            f"The {doing} failed: {error}",
+            f"Try again; HF_HUB_DISABLE_XET=1 makes the {doing} without Xet.",
             code=f"client-{doing}",
-        ) from error  # fmt: skip
+        ) from error
     except HTTPError as error:
         raise unreachable(endpoint, error) from error
     except OSError as error:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dovetail.base.reading import Answer
+from dovetail.base.typed_records import Answer
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,7 +92,7 @@ def _is_named(entry: LockedAdapter, name: str) -> bool:
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
-def _document(lock: Lock) -> dict[str, Any]:
+def _document(lock: Lock) -> dict[str, object]:
     return {
         "lock_version": VERSION,
         "hub": lock.hub,
@@ -105,7 +105,7 @@ def _document(lock: Lock) -> dict[str, Any]:
     }
 
 
-def _entry_document(entry: LockedAdapter) -> dict[str, Any]:
+def _entry_document(entry: LockedAdapter) -> dict[str, object]:
     plain = ("adapter", "asked", "revision", "folder", "state", "kind", "format")
     return {
         **{name: getattr(entry, name) for name in plain},
@@ -117,7 +117,7 @@ def _entry_document(entry: LockedAdapter) -> dict[str, Any]:
     }
 
 
-def _files_document(files: Sequence[LockedFile]) -> list[dict[str, Any]]:
+def _files_document(files: Sequence[LockedFile]) -> list[dict[str, object]]:
     return [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files]
 
 
@@ -168,9 +168,11 @@ def base_of(answer: Mapping[str, Any]) -> LockedBase | None:
 def _base(one: Mapping[str, Any]) -> LockedBase:
     id = _text(one, "id", "a base")
     return LockedBase(
-        id, str(one.get("revision") or ""), str(one.get("sha256") or ""),
+        id,
+        str(one.get("revision") or ""),
+        str(one.get("sha256") or ""),
         tuple(_file(file, id) for file in _items(one, "files", id)),
-    )  # fmt: skip
+    )
 
 
 def _sized_file(one: Mapping[str, Any], of: str) -> LockedFile:

@@ -89,9 +89,10 @@ def unreachable(endpoint: str, reason: object) -> Problem:
 def offline() -> Problem:
     """Return the problem of a command that HF_HUB_OFFLINE keeps from the network."""
     return Problem(
-        "HF_HUB_OFFLINE keeps this command from the network.", "Unset it, and run this again.",
+        "HF_HUB_OFFLINE keeps this command from the network.",
+        "Unset it, and run this again.",
         code="client-unreachable",
-    )  # fmt: skip
+    )
 
 
 def no_hub(endpoint: str) -> Problem:

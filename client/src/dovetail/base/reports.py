@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Any
 from xml.etree import ElementTree
 
 from dovetail import __version__
@@ -72,7 +71,7 @@ def markdown(verdict: Verdict, place: str) -> str:
 FORMATS: dict[str, Callable[[Verdict, str], str]] = {"junit": junit, "sarif": sarif, "markdown": markdown}
 
 
-def _result(check: Check, index: int, place: str) -> dict[str, Any]:
+def _result(check: Check, index: int, place: str) -> dict[str, object]:
     file = check.where.get("file") if isinstance(check.where, dict) else None
     uri = "/".join((place.strip("/").removeprefix("./"), str(file or "adapter_config.json")))
     return {

@@ -10,7 +10,7 @@ from dovetail.base import places
 from dovetail.base.problems import usage
 from dovetail.terminal import browser_login
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import safe
+from dovetail.terminal.printer import safe
 
 
 def login(

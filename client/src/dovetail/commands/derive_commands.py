@@ -9,14 +9,14 @@ import typer
 from dovetail.base import ids
 from dovetail.base.problems import DONE, REFUTED, UNREACHABLE, Problem, usage
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import Printer
+from dovetail.terminal.printer import Printer
 
 To = Annotated[
     str,
     typer.Option(
         metavar="FORMAT", help="peft, kohya, diffusers, mlx, gguf; safetensors, bin; fp16, bf16; slim; peft-lora."
     ),
-]  # fmt: skip
+]
 Method = Annotated[str, typer.Option(metavar="METHOD", help="linear, cat, svd, ties, dare_linear or dare_ties.")]
 Density = Annotated[float, typer.Option(metavar="SHARE", help="ties, dare: the share of values that is kept.")]
 Rank = Annotated[
@@ -67,12 +67,12 @@ def convert(
     rank: Rank = 0,
 ) -> None:
     """Write an adapter in another format, without loss or not at all, or in another precision or rank."""
-    from dovetail.api import deriving  # noqa: PLC0415  # no other command needs the format library
+    from dovetail.api import conversions  # noqa: PLC0415  # no other command needs the format library
 
     options: Options = context.obj
     caller = options.client() if to == "gguf" and base is None else None
     asked = {"alpha": alpha, "enable_lora": enable_lora, "rank": rank}
-    told = deriving.convert_folder(path, to, out, base=base, base_name=base_name, caller=caller, asked=asked)
+    told = conversions.convert_folder(path, to, out, base=base, base_name=base_name, caller=caller, asked=asked)
     _tell(options.printer, out, told)
 
 
@@ -90,19 +90,19 @@ def combine(
 ) -> None:
     """Merge adapters of one base into one, as PEFT's add_weighted_adapter does it."""
     from dovetail.adapters.merge import Recipe  # noqa: PLC0415  # as above
-    from dovetail.api import deriving  # noqa: PLC0415  # as above
+    from dovetail.api import conversions  # noqa: PLC0415  # as above
 
     options: Options = context.obj
     if bool(out) == bool(push):
         raise usage("A merge is written to a folder or pushed.", "Add --out DIR or --push NS/NAME.")
     recipe = Recipe(method, density, rank, seed)
     if out:
-        _tell(options.printer, out, deriving.merge_folders(paths, _numbers(weights), recipe, out, head))
+        _tell(options.printer, out, conversions.merge_folders(paths, _numbers(weights), recipe, out, head))
         return
     ids.check_adapter(push)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "merged"
-        deriving.merge_folders(paths, _numbers(weights), recipe, made, head)
+        conversions.merge_folders(paths, _numbers(weights), recipe, made, head)
         pushed = options.client().push(made, push, message=f"Merge {len(paths)} adapters by {method}")
     if options.printer.as_json:
         options.printer.document({"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url})
@@ -129,7 +129,7 @@ def derive(
     is_waited_for: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done.")] = True,
 ) -> None:
     """Have the hub convert a version or merge several; exit 1 if their files do not allow it."""
-    from dovetail.api import deriving  # noqa: PLC0415  # as above
+    from dovetail.api import conversions  # noqa: PLC0415  # as above
 
     options: Options = context.obj
     if bool(to) == bool(method):
@@ -139,7 +139,7 @@ def derive(
         "to": to, "method": method, "weight": weight, "density": density, "rank": rank, "seed": seed, "head": head,
         "alpha": alpha, "enable_lora": enable_lora, "into": into, "others": [_other(text) for text in others or []],
     }  # fmt: skip
-    ask, caller = deriving.wait if is_waited_for else deriving.derive, options.client()
+    ask, caller = conversions.wait if is_waited_for else conversions.derive, options.client()
     try:
         answer = ask(caller, name, revision, wish)
     except Problem as problem:
@@ -163,7 +163,7 @@ def _answer(printer: Printer, answer: Any) -> None:
     raise typer.Exit({"refused": REFUTED, "errored": UNREACHABLE}.get(answer["state"], DONE))
 
 
-def _tell(printer: Printer, out: Path, told: dict[str, Any]) -> None:
+def _tell(printer: Printer, out: Path, told: dict[str, object]) -> None:
     if printer.as_json:
         printer.document({**told, "path": str(out)})
         return
@@ -184,7 +184,7 @@ def _numbers(text: str) -> list[float]:
         raise usage(f"{text!r} is no list of numbers.", "Write: --weights 0.7,0.3") from None
 
 
-def _other(text: str) -> dict[str, Any]:
+def _other(text: str) -> dict[str, object]:
     version, _, weight = text.rpartition(":") if ":" in text else (text, "", "1")
     name, revision = ids.split(version)
     try:

@@ -6,7 +6,7 @@ import typer
 
 from dovetail import __version__
 from dovetail.base.problems import DONE
-from dovetail.terminal import examining, joint
+from dovetail.terminal import diagnosis, verdict_bar
 from dovetail.terminal.options import Options
 
 
@@ -14,11 +14,11 @@ def doctor(context: typer.Context) -> None:
     """Examine address, network, hub, clock, token and cache, each with a fix; exit as the first failure does."""
     options: Options = context.obj
     printer = options.printer
-    marks = joint.MARKS if printer.blocks else joint.PLAIN_MARKS
+    marks = verdict_bar.MARKS if printer.blocks else verdict_bar.PLAIN_MARKS
     findings = []
-    for finding in examining.examine(options.endpoint, options.token):
+    for finding in diagnosis.examine(options.endpoint, options.token):
         findings.append(finding)
-        if printer.as_json or (printer.quiet and finding.outcome != examining.FAILED):
+        if printer.as_json or (printer.quiet and finding.outcome != diagnosis.FAILED):
             continue
         printer.line(f"{marks[finding.outcome]:<2} {finding.name:<10} {finding.message}")
         if finding.fix:

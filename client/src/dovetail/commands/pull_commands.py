@@ -11,10 +11,10 @@ from dovetail.api.payload import KEPT_BACK
 from dovetail.base import ids
 from dovetail.base.answers import Manifest
 from dovetail.base.problems import DONE, REFUTED, interrupted, usage
-from dovetail.store import fetching, manifests
+from dovetail.store import manifests, revision_folder
 from dovetail.terminal.arguments import AdapterAt
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import Printer
+from dovetail.terminal.printer import Printer
 
 Patterns = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Only files that match, as in '*.json'.")]
 
@@ -59,7 +59,7 @@ def pull(
 
 
 def _show_plan(printer: Printer, manifest: Manifest, files: list[manifests.ManifestFile], folder: Path) -> None:
-    coming = {file.path for file in fetching.missing(files, folder)}
+    coming = {file.path for file in revision_folder.missing(files, folder)}
     rows = [{"path": str(file.path), "size": file.size, "is_here": file.path not in coming} for file in files]
     if printer.as_json:
         printer.document({"revision": manifest["revision"], "path": str(folder), "files": rows})
@@ -124,7 +124,7 @@ def verify(
 def _state(folder: Path, file: manifests.ManifestFile) -> str:
     if not (folder / file.path).exists():
         return "missing"
-    return "same" if fetching.digest_of(folder / file.path, file.size) == file.sha256 else "changed"
+    return "same" if revision_folder.digest_of(folder / file.path, file.size) == file.sha256 else "changed"
 
 
 def _print_states(printer: Printer, adapter: str, revision: str, path: Path, states: dict[str, str]) -> None:

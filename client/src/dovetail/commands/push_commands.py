@@ -15,8 +15,8 @@ from dovetail.base.ids import MAIN, check_adapter
 from dovetail.base.problems import MISSING, UNDECIDED, Problem, interrupted, usage
 from dovetail.base.verdicts import Verdict
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import Printer
-from dovetail.terminal.watching import conclude, watch_if_judged
+from dovetail.terminal.printer import Printer
+from dovetail.terminal.verdict_watch import conclude, watch_if_judged
 
 LOCAL_PATH = "base.local-path"
 
@@ -124,14 +124,13 @@ class _Push:
 
     def show_plan(self, branch: str, delete: list[str]) -> None:
         """Print each file that is new, changed or deleted."""
-        from dovetail.api import pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
+        from dovetail.api import upload  # noqa: PLC0415  # only a push pays for huggingface_hub
 
         parcel, remote = self.parcel, _remote_files(self.caller, self.adapter, branch)
-        plan = [{"path": path, "size": parcel.size(path), "change": _change(parcel, path, remote)}
-                for path in parcel.files]  # fmt: skip
-        plan += [
-            {"path": path, "size": 0, "change": "deleted"} for path in pushing.doomed(list(remote), delete, parcel)
+        plan = [
+            {"path": path, "size": parcel.size(path), "change": _change(parcel, path, remote)} for path in parcel.files
         ]
+        plan += [{"path": path, "size": 0, "change": "deleted"} for path in upload.doomed(list(remote), delete, parcel)]
         if self.printer.as_json:
             members = {"adapter": self.adapter, "branch": branch, "files": plan, "rewritten": list(parcel.rewritten)}
             self.printer.document(members)
@@ -145,11 +144,11 @@ class _Push:
     def check(self) -> None:
         """Run the static checks on what would be sent; exit 1 for a base that is a path, which nobody else can load."""
         from dovetail.adapters.formats.description import describe  # noqa: PLC0415  # as above
-        from dovetail.api import checking  # noqa: PLC0415  # only a push pays for PyYAML
+        from dovetail.api import local_checks  # noqa: PLC0415  # only a push pays for PyYAML
 
         if describe(self.parcel.openers()) is None:
             return
-        verdict = checking.check_files(self.parcel.openers(), str(self.path))
+        verdict = local_checks.check_files(self.parcel.openers(), str(self.path))
         failed = verdict.failed_checks
         if any(check.id == LOCAL_PATH for check in failed):
             self._refuse(verdict)

@@ -5,17 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from dovetail.api import comparing, searching
+from dovetail.api import comparison, search_pages
 from dovetail.base import ids
 from dovetail.base.answers import Adapter, Manifest, WithdrawnWeights
-from dovetail.base.problems import FORBIDDEN, MISSING, Problem
+from dovetail.base.problems import FORBIDDEN, MISSING, Problem, usage
 from dovetail.terminal.arguments import AdapterAt
-from dovetail.terminal.manifest_printing import PLATFORMS, print_manifest
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import Printer
+from dovetail.terminal.printer import Printer
 
 Values = list[str] | None
 MOST_MODULES = 5
+# Of manifests for Kubernetes; here, since reading YAML would slow every command down.
+PLATFORMS = ("kserve", "dynamo", "aibrix", "production-stack", "llm-d", "inference-model")
 
 
 def _filter(help: str, metavar: str = "VALUE") -> Any:
@@ -49,13 +50,13 @@ def search(
 ) -> None:
     """Search adapters. An option may be given several times: its values are alternatives."""
     options: Options = context.obj
-    filters: searching.Filters = {
+    filters: search_pages.Filters = {
         "q": " ".join(words or ()), "base": base, "kind": kind, "task": task, "license": license,
         "language": language, "tag": tag, "author": author, "engine": engine, "verdict": verdict,
         "rank_min": rank_min, "rank_max": rank_max, "size_min": size_min, "size_max": size_max,
         "sort": sort,
     }  # fmt: skip
-    items, has_more = searching.search(options.client(), filters, limit)
+    items, has_more = search_pages.search(options.client(), filters, limit)
     if options.printer.as_json:
         options.printer.document({"items": [dict(item) for item in items], "has_more": has_more})
         return
@@ -86,7 +87,7 @@ def info(
     """Show an adapter: its base, its newest and its verified version, its names and its files."""
     options: Options = context.obj
     if manifest_of:
-        print_manifest(options, adapter, manifest_of)
+        _print_manifest(options, adapter, manifest_of)
         return
     name, revision = ids.split(adapter, default="")
     caller, printer = options.client(), options.printer
@@ -169,7 +170,7 @@ def diff(
     printer = options.printer
     first = ids.split(a)
     second = ids.split(f"{first[0]}{b}" if b.startswith("@") else b)
-    difference = comparing.compare(options.client(), first, second)
+    difference = comparison.compare(options.client(), first, second)
     if printer.as_json:
         printer.document(difference)
         return
@@ -206,3 +207,26 @@ def _size(size: int | None) -> str:
 
 def _score(score: float | None) -> str:
     return "-" if score is None else f"{score:g}"
+
+
+def _print_manifest(options: Options, adapter: str, kind: str) -> None:
+    """Print the manifest of a kind for one commit, the verified one where none is named. Raises Problem."""
+    if kind not in PLATFORMS:
+        raise usage(f"There is no manifest {kind!r}.", f"Use one of {', '.join(PLATFORMS)}.")
+    from dovetail.serve import manifests  # noqa: PLC0415  # only a manifest pays for PyYAML
+    from dovetail.serve.target import Target  # noqa: PLC0415  # no other command needs it
+
+    name, revision = ids.split(adapter, default="verified")
+    caller = options.client()
+    verdict = caller.verdict(name, revision)
+    target = Target.of_verdict(verdict.document, caller.endpoint)
+    try:
+        text = manifests.manifest(kind, target, verdict.serving)
+    except ValueError as reason:
+        raise usage(str(reason), f"`dovetail verdict {name}@{revision}` says what serves it.") from None
+    if options.printer.as_json:
+        document = {"adapter": name, "revision": target.revision, "kind": kind, "manifest": text}
+        options.printer.document(document)
+    else:
+        for line in text.splitlines():
+            options.printer.line(line)

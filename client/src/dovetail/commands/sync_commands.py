@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from dovetail.base import ids, places
+from dovetail.base.hub_reader import ReadingHub
 from dovetail.base.locks import Lock, LockedAdapter
 from dovetail.base.problems import DONE, REFUTED, Problem, local_files, usage
-from dovetail.base.reading_hub import ReadingHub
 from dovetail.base.transport import Transport
-from dovetail.locks import following, laying_out, lock_files, locking, syncing, trees
-from dovetail.locks.syncing import Synced
+from dovetail.locks import engine_folder, folder_sync, lock_files, lock_follower, resolution, trees
+from dovetail.locks.folder_sync import Synced
 from dovetail.store.store import Store
 from dovetail.terminal.options import Options
 
@@ -60,8 +60,8 @@ def _changed(options: Options, before: Lock, names: list[str], *, update: bool, 
         return before.without(before.named(names))
     connect = _connect(options, before)
     if update:
-        return locking.renew(connect(), before, before.named(names) if names else None)
-    return locking.add(connect(), before, [ids.split(name) for name in names])
+        return resolution.renew(connect(), before, before.named(names) if names else None)
+    return resolution.add(connect(), before, [ids.split(name) for name in names])
 
 
 def _connect(options: Options, lock: Lock) -> Callable[[], Transport]:
@@ -149,11 +149,11 @@ class _Sync:
         self._connect = _connect(options, lock)
         self._base, self._verify, self._layout = base, verify, layout
         if layout:
-            laying_out.require_served(lock, laying_out.lay_out(lock, layout, to), layout)
+            engine_folder.require_served(lock, engine_folder.lay_out(lock, layout, to), layout)
 
     def check(self) -> None:
         """Name the files that differ, and exit with 1 if the folder does."""
-        difference = syncing.compare(
+        difference = folder_sync.compare(
             self._lock, self._to, self._connect, Store(places.cache()),
             with_bases=self._base, is_verified=self._verify, layout=self._layout,
         )  # fmt: skip
@@ -175,7 +175,7 @@ class _Sync:
 
     def _refuse_held_back(self) -> None:
         try:
-            gone = following.held_back(self._connect(), self._lock)
+            gone = lock_follower.held_back(self._connect(), self._lock)
         except Problem as problem:
             self._printer.note(f"{problem.detail} So the hub was not asked whether all of this is still good.")
             return
@@ -189,10 +189,10 @@ class _Sync:
 
     def follow(self, every: float) -> None:
         """Keep the folder equal to what the names of the lock mean, until Ctrl-C."""
-        follower = following.Follower(self._connect(), self._lock, trees.record(self._to))
+        follower = lock_follower.Follower(self._connect(), self._lock, trees.record(self._to))
         done = follower.lock if self._attempt(follower.lock) else None
         told = ""
-        for seen in following.rounds(follower, every):
+        for seen in lock_follower.rounds(follower, every):
             words = f"{seen.problem.detail} The folder stays as it is." if seen.problem else ""
             if words != told:
                 told = words
@@ -214,7 +214,7 @@ class _Sync:
 
     def _sync(self, lock: Lock) -> Synced:
         with self._printer.downloads() as progress:
-            return syncing.sync(
+            return folder_sync.sync(
                 lock, self._to, self._connect, Store(places.cache()),
                 with_bases=self._base, is_verified=self._verify, layout=self._layout, progress=progress,
             )  # fmt: skip

@@ -10,7 +10,7 @@ from dovetail.adapters.results.tryout import Answer, Share, Side
 from dovetail.base import ids
 from dovetail.terminal.arguments import AdapterAt
 from dovetail.terminal.options import Options
-from dovetail.terminal.printing import Printer
+from dovetail.terminal.printer import Printer
 
 
 def try_(

@@ -1,8 +1,10 @@
 """The commands that judge an adapter: check, verdict, fit."""
 
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -10,10 +12,9 @@ from dovetail.api import client
 from dovetail.base import ids, reports
 from dovetail.base.problems import DONE, REFUTED
 from dovetail.base.verdicts import Verdict
-from dovetail.terminal import training_printing
 from dovetail.terminal.arguments import AdapterAt
 from dovetail.terminal.options import Options
-from dovetail.terminal.watching import conclude, status_of, watch
+from dovetail.terminal.verdict_watch import conclude, status_of, watch
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")]
 
@@ -35,7 +36,7 @@ def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
         _print_report(form, verdict, str(path))
     if options.printer.is_human:
         options.printer.checks(verdict.checks)
-        for line in training_printing.lines(verdict.training):
+        for line in _stated_lines(verdict.training):
             options.printer.line(line)
     options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
     conclude(options.printer, verdict)
@@ -81,3 +82,20 @@ def fit(context: typer.Context, path: Folder) -> None:
     else:
         options.printer.fits(answer)
     raise typer.Exit(DONE if answer["fits"] else REFUTED)
+
+
+def _stated_lines(stated: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each file with facts, one for the losses, and one for the trigger words."""
+    for file, facts in groupby(stated.get("facts") or (), key=lambda fact: str(fact["source"]).partition(":")[0]):
+        pairs = [f"{fact['name']} {_plain(fact['value'])}" for fact in facts]
+        yield f"  stated  {file}: {', '.join(pairs)}"
+    if losses := stated.get("losses"):
+        (first, loss), (last, end) = losses[0], losses[-1]
+        source = str(stated.get("losses_source")).partition(":")[0]
+        yield f"  stated  {source}: loss {loss:.4g} at step {first:.0f}, {end:.4g} at step {last:.0f}"
+    if words := stated.get("words"):
+        yield f"  words   {', '.join(words)}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

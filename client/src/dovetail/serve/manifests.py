@@ -69,10 +69,12 @@ def _download(target: Target) -> Document:
         "name": "download",
         "image": DOWNLOADER,
         "command": ["sh", "-ec", steps],
-        "env": [*({"name": key, "value": value} for key, value in values.items()),
-                {"name": "HF_TOKEN", "valueFrom": secret}],
+        "env": [
+            *({"name": key, "value": value} for key, value in values.items()),
+            {"name": "HF_TOKEN", "valueFrom": secret},
+        ],
         "volumeMounts": [{"name": "adapters", "mountPath": MOUNT}],
-    }  # fmt: skip
+    }
 
 
 def _volume(target: Target) -> list[Document]:

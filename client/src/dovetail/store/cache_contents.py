@@ -27,7 +27,7 @@ class Version:
     path: Path
     blobs: tuple[Path, ...]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         return {
             "repository": self.repository,
             "revision": self.revision,

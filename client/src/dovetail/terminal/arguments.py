@@ -1,13 +1,18 @@
-"""Accepts global options before and after the command, and turns usage errors into one sentence."""
+"""Accepts global options before and after the command, and gives refusals a fix in terms of what was typed."""
 
 import difflib
-from typing import Annotated, Any
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from dovetail.base.problems import Problem, usage
-from dovetail.terminal import advice
+
+if TYPE_CHECKING:
+    from dovetail.api.client import Client
 
 Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
 AdapterAt = Annotated[
@@ -19,6 +24,8 @@ LIST = "list"
 Misuse: type[Exception] = typer.BadParameter.__mro__[-4]
 WORDS = "dovetail.words"  # of the command, in the context
 
+MOST_NAMES = 8
+_VERSION = re.compile(r"[\w.-]+/[\w.-]+(@.+)?")
 _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
 
 
@@ -53,7 +60,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except Problem as problem:
             if ctx.parent is None and ctx.obj and problem.status:  # a hub's
-                advice.advise(problem, ctx.invoked_subcommand, ctx.meta[WORDS], ctx.obj.client())
+                _advise(problem, ctx.invoked_subcommand, ctx.meta[WORDS], ctx.obj.client())
             raise
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -105,3 +112,43 @@ def _unknown_command(word: str, app: typer.Typer) -> Problem:
         f"There is no command {word!r}.",
         f"Did you mean `dovetail {near[0]}`?" if near else f"Commands: {', '.join(commands)}.",
     )
+
+
+# --- refusals of a hub -----------------------------------------------------------------------------------------------
+def _advise(problem: Problem, command: str, words: Sequence[str], caller: "Client") -> None:
+    """Give a problem the fix that fits the words of a command, where there is a better one than the hub's."""
+    into = {word for before, word in pairwise(words) if before == "--into"}  # what is written to may be new
+    versions = [word.partition("@")[::2] for word in words if _VERSION.fullmatch(word) and word not in into]
+    try:
+        if problem.code == "value-invalid" and "openapi.json" in problem.fix:
+            problem.fix = f"See `dovetail {command} --help`."
+        elif problem.code in ("adapter-not-found", "RepoNotFound"):  # of our REST, and of the Hub's routes
+            _name_near_ones(problem, [adapter for adapter, _ in versions if f"'{adapter}'" in problem.detail], caller)
+        elif problem.code == "revision-not-found":
+            _name_versions(problem, versions, caller)
+    except Problem:  # the hub said what is wrong; that it does not answer now changes nothing about it
+        return
+
+
+def _name_near_ones(problem: Problem, missing: Sequence[str], caller: "Client") -> None:
+    for adapter in missing:
+        namespace, _, name = adapter.partition("/")
+        there = [*caller.search(author=namespace, limit=100), *caller.search(name)]
+        near = difflib.get_close_matches(adapter, {item["id"] for item in there}, 3, 0.7)
+        if near:
+            problem.fix = f"Did you mean {' or '.join(near)}?"
+
+
+def _name_versions(problem: Problem, versions: Sequence[tuple[str, str]], caller: "Client") -> None:
+    for adapter, asked in versions:
+        if problem.detail.removeprefix(f"{adapter}@{asked}: ") != f"Invalid rev id: {asked}.":
+            continue
+        facts = caller.info(adapter)
+        names = [*(facts.get("aliases") or ()), *(facts.get("revision_tags") or ()), *(facts.get("branches") or ())]
+        near = difflib.get_close_matches(asked, names, 1)
+        problem.detail = f"{adapter} has no version {asked}."
+        problem.fix = (
+            f"Did you mean {adapter}@{near[0]}?"
+            if near
+            else f"It has {', '.join(names[:MOST_NAMES])}{' …' if len(names) > MOST_NAMES else ''}, and ids of commits."
+        )

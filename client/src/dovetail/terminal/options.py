@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dovetail.api.client import Client
-from dovetail.terminal.printing import Printer
+from dovetail.terminal.printer import Printer
 
 
 @dataclass

@@ -76,8 +76,9 @@ def _on_an_adapter(folder: Folder, base: str) -> Finding:
         "every module that both adapt.",
         f"Merge {name} into its base by merge_and_unload(), push the merged model, and name that; or {alone}, if it "
         "was trained on that alone, and push again.",
-        adapter=name, base=under,
-    )  # fmt: skip
+        adapter=name,
+        base=under,
+    )
 
 
 def mismatch(folder: Folder) -> str | Finding:
@@ -89,8 +90,9 @@ def mismatch(folder: Folder) -> str | Finding:
             f"The card names {some(card)} as base, {configs.NAME} names {str(folder.base_id)[:120]}.",
             f"Set base_model in README.md to {str(folder.base_id)[:120]!r}, if it was trained on that; else correct "
             f"{folder.base_field} in {configs.NAME}.",
-            card=card[:5], config=str(folder.base_id)[:120],
-        )  # fmt: skip
+            card=card[:5],
+            config=str(folder.base_id)[:120],
+        )
     return "Config and card name the same base." if card else "No other place names another base."
 
 
@@ -101,8 +103,9 @@ def of_another(folder: Folder) -> Finding | None:
     return failed(
         f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {folder.base.id!r}.",
         f"Set {folder.base_field} to the base it was trained on.",
-        expected=folder.base.id, found=str(folder.base_id)[:120],
-    )  # fmt: skip
+        expected=folder.base.id,
+        found=str(folder.base_id)[:120],
+    )
 
 
 def quantised(folder: Folder) -> str | Finding:
@@ -118,8 +121,9 @@ def quantised(folder: Folder) -> str | Finding:
         f"{name[:120]} is a quantised copy: {proven} in full precision. On the quantised one its numbers may differ a "
         "little, and every load needs the library that quantised it.",
         f"Set {folder.base_field} to {full!r}, so that it loads everywhere; anyone can still quantise the base.",
-        found=name[:120], base=full,
-    )  # fmt: skip
+        found=name[:120],
+        base=full,
+    )
 
 
 def meant(folder: Folder) -> bases.Relation:
@@ -143,8 +147,9 @@ def unpinned(folder: Folder) -> str | Finding:
         return warned(
             f"{configs.NAME} pins the base to {revision[:60]}, but it was checked against {checked[:60]}.",
             f"Set revision to {checked[:60]} if it was trained on that, else ask for that revision of the base.",
-            expected=checked[:60], found=revision[:60],
-        )  # fmt: skip
+            expected=checked[:60],
+            found=revision[:60],
+        )
     if revision:
         return f"The base is pinned to {revision[:60]}."
     return "No revision of the base is named, as trainers save it; a verdict names the digest it was proven on."
@@ -196,8 +201,9 @@ def _rows_of_tokens(folder: Folder, own: tuple[str, dict[str, int]] | None) -> F
             f"{added[lacking[-1]]} numbers a token {lacking[-1]:,}, but the embeddings end at {end - 1:,}: a text with "
             "this token fails.",
             "Save with save_embedding_layers=True, or train the rows of the new tokens by trainable_token_indices.",
-            token=lacking[-1], rows=end,
-        )  # fmt: skip
+            token=lacking[-1],
+            rows=end,
+        )
     if not beyond:
         return None
     has_gap = beyond[0] != end or beyond[-1] - end + 1 != len(beyond)
@@ -205,15 +211,17 @@ def _rows_of_tokens(folder: Folder, own: tuple[str, dict[str, int]] | None) -> F
         return failed(
             f"{configs.NAME} trains the token {beyond[-1]:,}, but the embeddings end at {end - 1:,}.",
             "Name the base it was trained on; for new tokens push their tokenizer, and train the rows of all.",
-            token=beyond[-1], rows=end,
-        )  # fmt: skip
+            token=beyond[-1],
+            rows=end,
+        )
     rows = beyond[-1] + 1
     return warned(
         f"It adds {len(beyond):,} tokens to the base's {end:,} and brings their rows: it was proven on the base with "
         f"{rows:,} rows.",
         f"Tell people to call model.resize_token_embeddings({rows}) before they load it; few servers can.",
-        tokens=len(beyond), rows=rows,
-    )  # fmt: skip
+        tokens=len(beyond),
+        rows=rows,
+    )
 
 
 def chat_template(folder: Folder) -> str | Finding:

@@ -22,8 +22,10 @@ def license(folder: Folder) -> str | Finding:
             f"The card says {claimed}, but the base {base[:120]} is under {theirs}, which asks of what is made from "
             f"it: {duties}.",
             f"Set license: {theirs} in README.md, or one that keeps what it asks. This is no legal advice.",
-            license=claimed, base=base[:120], base_license=theirs,
-        )  # fmt: skip
+            license=claimed,
+            base=base[:120],
+            base_license=theirs,
+        )
     return f"The license is {claimed[:60]}."
 
 

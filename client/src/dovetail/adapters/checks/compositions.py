@@ -108,8 +108,9 @@ def missing(folder: Composition) -> str | Finding:
             f"The fusion {folder.name} weighs the adapters {some(adapters)}, and {some(absent)} "
             f"{'is' if len(absent) == 1 else 'are'} not in the repository, so only its own files could be looked at.",
             f"Put each adapter in a folder of its name beside the fusion, or: {SAVE_AGAIN}.",
-            missing=lacking[:20], proven="static",
-        )  # fmt: skip
+            missing=lacking[:20],
+            proven="static",
+        )
     return failed(f"It names {some(lacking)}, which is not here.", f"{SAVE_AGAIN}.", missing=lacking[:20])
 
 

@@ -206,11 +206,12 @@ def kind(folder: Folder) -> str | Finding:
     if method is None:
         unsupported = NOT_RUN.get(peft_type)
         return failed(
-            f"peft_type {peft_type[:40]!r} is not run here: {unsupported.why}." if unsupported
+            f"peft_type {peft_type[:40]!r} is not run here: {unsupported.why}."
+            if unsupported
             else f"peft_type {peft_type[:40]!r} is no method of PEFT that is known here.",
             f"Proven are {proven}.",
             peft_type=peft_type[:40],
-        )  # fmt: skip
+        )
     unproven = [variant for variant in method.unproven if variant.holds(config)]
     if unproven:
         return failed(

@@ -8,7 +8,7 @@ from dovetail.adapters.checks.pickle import PUSH_IT
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.gguf import GgufError
 from dovetail.adapters.files.header import HeaderError, NotGathered, Pointer
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from dovetail.adapters.formats import formats, twins
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned, within
@@ -34,8 +34,9 @@ def twins_differ(folder: Folder) -> str | Finding:
                 f"{path} and {safe} do not hold the same: {some(names)}. Some libraries load the one, some the other; "
                 f"proven is {safe}.",
                 f"Save both again from the same weights, or delete {path}.",
-                file=path, tensors=names[:20],
-            )  # fmt: skip
+                file=path,
+                tensors=names[:20],
+            )
         compared += 1
     return f"{compared} pickle and its safetensors hold the same." if compared else "No weights are here in two forms."
 
@@ -105,8 +106,8 @@ def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
 WAYS_OUT: dict[type[Exception], str] = {
     Pointer: PUSH_IT,
     NotGathered: "Set stage3_gather_16bit_weights_on_model_save to true and save again, or gather the checkpoint with "
-                 "its zero_to_fp32.py.",
-}  # fmt: skip
+    "its zero_to_fp32.py.",
+}
 FORMS = {".gguf": "GGUF", ".safetensors": "safetensors", ".npz": "numpy"}
 
 

@@ -45,8 +45,9 @@ def _wrapped(names: list[str], part: str, who: str) -> Finding:
         "them.",
         f"Rename them without {part + '.'!r}, or save the model that is wrapped: accelerator.unwrap_model(model)"
         ".save_pretrained(…). On a hub `dovetail repair` does the first.",
-        tensors=names[:20], part=part,
-    )  # fmt: skip
+        tensors=names[:20],
+        part=part,
+    )
 
 
 def unexpected(folder: Folder) -> str | Finding:
@@ -72,15 +73,17 @@ def _of_another_release(folder: Folder, strangers: list[str]) -> Finding | None:
             f"{folder.base.id} has no place for {some(strangers, 2)}: so transformers {version} calls the modules of a "
             "model for images; the other has other names, and PEFT converts none of them.",
             f"Load it with transformers {version}, or rename its tensors and target_modules.",
-            tensors=strangers[:20], needs_engine=f"e{version}",
-        )  # fmt: skip
+            tensors=strangers[:20],
+            needs_engine=f"e{version}",
+        )
     if any(EXPERT.search(name) for name in strangers) and _has_tables(folder):
         return failed(
             f"{folder.base.id} has no place for {some(strangers, 2)}: transformers 5 holds all experts of a layer "
             "in one table. PEFT converts such tensors for some models, and drops them without a word for others.",
             "Load it with transformers 4; or load it where it works and save it again with target_parameters.",
-            tensors=strangers[:20], needs_engine="e4",
-        )  # fmt: skip
+            tensors=strangers[:20],
+            needs_engine="e4",
+        )
     return None
 
 
@@ -108,8 +111,10 @@ def shape(folder: Folder) -> str | Finding:
     return failed(
         f"{name} is {list(actual)}, but {folder.base.id} needs {list(expected)} ({len(wrong):,} tensors differ).",
         "Name the base it was trained on: this one has other sizes.",
-        tensor=name, expected=list(expected), found=list(actual),
-    )  # fmt: skip
+        tensor=name,
+        expected=list(expected),
+        found=list(actual),
+    )
 
 
 def random_head(folder: Folder) -> str | Finding:

@@ -109,10 +109,12 @@ def rank(folder: Foreign) -> str | Finding:
     if stated is not None and ranks and ranks != [stated]:
         return failed(
             f"{configs.NAME} says rank {stated}, the tensors have {some(map(str, ranks))}: MLX would not load them.",
-            f"Set rank to {ranks[0]} in lora_parameters of {configs.NAME}. Or: {SAME_RUN.lower()}." if len(ranks) == 1
+            f"Set rank to {ranks[0]} in lora_parameters of {configs.NAME}. Or: {SAME_RUN.lower()}."
+            if len(ranks) == 1
             else f"{SAME_RUN}.",
-            expected=stated, found=ranks[:20],
-        )  # fmt: skip
+            expected=stated,
+            found=ranks[:20],
+        )
     return f"The rank is {some(map(str, ranks))}." if ranks else skipped("This method has no rank of that kind.")
 
 
@@ -159,8 +161,9 @@ def _of_another_architecture(folder: Foreign) -> Finding | None:
         f"The file says that it is for the architecture {said[:40]}, and {folder.base.id} is {some(sorted(expected))}: "
         "llama.cpp loads it onto no other.",
         "Name the base it was trained on.",
-        expected=sorted(expected), found=said[:40],
-    )  # fmt: skip
+        expected=sorted(expected),
+        found=said[:40],
+    )
 
 
 def shape(folder: Foreign) -> str | Finding:
@@ -181,8 +184,10 @@ def shape(folder: Foreign) -> str | Finding:
                 f"{module} is for a module of {widths[0]} inputs and {widths[1]} outputs, and {folder.base.id} has "
                 f"{expected[0]} and {expected[1]} there.",
                 "Name the base it was trained on: this one has other sizes.",
-                module=module, expected=list(expected), found=list(widths),
-            )  # fmt: skip
+                module=module,
+                expected=list(expected),
+                found=list(widths),
+            )
     return f"All {len(placed):,} modules have the shape that {folder.base.id} needs."
 
 
@@ -205,8 +210,10 @@ def _vectors(folder: Foreign, base: str, width: int) -> str | Finding:
             return failed(
                 f"{name} has {tensor.shape[-1]:,} values, and a hidden state of {base} has {width:,}.",
                 "Name the base it was made with.",
-                tensor=name, expected=width, found=tensor.shape[-1],
-            )  # fmt: skip
+                tensor=name,
+                expected=width,
+                found=tensor.shape[-1],
+            )
     return f"All {len(folder.tensors):,} vectors are as wide as the hidden states of {base}."
 
 
@@ -222,8 +229,9 @@ def mismatch(folder: Foreign) -> str | Finding:
         return warned(
             f"Its tensors are for {images.some(trained)}, and in its header {note}: the header is of another file.",
             "Save it again with the program that trained it.",
-            expected=sorted(trained), found=by_notes,
-        )  # fmt: skip
+            expected=sorted(trained),
+            found=by_notes,
+        )
     card = configs.names(dict(folder.card or {}), "base_model")
     named = next((kind for name in card if (kind := images.of_name(name.rpartition("/")[2]))), "")
     if not trained or not named or named in trained:
@@ -234,8 +242,9 @@ def mismatch(folder: Foreign) -> str | Finding:
     return failed(
         f"The card names {named}, and the file is for {images.some(trained)}: {where}.",
         "Name the base it was trained on in the card.",
-        expected=images.some(trained), found=named,
-    )  # fmt: skip
+        expected=images.some(trained),
+        found=named,
+    )
 
 
 def kind(folder: Foreign) -> str | Finding:

@@ -134,6 +134,8 @@ def mismatch(folder: Library) -> str | Finding:
             return failed(
                 f"It was trained on a base with {key} {str(stated)[:40]}, and {known_base.id} has {expected}.",
                 "Name the base it was trained on.",
-                key=key, expected=expected, found=str(stated)[:40],
-            )  # fmt: skip
+                key=key,
+                expected=expected,
+                found=str(stated)[:40],
+            )
     return f"It was trained on a {known_base.model_type} of width {known_base.hidden}, and so is {known_base.id}."

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.files import pickles, trainer_imports
+import re
+
+from dovetail.adapters.files import pickles
 from dovetail.adapters.files.header import POINTER, Opener
-from dovetail.adapters.files.pickle_imports import PLAIN_IMPORTS, TENSOR_IMPORTS, Pickle
+from dovetail.adapters.files.pickle_imports import MEMBER, PLAIN_IMPORTS, TENSOR_IMPORTS, Pickle
 from dovetail.adapters.formats import twins
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.findings import Finding, failed, some, warned
 
 PUSH_IT = "Push the file itself: git lfs push --all, or huggingface_hub.upload_file()."  # of a pointer of Git LFS
 TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
+# What the pickled state of a training may import: classes of settings of these libraries, and what holds numbers. No
+# library is trusted whole: torch, numpy and transformers have functions that run a text or fetch code from a hub.
+TRAINERS = (
+    "accelerate", "alignment", "axolotl", "llamafactory", "llmtuner", "peft", "sentence_transformers", "setfit",
+    "swift", "torch.distributed", "transformers", "trl",
+)  # fmt: skip
+SETTINGS = re.compile(
+    r"[A-Z]\w*(?:Arguments|Config|Constants|Kwargs|Loss|Method|Mode|Names|Option|Plugin|Policy|Prefetch|Samplers|State"
+    r"|Strategy|Type)"
+)
+NUMBERS = frozenset({
+    "_codecs encode", "collections OrderedDict", "collections defaultdict", "collections deque", "datetime timedelta",
+    "numpy dtype", "numpy ndarray", "pathlib PosixPath", "pathlib PurePosixPath", "pathlib WindowsPath", "torch Size",
+    "torch device",
+    *(f"numpy.{core}.multiarray {name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *(f"{module} {name}" for module in ("builtins", "__builtin__") for name in ("dict", "list", "object", "set")),
+    *(f"{module} _reconstructor" for module in ("copy_reg", "copyreg")),
+})  # fmt: skip
 
 
 def pickle(folder: Folder) -> str | Finding:
@@ -81,4 +101,13 @@ def _is_training_state(path: str) -> bool:
 
 
 def _from_trainer(pickle: Pickle) -> bool:
-    return not pickle.reason and all(map(trainer_imports.is_of_trainer, pickle.imports))
+    return not pickle.reason and all(map(is_of_trainer, pickle.imports))
+
+
+def is_of_trainer(name: str) -> bool:
+    """Return whether a trainer pickles an import; a dotted name would lead on, as in `torch os.system`."""
+    if name == MEMBER or name in NUMBERS or name in TENSOR_IMPORTS:
+        return True
+    module, _, member = name.partition(" ")
+    of_trainer = any(module == trainer or module.startswith(f"{trainer}.") for trainer in TRAINERS)
+    return of_trainer and bool(SETTINGS.fullmatch(member))

@@ -92,7 +92,7 @@ def secret(folder: Folder) -> str | Finding:
     message = f"{holds}; and {others}." if others else f"{holds}."
     return warned(
         message,
-        "Revoke it at once: whoever can read the repository has it.",
+        "Revoke it at once: everyone who can read the repository has it.",
         file=first.file,
         **_listed(traces),
         searched=str(search),

@@ -49,8 +49,10 @@ def _ranks_agree(folder: Folder, method: Kind, rank: int) -> str | Finding:
             return failed(
                 f"{module}.{parameter} has rank {one}, but {configs.NAME} says {expected}.",
                 _rank_fix(ranks, is_by_pattern=bool(folder.config.get("rank_pattern"))),
-                module=module, expected=expected, found=one,
-            )  # fmt: skip
+                module=module,
+                expected=expected,
+                found=one,
+            )
     return f"Rank {' and '.join(str(rank) for rank in sorted(ranks)) or rank}, as the config says."
 
 
@@ -77,9 +79,10 @@ def _rank_fix(ranks: set[int], *, is_by_pattern: bool) -> str:
 def _turned(folder: Folder, rank: int) -> Finding | None:
     """Return a finding if every lora_A and lora_B has its rank on the other side: transposed, or with swapped names."""
     pairs = [
-        (own["lora_A.weight"].shape, own["lora_B.weight"].shape) for own in folder.layout.modules.values()
+        (own["lora_A.weight"].shape, own["lora_B.weight"].shape)
+        for own in folder.layout.modules.values()
         if {"lora_A.weight", "lora_B.weight"} <= own.keys()
-    ]  # fmt: skip
+    ]
     square = all(len(a) == len(b) == 2 for a, b in pairs)
     if not pairs or not square or any(a[0] == rank or b[1] == rank for a, b in pairs):
         return None
@@ -92,8 +95,9 @@ def _turned(folder: Folder, rank: int) -> Finding | None:
     return failed(
         f"In all {len(pairs)} modules {what}: lora_A is {list(pairs[0][0])} where PEFT has [{rank}, inputs].",
         "Transpose each matrix, or exchange the names lora_A and lora_B; MLX and some scripts keep them the other way.",
-        found=list(pairs[0][0]), expected=rank,
-    )  # fmt: skip
+        found=list(pairs[0][0]),
+        expected=rank,
+    )
 
 
 def ranked_sides(kind: Kind) -> dict[str, tuple[int, int]]:
@@ -117,8 +121,9 @@ def _prompt_length(folder: Folder) -> str | Finding:
         return failed(
             f"prompt_embeddings has {prompt.shape[0]} rows, but {configs.NAME} says {tokens} virtual tokens.",
             _length_fix(config, prompt.shape[0]),
-            expected=tokens, found=prompt.shape[0],
-        )  # fmt: skip
+            expected=tokens,
+            found=prompt.shape[0],
+        )
     return f"{tokens} virtual tokens, as the config says."
 
 

@@ -27,7 +27,7 @@ def breaking(folder: Folder) -> Finding | None:
             "the tokens that it was trained on.",
             "Start the server with the tokenizer of the adapter.",
             tokens=renamed[:20],
-        )  # fmt: skip
+        )
     end, base_end = own.roles.get("eos_token", ""), base.roles.get("eos_token", "")
     if not end or not base_end or end == base_end or task_of(folder.config) not in GENERATING:
         return None
@@ -35,8 +35,9 @@ def breaking(folder: Folder) -> Finding | None:
         f"Its tokenizer ends a text with {end[:60]!r}, that of {folder.base.id} with {base_end[:60]!r}: a server that "
         "takes the base's does not stop where the adapter ends.",
         f"Start the server with the tokenizer of the adapter, or ask with stop={[end[:60]]}.",
-        expected=base_end[:60], found=end[:60],
-    )  # fmt: skip
+        expected=base_end[:60],
+        found=end[:60],
+    )
 
 
 def renumbered(folder: Folder, own: Mapping[str, int]) -> Finding | None:

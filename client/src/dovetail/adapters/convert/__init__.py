@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, lazy, loralib, mlx, peft, slim, weights
 from dovetail.adapters.convert.by_rank import Changes
@@ -16,7 +15,7 @@ from dovetail.adapters.convert.settings import Settings, stated
 from dovetail.adapters.convert.weights import Variant
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import HeaderError, Opener
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from dovetail.adapters.formats import formats, twins
 from dovetail.adapters.readers.foreign import safe_opener
 
@@ -64,9 +63,9 @@ class Conversion:
             with target.open("xb") as file:
                 writer(file)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return what changed; complete once the files are written."""
-        facts: dict[str, Any] = {"to": self.to, "lossless": not self.losses, "files": sorted(self.files)}
+        facts: dict[str, object] = {"to": self.to, "lossless": not self.losses, "files": sorted(self.files)}
         is_cut = self.to == "peft-lora" or self.to in FORMATS  # to a rank
         if self.losses:
             worst = max(self.losses, key=lambda loss: loss.share if is_cut else loss.error)
@@ -129,9 +128,10 @@ def results_of(family: str, paths: Collection[str]) -> list[str]:
     """Return what may be made of files of a format; whether the tensors allow it is known when it is done."""
     replaced = {"safetensors": (".bin", ".pt"), "bin": (".safetensors",)}
     return [
-        to for to, families in SOURCES.items()
+        to
+        for to, families in SOURCES.items()
         if family in families and any(path.endswith(replaced.get(to, "")) for path in paths)
-    ]  # fmt: skip
+    ]
 
 
 def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None = None) -> tuple[str, list[Lora]]:

@@ -68,7 +68,7 @@ def write(lora: Lora, base: Base) -> dict[str, Writer]:
         name = _name(path, base)
         tensors[f"{name}.weight.lora_a"], tensors[f"{name}.weight.lora_b"] = _matrices(path, module, base)
     dtypes = {tensor.dtype for tensor in tensors.values()}
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "general.architecture": base.architecture,
         "general.type": "adapter",
         "general.file_type": FILE_TYPES[dtypes.pop()] if len(dtypes) == 1 else 0,

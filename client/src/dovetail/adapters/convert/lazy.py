@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import values
@@ -110,7 +110,7 @@ def read(opener: Opener) -> tuple[Lazies, Header]:
 
 def write(tensors: Mapping[str, Lazy], target: BinaryIO, metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, the same bytes every time: widest values first, for alignment, then by name."""
-    entries: dict[str, Any] = {"__metadata__": {"format": "pt", **(metadata or {})}}
+    entries: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
     ordered = sorted(tensors.items(), key=lambda item: (-BYTES_PER_VALUE[item[1].dtype], item[0]))
     at = 0
     for name, tensor in ordered:

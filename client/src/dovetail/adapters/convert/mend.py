@@ -14,7 +14,7 @@ from dovetail.adapters.convert import lazy
 from dovetail.adapters.convert.lazy import Lazies
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from dovetail.adapters.formats import twins, wrappers
 from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
 

@@ -59,11 +59,13 @@ def write(lora: Lora) -> dict[str, Writer]:
         "fine_tune_type": "dora" if lora.is_dora else "lora",
         "num_layers": EVERY_LAYER,
         "lora_parameters": {
-            "rank": int(rank), "scale": scale, "dropout": configs.number(lora.config, "lora_dropout") or 0.0,
+            "rank": int(rank),
+            "scale": scale,
+            "dropout": configs.number(lora.config, "lora_dropout") or 0.0,
             "keys": _keys(modules),
         },
         "model": configs.text(lora.config, "base_model_name_or_path") or "",
-    }  # fmt: skip
+    }
     return {configs.NAME: json_writer(config), FILE: lambda target: lazy.write(tensors, target)}
 
 

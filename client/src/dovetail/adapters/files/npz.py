@@ -9,6 +9,7 @@ import re
 import zipfile
 from typing import BinaryIO
 
+from dovetail.adapters.files.archives import open_zip
 from dovetail.adapters.files.header import (
     BYTES_PER_VALUE,
     MAX_DIMENSIONS,
@@ -19,7 +20,6 @@ from dovetail.adapters.files.header import (
     TensorInfo,
 )
 from dovetail.adapters.files.torchfile import BROKEN
-from dovetail.adapters.files.unpacking import open_zip
 
 SUFFIX, ARRAY = ".npz", ".npy"
 MAX_ARRAY_HEADER = 1 << 12

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from dovetail.adapters.files.pickle_interpreter import GLOBALS
 from dovetail.adapters.files.reach import Reach, reaches_import
-from dovetail.adapters.files.unpickling import GLOBALS
 
 MAX_OPCODES = 2_000_000
 PICKLES_IN_A_ROW = 5  # the pickles in a file of torch's legacy format, before the raw storages (serialization.py)

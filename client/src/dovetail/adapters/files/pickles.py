@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from dovetail.adapters.files import hdf5, npy
+from dovetail.adapters.files.archives import START_BYTES, Budget, TooLargeError, is_compressed, open_zip, unpacked
 from dovetail.adapters.files.pickle_imports import MAX_OPCODES, MAX_PICKLE_BYTES, Pickle, scan_bytes
 from dovetail.adapters.files.reach import Reach, is_text, reaches_import
 from dovetail.adapters.files.torchfile import BROKEN
-from dovetail.adapters.files.unpacking import START_BYTES, Budget, TooLargeError, is_compressed, open_zip, unpacked
 
 DECLARED = (".pkl", ".pickle", ".joblib", ".dill")  # nothing but pickles is called so
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", *DECLARED)

@@ -8,7 +8,7 @@ from math import prod
 from typing import BinaryIO, Literal
 
 from dovetail.adapters.files.header import BYTES_PER_VALUE
-from dovetail.adapters.files.unpickling import Tensor
+from dovetail.adapters.files.pickle_interpreter import Tensor
 
 CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 

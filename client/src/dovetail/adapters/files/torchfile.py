@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from dovetail.adapters.files.header import BYTES_PER_VALUE, MAX_TENSORS
-from dovetail.adapters.files.unpickling import Refused, Storage, Tensor, load, table
+from dovetail.adapters.files.pickle_interpreter import Refused, Storage, Tensor, load, table
 
 MAX_PICKLE_BYTES = 32 * 2**20
 MAX_MEMBERS = 2 * MAX_TENSORS
@@ -40,7 +40,7 @@ Tensors = dict[str, Tensor]
 def read(file: BinaryIO, *, nested: bool = False) -> Tensors:
     """Return the tensors of a seekable file by name; each lies within its storage, and each storage within the file.
 
-    `nested` is that of `unpickling.table`.
+    `nested` is that of `pickle_interpreter.table`.
     Raises `Refused` with a reason that completes "it cannot be used: …".
     """
     size = file.seek(0, 2)

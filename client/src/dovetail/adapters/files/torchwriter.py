@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from dovetail.adapters.files.header import BYTES_PER_VALUE, Header, TensorInfo
-from dovetail.adapters.files.unpickling import ORDERED_DICT, STORAGES, TENSOR
+from dovetail.adapters.files.pickle_interpreter import ORDERED_DICT, STORAGES, TENSOR
 
 STORAGE_OF = {dtype: name for name, dtype in STORAGES.items()}
 ALIGNMENT = 64  # of the bytes of a storage in the file, as in torch

@@ -9,8 +9,8 @@ from typing import BinaryIO
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import gguf, pickles
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.archives import Budget
 from dovetail.adapters.files.header import HeaderError, NotGathered, Opener, Pointer
-from dovetail.adapters.files.unpacking import Budget
 from dovetail.adapters.formats import formats
 from dovetail.adapters.formats.signs import of_tensors
 
@@ -28,11 +28,11 @@ WAYS = {
     "a full model": "Push what PeftModel.save_pretrained() writes: adapter_config.json and adapter_model.safetensors.",
     "a LoRA of LitGPT": "Convert it with litgpt convert lora, or push the PEFT adapter.",
     "an adapter without its config": "Push the adapter_config.json that save_pretrained() wrote beside the weights, "
-                                     "and call these adapter_model.safetensors, as it does.",
+    "and call these adapter_model.safetensors, as it does.",
     "a pointer": "Push the file itself: git lfs push --all, or huggingface_hub.upload_file().",
     "not gathered": "Set stage3_gather_16bit_weights_on_model_save to true and save again, or gather the checkpoint "
-                    "with its zero_to_fp32.py.",
-}  # fmt: skip
+    "with its zero_to_fp32.py.",
+}
 MAX_TOLD = 5  # files in one sentence
 MAX_PICKLE_BYTES = 4 * 2**20
 OWNERS = {"peft": "PEFT", "adapters": "the adapters library"}

@@ -10,10 +10,10 @@ from typing import BinaryIO
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import gguf, npz, pickles, torchfile
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.archives import Budget
 from dovetail.adapters.files.header import Header, HeaderError, Opener
 from dovetail.adapters.files.pickle_imports import Pickle
-from dovetail.adapters.files.unpacking import Budget
-from dovetail.adapters.files.unpickling import Refused
+from dovetail.adapters.files.pickle_interpreter import Refused
 from dovetail.adapters.formats.signs import of_tensors
 
 MAX_LOOKED_AT = 24

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import torchfile
 from dovetail.adapters.files.header import BYTES_PER_VALUE, HeaderError, Opener, TensorInfo
+from dovetail.adapters.files.pickle_interpreter import Refused, Tensor
 from dovetail.adapters.files.strided import gathered, is_in_a_row, size_of, span_of
-from dovetail.adapters.files.unpickling import Refused, Tensor
 
 SAFE = {  # a library's file name for a pickle → its name for the same weights in safetensors
     "adapter_model.bin": "adapter_model.safetensors",
@@ -69,7 +69,7 @@ class Twin:
     @cached_property
     def head(self) -> bytes:
         """Length and header, the same for the same tensors."""
-        entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
         at = 0
         for name, tensor in self.tensors.items():
             end = at + size_of(tensor)

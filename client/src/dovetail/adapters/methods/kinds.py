@@ -26,7 +26,7 @@ __all__ = [
     "placing",
     "task_of",
     "task_of_class",
-]  # fmt: skip
+]
 
 # The heads of the adapters library that are measured here, by their head_type.
 HEAD_TASKS = {

@@ -123,12 +123,13 @@ HIRA = Kind(
     defaults={"r": 32},
     # PEFT asks rank_pattern, and then makes every layer with r all the same (peft/tuners/hira/model.py).
     ignored=frozenset({"hira_dropout", "init_weights", "rank_pattern"}),
-    choose=lambda place: ["hira_embedding_A", "hira_embedding_B"] if place.kind == "embedding"
-    else ["hira_A", "hira_B"],
+    choose=lambda place: (
+        ["hira_embedding_A", "hira_embedding_B"] if place.kind == "embedding" else ["hira_A", "hira_B"]
+    ),
     groups=(("hira_A", "hira_B"), ("hira_embedding_A", "hira_embedding_B")),
     effect=("hira_B", "hira_embedding_B"),
     sized=("linear", "conv1d", "embedding"),
-)  # fmt: skip
+)
 HRA = Kind(
     "HRA",
     since="0.12",
@@ -196,7 +197,7 @@ PSOFT = Kind(
     "PSOFT",
     since="0.19",
     refuses_layers_with_pattern=True,
-    note="computes something anew at each load, and warns (`config.changes-base`)",
+    note="computes something again at each load, and warns (`config.changes-base`)",
     keys={"r": is_whole, "psoft_alpha": is_number, "fan_in_fan_out": is_flag, "psoft_orth": is_flag,
           "psoft_mag_a": is_flag, "psoft_mag_b": is_flag, "use_cayley_neumann": is_flag,
           "num_cayley_neumann_terms": whole(1, 64), "cayley_neumann_eps": maybe(is_number),
@@ -235,8 +236,10 @@ def _glora(place: Place) -> dict[str, str]:
               "none": {"zeros": "out in"}}  # fmt: skip
     inner = {"lora": {"Xd": "in r", "Xu": "r 1"}, "vector": {"X": "in 1"}, "none": {"zeros": "in 1"}}
     outer = {"vector": {"X": "out"}, "constant": {"X": "1"}, "none": {"zeros": "out"}}
-    types = {key: place.numbers[key] if place.has_bias or key == "config_A_B" else "none"
-            for key in ("config_A_B", "config_C", "config_D_E")}  # fmt: skip
+    types = {
+        key: place.numbers[key] if place.has_bias or key == "config_A_B" else "none"
+        for key in ("config_A_B", "config_C", "config_D_E")
+    }
     parts = {"A": weight[types["config_A_B"]], "B": weight[types["config_A_B"]], "C": inner[types["config_C"]],
              "D": outer[types["config_D_E"]], "E": outer[types["config_D_E"]]}  # fmt: skip
     return {f"glora_{letter}.{end}": words for letter, ends in parts.items() for end, words in ends.items()}

@@ -12,8 +12,7 @@ GENERATED = "projections made by a random generator, which may give others on an
 
 
 def keys(method: str, **more: Fits) -> dict[str, Fits]:
-    return {"r": is_whole, "fan_in_fan_out": is_flag, "bias": is_bias,
-            **TARGETS, **LAYERS, **more}  # fmt: skip
+    return {"r": is_whole, "fan_in_fan_out": is_flag, "bias": is_bias, **TARGETS, **LAYERS, **more}
 
 
 def is_not_saved(config: object) -> bool:
@@ -143,7 +142,7 @@ UNILORA = Kind(
     since="0.20",
     takes_layers_pattern_alone=True,
     refuses_layers_with_pattern=True,
-    note="without indices it computes something anew at each load, and warns (`config.changes-base`); it says nothing "
+    note="without indices it computes something again at each load, and warns (`config.changes-base`); it says nothing "
     "of the modules it was trained on, so a wrong `target_modules` shows when it is run",
     keys=keys("unilora", theta_d_length=whole(1, 2**24), proj_seed=whole(0, 2**53), save_indices=is_flag),
     parameters=UNI,
@@ -171,8 +170,7 @@ TINYLORA = Kind(
     "TINYLORA",
     since="0.19",
     note="without saved projections it warns (`config.changes-base`)",
-    keys=keys("tinylora", u=whole(1, 2**20), weight_tying=between(0, 1), projection_seed=SEED,
-              save_projection=is_flag),
+    keys=keys("tinylora", u=whole(1, 2**20), weight_tying=between(0, 1), projection_seed=SEED, save_projection=is_flag),
     parameters={"tinylora_A": "rank in", "tinylora_B": "out rank", "tinylora_P": "u rank rank"},
     defaults={"r": 2, "u": 64, "weight_tying": 0.0, "save_projection": True},
     ignored=frozenset({"tinylora_dropout", "init_weights", "init_v_bound"}),
@@ -184,7 +182,7 @@ TINYLORA = Kind(
     effect=("base_model.tinylora_v.",),
     doubt=GENERATED,
     doubtful=is_not_saved,
-)  # fmt: skip
+)
 
 
 def _role(path: str) -> str:
@@ -215,7 +213,7 @@ def _frod_shared(numbers: Numbers, every: Places) -> dict[str, Shape]:
 FROD = Kind(
     "FROD",
     since="0.20",
-    note="computes something anew at each load, and warns (`config.changes-base`)",
+    note="computes something again at each load, and warns (`config.changes-base`)",
     keys={key: fits for key, fits in keys(
         "frod", projection_prng_key=SEED, save_projection=is_flag, sparse_rate=between(0, 1),
         regularization_alpha=is_number, runtime_offload_base_weight=is_flag).items() if key != "r"},

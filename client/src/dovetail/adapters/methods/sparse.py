@@ -77,7 +77,7 @@ def _osf(place: Place, _: Places) -> Numbers:
 OSF = Kind(
     "OSF",
     since="0.18",
-    note="computes something anew at each load, and warns (`config.changes-base`)",
+    note="computes something again at each load, and warns (`config.changes-base`)",
     keys={"effective_rank": maybe(between(0, 2**20)), "rank_pattern": is_number_table, **TARGETS},
     parameters={"osf_svd_params.U_low": "out left", "osf_svd_params.S_low": "left", "osf_svd_params.V_low": "left in"},
     ignored=frozenset({"init_weights", "target_svd_config"}),
@@ -129,14 +129,13 @@ C3A = Kind(
     since="0.16",
     takes_layers_pattern_alone=True,
     refuses_layers_with_pattern=True,
-    keys={"block_size": whole(1, 2**20), "block_size_pattern": is_whole_table,
-          "bias": is_bias, **TARGETS, **LAYERS},
+    keys={"block_size": whole(1, 2**20), "block_size_pattern": is_whole_table, "bias": is_bias, **TARGETS, **LAYERS},
     parameters={"c3a_kernel": "out/block_size in/block_size block_size"},
     defaults={"block_size": 256},
     ignored=frozenset({"init_weights"}),
     tables={"block_size_pattern": ("ending", "block_size")},
     sized=("linear",),
     ranked="",
-)  # fmt: skip
+)
 
 ROWS = (SHIRA, SUPERTUNING, OSF, FOURIERFT, WAVEFT, C3A)

@@ -167,8 +167,10 @@ class Folder:
             shared = {name: [tensor] for name, tensor in layout.shared.items() if name.startswith(kind.effect)}
             if shared:
                 return shared
-        by_module = {module: [tensor for name, tensor in own.items() if not kind.effect or name in kind.effect]
-                 for module, own in layout.modules.items()}  # fmt: skip
+        by_module = {
+            module: [tensor for name, tensor in own.items() if not kind.effect or name in kind.effect]
+            for module, own in layout.modules.items()
+        }
         return {module: tensors for module, tensors in by_module.items() if tensors}
 
     @property
@@ -206,9 +208,10 @@ class Folder:
         of_base = self.layout.at_home(self.kind, self.base.manifest)
         # Embeddings and biases of the base: only a vocabulary grows.
         return wrong + [
-            (name, shape) for name, shape in of_base.items()
+            (name, shape)
+            for name, shape in of_base.items()
             if tensors[name].shape[1:] != shape[1:] or tensors[name].shape[0] < shape[0]
-        ]  # fmt: skip
+        ]
 
     @property
     def base_id(self) -> str | None:

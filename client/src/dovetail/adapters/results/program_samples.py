@@ -185,8 +185,10 @@ def _sense_inputs(usage: AdapterUsage) -> list[str]:
         hint = "# In place of sound: the feature extractor of the base makes such numbers of yours."
         return [hint, f'inputs = {{"{usage.reads}": torch.zeros({shape})}}']
     if usage.reads in ("text", "ids") and usage.model != "AutoModelForQuestionAnswering":
-        return ["# The base has no tokenizer here: these are ids of tokens.",
-                'inputs = {"input_ids": torch.tensor([[1, 2, 3, 4]])}']  # fmt: skip
+        return [
+            "# The base has no tokenizer here: these are ids of tokens.",
+            'inputs = {"input_ids": torch.tensor([[1, 2, 3, 4]])}',
+        ]
     return []
 
 

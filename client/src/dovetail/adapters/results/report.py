@@ -224,7 +224,7 @@ class Serving(Record):
     """The behaviour of one serving engine with the adapter (docs/serving.md); `flags` is empty unless it serves it.
 
     `rules` are the ids of the rules that decided against it; None in older reports. A stored report has the flags that
-    depend on the weights; dovetail.serve.starting completes them, and adds the `commands`, where they are read.
+    depend on the weights; dovetail.serve.server_start completes them, and adds the `commands`, where they are read.
     `by` says whether the outcome was `measured` or follows from a `rule`; None in a stored report means a rule.
     `untried` is the reason why an engine that should be tried was not, which says nothing about the adapter. While it
     waits for its trial this is WAITING, and the outcome is `unknown`, or that of an earlier trial of these files.
@@ -341,7 +341,7 @@ class Report(Record):
         """Return the report stored as `result` in a verdict's row; its state is a column of its own."""
         return cls.read({**result, "state": state})
 
-    def as_result(self) -> dict[str, Any]:
+    def as_result(self) -> dict[str, object]:
         """Return the document that a verdict's row stores as `result`."""
         document = self.as_json()
         del document["state"]

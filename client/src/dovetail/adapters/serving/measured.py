@@ -31,9 +31,7 @@ def judged(answer: Serving, measured: Measured) -> Serving:
         return replace(answer, by="rule", measured=measured)
     if outcome == answer.outcome:
         return replace(answer, by="measured", measured=measured)
-    return replace(
-        answer, outcome=outcome, reason=reason[:MAX_REASON], flags=[], by="measured", measured=measured
-    )  # fmt: skip
+    return replace(answer, outcome=outcome, reason=reason[:MAX_REASON], flags=[], by="measured", measured=measured)
 
 
 def waiting(report: Report, engines: Collection[str], before: Report | None = None) -> Report:

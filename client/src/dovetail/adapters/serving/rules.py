@@ -36,7 +36,7 @@ class Rule:
 class Engine:
     """A program that serves adapters, at the version whose source was read.
 
-    `flags` returns the start options that depend on the weights; dovetail.serve.starting adds names and folders.
+    `flags` returns the start options that depend on the weights; dovetail.serve.server_start adds names and folders.
     """
 
     name: str

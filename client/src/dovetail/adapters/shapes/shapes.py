@@ -38,7 +38,7 @@ def _relabelled(module: Module, labels: int) -> Module:
     return replace(module, outputs=labels, parameters=shapes)
 
 
-def encode(shapes: Shapes) -> dict[str, Any]:
+def encode(shapes: Shapes) -> dict[str, object]:
     """Return the shapes as plain JSON: a module is [path, kind, inputs, outputs, {parameter: shape}]."""
     manifest = shapes.manifest
     modules = [

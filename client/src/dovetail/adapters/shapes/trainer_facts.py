@@ -14,7 +14,7 @@ from typing import Any
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError, Opener
-from dovetail.adapters.shapes import trainer_cards, trainer_settings
+from dovetail.adapters.shapes import trainer_settings
 from dovetail.adapters.shapes.stated import MAX_TEXT, Stated, is_number, stated
 from dovetail.adapters.shapes.trainer_settings import Parse
 
@@ -30,6 +30,18 @@ _NOTES = re.compile(
     r"learning_rate|unet_lr|text_encoder_lr|lr_scheduler|resolution|steps|num_epochs|epoch|num_train_images|"
     r"batch_size_per_device|clip_skip|(?:new_)?sd_model_hash|noise_offset|min_snr_gamma|seed|mixed_precision)"
 )
+README = "README.md"
+MAX_README = 1 << 20
+MAX_ROWS = 40
+# Tags that trainers write → their names.
+_TAGS = {
+    "axolotl": "axolotl", "llama-factory": "LLaMA-Factory", "unsloth": "Unsloth", "trl": "TRL", "setfit": "SetFit",
+    "sentence-transformers": "sentence-transformers", "ai-toolkit": "ai-toolkit", "autotrain": "AutoTrain",
+    "torchtune": "torchtune", "litgpt": "LitGPT", "mlx": "MLX",
+}  # fmt: skip
+_UNSLOTH = "github.com/unslothai/unsloth"
+_HEADING = re.compile(r"#{2,5} (?:training|non-default) hyperparameters", re.IGNORECASE)
+_ROW = re.compile(r"[-*] `?([A-Za-z][\w.-]{0,60})`?: (.{1,200})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ def read(files: Mapping[str, Opener], card: Mapping[str, object], parse: Parse) 
     for path in RESULTS:
         facts += _numbers(results := _object(files, path), path, sorted(results))
     facts += trainer_settings.read(files, parse)
-    facts += trainer_cards.read(files, card, parse)
+    facts += _of_card(files, card, parse)
     known = {fact.name for fact in facts}
     facts += [
         Stated(key, value[:MAX_TEXT], f"{weights}:{key}")
@@ -100,7 +112,7 @@ def notes_of(files: Mapping[str, Opener]) -> Mapping[str, str]:
 
 def paths(files: Mapping[str, Any]) -> list[str]:
     """Return the files that `read` opens."""
-    own = (_newest(files), *RESULTS, weights_of(files), trainer_cards.README)
+    own = (_newest(files), *RESULTS, weights_of(files), README)
     return [path for path in own if path in files] + trainer_settings.paths(files)
 
 
@@ -161,3 +173,46 @@ def words_of(notes: Mapping[str, str], card: Mapping[str, object], phrase: str =
             if word and is_number(count) and word.isprintable():
                 counts[word] = counts.get(word, 0) + int(count)
     return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag))[:MAX_TAGS])
+
+
+# --- the card --------------------------------------------------------------------------------------------------------
+def _of_card(files: Mapping[str, Opener], card: Mapping[str, object], parse: Parse) -> Iterator[Stated]:
+    """Yield what the card states of the training; `card` is its front matter, whose model-index is a claim instead."""
+    if README not in files:
+        return
+    with files[README]() as file:
+        raw = file.read(MAX_README + 1)
+    text = raw.decode("utf-8", "replace") if len(raw) <= MAX_README else ""
+    yield from _marks(card, text)
+    yield from trainer_settings.of_settings(parse(_axolotl(text)), f"{README}:axolotl config")
+    yield from _rows(text)
+
+
+def _marks(card: Mapping[str, object], text: str) -> Iterator[Stated]:
+    tags = card.get("tags")
+    words = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    names = [_TAGS[tag] for tag in words if tag in _TAGS]
+    if "Unsloth" not in names and _UNSLOTH in text:
+        yield Stated("trainer", "Unsloth", f"{README}:{_UNSLOTH}")
+    for name in names:
+        yield Stated("trainer", name, f"{README}:tags")
+    for tag in words:  # sentence-transformers
+        key, _, value = tag.partition(":")
+        if key in ("loss", "dataset_size"):
+            yield from stated(key, value, f"{README}:tags")
+
+
+def _axolotl(text: str) -> str:
+    block = text.partition("See axolotl config")[2].partition("```yaml\n")[2].partition("\n```")[0]
+    return block if len(block) <= trainer_settings.MAX_BYTES else ""
+
+
+def _rows(text: str) -> Iterator[Stated]:
+    """Yield the rows of the lists that Trainer, sentence-transformers and SetFit write."""
+    is_inside, left = False, MAX_ROWS
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith(("#", "<details")):
+            is_inside = _HEADING.fullmatch(line) is not None
+        elif is_inside and left and (row := _ROW.fullmatch(line)):
+            left -= 1
+            yield from stated(row[1], row[2].strip("`"), f"{README}:{row[1]}")

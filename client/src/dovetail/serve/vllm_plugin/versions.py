@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dovetail.api.client import Client
+from dovetail.base.answers import Manifest
 from dovetail.base.problems import Problem, local_files, unreachable
 from dovetail.base.verdicts import UNFINISHED, Verdict
 from dovetail.serve.target import SHORT_OID
@@ -78,10 +79,10 @@ class Versions:
         return version
 
     def _ask(self, name: Name, base: str) -> Version:
-        manifest: dict[str, Any] = dict(self._asked(lambda: self._client.manifest(name.adapter, name.revision), name))
-        commit = str(manifest["revision"])
+        manifest: Manifest = self._asked(lambda: self._client.manifest(name.adapter, name.revision), name)
+        commit = manifest.revision
         known, _ = self._kept.read(name.text) or (None, 0.0)
-        is_good = manifest.get("state") in ("passed", *UNFINISHED)  # it passed once, and may be proven again just now
+        is_good = manifest.state in ("passed", *UNFINISHED)  # it passed once, and may be proven again just now
         if known and known.commit == commit and is_good and _is_usable(known, base):
             return known
         verdict = self._asked(lambda: self._client.verdict(name.adapter, commit), name)
@@ -99,7 +100,7 @@ class Versions:
                 raise Refused(f"{name.text} at {self.settings.endpoint}: {problem.detail}") from None
             raise HubAway(problem.detail) from None
 
-    def _download(self, name: Name, manifest: dict[str, Any], commit: str, place: str) -> str:
+    def _download(self, name: Name, manifest: Manifest, commit: str, place: str) -> str:
         prefix = f"{place}/" if place else ""
         files = [
             file

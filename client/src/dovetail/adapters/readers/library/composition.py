@@ -194,9 +194,10 @@ class Composition(Library):
     def effects(self) -> list[Effect]:
         return [
             replace(effect, source=replace(effect.source, place=place))
-            for place, part in self.places if part.sources
+            for place, part in self.places
+            if part.sources
             for effect in part.effects
-        ]  # fmt: skip
+        ]
 
     @cached_property
     def tensors(self) -> dict[str, TensorInfo]:

@@ -8,17 +8,17 @@ from urllib.parse import quote
 from dovetail.api.differences import Difference
 from dovetail.base.answers import Comparison, Manifest
 from dovetail.base.problems import FORBIDDEN, MISSING, Problem
-from dovetail.base.reading import read
+from dovetail.base.typed_records import read
 from dovetail.base.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from dovetail.api.looking import Looking
+    from dovetail.api.queries import Queries
 
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 2.0  # for a hub that compares large weights
 Row = dict[str, Any]
 
 
-def compare(caller: "Looking", first: tuple[str, str], second: tuple[str, str]) -> Difference:
+def compare(caller: "Queries", first: tuple[str, str], second: tuple[str, str]) -> Difference:
     """Return what differs between two versions, each an adapter and a revision. Raises Problem."""
     a, b = caller.manifest(*first), caller.manifest(*second)
     verdict_a, verdict_b = _verdict(caller, first[0], a), _verdict(caller, second[0], b)
@@ -33,7 +33,7 @@ def compare(caller: "Looking", first: tuple[str, str], second: tuple[str, str]) 
     return read(Difference, compared)
 
 
-def _weights(caller: "Looking", adapter: str, a: Manifest, b: Manifest) -> list[Row] | None:
+def _weights(caller: "Queries", adapter: str, a: Manifest, b: Manifest) -> list[Row] | None:
     """Return what the hub says of the weights, which it may compare for a while; None where it cannot say."""
     path = f"/adapters/{quote(adapter)}/compare/{a.revision}...{b.revision}"
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -49,7 +49,7 @@ def _weights(caller: "Looking", adapter: str, a: Manifest, b: Manifest) -> list[
         time.sleep(PAUSE_SECONDS)
 
 
-def _verdict(caller: "Looking", adapter: str, manifest: Manifest) -> Verdict | None:
+def _verdict(caller: "Queries", adapter: str, manifest: Manifest) -> Verdict | None:
     try:
         return caller.verdict(adapter, manifest.revision)
     except Problem as problem:

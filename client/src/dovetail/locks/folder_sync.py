@@ -7,11 +7,11 @@ from pathlib import Path
 from dovetail.base.locks import Lock, LockedFile
 from dovetail.base.problems import Problem
 from dovetail.base.sources import Source
-from dovetail.locks import laying_out, lock_files, trees
-from dovetail.locks.laying_out import LaidOut
-from dovetail.store import downloading
-from dovetail.store.downloading import Connect, Progress, ignore
+from dovetail.locks import engine_folder, lock_files, trees
+from dovetail.locks.engine_folder import LaidOut
+from dovetail.store import transfers
 from dovetail.store.store import Store
+from dovetail.store.transfers import Connect, Progress, ignore
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,17 @@ class _Plan:
     places: Mapping[str, LockedFile]
 
 
-def _plan(
-    lock: Lock, to: Path, cache: Store, fetcher: "_Fetcher", *, with_bases: bool, layout: str
-) -> _Plan:  # fmt: skip
+def _plan(lock: Lock, to: Path, cache: Store, fetcher: "_Fetcher", *, with_bases: bool, layout: str) -> _Plan:
     sources, laid_out = _sources(lock, to, with_bases=with_bases, layout=layout)
-    made = laying_out.make(lock, laid_out, cache, fetcher.bring)
+    made = engine_folder.make(lock, laid_out, cache, fetcher.bring)
     return _Plan(laid_out, sources, {place: source.file for place, source in sources.items()} | made)
 
 
 def _sources(
     lock: Lock, to: Path, *, with_bases: bool = False, layout: str = ""
-) -> tuple[Mapping[str, Source], LaidOut]:  # fmt: skip
+) -> tuple[Mapping[str, Source], LaidOut]:
     if layout:
-        laid_out = laying_out.lay_out(lock, layout, to)
+        laid_out = engine_folder.lay_out(lock, layout, to)
         return laid_out.files, laid_out
     return _wanted(lock, with_bases=with_bases), LaidOut()
 
@@ -131,5 +129,5 @@ class _Fetcher:
         self.came = 0
 
     def bring(self, sources: Iterable[Source]) -> None:
-        absent = downloading.missing(sources, self._cache, reading=self._is_verified)
-        self.came += downloading.bring(absent, self._connect, self._cache, self._progress)
+        absent = transfers.missing(sources, self._cache, reading=self._is_verified)
+        self.came += transfers.bring(absent, self._connect, self._cache, self._progress)

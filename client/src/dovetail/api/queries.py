@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dovetail.api import searching
+from dovetail.api import search_pages
 from dovetail.api.connection import Connection, locate, path
 from dovetail.api.differences import Difference
 from dovetail.base import answers, ids, verdicts
@@ -13,12 +13,15 @@ from dovetail.base.problems import UNAUTHORIZED, Problem, not_signed_in, usage
 from dovetail.base.verdicts import Verdict
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between two looks at an unfinished verdict
+TRY_SECONDS = 5  # of one request for an answer, less than its timeout
+TRY_PAUSE_SECONDS = 0.5  # where a busy hub answers at once
+UNFINISHED_TRIES = ("queued", "running")
 PATIENCE_SECONDS = 30.0  # how long a wait tolerates a hub that does not answer, as during a restart
 
 Values = str | Sequence[str] | None
 
 
-class Looking(Connection):
+class Queries(Connection):
     """The reading half of a client. An adapter is NS/NAME or, where a version is meant, NS/NAME@REV."""
 
     def whoami(self) -> answers.Me:
@@ -46,7 +49,7 @@ class Looking(Connection):
         }
         filters |= {"q": words, "rank_min": rank_min, "rank_max": rank_max, "sort": sort}
         filters |= {"size_min": size_min, "size_max": size_max}
-        return tuple(searching.search(self, filters, limit)[0])
+        return tuple(search_pages.search(self, filters, limit)[0])
 
     def info(self, adapter: str) -> answers.Adapter:
         """Return the facts of an adapter."""
@@ -63,10 +66,10 @@ class Looking(Connection):
 
     def diff(self, a: str, b: str) -> Difference:
         """Return what differs between two versions, each NS/NAME@REV; `b` may be @REV of the same adapter."""
-        from dovetail.api import comparing  # noqa: PLC0415  # as in fit
+        from dovetail.api import comparison  # noqa: PLC0415  # as in fit
 
         first = locate(a)
-        return comparing.compare(self, first, locate(f"{first[0]}{b}" if b.startswith("@") else b))
+        return comparison.compare(self, first, locate(f"{first[0]}{b}" if b.startswith("@") else b))
 
     def fit(self, folder: str | Path) -> answers.FitAnswer:
         """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
@@ -79,12 +82,27 @@ class Looking(Connection):
     ) -> answers.Tryout:
         """Return what NS/NAME@REV (without @REV: `verified`) and its base make of a text; the hub keeps it an hour.
 
-        `other` is a second text, where the task has one; `tokens` is how many a model for generation writes.
+        `other` is a second text, where the task has one; `tokens` is how many a model for generation writes. Raises
+        Problem with the reason of a try that failed, or is not done within `timeout` seconds.
         """
-        from dovetail.api import trying  # noqa: PLC0415  # as in fit
-
         name, revision = ids.split(adapter, default="verified")
-        return trying.ask(self.transport, name, revision, text, other, tokens, timeout)
+        body = {"text": text, "other": other, "new_tokens": tokens}
+        tried = self.transport.post(f"{path(name, revision)}/try", body, answers.Tryout)
+        place = f"{path(name, tried.revision)}/try/{tried.id}"
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while tried.state in UNFINISHED_TRIES:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                fix = "Try again with a longer --timeout."
+                raise Problem("The try is not answered yet.", fix, code="client-try-late")
+            tried = self.transport.get(f"{place}?wait={int(min(TRY_SECONDS, left))}", answers.Tryout)
+            if tried.state in UNFINISHED_TRIES:
+                time.sleep(min(TRY_PAUSE_SECONDS, left))
+        if tried.state == "failed":
+            raise Problem(tried.reason or "It could not be tried.", code="client-try-failed")
+        if tried.answer is None:
+            raise Problem(tried.reason or "Nobody answered it.", "Try again later.", code="client-try-late")
+        return tried
 
     # --- verdicts ----------------------------------------------------------------------------------------------------
     def verdict(

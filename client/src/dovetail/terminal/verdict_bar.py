@@ -21,7 +21,7 @@ STATE_STYLES = {
     "running": "blue",
     "queued": "bright_black",
 }
-# The body of a tooth, seven cells wide: notched if an area failed, hollow if it was never reached.
+# The body of a mark, seven cells wide: notched if an area failed, hollow if it was never reached.
 BODIES = {"passed": "███████", "noted": "███!███", "failed": "██ ✗ ██", "running": "▒▒▒▒▒▒▒", "waiting": "       "}
 LETTERS = {"passed": "ok", "noted": "note", "failed": "FAILED", "running": "...", "waiting": "-"}
 MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "skipped": "·"}
@@ -30,16 +30,16 @@ CHECK_STYLES = {"passed": "green", "warned": "yellow", "failed": "bold red", "sk
 
 
 @dataclass(frozen=True)
-class Tooth:
+class Area:
     """An area and its outcome: passed, noted, failed, running or waiting."""
 
-    area: str
+    name: str
     outcome: str
 
 
-def teeth(verdict: Verdict) -> list[Tooth]:
+def areas(verdict: Verdict) -> list[Area]:
     """Return the seven areas of a verdict, always in the same order."""
-    return [Tooth(area, _outcome([c for c in verdict.checks if area_of(c) == area], verdict.state)) for area in AREAS]
+    return [Area(area, _outcome([c for c in verdict.checks if area_of(c) == area], verdict.state)) for area in AREAS]
 
 
 def area_of(check: Check) -> str:
@@ -50,29 +50,29 @@ def area_of(check: Check) -> str:
 
 def _outcome(checks: Sequence[Check], state: str) -> str:
     outcomes = {check.outcome for check in checks if check.outcome != "passed" or check.id not in NOT_ALONE}
-    for outcome, tooth in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
+    for outcome, shown in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
         if outcome in outcomes:
-            return tooth
+            return shown
     return "running" if state == "running" else "waiting"
 
 
 def draw(verdict: Verdict, *, blocks: bool) -> Text:
     """Return the bar: blocks above labels, 63 cells wide, or one line of words where blocks cannot be shown."""
-    row = teeth(verdict)
+    row = areas(verdict)
     return _blocks(row) if blocks else _words(row)
 
 
-def _blocks(row: Sequence[Tooth]) -> Text:
+def _blocks(row: Sequence[Area]) -> Text:
     shapes, labels = Text(), Text()
-    for index, tooth in enumerate(row):
+    for index, area in enumerate(row):
         left, right = ("▜", "▛") if index % 2 == 0 else ("▟", "▙")  # tails are wider above, pins below
-        shapes.append(f"{left}{BODIES[tooth.outcome]}{right}", STYLES[tooth.outcome])
-        labels.append(f"{tooth.area:^9}", STYLES[tooth.outcome])
+        shapes.append(f"{left}{BODIES[area.outcome]}{right}", STYLES[area.outcome])
+        labels.append(f"{area.name:^9}", STYLES[area.outcome])
     return Text("\n").join([shapes, labels])
 
 
-def _words(row: Sequence[Tooth]) -> Text:
-    return Text(" ").join(Text(f"[{tooth.area} {LETTERS[tooth.outcome]}]", STYLES[tooth.outcome]) for tooth in row)
+def _words(row: Sequence[Area]) -> Text:
+    return Text(" ").join(Text(f"[{area.name} {LETTERS[area.outcome]}]", STYLES[area.outcome]) for area in row)
 
 
 def summary(verdict: Verdict) -> str:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
 
 from dovetail import __version__
 from dovetail.api.client import Client
@@ -34,7 +33,7 @@ class Finding:
     fix: str = ""
     exit_status: int = DONE
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         return {key: value for key, value in asdict(self).items() if key != "exit_status"}
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from dovetail.base.locks import Lock, LockedAdapter
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import locking
-from dovetail.locks.locking import ChangePage
+from dovetail.locks import resolution
+from dovetail.locks.resolution import ChangePage
 
 LONGEST_PAUSE = 30.0  # seconds between two attempts while the hub is away
 PAGE = 1000
@@ -60,7 +60,7 @@ class Follower:
         The feed is silent about what was held back while private, so everything has its turn.
         """
         if not self._is_known:
-            self._seen = locking.newest(self._transport)
+            self._seen = resolution.newest(self._transport)
             return list(self._all)
         names = self._names_in_feed()
         self._turn = (self._turn + 1) % max(1, len(self._all))
@@ -80,7 +80,7 @@ class Follower:
     def _resolve(self, entries: list[LockedAdapter]) -> None:
         for entry in entries:
             try:
-                pinned, base = locking.pin(self._transport, entry.adapter, entry.asked, entry.folder)
+                pinned, base = resolution.pin(self._transport, entry.adapter, entry.asked, entry.folder)
             except Problem as problem:
                 if problem.status not in GONE:
                     raise
@@ -100,7 +100,7 @@ def held_back(transport: Transport, lock: Lock) -> dict[str, str]:
     for entry in lock.adapters:
         if entry.adapter.casefold() in names:
             try:
-                locking.pin(transport, entry.adapter, entry.revision, entry.folder)
+                resolution.pin(transport, entry.adapter, entry.revision, entry.folder)
             except Problem as problem:
                 if problem.status not in GONE:
                     raise

@@ -1,15 +1,14 @@
 """The methods of a client that change names and states: aliases, tags, branches, releases, yanks, reports, deletion."""
 
-from typing import Any
 from urllib.parse import quote
 
-from dovetail.api import repositories, searching
+from dovetail.api import repositories, search_pages
 from dovetail.api.connection import Connection, locate, path
 from dovetail.base import answers, ids
 from dovetail.base.problems import usage
 
 
-class Managing(Connection):
+class Edits(Connection):
     """The methods for owners of versions, and for reports by everybody."""
 
     # --- names -------------------------------------------------------------------------------------------------------
@@ -56,7 +55,7 @@ class Managing(Connection):
         while True:
             page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", answers.ReleasePage)
             found += page.releases
-            following = searching.next_cursor(page.next)
+            following = search_pages.next_cursor(page.next)
             if not following or not page.releases:
                 return tuple(found)
             cursor = f"&cursor={quote(following, safe='')}"
@@ -69,7 +68,7 @@ class Managing(Connection):
         It must have passed; with `force` it need not. `tag` is a semantic version, `notes` are Markdown.
         """
         name, revision = ids.split(adapter, default="")
-        body: dict[str, Any] = {"tag": tag, "title": title, "notes": notes, "prerelease": prerelease, "force": force}
+        body: dict[str, object] = {"tag": tag, "title": title, "notes": notes, "prerelease": prerelease, "force": force}
         if revision:
             body["revision"] = revision
         return self.transport.post(f"{path(name)}/releases", body, answers.Release)
@@ -112,7 +111,7 @@ class Managing(Connection):
     def report(self, adapter: str, reason: str, *, file: str = "", text: str = "") -> answers.FiledReport:
         """Report NS/NAME, one revision (@REV), or a file of it to the moderators, who alone read it."""
         name, revision = ids.split(adapter, default="")
-        about: dict[str, Any] = {"adapter": name, "revision": revision or None}
+        about: dict[str, object] = {"adapter": name, "revision": revision or None}
         if file:
             about = {"target": {"type": "file", "id": f"{name}@{revision or ids.MAIN}:{file}"}}
         return self.transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
@@ -126,7 +125,7 @@ class Managing(Connection):
     def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> answers.PullRequest:
         """Open a pull request that repairs an adapter's weights or names its base; with `privacy`, one that removes
         private data."""
-        body: dict[str, Any] = {"privacy": True} if privacy else {"base": base}
+        body: dict[str, object] = {"privacy": True} if privacy else {"base": base}
         return self.transport.post(f"{path(adapter)}/repair", body, answers.PullRequest)
 
     def merge(self, adapter: str, number: int) -> str:

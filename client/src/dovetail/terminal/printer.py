@@ -19,8 +19,8 @@ from dovetail.adapters.results.report import Evaluation, Sample, Serving
 from dovetail.base.answers import FitAnswer
 from dovetail.base.problems import Problem
 from dovetail.base.verdicts import Check, Verdict
-from dovetail.store import downloading
-from dovetail.terminal import joint
+from dovetail.store import transfers
+from dovetail.terminal import verdict_bar
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 SCHEMA = 1  # of all documents: a member that goes or changes its meaning makes it 2; new members do not
@@ -114,7 +114,7 @@ class Printer:
             yield
 
     @contextmanager
-    def downloads(self) -> Iterator[downloading.Progress]:
+    def downloads(self) -> Iterator[transfers.Progress]:
         """Show a bar for each file while it arrives."""
         columns = (
             TextColumn("{task.description}"),
@@ -135,9 +135,9 @@ class Printer:
     # --- verdicts ----------------------------------------------------------------------------------------------------
     def checks(self, checks: tuple[Check, ...]) -> None:
         """Print checks, one a line, and the fix below a failed or noted one."""
-        marks = joint.MARKS if self.blocks else joint.PLAIN_MARKS
+        marks = verdict_bar.MARKS if self.blocks else verdict_bar.PLAIN_MARKS
         for check in _gathered(checks):
-            mark = Text(f"  {marks.get(check.outcome, '?'):<2}", joint.CHECK_STYLES.get(check.outcome, ""))
+            mark = Text(f"  {marks.get(check.outcome, '?'):<2}", verdict_bar.CHECK_STYLES.get(check.outcome, ""))
             message = Text(safe(check.message), "bold" if check.outcome == "failed" else "")
             self._columns(mark, Text(f"{safe(check.id):<{ID_CELLS}}"), message)
             if check.fix and check.outcome in {"failed", "warned"}:
@@ -159,11 +159,11 @@ class Printer:
         self.serving(verdict.serving)
         self.samples(verdict.samples)
         self.out.print()
-        self.out.print(joint.draw(verdict, blocks=self.blocks))
+        self.out.print(verdict_bar.draw(verdict, blocks=self.blocks))
         self.out.print()
         where = f"{verdict.adapter}@{verdict.revision[:12]}" if verdict.revision else verdict.adapter
-        summary = safe(joint.summary(verdict))
-        self.out.print(Text(f"{safe(where)} ").append(summary, joint.STATE_STYLES.get(verdict.state, "")))
+        summary = safe(verdict_bar.summary(verdict))
+        self.out.print(Text(f"{safe(where)} ").append(summary, verdict_bar.STATE_STYLES.get(verdict.state, "")))
         if verdict.reason:
             self.out.print(Text(safe(verdict.reason)))
         for score in verdict.evals:

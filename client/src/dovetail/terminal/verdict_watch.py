@@ -8,7 +8,7 @@ from dovetail.adapters.results.report import Content
 from dovetail.api.client import Client
 from dovetail.base.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted
 from dovetail.base.verdicts import Verdict
-from dovetail.terminal.printing import Printer
+from dovetail.terminal.printer import Printer
 
 # Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
 STATUSES = {"passed": DONE, "failed": REFUTED, "errored": REFUTED}

@@ -16,7 +16,7 @@ from dovetail.adapters.shapes import trainer_facts
 from dovetail.base import verdicts
 from dovetail.base.problems import usage
 from dovetail.base.verdicts import Verdict
-from dovetail.serve.starting import completed
+from dovetail.serve.server_start import completed
 from dovetail.serve.target import Target
 
 MAX_CARD_BYTES = 1 << 20

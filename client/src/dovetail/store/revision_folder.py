@@ -12,10 +12,10 @@ from dovetail.base.locks import LockedFile
 from dovetail.base.problems import no_hub, offline, usage
 from dovetail.base.sources import Source
 from dovetail.base.transport import Transport
-from dovetail.store import downloading
-from dovetail.store.downloading import Progress, ignore
+from dovetail.store import transfers
 from dovetail.store.manifests import ManifestFile
 from dovetail.store.store import PIECE, Store, link, require_space
+from dovetail.store.transfers import Progress, ignore
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _bring(
     """Bring what the store lacks, if there is room for it and for all copies."""
     from dovetail.store import hub_cache  # noqa: PLC0415  # imports huggingface_hub, which takes 0.3 s
 
-    absent = downloading.missing(wanted.values(), store)
+    absent = transfers.missing(wanted.values(), store)
     if absent and hub_cache.is_offline():
         raise offline()
     size = _size(wanted.values())
@@ -89,7 +89,7 @@ def _bring(
     needs += [(hub_cache.folder(), size)] if not store.is_beside(hub_cache.folder()) else []
     needs += [(folder, size)] if not (is_linked and store.is_beside(folder)) else []
     require_space(needs)
-    downloading.bring(absent, lambda: origin.transport, store, progress)
+    transfers.bring(absent, lambda: origin.transport, store, progress)
     for place in wanted.values():
         progress(place.file.path, place.file.size or 0, place.file.size or 0)
 
@@ -98,9 +98,7 @@ def _size(sources: Iterable[Source]) -> int:
     return sum(source.file.size or 0 for source in sources)
 
 
-def _share(
-    files: Sequence[ManifestFile], wanted: Mapping[PurePosixPath, Source], store: Store
-) -> None:  # fmt: skip
+def _share(files: Sequence[ManifestFile], wanted: Mapping[PurePosixPath, Source], store: Store) -> None:
     """Let `from_pretrained` find the files, too."""
     from dovetail.store import hub_cache  # noqa: PLC0415  # as in _bring
 
@@ -119,8 +117,8 @@ def _take(origin: Origin, wanted: Source, store: Store, to: Path, *, is_linked: 
         to.unlink(missing_ok=True)
         store.drop(file)
         if is_last:
-            raise downloading.mismatch(file, size, digest)
-        downloading.bring(downloading.missing([wanted], store), lambda: origin.transport, store)
+            raise transfers.mismatch(file, size, digest)
+        transfers.bring(transfers.missing([wanted], store), lambda: origin.transport, store)
 
 
 def _copy(source: Path, to: Path, wanted: LockedFile, *, is_linked: bool) -> tuple[int, str]:

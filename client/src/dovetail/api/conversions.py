@@ -15,7 +15,7 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.merge import METHODS, Recipe, Source, head_of, merge
 from dovetail.adapters.readers.sources import files_in
-from dovetail.api.checking import label_names, read_card
+from dovetail.api.local_checks import label_names, read_card
 from dovetail.base import answers
 from dovetail.base.problems import Problem, usage
 from dovetail.integrations.peft_changes import changes
@@ -36,7 +36,7 @@ def convert_folder(
     base_name: str = "",
     caller: "Client | None" = None,
     asked: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write the adapter of a folder in another format or variant to `out`, whole or not at all; return the facts.
 
     `asked` are the arguments of `convert.stated` beside the card. Without `base`, the config of the base is asked of
@@ -57,7 +57,7 @@ def convert_folder(
 
 def merge_folders(
     paths: Sequence[Path], weights: Sequence[float], recipe: Recipe, out: Path, head: str = ""
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write a merge of the adapters in these folders to `out`, whole or not at all; return the facts.
 
     `head` names the folder whose trained head is kept, or is "average".
@@ -107,7 +107,7 @@ def _files(path: Path) -> dict[str, Opener]:
     return {name: opener for name, opener in files_in(path).items() if not hidden & set(name.split("/"))}
 
 
-def _write(make: Any, out: Path) -> dict[str, Any]:
+def _write(make: Any, out: Path) -> dict[str, object]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise usage(f"{out} is there already.", "Name a folder that does not exist.")
     out.parent.mkdir(parents=True, exist_ok=True)

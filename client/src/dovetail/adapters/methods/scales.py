@@ -115,25 +115,25 @@ LN_TUNING = Kind(
     since="0.11",
     keys={**TARGETS, **EXCLUDED},
     parameters={"ln_tuning_layers.weight": "", "ln_tuning_layers.bias": ""},
-    choose=lambda place: {f"ln_tuning_layers.{name}": " ".join(map(str, shape))
-                          for name, shape in place.parameters.items()},
+    choose=lambda place: {
+        f"ln_tuning_layers.{name}": " ".join(map(str, shape)) for name, shape in place.parameters.items()
+    },
     groups=(("ln_tuning_layers.weight",),),
     sized=("other", "linear", "conv1d", "embedding", "conv"),
     wraps=("other", "linear", "conv1d", "embedding", "conv"),
     ranked="",
-)  # fmt: skip
+)
 TRAINABLE_TOKENS = Kind(
     "TRAINABLE_TOKENS",
     since="0.15",
     keys={"token_indices": is_tokens, "target_modules": is_names},
     parameters={"trainable_tokens_delta": ""},
     ignored=frozenset({"init_weights"}),
-    choose=lambda place: {"trainable_tokens_delta":
-                          f"count {'out' if place.kind == 'embedding' else 'in'}"},
+    choose=lambda place: {"trainable_tokens_delta": f"count {'out' if place.kind == 'embedding' else 'in'}"},
     derive=lambda place, _: {"count": len(place.numbers.get("token_indices") or ())},
     sized=("embedding", "linear"),
     ranked="",
-)  # fmt: skip
+)
 ADAPTION_PROMPT = Kind(
     "ADAPTION_PROMPT",
     note="on the architectures PEFT has it for",

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from dovetail.base import locks
 from dovetail.base.locks import Lock, LockedAdapter, LockedBase
 from dovetail.base.problems import Problem, no_hub
-from dovetail.base.reading import Answer
 from dovetail.base.transport import Transport
+from dovetail.base.typed_records import Answer
 
 AT_ONCE = 8
 
