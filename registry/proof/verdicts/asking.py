@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
+from dovetail.adapters.formats import not_run
 from dovetail.adapters.formats.bystanders import sighted, told
-from dovetail.adapters.readers import foreign
 from registry.kernel import audit, policy
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
 from registry.kernel.outbound import request_ids
@@ -25,7 +25,7 @@ from registry.repos.refs import MAIN, PULL_REQUESTS
 from registry.sql.prepared_writes import insert_row
 
 Cause = Verdict.Cause
-NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and their shapes are compared
+NOT_RUN = frozenset(not_run.ROWS)  # formats that no engine runs: they wait for no base, and their shapes are compared
 LIBRARY = "adapters"  # the format of the adapters library: only the library can compute the tensors it needs
 
 

@@ -15,6 +15,7 @@ from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats import twins
 from dovetail.adapters.formats.description import describe
+from dovetail.adapters.formats.not_run import ROWS
 from dovetail.adapters.formats.places import contents, judged, within
 from dovetail.adapters.readers import foreign
 from dovetail.adapters.readers.folder import Folder
@@ -100,7 +101,7 @@ ASKED: Mapping[str, Checks] = {
 
 def family_of(format: str, kind: str = "") -> Family:
     """Return the family of a format; unknown files are read as PEFT's, whose checks report the missing files."""
-    if format in foreign.TITLES:
+    if format in ROWS:
         return BY_NAME[NOT_RUN]
     if format == "adapters":
         return BY_NAME[COMPOSITIONS if kind in COMPOSED else ADAPTERS]

@@ -10,14 +10,14 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.formats import bases, images
 from dovetail.adapters.formats.architectures import of_gguf
 from dovetail.adapters.formats.formats import detect
+from dovetail.adapters.formats.not_run import ROWS
 from dovetail.adapters.methods import fields
-from dovetail.adapters.readers.foreign import TITLES, Foreign
+from dovetail.adapters.readers.foreign import Foreign
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.shapes.fit import LINEAR
-from dovetail.adapters.shapes.parts import SINGLE, SPLIT, ranks_of, widths_of
+from dovetail.adapters.shapes.parts import ranks_of, widths_of
 
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
-OF_TEXT = ("mlx", "gguf", "nemo", "loralib", "litgpt")  # of which there may be a PEFT adapter too
 TO_SAFETENSORS = (
     'mlx-lm and the converters here read adapters.safetensors alone: python -c "import mlx.core as mx; '
     "mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))\", and push it with an adapter_config.json "
@@ -30,7 +30,6 @@ OF_LORALIB = (
 BY_HAND = "Nothing to mend here: try it in the program that it is for."
 AGAIN = Foreign.again
 MAX_RANK = 4096
-VECTORS = ("control-vector", "steering-vector")
 STEP = re.compile(r"\d{7}_adapters\.safetensors")  # mlx_lm.lora copies its weights every hundred iterations
 
 
@@ -89,13 +88,13 @@ def pair(folder: Foreign) -> str | Finding:
             modules=sorted(lacking)[:20],
         )
     ranks = {module: pair_ranks for module, parts in modules.items() if (pair_ranks := ranks_of(folder.family, parts))}
-    odd = [module for module, (down, up) in ranks.items() if down != up and folder.family not in SPLIT]
+    odd = [module for module, (down, up) in ranks.items() if down != up and not ROWS[folder.family].is_merged]
     if odd:
         down, up = ranks[odd[0]]
         return failed(f"The halves of {odd[0]} have the ranks {down} and {up}.", AGAIN, modules=odd[:20])
     if not modules:
         return failed(f"No tensor of {folder.weights} is part of an adapter.", AGAIN, tensors=folder.parts.others[:20])
-    return f"All {len(modules):,} {'tensors' if folder.family in SINGLE else 'modules'} are whole."
+    return f"All {len(modules):,} {'tensors' if ROWS[folder.family].is_single else 'modules'} are whole."
 
 
 def rank(folder: Foreign) -> str | Finding:
@@ -169,7 +168,7 @@ def _of_another_architecture(folder: Foreign) -> Finding | None:
 def shape(folder: Foreign) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
-    if folder.family in VECTORS and folder.base.hidden:
+    if ROWS[folder.family].is_vector and folder.base.hidden:
         return _vectors(folder, folder.base.id, folder.base.hidden)
     placed = folder.placed
     if not placed:
@@ -248,7 +247,7 @@ def mismatch(folder: Foreign) -> str | Finding:
 
 
 def kind(folder: Foreign) -> str | Finding:
-    return f"{folder.weights} is {TITLES[folder.family]}."
+    return f"{folder.weights} is {ROWS[folder.family].title}."
 
 
 def not_run(folder: Foreign) -> Finding:
@@ -256,7 +255,7 @@ def not_run(folder: Foreign) -> Finding:
     placed = bool(folder.base and folder.placed)
     base = folder.base.id if folder.base else ""
     how = f"its files were checked and fitted to the shapes of {base}" if placed else "its files were checked"
-    title = TITLES[folder.family].partition(": ")[0].partition(", which")[0]
+    title = ROWS[folder.family].title.partition(": ")[0].partition(", which")[0]
     return Finding(
         "skipped",
         f"No engine of this hub runs {title}: {how}, and it was not loaded.",
@@ -271,4 +270,4 @@ def _way_on(folder: Foreign) -> str:
         return OF_LORALIB
     if folder.is_npz:
         return TO_SAFETENSORS
-    return TO_PEFT if folder.family in OF_TEXT else BY_HAND
+    return TO_PEFT if ROWS[folder.family].is_of_text else BY_HAND

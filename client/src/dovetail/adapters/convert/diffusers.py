@@ -22,7 +22,8 @@ from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.files import values
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.formats import images
-from dovetail.adapters.shapes.parts import DOWN, PARTS, UP
+from dovetail.adapters.formats.not_run import DIFFUSERS, IMAGES
+from dovetail.adapters.shapes.parts import DOWN, UP
 
 FILE, METADATA = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
 COMPONENT = re.compile(r"(unet|transformer(?:_2)?|text_encoder(?:_[23])?)\.(.+)")
@@ -47,7 +48,7 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0)
     """
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
     for name, tensor in tensors.items():
-        match = PARTS["diffusers"].fullmatch(name) or PARTS["lycoris"].fullmatch(name)
+        match = DIFFUSERS.fullmatch(name) or IMAGES.fullmatch(name)
         if match is None:
             raise Unconvertible("it is no part of a LoRA: other formats have no place for it.", name)
         parts[match[1]][match[2]] = tensor

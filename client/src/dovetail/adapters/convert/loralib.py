@@ -14,8 +14,8 @@ from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import Lora, Module, config_of, diagonal
 from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.convert.settings import MAX_PARTS, Settings
+from dovetail.adapters.formats.not_run import PAIR
 from dovetail.adapters.methods.kinds import HEADS
-from dovetail.adapters.shapes.parts import PARTS
 
 WRAPPED = re.compile(r"(?:(?:model_state_dict|state_dict)\.)?(?:module\.)?")  # by those who saved it
 FUSED = re.compile(r"(?:.*\.)?(?:c_attn|qkv|qkv_proj|query_key_value|Wqkv|in_proj|attn)")
@@ -38,7 +38,7 @@ def read(tensors: Lazies, base: str, settings: Settings) -> Lora:
     head: Lazies = {}
     for name, tensor in tensors.items():
         path = WRAPPED.sub("", name)
-        match = PARTS["loralib"].fullmatch(path)
+        match = PAIR.fullmatch(path)
         if match is not None:
             parts[match[1]][match[2]] = tensor
         elif path.partition(".")[0] in {word for words in HEADS.values() for word in words}:

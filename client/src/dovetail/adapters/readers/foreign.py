@@ -12,24 +12,11 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, Opener, TensorInfo
 from dovetail.adapters.formats import twins
 from dovetail.adapters.formats.formats import MLX_FILES, detect, form_of
+from dovetail.adapters.formats.not_run import ROWS
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.readers.sources import Effect, Source, blocks_of
-from dovetail.adapters.shapes.parts import EFFECT, PARTS, SINGLE, Parts, path_in_base, ranks_of, sort_parts
+from dovetail.adapters.shapes.parts import EFFECT, Parts, path_in_base, ranks_of, sort_parts
 
-TITLES = {
-    "diffusers": "a LoRA of diffusers, for images",
-    "kohya": "a LoRA of kohya's trainer, for images",
-    "lycoris": "a LyCORIS adapter, for images",
-    "mlx": "an adapter of MLX",
-    "gguf": "a LoRA in GGUF, for llama.cpp",
-    "nemo": "an adapter of NeMo",
-    "loralib": "a LoRA of loralib, which says neither its base nor its alpha",
-    "litgpt": "a LoRA of LitGPT, which says neither its base nor its alpha",
-    "textual-inversion": "a textual inversion: new words for a text encoder, for images",
-    "ip-adapter": "an IP-Adapter, which adds attention to a picture, for images",
-    "control-vector": "a control vector, which llama.cpp adds to hidden states",
-    "steering-vector": "vectors by which hidden states are steered",
-}
 OF_GGUF = ("gguf", "control-vector")
 NUMBERS = {"F32": "<f", "F16": "<e", "F64": "<d", "I64": "<q", "I32": "<i", "I16": "<h", "I8": "<b"}
 
@@ -44,7 +31,7 @@ class Foreign(Folder):
     @property
     def has_header(self) -> bool:
         """True if the names and shapes of its tensors can be read; an archive of NeMo is not unpacked."""
-        return self.weights in self.files and (self.family in PARTS or self.family in SINGLE)
+        return self.weights in self.files and ROWS[self.family].is_read
 
     @property
     def is_npz(self) -> bool:

@@ -16,6 +16,7 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats import formats
 from dovetail.adapters.formats.description import WEIGHTS
+from dovetail.adapters.formats.not_run import ROWS
 from dovetail.adapters.formats.signs import of_tensors
 from dovetail.adapters.shapes.layout import named
 
@@ -25,14 +26,11 @@ LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 OTHER_WEIGHTS = ("adapters.safetensors", "pytorch_lora_weights.safetensors")
 MAX_ADDED_BYTES = 256 * 2**10
 TITLES = {
-    "adapters": "an adapter of the adapters library", "mlx": "an MLX adapter", "kohya": "a kohya LoRA for images",
-    "lycoris": "a LyCORIS adapter for images", "diffusers": "a diffusers LoRA for images", "gguf": "a GGUF LoRA",
-    "nemo": "a NeMo adapter", "loralib": "a LoRA of loralib", "litgpt": "a LoRA of LitGPT",
-    "textual-inversion": "a textual inversion",
-    "ip-adapter": "an IP-Adapter", "control-vector": "a control vector", "steering-vector": "a steering vector",
+    "adapters": "an adapter of the adapters library",
     "peft": "a PEFT adapter without its config",
     "unknown": "no format known here",
-}  # fmt: skip
+    **{format: row.name for format, row in ROWS.items()},
+}
 
 Shapes = Mapping[str, tuple[int, ...]]
 

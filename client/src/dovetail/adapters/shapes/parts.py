@@ -7,30 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dovetail.adapters.files.header import TensorInfo
+from dovetail.adapters.formats.not_run import ROWS
 
-# Formats of which each tensor is a part by itself.
-SINGLE = ("textual-inversion", "ip-adapter", "control-vector", "steering-vector")
 WHOLE_TENSOR = "tensor"
-SPLIT = ("loralib", "litgpt")  # of a merged linear the halves have other ranks
-# Each format's names for the parts of a module: the path of the module, a dot, and one of these.
-KOHYA = r"(?:lora_down|lora_up|lora_mid)\.weight|alpha|dora_scale|diff|diff_b|reg_reg|scalar"
-LYCORIS = (
-    r"hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|weight|on_input|oft_blocks|oft_diag|rescale"
-    r"|[abcd][12]?\.weight|bm\.weight|w_norm|b_norm|dora_scale|constraint|lambda_layer"
-)
-PARTS = {
-    "kohya": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
-    "lycoris": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
-    "diffusers": re.compile(
-        r"(.+?)[._](lora_[AB](?:\.default)?\.weight|lora_magnitude_vector(?:\.default)?(?:\.weight)?|lora_[AB]\.bias"
-        r"|lora\.(?:down|up)\.weight|lora\.(?:down|up)\.bias|lora_linear_layer\.(?:down|up)\.weight|lora\.alpha|alpha"
-        r"|lora_(?:down|up|mid)\.weight|dora_scale|diff|diff_b|(?<=_lora\d\.)(?:down|up)\.weight)"  # the last XLabs'
-    ),
-    "mlx": re.compile(r"(.+)\.(lora_[ab]|m|scale)"),
-    "gguf": re.compile(r"(.+)\.weight\.(lora_[ab])"),
-    "loralib": re.compile(r"(.+)\.(lora_[AB])"),
-    "litgpt": re.compile(r"(.+)\.(lora_[AB])"),
-}
 DOWN = re.compile(
     r"(?:lora_)?down\.weight|lora_A(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.down\.weight|lora_a"
 )
@@ -80,9 +59,10 @@ class Parts:
 
 def sort_parts(family: str, tensors: Mapping[str, TensorInfo]) -> Parts:
     """Assign each tensor to its module and part."""
-    if family in SINGLE:
+    pattern = ROWS[family].modules
+    if pattern is None:
         return Parts({name: Pair({WHOLE_TENSOR: (name, tensor)}) for name, tensor in tensors.items()})
-    parts, pattern = Parts(), PARTS[family]
+    parts = Parts()
     for name, tensor in tensors.items():
         if match := pattern.fullmatch(name):
             parts.modules.setdefault(match[1], Pair()).parts[match[2]] = (name, tensor)
