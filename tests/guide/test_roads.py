@@ -71,7 +71,7 @@ def test_the_client_is_installed_and_works_beside(live_hub: Hub, tmp_path: Path,
     write(lora(MINILM), tmp_path / "adapter")
     ours = ("HF_", "DOVETAIL_", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"HOME": str(tmp_path)}
-    kept |= {"HF_ENDPOINT": live_hub.url, "HF_TOKEN": TOKENS["alice"]}
+    kept |= {"DOVETAIL_ENDPOINT": live_hub.url, "DOVETAIL_TOKEN": TOKENS["alice"]}
     name = f"alice/beside-{''.join(filter(str.isalnum, page))}"
     for words in (["whoami"], ["push", "adapter", name], ["pull", name, "--to", "pulled"], ["doctor"]):
         command = [tmp_path / "venv/bin/dovetail", *words]

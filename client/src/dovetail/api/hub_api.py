@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, __version__, hf_api
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of whichever client a release uses
     HfHubHTTPError,
     HFValidationError,
@@ -21,6 +21,15 @@ from dovetail.base.problems import Problem, local_files, offline, refusal, unrea
 
 _OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 NAME = "dovetail-hub"  # in the User-Agent
+
+
+if __version__.startswith("0."):
+    # It reads the address of each commit as one on HF_ENDPOINT, and fails after a commit on any other hub.
+    class _RepoUrl(hf_api.RepoUrl):
+        def __init__(self, url: str, endpoint: str | None = None) -> None:
+            super().__init__(url, endpoint or url.rsplit("/", 2)[0])
+
+    vars(hf_api)["RepoUrl"] = _RepoUrl
 
 
 def api(endpoint: str, token: str | None) -> HfApi:

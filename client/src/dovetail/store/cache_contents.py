@@ -97,11 +97,11 @@ def size_of(places: Iterable[Path], *, are_all_names: bool = False) -> int:
 
 def _scan() -> Any:
     """Return huggingface_hub's description of its cache, or None where there is no cache yet."""
-    from huggingface_hub import scan_cache_dir  # noqa: PLC0415  # imports take 0.3 s, and other commands need it not
+    from huggingface_hub import constants, scan_cache_dir  # noqa: PLC0415  # imports take 0.3 s, and other commands need it not
     from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415  # as above
 
     try:
-        return scan_cache_dir()
+        return scan_cache_dir(constants.HF_HUB_CACHE)
     except CacheNotFound:
         return None
 
