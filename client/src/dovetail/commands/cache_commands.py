@@ -1,6 +1,6 @@
 """The commands `dovetail cache`: how much this machine keeps of adapters, of pulls and of syncs, and removing it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ def _contents(*, everything: bool) -> Contents:
     return Contents(Store(places.cache()), everything=everything)
 
 
-def _rest(contents: Contents) -> dict[str, object]:
+def _rest(contents: Contents) -> dict[str, Any]:
     """Return the members about the files that no version names."""
     return {
         "store": {"path": str(places.cache()), "files": len(contents.files), "size": size_of(contents.files)},

@@ -1,6 +1,7 @@
 """The commands that make other forms of an adapter: convert, combine, and derive on a hub."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -163,7 +164,7 @@ def _answer(printer: Printer, answer: Any) -> None:
     raise typer.Exit({"refused": REFUTED, "errored": UNREACHABLE}.get(answer["state"], DONE))
 
 
-def _tell(printer: Printer, out: Path, told: dict[str, object]) -> None:
+def _tell(printer: Printer, out: Path, told: Mapping[str, Any]) -> None:
     if printer.as_json:
         printer.document({**told, "path": str(out)})
         return

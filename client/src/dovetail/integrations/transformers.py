@@ -28,7 +28,7 @@ class DovetailCallback(TrainerCallback):
         check_choice(on_failure)
         self.pushed: Pushed | None = None
         self._adapter, self._every_save, self._on_failure = adapter, every_save, on_failure
-        self._options: dict[str, object] = {"branch": branch, "base": base, "private": private}
+        self._options: dict[str, Any] = {"branch": branch, "base": base, "private": private}
         self._options |= {"wait": wait, "timeout": timeout}
         self._client = Client(endpoint, token)
         self._pushed_step = -1

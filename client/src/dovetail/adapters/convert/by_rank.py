@@ -73,7 +73,7 @@ def read(
         modules[path], loss = _cut(path, change, rank)
         losses.append(loss)
     named = configs.text(config, "base_model_name_or_path") or ""
-    kept: dict[str, object] = {
+    kept: dict[str, Any] = {
         key: config.get(key) for key in ("revision", "task_type", "modules_to_save", "auto_mapping")
     }
     head = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name not in own}

@@ -127,7 +127,7 @@ class Kind:
         groups = (self.keys, EVERYWHERE, IGNORED, self.ignored, {variant.key for variant in self.unproven})
         return any(key in keys for keys in groups)
 
-    def numbers(self, config: Mapping[str, object]) -> dict[str, object]:
+    def numbers(self, config: Mapping[str, object]) -> Numbers:
         """Return the config with PEFT's defaults where it says nothing."""
         stated = {key: value for key, value in config.items() if value is not None and key in self.keys}
         return {**self.defaults, **stated}
