@@ -73,7 +73,13 @@ def test_the_client_is_installed_and_works_beside(live_hub: Hub, tmp_path: Path,
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"HOME": str(tmp_path)}
     kept |= {"DOVETAIL_ENDPOINT": live_hub.url, "DOVETAIL_TOKEN": TOKENS["alice"]}
     name = f"alice/beside-{''.join(filter(str.isalnum, page))}"
-    for words in (["whoami"], ["push", "adapter", name], ["pull", name, "--to", "pulled"], ["doctor"]):
+    for words in (
+        ["whoami"],
+        ["search", "--kind", "lora"],
+        ["push", "adapter", name],
+        ["pull", name, "--to", "pulled"],
+        ["doctor"],
+    ):
         command = [tmp_path / "venv/bin/dovetail", *words]
         done = subprocess.run(command, env=kept, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
