@@ -25,11 +25,12 @@ NAME = "dovetail-hub"  # in the User-Agent
 
 if __version__.startswith("0."):
     # It reads the address of each commit as one on HF_ENDPOINT, and fails after a commit on any other hub.
-    class _RepoUrl(hf_api.RepoUrl):
-        def __init__(self, url: str, endpoint: str | None = None) -> None:
-            super().__init__(url, endpoint or url.rsplit("/", 2)[0])
+    _read_address = hf_api.RepoUrl.__init__
 
-    vars(hf_api)["RepoUrl"] = _RepoUrl
+    def _read_address_of_any_hub(self: hf_api.RepoUrl, url: str, endpoint: str | None = None) -> None:
+        _read_address(self, url, endpoint or url.rsplit("/", 2)[0])
+
+    hf_api.RepoUrl.__init__ = _read_address_of_any_hub  # type: ignore[method-assign]
 
 
 def api(endpoint: str, token: str | None) -> HfApi:
