@@ -25,7 +25,7 @@ from registry.repos.delivery import download_counts
 from registry.repos.lists import counting
 from registry.talk import deliveries
 from registry.talk import dispatch as dispatching
-from registry.talk.alerts import alert_mail, case_alarms, letters, token_reminders
+from registry.talk.alerts import alert_mail, letters, reminders
 from registry.upstream import asking, forgetting, records
 from workers import derived_versions
 from workers.background import (
@@ -188,6 +188,6 @@ def letter(to: str, subject: str, text: str) -> None:
 @shared_task
 def mail() -> None:
     """Alert of tokens that are about to end and of cases that wait too long, and send the e-mails that are due."""
-    token_reminders.remind()
-    case_alarms.alarm()
+    reminders.remind()
+    reminders.alarm()
     alert_mail.send_due()

@@ -22,7 +22,7 @@ from registry.moderation import lineage
 from registry.moderation.cases import findings
 from registry.plane import jobs as plane_jobs
 from registry.talk import announcing, feeding, numbering
-from registry.talk.alerts import alerting, fan_out
+from registry.talk.alerts import events
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     "lineage": lineage.consume,
     "feed": feeding.consume,
     "webhooks": announcing.consume,
-    "alerts": alerting.consume,
-    "followers": fan_out.consume,
+    "alerts": events.consume,
+    "followers": events.fan_out,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on

@@ -1,4 +1,4 @@
-"""Watches of repositories, and follows of base models: set, end and list them; fan_out.py alerts of them."""
+"""Watches of repositories, and follows of base models: set, end and list them; alerts/events.py alerts of them."""
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now

@@ -54,7 +54,7 @@ from registry.publish.retention import restoring
 from registry.publish.threads import discussions
 from registry.repos import refs
 from registry.talk import dispatch
-from registry.talk.alerts import alerts, case_alarms
+from registry.talk.alerts import alerts, reminders
 from tests.cast import Cast, person
 
 Outcome = Case.Outcome
@@ -682,10 +682,10 @@ def test_the_queue_marks_and_filters_what_waits_longer_than_the_target(cast, ada
 
 def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing_of_the_target(cast, adapter):
     grave, light = filed(cast, "carol").case, filed(cast, "carol", "spam", "dave", "person").case
-    assert case_alarms.alarm() == 0
+    assert reminders.alarm() == 0
     opened(grave, 25)
     opened(light, 500)
-    assert [case_alarms.alarm() for _ in range(3)] == [1, 0, 0]
+    assert [reminders.alarm() for _ in range(3)] == [1, 0, 0]
     rows = Alert.objects.filter(kind="case-overdue")
     assert {(alert.user.username, alert.topic, alert.mail) for alert in rows} == {
         ("mona", "overdue", "now"),
@@ -696,14 +696,14 @@ def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing
     page = signed_in(cast, "mona").get(alerts.address(alert))
     assert page.context["case"].pk == grave.pk
     Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))
-    assert case_alarms.alarm() == 1
+    assert reminders.alarm() == 1
     assert rows.count() == 2, "the unread one is replaced"
     Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))
     decided(cast, grave, Outcome.NO_ACTION)
-    assert case_alarms.alarm() == 0
+    assert reminders.alarm() == 0
     site_settings.change_setting("case_hours", "0", None)
     Case.objects.filter(pk=grave.pk).update(state="open", closed_at=None, outcome="")
-    assert case_alarms.alarm() == 0
+    assert reminders.alarm() == 0
 
 
 def test_a_secret_and_a_pickle_that_the_hub_found_are_grave(cast, adapter):
@@ -713,7 +713,7 @@ def test_a_secret_and_a_pickle_that_the_hub_found_are_grave(cast, adapter):
         Case.objects.all().delete()
         case = intake.observe(targets.of_revision(head), check, reason, "Found.").case
         opened(case, 25)
-        assert case_alarms.alarm() == 1
+        assert reminders.alarm() == 1
 
 
 def signed_in(cast: Cast, who: str) -> Client:

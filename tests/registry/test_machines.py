@@ -30,7 +30,7 @@ from registry.people.organizations import invitations, organizations, robots
 from registry.people.tokens import ci_systems, exchange, publishers, tokens
 from registry.publish import moves, repositories
 from registry.repos import lookup
-from registry.talk.alerts import alert_mail, alerts, token_reminders
+from registry.talk.alerts import alert_mail, alerts, reminders
 from tests.cast import Cast
 from tests.sweep import sweep
 
@@ -357,8 +357,8 @@ def test_who_is_responsible_is_alerted_once_that_a_token_ends(cast: Cast):
     robot = robots.create_robot("acme", "deploy", cast.session("alice"))
     token_that_ends(cast["bob"], "laptop", days=6)
     token_that_ends(robot, "nightly", days=3)
-    assert token_reminders.remind() == 2
-    assert token_reminders.remind() == 0
+    assert reminders.remind() == 2
+    assert reminders.remind() == 0
     told = {
         alert.user.username: alerts.sentence(alert) for alert in Alert.objects.select_related("user", "token__user")
     }
@@ -379,14 +379,14 @@ def test_nobody_is_alerted_of_a_token_that_ends_late_or_lives_shortly_or_has_end
     token_that_ends(cast["bob"], "short", days=5, made_days_ago=0)
     token_that_ends(cast["bob"], "over", days=-1)
     tokens.create_token(cast["bob"], "endless", "read")
-    assert token_reminders.remind() == 0
+    assert reminders.remind() == 0
     assert not Alert.objects.exists()
 
 
 def test_a_token_that_ends_is_mailed_about(cast: Cast, settings, mailoutbox):
     settings.MAIL_FROM = "Dovetail <dovetail@example.org>"
     token_that_ends(cast["bob"], "laptop", days=6)
-    token_reminders.remind()
+    reminders.remind()
     Alert.objects.update(created_at=timezone.now() - timedelta(hours=1))
     assert alert_mail.send_due() == 1
     assert mailoutbox[0].to == ["bob@example.org"]
@@ -396,6 +396,6 @@ def test_a_token_that_ends_is_mailed_about(cast: Cast, settings, mailoutbox):
 
 def test_a_token_that_is_revoked_takes_its_alert_along(cast: Cast):
     token = token_that_ends(cast["bob"], "laptop", days=6)
-    token_reminders.remind()
+    reminders.remind()
     tokens.revoke_token(cast["bob"], token.pk)
     assert not Alert.objects.exists()

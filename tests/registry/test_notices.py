@@ -14,7 +14,7 @@ from registry.models import Alert, Topic, User
 from registry.moderation import quarantine
 from registry.people import accounts, addresses, sign_ins
 from registry.talk import dispatch, watching
-from registry.talk.alerts import alert_mail, alerts, notices, topics, unsubscribing
+from registry.talk.alerts import alert_mail, alerts, notices, topics
 from tests.cast import PASSWORD, assemble
 from tests.registry.test_watching import change, reviews
 
@@ -202,7 +202,7 @@ def test_one_click_unsubscribes_without_a_sign_in_and_a_look_does_not(cast, revi
 
 @pytest.mark.parametrize("change_of", [lambda signed: signed[:-1], lambda signed: f"x{signed}", lambda signed: "x"])
 def test_a_link_that_was_changed_does_nothing(cast, change_of):
-    signed = unsubscribing.sign(cast["carol"], [Topic.WATCHED])
+    signed = topics.sign(cast["carol"], [Topic.WATCHED])
     for answer in (
         Client().get(f"/unsubscribe/{change_of(signed)}"),
         Client().post(f"/unsubscribe/{change_of(signed)}"),
@@ -213,7 +213,7 @@ def test_a_link_that_was_changed_does_nothing(cast, change_of):
 
 def test_a_link_switches_no_mandatory_topic_and_turns_nothing_on(cast):
     topics.choose(cast["carol"], {Topic.WATCHED: "off"})
-    signed = unsubscribing.sign(cast["carol"], [Topic.WATCHED, Topic.SECURITY])
+    signed = topics.sign(cast["carol"], [Topic.WATCHED, Topic.SECURITY])
     assert Client().post(f"/unsubscribe/{signed}").status_code == 200
     assert topics.channels(cast["carol"])[Topic.WATCHED] == "off"
     signed_in(cast, "carol")

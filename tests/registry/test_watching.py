@@ -19,7 +19,7 @@ from registry.proof.verified import yanking
 from registry.publish import repositories
 from registry.publish.threads import discussions
 from registry.talk import dispatch, social, watching
-from registry.talk.alerts import alerts, fan_out, topics
+from registry.talk.alerts import alerts, events, topics
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import assemble
 
@@ -247,7 +247,7 @@ def test_an_event_costs_as_many_queries_for_five_followers_as_for_five_hundred(c
 
 
 def test_more_followers_than_one_event_alerts_are_alerted_by_further_events(cast, reviews, monkeypatch):
-    monkeypatch.setattr(fan_out, "AT_ONCE", 4)
+    monkeypatch.setattr(events, "AT_ONCE", 4)
     crowd(reviews, 11)
     change(cast, reviews, 1)
     dispatch.run()

@@ -21,7 +21,7 @@ from hub.site.visitor import person
 from registry.models import Alert, User
 from registry.proof.proofs import refusal
 from registry.talk import watching
-from registry.talk.alerts import alerts, notices, topics, unsubscribing
+from registry.talk.alerts import alerts, notices, topics
 
 LISTED = 50
 FOLLOWED_LISTED = 100
@@ -149,7 +149,9 @@ def set_mail(request: HttpRequest) -> HttpResponse:
 def unsubscribe(request: HttpRequest, signed: str) -> HttpResponse:
     """Show what a link from an e-mail ends; a POST ends it. GET changes nothing, because programs fetch links."""
     is_done = request.method == "POST"
-    user, stopped = (unsubscribing.unsubscribe if is_done else unsubscribing.verify)(signed)
+    user, stopped = topics.verify(signed)
+    if is_done:
+        topics.stop_mail(user, stopped)
     labels = [gettext(topics.RULES[topic].label) for topic in stopped]
     context = {"done": is_done, "labels": labels, "name": user.username, "signed": signed}
     return render(request, "site/unsubscribe.html", context)

@@ -8,23 +8,31 @@ import logging
 import smtplib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
 from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Now
+from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 
-from registry.models import Alert, User
-from registry.talk.alerts import alert_messages, alerts, topics
+from registry.kernel.texts.links import absolute
+from registry.models import Alert, Topic, User
+from registry.proof import proofs
+from registry.talk.alerts import alerts, notices, topics
 
 logger = logging.getLogger(__name__)
 
 QUIET = timedelta(minutes=2)  # a message is sent when no new alert has come for this time
 PAUSE = timedelta(hours=1)  # between two messages to one person
 PAUSES = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=12))  # after each failure
+MAX_LINES = 50  # alerts in one message
 AT_ONCE = 500  # messages of each sort in one run; the next run goes on
 KEPT_DAYS = 90
 Mail = Alert.Mail
+Line = dict[str, str]
 
 
 def send_due() -> int:
@@ -108,7 +116,7 @@ def _send(user: User, waiting: QuerySet[Alert], *, is_digest: bool = False) -> b
     if not pending.filter(mailed_at__isnull=True).update(mailed_at=timezone.now()) or not due:
         return False  # another worker sends them, or the person may no longer see any of them
     try:
-        return bool(alert_messages.compose(user, due, is_digest=is_digest).send())
+        return bool(_compose(user, due, is_digest=is_digest).send())
     except (smtplib.SMTPException, OSError) as problem:
         logger.warning("An e-mail could not be sent: %s", problem, extra={"user": user.username})
         _put_off(due, user, is_digest=is_digest)
@@ -127,3 +135,64 @@ def _put_off(due: Sequence[Alert], user: User, *, is_digest: bool) -> None:
         logger.error("Alerts were not sent by e-mail", extra={"user": user.username, "alerts": len(due)})
     if is_digest:
         User.objects.filter(pk=user.pk).update(digested_at=user.digested_at)
+
+
+# --- its text --------------------------------------------------------------------------------------------------------
+def _compose(user: User, due: Sequence[Alert], *, is_digest: bool = False) -> EmailMultiAlternatives:
+    """Return the message about these alerts, which are of one sort, with headers to unsubscribe by (RFC 8058)."""
+    switchable = sorted({Topic(alert.topic) for alert in due if not topics.RULES[Topic(alert.topic)].is_mandatory})
+    leave = absolute(reverse("unsubscribe", args=[topics.sign(user, switchable)])) if switchable else ""
+    subject = _digest_subject(due) if is_digest else _subject(due)
+    context = {
+        "subject": subject,
+        "groups": _groups(due[:MAX_LINES]),
+        "left": max(0, len(due) - MAX_LINES),
+        "topics": ", ".join(topics.RULES[topic].label for topic in switchable),
+        "unsubscribe": leave,
+        "page": absolute(reverse("notifications")),
+        "settings": absolute(reverse("notification-settings")),
+        "hub": absolute(reverse("home")),
+        "name": user.full_name or user.username,
+    }
+    headers = {"Auto-Submitted": "auto-generated"}
+    if leave:
+        headers |= {"List-Unsubscribe": f"<{leave}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    text = render_to_string("mail/alerts.txt", context)
+    message = EmailMultiAlternatives(f"[Dovetail] {subject}", text, settings.MAIL_FROM, [user.email], headers=headers)
+    message.attach_alternative(render_to_string("mail/alerts.html", context), "text/html")
+    return message
+
+
+def _groups(due: Sequence[Alert]) -> list[tuple[str, list[Line]]]:
+    """Return the lines of the message under the labels of their topics, in the order of the settings page."""
+    order = list(topics.RULES)
+    rows = sorted(due, key=lambda alert: order.index(Topic(alert.topic)))
+    return [
+        (topics.RULES[Topic(topic)].label, [_line(alert) for alert in group])
+        for topic, group in groupby(rows, key=lambda alert: alert.topic)
+    ]
+
+
+def _line(alert: Alert) -> Line:
+    check, message = proofs.refusal(alert.verdict.report) if alert.verdict else ("", "")
+    return {
+        "sentence": " ".join(notices.sentence(alert).split()),  # reasons have lines, which could look like our own
+        "check": check,
+        "message": message[:300],
+        "why": notices.why(alert),
+        "address": absolute(notices.address(alert)),
+    }
+
+
+def _subject(due: Sequence[Alert]) -> str:
+    """Return the alert as a sentence if there is one; a title has no line ends, so it cannot break the header."""
+    names = {notices.subject(alert) for alert in due}
+    if any(alert.kind != Alert.Kind.VERDICT or alert.topic != Topic.OWN for alert in due):
+        one = " ".join(notices.sentence(due[0]).split())[:150]
+        return one if len(due) == 1 else f"{len(due)} things that concern you"
+    return f"{next(iter(names))} did not pass" if len(names) == 1 else f"{len(names)} of your adapters did not pass"
+
+
+def _digest_subject(due: Sequence[Alert]) -> str:
+    names = list(dict.fromkeys(notices.subject(alert) for alert in due))
+    return f"News of {names[0]}" if len(names) == 1 else f"News of {names[0]} and {len(names) - 1} more"

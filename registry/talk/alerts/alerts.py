@@ -1,4 +1,4 @@
-"""A person's alerts: lists, counts and marks them as read; alerting.py and fan_out.py create them."""
+"""A person's alerts: lists, counts and marks them as read; events.py and reminders.py create them."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,13 +1,15 @@
-"""The table of alerts: for each kind its topic, its sentence, and the page that it leads to."""
+"""The notices: for each kind of alert its topic, its sentence, and the page that it leads to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from django.urls import reverse
 
-from registry.kernel.texts import links
+from registry.kernel.texts.links import usage_path
 from registry.kernel.texts.sizes import size_in_words
-from registry.models import AccessRequest, Alert, AliasMove, Discussion, Topic
+from registry.models import AccessRequest, Alert, AliasMove, Topic
 from registry.repos import eligibility
 from registry.repos.refs import short_name
 
@@ -26,21 +28,28 @@ CHANGES = {  # by what changed, or by the action in the audit log
 
 @dataclass(frozen=True)
 class Notice:
-    """The sentence and the link of one kind of alert, and the topic under which people switch it."""
+    """One kind of alert: the topic under which people switch it, its sentence with names of WORDS, and its page."""
 
     topic: Topic
-    sentence: Callable[[Alert], str]
-    address: Callable[[Alert], str]
+    sentence: str
+    page: Callable[[Alert], str]
+
+
+class _Words(dict[str, object]):
+    """The words that a sentence may name: `alert`, and what WORDS says of it."""
+
+    def __missing__(self, name: str) -> object:
+        return WORDS[name](self["alert"])
 
 
 def sentence(alert: Alert) -> str:
     """Return an alert as one sentence."""
-    return NOTICES[Kind(alert.kind)].sentence(alert)
+    return NOTICES[Kind(alert.kind)].sentence.format_map(_Words(alert=alert))
 
 
 def address(alert: Alert) -> str:
     """Return the path of the page that an alert is about."""
-    return NOTICES[Kind(alert.kind)].address(alert)
+    return NOTICES[Kind(alert.kind)].page(alert)
 
 
 def subject(alert: Alert) -> str:
@@ -51,10 +60,8 @@ def subject(alert: Alert) -> str:
         return alert.repository.full_name
     if alert.token is not None:
         return alert.token.name
-    if token := alert.data.get("token"):
-        return str(token)
-    if owner := alert.data.get("owner"):
-        return str(owner)
+    if named := alert.data.get("token") or alert.data.get("owner"):
+        return str(named)
     return str(alert.invitation.organization) if alert.invitation else "Your account"
 
 
@@ -68,58 +75,26 @@ def why(alert: Alert) -> str:
     return ""
 
 
-def _who(alert: Alert) -> str:
-    return alert.by.username if alert.by else "Somebody"
+# --- words -----------------------------------------------------------------------------------------------------------
+def _counted(words: str, less: int = 0) -> Callable[[Alert], str]:
+    return lambda alert: words.format(alert.count - less) if alert.count > 1 else ""
 
 
-def _more(alert: Alert) -> str:
-    return f" ({alert.count} since you looked)" if alert.count > 1 else ""
-
-
-# --- sentences -------------------------------------------------------------------------------------------------------
-def _verdict(alert: Alert) -> str:
-    assert alert.verdict is not None, "the constraint alert_kind_known"
-    state, oid = alert.verdict.state, alert.verdict.revision.oid[:12]
-    how = f"passed before, and is {state} now" if alert.verdict.changed_from else f"is {state}"
-    return f"{subject(alert)} at {oid} {how}."
-
-
-def _regressed(alert: Alert) -> str:
-    oid, because = alert.data["revision"][:12], alert.data.get("because", eligibility.REGRESSION)
+def _held_back(alert: Alert) -> str:
+    because = alert.data.get("because", eligibility.REGRESSION)
     if because == eligibility.REGRESSION:
-        return f"{subject(alert)} at {oid} measures worse than the verified version, which stays `verified`."
-    return f"{subject(alert)} at {oid} passed and is not `verified`. {eligibility.REASONS[because][0]}"
+        return "measures worse than the verified version, which stays `verified`."
+    return f"passed and is not `verified`. {eligibility.REASONS[because][0]}"
 
 
-def _verified(alert: Alert) -> str:
-    assert alert.verdict is not None, "the constraint alert_kind_known"
-    fits = " (fits, not run)" if alert.verdict.eligibility == eligibility.Kind.FITS else ""
-    return f"{subject(alert)} has a new verified version, {alert.verdict.revision.oid[:12]}{fits}{_more(alert)}."
+def _opened(alert: Any) -> str:
+    thread = alert.discussion
+    return f"proposes a change of {short_name(thread.base)} in" if thread.is_pull_request else "opened"
 
 
-def _pushed(alert: Alert) -> str:
-    times = f" {alert.count} times" if alert.count > 1 else ""
-    return f"{_who(alert)} pushed{times} to {subject(alert)}."
-
-
-def _created(alert: Alert) -> str:
-    noun = "adapter" if alert.repository and alert.repository.type == "model" else "repository"
-    return f"{_who(alert)} created the {noun} {subject(alert)}."
-
-
-def _thread(alert: Alert) -> str:
-    assert alert.discussion is not None, "the constraint alert_kind_known"
-    thread, more = alert.discussion, f" (and {alert.count - 1} more)" if alert.count > 1 else ""
-    return f"{_deed(alert, thread)} {subject(alert)}#{thread.number}: {thread.title}{more}"
-
-
-def _deed(alert: Alert, thread: Discussion) -> str:
-    who = _who(alert)
-    if alert.kind == Kind.MENTIONED:
-        return f"{who} mentioned you in"
-    if alert.kind == Kind.OPENED:
-        return f"{who} proposes a change of {short_name(thread.base)} in" if thread.is_pull_request else f"{who} opened"
-    return f"News from {who} in"
+def _state(alert: Any) -> str:
+    verdict = alert.verdict
+    return f"passed before, and is {verdict.state} now" if verdict.changed_from else f"is {verdict.state}"
 
 
 def _alias(alert: Alert) -> str:
@@ -127,175 +102,165 @@ def _alias(alert: Alert) -> str:
     where = f"{name} of {subject(alert)}"
     if action == AliasMove.Action.FALLBACK:
         return f"The version behind {where} is withdrawn: it {f'falls back to {after}' if after else 'names none now'}."
-    more = f" ({alert.count - 1} more moves)" if alert.count > 1 else ""
-    deed = f"names {after} now" if after else "is removed"
-    return f"{where} {deed}{f', by {alert.by.username}' if alert.by else ''}{more}."
+    by, moves = f", by {alert.by.username}" if alert.by else "", _counted(" ({} more moves)", 1)(alert)
+    return f"{where} {f'names {after} now' if after else 'is removed'}{by}{moves}."
 
 
-def _released(alert: Alert) -> str:
-    return f"{_who(alert)} released {alert.data['tag']} of {subject(alert)}{_more(alert)}."
-
-
-def _asked(alert: Alert) -> str:
-    others = f" and {alert.count - 1} more" if alert.count > 1 else ""
-    return f"{_who(alert)}{others} asked for access to {subject(alert)}."
-
-
-def _decided(alert: Alert) -> str:
+def _access(alert: Alert) -> str:
     if alert.request and alert.request.status == AccessRequest.Status.REJECTED:
         return f"Your request for access to {subject(alert)} was rejected. {alert.request.reason}".strip()
     return f"You have access to the files of {subject(alert)} now."
 
 
-def _invited(alert: Alert) -> str:
-    assert alert.invitation is not None, "the constraint alert_kind_known"
-    return f"{_who(alert)} invites you to {alert.invitation.organization} as {alert.invitation.role}."
-
-
-def _held(alert: Alert) -> str:
-    assert alert.decision is not None, "the constraint alert_kind_known"
-    name, revision = subject(alert), alert.decision.revision
-    what = f"Revision {revision.oid[:12]} of {name}" if revision else name
-    state = "is served again" if alert.kind == Kind.RELEASED else "is held back"
-    return f"{what} {state}: {alert.decision.reason}"
-
-
-def _report(alert: Alert) -> str:
-    assert alert.case is not None, "the constraint alert_kind_known"
-    return f"Your report of {subject(alert)} is decided. {alert.case.get_outcome_display()}: {alert.case.answer}"
-
-
-def _overdue(alert: Alert) -> str:
-    assert alert.case is not None, "the constraint alert_kind_known"
-    hours = int((alert.created_at - alert.case.created_at).total_seconds() // 3600)
-    return f"A case of {alert.case.reason} about {subject(alert)} has waited for {hours} hours."
-
-
-def _strike(alert: Alert) -> str:
-    assert alert.strike is not None, "the constraint alert_kind_known"
-    return f"You got a strike, which counts until {alert.strike.expires_at:%-d %B %Y}: {alert.strike.reason}"
-
-
-def _answered(alert: Alert) -> str:
-    state = alert.appeal.state if alert.appeal else "open"
-    news = "was answered by a moderator" if state == "open" else f"was {state}"
-    return f"Your appeal about {subject(alert)} {news}."
-
-
-def _signed_in(alert: Alert) -> str:
-    browser, place = alert.data.get("browser") or "a new browser", alert.data.get("address")
-    where = f" at {place}" if place else ""
-    return f"Your account was signed in to from {browser}{where}. If that was not you, change your password."
-
-
-def _account(alert: Alert) -> str:
-    details = alert.data.get("details")
-    change = CHANGES.get(alert.data.get("change", ""), "Your account was changed")
-    return f"{change}{f' ({details})' if details else ''}. If that was not you, change your password."
-
-
-def _token(alert: Alert) -> str:
-    assert alert.token is not None, "the constraint alert_kind_known"
-    token = alert.token
-    whose = f"The token {token.name} of {token.user}" if token.user.is_machine else f"Your token {token.name}"
-    return f"{whose} ends on {token.expires_at:%-d %B %Y}: make a new one in time."
-
-
-def _token_leaked(alert: Alert) -> str:
-    data = alert.data
-    what = f"The token {data['token']}" if data["robot"] or data["directory"] else f"Your token {data['token']}"
+def _leaked(alert: Alert) -> str:
+    data, files = alert.data, alert.data.get("files", [])
     owner = f" of {data['robot']}" if data["robot"] else " of a directory" if data["directory"] else ""
-    files = data.get("files", [])
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     where = f" in {files[0]}{more} of {data['repository']}" if files else ""
-    return f"{what}{owner} was found{where}, where others may have read it. It is revoked: make a new one."
+    return f"{'The' if owner else 'Your'} token {data['token']}{owner} was found{where}"
 
 
-def _quota(alert: Alert) -> str:
+def _room(alert: Alert) -> str:
     held, limit = size_in_words(alert.data["bytes"]), size_in_words(alert.data["limit"])
     if alert.data["percent"] >= 100:
-        return f"{subject(alert)} is full: it holds {held} of {limit}, and pushes with new files are refused."
-    return f"{subject(alert)} is nearly full: it holds {held} of {limit}."
+        return f"is full: it holds {held} of {limit}, and pushes with new files are refused."
+    return f"is nearly full: it holds {held} of {limit}."
 
 
-def _quota_changed(alert: Alert) -> str:
+def _limits(alert: Alert) -> str:
     size, count = alert.data["bytes"], alert.data["repositories"]
     most = f"{size_in_words(size)}" if size else "any number of bytes"
-    many = f"{count:,} repositories" if count else "any number of repositories"
-    return f"{subject(alert)} may now hold {most} and {many}. {alert.data['reason']}".strip()
+    return f"{most} and {f'{count:,}' if count else 'any number of'} repositories"
 
 
-# --- addresses -------------------------------------------------------------------------------------------------------
-def _repository_page(alert: Alert) -> str:
-    assert alert.repository is not None, "the constraint alert_has_repository"
-    return alert.repository.get_absolute_url()
+# Any: the columns that an alert of a kind has are not null (the constraint alert_kind_known).
+WORDS: dict[str, Callable[[Any], object]] = {
+    "access": _access,
+    "alias": _alias,
+    "appeal": lambda alert: "answered by a moderator" if alert.appeal.state == "open" else alert.appeal.state,
+    "browser": lambda alert: alert.data.get("browser") or "a new browser",
+    "change": lambda alert: CHANGES.get(alert.data.get("change", ""), "Your account was changed"),
+    "details": lambda alert: f" ({alert.data['details']})" if alert.data.get("details") else "",
+    "fits": lambda alert: " (fits, not run)" if alert.verdict.eligibility == eligibility.Kind.FITS else "",
+    "held_back": _held_back,
+    "hours": lambda alert: int((alert.created_at - alert.case.created_at).total_seconds() // 3600),
+    "leaked": _leaked,
+    "limits": _limits,
+    "news": _counted(" (and {} more)", 1),
+    "noun": lambda alert: "adapter" if alert.repository.type == "model" else "repository",
+    "oid": lambda alert: alert.verdict.revision.oid[:12],
+    "opened": _opened,
+    "others": _counted(" and {} more", 1),
+    "outcome": lambda alert: alert.case.get_outcome_display(),
+    "place": lambda alert: f" at {alert.data['address']}" if alert.data.get("address") else "",
+    "reason": lambda alert: f" {alert.data['reason']}".rstrip(),
+    "robot": lambda alert: f" of {alert.token.user}" if alert.token.user.is_machine else "",
+    "room": _room,
+    "since": _counted(" ({} since you looked)"),
+    "state": _state,
+    "subject": subject,
+    "times": _counted(" {} times"),
+    "version": lambda alert: f"Revision {alert.decision.revision.oid[:12]} of " if alert.decision.revision else "",
+    "who": lambda alert: alert.by.username if alert.by else "Somebody",
+    "whose": lambda alert: "The" if alert.token.user.is_machine else "Your",
+}
 
 
-def _verdict_page(alert: Alert) -> str:
-    return reverse("verdict", args=[alert.repository, alert.verdict.revision.oid]) if alert.verdict else ""
+# --- pages -----------------------------------------------------------------------------------------------------------
+def _page(name: str, *columns: str) -> Callable[[Alert], str]:
+    """Return the address of a named page from an alert, whose columns it takes."""
+    return lambda alert: reverse(name, args=[attrgetter(column)(alert) for column in columns])
 
 
-def _thread_page(alert: Alert) -> str:
-    return reverse("discussion", args=[alert.repository, alert.discussion.number]) if alert.discussion else ""
+def _held_page(alert: Any) -> str:
+    revision = alert.decision.revision
+    return reverse("commit", args=[alert.repository, revision.oid]) if revision else REPOSITORY(alert)
 
 
-def _held_page(alert: Alert) -> str:
-    revision = alert.decision.revision if alert.decision else None
-    return reverse("commit", args=[alert.repository, revision.oid]) if revision else _repository_page(alert)
-
-
-def _token_page(alert: Alert) -> str:
-    assert alert.token is not None, "the constraint alert_kind_known"
+def _token_page(alert: Any) -> str:
     owner = alert.token.user
     return reverse("robot", args=[owner.works_for, owner.robot_name]) if owner.works_for else reverse("tokens")
 
 
 def _leaked_token_page(alert: Alert) -> str:
-    if alert.data["directory"]:
-        return reverse("directory-tokens")
     if robot := alert.data["robot"]:
         return reverse("robot", args=str(robot).split("+", 1))
-    return reverse("tokens")
+    return reverse("directory-tokens" if alert.data["directory"] else "tokens")
 
 
 def _usage_page(alert: Alert) -> str:
-    return links.usage_path(alert.data["owner"], is_person=alert.data["owner"] == alert.user.username)
+    return usage_path(alert.data["owner"], is_person=alert.data["owner"] == alert.user.username)
 
 
+def _commits(alert: Alert) -> str:
+    return reverse("commits", args=[alert.repository, "main"])
+
+
+REPOSITORY = _page("repository", "repository")
+VERDICT = _page("verdict", "repository", "verdict.revision.oid")
+THREAD = _page("discussion", "repository", "discussion.number")
+
+IN_THREAD = "{subject}#{alert.discussion.number}: {alert.discussion.title}{news}"
 NOTICES: dict[Kind, Notice] = {
-    Kind.VERDICT: Notice(Topic.OWN, _verdict, _verdict_page),
+    Kind.VERDICT: Notice(Topic.OWN, "{subject} at {oid} {state}.", VERDICT),
     Kind.REGRESSED: Notice(
-        Topic.OWN, _regressed, lambda alert: reverse("verdict", args=[alert.repository, alert.data["revision"]])
+        Topic.OWN,
+        "{subject} at {alert.data[revision]:.12} {held_back}",
+        lambda alert: reverse("verdict", args=[alert.repository, alert.data["revision"]]),
     ),
-    Kind.ASKED: Notice(Topic.ACCESS, _asked, lambda alert: reverse("access", args=[alert.repository])),
-    Kind.DECIDED: Notice(Topic.ACCESS, _decided, _repository_page),
-    Kind.OPENED: Notice(Topic.DISCUSSIONS, _thread, _thread_page),
-    Kind.SAID: Notice(Topic.DISCUSSIONS, _thread, _thread_page),
-    Kind.MENTIONED: Notice(Topic.MENTIONS, _thread, _thread_page),
-    Kind.INVITED: Notice(Topic.INVITATIONS, _invited, lambda alert: reverse("organizations")),
-    Kind.PUSHED: Notice(Topic.WATCHED, _pushed, lambda alert: reverse("commits", args=[alert.repository, "main"])),
-    Kind.VERIFIED: Notice(Topic.WATCHED, _verified, _verdict_page),
-    Kind.ALIAS_MOVED: Notice(Topic.WATCHED, _alias, lambda alert: reverse("commits", args=[alert.repository, "main"])),
-    Kind.RELEASE_MADE: Notice(Topic.WATCHED, _released, lambda alert: reverse("releases", args=[alert.repository])),
-    Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, _alias, lambda alert: reverse("commits", args=[alert.repository, "main"])),
-    Kind.CREATED: Notice(Topic.FOLLOWED, _created, _repository_page),
-    Kind.HELD: Notice(Topic.HOLDS, _held, _held_page),
-    Kind.RELEASED: Notice(Topic.HOLDS, _held, _held_page),
-    Kind.REPORT: Notice(Topic.REPORTS, _report, lambda alert: reverse("own-reports")),
-    Kind.STRIKE: Notice(Topic.HOLDS, _strike, lambda alert: reverse("standing")),
+    Kind.ASKED: Notice(Topic.ACCESS, "{who}{others} asked for access to {subject}.", _page("access", "repository")),
+    Kind.DECIDED: Notice(Topic.ACCESS, "{access}", REPOSITORY),
+    Kind.OPENED: Notice(Topic.DISCUSSIONS, "{who} {opened} " + IN_THREAD, THREAD),
+    Kind.SAID: Notice(Topic.DISCUSSIONS, "News from {who} in " + IN_THREAD, THREAD),
+    Kind.MENTIONED: Notice(Topic.MENTIONS, "{who} mentioned you in " + IN_THREAD, THREAD),
+    Kind.INVITED: Notice(
+        Topic.INVITATIONS,
+        "{who} invites you to {alert.invitation.organization} as {alert.invitation.role}.",
+        _page("organizations"),
+    ),
+    Kind.PUSHED: Notice(Topic.WATCHED, "{who} pushed{times} to {subject}.", _commits),
+    Kind.VERIFIED: Notice(Topic.WATCHED, "{subject} has a new verified version, {oid}{fits}{since}.", VERDICT),
+    Kind.ALIAS_MOVED: Notice(Topic.WATCHED, "{alias}", _commits),
+    Kind.RELEASE_MADE: Notice(
+        Topic.WATCHED, "{who} released {alert.data[tag]} of {subject}{since}.", _page("releases", "repository")
+    ),
+    Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, "{alias}", _commits),
+    Kind.CREATED: Notice(Topic.FOLLOWED, "{who} created the {noun} {subject}.", REPOSITORY),
+    Kind.HELD: Notice(Topic.HOLDS, "{version}{subject} is held back: {alert.decision.reason}", _held_page),
+    Kind.RELEASED: Notice(Topic.HOLDS, "{version}{subject} is served again: {alert.decision.reason}", _held_page),
+    Kind.REPORT: Notice(
+        Topic.REPORTS, "Your report of {subject} is decided. {outcome}: {alert.case.answer}", _page("own-reports")
+    ),
+    Kind.STRIKE: Notice(
+        Topic.HOLDS,
+        "You got a strike, which counts until {alert.strike.expires_at:%-d %B %Y}: {alert.strike.reason}",
+        _page("standing"),
+    ),
     Kind.APPEALED: Notice(
-        Topic.CASES,
-        lambda alert: f"An owner appeals to release {subject(alert)}.",
-        lambda alert: reverse("moderation-appeal", args=[alert.appeal_id]),
+        Topic.CASES, "An owner appeals to release {subject}.", _page("moderation-appeal", "appeal_id")
     ),
     Kind.OVERDUE: Notice(
-        Topic.OVERDUE, _overdue, lambda alert: f"{reverse('moderation')}?state=late&case={alert.case_id}"
+        Topic.OVERDUE,
+        "A case of {alert.case.reason} about {subject} has waited for {hours} hours.",
+        lambda alert: f"{reverse('moderation')}?state=late&case={alert.case_id}",
     ),
-    Kind.ANSWERED: Notice(Topic.HOLDS, _answered, lambda alert: reverse("appeal", args=[alert.appeal_id])),
-    Kind.SIGNED_IN: Notice(Topic.SECURITY, _signed_in, lambda alert: reverse("security")),
-    Kind.ACCOUNT: Notice(Topic.SECURITY, _account, lambda alert: reverse("security")),
-    Kind.TOKEN_ENDS: Notice(Topic.SECURITY, _token, _token_page),
-    Kind.TOKEN_LEAKED: Notice(Topic.SECURITY, _token_leaked, _leaked_token_page),
-    Kind.QUOTA: Notice(Topic.USAGE, _quota, _usage_page),
-    Kind.QUOTA_CHANGED: Notice(Topic.USAGE, _quota_changed, _usage_page),
+    Kind.ANSWERED: Notice(Topic.HOLDS, "Your appeal about {subject} was {appeal}.", _page("appeal", "appeal_id")),
+    Kind.SIGNED_IN: Notice(
+        Topic.SECURITY,
+        "Your account was signed in to from {browser}{place}. If that was not you, change your password.",
+        _page("security"),
+    ),
+    Kind.ACCOUNT: Notice(
+        Topic.SECURITY, "{change}{details}. If that was not you, change your password.", _page("security")
+    ),
+    Kind.TOKEN_ENDS: Notice(
+        Topic.SECURITY,
+        "{whose} token {alert.token.name}{robot} ends on {alert.token.expires_at:%-d %B %Y}: make a new one in time.",
+        _token_page,
+    ),
+    Kind.TOKEN_LEAKED: Notice(
+        Topic.SECURITY, "{leaked}, where others may have read it. It is revoked: make a new one.", _leaked_token_page
+    ),
+    Kind.QUOTA: Notice(Topic.USAGE, "{subject} {room}", _usage_page),
+    Kind.QUOTA_CHANGED: Notice(Topic.USAGE, "{subject} may now hold {limits}.{reason}", _usage_page),
 }

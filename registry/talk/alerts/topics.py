@@ -1,18 +1,22 @@
-"""The topics of alerts: what each is about, its default channel, and the channels that a person chose."""
+"""The topics of alerts: what each is about, its default channel, the channels that a person chose, and links that end
+its e-mails without a sign-in: signed, for one person, without an end.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from django.core import signing
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.models import Alert, Channel, Topic, TopicChoice, User
 
 Mail = Alert.Mail
 MAILS = {Channel.SITE: Mail.NONE, Channel.DIGEST: Mail.DIGEST, Channel.MAIL: Mail.NOW}
 HOURS = range(24)
+SALT = "registry.talk.unsubscribing"  # of links in e-mails that were sent
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,23 @@ def stop_mail(user: User, stopped: Iterable[Topic]) -> None:
     now = channels(user)
     silent = (Channel.OFF, Channel.SITE)
     choose(user, {topic: Channel.SITE for topic in stopped if topic in now and now[topic] not in silent})
+
+
+def sign(user: User, stopped: Iterable[Topic]) -> str:
+    """Return the part of a link that stands for this person and these topics."""
+    return signing.dumps([user.pk, list(stopped)], salt=SALT)
+
+
+def verify(signed: str) -> tuple[User, list[Topic]]:
+    """Return the person and the topics that a link stands for. Raises NotAllowed."""
+    try:
+        number, names = signing.loads(signed, salt=SALT)
+        return User.objects.get(pk=number), [Topic(name) for name in names if name in OPTIONAL]
+    except (signing.BadSignature, User.DoesNotExist):
+        raise NotAllowed(
+            "This link to unsubscribe is not complete.",
+            fix="Copy it whole from the e-mail, or choose in your settings which e-mails you get.",
+        ) from None
 
 
 def set_hour(user: User, hour: int) -> None:
