@@ -46,7 +46,7 @@ class Rule:
     about: Callable[[OutboxEvent], Model | None] | None = None  # the row that it is about; None if that is gone
     when: Callable[[OutboxEvent], bool] | None = None  # whether it is news
     data: tuple[str, ...] = ()  # names of the event's data that the alert keeps
-    is_by_hub: bool = False  # whoever caused the event: they are alerted too, and not named
+    is_by_hub: bool = False  # the person who caused the event is alerted too, and not named
     first: Callable[[OutboxEvent, Any, Collection[int]], object] | None = None  # what is done before, with the people
 
 
