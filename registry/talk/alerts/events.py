@@ -108,11 +108,11 @@ def fan_out(event: OutboxEvent) -> None:
     if repository is None:
         return
     news = next((news for news in NEWS[event.kind] if news.when is None or news.when(event)), None)
-    people, last = _audience(news, repository, event, after) if news else ({}, 0)
-    if news is None or not people:
+    if news is None:
         return
-    row = news.about(event) if news.about else None
-    if news.about and row is None:
+    people, last = _audience(news, repository, event, after)
+    row = news.about(event) if people and news.about else None
+    if not people or (news.about and row is None):
         return
     columns = _columns(news, event, row) | {"repository": repository}
     drafts = []

@@ -43,7 +43,8 @@ def repository_of(subject: Any) -> Repository | None:
         return subject.revision.repository
     if isinstance(subject, Appeal):
         return subject.decision.repository
-    return subject if isinstance(subject, Repository) else getattr(subject, "repository", None)
+    repository: Repository | None = subject if isinstance(subject, Repository) else getattr(subject, "repository", None)
+    return repository
 
 
 def owners(event: OutboxEvent, subject: Any) -> list[int]:
@@ -53,7 +54,7 @@ def owners(event: OutboxEvent, subject: Any) -> list[int]:
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
     else:
-        teams = policy.teams_with_role(repository, {Membership.Role.ADMIN}) if repository else ()
+        teams = policy.teams_with_role(repository, {Membership.Role.ADMIN}) if repository else set()
         members = Membership.objects.filter(in_force(), organization__namespace=namespace)
         admins = members.filter(Q(role=Membership.Role.ADMIN) | Q(teams__team__in=teams))
         rows = User.objects.filter(pk__in=admins.values("user"))

@@ -65,7 +65,7 @@ class News:
 
 # --- rows that events are about --------------------------------------------------------------------------------------
 def _by_id(model: type[Model], name: str, *joined: str) -> Callable[[OutboxEvent], Model | None]:
-    rows = model._default_manager.select_related(*joined or (None,))
+    rows = model._default_manager.select_related(*joined) if joined else model._default_manager.all()
 
     def find(event: OutboxEvent) -> Model | None:
         named = event.data.get(name)
