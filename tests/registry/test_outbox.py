@@ -19,7 +19,7 @@ from registry.publish.push import MAIN, Inline, Intent
 from registry.publish.threads import discussions
 from registry.repos import refs
 from registry.talk import announcing, dispatch, feed, webhooks
-from registry.talk.alerts import alerts, events
+from registry.talk.alerts import alerts, events, rules
 from registry.talk.webhooks import Wish
 from tests.together import at_once
 
@@ -296,7 +296,7 @@ def test_a_push_writes_one_row_for_all_who_follow(cast, reviews):
 
 
 def test_a_kind_of_event_is_told_by_somebody(cast, reviews):
-    tellers = {*announcing.MESSAGES, *events.RULES, *events.SPECIAL, *findings.CONSUMERS, Kind.FANNED_OUT}
+    tellers = {*announcing.MESSAGES, *rules.RULES, *events.SPECIAL, *findings.CONSUMERS, Kind.FANNED_OUT}
     assert tellers == set(Kind)
 
 
