@@ -2,7 +2,7 @@
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from django.db import OperationalError
@@ -42,6 +42,8 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.Forbidden: HttpForm(403),
     errors.Missing: HttpForm(404),
     errors.Conflict: HttpForm(409),
+    errors.WrongElsewhere: HttpForm(502),
+    errors.Unavailable: HttpForm(503),
     errors.SignInRequired: HttpForm(401),
     errors.TokenInvalid: HttpForm(401, hub_message="Invalid credentials in Authorization header"),
     errors.GateSignInRequired: HttpForm(401, "GatedRepo"),
@@ -61,12 +63,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.HubReadOnly: HttpForm(503, retry_seconds=300),
     errors.ViewReadOnly: HttpForm(405),
     errors.AccessRequired: HttpForm(403, "GatedRepo"),
-    errors.StoreUnavailable: HttpForm(503, retry_seconds=5),
     errors.FileNotSearched: HttpForm(503, retry_seconds=2),
-    errors.UpstreamUnavailable: HttpForm(503, retry_seconds=30),
-    errors.UpstreamArriving: HttpForm(503, retry_seconds=5),
-    errors.UpstreamWrong: HttpForm(502),
-    errors.UpstreamGated: HttpForm(403, "GatedRepo"),
     errors.TooOften: HttpForm(429),
     errors.SearchTooSlow: HttpForm(503, retry_seconds=30),
     errors.TooManyStreams: HttpForm(429, retry_seconds=30),
@@ -82,7 +79,8 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
 
 def http_form(error: errors.RegistryError) -> HttpForm:
     """Return the HTTP form of a refusal: its own, or that of the class that it is derived from."""
-    return next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
+    form = next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
+    return replace(form, retry_seconds=error.retry_seconds) if error.retry_seconds else form
 
 
 def in_full(sentence: str, request: HttpRequest) -> str:

@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 
 import features
+from hub.hf import elsewhere
 from hub.monitoring import health
 from hub.site.administration import administration
 
 admin.autodiscover()
 administration.guard(admin.site)
 handler500 = "hub.site.refusals.broken"
+elsewhere.places[:] = features.parts("elsewhere", elsewhere.Elsewhere)
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz, name="readyz"),

@@ -26,7 +26,6 @@ from registry.repos.lists import counting
 from registry.talk import deliveries
 from registry.talk import dispatch as dispatching
 from registry.talk.alerts import alert_mail, letters, reminders
-from registry.upstream import asking, forgetting, records
 from workers import derived_versions
 from workers.background import (
     chunking,
@@ -36,7 +35,7 @@ from workers.background import (
     webhook_delivery,
     weight_comparing,
 )
-from workers.bases import base_norm_measuring, upstream_bases
+from workers.bases import base_norm_measuring
 from workers.engines import base_shapes
 from workers.loop import LOOP
 from workers.validation import provenance
@@ -99,7 +98,6 @@ def tidy() -> None:
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
-    forgetting.sweep()
     quota_alerts.review()
     expiring.run()
     garbage.sweep(hour=timezone.now().hour)
@@ -126,8 +124,8 @@ def land() -> None:
         for module in (chunking, image_layers, weight_comparing, tensor_digesting, pickle_scanning):
             works.callback(module.work)
         works.callback(pickle_scans.sweep)
-        for jobs in JOBS:
-            for work in jobs.after_push:
+        for part in JOBS:
+            for work in part.after_push:
                 works.callback(work)
 
 
@@ -146,9 +144,9 @@ def compare_weights() -> None:
 @shared_task
 def read_upstream() -> None:
     """Fetch what is to be proven of other hubs: adapters that somebody read here, and bases that adapters wait for."""
-    asking.look_again()
-    records.work()
-    upstream_bases.work()
+    for part in JOBS:
+        for work in part.reads:
+            work()
 
 
 @shared_task

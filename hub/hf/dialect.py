@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -12,13 +11,11 @@ from django.views.decorators.csrf import csrf_exempt
 from hub import limits
 from hub.answers import answer, refuse, refuse_nul
 from hub.errors import of_database
-from hub.hf import bodies
-from hub.hf.hops import came_through
+from hub.hf import bodies, elsewhere
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
-from hub.moved import mounted_below, raw_path
 from hub.read_only import refuse_write
-from hub.verified_view import SAFE, viewer
+from hub.verified_view import viewer
 from registry.kernel import base_policy, refusals
 from registry.kernel.errors import (
     NotSupported,
@@ -26,13 +23,11 @@ from registry.kernel.errors import (
     RepositoryNotFound,
     TokenInvalid,
     TooOften,
-    UpstreamGated,
 )
 from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Base, Repository, UpstreamRepository
+from registry.models import Base, Repository
 from registry.repos import lookup, served_bases
 from registry.repos.viewers import Viewer
-from registry.upstream import reading, records, restrictions, short_names, staleness
 
 
 class Route(View):
@@ -40,7 +35,7 @@ class Route(View):
 
     caller: Caller = NOBODY
     family = Family.API
-    base_methods: tuple[str, ...] = ()  # that read, and answer for a base and for a repository of another hub too
+    base_methods: tuple[str, ...] = ()  # that read, and answer for a base and for a repository elsewhere too
     base_permission = Permission.BROWSE
 
     @classmethod
@@ -74,55 +69,30 @@ class Route(View):
         return _without_body(response) if request.method == "HEAD" else response
 
     def _answer_elsewhere(self, request: HttpRequest, missing: RepositoryNotFound, **where: str) -> HttpResponseBase:
-        """Answer for what an address names in place of a repository: a base, or a repository of another hub."""
+        """Answer for what an address names in place of a repository: a base, or a repository that is elsewhere."""
         full_name = f"{where.pop('ns', '')}/{where.pop('name', '')}".removeprefix("/")
         try:
             base = served_bases.find(full_name) if self.type == "model" and full_name else None
             if base is None:
-                return self._answer_from_upstream(request, full_name, missing, **where)
+                return self._answer_from_a_place(request, full_name, missing, **where)
             is_read = request.method in self.base_methods
             base_policy.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
             return self.answer_for_base(request, base, **where)
         except RegistryError as error:
             return self.refuse(error)
 
-    def _answer_from_upstream(
+    def _answer_from_a_place(
         self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
     ) -> HttpResponseBase:
-        with came_through(request), staleness.observed() as ages:
-            row = reading.find(full_name, self.type)
-            if row is None:
-                raise missing
-            try:
-                response = self._read_upstream(request, full_name, row, **where)
-            except UpstreamGated:  # perhaps since just now: then whether the caller may read it is another question
-                response = self._read_upstream(request, full_name, row, **where)
-        response["X-Dovetail-Source"] = "upstream"
-        if ages:
-            response["X-Dovetail-Stale"] = str(round(max(ages).total_seconds()))
-        return response
-
-    def _read_upstream(
-        self, request: HttpRequest, full_name: str, row: UpstreamRepository, **where: str
-    ) -> HttpResponseBase:
-        records.require_not_held(row, asked=full_name)  # first: what is held is not said to be read-only either
-        reading.renew_restriction(row)
-        is_read = request.method in self.base_methods
-        restrictions.require(self.caller, self.base_permission if is_read else Permission.PUSH, row, asked=full_name)
-        try:
-            return self.answer_for_upstream(request, row, **where)
-        except UpstreamGated:
-            raise
-        except RegistryError as error:
-            return self.refuse(error)
+        for place in elsewhere.places:
+            answered = place.answer(self, request, full_name, where)
+            if answered is not None:
+                return answered
+        raise missing
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         """Answer for a base that the caller may have; only for the methods in `base_methods`."""
         raise refusals.base_read_only(base)
-
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
-        """Answer for a repository of another hub that the caller may read; only for the methods in `base_methods`."""
-        raise NotSupported(f"{row.full_name} is read from {row.origin}: this of it is there.")
 
     @property
     def viewer(self) -> Viewer:
@@ -139,7 +109,8 @@ class Route(View):
             rev = str(self.kwargs.get("rev") or self.kwargs.get("tail", "")).partition("/")[0]
             if rev != "verified" and not self.viewer.prefers_verified(repository):
                 raise refusals.repository_not_found(f"{ns}/{name}")
-            records.keep_current(f"{ns}/{name}", self.type)
+            for place in elsewhere.places:
+                place.refresh(f"{ns}/{name}", self.type)
         return repository
 
     def refuse(self, error: RegistryError) -> JsonResponse:
@@ -171,30 +142,12 @@ class Unserved(Route):
 
 
 class NoNamespace(Route):
-    """An id without a namespace (gpt2): none can exist here, and another hub may say which id it means."""
+    """An id without a namespace (gpt2): none can exist here; elsewhere it may mean one."""
 
     def get(self, request: HttpRequest, name: str, rest: str = "") -> HttpResponseBase:
         raise refusals.repository_not_found(name)
 
     post = put = delete = get
-
-    def _answer_from_upstream(
-        self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
-    ) -> HttpResponseBase:
-        if request.method not in SAFE:
-            raise missing
-        type = "dataset" if request.path_info.startswith("/api/datasets/") else "model"
-        with came_through(request):
-            stated = short_names.canonical(full_name, type)
-        if stated is None:
-            raise missing
-        segments = raw_path(request).split("/")
-        segments[[unquote(segment) for segment in segments].index(full_name)] = stated
-        query = request.META.get("QUERY_STRING", "")
-        response = HttpResponse(status=307)
-        response["Location"] = mounted_below() + "/".join(segments) + (f"?{query}" if query else "")
-        response["X-Dovetail-Source"] = "upstream"
-        return response
 
 
 class Unknown(Route):

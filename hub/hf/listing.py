@@ -7,14 +7,14 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer, mark_yanked
-from hub.hf import base_answers, bodies, shapes, upstream_answers
+from hub.hf import base_answers, bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Base, Repository, UpstreamRepository
+from registry.models import Base, Repository
 from registry.repos import derived, pull, refs, served_bases
 from registry.repos.contents import tags
 from registry.repos.lists import catalog, tallies
@@ -70,7 +70,7 @@ class Info(Route):
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
         item = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
-        _count_children([item], fields, self.caller)
+        count_children([item], fields, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             item["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
         return mark_yanked(answer(only(item, fields)), revision)
@@ -79,13 +79,7 @@ class Info(Route):
         served_bases.check_revision(base, where.get("rev", "main"))
         fields = expansions(request, self.type)
         item = base_answers.info(request, base)
-        _count_children([item], fields, self.caller)
-        return answer(only(item, fields))
-
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
-        fields = expansions(request, self.type)
-        item = upstream_answers.info(request, upstream_answers.version(row, where.get("rev", "main"), self.viewer))
-        _count_children([item], fields, self.caller)
+        count_children([item], fields, self.caller)
         return answer(only(item, fields))
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
@@ -111,7 +105,7 @@ class List(Route):
         page = catalog.search(self.caller, query, cursor=cursor, limit=limit, with_verdicts=False)
         keys = fields or (LEAN if self.type == "model" and not is_full else [])
         items = _shown(page.items, is_full, with_heads=not keys or "sha" in keys, viewer=self.viewer)
-        _count_children(items, fields, self.caller)
+        count_children(items, fields, self.caller)
         response = answer([only(item, keys) for item in items])
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
@@ -142,7 +136,7 @@ def expansions(request: HttpRequest, type: str) -> list[str]:
     return fields
 
 
-def _count_children(items: list[JSON], fields: list[str], by: Caller) -> None:
+def count_children(items: list[JSON], fields: list[str], by: Caller) -> None:
     """Add how many models have each of these as their base, where somebody asks for it."""
     if "childrenModelCount" in fields:
         counts = tallies.count_by_base(by, (item["id"] for item in items))

@@ -5,15 +5,14 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer
-from hub.hf import base_answers, bodies, shapes, upstream_answers
+from hub.hf import base_answers, bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, Unserved
 from hub.hf.shapes import JSON
 from registry.kernel.policy import Permission
-from registry.models import Base, UpstreamRepository
+from registry.models import Base
 from registry.publish import branches
 from registry.repos import histories, pull, refs
-from registry.upstream import statements
 
 HISTORY_PAGE = 50
 
@@ -47,10 +46,6 @@ class Refs(Route):
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
         return answer(base_answers.refs(base))
 
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
-        with_pull_requests = bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests"))
-        return answer(statements.list_refs(row, with_pull_requests=with_pull_requests))
-
 
 class Commits(Route):
     """GET /api/models/{id}/commits/{rev}, 50 a page; the cursor is the commit that the next page begins with"""
@@ -76,16 +71,6 @@ class Commits(Route):
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
         return answer([shapes.commit(base_answers.revision_of(base, where["rev"]))])
-
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
-        limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
-        items, cursor = upstream_answers.commits(
-            request, upstream_answers.version(row, where["rev"], self.viewer), limit
-        )
-        response = answer(items)
-        if cursor:
-            response["Link"] = next_page(request, limit=str(limit), **cursor)
-        return response
 
 
 class Branch(Route):

@@ -11,7 +11,7 @@ from hub.origin import origin
 from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.kernel.texts import ids
-from registry.models import Base, UpstreamRepository
+from registry.models import Base
 from registry.people import gates
 from registry.publish import push, repositories
 from registry.repos import lookup
@@ -77,9 +77,6 @@ class AuthCheck(Route):
         return answer({})
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
-        return answer({})
-
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
         return answer({})
 
 

@@ -6,7 +6,7 @@ Counts over whole tables are cached for a minute, or longer where counting would
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -18,19 +18,17 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.bytes import backup
-from registry.kernel import plane_requests
+from registry.kernel import plane_requests, seams
 from registry.models.proof.tryouts import Tryout
 from registry.models.proof.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.models.repos.blobs import Blob, ChunkingJob
 from registry.models.repos.repositories import Repository, Revision
-from registry.models.repos.upstream import UpstreamFile
 from registry.models.site.clock import ClockLease
 from registry.models.site.plane import PlaneName
 from registry.models.talk.outbox import OutboxEvent
 from registry.proof import renewal
 from registry.proof.verdicts.rows import LOST
 from registry.talk import deliveries
-from registry.upstream import asking
 
 KEPT_SECONDS, SHARE = 60, 100
 BASES_MOST = 50  # with the longest queues; each is a series
@@ -59,7 +57,6 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_blobs", "Stored objects, counted about a minute ago.", totals.blobs)
         yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, a minute old.", totals.blob_bytes)
         yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
-        yield GaugeMetricFamily("dovetail_upstream_bytes", "Bytes of other hubs, a minute old.", totals.upstream_bytes)
         yield from _queues(totals.queues)
         yield from _verdicts_of_the_hour(totals.hour)
         failed = "Versions that are main or verified, and for which a program of Use failed here."
@@ -72,7 +69,7 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)
         yield from _messages()
         yield from _plane(totals)
-        yield _silent_hubs()
+        yield from _of_features()
         yield from _workers()
         yield _clock()
         yield _backup(totals.backup_at)
@@ -92,7 +89,6 @@ class _Totals:
         self.revisions = Revision.objects.count()
         stored = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
         self.blobs, self.blob_bytes = stored["number"], stored["size"] or 0
-        self.upstream_bytes = UpstreamFile.objects.aggregate(size=Sum("size"))["size"] or 0
         self.uncut = ChunkingJob.objects.count()
         queued = Verdict.objects.filter(state=Verdict.State.QUEUED).order_by()
         by_base = queued.values("route").annotate(number=Count("pk"), since=Min("queued_at"))
@@ -228,13 +224,12 @@ def _age(moment: datetime | None) -> float:
     return max((timezone.now() - moment).total_seconds(), 0.0) if moment else 0.0
 
 
-def _silent_hubs() -> Metric:
-    help = "Since when another hub has not answered; 0 if it did when it was last asked."
-    family = GaugeMetricFamily("dovetail_upstream_silence_seconds", help, labels=["hub"])
-    for hub in settings.UPSTREAM.hubs:
-        since = asking.silent_since(hub.url)
-        family.add_metric([hub.url], (timezone.now() - since).total_seconds() if since else 0.0)
-    return family
+def _of_features() -> Iterable[Metric]:
+    families: dict[str, GaugeMetricFamily] = {}
+    for name, help, value, labels in (gauge for feature in seams.joined() for gauge in feature.gauges()):
+        family = families.setdefault(name, GaugeMetricFamily(name, help, labels=list(labels)))
+        family.add_metric(list(labels.values()), value)
+    return families.values()
 
 
 def _workers() -> Iterator[Metric]:

@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from registry.bytes import blobs, cold_xorbs
 from registry.bytes.batching import batched
 from registry.bytes.blobs import Keys
+from registry.kernel import seams
 from registry.models import (
     BaseFile,
     Blob,
@@ -31,7 +33,6 @@ from registry.models import (
     TensorDigest,
     Upload,
     UploadedBlob,
-    UpstreamFile,
     WeightPassport,
     XetFile,
     Xorb,
@@ -75,9 +76,8 @@ def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
     fresh = UploadedBlob.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
     needed = DerivedArtifact.objects.filter(_committed("source"), blob=OuterRef("pk"))
     of_base = BaseFile.objects.filter(blob=OuterRef("pk"))
-    of_others = UpstreamFile.objects.filter(blob=OuterRef("pk"))
-    named = _committed("pk") | Exists(needed) | Exists(of_base) | Exists(of_others)
-    orphans = Blob.objects.filter(~named, created_at__lt=before)
+    named = _committed("pk") | Exists(needed) | Exists(of_base)
+    orphans = Blob.objects.filter(~named, *_named_by_no_feature(), created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
         uploads=Upload.objects.filter(expires_at__lt=before).count(),
@@ -173,8 +173,13 @@ def _orphans() -> models.QuerySet[Blob]:
         ~_committed("pk"),
         ~Exists(DerivedArtifact.objects.filter(blob=OuterRef("pk"))),
         ~Exists(BaseFile.objects.filter(blob=OuterRef("pk"))),
-        ~Exists(UpstreamFile.objects.filter(blob=OuterRef("pk"))),
+        *_named_by_no_feature(),
     )
+
+
+def _named_by_no_feature() -> list[Combinable]:
+    every = (rows() for feature in seams.joined() for rows in feature.blobs)
+    return [~Exists(rows.filter(blob=OuterRef("pk"))) for rows in every]
 
 
 def _committed(blob: str) -> Q:

@@ -15,6 +15,7 @@ class RegistryError(Exception):
 
     code: ClassVar[str]
     default_fix: ClassVar[str] = ""
+    retry_seconds: ClassVar[int] = 0  # after which asking again may help; 0: what its status says
 
     def __init__(self, detail: str, fix: str = "", **facts: object) -> None:
         super().__init__(detail)
@@ -37,6 +38,16 @@ class Forbidden(RegistryError):
 
 class Invalid(RegistryError):
     """What was given cannot be read, or breaks a rule."""
+
+
+class Unavailable(RegistryError):
+    """Something that the answer needs does not answer now; asking again may help."""
+
+    retry_seconds = 5
+
+
+class WrongElsewhere(RegistryError):
+    """Another server answered something that cannot be right."""
 
 
 # --- who is asking ---------------------------------------------------------------------------------------------------
@@ -503,43 +514,9 @@ class ShelfProblem(RegistryError):
     code = "shelf-problem"
 
 
-class StoreUnavailable(RegistryError):
+class StoreUnavailable(Unavailable):
     code = "store-unavailable"
     default_fix = "Try again in a minute; if it stays, tell the administrator of this hub."
-
-
-class UpstreamUnavailable(RegistryError):
-    """Another hub, from which repositories are read here, does not answer."""
-
-    code = "upstream-unavailable"
-    default_fix = "Try again in a minute; what was read here before is still served."
-
-
-class UpstreamArriving(RegistryError):
-    """An adapter of another hub that a worker is about to record here, so that it can be proven."""
-
-    code = "upstream-arriving"
-    default_fix = "Ask again in some seconds."
-
-
-class UpstreamWrong(RegistryError):
-    """Another hub answered something that cannot be right."""
-
-    code = "upstream-wrong"
-    default_fix = "Tell the administrator of this hub: nothing of that answer was kept."
-
-
-class UpstreamRefused(Forbidden):
-    """The rules of this hub keep a repository of another hub from being read here."""
-
-    code = "upstream-refused"
-    default_fix = "Ask the administrator of this hub."
-
-
-class UpstreamGated(UpstreamRefused):
-    """Another hub gives it to some people alone."""
-
-    code = "upstream-gated"
 
 
 class UpstreamReadOnly(NotAllowed):

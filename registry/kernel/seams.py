@@ -1,11 +1,23 @@
 """The places of the domain where features join it: the core asks `joined()`, and never names a feature."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from registry.kernel.callers import Caller
     from registry.models import OutboxEvent, User  # the tables are loaded after this module
+
+
+class Gauge(NamedTuple):
+    """A number for Prometheus, with its whole name."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +29,14 @@ class Feature:
     # What a worker calls after the core's own sweeps, in bounded slices.
     every_minute: tuple[Callable[[], object], ...] = ()
     every_hour: tuple[Callable[[], object], ...] = ()
+    # Rows with a column `blob`, whose bytes no sweep removes.
+    blobs: "tuple[Callable[[], QuerySet[Any]], ...]" = ()
+    gauges: Callable[[], Iterable[Gauge]] = lambda: ()  # at each scrape: long counts are kept a minute
+    # Whether nobody may take the name of a namespace; and to take it all the same (by=None is the operator), or raise.
+    holds_name: Callable[[str], bool] = lambda name: False
+    take_name: "Callable[[str, User | None], None]" = lambda name, by: None
+    # Raises a better refusal for a repository (full name, type) that is not here, if there is one.
+    not_here: "Callable[[str, str, Caller], None]" = lambda full_name, type, by: None
     # (document, rows) of what it keeps of a person, for the export: no secrets, nothing that concerns other people.
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
 
@@ -25,6 +45,7 @@ class Feature:
 class Jobs:
     """What one feature adds to the work of the workers; its `jobs.py` may hold Celery tasks as well."""
 
+    reads: tuple[Callable[[], object], ...] = ()  # asks other hubs for what is to be proven; every minute
     after_push: tuple[Callable[[], object], ...] = ()  # reads files of strangers, in bounded slices
 
 

@@ -56,7 +56,6 @@ from registry.models.repos.pushes import OpenPush
 from registry.models.repos.releases import Release
 from registry.models.repos.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.repos.retention import ExpiredFile, RetentionRule
-from registry.models.repos.upstream import UpstreamDocument, UpstreamFile, UpstreamRepository
 from registry.models.site.clock import ClockLease
 from registry.models.site.idempotency import IdempotentRequest
 from registry.models.site.plane import PlaneName, PlaneRequest
@@ -166,9 +165,6 @@ __all__ = [
     "Tryout",
     "Upload",
     "UploadedBlob",
-    "UpstreamDocument",
-    "UpstreamFile",
-    "UpstreamRepository",
     "User",
     "Verdict",
     "Watch",

@@ -11,13 +11,13 @@ from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, site_settings
+from registry.kernel import audit, outbox, policy, seams, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
-from registry.people import addresses, known_names, name_rules, names_elsewhere
+from registry.people import addresses, known_names, name_rules
 from registry.people.organizations import join_links
 from registry.sql.prepared import Prepared
 
@@ -233,7 +233,8 @@ def take_name(name: str, kind: str, by: User | None) -> Namespace:
     If two callers want one name, the unique index gives one of them an IntegrityError.
     """
     name_rules.require_allowed(name, NameRule.Scope.NAMESPACE, is_operator=by is None)
-    names_elsewhere.require_free(name, by)
+    for feature in seams.joined():
+        feature.take_name(name, by)
     namespace = Namespace.objects.create(name=name, kind=kind)
     if by is not None:
         known_names.observe_namespace(namespace, by if by.pk else None)

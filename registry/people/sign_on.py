@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from allauth.account.models import EmailAddress
 from django.db import transaction
 
-from registry.kernel import audit
+from registry.kernel import audit, seams
 from registry.kernel.callers import RANKS
 from registry.kernel.errors import (
     LastAdministrator,
@@ -32,7 +32,7 @@ from registry.models import (
     Team,
     User,
 )
-from registry.people import accounts, name_rules, names_elsewhere
+from registry.people import accounts, name_rules
 from registry.people.organizations import organizations, teams
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,8 @@ def _is_free(username: str) -> bool:
         Namespace.objects.filter(name__lower=lower),
         FormerNamespace.objects.filter(name=lower),
     )
-    return not names_elsewhere.is_read_elsewhere(lower) and not any(rows.exists() for rows in taken)
+    held = any(feature.holds_name(lower) for feature in seams.joined())
+    return not held and not any(rows.exists() for rows in taken)
 
 
 def _usernames(identity: Identity) -> Iterator[str]:

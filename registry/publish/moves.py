@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, outbox, policy, refusals
+from registry.kernel import audit, outbox, policy, refusals, seams
 from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.limits import quotas
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
-from registry.people import accounts, known_names, name_rules, names_elsewhere
+from registry.people import accounts, known_names, name_rules
 from registry.people.organizations import administrators, organizations
 from registry.people.tokens import publishers
 from registry.publish import repositories
@@ -87,7 +87,8 @@ def rename(name: str, new: str, by: Caller) -> Organization:
         name_rules.require_allowed(new, NameRule.Scope.NAMESPACE)
         try:
             with transaction.atomic():
-                names_elsewhere.require_free(new, user)
+                for feature in seams.joined():
+                    feature.take_name(new, user)
                 _rename(organization.namespace_id, new, user)
         except IntegrityError as error:
             if "namespace_name_unique" not in str(error):

@@ -16,8 +16,9 @@ from allauth.mfa.models import Authenticator
 from django.utils import timezone
 from PIL import Image
 
+from features import FEATURES
 from registry.kernel import audit, banner, site_settings
-from registry.models import AuditEvent, Base, Repository, Team, Token, UpstreamRepository, User
+from registry.models import AuditEvent, Base, Repository, Team, Token, User
 from registry.moderation import blocklist, quarantine
 from registry.moderation.cases import reputation
 from registry.moderation.log import audit_retention
@@ -28,7 +29,6 @@ from registry.people import (
     avatars,
     gates,
     name_rules,
-    names_elsewhere,
     quotas,
     second_factors,
     sign_in_links,
@@ -444,13 +444,6 @@ def unalias(cast: Cast) -> Act:
     return lambda: bases.remove_alias("tiny/other")
 
 
-def take_name_of_another_hub(cast: Cast) -> Act:
-    UpstreamRepository.objects.create(
-        type="model", full_name="Far/x", folded="far/x", namespace="far", origin="http://far"
-    )
-    return lambda: names_elsewhere.require_free("Far", cast["ada"])
-
-
 def license_base(cast: Cast) -> Act:
     Base.objects.create(id="tiny/base", sha256="0" * 64)
     return lambda: bases.set_license("tiny/base", "mit")
@@ -618,7 +611,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "base:serve": serve_base,
     "name:rule": lambda cast: lambda: name_rules.add("corp-*", "reserved", "any", cast["ada"]),
     "name:free": free_name,
-    "name:take": take_name_of_another_hub,
     "file:block": lambda cast: lambda: blocklist.block(["0" * 64], mona(cast), **WHY),
     "file:unblock": unblock,
     "site:change": lambda cast: lambda: site_settings.change_setting("uploads", "off", cast["ada"]),
@@ -681,10 +673,10 @@ def test_a_service_that_uses_another_one_leaves_both_events(cast: Cast, action: 
     assert list(AuditEvent.objects.filter(pk__gt=before).order_by("pk").values_list("action", flat=True)) == expected
 
 
-def recorded_actions() -> set[str]:
+def recorded_actions(*boxes: str) -> set[str]:
     """Return the second argument of each call of audit.record; of an f-string its fixed beginning, up to a brace."""
     actions = set()
-    for file in (path for box in ("features", "registry", "hub", "workers") for path in ROOT.glob(f"{box}/**/*.py")):
+    for file in (path for box in boxes for path in ROOT.glob(f"{box}/**/*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.record"):
                 continue
@@ -702,7 +694,7 @@ def test_every_recorded_action_has_a_line_here() -> None:
     known = {*SERVICES, *TWO, *PROVEN_ELSEWHERE}
     unknown = {
         action
-        for action in recorded_actions()
+        for action in recorded_actions("registry", "hub", "workers")
         if action not in known and not any(action.startswith(beginning) for beginning in PROVEN_ELSEWHERE)
         if not (action.endswith(":") and any(name.startswith(action) for name in known))
     }
@@ -712,3 +704,9 @@ def test_every_recorded_action_has_a_line_here() -> None:
 def test_what_is_proven_elsewhere_is_asserted_there() -> None:
     for action, file in PROVEN_ELSEWHERE.items():
         assert f'"{action}' in (ROOT / file).read_text(), action
+
+
+@sweep("feature", FEATURES)
+def test_every_action_that_a_feature_records_is_named_in_its_tests(feature: str) -> None:
+    tests = "".join(file.read_text() for file in ROOT.glob(f"features/{feature}/tests/**/*.py"))
+    assert {action for action in recorded_actions(f"features/{feature}") if f'"{action}' not in tests} == set()

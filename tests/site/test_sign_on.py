@@ -17,9 +17,9 @@ from django.utils import timezone
 from joserfc.jwk import RSAKey
 
 from hub.configuration import sign_on as configured
-from registry.kernel import site_settings
+from registry.kernel import seams, site_settings
 from registry.kernel.errors import NameReserved
-from registry.models import AuditEvent, Membership, NameObservation, UpstreamRepository, User
+from registry.models import AuditEvent, Membership, NameObservation, User
 from registry.people import accounts, addresses, name_rules
 from tests.cast import PASSWORD
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Forger, forging
@@ -117,14 +117,11 @@ def test_user_names_are_made_of_what_the_provider_says(forger, visit, claims, na
     assert user_of(client) == name
 
 
-def test_a_name_of_another_hub_from_which_people_read_is_not_given(forger, visit):
-    UpstreamRepository.objects.create(
-        type="model", full_name="Bigscience/bloom", folded="bigscience/bloom", namespace="bigscience", origin="x"
-    )
+def test_a_name_that_a_feature_holds_is_not_given(forger, visit, monkeypatch):
+    monkeypatch.setattr(seams, "joined", lambda: (seams.Feature(holds_name=lambda name: name == "bigscience"),))
     client = visit()
     sign_in(client, forger, preferred_username="BigScience")
     assert user_of(client) == "BigScience-2"
-    assert UpstreamRepository.objects.exists()
 
 
 def test_the_rules_for_names_hold_for_people_of_a_provider(forger, visit, cast, request):

@@ -15,7 +15,7 @@ from hub.api.shapes import Data
 from hub.api.shapes.versions import revisions as shapes
 from hub.api.versions.lifecycle import withdrawn_weights_of, yank_state
 from hub.limits import Family
-from registry.kernel import policy
+from registry.kernel import policy, seams
 from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
@@ -28,7 +28,6 @@ from registry.repos.contents.facts import Facts
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
-from registry.upstream import records
 
 
 class Revisions(View):
@@ -140,12 +139,13 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
 def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter.
 
-    One of another hub is recorded first: UpstreamArriving is raised until it is.
+    A feature may know why it is not here yet: its refusal is raised then.
     """
     try:
         repository = lookup.find_at_address(full_name, viewer.by, permission)
     except RepositoryNotFound:
-        records.refuse_arriving(full_name, Repository.Type.MODEL, viewer.by)
+        for feature in seams.joined():
+            feature.not_here(full_name, Repository.Type.MODEL, viewer.by)
         raise
     revision = pull.resolve_pulled(repository, rev, viewer)
     pull.require_shown(revision, viewer.by)

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from hub.addresses import locate
 from hub.answers import answer, mark_yanked
-from hub.hf import base_answers, bodies, shapes, upstream_answers
+from hub.hf import base_answers, bodies, elsewhere, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.files import file_answers
@@ -17,7 +17,7 @@ from hub.server import downloads
 from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
-from registry.models import Base, Revision, UpstreamRepository
+from registry.models import Base, Revision
 from registry.repos import derived, histories, manifest, pull, refs, served_bases, unsearched_files
 from registry.repos.contents import sharded_weights
 from registry.repos.derived import DerivedEntry
@@ -35,29 +35,23 @@ class Tree(Route):
         repository = self.repository(ns, name)
         revision, folder = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)
-        return self._page(revision, pull.entries(revision), folder)
+        return self.page(revision, pull.entries(revision), folder)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         folder = served_bases.locate(base, where["tail"])
-        return self._page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
+        return self.page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
 
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
-        at, folder = upstream_answers.locate(request, row, where["tail"], self.viewer)
-        return self._page(at.revision, at.entries(), folder, row)
-
-    def _page(
-        self, revision: Revision, entries: dict[str, Entry], folder: str, row: UpstreamRepository | None = None
-    ) -> HttpResponseBase:
+    def page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
         query = self.request.GET
         try:
             items = _listing(entries, folder.strip("/"), bodies.truth(query.get("recursive")), revision)
         except FileNotFound as error:
-            return _at_commit(self.refuse(error), revision)
+            return at_commit(self.refuse(error), revision)
         is_expanded = bodies.truth(query.get("expand"))
         limit = bodies.whole_in(query, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
         cursor = query.get("cursor", "")
         rest = [item for item in items if item["path"] > cursor]
-        page = _completed(rest[:limit], revision, row, is_expanded=is_expanded)
+        page = _completed(rest[:limit], revision, is_expanded=is_expanded)
         response = mark_yanked(answer(page), revision)
         if len(rest) > limit:
             response["Link"] = next_page(self.request, cursor=page[-1]["path"], limit=str(limit))
@@ -72,18 +66,12 @@ class PathsInfo(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         revision = pull.resolve_pulled(self.repository(ns, name), rev, self.viewer)
         pull.require_shown(revision, self.caller)
-        return self._answer(revision, pull.entries(revision))
+        return self.answered(revision, pull.entries(revision))
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
-        return self._answer(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
+        return self.answered(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
 
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponse:
-        at = upstream_answers.version(row, where["rev"], self.viewer)
-        return self._answer(at.revision, at.entries(), row)
-
-    def _answer(
-        self, revision: Revision, entries: dict[str, Entry], row: UpstreamRepository | None = None
-    ) -> HttpResponse:
+    def answered(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
         paths, is_expanded = bodies.form_or_json(self.request)
         folders = manifest.folder_oids(entries.values())
         entries |= _derived(entries, revision)
@@ -93,15 +81,13 @@ class PathsInfo(Route):
                 items.append(shapes.file_entry(entries[path]))
             elif path and path in folders:
                 items.append(shapes.folder_entry(path, folders[path]))
-        return mark_yanked(answer(_completed(items, revision, row, is_expanded=is_expanded)), revision)
+        return mark_yanked(answer(_completed(items, revision, is_expanded=is_expanded)), revision)
 
 
-def _completed(
-    items: list[JSON], revision: Revision, row: UpstreamRepository | None, *, is_expanded: bool
-) -> list[JSON]:
+def _completed(items: list[JSON], revision: Revision, *, is_expanded: bool) -> list[JSON]:
     """Add what is asked of the database: who changed each file last, and its Xet hash; a base has neither."""
     if is_expanded:
-        _expand(items, revision, row)
+        _expand(items, revision)
     if revision.pk is not None:
         _name_for_xet(items)
     return items
@@ -126,20 +112,20 @@ def _derived(entries: dict[str, Entry], revision: Revision) -> dict[str, Derived
     return derived.derived_entries(entries) if revision.pk is not None else {}
 
 
-def _expand(items: list[JSON], revision: Revision, row: UpstreamRepository | None) -> None:
+def _expand(items: list[JSON], revision: Revision) -> None:
     """Add to each entry the newest commit that changed it, and that nobody scanned it."""
-    commits = _last_commits(items, revision, row)
+    commits = _last_commits(items, revision)
     for item in items:
         item["lastCommit"] = commits.get(item["path"])
         if item["type"] == "file":
             item["securityFileStatus"] = shapes.UNSCANNED
 
 
-def _last_commits(items: list[JSON], revision: Revision, row: UpstreamRepository | None) -> dict[str, JSON]:
-    """Return path → commit; of other hubs' repositories those that they state, which leaves null where nobody knows."""
+def _last_commits(items: list[JSON], revision: Revision) -> dict[str, JSON]:
+    """Return path → commit; of a repository elsewhere those that are stated there: null where nobody knows."""
     paths = [item["path"] for item in items]
-    if row is not None or revision.repository.source:
-        return upstream_answers.last_changes(revision, row, paths)
+    if revision.repository.source:
+        return {k: v for place in elsewhere.places for k, v in place.last_changes(revision, paths).items()}
     changed = histories.last_changes(revision) if revision.pk is not None else {}
     return {path: shapes.last_commit(changed.get(path, revision)) for path in paths}
 
@@ -174,7 +160,7 @@ class Resolve(Route):
         try:
             entry = unsearched_files.find_served(revision, path, self.caller)
         except RegistryError as error:
-            return _at_commit(self.refuse(error), revision)
+            return at_commit(self.refuse(error), revision)
         response = file_answers.answer_file(request, entry)
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
@@ -182,7 +168,7 @@ class Resolve(Route):
             response["Link"] = f'<{absolute(request, reverse("xet:read-token", kwargs=named))}>; rel="xet-auth"'
         if request.method == "GET" and response.status_code != 304 and _is_counted(entry):
             downloads.count(request, repository, self.caller)
-        return _at_commit(response, revision)
+        return at_commit(response, revision)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         path = served_bases.locate(base, where["tail"])
@@ -190,18 +176,8 @@ class Resolve(Route):
         try:
             entry = served_bases.find_file(base, path)
         except FileNotFound as error:
-            return _at_commit(self.refuse(error), revision)
-        return _at_commit(file_answers.answer_file(request, entry), revision)
-
-    def answer_for_upstream(self, request: HttpRequest, row: UpstreamRepository, **where: str) -> HttpResponseBase:
-        at, path = upstream_answers.locate(request, row, where["tail"], self.viewer)
-        try:
-            entry = at.find_file(path)
-            at.require_allowed()
-            response = upstream_answers.file(request, at, entry)
-        except RegistryError as error:
-            return _at_commit(self.refuse(error), at.revision)
-        return _at_commit(response, at.revision)
+            return at_commit(self.refuse(error), revision)
+        return at_commit(file_answers.answer_file(request, entry), revision)
 
 
 class Headers(Route):
@@ -225,7 +201,7 @@ def _headers(entries: dict[str, Entry], path: str) -> HttpResponse:
     return answer({"index": weights.index, "headers": weights.headers})
 
 
-def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:
+def at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:
     # Also on 404: without it clients cannot remember that a file does not exist, and ask again on every load.
     response["X-Repo-Commit"] = revision.oid
     return mark_yanked(response, revision)

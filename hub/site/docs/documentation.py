@@ -29,7 +29,7 @@ GROUPS = {
         "start start-trainer start-trl start-peft start-adapters start-sentence-transformers start-diffusers "
         "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking"
     ),
-    "Guides": "versions upload tokens ci serving serving-rules derived notifications simple upstream doors",
+    "Guides": "versions upload tokens ci serving serving-rules derived notifications simple doors",
     "Reference": (
         "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
     ),
@@ -193,4 +193,4 @@ def _code(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, 
     """Return code within a sentence; the address of a page of this hub leads there."""
     content = tokens[at].content
     code = f"<code>{escape(content)}</code>"
-    return f'<a href="{content}">{code}</a>' if content in LINKED else code
+    return f'<a href="{content}">{code}</a>' if content in LINKED or content.removeprefix("/docs/") in names() else code

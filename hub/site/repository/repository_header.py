@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +33,6 @@ from registry.repos.eligibility import Eligibility
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
 from registry.talk import social, watching
-from registry.upstream import asking
 
 README = "README.md"
 
@@ -61,11 +59,6 @@ class RepositoryHeader:
     def source_url(self) -> str:
         """The address of its page there."""
         return f"{self.repository.source}/{self.repository.full_name}"
-
-    @cached_property
-    def source_is_silent_since(self) -> datetime | None:
-        """The time since which that hub does not answer; None if it does."""
-        return asking.silent_since(self.repository.source) if self.repository.source else None
 
     @property
     def noun(self) -> str:

@@ -10,17 +10,15 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from registry.kernel.errors import (
-    FileNotFound,
-    RevisionNotFound,
-    UpstreamGated,
-    UpstreamUnavailable,
-    UpstreamWrong,
-)
-from registry.models import Namespace, Repository, Revision, UpstreamRepository, User
+from features.upstream import asking, documents, names, origins, trees
+from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
+from features.upstream.models import UpstreamRepository
+from registry.kernel import refusals
+from registry.kernel.callers import Caller, Permission
+from registry.kernel.errors import FileNotFound, RevisionNotFound
+from registry.models import Namespace, Repository, Revision, User
 from registry.repos import refs
 from registry.repos.manifest import Entry
-from registry.upstream import asking, documents, names, origins, restrictions, staleness, trees
 
 USED_SECONDS = 3600
 JSON = dict[str, Any]
@@ -66,10 +64,10 @@ def _found(full_name: str, type: str) -> UpstreamRepository | None:
                 "full_name": stated if is_same else full_name,
                 "namespace": full_name.lower().partition("/")[0],
                 "origin": hub.url,
-                "restricted": restrictions.stated_in(info),
+                "restricted": _restriction_in(info),
             },
         )
-        restrictions.remember(row)
+        _remember_restriction(row)
         _keep(row, "main", info)
         return row
     return None
@@ -175,7 +173,7 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
     info = _checked(row.origin, row.full_name, reply.value)
     if is_commit(rev) and info["sha"] != rev:
         raise UpstreamWrong(f"{row.origin} answered another commit of {row.full_name} than {rev}.")
-    restrictions.note(row, info)
+    _note_restriction(row, info)
     return _keep(row, rev, info)
 
 
@@ -184,7 +182,7 @@ def renew_restriction(row: UpstreamRepository) -> None:
 
     A caller who may not read it never gets as far as asking for a revision, and would never learn that it was opened.
     """
-    if row.restricted and origins.may_ask() and restrictions.is_old(row):
+    if row.restricted and origins.may_ask() and _is_restriction_old(row):
         with asking.impatiently(), suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
             _asked(row, "main")
 
@@ -195,7 +193,7 @@ def _renew_openness(row: UpstreamRepository) -> None:
     Otherwise files that only the token of this hub opens there would go to everybody who knows a commit. The answer of
     before is good while that hub fails, and after it has deleted the repository.
     """
-    with suppress(RevisionNotFound, UpstreamUnavailable, UpstreamWrong), staleness.observed():
+    with suppress(RevisionNotFound, UpstreamUnavailable, UpstreamWrong), documents.stale_ages():
         if row.restricted or not origins.may_ask() or not origins.hub_of(row).token:
             return
         if cache.add(f"upstream:open:{row.pk}", 1, settings.UPSTREAM.refs_seconds):
@@ -205,7 +203,7 @@ def _renew_openness(row: UpstreamRepository) -> None:
 def _as_revision(row: UpstreamRepository, oid: str, info: JSON) -> Revision:
     namespace, _, name = row.full_name.partition("/")
     at = moment(info.get("lastModified")) or row.added_at
-    repository = Repository(pk=0, namespace=Namespace(name=namespace), name=name, type=row.type)
+    repository = Repository(pk=0, namespace=Namespace(name=namespace), name=name, type=row.type, source=row.origin)
     author = User(username=namespace)
     return Revision(repository=repository, oid=oid, title="", author=author, created_at=at)
 
@@ -225,3 +223,59 @@ def locate(row: UpstreamRepository, rev: str, path: str) -> tuple[Version, str]:
     if rev == "refs" and len(parts) > 1:
         rev, path = "/".join([rev, *parts[:2]]), "/".join(parts[2:])
     return version(row, rev), path
+
+
+# --- what only some people there, and the token of this hub, may read ---
+def require_permitted(caller: Caller, permission: Permission, row: UpstreamRepository, asked: str) -> None:
+    """Raise the refusal for a caller who may not do this with a repository of another hub.
+
+    Repositories that only the token of this hub opens are for members, if the operator allows it. Nobody writes there.
+    """
+    is_member = caller.user is not None and (not caller.is_fine_grained or bool(caller.named_grant(row.full_name)))
+    may_have = not row.restricted or (settings.UPSTREAM.gated == "members" and is_member)
+    if row.restricted == "private" and not may_have:
+        raise refusals.repository_not_found(asked)
+    if permission in (Permission.READ, Permission.BROWSE):
+        return
+    if permission is not Permission.DOWNLOAD:
+        raise refusals.read_elsewhere(row.full_name, row.origin)
+    if not may_have:
+        raise UpstreamGated(
+            f"{row.origin} gives {row.full_name} to some people alone.",
+            fix="Sign in to this hub, or ask its administrator."
+            if settings.UPSTREAM.gated == "members"
+            else "Ask there for access, and download it there; this hub passes on what everybody may have.",
+        )
+
+
+def _restriction_in(info: JSON) -> str:
+    """Return whom a hub gives a repository to, by its info: private, gated, or "" for everybody."""
+    return "private" if info.get("private") else "gated" if info.get("gated") else ""
+
+
+def _note_restriction(row: UpstreamRepository, info: JSON) -> None:
+    """Keep whom the hub gives the repository to. Raises UpstreamGated if it is private or gated by now."""
+    was, row.restricted = row.restricted, _restriction_in(info)
+    _remember_restriction(row)
+    if row.restricted != was:
+        UpstreamRepository.objects.filter(pk=row.pk).update(restricted=row.restricted)
+        namespace, _, name = row.folded.partition("/")
+        records = Repository.objects.filter(type=row.type, namespace__name__lower=namespace, name__lower=name)
+        records.exclude(source="").update(private=bool(row.restricted))
+        if row.restricted:  # who asked was let in by what the hub said before
+            raise UpstreamGated(f"{row.origin} gives {row.full_name} to some people alone from now on.")
+
+
+def _remember_restriction(row: UpstreamRepository) -> None:
+    """Believe for DOVETAIL_UPSTREAM_MISSING_TTL what the hub just said."""
+    if row.restricted:
+        cache.set(_restriction_key(row), 1, settings.UPSTREAM.missing_seconds)
+
+
+def _is_restriction_old(row: UpstreamRepository) -> bool:
+    """Return whether the hub should be asked again for whom the repository is; True for one caller alone."""
+    return cache.add(_restriction_key(row), 1, settings.UPSTREAM.missing_seconds)
+
+
+def _restriction_key(row: UpstreamRepository) -> str:
+    return f"upstream:restricted:{row.pk}"

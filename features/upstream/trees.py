@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from registry.kernel.errors import PathInvalid, UpstreamUnavailable, UpstreamWrong
+from features.upstream import documents, origins
+from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.models import UpstreamRepository
+from registry.kernel.errors import PathInvalid
 from registry.kernel.texts import names
-from registry.models import UpstreamRepository
 from registry.repos import refs
 from registry.repos.manifest import Entry
-from registry.upstream import documents, origins
 
 PAGE, MAX_PAGES = 1000, 50
 MAX_FILES = PAGE * MAX_PAGES

@@ -10,6 +10,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from features.upstream import asking, reading, records, store
 from hub.configuration.upstreams import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
@@ -17,12 +18,13 @@ from registry.kernel.policy import Caller
 from registry.models import Repository, User
 from registry.moderation import quarantine
 from registry.people.tokens import tokens
-from registry.upstream import asking, reading, records, store
 from tests import adapters, live
 from tests.cast import person
 from tests.fault_proxy import Faults, proxy
+from tests.roads.conftest import cast
 from tests.roads.roads import BY_BROWSER, ROADS, Road, looks
 
+__all__ = ["cast"]
 NAME, NEVER = "mona/distant", "mona/distent"  # of one length, so that lengths can be compared
 LISTS = ("/api/models", "/api/v1/adapters?source=upstream", "/adapters?source=upstream", "/s3/hub", "/api/v1/changes")
 VERIFIED = [Road("GET", f"/verified/{road}") for road in ("{id}/resolve/main/README.md", "api/models/{id}")]

@@ -15,14 +15,15 @@ from itertools import chain
 
 from django.conf import settings
 
+from features.upstream import downloading, store
+from features.upstream.downloading import PIECE
+from features.upstream.errors import UpstreamUnavailable
+from features.upstream.models import UpstreamRepository
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.kernel.errors import RegistryError, UpstreamUnavailable
+from registry.kernel.errors import RegistryError
 from registry.kernel.limits.held_threads import held_threads
-from registry.models import UpstreamRepository
 from registry.repos.manifest import Entry
-from registry.upstream import downloading, store
-from registry.upstream.downloading import PIECE
 
 WITHHELD = 64 << 10  # bytes at the end that wait for the proof
 LOOK_SECONDS = 0.01

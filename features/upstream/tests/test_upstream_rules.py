@@ -17,27 +17,19 @@ from django.test import Client
 from django.utils import timezone
 from huggingface_hub import HfApi
 
+from features.upstream import asking, documents, reading, trees
+from features.upstream.errors import UpstreamUnavailable
+from features.upstream.models import UpstreamDocument, UpstreamFile, UpstreamRepository
+from features.upstream.store import forget
 from hub.configuration.environment import Environment
 from hub.configuration.upstreams import Upstream, Upstreams, upstreams
 from hub.monitoring import gauges
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
-from registry.kernel.errors import UpstreamUnavailable
-from registry.models import (
-    Blob,
-    Namespace,
-    Repository,
-    Revision,
-    RevisionFile,
-    UpstreamDocument,
-    UpstreamFile,
-    UpstreamRepository,
-    User,
-)
+from registry.models import Blob, Namespace, Repository, Revision, RevisionFile, User
 from registry.people import accounts
 from registry.people.organizations import organizations
-from registry.upstream import asking, documents, forgetting, reading, trees
 from tests import live
 from tests.fault_proxy import Faults, proxy
 
@@ -218,7 +210,7 @@ def test_what_nobody_read_for_long_is_forgotten_but_for_names_and_records(far: F
     file = rows["d/proven"].files.get()
     RevisionFile.objects.create(revision=revision, path="w.bin", blob=file.blob, size=1, git_oid="b" * 40, is_lfs=True)
     for _ in range(2):
-        forgetting.sweep()
+        forget()
         left = {row.full_name: (row.documents.count(), row.files.count()) for row in UpstreamRepository.objects.all()}
         assert left == {"a/older": (0, 0), "b/new": (2, 1), "c/old": (0, 0), "d/proven": (2, 1)}, (
             "a name stays reserved"

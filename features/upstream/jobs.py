@@ -1,4 +1,4 @@
-"""Bases that adapters wait for, fetched from other hubs where DOVETAIL_UPSTREAM_BASES names them."""
+"""What workers read from other hubs: what adapters are to be recorded, and the bases that adapters wait for."""
 
 import logging
 import shutil
@@ -8,14 +8,16 @@ from pathlib import Path
 from django.conf import settings
 from django.core.cache import cache
 
+from features.upstream import asking, fetching, reading, records, store
+from features.upstream.errors import UpstreamRefused
+from features.upstream.reading import Version
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.kernel.errors import RegistryError, UpstreamRefused
+from registry.kernel.errors import RegistryError
+from registry.kernel.seams import Jobs
 from registry.models import Repository, Verdict
 from registry.proof import verdicts
 from registry.repos.manifest import Entry
-from registry.upstream import fetching, reading, store
-from registry.upstream.reading import Version
 from workers import scratch_folders
 from workers.bases.base_cache import add_folder, is_data
 
@@ -25,7 +27,7 @@ FETCH_SECONDS, AGAIN_SECONDS = 700.0, 900  # a task ends after 840 s, and the ne
 LOOKED_AT = 50  # bases that verdicts wait for
 
 
-def work() -> bool:
+def add_a_base() -> bool:
     """Add one base that a verdict waits for and the operator allows; return whether one was added."""
     if not settings.UPSTREAM.bases or settings.UPSTREAM.offline:
         return False
@@ -75,3 +77,6 @@ def _write(at: Version, entry: Entry, path: Path) -> None:
         raise UpstreamRefused(f"{entry.path} was dropped again: DOVETAIL_UPSTREAM_SIZE is too small for this base.")
     with blobs.store().open(Keys.blob(kept.sha256)) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
+
+
+JOBS = Jobs(reads=(asking.look_again, records.work, add_a_base))

@@ -5,8 +5,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.repos.blobs import Blob
-from registry.models.repos.repositories import Repository
+from registry.models import Blob, Repository
 
 
 class UpstreamRepository(models.Model):
@@ -20,15 +19,16 @@ class UpstreamRepository(models.Model):
     origin = models.CharField(max_length=300)  # the address of that hub
     restricted = models.CharField(max_length=8, blank=True)  # gated, private: the token of this hub opens it
     added_at = models.DateTimeField(default=timezone.now, db_default=Now())
-    # About an hour exact; forgetting.py looks for old ones
+    # About an hour exact; store.forget looks for old ones
     read_at = models.DateTimeField(default=timezone.now, db_default=Now())
-    # The job of registry/upstream/records.py, which is done or given up when `wanted` is empty.
+    # The job of records.py, which is done or given up when `wanted` is empty.
     wanted = models.CharField(max_length=40, blank=True)  # the commit that shall be recorded and proven
     tries = models.PositiveIntegerField(default=0, db_default=0)
     # Later while a worker is at it, or after a failure
     free_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         verbose_name_plural = "upstream repositories"
         constraints = [models.UniqueConstraint(fields=["type", "folded"], name="upstream_repository_unique")]
         indexes = [
@@ -50,6 +50,7 @@ class UpstreamDocument(models.Model):
     read_at = models.DateTimeField(default=timezone.now, db_default=Now())  # about an hour exact
 
     class Meta:
+        app_label = "registry"
         constraints = [models.UniqueConstraint(fields=["repository", "key"], name="upstream_document_unique")]
         indexes = [models.Index(fields=["read_at"], name="upstream_document_read_at")]
 
@@ -68,6 +69,7 @@ class UpstreamFile(models.Model):
     read_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         constraints = [models.UniqueConstraint(fields=["repository", "etag"], name="upstream_file_unique")]
         indexes = [models.Index(fields=["read_at"], name="upstream_file_read_at")]
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections
 
+from features.upstream import asking, origins, store
+from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.models import UpstreamRepository
 from registry.bytes import blobs
 from registry.bytes.blobs import Digest, Keys
-from registry.kernel.errors import RegistryError, StoreUnavailable, UpstreamUnavailable, UpstreamWrong
-from registry.models import UpstreamRepository
+from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.repos.manifest import Entry
-from registry.upstream import asking, origins, store
 
 PIECE = 256 << 10
 TRIES = 5  # of a download that breaks off, which goes on where it stopped

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from registry.kernel.errors import UpstreamRefused, UpstreamUnavailable
-from registry.models import UpstreamRepository
-from registry.upstream import asking
-from registry.upstream.asking import Hub, Reply
+from features.upstream import asking
+from features.upstream.asking import Hub, Reply
+from features.upstream.errors import UpstreamRefused, UpstreamUnavailable
+from features.upstream.models import UpstreamRepository
 
 
 def hub_of(repository: UpstreamRepository) -> Hub:

@@ -11,11 +11,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from features.upstream import fetching, reading, store
+from features.upstream.errors import UpstreamArriving, UpstreamUnavailable
+from features.upstream.models import UpstreamRepository
+from features.upstream.reading import Version
 from registry.bytes import blocked_files, tensor_digests
 from registry.kernel import policy, refusals
 from registry.kernel.callers import Caller, Permission
-from registry.kernel.errors import RegistryError, RevisionNotFound, UpstreamArriving, UpstreamUnavailable
-from registry.models import Namespace, Ref, Repository, Revision, UpstreamRepository, User
+from registry.kernel.errors import RegistryError, RevisionNotFound
+from registry.models import Namespace, Ref, Repository, Revision, User
 from registry.people import accounts
 from registry.proof import pickle_scans
 from registry.publish.push import rows
@@ -25,8 +29,6 @@ from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 from registry.repos.viewers import Viewer
 from registry.sql.prepared_writes import insert_rows
-from registry.upstream import fetching, reading, restrictions, store
-from registry.upstream.reading import Version
 
 log = logging.getLogger(__name__)
 CONFIG = "adapter_config.json"
@@ -103,7 +105,7 @@ def refuse_arriving(full_name: str, type: str, by: Caller) -> None:
     if row is None:
         return
     require_not_held(row, asked=full_name)
-    restrictions.require(by, Permission.DOWNLOAD, row, asked=full_name)
+    reading.require_permitted(by, Permission.DOWNLOAD, row, asked=full_name)
     at = reading.version(row, "main")
     at.require_allowed()
     want(at)

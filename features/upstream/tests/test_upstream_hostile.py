@@ -10,13 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from django.test import Client
 
+from features.upstream import asking, trees
+from features.upstream.models import UpstreamFile, UpstreamRepository
 from hub.configuration.upstreams import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.models import Blob, DerivedArtifact, UpstreamFile, UpstreamRepository
+from registry.models import Blob, DerivedArtifact
 from registry.moderation import blocklist
 from registry.repos import pull
-from registry.upstream import asking, trees
 
 OID = "a" * 40
 NAME = "liar/model"

@@ -23,7 +23,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from django.conf import settings
 from django.core.cache import cache
 
-from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong, ValueInvalid
+from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from registry.kernel.errors import ValueInvalid
 from registry.kernel.outbound import outbound_addresses, outbound_http
 from registry.kernel.outbound.outbound_http import Unreachable
 

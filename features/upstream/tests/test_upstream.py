@@ -24,14 +24,14 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 import dovetail
-from registry.upstream import downloading
+from features.upstream import downloading
 from tests import adapters, live
 from tests.clients import Client, build
 from tests.fault_proxy import Faults, proxy
 
 pytestmark = pytest.mark.merge
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(live.ROOT) / "tests/hf/programs"
 TOKEN = {name: f"hf_reading_{name}_token" for name in ("ada", "zoe")}
 NUMBERS = count()
 SECRET = "hf_live_alice_token"
@@ -69,7 +69,7 @@ class Hubs:
 
     def record(self) -> None:
         """Do what a worker of the near hub does with adapters that were read."""
-        self.near.manage("shell", "-c", "from registry.upstream import records; records.work(); records.work()")
+        self.near.manage("shell", "-c", "from features.upstream import records; records.work(); records.work()")
 
     def get(self, path: str, method: str = "GET", token: str = "", body: object = None, **headers: str) -> "Answer":
         """Ask the near hub."""

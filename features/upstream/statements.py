@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong
-from registry.models import UpstreamRepository
-from registry.upstream import asking, documents, origins, trees
-from registry.upstream.reading import JSON, Version, is_commit, moment
+from features.upstream import asking, documents, origins, trees
+from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.models import UpstreamRepository
+from features.upstream.reading import JSON, Version, is_commit, moment
 
 PATHS = 1000  # that a hub is asked about at once
 MAX_CHANGES = 5000  # that are kept of one commit

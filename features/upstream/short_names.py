@@ -5,9 +5,9 @@ from contextlib import suppress
 from django.conf import settings
 from django.core.cache import cache
 
-from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong
-from registry.models import UpstreamRepository
-from registry.upstream import asking, documents, names, origins, reading
+from features.upstream import asking, documents, names, origins, reading
+from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.models import UpstreamRepository
 
 KEPT_SECONDS = 30 * 24 * 3600
 

@@ -6,7 +6,9 @@ When a hub fails, what it said last is still good: a document that is too old is
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +17,9 @@ from django.core.cache import cache
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
-from registry.kernel.errors import UpstreamUnavailable, UpstreamWrong
-from registry.models import UpstreamDocument, UpstreamRepository
-from registry.upstream import asking, staleness
+from features.upstream import asking
+from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.models import UpstreamDocument, UpstreamRepository
 
 MAX_DOCUMENTS = 500  # of one repository; pages of histories go first, then what nobody read for longest
 USED_SECONDS = 3600
@@ -87,7 +89,7 @@ def passing(repository: UpstreamRepository, key: str, fetch: Callable[[], Any]) 
             pass  # what it said before is here
         finally:
             cache.delete(f"upstream:asking:{row.pk}")
-    staleness.note(age)
+    _note_stale(age)
     return _read(row)
 
 
@@ -102,3 +104,25 @@ def _read(row: UpstreamDocument) -> Any:
 
 def _unpacked(row: UpstreamDocument) -> Any:
     return json.loads(gzip.decompress(bytes(row.body)))
+
+
+# --- answers that should have been asked again ---
+_ages: ContextVar[list[timedelta] | None] = ContextVar("stale", default=None)
+
+
+@contextmanager
+def stale_ages() -> Iterator[list[timedelta]]:
+    """Collect the ages of stale answers that are used meanwhile."""
+    ages: list[timedelta] = []
+    token = _ages.set(ages)
+    try:
+        yield ages
+    finally:
+        _ages.reset(token)
+
+
+def _note_stale(age: timedelta) -> None:
+    """Say that an answer of this age was used."""
+    ages = _ages.get()
+    if ages is not None:
+        ages.append(age)
