@@ -1,17 +1,21 @@
 """The base models that adapters name or the base cache holds: one with all that is known of it, and its adapters."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
+from collections.abc import Mapping
+from typing import Annotated
 
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.adapters.results.report import Evaluation
+from dovetail.answers.adapters import AdapterPage
+from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
 from hub.api.adapters import adapters
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes import bases as shapes
-from hub.api.shapes.adapters.adapters import AdapterPage
+from hub.api.pages import Paging
+from hub.api.records import of_row, operation, text_of
+from registry import models
 from registry.kernel.errors import BaseNotFound
-from registry.models import Base, Repository, Verdict
 from registry.proof import scores
 from registry.repos import bases
 from registry.repos.lists import catalog, tallies
@@ -20,51 +24,103 @@ from registry.repos.lists.tallies import BaseLine
 from registry.talk import watching
 
 
+class Duties(Answer):
+    """Duties that the license of a base puts on its adapters; no legal advice."""
+
+    needs_notice: bool
+    non_commercial: bool
+    share_alike: bool
+    needs_name_prefix: Annotated[str | None, "how the name of an adapter has to begin"]
+
+
+class Base(Answer):
+    id: str
+    adapters: Annotated[int, "how many you may see name it, by any of its names"]
+    on_shelf: Annotated[bool, "false with a revision: known by its config alone, fitted to and never run"]
+    revision: str | None
+    sha256: str | None
+    size: int | None
+    license: str | None
+
+
+class BaseDetail(Base):
+    """One base with all that is known of it."""
+
+    aliases: Annotated[tuple[str, ...], "other names that mean it here, also of quantised copies"]
+    duties: Annotated[Duties | None, "null: nobody knows the license"]
+    files: Annotated[Mapping[str, str], "path → sha256"]
+    source: str | None
+    added_at: Time | None
+    asked_by: Annotated[int, "how many people ask the administrators for it"]
+    model_type: str | None
+    tasks: Annotated[tuple[str, ...], "for which adapters can be fitted to it"]
+
+
+class LeaderboardPaging(Paging):
+    task = s.ListField(child=s.CharField(), required=False, help_text="repeated ones are alternatives")
+
+
+class Rank(Answer):
+    """The measurements of one adapter."""
+
+    adapter: str
+    revision: Annotated[str, "that was measured: `verified`"]
+    task: str
+    kind: str
+    score: Annotated[float, "gain of the first metric over the frozen base; negative: worse"]
+    evals: tuple[Evaluation, ...]
+    finished_at: Time
+
+
 class Bases(View):
-    @extend_schema(operation_id="bases", summary="Base models", parameters=[pages.Paging], responses=shapes.BasePage)
-    def get(self, request: Request) -> Response:
+    @operation("bases", query=pages.Paging)
+    def get(self, request: Request) -> Page[Base]:
+        """Base models."""
         asked = pages.parameters(request, pages.Paging)
         page = tallies.list_bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
-        return Response(pages.page(request, [line(base) for base in page.items], page.next))
+        return pages.page(request, [line(base) for base in page.items], page.next)
 
 
 class OneBase(View):
-    @extend_schema(operation_id="base", summary="One base model, by any of its names", responses=shapes.BaseDetail)
-    def get(self, request: Request, base: str) -> Response:
+    @operation("base")
+    def get(self, request: Request, base: str) -> BaseDetail:
+        """One base model, by any of its names."""
         pages.parameters(request, pages.Nothing)
         found = _find(self, base)
-        return Response(line(found) | _detail(found.id, found.base))
+        return _detail(found)
 
 
 class Adapters(View):
-    @extend_schema(
-        operation_id="base_adapters", summary="Adapters of a base, the newest first", parameters=[pages.Paging],
-        description="By any of its names; `/adapters?base=` takes more filters.", responses=AdapterPage,
-    )  # fmt: skip
-    def get(self, request: Request, base: str) -> Response:
+    @operation("base_adapters", query=pages.Paging)
+    def get(self, request: Request, base: str) -> AdapterPage:
+        """Adapters of a base, the newest first.
+
+        By any of its names; `/adapters?base=` takes more filters.
+        """
         asked = pages.parameters(request, pages.Paging)
         query = Query(base=[_find(self, base).id], only_verified=self.viewer.only_verified)
         page = catalog.search(self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"])
         items = [adapters.line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
-        return Response(pages.page(request, items, page.next))
+        shown = pages.page(request, items, page.next)
+        return AdapterPage(items=shown.items, next=shown.next)
 
 
 class Leaderboard(View):
-    @extend_schema(
-        operation_id="leaderboard", summary="Measured adapters of a base, the greatest gain first",
-        description="Of the deciding metric over the head alone or the frozen base, in the verdict of `verified`. Each "
-        "gain is on rows of its own: what an adapter adds, not which of two is better.",
-        parameters=[shapes.LeaderboardPaging], responses=shapes.LeaderboardPage,
-    )  # fmt: skip
-    def get(self, request: Request, base: str) -> Response:
-        asked = pages.parameters(request, shapes.LeaderboardPaging)
+    @operation("leaderboard", query=LeaderboardPaging)
+    def get(self, request: Request, base: str) -> Page[Rank]:
+        """Measured adapters of a base, the greatest gain first.
+
+        Of the deciding metric over the head alone or the frozen base, in the verdict of `verified`. Each gain is on
+        rows of its own: what an adapter adds, not which of two is better.
+        """
+        asked = pages.parameters(request, LeaderboardPaging)
         query = Query(base=[_find(self, base).id], task=asked.get("task", ()), sort="score", only_measured=True)
         page = catalog.search(
             self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"], with_verdicts=False
         )
         measured = scores.verified_verdicts(page.items)
         items = [_rank(repository, measured[repository.pk]) for repository in page.items if repository.pk in measured]
-        return Response(pages.page(request, items, page.next))
+        return pages.page(request, items, page.next)
 
 
 def _find(view: View, name: str) -> BaseLine:
@@ -77,49 +133,47 @@ def _find(view: View, name: str) -> BaseLine:
     return BaseLine(id, count, row)
 
 
-def _rank(repository: Repository, verdict: Verdict) -> Data:
-    return {
-        "adapter": repository.full_name,
-        "revision": verdict.revision.oid,
-        "task": repository.task,
-        "kind": repository.kind,
-        "score": repository.score,
-        "evals": [metric.as_json() for metric in verdict.report.evals],
-        "finished_at": verdict.finished_at,
-    }
+def _rank(repository: models.Repository, verdict: models.Verdict) -> Rank:
+    return of_row(
+        Rank,
+        repository,
+        adapter=repository.full_name,
+        revision=verdict.revision.oid,
+        evals=verdict.report.evals,
+        finished_at=verdict.finished_at,
+    )
 
 
-def line(found: BaseLine) -> Data:
+def line(found: BaseLine) -> Base:
     """Return what lists say of a base."""
     base = found.base
-    return {
-        "id": found.id,
-        "adapters": found.adapters,
-        "on_shelf": base is not None and base.has_weights,
-        "revision": base.revision if base else None,
-        "sha256": base.sha256 if base else None,
-        "size": base.size if base else None,
-        "license": bases.license_of(base, found.id) or None,
-    }
+    return Base(
+        id=found.id,
+        adapters=found.adapters,
+        on_shelf=base is not None and base.has_weights,
+        revision=base.revision if base else None,
+        sha256=base.sha256 if base else None,
+        size=base.size if base else None,
+        license=bases.license_of(base, found.id) or None,
+    )
 
 
-def _detail(id: str, base: Base | None) -> Data:
-    asks = bases.license_duties(bases.license_of(base, id))
-    keys = ("needs_notice", "non_commercial", "share_alike")
-    return {
-        "aliases": list(bases.names_of(base)) if base else [],
-        "duties": {key: getattr(asks, key) for key in keys} | {"needs_name_prefix": asks.needs_name_prefix or None}
-        if asks
-        else None,
-        "files": base.files if base else {},
-        "source": _source(base) if base else None,
-        "added_at": base.added_at if base else None,
-        "asked_by": len(watching.asking_for(id)),
-        "model_type": str(base.config.get("model_type") or "") or None if base else None,
-        "tasks": sorted(base.manifests.values_list("task", flat=True).distinct()) if base else [],
-    }
+def _detail(found: BaseLine) -> BaseDetail:
+    base = found.base
+    asks = bases.license_duties(bases.license_of(base, found.id))
+    return BaseDetail(
+        **line(found).as_json(),
+        aliases=tuple(bases.names_of(base)) if base else (),
+        duties=of_row(Duties, asks, needs_name_prefix=asks.needs_name_prefix or None) if asks else None,
+        files=base.files if base else {},
+        source=_source(base) if base else None,
+        added_at=text_of(base.added_at) if base else None,
+        asked_by=len(watching.asking_for(found.id)),
+        model_type=str(base.config.get("model_type") or "") or None if base else None,
+        tasks=tuple(sorted(base.manifests.values_list("task", flat=True).distinct())) if base else (),
+    )
 
 
-def _source(base: Base) -> str:
+def _source(base: models.Base) -> str:
     """The source of a base; a folder of the operators is nobody else's business."""
     return base.source.partition(" ")[0] if base.source.startswith(("path ", "config ")) else base.source

@@ -1,43 +1,62 @@
 """The blocklist of files over REST, for moderators in a session."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
-from rest_framework.request import Request
-from rest_framework.response import Response
+from typing import Annotated
 
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import moderation as shapes
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation
 from registry.kernel.texts import cursors
 from registry.moderation import blocklist
 
 
+class NewBlock(s.Serializer[Data]):
+    sha256 = s.ListField(child=Text(max_length=80), max_length=1000)
+    reason = Text(max_length=300, help_text="a person who pushes such a file reads it")
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+
+
+class Blocked(Answer):
+    sha256: str
+    tensors: str
+    reason: str
+    note: str
+    by: str
+    at: Time
+    swept_at: Time | None
+    held: int
+
+
+class NewlyBlocked(Answer):
+    blocked: Annotated[tuple[str, ...], "those that were not blocked before"]
+
+
 class Blocklist(View):
-    @extend_schema(
-        operation_id="blocklist", summary="Blocked files, newest first", parameters=[pages.Paging],
-        responses=shapes.BlockedPage,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
+    @operation("blocklist", query=pages.Paging)
+    def get(self, request: Request) -> Page[Blocked]:
+        """Blocked files, newest first."""
         self.require_moderator()
         asked = pages.parameters(request, pages.Paging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
         rows = cursors.newest_first(blocklist.listed(), below, limit)
-        return Response(pages.page(request, list(shapes.Blocked(rows.items, many=True).data), rows.next))
+        return pages.page(request, [of_row(Blocked, row) for row in rows.items], rows.next)
 
-    @extend_schema(
-        operation_id="block_files", summary="Block files by sha256, and hold back what holds one",
-        request=shapes.NewBlock, responses=shapes.NewlyBlocked,
-    )  # fmt: skip
-    def post(self, request: Request) -> Response:
+    @operation("block_files", body=NewBlock)
+    def post(self, request: Request) -> NewlyBlocked:
+        """Block files by sha256, and hold back what holds one."""
         self.require_moderator()
-        given = pages.body(request, shapes.NewBlock)
+        given = pages.body(request, NewBlock)
         new = blocklist.block(given["sha256"], self.caller, reason=given["reason"], note=given["note"])
-        return Response({"blocked": new})
+        return NewlyBlocked(blocked=tuple(new))
 
 
 class OneBlocked(View):
-    @extend_schema(operation_id="unblock_file", summary="Take a file off the blocklist", responses={204: None})
-    def delete(self, request: Request, sha256: str) -> Response:
+    @operation("unblock_file")
+    def delete(self, request: Request, sha256: str) -> None:
+        """Take a file off the blocklist."""
         self.require_moderator()
         blocklist.unblock(sha256, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -3,14 +3,16 @@
 import re
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import extend_schema
+from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.answers.adapters import Change, ChangePage
 from hub.api import pages, streaming, waiting
-from hub.api.shapes import Data
-from hub.api.shapes import changes as shapes
+from hub.api.pages import Data
+from hub.api.records import of_row, operation, shape
 from hub.api.streaming import Message
+from hub.api.waiting import Wait
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Event
@@ -20,26 +22,34 @@ from registry.talk.feed import Follower
 PAGE = 100  # events that a stream reads at once where its reader wants to begin at the newest
 
 
+class Since(Wait):
+    since = s.IntegerField(
+        required=False, min_value=0, max_value=2**63 - 1, default=0, help_text="the last seq you have"
+    )
+    limit = s.IntegerField(required=False, min_value=0, max_value=1000, default=100)
+
+
 class Changes(streaming.View):
-    @extend_schema(
-        operation_id="changes", summary="What happened, in order", parameters=[shapes.Since, streaming.LAST_EVENT_ID],
-        description="Ask again with `last` as `since`; where nothing is new, `items` is empty. With `limit` 0, `last`"
-        " is the newest number of all, from which a new follower begins. With `wait` it answers once something is new."
-        " As `text/event-stream` it goes on: each item is an event, whose id is its `seq`.",
-        responses=streaming.responses(shapes.ChangePage),
-    )  # fmt: skip
+    @operation("changes", query=[Since, streaming.LAST_EVENT_ID], answers=streaming.responses(shape(ChangePage)))
     def get(self, request: Request) -> HttpResponseBase:
-        asked = pages.parameters(request, shapes.Since)
+        """What happened, in order.
+
+        Ask again with `last` as `since`; where nothing is new, `items` is empty. With `limit` 0, `last` is the newest
+        number of all, from which a new follower begins. With `wait` it answers once something is new. As
+        `text/event-stream` it goes on: each item is an event, whose id is its `seq`.
+        """
+        asked = pages.parameters(request, Since)
         if self.is_stream:
             return self._events(asked)
         if asked["limit"] == 0:
-            return Response({**pages.page(request, []), "last": feed.last()})
+            return Response(ChangePage(items=(), next=None, last=feed.last()))
         self._wait(request, asked)
         events = feed.since(asked["since"], self.caller, asked["limit"] + 1)
         items = events[: asked["limit"]]
         more = str(items[-1].seq) if len(events) > len(items) else ""
         page = pages.page(request, [_line(event) for event in items], more, name="since")
-        return Response({**page, "last": items[-1].seq if items else asked["since"]})
+        last = (items[-1].seq or 0) if items else asked["since"]
+        return Response(ChangePage(items=page.items, next=page.next, last=last))
 
     def _wait(self, request: Request, asked: Data) -> None:
         follower = Follower(asked["since"])
@@ -83,13 +93,5 @@ class _Source:
         return [Message(event.kind, str(event.seq), streaming.render(_line(event))) for event in entries]
 
 
-def _line(event: Event) -> dict[str, object]:
-    return {
-        "seq": event.seq,
-        "at": event.at,
-        "event": event.kind,
-        "type": event.type,
-        "adapter": event.name,
-        "revision": event.revision or None,
-        "data": event.data,
-    }
+def _line(event: Event) -> Change:
+    return of_row(Change, event, event=event.kind, adapter=event.name, revision=event.revision or None)

@@ -1,20 +1,20 @@
 """Acts of moderators in a session: hold back, release, take down, suspend, look at evidence; and the audit log."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers as s
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
+from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes import moderation as shapes
+from hub.api.pages import Data, Paging, Text
+from hub.api.records import of_row, operation, text_of
 from hub.limits import Family
 from hub.server.sending import send
 from registry.kernel.policy import Permission
@@ -27,87 +27,123 @@ from registry.people import accounts
 from registry.repos import lookup, pull
 
 
+class LogPaging(Paging):
+    actor = s.CharField(required=False)
+    object = s.CharField(required=False)
+    action = s.CharField(required=False, help_text="noun:verb, as in adapter:quarantine")
+    since = s.DateTimeField(required=False, help_text="events from this time on")
+    until = s.DateTimeField(required=False, help_text="events before this time")
+
+
+class Ruling(s.Serializer[Data]):
+    reason = Text(max_length=500, help_text="the people who may write there read it")
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+    revision = Text(required=False, allow_null=True, default=None, help_text="null: the whole adapter")
+
+
+class Reasoned(s.Serializer[Data]):
+    reason = Text(max_length=500)
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+
+
+class Suspension(Reasoned):
+    until = s.DateTimeField(required=False, allow_null=True, default=None, help_text="null: until a moderator ends it")
+
+
+class OfType(s.Serializer[Data]):
+    type = s.ChoiceField(choices=["model", "dataset", "space"], required=False, default="model")
+
+
+class Ruled(Answer):
+    adapter: str
+    quarantined_at: Time | None
+    changed: Annotated[bool, "false where it was so already"]
+
+
+class Suspended(Answer):
+    name: str
+    suspended: bool
+    until: Time | None
+    changed: Annotated[bool, "false where it was so already"]
+
+
+class LogEntry(Answer):
+    id: int
+    at: Time
+    actor: str
+    role: str
+    credential: str
+    address: str
+    user_agent: str
+    action: str
+    object: str
+    reason: str
+    note: str
+    before: Any
+    after: Any
+    request_id: str
+
+
 class Quarantine(View):
-    @extend_schema(
-        operation_id="quarantine",
-        summary="Hold an adapter back on every road",
-        request=shapes.Ruling,
-        responses=shapes.Ruled,
-    )
-    def post(self, request: Request, ns: str, name: str) -> Response:
+    @operation("quarantine", body=Ruling)
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Hold an adapter back on every road."""
         return _rule(self, f"{ns}/{name}", quarantine.quarantine)
 
 
 class Release(View):
-    @extend_schema(
-        operation_id="release",
-        summary="Serve a quarantined adapter again",
-        request=shapes.Ruling,
-        responses=shapes.Ruled,
-    )
-    def post(self, request: Request, ns: str, name: str) -> Response:
+    @operation("release", body=Ruling)
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Serve a quarantined adapter again."""
         return _rule(self, f"{ns}/{name}", quarantine.release)
 
 
 class TakeDown(View):
-    @extend_schema(
-        operation_id="takedown",
-        summary="Hold an adapter back for good and delete its files",
-        request=shapes.Ruling,
-        responses=shapes.Ruled,
-    )
-    def post(self, request: Request, ns: str, name: str) -> Response:
+    @operation("takedown", body=Ruling)
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Hold an adapter back for good and delete its files."""
         self.require_moderator(final=True)
         return _rule(self, f"{ns}/{name}", quarantine.take_down)
 
 
 class Delete(View):
-    @extend_schema(
-        operation_id="moderation-delete",
-        summary="Delete an adapter and everything in it",
-        request=shapes.Reasoned,
-        responses=shapes.Ruled,
-    )
-    def post(self, request: Request, ns: str, name: str) -> Response:
+    @operation("moderation-delete", body=Reasoned)
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Delete an adapter and everything in it."""
         self.require_moderator(final=True)
-        body = pages.body(request, shapes.Reasoned)
+        body = pages.body(request, Reasoned)
         repository = lookup.find(f"{ns}/{name}", self.caller, Permission.QUARANTINE)
         quarantine.delete(repository, self.caller, **body)
-        return Response({"adapter": repository.full_name, "quarantined_at": None, "changed": True})
+        return Ruled(adapter=repository.full_name, quarantined_at=None, changed=True)
 
 
 class Suspend(View):
-    @extend_schema(
-        operation_id="suspend", summary="Keep a person out", request=shapes.Suspension, responses=shapes.Suspended
-    )
-    def post(self, request: Request, name: str) -> Response:
+    @operation("suspend", body=Suspension)
+    def post(self, request: Request, name: str) -> Suspended:
+        """Keep a person out."""
         self.require_moderator(final=True)
-        return _suspend(self, name, suspension.suspend, shapes.Suspension)
+        return _suspend(self, name, suspension.suspend, Suspension)
 
 
 class Unsuspend(View):
-    @extend_schema(
-        operation_id="unsuspend",
-        summary="Let a suspended person in again",
-        request=shapes.Reasoned,
-        responses=shapes.Suspended,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        return _suspend(self, name, suspension.unsuspend, shapes.Reasoned)
+    @operation("unsuspend", body=Reasoned)
+    def post(self, request: Request, name: str) -> Suspended:
+        """Let a suspended person in again."""
+        return _suspend(self, name, suspension.unsuspend, Reasoned)
 
 
 class Evidence(View):
     family = Family.FILES
 
-    @extend_schema(
-        operation_id="evidence",
-        summary="The bytes of a file that is held back or in a case; each look is logged",
-        parameters=[shapes.OfType],
-        responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes; Range works")},
+    @operation(
+        "evidence",
+        query=OfType,
+        answers={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes; Range works")},
     )
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseBase:
+        """The bytes of a file that is held back or in a case; each look is logged."""
         self.require_moderator()
-        asked = pages.parameters(request, shapes.OfType)
+        asked = pages.parameters(request, OfType)
         _, entry = evidence.look(f"{ns}/{name}", rev, path, self.caller, type=asked["type"])
         answer = send(request._request, entry, "application/octet-stream")
         answer["Content-Disposition"] = content_disposition_header(True, path.rpartition("/")[2]) or "attachment"
@@ -117,40 +153,31 @@ class Evidence(View):
 
 
 class Log(View):
-    @extend_schema(
-        operation_id="log",
-        summary="Privileged acts, newest first",
-        parameters=[shapes.LogPaging],
-        responses=shapes.LogPage,
-    )
-    def get(self, request: Request) -> Response:
+    @operation("log", query=LogPaging)
+    def get(self, request: Request) -> Page[LogEntry]:
+        """Privileged acts, newest first."""
         self.require_moderator()
-        asked = pages.parameters(request, shapes.LogPaging)
+        asked = pages.parameters(request, LogPaging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
         acts = audit_log.listed(audit_log.Filter(**asked), below, limit)
-        return Response(pages.page(request, list(shapes.LogEntry(acts.items, many=True).data), acts.next))
+        return pages.page(request, [of_row(LogEntry, row) for row in acts.items], acts.next)
 
 
-def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
+def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Ruled:
     view.require_moderator()  # first, so that a stranger does not learn which adapters there are
-    ruling: Data = pages.body(view.request, shapes.Ruling)
+    ruling: Data = pages.body(view.request, Ruling)
     repository = lookup.find(full_name, view.caller, Permission.QUARANTINE)
     revision = pull.resolve(repository, ruling["revision"]) if ruling["revision"] else None
     changed = verb(repository, view.caller, reason=ruling["reason"], note=ruling["note"], revision=revision)
     target = revision or repository
-    return Response({"adapter": repository.full_name, "quarantined_at": target.quarantined_at, "changed": changed})
+    held_at = text_of(target.quarantined_at)
+    return Ruled(adapter=repository.full_name, quarantined_at=held_at, changed=changed)
 
 
-def _suspend(view: View, name: str, verb: Callable[..., bool], shape: type[Serializer[Any]]) -> Response:
+def _suspend(view: View, name: str, verb: Callable[..., bool], shape: type[s.Serializer[Any]]) -> Suspended:
     view.require_moderator()
     body = pages.body(view.request, shape)
     person = accounts.get_person(name)
     changed = verb(person, view.caller, **body)
-    return Response(
-        {
-            "name": person.username,
-            "suspended": not person.is_active,
-            "until": person.suspended_until,
-            "changed": changed,
-        }
-    )
+    until = text_of(person.suspended_until)
+    return Suspended(name=person.username, suspended=not person.is_active, until=until, changed=changed)

@@ -1,14 +1,38 @@
 """Query parameters and bodies in, cursor pages out: how our REST is asked, and how every list of it is answered."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from django.http import QueryDict
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
-from hub.api.shapes import Data
+from dovetail.answers.record import Page
 from hub.origin import absolute
 from registry.kernel.errors import ValueInvalid
+
+T = TypeVar("T")
+Data = dict[str, Any]  # a checked body or query; the serializer says which members it has
+
+
+class Text(s.CharField):
+    """Text of a body: a JSON string and nothing else; the framework would turn a number into one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise s.ValidationError(f"Send a JSON string, not {type(data).__name__}.")
+        if self.max_length is not None and len(data) > self.max_length:  # with the white space at its ends, as promised
+            self.fail("max_length", max_length=self.max_length)
+        return str(super().to_internal_value(data))
+
+
+class WholeNumber(s.IntegerField):
+    """A whole number of a body: a JSON number without a fraction and nothing else."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            raise s.ValidationError(f"Send a whole number, not {type(data).__name__}.")
+        return int(super().to_internal_value(data))
 
 
 class Paging(s.Serializer[Data]):
@@ -67,10 +91,10 @@ def _refuse_empty(query: QueryDict, serializer: s.Serializer[Any]) -> None:
             raise ValueInvalid(f"The parameter {name!r} is empty.", fix="Give it a value, or leave it out.")
 
 
-def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "cursor") -> Data:
-    """Return the envelope of a list; `next` is absolute, and null on the last page."""
+def page(request: Request, items: Iterable[T], cursor: str = "", *, name: str = "cursor") -> Page[T]:
+    """Return a page of a list; `next` is absolute, and null on the last one."""
     if not cursor:
-        return {"items": items, "next": None}
+        return Page(items=tuple(items), next=None)
     query = request.query_params.copy()
     query[name] = cursor
-    return {"items": items, "next": f"{absolute(request._request, request.path)}?{query.urlencode()}"}
+    return Page(items=tuple(items), next=f"{absolute(request._request, request.path)}?{query.urlencode()}")

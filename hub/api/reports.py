@@ -1,48 +1,105 @@
 """Abuse reports over our REST: people and scanners file them, moderators read the queue."""
 
-from typing import Any
+from typing import Annotated
 
-from drf_spectacular.utils import extend_schema
+from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.answers.record import Answer, Page, Time
+from dovetail.answers.site import FiledReport, ReportedTarget
 from hub import limits
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import reports as shapes
+from hub.api.pages import Data, Paging, Text, WholeNumber
+from hub.api.records import of_row, operation
+from hub.shared.choices import one_of
 from registry.kernel import policy
 from registry.models import Case
+from registry.models.moderation.cases import FORMER_REASONS
 from registry.moderation import targets
 from registry.moderation.cases import evidence, intake, queue
 from registry.moderation.cases.queue import Query, Row
 
 
+class Place(s.Serializer[Data]):
+    """The place that a report points to; at least one part."""
+
+    commit = Text(required=False, max_length=40)
+    file = Text(required=False, max_length=1024)
+    line = WholeNumber(required=False, allow_null=True, min_value=1)
+    end_line = WholeNumber(required=False, allow_null=True, min_value=1)
+    tensor = Text(required=False, max_length=500)
+
+
+class ReportTarget(s.Serializer[Data]):
+    type = s.ChoiceField(choices=Case.Target.choices)
+    id = Text(max_length=1500, help_text="ns/name, ns/name@REV, ns/name@REV:PATH, ns/name#NUMBER[:COMMENT], or a name")
+
+
+class NewReport(s.Serializer[Data]):
+    adapter = Text(required=False, max_length=200, help_text="ns/name; or send target")
+    revision = Text(required=False, allow_null=True, default=None, max_length=200)
+    target = ReportTarget(required=False)
+    reason = one_of(Case.Reason.choices, former=FORMER_REASONS)
+    text = Text(required=False, allow_blank=True, default="", max_length=10_000)
+    evidence = Place(many=True, required=False, default=list)
+
+    def validate(self, attrs: Data) -> Data:
+        if ("adapter" in attrs) == ("target" in attrs):
+            raise s.ValidationError("Send either adapter or target.")
+        return attrs
+
+
+class QueuePaging(Paging):
+    state = s.ChoiceField(choices=queue.STATES, required=False, default="waiting")
+    reason = one_of(Case.Reason.choices, former=FORMER_REASONS, required=False)
+    severity = s.IntegerField(required=False, min_value=1, max_value=3)
+    target = s.ChoiceField(choices=Case.Target.choices, required=False)
+    source = s.ChoiceField(choices=queue.SOURCES, required=False)  # type: ignore[assignment]  # also a name of s.Field
+    q = s.CharField(required=False, max_length=200)
+
+
+class QueueItem(Answer):
+    id: int
+    target: ReportedTarget
+    reason: str
+    severity: Annotated[int, "3 high, 2 medium, 1 low"]
+    state: str
+    outcome: str | None
+    claimed_by: str | None
+    reports: Annotated[int, "people who reported it"]
+    findings: Annotated[tuple[str, ...], "check ids of the hub's own"]
+    created_at: Time
+    updated_at: Time
+    downloads_24h: int
+    owner_since: Time | None
+    accuracy: Annotated[float | None, "upheld part of the reporters' decided reports, 0 to 1"]
+    prior_decisions: int
+
+
 class Reports(View):
-    @extend_schema(
-        operation_id="report",
-        summary="Report something to the moderators; nobody else sees it",
-        request=shapes.NewReport,
-        responses={201: shapes.FiledReport, 200: shapes.FiledReport},
-    )
+    @operation("report", body=NewReport, answers={201: FiledReport, 200: FiledReport})
     def post(self, request: Request) -> Response:
+        """Report something to the moderators; nobody else sees it."""
         policy.require_person(self.caller, "report something")  # first: others learn nothing of what exists
-        given: dict[str, Any] = pages.body(request, shapes.NewReport)
+        given = pages.body(request, NewReport)
         kind, id = _target(given)
         target = targets.find(kind, id, self.caller)
         limits.take_report(self.caller)
         filed = intake.report(
             target, self.caller, reason=given["reason"], text=given["text"], evidence=evidence.parse(given["evidence"])
         )
-        answer = {
-            "id": filed.case.pk,
-            "target": {"type": target.kind, "id": target.label},
-            "state": filed.case.state,
-            "merged": not filed.is_new,
-        }
+        answer = FiledReport(
+            id=filed.case.pk,
+            target=ReportedTarget(type=target.kind, id=target.label),
+            state=filed.case.state,
+            merged=not filed.is_new,
+        )
         return Response(answer, status=201 if filed.is_new else 200)
 
 
-def _target(given: dict[str, Any]) -> tuple[str, str]:
+def _target(given: Data) -> tuple[str, str]:
     """Return type and id of what is reported: a whole adapter, one revision of it, or the named target."""
     if "target" in given:
         return given["target"]["type"], given["target"]["id"]
@@ -52,36 +109,28 @@ def _target(given: dict[str, Any]) -> tuple[str, str]:
 
 
 class Queue(View):
-    @extend_schema(
-        operation_id="queue",
-        summary="Cases for moderators, the gravest first",
-        parameters=[shapes.QueuePaging],
-        responses=shapes.QueuePage,
-    )
-    def get(self, request: Request) -> Response:
+    @operation("queue", query=QueuePaging)
+    def get(self, request: Request) -> Page[QueueItem]:
+        """Cases for moderators, the gravest first."""
         self.require_moderator()
-        asked = pages.parameters(request, shapes.QueuePaging)
+        asked = pages.parameters(request, QueuePaging)
         cursor, limit = asked.pop("cursor", ""), asked.pop("limit")
         rows = queue.page(self.caller, Query(**asked), cursor, limit)
-        return Response(pages.page(request, [_item(row) for row in rows.items], rows.next))
+        return pages.page(request, [_item(row) for row in rows.items], rows.next)
 
 
-def _item(row: Row) -> dict[str, Any]:
+def _item(row: Row) -> QueueItem:
     case = row.case
-    return {
-        "id": case.pk,
-        "target": {"type": case.target, "id": case.label},
-        "reason": case.reason,
-        "severity": case.severity,
-        "state": case.state,
-        "outcome": case.outcome or None,
-        "claimed_by": case.claimed_by.username if case.claimed_by else None,
-        "reports": row.people,
-        "findings": list(row.findings),
-        "created_at": case.created_at,
-        "updated_at": case.updated_at,
-        "downloads_24h": row.downloads,
-        "owner_since": row.owner_since,
-        "accuracy": row.accuracy.share,
-        "prior_decisions": row.prior,
-    }
+    return of_row(
+        QueueItem,
+        case,
+        target=ReportedTarget(type=case.target, id=case.label),
+        outcome=case.outcome or None,
+        claimed_by=case.claimed_by.username if case.claimed_by else None,
+        reports=row.people,
+        findings=tuple(row.findings),
+        downloads_24h=row.downloads,
+        owner_since=row.owner_since,
+        accuracy=row.accuracy.share,
+        prior_decisions=row.prior,
+    )

@@ -19,12 +19,12 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from hub import identity
 from hub.api import asking, problems, waiting
 from hub.api.places import NoPlace, Places
+from hub.api.records import Renderer
 from hub.server.worker import is_stopping
 from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
 from registry.kernel.policy import Caller
@@ -114,7 +114,7 @@ def responses(shape: Any) -> dict[Any, Any]:
 
 def render(data: object) -> bytes:
     """Return the JSON of an event, the same as in a plain answer."""
-    text: bytes = JSONRenderer().render(data)
+    text: bytes = Renderer().render(data)
     return text
 
 

@@ -11,8 +11,8 @@ from django.db import connection
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
+from hub.api.pages import Data
 from hub.api.places import NoPlace, Places
-from hub.api.shapes import Data
 from hub.server.worker import is_stopping
 
 MAX_SECONDS = 25  # proxies give up after 30

@@ -149,7 +149,7 @@ def test_answers_have_the_keys_that_openapi_promises(ask, repository):
         ("/api/v1/adapters/alice/reviews", "AdapterDetail"),
         ("/api/v1/adapters/alice/reviews/revisions/main", "Manifest"),
         ("/api/v1/adapters/alice/reviews/revisions/main/verdict", "Verdict"),
-        ("/api/v1/adapters/alice/reviews/revisions", "RevisionPage"),
+        ("/api/v1/adapters/alice/reviews/revisions", "HistoryItemPage"),
         ("/api/v1/adapters?facets=1", "AdapterPage"),
         ("/api/v1/bases", "BasePage"),
         ("/api/v1/changes", "ChangePage"),

@@ -212,7 +212,7 @@ def schema(hint: Any) -> Any:
     if origin in (tuple, Sequence):
         return [schema(arguments[0])]
     if origin is Mapping:
-        return "any"
+        return "object"
     if dataclasses.is_dataclass(hint):
         return {name: schema(inner) for name, inner in get_type_hints(hint, include_extras=True).items()}
     return {str: "string", float: "number", bool: "boolean"}[hint]

@@ -9,7 +9,8 @@ import time
 import pytest
 
 import dovetail as library
-from dovetail.base import answers, typed_records, verdicts
+from dovetail.answers import record, versions
+from dovetail.base import verdicts
 from tests import live
 from tests.adapters import MINILM, lora, write
 
@@ -138,14 +139,14 @@ def test_an_answer_keeps_what_is_newer_than_this_client_and_misses_nothing():
         "size": "odd",
         "more": [1],
     }
-    manifest = typed_records.read(answers.Manifest, document)
+    manifest = record.read(versions.Manifest, document)
     assert (manifest["more"], dict(manifest) == document) == ([1], True)
     assert (manifest.files[0].size, manifest.files[0]["new"], manifest.size) == (1, 2, 0)
     assert manifest == document
     assert json.loads(json.dumps({**manifest})) == document
     for wrong in ({}, {"revision": 1, "files": []}, {"revision": "c", "files": [{"path": "x"}]}, []):
         with pytest.raises(ValueError, match="Manifest"):
-            typed_records.read(answers.Manifest, wrong)
+            record.read(versions.Manifest, wrong)
 
 
 def test_importing_the_package_imports_nothing_heavy():

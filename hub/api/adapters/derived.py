@@ -1,51 +1,106 @@
 """Derived versions: conversions and merges that the hub makes, and the lineage of a revision."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
-from drf_spectacular.utils import extend_schema
+from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.adapters.merge import Recipe
+from dovetail.answers.adapters import DerivedSource, DerivedVersion
+from dovetail.answers.record import Answer
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.adapters import derived as shapes
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
+from registry import models
 from registry.kernel import policy
 from registry.kernel.errors import RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import DerivedVersion, Repository, Revision
 from registry.proof import verdicts
 from registry.publish.made import derived_versions
 from registry.publish.made.derived_versions import Origin
 from registry.repos import lookup
 
 
-class Derive(View):
-    @extend_schema(
-        operation_id="derive", summary="Derive a version",
-        description="The same adapter in another format or precision, or a merge with others. It needs the right to "
-        "download the sources and to write to the target. 202: it is being made, and `lineage` says what became of "
-        "it; 200: the same was asked for before, and is done. The original stays what it is.",
-        request=shapes.Derive, responses={202: shapes.DerivedVersion, 200: shapes.DerivedVersion},
+class Other(s.Serializer[Data]):
+    adapter = Text(max_length=200, help_text="namespace/name")
+    revision = Text(required=False, default="main", max_length=200, help_text="a branch, a tag, an alias or a commit")
+    weight = s.FloatField(required=False, default=1.0)
+
+
+class DeriveBody(s.Serializer[Data]):
+    """Either `to`, a format or variant; or `method` and `others`, a merge of this version with others."""
+
+    to = Text(
+        required=False, allow_blank=True, default="", max_length=16,
+        help_text="peft, kohya, diffusers, mlx, gguf, safetensors, bin, fp16, bf16, slim or peft-lora",
     )  # fmt: skip
+    method = Text(
+        required=False, allow_blank=True, default="", max_length=16,
+        help_text="linear, cat, svd, ties, dare_linear or dare_ties",
+    )  # fmt: skip
+    others = Other(many=True, required=False, default=list)
+    weight = s.FloatField(required=False, default=1.0, help_text="of this version in a merge")
+    density = s.FloatField(required=False, default=1.0, help_text="ties, dare: the share of values that is kept")
+    rank = s.IntegerField(
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=1024,
+        help_text="svd, peft-lora, and of LyCORIS; 0: of svd the largest",
+    )
+    seed = s.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1, help_text="dare")
+    head = Text(
+        required=False, allow_blank=True, default="", max_length=200,
+        help_text="of trained heads: namespace/name of the adapter whose head is kept, its number, or average",
+    )  # fmt: skip
+    alpha = s.FloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="of loralib: its alpha; without it lora_alpha of the card",
+    )
+    enable_lora = Text(
+        required=False, allow_blank=True, default="", max_length=48,
+        help_text="of loralib: true or false for each part of a merged linear; without it enable_lora of the card",
+    )  # fmt: skip
+    into = Text(
+        required=False, allow_blank=True, default="", max_length=200,
+        help_text="namespace/name whose next version the result is; a merge needs one",
+    )  # fmt: skip
+
+
+class Lineage(Answer):
+    made_of: Annotated[DerivedVersion | None, "how this version was derived; null where somebody pushed it"]
+    derived: Annotated[tuple[DerivedVersion, ...], "what was derived of it, newest first"]
+
+
+class Derive(View):
+    @operation("derive", body=DeriveBody, answers={202: DerivedVersion, 200: DerivedVersion})
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        """Derive a version.
+
+        The same adapter in another format or precision, or a merge with others. It needs the right to download the
+        sources and to write to the target. 202: it is being made, and `lineage` says what became of it; 200: the same
+        was asked for before, and is done. The original stays what it is.
+        """
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         self.person()
         if not (isinstance(request.data, dict) and request.data.get("into")):
             policy.require(self.caller, Permission.PUSH, revision.repository)  # the target, before anything is read
-        body = pages.body(request, shapes.Derive)
+        body = pages.body(request, DeriveBody)
         derived = self._request(revision, body)
         derived = derived_versions.by_id(derived.pk)
         states = verdicts.states_in_force([derived.revision_id] if derived.revision_id else [])
-        answer = document(derived, self.caller, states)
+        answer = _answer(derived, self.caller, states)
         return Response(answer, status.HTTP_200_OK if derived.is_final else status.HTTP_202_ACCEPTED)
 
-    def _request(self, revision: Revision, wish: dict[str, Any]) -> DerivedVersion:
+    def _request(self, revision: models.Revision, wish: Data) -> models.DerivedVersion:
         if bool(wish["to"]) == bool(wish["method"]):
             raise ValueInvalid(
                 "A derived version has a format or a method.", fix="Send `to`, or `method` and `others`."
@@ -59,28 +114,25 @@ class Derive(View):
         recipe = Recipe(wish["method"], wish["density"], wish["rank"], wish["seed"], head)
         return derived_versions.request_merge(origins, recipe, self.caller, _target(into))
 
-    def _origin(self, other: dict[str, Any]) -> Origin:
+    def _origin(self, other: Data) -> Origin:
         return derived_versions.find_origin(other["adapter"], other["revision"], other["weight"], self.viewer)
 
 
-class Lineage(View):
-    @extend_schema(
-        operation_id="lineage", summary="What a revision was derived of, and what of it", responses=shapes.Lineage
-    )  # fmt: skip
-    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+class OneLineage(View):
+    @operation("lineage")
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Lineage:
+        """What a revision was derived of, and what of it."""
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         origin, rows = derived_versions.made_of(revision), derived_versions.made_from(revision, self.caller)
         states = verdicts.states_in_force(row.revision_id for row in (origin, *rows) if row and row.revision_id)
-        return Response(
-            {
-                "made_of": document(origin, self.caller, states) if origin else None,
-                "derived": [document(row, self.caller, states) for row in rows],
-            }
+        return Lineage(
+            made_of=_answer(origin, self.caller, states) if origin else None,
+            derived=tuple(_answer(row, self.caller, states) for row in rows),
         )
 
 
-def _into(full_name: str, by: Caller) -> Repository:
+def _into(full_name: str, by: Caller) -> models.Repository:
     try:
         return lookup.find(full_name, by, Permission.BROWSE)
     except RepositoryNotFound as missing:
@@ -88,7 +140,7 @@ def _into(full_name: str, by: Caller) -> Repository:
         raise RepositoryNotFound(missing.detail, fix, into=full_name) from None
 
 
-def _target(into: Repository | None) -> Repository:
+def _target(into: models.Repository | None) -> models.Repository:
     if into is None:
         raise ValueInvalid(
             "A merge is the next version of a repository.", fix="Name one that you may write to: `into`."
@@ -96,34 +148,28 @@ def _target(into: Repository | None) -> Repository:
     return into
 
 
-def document(derived: DerivedVersion, by: Caller, states: Mapping[int, str]) -> Data:
+def _answer(derived: models.DerivedVersion, by: Caller, states: Mapping[int, str]) -> DerivedVersion:
     """Return a derived version as our REST shows it; a source that the caller may not see has no name.
 
     `states` has the state of the newest verdict by the id of the revision.
     """
-    return {
-        "id": derived.pk,
-        "adapter": derived.repository.full_name,
-        "ref": derived.ref,
-        "method": derived.method,
-        "options": derived.options,
-        "state": derived.state,
-        "reason": derived.reason or None,
-        "revision": derived.revision.oid if derived.revision else None,
-        "verdict": states.get(derived.revision_id) if derived.revision_id else None,
-        "lossless": derived.facts.get("lossless"),
-        "largest_error": derived.facts.get("largest_error"),
-        "tensor": derived.facts.get("tensor"),
-        "lost": derived.facts.get("lost"),
-        "by": derived.by.username,
-        "created_at": derived.created_at,
-        "finished_at": derived.finished_at,
-        "sources": [
-            {
-                "adapter": source.current_name if is_shown else None,
-                "revision": source.oid if is_shown else None,
-                "weight": source.weight,
-            }
+    facts = {name: derived.facts.get(name) for name in ("lossless", "largest_error", "tensor", "lost")}
+    return of_row(
+        DerivedVersion,
+        derived,
+        **facts,
+        id=derived.pk,
+        adapter=derived.repository.full_name,
+        reason=derived.reason or None,
+        revision=derived.revision.oid if derived.revision else None,
+        verdict=states.get(derived.revision_id) if derived.revision_id else None,
+        by=derived.by.username,
+        sources=tuple(
+            DerivedSource(
+                adapter=source.current_name if is_shown else None,
+                revision=source.oid if is_shown else None,
+                weight=source.weight,
+            )
             for source, is_shown in derived_versions.shown_sources(derived, by)
-        ],
-    }
+        ),
+    )

@@ -4,19 +4,21 @@ import base64
 import binascii
 import io
 import json
+from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers as s
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from dovetail.adapters import HeaderError
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.shapes.base_fits import Fit, NotComputable
+from dovetail.answers.adapters import BaseFit, BaseMisfit, FitAnswer, WrongShape
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.adapters import fit as shapes
+from hub.api.pages import Data
+from hub.api.records import of_row, operation
 from registry.kernel.errors import ValueInvalid
 from registry.proof import fit
 from registry.proof.fit import Answer
@@ -24,28 +26,43 @@ from registry.proof.fit import Answer
 MAX_NAMES = 20  # tensors of each sort that a misfit names
 
 
+@extend_schema_field({"oneOf": [{"type": "object", "additionalProperties": {}}, {"type": "string"}]})
+class Header(s.Field[Any, Any, Any, Any]):
+    """A safetensors header: an object, or text with the base64 of its bytes."""
+
+    def to_internal_value(self, data: Any) -> Data | str:
+        if not isinstance(data, dict | str):
+            raise s.ValidationError(f"Send an object or text in base64, not {type(data).__name__}.")
+        return data
+
+
+class FitBody(s.Serializer[Data]):
+    """The facts that decide whether an adapter fits: two small files' worth, no weights."""
+
+    config = s.DictField(help_text="adapter_config.json, parsed")
+    header = Header(help_text="the safetensors header: its JSON object, or base64 of its bytes")
+
+
 class Fits(View):
-    @extend_schema(
-        operation_id="fit",
-        summary="Which known bases an adapter fits",
-        description="By names and shapes alone; equal shapes cannot be told apart, and weights are not looked at.",
-        request=shapes.FitBody,
-        responses=shapes.FitAnswer,
-    )
-    def post(self, request: Request) -> Response:
+    @operation("fit", body=FitBody)
+    def post(self, request: Request) -> FitAnswer:
+        """Which known bases an adapter fits.
+
+        By names and shapes alone; equal shapes cannot be told apart, and weights are not looked at.
+        """
         pages.parameters(request, pages.Nothing)
-        body = pages.body(request, shapes.FitBody)
+        body = pages.body(request, FitBody)
         try:
             survey = fit.survey(_parse_config(body["config"]), _parse_header(body["header"]))
         except NotComputable as problem:
             raise ValueInvalid(f"It cannot be fitted: {problem}", fix="See /docs/checks for what is proven.") from None
-        return Response({
-            "task": survey.task or None,
-            "fits": [_fit(answer) for answer in survey.answers if answer.fits],
-            "misfits": [_misfit(answer) for answer in survey.answers if not answer.fits],
-            "note": survey.note or None,
-            "left_out": survey.left_out,
-        })  # fmt: skip
+        return FitAnswer(
+            task=survey.task or None,
+            fits=tuple(_fit(one, one.fit) for one in survey.answers if one.fits and one.fit),
+            misfits=tuple(_misfit(one, one.fit or Fit(0)) for one in survey.answers if not one.fits),
+            note=survey.note or None,
+            left_out=survey.left_out,
+        )
 
 
 def _parse_config(document: object) -> configs.Config:
@@ -69,22 +86,23 @@ def _parse_header(document: object) -> headers.Header:
         ) from None
 
 
-def _fit(answer: Answer) -> Data:
-    assert answer.fit is not None
-    return {
-        "base": answer.base, "on_shelf": answer.has_weights, "tensors": answer.fit.needed,
-        "vocabulary": answer.fit.grown or None, "why": answer.why,
-    }  # fmt: skip
+def _fit(answer: Answer, fit: Fit) -> BaseFit:
+    return BaseFit(
+        base=answer.base,
+        on_shelf=answer.has_weights,
+        tensors=fit.needed,
+        vocabulary=fit.grown or None,
+        why=answer.why,
+    )
 
 
-def _misfit(answer: Answer) -> Data:
-    fit = answer.fit or Fit(0)
-    wrong = [
-        {"tensor": one.tensor, "found": list(one.found), "expected": list(one.expected)}
-        for one in fit.wrong[:MAX_NAMES]
-    ]
-    return {
-        "base": answer.base, "on_shelf": answer.has_weights, "why": answer.why, "wrong": wrong,
-        "missing": list(fit.missing[:MAX_NAMES]), "unexpected": list(fit.unexpected[:MAX_NAMES]),
-        "replaces": list(fit.replaces[:MAX_NAMES]),
-    }  # fmt: skip
+def _misfit(answer: Answer, fit: Fit) -> BaseMisfit:
+    return BaseMisfit(
+        base=answer.base,
+        on_shelf=answer.has_weights,
+        why=answer.why,
+        wrong=tuple(of_row(WrongShape, one) for one in fit.wrong[:MAX_NAMES]),
+        missing=tuple(fit.missing[:MAX_NAMES]),
+        unexpected=tuple(fit.unexpected[:MAX_NAMES]),
+        replaces=tuple(fit.replaces[:MAX_NAMES]),
+    )

@@ -1,52 +1,82 @@
 """The search over everything: adapters, bases, people, organisations, and files by their digest."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
+from typing import Annotated
 
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.answers.adapters import Adapter
+from dovetail.answers.record import Answer, OneOf, RepositoryType
+from dovetail.answers.versions import Yanked
 from hub.api import bases, pages
 from hub.api.adapters.adapters import line
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.adapters import searching as shapes
-from hub.api.versions.lifecycle import yank_state
+from hub.api.bases import Base
+from hub.api.pages import Data
+from hub.api.records import of_row, operation
+from hub.api.versions.lifecycle import yank_of
 from registry.models import Namespace, RevisionFile
 from registry.repos.lists import finding
 from registry.repos.lists.catalog import Query
 
 
+class Words(s.Serializer[Data]):
+    q = s.CharField(max_length=200, help_text="words, or eight and more hex digits of the sha256 of a file")
+    limit = s.IntegerField(required=False, min_value=1, max_value=30, default=10, help_text="of each kind")
+
+
+class Owner(Answer):
+    name: str
+    kind: Annotated[str, OneOf(*Namespace.Kind.values)]
+    full_name: str
+
+
+class FoundFile(Answer):
+    sha256: str
+    adapter: Annotated[str, "namespace/name"]
+    type: RepositoryType
+    revision: Annotated[str, "the newest one that holds it"]
+    path: str
+    size: int
+    yanked: Annotated[Yanked | None, "of the revision"]
+
+
+class Found(Answer):
+    adapters: tuple[Adapter, ...]
+    bases: tuple[Base, ...]
+    owners: tuple[Owner, ...]
+    files: tuple[FoundFile, ...]
+    suggestion: Annotated[str | None, "where nothing was found: like words that find something"]
+
+
 class Search(View):
-    @extend_schema(
-        operation_id="find", summary="Search adapters, bases, people, organisations and files",
-        description="The first of each kind; `/adapters?q=` has pages and filters of adapters.",
-        parameters=[shapes.Words], responses=shapes.Found,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
-        asked = pages.parameters(request, shapes.Words)
+    @operation("find", query=Words)
+    def get(self, request: Request) -> Found:
+        """Search adapters, bases, people, organisations and files.
+
+        The first of each kind; `/adapters?q=` has pages and filters of adapters.
+        """
+        asked = pages.parameters(request, Words)
         query = Query(q=asked["q"], only_verified=self.viewer.only_verified)
         found = finding.find(self.caller, query, asked["limit"])
         verdicts = found.adapters.verdicts
-        return Response({
-            "adapters": [line(repository, verdicts.get(repository.pk)) for repository in found.adapters.items],
-            "bases": [bases.line(base) for base in found.bases],
-            "owners": [_owner(owner) for owner in found.owners],
-            "files": [_file(file) for file in found.files],
-            "suggestion": None if found else finding.suggest(self.caller, query) or None,
-        })  # fmt: skip
+        return Found(
+            adapters=tuple(line(repository, verdicts.get(repository.pk)) for repository in found.adapters.items),
+            bases=tuple(bases.line(base) for base in found.bases),
+            owners=tuple(of_row(Owner, owner, full_name=finding.full_name(owner)) for owner in found.owners),
+            files=tuple(_file(file) for file in found.files),
+            suggestion=None if found else finding.suggest(self.caller, query) or None,
+        )
 
 
-def _owner(owner: Namespace) -> Data:
-    return {"name": owner.name, "kind": owner.kind, "full_name": finding.full_name(owner)}
-
-
-def _file(file: RevisionFile) -> Data:
+def _file(file: RevisionFile) -> FoundFile:
     repository = file.revision.repository
-    return {
-        "sha256": file.blob_id,
-        "adapter": repository.full_name,
-        "type": repository.type,
-        "revision": file.revision.oid,
-        "path": file.path,
-        "size": file.size,
-        "yanked": yank_state(file.revision)["yanked"],
-    }
+    return FoundFile(
+        sha256=file.blob_id,
+        adapter=repository.full_name,
+        type=repository.type,
+        revision=file.revision.oid,
+        path=file.path,
+        size=file.size,
+        yanked=yank_of(file.revision),
+    )

@@ -15,7 +15,7 @@ KEPT = frozenset({"post", "put", "patch", "delete"})  # methods with which an Id
 class TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
     """Says of a text in a body that it may not be empty; the generator says so of answers too, or of nothing."""
 
-    target_class = "hub.api.shapes.Text"
+    target_class = "hub.api.pages.Text"
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
         schema: Schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
@@ -120,7 +120,7 @@ IDEMPOTENCY_KEY: Schema = {
 
 def complete(schema: Schema) -> None:
     """Add the details to a document that was made from the views."""
-    _repair(schema)
+    _unmark(schema)
     components = schema["components"]
     components["securitySchemes"] = openapi_security.schemes()
     components["headers"] = HEADERS
@@ -131,17 +131,15 @@ def complete(schema: Schema) -> None:
             _complete(method, path, operation)
 
 
-def _repair(part: Any) -> None:
-    """Mend what the generator writes: `oneOf` anything or null fits null twice, and marks of its own."""
+def _unmark(part: Any) -> None:
+    """Remove the generator's own marks of enumerations."""
     if isinstance(part, dict):
         part.pop("x-spec-enum-id", None)
-        if part.get("oneOf") == [{}, {"type": "null"}]:
-            del part["oneOf"]
         for inner in part.values():
-            _repair(inner)
+            _unmark(inner)
     elif isinstance(part, list):
         for inner in part:
-            _repair(inner)
+            _unmark(inner)
 
 
 def _problem() -> Schema:

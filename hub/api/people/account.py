@@ -1,120 +1,171 @@
 """The caller's own account and tokens."""
 
-from drf_spectacular.utils import extend_schema
+from typing import Annotated
+
+from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.answers import site
+from dovetail.answers.record import Answer, Page, Url
+from dovetail.answers.site import OrganizationRole, Token, Usage
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.people import account as shapes
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation
 from hub.origin import origin
+from registry import models
 from registry.kernel.errors import NotAllowed
 from registry.kernel.limits import usage
 from registry.models import Namespace
 from registry.people.tokens import s3_keys, tokens
 
 
+class NewToken(s.Serializer[Data]):
+    name = Text(max_length=100)
+    role = s.ChoiceField(choices=models.Token.Role.choices)
+    expires_at = s.DateTimeField(required=False, allow_null=True)
+    repos = s.DictField(
+        child=s.ChoiceField(choices=["read", "write"]),
+        required=False,
+        help_text="fine-grained only: namespace/name → right",
+    )
+
+
+class MadeToken(Token):
+    """A new token; this is the only answer that ever holds its value."""
+
+    value: str
+
+
+class S3Key(Answer):
+    """The key and the address of an S3 client."""
+
+    access_key_id: str
+    secret_access_key: str
+    endpoint_url: Url
+
+
+class RepositoryUsage(Answer):
+    type: str
+    name: str
+    bytes: int
+    in_bin: Annotated[bool, "deleted, and not gone for good yet"]
+
+
+class UsageInFull(Usage):
+    """The contents of a namespace, the bin included; each file counts once in a repository."""
+
+    binned_bytes: Annotated[int, "the part of the bytes that lies in the bin"]
+    repositories: Annotated[int, "how many, those in the bin too"]
+    repository_limit: Annotated[int | None, "null: no limit"]
+    largest: Annotated[tuple[RepositoryUsage, ...], "the repositories that hold most"]
+
+
 class Me(View):
-    @extend_schema(
-        operation_id="me", summary="Who is asking",
-        description="With a fine-grained token without e-mail address and organisations.", responses=shapes.Me,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
+    @operation("me")
+    def get(self, request: Request) -> site.Me:
+        """Who is asking.
+
+        With a fine-grained token without e-mail address and organisations.
+        """
         user, is_whole = self.person(), not self.caller.is_fine_grained  # what a token for CI must not give away
         rows = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
-        return Response(
-            {
-                "name": user.username,
-                "full_name": user.full_name,
-                "email": user.email if is_whole else "",
-                "role": user.role,
-                "organizations": [{"name": str(row.organization), "role": row.role} for row in rows if is_whole],
-                "usage": {"bytes": (held := usage.usage_of(user.namespace)).bytes, "limit": held.limit or None},
-                "token": shapes.Token(self.caller.token).data if self.caller.token else None,
-            }
+        held = usage.usage_of(user.namespace)
+        return site.Me(
+            name=user.username,
+            full_name=user.full_name,
+            email=user.email if is_whole else "",
+            role=user.role,
+            organizations=tuple(
+                OrganizationRole(name=str(row.organization), role=row.role) for row in rows if is_whole
+            ),
+            usage=Usage(bytes=held.bytes, limit=held.limit or None),
+            token=of_row(Token, self.caller.token) if self.caller.token else None,
         )
 
 
 class OwnUsage(View):
-    @extend_schema(
-        operation_id="own_usage", summary="What the caller's own repositories hold of the quota",
-        description="Not with a fine-grained token, which must not tell what else there is.",
-        responses=shapes.UsageInFull,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
+    @operation("own_usage")
+    def get(self, request: Request) -> UsageInFull:
+        """What the caller's own repositories hold of the quota.
+
+        Not with a fine-grained token, which must not tell what else there is.
+        """
         user = self.person()
         if self.caller.is_fine_grained:
             raise NotAllowed("A fine-grained token does not see what the account holds.")
-        return Response(usage_in_full(user.namespace))
+        return usage_in_full(user.namespace)
 
 
-def usage_in_full(namespace: Namespace) -> Data:
+def usage_in_full(namespace: Namespace) -> UsageInFull:
     """Return what a namespace holds, as UsageInFull describes it."""
     held = usage.usage_of(namespace)
-    return {
-        "bytes": held.bytes,
-        "limit": held.limit or None,
-        "binned_bytes": held.binned_bytes,
-        "repositories": held.repositories,
-        "repository_limit": held.repository_limit or None,
-        "largest": [
-            {"type": row.type, "name": row.name, "bytes": row.stored_bytes, "in_bin": row.is_binned}
+    return of_row(
+        UsageInFull,
+        held,
+        limit=held.limit or None,
+        repository_limit=held.repository_limit or None,
+        largest=tuple(
+            of_row(RepositoryUsage, row, bytes=row.stored_bytes, in_bin=row.is_binned)
             for row in usage.by_repository(namespace)
-        ],
-    }
+        ),
+    )
 
 
 class Tokens(View):
-    @extend_schema(
-        operation_id="tokens", summary="The caller's tokens",
-        description="From a session; a token is shown itself alone.", responses=shapes.TokenPage,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
-        self.person()
-        return Response({"items": shapes.Token(tokens.list_tokens(self.caller), many=True).data, "next": None})
+    @operation("tokens")
+    def get(self, request: Request) -> Page[Token]:
+        """The caller's tokens.
 
-    @extend_schema(
-        operation_id="make_token", summary="Make a token",
-        description="From a session only. The value is in this answer and nowhere else.",
-        request=shapes.NewToken, responses={201: shapes.MadeToken},
-    )  # fmt: skip
+        From a session; a token is shown itself alone.
+        """
+        self.person()
+        return pages.page(request, [of_row(Token, row) for row in tokens.list_tokens(self.caller)])
+
+    @operation("make_token", body=NewToken, answers={201: MadeToken})
     def post(self, request: Request) -> Response:
+        """Make a token.
+
+        From a session only. The value is in this answer and nowhere else.
+        """
         user = self.person_in_session("Making a token")
-        wish = pages.body(request, shapes.NewToken)
+        wish = pages.body(request, NewToken)
         value = tokens.create_token(
             user, wish["name"], wish["role"],
             expires_at=wish.get("expires_at"), grants=wish.get("repos"),
         )  # fmt: skip
-        token = shapes.Token(user.tokens.get(sha256=tokens.digest(value))).data
-        return Response({**token, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        answer = of_row(MadeToken, user.tokens.get(sha256=tokens.digest(value)), value=value)
+        return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
 class OwnS3Key(View):
-    @extend_schema(
-        operation_id="s3_key", summary="The S3 key of the token that asks",
-        description="By token only. The key is computed from the token, reads what the token reads, and ends with it.",
-        responses=shapes.S3Key,
-    )  # fmt: skip
+    @operation("s3_key", answers={200: S3Key})
     def get(self, request: Request) -> Response:
+        """The S3 key of the token that asks.
+
+        By token only. The key is computed from the token, reads what the token reads, and ends with it.
+        """
         self.person()
         if self.caller.token is None:
             raise NotAllowed("A session has no S3 key.", fix="Send a token as `Authorization: Bearer …`.")
         key = s3_keys.key_of(self.caller.token)
-        answer = {"access_key_id": key.id, "secret_access_key": key.secret, "endpoint_url": f"{origin(request)}/s3"}
+        answer = S3Key(access_key_id=key.id, secret_access_key=key.secret, endpoint_url=f"{origin(request)}/s3")
         return Response(answer, headers={"Cache-Control": "no-store"})
 
 
 class OneToken(View):
-    @extend_schema(operation_id="token", summary="One of the caller's tokens", responses=shapes.Token)
-    def get(self, request: Request, id: int) -> Response:
+    @operation("token")
+    def get(self, request: Request, id: int) -> Token:
+        """One of the caller's tokens."""
         self.person()
-        return Response(shapes.Token(tokens.get_token(self.caller, id)).data)
+        return of_row(Token, tokens.get_token(self.caller, id))
 
-    @extend_schema(
-        operation_id="revoke_token", summary="Revoke a token", description="From a session only.", responses={204: None}
-    )
-    def delete(self, request: Request, id: int) -> Response:
+    @operation("revoke_token")
+    def delete(self, request: Request, id: int) -> None:
+        """Revoke a token.
+
+        From a session only.
+        """
         tokens.revoke_token(self.person_in_session("Revoking a token"), id)
-        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,52 +1,56 @@
 """Base models that the caller follows."""
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
+from dovetail.answers.record import Answer, Page
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes.people import notifications as shapes
+from hub.api.records import operation
 from registry.repos import bases
 from registry.talk import watching
 
 
+class FollowedBase(Answer):
+    base: str
+    following: bool
+
+
 class FollowedBases(View):
-    @extend_schema(operation_id="followed_bases", summary="Base models you follow", responses=shapes.FollowedBasePage)
-    def get(self, request: Request) -> Response:
+    @operation("followed_bases")
+    def get(self, request: Request) -> Page[FollowedBase]:
+        """Base models you follow."""
         pages.parameters(request, pages.Nothing)
         rows = watching.followed_bases(self.person())
-        return Response({"items": [{"base": row.base, "following": True} for row in rows], "next": None})
+        return pages.page(request, [FollowedBase(base=row.base, following=True) for row in rows])
 
 
 class AskedBase(View):
-    @extend_schema(
-        operation_id="ask_for_base", summary="Ask the administrators for a base model, and follow it", request=None,
-        responses=shapes.FollowedBase,
-    )  # fmt: skip
-    def put(self, request: Request, base: str) -> Response:
+    @operation("ask_for_base")
+    def put(self, request: Request, base: str) -> FollowedBase:
+        """Ask the administrators for a base model, and follow it."""
         pages.parameters(request, pages.Nothing)
         pages.body(request)
-        return Response({"base": watching.ask_for_base(base, self.caller), "following": True})
+        return FollowedBase(base=watching.ask_for_base(base, self.caller), following=True)
 
 
 class OneFollowedBase(View):
-    @extend_schema(operation_id="follows_base", summary="Whether you follow it", responses=shapes.FollowedBase)
-    def get(self, request: Request, base: str) -> Response:
+    @operation("follows_base")
+    def get(self, request: Request, base: str) -> FollowedBase:
+        """Whether you follow it."""
         pages.parameters(request, pages.Nothing)
         self.person()
         name = bases.canonical_name(base)
-        return Response({"base": name, "following": watching.follows_base(self.caller, name)})
+        return FollowedBase(base=name, following=watching.follows_base(self.caller, name))
 
-    @extend_schema(
-        operation_id="follow_base", summary="Follow a base model", request=None, responses=shapes.FollowedBase
-    )
-    def put(self, request: Request, base: str) -> Response:
+    @operation("follow_base")
+    def put(self, request: Request, base: str) -> FollowedBase:
+        """Follow a base model."""
         pages.parameters(request, pages.Nothing)
         pages.body(request)
-        return Response({"base": watching.follow_base(base, self.caller), "following": True})
+        return FollowedBase(base=watching.follow_base(base, self.caller), following=True)
 
-    @extend_schema(operation_id="unfollow_base", summary="Stop following it", responses={200: shapes.FollowedBase})
-    def delete(self, request: Request, base: str) -> Response:
+    @operation("unfollow_base")
+    def delete(self, request: Request, base: str) -> FollowedBase:
+        """Stop following it."""
         pages.parameters(request, pages.Nothing)
-        return Response({"base": watching.unfollow_base(base, self.caller), "following": False})
+        return FollowedBase(base=watching.unfollow_base(base, self.caller), following=False)

@@ -1,40 +1,71 @@
 """Links by which people join an organisation: list, make or send, and withdraw them."""
 
-from drf_spectacular.utils import extend_schema
+from typing import Annotated
+
+from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.answers.record import Answer, Format, Page, Time, Url
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes.people import organization_links as shapes
-from registry.people.organizations import organization_links, organizations
+from hub.api.pages import Data, Text
+from hub.api.people.organizations import ROLES, Role
+from hub.api.records import of_row, operation
+from registry.people.organizations import join_links, organization_links, organizations
 from registry.people.organizations.join_links import Terms
 from registry.talk.alerts import invitation_letters
 
 
-class Links(View):
-    @extend_schema(operation_id="join_links", summary="Open links by which people join", responses=shapes.JoinLinkPage)
-    def get(self, request: Request, org: str) -> Response:
-        rows = organization_links.list_open(org, self.caller)
-        return Response({"items": shapes.JoinLink(rows, many=True).data, "next": None})
+class NewJoinLink(s.Serializer[Data]):
+    role = s.ChoiceField(choices=ROLES)
+    uses = s.IntegerField(required=False, default=1, min_value=1, max_value=join_links.MAX_USES)
+    days = s.IntegerField(required=False, default=7, min_value=1, max_value=join_links.MAX_DAYS)
+    email = Text(required=False, allow_blank=True, default="", max_length=254, help_text="where it is sent")
+    note = Text(required=False, allow_blank=True, default="", max_length=200, help_text="for administrators")
 
-    @extend_schema(
-        operation_id="make_join_link", summary="Make a link by which people join, or send it",
-        description="The link is in this answer and nowhere else; one that went by letter is in no answer.",
-        request=shapes.NewJoinLink, responses={201: shapes.MadeJoinLink},
-    )  # fmt: skip
+
+class JoinLink(Answer):
+    id: int
+    role: Role
+    note: str
+    email: str
+    uses: int
+    max_uses: int
+    by: str
+    created_at: Time
+    ends_at: Time
+
+
+class MadeJoinLink(JoinLink):
+    link: Annotated[Url | None, "null when it went by letter"]
+    sent_to: Annotated[str | None, Format("email"), "null where no letter went out"]
+
+
+class Links(View):
+    @operation("join_links")
+    def get(self, request: Request, org: str) -> Page[JoinLink]:
+        """Open links by which people join."""
+        rows = organization_links.list_open(org, self.caller)
+        return pages.page(request, [of_row(JoinLink, row, by=row.by.username) for row in rows])
+
+    @operation("make_join_link", body=NewJoinLink, answers={201: MadeJoinLink})
     def post(self, request: Request, org: str) -> Response:
+        """Make a link by which people join, or send it.
+
+        The link is in this answer and nowhere else; one that went by letter is in no answer.
+        """
         organization = organizations.require_administered(org, self.caller)
-        wish = pages.body(request, shapes.NewJoinLink)
+        wish = pages.body(request, NewJoinLink)
         made = invitation_letters.offer(str(organization), Terms(**wish), self.caller)
         row = organization_links.list_open(str(organization), self.caller)[0]
-        answer = {**shapes.JoinLink(row).data, "link": made.link or None, "sent_to": made.sent_to or None}
+        answer = of_row(MadeJoinLink, row, by=row.by.username, link=made.link or None, sent_to=made.sent_to or None)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
 class OneLink(View):
-    @extend_schema(operation_id="withdraw_join_link", summary="Withdraw a link", responses={204: None})
-    def delete(self, request: Request, org: str, id: int) -> Response:
+    @operation("withdraw_join_link")
+    def delete(self, request: Request, org: str, id: int) -> None:
+        """Withdraw a link."""
         organization_links.withdraw(org, id, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)

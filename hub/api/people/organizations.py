@@ -1,57 +1,129 @@
 """Organisations: create, change and delete them; their members and invitations."""
 
-from django.db import transaction
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
-from rest_framework.request import Request
-from rest_framework.response import Response
+from typing import Annotated
 
+from django.db import transaction
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.answers.record import Answer, OneOf, Page, Time
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.people.account import usage_in_full
-from hub.api.shapes import Data
-from hub.api.shapes.people import organizations as shapes
-from hub.api.shapes.people.account import UsageInFull
+from hub.api.pages import Data, Text
+from hub.api.people.account import UsageInFull, usage_in_full
+from hub.api.records import of_row, operation
+from registry import models
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
-from registry.models import Invitation, Membership, Organization
 from registry.people import accounts
 from registry.people.organizations import invitations, organization_links, organizations
 from registry.publish import moves
 from registry.talk.alerts import invitation_letters
 
+ROLES = models.Membership.Role.choices
+VISIBILITY = ["public", "private"]
+Role = Annotated[str, OneOf(*models.Membership.Role.values)]
+
+
+class NewOrganization(s.Serializer[Data]):
+    name = Text(max_length=96)
+    full_name = Text(required=False, allow_blank=True, default="", max_length=200)
+    default_visibility = s.ChoiceField(choices=VISIBILITY, required=False, default="public")
+
+
+class OrganizationChange(s.Serializer[Data]):
+    """The fields to change; a missing one stays as it is."""
+
+    name = Text(required=False, max_length=96, help_text="all its repositories move with it")
+    full_name = Text(required=False, allow_blank=True, max_length=200)
+    default_visibility = s.ChoiceField(choices=VISIBILITY, required=False)
+    second_factor_required = s.BooleanField(
+        required=False, help_text="of members, for their role to count; false in a session only"
+    )
+
+
+class NewRole(s.Serializer[Data]):
+    role = s.ChoiceField(choices=ROLES)
+
+
+class JoinByLink(s.Serializer[Data]):
+    link = Text(max_length=2000, help_text="the address of an invitation, or its secret alone")
+
+
+class Organization(Answer):
+    name: str
+    full_name: str
+    members: Annotated[int, "how many"]
+    role: Annotated[Role | None, "the caller's"]
+    default_visibility: Annotated[str | None, OneOf(*VISIBILITY), "null for who is not in it"]
+    second_factor_required: Annotated[bool | None, "null for who is not in it"]
+
+
+class Member(Answer):
+    name: str
+    full_name: str
+    role: Role
+
+
+class ListedMember(Member):
+    second_factor: Annotated[bool, "whether the person has an app or a passkey"]
+    teams: Annotated[tuple[str, ...], "their names"]
+
+
+class Invitation(Member):
+    """A person who is invited, and becomes a member when they accept."""
+
+    by: Annotated[str, "who asks"]
+    asked_at: Time
+    ends_at: Time
+
+
+class OwnInvitation(Answer):
+    """An organisation that invites the caller."""
+
+    organization: str
+    full_name: str
+    role: Role
+    by: Annotated[str, "who asks"]
+    asked_at: Time
+    ends_at: Time
+
+
+class Joined(Answer):
+    organization: str
+    role: Role
+
 
 class Organizations(View):
-    @extend_schema(
-        operation_id="found_organization", summary="Found an organisation", request=shapes.NewOrganization,
-        responses={201: shapes.Organization},
-    )  # fmt: skip
-    def post(self, request: Request) -> Response:
+    @operation("found_organization", body=NewOrganization, status=201)
+    def post(self, request: Request) -> Organization:
+        """Found an organisation."""
         self.person()
-        given = pages.body(request, shapes.NewOrganization)
+        given = pages.body(request, NewOrganization)
         organization = organizations.create_as(
             given["name"], self.caller, full_name=given["full_name"],
             private_by_default=given["default_visibility"] == "private",
         )  # fmt: skip
-        return Response(_shown(organization, Caller(user=self.caller.user)), status.HTTP_201_CREATED)
+        return _shown(organization, Caller(user=self.caller.user))
 
 
 class OneOrganization(View):
-    @extend_schema(operation_id="organization", summary="An organisation", responses=shapes.Organization)
-    def get(self, request: Request, org: str) -> Response:
-        organization: Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
+    @operation("organization")
+    def get(self, request: Request, org: str) -> Organization:
+        """An organisation."""
+        organization: models.Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
         if organization is None:
             raise NamespaceNotFound(f"There is no organisation {org!r}.")
-        return Response(_shown(organization, self.caller))
+        return _shown(organization, self.caller)
 
-    @extend_schema(
-        operation_id="change_organization", summary="Rename it, or change what it says of itself",
-        description="With a new name all its repositories move, and old addresses lead to new ones.",
-        request=shapes.OrganizationChange, responses=shapes.Organization,
-    )  # fmt: skip
-    def patch(self, request: Request, org: str) -> Response:
+    @operation("change_organization", body=OrganizationChange)
+    def patch(self, request: Request, org: str) -> Organization:
+        """Rename it, or change what it says of itself.
+
+        With a new name all its repositories move, and old addresses lead to new ones.
+        """
         organization = organizations.require_administered(org, self.caller)
-        given = pages.body(request, shapes.OrganizationChange)
+        given = pages.body(request, OrganizationChange)
         hidden = (
             given["default_visibility"] == "private"
             if "default_visibility" in given
@@ -65,159 +137,156 @@ class OneOrganization(View):
             is_required = given.get("second_factor_required", organization.requires_second_factor)
             organizations.require_second_factor(organization, is_required, self.caller)
             changed = moves.rename(org, given.get("name", organization.namespace.name), self.caller)
-        return Response(_shown(changed, self.caller))
+        return _shown(changed, self.caller)
 
-    @extend_schema(
-        operation_id="delete_organization", summary="Delete an organisation without repositories",
-        description="Its name stays reserved.", responses={204: None},
-    )  # fmt: skip
-    def delete(self, request: Request, org: str) -> Response:
+    @operation("delete_organization")
+    def delete(self, request: Request, org: str) -> None:
+        """Delete an organisation without repositories.
+
+        Its name stays reserved.
+        """
         organizations.delete_organization(org, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Members(View):
-    @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
-    def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_listed(row) for row in organizations.list_members(org, self.caller)], "next": None})
+    @operation("members")
+    def get(self, request: Request, org: str) -> Page[ListedMember]:
+        """An organisation's members."""
+        return pages.page(request, map(_listed, organizations.list_members(org, self.caller)))
 
 
 class Usage(View):
-    @extend_schema(
-        operation_id="organization_usage", summary="What an organisation's repositories hold of the quota",
-        description="For its administrators.", responses=UsageInFull,
-    )  # fmt: skip
-    def get(self, request: Request, org: str) -> Response:
-        return Response(usage_in_full(organizations.require_administered(org, self.caller, writing=False).namespace))
+    @operation("organization_usage")
+    def get(self, request: Request, org: str) -> UsageInFull:
+        """What an organisation's repositories hold of the quota.
+
+        For its administrators.
+        """
+        return usage_in_full(organizations.require_administered(org, self.caller, writing=False).namespace)
 
 
 class OneMember(View):
-    @extend_schema(
-        operation_id="member", summary="A member of an organisation", description="For its administrators.",
-        responses=shapes.ListedMember,
-    )  # fmt: skip
-    def get(self, request: Request, org: str, user: str) -> Response:
-        return Response(_listed(organizations.get_member(org, user, self.caller)))
+    @operation("member")
+    def get(self, request: Request, org: str, user: str) -> ListedMember:
+        """A member of an organisation.
 
-    @extend_schema(
-        operation_id="put_member", summary="Give a person a role",
-        description="Who is no member becomes one at once, but for who left or declined lately.",
-        request=shapes.NewRole, responses=shapes.Member,
-    )  # fmt: skip
-    def put(self, request: Request, org: str, user: str) -> Response:
-        return Response(_member(invitations.add_member(org, user, _role(self, request, org), self.caller)))
+        For its administrators.
+        """
+        return _listed(organizations.get_member(org, user, self.caller))
 
-    @extend_schema(operation_id="drop_member", summary="Take a person out, or leave", responses={204: None})
-    def delete(self, request: Request, org: str, user: str) -> Response:
+    @operation("put_member", body=NewRole)
+    def put(self, request: Request, org: str, user: str) -> Member:
+        """Give a person a role.
+
+        Who is no member becomes one at once, but for who left or declined lately.
+        """
+        return _member(invitations.add_member(org, user, _role(self, request, org), self.caller))
+
+    @operation("drop_member")
+    def delete(self, request: Request, org: str, user: str) -> None:
+        """Take a person out, or leave."""
         organizations.remove_member(org, user, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Invitations(View):
-    @extend_schema(
-        operation_id="invitations", summary="Who is invited and has not answered", responses=shapes.InvitationPage
-    )
-    def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_invitation(row) for row in invitations.list_sent(org, self.caller)], "next": None})
+    @operation("invitations")
+    def get(self, request: Request, org: str) -> Page[Invitation]:
+        """Who is invited and has not answered."""
+        return pages.page(request, map(_invitation, invitations.list_sent(org, self.caller)))
 
 
 class OneInvitation(View):
-    @extend_schema(
-        operation_id="invite", summary="Invite somebody with a role",
-        description="They are notified, and become a member when they accept.",
-        request=shapes.NewRole, responses=shapes.Invitation,
-    )  # fmt: skip
-    def put(self, request: Request, org: str, user: str) -> Response:
-        return Response(_invitation(invitations.invite(org, user, _role(self, request, org), self.caller)))
+    @operation("invite", body=NewRole)
+    def put(self, request: Request, org: str, user: str) -> Invitation:
+        """Invite somebody with a role.
 
-    @extend_schema(operation_id="withdraw_invitation", summary="Withdraw an invitation", responses={204: None})
-    def delete(self, request: Request, org: str, user: str) -> Response:
+        They are notified, and become a member when they accept.
+        """
+        return _invitation(invitations.invite(org, user, _role(self, request, org), self.caller))
+
+    @operation("withdraw_invitation")
+    def delete(self, request: Request, org: str, user: str) -> None:
+        """Withdraw an invitation."""
         invitations.withdraw(org, user, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class OwnInvitations(View):
-    @extend_schema(
-        operation_id="own_invitations", summary="Organisations that ask you in", responses=shapes.OwnInvitationPage
-    )
-    def get(self, request: Request) -> Response:
+    @operation("own_invitations")
+    def get(self, request: Request) -> Page[OwnInvitation]:
+        """Organisations that ask you in."""
         self.person()
-        return Response({"items": [_own(row) for row in invitations.list_received(self.caller)], "next": None})
+        return pages.page(request, map(_own, invitations.list_received(self.caller)))
 
 
 class Accept(View):
-    @extend_schema(
-        operation_id="accept_invitation", summary="Accept an invitation", request=None, responses=shapes.Joined
-    )
-    def post(self, request: Request, org: str) -> Response:
+    @operation("accept_invitation")
+    def post(self, request: Request, org: str) -> Joined:
+        """Accept an invitation."""
         pages.body(request)
         joined = invitations.accept(org, self.caller)
-        return Response({"organization": str(joined.organization), "role": joined.role})
+        return Joined(organization=str(joined.organization), role=joined.role)
 
 
 class Join(View):
-    @extend_schema(
-        operation_id="join_organization", summary="Join an organisation by a link",
-        description="From a session only. Who is a member already keeps their role, and the link is not used.",
-        request=shapes.JoinByLink, responses=shapes.Joined,
-    )  # fmt: skip
-    def post(self, request: Request) -> Response:
+    @operation("join_organization", body=JoinByLink)
+    def post(self, request: Request) -> Joined:
+        """Join an organisation by a link.
+
+        From a session only. Who is a member already keeps their role, and the link is not used.
+        """
         self.person_in_session("Joining by a link")
-        body = pages.body(request, shapes.JoinByLink)
+        body = pages.body(request, JoinByLink)
         organization = organization_links.accept(invitation_letters.secret_of(body["link"]), self.caller)
         member = organization.memberships.get(user=self.caller.user)
-        return Response({"organization": str(organization), "role": member.role})
+        return Joined(organization=str(organization), role=member.role)
 
 
 class Decline(View):
-    @extend_schema(
-        operation_id="decline_invitation", summary="Decline an invitation", request=None, responses={204: None}
-    )
-    def post(self, request: Request, org: str) -> Response:
+    @operation("decline_invitation")
+    def post(self, request: Request, org: str) -> None:
+        """Decline an invitation."""
         pages.body(request)
         invitations.decline(org, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _role(view: View, request: Request, org: str) -> str:
     """Return the role of the body, after the caller's permission: without it, nothing is said about the body."""
     organizations.require_administered(org, view.caller)
-    wish = pages.body(request, shapes.NewRole)
+    wish = pages.body(request, NewRole)
     return str(wish["role"])
 
 
-def _shown(organization: Organization, by: Caller) -> Data:
+def _shown(organization: models.Organization, by: Caller) -> Organization:
     membership = {**by.memberships, **by.locked}.get(organization.namespace_id)
     role = membership.role if membership else None
-    return {
-        "name": organization.namespace.name,
-        "full_name": organization.full_name,
-        "members": organization.memberships.filter(user__is_active=True).count(),
-        "role": role,
-        "default_visibility": ("private" if organization.private_by_default else "public") if role else None,
-        "second_factor_required": organization.requires_second_factor if role else None,
-    }
+    return Organization(
+        name=organization.namespace.name,
+        full_name=organization.full_name,
+        members=organization.memberships.filter(user__is_active=True).count(),
+        role=role,
+        default_visibility=("private" if organization.private_by_default else "public") if role else None,
+        second_factor_required=organization.requires_second_factor if role else None,
+    )
 
 
-def _member(row: Membership | Invitation) -> Data:
-    return {"name": row.user.username, "full_name": row.user.full_name, "role": row.role}
+def _member(row: models.Membership) -> Member:
+    return of_row(Member, row.user, name=row.user.username, role=row.role)
 
 
-def _listed(row: Membership) -> Data:
-    teams = sorted(place.team.name for place in row.teams.all())
+def _listed(row: models.Membership) -> ListedMember:
+    teams = tuple(sorted(place.team.name for place in row.teams.all()))
     has_factor = row.has_factor  # type: ignore[attr-defined]  # annotated by list_members
-    return _member(row) | {"second_factor": has_factor, "teams": teams}
+    return of_row(ListedMember, row.user, name=row.user.username, role=row.role, second_factor=has_factor, teams=teams)
 
 
-def _times(row: Invitation) -> Data:
-    return {"by": row.by.username, "asked_at": row.asked_at, "ends_at": row.asked_at + invitations.INVITED}
+def _invitation(row: models.Invitation) -> Invitation:
+    return of_row(Invitation, row.user, name=row.user.username, **_asked(row))
 
 
-def _invitation(row: Invitation) -> Data:
-    return _member(row) | _times(row)
+def _own(row: models.Invitation) -> OwnInvitation:
+    return of_row(OwnInvitation, row.organization, organization=str(row.organization), **_asked(row))
 
 
-def _own(row: Invitation) -> Data:
-    organization = row.organization
-    fields = {"organization": str(organization), "full_name": organization.full_name, "role": row.role}
-    return fields | _times(row)
+def _asked(row: models.Invitation) -> dict[str, object]:
+    ends_at = row.asked_at + invitations.INVITED
+    return {"role": row.role, "by": row.by.username, "asked_at": row.asked_at, "ends_at": ends_at}

@@ -1,41 +1,81 @@
 """Trusted publishers of a namespace, those of repositories that do not exist yet too; in a session only."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
-from rest_framework.request import Request
-from rest_framework.response import Response
+from collections.abc import Mapping
+from typing import Annotated
 
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.answers.record import Answer, Page, RepositoryType, Time
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes.people import publishers as shapes
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation
+from registry import models
 from registry.people.tokens import publishers
 
 
-class Publishers(View):
-    @extend_schema(operation_id="publishers", summary="Trusted publishers", responses=shapes.PublisherPage)
-    def get(self, request: Request, ns: str) -> Response:
-        rows = publishers.list_in_namespace(ns, self.caller)
-        return Response({"items": shapes.Publisher(rows, many=True).data, "next": None})
+class Values(s.ListField):
+    child = Text(max_length=255)
 
-    @extend_schema(
-        operation_id="trust_publisher", summary="Trust a CI job",
-        description="Of a repository that does not exist, its first push creates it.",
-        request=shapes.NewPublisher, responses={201: shapes.Publisher},
-    )  # fmt: skip
-    def post(self, request: Request, ns: str) -> Response:
+
+class NewPublisher(s.Serializer[Data]):
+    repository = Text(max_length=96, help_text="its name, without the namespace")
+    type = s.ChoiceField(choices=models.Repository.Type.choices, required=False, default="model")
+    issuer = Text(max_length=255)
+    claims = s.DictField(child=Values(), help_text="claim → accepted values; a * at the end stands for any rest")
+
+
+class Publisher(Answer):
+    id: int
+    repository: str
+    type: RepositoryType
+    pending: Annotated[bool, "true while the repository does not exist"]
+    issuer: str
+    claims: Mapping[str, tuple[str, ...]]
+    username: str
+    by: str | None
+    created_at: Time
+    last_used_at: Time | None
+
+
+class Publishers(View):
+    @operation("publishers")
+    def get(self, request: Request, ns: str) -> Page[Publisher]:
+        """Trusted publishers."""
+        rows = publishers.list_in_namespace(ns, self.caller)
+        return pages.page(request, map(_line, rows))
+
+    @operation("trust_publisher", body=NewPublisher, status=201)
+    def post(self, request: Request, ns: str) -> Publisher:
+        """Trust a CI job.
+
+        Of a repository that does not exist, its first push creates it.
+        """
         publishers.require_namespace(ns, self.caller)  # without the right to it, nothing is said about the body
-        given = pages.body(request, shapes.NewPublisher)
+        given = pages.body(request, NewPublisher)
         made = publishers.trust_pending(
             f"{ns}/{given['repository']}", given["issuer"], given["claims"], self.caller, type=given["type"]
         )
-        return Response(shapes.Publisher(made).data, status.HTTP_201_CREATED)
+        return _line(made)
 
 
 class OnePublisher(View):
-    @extend_schema(
-        operation_id="distrust_publisher", summary="End the trust in a publisher",
-        description="Its tokens end at once.", responses={204: None},
-    )  # fmt: skip
-    def delete(self, request: Request, ns: str, id: int) -> Response:
+    @operation("distrust_publisher")
+    def delete(self, request: Request, ns: str, id: int) -> None:
+        """End the trust in a publisher.
+
+        Its tokens end at once.
+        """
         publishers.remove_in_namespace(ns, id, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _line(row: models.TrustedPublisher) -> Publisher:
+    return of_row(
+        Publisher,
+        row,
+        repository=row.full_name,
+        pending=row.repository_id is None,
+        username=row.account.username,
+        by=row.created_by.username if row.created_by else None,
+    )

@@ -1,13 +1,15 @@
 """The limits that administrators set for one person or organisation, over REST, in a session."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
+from typing import Annotated
 
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.answers.record import Answer, OneOf, Page, Time
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.people import quotas as shapes
+from hub.api.pages import Data, Text, WholeNumber
+from hub.api.records import of_row, operation, text_of
 from registry.kernel.limits import usage
 from registry.kernel.limits.usage import Usage
 from registry.kernel.texts import cursors
@@ -17,61 +19,85 @@ from registry.people import accounts, quotas
 RESET = "Back to the limits of the hub."
 
 
+HUBS_OWN = "null: the hub's own limit; 0: no limit"
+
+
+class NewQuota(s.Serializer[Data]):
+    bytes = WholeNumber(required=False, default=None, allow_null=True, help_text=HUBS_OWN)
+    repositories = WholeNumber(required=False, default=None, allow_null=True, help_text=HUBS_OWN)
+    reason = Text(max_length=300, help_text="its owners read it")
+
+
+class SetLimits(Answer):
+    bytes: Annotated[int | None, HUBS_OWN]
+    repositories: Annotated[int | None, HUBS_OWN]
+
+
+class Quota(Answer):
+    name: str
+    kind: Annotated[str, OneOf("person", "organization")]
+    set: Annotated[SetLimits, "what administrators set"]
+    limit: Annotated[int | None, "bytes, in force; null: no limit"]
+    repository_limit: Annotated[int | None, "in force; null: no limit"]
+    bytes: Annotated[int, "held, those in the bin too"]
+    repositories: Annotated[int, "how many, those in the bin too"]
+    reason: str
+    by: Annotated[str, "the administrator; empty: the operator, or nobody"]
+    at: Time | None
+
+
 class Quotas(View):
-    @extend_schema(
-        operation_id="quotas", summary="Limits that were set for one owner, newest first", parameters=[pages.Paging],
-        responses=shapes.QuotaPage,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
+    @operation("quotas", query=pages.Paging)
+    def get(self, request: Request) -> Page[Quota]:
+        """Limits that were set for one owner, newest first."""
         self.require_administrator()
         asked = pages.parameters(request, pages.Paging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
         rows = cursors.newest_first(quotas.listed().order_by(), below, limit)
-        return Response(
-            pages.page(request, [_line(row, held) for row, held in usage.usage_of_each(rows.items)], rows.next)
-        )
+        return pages.page(request, [_line(row, held) for row, held in usage.usage_of_each(rows.items)], rows.next)
 
 
 class OneQuota(View):
-    @extend_schema(operation_id="quota", summary="The limits and the use of one owner", responses=shapes.Quota)
-    def get(self, request: Request, ns: str) -> Response:
+    @operation("quota")
+    def get(self, request: Request, ns: str) -> Quota:
+        """The limits and the use of one owner."""
         self.require_administrator()
-        return Response(_of(ns))
+        return _of(ns)
 
-    @extend_schema(
-        operation_id="set_quota", summary="Set the limits of one person or organisation",
-        description="Its owners get a notification with the reason.", request=shapes.NewQuota, responses=shapes.Quota,
-    )  # fmt: skip
-    def put(self, request: Request, ns: str) -> Response:
+    @operation("set_quota", body=NewQuota)
+    def put(self, request: Request, ns: str) -> Quota:
+        """Set the limits of one person or organisation.
+
+        Its owners get a notification with the reason.
+        """
         self.require_administrator()
-        wish = pages.body(request, shapes.NewQuota)
+        wish = pages.body(request, NewQuota)
         quotas.change(ns, self.caller, **wish)
-        return Response(_of(ns))
+        return _of(ns)
 
-    @extend_schema(
-        operation_id="reset_quota", summary="Go back to the limits of the hub", responses={200: shapes.Quota}
-    )
-    def delete(self, request: Request, ns: str) -> Response:
+    @operation("reset_quota")
+    def delete(self, request: Request, ns: str) -> Quota:
+        """Go back to the limits of the hub."""
         self.require_administrator()
         quotas.change(ns, self.caller, bytes=None, repositories=None, reason=RESET)
-        return Response(_of(ns))
+        return _of(ns)
 
 
-def _of(name: str) -> Data:
+def _of(name: str) -> Quota:
     namespace = accounts.resolve_namespace(name)
     return _line(quotas.own_limits(namespace), usage.usage_of(namespace))
 
 
-def _line(row: NamespaceQuota, held: Usage) -> Data:
-    return {
-        "name": row.namespace.name,
-        "kind": row.namespace.kind,
-        "set": {"bytes": row.bytes, "repositories": row.repositories},
-        "limit": held.limit or None,
-        "repository_limit": held.repository_limit or None,
-        "bytes": held.bytes,
-        "repositories": held.repositories,
-        "reason": row.reason,
-        "by": row.by,
-        "at": row.at if row.pk else None,
-    }
+def _line(row: NamespaceQuota, held: Usage) -> Quota:
+    return Quota(
+        name=row.namespace.name,
+        kind=row.namespace.kind,
+        set=of_row(SetLimits, row),
+        limit=held.limit or None,
+        repository_limit=held.repository_limit or None,
+        bytes=held.bytes,
+        repositories=held.repositories,
+        reason=row.reason,
+        by=row.by,
+        at=text_of(row.at) if row.pk else None,
+    )

@@ -1,64 +1,95 @@
 """Robots of an organisation: list, make and remove them, give them tokens and revoke those; in a session only."""
 
-from drf_spectacular.utils import extend_schema
+from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.answers.record import Answer, Page, Time
+from dovetail.answers.site import Token
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes.people import robots as shapes
-from hub.api.shapes.people.account import MadeToken, Token
+from hub.api.pages import Data, Text
+from hub.api.people.account import MadeToken
+from hub.api.records import of_row, operation
 from registry.models import User
 from registry.people.organizations import robots
-from registry.people.tokens.tokens import digest
+from registry.people.tokens.tokens import MACHINE_GRANTS, digest
+
+
+class NewRobot(s.Serializer[Data]):
+    name = Text(max_length=96, help_text="deploy, of acme+deploy")
+    purpose = Text(required=False, allow_blank=True, default="", max_length=200)
+
+
+class NewRobotToken(s.Serializer[Data]):
+    name = Text(max_length=100)
+    expires_at = s.DateTimeField(help_text="within a year")
+    repos = s.DictField(
+        child=s.ChoiceField(choices=MACHINE_GRANTS), help_text="repositories of the organisation, or prefix* → right"
+    )
+
+
+class Robot(Answer):
+    name: str
+    username: str
+    purpose: str
+    created_at: Time
+    tokens: tuple[Token, ...]
 
 
 class Robots(View):
-    @extend_schema(operation_id="robots", summary="An organisation's robots", responses=shapes.RobotPage)
-    def get(self, request: Request, org: str) -> Response:
+    @operation("robots")
+    def get(self, request: Request, org: str) -> Page[Robot]:
+        """An organisation's robots."""
         rows = robots.list_robots(org, self.caller)
-        return Response({"items": shapes.Robot(rows, many=True).data, "next": None})
+        return pages.page(request, map(_shown, rows))
 
-    @extend_schema(
-        operation_id="make_robot", summary="Make a robot", request=shapes.NewRobot, responses={201: shapes.Robot}
-    )
-    def post(self, request: Request, org: str) -> Response:
+    @operation("make_robot", body=NewRobot, status=201)
+    def post(self, request: Request, org: str) -> Robot:
+        """Make a robot."""
         robots.list_robots(org, self.caller)  # without the right to it, nothing is said about the body
-        given = pages.body(request, shapes.NewRobot)
+        given = pages.body(request, NewRobot)
         made = robots.create_robot(org, given["name"], self.caller, purpose=given["purpose"])
-        return Response(shapes.Robot(made).data, status.HTTP_201_CREATED)
+        return _shown(made)
 
 
 class OneRobot(View):
-    @extend_schema(operation_id="robot", summary="A robot and its tokens", responses=shapes.Robot)
-    def get(self, request: Request, org: str, robot: str) -> Response:
-        return Response(shapes.Robot(robots.get_robot(org, robot, self.caller)).data)
+    @operation("robot")
+    def get(self, request: Request, org: str, robot: str) -> Robot:
+        """A robot and its tokens."""
+        return _shown(robots.get_robot(org, robot, self.caller))
 
-    @extend_schema(
-        operation_id="remove_robot", summary="Remove a robot", description="Its tokens end.", responses={204: None}
-    )
-    def delete(self, request: Request, org: str, robot: str) -> Response:
+    @operation("remove_robot")
+    def delete(self, request: Request, org: str, robot: str) -> None:
+        """Remove a robot.
+
+        Its tokens end.
+        """
         robots.remove_robot(org, robot, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class RobotTokens(View):
-    @extend_schema(
-        operation_id="make_robot_token", summary="Give a robot a token",
-        description="The value is in this answer and nowhere else.",
-        request=shapes.NewRobotToken, responses={201: MadeToken},
-    )  # fmt: skip
+    @operation("make_robot_token", body=NewRobotToken, answers={201: MadeToken})
     def post(self, request: Request, org: str, robot: str) -> Response:
+        """Give a robot a token.
+
+        The value is in this answer and nowhere else.
+        """
         row: User = robots.get_robot(org, robot, self.caller)
-        given = pages.body(request, shapes.NewRobotToken)
+        given = pages.body(request, NewRobotToken)
         value = robots.create_token(org, robot, given["name"], given["repos"], given["expires_at"], self.caller)
-        token = Token(row.tokens.get(sha256=digest(value))).data
-        return Response({**token, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        answer = of_row(MadeToken, row.tokens.get(sha256=digest(value)), value=value)
+        return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
 class OneRobotToken(View):
-    @extend_schema(operation_id="revoke_robot_token", summary="Revoke a robot's token", responses={204: None})
-    def delete(self, request: Request, org: str, robot: str, id: int) -> Response:
+    @operation("revoke_robot_token")
+    def delete(self, request: Request, org: str, robot: str, id: int) -> None:
+        """Revoke a robot's token."""
         robots.revoke_token(org, robot, id, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _shown(row: User) -> Robot:
+    tokens = tuple(of_row(Token, token) for token in row.tokens.all())
+    return of_row(Robot, row, name=row.robot_name, purpose=row.full_name, tokens=tokens)

@@ -1,45 +1,56 @@
 """The caller's sessions at the website: where they are signed in, and ending one."""
 
+from typing import Annotated
+
 from allauth.usersessions.internal.flows import sessions as session_flows
 from allauth.usersessions.models import UserSession
-from django.contrib.sessions.models import Session
+from django.contrib.sessions import models
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
 from rest_framework.request import Request
-from rest_framework.response import Response
 
+from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.people import account as shapes
+from hub.api.records import of_row, operation
 from hub.shared.browsers import browser_name
 from registry.models import User
 
 MAX_SESSIONS = 200
 
 
+class Session(Answer):
+    """A browser in which the person is signed in."""
+
+    id: int
+    browser: Annotated[str, "and the system: Firefox on Linux"]
+    address: Annotated[str, "IP address of its latest use"]
+    created_at: Time
+    last_seen_at: Annotated[Time, "written at most every ten minutes"]
+    current: Annotated[bool, "whether it is the one that asks"]
+
+
 class Sessions(View):
-    @extend_schema(
-        operation_id="sessions", summary="Where the caller is signed in, the latest use first",
-        description="From a session only.", responses=shapes.SessionPage,
-    )  # fmt: skip
-    def get(self, request: Request) -> Response:
+    @operation("sessions")
+    def get(self, request: Request) -> Page[Session]:
+        """Where the caller is signed in, the latest use first.
+
+        From a session only.
+        """
         pages.parameters(request, pages.Nothing)
         user = self.person_in_session("Listing sessions")
         current = request._request.session.session_key
-        return Response(pages.page(request, [_line(row, current) for row in _live(user)]))
+        return pages.page(request, [_line(row, current) for row in _live(user)])
 
 
 class OneSession(View):
-    @extend_schema(
-        operation_id="end_session", summary="End one of the caller's sessions",
-        description="From a session only; also the one that asks.", responses={204: None},
-    )  # fmt: skip
-    def delete(self, request: Request, id: int) -> Response:
+    @operation("end_session")
+    def delete(self, request: Request, id: int) -> None:
+        """End one of the caller's sessions.
+
+        From a session only; also the one that asks.
+        """
         user = self.person_in_session("Ending a session")
         session_flows.end_sessions(request._request, list(UserSession.objects.filter(user=user, pk=id)))
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _live(user: User) -> list[UserSession]:
@@ -47,17 +58,11 @@ def _live(user: User) -> list[UserSession]:
     rows = list(UserSession.objects.filter(user=user).order_by("-last_seen_at", "-pk")[:MAX_SESSIONS])
     keys = [row.session_key for row in rows]
     live = set(
-        Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now()).values_list("pk", flat=True)
+        models.Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now()).values_list("pk", flat=True)
     )
     return [row for row in rows if row.session_key in live]
 
 
-def _line(row: UserSession, current: str | None) -> Data:
-    return {
-        "id": row.pk,
-        "browser": browser_name(row.user_agent),
-        "address": row.ip,
-        "created_at": row.created_at,
-        "last_seen_at": row.last_seen_at,
-        "current": row.session_key == current,
-    }
+def _line(row: UserSession, current: str | None) -> Session:
+    is_current = row.session_key == current
+    return of_row(Session, row, browser=browser_name(row.user_agent), address=row.ip, current=is_current)

@@ -1,91 +1,114 @@
 """The teams of an organisation: who is in them, and which repositories they open."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
-from rest_framework.request import Request
-from rest_framework.response import Response
+from typing import Annotated
 
+from rest_framework import serializers as s
+from rest_framework.request import Request
+
+from dovetail.answers.record import Answer, OneOf, Page
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.people import teams as shapes
-from registry.models import Team
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation
+from registry import models
 from registry.people import accounts
 from registry.people.organizations import organizations, teams
 
+ROLES = models.TeamGrant.Role
+
+
+class NewTeam(s.Serializer[Data]):
+    name = Text(max_length=96)
+    full_name = Text(required=False, allow_blank=True, default="", max_length=200)
+
+
+class NewGrant(s.Serializer[Data]):
+    role = s.ChoiceField(choices=ROLES.choices)
+
+
+class Grant(Answer):
+    """A role in the repositories of the organisation whose names match."""
+
+    pattern: Annotated[str, "* is any characters, ? is one"]
+    type: Annotated[str, OneOf("any", *models.Repository.Type.values)]
+    role: Annotated[str, OneOf(*ROLES.values)]
+
+
+class Team(Answer):
+    name: str
+    full_name: str
+    members: Annotated[tuple[str, ...], "their user names"]
+    grants: tuple[Grant, ...]
+
 
 class Teams(View):
-    @extend_schema(operation_id="teams", summary="An organisation's teams", responses=shapes.TeamPage)
-    def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_shown(team) for team in teams.list_teams(org, self.caller)], "next": None})
+    @operation("teams")
+    def get(self, request: Request, org: str) -> Page[Team]:
+        """An organisation's teams."""
+        return pages.page(request, map(_shown, teams.list_teams(org, self.caller)))
 
-    @extend_schema(
-        operation_id="create_team", summary="Create a team", request=shapes.NewTeam, responses={201: shapes.Team}
-    )
-    def post(self, request: Request, org: str) -> Response:
+    @operation("create_team", body=NewTeam, status=201)
+    def post(self, request: Request, org: str) -> Team:
+        """Create a team."""
         organization = organizations.require_administered(org, self.caller)
-        given = pages.body(request, shapes.NewTeam)
+        given = pages.body(request, NewTeam)
         team = teams.create_team(organization, given["name"], full_name=given["full_name"], by=self.caller.user)
-        return Response(_shown(team), status.HTTP_201_CREATED)
+        return _shown(team)
 
 
 class OneTeam(View):
-    @extend_schema(operation_id="team", summary="A team", responses=shapes.Team)
-    def get(self, request: Request, org: str, team: str) -> Response:
-        return Response(_shown(teams.get_team(org, team, self.caller, writing=False)))
+    @operation("team")
+    def get(self, request: Request, org: str, team: str) -> Team:
+        """A team."""
+        return _shown(teams.get_team(org, team, self.caller, writing=False))
 
-    @extend_schema(
-        operation_id="delete_team", summary="Delete a team",
-        description="Its members stay in the organisation.", responses={204: None},
-    )  # fmt: skip
-    def delete(self, request: Request, org: str, team: str) -> Response:
+    @operation("delete_team")
+    def delete(self, request: Request, org: str, team: str) -> None:
+        """Delete a team.
+
+        Its members stay in the organisation.
+        """
         teams.delete_team(teams.get_team(org, team, self.caller), by=self.caller.user)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class TeamMember(View):
-    @extend_schema(
-        operation_id="put_team_member", summary="Put a member of the organisation into a team",
-        request=None, responses=shapes.Team,
-    )  # fmt: skip
-    def put(self, request: Request, org: str, team: str, user: str) -> Response:
+    @operation("put_team_member")
+    def put(self, request: Request, org: str, team: str, user: str) -> Team:
+        """Put a member of the organisation into a team."""
         row = teams.get_team(org, team, self.caller)
         pages.body(request)
         teams.add_member(row, accounts.get_person(user), by=self.caller.user)
-        return Response(_shown(teams.get_team(org, team, self.caller)))
+        return _shown(teams.get_team(org, team, self.caller))
 
-    @extend_schema(operation_id="drop_team_member", summary="Take a person out of a team", responses={204: None})
-    def delete(self, request: Request, org: str, team: str, user: str) -> Response:
+    @operation("drop_team_member")
+    def delete(self, request: Request, org: str, team: str, user: str) -> None:
+        """Take a person out of a team."""
         row = teams.get_team(org, team, self.caller)
         teams.remove_member(row, accounts.get_person(user), by=self.caller.user)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class TeamGrant(View):
-    @extend_schema(
-        operation_id="put_team_grant", summary="Give a team a role in repositories, by a pattern of their names",
-        description="`type` is any, model, dataset or space.", request=shapes.NewGrant, responses=shapes.Team,
-    )  # fmt: skip
-    def put(self, request: Request, org: str, team: str, type: str, pattern: str) -> Response:
-        row = teams.get_team(org, team, self.caller)
-        wish = pages.body(request, shapes.NewGrant)
-        teams.set_grant(row, pattern, wish["role"], type=_type(type), by=self.caller.user)
-        return Response(_shown(teams.get_team(org, team, self.caller)))
+    @operation("put_team_grant", body=NewGrant)
+    def put(self, request: Request, org: str, team: str, type: str, pattern: str) -> Team:
+        """Give a team a role in repositories, by a pattern of their names.
 
-    @extend_schema(operation_id="drop_team_grant", summary="Take a team's role by this pattern", responses={204: None})
-    def delete(self, request: Request, org: str, team: str, type: str, pattern: str) -> Response:
+        `type` is any, model, dataset or space.
+        """
+        row = teams.get_team(org, team, self.caller)
+        wish = pages.body(request, NewGrant)
+        teams.set_grant(row, pattern, wish["role"], type=_type(type), by=self.caller.user)
+        return _shown(teams.get_team(org, team, self.caller))
+
+    @operation("drop_team_grant")
+    def delete(self, request: Request, org: str, team: str, type: str, pattern: str) -> None:
+        """Take a team's role by this pattern."""
         teams.remove_grant(teams.get_team(org, team, self.caller), pattern, type=_type(type), by=self.caller.user)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _type(word: str) -> str:
     return "" if word == "any" else word
 
 
-def _shown(team: Team) -> Data:
-    return {
-        "name": team.name,
-        "full_name": team.full_name,
-        "members": sorted(member.membership.user.username for member in team.members.all()),
-        "grants": [teams.describe(grant) for grant in team.grants.all()],
-    }
+def _shown(team: models.Team) -> Team:
+    members = tuple(sorted(member.membership.user.username for member in team.members.all()))
+    return of_row(Team, team, members=members, grants=tuple(Grant(**teams.describe(one)) for one in team.grants.all()))

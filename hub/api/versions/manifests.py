@@ -1,14 +1,15 @@
 """Manifests for Kubernetes: one revision for a platform that serves with vLLM."""
 
-from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
+from typing import Annotated
 
-from dovetail.adapters.results.report import Report
+from rest_framework.request import Request
+
+from dovetail.adapters.results.report import BasePin
+from dovetail.answers.record import Answer
 from dovetail.serve.manifests import KINDS, manifest
 from dovetail.serve.target import Target
 from hub.api.asking import View
-from hub.api.shapes.versions import manifests as shapes
+from hub.api.records import operation
 from hub.api.versions.revisions import resolved
 from hub.api.versions.verdicts import document
 from hub.origin import origin
@@ -16,24 +17,31 @@ from registry.kernel.errors import ValueInvalid
 from registry.proof import verdicts
 
 
+class KubernetesManifest(Answer):
+    """The YAML for one platform."""
+
+    adapter: str
+    revision: str
+    kind: Annotated[str, "the platform"]
+    manifest: Annotated[str, "YAML; its comments say what it expects of the cluster"]
+
+
 class Manifest(View):
-    @extend_schema(
-        operation_id="kubernetes_manifest",
-        summary="What Kubernetes needs to serve it",
-        description="For kserve, dynamo, aibrix, production-stack, llm-d or inference-model; docs/serving.md.",
-        responses=shapes.KubernetesManifest,
-    )
-    def get(self, request: Request, ns: str, name: str, rev: str, platform: str) -> Response:
+    @operation("kubernetes_manifest")
+    def get(self, request: Request, ns: str, name: str, rev: str, platform: str) -> KubernetesManifest:
+        """What Kubernetes needs to serve it.
+
+        For kserve, dynamo, aibrix, production-stack, llm-d or inference-model; docs/serving.md.
+        """
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         if platform not in KINDS:
             raise ValueInvalid(f"There is no manifest {platform[:80]!r}.", fix=f"Ask for one of {', '.join(KINDS)}.")
         verdict = verdicts.current(revision)
         shown = document(verdict, revision, self.caller, origin(request))
-        target = Target.of_verdict(shown, origin(request))
-        answers = Report.of_result({"serving": shown["serving"]}, verdict.state).serving
+        base = shown.base or BasePin()
+        target = Target(shown.adapter, origin(request), shown.revision, shown.path, base.id, base.revision or "")
         try:
-            text = manifest(platform, target, answers)
+            text = manifest(platform, target, shown.serving)
         except ValueError as reason:
             raise ValueInvalid(str(reason), fix="Its verdict says what serves it.") from None
-        names = {"adapter": target.adapter, "revision": target.revision}
-        return Response({**names, "kind": platform, "manifest": text})
+        return KubernetesManifest(adapter=shown.adapter, revision=shown.revision, kind=platform, manifest=text)

@@ -2,115 +2,136 @@
 
 from collections.abc import Sequence
 
-from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from rest_framework import serializers as s
 from rest_framework.request import Request
-from rest_framework.response import Response
 
+from dovetail.answers.record import Page
+from dovetail.answers.versions import Release
 from hub.api import pages
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.versions import releases as shapes
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation
+from registry import models
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
-from registry.models import Release, Repository
+from registry.models.repos.releases import MAX_NOTES, MAX_TITLE
 from registry.proof import verdicts
 from registry.publish import releases as services
 from registry.repos import lookup, releases
 
 
+class EditRelease(s.Serializer[Data]):
+    title = Text(required=False, allow_blank=True, max_length=MAX_TITLE, help_text="beside the tag on its page")
+    notes = Text(required=False, allow_blank=True, max_length=MAX_NOTES, help_text="Markdown")
+    prerelease = s.BooleanField(required=False, help_text="never the latest; always true of `v1.0.0-rc.1`")
+
+
+class MakeRelease(EditRelease):
+    tag = Text(
+        max_length=64, help_text="a semantic version, as `v1.2.0`; created unless it names that revision already"
+    )
+    revision = Text(
+        required=False,
+        max_length=200,
+        help_text="a commit id, tag, branch or alias; by default the tag's, else `verified`",
+    )
+    force = s.BooleanField(required=False, default=False, help_text="also of a revision that has not passed")
+
+
+class DeleteRelease(s.Serializer[Data]):
+    keep_tag = s.BooleanField(required=False, default=True, help_text="false: its tag is deleted too")
+
+
 class _OfAdapter(View):
-    def adapter(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Repository:
+    def adapter(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> models.Repository:
         return lookup.find_at_address(f"{ns}/{name}", self.caller, permission)
 
-    def one(self, repository: Repository, tag: str) -> Data:
+    def one(self, repository: models.Repository, tag: str) -> Release:
         [line] = _lines(repository, [releases.find(repository, tag, self.caller)])
         return line
 
 
 class Releases(_OfAdapter):
-    @extend_schema(
-        operation_id="releases", summary="Releases of an adapter", description="The highest version first.",
-        parameters=[pages.Paging], responses=shapes.ReleasePage,
-    )  # fmt: skip
-    def get(self, request: Request, ns: str, name: str) -> Response:
+    @operation("releases", query=pages.Paging)
+    def get(self, request: Request, ns: str, name: str) -> Page[Release]:
+        """Releases of an adapter.
+
+        The highest version first.
+        """
         asked = pages.parameters(request, pages.Paging)
         repository = self.adapter(ns, name)
         below = cursors.row_id(asked.get("cursor", ""))
         found = releases.listed(repository, self.caller, below=below, limit=asked["limit"])
-        return Response(pages.page(request, _lines(repository, found.items), found.next))
+        return pages.page(request, _lines(repository, found.items), found.next)
 
-    @extend_schema(
-        operation_id="make_release", summary="Make a release",
-        description="Of a revision that passed, with its tag; with `force` of another one.",
-        request=shapes.MakeRelease, responses={201: shapes.Release},
-    )  # fmt: skip
-    def post(self, request: Request, ns: str, name: str) -> Response:
+    @operation("make_release", body=MakeRelease, status=201)
+    def post(self, request: Request, ns: str, name: str) -> Release:
+        """Make a release.
+
+        Of a revision that passed, with its tag; with `force` of another one.
+        """
         pages.parameters(request, pages.Nothing)
         repository = self.adapter(ns, name, Permission.PUSH)
-        given = pages.body(request, shapes.MakeRelease)
+        given = pages.body(request, MakeRelease)
         revision = services.revision_for(repository, given["tag"], given.get("revision", ""), self.caller)
         services.create(
             repository, given["tag"], revision, self.caller,
             title=given.get("title", ""), notes=given.get("notes", ""),
             is_prerelease=given.get("prerelease", False), force=given["force"],
         )  # fmt: skip
-        return Response(self.one(repository, given["tag"]), status=status.HTTP_201_CREATED)
+        return self.one(repository, given["tag"])
 
 
 class OneRelease(_OfAdapter):
-    @extend_schema(
-        operation_id="get_release", summary="One release", description="`latest` is the latest stable one.",
-        responses=shapes.Release,
-    )  # fmt: skip
-    def get(self, request: Request, ns: str, name: str, release: str) -> Response:
-        pages.parameters(request, pages.Nothing)
-        return Response(self.one(self.adapter(ns, name), release))
+    @operation("get_release")
+    def get(self, request: Request, ns: str, name: str, release: str) -> Release:
+        """One release.
 
-    @extend_schema(
-        operation_id="edit_release", summary="Edit a release",
-        description="What is left out stays; tag and revision never change.",
-        request=shapes.EditRelease, responses=shapes.Release,
-    )  # fmt: skip
-    def patch(self, request: Request, ns: str, name: str, release: str) -> Response:
+        `latest` is the latest stable one.
+        """
+        pages.parameters(request, pages.Nothing)
+        return self.one(self.adapter(ns, name), release)
+
+    @operation("edit_release", body=EditRelease)
+    def patch(self, request: Request, ns: str, name: str, release: str) -> Release:
+        """Edit a release.
+
+        What is left out stays; tag and revision never change.
+        """
         pages.parameters(request, pages.Nothing)
         repository = self.adapter(ns, name, Permission.PUSH)
-        given = pages.body(request, shapes.EditRelease)
+        given = pages.body(request, EditRelease)
         services.edit(
             repository, release, self.caller,
             title=given.get("title"), notes=given.get("notes"), is_prerelease=given.get("prerelease"),
         )  # fmt: skip
-        return Response(self.one(repository, release))
+        return self.one(repository, release)
 
-    @extend_schema(
-        operation_id="delete_release", summary="Delete a release",
-        description="Its tag stays unless `keep_tag` is false.",
-        parameters=[shapes.DeleteRelease], responses={204: None},
-    )  # fmt: skip
-    def delete(self, request: Request, ns: str, name: str, release: str) -> Response:
-        asked = pages.parameters(request, shapes.DeleteRelease)
+    @operation("delete_release", query=DeleteRelease)
+    def delete(self, request: Request, ns: str, name: str, release: str) -> None:
+        """Delete a release.
+
+        Its tag stays unless `keep_tag` is false.
+        """
+        asked = pages.parameters(request, DeleteRelease)
         repository = self.adapter(ns, name, Permission.PUSH)
         services.delete(repository, release, self.caller, keep_tag=asked["keep_tag"])
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _lines(repository: Repository, found: Sequence[Release]) -> list[Data]:
+def _lines(repository: models.Repository, found: Sequence[models.Release]) -> list[Release]:
     states = verdicts.states_in_force(release.ref.revision_id for release in found)
     latest = releases.latest(repository)
     return [
-        {
-            "tag": release.tag,
-            "title": release.title,
-            "notes": release.notes,
-            "revision": release.ref.revision.oid,
-            "state": states.get(release.ref.revision_id),
-            "yanked": release.ref.revision.is_yanked,
-            "prerelease": release.is_prerelease,
-            "latest": release == latest,
-            "forced": release.is_forced,
-            "created_by": release.created_by.username,
-            "created_at": release.created_at,
-            "edited_at": release.edited_at,
-        }
+        of_row(
+            Release,
+            release,
+            revision=release.ref.revision.oid,
+            state=states.get(release.ref.revision_id),
+            yanked=release.ref.revision.is_yanked,
+            prerelease=release.is_prerelease,
+            latest=release == latest,
+            forced=release.is_forced,
+            created_by=release.created_by.username,
+        )
         for release in found
     ]

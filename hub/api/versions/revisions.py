@@ -1,19 +1,23 @@
 """The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers as s
 from rest_framework.request import Request
-from rest_framework.response import Response
 
+from dovetail.answers.record import Page
+from dovetail.answers.versions import BaseName, File, HistoryItem, Manifest, Provenance
+from dovetail.answers.versions import Revision as RevisionLine
 from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.asking import View, no_route
-from hub.api.shapes import Data
-from hub.api.shapes.versions import revisions as shapes
-from hub.api.versions.lifecycle import withdrawn_weights_of, yank_state
+from hub.api.pages import Data, Paging
+from hub.api.records import of_row, operation
+from hub.api.versions.lifecycle import withdrawn_weights_of, yank_of
 from hub.limits import Family
 from registry.kernel import policy, seams
 from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
@@ -29,29 +33,46 @@ from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
 
+Line = TypeVar("Line", bound=RevisionLine)
+
+
+class HistoryPaging(Paging):
+    rev = s.CharField(required=False, default="main", help_text="where to begin: a branch, a tag, a commit")
+    collapse = s.ChoiceField(
+        choices=["runs"], required=False, help_text="runs: versions that one training run pushed are one item"
+    )
+
+
+class FileView(s.Serializer[Data]):
+    view = s.CharField(
+        required=False, max_length=40, help_text="of adapter_config.json: repaired, base, or peft-0.13 and the like"
+    )
+    base = s.CharField(
+        required=False, max_length=200,
+        help_text="with view=repaired: which of the bases that it fits; with view=base: the name that it shall say",
+    )  # fmt: skip
+
 
 class Revisions(View):
-    @extend_schema(
-        operation_id="history",
-        summary="History, newest first",
-        parameters=[shapes.HistoryPaging],
-        responses=shapes.RevisionPage,
-    )
-    def get(self, request: Request, ns: str, name: str) -> Response:
-        asked = pages.parameters(request, shapes.HistoryPaging)
+    @operation("history", query=HistoryPaging)
+    def get(self, request: Request, ns: str, name: str) -> Page[HistoryItem]:
+        """History, newest first."""
+        asked = pages.parameters(request, HistoryPaging)
         start = resolved(f"{ns}/{name}", asked["rev"], self.viewer)
         if cursor := asked.get("cursor"):
             start = pull.resolve(start.repository, cursor)
         if asked.get("collapse"):
-            return Response(_runs(request, start, asked["limit"], self.caller))
+            return _runs(request, start, asked["limit"], self.caller)
         rows = histories.newest(start, asked["limit"] + 1)
         page, states = rows[: asked["limit"]], verdicts.states_in_force(row.pk for row in rows)
         parents: list[Revision | None] = [*rows[1:], None]
-        items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]
-        return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(page) else ""))
+        items = [
+            _line(HistoryItem, row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)
+        ]
+        return pages.page(request, items, rows[-1].oid if len(rows) > len(page) else "")
 
 
-def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Data:
+def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Page[HistoryItem]:
     """Return one page of a history in which each training run is one item."""
     named = {ref.revision.oid for ref in pull.shown_refs(start.repository, by)}
     lines, older = training_runs.read_lines(start, named, limit)
@@ -59,16 +80,20 @@ def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Data:
     parents = Revision.objects.in_bulk({row.parent_id for row in rows if row.parent_id})
     states = verdicts.states_in_force(row.pk for row in rows)
 
-    def described(row: Revision) -> Data:
-        return _line(row, parents.get(row.parent_id or 0), states.get(row.pk))
+    def described(answer: type[Line], row: Revision, **more: object) -> Line:
+        return _line(answer, row, parents.get(row.parent_id or 0), states.get(row.pk), **more)
 
-    items = [described(line.newest) | {"run": [described(row) for row in line.others]} for line in lines]
+    items = [
+        described(HistoryItem, line.newest, run=tuple(described(RevisionLine, row) for row in line.others))
+        for line in lines
+    ]
     return pages.page(request, items, older)
 
 
 class OneRevision(View):
-    @extend_schema(operation_id="manifest", summary="The manifest", responses=shapes.Manifest)
-    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+    @operation("manifest")
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Manifest:
+        """The manifest."""
         try:
             revision = resolved(f"{ns}/{name}", rev, self.viewer)
         except RevisionNotFound:
@@ -79,26 +104,26 @@ class OneRevision(View):
         entries, verdict = pull.entries(revision), verdicts.in_force(revision)
         description = facts.read_facts(entries)
         may_read = policy.passes_gate(self.caller, revision.repository)
-        return Response(
-            _line(revision, revision.parent, verdict.state if verdict else None)
-            | {
-                "adapter": revision.repository.full_name,
-                "size": sum(entry.size for entry in entries.values()),
-                "files": [_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()],
-                "config": (description.config or None) if may_read else None,
-                "training": _training(entries, self.caller) if may_read else None,
-                "base": _base(description, verdict),
-                "published_by": job._asdict() if (job := ci_systems.provenance(revision)) else None,
-                "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
-                if description.parameters
-                else None,
-                "withdrawn_weights": withdrawn_weights_of(revision, entries, self.caller),
-                "plane": signing.stated(),
-            }
+        tensors = {"values": sum(description.parameters.values()), "dtypes": description.parameters}
+        return _line(
+            Manifest,
+            revision,
+            revision.parent,
+            verdict.state if verdict else None,
+            adapter=revision.repository.full_name,
+            size=sum(entry.size for entry in entries.values()),
+            files=tuple(_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()),
+            config=(description.config or None) if may_read else None,
+            training=_training(entries, self.caller) if may_read else None,
+            base=_base(description, verdict),
+            published_by=of_row(Provenance, job) if (job := ci_systems.provenance(revision)) else None,
+            tensors=tensors if description.parameters else None,
+            withdrawn_weights=withdrawn_weights_of(revision, entries, self.caller),
+            plane=signing.stated(),
         )
 
 
-def _training(entries: Mapping[str, Entry], by: Caller) -> Data:
+def _training(entries: Mapping[str, Entry], by: Caller) -> Mapping[str, object]:
     stated = training.training_of(entries)
     checkpoint = trained_on.checkpoint_of(entries, stated, by)
     if checkpoint is None:
@@ -110,17 +135,21 @@ def _training(entries: Mapping[str, Entry], by: Caller) -> Data:
 class OneFile(View):
     family = Family.FILES
 
-    @extend_schema(
-        operation_id="file", summary="The bytes of a file", description="Redirects to them; Range works there.",
-        parameters=[shapes.FileView],
-        responses={
+    @operation(
+        "file",
+        query=FileView,
+        answers={
             302: OpenApiResponse(description="Location: the bytes"),
             (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes, behind the redirect"),
             (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT, "A view of the config"),
         },
-    )  # fmt: skip
+    )
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponse:
-        asked = pages.parameters(request, shapes.FileView)
+        """The bytes of a file.
+
+        Redirects to them; Range works there.
+        """
+        asked = pages.parameters(request, FileView)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entry = unsearched_files.find_served(revision, path, self.caller)
@@ -164,36 +193,29 @@ def _is_below_a_revision(full_name: str, text: str, viewer: Viewer) -> bool:
     return True
 
 
-def _line(revision: Revision, parent: Revision | None, state: str | None) -> Data:
-    return {
-        "revision": revision.oid,
-        "parent": parent.oid if parent else None,
-        "title": revision.title,
-        "message": revision.message,
-        "author": revision.author.username,
-        "created_at": revision.created_at,
-        "yanked": yank_state(revision)["yanked"],
-        "expired_at": revision.expired_at,
-        "state": state,
-    }
+def _line(answer: type[Line], revision: Revision, parent: Revision | None, state: str | None, **more: object) -> Line:
+    return of_row(
+        answer,
+        revision,
+        revision=revision.oid,
+        parent=parent.oid if parent else None,
+        author=revision.author.username,
+        yanked=yank_of(revision),
+        state=state,
+        **more,
+    )
 
 
-def _file(entry: Entry) -> Data:
-    return {
-        "path": entry.path,
-        "size": entry.size,
-        "sha256": entry.sha256,
-        "git_oid": entry.git_oid,
-        "lfs": entry.is_lfs,
-        "derived_from": entry.source if isinstance(entry, DerivedEntry) else None,
-    }
+def _file(entry: Entry) -> File:
+    source = entry.source if isinstance(entry, DerivedEntry) else None
+    return of_row(File, entry, lfs=entry.is_lfs, derived_from=source)
 
 
-def _base(stated: Facts, verdict: Verdict | None) -> Data | None:
+def _base(stated: Facts, verdict: Verdict | None) -> BaseName | None:
     """The base that was proven to fit, else the one that the adapter names."""
     proven = verdict.report.base if verdict else None
     if proven:
-        return proven.as_json()
+        return of_row(BaseName, proven)
     if stated.description is None or not stated.description.base:
         return None
-    return {"id": stated.description.base, "revision": stated.description.base_revision, "sha256": None}
+    return BaseName(id=stated.description.base, revision=stated.description.base_revision, sha256=None)

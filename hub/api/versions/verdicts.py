@@ -3,47 +3,108 @@
 import hashlib
 import re
 from dataclasses import replace
+from typing import Annotated
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.adapters.results import report as reports
 from dovetail.adapters.results.report import BasePin, EngineRow, Report
+from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
+from dovetail.answers.record import Answer, OneOf, Time
+from dovetail.answers.versions import Eligibility, Regression, WithdrawnWeights
 from dovetail.serve.server_start import completed_report
 from dovetail.serve.target import Target
 from hub.api import pages, streaming
 from hub.api.asking import View
-from hub.api.shapes import Data
-from hub.api.shapes.versions import verdicts as shapes
+from hub.api.records import of_row, operation, shape
 from hub.api.streaming import Message
 from hub.api.versions.lifecycle import withdrawn_weights_of
 from hub.api.versions.regressions import eligibility_of, regression_of
 from hub.api.versions.revisions import resolved
 from hub.api.waiting import Wait, wait_until
 from hub.origin import origin
+from registry import models
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
-from registry.models import Revision, Verdict
+from registry.models import Revision
 from registry.proof import verdicts
 from registry.proof.shown_reports import shown_to
 from registry.repos import pull
 from registry.repos.viewers import Viewer
 
 
+class Renewal(Answer):
+    """A newer validation of the same revision, which has not ended, or has errored."""
+
+    state: Annotated[str, OneOf("queued", "running", "errored")]
+    reason: Annotated[str | None, "why it waits, or what went wrong"]
+    attempt: int
+    queued_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    request_id: Annotated[str | None, "of the request that asked for it; to those who may write here"]
+
+
+class Verdict(Answer):
+    """The proof of a revision."""
+
+    adapter: str
+    revision: str
+    state: Annotated[str, OneOf("queued", "running", "passed", "failed", "errored")]
+    renewal: Annotated[Renewal | None, "this verdict is in force until that one has ended"]
+    errored_renewal: Annotated[Renewal | None, "the newest one errored, so this verdict stays in force"]
+    reason: Annotated[str | None, "why it waits"]
+    incomplete: Annotated[str | None, "what is missing, after a push that broke off"]
+    attempt: int
+    queued_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    duration_ms: int | None
+    request_id: Annotated[str | None, "of the request that asked for it; to those who may write here"]
+    kind: str | None
+    format: str | None
+    base: BasePin | None
+    depth: reports.Depth | None
+    engine: reports.EngineVersions | None
+    engines: tuple[EngineRow, ...]
+    checks: tuple[reports.CheckResult, ...]
+    evals: Annotated[tuple[reports.Evaluation, ...], "metrics of base and adapter; the first one decides"]
+    cost: Annotated[reports.Cost | None, "latency_ratio, memory_mb, adapter_mb: beside the frozen base"]
+    samples: Annotated[tuple[reports.Sample, ...], "a few rows: input, expected, base, adapter; none at a gate"]
+    usage: Annotated[AdapterUsage | None, "how it is loaded, and a row to try it on; null where none ran it"]
+    programs: Annotated[tuple[ProgramRun, ...] | None, "what became of the programs of Use when an engine ran them"]
+    conditions: Annotated[reports.Conditions | None, "with what it was measured: rows, seed, batches"]
+    strength: Annotated[reports.Strength | None, "score, effect and drift at scales from 0 to 1.25"]
+    serving: tuple[reports.Serving, ...]
+    fits: Annotated[reports.Fits | None, "known bases that it fits by shape, when it was validated"]
+    path: Annotated[str, "the folder that was proven; empty for the top, and for several"]
+    contents: Annotated[
+        tuple[reports.Content, ...],
+        "every adapter in it: path, format, kind; of one that was proven its state, depth, failed, serves; "
+        "of several proven ones the `serving` of each, with its flags and commands",
+    ]
+    verified: Eligibility
+    regression: Annotated[Regression | None, "beside the verified version before it; null for a first one"]
+    withdrawn_weights: Annotated[WithdrawnWeights | None, "the newest yank of the same weights"]
+
+
 class OneVerdict(streaming.View):
-    @extend_schema(
-        operation_id="verdict",
-        summary="The verdict",
-        description="Also while it is queued or running. A finished one stays in force while it is renewed, as"
-        " `renewal` says; with `wait` the answer comes as soon as nothing is queued or running. As"
-        " `text/event-stream` it is an event each time it has changed, until it has ended; 204 where the reader has the"
-        " last of them.",
-        parameters=[Wait, streaming.LAST_EVENT_ID],
-        responses=streaming.responses(shapes.Verdict) | {204: OpenApiResponse(description="No event will follow.")},
+    @operation(
+        "verdict",
+        query=[Wait, streaming.LAST_EVENT_ID],
+        answers=streaming.responses(shape(Verdict)) | {204: OpenApiResponse(description="No event will follow.")},
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> HttpResponseBase:
+        """The verdict.
+
+        Also while it is queued or running. A finished one stays in force while it is renewed, as `renewal` says; with
+        `wait` the answer comes as soon as nothing is queued or running. As `text/event-stream` it is an event each time
+        it has changed, until it has ended; 204 where the reader has the last of them.
+        """
         asked = pages.parameters(request, Wait)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         if self.is_stream:
@@ -84,7 +145,7 @@ class _Source:
         return [Message("verdict", self.position, data)] if self.position != before else []
 
 
-def _columns(verdict: Verdict | None) -> tuple[object, ...]:
+def _columns(verdict: models.Verdict | None) -> tuple[object, ...]:
     """Return the columns of a verdict and the newer one that the document shows, without what moves in the queue."""
     newer = verdicts.newer_than(verdict) if verdict else None
     return tuple(
@@ -92,83 +153,74 @@ def _columns(verdict: Verdict | None) -> tuple[object, ...]:
     )
 
 
-def _is_over(verdict: Verdict) -> bool:
+def _is_over(verdict: models.Verdict) -> bool:
     """Return whether nothing will follow by itself: it is finished, and no renewal of it is queued or running."""
     return verdict.is_final and verdicts.renewal_of(verdict) is None
 
 
 class Validate(View):
-    @extend_schema(operation_id="validate", summary="Validate again", request=None, responses={202: shapes.Verdict})
-    def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
+    @operation("validate", status=202)
+    def post(self, request: Request, ns: str, name: str, rev: str) -> Verdict:
+        """Validate again."""
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
         pages.body(request)
         verdict, _ = verdicts.again(revision, self.caller.user)
-        return Response(document(verdict, revision, self.caller, origin(request)), status.HTTP_202_ACCEPTED)
+        return document(verdict, revision, self.caller, origin(request))
 
 
-def document(verdict: Verdict, revision: Revision, by: Caller, endpoint: str) -> Data:
+def document(verdict: models.Verdict, revision: Revision, by: Caller, endpoint: str) -> Verdict:
     """Return a verdict as the contract shows it; fields that the engine has not filled yet are null or empty.
 
     A gate hides what quotes the files behind it. Flags name the version at the hub's address of this request.
     """
     report, newer = shown_to(verdict.report, by, revision.repository), verdicts.newer_than(verdict)
     entries = {} if revision.is_expired else pull.entries(revision)
-    base = report.base or _named_base(verdict) or BasePin()
-    target = Target(
-        revision.repository.full_name, endpoint, revision.oid, report.path, base.id or "", base.revision or ""
-    )
-    fields = replace(
+    base = report.base or _named_base(verdict)
+    pin, name = base or BasePin(), revision.repository.full_name
+    target = Target(name, endpoint, revision.oid, report.path, pin.id or "", pin.revision or "")
+    return of_row(
+        Verdict,
         completed_report(report, target),
-        base=report.base or _named_base(verdict),
+        state=verdict.state,
+        attempt=verdict.attempt,
+        queued_at=verdict.queued_at,
+        started_at=verdict.started_at,
+        finished_at=verdict.finished_at,
+        request_id=_request_id(verdict, by),
+        adapter=name,
+        revision=revision.oid,
+        renewal=_renewal(newer, by) if newer and not newer.is_final else None,
+        errored_renewal=_renewal(newer, by) if newer and newer.is_final else None,
+        reason=verdicts.why(verdict) or None,
+        incomplete=verdicts.incompleteness(revision) or None,
+        duration_ms=verdict.duration_ms,
+        kind=report.kind or None,
+        format=report.format or None,
+        base=base,
         engines=report.engines or _engines(verdict, report),
-    ).as_json()
-    return {
-        "adapter": revision.repository.full_name,
-        "revision": revision.oid,
-        "state": verdict.state,
-        "renewal": _renewal(newer, by) if newer and not newer.is_final else None,
-        "errored_renewal": _renewal(newer, by) if newer and newer.is_final else None,
-        "reason": verdicts.why(verdict) or None,
-        "incomplete": verdicts.incompleteness(revision) or None,
-        "attempt": verdict.attempt,
-        "queued_at": verdict.queued_at,
-        "started_at": verdict.started_at,
-        "finished_at": verdict.finished_at,
-        "duration_ms": verdict.duration_ms,
-        "request_id": _request_id(verdict, by),
-        "kind": report.kind or None,
-        "format": report.format or None,
-        **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
-        "verified": eligibility_of(revision),
-        "regression": regression_of(revision),
-        "withdrawn_weights": withdrawn_weights_of(revision, entries, by),
-    }
+        verified=eligibility_of(revision),
+        regression=regression_of(revision),
+        withdrawn_weights=withdrawn_weights_of(revision, entries, by),
+    )
 
 
-def _renewal(renewal: Verdict, by: Caller) -> Data:
+def _renewal(renewal: models.Verdict, by: Caller) -> Renewal:
     """Return the newer validation of a revision, beside the verdict that is in force until one decides anew."""
     error = shown_to(renewal.report, by, renewal.revision.repository).refusal if renewal.is_final else None
-    return {
-        "state": renewal.state,
-        "reason": (error.message if error else verdicts.why(renewal)) or None,
-        "attempt": renewal.attempt,
-        "queued_at": renewal.queued_at,
-        "started_at": renewal.started_at,
-        "finished_at": renewal.finished_at,
-        "request_id": _request_id(renewal, by),
-    }
+    reason = (error.message if error else verdicts.why(renewal)) or None
+    return of_row(Renewal, renewal, reason=reason, request_id=_request_id(renewal, by))
 
 
-def _request_id(verdict: Verdict, by: Caller) -> str | None:
+def _request_id(verdict: models.Verdict, by: Caller) -> str | None:
     return (policy.may_write(by, verdict.revision.repository) and verdict.request_id) or None
 
 
-def _named_base(verdict: Verdict) -> BasePin | None:
+def _named_base(verdict: models.Verdict) -> BasePin | None:
     return BasePin(verdict.base) if verdict.base else None
 
 
-def _engines(verdict: Verdict, report: Report) -> tuple[EngineRow, ...]:
+def _engines(verdict: models.Verdict, report: Report) -> tuple[EngineRow, ...]:
     if report.engine is None or not verdict.is_final:
         return ()
     return (EngineRow(report.engine.name, report.engine.transformers, state=report.state),)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from dovetail.answers.adapters import Comparison
+from dovetail.answers.record import read
+from dovetail.answers.versions import Manifest
 from dovetail.api.differences import Difference
-from dovetail.base.answers import Comparison, Manifest
 from dovetail.base.problems import FORBIDDEN, MISSING, Problem
-from dovetail.base.typed_records import read
 from dovetail.base.verdicts import Verdict
 
 if TYPE_CHECKING:

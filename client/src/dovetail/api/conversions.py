@@ -15,8 +15,8 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.merge import METHODS, Recipe, Source, head_of, merge
 from dovetail.adapters.readers.sources import files_in
+from dovetail.answers.adapters import DerivedVersion
 from dovetail.api.local_checks import label_names, read_card
-from dovetail.base import answers
 from dovetail.base.problems import Problem, usage
 from dovetail.integrations.peft_changes import changes
 
@@ -73,13 +73,13 @@ def merge_folders(
     return _write(lambda: merge(sources, replace(recipe, head=head_of(head, [str(path) for path in paths]))), out)
 
 
-def derive(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any]) -> answers.DerivedVersion:
+def derive(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any]) -> DerivedVersion:
     """Ask the hub for a derived version; the same request again returns what became of the first."""
     path = f"/adapters/{quote(adapter)}/revisions/{quote(revision, safe='')}/derive"
-    return caller.transport.post(path, dict(wish), answers.DerivedVersion)
+    return caller.transport.post(path, dict(wish), DerivedVersion)
 
 
-def wait(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any]) -> answers.DerivedVersion:
+def wait(caller: "Client", adapter: str, revision: str, wish: Mapping[str, Any]) -> DerivedVersion:
     """Ask for it, and again until it is final: of the versions of the first answer, since the result may be newer."""
     pause, answer = FIRST_PAUSE, derive(caller, adapter, revision, wish)
     found = [source.get("revision") for source in answer["sources"]]

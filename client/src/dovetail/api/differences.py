@@ -1,58 +1,52 @@
 """The answer of `dovetail diff`: two versions, and the files, keys of the config and scores that differ."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from dovetail.base.typed_records import Answer
+from dovetail.answers.record import MappedAnswer
 
 
-@dataclass(frozen=True, eq=False)
-class Side(Answer):
+class Side(MappedAnswer):
     """One of two versions that are compared, and the checks that it fails."""
 
     adapter: str
     revision: str
-    state: str | None = None
-    failed: tuple[str, ...] = ()
-    size: int | None = None
+    state: str | None
+    failed: tuple[str, ...]
+    size: int | None
 
 
-@dataclass(frozen=True, eq=False)
-class FileChange(Answer):
+class FileChange(MappedAnswer):
     """A file that is added, removed or changed; `a` and `b` are its sizes."""
 
     path: str
     change: str
-    a: int | None = None
-    b: int | None = None
+    a: int | None
+    b: int | None
 
 
-@dataclass(frozen=True, eq=False)
-class KeyChange(Answer):
+class KeyChange(MappedAnswer):
     """A key of the config whose values differ."""
 
     key: str
-    a: object = None
-    b: object = None
+    a: object
+    b: object
 
 
-@dataclass(frozen=True, eq=False)
-class ScoreChange(Answer):
+class ScoreChange(MappedAnswer):
     """A metric that one or both versions were measured by."""
 
     name: str
     metric: str
-    a: float | None = None
-    b: float | None = None
+    a: float | None
+    b: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class Difference(Answer):
+class Difference(MappedAnswer):
     """The differences between two versions."""
 
     a: Side
     b: Side
-    files: tuple[FileChange, ...] = ()
-    config: tuple[KeyChange, ...] = ()
-    evaluations: tuple[ScoreChange, ...] = ()
-    weights: tuple[Mapping[str, object], ...] | None = None  # as the hub compared them; None where it could not
+    files: tuple[FileChange, ...]
+    config: tuple[KeyChange, ...]
+    evaluations: tuple[ScoreChange, ...]
+    weights: tuple[Mapping[str, object], ...] | None  # as the hub compared them; None where it could not

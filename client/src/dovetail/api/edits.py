@@ -2,9 +2,13 @@
 
 from urllib.parse import quote
 
+from dovetail.answers.adapters import Repaired
+from dovetail.answers.record import Page
+from dovetail.answers.site import FiledReport
+from dovetail.answers.versions import Alias, Manifest, Release, RevisionRegression, YankState
 from dovetail.api import repositories, search_pages
 from dovetail.api.connection import Connection, locate, path
-from dovetail.base import answers, ids
+from dovetail.base import ids
 from dovetail.base.problems import usage
 
 
@@ -12,19 +16,19 @@ class Edits(Connection):
     """The methods for owners of versions, and for reports by everybody."""
 
     # --- names -------------------------------------------------------------------------------------------------------
-    def aliases(self, adapter: str) -> tuple[answers.Alias, ...]:
+    def aliases(self, adapter: str) -> tuple[Alias, ...]:
         """Return the aliases of an adapter."""
-        return self.transport.get(f"{path(adapter)}/aliases", answers.AliasList).aliases
+        return self.transport.get(f"{path(adapter)}/aliases", Page[Alias]).items
 
-    def alias(self, adapter: str, alias: str, *, reason: str = "", force: bool = False) -> answers.Alias:
+    def alias(self, adapter: str, alias: str, *, reason: str = "", force: bool = False) -> Alias:
         """Set or move an alias to NS/NAME@REV, which has passed; `force`, with a reason, also to another version."""
         name, revision = ids.split_exact(adapter, "verified")
         body = {"revision": revision, "reason": reason, "force": force}
-        return self.transport.put(_alias_path(name, alias), body, answers.Alias)
+        return self.transport.put(_alias_path(name, alias), body, Alias)
 
-    def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> answers.Alias:
+    def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> Alias:
         """Move an alias back to the revision that it named before."""
-        return self.transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.Alias)
+        return self.transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, Alias)
 
     def remove_alias(self, adapter: str, alias: str) -> None:
         """Remove an alias."""
@@ -48,21 +52,21 @@ class Edits(Connection):
         ids.check_adapter(adapter)
         repositories.delete_branch(self, adapter, branch)
 
-    def releases(self, adapter: str) -> tuple[answers.Release, ...]:
+    def releases(self, adapter: str) -> tuple[Release, ...]:
         """Return the releases of an adapter, the highest version first."""
-        found: list[answers.Release] = []
+        found: list[Release] = []
         cursor = ""
         while True:
-            page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", answers.ReleasePage)
-            found += page.releases
+            page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", Page[Release])
+            found += page.items
             following = search_pages.next_cursor(page.next)
-            if not following or not page.releases:
+            if not following or not page.items:
                 return tuple(found)
             cursor = f"&cursor={quote(following, safe='')}"
 
     def release(
         self, adapter: str, tag: str, *, title: str = "", notes: str = "", prerelease: bool = False, force: bool = False
-    ) -> answers.Release:
+    ) -> Release:
         """Make a release of NS/NAME@REV, and its tag; without @REV of what the tag names, else of `verified`.
 
         It must have passed; with `force` it need not. `tag` is a semantic version, `notes` are Markdown.
@@ -71,7 +75,7 @@ class Edits(Connection):
         body: dict[str, object] = {"tag": tag, "title": title, "notes": notes, "prerelease": prerelease, "force": force}
         if revision:
             body["revision"] = revision
-        return self.transport.post(f"{path(name)}/releases", body, answers.Release)
+        return self.transport.post(f"{path(name)}/releases", body, Release)
 
     def edit_release(
         self,
@@ -81,11 +85,11 @@ class Edits(Connection):
         title: str | None = None,
         notes: str | None = None,
         prerelease: bool | None = None,
-    ) -> answers.Release:
+    ) -> Release:
         """Change what is given of a release; its tag and its version never change."""
         given = {"title": title, "notes": notes, "prerelease": prerelease}
         body = {name: value for name, value in given.items() if value is not None}
-        return self.transport.patch(f"{path(adapter)}/releases/{quote(tag, safe='')}", body, answers.Release)
+        return self.transport.patch(f"{path(adapter)}/releases/{quote(tag, safe='')}", body, Release)
 
     def remove_release(self, adapter: str, tag: str, *, keep_tag: bool = True) -> None:
         """Delete a release; its tag and its version stay, the tag unless `keep_tag` is false."""
@@ -93,28 +97,28 @@ class Edits(Connection):
         self.transport.delete(f"{path(adapter)}/releases/{quote(tag, safe='')}{query}")
 
     # --- states ------------------------------------------------------------------------------------------------------
-    def yank(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.YankState:
+    def yank(self, adapter: str, reason: str = "", *, undo: bool = False) -> YankState:
         """Say that nobody should use NS/NAME@REV, for a reason that everybody reads; with `undo`, take that back."""
         name, revision = ids.split_exact(adapter, "v1.0, or @ and a commit id")
         deed = "unyank" if undo else "yank"
         body = {"revision": revision, "reason": reason}
-        return self.transport.post(f"{path(name)}/{deed}", body, answers.YankState)
+        return self.transport.post(f"{path(name)}/{deed}", body, YankState)
 
-    def override(self, adapter: str, reason: str = "", *, undo: bool = False) -> answers.RevisionRegression:
+    def override(self, adapter: str, reason: str = "", *, undo: bool = False) -> RevisionRegression:
         """Let NS/NAME@REV become `verified` though it measured worse, for a public reason; with `undo`, no longer."""
         name, revision = ids.split_exact(adapter, "main, or @ and a commit id")
         place = f"{path(name, revision)}/regression-override"
         if undo:
-            return self.transport.withdraw(place, answers.RevisionRegression)
-        return self.transport.post(place, {"reason": reason}, answers.RevisionRegression)
+            return self.transport.withdraw(place, RevisionRegression)
+        return self.transport.post(place, {"reason": reason}, RevisionRegression)
 
-    def report(self, adapter: str, reason: str, *, file: str = "", text: str = "") -> answers.FiledReport:
+    def report(self, adapter: str, reason: str, *, file: str = "", text: str = "") -> FiledReport:
         """Report NS/NAME, one revision (@REV), or a file of it to the moderators, who alone read it."""
         name, revision = ids.split(adapter, default="")
         about: dict[str, object] = {"adapter": name, "revision": revision or None}
         if file:
             about = {"target": {"type": "file", "id": f"{name}@{revision or ids.MAIN}:{file}"}}
-        return self.transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
+        return self.transport.post("/reports", {**about, "reason": reason, "text": text}, FiledReport)
 
     def delete(self, adapter: str) -> None:
         """Delete an adapter with all its versions, at once and for good."""
@@ -122,17 +126,17 @@ class Edits(Connection):
         repositories.delete(self, adapter)
 
     # --- pull requests -----------------------------------------------------------------------------------------------
-    def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> answers.PullRequest:
+    def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> Repaired:
         """Open a pull request that repairs an adapter's weights or names its base; with `privacy`, one that removes
         private data."""
         body: dict[str, object] = {"privacy": True} if privacy else {"base": base}
-        return self.transport.post(f"{path(adapter)}/repair", body, answers.PullRequest)
+        return self.transport.post(f"{path(adapter)}/repair", body, Repaired)
 
     def merge(self, adapter: str, number: int) -> str:
         """Merge a pull request and return the commit that main is at then."""
         ids.check_adapter(adapter)
         repositories.merge(self, adapter, number)
-        return self.transport.get(path(adapter, ids.MAIN), answers.Manifest).revision
+        return self.transport.get(path(adapter, ids.MAIN), Manifest).revision
 
 
 def _named(adapter: str, name: str) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import MAX_HEADER_BYTES
 from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.base.answers import FitAnswer
+from dovetail.answers.adapters import FitAnswer
 from dovetail.base.problems import usage
 from dovetail.base.transport import Transport
 

@@ -5,10 +5,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dovetail.answers.adapters import AdapterDetail, FitAnswer, Tryout
+from dovetail.answers.record import MappedAnswer
+from dovetail.answers.site import Me
+from dovetail.answers.versions import Manifest
 from dovetail.api import search_pages
 from dovetail.api.connection import Connection, locate, path
 from dovetail.api.differences import Difference
-from dovetail.base import answers, ids, verdicts
+from dovetail.base import ids, verdicts
 from dovetail.base.problems import UNAUTHORIZED, Problem, not_signed_in, usage
 from dovetail.base.verdicts import Verdict
 
@@ -21,13 +25,20 @@ PATIENCE_SECONDS = 30.0  # how long a wait tolerates a hub that does not answer,
 Values = str | Sequence[str] | None
 
 
+class VerdictAnswer(MappedAnswer, needs="state checks"):
+    """A verdict; `verdicts.read` reads the rest of it."""
+
+    state: str
+    checks: tuple[object, ...]  # a newer hub may have other ones
+
+
 class Queries(Connection):
     """The reading half of a client. An adapter is NS/NAME or, where a version is meant, NS/NAME@REV."""
 
-    def whoami(self) -> answers.Me:
+    def whoami(self) -> Me:
         """Return the account that the token belongs to."""
         try:
-            return self.transport.get("/me", answers.Me)
+            return self.transport.get("/me", Me)
         except Problem as problem:  # asked without a token too: an address that does not answer is the first mistake
             if self.token is None and problem.status == UNAUTHORIZED:
                 raise not_signed_in(self.endpoint) from None
@@ -38,7 +49,7 @@ class Queries(Connection):
         license: Values = None, language: Values = None, tag: Values = None, author: Values = None,
         engine: Values = None, verdict: Values = None, rank_min: int | None = None, rank_max: int | None = None,
         size_min: int | None = None, size_max: int | None = None, sort: str = "", limit: int = 20,
-    ) -> tuple[answers.Adapter, ...]:  # fmt: skip
+    ) -> tuple[AdapterDetail, ...]:  # fmt: skip
         """Return the adapters that match; several values of one filter are alternatives."""
         several = {
             "base": base, "kind": kind, "task": task, "license": license, "language": language, "tag": tag,
@@ -51,11 +62,11 @@ class Queries(Connection):
         filters |= {"size_min": size_min, "size_max": size_max}
         return tuple(search_pages.search(self, filters, limit)[0])
 
-    def info(self, adapter: str) -> answers.Adapter:
+    def info(self, adapter: str) -> AdapterDetail:
         """Return the facts of an adapter."""
-        return self.transport.get(path(adapter), answers.Adapter)
+        return self.transport.get(path(adapter), AdapterDetail)
 
-    def manifest(self, adapter: str, revision: str | None = None) -> answers.Manifest:
+    def manifest(self, adapter: str, revision: str | None = None) -> Manifest:
         """Return a revision's manifest: its commit, files with size in bytes and sha256, config, base.
 
         While the hub does not answer, it is the one of its read plane, with the time `as_of` which it is.
@@ -71,7 +82,7 @@ class Queries(Connection):
         first = locate(a)
         return comparison.compare(self, first, locate(f"{first[0]}{b}" if b.startswith("@") else b))
 
-    def fit(self, folder: str | Path) -> answers.FitAnswer:
+    def fit(self, folder: str | Path) -> FitAnswer:
         """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
         from dovetail.api import fits  # noqa: PLC0415  # no other method needs the format library
 
@@ -79,7 +90,7 @@ class Queries(Connection):
 
     def try_text(
         self, adapter: str, text: str, other: str = "", *, tokens: int = 32, timeout: float | None = None
-    ) -> answers.Tryout:
+    ) -> Tryout:
         """Return what NS/NAME@REV (without @REV: `verified`) and its base make of a text; the hub keeps it an hour.
 
         `other` is a second text, where the task has one; `tokens` is how many a model for generation writes. Raises
@@ -87,7 +98,7 @@ class Queries(Connection):
         """
         name, revision = ids.split(adapter, default="verified")
         body = {"text": text, "other": other, "new_tokens": tokens}
-        tried = self.transport.post(f"{path(name, revision)}/try", body, answers.Tryout)
+        tried = self.transport.post(f"{path(name, revision)}/try", body, Tryout)
         place = f"{path(name, tried.revision)}/try/{tried.id}"
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while tried.state in UNFINISHED_TRIES:
@@ -95,7 +106,7 @@ class Queries(Connection):
             if left <= 0:
                 fix = "Try again with a longer --timeout."
                 raise Problem("The try is not answered yet.", fix, code="client-try-late")
-            tried = self.transport.get(f"{place}?wait={int(min(TRY_SECONDS, left))}", answers.Tryout)
+            tried = self.transport.get(f"{place}?wait={int(min(TRY_SECONDS, left))}", Tryout)
             if tried.state in UNFINISHED_TRIES:
                 time.sleep(min(TRY_PAUSE_SECONDS, left))
         if tried.state == "failed":
@@ -133,7 +144,7 @@ class Queries(Connection):
             pause = min(pause * 1.3, LONGEST_PAUSE)
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
-        answer = self.transport.get(f"{path(adapter, revision)}/verdict", answers.VerdictAnswer)
+        answer = self.transport.get(f"{path(adapter, revision)}/verdict", VerdictAnswer)
         return verdicts.read(answer.document)
 
     def _patient_verdict(self, adapter: str, revision: str) -> Verdict:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from dovetail.base.answers import Adapter, AdapterPage
+from dovetail.answers.adapters import AdapterDetail
+from dovetail.answers.record import Page
 from dovetail.base.problems import no_hub
 
 if TYPE_CHECKING:
@@ -14,20 +15,20 @@ LARGEST_PAGE = 100
 Filters = Mapping[str, str | int | list[str] | None]
 
 
-def search(caller: "Connection", filters: Filters, limit: int) -> tuple[list[Adapter], bool]:
+def search(caller: "Connection", filters: Filters, limit: int) -> tuple[list[AdapterDetail], bool]:
     """Return at most `limit` adapters, and whether the hub has more. Values of one filter are alternatives."""
     query = {name: value for name, value in filters.items() if value not in (None, "", [])}
-    items: list[Adapter] = []
+    items: list[AdapterDetail] = []
     cursor = ""
     while True:
         size = min(LARGEST_PAGE, limit - len(items))
         asked = {**query, "limit": size, **({"cursor": cursor} if cursor else {})}
-        page = caller.transport.get(f"/adapters?{urlencode(asked, doseq=True)}", AdapterPage)
-        items += page.adapters[:size]
+        page = caller.transport.get(f"/adapters?{urlencode(asked, doseq=True)}", Page[AdapterDetail])
+        items += page.items[:size]
         following = next_cursor(page.next)
         if not following or len(items) >= limit:
             return items, bool(following)
-        if following == cursor or not page.adapters:
+        if following == cursor or not page.items:
             raise no_hub(caller.endpoint)  # a page that leads to itself would be read forever
         cursor = following
 

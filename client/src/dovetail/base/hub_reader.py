@@ -10,8 +10,8 @@ from http.client import HTTPResponse
 from threading import Event
 from urllib.parse import quote, urlsplit
 
+from dovetail.answers.versions import Manifest
 from dovetail.base import places
-from dovetail.base.answers import Manifest
 from dovetail.base.plane import Plane, PlaneAddress
 from dovetail.base.problems import Problem, usage
 from dovetail.base.sources import Source

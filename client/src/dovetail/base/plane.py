@@ -10,12 +10,12 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote
 
+from dovetail.answers.record import read
+from dovetail.answers.versions import Manifest
 from dovetail.base import ids
-from dovetail.base.answers import Manifest
 from dovetail.base.problems import Problem, no_hub
 from dovetail.base.sources import Source
 from dovetail.base.transport import MAX_ANSWER_BYTES, Transport
-from dovetail.base.typed_records import read
 
 FORMAT = 1
 _ABSENT = (403, 404)  # a bucket that nobody may list says 403 of what it has not; a 404 without JSON is `no_hub`

@@ -11,9 +11,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dovetail import __version__
+from dovetail.answers.record import Answer, read
 from dovetail.base.problems import Problem, interrupted, no_hub, refusal, unreachable
 from dovetail.base.sources import Source
-from dovetail.base.typed_records import Answer, read
 
 TIMEOUT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 90  # for a hub's rate limit, whose window is one minute

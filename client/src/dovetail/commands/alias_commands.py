@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from dovetail.answers.versions import Alias
 from dovetail.base import ids
-from dovetail.base.answers import Alias
 from dovetail.base.problems import usage
 from dovetail.terminal.arguments import LIST, Adapter, NamesOfAdapter, Reason
 from dovetail.terminal.options import Options

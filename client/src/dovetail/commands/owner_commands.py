@@ -62,7 +62,8 @@ def override(
         options.printer.document(answer)
         return
     options.printer.line(answer.revision)
-    stays = not (answer.verified or {"may": (answer.regression or {}).get("state") != "held"})["may"]
+    is_held = answer.regression is not None and answer.regression.state == "held"
+    stays = not answer.verified.may if answer.verified else is_held  # older hubs do not say whether it may
     options.printer.note(f"It {'is held back from' if stays else 'may become'} `verified`.")
 
 

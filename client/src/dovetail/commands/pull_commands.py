@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from dovetail.answers.versions import Manifest
 from dovetail.api.client import Client
 from dovetail.api.payload import KEPT_BACK
 from dovetail.base import ids
-from dovetail.base.answers import Manifest
 from dovetail.base.problems import DONE, REFUTED, interrupted, usage
 from dovetail.store import manifests, revision_folder
 from dovetail.terminal.arguments import AdapterAt

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from dovetail.answers.adapters import AdapterDetail
+from dovetail.answers.versions import Manifest, WithdrawnWeights
 from dovetail.api import comparison, search_pages
 from dovetail.base import ids
-from dovetail.base.answers import Adapter, Manifest, WithdrawnWeights
 from dovetail.base.problems import FORBIDDEN, MISSING, Problem, usage
 from dovetail.terminal.arguments import AdapterAt
 from dovetail.terminal.options import Options
@@ -68,7 +69,7 @@ def search(
         options.printer.note("Nothing that you may see matches.")
 
 
-def _row(item: Adapter) -> list[object]:
+def _row(item: AdapterDetail) -> list[object]:
     state = (item.get("verdict") or {}).get("state")
     day = (item.get("updated_at") or "")[:10]
     return [item["id"], state, item.get("kind"), item.get("base"), item.get("task"), item.get("downloads"), day]
@@ -109,7 +110,7 @@ def info(
         printer.pairs(_version(manifest))
 
 
-def _facts(facts: Adapter, endpoint: str) -> dict[str, object]:
+def _facts(facts: AdapterDetail, endpoint: str) -> dict[str, object]:
     visibility = "private" if facts.get("private") else f"gated ({facts['gated']})" if facts.get("gated") else "public"
     rank = f", rank {facts['rank']}" if facts.get("rank") else ""
     return {
@@ -126,11 +127,11 @@ def _facts(facts: Adapter, endpoint: str) -> dict[str, object]:
         "aliases": _names(facts.get("aliases")),
         "tags": _names(facts.get("revision_tags")),
         "branches": _names(facts.get("branches")),
-        "deprecated": (facts.get("deprecated") or {}).get("reason"),
+        "deprecated": (facts.get("deprecated") or {}).get("message"),
     }
 
 
-def _verified(facts: Adapter) -> str:
+def _verified(facts: AdapterDetail) -> str:
     fits = " (fits, not run)" if facts.get("verified_is_run") is False else ""
     return f"{facts['verified']}{fits}" if facts.get("verified") else "no version"
 

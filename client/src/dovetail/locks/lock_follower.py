@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from dovetail.answers.adapters import ChangePage
 from dovetail.base.locks import Lock, LockedAdapter
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
 from dovetail.locks import resolution
-from dovetail.locks.resolution import ChangePage
 
 LONGEST_PAUSE = 30.0  # seconds between two attempts while the hub is away
 PAGE = 1000
@@ -113,9 +113,9 @@ def _changed_since(transport: Transport, since: int) -> tuple[set[str], int]:
     names: set[str] = set()
     while True:
         page = transport.get(f"/changes?since={since}&limit={PAGE}", ChangePage)
-        names |= {change.adapter.casefold() for change in page.changes}
+        names |= {change.adapter.casefold() for change in page.items}
         since = page.last
-        if len(page.changes) < PAGE:
+        if len(page.items) < PAGE:
             return names, since
 
 

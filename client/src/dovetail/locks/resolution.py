@@ -1,43 +1,18 @@
 """Asks a hub for the entries of a lock: which commit a name means today, and everything that is pinned with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from urllib.parse import quote
 
+from dovetail.answers import versions
+from dovetail.answers.adapters import ChangePage
 from dovetail.base import locks
 from dovetail.base.locks import Lock, LockedAdapter, LockedBase
 from dovetail.base.problems import Problem, no_hub
 from dovetail.base.transport import Transport
-from dovetail.base.typed_records import Answer
 
 AT_ONCE = 8
-
-
-@dataclass(frozen=True, eq=False)
-class LockAnswer(Answer):
-    """The pinned composition of a revision; `locks.entry_of` reads the rest of it."""
-
-    adapter: str
-    revision: str
-    files: tuple[Mapping[str, object], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Change(Answer):
-    """One thing that happened to an adapter."""
-
-    seq: int
-    event: str
-    adapter: str
-
-
-@dataclass(frozen=True, eq=False)
-class ChangePage(Answer):
-    """A page of the feed of changes, and the number up to which it tells."""
-
-    changes: tuple[Change, ...] = field(metadata={"key": "items"})
-    last: int = 0
 
 
 Pinned = tuple[LockedAdapter, LockedBase | None]
@@ -45,7 +20,7 @@ Pinned = tuple[LockedAdapter, LockedBase | None]
 
 def pin(transport: Transport, adapter: str, asked: str, folder: str = "") -> Pinned:
     """Return the entry of an adapter as the hub resolves it now, and its base. Raises Problem."""
-    answer = transport.get(f"/adapters/{quote(adapter)}/revisions/{quote(asked, safe='')}/lock", LockAnswer)
+    answer = transport.get(f"/adapters/{quote(adapter)}/revisions/{quote(asked, safe='')}/lock", versions.Lock)
     try:
         entry = locks.entry_of(answer, asked, folder or adapter)
         base = locks.base_of(answer)

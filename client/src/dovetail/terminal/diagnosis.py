@@ -11,9 +11,9 @@ from importlib import metadata, util
 from pathlib import Path
 
 from dovetail import __version__
+from dovetail.answers.site import Site
 from dovetail.api.client import Client
 from dovetail.base import places
-from dovetail.base.answers import SiteFacts
 from dovetail.base.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files
 from dovetail.base.transport import Transport
 
@@ -95,7 +95,7 @@ def _greet(caller: Client) -> _Greeting:
     began = time.monotonic()
     with anonymous.open("/site") as answer:
         seconds, date = time.monotonic() - began, answer.headers.get("Date")
-    version = anonymous.get("/site", SiteFacts)["version"]
+    version = anonymous.get("/site", Site)["version"]
     off = time.time() - parsedate_to_datetime(date).timestamp() if date else None
     return _Greeting(version, seconds, off)
 

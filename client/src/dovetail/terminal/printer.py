@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dovetail.adapters.results.report import Evaluation, Sample, Serving
-from dovetail.base.answers import FitAnswer
+from dovetail.answers.adapters import FitAnswer
 from dovetail.base.problems import Problem
 from dovetail.base.verdicts import Check, Verdict
 from dovetail.store import transfers

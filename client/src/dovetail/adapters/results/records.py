@@ -153,7 +153,9 @@ def _slot(row: Field[Any], hint: Any) -> Slot:
 
 
 def without_none(hint: Any) -> Any:
-    """Return X of `X | None`, and any other annotation as it is."""
+    """Return X of `X | None`, and of `Annotated[X, "a description"]`; any other annotation as it is."""
+    if get_origin(hint) is Annotated and isinstance(get_args(hint)[1], str):
+        return without_none(get_args(hint)[0])
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
     (inner,) = (part for part in get_args(hint) if part is not type(None))

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dovetail.answers.versions import Manifest
 from dovetail.api.client import Client
-from dovetail.base.answers import Manifest
 from dovetail.base.problems import Problem, local_files, unreachable
 from dovetail.base.verdicts import UNFINISHED, Verdict
 from dovetail.serve.target import SHORT_OID

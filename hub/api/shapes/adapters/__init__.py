@@ -1,1 +1,0 @@
-"""Shapes of adapters: searching, comparing, fitting, trying, and what is made of them."""

@@ -1,1 +1,0 @@
-"""Shapes of accounts and organisations: tokens, teams, robots, limits, and what people follow."""

@@ -1,1 +1,0 @@
-"""Shapes of the versions of an adapter: verdicts, names, releases, locks and what is kept."""
