@@ -72,7 +72,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.HubBusy: HttpForm(503, retry_seconds=5),
     errors.IdempotencyKeyReused: HttpForm(422),
     errors.RequestInProgress: HttpForm(409, retry_seconds=1),
-    errors.ImageNotReady: HttpForm(429, retry_seconds=10),
+    errors.NotReady: HttpForm(429, retry_seconds=10),
     errors.NotSupported: HttpForm(501),
 }
 

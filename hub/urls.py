@@ -23,9 +23,7 @@ urlpatterns = [
     path("scim/v2/", include("hub.directory.scim_discovery")),
     path("", include("hub.packages.simple")),
     path("", include("hub.xet.urls")),
-    path("", include("hub.s3.urls")),
-    path("", include("hub.oci.urls")),
-    path("", include("hub.hf.urls")),
     *(route for routes in features.parts("wire", list) for route in routes),
+    path("", include("hub.hf.urls")),
     path("", include("hub.site.urls")),
 ]

@@ -15,7 +15,7 @@ from tests.sweep import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "transformers", "peft"}
-FACES = ("hf", "xet", "s3", "oci", "api", "site")
+FACES = ("hf", "xet", "api", "site")
 # The rooms of the domain in their order: a room imports the rooms before it. The tables import none of them.
 ROOMS = ("sql", "kernel", "people", "bytes", "repos", "proof", "plane", "publish", "moderation", "talk")
 AT_THE_END = {"registry.admin", "registry.management"}  # which may import all

@@ -28,6 +28,7 @@ from registry.publish import push
 from registry.publish.push import Inline, Intent
 from registry.publish.threads import discussions
 from registry.talk import collections
+from tests import of_features
 from tests.cast import assemble
 from tests.sweep import sweep
 from tests.test_no_500 import Asker, addresses, filled, run_on_postgresql, some
@@ -59,7 +60,6 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/me/tokens"): {
         "name": "ci", "role": "fine-grained", "expires_at": "2030-01-01T00:00:00Z", "repos": {"acme/public": "read"},
     },
-    ("POST", "/api/v1/me/searches"): {"name": "small", "type": "model", "query": "size_max=1000000&base=x"},
     ("POST", "/api/v1/organizations"): {"name": "lab", "full_name": "Lab", "default_visibility": "private"},
     ("PATCH", "/api/v1/organizations/acme"): {"name": "acme2", "full_name": "A", "default_visibility": "private"},
     ("PUT", "/api/v1/organizations/acme/members/bob"): {"role": "read"},
@@ -79,7 +79,6 @@ REST: dict[tuple[str, str], Any] = {
     },
     ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
     ("POST", "/api/v1/me/notifications/read"): {"up_to": 1},
-    ("POST", "/api/v1/adapters/acme/public/repair"): {"base": "openai-community/gpt2"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/derive"): {
         "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",
         "head": "average", "alpha": 8.0, "enable_lora": "true",
@@ -111,6 +110,7 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/adapters/acme/public/retention/restore"): {"revision": "a" * 40},
     ("PUT", "/api/v1/namespaces/acme/retention"): {"keep_last": 1, "keep_days": 1},
     ("PUT", "/api/v1/adapters/acme/public/deprecation"): {"message": "x", "successor": "acme/public"},
+    **dict(of_features.rows("BODIES")),
 }  # fmt: skip
 # Members that clients send and nobody here reads.
 UNREAD: dict[str, set[tuple[Any, ...]]] = {
@@ -372,7 +372,7 @@ def test_a_part_of_a_fit_that_is_no_object_is_refused_by_name(base, member, valu
         ("PATCH", "/api/v1/organizations/acme", "name"),
         ("PUT", "/api/v1/organizations/acme/members/bob", "role"),
         ("POST", "/api/v1/me/notifications/read", "up_to"),
-        ("POST", "/api/v1/adapters/acme/public/repair", "base"),
+        *of_features.rows("TEXTS"),
         ("POST", "/api/v1/moderation/adapters/acme/public/quarantine", "reason"),
     ],
 )

@@ -29,7 +29,6 @@ from registry.talk.alerts import alert_mail, letters, reminders
 from workers import derived_versions
 from workers.background import (
     chunking,
-    image_layers,
     pickle_scanning,
     tensor_digesting,
     webhook_delivery,
@@ -116,17 +115,17 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Look for pickles, hash new files' tensors and images' layers, compare weights, and cut large files for Xet.
+    """Look for pickles, hash new files' tensors, compare weights, cut large files for Xet, and do what features do.
 
     All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
     """
     with ExitStack() as works:  # which does the last one first, and goes on after an error
-        for module in (chunking, image_layers, weight_comparing, tensor_digesting, pickle_scanning):
-            works.callback(module.work)
-        works.callback(pickle_scans.sweep)
         for part in JOBS:
             for work in part.after_push:
                 works.callback(work)
+        for module in (chunking, weight_comparing, tensor_digesting, pickle_scanning):
+            works.callback(module.work)
+        works.callback(pickle_scans.sweep)
 
 
 @shared_task

@@ -60,12 +60,20 @@ def of_row(answer: type[T], row: object, **stated: object) -> T:
 
 
 def operation(
-    id: str, *, query: Any = (), body: Any = None, status: int = 200, answers: Any = None, description: str = ""
+    id: str,
+    *,
+    query: Any = (),
+    body: Any = None,
+    status: int = 200,
+    answers: Any = None,
+    description: str = "",
+    callers: Literal["", "anyone", "token", "session"] = "",
 ) -> Callable[[Method], Method]:
     """Make a method of a view one operation: it returns the record of its answer, or nothing (204).
 
     OpenAPI takes its summary and description from the docstring, and the answer's shape from the annotation; `answers`
-    has records by status, or what drf-spectacular takes, for a method that returns a response.
+    has records by status, or what drf-spectacular takes, for a method that returns a response. `callers` says who may
+    call an operation of a feature, where it is not any person.
     """
 
     def decorate(method: Method) -> Method:
@@ -88,6 +96,7 @@ def operation(
             parameters=query if isinstance(query, list) else [query] if query else [],
             request=body,
             responses={at: shape(one) if _is_record(one) else one for at, one in said.items()},
+            extensions={"x-callers": callers} if callers else None,
         )
         return cast(Method, described(answered))
 

@@ -14,7 +14,6 @@ from hub.api.adapters import (
     leaderboards,
     lineages,
     merge_previews,
-    repairs,
     searching,
     tryouts,
     weights,
@@ -39,7 +38,6 @@ from hub.api.versions import (
     lifecycle,
     locks,
     lookups,
-    manifests,
     regressions,
     releases,
     retention,
@@ -66,6 +64,8 @@ ADAPTER = "adapters/<str:ns>/<str:name>"
 REVISION = f"{ADAPTER}/revisions/<api_revision:rev>"
 
 urlpatterns = [
+    # First: the name of a revision, with which routes below end, may hold slashes.
+    *(route for routes in features.parts("rest", list) for route in routes),
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
     path(f"{ADAPTER}/downloads", downloads.DownloadsByDay.as_view(), name="rest-downloads"),
@@ -77,7 +77,6 @@ urlpatterns = [
     path(f"{REVISION}/derive", derived.Derive.as_view(), name="rest-derive"),
     path(f"{REVISION}/lineage", derived.OneLineage.as_view(), name="rest-lineage"),
     path(f"{REVISION}/lock", locks.OneLock.as_view(), name="rest-lock"),
-    path(f"{REVISION}/manifests/<str:platform>", manifests.Manifest.as_view(), name="rest-manifest"),
     path(f"{REVISION}/merge-preview", merge_previews.OneMergePreview.as_view(), name="rest-merge-preview"),
     path(f"{REVISION}/try", tryouts.Try.as_view(), name="rest-try"),
     path(f"{REVISION}/try/<str:key>", tryouts.OneTry.as_view(), name="rest-one-try"),
@@ -98,7 +97,6 @@ urlpatterns = [
     path(f"{ADAPTER}/aliases/<str:alias>/rollback", aliases.Rollback.as_view(), name="rest-alias-rollback"),
     path(f"{ADAPTER}/retention", retention.OfAdapter.as_view(), name="rest-retention"),
     path(f"{ADAPTER}/retention/restore", retention.Restore.as_view(), name="rest-restore-versions"),
-    path(f"{ADAPTER}/repair", repairs.Repair.as_view(), name="rest-repair"),
     path("fit", fit.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),
     path("search", searching.Search.as_view(), name="rest-search"),
@@ -116,7 +114,6 @@ urlpatterns = [
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
     path("me/bases/<api_base:base>/asked", following.AskedBase.as_view(), name="rest-asked-base"),
     path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
-    path("me/s3-key", account.OwnS3Key.as_view(), name="rest-s3-key"),
     path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
     path("me/sessions", sessions.Sessions.as_view(), name="rest-sessions"),
@@ -181,6 +178,5 @@ urlpatterns = [
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),
-    *(route for routes in features.parts("rest", list) for route in routes),
     re_path("", NoSuchRoute.as_view()),
 ]

@@ -55,7 +55,7 @@ from hub.site.repository import (
 )
 from hub.site.routing import at, forms
 from hub.site.sign_in import organization_links, sign_on_urls
-from hub.site.verdict import repairs, tryouts, verdict
+from hub.site.verdict import tryouts, verdict
 from hub.site.versions import aliases, commits, comparisons, derived, merge_previews, releases, retention, retiring
 
 REPOSITORY = "<repository:address>"
@@ -72,7 +72,6 @@ REPOSITORIES = [
         ("like", sharing.like, "like"),
         ("unlike", sharing.unlike, "unlike"),
         ("watch", sharing.watch, "watch"),
-        ("repair", repairs.repair, "repair"),
         ("ask-access", gates.ask, "ask-access"),
         ("appeal", standing.appeal, "open-appeal"),
     ),

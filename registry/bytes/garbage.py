@@ -27,7 +27,6 @@ from registry.models import (
     BlockedFile,
     DerivedArtifact,
     ExpiredFile,
-    ImageLayer,
     KnownXorb,
     RevisionFile,
     TensorDigest,
@@ -140,7 +139,6 @@ def _sweep_uploads(before: datetime) -> int:
 def _sweep_blobs(before: datetime, hour: int | None) -> int:
     """Remove blobs that were never committed, and those that only deleted revisions named."""
     DerivedArtifact.objects.filter(_among("source", hour), ~_committed("source"), created_at__lt=before).delete()
-    ImageLayer.objects.filter(images__isnull=True, created_at__lt=before).delete()
     _sweep_uploaded_blobs(before, hour)
     return _sweep_orphans(before, hour)
 

@@ -36,6 +36,10 @@ class Forbidden(RegistryError):
     """The caller may see it, and not do this."""
 
 
+class NotReady(RegistryError):
+    """It is being made, and is there when the caller asks again."""
+
+
 class Invalid(RegistryError):
     """What was given cannot be read, or breaks a rule."""
 
@@ -570,13 +574,6 @@ class FileNotSearched(RegistryError):
 
     code = "file-not-searched"
     default_fix = "Ask again in some seconds. A safetensors file never waits."
-
-
-class ImageNotReady(RegistryError):
-    """An OCI image whose layers a worker has yet to hash."""
-
-    code = "image-not-ready"
-    default_fix = "Pull again in half a minute."
 
 
 class NotSupported(RegistryError):

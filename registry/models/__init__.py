@@ -51,7 +51,6 @@ from registry.models.repos.derivations import DerivedSource, DerivedVersion
 from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repos.downloads import CountedDownloads, DailyDownloads, HourlyDownloads
 from registry.models.repos.gates import AccessRequest
-from registry.models.repos.images import Image, ImageDocument, ImageLayer
 from registry.models.repos.pushes import OpenPush
 from registry.models.repos.releases import Release
 from registry.models.repos.repositories import Ref, Repository, Revision, RevisionFile
@@ -117,9 +116,6 @@ __all__ = [
     "FormerNamespace",
     "HourlyDownloads",
     "IdempotentRequest",
-    "Image",
-    "ImageDocument",
-    "ImageLayer",
     "Invitation",
     "JoinLink",
     "KnownXorb",

@@ -1,1 +1,1 @@
-"""Changing repositories: creation, uploads, pushes, discussions, merges, moves, repairs."""
+"""Changing repositories: creation, uploads, pushes, discussions, merges, moves."""

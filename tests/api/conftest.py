@@ -21,6 +21,7 @@ from tests.cast import PASSWORD, Cast
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": BASE, "task_type": "SEQ_CLS"}
+SERVING = [{"engine": "vllm", "outcome": "serves", "version": "1", "reason": "", "flags": ["--max-lora-rank 16"]}]
 
 
 def weights(values: bytes = b"", **metadata: str) -> bytes:

@@ -15,10 +15,10 @@ from registry.models import Repository
 from registry.people.tokens import ci_systems
 from registry.publish import branches
 from registry.publish.threads import discussions
-from tests.api.conftest import BASE, expired, judged, pushed, regressed
+from tests import of_features
+from tests.api.conftest import BASE, SERVING, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
 from tests.api.test_machines import CLAIMS, in_days
-from tests.api.test_manifests import SERVING
 from tests.cast import PASSWORD, Cast
 from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
 
@@ -29,11 +29,9 @@ CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organizatio
 REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "reviews"}}
 # Operations that need what this world has not, and the tests that give it to them.
 ELSEWHERE = {
-    "repair": "tests/api/test_repairs.py",
     "try_adapter": "tests/site/test_tryouts.py",
     "get_try": "tests/site/test_tryouts.py",
-    "s3_key": "a token, and the tests of S3",
-}
+} | dict(of_features.rows("ELSEWHERE"))
 
 
 @dataclass

@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from registry.models import Base
+from registry.repos import bases
+from tests.api.conftest import FILES, pushed
 from tests.fit.bases import (
     BERT,
     BERT_CONFIG,
@@ -92,3 +95,32 @@ def test_a_config_for_an_older_peft_is_a_labelled_view(anyone, repository):
     ):
         refused = anyone.get(address.replace("adapter_config.json", path), {"view": view})
         assert refused.status_code == 400, (path, view)
+
+
+# --- names of a base -------------------------------------------------------------------------------------------------
+def of(config):
+    """Files with this config."""
+    return FILES | {"adapter_config.json": json.dumps(config).encode()}
+
+
+def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):
+    made = cast.repository("alice/reviews")
+    pushed(cast, made, files=of(BERT_CONFIG))
+    bases.add_alias("house/bert", BERT)
+    address = "/api/v1/adapters/alice/reviews/revisions/main/files/adapter_config.json"
+    for name in ("bert-base-uncased", "house/bert"):
+        answer = ask().get(address, {"view": "base", "base": name})
+        assert answer.json()["base_model_name_or_path"] == name
+        assert answer["X-Dovetail-View"].startswith("base; ")
+    refused = ask().get(address, {"view": "base", "base": "openai-community/gpt2"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "value-invalid")
+
+
+def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):
+    for name, base in (("alice/one", BERT), ("alice/two", "bert-base-uncased")):
+        made = cast.repository(name)
+        pushed(cast, made, files=of(BERT_CONFIG | {"base_model_name_or_path": base}))
+    said = ask().get("/api/v1/adapters", {"base": "bert-base-uncased", "facets": "1"}).json()
+    assert sorted(item["id"] for item in said["items"]) == ["alice/one", "alice/two"]
+    assert said["facets"]["base"] == [{"value": BERT, "count": 2}]
+    assert Base.objects.filter(pk=BERT).exists()

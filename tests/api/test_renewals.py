@@ -77,7 +77,6 @@ def roads(proven: Verdict, ask) -> dict[str, object]:
         "served": [(row["engine"], row["outcome"], row["by"]) for row in verdict["serving"]],
         "the plugin of vLLM with nothing kept": plugin,
         "the client": (read.passed, read.held_back),
-        "manifest of Kubernetes": "manifest" in told("/revisions/main/manifests/kserve"),
         "manifest of the revision": told("/revisions/main")["state"],
         "history": told("/revisions")["items"][0]["state"],
         "lock": told("/revisions/main/lock")["state"],

@@ -61,7 +61,6 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/merge-preview    GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
-api/v1/adapters/<ns>/<name>/revisions/<rev>/manifests/<platform> GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/regression-override POST adapter:configure  DELETE adapter:configure
@@ -72,7 +71,6 @@ api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse 
 api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>/rollback         POST adapter:push
 api/v1/adapters/<ns>/<name>/compare/<a>...<b>                GET adapter:download
-api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
 api/v1/adapters/<ns>/<name>/retention  GET adapter:archive  PUT adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/retention/restore                POST adapter:configure
 api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
@@ -99,7 +97,6 @@ api/v1/me/usage                                              GET person
 api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
 api/v1/me/bases/<base>/asked                                 PUT person
-api/v1/me/s3-key                                             GET person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/me/sessions                                           GET session
@@ -179,18 +176,6 @@ xet/at/<store>/v1/telemetry                                  POST anyone
 v1/telemetry                                                 POST anyone
 xet/<path>                                                   * nothing
 
-v2                                                           GET person
-v2/                                                          GET person
-v2/token                                                     GET anyone  POST anyone
-v2/<ns>/<name>/manifests/<reference>                         GET adapter:download
-v2/<ns>/<name>/blobs/<digest>                                GET adapter:download
-v2/<ns>/<name>/tags/list                                     GET adapter:browse
-v2/<ns>/<name>/referrers/<digest>                            GET adapter:browse
-s3                                                           GET anyone
-s3/                                                          GET anyone
-s3/<bucket>                                                  GET anyone
-s3/<bucket>/                                                 GET anyone
-s3/<bucket>/<object_key>                                     GET adapter:download
 
 api/whoami-v2                                                GET person
 api/credentials/revoke                                       POST anyone
@@ -465,7 +450,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/unlike                                       POST like
 {of}<ns>/<name>/watch                                        POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
-{of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/appeal                                       POST like
 {of}<ns>/<name>/access                                       GET owner

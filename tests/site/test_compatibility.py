@@ -46,7 +46,6 @@ def test_a_page_shows_each_engine_with_its_outcome_and_flags_to_copy(visit, serv
     name, folder = f"reviews@{commit[:7]}", f"./reviews-{commit[:7]}"
     assert f"dovetail pull alice/reviews@{commit} --to {folder} --endpoint http://127.0.0.1:{PORT}" in text
     assert f"--enable-lora --max-lora-rank 64 --lora-modules {name}={folder}" in text
-    assert f"dovetail info alice/reviews@{commit} --manifest kserve" in text
     assert "=alice/reviews" not in text, "no engine is given a name that another hub may know"
     assert 'data-copy-from="flags-1"' in text
     assert text.index("served 8 times too weak") < text.index("TGI reads"), "what lies comes before what refuses"

@@ -156,12 +156,12 @@ def _problem() -> Schema:
 def _complete(method: str, path: str, operation: Schema) -> None:
     name, responses = operation["operationId"], operation["responses"]
     is_deprecated = f"{method.upper()} {path}" in DEPRECATED
-    operation["security"] = openapi_security.requirements(name, method)
+    operation["security"] = openapi_security.requirements(name, method, operation.pop("x-callers", ""))
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses["default"] = {"description": "A refusal (RFC 9457)", "content": content}
     for parameter in operation.get("parameters", []):
         _describe(parameter)
-    if is_kept := method in KEPT and name not in openapi_security.ANYONE:
+    if is_kept := method in KEPT and {} not in operation["security"]:
         operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
     if is_deprecated:
         operation["deprecated"] = True

@@ -9,10 +9,9 @@ SAFE = frozenset({"get", "head"})
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
     "releases", "get_release", "adapter_lineage", "leaderboards", "task_leaderboards",
-    "lineage", "lock", "weights", "merge_preview", "kubernetes_manifest", "bases", "base", "base_adapters",
+    "lineage", "lock", "weights", "merge_preview", "bases", "base", "base_adapters",
     "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site", "transparency",
 })  # fmt: skip
-TOKEN = frozenset({"s3_key"})  # operations that are about the token that asks
 # Operations that no token may call.
 SESSION = frozenset({
     "make_token", "revoke_token", "sessions", "end_session", "join_organization",
@@ -42,11 +41,11 @@ def schemes() -> dict[str, Any]:
     }
 
 
-def requirements(operation: str, method: str) -> list[dict[str, list[str]]]:
-    """Return the alternatives, one of which a request must satisfy; an empty one means that nothing is needed."""
+def requirements(operation: str, method: str, callers: str) -> list[dict[str, list[str]]]:
+    """Return the alternatives, one of which must be met; {} needs nothing. `callers`: what a feature's view says."""
     session: dict[str, list[str]] = {"session": []} if method in SAFE else {"session": [], "csrf": []}
-    if operation in SESSION:
+    if operation in SESSION or callers == "session":
         return [session]
-    if operation in TOKEN:
+    if callers == "token":
         return [{"token": []}]
-    return [*([{}] if operation in ANYONE else []), {"token": []}, session]
+    return [*([{}] if operation in ANYONE or callers == "anyone" else []), {"token": []}, session]

@@ -8,18 +8,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers import site
-from dovetail.answers.record import Answer, Page, Url
+from dovetail.answers.record import Answer, Page
 from dovetail.answers.site import OrganizationRole, Token, Usage
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
-from hub.origin import origin
 from registry import models
 from registry.kernel.errors import NotAllowed
 from registry.kernel.limits import usage
 from registry.models import Namespace
-from registry.people.tokens import s3_keys, tokens
+from registry.people.tokens import tokens
 
 
 class NewToken(s.Serializer[Data]):
@@ -37,14 +36,6 @@ class MadeToken(Token):
     """A new token; this is the only answer that ever holds its value."""
 
     value: str
-
-
-class S3Key(Answer):
-    """The key and the address of an S3 client."""
-
-    access_key_id: str
-    secret_access_key: str
-    endpoint_url: Url
 
 
 class RepositoryUsage(Answer):
@@ -138,21 +129,6 @@ class Tokens(View):
         )  # fmt: skip
         answer = of_row(MadeToken, user.tokens.get(sha256=tokens.digest(value)), value=value)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
-
-
-class OwnS3Key(View):
-    @operation("s3_key", answers={200: S3Key})
-    def get(self, request: Request) -> Response:
-        """The S3 key of the token that asks.
-
-        By token only. The key is computed from the token, reads what the token reads, and ends with it.
-        """
-        self.person()
-        if self.caller.token is None:
-            raise NotAllowed("A session has no S3 key.", fix="Send a token as `Authorization: Bearer …`.")
-        key = s3_keys.key_of(self.caller.token)
-        answer = S3Key(access_key_id=key.id, secret_access_key=key.secret, endpoint_url=f"{origin(request)}/s3")
-        return Response(answer, headers={"Cache-Control": "no-store"})
 
 
 class OneToken(View):

@@ -1,1 +1,1 @@
-"""The proof on pages: its numbers, the engines that serve the adapter, the repairs that are offered."""
+"""The proof on pages: its numbers, the engines that serve the adapter."""

@@ -13,7 +13,6 @@ from dovetail.adapters.results.report import BasePin, Evaluation
 from dovetail.serve.target import Target
 from hub.site.converters import RepositoryAddress
 from hub.site.proof.proof import Measured, Proof, measured, proof
-from hub.site.proof.repair_offers import RepairOffers
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
@@ -179,13 +178,6 @@ class RepositoryHeader:
     @cached_property
     def may_write(self) -> bool:
         return policy.may_write(self.by, self.repository)
-
-    @cached_property
-    def repairs(self) -> RepairOffers:
-        """The repairs that the hub offers to the visitor, by what the verdict found."""
-        is_main = self.names.get("main") == self.revision.oid
-        checks = self.proof.report.checks if self.proof and is_main and self.may_write else ()
-        return RepairOffers(self.repository, self.revision, self.by.user, checks)
 
     @cached_property
     def gate(self) -> str:

@@ -1,1 +1,1 @@
-"""Products of the hub: derived versions, other forms of a file, repairs."""
+"""Products of the hub: derived versions, other forms of a file."""

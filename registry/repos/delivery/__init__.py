@@ -1,1 +1,1 @@
-"""The ways by which bytes are read: tickets, Xet, keys of S3, images of OCI; and their counts."""
+"""The ways by which bytes are read: tickets, Xet; and their counts."""

@@ -1,0 +1,6 @@
+"""What images add to the domain."""
+
+from features.oci import images
+from registry.kernel.seams import Feature
+
+FEATURE = Feature(every_hour=(images.forget_unused,))

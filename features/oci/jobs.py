@@ -1,0 +1,32 @@
+"""Hashes layers of OCI images that wait, and prepares the images of new versions where earlier ones were pulled."""
+
+import logging
+import time
+
+from features.oci import images
+from features.oci.images import ImageNotReady
+from registry.kernel.errors import StoreUnavailable, ValueInvalid
+from registry.kernel.seams import Jobs
+
+logger = logging.getLogger(__name__)
+SECONDS = 15  # after that no layer is begun: the others wait for the next tick
+
+
+def work() -> None:
+    """Compute the digests that wait, then prepare images; a layer that fails is tried again after its lease."""
+    until = time.monotonic() + SECONDS
+    for revision in images.without_image():
+        if time.monotonic() > until:
+            return
+        try:
+            images.find_or_make(revision)
+        except (ImageNotReady, ValueInvalid, StoreUnavailable) as problem:
+            logger.info("An image was not made: %s", problem, extra={"revision": revision.oid})
+    while time.monotonic() < until and (layer := images.claim()):
+        try:
+            images.compute(layer)
+        except StoreUnavailable as problem:
+            logger.warning("A layer was not hashed: %s", problem, extra={"recipe": layer.recipe})
+
+
+JOBS = Jobs(after_push=(work,))

@@ -1,0 +1,18 @@
+"""What features add to the tables of the tests that walk all of the hub: the `tests/answers.py` of each."""
+
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from features import FEATURES
+
+
+def rows(table: str) -> list[Any]:
+    """Return the rows that all features add to a table; of a table with keys (key, row)."""
+    found: list[Any] = []
+    for name in FEATURES:
+        path = f"features.{name}.tests.answers"
+        more: Iterable[Any] = getattr(import_module(path), table, ()) if find_spec(path) else ()
+        found += more.items() if isinstance(more, dict) else more
+    return found
