@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import django
+from django.apps import apps
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
@@ -124,11 +125,13 @@ def add_person(rows: Rows, owner: int) -> None:
 
 
 def collector(rows: Rows) -> None:
-    from registry.models import Watch, Webhook
-
     add_person(rows, 0)
-    rows.add(Webhook, id=FIRST, owner_id=FIRST, url="https://example.org/hook", domains='["repo"]')
-    rows.add(Watch, webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
+    if not apps.is_installed("features.webhooks"):
+        return
+    rows.add(
+        apps.get_model("registry.Webhook"), id=FIRST, owner_id=FIRST, url="https://example.org/hook", domains='["repo"]'
+    )
+    rows.add(apps.get_model("registry.Watch"), webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
 
 
 # --- adapters --------------------------------------------------------------------------------------------------------

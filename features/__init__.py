@@ -8,7 +8,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TypeVar
 
-FEATURES: tuple[str, ...] = ("saved_searches", "upstream", "repairs", "manifests", "s3", "oci")
+FEATURES: tuple[str, ...] = (
+    "saved_searches",
+    "upstream",
+    "repairs",
+    "manifests",
+    "s3",
+    "oci",
+    "releases",
+    "webhooks",
+    "retention",
+)
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 
 Part = TypeVar("Part")

@@ -24,6 +24,6 @@ urlpatterns = [
     path("", include("hub.packages.simple")),
     path("", include("hub.xet.urls")),
     *(route for routes in features.parts("wire", list) for route in routes),
-    path("", include("hub.hf.urls")),
+    path("", include("hub.hf.urls")),  # which answers whatever else begins with api/
     path("", include("hub.site.urls")),
 ]

@@ -18,12 +18,11 @@ from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
 from registry.proof import pickle_scans, renewal, tryout_jobs, verdicts
 from registry.proof.weights import norm_populations
-from registry.publish.retention import expiring, restoring
+from registry.publish.retention import restoring
 from registry.publish.uploads import open_pushes
 from registry.repos.contents import rendered_cards, weight_comparisons
 from registry.repos.delivery import download_counts
 from registry.repos.lists import counting
-from registry.talk import deliveries
 from registry.talk import dispatch as dispatching
 from registry.talk.alerts import alert_mail, letters, reminders
 from workers import derived_versions
@@ -31,7 +30,6 @@ from workers.background import (
     chunking,
     pickle_scanning,
     tensor_digesting,
-    webhook_delivery,
     weight_comparing,
 )
 from workers.bases import base_norm_measuring
@@ -57,12 +55,6 @@ def try_out(self: Any, tryout: int = 0) -> None:
 
 
 @shared_task
-def deliver(delivery: int) -> None:
-    """Send this message to its webhook, unless another worker did or does."""
-    webhook_delivery.deliver(delivery)
-
-
-@shared_task
 def dispatch() -> None:
     """Tell those who follow what happened."""
     dispatching.run()
@@ -75,7 +67,6 @@ def sweep() -> None:
     verdicts.sweep()
     tryout_jobs.sweep()
     dispatching.sweep()
-    deliveries.sweep()
     audit_chain.seal()
     suspension.end_due()
     blocklist.sweep()
@@ -93,12 +84,11 @@ def fold_downloads() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Do the work of each hour in bounded slices: audit head, bin, retention, garbage, alerts, cards, `verified`."""
+    """Do the work of each hour in bounded slices: audit head, bin, garbage, alerts, cards, `verified`."""
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
     quota_alerts.review()
-    expiring.run()
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
     counting.correct_due(hour=timezone.now().hour)

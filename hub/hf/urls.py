@@ -6,7 +6,7 @@ from django.views import View
 from hub.hf import discussions, listing, moves, refs, repos
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 from hub.hf.files import lfs, pull, push
-from hub.hf.people import account, collections, gates, likes, oauth, users, webhooks
+from hub.hf.people import account, collections, gates, likes, oauth, users
 
 app_name = "hf"  # names of routes begin with it: hf:resolve
 
@@ -119,12 +119,6 @@ COLLECTIONS = [
     speak("collections/<str:ns>/<str:slug>/items", collections.Items, "collection-items"),
     speak("collections/<str:ns>/<str:slug>/items/<str:item>", collections.OneItem, "collection-item"),
 ]
-WEBHOOKS = [
-    speak("settings/webhooks", webhooks.Webhooks, "webhooks"),
-    speak("settings/webhooks/<str:number>", webhooks.OneWebhook, "webhook"),
-    speak("settings/webhooks/<str:number>/enable", webhooks.Enable, "enable-webhook"),
-    speak("settings/webhooks/<str:number>/disable", webhooks.Disable, "disable-webhook"),
-]
 
 BELOW_API = [
     *of_a_kind("models", "model"),
@@ -143,7 +137,6 @@ BELOW_API = [
     speak("datasets-tags-by-type", listing.TagsByType, "datasets-tags-by-type", type="dataset"),
     *OF_PEOPLE,
     *COLLECTIONS,
-    *WEBHOOKS,
     speak("lfs/uploads", lfs.Upload, "lfs-upload"),
     speak("lfs/uploads/verify", lfs.Verify, "lfs-verify"),
     speak("lfs/uploads/parts/<int:number>", lfs.Part, "lfs-part"),

@@ -23,12 +23,11 @@ from registry.models.proof.tryouts import Tryout
 from registry.models.proof.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.models.repos.blobs import Blob, ChunkingJob
 from registry.models.repos.repositories import Repository, Revision
-from registry.models.site.clock import ClockLease
+from registry.models.site.hub_state import ClockLease
 from registry.models.site.plane import PlaneName
 from registry.models.talk.outbox import OutboxEvent
 from registry.proof import renewal
 from registry.proof.verdicts.rows import LOST
-from registry.talk import deliveries
 
 KEPT_SECONDS, SHARE = 60, 100
 BASES_MOST = 50  # with the longest queues; each is a series
@@ -67,7 +66,9 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
         yield GaugeMetricFamily("dovetail_given_up_events", given_up, totals.given_up)
-        yield from _messages()
+        event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
+        help = "How long the oldest event of the outbox has waited for its consumers."
+        yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
         yield from _plane(totals)
         yield from _of_features()
         yield from _workers()
@@ -176,16 +177,6 @@ def _tries(totals: _Totals) -> Iterator[Metric]:
         if time_taken is not None:
             mean.add_metric([part], time_taken.total_seconds())
     yield from (number, mean)
-
-
-def _messages() -> Iterator[Metric]:
-    """Yield how long events and webhook deliveries are overdue."""
-    event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
-    help = "How long the oldest event of the outbox has waited for its consumers."
-    yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
-    due = deliveries.waiting().aggregate(since=Min("due_at"))["since"]
-    help = "How long the oldest webhook delivery is overdue."
-    yield GaugeMetricFamily("dovetail_webhook_overdue_seconds", help, _age(due))
 
 
 def _plane(totals: _Totals) -> Iterator[Metric]:

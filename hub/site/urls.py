@@ -19,11 +19,9 @@ from hub.site.account import (
     profile,
     reports,
     restoring,
-    settings,
     standing,
     tokens,
     usage,
-    webhooks,
 )
 from hub.site.administration import audit_log, blocklist, directory_tokens, name_rules, quotas
 from hub.site.administration.staff import for_administrators, for_moderators
@@ -56,13 +54,12 @@ from hub.site.repository import (
 from hub.site.routing import at, forms
 from hub.site.sign_in import organization_links, sign_on_urls
 from hub.site.verdict import tryouts, verdict
-from hub.site.versions import aliases, commits, comparisons, derived, merge_previews, releases, retention, retiring
+from hub.site.versions import aliases, commits, comparisons, derived, merge_previews, retiring
 
 REPOSITORY = "<repository:address>"
 DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"
 ORGANIZATION = "organizations/<str:ns>/settings"
 COLLECTION = "collections/<str:ns>/<str:slug>"
-WEBHOOK = "settings/webhooks/<int:number>"
 
 REPOSITORIES = [
     at(REPOSITORY, repository.repository, "repository"),
@@ -79,12 +76,6 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/share.png", share_images.share_image, "share-image"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
-    at(f"{REPOSITORY}/releases.atom", feeds.released, "releases-feed"),
-    at(f"{REPOSITORY}/releases", releases.listed, "releases"),
-    at(f"{REPOSITORY}/releases/new", releases.new, "new-release"),
-    at(f"{REPOSITORY}/releases/<str:tag>", releases.one, "release"),
-    at(f"{REPOSITORY}/releases/<str:tag>/edit", releases.edit, "edit-release"),
-    *forms("release", f"{REPOSITORY}/releases/<str:tag>", ("delete", releases.delete, "delete-release")),
     at(f"{REPOSITORY}/security", repository_security.security, "repository-security"),
     at(f"{REPOSITORY}/lineage", lineage.lineage, "lineage"),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
@@ -109,15 +100,6 @@ REPOSITORIES = [
         ("unarchive", retiring.unarchive, "unarchive"),
         ("move", repository_settings.move, "move-repository"),
         ("delete", repository_settings.delete, "delete-repository"),
-    ),
-    at(f"{REPOSITORY}/settings/retention", retention.retention_page, "retention"),
-    *forms(
-        "retention",
-        f"{REPOSITORY}/settings/retention",
-        ("set", retention.set_rule, "set-retention"),
-        ("keep-all", retention.keep_all, "keep-all-versions"),
-        ("clear", retention.clear, "clear-retention"),
-        ("restore", retention.restore, "restore-versions"),
     ),
     at(f"{REPOSITORY}/settings/publishers", publishers.listed, "publishers"),
     *forms(
@@ -184,7 +166,7 @@ REPOSITORIES = [
 ]
 
 SETTINGS = [
-    at("settings", settings.index, "settings"),
+    at("settings", profile.settings, "settings"),
     at("settings/profile", profile.profile, "profile"),
     at("settings/password", needs_passwords(password.password), "password"),
     at("settings/notifications", alerts.notifications, "notifications"),
@@ -213,17 +195,6 @@ SETTINGS = [
         ("", sharing.follow, "follow"),
         ("stop", sharing.unfollow, "unfollow"),
     ),
-    at("settings/webhooks", webhooks.listed, "webhooks"),
-    at(WEBHOOK, webhooks.one, "webhook"),
-    *forms(
-        "webhook",
-        WEBHOOK,
-        ("change", webhooks.change, "change-webhook"),
-        ("enable", webhooks.enable, "enable-webhook"),
-        ("disable", webhooks.disable, "disable-webhook"),
-        ("delete", webhooks.delete, "delete-webhook"),
-        ("deliveries/<int:delivery>/again", webhooks.redeliver, "redeliver"),
-    ),
     at("settings/publishers", publishers.pending, "pending-publishers"),
     *forms(
         "pending-publishers",
@@ -232,13 +203,6 @@ SETTINGS = [
         ("<int:number>/remove", publishers.remove_pending, "remove-pending-publisher"),
     ),
     at("settings/usage", usage.usage, "usage"),
-    at("settings/usage/retention/<str:ns>", retention.owner_retention_page, "owner-retention"),
-    *forms(
-        "usage",
-        "settings/usage",
-        ("retention/<str:ns>/set", retention.set_owner_rule, "set-owner-retention"),
-        ("retention/<str:ns>/clear", retention.clear_owner_rule, "clear-owner-retention"),
-    ),
     at("settings/repositories", restoring.listed, "bin"),
     *forms(
         "bin",

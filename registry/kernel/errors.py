@@ -132,10 +132,6 @@ class AliasNotFound(Missing):
     default_fix = "List the aliases of the adapter, or set this one."
 
 
-class ReleaseNotFound(Missing):
-    code = "release-not-found"
-
-
 class TryoutNotFound(Missing):
     code = "tryout-not-found"
 
@@ -210,11 +206,6 @@ class InvitationNotFound(Missing):
 
 class InvitationDeclined(Conflict):
     code = "invitation-declined"
-
-
-class WebhookNotFound(Missing):
-    code = "webhook-not-found"
-    default_fix = "List your webhooks at /settings/webhooks."
 
 
 class SignInUnfinished(Invalid):
@@ -366,13 +357,6 @@ class TryoutRefused(Conflict):
     """The version cannot be tried here, or the texts cannot be given to it."""
 
     code = "tryout-refused"
-
-
-class ReleaseRefused(Conflict):
-    """The revision has not passed, and `force` is not given; or it is yanked."""
-
-    code = "release-refused"
-    default_fix = "Choose a version that passed, such as `verified`, or force it."
 
 
 class VersionNotHeld(Conflict):

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from registry.kernel.callers import Caller
-    from registry.models import OutboxEvent, User  # the tables are loaded after this module
+    from registry.models import OutboxEvent, Repository, User  # the tables are loaded after this module
 
 
 class Gauge(NamedTuple):
@@ -26,6 +26,8 @@ class Feature:
 
     # What it does with each event of the outbox, by a name for the log; an error is tried again later, alone.
     consumers: "tuple[tuple[str, Callable[[OutboxEvent], None]], ...]" = ()
+    # Called with a repository and the name of a branch or tag that is to be deleted; raises RefProtected to keep it.
+    before_ref_deleted: "tuple[Callable[[Repository, str], None], ...]" = ()
     # What a worker calls after the core's own sweeps, in bounded slices.
     every_minute: tuple[Callable[[], object], ...] = ()
     every_hour: tuple[Callable[[], object], ...] = ()
@@ -39,6 +41,8 @@ class Feature:
     not_here: "Callable[[str, str, Caller], None]" = lambda full_name, type, by: None
     # (document, rows) of what it keeps of a person, for the export: no secrets, nothing that concerns other people.
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
+    # Deletes what it keeps for a person alone, in the transaction that deletes the account.
+    forget: "Callable[[User], object]" = lambda user: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,22 @@
 """The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
 from registry.models import lookups as lookups
-from registry.models.moderation.appeals import Appeal, AppealMessage
 from registry.models.moderation.audit import AuditCheckpoint, AuditEvent, AuditSeal
-from registry.models.moderation.blocked_files import BlockedFile
 from registry.models.moderation.cases import AbuseReport, Case, CaseNote, QueueView
-from registry.models.moderation.moderation import ModerationDecision
-from registry.models.moderation.strikes import Strike
-from registry.models.moderation.transparency import MonthOfModeration
+from registry.models.moderation.moderation import (
+    Appeal,
+    AppealMessage,
+    BlockedFile,
+    ModerationDecision,
+    MonthOfModeration,
+    Strike,
+)
 from registry.models.people.devices import DeviceLogin
 from registry.models.people.directory_tokens import DirectoryToken
-from registry.models.people.former_names import FormerName, FormerNamespace
 from registry.models.people.invitations import Invitation, JoinLink
-from registry.models.people.names import NameObservation, NameRule
-from registry.models.people.people import Avatar, Membership, Namespace, Organization, Token, User
+from registry.models.people.names import FormerName, FormerNamespace, NameObservation, NameRule
+from registry.models.people.people import Avatar, Membership, Namespace, NamespaceQuota, Organization, Token, User
 from registry.models.people.publishers import PublishingRun, TrustedPublisher
-from registry.models.people.quotas import NamespaceQuota
 from registry.models.people.teams import Team, TeamGrant, TeamMember
 from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.proof.regressions import Regression
@@ -52,21 +53,15 @@ from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repos.downloads import CountedDownloads, DailyDownloads, HourlyDownloads
 from registry.models.repos.gates import AccessRequest
 from registry.models.repos.pushes import OpenPush
-from registry.models.repos.releases import Release
-from registry.models.repos.repositories import Ref, Repository, Revision, RevisionFile
-from registry.models.repos.retention import ExpiredFile, RetentionRule
-from registry.models.site.clock import ClockLease
-from registry.models.site.idempotency import IdempotentRequest
+from registry.models.repos.repositories import ExpiredFile, Ref, Repository, Revision, RevisionFile
+from registry.models.site.hub_state import ClockLease, IdempotentRequest, SchemaUpgrade, SiteSetting
 from registry.models.site.plane import PlaneName, PlaneRequest
-from registry.models.site.schema_upgrades import SchemaUpgrade
-from registry.models.site.site_settings import SiteSetting
 from registry.models.talk.alerts import Alert
 from registry.models.talk.collections import Collection, CollectionItem
 from registry.models.talk.events import Event
 from registry.models.talk.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
 from registry.models.talk.outbox import OutboxEvent
 from registry.models.talk.social import Follow, Like
-from registry.models.talk.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
     "AbuseReport",
@@ -100,7 +95,6 @@ __all__ = [
     "Comparison",
     "CountedDownloads",
     "DailyDownloads",
-    "Delivery",
     "DerivedArtifact",
     "DerivedSource",
     "DerivedVersion",
@@ -138,11 +132,9 @@ __all__ = [
     "QueueView",
     "Ref",
     "Regression",
-    "Release",
     "RenderedCard",
     "Repository",
     "RepositoryWatch",
-    "RetentionRule",
     "Revision",
     "RevisionFile",
     "SchemaUpgrade",
@@ -163,8 +155,6 @@ __all__ = [
     "UploadedBlob",
     "User",
     "Verdict",
-    "Watch",
-    "Webhook",
     "WeightComparison",
     "WeightPassport",
     "WorkerHeartbeat",

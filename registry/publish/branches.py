@@ -2,7 +2,7 @@
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, outbox, policy
+from registry.kernel import audit, outbox, policy, seams
 from registry.kernel.errors import FilesExpired, QuotaExceeded, RefExists, RefProtected
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -42,7 +42,7 @@ def _require_place(repository: Repository) -> None:
 
 
 def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
-    """Delete a branch or tag; its revisions keep their ids. Raises RefProtected for main and a release's tag.
+    """Delete a branch or tag; its revisions keep their ids. Raises RefProtected for main and what features keep.
 
     Raises RevisionNotFound, and what policy.require raises for PUSH.
     """
@@ -51,11 +51,9 @@ def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
         if ref == refs.MAIN:
             raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
         old = refs.resolve_ref(repository, ref)
-        if repository.releases.filter(ref__name=ref).exists():
-            raise RefProtected(
-                f"{refs.short_name(ref)} is a release of {repository.full_name}.",
-                fix="Delete the release; its tag can go with it.",
-            )
+        for feature in seams.joined():
+            for require in feature.before_ref_deleted:
+                require(repository, ref)
         Ref.objects.filter(repository=repository, name=ref).delete()
         audit.record(by.user, "adapter:delete-ref", f"{repository.full_name}@{ref}", about=repository, before=old.oid)
         outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)

@@ -1,4 +1,4 @@
-"""Dispatches events: reads the outbox in order and creates feed entries, webhook deliveries and alerts.
+"""Dispatches events: reads the outbox in order and hands them to those who tell: feed, alerts, features.
 
 Each row is handled and deleted in one transaction, so that every consumer handles it exactly once and a crash loses
 nothing. The row is locked meanwhile, and rows are taken by their numbers, so the events of one repository keep their
@@ -21,7 +21,7 @@ from registry.models import OutboxEvent, User
 from registry.moderation import lineage
 from registry.moderation.cases import findings
 from registry.plane import jobs as plane_jobs
-from registry.talk import announcing, feeding, numbering
+from registry.talk import feeding, numbering
 from registry.talk.alerts import events
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     "plane": plane_jobs.consume,
     "lineage": lineage.consume,
     "feed": feeding.consume,
-    "webhooks": announcing.consume,
     "alerts": events.consume,
     "followers": events.fan_out,
 }

@@ -3,7 +3,6 @@
 import json
 import struct
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from dovetail.adapters.results.report import Report
-from registry.models import Base, Repository, Revision, Verdict
+from registry.models import Base, ExpiredFile, Repository, Revision, Verdict
 from registry.proof import verdicts
 from registry.publish import push
-from registry.publish.retention import expiring
-from registry.publish.retention.retention import Limits
 from registry.repos.refs import MAIN
 from tests.cast import PASSWORD, Cast
 
@@ -90,11 +87,14 @@ def regressed(cast: Cast, repository: Repository) -> Revision:
 
 
 def expired(cast: Cast, repository: Repository) -> None:
-    """Push two versions, and remove the files of the older one by the rule of retention."""
+    """Push two versions, and have the files of the older one in the bin."""
     for text in (b"one", b"two"):
         pushed(cast, repository, files={"notes.txt": text})
-    repository.revisions.update(created_at=timezone.now() - timedelta(days=2))
-    assert expiring.expire(repository, Limits(1))
+    old = repository.revisions.order_by("-pk")[1]
+    columns = ("revision_id", "path", "blob_id", "size", "is_lfs", "git_oid")
+    ExpiredFile.objects.bulk_create(ExpiredFile(**row) for row in old.files.values(*columns))
+    old.files.all().delete()
+    repository.revisions.filter(pk=old.pk).update(expired_at=timezone.now())
 
 
 @pytest.fixture

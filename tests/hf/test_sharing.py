@@ -1,4 +1,4 @@
-"""People and sharing, asked by hand: gates, likes, follows, collections, webhooks, sign-ins, quotas."""
+"""People and sharing, asked by hand: gates, likes, follows, collections, sign-ins, quotas."""
 
 import json
 from urllib.parse import urlencode
@@ -9,7 +9,7 @@ from django.test import Client
 from registry.kernel.errors import CollectionNotFound
 from registry.kernel.policy import NOBODY
 from registry.kernel.texts import ids
-from registry.models import AuditEvent, Collection, DeviceLogin, Repository, User, Webhook
+from registry.models import AuditEvent, Collection, DeviceLogin, Repository, User
 from registry.people import gates
 from registry.people.tokens import devices, tokens
 from registry.publish.uploads import planning
@@ -372,53 +372,6 @@ def test_a_question_for_very_many_items_is_refused(wire: Wire, cast):
     refused(wire.get(f"/api/collections?{urlencode(asked)}"), 400, "value-invalid")
     assert wire.get(f"/api/collections?{urlencode(asked[:20])}").json() == []
     assert wire.get(f"/api/collections?{urlencode(asked[:1] * 80)}").json() == []
-
-
-# --- webhooks --------------------------------------------------------------------------------------------------------
-HOOK = {"url": "https://example.org/hook", "watched": [{"type": "user", "name": "alice"}], "domains": ["repo"]}
-
-
-def test_a_secret_goes_in_and_does_not_come_out(wire: Wire, cast):
-    hook = wire.ask("POST", "/api/settings/webhooks", HOOK | {"secret": "s3cret-s3cret"}).json()["webhook"]
-    at = f"/api/settings/webhooks/{hook['id']}"
-    answers = [
-        wire.get("/api/settings/webhooks"),
-        wire.get(at),
-        wire.ask("POST", at, HOOK | {"secret": "s3cret-s3cret"}),
-        wire.ask("POST", f"{at}/disable"),
-        wire.ask("POST", f"{at}/enable"),
-    ]
-    assert {answer.status_code for answer in answers} == {200}
-    assert not [answer for answer in answers if b"s3cret" in answer.content]
-    assert "s3cret" not in json.dumps(list(AuditEvent.objects.values("object", "before", "after", "note")))
-    for method, path in (("GET", at), ("POST", at), ("DELETE", at), ("POST", f"{at}/disable")):
-        refused(wire.ask(method, path, HOOK, who="bob"), 404, "webhook-not-found")
-        refused(wire.ask(method, path, HOOK, who=cast.token("alice", "read")), 403, "not-allowed")
-    assert wire.ask("DELETE", at).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"url": "http://169.254.169.254/"}, {"url": "http://localhost@10.0.0.1/"}, {"url": 7}, {"watched": "alice"},
-     {"watched": []}, {"watched": [{"type": "user"}]}, {"domains": ["x"]}, {"domains": "x"}, {"secret": ["a"]}],
-)  # fmt: skip
-def test_a_webhook_that_cannot_be_is_refused(wire: Wire, cast, wrong):
-    refused(wire.ask("POST", "/api/settings/webhooks", HOOK | wrong), 400, "value-invalid")
-    assert wire.get("/api/settings/webhooks").json() == []
-
-
-@pytest.mark.parametrize("change", [{"url": "https://example.org/new"}, {"domains": ["discussion"]}, {"secret": "new"}])
-def test_what_a_change_of_a_webhook_leaves_out_stays(wire: Wire, cast, change):
-    at = f"/api/settings/webhooks/{wire.ask('POST', '/api/settings/webhooks', HOOK).json()['webhook']['id']}"
-    changed = wire.ask("POST", at, {"watched": []} | change)  # as stock clients send it
-    assert changed.status_code == 200, changed.content
-    seen = wire.get(at).json()["webhook"]
-    assert {key: seen[key] for key in HOOK} == HOOK | {key: value for key, value in change.items() if key in HOOK}
-    assert Webhook.objects.get().secret == change.get("secret", "")
-
-
-def test_a_webhook_that_starts_a_job_is_not_served(wire: Wire, cast):
-    refused(wire.ask("POST", "/api/settings/webhooks", HOOK | {"job": {"command": "x"}}), 501, "not-supported")
 
 
 # --- sign-ins by device ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry.models import Alert, Delivery, User, Verdict
+from registry.models import Alert, User, Verdict
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
 from registry.proof import verdicts
@@ -15,9 +15,8 @@ from registry.publish import merges, push
 from registry.publish.push import Inline, Intent
 from registry.publish.threads import discussions
 from registry.publish.threads.mentions import MAX_MENTIONS
-from registry.talk import dispatch, webhooks
+from registry.talk import dispatch
 from registry.talk.alerts import alert_mail, alerts, recipients
-from registry.talk.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble
 
@@ -247,19 +246,6 @@ def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):
     assert heard("erin") == [], "erin may not see it any more"
     discussions.comment(thread, "@erin", cast.session("bob"))
     assert Alert.objects.filter(user=cast["erin"]).count() == 1
-
-
-# --- webhooks --------------------------------------------------------------------------------------------------------
-def test_webhooks_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews):
-    for domains in ([], ["verdict"]):
-        webhooks.create(Wish("https://example.org/x", [("user", "alice")], domains), cast.session("alice"))
-    again(reviews)
-    dispatch.run()
-    [delivery] = Delivery.objects.all()
-    assert delivery.webhook.domains == ["verdict"], "who names no domain hears what the Hub tells"
-    assert delivery.payload["event"] == {"action": "update", "scope": "verdict"}
-    said = delivery.payload["verdict"]
-    assert (said["state"], said["was"], said["check"], said["number"]) == ("failed", "passed", "load.error", 2)
 
 
 # --- e-mail ----------------------------------------------------------------------------------------------------------

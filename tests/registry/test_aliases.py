@@ -19,7 +19,7 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.models import Alert, Alias, AliasMove, AuditEvent, Delivery, Event, Repository, Revision
+from registry.models import Alert, Alias, AliasMove, AuditEvent, Event, Repository, Revision
 from registry.models.append_only import ChangeRefused
 from registry.moderation import quarantine
 from registry.proof.verified import aliases as deeds
@@ -28,9 +28,8 @@ from registry.proof.verified.verified import move_verified
 from registry.publish import branches, copies, history, moves, push, repositories
 from registry.publish.retention import restoring, retiring
 from registry.repos import aliases, pull, refs
-from registry.talk import dispatch, watching, webhooks
+from registry.talk import dispatch, watching
 from registry.talk.alerts import alerts
-from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, judged, pushed
 from tests.sweep import sweep
 
@@ -295,12 +294,8 @@ def test_what_moves_no_alias_costs_no_query_for_each(cast, repository, versions)
 
 
 # --- who hears of it -------------------------------------------------------------------------------------------------
-def test_moves_are_in_the_log_the_feed_and_the_webhooks(cast, repository, versions):
-    webhooks.create(
-        Wish(url="https://example.org/hook", watched=[("model", NAME)], domains=["repo"]), cast.session("bob")
-    )
+def test_moves_are_in_the_log_and_the_feed(cast, repository, versions):
     dispatch.run()
-    Delivery.objects.all().delete()
     put(cast, repository, versions[0], reason="The first.")
     put(cast, repository, versions[2])
     deeds.roll_back(repository, "prod", cast.session("bob"), "Slow.")
@@ -317,11 +312,6 @@ def test_moves_are_in_the_log_the_feed_and_the_webhooks(cast, repository, versio
     assert events[2].data == {
         "alias": "prod", "action": "rollback", "before": versions[2].oid, "after": versions[0].oid, "reason": "Slow.",
     }  # fmt: skip
-    moved = [row.payload for row in Delivery.objects.order_by("pk")]
-    assert moved[1]["updatedRefs"] == [
-        {"ref": "refs/aliases/prod", "oldSha": versions[0].oid, "newSha": versions[2].oid}
-    ]
-    assert [row["alias"]["action"] for row in moved] == ["set", "set", "rollback", "remove"]
 
 
 def test_owners_hear_of_a_fallback_and_watchers_of_every_move(cast, repository, versions):

@@ -12,13 +12,10 @@ from django.utils import timezone
 from hub.monitoring import gauges, health
 from registry.bytes import backup
 from registry.models import AuditEvent, Tryout, Verdict, WorkerHeartbeat
-from registry.models.talk.webhooks import Delivery
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos import refs
 from registry.sql import clock_lease
-from registry.talk import webhooks
-from registry.talk.webhooks import Wish
 from tests.cast import Cast
 
 
@@ -63,17 +60,6 @@ def test_what_waits_for_a_base_that_nobody_added_makes_no_queue_old(waiting: Ver
     assert number("dovetail_queue_age_seconds") == 0
     Verdict.objects.update(route="org/base", reason="No living worker has its base.")
     assert 3600 <= (number("dovetail_queue_age_seconds") or 0) < 3700
-
-
-def test_the_messages_of_a_webhook_that_is_off_are_not_late(cast: Cast, settings) -> None:
-    settings.WEBHOOK_ALLOW = ["127.0.0.0/8"]
-    hook = webhooks.create(Wish("http://127.0.0.1:9/", [("user", "alice")], domains=[]), cast.session("alice"))
-    hour_ago = timezone.now() - timedelta(hours=1)
-    Delivery.objects.create(webhook=hook, payload={}, due_at=hour_ago)
-    assert 3600 <= (number("dovetail_webhook_overdue_seconds") or 0) < 3700
-    hook.disabled = True
-    hook.save()
-    assert number("dovetail_webhook_overdue_seconds") == 0
 
 
 @pytest.mark.django_db

@@ -74,9 +74,6 @@ WRITING = [
 REST = [
     Road("GET", "/api/v1/adapters/{id}/revisions/main/files/README.md"),
     Road("POST", "/api/v1/adapters/{id}/revisions/main/validate", "{}"),
-    Road("POST", "/api/v1/adapters/{id}/releases", '{"tag": "v1.0.0"}'),
-    Road("PATCH", "/api/v1/adapters/{id}/releases/v1.0.0", '{"title": "x"}'),
-    Road("DELETE", "/api/v1/adapters/{id}/releases/v1.0.0"),
     Road("PUT", "/api/v1/adapters/{id}/aliases/prod", '{"revision": "main"}'),
     Road("POST", "/api/v1/adapters/{id}/aliases/prod/rollback", "{}"),
 ]
@@ -84,8 +81,6 @@ REST_FACTS = [
     Road("GET", "/api/v1/adapters/{id}"),
     Road("GET", "/api/v1/adapters/{id}/revisions"),
     Road("GET", "/api/v1/adapters/{id}/revisions/main"),
-    Road("GET", "/api/v1/adapters/{id}/releases"),
-    Road("GET", "/api/v1/adapters/{id}/releases/v1.0.0"),
     Road("GET", "/api/v1/adapters/{id}/aliases"),
     Road("GET", "/api/v1/adapters/{id}/aliases/prod"),
     Road("GET", "/api/v1/adapters/{id}/aliases/prod/history"),

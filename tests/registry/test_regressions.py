@@ -3,13 +3,12 @@
 import pytest
 
 from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
-from registry.models import Alert, AuditEvent, Delivery, Event, OutboxEvent, Ref, Regression, Repository, Revision
+from registry.models import Alert, AuditEvent, Event, OutboxEvent, Ref, Regression, Repository, Revision
 from registry.proof import verdicts
 from registry.proof.verified import regression_overrides, yanking
 from registry.repos import refs
-from registry.talk import dispatch, watching, webhooks
+from registry.talk import dispatch, watching
 from registry.talk.alerts import alerts
-from registry.talk.webhooks import Wish
 from tests.api.conftest import FILES, accuracy, judged, pushed
 
 ROWS = "a" * 64
@@ -303,15 +302,3 @@ def test_owners_hear_of_a_version_that_is_held_and_watchers_of_one_that_is_let_t
     regression_overrides.override(worse, cast.session("alice"), REASON)
     dispatch.run()
     assert Alert.objects.get(user__namespace__name="carol", kind="verified").verdict.revision == worse
-
-
-def test_a_webhook_gets_the_comparison(repository, cast, push):
-    webhooks.create(Wish("https://ci.example.org/hook", [("org", "acme")], ["verdict"]), cast.session("alice"))
-    measured(push("good"), accuracy(46))
-    worse = push("worse")
-    measured(worse, accuracy(30))
-    dispatch.run()
-    payloads = [row.payload for row in Delivery.objects.all() if "regression" in row.payload]
-    assert [payload["event"]["scope"] for payload in payloads] == ["verdict.regression"]
-    assert payloads[0]["regression"]["held"] is True
-    assert payloads[0]["regression"]["revision"] == worse.oid

@@ -64,15 +64,11 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/regression-override POST adapter:configure  DELETE adapter:configure
-api/v1/adapters/<ns>/<name>/releases                         GET adapter:browse  POST adapter:push
-api/v1/adapters/<ns>/<name>/releases/<release>               GET adapter:browse  PATCH adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse  PUT adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>/rollback         POST adapter:push
 api/v1/adapters/<ns>/<name>/compare/<a>...<b>                GET adapter:download
-api/v1/adapters/<ns>/<name>/retention  GET adapter:archive  PUT adapter:configure  DELETE adapter:configure
-api/v1/adapters/<ns>/<name>/retention/restore                POST adapter:configure
 api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
@@ -119,7 +115,6 @@ api/v1/organizations/<org>/robots/<robot>/tokens             POST organisation
 api/v1/organizations/<org>/robots/<robot>/tokens/<id>        DELETE organisation
 api/v1/namespaces/<ns>/publishers                            GET organisation  POST organisation
 api/v1/namespaces/<ns>/publishers/<id>                       DELETE organisation
-api/v1/namespaces/<ns>/retention                             GET organisation  PUT organisation  DELETE organisation
 api/v1/organizations/<org>/links                             GET organisation  POST organisation
 api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
@@ -239,10 +234,6 @@ api/organizations/<name>/followers                           GET anyone
 api/organizations/<name>/follow                              POST person  DELETE person
 api/organizations/<name>/settings/repositories               GET member
 api/settings/repositories                                    GET person
-api/settings/webhooks                                        GET person  POST person
-api/settings/webhooks/<number>                               GET person  POST person  DELETE person
-api/settings/webhooks/<number>/enable                        POST person
-api/settings/webhooks/<number>/disable                       POST person
 api/collections                                              GET anyone  POST person
 api/collections/<ns>/<slug>                                  GET anyone  PATCH collection  DELETE collection
 api/collections/<ns>/<slug>/items                            POST collection
@@ -408,17 +399,7 @@ settings/password                                            GET session  POST s
 settings/language                                            POST anyone
 settings/following/<ns>                                      POST session
 settings/following/<ns>/stop                                 POST session
-settings/webhooks                                            GET session  POST session
-settings/webhooks/<number>                                   GET session
-settings/webhooks/<number>/change                            POST session
-settings/webhooks/<number>/enable                            POST session
-settings/webhooks/<number>/disable                           POST session
-settings/webhooks/<number>/delete                            POST session
-settings/webhooks/<number>/deliveries/<delivery>/again       POST session
 settings/usage                                               GET session
-settings/usage/retention/<ns>                                GET organisation
-settings/usage/retention/<ns>/set                            POST organisation
-settings/usage/retention/<ns>/clear                          POST organisation
 settings/repositories                                        GET session
 settings/repositories/<number>/restore                       POST session
 settings/repositories/<number>/delete                        POST session
@@ -437,15 +418,9 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/share.png                                    GET adapter:read
 {of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/feed.atom                                    GET adapter:read
-{of}<ns>/<name>/releases.atom                                GET adapter:read
-{of}<ns>/<name>/releases                                     GET adapter:read
 {of}<ns>/<name>/lineage                                      GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read
 {of}<ns>/<name>/use                                          GET adapter:download
-{of}<ns>/<name>/releases/new                                 GET session  POST session
-{of}<ns>/<name>/releases/<tag>                               GET adapter:read
-{of}<ns>/<name>/releases/<tag>/edit                          GET session  POST session
-{of}<ns>/<name>/releases/<tag>/delete                        POST session
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
 {of}<ns>/<name>/watch                                        POST like
@@ -466,11 +441,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/settings/archive                             POST owner
 {of}<ns>/<name>/settings/unarchive                           POST owner
 {of}<ns>/<name>/settings/delete                              POST owner
-{of}<ns>/<name>/settings/retention                           GET owner
-{of}<ns>/<name>/settings/retention/set                       POST owner
-{of}<ns>/<name>/settings/retention/keep-all                  POST owner
-{of}<ns>/<name>/settings/retention/clear                     POST owner
-{of}<ns>/<name>/settings/retention/restore                   POST owner
 {of}<ns>/<name>/settings/publishers                          GET owner
 {of}<ns>/<name>/settings/publishers/github                   POST owner
 {of}<ns>/<name>/settings/publishers/gitlab                   POST owner

@@ -213,7 +213,7 @@ def test_every_form_needs_its_secret(visit, cast):
 def test_the_first_page_of_settings_leads_to_all_of_them(visit, cast):
     alice = visit("alice")
     page = text(alice.get("/settings"))
-    for name in ("profile", "password", "tokens", "notifications", "organizations", "webhooks"):
+    for name in ("profile", "password", "tokens", "notifications", "organizations"):
         assert f'href="/settings/{name}"' in page
         assert alice.get(f"/settings/{name}").status_code == 200
     assert "acme" in page

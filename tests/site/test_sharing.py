@@ -1,16 +1,15 @@
-"""Likes, follows, gates, collections, webhooks, programs and fine-grained tokens, as people meet them: forms alone."""
+"""Likes, follows, gates, collections, programs and fine-grained tokens, as people meet them: forms alone."""
 
 import re
 from urllib.parse import urlencode
 
 import pytest
 
-from registry.models import AccessRequest, Delivery, DeviceLogin, Follow, Like, Repository, Webhook
+from registry.models import AccessRequest, DeviceLogin, Follow, Like, Repository
 from registry.moderation.strikes import suspension
 from registry.people import gates
 from registry.people.tokens import devices, tokens
-from registry.talk import collections, deliveries, dispatch, webhooks
-from registry.talk.webhooks import Wish
+from registry.talk import collections
 
 REVIEWS = "/alice/reviews"
 
@@ -138,7 +137,7 @@ def test_the_page_of_requests_is_the_owners(visit, gated, who, status):
 def test_every_form_needs_its_secret(visit, gated):
     alice = visit("alice", enforce_csrf_checks=True)
     paths = (
-        "/login/device/approve", "/settings/webhooks", "/settings/tokens", "/settings/notifications/read",
+        "/login/device/approve", "/settings/tokens", "/settings/notifications/read",
         "/collections/new",
     )  # fmt: skip
     for path in (*paths, f"{REVIEWS}/like", f"{REVIEWS}/access/gate", f"{REVIEWS}/discussions/new"):
@@ -215,67 +214,6 @@ def test_a_form_about_nothing_changes_no_collection(visit, cast, secret, deed, f
     for who in ("bob", "mona"):
         assert visit(who).post(f"{here}/delete").status_code == 403
     assert visit().post(f"{here}/delete").url.startswith("/login?")
-
-
-# --- webhooks --------------------------------------------------------------------------------------------------------
-def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settings):
-    settings.POSTMAN = "tests.api.conftest.notify_nobody"
-    alice = visit("alice")
-    wrong = alice.post("/settings/webhooks", {"url": "http://10.0.0.1/", "watched": "acme", "domains": ["repo"]})
-    assert wrong.status_code == 400
-    assert "private network" in text(wrong)
-    fields = {"url": "https://example.org/x", "watched": "acme alice/reviews datasets/alice/gold", "domains": ["repo"]}
-    alice.post("/settings/webhooks", fields | {"secret": "s3cret-s3cret"})
-    hook = Webhook.objects.get()
-    watched = {(watch.type, watch.name) for watch in hook.watches.all()}
-    assert watched == {("user", "acme"), ("model", "alice/reviews"), ("dataset", "alice/gold")}
-    cast.repository("acme/router")
-    dispatch.run()
-    told = Delivery.objects.get()
-    deliveries.record(deliveries.claim(told.pk), {"status": 500, "answer": "<i>broken</i>", "ms": 3})
-    page = text(alice.get(f"/settings/webhooks/{hook.pk}"))
-    assert "answered 500" in page
-    assert "&lt;i&gt;broken" in page
-    assert "s3cret" not in page + text(alice.get("/settings/webhooks"))
-    alice.post(f"/settings/webhooks/{hook.pk}/deliveries/{told.pk}/again")
-    assert Delivery.objects.count() == 2
-    assert visit("bob").get(f"/settings/webhooks/{hook.pk}").status_code == 404
-    alice.post(f"/settings/webhooks/{hook.pk}/disable")
-    assert "stopped" in text(alice.get("/settings/webhooks"))
-    assert visit("bob").post(f"/settings/webhooks/{hook.pk}/delete").status_code == 404
-    alice.post(f"/settings/webhooks/{hook.pk}/delete")
-    assert not Webhook.objects.exists()
-
-
-def test_a_webhook_is_made_another_one_and_keeps_its_secret(visit, cast, settings):
-    settings.POSTMAN = "tests.api.conftest.notify_nobody"
-    wish = Wish("https://example.org/x", [("user", "acme"), ("dataset", "alice/gold")], ["repo"], "s3cret-s3cret")
-    made = webhooks.create(wish, cast.session("alice"))
-    alice, here = visit("alice"), f"/settings/webhooks/{made.pk}"
-    page = text(alice.get(here))
-    assert 'value="acme datasets/alice/gold"' in page
-    assert "hmac.compare_digest" in page
-    assert "s3cret" not in page
-    form = {"url": "https://example.org/y", "watched": "alice", "domains": ["discussion", "verdict"]}
-    assert alice.post(f"{here}/change", form).url == here
-    changed = Webhook.objects.get()
-    assert (changed.url, changed.domains, changed.secret) == (form["url"], form["domains"], "s3cret-s3cret")
-    wrong = alice.post(f"{here}/change", form | {"url": "http://127.0.0.1/"})
-    assert wrong.status_code == 400
-    assert 'role="alert"' in text(wrong)
-    assert visit("bob").post(f"{here}/change", form).status_code == 404
-    assert Webhook.objects.get().url == form["url"]
-
-
-def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings):
-    settings.POSTMAN = "tests.api.conftest.notify_nobody"
-    for who in ("alice", "bob"):
-        webhooks.create(Wish("https://example.org/", [("user", "acme")], []), cast.session(who))
-    cast.repository("acme/router")
-    dispatch.run()
-    theirs = Delivery.objects.get(webhook__owner=cast["bob"])
-    mine = Webhook.objects.get(owner=cast["alice"])
-    assert visit("alice").post(f"/settings/webhooks/{mine.pk}/deliveries/{theirs.pk}/again").status_code == 404
 
 
 # --- programs and tokens ---------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Work that no verdict waits for: scans, digests, chunks, layers, comparisons, deliveries."""
+"""Work that no verdict waits for: scans, digests, chunks, layers, comparisons."""

@@ -2,11 +2,9 @@
 
 import pytest
 
-from features.upstream import names
 from features.upstream.feature import FEATURE
 from features.upstream.models import UpstreamRepository
 from registry.kernel.errors import NameReserved
-from registry.models import AuditEvent
 
 
 @pytest.fixture
@@ -22,11 +20,3 @@ def test_a_name_of_another_hub_from_which_people_read_is_held_and_given_to_nobod
     with pytest.raises(NameReserved, match="http://far"):
         FEATURE.take_name("FAR", cast["alice"])
     assert UpstreamRepository.objects.exists()
-
-
-def test_an_administrator_takes_such_a_name_and_the_log_says_so(cast, far):
-    names.take_over("Far", cast["ada"])
-    event = AuditEvent.objects.latest("pk")
-    assert (event.action, event.object) == ("name:take", "Far")
-    assert event.before != event.after
-    assert not UpstreamRepository.objects.exists()

@@ -1,1 +1,1 @@
-"""Views of the versions of an adapter: verdicts, names, releases, locks and what is kept."""
+"""Views of the versions of an adapter: verdicts, names and locks."""

@@ -1,1 +1,1 @@
-"""People and organisations on the wire: accounts, tokens, likes, gates, collections, webhooks."""
+"""People and organisations on the wire: accounts, tokens, likes, gates, collections."""

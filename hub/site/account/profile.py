@@ -1,14 +1,34 @@
-"""A person's profile: how their page shows them."""
+"""The first page of a person's settings, and their profile: how their page shows them."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.account.accounts import Picture, Profile
-from hub.site.visitor import person
+from hub.site.visitor import caller, person
 from registry.models import User
 from registry.people import accounts, avatars
+from registry.people.organizations import invitations
+from registry.talk.alerts import alerts
+
+
+@require_safe
+def settings(request: HttpRequest) -> HttpResponse:
+    """Lead to every page of the settings, each with how it stands."""
+    user = person(request)
+    tokens = list(user.tokens.all())
+    shown = {
+        "user": user,
+        "tokens": tokens,
+        "ended": sum(token.expires_at is not None and token.expires_at <= timezone.now() for token in tokens),
+        "last_use": max((token.last_used_at for token in tokens if token.last_used_at), default=None),
+        "unread": alerts.unread(user),
+        "memberships": user.memberships.select_related("organization__namespace").order_by("pk"),
+        "invited": invitations.list_received(caller(request)).count(),
+    }
+    return render(request, "site/settings.html", shown)
 
 
 @require_http_methods(["GET", "POST"])

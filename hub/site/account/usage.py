@@ -8,16 +8,14 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from hub.site.forms import status_of
-from hub.site.forms.retention import Retention
+from hub.site.forms import Form, status_of
 from hub.site.measures import size
 from hub.site.visitor import caller, person
 from registry.kernel.limits import quota_alerts
 from registry.kernel.limits import usage as counting
-from registry.models import Membership, Namespace, Repository, RetentionRule
+from registry.models import Membership, Namespace, Repository
 from registry.people import accounts
 from registry.people.organizations import organizations
-from registry.publish.retention import retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,6 @@ class NamespaceUsage:
     namespace: Namespace
     total: counting.Usage
     repositories: list[Repository]
-    rule: RetentionRule | None
-    form: Retention
 
     @property
     def listed_all(self) -> bool:
@@ -60,14 +56,13 @@ def usage(request: HttpRequest) -> HttpResponse:
     return usage_page(request, {})
 
 
-def usage_page(request: HttpRequest, tried: Mapping[int, Retention]) -> HttpResponse:
-    """Show the person and each organisation that they administer; `tried` has the form that was refused, by owner."""
+def usage_page(request: HttpRequest, refused: Mapping[str, Form]) -> HttpResponse:
+    """Show the person and each organisation that they administer; `refused` has a panel's form, by owner."""
     person(request)
     administered = [pk for pk, role in caller(request).roles.items() if role == Membership.Role.ADMIN]
     owners = Namespace.objects.filter(pk__in=administered).order_by("kind", "name").reverse()
-    shown = [_usage(namespace, tried.get(namespace.pk)) for namespace in owners]
-    refused = {str(owner): form for owner, form in tried.items()}
-    return render(request, "site/usage.html", {"owners": shown}, status=status_of(refused))
+    shown = {"owners": [_usage(namespace) for namespace in owners], "refused": refused}
+    return render(request, "site/usage.html", shown, status=status_of(refused))
 
 
 @require_safe
@@ -79,8 +74,5 @@ def organization_usage(request: HttpRequest, ns: str) -> HttpResponse:
     return render(request, "site/organization_usage.html", context)
 
 
-def _usage(namespace: Namespace, tried: Retention | None = None) -> NamespaceUsage:
-    rule = retention.own_rule(namespace)
-    initial = {"keep_last": rule.keep_last, "keep_days": rule.keep_days} if rule else None
-    form = tried or Retention(initial=initial, auto_id=f"%s-{namespace.pk}")
-    return NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace), rule, form)
+def _usage(namespace: Namespace) -> NamespaceUsage:
+    return NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace))

@@ -1,4 +1,4 @@
-"""Atom feeds (RFC 4287): of a search, which a person saves in this way, and of a repository's versions and releases."""
+"""Atom feeds (RFC 4287): of a search, which a person saves in this way, and of a repository's versions."""
 
 import re
 from collections.abc import Iterable
@@ -20,14 +20,12 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
-from registry.models import Release, Revision, Verdict
-from registry.proof import verdicts
-from registry.repos import histories, releases
+from registry.models import Revision, Verdict
+from registry.repos import histories
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
 
 MAX_VERSIONS = 30
-MAX_SUMMARY = 1_000  # characters of notes
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -54,7 +52,7 @@ def search(request: HttpRequest, type: str) -> HttpResponse:
     rows = rows_of(catalog.search(caller(request), query))
     title = f"{NOUNS[type].capitalize()}s" + (f" for “{query.q}”" if query.q else "")
     page = f"{reverse(ROUTES[type])}?{request.GET.urlencode()}".rstrip("?")
-    return _feed(request, title, page, (_search_entry(row) for row in rows))
+    return feed(request, title, page, (_search_entry(row) for row in rows))
 
 
 @repository_page
@@ -63,24 +61,7 @@ def versions(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     revisions = [] if header.is_empty else histories.newest(header.revision, MAX_VERSIONS)
     newest = {row.revision_id: row for row in Verdict.objects.filter(revision__in=revisions).order_by("number")}
     entries = [_version_entry(revision, newest.get(revision.pk)) for revision in revisions]
-    return _feed(request, header.repository.full_name, header.url, entries)
-
-
-@repository_page
-def released(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    """Return the newest releases of a repository, each with the verdict of its version and its notes."""
-    found = releases.newest(header.repository, header.by, MAX_VERSIONS)
-    states = verdicts.states_in_force(release.ref.revision_id for release in found)
-    entries = [_release_entry(release, states.get(release.ref.revision_id, "")) for release in found]
-    return _feed(
-        request, f"{header.repository.full_name}, releases", reverse("releases", args=[header.repository]), entries
-    )
-
-
-def _release_entry(release: Release, state: str) -> Entry:
-    title = f"{release.tag}: {release.title}" if release.title else release.tag
-    summary = f"{state}. {release.notes[:MAX_SUMMARY]}" if state else release.notes[:MAX_SUMMARY]
-    return Entry(title, release.get_absolute_url(), summary, release.edited_at or release.created_at)
+    return feed(request, header.repository.full_name, header.url, entries)
 
 
 def _search_entry(row: ListRow) -> Entry:
@@ -97,9 +78,9 @@ def _version_entry(revision: Revision, verdict: Verdict | None) -> Entry:
     return Entry(revision.title, revision.get_absolute_url(), summary, verdict.finished_at or revision.created_at)
 
 
-def _feed(request: HttpRequest, title: str, page: str, entries: Iterable[Entry]) -> HttpResponse:
+def feed(request: HttpRequest, title: str, page: str, entries: Iterable[Entry]) -> HttpResponse:
     here = origin(request)
-    feed = Atom1Feed(
+    atom = Atom1Feed(
         title=f"{_printable(title)} · Dovetail",
         link=here + page,
         description="",
@@ -108,8 +89,8 @@ def _feed(request: HttpRequest, title: str, page: str, entries: Iterable[Entry])
     for entry in entries:
         link = here + entry.path
         title, summary = _printable(entry.title), _printable(entry.summary)
-        feed.add_item(title, link, summary, updateddate=entry.updated_at, unique_id=link)
-    answer = HttpResponse(feed.writeString("utf-8"), content_type=feed.content_type)
+        atom.add_item(title, link, summary, updateddate=entry.updated_at, unique_id=link)
+    answer = HttpResponse(atom.writeString("utf-8"), content_type=atom.content_type)
     answer["Cache-Control"] = "private, max-age=60"  # a reader who is signed in sees more
     return answer
 

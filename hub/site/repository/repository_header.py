@@ -16,7 +16,7 @@ from hub.site.proof.proof import Measured, Proof, measured, proof
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
-from registry.models import Regression, Release, Repository, Revision, Verdict
+from registry.models import Regression, Repository, Revision, Verdict
 from registry.people import gates
 from registry.proof import tryouts, verdicts
 from registry.proof.shown_reports import shown_to
@@ -24,7 +24,7 @@ from registry.proof.verified import regressions
 from registry.proof.weights import withdrawn_weights
 from registry.proof.weights.withdrawn_weights import Withdrawn
 from registry.publish.threads import discussions
-from registry.repos import aliases, digests, eligibility, histories, pull, refs, releases
+from registry.repos import aliases, digests, eligibility, histories, pull, refs
 from registry.repos.aliases import AliasState
 from registry.repos.contents import facts
 from registry.repos.contents.facts import Facts
@@ -150,17 +150,6 @@ class RepositoryHeader:
         """The alias by which the address names this version."""
         is_other = self.rev in ("main", "verified") or len(self.rev) == 40
         return None if is_other or self.rev not in self.names else aliases.named(self.repository, self.rev)
-
-    @cached_property
-    def latest_release(self) -> Release | None:
-        """The highest stable release whose version is served."""
-        return releases.latest(self.repository)
-
-    @cached_property
-    def latest_release_state(self) -> str:
-        """The state of the newest verdict of its version; "" for none."""
-        revision = self.latest_release.ref.revision_id if self.latest_release else 0
-        return verdicts.states_in_force([revision]).get(revision, "")
 
     @property
     def verified(self) -> str:

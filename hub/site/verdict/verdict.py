@@ -1,5 +1,7 @@
 """The page of a verdict, check by check; and the panel that pages poll while the revision is validated."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
@@ -10,11 +12,15 @@ from hub.site.repository.finding_headers import header_at_revision
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.repository.snippets import snippets
-from hub.site.verdict import training, weights
+from hub.site.verdict import weights
 from registry.kernel.policy import Permission
 from registry.proof.verdicts import asking
 from registry.proof.verified import regression_overrides
+from registry.repos import pull
+from registry.repos.contents import trained_on, training
 from registry.talk.alerts import alerts
+
+WIDTH, HEIGHT = 100.0, 24.0  # of the line of the losses
 
 
 @repository_page
@@ -30,7 +36,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
     page = {"header": header, "tab": "verdict", "tools": snippets(request, header.used), "form": form}
-    page |= {"measured_files": weights.panels(header)} | training.shown(header)
+    page |= {"measured_files": weights.panels(header)} | _training(header)
     return render(request, "site/verdict.html", page, status=form.status)
 
 
@@ -58,3 +64,22 @@ def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResp
     if state != was and (was == "none" or not header.proof or not header.proof.is_open):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "site/parts/proof.html", {"header": header})
+
+
+def _training(header: RepositoryHeader) -> dict[str, Any]:
+    """Return what the page shows; nothing to visitors who may not have the files."""
+    if not pull.may_have_files(header.revision, header.by):
+        return {}
+    stated = training.training_of(header.entries)
+    checkpoint = trained_on.checkpoint_of(header.entries, stated, header.by)
+    return {"training": stated, "loss_line": _line_of_losses(stated.losses), "checkpoint": checkpoint}
+
+
+def _line_of_losses(losses: tuple[tuple[float, float], ...]) -> str:
+    """Return the points of a polyline from the first step to the last, the largest loss at the top."""
+    values = [loss for _, loss in losses]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span, last = (high - low) or 1.0, max(len(losses) - 1, 1)
+    return " ".join(
+        f"{WIDTH * place / last:.2f},{1 + (HEIGHT - 2) * (high - loss) / span:.2f}" for place, loss in enumerate(values)
+    )

@@ -23,7 +23,6 @@ from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import ci_systems
 from registry.proof import verdicts
 from registry.proof.verified import yanking
-from registry.publish.retention import expiring
 from registry.repos import aliases, pull, refs, training_runs
 from registry.repos.aliases import AliasState
 from registry.talk.alerts import alerts
@@ -154,7 +153,6 @@ def commit_page(
     """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
     parent = header.revision.parent
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
-    shown["restorable_until"] = expiring.restorable_until(header.revision)
     shown["job"] = ci_systems.provenance(header.revision)
     if header.may_yank and not header.revision.is_yanked:
         shown["consequences"] = yanking.consequences(header.revision)

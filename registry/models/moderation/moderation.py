@@ -1,12 +1,14 @@
-"""Decisions of moderators or the hub itself about repositories."""
+"""Decisions of moderators, appeals, strikes, files that nobody may push, and the numbers of moderation by month."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
 from registry.models.moderation.cases import Case
+from registry.models.repos.blobs import SHA256
 from registry.models.repos.repositories import Repository, Revision
 
 
@@ -38,4 +40,129 @@ class ModerationDecision(models.Model):
                 condition=Q(action__in=["quarantine", "release", "takedown"]), name="moderation_decision_action_known"
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="moderation_decision_has_reason"),
+        ]
+
+
+class MonthOfModeration(models.Model):
+    """The numbers of one month and the journal of its takedowns; registry/moderation/transparency.py computes them."""
+
+    month = models.DateField(primary_key=True)  # its first day
+    numbers = models.JSONField()
+    journal = models.JSONField(default=list, db_default=[])
+    computed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-month"]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class BlockedFile(models.Model):
+    """The digest of a file that moderators have blocked, with the reason that a person who pushes it reads."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    tensors = models.CharField(max_length=64, blank=True, db_index=True)  # its TensorDigest, once that is known
+    reason = models.CharField(max_length=500)
+    note = models.TextField(blank=True)  # for moderators
+    by = models.CharField(max_length=96)  # a name, not a key: the block outlives the account
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+    swept_at = models.DateTimeField(null=True, blank=True)  # when all revisions that hold it were held back
+    held = models.PositiveIntegerField(default=0, db_default=0)  # revisions that were held back for it
+
+    class Meta:
+        verbose_name = "blocked file"
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="blocked_file_sha256_shape"),
+            models.CheckConstraint(condition=~Q(reason=""), name="blocked_file_has_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
+class Strike(models.Model):
+    """One strike against one person; it counts until it expires or is voided."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="strikes")
+    points = models.PositiveSmallIntegerField(default=1, db_default=1)
+    reason = models.CharField(max_length=500)
+    case = models.ForeignKey(Case, null=True, blank=True, on_delete=models.SET_NULL, related_name="strikes")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )  # null: a rule, in releases whose rules gave strikes
+    is_automatic = models.BooleanField(default=False, db_default=False)  # of those releases
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+    expires_at = models.DateTimeField()
+    voided_at = models.DateTimeField(null=True, blank=True)
+    voided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    void_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(points__gte=1), name="strike_has_points"),
+            models.CheckConstraint(
+                condition=Q(voided_at__isnull=True, void_reason="") | Q(voided_at__isnull=False) & ~Q(void_reason=""),
+                name="strike_void_has_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"strike {self.pk} of {self.user}"
+
+
+class Appeal(models.Model):
+    """An owner's request to release what a decision holds back."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+
+    decision = models.ForeignKey(ModerationDecision, on_delete=models.CASCADE, related_name="appeals")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="appeals")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN, db_default=State.OPEN)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "user"], name="appeal_open_once", condition=Q(state="open")),
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at__isnull=True)
+                | Q(state__in=["approved", "rejected"], decided_at__isnull=False),
+                name="appeal_decided_iff_closed",
+            ),
+        ]
+        indexes = [models.Index(fields=["id"], name="appeal_open", condition=Q(state="open"))]
+
+    def __str__(self) -> str:
+        return f"appeal {self.pk} of {self.user}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("appeal", args=[self.pk])
+
+
+class AppealMessage(models.Model):
+    """One message of an appeal; internal ones are notes that only moderators read."""
+
+    appeal = models.ForeignKey(Appeal, on_delete=models.CASCADE, related_name="messages")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    of_moderator = models.BooleanField()
+    is_internal = models.BooleanField(default=False, db_default=False)
+    text = models.TextField()
+    at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(is_internal=False) | Q(of_moderator=True), name="appeal_note_of_moderator"
+            )
         ]

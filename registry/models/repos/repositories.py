@@ -247,6 +247,29 @@ class RevisionFile(models.Model):
         return self.blob_id if self.is_lfs else self.git_oid
 
 
+class ExpiredFile(models.Model):
+    """A file of a version that lost its files, in the bin: no road of reading looks here.
+
+    The row keeps the bytes until the days of the bin are over.
+    """
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="expired_files")
+    path = models.CharField(max_length=1024)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="expired_files")
+    size = models.BigIntegerField()
+    is_lfs = models.BooleanField()
+    git_oid = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["revision", "path"], name="expired_file_path_unique"),
+            models.CheckConstraint(condition=Q(git_oid__regex=OID), name="expired_file_git_oid_shape"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.path} of {self.revision_id}"
+
+
 class Ref(models.Model):
     """A movable name: refs/heads/main, refs/tags/v1, refs/verified."""
 

@@ -6,10 +6,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.moderation.appeals import Appeal
 from registry.models.moderation.cases import Case
-from registry.models.moderation.moderation import ModerationDecision
-from registry.models.moderation.strikes import Strike
+from registry.models.moderation.moderation import Appeal, ModerationDecision, Strike
 from registry.models.people.invitations import Invitation
 from registry.models.people.people import Token
 from registry.models.proof.verdicts import Verdict

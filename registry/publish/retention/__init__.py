@@ -1,1 +1,1 @@
-"""Retention: its rules, the bin, archives, deleted accounts."""
+"""The bin, archives, deleted accounts."""

@@ -10,6 +10,7 @@ from django.db.models import F
 from registry.kernel import audit
 from registry.kernel.errors import AccountNotEmpty
 from registry.kernel.policy import Caller
+from registry.kernel.seams import joined
 from registry.models import (
     AccessRequest,
     Avatar,
@@ -26,7 +27,6 @@ from registry.models import (
     SignInPlace,
     Token,
     User,
-    Webhook,
 )
 from registry.people import accounts
 from registry.people.organizations import organizations
@@ -48,7 +48,6 @@ PERSONAL = (
     (SignInPlace, "user"),
     (SocialAccount, "user"),
     (Token, "user"),
-    (Webhook, "owner"),
 )
 
 
@@ -69,6 +68,8 @@ def delete_account(user: User, *, with_repositories: bool) -> None:
         for session in UserSession.objects.filter(user=user):
             session.end()
         Collection.objects.filter(namespace=user.namespace).delete()
+        for feature in joined():
+            feature.forget(user)
         Follow.objects.filter(namespace=user.namespace).delete()
         Repository.objects.filter(liked_by__user=user).update(likes=F("likes") - 1)
         for model, field in PERSONAL:

@@ -222,7 +222,9 @@ NOTICES: dict[Kind, Notice] = {
     Kind.VERIFIED: Notice(Topic.WATCHED, "{subject} has a new verified version, {oid}{fits}{since}.", VERDICT),
     Kind.ALIAS_MOVED: Notice(Topic.WATCHED, "{alias}", _commits),
     Kind.RELEASE_MADE: Notice(
-        Topic.WATCHED, "{who} released {alert.data[tag]} of {subject}{since}.", _page("releases", "repository")
+        Topic.WATCHED,
+        "{who} released {alert.data[tag]} of {subject}{since}.",
+        lambda alert: f"{REPOSITORY(alert)}/releases",
     ),
     Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, "{alias}", _commits),
     Kind.CREATED: Notice(Topic.FOLLOWED, "{who} created the {noun} {subject}.", REPOSITORY),

@@ -121,9 +121,9 @@ def _is_verified(event: OutboxEvent) -> bool:
 
 
 def _is_released(event: OutboxEvent) -> bool:
-    """Return whether a release is still there and its version is not held back."""
+    """Return whether the tag of a release is still there and its version is not held back."""
     tag = Ref.objects.filter(repository=outbox.snapshot(event).id, name=TAGS + event.data["tag"])
-    return tag.filter(release__isnull=False, revision__quarantined_at=None).exists()
+    return tag.filter(revision__quarantined_at=None).exists()
 
 
 def _is_on_branch(event: OutboxEvent) -> bool:

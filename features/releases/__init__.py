@@ -1,0 +1,1 @@
+"""Releases: tags that are semantic versions, with a title and notes."""

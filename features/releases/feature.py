@@ -1,0 +1,6 @@
+"""What releases add to the domain."""
+
+from features.releases import verbs
+from registry.kernel.seams import Feature
+
+FEATURE = Feature(before_ref_deleted=(verbs.protect_tag,))

@@ -1,0 +1,288 @@
+"""Make, edit, delete and read releases: tags that are semantic versions, with a title and notes.
+
+A release is made of a revision that passed; another one needs force. Its tag resolves on every wire as any tag does,
+and by it the revision keeps its files, whatever a rule of retention says.
+"""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from features.releases.models import MAX_NOTES, MAX_TITLE, Release
+from registry.kernel import audit, outbox, policy, refusals
+from registry.kernel.errors import Conflict, Missing, RefExists, RefProtected, ValueInvalid
+from registry.kernel.outbox import Kind
+from registry.kernel.policy import Caller, Permission
+from registry.kernel.texts import names, semver
+from registry.kernel.texts.cursors import Page
+from registry.kernel.texts.semver import Version
+from registry.models import Ref, Repository, Revision
+from registry.proof.verified.good_revisions import is_proven
+from registry.publish import branches
+from registry.repos import eligibility, pull, refs
+from registry.sql.prepared import Prepared
+
+LATEST = "latest"  # no tag of a release has this name
+
+
+class ReleaseNotFound(Missing):
+    code = "release-not-found"
+
+
+class ReleaseRefused(Conflict):
+    """The revision has not passed, and `force` is not given; or it is yanked."""
+
+    code = "release-refused"
+    default_fix = "Choose a version that passed, such as `verified`, or force it."
+
+
+def revision_for(repository: Repository, tag: str, named: str, by: Caller) -> Revision:
+    """Return the revision of a new release: the named one, else that of the tag, else `verified`.
+
+    Of what has no verdicts it is main in place of `verified`. Raises ValueInvalid for the tag, and RevisionNotFound.
+    """
+    semver.parse(tag)
+    if not named:
+        is_tag = repository.refs.filter(name=refs.TAGS + tag).exists()
+        named = refs.TAGS + tag if is_tag else "verified" if _has_verdicts(repository) else "main"
+    revision = pull.resolve(repository, named)
+    pull.require_shown(revision, by)
+    return revision
+
+
+def create(
+    repository: Repository,
+    tag: str,
+    revision: Revision,
+    by: Caller,
+    *,
+    title: str = "",
+    notes: str = "",
+    is_prerelease: bool = False,
+    force: bool = False,
+) -> Release:
+    """Make a release of a revision, and its tag unless that is there and names the same revision.
+
+    A version such as `v1.0.0-rc.1` is a pre-release by its name. Raises ValueInvalid for the tag and the texts,
+    RefExists for a release of this tag or a tag of another revision, ReleaseRefused for a yanked revision and without
+    `force` for one of an adapter that has not passed, RepositoryQuarantined, FilesExpired, QuotaExceeded, and what
+    policy.require raises for PUSH.
+    """
+    version = semver.parse(tag)
+    title, notes = _check_texts(title, notes)
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        revision = _choose(repository, revision)
+        is_forced = _has_verdicts(repository) and not is_proven(revision)
+        if is_forced and not force:
+            why_not = eligibility.of_revision(revision).reason
+            problem = f"is not known to work: {why_not}" if why_not else "has not passed."
+            raise ReleaseRefused(f"Revision {revision.oid} of {repository.full_name} {problem}")
+        release = Release(
+            repository=repository,
+            ref=_ref(repository, version, revision, by),
+            precedence=version.precedence,
+            title=title,
+            notes=notes,
+            is_prerelease=is_prerelease or version.is_prerelease,
+            is_forced=is_forced,
+            created_by=by.user,
+        )
+        release.save()
+        _log(by, "release:create", release, after={"revision": revision.oid, **_readable(release)})
+        _announce(Kind.RELEASE_CREATED, release, by)
+    return release
+
+
+def edit(
+    repository: Repository,
+    tag: str,
+    by: Caller,
+    *,
+    title: str | None = None,
+    notes: str | None = None,
+    is_prerelease: bool | None = None,
+) -> bool:
+    """Change what is given of a release; return whether anything changed. Its tag and its revision never change.
+
+    Raises ReleaseNotFound, ValueInvalid, and what policy.require raises for PUSH.
+    """
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        release = find(repository, tag, by)
+        before = _readable(release)
+        release.title, release.notes = _check_texts(
+            release.title if title is None else title, release.notes if notes is None else notes
+        )
+        if is_prerelease is not None:
+            release.is_prerelease = _check_prerelease(release.tag, is_prerelease)
+        if _readable(release) == before:
+            return False
+        release.edited_at = timezone.now()
+        release.save(update_fields=["title", "notes", "is_prerelease", "edited_at"])
+        _log(by, "release:edit", release, before=before, after=_readable(release))
+        _announce(Kind.RELEASE_EDITED, release, by)
+    return True
+
+
+def delete(repository: Repository, tag: str, by: Caller, *, keep_tag: bool = True) -> None:
+    """Delete a release, and its tag too unless that is kept. Raises ReleaseNotFound, and as policy.require for PUSH."""
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        release = find(repository, tag, by)
+        _log(by, "release:delete", release, before={"revision": release.ref.revision.oid, **_readable(release)})
+        _announce(Kind.RELEASE_DELETED, release, by)
+        ref = release.ref.name
+        release.delete()
+        if not keep_tag:
+            branches.delete_ref(repository, ref, by)
+
+
+def _check_texts(title: str, notes: str) -> tuple[str, str]:
+    return names.check_text(title, "title", MAX_TITLE), names.check_text(notes, "notes", MAX_NOTES)
+
+
+def _check_prerelease(tag: str, is_prerelease: bool) -> bool:
+    if semver.parse(tag).is_prerelease and not is_prerelease:
+        raise ValueInvalid(
+            f"{tag} is a pre-release by its name.", fix="Release the final version under its own.", field="prerelease"
+        )
+    return is_prerelease
+
+
+def _has_verdicts(repository: Repository) -> bool:
+    return repository.type == Repository.Type.MODEL
+
+
+def _choose(repository: Repository, revision: Revision) -> Revision:
+    """Return the current row of a revision of which a release may be made."""
+    current = Revision.objects.filter(pk=revision.pk, repository=repository).first()
+    if current is None:
+        raise refs.revision_not_found(revision.oid)
+    current.repository = repository
+    if current.is_quarantined:
+        raise refusals.quarantined_revision(current)
+    if current.is_expired:
+        raise refusals.files_expired(current)
+    if current.is_yanked:
+        raise ReleaseRefused(
+            f"Revision {current.oid} of {repository.full_name} is yanked: {current.yank_reason}",
+            fix="Choose another version.",
+        )
+    return current
+
+
+def _ref(repository: Repository, version: Version, revision: Revision, by: Caller) -> Ref:
+    """Return the tag of a release that is made now: a new one, or one that names this revision."""
+    existing = Ref.objects.filter(repository=repository, name=refs.TAGS + version.text).first()
+    if existing is None:
+        return branches.create_ref(repository, refs.TAGS + version.text, revision, by)
+    if existing.revision_id != revision.pk:
+        raise RefExists(
+            f"{repository.full_name} has a tag {version.text!r} of another version.",
+            fix="Release the version that it names, or choose another tag.",
+        )
+    if Release.objects.filter(ref=existing).exists():
+        raise RefExists(
+            f"{repository.full_name} has a release {version.text!r}.", fix="Edit that, or choose another version."
+        )
+    return existing
+
+
+def _readable(release: Release) -> dict[str, str | bool]:
+    return {"title": release.title, "notes": release.notes, "prerelease": release.is_prerelease}
+
+
+def _log(
+    by: Caller,
+    action: str,
+    release: Release,
+    *,
+    before: Mapping[str, str | bool] | None = None,
+    after: Mapping[str, str | bool] | None = None,
+) -> None:
+    name = f"{release.repository.full_name}@{release.tag}"
+    audit.record(by.user, action, name, about=release.repository, before=before, after=after)
+
+
+def _announce(kind: Kind, release: Release, by: Caller) -> None:
+    outbox.record(
+        kind,
+        release.repository,
+        by.user,
+        tag=release.tag,
+        title=release.title,
+        prerelease=release.is_prerelease,
+        revision=release.ref.revision.oid,
+    )
+
+
+def protect_tag(repository: Repository, ref: str) -> None:
+    """Raise RefProtected for the tag of a release."""
+    if repository.releases.filter(ref__name=ref).exists():
+        raise RefProtected(
+            f"{refs.short_name(ref)} is a release of {repository.full_name}.",
+            fix="Delete the release; its tag can go with it.",
+        )
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+def listed(repository: Repository, by: Caller, *, below: int = 0, limit: int) -> Page[Release]:
+    """Return a page of the releases that the caller may see, the highest version first, from below a release's id."""
+    rows = _shown(repository, by)
+    if below:
+        last = Release.objects.filter(repository=repository, pk=below).values_list("precedence", flat=True).first()
+        rows = rows.filter(Q(precedence__lt=last) | Q(precedence=last, pk__lt=below)) if last else rows.none()
+    found = [_of(repository, row) for row in rows[: limit + 1]]
+    return Page(found[:limit], str(found[limit - 1].pk) if len(found) > limit else "")
+
+
+def newest(repository: Repository, by: Caller, limit: int) -> list[Release]:
+    """Return the releases that the caller may see, the one made last first."""
+    return [_of(repository, row) for row in _shown(repository, by).order_by("-pk")[:limit]]
+
+
+def find(repository: Repository, tag: str, by: Caller) -> Release:
+    """Return the release of a tag, or for `latest` the latest stable one. Raises ReleaseNotFound."""
+    release = None
+    if tag == LATEST:
+        release = latest(repository)
+    elif semver.is_version(tag):
+        release = _shown(repository, by).filter(ref__name=refs.TAGS + tag).first()
+    if release is None:
+        noun = "stable release" if tag == LATEST else f"release {tag[: refs.MAX_REF_NAME]!r}"
+        raise ReleaseNotFound(f"{repository.full_name} has no {noun}.")
+    return _of(repository, release)
+
+
+def latest(repository: Repository) -> Release | None:
+    """Return the highest version that is no pre-release, and whose revision is neither held back nor yanked."""
+    release = _LATEST.first(repository.pk)
+    return release and _of(repository, release)
+
+
+_LATEST = Prepared(
+    lambda repository: _rows(repository).filter(
+        is_prerelease=False, ref__revision__quarantined_at=None, ref__revision__yanked_at=None
+    )[:1],
+    int,
+)
+
+
+def _rows(repository: Repository | int) -> QuerySet[Release]:
+    return Release.objects.filter(repository=repository).select_related("ref__revision", "created_by")
+
+
+def _shown(repository: Repository, by: Caller) -> QuerySet[Release]:
+    """Return the releases without those of revisions that the caller may not see, because they are held back."""
+    rows = _rows(repository)
+    sees_all = by.is_staff or policy.may_write(by, repository)
+    return rows if sees_all else rows.filter(ref__revision__quarantined_at=None)
+
+
+def _of(repository: Repository, release: Release) -> Release:
+    """Give the release the repository that is loaded already, with its namespace."""
+    release.repository = release.ref.repository = release.ref.revision.repository = repository
+    return release

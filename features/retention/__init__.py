@@ -1,0 +1,1 @@
+"""Rules of retention: how many versions of a repository keep their files."""

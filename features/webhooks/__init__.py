@@ -1,0 +1,1 @@
+"""Webhooks: messages to people's own addresses when something happens."""

@@ -1,0 +1,184 @@
+"""A person's webhooks: create one, change or stop it, see its deliveries and what became of them, send one again."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from features.webhooks import deliveries, verbs
+from features.webhooks.models import Watch, Webhook
+from features.webhooks.verbs import Wish
+from hub.site import paging, routing
+from hub.site.forms import Checkboxes, Form, posted, text_field
+from hub.site.panels import Pages, Panel
+from hub.site.visitor import caller, person
+from registry.kernel.errors import RegistryError
+
+DOMAINS = [
+    ("repo", _("repositories")),
+    ("discussion", _("discussions")),
+    ("verdict", _("verdicts of main")),
+    ("release", _("releases")),
+]
+MOST_SHOWN = 50
+
+
+class WebhookForm(Form):
+    url = text_field(
+        _("Address"), widget=forms.URLInput, maxlength=1000, placeholder="https://ci.example.org/hooks/dovetail"
+    )
+    watched = text_field(
+        _("Watches"),
+        _("People, organisations or repositories, with spaces between them."),
+        placeholder="acme alice/reviews datasets/alice/gold", spellcheck="false",
+    )  # fmt: skip
+    domains = forms.MultipleChoiceField(
+        label=_("Events"), required=False, choices=DOMAINS, initial=["repo", "discussion"], widget=Checkboxes
+    )
+    secret = text_field(
+        _("Secret"),
+        _("Sent in `X-Webhook-Secret`, and used to sign each message in `X-Hub-Signature-256`. May stay empty."),
+        required=False, widget=forms.PasswordInput, maxlength=256,
+    )  # fmt: skip
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        for word, field in (("secret", "secret"), ("watche", "watched"), ("domain", "domains"), ("address", "url")):
+            if word in refusal.detail:
+                return field
+        return None
+
+    @property
+    def wish(self) -> Wish:
+        """The webhook as the form describes it; an empty secret leaves the one that is there."""
+        given = self.cleaned_data
+        watched = [_watch(word) for word in given["watched"].split()]
+        return Wish(given["url"], watched, given["domains"], given["secret"].strip() or None)
+
+
+class ChangeWebhook(WebhookForm):
+    def __init__(self, *args: object, webhook: Webhook, **options: object) -> None:
+        options["initial"] = {
+            "url": webhook.url,
+            "watched": " ".join(map(written, webhook.watches.all())),
+            "domains": webhook.domains,
+        }
+        super().__init__(*args, **options)
+        self.fields["secret"].label, self.fields["secret"].help_text = "New secret", "Empty: the current one stays."
+
+
+def written(watch: Watch) -> str:
+    """Return a watched name as people type it: ns/name for a model, datasets/ns/name, or a person's name."""
+    return f"{watch.type}s/{watch.name}" if watch.type in {"dataset", "space"} else watch.name
+
+
+def _watch(word: str) -> tuple[str, str]:
+    kind, _, rest = word.partition("s/")
+    if kind in {"dataset", "space"}:
+        return kind, rest
+    return ("model" if "/" in word else "user"), word
+
+
+@sensitive_post_parameters("secret")
+@require_http_methods(["GET", "POST"])
+def listed(request: HttpRequest) -> HttpResponse:
+    """List the webhooks; POST creates one."""
+    person(request)
+    form = WebhookForm(posted(request))
+    if form.is_valid():
+        with form:
+            verbs.create(form.wish, caller(request))
+            return redirect("webhooks")
+    context = {"form": form, "webhooks": list(verbs.mine(caller(request)))}
+    return render(request, "webhooks/listed.html", context, status=form.status)
+
+
+@require_safe
+def one(request: HttpRequest, number: int) -> HttpResponse:
+    """Show the deliveries of one webhook, newest first."""
+    webhook = _mine(request, number)
+    return _page(request, webhook, ChangeWebhook(webhook=webhook))
+
+
+@sensitive_post_parameters("secret")
+@require_POST
+def change(request: HttpRequest, number: int) -> HttpResponse:
+    webhook = _mine(request, number)
+    form = ChangeWebhook(request.POST, webhook=webhook)
+    if form.is_valid():
+        with form:
+            verbs.change(webhook, form.wish)
+            return redirect("webhook", number)
+    return _page(request, webhook, form)
+
+
+@require_POST
+def enable(request: HttpRequest, number: int) -> HttpResponse:
+    verbs.set_disabled(_mine(request, number), False)
+    return redirect("webhooks")
+
+
+@require_POST
+def disable(request: HttpRequest, number: int) -> HttpResponse:
+    verbs.set_disabled(_mine(request, number), True)
+    return redirect("webhooks")
+
+
+@require_POST
+def delete(request: HttpRequest, number: int) -> HttpResponse:
+    verbs.delete(_mine(request, number))
+    return redirect("webhooks")
+
+
+@require_POST
+def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
+    """Send the same message once more."""
+    deliveries.redeliver(_mine(request, number), delivery)
+    return redirect("webhook", number)
+
+
+def _mine(request: HttpRequest, number: int) -> Webhook:
+    person(request)
+    return verbs.find(number, caller(request))
+
+
+def _page(request: HttpRequest, webhook: Webhook, form: Form) -> HttpResponse:
+    rows, older = paging.older(request, verbs.deliveries(webhook), MOST_SHOWN)
+    context = {
+        "webhook": webhook,
+        "deliveries": [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in rows],
+        "older": older,
+        "watched": " ".join(map(written, webhook.watches.all())),
+        "form": form,
+    }
+    return render(request, "webhooks/one.html", context, status=form.status)
+
+
+def _stand(page: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return the webhooks of the visitor and how many of them are stopped."""
+    hooks = list(verbs.mine(page["request"].caller))
+    return {"hooks": hooks, "stopped": sum(hook.disabled for hook in hooks)}
+
+
+ONE = "settings/webhooks/<int:number>"
+PAGES = Pages(
+    routes=[
+        routing.at("settings/webhooks", listed, "webhooks"),
+        routing.at(ONE, one, "webhook"),
+        *routing.forms(
+            "webhook",
+            ONE,
+            ("change", change, "change-webhook"),
+            ("enable", enable, "enable-webhook"),
+            ("disable", disable, "disable-webhook"),
+            ("delete", delete, "delete-webhook"),
+            ("deliveries/<int:delivery>/again", redeliver, "redeliver"),
+        ),
+    ],
+    panels=(Panel("settings", "webhooks/item.html", _stand), Panel("settings-menu", "webhooks/menu.html")),
+)
