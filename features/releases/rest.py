@@ -53,7 +53,7 @@ class _OfAdapter(View):
 
 
 class Releases(_OfAdapter):
-    @operation("releases", query=pages.Paging)
+    @operation("releases", query=pages.Paging, callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> Page[Release]:
         """Releases of an adapter.
 
@@ -65,7 +65,12 @@ class Releases(_OfAdapter):
         found = verbs.listed(repository, self.caller, below=below, limit=asked["limit"])
         return pages.page(request, _lines(repository, found.items), found.next)
 
-    @operation("make_release", body=MakeRelease, status=201)
+    @operation(
+        "make_release",
+        body=MakeRelease,
+        status=201,
+        example={"tag": "v1.1.0", "title": "Longer training", "notes": "Two epochs more."},
+    )
     def post(self, request: Request, ns: str, name: str) -> Release:
         """Make a release.
 
@@ -84,7 +89,7 @@ class Releases(_OfAdapter):
 
 
 class OneRelease(_OfAdapter):
-    @operation("get_release")
+    @operation("get_release", callers="anyone")
     def get(self, request: Request, ns: str, name: str, release: str) -> Release:
         """One release.
 
@@ -93,7 +98,7 @@ class OneRelease(_OfAdapter):
         pages.parameters(request, pages.Nothing)
         return self.one(self.adapter(ns, name), release)
 
-    @operation("edit_release", body=EditRelease)
+    @operation("edit_release", body=EditRelease, example={"notes": "Three epochs more."})
     def patch(self, request: Request, ns: str, name: str, release: str) -> Release:
         """Edit a release.
 

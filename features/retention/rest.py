@@ -119,7 +119,7 @@ class OfAdapter(_OfAdapter):
         tried = Limits(asked["keep_last"], asked["keep_days"]) if "keep_last" in asked else None
         return _state(repository, tried)
 
-    @operation("set_retention", body=NewRule)
+    @operation("set_retention", body=NewRule, example={"keep_last": 20, "keep_days": 30})
     def put(self, request: Request, ns: str, name: str) -> Retention:
         """Set the rule of an adapter.
 
@@ -169,7 +169,7 @@ class OfOwner(View):
             trial = _trial(request, previews.preview_owner(namespace, tried, after=after))
         return OwnerRetention(rule=_rule(verbs.own_rule(namespace)), trial=trial)
 
-    @operation("set_owner_retention", body=NewRule)
+    @operation("set_owner_retention", body=NewRule, example={"keep_last": 50, "keep_days": 90})
     def put(self, request: Request, ns: str) -> OwnerRule:
         """Set the rule of an owner."""
         namespace = verbs.require_owner(ns, self.caller)

@@ -43,7 +43,12 @@ class SavedSearches(View):
         rows = verbs.list_saved(self.person())
         return pages.page(request, [_line(request, row) for row in rows])
 
-    @operation("save_search", body=NewSavedSearch, answers={201: SavedSearch, 200: SavedSearch})
+    @operation(
+        "save_search",
+        body=NewSavedSearch,
+        answers={201: SavedSearch, 200: SavedSearch},
+        example={"name": "Sentiment", "query": "task=text-classification&verdict=passed&sort=score"},
+    )
     def post(self, request: Request) -> Response:
         """Save a search of the catalogue.
 

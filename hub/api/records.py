@@ -68,12 +68,13 @@ def operation(
     answers: Any = None,
     description: str = "",
     callers: Literal["", "anyone", "token", "session"] = "",
+    example: Mapping[str, object] | None = None,
 ) -> Callable[[Method], Method]:
     """Make a method of a view one operation: it returns the record of its answer, or nothing (204).
 
     OpenAPI takes its summary and description from the docstring, and the answer's shape from the annotation; `answers`
-    has records by status, or what drf-spectacular takes, for a method that returns a response. `callers` says who may
-    call an operation of a feature, where it is not any person.
+    has records by status, or what drf-spectacular takes, for a method that returns a response. An operation of a
+    feature says itself who its callers are, where these are not any person, and an example of its body.
     """
 
     def decorate(method: Method) -> Method:
@@ -96,7 +97,7 @@ def operation(
             parameters=query if isinstance(query, list) else [query] if query else [],
             request=body,
             responses={at: shape(one) if _is_record(one) else one for at, one in said.items()},
-            extensions={"x-callers": callers} if callers else None,
+            extensions={"x-callers": callers, "x-example": example},
         )
         return cast(Method, described(answered))
 

@@ -69,8 +69,6 @@ PARAMETERS = {
 BODIES: dict[str, Any] = {
     "make_token": {"name": "ci", "role": "read"},
     "set_alias": {"revision": "verified", "reason": "It won the trial."},
-    "make_release": {"tag": "v1.1.0", "title": "Longer training", "notes": "Two epochs more."},
-    "edit_release": {"notes": "Three epochs more."},
     "roll_back_alias": {"reason": "It is slow."},
     "yank": {"revision": "v1", "reason": "It repeats itself."},
     "derive": {"to": "mlx"},
@@ -90,9 +88,6 @@ BODIES: dict[str, Any] = {
     "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},
     "release": {"reason": "It was a false alarm."},
     "watch": {"level": "all"},
-    "save_search": {"name": "Sentiment", "query": "task=text-classification&verdict=passed&sort=score"},
-    "set_retention": {"keep_last": 20, "keep_days": 30},
-    "set_owner_retention": {"keep_last": 50, "keep_days": 90},
     "notificationsRead": {"up_to": 17},
 }
 HEADERS: dict[str, Schema] = {
@@ -165,8 +160,9 @@ def _complete(method: str, path: str, operation: Schema) -> None:
         operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
     if is_deprecated:
         operation["deprecated"] = True
-    if (body := operation.get("requestBody")) and name in BODIES:
-        body["content"]["application/json"]["example"] = BODIES[name]
+    example = operation.pop("x-example", None) or BODIES.get(name)
+    if (body := operation.get("requestBody")) and example:
+        body["content"]["application/json"]["example"] = example
     for status, response in responses.items():
         for header in _headers(method, status, is_kept=is_kept, is_deprecated=is_deprecated):
             response.setdefault("headers", {})[header] = {"$ref": f"#/components/headers/{header}"}
