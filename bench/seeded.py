@@ -129,9 +129,13 @@ def collector(rows: Rows) -> None:
     if not apps.is_installed("features.webhooks"):
         return
     rows.add(
-        apps.get_model("registry.Webhook"), id=FIRST, owner_id=FIRST, url="https://example.org/hook", domains='["repo"]'
+        apps.get_model("registry", "Webhook"),
+        id=FIRST,
+        owner_id=FIRST,
+        url="https://example.org/hook",
+        domains='["repo"]',
     )
-    rows.add(apps.get_model("registry.Watch"), webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
+    rows.add(apps.get_model("registry", "Watch"), webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
 
 
 # --- adapters --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ FEATURES: tuple[str, ...] = (
     "releases",
     "webhooks",
     "retention",
+    "collections",
+    "compare",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

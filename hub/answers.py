@@ -10,7 +10,6 @@ from hub.errors import http_form, in_full
 from hub.moved import at_new_name
 from hub.origin import absolute
 from registry.kernel.errors import (
-    CollectionExists,
     RegistryError,
     RepositoryExists,
     RepositoryMoved,
@@ -67,10 +66,10 @@ def refuse_nul(request: HttpRequest) -> None:
 
 
 def _existing(request: HttpRequest, error: RegistryError) -> dict[str, object]:
-    """Return where the existing repository or collection is: with `exist_ok`, clients continue with it."""
+    """Return where the existing thing is, by its path or slug: with `exist_ok`, clients continue with it."""
     if isinstance(error, RepositoryExists):
         return {"url": absolute(request, str(error.facts["path"]))}
-    return {"slug": error.facts["slug"]} if isinstance(error, CollectionExists) else {}
+    return {"slug": error.facts["slug"]} if "slug" in error.facts else {}
 
 
 def _header_text(text: str) -> str:

@@ -106,7 +106,7 @@ def test_the_domain_of_a_feature_knows_no_http_and_its_faces_know_no_workers() -
         elif kind in OF_WEB:
             never = {"workers", *({"hub.site"} if kind in ("rest", "wire") else {"hub.api"} if kind == "pages" else ())}
         else:
-            never = {"hub", "workers", "rest_framework", "celery", "django.http", "django.shortcuts", "django.urls"}
+            never = {"hub", "workers", "rest_framework", "celery", "django.http", "django.shortcuts"}
         found += trespasses(file, never) if kind else []
     assert found == []
 

@@ -6,7 +6,7 @@ from django.views import View
 from hub.hf import discussions, listing, moves, refs, repos
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 from hub.hf.files import lfs, pull, push
-from hub.hf.people import account, collections, gates, likes, oauth, users
+from hub.hf.people import account, gates, oauth, users
 
 app_name = "hf"  # names of routes begin with it: hf:resolve
 
@@ -44,8 +44,8 @@ OF_A_REPOSITORY = [
     speak("/commits/<path:rev>", refs.Commits, "commits"),
     speak("/branch/<path:rev>", refs.Branch, "branch"),
     speak("/tag/<path:rev>", refs.Tag, "tag"),
-    speak("/like", likes.OneLike, "like"),
-    speak("/likers", likes.Likers, "likers"),
+    speak("/like", users.OneLike, "like"),
+    speak("/likers", users.Likers, "likers"),
     speak("/user-access-request/handle", gates.Handle, "handle-access-request"),
     speak("/user-access-request/grant", gates.Grant, "grant-access"),
     speak("/user-access-request/<str:status>", gates.Requests, "access-requests"),
@@ -113,12 +113,6 @@ OF_PEOPLE = [
     ),
     speak("settings/repositories", users.Repositories, "own-repositories"),
 ]
-COLLECTIONS = [
-    speak("collections", collections.Collections, "collections"),
-    speak("collections/<str:ns>/<str:slug>", collections.OneCollection, "collection"),
-    speak("collections/<str:ns>/<str:slug>/items", collections.Items, "collection-items"),
-    speak("collections/<str:ns>/<str:slug>/items/<str:item>", collections.OneItem, "collection-item"),
-]
 
 BELOW_API = [
     *of_a_kind("models", "model"),
@@ -136,7 +130,6 @@ BELOW_API = [
     speak("models-tags-by-type", listing.TagsByType, "models-tags-by-type"),
     speak("datasets-tags-by-type", listing.TagsByType, "datasets-tags-by-type", type="dataset"),
     *OF_PEOPLE,
-    *COLLECTIONS,
     speak("lfs/uploads", lfs.Upload, "lfs-upload"),
     speak("lfs/uploads/verify", lfs.Verify, "lfs-verify"),
     speak("lfs/uploads/parts/<int:number>", lfs.Part, "lfs-part"),

@@ -92,15 +92,18 @@ def _query(execute: Callable[..., Any], sql: str, params: Any, many: bool, conte
 
 
 GROUPS = {"directory", "monitoring", "packages"}  # folders of parts, which have names of their own
-OF_FEATURES = {"rest": "api", "pages": "site"}  # files of a feature that belong to a part; its protocol has its name
+OF_FEATURES = {
+    "rest": "api",
+    "pages": "site",
+}  # of features; the rest is hf, or a protocol of its own
 
 
 def face_of(request: HttpRequest) -> str:
     """Return the part of the hub that answered: hf, api, site and so on, or "other"."""
     match = request.resolver_match
     parts = [part for part in match.func.__module__.split(".") if part not in GROUPS] if match else []
-    if parts[:1] == ["features"] and len(parts) > 2:
-        return OF_FEATURES.get(parts[2], parts[1])
+    if match and parts[:1] == ["features"]:
+        return OF_FEATURES.get(parts[2]) or match.app_name or "hf"
     return parts[1] if len(parts) > 1 and parts[0] == "hub" else "other"
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from registry.kernel import seams
 from registry.kernel.callers import Caller
 from registry.kernel.texts.cursors import Page
-from registry.models import Collection, DerivedVersion, Repository
+from registry.models import DerivedVersion, Repository
 from registry.proof.weights import passports
 from registry.proof.weights.passports import Relative
 from registry.publish.made import lineage
@@ -14,7 +16,6 @@ from registry.repos import digests
 from registry.repos.contents import facts
 from registry.repos.lists.catalog import SearchPage
 from registry.repos.manifest import Entry
-from registry.talk import collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Lineage:
     other_forms: Sequence[DerivedVersion]
     copies: Sequence[Relative]
     named_by: SearchPage
-    collections: Page[Collection]
+    lists: Page[Any]
 
 
 def read(repository: Repository, entries: Mapping[str, Entry], by: Caller) -> Lineage:
@@ -42,5 +43,5 @@ def read(repository: Repository, entries: Mapping[str, Entry], by: Caller) -> Li
         lineage.other_forms(repository),
         passports.relatives_of_files(digests.weight_files(entries), repository, by),
         lineage.named_by(repository, by),
-        collections.page(by, items=[f"{repository.type}s/{repository.full_name}"], limit=MOST),
+        seams.lists_with(repository, by, limit=MOST),
     )

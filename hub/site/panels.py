@@ -12,10 +12,11 @@ from django.utils.functional import Promise
 class Link:
     """A page of a feature in the menu of a core page."""
 
-    menu: str  # "settings"
+    menu: str  # "main", "settings", "footer"
     route: str  # the name of its route
     title: str | Promise
     summary: str | Promise = ""
+    key: str = ""  # that opens it after g; in the main menu
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from hub.site.account import (
 )
 from hub.site.administration import audit_log, blocklist, directory_tokens, name_rules, quotas
 from hub.site.administration.staff import for_administrators, for_moderators
-from hub.site.catalogue import bases, catalogue, collections, feeds, leaderboards
+from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.discussions import discussions
 from hub.site.docs import docs
 from hub.site.files import editing, files, refs_forms, uploading
@@ -54,12 +54,11 @@ from hub.site.repository import (
 from hub.site.routing import at, forms
 from hub.site.sign_in import organization_links, sign_on_urls
 from hub.site.verdict import tryouts, verdict
-from hub.site.versions import aliases, commits, comparisons, derived, merge_previews, retiring
+from hub.site.versions import aliases, commits, comparisons, derived, retiring
 
 REPOSITORY = "<repository:address>"
 DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"
 ORGANIZATION = "organizations/<str:ns>/settings"
-COLLECTION = "collections/<str:ns>/<str:slug>"
 
 REPOSITORIES = [
     at(REPOSITORY, repository.repository, "repository"),
@@ -153,7 +152,6 @@ REPOSITORIES = [
         ("derive", derived.derive, "derive"),
     ),
     at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
-    at(f"{REPOSITORY}/merge-preview/<str:rev>", merge_previews.merge_preview, "merge-preview"),
     at(f"{REPOSITORY}/try", tryouts.tryout, "try"),
     *forms("try", f"{REPOSITORY}/try", ("ask", tryouts.ask, "ask-try")),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
@@ -267,22 +265,6 @@ ROBOTS = [
     ),
 ]
 
-COLLECTIONS = [
-    at("collections", collections.listed, "collections"),
-    at("collections/new", collections.new, "new-collection"),
-    at(COLLECTION, collections.one, "collection"),
-    *forms(
-        "collection",
-        COLLECTION,
-        ("change", collections.change, "change-collection"),
-        ("delete", collections.delete, "delete-collection"),
-        ("add", collections.add, "add-item"),
-        ("items/<int:item>/note", collections.note, "note-item"),
-        ("items/<int:item>/top", collections.move_to_top, "move-item-to-top"),
-        ("items/<int:item>/remove", collections.remove, "remove-item"),
-    ),
-]
-
 RECORD = [
     at("moderation/log", audit_log.log, "moderation-log"),
     at("moderation/blocklist", blocklist.listed, "blocklist"),
@@ -328,8 +310,6 @@ urlpatterns = [
     path("status", status.status, name="status"),
     path("docs", docs.index, name="docs"),
     path("docs/<str:name>", docs.one, name="docs-page"),
-    at("leaderboards", leaderboards.index, "leaderboards"),
-    at("leaderboards/<str:task>", leaderboards.one, "leaderboard"),
     at("search", searching.search, "search"),
     at("compare", comparisons.compare, "compare"),
     at("avatars/<str:name>.svg", avatars.avatar, "avatar"),
@@ -353,7 +333,6 @@ urlpatterns = [
     *TEAMS,
     *ORGANIZATION_LINKS,
     *ROBOTS,
-    *COLLECTIONS,
     *RECORD,
     at("transparency", transparency.page, "transparency"),
     *SETTINGS,

@@ -169,24 +169,9 @@ class TokenNotFound(Missing):
     default_fix = "List your tokens at /settings/tokens."
 
 
-class CollectionNotFound(Missing):
-    code = "collection-not-found"
-    default_fix = "Check the address, and that you are signed in if the collection is private."
-
-
-class CollectionExists(Conflict):
-    code = "collection-exists"
-    default_fix = "Change the one that exists, or choose another title."
-
-
 class ItemNotFound(Missing):
     code = "item-not-found"
     default_fix = "Look at the collection again: somebody may have changed it."
-
-
-class ItemExists(Conflict):
-    code = "item-exists"
-    default_fix = "Change the entry that is there."
 
 
 class AccessRequestNotFound(Missing):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from registry.kernel.texts.cursors import Page
+
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
@@ -43,6 +45,9 @@ class Feature:
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
     # Deletes what it keeps for a person alone, in the transaction that deletes the account.
     forget: "Callable[[User], object]" = lambda user: None
+    # One page, of at most so many, of the lists that hold a repository, as far as a caller sees them: rows with title,
+    # namespace, slug and address.
+    lists_with: "Callable[[Repository, Caller, int], Page[Any]]" = lambda repository, by, limit: Page([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,9 @@ def join(features: Iterable[Feature]) -> None:
 def joined() -> tuple[Feature, ...]:
     """Return the features in their declared order."""
     return tuple(_joined)
+
+
+def lists_with(repository: "Repository", by: "Caller", limit: int) -> Page[Any]:
+    """Return the lists of all features that hold a repository; `next` where one of them has more."""
+    pages = [feature.lists_with(repository, by, limit) for feature in _joined]
+    return Page([one for page in pages for one in page.items], next(filter(None, (page.next for page in pages)), ""))

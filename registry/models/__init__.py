@@ -57,7 +57,6 @@ from registry.models.repos.repositories import ExpiredFile, Ref, Repository, Rev
 from registry.models.site.hub_state import ClockLease, IdempotentRequest, SchemaUpgrade, SiteSetting
 from registry.models.site.plane import PlaneName, PlaneRequest
 from registry.models.talk.alerts import Alert
-from registry.models.talk.collections import Collection, CollectionItem
 from registry.models.talk.events import Event
 from registry.models.talk.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
 from registry.models.talk.outbox import OutboxEvent
@@ -90,8 +89,6 @@ __all__ = [
     "Channel",
     "ChunkingJob",
     "ClockLease",
-    "Collection",
-    "CollectionItem",
     "Comparison",
     "CountedDownloads",
     "DailyDownloads",

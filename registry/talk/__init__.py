@@ -1,1 +1,1 @@
-"""Telling people and programs: alerts, mail, the feed of changes, collections, likes."""
+"""Telling people and programs: alerts, mail, the feed of changes, likes."""

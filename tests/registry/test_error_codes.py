@@ -10,19 +10,9 @@ from registry.people import gates
 from registry.people.tokens import devices
 from registry.publish import branches, moves
 from registry.repos import lookup, refs
-from registry.talk import collections
 from tests.cast import Cast
 from tests.live import ROOT
 from tests.test_docs import refusals
-
-
-def test_the_same_entry_twice_is_item_exists(cast: Cast) -> None:
-    cast.repository("alice/reviews")
-    collection = collections.create("alice", "Favourites", cast.session("alice"))
-    collections.add(collection, "model", "alice/reviews", cast.session("alice"))
-    with pytest.raises(errors.ItemExists, match="already") as refusal:
-        collections.add(collection, "model", "alice/reviews", cast.session("alice"))
-    assert refusal.value.code == "item-exists"
 
 
 def test_access_that_somebody_has_is_access_granted(cast: Cast) -> None:
@@ -72,7 +62,10 @@ def test_an_old_name_is_adapter_moved(cast: Cast) -> None:
 
 
 def test_every_error_code_has_a_test_that_names_it() -> None:
-    files = [file for file in (ROOT / "tests").rglob("*.py") if file.name not in ("test_docs.py", "conftest.py")]
+    folders = [ROOT / "tests", *(ROOT / "features").glob("*/tests")]
+    files = [
+        file for folder in folders for file in folder.rglob("*.py") if file.name not in ("test_docs.py", "conftest.py")
+    ]
     tested = "\n".join(file.read_text() for file in files)
     catalogue = {cls for cls in refusals(errors.RegistryError) if "code" in vars(cls)}
     unnamed = {

@@ -21,7 +21,7 @@ from registry.repos import refs
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
 from registry.repos.refs import MAIN
-from registry.talk import collections, social
+from registry.talk import social
 from tests.api.conftest import BASE, pushed
 from tests.cast import PASSWORD
 from tests.sweep import sweep
@@ -31,19 +31,19 @@ SUMMARY = "Tells good reviews from bad ones."
 # Every list of repositories, and what counts them: the Hub's API, REST, the website.
 LISTS = (
     "/api/models", "/api/models?author=acme", "/api/models?search=held", "/api/models?full=true", "/api/models?limit=1",
-    "/api/models?filter=license:apache-2.0", "/api/models-tags-by-type", "/api/users/carol/likes", "/api/collections",
-    "/api/collections/{slug}", "/api/organizations/acme/overview", "/api/v1/adapters", "/api/v1/adapters?q=reviews",
+    "/api/models?filter=license:apache-2.0", "/api/models-tags-by-type", "/api/users/carol/likes",
+    "/api/organizations/acme/overview", "/api/v1/adapters", "/api/v1/adapters?q=reviews",
     "/api/v1/adapters?facets=true", "/api/v1/adapters?base={base}", "/api/v1/bases", "/api/v1/bases/{base}",
     "/api/v1/adapters/acme/held",
     "/", "/adapters", "/adapters?q=held", "/adapters?kind=lora", "/adapters?base={base}", "/adapters?sort=created",
-    "/bases", "/bases/{base}", "/acme", "/acme?tab=adapters", "/carol?tab=likes", "/collections", "/collections/{slug}",
+    "/bases", "/bases/{base}", "/acme", "/acme?tab=adapters", "/carol?tab=likes",
     "/stats/changes",
 )  # fmt: skip
 
 
 @pytest.fixture
 def held(cast, settings, tmp_path):
-    """acme/held, the only adapter here, in a collection of carol's and liked by her; main can be held back."""
+    """acme/held, the only adapter here, liked by carol; main can be held back."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.notify_nobody"
     settings.FIRST_THROTTLE = "off"
@@ -51,12 +51,10 @@ def held(cast, settings, tmp_path):
     repository.head = pushed(cast, repository)
     Repository.objects.update(kind="lora", state="passed", outcome="passed")
     social.like(repository, cast.session("carol"))
-    repository.collection = collections.create("carol", "Mine", cast.session("carol"))
-    collections.add(repository.collection, "model", HELD, cast.session("carol"))
     return repository
 
 
-def walk(who, collection):
+def walk(who):
     """Return what each list answers to somebody, without what differs from one answer to the next."""
     client = Client()
     if who != "anonymous":
@@ -64,18 +62,18 @@ def walk(who, collection):
     answers = {}
     for route in LISTS:
         LocMemCache.clear(caches["default"])
-        response = client.get(route.format(slug=collection.slug, base=BASE))
+        response = client.get(route.format(base=BASE))
         answers[route] = (response.status_code, response.content.decode())
     return answers
 
 
 @pytest.mark.parametrize("who", ["anonymous", "dave", "erin"])
 def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who):
-    before = walk(who, held.collection)
+    before = walk(who)
     shown = [route for route, (_, text) in before.items() if HELD in text]
     assert len(shown) >= 15, "the lists showed it before"
     holding.hold(held.head, "A pickle with more than tensors.")
-    after = walk(who, held.collection)
+    after = walk(who)
     assert [route for route, (_, text) in after.items() if "acme/held" in text and "/held" not in route] == []
     assert [route for route, (_, text) in after.items() if SUMMARY in text] == []
     for route in ("/api/models", "/api/models?full=true", "/api/users/carol/likes"):

@@ -25,7 +25,6 @@ from registry.kernel.policy import NOBODY, Caller
 from registry.models import (
     Alert,
     AuditEvent,
-    Collection,
     FormerName,
     FormerNamespace,
     Invitation,
@@ -42,7 +41,7 @@ from registry.publish import moves, repositories
 from registry.repos import lookup
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
-from registry.talk import collections, dispatch, feed
+from registry.talk import dispatch, feed
 from registry.talk.alerts import alert_mail, alerts
 from tests.together import at_once
 
@@ -207,11 +206,9 @@ def test_one_leaves_an_organisation_that_never_had_an_administrator(cast):
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
-def test_a_deleted_organisation_takes_its_collections_along_and_leaves_its_name_reserved(cast):
-    Collection.objects.create(key="0" * 24, namespace=cast.acme.namespace, title="x", created_by=cast["alice"])
+def test_a_deleted_organisation_leaves_its_name_reserved(cast):
     invite(cast)
     organizations.delete_organization("ACME", cast.session("alice"))
-    assert not Collection.objects.exists()
     assert not alerts.of(cast["carol"])
     organizations.create_as("guild", cast.session("carol"))
     for take in (
@@ -311,16 +308,6 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
     assert (act.actor, act.before, act.after) == ("alice", "acme", "Works")
 
 
-def test_its_collections_are_found_at_their_old_addresses(cast):
-    made = collections.create("acme", "Routers", cast.session("alice"))
-    old = made.slug
-    moves.rename("acme", "works", cast.session("alice"))
-    answer = Client().get(f"/collections/{old}")
-    assert answer["Location"] == f"/collections/{old.replace('acme', 'works')}"
-    assert Client().get(answer["Location"]).status_code == 200
-    assert Client().get(f"/collections/{old.replace('acme', 'bob')}").status_code == 404
-
-
 def test_nothing_new_comes_under_a_former_name_and_the_refusal_says_the_new_one(cast):
     moves.rename("acme", "works", cast.session("alice"))
     with pytest.raises(NotAllowed) as refused:
@@ -407,28 +394,6 @@ def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment
     made, gone = Repository.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
     assert made != gone, results
     assert isinstance(results[0] if made else results[1], OrganizationNotEmpty | NotAllowed)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_collection_is_left_in_one_either(cast):
-    alice, bob = cast.session("alice"), Caller(user=cast["bob"])
-    results = at_once(
-        lambda: collections.create("acme", "Ours", bob), lambda: organizations.delete_organization("acme", alice)
-    )
-    assert not Collection.objects.exists()
-    assert results[1] is None
-    assert isinstance(results[0], Collection | NotAllowed), results
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_collection_for_an_organisation_that_went_meanwhile_is_refused(cast, monkeypatch):
-    alice, bob = cast.session("alice"), cast.session("bob")
-    title = collections._title
-    monkeypatch.setattr(
-        collections, "_title", lambda text: (organizations.delete_organization("acme", alice), title(text))[1]
-    )
-    with pytest.raises(NotAllowed, match="You may not make collections in 'acme'"):
-        collections.create("acme", "Ours", bob)
 
 
 @pytest.mark.django_db(transaction=True)

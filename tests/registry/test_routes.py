@@ -58,7 +58,6 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
 api/v1/adapters/<ns>/<name>/revisions/<rev>/try              POST adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/try/<key>        GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
-api/v1/adapters/<ns>/<name>/revisions/<rev>/merge-preview    GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
@@ -83,8 +82,6 @@ api/v1/lookup                                                POST anyone
 api/v1/bases/<base>                                          GET anyone
 api/v1/bases/<base>/adapters                                 GET anyone
 api/v1/bases/<base>/leaderboard                              GET anyone
-api/v1/leaderboards                                          GET anyone
-api/v1/leaderboards/<task>                                   GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/notifications                                      GET person
@@ -234,10 +231,6 @@ api/organizations/<name>/followers                           GET anyone
 api/organizations/<name>/follow                              POST person  DELETE person
 api/organizations/<name>/settings/repositories               GET member
 api/settings/repositories                                    GET person
-api/collections                                              GET anyone  POST person
-api/collections/<ns>/<slug>                                  GET anyone  PATCH collection  DELETE collection
-api/collections/<ns>/<slug>/items                            POST collection
-api/collections/<ns>/<slug>/items/<item>                     PATCH collection  DELETE collection
 {of}<ns>/<name>/resolve/<tail>                               GET adapter:download
 {of}<ns>/<name>/raw/<tail>                                   GET adapter:download
 {of}<ns>/<name>.git/info/lfs/objects/batch                   POST adapter:discuss
@@ -252,8 +245,6 @@ bases/<name>                                                 GET anyone
 bases/<name>/-/follow                                        POST session
 bases/<name>/-/unfollow                                      POST session
 bases/<name>/-/ask                                           POST session
-leaderboards                                                 GET anyone
-leaderboards/<task>                                          GET anyone
 search                                                       GET anyone
 compare                                                      GET anyone
 status                                                       GET anyone
@@ -261,15 +252,6 @@ docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
 avatars/<name>.svg                                           GET anyone
-collections                                                  GET anyone
-collections/new                                              GET session  POST session
-collections/<ns>/<slug>                                      GET anyone
-collections/<ns>/<slug>/change                               POST session
-collections/<ns>/<slug>/delete                               POST session
-collections/<ns>/<slug>/add                                  POST session
-collections/<ns>/<slug>/items/<item>/note                    POST session
-collections/<ns>/<slug>/items/<item>/top                     POST session
-collections/<ns>/<slug>/items/<item>/remove                  POST session
 join                                                         GET anyone  POST anyone
 join/accept                                                  POST session
 login                                                        GET anyone  POST anyone
@@ -481,7 +463,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/compare/<a>...<b>                            GET adapter:download
 {of}<ns>/<name>/try                                          GET adapter:read
 {of}<ns>/<name>/try/ask                                      POST session
-{of}<ns>/<name>/merge-preview/<rev>                          GET adapter:download
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session
 {of}<ns>/<name>/verdict/<rev>/withdraw-override              POST session

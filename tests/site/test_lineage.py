@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from registry.models import Collection, DerivedSource, DerivedVersion, Repository, Revision
+from registry.models import DerivedSource, DerivedVersion, Repository, Revision
 from registry.publish.made import lineage
-from registry.talk import collections
 from tests import questions
 from tests.api.conftest import BASE, FILES, pushed
 from tests.cast import Cast
@@ -49,9 +48,6 @@ def family(cast: Cast, derive: Derive) -> Revision:
     weights = {"adapter_model.safetensors": b"alice/reviews"}
     pushed(cast, cast.repository("alice/copy"), files=FILES | weights)
     pushed(cast, cast.repository("alice/next"), files=NAMES)
-    for title, private in (("Good ones", False), ("Mine alone", True)):
-        kept = collections.create("alice", title, cast.session("alice"), private=private)
-        collections.add(kept, "model", "alice/reviews", cast.session("alice"))
     return reviews
 
 
@@ -61,7 +57,7 @@ def linked(page: str, heading: str) -> list[str]:
     return re.findall(r'href="/([^"]*)"', section)
 
 
-def test_the_page_and_rest_show_what_the_visitor_may_see_in_two_trees_and_three_lists(visit, family):
+def test_the_page_and_rest_show_what_the_visitor_may_see_in_two_trees_and_two_lists(visit, family):
     page = visit().get("/alice/reviews/lineage").content.decode()
     base, *sources = linked(page, "made-from")
     assert (base, {*sources}) == (f"bases/{BASE}", {"alice/one", "alice/two"})
@@ -70,12 +66,9 @@ def test_the_page_and_rest_show_what_the_visitor_may_see_in_two_trees_and_three_
     assert results == ["alice/child", "alice/grandchild"]
     assert [link.partition("/commit/")[0] for link in linked(page, "copies")] == ["alice/copy"]
     assert linked(page, "named-by") == ["alice/next"]
-    [collection] = Collection.objects.filter(private=False)
-    assert linked(page, "collections") == [f"collections/{collection.slug}"]
     seen = visit("alice").get("/alice/reviews/lineage").content.decode()
     assert {"acme/secret", "alice/child"} <= set(linked(seen, "made-of-it"))
     assert "acme/hidden" in linked(seen, "made-from")
-    assert len(linked(seen, "collections")) == 2
     assert linked(visit().get("/alice/next/lineage").content.decode(), "made-from") == [
         "alice/reviews",
         f"bases/{BASE}",
@@ -93,7 +86,6 @@ def test_the_page_and_rest_show_what_the_visitor_may_see_in_two_trees_and_three_
     assert (original["adapter"], original["copy"], original["original"]) == ("alice/reviews", True, True)
     assert "the original: pushed here first" in visit().get("/alice/copy/lineage").content.decode()
     assert found["named_by"] == ["alice/next"]
-    assert len(found["collections"]) == 1
     assert (found["made_from_left_out"], found["made_of_it_left_out"]) == (0, 0)
 
 

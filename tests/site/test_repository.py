@@ -9,7 +9,6 @@ from registry.people import gates
 from registry.people.organizations import organizations
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
-from registry.talk import collections
 
 REVIEWS = "/alice/reviews"
 
@@ -46,19 +45,16 @@ def test_a_form_without_an_answer_makes_nothing_public(visit, cast, secret, fiel
     alice = visit("alice")
     gates.set_gate(secret, "manual", cast.session("alice"))
     organizations.change_organization(cast.acme, full_name="Acme", private_by_default=True, by=cast["alice"])
-    ours = collections.create("acme", "Ours", cast.session("alice"), private=True)
     answers = [
         alice.post("/acme/secret/settings/visibility", fields),
         alice.post("/acme/secret/access/gate", fields),
         alice.post("/organizations/acme/settings/change", {"full_name": "Acme", **fields}),
-        alice.post(f"{ours.get_absolute_url()}/change", {"title": "Ours", **fields}),
     ]
-    assert [answer.status_code for answer in answers] == [400, 400, 400, 400]
-    for row in (secret, ours, cast.acme):
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    for row in (secret, cast.acme):
         row.refresh_from_db()
     assert secret.private
     assert secret.gated == "manual"
-    assert ours.private
     assert cast.acme.private_by_default
 
 

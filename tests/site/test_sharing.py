@@ -1,4 +1,4 @@
-"""Likes, follows, gates, collections, programs and fine-grained tokens, as people meet them: forms alone."""
+"""Likes, follows, gates, programs and fine-grained tokens, as people meet them: forms alone."""
 
 import re
 from urllib.parse import urlencode
@@ -9,7 +9,6 @@ from registry.models import AccessRequest, DeviceLogin, Follow, Like, Repository
 from registry.moderation.strikes import suspension
 from registry.people import gates
 from registry.people.tokens import devices, tokens
-from registry.talk import collections
 
 REVIEWS = "/alice/reviews"
 
@@ -138,82 +137,11 @@ def test_every_form_needs_its_secret(visit, gated):
     alice = visit("alice", enforce_csrf_checks=True)
     paths = (
         "/login/device/approve", "/settings/tokens", "/settings/notifications/read",
-        "/collections/new",
     )  # fmt: skip
     for path in (*paths, f"{REVIEWS}/like", f"{REVIEWS}/access/gate", f"{REVIEWS}/discussions/new"):
         assert alice.post(path, {"gate": ""}).status_code == 403
     gated.refresh_from_db()
     assert gated.gated == "manual"
-
-
-# --- collections -----------------------------------------------------------------------------------------------------
-def test_a_collection_is_found_by_its_number_and_shows_what_one_may_see(visit, cast, reviews, secret):
-    made = collections.create("acme", "Best <of> 2026", cast.session("alice"))
-    for name in ("alice/reviews", "acme/secret"):
-        collections.add(made, "model", name, cast.session("alice"), note=f"about {name}")
-    address = f"/collections/{made.slug}"
-    page = text(visit().get(address))
-    assert "Best &lt;of&gt; 2026" in page
-    assert "about alice/reviews" in page
-    assert "secret" not in page
-    assert "secret" in text(visit("erin").get(address))
-    assert visit().get(f"/collections/acme/old-words-{made.key}").url == address
-    assert "Best &lt;of&gt; 2026" in text(visit().get("/collections?owner=acme"))
-    assert "/collections?owner=acme" in text(visit().get("/acme"))
-    collections.change(made, collections.Change(private=True))
-    assert visit("carol").get(address).status_code == 404
-    assert "2026" not in text(visit("carol").get("/collections"))
-
-
-def test_a_collection_is_made_filled_ordered_and_deleted_by_forms(visit, cast, reviews, secret):
-    bob = visit("bob")
-    assert '<option value="acme" selected>acme</option>' in text(bob.get("/collections/new?owner=acme"))
-    here = bob.post("/collections/new", {"owner": "acme", "title": "For shops", "description": "What sells."}).url
-    assert "Nothing in it" in text(visit().get(here))
-    cast.repository("acme/gold", type="dataset")
-    for name in ("alice/reviews", "acme/secret", "datasets/acme/gold"):
-        assert bob.post(f"{here}/add", {"name": name, "note": f"<i>{name}</i>"}).url == here
-    page = text(visit().get(here))
-    assert "&lt;i&gt;alice/reviews" in page
-    assert 'href="/datasets/acme/gold"' in page
-    assert "secret" not in page
-    assert f'action="{here}/' not in page
-    first, _, last = (entry["item"] for entry in bob.get(here).context["entries"])
-    bob.post(f"{here}/items/{last.pk}/top")
-    bob.post(f"{here}/items/{last.pk}/note", {"note": "Begin here."})
-    bob.post(f"{here}/items/{first.pk}/remove")
-    shown = [(entry["item"].repository.full_name, entry["item"].note) for entry in bob.get(here).context["entries"]]
-    assert shown == [("acme/gold", "Begin here."), ("acme/secret", "<i>acme/secret</i>")]
-    moved = bob.post(f"{here}/change", {"title": "For all shops", "description": "", "visibility": "private"}).url
-    assert "for-all-shops" in moved
-    assert visit("carol").get(moved).status_code == 404
-    assert bob.post(f"{moved}/delete").url == "/collections?owner=acme"
-    assert bob.get(moved).status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("deed", "form", "status"),
-    [
-        ("add", {"name": "alice/nothing"}, 404),
-        ("add", {"name": "acme/secret"}, 404),
-        ("add", {"name": "x"}, 404),
-        ("add", {}, 404),
-        ("items/999/remove", {}, 404),
-        ("items/999/note", {"note": "x"}, 404),
-        ("items/999/top", {}, 404),
-        ("change", {"title": " "}, 400),
-    ],
-)
-def test_a_form_about_nothing_changes_no_collection(visit, cast, secret, deed, form, status):
-    made = collections.create("carol", "Mine", cast.session("carol"))
-    here = f"/collections/{made.slug}"
-    answer = visit("carol").post(f"{here}/{deed}", form)
-    assert answer.status_code == status
-    assert 'role="alert"' in text(answer)
-    assert "Mine" in text(visit().get(here))
-    for who in ("bob", "mona"):
-        assert visit(who).post(f"{here}/delete").status_code == 403
-    assert visit().post(f"{here}/delete").url.startswith("/login?")
 
 
 # --- programs and tokens ---------------------------------------------------------------------------------------------

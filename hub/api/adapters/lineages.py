@@ -84,7 +84,7 @@ class OneLineage(View):
             ),
             copies=tuple(_copy(one) for one in found.copies),
             named_by=tuple(repository.full_name for repository in found.named_by.items),
-            collections=tuple(collection.slug for collection in found.collections.items),
+            collections=tuple(one.slug for one in found.lists.items),
         )
 
 

@@ -8,8 +8,7 @@ SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
-    "adapter_lineage", "leaderboards", "task_leaderboards",
-    "lineage", "lock", "weights", "merge_preview", "bases", "base", "base_adapters",
+    "adapter_lineage", "lineage", "lock", "weights", "bases", "base", "base_adapters",
     "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site", "transparency",
 })  # fmt: skip
 # Operations that no token may call.

@@ -1,1 +1,1 @@
-"""People and organisations on the wire: accounts, tokens, likes, gates, collections."""
+"""People and organisations on the wire: accounts, tokens, likes, gates."""

@@ -210,3 +210,24 @@ def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> H
 def _plain(fields: dict[str, Any]) -> JSON:
     """An organisation without `_id`, as the Hub gives it."""
     return {key: value for key, value in fields.items() if key != "_id"}
+
+
+class OneLike(Route):
+    """POST and DELETE /api/models/{id}/like"""
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        repository = self.repository(ns, name)
+        social.like(repository, self.caller)
+        return answer({"likes": repository.likes})
+
+    def delete(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        repository = self.repository(ns, name)
+        social.unlike(repository, self.caller)
+        return answer({"likes": repository.likes})
+
+
+class Likers(Route):
+    """GET /api/models/{id}/likers"""
+
+    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        return paged(request, social.likers(self.repository(ns, name)), lambda row: user(request, row.user))

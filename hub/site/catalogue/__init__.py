@@ -1,1 +1,1 @@
-"""Lists: the catalogue, base models, leaderboards, collections, feeds and kept searches."""
+"""Lists: the catalogue, base models, feeds and kept searches."""

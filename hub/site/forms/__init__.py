@@ -37,7 +37,7 @@ class Form(forms.Form):
     """A form of the website.
 
     >>> with form:
-    ...     return redirect(collections.create(form.cleaned_data["title"]))
+    ...     return redirect(adapters.create(form.cleaned_data["title"]))
 
     A refusal raised inside the block becomes an error of the form, which is then shown again with `form.status`.
     """

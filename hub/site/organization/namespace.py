@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site import paging
@@ -23,7 +21,7 @@ from registry.people.organizations import administrators, invitations
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
 from registry.repos.lists.finding import full_name
-from registry.talk import collections, social
+from registry.talk import social
 
 PAGE = 50
 Row = TypeVar("Row", bound=Model)
@@ -75,11 +73,10 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, 
     types = {"adapters": "model", "datasets": "dataset", "spaces": "space"}
     owned = {name: tallies.count_owned(by, found, type) for name, type in types.items()}
     counts = {name: (tally.rows, tally.is_capped) for name, tally in owned.items()}
-    counts["collections"] = _counted(collections.listed(by, owners=[found.name]))
-    counts["followers"] = _counted(social.followers(found))
+    counts["followers"] = counted(social.followers(found))
     if found.kind == Namespace.Kind.PERSON:
-        counts["following"] = _counted(social.following(found.person))
-        counts["likes"] = _counted(social.liked(found.person, by))
+        counts["following"] = counted(social.following(found.person))
+        counts["likes"] = counted(social.liked(found.person, by))
     return [
         (name, name.capitalize(), count, "+" if is_longer else "", _address(found, name))
         for name, (count, is_longer) in counts.items()
@@ -87,15 +84,13 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, 
     ]
 
 
-def _counted(rows: QuerySet[Row]) -> tuple[int, bool]:
+def counted(rows: QuerySet[Row]) -> tuple[int, bool]:
     """Return the length of a list, up to tallies.MOST, and whether it is longer: a page reads no more to be counted."""
     count = rows.order_by().values("pk")[: tallies.MOST + 1].count()
     return min(count, tallies.MOST), count > tallies.MOST
 
 
 def _address(namespace: Namespace, tab: str) -> str:
-    if tab == "collections":
-        return f"{reverse('collections')}?{urlencode({'owner': namespace.name})}"
     return namespace.get_absolute_url() + ("" if tab == "adapters" else f"?show={tab}")
 
 

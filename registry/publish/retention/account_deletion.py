@@ -14,7 +14,6 @@ from registry.kernel.seams import joined
 from registry.models import (
     AccessRequest,
     Avatar,
-    Collection,
     DeviceLogin,
     Follow,
     FormerNamespace,
@@ -67,7 +66,6 @@ def delete_account(user: User, *, with_repositories: bool) -> None:
         FormerNamespace.objects.create(name=name.lower())
         for session in UserSession.objects.filter(user=user):
             session.end()
-        Collection.objects.filter(namespace=user.namespace).delete()
         for feature in joined():
             feature.forget(user)
         Follow.objects.filter(namespace=user.namespace).delete()

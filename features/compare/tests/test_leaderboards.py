@@ -7,8 +7,9 @@ import pytest
 from django.core.cache import caches
 from django.utils import timezone
 
+from features.compare import leaderboards
 from registry.models import Repository
-from registry.proof import best_versions, leaderboards, verdicts
+from registry.proof import best_versions, verdicts
 from tests import questions
 from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
 from workers.background import tensor_digesting

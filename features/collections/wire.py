@@ -1,7 +1,11 @@
 """Collections as the Hub's clients list, read and change them."""
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import path
 
+from features.collections import verbs
+from features.collections.models import Collection, CollectionItem
+from features.collections.verbs import Change
 from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
@@ -9,9 +13,6 @@ from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import SignInRequired, ValueInvalid
 from registry.kernel.texts import ids
-from registry.models import Collection, CollectionItem
-from registry.talk import collections
-from registry.talk.collections import Change
 
 PAGE, LONGEST = 20, 100
 ITEMS_IN_LISTS = 4
@@ -26,10 +27,10 @@ class Collections(Route):
             raise ValueInvalid("There is no such sort.", fix=f"Use one of {', '.join(sorted(SORTS - {''}))}.")
         limit = bodies.whole_in(request.GET, "limit", PAGE, LONGEST)
         many = request.GET.getlist
-        page = collections.page(
+        page = verbs.page(
             self.caller, owners=many("owner"), items=many("item"), cursor=request.GET.get("cursor", ""), limit=limit
         )
-        entries = collections.items_of(page.items, self.caller)
+        entries = verbs.items_of(page.items, self.caller)
         response = answer([listed(collection, entries[collection.pk]) for collection in page.items])
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
@@ -39,7 +40,7 @@ class Collections(Route):
         if self.caller.user is None:
             raise SignInRequired("Making a collection needs a token.")
         body = bodies.json_object(request)
-        collection = collections.create(
+        collection = verbs.create(
             bodies.text(body, "namespace", self.caller.user.username),
             bodies.text(body, "title"),
             self.caller,
@@ -53,22 +54,22 @@ class OneCollection(Route):
     """GET, PATCH and DELETE /api/collections/{ns}/{slug}"""
 
     def get(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        collection = collections.find(f"{ns}/{slug}", self.caller)
-        return answer(whole(collection, collections.items(collection, self.caller)))
+        collection = verbs.find(f"{ns}/{slug}", self.caller)
+        return answer(whole(collection, verbs.items(collection, self.caller)))
 
     def patch(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        collection = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        collection = verbs.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
         change = Change(
             **{key: bodies.text(body, key) for key in ("title", "description", "theme") if body.get(key) is not None},
             private=bodies.truth(body["private"]) if body.get("private") is not None else None,
             position=bodies.whole(body, "position") if body.get("position") is not None else None,
         )
-        collections.change(collection, change)
-        return answer({"success": True, "data": whole(collection, collections.items(collection, self.caller))})
+        verbs.change(collection, change)
+        return answer({"success": True, "data": whole(collection, verbs.items(collection, self.caller))})
 
     def delete(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        collections.delete(collections.find(f"{ns}/{slug}", self.caller, to_change=True), self.caller)
+        verbs.delete(verbs.find(f"{ns}/{slug}", self.caller, to_change=True), self.caller)
         return answer({"success": True})
 
 
@@ -76,28 +77,28 @@ class Items(Route):
     """POST /api/collections/{ns}/{slug}/items"""
 
     def post(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        collection = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        collection = verbs.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
         reference = body.get("item")
         if not isinstance(reference, dict):
             raise ValueInvalid("'item' must be an object.", fix='Send {"item": {"type", "id"}}.')
         kind, name = bodies.text(reference, "type"), bodies.text(reference, "id")
-        collections.add(collection, kind, name, self.caller, note=note_in(body) or "")
-        return answer(whole(collection, collections.items(collection, self.caller)))
+        verbs.add(collection, kind, name, self.caller, note=note_in(body) or "")
+        return answer(whole(collection, verbs.items(collection, self.caller)))
 
 
 class OneItem(Route):
     """PATCH and DELETE /api/collections/{ns}/{slug}/items/{id}"""
 
     def patch(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
-        collection = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        collection = verbs.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
         position = bodies.whole(body, "position") if body.get("position") is not None else None
-        collections.change_item(collection, ids.parse_hub_id(item), note=note_in(body), position=position)
+        verbs.change_item(collection, ids.parse_hub_id(item), note=note_in(body), position=position)
         return answer({"success": True})
 
     def delete(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
-        collections.remove(collections.find(f"{ns}/{slug}", self.caller, to_change=True), ids.parse_hub_id(item))
+        verbs.remove(verbs.find(f"{ns}/{slug}", self.caller, to_change=True), ids.parse_hub_id(item))
         return answer({"success": True})
 
 
@@ -141,3 +142,12 @@ def entry(item: CollectionItem, place: int) -> JSON:
     assert nested is not None, "the database keeps entries that are neither"
     slug = nested.slug
     return fields | {"id": ids.format_hub_id(nested.pk), "type": "collection", "slug": slug, "title": nested.title}
+
+
+COLLECTION = "api/collections/<str:ns>/<str:slug>"
+WIRE = [
+    path("api/collections", Collections.as_view()),
+    path(COLLECTION, OneCollection.as_view()),
+    path(f"{COLLECTION}/items", Items.as_view()),
+    path(f"{COLLECTION}/items/<str:item>", OneItem.as_view()),
+]

@@ -8,8 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 
-from registry.models.people.people import Namespace
-from registry.models.repos.repositories import Repository
+from registry.models import Namespace, Repository
 
 MAX_SLUG = 80
 
@@ -37,6 +36,7 @@ class Collection(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         constraints = [
             models.UniqueConstraint(fields=["namespace", "title"], name="collection_title_unique"),
             models.CheckConstraint(condition=Q(key__regex=r"^[0-9a-f]{24}$"), name="collection_key_shape"),
@@ -69,10 +69,11 @@ class CollectionItem(models.Model):
         Repository, null=True, blank=True, on_delete=models.CASCADE, related_name="in_collections"
     )
     nested = models.ForeignKey(Collection, null=True, blank=True, on_delete=models.CASCADE, related_name="nested_in")
-    position = models.PositiveIntegerField()  # from 0, without gaps; registry/talk/collections.py keeps it so
+    position = models.PositiveIntegerField()  # from 0, without gaps; verbs.py keeps it so
     note = models.CharField(max_length=500, blank=True)
 
     class Meta:
+        app_label = "registry"
         ordering = ["position", "pk"]
         constraints = [
             models.UniqueConstraint(fields=["collection", "repository"], name="collection_repository_unique"),

@@ -8,21 +8,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, policy
-from registry.kernel.errors import (
-    CollectionExists,
-    CollectionNotFound,
-    ItemExists,
-    ItemNotFound,
-    NamespaceNotFound,
-    NotAllowed,
-    RegistryError,
-    ValueInvalid,
-)
+from features.collections.models import Collection, CollectionItem
+from registry.kernel import audit, errors, policy
+from registry.kernel.errors import ItemNotFound, NamespaceNotFound, NotAllowed, RegistryError, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.kernel.texts.cursors import Cursor, Page, following
-from registry.models import Collection, CollectionItem, FormerNamespace, Membership, Namespace, Repository
+from registry.models import FormerNamespace, Membership, Namespace, Repository
 from registry.people import accounts
 from registry.repos import lookup
 
@@ -30,6 +22,21 @@ MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
 MAX_ITEMS = 500
 MAX_ASKED = 20
 KINDS = ("model", "dataset", "space", "collection")
+
+
+class CollectionNotFound(errors.Missing):
+    code = "collection-not-found"
+    default_fix = "Check the address, and that you are signed in if the collection is private."
+
+
+class CollectionExists(errors.Conflict):
+    code = "collection-exists"
+    default_fix = "Change the one that exists, or choose another title."
+
+
+class ItemExists(errors.Conflict):
+    code = "item-exists"
+    default_fix = "Change the entry that is there."
 
 
 def visible_to(by: Caller) -> Q:
@@ -195,7 +202,10 @@ def _checked(wish: Change) -> dict[str, object]:
     if wish.private is not None:
         changed["private"] = wish.private
     if wish.theme is not None:
-        changed["theme"] = _theme(wish.theme)
+        if wish.theme not in Collection.Theme.values:
+            known = ", ".join(Collection.Theme.values)
+            raise ValueInvalid(f"There is no theme {wish.theme[:40]!r}.", fix=f"Use one of {known}.")
+        changed["theme"] = wish.theme
     if wish.position is not None:
         changed["position"] = min(wish.position, 1 << 30)
     return changed
@@ -214,14 +224,6 @@ def _title(text: str) -> str:
     if not title:
         raise ValueInvalid("A collection needs a title.", fix="Say in a few words what it holds.")
     return title
-
-
-def _theme(theme: str) -> str:
-    if theme not in Collection.Theme.values:
-        raise ValueInvalid(
-            f"There is no theme {theme[:40]!r}.", fix=f"Use one of {', '.join(Collection.Theme.values)}."
-        )
-    return theme
 
 
 def _exists(namespace_id: int, title: str) -> CollectionExists:

@@ -1,0 +1,228 @@
+"""Collections as pages: the list of them, one with its entries, and the forms that create, fill and order it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from features.collections import verbs
+from features.collections.models import Collection
+from features.collections.verbs import Change, CollectionExists, ItemExists
+from hub.site import routing
+from hub.site.catalogue.list_rows import row_of
+from hub.site.forms import Form, Option, Owned, Refusals, posted, status_of, text_field, visibility_field
+from hub.site.organization.namespace import counted
+from hub.site.panels import Link, Pages, Panel
+from hub.site.visitor import caller, owners, person
+from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import Membership
+from registry.repos.lists import catalog
+
+PAGE = 30
+WRITERS = (Membership.Role.WRITE, Membership.Role.ADMIN)
+
+
+SEEN_BY = (Option(_("Everybody")), Option(_("Only you and members")))
+
+
+class NewCollection(Owned):
+    title = text_field(_("Title"), maxlength=120)
+    description = text_field(_("What it holds"), _("One line. May stay empty."), required=False, maxlength=500)
+    visibility = visibility_field(_("Who may see it"), *SEEN_BY)
+    fields_of: ClassVar[Refusals] = {CollectionExists: "title"}
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        if isinstance(refusal, ValueInvalid):
+            return "description" if "description" in refusal.detail else "title"
+        return super().field_of(refusal)
+
+
+class CollectionDetails(NewCollection):
+    """The fields of a collection that its owners change; the owner stays."""
+
+    owner = None  # type: ignore[assignment]  # Django's way to leave a field of a parent out
+    visibility = visibility_field(_("Who may see it"), *SEEN_BY, must_answer=True)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        Form.__init__(self, *args, **options)
+
+    def clean(self) -> dict[str, Any]:
+        return dict(self.cleaned_data)
+
+
+class AddItem(Form):
+    name = text_field(
+        _("Add"),
+        _("An adapter; or `datasets/…`, `spaces/…`, `collections/…` as in its address."),
+        maxlength=300, placeholder="acme/reviews-lora", spellcheck="false",
+    )  # fmt: skip
+    note = text_field(_("Note"), required=False, maxlength=500)
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        is_note = isinstance(refusal, ValueInvalid) and "note" in refusal.detail
+        return "note" if is_note else "name"
+
+    def clean_name(self) -> tuple[str, str]:
+        """Return the kind and the name of what its address here says: ns/name, datasets/ns/name, collections/…"""
+        typed: str = self.cleaned_data["name"].strip("/")
+        kind, _, rest = typed.partition("s/")
+        return (kind, rest) if kind in {"dataset", "space", "collection"} else ("model", typed)
+
+
+class Note(Form):
+    note = forms.CharField(required=False)
+    fields_of: ClassVar[Refusals] = {ItemExists: "note", ValueInvalid: "note"}
+
+
+@require_safe
+def listed(request: HttpRequest) -> HttpResponse:
+    """Show the newest change first; `owner` in the query narrows the list down."""
+    owners = request.GET.getlist("owner")
+    page = verbs.page(caller(request), owners=owners, cursor=request.GET.get("cursor", ""), limit=PAGE)
+    query = request.GET.copy()
+    query["cursor"] = page.next
+    context = {"rows": page.items, "owners": owners, "next": f"?{query.urlencode()}" if page.next else ""}
+    return render(request, "collections/listed.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Create a collection, of the person or of an organisation that they write in."""
+    names = owners(person(request), WRITERS)
+    initial = {"owner": request.GET.get("owner", "")}
+    form = NewCollection(posted(request), owners=names, initial=initial)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            more = {"description": given["description"], "private": given["visibility"] == "private"}
+            return redirect(verbs.create(given["owner"], given["title"], caller(request), **more))
+    return render(request, "collections/new.html", {"form": form}, status=form.status)
+
+
+@require_safe
+def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    """Show its entries; an address with an old title leads to the one that counts."""
+    collection = verbs.find(f"{ns}/{slug}", caller(request))
+    if collection.slug != f"{ns}/{slug}":
+        return redirect(collection)
+    return _page(request, collection)
+
+
+@require_POST
+def change(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    form = CollectionDetails(request.POST, auto_id="details-%s")
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            is_private = given["visibility"] == "private"
+            return redirect(verbs.change(collection, Change(given["title"], given["description"], private=is_private)))
+    return _page(request, verbs.find(f"{ns}/{slug}", caller(request)), details=form)
+
+
+@require_POST
+def add(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    form = AddItem(request.POST)
+    if form.is_valid():
+        kind, name = form.cleaned_data["name"]
+        with form:
+            verbs.add(collection, kind, name, caller(request), note=form.cleaned_data["note"])
+            return redirect(collection)
+    return _page(request, collection, add=form)
+
+
+@require_POST
+def note(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
+    form = Note(request.POST)
+    return _edited(request, ns, slug, form, lambda to: verbs.change_item(to, item, note=form.cleaned_data["note"]))
+
+
+@require_POST
+def move_to_top(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
+    return _edited(request, ns, slug, Form(request.POST), lambda to: verbs.change_item(to, item, position=0))
+
+
+@require_POST
+def remove(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
+    return _edited(request, ns, slug, Form(request.POST), lambda to: verbs.remove(to, item))
+
+
+def _edited(request: HttpRequest, ns: str, slug: str, form: Form, edit: Callable[[Collection], None]) -> HttpResponse:
+    """Edit an entry and lead back to its collection, which shows the form where that is refused."""
+    collection = _changed(request, ns, slug)
+    if form.is_valid():
+        with form:
+            edit(collection)
+            return redirect(collection)
+    return _page(request, collection, note=form)
+
+
+@require_POST
+def delete(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    verbs.delete(collection, caller(request))
+    return redirect(f"{reverse('collections')}?{urlencode({'owner': collection.namespace.name})}")
+
+
+def _changed(request: HttpRequest, ns: str, slug: str) -> Collection:
+    """Return the collection that a form changes. Raises what verbs.find raises for who may not."""
+    person(request)
+    return verbs.find(f"{ns}/{slug}", caller(request), to_change=True)
+
+
+def _page(request: HttpRequest, collection: Collection, **tried: Form) -> HttpResponse:
+    """Show a collection with its forms; `tried` is the one that was refused."""
+    by = caller(request)
+    shown = {"title": collection.title, "description": collection.description}
+    shown["visibility"] = "private" if collection.private else "public"
+    shown_forms: dict[str, Form] = {"details": CollectionDetails(initial=shown, auto_id="details-%s"), "add": AddItem()}
+    context = {
+        "collection": collection,
+        "entries": _entries(collection, by),
+        "may_change": by.roles.get(collection.namespace_id) in WRITERS,
+        "forms": shown_forms | tried,
+    }
+    return render(request, "collections/one.html", context, status=status_of(tried))
+
+
+def _entries(collection: Collection, by: Caller) -> list[dict[str, object]]:
+    items = verbs.items(collection, by)
+    verdicts = catalog.listed_verdicts([item.repository for item in items if item.repository])
+    rows = [row_of(one.repository, verdicts.get(one.repository.pk)) if one.repository else None for one in items]
+    return [{"item": item, "row": row} for item, row in zip(items, rows, strict=True)]
+
+
+def _tab(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the number of the visible collections of a namespace for its page; None where there is none."""
+    count, is_more = counted(verbs.listed(page["request"].caller, owners=[page["namespace"].name]))
+    return {"count": count, "plus": "+" if is_more else ""} if count else None
+
+
+COLLECTION = "collections/<str:ns>/<str:slug>"
+PAGES = Pages(
+    routes=[
+        routing.at("collections", listed, "collections"),
+        routing.at("collections/new", new, "new-collection"),
+        routing.at(COLLECTION, one, "collection"),
+        *routing.forms(
+            "collection",
+            COLLECTION,
+            ("change", change, "change-collection"),
+            ("delete", delete, "delete-collection"),
+            ("add", add, "add-item"),
+            ("items/<int:item>/note", note, "note-item"),
+            ("items/<int:item>/top", move_to_top, "move-item-to-top"),
+            ("items/<int:item>/remove", remove, "remove-item"),
+        ),
+    ],
+    links=(Link("footer", "collections", _("Collections")),),
+    panels=(Panel("namespace-tabs", "collections/tab.html", _tab),),
+)
