@@ -1,6 +1,6 @@
 """Everything that a hub can be without: a feature is a folder here and its name in the list below, and nothing else.
 
-`docs/architecture.md` has the table of the files that such a folder may hold, and of the places that read them.
+`CONTRIBUTING.md` (*Features*) has the table of the files that such a folder may hold, and of the places that read them.
 """
 
 from collections.abc import Iterator

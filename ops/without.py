@@ -51,9 +51,8 @@ def run(arguments: Sequence[str]) -> None:
 
 def touched() -> set[str]:
     """Return the names of the folders of features that the last commit changed."""
-    changed = subprocess.run(
-        ["git", "diff", "--name-only", "HEAD~1"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    command = ["git", "show", "--first-parent", "--format=", "--name-only", "HEAD"]
+    changed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return {line.split("/")[1] for line in changed.stdout.splitlines() if line.startswith("features/")}
 
 
