@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import features
 from features import FEATURES
+from hub.site.panels import Pages
 from tests.sweep import sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,6 +125,13 @@ def test_a_feature_imports_another_only_where_it_says_that_it_needs_it() -> None
         if others:
             used.setdefault(own, set()).update(others)
     assert used == NEEDS
+
+
+def test_every_panel_of_a_feature_has_its_spot_on_a_page() -> None:
+    pages = [*ROOT.glob("templates/**/*.html"), *ROOT.glob("features/*/templates/**/*.html")]
+    spots = {spot for page in pages for spot in re.findall(r'{% panels "([\w-]+)" %}', page.read_text())}
+    shown = {panel.spot for pages in features.parts("pages", Pages) for panel in pages.panels}
+    assert shown - spots == set(), "nothing shows these"
 
 
 def test_every_folder_of_features_is_in_the_list_and_says_what_it_is() -> None:
