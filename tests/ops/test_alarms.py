@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from django.conf import settings
 from django.test import Client
 
+from hub.configuration.upstreams import Upstream
 from hub.monitoring import gauges, machine_gauges, metrics
 from registry.bytes.blobs.breaker import FAILURES, Breaker
 from registry.kernel.errors import StoreUnavailable
@@ -23,7 +25,8 @@ SERIES = re.compile(r"\bdovetail_\w+")
 
 
 @pytest.mark.django_db
-def test_each_series_of_an_alarm_or_a_panel_is_one_that_the_hub_gives() -> None:
+def test_each_series_of_an_alarm_or_a_panel_is_one_that_the_hub_gives(settings: Any) -> None:
+    settings.UPSTREAM = settings.UPSTREAM._replace(hubs=(Upstream("https://hub.example"),))
     Client().get("/livez")
     with Breaker(TimeoutError).call():
         pass

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub.about import VERSION
-from hub.errors import TABLE
+from hub.errors import http_form
 from hub.monitoring import gauges, health
 from hub.site.measures import number
 from registry.kernel.errors import StoreUnavailable
@@ -88,7 +88,7 @@ def status(request: HttpRequest) -> HttpResponse:
     shown = {"parts": parts, "lacks": lacks, "numbers": numbers, "version": VERSION}
     if numbers is None:
         # Without the request, by which the page would ask the database for the visitor.
-        form = TABLE[StoreUnavailable]
+        form = http_form(StoreUnavailable)
         return form.say_when(HttpResponse(render_to_string("site/status.html", shown), status=form.status))
     return render(request, "site/status.html", shown)
 
