@@ -10,7 +10,7 @@ import httpx
 from django.db import transaction
 from django.test import Client
 
-from hub.api.openapi import openapi, openapi_details
+from hub.api.openapi import openapi
 from registry.models import Repository
 from registry.people.tokens import ci_systems
 from registry.publish import branches
@@ -92,6 +92,15 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
     return [(method, path, operation) for path, methods in paths.items() for method, operation in methods.items()]
 
 
+def examples() -> dict[str, Any]:
+    """Return the example of a body of each operation that has one, by its name."""
+    bodies = {
+        operation["operationId"]: operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        for _, _, operation in operations()
+    }
+    return {name: body["example"] for name, body in bodies.items() if "example" in body}
+
+
 def seed(cast: Cast, repository: Repository) -> World:
     """Make the world around alice/reviews, most of it by REST."""
     world, alice = World(), cast.session("alice")
@@ -141,7 +150,7 @@ def seed(cast: Cast, repository: Repository) -> World:
         "distrust_publisher": {"id": publisher},
         **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
     }  # fmt: skip
-    world.bodies = openapi_details.BODIES | {
+    world.bodies = examples() | {
         "fit": {"config": LORA, "header": HEADER},
         "join_organization": {"link": link["link"]},
         "suspend": {"reason": "Spam."},

@@ -1,3 +1,3 @@
 """The rows of manifests in the tests that walk all of REST."""
 
-ELSEWHERE = {"kubernetes_manifest": "test_manifests.py: something must serve it"}
+UNANSWERED = {"kubernetes_manifest": "test_manifests.py: something must serve it"}
