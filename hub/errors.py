@@ -79,8 +79,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
 
 def http_form(error: errors.RegistryError | type[errors.RegistryError]) -> HttpForm:
     """Return the HTTP form of a refusal: its own, or that of the class that it is derived from."""
-    kind = error if isinstance(error, type) else type(error)
-    form = next(TABLE[cls] for cls in kind.__mro__ if cls in TABLE)
+    form = next(TABLE[cls] for cls in (error if isinstance(error, type) else type(error)).__mro__ if cls in TABLE)
     return replace(form, retry_seconds=error.retry_seconds) if error.retry_seconds else form
 
 

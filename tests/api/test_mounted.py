@@ -15,6 +15,7 @@ REPOSITORY = "/api/v1/adapters/alice/reviews"
 def mounted(settings):
     """The hub below /hub, as a proxy has it that takes this prefix off."""
     settings.FORCE_SCRIPT_NAME, settings.PUBLIC_URL = "/hub", "http://127.0.0.1:8000/hub"
+    settings.STORAGES = {**settings.STORAGES}  # which forgets the address of static files here, and after
     set_script_prefix("/hub/")
     yield "/hub"
     set_script_prefix("/")

@@ -83,7 +83,7 @@ def formats(dice: random.Random) -> Iterator[bytes]:
 def installed(dice: random.Random) -> Iterator[bytes]:
     """What is installed here: source, metadata, catalogues, libraries; the words of it as lists."""
     files = sorted(file for file in SITE.rglob("*") if file.is_file() and file.stat().st_size < 200_000)
-    files = [file for file in files if file.suffix != ".npy"]  # some of numpy's hold objects, which are pickles
+    files = [file for file in files if file.suffix not in (".npy", ".npz")]  # some hold objects, which are pickles
     words = set()
     for file in dice.sample(files, 1000):
         data = file.read_bytes()
