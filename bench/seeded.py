@@ -128,14 +128,9 @@ def collector(rows: Rows) -> None:
     add_person(rows, 0)
     if not apps.is_installed("features.webhooks"):
         return
-    rows.add(
-        apps.get_model("registry", "Webhook"),
-        id=FIRST,
-        owner_id=FIRST,
-        url="https://example.org/hook",
-        domains='["repo"]',
-    )
-    rows.add(apps.get_model("registry", "Watch"), webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
+    webhook, watch = (apps.get_model("registry", name) for name in ("Webhook", "Watch"))  # of a feature
+    rows.add(webhook, id=FIRST, owner_id=FIRST, url="https://example.org/hook", domains='["repo"]')
+    rows.add(watch, webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
 
 
 # --- adapters --------------------------------------------------------------------------------------------------------
