@@ -1,4 +1,4 @@
-"""Everything that a hub can be without: a feature is a folder here and its name in the list below, and nothing else.
+"""Features, without which a hub still works: each is a folder here and its name in the list below, and nothing else.
 
 `CONTRIBUTING.md` (*Features*) has the table of the files that such a folder may hold, and of the places that read them.
 """

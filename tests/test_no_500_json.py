@@ -100,15 +100,8 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
-    ("POST", "/api/v1/adapters/acme/public/releases"): {
-        "tag": "v2.0.0", "revision": "main", "title": "x", "notes": "x", "prerelease": False, "force": True,
-    },
-    ("PATCH", "/api/v1/adapters/acme/public/releases/v1.0.0"): {"title": "x", "notes": "x", "prerelease": True},
     ("PUT", "/api/v1/adapters/acme/public/aliases/prod"): {"revision": "main", "reason": "x", "force": True},
     ("POST", "/api/v1/adapters/acme/public/aliases/prod/rollback"): {"reason": "x"},
-    ("PUT", "/api/v1/adapters/acme/public/retention"): {"keep_last": 1, "keep_days": 1},
-    ("POST", "/api/v1/adapters/acme/public/retention/restore"): {"revision": "a" * 40},
-    ("PUT", "/api/v1/namespaces/acme/retention"): {"keep_last": 1, "keep_days": 1},
     ("PUT", "/api/v1/adapters/acme/public/deprecation"): {"message": "x", "successor": "acme/public"},
     **dict(of_features.rows("BODIES")),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What collections add to the domain."""
+"""Collections in the domain: the lists that hold a repository, and what goes with an account."""
 
 from features.collections import verbs
 from features.collections.models import Collection

@@ -1,4 +1,4 @@
-"""What images add to the domain."""
+"""Images in the domain: their sweep of each hour."""
 
 from features.oci import images
 from registry.kernel.seams import Feature

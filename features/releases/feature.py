@@ -1,4 +1,4 @@
-"""What releases add to the domain."""
+"""Releases in the domain: a tag with a release stays."""
 
 from features.releases import verbs
 from registry.kernel.seams import Feature

@@ -1,4 +1,4 @@
-"""What rules of retention add to the domain."""
+"""Rules of retention in the domain: their work of each hour."""
 
 from features.retention import expiry
 from registry.kernel.seams import Feature

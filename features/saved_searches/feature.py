@@ -1,4 +1,4 @@
-"""What saved searches add to the domain."""
+"""Saved searches in the domain: their part of the export of a person."""
 
 from collections.abc import Iterable, Iterator
 

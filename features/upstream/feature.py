@@ -1,4 +1,4 @@
-"""What reading from other hubs adds to the domain."""
+"""Other hubs in the domain: names that they hold, files that they gave, and numbers for Prometheus."""
 
 from collections.abc import Iterator
 

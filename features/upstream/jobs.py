@@ -1,4 +1,4 @@
-"""What workers read from other hubs: what adapters are to be recorded, and the bases that adapters wait for."""
+"""Work that reads from other hubs: adapters that are to be recorded, and bases that adapters wait for."""
 
 import logging
 import shutil

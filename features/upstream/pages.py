@@ -1,4 +1,4 @@
-"""What reading from other hubs adds to the website: how long the other hub has not answered."""
+"""Other hubs on the website: how long the one of a repository has not answered."""
 
 from collections.abc import Mapping
 from typing import Any

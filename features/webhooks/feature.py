@@ -1,4 +1,4 @@
-"""What webhooks add to the domain."""
+"""Webhooks in the domain: a consumer of events, a sweep, and a number for Prometheus."""
 
 from collections.abc import Iterator
 

@@ -122,7 +122,8 @@ def seed(cast: Cast, repository: Repository) -> World:
 
     for rev in ("v1", "main"):
         ask("alice", "PUT", "adapters/alice/reviews/aliases/prod", revision=rev)
-    ask("alice", "POST", "adapters/alice/reviews/releases", tag="v1.0.0", revision="v1")
+    for who, method, path, body in of_features.rows("SEEDS"):
+        ask(who, method, path, **body)
     ask("alice", "POST", "organizations/acme/teams", name="ner")
     ask("alice", "PUT", "organizations/acme/teams/ner/grants/any/x", role="write")
     ask("alice", "POST", "organizations/acme/robots", name="deploy")

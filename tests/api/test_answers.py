@@ -161,21 +161,12 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/aliases/prod", "anonymous", None),
     ("GET", f"{ADAPTER}/aliases/prod/history", "anonymous", None),
     ("POST", f"{ADAPTER}/aliases/prod/rollback", "alice", {}),
-    ("POST", f"{ADAPTER}/releases", "alice", {"tag": "v1.0.0", "revision": "main", "force": True}),
-    ("GET", f"{ADAPTER}/releases", "anonymous", None),
-    ("GET", f"{ADAPTER}/releases/v1.0.0", "anonymous", None),
-    ("PATCH", f"{ADAPTER}/releases/v1.0.0", "alice", {"title": "Longer training"}),
     ("POST", OVERRIDE, "alice", {"reason": "The new rows are harder."}),
     ("DELETE", OVERRIDE, "alice", None),
     ("POST", f"{ADAPTER}/yank", "alice", {"revision": "main", "reason": "It repeats itself."}),
     ("POST", f"{ADAPTER}/unyank", "alice", {"revision": "main"}),
     ("PUT", f"{ADAPTER}/deprecation", "alice", {"message": "Use another."}),
     ("DELETE", f"{ADAPTER}/deprecation", "alice", None),
-    ("PUT", f"{ADAPTER}/retention", "alice", {"keep_last": 1}),
-    ("GET", f"{ADAPTER}/retention", "alice", None),
-    ("POST", "adapters/{ns}/old/retention/restore", "alice", {}),
-    ("PUT", "namespaces/{ns}/retention", "alice", {"keep_last": 2, "keep_days": 3}),
-    ("GET", "namespaces/{ns}/retention?keep_last=1", "alice", None),
     ("PUT", f"{ADAPTER}/archive", "alice", {}),
     ("DELETE", f"{ADAPTER}/archive", "alice", None),
     ("POST", "moderation/blocklist", "mona", {"sha256": ["0" * 64], "reason": "x"}),
@@ -186,7 +177,6 @@ ANSWERS = (  # method, path of the document, who asks, body
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
 VALUES |= {"a": "first", "b": "main", "task": "text-classification"}
 OF_A_PERSON = {
-    "{ns}/old": "{ns}/{name}",
     "members/bob": "members/{user}",
     "teams/ner": "teams/{team}",
     "grants/any/ner-*": "grants/{type}/{pattern}",
@@ -195,9 +185,8 @@ OF_A_PERSON = {
     "invitations/carol": "invitations/{user}",
     "users/dave": "users/{name}",
     "aliases/prod": "aliases/{alias}",
-    "releases/v1.0.0": "releases/{release}",
     "adapters/alice/worse/revisions/main": "adapters/{ns}/{name}/revisions/{rev}",
-}
+} | dict(of_features.rows("OF_A_PERSON"))
 
 
 def test_every_answer_is_what_its_shape_says(ask, cast, repository):

@@ -1,4 +1,4 @@
-"""What the walks over all of REST ask of leaderboards and previews."""
+"""The rows of leaderboards and previews in the tests that walk all of REST."""
 
 ANSWERS = [
     ("GET", "leaderboards", "anonymous", None),

@@ -20,7 +20,7 @@ AdapterAt = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everybody reads this.")]
 LIST = "list"
-# What typer raises for wrong words: its TyperException, before 0.27 click's ClickException. Below it is Exception.
+# The error of typer for wrong words: its TyperException, before 0.27 click's ClickException. Below it is Exception.
 Misuse: type[Exception] = typer.BadParameter.__mro__[-4]
 WORDS = "dovetail.words"  # of the command, in the context
 

@@ -13,8 +13,8 @@ from dovetail.adapters.results.findings import Finding, failed, some, warned
 
 PUSH_IT = "Push the file itself: git lfs push --all, or huggingface_hub.upload_file()."  # of a pointer of Git LFS
 TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
-# What the pickled state of a training may import: classes of settings of these libraries, and what holds numbers. No
-# library is trusted whole: torch, numpy and transformers have functions that run a text or fetch code from a hub.
+# Imports that the pickled state of a training may make: classes of settings of these libraries, and holders of numbers.
+# No library is trusted whole: torch, numpy and transformers have functions that run a text or fetch code from a hub.
 TRAINERS = (
     "accelerate", "alignment", "axolotl", "llamafactory", "llmtuner", "peft", "sentence_transformers", "setfit",
     "swift", "torch.distributed", "transformers", "trl",
