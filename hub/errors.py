@@ -28,7 +28,7 @@ class HttpForm:
     status: int
     hub_code: str = ""
     hub_message: str = ""
-    retry_seconds: int = 0  # when asking again may help; 0: no Retry-After
+    retry_seconds: int = 0  # of the refusal
 
     def say_when(self, response: Response) -> Response:
         """Return the response with Retry-After, where asking again may help."""
@@ -47,7 +47,6 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.SignInRequired: HttpForm(401),
     errors.TokenInvalid: HttpForm(401, hub_message="Invalid credentials in Authorization header"),
     errors.GateSignInRequired: HttpForm(401, "GatedRepo"),
-    errors.NotAllowed: HttpForm(403),
     errors.RepositoryNotFound: HttpForm(404, "RepoNotFound"),
     errors.RepositoryMoved: HttpForm(307),
     errors.RevisionNotFound: HttpForm(404, "RevisionNotFound"),
@@ -60,19 +59,13 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.LengthRequired: HttpForm(411),
     errors.RepositoryRemoved: HttpForm(410),
     errors.RepositoryQuarantined: HttpForm(403, hub_message="Access to this resource is disabled."),
-    errors.HubReadOnly: HttpForm(503, retry_seconds=300),
     errors.ViewReadOnly: HttpForm(405),
     errors.AccessRequired: HttpForm(403, "GatedRepo"),
-    errors.FileNotSearched: HttpForm(503, retry_seconds=2),
     errors.TooOften: HttpForm(429),
-    errors.SearchTooSlow: HttpForm(503, retry_seconds=30),
-    errors.TooManyStreams: HttpForm(429, retry_seconds=30),
-    errors.StreamsFull: HttpForm(503, retry_seconds=5),
-    errors.DownloadsFull: HttpForm(429, retry_seconds=5),  # huggingface_hub downloads again after 429, not after 503
-    errors.HubBusy: HttpForm(503, retry_seconds=5),
+    errors.TooManyStreams: HttpForm(429),
+    errors.DownloadsFull: HttpForm(429),  # huggingface_hub downloads again after 429, not after 503
     errors.IdempotencyKeyReused: HttpForm(422),
-    errors.RequestInProgress: HttpForm(409, retry_seconds=1),
-    errors.NotReady: HttpForm(429, retry_seconds=10),
+    errors.NotReady: HttpForm(429),
     errors.NotSupported: HttpForm(501),
 }
 
@@ -80,7 +73,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
 def http_form(error: errors.RegistryError | type[errors.RegistryError]) -> HttpForm:
     """Return the HTTP form of a refusal: its own, or that of the class that it is derived from."""
     form = next(TABLE[cls] for cls in (error if isinstance(error, type) else type(error)).__mro__ if cls in TABLE)
-    return replace(form, retry_seconds=error.retry_seconds) if error.retry_seconds else form
+    return replace(form, retry_seconds=error.retry_seconds)
 
 
 def in_full(sentence: str, request: HttpRequest) -> str:

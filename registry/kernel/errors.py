@@ -15,7 +15,7 @@ class RegistryError(Exception):
 
     code: ClassVar[str]
     default_fix: ClassVar[str] = ""
-    retry_seconds: ClassVar[int] = 0  # after which asking again may help; 0: what its status says
+    retry_seconds: ClassVar[int] = 0  # after which asking again may help; 0: no Retry-After
 
     def __init__(self, detail: str, fix: str = "", **facts: object) -> None:
         super().__init__(detail)
@@ -38,6 +38,8 @@ class Forbidden(RegistryError):
 
 class NotReady(RegistryError):
     """It is being made, and is there when the caller asks again."""
+
+    retry_seconds = 10
 
 
 class Invalid(RegistryError):
@@ -70,7 +72,7 @@ class GateSignInRequired(SignInRequired):
     default_fix = "Sign in, and ask for access on the repository's page."
 
 
-class NotAllowed(RegistryError):
+class NotAllowed(Forbidden):
     code = "not-allowed"
     default_fix = "Ask an owner of the namespace for the right, or use a token that has it."
 
@@ -449,8 +451,9 @@ class PublishingPaused(NotAllowed):
 
 
 # --- what the operator has turned off -------------------------------------------------------------------------------
-class HubReadOnly(RegistryError):
+class HubReadOnly(Unavailable):
     code = "hub-read-only"
+    retry_seconds = 300
     default_fix = "Try again later; reading, downloading and signing in work."
 
 
@@ -503,27 +506,30 @@ class TooOften(RegistryError):
     code = "rate-limited"
 
 
-class SearchTooSlow(RegistryError):
+class SearchTooSlow(Unavailable):
     code = "search-too-slow"
+    retry_seconds = 30
     default_fix = "Ask for less at once: a longer word, a base, an owner or a date in place of a part of a word."
 
 
 class TooManyStreams(RegistryError):
     code = "too-many-streams"
+    retry_seconds = 30
     default_fix = "End one of them, or ask without `Accept: text/event-stream`, with `wait`."
 
 
-class StreamsFull(RegistryError):
+class StreamsFull(Unavailable):
     code = "streams-full"
     default_fix = "Try again when Retry-After says, or ask without `Accept: text/event-stream`, with `wait`."
 
 
 class DownloadsFull(RegistryError):
     code = "downloads-full"
+    retry_seconds = 5
     default_fix = "Try again when Retry-After says; clients of the Hugging Face Hub do that by themselves."
 
 
-class HubBusy(RegistryError):
+class HubBusy(Unavailable):
     code = "hub-busy"
     default_fix = "Try again when Retry-After says; nothing has changed."
 
@@ -533,15 +539,17 @@ class IdempotencyKeyReused(RegistryError):
     default_fix = "Send a new key with each new request; the same key only repeats the same request."
 
 
-class RequestInProgress(RegistryError):
+class RequestInProgress(Conflict):
     code = "request-in-progress"
+    retry_seconds = 1
     default_fix = "Wait a second, and send the same request with the same key again: it has the answer of the first."
 
 
-class FileNotSearched(RegistryError):
+class FileNotSearched(Unavailable):
     """A file that looks like a pickle, and that no worker has searched for code yet."""
 
     code = "file-not-searched"
+    retry_seconds = 2
     default_fix = "Ask again in some seconds. A safetensors file never waits."
 
 
