@@ -19,7 +19,7 @@ from kombu.exceptions import KombuError
 
 from hub.server import redis_transport
 from registry.kernel.outbound import request_ids
-from registry.talk.alerts import letters
+from registry.talk import letters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 

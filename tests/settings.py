@@ -20,7 +20,7 @@ TRY_DOORBELL = "tests.api.conftest.notify_nobody"
 DERIVE_DOORBELL = "tests.api.conftest.notify_nobody"
 PLANE_DOORBELL = "tests.api.conftest.notify_nobody"
 ENGINES_MEASURED = False  # a checkout may hold vLLM, and would try it with every adapter
-LETTERBOX = "registry.talk.alerts.letters.deliver"
+LETTERBOX = "registry.talk.letters.deliver"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

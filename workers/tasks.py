@@ -24,7 +24,8 @@ from registry.repos.contents import rendered_cards, weight_comparisons
 from registry.repos.delivery import download_counts
 from registry.repos.lists import counting
 from registry.talk import dispatch as dispatching
-from registry.talk.alerts import alert_mail, letters, reminders
+from registry.talk import letters
+from registry.talk.alerts import alert_mail, reminders
 from workers import derived_versions
 from workers.background import (
     chunking,

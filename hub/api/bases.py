@@ -21,7 +21,7 @@ from registry.repos import bases
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
 from registry.repos.lists.tallies import BaseLine
-from registry.talk import watching
+from registry.talk import social
 
 
 class Duties(Answer):
@@ -168,7 +168,7 @@ def _detail(found: BaseLine) -> BaseDetail:
         files=base.files if base else {},
         source=_source(base) if base else None,
         added_at=text_of(base.added_at) if base else None,
-        asked_by=len(watching.asking_for(found.id)),
+        asked_by=len(social.asking_for(found.id)),
         model_type=str(base.config.get("model_type") or "") or None if base else None,
         tasks=tuple(sorted(base.manifests.values_list("task", flat=True).distinct())) if base else (),
     )

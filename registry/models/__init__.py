@@ -11,7 +11,7 @@ from registry.models.moderation.moderation import (
     MonthOfModeration,
     Strike,
 )
-from registry.models.people.devices import DeviceLogin
+from registry.models.people.devices import DeviceLogin, SignInPlace
 from registry.models.people.directory_tokens import DirectoryToken
 from registry.models.people.invitations import Invitation, JoinLink
 from registry.models.people.names import FormerName, FormerNamespace, NameObservation, NameRule
@@ -58,9 +58,9 @@ from registry.models.site.hub_state import ClockLease, IdempotentRequest, Schema
 from registry.models.site.plane import PlaneName, PlaneRequest
 from registry.models.talk.alerts import Alert
 from registry.models.talk.events import Event
-from registry.models.talk.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
+from registry.models.talk.notices import Channel, RepositoryWatch, Topic, TopicChoice
 from registry.models.talk.outbox import OutboxEvent
-from registry.models.talk.social import Follow, Like
+from registry.models.talk.social import BaseFollow, Follow, Like
 
 __all__ = [
     "AbuseReport",

@@ -1,17 +1,23 @@
-"""Likes and follows: add, remove and list them."""
+"""Likes, and follows of people, organisations and base models: add, remove and list them."""
+
+from typing import Any
 
 from django.core.cache import caches
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
-from django.db.models.functions import Greatest
+from django.db.models.functions import Greatest, Now
 
 from registry.kernel import policy
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Follow, Like, Namespace, Repository, User
+from registry.models import Base, BaseFollow, Follow, Like, Namespace, Repository, User
+from registry.repos import bases
 from registry.repos.delivery import popularity
+from registry.repos.lists import catalog
+from registry.repos.lists.catalog import Query
 
 MANY, KEPT_SECONDS = 1_000, 60  # above MANY likes the count is cached this long
+MAX_FOLLOWED = 5_000  # bases of one person
 
 
 def like(repository: Repository, by: Caller) -> bool:
@@ -90,6 +96,83 @@ def followers(namespace: Namespace) -> QuerySet[Follow]:
 def following(user: User) -> QuerySet[Follow]:
     """Return whom a person follows."""
     return Follow.objects.filter(follower=user).select_related("namespace__person", "namespace__organization")
+
+
+def follow_base(name: str, by: Caller) -> str:
+    """Follow a base model by any of its names; return its id. Raises BaseNotFound, ValueInvalid.
+
+    Raises as require_person does, too.
+    """
+    user = policy.require_person(by, "follow a base model")
+    base = _find_base(name, by)
+    rows = BaseFollow.objects.filter(follower=user)
+    if not rows.filter(base=base).exists():
+        require_room(rows)
+        BaseFollow.objects.get_or_create(follower=user, base=base)
+    return base
+
+
+def unfollow_base(name: str, by: Caller) -> str:
+    """Stop following a base model, and return its id."""
+    user = policy.require_person(by, "stop following a base model")
+    base = bases.canonical_name(name)
+    BaseFollow.objects.filter(follower=user, base__in={name, base}).delete()
+    return base
+
+
+def follows_base(by: Caller, base: str) -> bool:
+    """Return whether the caller follows the base of this id."""
+    return by.user is not None and BaseFollow.objects.filter(follower=by.user, base=base).exists()
+
+
+def ask_for_base(name: str, by: Caller) -> str:
+    """Ask the administrators for a base that is not in the base cache, and follow it; return its id.
+
+    To stop following it takes the request back. Raises as follow_base does, and ValueInvalid if it is there.
+    """
+    held = bases.find_base(name)
+    if held is not None and held.has_weights:
+        raise ValueInvalid(f"{held.id} is in the base cache already.", fix="Push an adapter that names it.")
+    base = follow_base(name, by)
+    BaseFollow.objects.filter(follower=by.user, base=base, asked_at__isnull=True).update(asked_at=Now())
+    return base
+
+
+def asking_for(base: str) -> list[str]:
+    """Return the names of the people who ask for a base, the first first."""
+    rows = BaseFollow.objects.filter(base=base, asked_at__isnull=False, follower__is_active=True)
+    return list(rows.order_by("asked_at", "pk").values_list("follower__username", flat=True))
+
+
+def bases_asked_for() -> dict[str, list[str]]:
+    """Return the bases that people ask for and that are not in the base cache → these people, the most asked first."""
+    held = Base.objects.filter(has_weights=True).values("id")
+    rows = BaseFollow.objects.filter(asked_at__isnull=False, follower__is_active=True).exclude(base__in=held)
+    wanted: dict[str, list[str]] = {}
+    for base, person in rows.order_by("asked_at", "pk").values_list("base", "follower__username"):
+        wanted.setdefault(base, []).append(person)
+    return dict(sorted(wanted.items(), key=lambda item: -len(item[1])))
+
+
+def followed_bases(user: User) -> QuerySet[BaseFollow]:
+    """Return the bases that a person follows."""
+    return BaseFollow.objects.filter(follower=user).order_by("base")
+
+
+def _find_base(name: str, by: Caller) -> str:
+    """Return the id of a base that is here, or that an adapter names which the caller may see."""
+    if held := bases.find_base(name):
+        return held.id
+    base = bases.canonical_name(name)
+    if not catalog.matching_repositories(by, Query(base=[base])).exists():
+        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
+    return base
+
+
+def require_room(rows: QuerySet[Any]) -> None:
+    """Raise ValueInvalid if a person watches or follows so many already."""
+    if rows.count() >= MAX_FOLLOWED:
+        raise ValueInvalid(f"You have {MAX_FOLLOWED:,} of these already.", fix="End some of them first.")
 
 
 def _count(repository: Repository, change: int) -> None:

@@ -13,7 +13,7 @@ from registry.kernel.outbox import Kind
 from registry.models import Alert, Topic, User
 from registry.moderation import quarantine
 from registry.people import accounts, addresses, sign_ins
-from registry.talk import dispatch, watching
+from registry.talk import dispatch, social, watching
 from registry.talk.alerts import alert_mail, alerts, notices, topics
 from tests.cast import PASSWORD, assemble
 from tests.registry.test_watching import change, reviews
@@ -278,7 +278,7 @@ def test_a_base_is_followed_on_its_page(cast, reviews, carol):
     assert carol.post(f"{at}/-/follow").url == at
     assert "Following" in carol.get(at).content.decode()
     assert carol.post(f"{at}/-/unfollow").url == at
-    assert not watching.followed_bases(cast["carol"]).exists()
+    assert not social.followed_bases(cast["carol"]).exists()
     assert carol.post("/bases/no/such/-/follow").status_code == 404
 
 

@@ -136,7 +136,7 @@ def test_followers_are_alerted_of_new_repositories_and_of_verified_versions(cast
 
 
 def test_followers_of_a_base_are_alerted_of_its_new_adapters_once_they_pass(cast, reviews):
-    watching.follow_base(BASE.upper(), cast.session("carol"))
+    social.follow_base(BASE.upper(), cast.session("carol"))
     change(cast, reviews, 1)
     assert heard("carol") == [], "alice/reviews passed before"
     made = cast.repository("bob/router", by="bob")
@@ -146,16 +146,16 @@ def test_followers_of_a_base_are_alerted_of_its_new_adapters_once_they_pass(cast
     judged(pushed(cast, made, by="bob", files=FILES | {"notes": b"2"}), depth="run")
     assert kinds("carol") == ["verified"]
     assert Alert.objects.get(user=cast["carol"]).data == {"base": BASE}
-    watching.unfollow_base(BASE, cast.session("carol"))
-    assert not watching.followed_bases(cast["carol"]).exists()
+    social.unfollow_base(BASE, cast.session("carol"))
+    assert not social.followed_bases(cast["carol"]).exists()
 
 
 def test_a_base_that_only_a_private_adapter_names_is_none_for_a_stranger(cast):
     made = cast.repository("acme/secret", private=True)
     pushed(cast, made, files={"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "x/covert"}'})
-    watching.follow_base("x/covert", cast.session("erin"))
+    social.follow_base("x/covert", cast.session("erin"))
     with pytest.raises(BaseNotFound):
-        watching.follow_base("x/covert", cast.session("carol"))
+        social.follow_base("x/covert", cast.session("carol"))
 
 
 # --- visibility ------------------------------------------------------------------------------------------------------
@@ -296,31 +296,31 @@ def test_people_ask_for_a_base_once_each_and_administrators_see_who(cast):
     config = b'{"peft_type": "LORA", "base_model_name_or_path": "acme/Giant"}'
     pushed(cast, made, by="bob", files={"adapter_config.json": config, "adapter_model.safetensors": b"w"})
     for who in ("carol", "bob", "carol"):
-        assert watching.ask_for_base("acme/Giant", cast.session(who)) == "acme/Giant"
-    assert watching.asking_for("acme/Giant") == ["carol", "bob"]
-    assert watching.follows_base(cast.session("carol"), "acme/Giant")
+        assert social.ask_for_base("acme/Giant", cast.session(who)) == "acme/Giant"
+    assert social.asking_for("acme/Giant") == ["carol", "bob"]
+    assert social.follows_base(cast.session("carol"), "acme/Giant")
     for who, sees in (("anonymous", False), ("dave", False), ("carol", False), ("ada", True)):
         text = visit(cast, who).get("/bases/acme/Giant").content.decode()
         assert "2 people ask the administrators for it." in text, who
         assert ("manage.py shelf add acme/Giant" in text, "<li>carol</li>" in text) == (sees, sees), who
         assert ('action="/bases/acme/Giant/-/ask"' in text) == (who in ("dave", "ada")), who
     assert visit(cast, "dave").post("/bases/acme/Giant/-/ask").status_code == 302
-    assert watching.bases_asked_for() == {"acme/Giant": ["carol", "bob", "dave"]}
+    assert social.bases_asked_for() == {"acme/Giant": ["carol", "bob", "dave"]}
     out = io.StringIO()
     call_command("shelf", "list", stdout=out)
     assert "acme/Giant  not here, asked for by 3: carol, bob, dave" in out.getvalue()
-    watching.unfollow_base("acme/Giant", cast.session("bob"))
+    social.unfollow_base("acme/Giant", cast.session("bob"))
     User.objects.filter(username="dave").update(is_active=False)
-    assert watching.asking_for("acme/Giant") == ["carol"], "who stopped, and who is suspended, asks no more"
+    assert social.asking_for("acme/Giant") == ["carol"], "who stopped, and who is suspended, asks no more"
     Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
-    assert watching.bases_asked_for() == {}
+    assert social.bases_asked_for() == {}
     with pytest.raises(ValueInvalid, match="in the base cache already"):
-        watching.ask_for_base("acme/giant", cast.session("erin"))
+        social.ask_for_base("acme/giant", cast.session("erin"))
 
 
 def test_a_base_that_only_a_private_adapter_names_is_asked_for_by_no_stranger(cast):
     made = cast.repository("acme/secret", private=True)
     pushed(cast, made, files={"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "x/covert"}'})
     with pytest.raises(BaseNotFound):
-        watching.ask_for_base("x/covert", cast.session("carol"))
+        social.ask_for_base("x/covert", cast.session("carol"))
     assert not BaseFollow.objects.exists()

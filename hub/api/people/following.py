@@ -7,7 +7,7 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.records import operation
 from registry.repos import bases
-from registry.talk import watching
+from registry.talk import social
 
 
 class FollowedBase(Answer):
@@ -20,7 +20,7 @@ class FollowedBases(View):
     def get(self, request: Request) -> Page[FollowedBase]:
         """Base models you follow."""
         pages.parameters(request, pages.Nothing)
-        rows = watching.followed_bases(self.person())
+        rows = social.followed_bases(self.person())
         return pages.page(request, [FollowedBase(base=row.base, following=True) for row in rows])
 
 
@@ -30,7 +30,7 @@ class AskedBase(View):
         """Ask the administrators for a base model, and follow it."""
         pages.parameters(request, pages.Nothing)
         pages.body(request)
-        return FollowedBase(base=watching.ask_for_base(base, self.caller), following=True)
+        return FollowedBase(base=social.ask_for_base(base, self.caller), following=True)
 
 
 class OneFollowedBase(View):
@@ -40,17 +40,17 @@ class OneFollowedBase(View):
         pages.parameters(request, pages.Nothing)
         self.person()
         name = bases.canonical_name(base)
-        return FollowedBase(base=name, following=watching.follows_base(self.caller, name))
+        return FollowedBase(base=name, following=social.follows_base(self.caller, name))
 
     @operation("follow_base")
     def put(self, request: Request, base: str) -> FollowedBase:
         """Follow a base model."""
         pages.parameters(request, pages.Nothing)
         pages.body(request)
-        return FollowedBase(base=watching.follow_base(base, self.caller), following=True)
+        return FollowedBase(base=social.follow_base(base, self.caller), following=True)
 
     @operation("unfollow_base")
     def delete(self, request: Request, base: str) -> FollowedBase:
         """Stop following it."""
         pages.parameters(request, pages.Nothing)
-        return FollowedBase(base=watching.unfollow_base(base, self.caller), following=False)
+        return FollowedBase(base=social.unfollow_base(base, self.caller), following=False)

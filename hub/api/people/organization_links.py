@@ -15,7 +15,7 @@ from hub.api.people.organizations import ROLES, Role
 from hub.api.records import of_row, operation
 from registry.people.organizations import join_links, organization_links, organizations
 from registry.people.organizations.join_links import Terms
-from registry.talk.alerts import invitation_letters
+from registry.talk import letters
 
 
 class NewJoinLink(s.Serializer[Data]):
@@ -58,7 +58,7 @@ class Links(View):
         """
         organization = organizations.require_administered(org, self.caller)
         wish = pages.body(request, NewJoinLink)
-        made = invitation_letters.offer(str(organization), Terms(**wish), self.caller)
+        made = letters.offer_invitation(str(organization), Terms(**wish), self.caller)
         row = organization_links.list_open(str(organization), self.caller)[0]
         answer = of_row(MadeJoinLink, row, by=row.by.username, link=made.link or None, sent_to=made.sent_to or None)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})

@@ -18,7 +18,7 @@ from registry.kernel.policy import Caller
 from registry.people import accounts
 from registry.people.organizations import invitations, organization_links, organizations
 from registry.publish import moves
-from registry.talk.alerts import invitation_letters
+from registry.talk import letters
 
 ROLES = models.Membership.Role.choices
 VISIBILITY = ["public", "private"]
@@ -236,7 +236,7 @@ class Join(View):
         """
         self.person_in_session("Joining by a link")
         body = pages.body(request, JoinByLink)
-        organization = organization_links.accept(invitation_letters.secret_of(body["link"]), self.caller)
+        organization = organization_links.accept(letters.invitation_secret(body["link"]), self.caller)
         member = organization.memberships.get(user=self.caller.user)
         return Joined(organization=str(organization), role=member.role)
 

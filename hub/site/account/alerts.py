@@ -20,7 +20,7 @@ from hub.site.forms.account.notifications import Channels, Filter, Mail, MarkRea
 from hub.site.visitor import person
 from registry.models import Alert, User
 from registry.proof.proofs import refusal
-from registry.talk import watching
+from registry.talk import social, watching
 from registry.talk.alerts import alerts, notices, topics
 
 LISTED = 50
@@ -130,7 +130,7 @@ def choices(request: HttpRequest) -> HttpResponse:
         "address": user.email,
         "is_proven": user.email_verified,
         "watched": watching.watched(user)[:FOLLOWED_LISTED],
-        "bases": watching.followed_bases(user)[:FOLLOWED_LISTED],
+        "bases": social.followed_bases(user)[:FOLLOWED_LISTED],
     }
     return render(request, "site/notification_settings.html", context, status=form.status)
 

@@ -21,8 +21,7 @@ from hub.site.visitor import person
 from registry.models import User
 from registry.people import addresses
 from registry.publish.retention import account_deletion
-from registry.talk import personal_data
-from registry.talk.alerts import letters
+from registry.talk import letters, personal_data
 
 MEMORY_BYTES = 4 << 20  # of an export; what is larger goes to a temporary file
 

@@ -13,8 +13,8 @@ from hub.site.visitor import caller
 from registry.kernel import site_settings
 from registry.kernel.texts.links import absolute
 from registry.people.organizations import join_links
-from registry.talk.alerts import letters
-from registry.talk.alerts.invitation_letters import address_of
+from registry.talk import letters
+from registry.talk.letters import invitation_address
 
 LETTER = gettext_noop("""{by} invites you to {hub}, a registry of adapters.
 
@@ -33,7 +33,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with form:
             terms = join_links.Terms(**form.cleaned_data)
-            link = address_of(join_links.create(terms, by))
+            link = invitation_address(join_links.create(terms, by))
             hint = _hint(terms.email)
             words = {"by": by.user, "hub": absolute(reverse("home")), "days": terms.days, "link": link}
             letters.send(terms.email, f"[Dovetail] {gettext('You are invited')}", gettext(LETTER).format(**words))

@@ -18,7 +18,7 @@ from registry.models import Repository
 from registry.repos import bases as known
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
-from registry.talk import watching
+from registry.talk import social
 
 
 @require_safe
@@ -51,8 +51,8 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": tallies.count_matches(by, query),
-        "follows": watching.follows_base(by, id),
-        "asking": watching.asking_for(id) if held is None or not held.has_weights else [],
+        "follows": social.follows_base(by, id),
+        "asking": social.asking_for(id) if held is None or not held.has_weights else [],
         "is_administrator": policy.is_hub_admin(by),
         "problems": problems,
         "measured": measured,

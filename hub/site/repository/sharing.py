@@ -83,16 +83,16 @@ def unfollow(request: HttpRequest, ns: str) -> HttpResponse:
 @require_POST
 def follow_base(request: HttpRequest, name: str) -> HttpResponse:
     person(request)
-    return redirect(page_before(request, reverse("base", args=[watching.follow_base(name, caller(request))])))
+    return redirect(page_before(request, reverse("base", args=[social.follow_base(name, caller(request))])))
 
 
 @require_POST
 def ask_for_base(request: HttpRequest, name: str) -> HttpResponse:
     person(request)
-    return redirect(reverse("base", args=[watching.ask_for_base(name, caller(request))]))
+    return redirect(reverse("base", args=[social.ask_for_base(name, caller(request))]))
 
 
 @require_POST
 def unfollow_base(request: HttpRequest, name: str) -> HttpResponse:
     person(request)
-    return redirect(page_before(request, reverse("base", args=[watching.unfollow_base(name, caller(request))])))
+    return redirect(page_before(request, reverse("base", args=[social.unfollow_base(name, caller(request))])))

@@ -33,7 +33,7 @@ from registry.kernel.outbox import Kind
 from registry.kernel.texts.links import absolute
 from registry.models import User
 from registry.people import accounts, addresses, sign_ins
-from registry.talk.alerts import letters
+from registry.talk import letters
 
 # The messages of allauth that people see, in the hub's words; all others are left out.
 SENTENCES = {

@@ -16,8 +16,8 @@ from registry.models import JoinLink
 from registry.people import accounts
 from registry.people.organizations import organization_links
 from registry.people.organizations.join_links import Terms
-from registry.talk.alerts import invitation_letters, letters
-from registry.talk.alerts.invitation_letters import Offer
+from registry.talk import letters
+from registry.talk.letters import Offer
 
 
 # --- by administrators of the organisation ----------------------------------------------------------------------------
@@ -31,7 +31,7 @@ def listed(request: HttpRequest, ns: str) -> HttpResponse:
     form = NewOrganizationLink(posted(request))
     if form.is_valid():
         with form:
-            made = invitation_letters.offer(name, Terms(**form.cleaned_data), by)
+            made = letters.offer_invitation(name, Terms(**form.cleaned_data), by)
     is_made = made != Offer()
     context = {
         "organization": name,

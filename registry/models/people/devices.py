@@ -1,4 +1,4 @@
-"""Sign-ins that a program begins and a person finishes in a browser (RFC 8628)."""
+"""Sign-ins that a program begins and a person finishes in a browser (RFC 8628), and the places of former sign-ins."""
 
 from django.conf import settings
 from django.db import models
@@ -39,3 +39,17 @@ class DeviceLogin(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["expires_at"], name="device_login_expires_at")]
+
+
+class SignInPlace(models.Model):
+    """A browser and a network that a person signed in from; only their digest is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_in_places")
+    sha256 = models.CharField(max_length=64)
+    used_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "sha256"], name="sign_in_place_unique")]
+
+    def __str__(self) -> str:
+        return f"a place of {self.user}"

@@ -75,32 +75,3 @@ class RepositoryWatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} watches {self.repository}: {self.level}"
-
-
-class BaseFollow(models.Model):
-    """A person follows a base model, which need not be in the base cache."""
-
-    follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_bases")
-    base = models.CharField(max_length=200)  # the id under which this hub knows it
-    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
-    asked_at = models.DateTimeField(null=True)  # when they asked administrators for it
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["base", "follower"], name="base_follow_unique")]
-
-    def __str__(self) -> str:
-        return f"{self.follower} follows {self.base}"
-
-
-class SignInPlace(models.Model):
-    """A browser and a network that a person signed in from; only their digest is kept."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_in_places")
-    sha256 = models.CharField(max_length=64)
-    used_at = models.DateTimeField(default=timezone.now, db_default=Now())
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "sha256"], name="sign_in_place_unique")]
-
-    def __str__(self) -> str:
-        return f"a place of {self.user}"

@@ -1,4 +1,4 @@
-"""Likes and follows."""
+"""Likes, and follows of people, organisations and base models."""
 
 from django.conf import settings
 from django.db import models
@@ -29,3 +29,18 @@ class Follow(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["follower", "namespace"], name="follow_unique")]
+
+
+class BaseFollow(models.Model):
+    """A person follows a base model, which need not be in the base cache."""
+
+    follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_bases")
+    base = models.CharField(max_length=200)  # the id under which this hub knows it
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    asked_at = models.DateTimeField(null=True)  # when they asked administrators for it
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["base", "follower"], name="base_follow_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.follower} follows {self.base}"

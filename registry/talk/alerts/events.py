@@ -26,7 +26,8 @@ from registry.models import (
     Verdict,
 )
 from registry.repos import bases
-from registry.talk.alerts import letters, recipients, reminders
+from registry.talk import letters
+from registry.talk.alerts import recipients, reminders
 from registry.talk.alerts.rules import NEWS, RULES, News, Rule
 
 Kind = Alert.Kind

@@ -13,7 +13,7 @@ from registry.models import Base
 from registry.proof import verdicts
 from registry.publish.uploads import base_files
 from registry.repos import bases
-from registry.talk import watching
+from registry.talk import social
 from workers.bases import base_cache, base_norm_measuring, base_sources
 from workers.engines import base_shapes
 
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             license = bases.license_of(base) or "license not known"
             also = f"  also {', '.join(bases.names_of(base))}" if bases.names_of(base) else ""
             self.stdout.write(f"{base.id}  {base.revision[:12]}  {size}  {license}  from {base.source}{measured}{also}")
-        for base_id, people in watching.bases_asked_for().items():
+        for base_id, people in social.bases_asked_for().items():
             self.stdout.write(f"{base_id}  not here, asked for by {len(people)}: {', '.join(people)}")
         if not Base.objects.exists():
             self.stdout.write("The shelf is empty. Add a base with `manage.py shelf add ID --path DIR`.")
