@@ -80,6 +80,7 @@ def test_nothing_appears_when_the_source_raises(blob_store: BlobStore, before_fa
     assert blob_store.put(key, [b"again"]) is True
 
 
+@pytest.mark.merge
 def test_memory_does_not_grow_with_the_object(blob_store: BlobStore) -> None:
     blob_store.put(staged(), [b"what is imported late"])
     tracemalloc.start()

@@ -144,6 +144,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
+@pytest.mark.merge
 def test_an_s3_that_hangs_costs_two_seconds_and_then_nothing(s3_server) -> None:
     with seaweedfs() as server:
         store = S3Store("bucket", server.endpoint)

@@ -127,6 +127,7 @@ def test_of_a_hundred_unrelated_predictions_about_one_is_refused():
         assert share <= 0.0125, rows  # 0.01, and three standard errors of the 20,000
 
 
+@pytest.mark.merge
 def test_chance_says_worse_of_at_most_one_in_a_hundred_equal_versions_for_any_number_of_differing_rows():
     for differ in range(201):
         refused = sum(

@@ -31,6 +31,7 @@ def stored(cache: Store, path: str, data: bytes) -> LockedFile:
     return file
 
 
+@pytest.mark.merge
 def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     cache = Store(tmp_path / "cache")
     files = lora(MINILM) | {"notes.txt": b"x"}

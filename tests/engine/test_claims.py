@@ -64,6 +64,7 @@ print(*worst[False], sep='/')
         assert 0.001 < float(answer.partition("/")[0]) <= 0.01, answer
 
 
+@pytest.mark.merge
 def test_false_claims_are_refused_and_honest_ones_of_few_rows_are_not():
     cases = [  # value, rows of the claim, measured share, rows here, refused
         (1.0, 20, 55 / 60, 60, False),

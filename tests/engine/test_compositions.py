@@ -28,6 +28,7 @@ def composed(bases, tmp_path_factory):
     return folder
 
 
+@pytest.mark.merge
 @pytest.mark.parametrize("name", [*MEASURED, *RUN])
 def test_a_composition_of_every_block_is_loaded_and_run_as_a_whole(name, bert4, composed):
     verdict = bert4.validate(composed / name)

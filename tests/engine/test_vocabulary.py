@@ -153,7 +153,8 @@ def test_a_classifier_saved_without_a_task_has_a_random_head(bert, tmp_path):
     assert failures(bert.validate(write(files, tmp_path), facts_of(files))) == ["eval.random-head"]
 
 
-@pytest.mark.parametrize("engine", ["e5", pytest.param("e4", marks=pytest.mark.merge)])
+@pytest.mark.merge
+@pytest.mark.parametrize("engine", ["e5", "e4"])
 def test_what_neither_base_nor_file_has_is_drawn_by_each_load(bases, tmp_path, engine):
     """PEFT saves the classifier of a BERT for masked words, and not the pooler before it."""
     base = shutil.copytree(bases / "bert", tmp_path / "base")

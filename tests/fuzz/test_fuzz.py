@@ -24,6 +24,7 @@ def test_a_reader_takes_valid_and_kept_inputs(name: str) -> None:
         attempt(name, data)
 
 
+@pytest.mark.merge
 @sweep("name", READERS)
 def test_a_reader_returns_or_refuses_in_its_own_words(name: str) -> None:
     @settings(

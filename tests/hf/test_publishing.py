@@ -52,7 +52,7 @@ def job(release: str, hub: Hub, home: Path, repository: str, **environment: str)
     return Client(release, hub.url, "", home, {"HF_OIDC_RESOURCE": repository, **environment})
 
 
-@pytest.mark.parametrize("release", ["2.4.0", "1.33.0"])
+@pytest.mark.parametrize("release", ["2.4.0", pytest.param("1.33.0", marks=pytest.mark.merge)])
 def test_a_job_of_github_publishes_with_nothing_but_its_identity(
     release: str, hub: Hub, issuer: Issuer, repository: str, tmp_path: Path
 ):
@@ -95,6 +95,7 @@ def test_a_job_that_nobody_trusts_is_told_why(hub: Hub, issuer: Issuer, reposito
     assert "No trusted publisher of" in refused.stdout + refused.stderr
 
 
+@pytest.mark.merge
 def test_the_action_publishes_by_its_identity_and_gates_what_has_no_verdict(
     hub: Hub, issuer: Issuer, repository: str, tmp_path: Path
 ):

@@ -169,6 +169,7 @@ def test_who_sends_what_nobody_wants_at_his_leisure_holds_no_thread(hub, path: s
             one.close()
 
 
+@pytest.mark.merge
 def test_a_body_that_stops_leaves_nothing_and_its_ticket_stays_good(hub, connection) -> None:
     content = fresh(4 * MIB)
     href = connection.offered(content)
@@ -189,6 +190,7 @@ def test_a_body_that_stops_leaves_nothing_and_its_ticket_stays_good(hub, connect
     assert kept(hub, content)
 
 
+@pytest.mark.merge
 def test_a_client_may_wait_to_be_told_to_go_on(hub, connection) -> None:
     content = fresh(2 * MIB)
     connection.socket.sendall(connection.put(connection.offered(content), len(content), Expect="100-continue"))

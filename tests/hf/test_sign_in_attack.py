@@ -47,6 +47,7 @@ def sign_in(hub: Hub, address: str, username: str, *passwords: str) -> list[int]
         connection.close()
 
 
+@pytest.mark.merge
 @pytest.mark.timeout(1800)  # each guess is a hash that is slow on purpose
 def test_the_owner_signs_in_while_others_guess(guarded_hub: Hub):
     def attack(number: int) -> list[int]:

@@ -177,6 +177,7 @@ def switch(live_hub: Hub):
         turn(name, "off" if name == "read_only" else "on")
 
 
+@pytest.mark.merge
 def test_the_stock_client_shows_why_it_may_not_upload(live_hub: Hub, switch, tmp_path: Path):
     alice = Client("2.4.0", live_hub.url, TOKENS["alice"], tmp_path / "home")
     folder = write(lora(MINILM, rank=4, seed=7), tmp_path / "adapter")

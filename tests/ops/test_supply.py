@@ -5,11 +5,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.live import BIN, ROOT
 
 FOLDER = ROOT / "requirements"
 
 
+@pytest.mark.merge
 def test_a_bill_of_materials_names_every_pinned_release(tmp_path: Path) -> None:
     lock, bill = FOLDER / "constraints-e4.txt", tmp_path / "bill.json"
     options = ("--output-reproducible", "--of", "JSON", "-o", bill)

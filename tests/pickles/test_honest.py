@@ -96,6 +96,7 @@ def installed(dice: random.Random) -> Iterator[bytes]:
         yield b"\n".join([dice.choice(initial), *dice.choices(known, k=dice.randrange(60))])
 
 
+@pytest.mark.merge
 def test_none_of_twenty_thousand_honest_files_is_held_back():
     dice = random.Random(5)
     held, count = Counter(), 0

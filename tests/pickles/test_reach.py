@@ -25,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid escape:DeprecationWarnin
 OLD_SYSTEM = b"cos\nsystem\n(S'true'\ntR."
 
 
+@pytest.mark.merge
 def test_nothing_that_an_unpickler_imports_or_calls_is_missed():
     """Programs at random, the same in each run; `make fuzz ARGS=reach` tries others."""
     dice = random.Random(11)

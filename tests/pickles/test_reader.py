@@ -127,6 +127,7 @@ def test_a_storage_that_the_archive_marks_as_a_folder_is_refused(saved):
     assert "marked as a folder" in twins.why_not(twin_of(bytes(data)))
 
 
+@pytest.mark.merge
 def test_two_thousand_spoilt_files_raise_nothing_and_are_never_taken_for_something_else(saved, torch_python):
     done = subprocess.run([torch_python, HERE / "fuzz.py", saved, "2000"], check=True, capture_output=True, text=True)
     told = json.loads(done.stdout)

@@ -26,6 +26,7 @@ def newest(transactional_db, monkeypatch):
     migrate(leaves)
 
 
+@pytest.mark.merge
 def test_all_tables_go_and_come_back_and_search_works_on_them(newest, cast):
     cast.repository("alice/first")
     migrate([("registry", None)])

@@ -43,6 +43,7 @@ def alice(visit, cast) -> Client:
 
 
 # --- signing in ------------------------------------------------------------------------------------------------------
+@pytest.mark.merge
 def test_an_attack_from_sixty_addresses_never_keeps_the_owner_out(visit, cast):
     for round_number in range(3):
         for number in range(60):  # five guesses of each are free: 300 count, however fast the machine is

@@ -54,6 +54,7 @@ def compared() -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.merge
 def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):
     found = judged(adapters.lora())
     assert (found.state, rows(found)) == ("passed", [("e5", "passed", None)])

@@ -233,6 +233,7 @@ def test_a_verdict_or_an_adapter_deleted_meanwhile_is_no_matter(pushed, base, en
     assert left(temporary) == []
 
 
+@pytest.mark.merge
 def test_an_adapter_quarantined_meanwhile_gets_its_verdict_all_the_same(pushed, base, engine, meanwhile, cast):
     verdict = pushed()
     meanwhile(lambda: quarantine.quarantine(verdict.revision.repository, cast.session("mona"), reason="malware"))

@@ -274,6 +274,7 @@ def test_a_doubled_message_is_one_validation_and_the_worker_leaves_nothing(pushe
     assert not WorkerHeartbeat.objects.exists(), "it signed off"
 
 
+@pytest.mark.merge
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_whose_nudge_was_lost_looks_by_itself_and_one_nudge_is_enough_for_many(pushed, base, work, send):
     work("tests.workers.hasty")
@@ -332,6 +333,7 @@ def test_a_killed_worker_leaves_no_engine_and_the_sweep_gives_its_job_to_the_nex
     assert Verdict.objects.get().attempt == 2
 
 
+@pytest.mark.merge
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_child_is_replaced_and_its_message_does_not_run_the_job_twice(
     pushed, base, work, send, engine, engines

@@ -36,6 +36,7 @@ def sample(quick):
     return [row for row in wild.every() if row.source in made and (row.base or "bert") in BASES][::5]
 
 
+@pytest.mark.merge
 def test_adapters_as_strangers_make_them_are_told_what_they_are(quick):
     specimens = specimen.read(quick / "peft5")
     assert len(specimens) == len(QUICK)
