@@ -23,7 +23,7 @@ from ops.suite import TIERS
 AREAS = {
     "registry/kernel/policy.py": ["registry/test_policy.py", "registry/test_policy_conditions.py"],
     "registry/publish/push": ["hf/test_push.py", "hf/test_refusals.py"],
-    "registry/proof/verified/holding.py": ["registry/test_held_revisions.py", "registry/test_quarantine_roads.py"],
+    "registry/proof/verified/withdrawals.py": ["registry/test_held_revisions.py", "registry/test_quarantine_roads.py"],
     "registry/proof/verdicts/queue.py": ["workers/test_queue.py", "workers/test_order.py"],
     "client/src/dovetail/adapters/checks": [
         "engine/test_every_check.py",

@@ -16,7 +16,7 @@ from registry.kernel.limits.deadlines import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
 from registry.proof.best_versions import DIGITS, OWN_ROWS, Version, best_versions, split_name
-from registry.proof.scores import gain_of, start_of
+from registry.proof.reports import gain_of, start_of
 from registry.repos import digests
 from registry.repos.contents import eval_rows
 from registry.repos.digests import Since, Weights

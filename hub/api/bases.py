@@ -16,7 +16,7 @@ from hub.api.pages import Paging
 from hub.api.records import of_row, operation, text_of
 from registry import models
 from registry.kernel.errors import BaseNotFound
-from registry.proof import scores
+from registry.proof import reports
 from registry.repos import bases
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
@@ -118,7 +118,7 @@ class Leaderboard(View):
         page = catalog.search(
             self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"], with_verdicts=False
         )
-        measured = scores.verified_verdicts(page.items)
+        measured = reports.verified_verdicts(page.items)
         items = [_rank(repository, measured[repository.pk]) for repository in page.items if repository.pk in measured]
         return pages.page(request, items, page.next)
 

@@ -18,7 +18,7 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import BlockedFile, ModerationDecision, Revision, User
 from registry.moderation import rules
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 
 MAX_REASON = 300
 MAX_NOTE = 10_000
@@ -115,8 +115,8 @@ def _hold(revision: Revision, row: BlockedFile) -> bool:
     is_same = revision.files.filter(blob=row.sha256).exists()
     what = "a file that is" if is_same else "the tensors of a file that is"
     reason = f"It holds {what} blocked on this hub ({row.sha256[:12]}…): {row.reason}"
-    return holding.decide(
-        revision, Action.QUARANTINE, None, reason[: holding.MAX_REASON], row.note, finding=rules.BLOCKED_FILE
+    return withdrawals.decide(
+        revision, Action.QUARANTINE, None, reason[: withdrawals.MAX_REASON], row.note, finding=rules.BLOCKED_FILE
     )
 
 

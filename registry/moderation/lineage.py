@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from registry.kernel.outbox import Kind
 from registry.models import DerivedVersion, ModerationDecision, OutboxEvent, Revision
-from registry.proof.verified import holding
-from registry.proof.verified.holding import LINEAGE
+from registry.proof.verified import withdrawals
+from registry.proof.verified.withdrawals import LINEAGE
 
 Action = ModerationDecision.Action
 
@@ -22,18 +22,20 @@ def consume(event: OutboxEvent) -> None:
         if revision is None:
             continue
         if event.kind == Kind.QUARANTINED:
-            holding.hold(revision, _reason(decision), decision.case, finding=LINEAGE)
+            withdrawals.hold(revision, _reason(decision), decision.case, finding=LINEAGE)
         elif _may_return(derived, revision):
-            holding.decide(revision, Action.RELEASE, None, "What it was derived of is released.", "", finding=LINEAGE)
+            withdrawals.decide(
+                revision, Action.RELEASE, None, "What it was derived of is released.", "", finding=LINEAGE
+            )
 
 
 def hold_if_source_is_held(number: int) -> None:
     """Hold back a new derived version if one of its sources was held back while it was made."""
     derived = DerivedVersion.objects.select_related("revision__repository__namespace").get(pk=number)
     held = next((source for source in _sources(derived) if _is_held(source)), None)
-    decision = holding.decision_in_force(held if held.is_quarantined else held.repository) if held else None
+    decision = withdrawals.decision_in_force(held if held.is_quarantined else held.repository) if held else None
     if derived.revision is not None and decision is not None:
-        holding.hold(derived.revision, _reason(decision), decision.case, finding=LINEAGE)
+        withdrawals.hold(derived.revision, _reason(decision), decision.case, finding=LINEAGE)
 
 
 def _derived_of(decision: ModerationDecision) -> Iterable[DerivedVersion]:
@@ -50,7 +52,7 @@ def _derived_of(decision: ModerationDecision) -> Iterable[DerivedVersion]:
 
 def _may_return(derived: DerivedVersion, revision: Revision) -> bool:
     """Return whether lineage alone holds it back, and no source is held any more."""
-    decision = holding.decision_in_force(revision)
+    decision = withdrawals.decision_in_force(revision)
     is_by_lineage = decision is not None and decision.finding == LINEAGE
     return revision.is_quarantined and is_by_lineage and not any(map(_is_held, _sources(derived)))
 

@@ -21,7 +21,7 @@ from registry.models import (
 from registry.moderation import impartiality
 from registry.moderation.reasons import MAX_NOTE, check_reason
 from registry.moderation.strikes import appeal_answers
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 
 Action = ModerationDecision.Action
 
@@ -61,7 +61,7 @@ def release(
     policy.require(by, Permission.QUARANTINE, repository)
     impartiality.require_for_repository(by, repository)
     held = revision or repository
-    in_force = holding.decision_in_force(held)
+    in_force = withdrawals.decision_in_force(held)
     if in_force is not None and in_force.action == Action.TAKEDOWN:
         raise TakenDown(f"{repository.full_name} was taken down: {in_force.reason}")
     with transaction.atomic():
@@ -89,7 +89,7 @@ def take_down(
     impartiality.require_for_repository(by, repository)
     with transaction.atomic():
         held = revision or repository
-        in_force = holding.decision_in_force(held)
+        in_force = withdrawals.decision_in_force(held)
         if in_force is not None and in_force.action == Action.TAKEDOWN:
             return False
         if held.is_quarantined:  # a hold becomes a takedown by a decision of its own
@@ -132,4 +132,4 @@ def _decide(
     policy.require(by, Permission.QUARANTINE, repository)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
-    return holding.decide(revision or repository, action, actor, reason, note, case)
+    return withdrawals.decide(revision or repository, action, actor, reason, note, case)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from registry.models import Case, Repository, Revision
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 
 PICKLE, LIVE_SECRET, BLOCKED_FILE = "file.pickle", "privacy.secret-live", "file.blocked"
 LOOK_ALIKE = "name.look-alike"
@@ -79,7 +79,7 @@ def apply(case: Case) -> Rule | None:
     """
     held = _what(case)
     rule = rule_for(facts_of(case)) if held is not None else None
-    if held is None or rule is None or not holding.hold(held, _reason(case, rule), case, finding=rule.finding):
+    if held is None or rule is None or not withdrawals.hold(held, _reason(case, rule), case, finding=rule.finding):
         return None
     return rule
 

@@ -9,7 +9,7 @@ from django.db.models.functions import DenseRank
 
 from dovetail.adapters.results.report import Evaluation, Report
 from registry.models import Ref, Repository, Revision, Verdict
-from registry.proof.scores import deciding
+from registry.proof.reports import deciding
 from registry.proof.verified.verified import served_by
 from registry.repos import eligibility
 from registry.repos.eligibility import NEUTRAL

@@ -105,9 +105,14 @@ def _row(base: Base, engine: str, version: str, task: str, shapes: Mapping[str, 
     decode(shapes)  # what cannot be read is not kept
     plain = json.dumps(shapes, separators=(",", ":"), sort_keys=True).encode()
     return BaseManifest(
-        base=base, revision=base.revision, engine=engine, version=version, task=task[:24],
-        data=gzip.compress(plain, mtime=0), digest=hashlib.sha256(plain).hexdigest(),
-    )  # fmt: skip
+        base=base,
+        revision=base.revision,
+        engine=engine,
+        version=version,
+        task=task[:24],
+        data=gzip.compress(plain, mtime=0),
+        digest=hashlib.sha256(plain).hexdigest(),
+    )
 
 
 def unmeasured() -> list[Base]:

@@ -27,8 +27,8 @@ CANDIDATES = 8  # rows examined for one claim: other workers may take the first 
 def enqueue(*revisions: int) -> None:
     """Create the jobs for revisions (row ids) that are new or whole again, and notify a worker after the commit."""
     insert_rows([PickleScan(revision_id=pk) for pk in revisions], ignore_conflicts=True)
-    doorbell: Callable[[], Any] = import_string(settings.SCAN_DOORBELL)
-    transaction.on_commit(doorbell, robust=True)  # a broker that is down never fails a push
+    notify: Callable[[], Any] = import_string(settings.SCAN_DOORBELL)
+    transaction.on_commit(notify, robust=True)  # a broker that is down never fails a push
 
 
 def claim() -> PickleScan | None:

@@ -15,7 +15,7 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
 from registry.models.proof.verdicts import stored_report
 from registry.proof import verdicts
-from registry.proof.proofs import differences, refusal
+from registry.proof.reports import differences, refusal
 from registry.repos import refs
 from registry.repos.lists.catalog import listable_for
 

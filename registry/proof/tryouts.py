@@ -20,7 +20,7 @@ from registry.kernel.errors import HubBusy, RegistryError, SignInRequired, TooOf
 from registry.kernel.policy import Caller
 from registry.models import Revision, Tryout, Verdict
 from registry.proof import verdicts
-from registry.proof.verdicts import Crew
+from registry.proof.verdicts import Fleet
 from registry.repos import pull
 
 State = Tryout.State
@@ -90,11 +90,11 @@ def require_possible(revision: Revision, by: Caller) -> Where:
     where = _where(verdict, verdict.report)
     if sum(file.size for file in revision.files.all()) > MAX_BYTES:
         raise TryoutRefused("Its files are too large for a try.", fix="Pull it, and run it yourself.")
-    crew = Crew.now()
-    if not _able(crew, where.route, where.engine):
+    fleet = Fleet.now()
+    if not _able(fleet, where.route, where.engine):
         raise TryoutRefused(
             f"No worker of this hub that is running now has {verdict.base} and the engine {where.engine}."
-            if crew.offers
+            if fleet.offers
             else "No worker of this hub is running now.",
             fix="Try again later.",
         )
@@ -181,7 +181,7 @@ def place(tryout: Tryout) -> Place:
     done = Tryout.objects.filter(state=State.DONE, started_at__isnull=False)
     mean = done.aggregate(mean=Avg(F("finished_at") - F("started_at")))["mean"]
     seconds = mean.total_seconds() if mean else TYPICAL_SECONDS
-    return Place(before, round((before + 1) * seconds / max(1.0, Crew.now().slots)))
+    return Place(before, round((before + 1) * seconds / max(1.0, Fleet.now().slots)))
 
 
 def waiting() -> QuerySet[Tryout]:
@@ -192,15 +192,15 @@ def waiting() -> QuerySet[Tryout]:
 # --- workers ---------------------------------------------------------------------------------------------------------
 def ring(tryout: Tryout) -> None:
     """Tell the workers that can do it that a try waits; all of them, if all can."""
-    crew = Crew.now()
-    able = _able(crew, tryout.route, tryout.engine)
-    import_string(settings.TRY_DOORBELL)(tryout.pk, *(able if len(able) < len(crew.offers) else ()))
+    fleet = Fleet.now()
+    able = _able(fleet, tryout.route, tryout.engine)
+    import_string(settings.TRY_DOORBELL)(tryout.pk, *(able if len(able) < len(fleet.offers) else ()))
 
 
-def _able(crew: Crew, route: str, engine: str) -> list[str]:
+def _able(fleet: Fleet, route: str, engine: str) -> list[str]:
     """Return the queues of the workers that have a base and an engine."""
     return sorted(
-        offer.door for offer in crew.offers if route in map(str.lower, offer.bases) and engine in offer.engines
+        offer.door for offer in fleet.offers if route in map(str.lower, offer.bases) and engine in offer.engines
     )
 
 

@@ -10,7 +10,7 @@ from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.limits import stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, ExpiredFile, Ref, Repository, Revision, RevisionFile, UploadedBlob
-from registry.proof.verified import alias_refs
+from registry.proof.verified import aliases
 from registry.publish import push
 from registry.publish.push import Intent
 from registry.repos import pull, refs
@@ -115,7 +115,7 @@ def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, 
             new = written[revision.pk] = push.rewrite(revision, parent, without=doomed)
             if revision.replaces_id and new.pk != revision.pk:
                 Revision.objects.filter(pk=new.pk).update(replaces=revision.replaces_id)
-    alias_refs.follow(repository, written, by.user)
+    aliases.follow(repository, written, by.user)
     _follow(repository, written)
     return written
 

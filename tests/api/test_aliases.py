@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import Alias
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from tests.api.conftest import FILES, judged, pushed
 
 HERE = "/api/v1/adapters/alice/reviews"
@@ -128,9 +128,9 @@ def test_the_wire_resolves_an_alias_and_tells_the_commit_it_serves(ask, cast, re
     listed = client.get("/api/models/alice/reviews/refs").json()
     assert listed["aliases"] == [{"name": "prod", "ref": "refs/aliases/prod", "targetCommit": versions[1]}]
     assert {row["name"] for row in listed["branches"] + listed["tags"]} == {"main"}
-    yanking.yank(repository.revisions.get(oid=versions[1]), cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(repository.revisions.get(oid=versions[1]), cast.session("alice"), "Wrong labels.")
     assert client.head("/alice/reviews/resolve/prod/README.md")["X-Repo-Commit"] == versions[0]
-    yanking.yank(repository.revisions.get(oid=versions[0]), cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(repository.revisions.get(oid=versions[0]), cast.session("alice"), "Wrong labels.")
     gone = client.get("/alice/reviews/resolve/prod/README.md")
     assert (gone.status_code, gone["X-Error-Code"]) == (404, "RevisionNotFound")
     assert "the alias 'prod' of alice/reviews names is withdrawn" in gone["X-Error-Message"]

@@ -7,7 +7,7 @@ import pytest
 from registry.kernel import site_settings
 from registry.models import TensorDigest
 from registry.moderation import quarantine
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.publish import repositories
 from tests.api.conftest import FILES, pushed
 
@@ -51,7 +51,7 @@ def test_what_is_held_back_or_unproven_is_not_found(ask, both, repository):
 
 
 def test_a_deleted_and_a_yanked_adapter(ask, both, repository, secret):
-    yanking.yank(repository.revisions.get(title="push"), both.session("alice"), "Old.")
+    withdrawals.yank(repository.revisions.get(title="push"), both.session("alice"), "Old.")
     assert places(ask(), sha256=[WEIGHTS]) == {("alice/reviews", "adapter_model.safetensors")}
     repositories.delete(repository, both.session("alice"))
     assert places(ask("alice"), sha256=[WEIGHTS]) == {("acme/secret", "adapter_model.safetensors")}

@@ -7,7 +7,7 @@ import pytest
 
 from registry.bytes.blobs import Keys
 from registry.moderation import quarantine
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.repos import refs
 from registry.repos.contents import facts
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
@@ -51,7 +51,7 @@ def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, repo
 
 def test_where_what_passed_is_yanked_the_refusal_says_that(ask, cast, repository):
     revision = judged(repository.revisions.get(title="push")).revision
-    yanking.yank(revision, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(revision, cast.session("alice"), "Wrong labels.")
     said = ask().get(f"{AT}/verified").json()
     assert (said["status"], said["code"]) == (404, "revision-not-found")
     assert said["detail"].startswith("No version of alice/reviews is `verified`: of those that passed, none is left")

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from registry.models import TensorDigest
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from tests.api.conftest import FILES, judged, pushed
 
 WEIGHTS = "adapter_model.safetensors"
@@ -74,15 +74,15 @@ def test_weights_that_were_withdrawn_are_told_to_those_who_see_the_yank(ask, cas
         return [found.get(key) for key in ("adapter", "revision", "path", "reason")]
 
     hidden = secret.refs.get(name="refs/heads/main").revision
-    yanking.yank(hidden, cast.session("alice"), "Secret.")
+    withdrawals.yank(hidden, cast.session("alice"), "Secret.")
     assert told("anonymous", "same", "") == [None] * 4
     assert told("alice", "same", "") == ["acme/secret", hidden.oid, WEIGHTS, "Secret."]
-    yanking.yank(yanked, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(yanked, cast.session("alice"), "Wrong labels.")
     for name in ("same", "saved-again"):
         for document in ("", "/verdict"):
             assert told("anonymous", name, document) == ["alice/reviews", yanked.oid, WEIGHTS, "Wrong labels."]
     theirs = pushed(cast, cast.repository("carol/theirs", by="carol"), by="carol", files=FILES | {WEIGHTS: b"1"})
-    yanking.yank(theirs, cast.session("carol"), "Alice stole it.")
+    withdrawals.yank(theirs, cast.session("carol"), "Alice stole it.")
     assert told("anonymous", "trained-again", "") == [None] * 4, "strangers write on no page by yanking a copy"
     pages = {path: ask().get(f"/alice/{path}").content.decode() for path in (
         "saved-again", "trained-again", f"reviews/commit/{yanked.oid}"
@@ -114,7 +114,7 @@ def test_the_form_of_a_yank_says_what_follows(ask, cast, repository):
         "Lists and searches",
     ):
         assert sentence in said, sentence
-    yanking.yank(newer, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(newer, cast.session("alice"), "Wrong labels.")
     assert ask("alice").get("/api/v1/adapters").json()["items"][0]["yanked"]["reason"] == "Wrong labels."
     assert 'title="Wrong labels."' in alice.get("/adapters").content.decode()
     digest = hashlib.sha256(b"2").hexdigest()

@@ -3,7 +3,7 @@
 import pytest
 
 from registry.models import Repository, Revision
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish import push
 from registry.publish.push import content
 from registry.repos import pull
@@ -68,7 +68,7 @@ def test_what_is_not_there_is_not_copied(wire: Wire, repo, line, status):
 
 def test_a_quarantined_revision_is_no_source_of_copies(wire: Wire, cast, repo):
     held = pull.resolve(repo, "dev")
-    holding.hold(held, "A pickle with more than tensors.")
+    withdrawals.hold(held, "A pickle with more than tensors.")
     assert wire.commit(NAME, header(), copied("x", "a.txt", srcRevision=held.oid)).status_code == 403
     proposed = wire.commit(
         NAME, header(), copied("x", "a.txt", srcRevision=held.oid), who="carol", rev="main?create_pr=1"

@@ -15,7 +15,7 @@ from registry.moderation import quarantine
 from registry.moderation.cases import cases
 from registry.moderation.cases.outcomes import Decision
 from registry.proof import verdicts
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish import copies
 from registry.repos import pull
 from registry.talk import dispatch
@@ -311,7 +311,7 @@ def test_what_the_hub_holds_back_is_written_anew_only_after_a_moderator_closed_i
     large(wire, "unrelated.onnx", MORE)
     revision = repo.refs.get(name="refs/heads/main").revision
     revision.repository = repo
-    holding.hold(revision, "w.onnx runs os.system.", finding="file.pickle")
+    withdrawals.hold(revision, "w.onnx runs os.system.", finding="file.pickle")
     refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")
     dispatch.run()
     refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")

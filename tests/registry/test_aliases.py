@@ -23,7 +23,7 @@ from registry.models import Alert, Alias, AliasMove, AuditEvent, Event, Reposito
 from registry.models.append_only import ChangeRefused
 from registry.moderation import quarantine
 from registry.proof.verified import aliases as deeds
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.proof.verified.verified import move_verified
 from registry.publish import branches, copies, history, moves, push, repositories
 from registry.publish.retention import restoring, retiring
@@ -153,7 +153,7 @@ def test_force_on_a_version_that_passed_forces_nothing(cast, repository, version
 
 
 def test_what_is_withdrawn_is_never_set(cast, repository, versions):
-    yanking.yank(versions[0], cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(versions[0], cast.session("alice"), "Wrong labels.")
     with pytest.raises(AliasRefused, match="is yanked: Wrong labels") as refusal:
         put(cast, repository, versions[0], force=True, reason="x")
     assert refusal.value.code == "alias-refused"
@@ -195,7 +195,7 @@ def test_each_rollback_goes_one_version_further_back(cast, repository, versions)
 def test_a_rollback_skips_what_is_withdrawn(cast, repository, versions):
     for revision in versions:
         put(cast, repository, revision)
-    yanking.yank(versions[1], cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(versions[1], cast.session("alice"), "Wrong labels.")
     deeds.roll_back(repository, "prod", cast.session("bob"))
     assert at(repository) == versions[0].oid
 
@@ -215,8 +215,8 @@ def test_a_removed_alias_begins_again(cast, repository, versions):
 def withdraw(cast, how: str, revision: Revision):
     """Withdraw a revision; return the act that takes this back."""
     if how == "yank":
-        yanking.yank(revision, cast.session("alice"), "Wrong labels.")
-        return lambda: yanking.unyank(revision, cast.session("alice"))
+        withdrawals.yank(revision, cast.session("alice"), "Wrong labels.")
+        return lambda: withdrawals.unyank(revision, cast.session("alice"))
     mona, repository = cast.session("mona"), revision.repository
     quarantine.quarantine(repository, mona, reason="A look.", revision=revision)
     return lambda: quarantine.release(repository, mona, reason="Fine.", revision=revision)

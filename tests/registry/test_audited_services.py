@@ -38,7 +38,7 @@ from registry.people import (
 from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
 from registry.people.tokens import devices, directory_tokens, publishers, tokens
 from registry.proof import verdicts
-from registry.proof.verified import aliases, regression_overrides, yanking
+from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, copies, history, merges, moves, push, repositories
 from registry.publish.made import derived_versions
 from registry.publish.push import Inline, Intent
@@ -111,7 +111,7 @@ def deprecate(cast: Cast) -> Act:
 
 def yank(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
-    return lambda: yanking.yank(revision, alice(cast), "Wrong labels.")
+    return lambda: withdrawals.yank(revision, alice(cast), "Wrong labels.")
 
 
 def derive(cast: Cast) -> Act:
@@ -136,8 +136,8 @@ def alias_deed(verb: str) -> Callable[[Cast], Act]:
 
 def unyank(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
-    yanking.yank(revision, alice(cast), "Wrong labels.")
-    return lambda: yanking.unyank(revision, alice(cast))
+    withdrawals.yank(revision, alice(cast), "Wrong labels.")
+    return lambda: withdrawals.unyank(revision, alice(cast))
 
 
 def regression_deed(verb: str) -> Callable[[Cast], Act]:
@@ -145,9 +145,9 @@ def regression_deed(verb: str) -> Callable[[Cast], Act]:
         reason = "The new rows are harder."
         revision = regressed(cast, repository(cast))
         if verb == "withdraw":
-            regression_overrides.override(revision, alice(cast), reason)
-            return lambda: regression_overrides.withdraw(revision, alice(cast))
-        return lambda: regression_overrides.override(revision, alice(cast), reason)
+            verified.override(revision, alice(cast), reason)
+            return lambda: verified.withdraw(revision, alice(cast))
+        return lambda: verified.override(revision, alice(cast), reason)
 
     return scenario
 

@@ -5,9 +5,10 @@ from django.utils import timezone
 
 from registry.models import Repository, Revision
 from registry.proof import verdicts
-from registry.proof.earlier_rows import find_earlier_rows
-from registry.proof.verified import regression_overrides, yanking
+from registry.proof.verified import verified as regression_overrides
+from registry.proof.verified import withdrawals
 from registry.proof.verified.good_revisions import read_good_revisions
+from registry.proof.verified.regressions import find_earlier_rows
 from registry.publish import history, push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.api.conftest import FILES, accuracy, pushed
@@ -178,7 +179,7 @@ def test_a_yank_of_the_verified_version_leads_to_the_one_before_it(repository, c
     second = version("second", accuracy(46, rows=B), on(A, 46))
     worse = version("worse", accuracy(48, rows=C), on(B, 30), on(A, 30))
     assert verified(repository) == second
-    yanking.yank(second, cast.session("bob"), "To get past it.")
+    withdrawals.yank(second, cast.session("bob"), "To get past it.")
     assert (outcome(worse), verified(repository)) == ("worse", first)
 
 

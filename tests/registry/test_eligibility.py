@@ -7,7 +7,8 @@ from registry.kernel.errors import AliasUnproven, RevisionNotFound, VersionNotHe
 from registry.models import Alert, OutboxEvent, Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
-from registry.proof.verified import aliases, regression_overrides, yanking
+from registry.proof.verified import aliases, withdrawals
+from registry.proof.verified import verified as regression_overrides
 from registry.repos import eligibility, pull, refs
 from registry.repos.lists import catalog
 from registry.talk import dispatch
@@ -161,7 +162,7 @@ def test_an_override_lets_nothing_in_that_was_not_run_and_needs_something_to_ove
 def test_an_overridden_version_is_compared_with_and_yanks_count_more(repository, cast, version):
     idle = version("idle", **IDLE)
     regression_overrides.override(idle, cast.session("alice"), REASON)
-    yanking.yank(idle, cast.session("alice"), "It is broken.")
+    withdrawals.yank(idle, cast.session("alice"), "It is broken.")
     assert (verified(repository), eligibility.of_revision(Revision.objects.get(pk=idle.pk)).because) == (None, "yanked")
 
 
@@ -212,13 +213,13 @@ def test_a_sweep_moves_verified_where_an_earlier_release_left_it_and_no_alias(re
 
 def test_what_a_yank_would_change_is_told_of_rows_that_no_sweep_has_judged(repository, cast, version):
     good, idle, newest = version("good", **GOOD), version("idle", **IDLE), version("newest", **GOOD)
-    told = {revision.pk: yanking.consequences(revision) for revision in (good, idle, newest)}
+    told = {revision.pk: withdrawals.consequences(revision) for revision in (good, idle, newest)}
     Verdict.objects.update(eligibility=Kind.UNJUDGED)
-    assert {revision.pk: yanking.consequences(revision) for revision in (good, idle, newest)} == told
+    assert {revision.pk: withdrawals.consequences(revision) for revision in (good, idle, newest)} == told
     assert told[newest.pk].has_other
-    yanking.yank(good, cast.session("alice"), "It is broken.")
+    withdrawals.yank(good, cast.session("alice"), "It is broken.")
     Verdict.objects.update(eligibility=Kind.UNJUDGED)
-    assert not yanking.consequences(newest).has_other, "what is left adds nothing"
+    assert not withdrawals.consequences(newest).has_other, "what is left adds nothing"
 
 
 UNREADABLE = [
@@ -317,7 +318,7 @@ def test_an_alias_of_a_version_that_fits_still_falls_back_to_one_that_fits(repos
     first, second = version("one", depth="fit"), version("two", depth="fit")
     for one in (first, second):
         aliases.set_alias(repository, "prod", one, alice, force=True, reason="The base is too large.")
-    yanking.yank(second, alice, "It is broken.")
+    withdrawals.yank(second, alice, "It is broken.")
     assert pull.resolve(repository, "prod") == first
 
 

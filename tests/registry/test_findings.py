@@ -15,7 +15,7 @@ from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEv
 from registry.moderation import quarantine
 from registry.people.organizations import robots
 from registry.people.tokens import directory_tokens, leaks, tokens
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish import history, push, repositories
 from registry.publish.retention import restoring
 from registry.repos import refs
@@ -96,7 +96,7 @@ def test_a_secret_of_others_opens_a_case_and_holds_nothing(cast, adapter):
 def test_a_hold_that_the_hub_made_alone_gets_a_case(cast, adapter):
     revision = pushed(cast, adapter)
     revision.repository = adapter
-    holding.hold(revision, "It is blocked.")
+    withdrawals.hold(revision, "It is blocked.")
     dispatch.run()
     case = Case.objects.get()
     assert revision.decisions.get().case == case
@@ -107,7 +107,7 @@ def test_a_hold_that_the_hub_made_alone_gets_a_case(cast, adapter):
 def test_a_pickle_that_the_worker_held_before_its_verdict_is_a_case_and_no_strike(cast, adapter):
     revision = pushed(cast, adapter)
     revision.repository = adapter
-    holding.hold(revision, "a.bin is a pickle that runs os.system.", finding="file.pickle")
+    withdrawals.hold(revision, "a.bin is a pickle that runs os.system.", finding="file.pickle")
     judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
     dispatch.run()
     assert (Case.objects.get().reason, cast["alice"].strikes.count()) == ("malware", 0)
@@ -116,7 +116,7 @@ def test_a_pickle_that_the_worker_held_before_its_verdict_is_a_case_and_no_strik
 def test_words_of_a_reason_decide_nothing(cast, adapter):
     revision = pushed(cast, adapter)
     revision.repository = adapter
-    holding.hold(revision, "It says that it is a pickle blocked on this hub.")
+    withdrawals.hold(revision, "It says that it is a pickle blocked on this hub.")
     dispatch.run()
     assert (Case.objects.get().reason, Case.objects.get().reports.get().check_id) == ("other", "hub.hold")
 
@@ -124,7 +124,7 @@ def test_words_of_a_reason_decide_nothing(cast, adapter):
 def test_a_squash_of_a_held_version_is_held_for_the_same_finding(cast, adapter):
     revision = pushed(cast, adapter)
     revision.repository = adapter
-    holding.hold(revision, "a.bin runs os.system.", finding="file.pickle")
+    withdrawals.hold(revision, "a.bin runs os.system.", finding="file.pickle")
     history.squash(adapter, "main", "One", cast.session("alice"))
     dispatch.run()
     assert [case.reports.get().check_id for case in Case.objects.all()] == ["file.pickle"] * 2

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from registry.kernel.policy import NOBODY
 from registry.models import Discussion, Repository
 from registry.moderation import quarantine
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish import branches, copies, history, merges, push
 from registry.publish.push import Deletion, Inline, Intent
 from registry.repos import refs
@@ -72,7 +72,7 @@ def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who)
     before = walk(who)
     shown = [route for route, (_, text) in before.items() if HELD in text]
     assert len(shown) >= 15, "the lists showed it before"
-    holding.hold(held.head, "A pickle with more than tensors.")
+    withdrawals.hold(held.head, "A pickle with more than tensors.")
     after = walk(who)
     assert [route for route, (_, text) in after.items() if "acme/held" in text and "/held" not in route] == []
     assert [route for route, (_, text) in after.items() if SUMMARY in text] == []
@@ -90,7 +90,7 @@ def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, w
     client = Client()
     if who != "anonymous":
         assert client.login(username=who, password=PASSWORD)
-    holding.hold(held.head, "A pickle with more than tensors.")
+    withdrawals.hold(held.head, "A pickle with more than tensors.")
     answer, never = (client.get(f"/acme/{name}{page}") for name in ("held", "hexd"))
     assert answer.status_code == never.status_code == 404
     texts = [re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", each.content.decode()) for each in (answer, never)]
@@ -101,7 +101,7 @@ def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, w
 def test_of_what_is_held_back_nothing_is_counted_for_strangers(cast, held):
     assert tallies.count_matches(NOBODY, Query()) == tallies.public_totals().adapters == 1
     assert catalog.count_tags("model") != Counter()
-    holding.hold(held.head, "A pickle with more than tensors.")
+    withdrawals.hold(held.head, "A pickle with more than tensors.")
     LocMemCache.clear(caches["default"])
     assert tallies.count_matches(NOBODY, Query()) == tallies.public_totals().adapters == 0
     assert catalog.count_tags("model") == Counter()
@@ -112,7 +112,7 @@ def test_of_what_is_held_back_nothing_is_counted_for_strangers(cast, held):
 
 @pytest.mark.parametrize("who", ["alice", "bob", "mona", "ada"])
 def test_writers_and_moderators_find_it_and_count_it(cast, held, who):
-    holding.hold(held.head, "A pickle with more than tensors.")
+    withdrawals.hold(held.head, "A pickle with more than tensors.")
     by = cast.session(who)
     assert [row.full_name for row in catalog.search(by, Query()).items] == [HELD]
     assert tallies.count_matches(by, Query()) == 1
@@ -120,7 +120,7 @@ def test_writers_and_moderators_find_it_and_count_it(cast, held, who):
 
 
 def test_it_is_back_with_the_next_push_and_an_old_revision_hides_nothing(cast, held):
-    holding.hold(held.head, "A pickle with more than tensors.")
+    withdrawals.hold(held.head, "A pickle with more than tensors.")
     assert catalog.search(NOBODY, Query()).items == []
     pushed(cast, held, files={"README.md": b"# Without it\n"})
     assert [row.full_name for row in catalog.search(NOBODY, Query()).items] == [HELD]
@@ -128,8 +128,8 @@ def test_it_is_back_with_the_next_push_and_an_old_revision_hides_nothing(cast, h
 
 def test_a_contributor_finds_what_is_his_own(cast, held):
     own = cast.repository("acme/own", by="dave")
-    holding.hold(own.refs.get(name="refs/heads/main").revision, "A reason.")
-    holding.hold(held.head, "A reason.")
+    withdrawals.hold(own.refs.get(name="refs/heads/main").revision, "A reason.")
+    withdrawals.hold(held.head, "A reason.")
     assert [row.full_name for row in catalog.search(cast.session("dave"), Query()).items] == ["acme/own"]
 
 
@@ -139,7 +139,7 @@ def test_it_costs_a_list_no_query(cast, held):
         with CaptureQueriesContext(connection) as queries:
             catalog.search(NOBODY, Query())
         counts.append(len(queries))
-        holding.hold(held.head, "A reason.")
+        withdrawals.hold(held.head, "A reason.")
     assert counts[0] >= counts[1]
 
 
@@ -184,13 +184,13 @@ def test_a_ruling_on_an_older_revision_or_on_a_branch_leaves_main_as_it_is(cast,
 
 def test_a_ruling_on_one_repository_says_nothing_of_another(cast, held):
     pushed(cast, cast.repository("acme/other"))
-    holding.hold(held.head, REASON)
+    withdrawals.hold(held.head, REASON)
     assert (is_listed(), is_listed("acme/other")) == (False, True)
 
 
 def test_the_merge_of_a_pull_request_without_the_held_files_lists_it_again(cast, held):
     request = proposed(cast, held, Deletion("adapter_model.safetensors"))
-    holding.hold(held.head, REASON)
+    withdrawals.hold(held.head, REASON)
     assert not is_listed()
     merges.merge(request, cast.session("alice"))
     assert is_listed()
@@ -199,7 +199,7 @@ def test_the_merge_of_a_pull_request_without_the_held_files_lists_it_again(cast,
 def test_the_merge_of_a_pull_request_that_brings_nothing_new_leaves_it_held_back(cast, held):
     request = proposed(cast, held, Inline("README.md", b"# Other words\n"))
     held.head = pushed(cast, held, files={"README.md": b"# Other words\n"})
-    holding.hold(held.head, REASON)
+    withdrawals.hold(held.head, REASON)
     merges.merge(request, cast.session("alice"))
     assert refs.resolve_ref(held, MAIN) == held.head
     assert not is_listed()
@@ -208,13 +208,13 @@ def test_the_merge_of_a_pull_request_that_brings_nothing_new_leaves_it_held_back
 def test_a_push_that_changes_nothing_leaves_it_as_it_is(cast, held):
     assert pushed(cast, held) == held.head
     assert is_listed()
-    holding.hold(held.head, REASON)
+    withdrawals.hold(held.head, REASON)
     assert pushed(cast, held) == held.head
     assert not is_listed()
 
 
 def test_a_squash_is_held_back_as_its_commits_were(cast, held):
-    holding.hold(held.head, REASON)
+    withdrawals.hold(held.head, REASON)
     assert history.squash(held, "main", "one commit", cast.session("alice")).revision != held.head
     assert not is_listed()
 
@@ -234,7 +234,7 @@ def test_a_held_commit_that_is_pushed_to_main_hides_it(cast, held, monkeypatch):
     branches.create_ref(held, "refs/heads/trial", held.head, cast.session("alice"))
     edit = [Inline("README.md", b"# Other words\n")]
     on_trial = push.receive(Intent(held, "refs/heads/trial", cast.session("alice"), "push"), edit).revision
-    holding.hold(on_trial, REASON)
+    withdrawals.hold(on_trial, REASON)
     assert is_listed()
     assert push.receive(Intent(held, MAIN, cast.session("alice"), "push"), edit).revision == on_trial
     assert not is_listed()
@@ -242,7 +242,7 @@ def test_a_held_commit_that_is_pushed_to_main_hides_it(cast, held, monkeypatch):
 
 def test_a_copy_of_it_is_listed_by_what_its_own_main_is(cast, held):
     copies.duplicate(held, "acme/copy", cast.session("alice"))
-    holding.hold(held.head, REASON)
+    withdrawals.hold(held.head, REASON)
     assert (is_listed(), is_listed("acme/copy")) == (False, True)
 
 
@@ -250,16 +250,16 @@ def test_nothing_is_held_back_again_that_a_moderator_released(cast, held):
     by = cast.session("mona")
     quarantine.quarantine(held, by, reason=REASON, revision=held.head)
     quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
-    assert not holding.hold(held.head, "The validator's own reason.")
+    assert not withdrawals.hold(held.head, "The validator's own reason.")
     assert is_listed()
 
 
 def test_the_hubs_own_reason_is_cut_and_is_the_reason_of_a_squash_too(cast, held):
-    assert holding.hold(held.head, "x" * 600)
-    assert not holding.hold(held.head, "A second reason.")
+    assert withdrawals.hold(held.head, "x" * 600)
+    assert not withdrawals.hold(held.head, "A second reason.")
     made = history.squash(held, "main", "one commit", cast.session("alice")).revision
     rulings = [list(row.decisions.values_list("action", "reason", "by")) for row in (held.head, made)]
-    assert rulings == [[("quarantine", "x" * holding.MAX_REASON, None)]] * 2
+    assert rulings == [[("quarantine", "x" * withdrawals.MAX_REASON, None)]] * 2
 
 
 def test_a_squash_of_an_older_commit_that_is_not_held_back_is_not_either(cast, held):
@@ -267,7 +267,7 @@ def test_a_squash_of_an_older_commit_that_is_not_held_back_is_not_either(cast, h
     by = cast.session("mona")
     branches.create_ref(held, "refs/heads/trial", held.head, cast.session("alice"))
     other = pushed(cast, held, files={"README.md": b"# Other words\n"})
-    holding.hold(other, REASON)
+    withdrawals.hold(other, REASON)
     quarantine.quarantine(held, by, reason=REASON, revision=held.head)
     quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
     made = history.squash(held, "trial", "one commit", cast.session("alice")).revision

@@ -24,7 +24,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, User
 from registry.moderation import quarantine
 from registry.people.organizations import organizations
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.publish import moves, push, repositories
 from registry.publish.retention import restoring, retiring
 from registry.repos import lookup, pull, refs
@@ -60,20 +60,20 @@ def verified(repository: Repository) -> str:
 def test_verified_and_main_fall_back_from_a_yanked_version_and_return(cast, versions):
     repository, old, new = versions
     assert verified(repository) == new.oid
-    assert yanking.yank(new, cast.session("bob"), "Wrong labels.")
-    assert not yanking.yank(new, cast.session("bob"), "Again."), "the first reason is kept"
+    assert withdrawals.yank(new, cast.session("bob"), "Wrong labels.")
+    assert not withdrawals.yank(new, cast.session("bob"), "Again."), "the first reason is kept"
     assert verified(repository) == old.oid
     assert pull.resolve_pulled(repository, "main").oid == old.oid
     assert pull.resolve_pulled(repository, new.oid).yank_reason == "Wrong labels."
-    assert yanking.unyank(new, cast.session("bob"))
-    assert not yanking.unyank(new, cast.session("bob"))
+    assert withdrawals.unyank(new, cast.session("bob"))
+    assert not withdrawals.unyank(new, cast.session("bob"))
     assert verified(repository) == new.oid == pull.resolve_pulled(repository, "main").oid
 
 
 def test_a_yanked_main_without_another_version_is_found_by_its_commit_alone(cast, versions):
     repository, old, new = versions
     for revision in (old, new):
-        yanking.yank(revision, cast.session("alice"), "Wrong labels.")
+        withdrawals.yank(revision, cast.session("alice"), "Wrong labels.")
     with pytest.raises(RevisionNotFound, match=r"main of acme/reviews is yanked \(Wrong labels"):
         pull.resolve_pulled(repository, "main")
     for path in ("resolve/main/README.md", "resolve/main/a/b.txt"):
@@ -86,9 +86,9 @@ def test_a_yanked_main_without_another_version_is_found_by_its_commit_alone(cast
 
 def test_lists_leave_a_yanked_main_out_where_nothing_is_verified_until_the_next_version(cast, versions):
     repository, old, new = versions
-    yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(new, cast.session("alice"), "Wrong labels.")
     assert names_of(cast.session("carol")) == ["acme/reviews"], "people get the version before"
-    yanking.yank(old, cast.session("alice"), "Wrong labels, too.")
+    withdrawals.yank(old, cast.session("alice"), "Wrong labels, too.")
     assert names_of(cast.session("carol")) == []
     assert names_of(cast.session("bob")) == ["acme/reviews"], "who writes there finds it"
     pushed(cast, repository, files={**FILES, "README.md": b"# Fixed\n"})
@@ -97,12 +97,12 @@ def test_lists_leave_a_yanked_main_out_where_nothing_is_verified_until_the_next_
 
 def test_release_of_a_quarantine_does_not_unyank(cast, versions):
     repository, old, new = versions
-    yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(new, cast.session("alice"), "Wrong labels.")
     quarantine.quarantine(repository, cast.session("mona"), reason="A look.", revision=new)
     quarantine.release(repository, cast.session("mona"), reason="Fine.", revision=new)
     assert verified(repository) == old.oid
     assert not Repository.objects.get(pk=repository.pk).is_main_held, "lists show the version before"
-    yanking.yank(old, cast.session("alice"), "Wrong labels, too.")
+    withdrawals.yank(old, cast.session("alice"), "Wrong labels, too.")
     assert Repository.objects.get(pk=repository.pk).is_main_held
 
 
@@ -110,14 +110,14 @@ def test_a_yank_is_for_writers_and_needs_a_reason(cast, versions):
     _, _, new = versions
     for who in ("carol", "erin", "dave", "mona"):
         with pytest.raises(NotAllowed):
-            yanking.yank(new, cast.session(who), "No.")
+            withdrawals.yank(new, cast.session(who), "No.")
     with pytest.raises(ValueInvalid, match="needs a reason"):
-        yanking.yank(new, cast.session("alice"), "  ")
+        withdrawals.yank(new, cast.session("alice"), "  ")
 
 
 def test_a_yank_is_in_the_log_and_in_the_feed(cast, versions):
     _, _, new = versions
-    yanking.yank(new, cast.session("bob"), "Wrong labels.")
+    withdrawals.yank(new, cast.session("bob"), "Wrong labels.")
     entry = AuditEvent.objects.get(action="revision:yank")
     assert (entry.actor, entry.object, entry.reason) == ("bob", f"acme/reviews@{new.oid}", "Wrong labels.")
     dispatch.run()
@@ -127,7 +127,7 @@ def test_a_yank_is_in_the_log_and_in_the_feed(cast, versions):
 
 def test_the_wire_marks_a_yanked_commit_and_leads_main_elsewhere(cast, versions):
     _, old, new = versions
-    yanking.yank(new, cast.session("alice"), "Wrong labels: 2 % of them.")
+    withdrawals.yank(new, cast.session("alice"), "Wrong labels: 2 % of them.")
     client = Client()
     for path in (f"/api/models/acme/reviews/revision/{new.oid}", f"/api/models/acme/reviews/tree/{new.oid}",
                  f"/acme/reviews/resolve/{new.oid}/README.md"):  # fmt: skip
@@ -163,7 +163,7 @@ def test_nothing_of_an_archived_repository_changes_until_it_is_unarchived(cast, 
     retiring.archive(repository, alice)
     deeds = (
         lambda: pushed(cast, repository),
-        lambda: yanking.yank(new, alice, "Wrong."),
+        lambda: withdrawals.yank(new, alice, "Wrong."),
         lambda: repositories.set_private(repository, True, alice),
         lambda: repositories.delete(repository, alice),
         lambda: retiring.deprecate(repository, alice, "Old."),
@@ -296,7 +296,7 @@ def test_an_organisation_with_evidence_in_its_bin_is_not_deleted(cast, versions)
 
 def test_a_yank_survives_a_history_that_is_rewritten(cast, versions):
     repository, _, new = versions
-    yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(new, cast.session("alice"), "Wrong labels.")
     head = repository.refs.select_related("revision").get(name=refs.MAIN).revision
     copy = push.rewrite(head, None)
     assert (copy == head, copy.yank_reason) == (False, "Wrong labels.")

@@ -29,7 +29,7 @@ from registry.models import (
 from registry.moderation import quarantine
 from registry.moderation.strikes import appeals
 from registry.people import accounts
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish import moves, push, repositories
 from registry.publish.push import Inline, Intent, tree
 from registry.publish.uploads import open_pushes
@@ -114,7 +114,7 @@ def test_a_push_while_its_parent_is_being_held_back_stays_listed(cast, settings,
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     repository = cast.repository("acme/adapter")
     head = repository.refs.get(name=MAIN).revision
-    hold = threading.Thread(target=at_once, args=[lambda: holding.hold(head, "A reason.")])
+    hold = threading.Thread(target=at_once, args=[lambda: withdrawals.hold(head, "A reason.")])
     with transaction.atomic():
         Repository.objects.select_for_update().get(pk=repository.pk)
         hold.start()

@@ -5,7 +5,8 @@ import pytest
 from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
 from registry.models import Alert, AuditEvent, Event, OutboxEvent, Ref, Regression, Repository, Revision
 from registry.proof import verdicts
-from registry.proof.verified import regression_overrides, yanking
+from registry.proof.verified import verified as regression_overrides
+from registry.proof.verified import withdrawals
 from registry.repos import refs
 from registry.talk import dispatch, watching
 from registry.talk.alerts import alerts
@@ -199,14 +200,14 @@ def test_a_version_is_compared_anew_when_the_one_before_is_withdrawn(repository,
     good = version("good", accuracy(46))
     newest = version("newest", accuracy(31))
     assert verified(repository) == good
-    yanking.yank(good, cast.session("bob"), "It had seen the rows.")
+    withdrawals.yank(good, cast.session("bob"), "It had seen the rows.")
     assert (outcome(newest), verified(repository)) == ("equal", newest)
     assert Regression.objects.get(revision=newest).against == oldest
-    yanking.unyank(good, cast.session("bob"))
+    withdrawals.unyank(good, cast.session("bob"))
     assert (outcome(newest), verified(repository)) == ("worse", good)
     assert check_of(newest).outcome == "warned"
-    yanking.yank(good, cast.session("bob"), "It had seen the rows.")
-    yanking.yank(oldest, cast.session("bob"), "So had this.")
+    withdrawals.yank(good, cast.session("bob"), "It had seen the rows.")
+    withdrawals.yank(oldest, cast.session("bob"), "So had this.")
     assert (outcome(newest), verified(repository)) == ("incomparable", newest), "nothing is left to compare it with"
 
 

@@ -15,7 +15,7 @@ from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import organizations
 from registry.proof import verdicts
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.publish import repositories
 from registry.publish.threads import discussions
 from registry.talk import dispatch, social, watching
@@ -181,9 +181,9 @@ def test_alerts_of_what_is_held_back_or_made_private_or_deleted_are_not_shown(ca
     assert alerts.unread(cast["carol"]) == 0
     quarantine.release(reviews, mona, reason="a mistake", revision=revision)
     assert kinds("carol") == ["verified", "pushed"]
-    yanking.yank(revision, cast.session("alice"), "It forgets.")
+    withdrawals.yank(revision, cast.session("alice"), "It forgets.")
     assert heard("carol") == []
-    yanking.unyank(revision, cast.session("alice"))
+    withdrawals.unyank(revision, cast.session("alice"))
     assert kinds("carol") == ["verified", "pushed"]
     repositories.set_private(reviews, True, cast.session("alice"))
     assert heard("carol") == []

@@ -10,7 +10,7 @@ from registry.bytes import intake
 from registry.models import Repository, Revision, XetFile
 from registry.moderation import quarantine
 from registry.people import gates
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.publish import push, repositories
 from registry.publish.retention import retiring
 from registry.repos import refs
@@ -90,12 +90,12 @@ def _gated(world: World) -> None:
 
 
 def _yanked(world: World) -> None:
-    yanking.yank(world.new, world.cast.session("bob"), REASON)
+    withdrawals.yank(world.new, world.cast.session("bob"), REASON)
 
 
 def _yanked_all(world: World) -> None:
     _yanked(world)
-    yanking.yank(world.old, world.cast.session("bob"), REASON)
+    withdrawals.yank(world.old, world.cast.session("bob"), REASON)
 
 
 def _held_version(world: World) -> None:

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from registry.models import Alias, Revision
 from registry.proof.verified import aliases as deeds
-from registry.proof.verified import holding, yanking
+from registry.proof.verified import withdrawals
 from registry.repos import pull
 from tests.api.conftest import FILES, judged, pushed
 
@@ -73,7 +73,7 @@ def test_who_may_not_write_moves_nothing(visit, versions):
 def test_pages_show_a_fallback_and_its_reason(cast, visit, reviews, versions):
     for revision in versions:
         deeds.set_alias(reviews, "prod", revision, cast.session("alice"))
-    yanking.yank(versions[1], cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(versions[1], cast.session("alice"), "Wrong labels.")
     listed, shown = visit().get(PAGE).content.decode(), visit().get("/alice/reviews/tree/prod").content.decode()
     assert "yanked: Wrong labels." in listed
     assert "prod fell back to this version." in shown
@@ -83,7 +83,7 @@ def test_pages_show_a_fallback_and_its_reason(cast, visit, reviews, versions):
 def test_a_version_that_is_held_back_is_not_named_to_visitors(cast, visit, reviews, versions):
     for revision in versions:
         deeds.set_alias(reviews, "prod", revision, cast.session("alice"))
-    holding.hold(versions[1], "A pickle with more than tensors.")
+    withdrawals.hold(versions[1], "A pickle with more than tensors.")
     states = visit().get(PAGE).context
     assert states["hidden"] == {versions[1].oid}
     assert visit("alice").get(PAGE).context["hidden"] == set()

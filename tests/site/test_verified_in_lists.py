@@ -9,7 +9,7 @@ import pytest
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.proof import verdicts
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.repos.lists import catalog
 from tests import questions
 from tests.api.conftest import CONFIG, FILES, accuracy, judged, pushed
@@ -101,10 +101,10 @@ def test_lists_follow_each_way_in_which_verified_moves(visit, cast, lamps):
     )
     assert item(client, "q=boats")
     assert item(client, "q=lights") is None
-    yanking.yank(third, cast.session("alice"), "It forgets.")
+    withdrawals.yank(third, cast.session("alice"), "It forgets.")
     row = item(visit("alice"))
     assert (row["kind"], row["rank"], row["verdict"]["state"]) == ("lora", 8, "passed")
-    yanking.unyank(third, cast.session("alice"))
+    withdrawals.unyank(third, cast.session("alice"))
     assert item(client)["kind"] == "ia3"
 
 

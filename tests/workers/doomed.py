@@ -28,13 +28,13 @@ from workers.loop import WorkLoop  # noqa: E402  # after django.setup
 BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.
 STEPS = {
-    "claiming": ("registry.proof.verdicts.working.show", BEFORE),  # in the transaction
+    "claiming": ("registry.proof.verdicts.jobs.show", BEFORE),  # in the transaction
     "claimed": ("workers.validation.validate.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
     "starting the engine": ("workers.engines.sandbox.Engine.serve", AFTER),
     "the first check": ("workers.validation.progress.Progress.__call__", BEFORE),
     "the verdict is there": ("workers.engines.engine_matrix.row", BEFORE),
-    "recording": ("registry.proof.verdicts.working.move_verified", AFTER),  # in the transaction
+    "recording": ("registry.proof.verdicts.jobs.move_verified", AFTER),  # in the transaction
     "recorded": ("registry.proof.verdicts.record", AFTER),
     "comparing": ("workers.validation.progress.ignore", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction

@@ -211,11 +211,11 @@ def test_while_no_worker_lives_nothing_is_set_aside(wanted):
 def test_where_not_all_can_do_it_those_that_can_are_told_by_name(wanted):
     row = wanted(base=OTHER)
     live("w1", OTHER), live("w2", OTHER)
-    assert queue.doors_for(row.pk) == [], "whoever comes first"
+    assert queue.queues_for(row.pk) == [], "whoever comes first"
     live("w3", BASE)
-    assert queue.doors_for(row.pk) == ["w1@here", "w2@here"]
+    assert queue.queues_for(row.pk) == ["w1@here", "w2@here"]
     live("w4", OTHER, lacks={"peft": "e5"})
-    assert queue.doors_for(row.pk) == ["w1@here", "w2@here"]
+    assert queue.queues_for(row.pk) == ["w1@here", "w2@here"]
 
 
 def test_those_who_wait_are_told_behind_how_many_and_about_how_long(wanted):

@@ -73,7 +73,7 @@ def test_two_results_of_an_adapter_in_the_bin_leave_one_verified(pushed, base, m
             is_moved.set()
             time.sleep(1)  # before the commit, while the other one waits
 
-    monkeypatch.setattr("registry.proof.verdicts.working.move_verified", move_slowly)
+    monkeypatch.setattr("registry.proof.verdicts.jobs.move_verified", move_slowly)
 
     def record_second() -> None:
         is_moved.wait()

@@ -17,7 +17,7 @@ from hub.celery import RENEW_SECONDS
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Repository, Verdict
-from registry.proof import proofs, renewal, verdicts
+from registry.proof import renewal, reports, verdicts
 from registry.proof.verdicts import queue
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
@@ -27,7 +27,7 @@ from workers.validation import provenance
 
 PEFT_21 = {"engines": {"e5": {"peft": "0.21.2", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
 PEFT_22 = {"engines": {"e5": {"peft": "0.22.0", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
-NOW = {proofs.digest(Provenance.read(PEFT_22))}
+NOW = {reports.provenance_digest(Provenance.read(PEFT_22))}
 BROKEN = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
 
 
@@ -115,7 +115,7 @@ def test_the_load_of_the_last_hour_is_expected_to_last(cast, busy, room):
     Verdict.objects.filter(pk=earlier.pk).update(duration_ms=9_000_000, finished_at=earlier_at)
     Verdict.objects.filter(pk=renewed.pk).update(duration_ms=9_000_000, cause="renewal")
     Verdict.objects.filter(pk=last.pk).update(duration_ms=1_000 * busy)
-    with patch.object(queue, "_a_second", lambda crew: 1.0):
+    with patch.object(queue, "_a_second", lambda fleet: 1.0):
         assert verdicts.room(600) == pytest.approx(room, abs=1)
 
 
@@ -165,8 +165,8 @@ def test_a_verdict_says_with_which_libraries_and_checks_it_was_proven(cast):
     assert static.engines == {}, "what was refused by its files owes nothing to an engine"
     run = provenance.of("run", ["e5"])
     assert run.engines == {"e5": here}
-    assert {proofs.digest(static), proofs.digest(run)} <= provenance.current()
-    assert proofs.digest(replace(run, rules="other")) not in provenance.current()
+    assert {reports.provenance_digest(static), reports.provenance_digest(run)} <= provenance.current()
+    assert reports.provenance_digest(replace(run, rules="other")) not in provenance.current()
 
 
 @pytest.mark.merge
@@ -265,8 +265,8 @@ def test_other_checks_rules_and_bases_are_told_apart():
     before = {"proven_with": PEFT_21, "base": {"id": "a/b", "sha256": "1"}}
     now = {"proven_with": {**PEFT_21, "checks": "x", "rules": "y"}, "base": {"id": "a/b", "sha256": "2"}}
     old, new = Report.of_result(before, "passed"), Report.of_result(now, "passed")
-    assert list(proofs.differences(old, new)) == ["other checks", "other rules of serving", "other files of a/b"]
-    assert list(proofs.differences(Report(state="passed"), new)) == []
+    assert list(reports.differences(old, new)) == ["other checks", "other rules of serving", "other files of a/b"]
+    assert list(reports.differences(Report(state="passed"), new)) == []
 
 
 def test_the_page_says_how_many_stopped_with_what_and_why(cast):

@@ -15,7 +15,7 @@ from registry.kernel.errors import StoreUnavailable
 from registry.models import PickleScan, Revision
 from registry.moderation.cases import secret_searches
 from registry.proof import pickle_scans
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.repos.contents import facts, rendered_cards
 from registry.repos.manifest import Entry
 from workers.background import token_scanning
@@ -62,7 +62,7 @@ def _scan(row: PickleScan) -> None:
         if scanned and not scanned.is_data and not pickle.is_pointer(opener):
             finding = pickle.unsafe(path, scanned, Folder.to_safetensors)
             reason = f"{finding.message} {finding.fix}"
-            holding.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
+            withdrawals.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
             return
 
 

@@ -17,7 +17,7 @@ from dovetail.adapters.results.report import Report
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import DerivedArtifact, Revision
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish.made import deriving
 from registry.repos import derived, pull
 from registry.repos.derived import Derivation
@@ -43,7 +43,7 @@ def derive(revision: Revision, report: Report) -> Report:
     """
     is_hostile = [check for check in report.failed if check.id == "file.pickle" and check.where.get("quarantine")]
     if is_hostile:
-        holding.hold(revision, f"{is_hostile[0].message} {is_hostile[0].fix}", finding=is_hostile[0].id)
+        withdrawals.hold(revision, f"{is_hostile[0].message} {is_hostile[0].fix}", finding=is_hostile[0].id)
         return report
     if any(check.id.startswith("file.") for check in report.failed):
         return report

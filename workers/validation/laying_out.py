@@ -15,7 +15,8 @@ from dovetail.adapters.shapes.shapes import encode
 from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Revision, Verdict
-from registry.proof import earlier_rows, fit, verdicts
+from registry.proof import fit, verdicts
+from registry.proof.verified import regressions
 from registry.repos import bases
 from registry.repos.contents import card, eval_rows
 from workers import scratch_folders
@@ -65,7 +66,7 @@ def lay_out(verdict: Verdict, name: str, *, compared: bool = False) -> Iterator[
 def _earlier_rows(revision: Revision, place: str, base: Base) -> list[Mapping[str, Any]]:
     """Return the rows of earlier versions as a job holds them; those whose bytes are lost are left out."""
     sets: list[Mapping[str, Any]] = []
-    for rows in earlier_rows.find_earlier_rows(revision, place, base.sha256):
+    for rows in regressions.find_earlier_rows(revision, place, base.sha256):
         try:
             with store().open(Keys.blob(rows.sha256)) as reader:
                 text = reader.read(eval_rows.MAX_BYTES).decode("utf-8", "replace")

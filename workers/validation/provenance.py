@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dovetail.adapters.results.report import Provenance
-from registry.proof.proofs import digest
+from registry.proof.reports import provenance_digest
 from workers.engines import engine_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def current() -> frozenset[str]:
     if not installed:
         return frozenset()  # nothing can be proven here
     return frozenset(
-        digest(_with({name: installed[name] for name in names}))
+        provenance_digest(_with({name: installed[name] for name in names}))
         for count in range(len(installed) + 1)
         for names in combinations(installed, count)
     )

@@ -39,7 +39,7 @@ def _to_compare(claim: Claim, report: Report) -> list[str]:
     """
     if not report.is_passed or report.depth == "fit" or not claim.verdict.route:
         return []
-    built = {*engine_matrix.built(), *verdicts.Crew.now().engines}
+    built = {*engine_matrix.built(), *verdicts.Fleet.now().engines}
     first = [report.engine.name] if report.usage and report.engine else []
     return [*first, *(engine for engine in engine_matrix.missing(report) if engine in built)]
 
@@ -53,7 +53,7 @@ def _to_measure(claim: Claim, report: Report) -> list[str]:
         return []
     base, name = verdicts.base_for(claim.verdict.base), claim.verdict.base
     known = [row.engine for row in rows if engine_matrix.config_for(row.engine, base, name) is not None]
-    built = {*engine_matrix.measurers(), *verdicts.Crew.now().engines} if known else set()
+    built = {*engine_matrix.measurers(), *verdicts.Fleet.now().engines} if known else set()
     return [engine for engine in known if engine in built]
 
 

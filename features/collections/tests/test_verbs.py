@@ -9,7 +9,7 @@ from features.collections.verbs import ItemExists
 from registry.kernel.errors import NotAllowed, SecondFactorRequired
 from registry.kernel.policy import Caller
 from registry.people.organizations import organizations
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.publish import moves
 from registry.publish.retention import account_deletion
 from tests.api.conftest import pushed
@@ -87,6 +87,6 @@ def test_what_is_held_back_is_in_no_collection_for_strangers_and_readers(cast, v
     verbs.add(made, "model", "acme/held", cast.session("carol"))
     lists = ("/api/collections", f"/api/collections/{made.slug}", f"/collections/{made.slug}")
     assert all("acme/held" in visit(who).get(path).content.decode() for path in lists)
-    holding.hold(head, "A pickle with more than tensors.")
+    withdrawals.hold(head, "A pickle with more than tensors.")
     assert [path for path in (*lists, "/collections") if "acme/held" in visit(who).get(path).content.decode()] == []
     assert visit(who).get(f"/api/collections/{made.slug}").json()["items"] == []

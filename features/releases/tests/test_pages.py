@@ -4,7 +4,7 @@ import json
 
 from features.releases.models import Release
 from registry.moderation import quarantine
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from tests.site.conftest import push_more
 from tests.site.test_feeds import entries, texts
 
@@ -60,7 +60,7 @@ def test_a_refused_form_says_why_and_force_is_a_tick(cast, visit, reviews):
         refused = alice.post(f"{PAGE}/new", fields)
         assert (refused.status_code, sentence in refused.content.decode()) == (status, True), fields
     assert alice.post(f"{PAGE}/new", {"tag": "v1.0.0", "revision": "main", "force": "on"}).status_code == 302
-    yanking.yank(unproven, cast.session("alice"), "Wrong labels.")
+    withdrawals.yank(unproven, cast.session("alice"), "Wrong labels.")
     page = text_of(visit().get(PAGE))
     assert "forced" in page
     assert '<bdi class="break">Wrong labels.</bdi>' in page

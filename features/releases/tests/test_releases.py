@@ -20,7 +20,7 @@ from registry.kernel.policy import NOBODY
 from registry.kernel.texts import semver
 from registry.models import Alert, Event, Ref, Repository, Revision
 from registry.moderation import quarantine
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.publish import branches, history, push, repositories
 from registry.publish.retention import restoring
 from registry.repos import pull, refs
@@ -88,7 +88,7 @@ def test_releases_are_listed_by_precedence_and_the_latest_is_stable_and_served(c
     assert verbs.edit(repository, "v1.11.0", bob, is_prerelease=False)
     assert verbs.find(repository, "latest", NOBODY) == newest
     assert pull.resolve_pulled(repository, "v1.11.0") == versions[1]
-    yanking.yank(versions[1], bob, "Wrong labels.")
+    withdrawals.yank(versions[1], bob, "Wrong labels.")
     assert verbs.latest(repository).tag == "v1.10.0"
     quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.", revision=versions[0])
     assert verbs.latest(repository) is None
@@ -107,7 +107,7 @@ def test_a_release_is_made_of_a_version_that_passed_or_by_force(cast, repository
     assert not Ref.objects.filter(name="refs/tags/v1.0.0").exists()
     assert verbs.create(repository, "v1.0.0", versions[2], bob, force=True).is_forced
     assert not verbs.create(repository, "v1.1.0", versions[1], bob, force=True).is_forced
-    yanking.yank(versions[0], bob, "Wrong labels.")
+    withdrawals.yank(versions[0], bob, "Wrong labels.")
     with pytest.raises(ReleaseRefused, match="is yanked"):
         verbs.create(repository, "v1.2.0", versions[0], bob, force=True)
     assert verbs.revision_for(repository, "v1.0.0", "", bob) == versions[2], "what the tag names"

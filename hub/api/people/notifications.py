@@ -14,7 +14,7 @@ from registry.kernel import policy
 from registry.kernel.texts import cursors
 from registry.kernel.texts.links import absolute
 from registry.models import Alert, Topic
-from registry.proof.proofs import refusal
+from registry.proof.reports import refusal
 from registry.talk.alerts import alerts
 
 

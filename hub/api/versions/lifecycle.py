@@ -13,7 +13,7 @@ from hub.api.pages import Data, Text
 from hub.api.records import operation, text_of
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.proof.weights import withdrawn_weights
 from registry.publish.retention import retiring
 from registry.repos import lookup, pull
@@ -54,7 +54,7 @@ class Yank(_Deed):
         The reason is public.
         """
         revision, reason = self.revision(request, ns, name)
-        yanking.yank(revision, self.caller, reason)
+        withdrawals.yank(revision, self.caller, reason)
         return _yank_state(revision)
 
 
@@ -63,7 +63,7 @@ class Unyank(_Deed):
     def post(self, request: Request, ns: str, name: str) -> YankState:
         """Take a yank back."""
         revision, reason = self.revision(request, ns, name)
-        yanking.unyank(revision, self.caller, reason)
+        withdrawals.unyank(revision, self.caller, reason)
         return _yank_state(revision)
 
 

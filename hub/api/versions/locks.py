@@ -13,8 +13,8 @@ from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
 from hub.origin import origin
 from registry.models import Revision
-from registry.proof import composition
-from registry.proof.composition import Composition
+from registry.proof import reports
+from registry.proof.reports import Composition
 from registry.repos import pull
 
 
@@ -28,7 +28,7 @@ class OneLock(View):
         """
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         pull.require_served(revision, self.caller)
-        return _document(revision, composition.of_revision(revision), origin(request))
+        return _document(revision, reports.composition_of(revision), origin(request))
 
 
 def _document(revision: Revision, composed: Composition, endpoint: str) -> Lock:

@@ -12,7 +12,7 @@ from hub.api.records import operation, text_of
 from hub.api.versions.revisions import resolved
 from registry import models
 from registry.kernel.policy import Permission
-from registry.proof.verified import regression_overrides, regressions
+from registry.proof.verified import regressions, verified
 from registry.repos import eligibility
 
 
@@ -30,14 +30,14 @@ class OneOverride(View):
         """
         revision = self.revision(request, ns, name, rev)
         wish = pages.body(request, NewOverride)
-        regression_overrides.override(revision, self.caller, wish["reason"])
+        verified.override(revision, self.caller, wish["reason"])
         return _answer(revision)
 
     @operation("withdraw_override")
     def delete(self, request: Request, ns: str, name: str, rev: str) -> RevisionRegression:
         """Take an override back."""
         revision = self.revision(request, ns, name, rev)
-        regression_overrides.withdraw(revision, self.caller)
+        verified.withdraw(revision, self.caller)
         return _answer(revision)
 
     def revision(self, request: Request, ns: str, name: str, rev: str) -> models.Revision:

@@ -32,7 +32,7 @@ from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
 from registry.proof import verdicts
-from registry.proof.shown_reports import shown_to
+from registry.proof.reports import shown_to
 from registry.repos import pull
 from registry.repos.viewers import Viewer
 

@@ -19,7 +19,7 @@ from hub.site.forms import posted
 from hub.site.forms.account.notifications import Channels, Filter, Mail, MarkRead
 from hub.site.visitor import person
 from registry.models import Alert, User
-from registry.proof.proofs import refusal
+from registry.proof.reports import refusal
 from registry.talk import social, watching
 from registry.talk.alerts import alerts, notices, topics
 

@@ -19,7 +19,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Regression, Repository, Revision, Verdict
 from registry.people import gates
 from registry.proof import tryouts, verdicts
-from registry.proof.shown_reports import shown_to
+from registry.proof.reports import shown_to
 from registry.proof.verified import regressions
 from registry.proof.weights import withdrawn_weights
 from registry.proof.weights.withdrawn_weights import Withdrawn

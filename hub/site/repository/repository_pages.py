@@ -19,7 +19,7 @@ from registry.kernel.errors import RevisionNotVerified
 from registry.models import Alert, Repository, Revision
 from registry.moderation.cases import evidence
 from registry.moderation.strikes import appeals
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 from registry.repos import lookup, pull
 from registry.talk.alerts import alerts
 
@@ -39,7 +39,7 @@ def _under_its_name(request: HttpRequest, repository: Repository) -> str:
 def _held_page(request: HttpRequest, repository: Repository, revision: Revision | None) -> HttpResponse:
     """Return the page of what is held back: the reason, the evidence, and for its owners the appeal."""
     by, held = caller(request), revision or repository
-    decision = holding.decision_in_force(held)
+    decision = withdrawals.decision_in_force(held)
     alerts.saw(by.user, [Alert.Kind.HELD], repository=repository)
     context = {
         "repository": repository,

@@ -14,7 +14,7 @@ from hub.site.repository.repository_pages import repository_page
 from registry.models import PickleScan, Revision, SecretSearch, Verdict
 from registry.people.tokens import ci_systems
 from registry.people.tokens.ci_systems import Provenance
-from registry.proof.shown_reports import shown_to
+from registry.proof.reports import shown_to
 from registry.publish.made import derived_versions
 from registry.repos import bases, histories, pull
 

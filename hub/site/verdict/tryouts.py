@@ -17,7 +17,7 @@ from registry.kernel.policy import Permission
 from registry.models import Tryout
 from registry.proof import tryouts
 from registry.proof.tryouts import NEW_TOKENS
-from registry.proof.verdicts import asking
+from registry.proof.verdicts import requests
 from registry.repos import lookup, pull
 
 SEPARATOR = " | "  # of the two texts of a sample
@@ -31,7 +31,7 @@ def tryout(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 @repository_page
 def _shown(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.proof is None:
-        raise asking.no_adapter(header.revision)
+        raise requests.no_adapter(header.revision)
     if not request.GET.get("rev"):
         header = header.used
     row = tryouts.find(header.revision, request.GET["id"], header.by) if request.GET.get("id") else None

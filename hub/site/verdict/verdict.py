@@ -14,8 +14,8 @@ from hub.site.repository.repository_pages import repository_page
 from hub.site.repository.snippets import snippets
 from hub.site.verdict import weights
 from registry.kernel.policy import Permission
-from registry.proof.verdicts import asking
-from registry.proof.verified import regression_overrides
+from registry.proof.verdicts import requests
+from registry.proof.verified import verified
 from registry.repos import pull
 from registry.repos.contents import trained_on, training
 from registry.talk.alerts import alerts
@@ -29,7 +29,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if "was" in request.GET:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
-        raise asking.no_adapter(header.revision)
+        raise requests.no_adapter(header.revision)
     alerts.saw(header.by.user, [alerts.Kind.REGRESSED], repository=header.repository)
     return _page(request, header, Override())
 
@@ -47,7 +47,7 @@ def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> Http
     form = Override(request.POST)
     if form.is_valid():
         with form:
-            regression_overrides.override(header.revision, header.by, form.cleaned_data["reason"])
+            verified.override(header.revision, header.by, form.cleaned_data["reason"])
             return redirect("verdict", header.repository, header.revision.oid)
     return _page(request, header, form)
 
@@ -55,7 +55,7 @@ def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> Http
 @require_POST
 def withdraw_override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.CONFIGURE)
-    regression_overrides.withdraw(header.revision, header.by)
+    verified.withdraw(header.revision, header.by)
     return redirect("verdict", header.repository, header.revision.oid)
 
 

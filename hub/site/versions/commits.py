@@ -22,7 +22,7 @@ from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import ci_systems
 from registry.proof import verdicts
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.repos import aliases, pull, refs, training_runs
 from registry.repos.aliases import AliasState
 from registry.talk.alerts import alerts
@@ -155,7 +155,7 @@ def commit_page(
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
     shown["job"] = ci_systems.provenance(header.revision)
     if header.may_yank and not header.revision.is_yanked:
-        shown["consequences"] = yanking.consequences(header.revision)
+        shown["consequences"] = withdrawals.consequences(header.revision)
     shown |= other_forms.lineage(header, derive)
     try:
         if parent is not None:

@@ -11,7 +11,7 @@ from hub.site.repository.finding_headers import header_at_revision, header_of
 from hub.site.versions.commits import commit_page
 from hub.site.visitor import caller
 from registry.kernel.policy import Permission
-from registry.proof.verified import yanking
+from registry.proof.verified import withdrawals
 from registry.publish.retention import retiring
 
 
@@ -21,7 +21,7 @@ def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResp
     form = Yank(request.POST)
     if form.is_valid():
         with form:
-            yanking.yank(header.revision, caller(request), form.cleaned_data["reason"])
+            withdrawals.yank(header.revision, caller(request), form.cleaned_data["reason"])
             return redirect("commit", header.repository, header.revision.oid)
     return commit_page(request, header, form)
 
@@ -29,7 +29,7 @@ def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResp
 @require_POST
 def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.PUSH)
-    yanking.unyank(header.revision, caller(request))
+    withdrawals.unyank(header.revision, caller(request))
     return redirect("commit", header.repository, header.revision.oid)
 
 

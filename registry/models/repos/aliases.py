@@ -17,7 +17,7 @@ class Alias(models.Model):
     """A name that people with write access move from revision to revision.
 
     `revision` is the one that they chose. The ref refs/aliases/NAME points to the one that is served: the same, or the
-    fallback while that one is held back or yanked (alias_refs.py); without any, there is no ref.
+    fallback while that one is held back or yanked (registry/proof/verified/aliases.py); without any, there is no ref.
     """
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="aliases")

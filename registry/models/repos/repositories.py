@@ -91,7 +91,7 @@ class Repository(models.Model):
     serves = models.CharField(
         max_length=300, blank=True
     )  # "\nvllm\nlorax\n": by the verdict of `verified`, else of main
-    # Gain of `verified` over the frozen base: registry/proof/scores.py
+    # Gain of `verified` over the frozen base: registry/proof/reports.py
     score = models.FloatField(default=NOT_MEASURED, db_default=NOT_MEASURED)
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0, db_default=0)

@@ -18,7 +18,7 @@ from registry.models import (
 from registry.moderation import rules, targets
 from registry.moderation.cases import intake, leaked_tokens
 from registry.moderation.cases.evidence import Evidence
-from registry.proof.verified.holding import LINEAGE
+from registry.proof.verified.withdrawals import LINEAGE
 from registry.repos import pull
 
 Reason = Case.Reason

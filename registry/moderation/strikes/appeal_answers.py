@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
 from registry.models import Appeal, AppealMessage, Repository, Revision, User
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 
 State = Appeal.State
 
@@ -24,6 +24,6 @@ def answer(appeal: Appeal, actor: User, state: Appeal.State, reason: str) -> Non
 def approve_others(held: Repository | Revision, actor: User, reason: str, but: Appeal | None) -> None:
     """Approve the open appeals about what was released just now, but one; a later hold needs an appeal of its own."""
     rows = Appeal.objects.select_for_update(of=("self",), no_key=True).select_related("decision__repository__namespace")
-    for appeal in rows.filter(decision__in=holding.decisions_on(held), state=State.OPEN).order_by("pk"):
+    for appeal in rows.filter(decision__in=withdrawals.decisions_on(held), state=State.OPEN).order_by("pk"):
         if appeal != but:
             answer(appeal, actor, State.APPROVED, reason)

@@ -13,7 +13,7 @@ from registry.moderation import quarantine
 from registry.moderation.reasons import MAX_REASON, check_reason
 from registry.moderation.strikes import strikes
 from registry.moderation.strikes.appeal_answers import answer
-from registry.proof.verified import holding
+from registry.proof.verified import withdrawals
 
 MAX_TEXT = 10_000
 MAX_MESSAGES = 200  # in one appeal
@@ -30,7 +30,7 @@ def open_appeal(repository: Repository, by: Caller, text: str, *, revision: Revi
     if not policy.may_write(by, repository):
         raise refusals.repository_not_found(repository.full_name)
     held = revision or repository
-    decision = holding.decision_in_force(held) if held.is_quarantined else None
+    decision = withdrawals.decision_in_force(held) if held.is_quarantined else None
     if decision is None:
         raise ValueInvalid(f"{repository.full_name} is not held back.", fix="There is nothing to appeal against.")
     if decision.action == Action.TAKEDOWN:
@@ -108,7 +108,7 @@ def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
     actor = policy.require_moderator(by)
     reason = check_reason(reason)
     with transaction.atomic():
-        holding.lock(appeal.decision.repository)  # before any appeal, as a release does, which answers them all
+        withdrawals.lock(appeal.decision.repository)  # before any appeal, as a release does, which answers them all
         current = _locked(appeal)
         if current.user_id == actor.pk:
             raise NotAllowed("You cannot decide an appeal of your own.", fix="Ask another moderator.")
@@ -124,7 +124,7 @@ def _grant(appeal: Appeal, by: Caller, why: str) -> None:
     The strikes of its case are void, and its reports count as wrong.
     """
     decision = appeal.decision
-    in_force = holding.decision_in_force(decision.revision or decision.repository)
+    in_force = withdrawals.decision_in_force(decision.revision or decision.repository)
     if in_force == decision or (in_force is not None and in_force.action == Action.TAKEDOWN):
         quarantine.release(decision.repository, by, reason=why, revision=decision.revision, appeal=appeal)
     if decision.case:
@@ -135,7 +135,7 @@ def _grant(appeal: Appeal, by: Caller, why: str) -> None:
 
 def against(held: Repository | Revision, user: User | None) -> Appeal | None:
     """Return a person's newest appeal against the decision that holds something back now."""
-    decision = holding.decision_in_force(held)
+    decision = withdrawals.decision_in_force(held)
     return decision.appeals.filter(user=user).order_by("-pk").first() if decision and user else None
 
 

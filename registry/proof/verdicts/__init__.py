@@ -4,36 +4,7 @@ The row is the job. Every change of state is one conditional UPDATE whose count 
 database's clock, and a claim is a token: messages may be lost, doubled or late, and workers may die or come back.
 """
 
-from registry.proof.verdicts.asking import (
-    NOT_RUN,
-    adapter_named,
-    adopt,
-    again,
-    base_for,
-    current,
-    finished_before,
-    in_force,
-    is_base_id,
-    latest,
-    newer_than,
-    refresh,
-    renewal_of,
-    request,
-    ring,
-    states_in_force,
-)
-from registry.proof.verdicts.postponing import drop_postponed, incompleteness, postpone, resume
-from registry.proof.verdicts.queue import Capabilities, Crew, Offer, room, runs_on, waits_for, why
-from registry.proof.verdicts.rows import Claim
-from registry.proof.verdicts.sweeping import (
-    BASE_PATIENCE,
-    NUDGE_AGAIN,
-    Swept,
-    base_arrived,
-    correct_verified,
-    sweep,
-)
-from registry.proof.verdicts.working import (
+from registry.proof.verdicts.jobs import (
     claim,
     claim_next,
     give_back,
@@ -43,6 +14,30 @@ from registry.proof.verdicts.working import (
     sign_of_life,
     sign_off,
 )
+from registry.proof.verdicts.queue import Capabilities, Fleet, Offer, room, runs_on, waits_for, why
+from registry.proof.verdicts.requests import (
+    NOT_RUN,
+    adapter_named,
+    adopt,
+    again,
+    base_for,
+    current,
+    drop_postponed,
+    finished_before,
+    in_force,
+    incompleteness,
+    is_base_id,
+    latest,
+    newer_than,
+    postpone,
+    refresh,
+    renewal_of,
+    request,
+    resume,
+    states_in_force,
+)
+from registry.proof.verdicts.rows import Claim
+from registry.proof.verdicts.sweeps import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, correct_verified, sweep
 
 __all__ = [
     "BASE_PATIENCE",
@@ -50,7 +45,7 @@ __all__ = [
     "NUDGE_AGAIN",
     "Capabilities",
     "Claim",
-    "Crew",
+    "Fleet",
     "Offer",
     "Swept",
     "adapter_named",
@@ -78,7 +73,6 @@ __all__ = [
     "renewal_of",
     "request",
     "resume",
-    "ring",
     "room",
     "runs_on",
     "sign_of_life",

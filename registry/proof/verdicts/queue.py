@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from django.conf import settings
 from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
@@ -145,13 +145,13 @@ def runs_on(host: str) -> bool:
 
 # --- workers ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Crew:
+class Fleet:
     """The workers that are alive and take jobs."""
 
     offers: tuple[Offer, ...] = ()
 
     @classmethod
-    def now(cls) -> "Crew":
+    def now(cls) -> "Fleet":
         return cls(tuple(Offer.read(offer) for (offer,) in _alive(settings.LEASE_SECONDS)()))
 
     @property
@@ -184,19 +184,19 @@ class Crew:
 
 
 @cache
-def _alive(lease_seconds: int) -> Prepared[tuple[dict[str, Any]]]:
+def _alive(lease_seconds: int) -> Prepared[tuple[Mapping[str, object]]]:
     """Return the query for the offers of the workers that gave a sign of life within a lease."""
     fresh = Now() - timedelta(seconds=lease_seconds)
     workers = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
     return Prepared(lambda: workers.values_list("offers"))
 
 
-def doors_for(verdict: int) -> list[str]:
+def queues_for(verdict: int) -> list[str]:
     """Return the message queues of the workers that can do a verdict; [] if all of them can."""
     needs = _NEEDS.first(verdict)
-    crew = Crew.now()
-    able = crew.able(*needs) if needs else []
-    return sorted({offer.door for offer in able}) if len(able) < len(crew.offers) else []
+    fleet = Fleet.now()
+    able = fleet.able(*needs) if needs else []
+    return sorted({offer.door for offer in able}) if len(able) < len(fleet.offers) else []
 
 
 _NEEDS = Prepared(lambda verdict: Verdict.objects.filter(pk=verdict).values_list("route", "format"), int)
@@ -211,13 +211,13 @@ def why(verdict: Verdict) -> str:
         return _why_held(verdict)
     if verdict.turn is None:
         return ""
-    crew = Crew.now()
-    if lack := crew.lack(verdict.route, verdict.format):
+    fleet = Fleet.now()
+    if lack := fleet.lack(verdict.route, verdict.format):
         return lack
     before = ready().filter(Q(turn__lt=verdict.turn) | Q(turn=verdict.turn, pk__lt=verdict.pk)).count()
     if not before:
         return ""
-    return f"{_adapters(before)} before it{_about(before, crew)}."
+    return f"{_adapters(before)} before it{_about(before, fleet)}."
 
 
 def _why_held(verdict: Verdict) -> str:
@@ -233,19 +233,19 @@ def _adapters(number: int) -> str:
     return "1 adapter waits" if number == 1 else f"{number:,} adapters wait"
 
 
-def _about(before: int, crew: Crew) -> str:
+def _about(before: int, fleet: Fleet) -> str:
     """Return an estimate of the time; "" where nobody can say."""
-    if not (rate := _a_second(crew)):
+    if not (rate := _a_second(fleet)):
         return ""
     seconds = before / rate
     return f"; about {seconds:.0f} s" if seconds < 100 else f"; about {seconds / 60:.0f} min"
 
 
-def _a_second(crew: Crew) -> float:
+def _a_second(fleet: Fleet) -> float:
     """Return how many verdicts the workers give in a second, by those that ended last; 0 without such or workers."""
     recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")[:RECENT]
     mean = Verdict.objects.filter(pk__in=list(recent.values_list("pk", flat=True))).aggregate(ms=Avg("duration_ms"))
-    return 1000 * crew.slots / mean["ms"] if mean["ms"] else 0.0
+    return 1000 * fleet.slots / mean["ms"] if mean["ms"] else 0.0
 
 
 def room(seconds: float) -> int:
@@ -253,10 +253,10 @@ def room(seconds: float) -> int:
 
     The time that they had to spare in the last hour, without renewals, is what they are expected to have again.
     """
-    crew = Crew.now()
-    if not crew.slots:
+    fleet = Fleet.now()
+    if not fleet.slots:
         return 0
     lately = Verdict.objects.filter(duration_ms__isnull=False, finished_at__gt=Now() - timedelta(hours=1))
     busy = lately.exclude(cause=Verdict.Cause.RENEWAL).aggregate(ms=Sum("duration_ms"))["ms"] or 0
-    spare = max(0.0, 1 - busy / (3_600_000 * crew.slots))
-    return max(0, int(seconds * spare * _a_second(crew)) - ready().count() - held().count())
+    spare = max(0.0, 1 - busy / (3_600_000 * fleet.slots))
+    return max(0, int(seconds * spare * _a_second(fleet)) - ready().count() - held().count())

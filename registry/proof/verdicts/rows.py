@@ -32,7 +32,7 @@ class Claim:
 
 
 LOST = "lost"  # outcome of an attempt whose worker died
-QUEUED_AGAIN: dict[str, Any] = {"state": State.QUEUED, "fence": "", "lease_until": None, "result": {}}
+QUEUED_AGAIN: dict[str, object] = {"state": State.QUEUED, "fence": "", "lease_until": None, "result": {}}
 
 
 @contextmanager
@@ -53,11 +53,16 @@ _LOCK = Prepared(
 )
 
 
-def final(state: str) -> dict[str, Any]:
+def final(state: str) -> dict[str, object]:
     return {
-        "state": state, "reason": "", "fence": "", "lease_until": None, "turn": None, "held_at": None,
+        "state": state,
+        "reason": "",
+        "fence": "",
+        "lease_until": None,
+        "turn": None,
+        "held_at": None,
         "finished_at": Now(),
-    }  # fmt: skip
+    }
 
 
 def lease() -> Any:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from dovetail.adapters.results import paired
 from dovetail.adapters.results.report import BasePin, CheckResult, EngineVersions, Evaluation, Report
 from registry.models import Regression
-from registry.proof.proofs import differences
+from registry.proof.reports import differences
 from registry.repos.eligibility import adapter_folders, folder_of, is_neutral
 
 CHECK = "eval.regression"
@@ -39,7 +38,7 @@ class Result:
     p: float | None = None
     notes: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the columns of its row besides the outcome."""
         document = asdict(self)
         del document["outcome"]

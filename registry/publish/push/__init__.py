@@ -16,7 +16,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.people.tokens import leaks
 from registry.proof import verdicts
-from registry.proof.verified import regressions, yanking
+from registry.proof.verified import regressions, withdrawals
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Edit, Inline, Intent, Operation, Stored, check_words
 from registry.publish.push.tree import Draft
@@ -130,7 +130,7 @@ def rewrite(
         Revision.objects.filter(pk=revision.pk).update(is_part=True, files_missing=old.files_missing)
     if old.is_expired or old.is_kept:  # files in the bin are not taken along: they were another commit's
         Revision.objects.filter(pk=revision.pk).update(expired_at=old.expired_at, is_kept=old.is_kept)
-    yanking.carry(old, revision)
+    withdrawals.carry(old, revision)
     if entries == before:
         verdicts.adopt(revision, old)
         regressions.carry(old, revision)

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from registry.kernel.texts.links import absolute
 from registry.models import Alert, Topic, User
-from registry.proof import proofs
+from registry.proof import reports
 from registry.talk.alerts import alerts, notices, topics
 
 logger = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def _groups(due: Sequence[Alert]) -> list[tuple[str, list[Line]]]:
 
 
 def _line(alert: Alert) -> Line:
-    check, message = proofs.refusal(alert.verdict.report) if alert.verdict else ("", "")
+    check, message = reports.refusal(alert.verdict.report) if alert.verdict else ("", "")
     return {
         "sentence": " ".join(notices.sentence(alert).split()),  # reasons have lines, which could look like our own
         "check": check,

@@ -27,7 +27,7 @@ from registry.models import (
     Strike,
     Verdict,
 )
-from registry.proof import proofs
+from registry.proof import reports
 from registry.repos.refs import BRANCHES, TAGS, VERIFIED
 from registry.talk.alerts.recipients import concerned, mentioned, moderators, owners, participants, person, reporters
 
@@ -139,7 +139,7 @@ def _move_older(event: OutboxEvent, verdict: Verdict, people: Collection[int]) -
     """Let an unread alert of a failure for the same reason at the revision before lead to this verdict."""
     before = Verdict.objects.filter(revision=verdict.revision.parent_id, state=verdict.state)
     last = before.order_by("-number").first()
-    if last and proofs.refusal(last.report) == proofs.refusal(verdict.report):
+    if last and reports.refusal(last.report) == reports.refusal(verdict.report):
         Alert.objects.filter(verdict=last, read_at__isnull=True).update(verdict=verdict)
 
 

@@ -20,7 +20,7 @@ from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
 from registry.people import gates
 from registry.plane import comparing, documents, jobs, signing, writing
-from registry.proof.verified import holding, yanking
+from registry.proof.verified import withdrawals
 from registry.publish import branches, moves, push, repositories
 from registry.repos import pull, refs
 from registry.talk import dispatch
@@ -139,9 +139,9 @@ def test_a_withdrawn_version_leaves_the_index_and_the_others_stay(plane, cast, i
     follow()
     bad = pull.resolve(repository(), "main")
     if is_yanked:
-        yanking.yank(bad, cast.session("alice"), "It is worse.")
+        withdrawals.yank(bad, cast.session("alice"), "It is worse.")
     else:
-        holding.hold(bad, "It phones home.")
+        withdrawals.hold(bad, "It phones home.")
     follow()
     assert plane.manifest(NAME, first).revision == first
     with pytest.raises(Problem, match="does not have"):
@@ -218,7 +218,7 @@ def test_names_lead_where_a_pull_from_the_hub_leads(cast, settings, tmp_path):
     names = {"main", "verified", "one", "two", "three"}
     for is_yanked in (False, True):
         if is_yanked:
-            yanking.yank(newer, cast.session("alice"), "It is worse.")
+            withdrawals.yank(newer, cast.session("alice"), "It is worse.")
             Ref.objects.create(repository=made, name=refs.VERIFIED, revision=older)  # gone, since it has no verdict
         pulled = {name: pull.resolve_pulled(made, name) for name in names}
         expected = {name: revision.oid for name, revision in pulled.items() if not revision.is_yanked}

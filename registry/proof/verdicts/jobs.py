@@ -1,4 +1,7 @@
-"""Jobs of workers: claim a verdict, prolong its lease, record the report or give it back; heartbeats of workers."""
+"""Jobs of workers: claim a verdict, prolong its lease, record the report or give it back; heartbeats of workers.
+
+A verdict's last state has consequences: how it compares with the one before, and the event in the outbox.
+"""
 
 import secrets
 from collections.abc import Collection, Sequence
@@ -14,11 +17,13 @@ from django.utils import timezone
 
 from dovetail.adapters.results.report import CRASHED, CheckResult, Report
 from dovetail.adapters.results.usage import ProgramRun
-from registry.models import Attempt, Verdict, WorkerHeartbeat
+from registry.kernel import outbox
+from registry.kernel.outbox import Kind
+from registry.models import Attempt, Ref, Revision, Verdict, WorkerHeartbeat
+from registry.proof import reports
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.asking import place, ring_again, why_wait
-from registry.proof.verdicts.concluding import conclude, record_change
 from registry.proof.verdicts.queue import Capabilities, Offer
+from registry.proof.verdicts.requests import notify_again, place, why_wait
 from registry.proof.verdicts.rows import (
     MAX_REASON,
     QUEUED_AGAIN,
@@ -32,12 +37,71 @@ from registry.proof.verdicts.rows import (
     whole,
     write,
 )
+from registry.proof.verified import regressions
 from registry.proof.verified.verified import move_verified
+from registry.repos import eligibility
+from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
+from registry.repos.refs import MAIN
 from registry.sql.prepared import Prepared, count_by
 from registry.sql.prepared_writes import PreparedUpdate, insert_row
 
 LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried twice
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
+
+
+def conclude(verdict_id: int) -> tuple[Revision, str, str]:
+    """Note what the verdict was proven with and whether the same bytes were judged otherwise before, and record it.
+
+    Call it in the transaction in which the verdict got its last state. Return what `record_change` takes.
+    """
+    verdict = whole(verdict_id)
+    revision = verdict.revision
+    before, was_eligible = _BEFORE.first(revision.pk, verdict.number) or ("", "")
+    report = verdict.report
+    changed_from, kind = before if before != verdict.state else "", eligibility.judge(report)
+    proven_with = reports.provenance_digest(report.proven_with)
+    _NOTE(verdict=verdict.pk, proven_with=proven_with, changed_from=changed_from, eligibility=kind)
+    is_main = bool(_IS_MAIN(revision.pk))
+    check, _ = reports.refusal(report)
+    outbox.record(
+        Kind.VERDICT_REACHED,
+        revision.repository,
+        verdict=verdict.pk,
+        revision=revision.oid,
+        number=verdict.number,
+        state=verdict.state,
+        was=before or None,
+        check=check or None,
+        incomplete=revision.files_missing > 0,
+        is_main=is_main,
+    )
+    return revision, was_eligible if is_main else "", kind if is_main else ""
+
+
+def record_change(revision: Revision, was: str, now: str) -> None:
+    """Record that a version of main does not become `verified` since it adds nothing, or that it may again.
+
+    Call it after `move_verified`, which compares the version anew: a regression may hold it back now.
+    """
+    is_let_in, is_held = now in ELIGIBLE and was in OVERRIDABLE, now in OVERRIDABLE and was not in OVERRIDABLE
+    row = regressions.regression_of(revision) if is_let_in or is_held else None
+    if is_let_in and not (row and row.is_held):
+        regressions.record(revision, "It adds something now.", was, held=False)
+    elif is_held and not (row and row.is_overridden):
+        regressions.record(revision, eligibility.REASONS[now][0], now, held=True)
+
+
+_BEFORE = Prepared(
+    lambda revision, number: (
+        Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=number)
+        .order_by("-number")
+        .values_list("state", "eligibility")[:1]
+    ),
+    int,
+    int,
+)
+_NOTE = PreparedUpdate(lambda verdict, **columns: (Verdict.objects.filter(pk=verdict), columns))
+_IS_MAIN = Prepared(lambda revision: Ref.objects.filter(name=MAIN, revision=revision).values_list("pk"), int)
 
 
 def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
@@ -80,9 +144,12 @@ _ATTEMPTS = Prepared(lambda verdict: count_by("verdict", Attempt.objects.filter(
 def _take(lease_seconds: int) -> PreparedUpdate:
     """Return the update that claims a ready row for that long."""
     columns = {
-        "state": State.RUNNING, "turn": None, "lease_until": Now() + timedelta(seconds=lease_seconds),
-        "attempt": F("attempt") + 1, "started_at": Now(),
-    }  # fmt: skip
+        "state": State.RUNNING,
+        "turn": None,
+        "lease_until": Now() + timedelta(seconds=lease_seconds),
+        "attempt": F("attempt") + 1,
+        "started_at": Now(),
+    }
     return PreparedUpdate(
         lambda verdict, most, fence: (
             queue.ready().filter(pk=verdict, attempt__lt=most),
@@ -151,7 +218,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str =
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
             turn = queue.NOWHERE if again["reason"] else queue.in_front()
             write(claim, **QUEUED_AGAIN | again | turn, nudged_at=None)
-            transaction.on_commit(lambda: ring_again(verdict.pk), robust=True)
+            transaction.on_commit(lambda: notify_again(verdict.pk), robust=True)
         else:
             paused = {"reason": reason[:MAX_REASON], "not_before": Now() + PAUSE}
             write(claim, **QUEUED_AGAIN, **paused, attempt=F("attempt") - 1)

@@ -14,11 +14,10 @@ from dovetail.adapters.results.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.asking import NOT_RUN, adapter_named, place, request, ring_again, route_to, why_wait
-from registry.proof.verdicts.concluding import conclude
-from registry.proof.verdicts.queue import Crew
+from registry.proof.verdicts.jobs import conclude, give_back
+from registry.proof.verdicts.queue import Fleet
+from registry.proof.verdicts.requests import NOT_RUN, adapter_named, notify_again, place, request, route_to, why_wait
 from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
-from registry.proof.verdicts.working import give_back
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import list_facts, move_verified
 from registry.repos import bases, eligibility, lookup
@@ -59,7 +58,7 @@ def sweep() -> Swept:
     unheard = queue.ready().alias(last=Coalesce("nudged_at", "queued_at")).filter(last__lt=Now() - NUDGE_AGAIN)
     due = list(unheard.order_by("turn", "pk").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
     for verdict in due:
-        ring_again(verdict)
+        notify_again(verdict)
     WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
     _judge_earlier()  # last: it takes its time
     return Swept(lost, released, len(due), given_up)
@@ -147,19 +146,19 @@ def _list_verified(keys: Iterable[int]) -> None:
 
 def _set_aside() -> None:
     """Remove the turns of rows that no living worker can do, and store the reason."""
-    crew = Crew.now()
+    fleet = Fleet.now()
     for route, format_name in queue.ready().values_list("route", "format").distinct():
-        if reason := crew.lack(route, format_name):
+        if reason := fleet.lack(route, format_name):
             stuck = queue.ready().filter(route=route, format=format_name)
             stuck.update(reason=reason[:MAX_REASON], **queue.NOWHERE)
 
 
 def _release_waiting(waiting: QuerySet[Verdict]) -> int:
     """Queue rows that no longer wait for anything; return their number. Update the reason of the others."""
-    crew, released = Crew.now(), 0
+    fleet, released = Fleet.now(), 0
     for base, format_name in waiting.values_list("base", "format").distinct():
         alike = waiting.filter(base=base, format=format_name)
-        reason = (why_wait(base, format_name) or crew.lack(route_to(base), format_name))[:MAX_REASON]
+        reason = (why_wait(base, format_name) or fleet.lack(route_to(base), format_name))[:MAX_REASON]
         # Only where the name is that of an adapter is each row asked whether its readers may know.
         is_each_asked = not reason or lookup.named(base, Repository.Type.MODEL).exclude(format="").exists()
         ready = [one for one in alike if not reason or adapter_named(base, one.revision)] if is_each_asked else []
@@ -174,7 +173,7 @@ def _release(verdict: Verdict) -> bool:
     placed = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
     if not _waiting().filter(pk=verdict.pk).update(**placed):
         return False
-    ring_again(verdict.pk)
+    notify_again(verdict.pk)
     return True
 
 

@@ -1,10 +1,14 @@
-"""Requests for verdicts: queue one, copy the one of equal files, notify workers, and tell why one waits."""
+"""Requests for verdicts: queue one, copy the one of equal files, notify workers, and tell why one waits.
+
+The verdict of a push that comes in several commits is postponed until the last one (open_pushes.py).
+"""
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -17,7 +21,7 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, in_force_of, newest_of, show
-from registry.proof.verified import holding, regressions
+from registry.proof.verified import regressions, withdrawals
 from registry.proof.verified.verified import move_verified
 from registry.repos import bases, lookup, pull
 from registry.repos.contents import facts
@@ -27,6 +31,8 @@ from registry.sql.prepared_writes import insert_row
 Cause = Verdict.Cause
 NOT_RUN = frozenset(not_run.ROWS)  # formats that no engine runs: they wait for no base, and their shapes are compared
 LIBRARY = "adapters"  # the format of the adapters library: only the library can compute the tensors it needs
+POSTPONED = "Waiting for the rest of this push: its files come in several commits, and the last one gets the verdict."
+POSTPONED_MOST = timedelta(days=1)  # the queue's own bound; the end of the push comes long before
 
 
 def request(
@@ -53,7 +59,7 @@ def request(
     if newest is not None:
         Comparison.objects.filter(verdict__revision=revision).delete()  # they belong to the earlier verdict
     show(verdict)
-    transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
+    transaction.on_commit(lambda: notify_workers(verdict.pk), robust=True)  # a broker that is down never fails a push
     return verdict
 
 
@@ -101,7 +107,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     If `like` is held back, so is the revision: a squash or a merge must not release files. Returns None if there is no
     verdict to copy yet. Call it under the repository's lock, and `refresh` afterwards.
     """
-    holding.hold_like(revision, like)
+    withdrawals.hold_like(revision, like)
     verdict = in_force(like)
     if verdict is None or verdict.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None
@@ -222,18 +228,18 @@ def states_in_force(revisions: Iterable[int]) -> dict[int, str]:
     return dict(rows.values_list("revision_id", "state"))
 
 
-def ring(verdict: int) -> bool:
+def notify_workers(verdict: int) -> bool:
     """Notify the workers of a verdict to claim, or only those that can do it, if not all can.
 
     Returns False when the broker is known to be down. A lost message costs some seconds, until a worker polls.
     """
-    doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
-    return doorbell(verdict, *queue.doors_for(verdict))
+    notify: Callable[..., bool] = import_string(settings.DOORBELL)
+    return notify(verdict, *queue.queues_for(verdict))
 
 
-def ring_again(verdict: int) -> None:
+def notify_again(verdict: int) -> None:
     """Notify the workers once more, and record when, so that sweeps skip the row for a while."""
-    if ring(verdict):
+    if notify_workers(verdict):
         Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
 
 
@@ -286,3 +292,35 @@ def _meant(base: str) -> str:
     name = base.rpartition("/")[2]
     near = Base.objects.filter(Q(id__iendswith=f"/{name}") | Q(id__iexact=name)).order_by("id").first()
     return f"Did the adapter's author mean {near.id}? " if near else ""
+
+
+def postpone(verdict: Verdict) -> None:
+    """Take a new verdict out of the queue until its push has ended; call it in the transaction that queued it."""
+    untouched = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED, attempt=0)
+    untouched.update(reason=POSTPONED, not_before=Now() + POSTPONED_MOST, **queue.NOWHERE)
+
+
+def resume(revision: Revision) -> None:
+    """Queue the verdict that was postponed, if there is one: the push has ended with this revision."""
+    for verdict in _postponed(revision).select_related("revision__repository", "revision__author"):
+        placed = place(revision, verdict.base, verdict.format, verdict.cause)
+        if _postponed(revision).filter(pk=verdict.pk).update(**placed):
+            transaction.on_commit(lambda pk=verdict.pk: notify_again(pk), robust=True)  # type: ignore[misc]  # a loop variable
+
+
+def drop_postponed(revision: Revision) -> None:
+    """Delete the verdict that was postponed: a later commit of the same push gets one."""
+    _postponed(revision).delete()
+
+
+def incompleteness(revision: Revision) -> str:
+    """Return a sentence that says what is missing in the revision of a push that broke off, else ""."""
+    count = revision.files_missing
+    if not count:
+        return ""
+    files = "One of the files" if count == 1 else f"{count:,} of the files"
+    return f"{files} that this push announced never came, so it may be incomplete and is never `verified`. Push again."
+
+
+def _postponed(revision: Revision) -> QuerySet[Verdict]:
+    return Verdict.objects.filter(revision=revision, state=State.QUEUED, attempt=0, reason=POSTPONED)
