@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from hub.about import PORT
-from hub.api import asking
+from hub.api import views
 from hub.hf import bodies
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
@@ -305,7 +305,7 @@ def read(monkeypatch) -> set[str]:
         return watching
 
     monkeypatch.setattr(bodies, "json_object", watch(bodies.json_object))
-    monkeypatch.setattr(asking.Json, "parse", watch(asking.Json.parse))
+    monkeypatch.setattr(views.Json, "parse", watch(views.Json.parse))
     return read
 
 

@@ -17,7 +17,7 @@ from django.test import Client
 
 from dovetail.adapters.shapes.fit import Manifest, Module
 from dovetail.adapters.shapes.shapes import Shapes, encode
-from hub.api.openapi import openapi
+from hub.api import openapi
 from registry.kernel.policy import Caller
 from registry.kernel.texts import ids
 from registry.models import Base, DiscussionEvent, Organization, Repository, User

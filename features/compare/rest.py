@@ -14,10 +14,10 @@ from dovetail.answers.record import Answer, OneOf, Page, Time
 from features.compare import leaderboards, merge_previews
 from features.compare.leaderboards import SORTS
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
+from hub.api.views import View
 from hub.shared.choices import one_of
 from registry.kernel.policy import Permission
 from registry.models import Revision

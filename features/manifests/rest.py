@@ -9,10 +9,10 @@ from dovetail.adapters.results.report import BasePin
 from dovetail.answers.record import Answer
 from dovetail.serve.manifests import KINDS, manifest
 from dovetail.serve.target import Target
-from hub.api.asking import View
 from hub.api.records import operation
 from hub.api.versions.revisions import resolved
 from hub.api.versions.verdicts import document
+from hub.api.views import View
 from hub.origin import origin
 from registry.kernel.errors import ValueInvalid
 from registry.proof import verdicts

@@ -11,9 +11,9 @@ from dovetail.answers.versions import Release
 from features.releases import models, verbs
 from features.releases.models import MAX_NOTES, MAX_TITLE
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import Repository

@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from dovetail.answers.adapters import Repaired
 from features.repairs import verbs
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.records import operation
+from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.kernel.texts.links import absolute
 from registry.repos import lookup

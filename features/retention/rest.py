@@ -12,9 +12,9 @@ from features.retention.models import RetentionRule
 from features.retention.previews import OwnerPreview
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from registry.kernel.limits import long_requests
 from registry.kernel.policy import Permission
 from registry.kernel.texts.cursors import row_id

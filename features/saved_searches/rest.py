@@ -12,9 +12,9 @@ from dovetail.answers.record import Answer, OneOf, Page, Time, Url
 from features.saved_searches import addresses, models, verbs
 from features.saved_searches.verbs import MAX_NAME, MAX_QUERY
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from hub.origin import absolute
 from hub.shared.list_parameters import ROUTES
 

@@ -7,9 +7,9 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from registry.kernel.texts import cursors
 from registry.moderation import blocklist
 

@@ -8,11 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers.adapters import Change, ChangePage
-from hub.api import pages, streaming, waiting
+from hub.api import pages, streams
 from hub.api.pages import Data
 from hub.api.records import of_row, operation, shape
-from hub.api.streaming import Message
-from hub.api.waiting import Wait
+from hub.api.streams import Message, Wait
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Event
@@ -29,8 +28,8 @@ class Since(Wait):
     limit = s.IntegerField(required=False, min_value=0, max_value=1000, default=100)
 
 
-class Changes(streaming.View):
-    @operation("changes", query=[Since, streaming.LAST_EVENT_ID], answers=streaming.responses(shape(ChangePage)))
+class Changes(streams.View):
+    @operation("changes", query=[Since, streams.LAST_EVENT_ID], answers=streams.responses(shape(ChangePage)))
     def get(self, request: Request) -> HttpResponseBase:
         """What happened, in order.
 
@@ -53,7 +52,7 @@ class Changes(streaming.View):
 
     def _wait(self, request: Request, asked: Data) -> None:
         follower = Follower(asked["since"])
-        waiting.wait_until(lambda: follower.has_news() and bool(follower.read(self.caller, 1)), asked["wait"], request)
+        streams.wait_until(lambda: follower.has_news() and bool(follower.read(self.caller, 1)), asked["wait"], request)
 
     def _events(self, asked: Data) -> HttpResponseBase:
         begins_at_end = not self.last_event_id and asked["limit"] == 0
@@ -90,7 +89,7 @@ class _Source:
 
     def read(self, by: Caller) -> list[Message]:
         entries = self._follower.read(by, self._limit)
-        return [Message(event.kind, str(event.seq), streaming.render(_line(event))) for event in entries]
+        return [Message(event.kind, str(event.seq), streams.render(_line(event))) for event in entries]
 
 
 def _line(event: Event) -> Change:

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Paging, Text
 from hub.api.records import of_row, operation, text_of
+from hub.api.views import View
 from hub.limits import Family
 from hub.server.sending import send
 from registry.kernel.policy import Permission

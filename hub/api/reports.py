@@ -10,9 +10,9 @@ from dovetail.answers.record import Answer, Page, Time
 from dovetail.answers.site import FiledReport, ReportedTarget
 from hub import limits
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Paging, Text, WholeNumber
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from hub.shared.choices import one_of
 from registry.kernel import policy
 from registry.models import Case

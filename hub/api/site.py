@@ -1,21 +1,30 @@
-"""The hub itself: what is turned on, the banner of the operator, and the numbers of its moderation."""
+"""The hub itself: what is turned on, the banner of the operator, its moderation in numbers, and the search over all."""
 
 from collections.abc import Mapping
 from typing import Annotated
 
+from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers import record, site
-from dovetail.answers.record import Answer, Day, Page, Time
+from dovetail.answers.adapters import Adapter
+from dovetail.answers.record import Answer, Day, OneOf, Page, RepositoryType, Time
+from dovetail.answers.versions import Yanked
 from hub.about import VERSION
-from hub.api import pages
-from hub.api.asking import View
-from hub.api.records import operation, text_of
+from hub.api import bases, pages
+from hub.api.adapters.adapters import line
+from hub.api.bases import Base
+from hub.api.pages import Data
+from hub.api.records import of_row, operation, text_of
+from hub.api.versions.lifecycle import yank_of
+from hub.api.views import View
 from registry.kernel import banner
 from registry.kernel.site_settings import get_setting
-from registry.models import MonthOfModeration
+from registry.models import MonthOfModeration, Namespace, RevisionFile
 from registry.moderation import transparency
 from registry.plane import signing
+from registry.repos.lists import finding
+from registry.repos.lists.catalog import Query
 
 Counts = Mapping[str, int]  # by a word, such as reports by reason
 
@@ -95,3 +104,65 @@ class Site(View):
 def _month(row: MonthOfModeration) -> Month:
     stated = {"month": f"{row.month:%Y-%m}", "computed_at": text_of(row.computed_at), "journal": row.journal}
     return record.read(Month, row.numbers | stated)
+
+
+class Words(s.Serializer[Data]):
+    q = s.CharField(max_length=200, help_text="words, or eight and more hex digits of the sha256 of a file")
+    limit = s.IntegerField(required=False, min_value=1, max_value=30, default=10, help_text="of each kind")
+
+
+class Owner(Answer):
+    name: str
+    kind: Annotated[str, OneOf(*Namespace.Kind.values)]
+    full_name: str
+
+
+class FoundFile(Answer):
+    sha256: str
+    adapter: Annotated[str, "namespace/name"]
+    type: RepositoryType
+    revision: Annotated[str, "the newest one that holds it"]
+    path: str
+    size: int
+    yanked: Annotated[Yanked | None, "of the revision"]
+
+
+class Found(Answer):
+    adapters: tuple[Adapter, ...]
+    bases: tuple[Base, ...]
+    owners: tuple[Owner, ...]
+    files: tuple[FoundFile, ...]
+    suggestion: Annotated[str | None, "where nothing was found: like words that find something"]
+
+
+class Search(View):
+    @operation("find", query=Words)
+    def get(self, request: Request) -> Found:
+        """Search adapters, bases, people, organisations and files.
+
+        The first of each kind; `/adapters?q=` has pages and filters of adapters.
+        """
+        asked = pages.parameters(request, Words)
+        query = Query(q=asked["q"], only_verified=self.viewer.only_verified)
+        found = finding.find(self.caller, query, asked["limit"])
+        verdicts = found.adapters.verdicts
+        return Found(
+            adapters=tuple(line(repository, verdicts.get(repository.pk)) for repository in found.adapters.items),
+            bases=tuple(bases.line(base) for base in found.bases),
+            owners=tuple(of_row(Owner, owner, full_name=finding.full_name(owner)) for owner in found.owners),
+            files=tuple(_file(file) for file in found.files),
+            suggestion=None if found else finding.suggest(self.caller, query) or None,
+        )
+
+
+def _file(file: RevisionFile) -> FoundFile:
+    repository = file.revision.repository
+    return FoundFile(
+        sha256=file.blob_id,
+        adapter=repository.full_name,
+        type=repository.type,
+        revision=file.revision.oid,
+        path=file.path,
+        size=file.size,
+        yanked=yank_of(file.revision),
+    )

@@ -4,20 +4,8 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import bases, blocklist, changes, moderation, reports, site
-from hub.api.adapters import (
-    adapters,
-    comparisons,
-    derived,
-    downloads,
-    fit,
-    lineages,
-    searching,
-    tryouts,
-    weights,
-)
-from hub.api.asking import NoSuchRoute
-from hub.api.openapi import openapi
+from hub.api import bases, blocklist, changes, moderation, openapi, reports, site
+from hub.api.adapters import adapters, comparisons, derived, lineages, tryouts, weights
 from hub.api.people import (
     account,
     following,
@@ -25,21 +13,11 @@ from hub.api.people import (
     organization_links,
     organizations,
     publishers,
-    quotas,
     robots,
-    sessions,
-    teams,
     watching,
 )
-from hub.api.versions import (
-    aliases,
-    lifecycle,
-    locks,
-    lookups,
-    regressions,
-    revisions,
-    verdicts,
-)
+from hub.api.versions import lifecycle, lookups, revisions, verdicts
+from hub.api.views import NoSuchRoute
 
 
 class Revision(StringConverter):
@@ -64,7 +42,7 @@ urlpatterns = [
     *(route for routes in features.parts("rest", list) for route in routes),
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
-    path(f"{ADAPTER}/downloads", downloads.DownloadsByDay.as_view(), name="rest-downloads"),
+    path(f"{ADAPTER}/downloads", adapters.DownloadsByDay.as_view(), name="rest-downloads"),
     path(f"{ADAPTER}/lineage", lineages.OneLineage.as_view(), name="rest-adapter-lineage"),
     path(f"{ADAPTER}/watch", watching.Watch.as_view(), name="rest-watch"),
     path(f"{ADAPTER}/revisions", revisions.Revisions.as_view(), name="rest-revisions"),
@@ -72,25 +50,25 @@ urlpatterns = [
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view(), name="rest-verdict"),
     path(f"{REVISION}/derive", derived.Derive.as_view(), name="rest-derive"),
     path(f"{REVISION}/lineage", derived.OneLineage.as_view(), name="rest-lineage"),
-    path(f"{REVISION}/lock", locks.OneLock.as_view(), name="rest-lock"),
+    path(f"{REVISION}/lock", revisions.OneLock.as_view(), name="rest-lock"),
     path(f"{REVISION}/try", tryouts.Try.as_view(), name="rest-try"),
     path(f"{REVISION}/try/<str:key>", tryouts.OneTry.as_view(), name="rest-one-try"),
     path(f"{REVISION}/weights", weights.OneWeights.as_view(), name="rest-weights"),
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),
-    path(f"{REVISION}/regression-override", regressions.OneOverride.as_view(), name="rest-regression-override"),
+    path(f"{REVISION}/regression-override", verdicts.OneOverride.as_view(), name="rest-regression-override"),
     path(REVISION, revisions.OneRevision.as_view(), name="rest-revision"),
     path(f"{ADAPTER}/compare/<api_revision:a>...<api_revision:b>", comparisons.Compare.as_view(), name="rest-compare"),
     path(f"{ADAPTER}/yank", lifecycle.Yank.as_view(), name="rest-yank"),
     path(f"{ADAPTER}/unyank", lifecycle.Unyank.as_view(), name="rest-unyank"),
     path(f"{ADAPTER}/deprecation", lifecycle.Deprecation.as_view(), name="rest-deprecation"),
     path(f"{ADAPTER}/archive", lifecycle.Archive.as_view(), name="rest-archive"),
-    path(f"{ADAPTER}/aliases", aliases.Aliases.as_view(), name="rest-aliases"),
-    path(f"{ADAPTER}/aliases/<str:alias>", aliases.OneAlias.as_view(), name="rest-alias"),
-    path(f"{ADAPTER}/aliases/<str:alias>/history", aliases.History.as_view(), name="rest-alias-history"),
-    path(f"{ADAPTER}/aliases/<str:alias>/rollback", aliases.Rollback.as_view(), name="rest-alias-rollback"),
-    path("fit", fit.Fits.as_view(), name="rest-fit"),
+    path(f"{ADAPTER}/aliases", lifecycle.Aliases.as_view(), name="rest-aliases"),
+    path(f"{ADAPTER}/aliases/<str:alias>", lifecycle.OneAlias.as_view(), name="rest-alias"),
+    path(f"{ADAPTER}/aliases/<str:alias>/history", lifecycle.History.as_view(), name="rest-alias-history"),
+    path(f"{ADAPTER}/aliases/<str:alias>/rollback", lifecycle.Rollback.as_view(), name="rest-alias-rollback"),
+    path("fit", bases.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),
-    path("search", searching.Search.as_view(), name="rest-search"),
+    path("search", site.Search.as_view(), name="rest-search"),
     path("lookup", lookups.Lookup.as_view(), name="rest-lookup"),
     path("bases/<api_base:base>/adapters", bases.Adapters.as_view(), name="rest-base-adapters"),
     path("bases/<api_base:base>/leaderboard", bases.Leaderboard.as_view(), name="rest-leaderboard"),
@@ -105,8 +83,8 @@ urlpatterns = [
     path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
     path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
-    path("me/sessions", sessions.Sessions.as_view(), name="rest-sessions"),
-    path("me/sessions/<int:id>", sessions.OneSession.as_view(), name="rest-session"),
+    path("me/sessions", account.Sessions.as_view(), name="rest-sessions"),
+    path("me/sessions/<int:id>", account.OneSession.as_view(), name="rest-session"),
     path("me/invitations", organizations.OwnInvitations.as_view(), name="rest-own-invitations"),
     path("me/invitations/accept", organizations.Join.as_view(), name="rest-join"),
     path("me/invitations/<str:org>/accept", organizations.Accept.as_view(), name="rest-accept-invitation"),
@@ -116,16 +94,16 @@ urlpatterns = [
     path("organizations/<str:org>/usage", organizations.Usage.as_view(), name="rest-organization-usage"),
     path("organizations/<str:org>/members", organizations.Members.as_view(), name="rest-members"),
     path("organizations/<str:org>/members/<str:user>", organizations.OneMember.as_view(), name="rest-member"),
-    path("organizations/<str:org>/teams", teams.Teams.as_view(), name="rest-teams"),
-    path("organizations/<str:org>/teams/<str:team>", teams.OneTeam.as_view(), name="rest-team"),
+    path("organizations/<str:org>/teams", organizations.Teams.as_view(), name="rest-teams"),
+    path("organizations/<str:org>/teams/<str:team>", organizations.OneTeam.as_view(), name="rest-team"),
     path(
         "organizations/<str:org>/teams/<str:team>/members/<str:user>",
-        teams.TeamMember.as_view(),
+        organizations.TeamMember.as_view(),
         name="rest-team-member",
     ),
     path(
         "organizations/<str:org>/teams/<str:team>/grants/<str:type>/<str:pattern>",
-        teams.TeamGrant.as_view(),
+        organizations.TeamGrant.as_view(),
         name="rest-team-grant",
     ),
     path("organizations/<str:org>/invitations", organizations.Invitations.as_view(), name="rest-invitations"),
@@ -160,8 +138,8 @@ urlpatterns = [
     path("moderation/log", moderation.Log.as_view(), name="rest-log"),
     path("moderation/blocklist", blocklist.Blocklist.as_view(), name="rest-blocklist"),
     path("moderation/blocklist/<str:sha256>", blocklist.OneBlocked.as_view(), name="rest-blocked"),
-    path("quotas", quotas.Quotas.as_view(), name="rest-quotas"),
-    path("quotas/<str:ns>", quotas.OneQuota.as_view(), name="rest-quota"),
+    path("quotas", account.Quotas.as_view(), name="rest-quotas"),
+    path("quotas/<str:ns>", account.OneQuota.as_view(), name="rest-quota"),
     path("transparency", site.Transparency.as_view(), name="rest-transparency"),
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),

@@ -10,7 +10,7 @@ import httpx
 from django.db import transaction
 from django.test import Client
 
-from hub.api.openapi import openapi
+from hub.api import openapi
 from registry.models import Repository
 from registry.people.tokens import ci_systems
 from registry.publish import branches

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.api.openapi import openapi
+from hub.api import openapi
 from registry.kernel.policy import Caller
 from registry.models import Token, User
 from registry.people.tokens import ci_systems

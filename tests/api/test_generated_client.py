@@ -12,7 +12,7 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from hub.api.openapi import openapi
+from hub.api import openapi
 from tests.api.seeded import ELSEWHERE, REQUIRED, operations, seed
 
 PACKAGE = "dovetail_rest"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from django.core.cache import caches
 
-from hub.api.openapi import deprecations, openapi, openapi_details
-from hub.api.openapi.openapi_security import ANYONE, SESSION
+from hub.api import openapi, openapi_details, views
+from hub.api.openapi_details import ANYONE, SESSION
 from registry.kernel import site_settings
 from tests.api.test_answers import VALUES
 
@@ -79,10 +79,10 @@ def test_answers_carry_the_headers_that_are_promised(ask, repository):
 
 @pytest.mark.parametrize("route", ["", "/api/v1/bases"])
 def test_a_deprecated_operation_says_so_until_it_is_gone(ask, repository, monkeypatch, route):
-    going = deprecations.Deprecated(
+    going = views.Deprecated(
         datetime(2026, 1, 2, tzinfo=UTC), datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC), "/docs/stability"
     )
-    monkeypatch.setattr(deprecations, "DEPRECATED", {"GET /api/v1/adapters/{ns}/{name}": going})
+    monkeypatch.setattr(views, "DEPRECATED", {"GET /api/v1/adapters/{ns}/{name}": going})
     answer = ask().get(route or "/api/v1/adapters/alice/reviews")
     said = {name: answer.headers.get(name) for name in ("Deprecation", "Sunset", "Link")}
     expected = {

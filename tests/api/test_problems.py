@@ -5,8 +5,7 @@ import json
 import pytest
 from django.test import Client, RequestFactory
 
-from hub.api import problems
-from hub.api.openapi import openapi
+from hub.api import openapi, problems
 from hub.errors import TABLE, HttpForm
 from registry.kernel import site_settings
 from registry.kernel.errors import StoreUnavailable

@@ -21,8 +21,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
-from hub.api import waiting
-from hub.api.openapi import openapi
+from hub.api import openapi, streams
 from tests.api.seeded import ELSEWHERE, REQUIRED, World, operations, seed
 
 # test_openapi.py asks who may call what. A body that fits its schema may be refused by a rule that no schema says:
@@ -47,7 +46,7 @@ class Clock:
 
 @pytest.fixture
 def world(cast, repository, monkeypatch) -> World:
-    monkeypatch.setattr(waiting, "time", Clock())
+    monkeypatch.setattr(streams, "time", Clock())
     return seed(cast, repository)
 
 

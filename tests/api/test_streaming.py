@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from hub.api import streaming, waiting
+from hub.api import streams
 from registry.models import Event
 from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
@@ -42,10 +42,10 @@ class Clock:
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(streaming, "time", made)
-    monkeypatch.setattr(streaming, "LIFE_SECONDS", 60)
+    monkeypatch.setattr(streams, "time", made)
+    monkeypatch.setattr(streams, "LIFE_SECONDS", 60)
     yield made
-    assert streaming.places.taken == 0, "a stream keeps its place"
+    assert streams.stream_places.taken == 0, "a stream keeps its place"
     assert made.deeds == {}, "the stream ended before something happened"
 
 
@@ -62,15 +62,15 @@ def events_of(text):
 def stream(client, path, last="", **headers):
     """Return the whole text of a stream, which the clock ends."""
     headers |= {"Last-Event-ID": last} if last else {}
-    answer = client.get(path, headers={"Accept": streaming.KIND, **headers})
+    answer = client.get(path, headers={"Accept": streams.KIND, **headers})
     assert answer.status_code == 200, answer.content
-    assert answer["Content-Type"] == streaming.KIND
+    assert answer["Content-Type"] == streams.KIND
     return b"".join(answer.streaming_content).decode()
 
 
 def take(address):
     """Take a place for a stream to an address."""
-    return streaming.places.take(Request(RequestFactory().get(CHANGES, REMOTE_ADDR=address)))
+    return streams.stream_places.take(Request(RequestFactory().get(CHANGES, REMOTE_ADDR=address)))
 
 
 # --- the feed --------------------------------------------------------------------------------------------------------
@@ -83,10 +83,10 @@ def test_the_feed_goes_on_with_the_items_of_its_pages(ask, cast, repository, clo
     page = ask().get(CHANGES).json()["items"]
     assert [item["event"] for item in page] == ["push", "push", "push", "verdict"]
     assert events_of(text) == [(str(item["seq"]), item["event"], item) for item in page]
-    assert text.startswith(f"retry: {streaming.RETRY_MS}\nid: 0\n\n")
-    assert clock.now == streaming.LIFE_SECONDS, "it ends so that its reader comes back"
-    quiet = streaming.LIFE_SECONDS - 9 * waiting.POLL_SECONDS
-    assert text.count(": alive\n") == quiet // streaming.HEARTBEAT_SECONDS
+    assert text.startswith(f"retry: {streams.RETRY_MS}\nid: 0\n\n")
+    assert clock.now == streams.LIFE_SECONDS, "it ends so that its reader comes back"
+    quiet = streams.LIFE_SECONDS - 9 * streams.POLL_SECONDS
+    assert text.count(": alive\n") == quiet // streams.HEARTBEAT_SECONDS
 
 
 def test_both_forms_are_told_apart_by_accept_and_the_answer_says_so(ask, repository):
@@ -94,8 +94,8 @@ def test_both_forms_are_told_apart_by_accept_and_the_answer_says_so(ask, reposit
         answer = ask().get(CHANGES, headers={"Accept": accept})
         assert answer.json()["items"], accept
         assert "Accept" in answer["Vary"].split(", ")
-    with_head = ask().head(CHANGES, headers={"Accept": streaming.KIND})
-    assert (with_head.content, with_head["Content-Type"]) == (b"", streaming.KIND)
+    with_head = ask().head(CHANGES, headers={"Accept": streams.KIND})
+    assert (with_head.content, with_head["Content-Type"]) == (b"", streams.KIND)
     answer = ask().get(CHANGES, headers={"Accept": "text/event-stream, application/json;q=0.5"})
     assert (answer["Content-Type"], answer["X-Accel-Buffering"]) == ("text/event-stream", "no")
     assert "no-store" in answer["Cache-Control"]
@@ -118,7 +118,7 @@ def test_a_reader_goes_on_behind_the_last_event_that_it_has(ask, cast, repositor
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 19])
 def test_an_id_that_the_feed_never_gave_is_refused(ask, repository, last):
-    answer = ask().get(CHANGES, headers={"Accept": streaming.KIND, "Last-Event-ID": last})
+    answer = ask().get(CHANGES, headers={"Accept": streams.KIND, "Last-Event-ID": last})
     assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
     assert ask().get(CHANGES, headers={"Last-Event-ID": last}).status_code == 200, "pages have no such header"
 
@@ -153,7 +153,7 @@ def test_a_stream_ends_with_the_sign_in_that_asked_for_it(ask, cast, secret, clo
         *events, (id, kind, problem) = events_of(stream(client, CHANGES))
         assert [data["adapter"] for _, _, data in events] == ["acme/secret"] * 2
         assert (id, kind) == ("", "refusal")
-        assert clock.now - before <= streaming.HEARTBEAT_SECONDS + waiting.POLL_SECONDS
+        assert clock.now - before <= streams.HEARTBEAT_SECONDS + streams.POLL_SECONDS
         return problem["status"], problem["code"]
 
     value = cast.token("erin", "read")
@@ -171,7 +171,7 @@ def test_a_verdict_is_told_each_time_it_changes_until_it_has_ended(ask, reposito
     (_, kind, queued), (last, _, passed) = events_of(text)
     assert (kind, queued["state"], passed) == ("verdict", "queued", ask().get(VERDICT).json())
     assert (passed["state"], clock.rests) == ("passed", 4)
-    again = ask().get(VERDICT, headers={"Accept": streaming.KIND, "Last-Event-ID": last})
+    again = ask().get(VERDICT, headers={"Accept": streams.KIND, "Last-Event-ID": last})
     assert (again.status_code, again.content) == (204, b""), "the browser asks no more"
     assert events_of(stream(ask(), VERDICT, last="0" * 16)) == [(last, "verdict", passed)]
 
@@ -187,16 +187,16 @@ def test_the_verdict_of_what_is_held_back_ends_as_if_it_were_not_there(ask, cast
     clock.deeds = {2: lambda: quarantine.quarantine(repository, cast.session("mona"), reason="It is bad.")}
     (_, _, verdict), (_, kind, problem) = events_of(stream(ask(), VERDICT))
     assert (verdict["state"], kind, problem["code"]) == ("queued", "refusal", "adapter-not-found")
-    assert ask().get(VERDICT, headers={"Accept": streaming.KIND}).json()["code"] == "adapter-not-found"
+    assert ask().get(VERDICT, headers={"Accept": streams.KIND}).json()["code"] == "adapter-not-found"
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
 def test_more_streams_than_there_are_places_are_refused_at_once(ask, repository):
-    accept = {"Accept": streaming.KIND}
-    own = [take("127.0.0.1") for _ in range(streaming.places.of_caller)]
+    accept = {"Accept": streams.KIND}
+    own = [take("127.0.0.1") for _ in range(streams.stream_places.of_caller)]
     answer = ask().get(CHANGES, headers=accept)
     assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (429, "too-many-streams", "30")
-    others = [take(f"10.0.0.{n}") for n in range(streaming.places.most - len(own))]
+    others = [take(f"10.0.0.{n}") for n in range(streams.stream_places.most - len(own))]
     for path in (CHANGES, VERDICT):
         answer = ask("alice").get(path, headers=accept)
         assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "streams-full", "5")
@@ -212,7 +212,7 @@ class Reader:
 
     def __init__(self, url, path, who, last=""):
         self.wire = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-        headers = {"Accept": streaming.KIND, "Authorization": f"Bearer {TOKENS[who]}"}
+        headers = {"Accept": streams.KIND, "Authorization": f"Bearer {TOKENS[who]}"}
         self.wire.request("GET", path, headers=headers | ({"Last-Event-ID": last} if last else {}))
         self.answer = self.wire.getresponse()
 
@@ -262,7 +262,7 @@ def test_readers_of_a_real_hub_lose_nothing_and_their_places_come_back(live_hub)
         readers = []
         while len(readers) < 20 and (reader := patient_reader(live_hub, 1 if readers else 10)) is not None:
             readers.append(reader)
-        assert streaming.places.of_caller <= len(readers) <= 2 * streaming.places.of_caller
+        assert streams.stream_places.of_caller <= len(readers) <= 2 * streams.stream_places.of_caller
         for reader in readers:
             reader.close()
 

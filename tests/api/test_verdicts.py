@@ -11,7 +11,7 @@ import pytest
 from dovetail.adapters.results.records import without_none
 from dovetail.adapters.results.report import CheckResult, Report
 from hub.about import PORT
-from hub.api.openapi import openapi
+from hub.api import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
 from registry.proof import verdicts

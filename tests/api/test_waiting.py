@@ -4,8 +4,8 @@ import pytest
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from hub.api import waiting
-from hub.api.places import NoPlace
+from hub.api import streams
+from hub.api.streams import NoPlace
 from registry.moderation import quarantine
 from tests.api.conftest import judged, pushed
 
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(waiting, "time", made)
+    monkeypatch.setattr(streams, "time", made)
     return made
 
 
@@ -75,7 +75,7 @@ def test_the_feed_waits_for_what_the_caller_may_see(
 def test_few_wait_at_once_and_the_others_are_answered_at_once(ask, repository, clock):
     answers = []
     clock.deeds = {1: lambda: answers.append(ask().get(f"{VERDICT}?wait=1").json()["state"])}
-    held = [take(f"10.0.0.{number}") for number in range(waiting.places.most - 1)]
+    held = [take(f"10.0.0.{number}") for number in range(streams.waiting_places.most - 1)]
     assert ask().get(f"{VERDICT}?wait=1").json()["state"] == "queued"
     assert answers == ["queued"]  # that came while it slept
     assert clock.sleeps == 2, "only one of them slept"
@@ -87,22 +87,23 @@ def test_few_wait_at_once_and_the_others_are_answered_at_once(ask, repository, c
 
 
 def test_one_caller_and_one_network_hold_only_a_part_of_the_places(cast, repository):
-    held = [take("10.0.0.1") for _ in range(waiting.places.of_caller)]
+    held = [take("10.0.0.1") for _ in range(streams.waiting_places.of_caller)]
     with pytest.raises(NoPlace):
         take("10.0.0.1")
     held += [
-        take("10.0.0.1", cast.session("alice")) for _ in range(waiting.places.of_network - waiting.places.of_caller)
+        take("10.0.0.1", cast.session("alice"))
+        for _ in range(streams.waiting_places.of_network - streams.waiting_places.of_caller)
     ]
     with pytest.raises(NoPlace):
         take("10.0.0.1", cast.session("bob"))
     held.append(take("10.0.0.2", cast.session("bob")))
     for give_back in held + held:  # twice is once
         give_back()
-    assert waiting.places.taken == 0
+    assert streams.waiting_places.taken == 0
 
 
 def take(address, caller=None):
     """Take a place for a request from an address."""
     request = Request(RequestFactory().get(CHANGES, REMOTE_ADDR=address))
     request.auth = caller
-    return waiting.places.take(request)
+    return streams.waiting_places.take(request)

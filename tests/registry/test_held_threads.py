@@ -7,7 +7,7 @@ import pytest
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from hub.api.places import Places
+from hub.api.streams import Places
 from hub.server.large_bodies import LARGE, holding
 from registry.kernel.errors import DownloadsFull
 from registry.kernel.limits.held_threads import MOST, held_threads

@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
 
 import features
-from hub.api.openapi import openapi
+from hub.api import openapi
 from registry.kernel.policy import Permission
 from registry.kernel.texts import names
 from registry.models import AuditEvent, Base, BaseFile, Blob, BlockedFile, Namespace, Repository, Token, User

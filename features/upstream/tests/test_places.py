@@ -6,7 +6,7 @@ import pytest
 
 from features.upstream.errors import UpstreamUnavailable
 from features.upstream.fetching import _Places
-from hub.api.places import NoPlace, Places
+from hub.api.streams import NoPlace, Places
 from registry.kernel.limits.held_threads import MOST, held_threads
 from tests.registry.test_held_threads import request_of
 

@@ -1,14 +1,18 @@
-"""Searching adapters, and the facts of one."""
+"""Searching adapters, the facts of one, and its downloads day by day."""
+
+from typing import Annotated
 
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
+from dovetail.answers import record
 from dovetail.answers.adapters import Adapter, AdapterDetail, AdapterPage, FacetValue, NewestVersion, ShortVerdict
 from hub.api import pages
-from hub.api.asking import View
-from hub.api.pages import Paging
+from hub.api.pages import Data, Paging
 from hub.api.records import of_row, operation, text_of
 from hub.api.versions import lifecycle
+from hub.api.views import View
+from hub.shared.choices import one_of
 from hub.shared.list_parameters import Search
 from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
@@ -16,6 +20,7 @@ from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
 from registry.publish.retention import retiring
 from registry.repos import eligibility, lookup, pull, refs
+from registry.repos.delivery import download_counts
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import ListedVerdict
 
@@ -102,3 +107,41 @@ def _kinds(repository: Repository, listed: ListedVerdict | None) -> tuple[str, .
 
 def _below(prefix: str, at: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix(prefix): oid for name, oid in at.items() if name.startswith(prefix)}
+
+
+SPANS = (30, 90, 365)
+
+
+class Days(s.Serializer[Data]):
+    days = one_of(
+        [str(span) for span in SPANS], required=False, default="30", help_text="the last 30, 90 or 365 days, with today"
+    )
+
+
+class Day(record.Answer):
+    day: Annotated[record.Day, "in UTC"]
+    downloads: int
+
+
+class Downloads(record.Answer):
+    """A caller counts once an hour, however many files they fetch; counts are some minutes old."""
+
+    adapter: Annotated[str, "namespace/name"]
+    all_time: int
+    sum: Annotated[int, "of the days below"]
+    days: Annotated[tuple[Day, ...], "each day of the span, the oldest first, today last"]
+
+
+class DownloadsByDay(View):
+    @operation("downloads", query=Days)
+    def get(self, request: Request, ns: str, name: str) -> Downloads:
+        """Downloads by day."""
+        days = int(pages.parameters(request, Days)["days"])
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        counted = download_counts.by_day(repository, days)
+        return Downloads(
+            adapter=repository.full_name,
+            all_time=repository.downloads,
+            sum=sum(count for _, count in counted),
+            days=tuple(Day(day=day.isoformat(), downloads=count) for day, count in counted),
+        )

@@ -9,9 +9,9 @@ from rest_framework.response import Response
 from dovetail.adapters.shapes.weight_changes import Names
 from dovetail.answers import adapters as answers
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
+from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.models import Revision, Verdict
 from registry.proof import comparisons, verdicts

@@ -12,10 +12,10 @@ from dovetail.adapters.merge import Recipe
 from dovetail.answers.adapters import DerivedSource, DerivedVersion
 from dovetail.answers.record import Answer
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
+from hub.api.views import View
 from registry import models
 from registry.kernel import policy
 from registry.kernel.errors import RepositoryNotFound, ValueInvalid

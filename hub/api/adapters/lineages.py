@@ -8,9 +8,9 @@ from rest_framework.request import Request
 from dovetail.answers.record import Answer
 from dovetail.answers.versions import Yanked
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.records import operation
 from hub.api.versions.lifecycle import yank_of
+from hub.api.views import View
 from hub.shared import lineage
 from registry.kernel.policy import Permission
 from registry.proof.weights.passports import Relative

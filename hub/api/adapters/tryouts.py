@@ -5,11 +5,11 @@ from rest_framework.request import Request
 
 from dovetail.answers.adapters import Tryout
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
+from hub.api.streams import Wait, wait_until
 from hub.api.versions.revisions import resolved
-from hub.api.waiting import Wait, wait_until
+from hub.api.views import View
 from hub.shared.tryouts import asker_of
 from registry import models
 from registry.kernel.policy import Permission

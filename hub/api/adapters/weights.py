@@ -6,9 +6,9 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, RepositoryType
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
+from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.proof.weights import passports
 from registry.proof.weights.passports import MeasuredFile, Relative

@@ -1,23 +1,30 @@
-"""The caller's own account and tokens."""
+"""The caller's own account, tokens and browser sessions, and the limits that administrators set for one owner."""
 
 from typing import Annotated
 
+from allauth.usersessions.internal.flows import sessions as session_flows
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session as StoredSession
+from django.utils import timezone
 from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers import site
-from dovetail.answers.record import Answer, Page
+from dovetail.answers.record import Answer, OneOf, Page, Time
 from dovetail.answers.site import OrganizationRole, Token, Usage
 from hub.api import pages
-from hub.api.asking import View
-from hub.api.pages import Data, Text
-from hub.api.records import of_row, operation
+from hub.api.pages import Data, Text, WholeNumber
+from hub.api.records import of_row, operation, text_of
+from hub.api.views import View
+from hub.shared.browsers import browser_name
 from registry import models
 from registry.kernel.errors import NotAllowed
 from registry.kernel.limits import usage
-from registry.models import Namespace
+from registry.kernel.texts import cursors
+from registry.models import Namespace, NamespaceQuota, User
+from registry.people import accounts, quotas
 from registry.people.tokens import tokens
 
 
@@ -145,3 +152,143 @@ class OneToken(View):
         From a session only.
         """
         tokens.revoke_token(self.person_in_session("Revoking a token"), id)
+
+
+MAX_SESSIONS = 200
+
+
+class Session(Answer):
+    """A browser in which the person is signed in."""
+
+    id: int
+    browser: Annotated[str, "and the system: Firefox on Linux"]
+    address: Annotated[str, "IP address of its latest use"]
+    created_at: Time
+    last_seen_at: Annotated[Time, "written at most every ten minutes"]
+    current: Annotated[bool, "whether it is the one that asks"]
+
+
+class Sessions(View):
+    @operation("sessions")
+    def get(self, request: Request) -> Page[Session]:
+        """Where the caller is signed in, the latest use first.
+
+        From a session only.
+        """
+        pages.parameters(request, pages.Nothing)
+        user = self.person_in_session("Listing sessions")
+        current = request._request.session.session_key
+        return pages.page(request, [_session_line(row, current) for row in _live_sessions(user)])
+
+
+class OneSession(View):
+    @operation("end_session")
+    def delete(self, request: Request, id: int) -> None:
+        """End one of the caller's sessions.
+
+        From a session only; also the one that asks.
+        """
+        user = self.person_in_session("Ending a session")
+        session_flows.end_sessions(request._request, list(UserSession.objects.filter(user=user, pk=id)))
+
+
+def _live_sessions(user: User) -> list[UserSession]:
+    """Return the sessions that have not ended, in two queries."""
+    rows = list(UserSession.objects.filter(user=user).order_by("-last_seen_at", "-pk")[:MAX_SESSIONS])
+    keys = [row.session_key for row in rows]
+    live = set(
+        StoredSession.objects.filter(session_key__in=keys, expire_date__gt=timezone.now()).values_list("pk", flat=True)
+    )
+    return [row for row in rows if row.session_key in live]
+
+
+def _session_line(row: UserSession, current: str | None) -> Session:
+    is_current = row.session_key == current
+    return of_row(Session, row, browser=browser_name(row.user_agent), address=row.ip, current=is_current)
+
+
+QUOTA_RESET = "Back to the limits of the hub."
+
+
+HUBS_OWN = "null: the hub's own limit; 0: no limit"
+
+
+class NewQuota(s.Serializer[Data]):
+    bytes = WholeNumber(required=False, default=None, allow_null=True, help_text=HUBS_OWN)
+    repositories = WholeNumber(required=False, default=None, allow_null=True, help_text=HUBS_OWN)
+    reason = Text(max_length=300, help_text="its owners read it")
+
+
+class SetLimits(Answer):
+    bytes: Annotated[int | None, HUBS_OWN]
+    repositories: Annotated[int | None, HUBS_OWN]
+
+
+class Quota(Answer):
+    name: str
+    kind: Annotated[str, OneOf("person", "organization")]
+    set: Annotated[SetLimits, "what administrators set"]
+    limit: Annotated[int | None, "bytes, in force; null: no limit"]
+    repository_limit: Annotated[int | None, "in force; null: no limit"]
+    bytes: Annotated[int, "held, those in the bin too"]
+    repositories: Annotated[int, "how many, those in the bin too"]
+    reason: str
+    by: Annotated[str, "the administrator; empty: the operator, or nobody"]
+    at: Time | None
+
+
+class Quotas(View):
+    @operation("quotas", query=pages.Paging)
+    def get(self, request: Request) -> Page[Quota]:
+        """Limits that were set for one owner, newest first."""
+        self.require_administrator()
+        asked = pages.parameters(request, pages.Paging)
+        below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
+        rows = cursors.newest_first(quotas.listed().order_by(), below, limit)
+        return pages.page(request, [_quota_line(row, held) for row, held in usage.usage_of_each(rows.items)], rows.next)
+
+
+class OneQuota(View):
+    @operation("quota")
+    def get(self, request: Request, ns: str) -> Quota:
+        """The limits and the use of one owner."""
+        self.require_administrator()
+        return _quota_of(ns)
+
+    @operation("set_quota", body=NewQuota)
+    def put(self, request: Request, ns: str) -> Quota:
+        """Set the limits of one person or organisation.
+
+        Its owners get a notification with the reason.
+        """
+        self.require_administrator()
+        wish = pages.body(request, NewQuota)
+        quotas.change(ns, self.caller, **wish)
+        return _quota_of(ns)
+
+    @operation("reset_quota")
+    def delete(self, request: Request, ns: str) -> Quota:
+        """Go back to the limits of the hub."""
+        self.require_administrator()
+        quotas.change(ns, self.caller, bytes=None, repositories=None, reason=QUOTA_RESET)
+        return _quota_of(ns)
+
+
+def _quota_of(name: str) -> Quota:
+    namespace = accounts.resolve_namespace(name)
+    return _quota_line(quotas.own_limits(namespace), usage.usage_of(namespace))
+
+
+def _quota_line(row: NamespaceQuota, held: usage.Usage) -> Quota:
+    return Quota(
+        name=row.namespace.name,
+        kind=row.namespace.kind,
+        set=of_row(SetLimits, row),
+        limit=held.limit or None,
+        repository_limit=held.repository_limit or None,
+        bytes=held.bytes,
+        repositories=held.repositories,
+        reason=row.reason,
+        by=row.by,
+        at=text_of(row.at) if row.pk else None,
+    )

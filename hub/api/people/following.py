@@ -4,8 +4,8 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, Page
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.records import operation
+from hub.api.views import View
 from registry.repos import bases
 from registry.talk import social
 

@@ -7,9 +7,9 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Page, RepositoryType, Time, Url
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, WholeNumber
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from registry.kernel import policy
 from registry.kernel.texts import cursors
 from registry.kernel.texts.links import absolute

@@ -1,4 +1,4 @@
-"""Organisations: create, change and delete them; their members and invitations."""
+"""Organisations: create, change and delete them; their members, invitations and teams."""
 
 from typing import Annotated
 
@@ -8,15 +8,15 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Page, Time
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.people.account import UsageInFull, usage_in_full
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from registry import models
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
 from registry.people import accounts
-from registry.people.organizations import invitations, organization_links, organizations
+from registry.people.organizations import invitations, organization_links, organizations, teams
 from registry.publish import moves
 from registry.talk import letters
 
@@ -104,7 +104,7 @@ class Organizations(View):
             given["name"], self.caller, full_name=given["full_name"],
             private_by_default=given["default_visibility"] == "private",
         )  # fmt: skip
-        return _shown(organization, Caller(user=self.caller.user))
+        return _shown_organization(organization, Caller(user=self.caller.user))
 
 
 class OneOrganization(View):
@@ -114,7 +114,7 @@ class OneOrganization(View):
         organization: models.Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
         if organization is None:
             raise NamespaceNotFound(f"There is no organisation {org!r}.")
-        return _shown(organization, self.caller)
+        return _shown_organization(organization, self.caller)
 
     @operation("change_organization", body=OrganizationChange)
     def patch(self, request: Request, org: str) -> Organization:
@@ -137,7 +137,7 @@ class OneOrganization(View):
             is_required = given.get("second_factor_required", organization.requires_second_factor)
             organizations.require_second_factor(organization, is_required, self.caller)
             changed = moves.rename(org, given.get("name", organization.namespace.name), self.caller)
-        return _shown(changed, self.caller)
+        return _shown_organization(changed, self.caller)
 
     @operation("delete_organization")
     def delete(self, request: Request, org: str) -> None:
@@ -256,7 +256,7 @@ def _role(view: View, request: Request, org: str) -> str:
     return str(wish["role"])
 
 
-def _shown(organization: models.Organization, by: Caller) -> Organization:
+def _shown_organization(organization: models.Organization, by: Caller) -> Organization:
     membership = {**by.memberships, **by.locked}.get(organization.namespace_id)
     role = membership.role if membership else None
     return Organization(
@@ -290,3 +290,103 @@ def _own(row: models.Invitation) -> OwnInvitation:
 def _asked(row: models.Invitation) -> dict[str, object]:
     ends_at = row.asked_at + invitations.INVITED
     return {"role": row.role, "by": row.by.username, "asked_at": row.asked_at, "ends_at": ends_at}
+
+
+GRANT_ROLES = models.TeamGrant.Role
+
+
+class NewTeam(s.Serializer[Data]):
+    name = Text(max_length=96)
+    full_name = Text(required=False, allow_blank=True, default="", max_length=200)
+
+
+class NewGrant(s.Serializer[Data]):
+    role = s.ChoiceField(choices=GRANT_ROLES.choices)
+
+
+class Grant(Answer):
+    """A role in the repositories of the organisation whose names match."""
+
+    pattern: Annotated[str, "* is any characters, ? is one"]
+    type: Annotated[str, OneOf("any", *models.Repository.Type.values)]
+    role: Annotated[str, OneOf(*GRANT_ROLES.values)]
+
+
+class Team(Answer):
+    name: str
+    full_name: str
+    members: Annotated[tuple[str, ...], "their user names"]
+    grants: tuple[Grant, ...]
+
+
+class Teams(View):
+    @operation("teams")
+    def get(self, request: Request, org: str) -> Page[Team]:
+        """An organisation's teams."""
+        return pages.page(request, map(_shown_team, teams.list_teams(org, self.caller)))
+
+    @operation("create_team", body=NewTeam, status=201)
+    def post(self, request: Request, org: str) -> Team:
+        """Create a team."""
+        organization = organizations.require_administered(org, self.caller)
+        given = pages.body(request, NewTeam)
+        team = teams.create_team(organization, given["name"], full_name=given["full_name"], by=self.caller.user)
+        return _shown_team(team)
+
+
+class OneTeam(View):
+    @operation("team")
+    def get(self, request: Request, org: str, team: str) -> Team:
+        """A team."""
+        return _shown_team(teams.get_team(org, team, self.caller, writing=False))
+
+    @operation("delete_team")
+    def delete(self, request: Request, org: str, team: str) -> None:
+        """Delete a team.
+
+        Its members stay in the organisation.
+        """
+        teams.delete_team(teams.get_team(org, team, self.caller), by=self.caller.user)
+
+
+class TeamMember(View):
+    @operation("put_team_member")
+    def put(self, request: Request, org: str, team: str, user: str) -> Team:
+        """Put a member of the organisation into a team."""
+        row = teams.get_team(org, team, self.caller)
+        pages.body(request)
+        teams.add_member(row, accounts.get_person(user), by=self.caller.user)
+        return _shown_team(teams.get_team(org, team, self.caller))
+
+    @operation("drop_team_member")
+    def delete(self, request: Request, org: str, team: str, user: str) -> None:
+        """Take a person out of a team."""
+        row = teams.get_team(org, team, self.caller)
+        teams.remove_member(row, accounts.get_person(user), by=self.caller.user)
+
+
+class TeamGrant(View):
+    @operation("put_team_grant", body=NewGrant)
+    def put(self, request: Request, org: str, team: str, type: str, pattern: str) -> Team:
+        """Give a team a role in repositories, by a pattern of their names.
+
+        `type` is any, model, dataset or space.
+        """
+        row = teams.get_team(org, team, self.caller)
+        wish = pages.body(request, NewGrant)
+        teams.set_grant(row, pattern, wish["role"], type=_grant_type(type), by=self.caller.user)
+        return _shown_team(teams.get_team(org, team, self.caller))
+
+    @operation("drop_team_grant")
+    def delete(self, request: Request, org: str, team: str, type: str, pattern: str) -> None:
+        """Take a team's role by this pattern."""
+        teams.remove_grant(teams.get_team(org, team, self.caller), pattern, type=_grant_type(type), by=self.caller.user)
+
+
+def _grant_type(word: str) -> str:
+    return "" if word == "any" else word
+
+
+def _shown_team(team: models.Team) -> Team:
+    members = tuple(sorted(member.membership.user.username for member in team.members.all()))
+    return of_row(Team, team, members=members, grants=tuple(Grant(**teams.describe(one)) for one in team.grants.all()))

@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from dovetail.answers.record import Answer, Page, Time
 from dovetail.answers.site import Token
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data, Text
 from hub.api.people.account import MadeToken
 from hub.api.records import of_row, operation
+from hub.api.views import View
 from registry.models import User
 from registry.people.organizations import robots
 from registry.people.tokens.tokens import MACHINE_GRANTS, digest

@@ -7,9 +7,9 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data
 from hub.api.records import operation
+from hub.api.views import View
 from registry.kernel import policy
 from registry.kernel.policy import Permission
 from registry.models import Repository, RepositoryWatch

@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from dovetail.answers.record import Answer, RepositoryType
 from dovetail.answers.versions import Yanked
 from hub.api import pages
-from hub.api.asking import View
 from hub.api.pages import Data
 from hub.api.records import operation
 from hub.api.versions.lifecycle import yank_of
+from hub.api.views import View
 from registry.repos import digests
 from registry.repos.digests import MAX_PLACES, Place
 

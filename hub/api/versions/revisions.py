@@ -1,6 +1,6 @@
-"""The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
+"""The revisions of an adapter: history, manifest, the way to the bytes of a file, and the lock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from django.http import HttpResponse, HttpResponseRedirect
@@ -9,23 +9,39 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
+from dovetail.adapters.results.report import BasePin, Serving
 from dovetail.answers.record import Page
-from dovetail.answers.versions import BaseName, File, HistoryItem, Manifest, Provenance
+from dovetail.answers.versions import (
+    BaseName,
+    File,
+    HistoryItem,
+    Lock,
+    LockedBase,
+    LockedBaseFile,
+    LockedFile,
+    LockedPart,
+    Manifest,
+    Provenance,
+)
 from dovetail.answers.versions import Revision as RevisionLine
+from dovetail.serve.server_start import completed_report
+from dovetail.serve.target import Target
 from hub.answers import mark_yanked
 from hub.api import pages
-from hub.api.asking import View, no_route
 from hub.api.pages import Data, Paging
 from hub.api.records import of_row, operation
 from hub.api.versions.lifecycle import withdrawn_weights_of, yank_of
+from hub.api.views import View, no_route
 from hub.limits import Family
+from hub.origin import origin
 from registry.kernel import policy, seams
 from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people.tokens import ci_systems
 from registry.plane import signing
-from registry.proof import config_views, verdicts
+from registry.proof import config_views, reports, verdicts
+from registry.proof.reports import Composition
 from registry.repos import derived, histories, lookup, pull, training_runs, unsearched_files
 from registry.repos.contents import facts, trained_on, training
 from registry.repos.contents.facts import Facts
@@ -219,3 +235,53 @@ def _base(stated: Facts, verdict: Verdict | None) -> BaseName | None:
     if stated.description is None or not stated.description.base:
         return None
     return BaseName(id=stated.description.base, revision=stated.description.base_revision, sha256=None)
+
+
+class OneLock(View):
+    @operation("lock")
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Lock:
+        """The pinned composition.
+
+        Digests of the adapter and its base, engine versions and flags; the same for a commit at any time until its next
+        verdict.
+        """
+        revision = resolved(f"{ns}/{name}", rev, self.viewer)
+        pull.require_served(revision, self.caller)
+        return _lock(revision, reports.composition_of(revision), origin(request))
+
+
+def _lock(revision: Revision, composed: Composition, endpoint: str) -> Lock:
+    report = composed.report
+    if report:
+        base = report.base or BasePin()
+        repository = revision.repository
+        target = Target(repository.full_name, endpoint, revision.oid, report.path, base.id, base.revision or "")
+        report = completed_report(report, target)
+    contents = report.contents if report else ()
+    return Lock(
+        adapter=revision.repository.full_name,
+        revision=revision.oid,
+        state=composed.verdict.state if composed.verdict else None,
+        kind=(report.kind if report else "") or None,
+        format=(report.format if report else "") or None,
+        files=tuple(of_row(LockedFile, entry) for entry in composed.entries.values()),
+        base=_locked_base(composed),
+        engine=report.engine if report else None,
+        engines=report.engines if report else (),
+        serving=_served_by(report.serving if report else ()),
+        parts=tuple(
+            LockedPart(path=one.path, serving=_served_by(one.serving)) for one in contents if one.serving is not None
+        ),
+        merge_order=tuple(composed.merge_order),
+    )
+
+
+def _served_by(rows: Sequence[Serving]) -> tuple[Serving, ...]:
+    return tuple(row for row in rows if row.outcome == "serves")
+
+
+def _locked_base(composed: Composition) -> LockedBase | None:
+    if composed.report is None or composed.report.base is None:
+        return None
+    files = tuple(of_row(LockedBaseFile, file) for file in composed.base_files)
+    return of_row(LockedBase, composed.report.base, files=files)

@@ -1,4 +1,4 @@
-"""The verdict of a revision, and a request to validate it again."""
+"""The verdict of a revision, validating it again, and its comparison with the verified one before."""
 
 import hashlib
 import re
@@ -7,6 +7,7 @@ from typing import Annotated
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,18 +15,17 @@ from rest_framework.response import Response
 from dovetail.adapters.results import report as reports
 from dovetail.adapters.results.report import BasePin, EngineRow, Report
 from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
-from dovetail.answers.record import Answer, OneOf, Time
-from dovetail.answers.versions import Eligibility, Regression, WithdrawnWeights
+from dovetail.answers.record import Answer, OneOf, Time, members
+from dovetail.answers.versions import Eligibility, Override, Regression, RevisionRegression, WithdrawnWeights
 from dovetail.serve.server_start import completed_report
 from dovetail.serve.target import Target
-from hub.api import pages, streaming
-from hub.api.asking import View
-from hub.api.records import of_row, operation, shape
-from hub.api.streaming import Message
+from hub.api import pages, streams
+from hub.api.pages import Data, Text
+from hub.api.records import of_row, operation, shape, text_of
+from hub.api.streams import Message, Wait, wait_until
 from hub.api.versions.lifecycle import withdrawn_weights_of
-from hub.api.versions.regressions import eligibility_of, regression_of
 from hub.api.versions.revisions import resolved
-from hub.api.waiting import Wait, wait_until
+from hub.api.views import View
 from hub.origin import origin
 from registry import models
 from registry.kernel import policy
@@ -33,8 +33,84 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
 from registry.proof import verdicts
 from registry.proof.reports import shown_to
-from registry.repos import pull
+from registry.proof.verified import regressions, verified
+from registry.repos import eligibility, pull
 from registry.repos.viewers import Viewer
+
+
+class NewOverride(s.Serializer[Data]):
+    reason = Text(max_length=500, help_text="public, at least 10 characters: why the number is right")
+
+
+class OneOverride(View):
+    @operation("override_regression", body=NewOverride)
+    def post(self, request: Request, ns: str, name: str, rev: str) -> RevisionRegression:
+        """Let a held back version become verified.
+
+        For a version that measured worse than the verified one before it, or that adds nothing. Owners and
+        administrators of the repository may; the reason is public.
+        """
+        revision = self.revision(request, ns, name, rev)
+        wish = pages.body(request, NewOverride)
+        verified.override(revision, self.caller, wish["reason"])
+        return _answer(revision)
+
+    @operation("withdraw_override")
+    def delete(self, request: Request, ns: str, name: str, rev: str) -> RevisionRegression:
+        """Take an override back."""
+        revision = self.revision(request, ns, name, rev)
+        verified.withdraw(revision, self.caller)
+        return _answer(revision)
+
+    def revision(self, request: Request, ns: str, name: str, rev: str) -> models.Revision:
+        pages.parameters(request, pages.Nothing)
+        return resolved(f"{ns}/{name}", rev, self.viewer, Permission.CONFIGURE)
+
+
+def _answer(revision: models.Revision) -> RevisionRegression:
+    return RevisionRegression(
+        revision=revision.oid, verified=eligibility_of(revision), regression=regression_of(revision)
+    )
+
+
+def eligibility_of(revision: models.Revision) -> Eligibility:
+    """Return whether `verified` may name a revision, as the contract shows it."""
+    found = eligibility.of_revision(revision)
+    return Eligibility(
+        may=found.may,
+        because=found.because,
+        until=None,
+        is_run=found.is_run,
+        reason=found.reason or None,
+        fix=found.fix or None,
+        overridable=found.is_overridable,
+    )
+
+
+def regression_of(revision: models.Revision) -> Regression | None:
+    """Return the comparison as the contract shows it; null for a first version, and for one beside main."""
+    row = regressions.regression_of(revision)
+    if row is None:
+        return None
+    stated = {
+        "state": _state(row),
+        "outcome": row.outcome,
+        "against": row.against.oid if row.against else None,
+        "override": _override(row),
+    }
+    return Regression(**{name: row.result.get(name) for name, *_ in members(Regression)} | stated)
+
+
+def _state(row: models.Regression) -> str:
+    if row.is_held:
+        return "held"
+    return "overridden" if row.is_overridden else "open"
+
+
+def _override(row: models.Regression) -> Override | None:
+    if row.override_by is None or row.override_at is None:
+        return None
+    return Override(by=row.override_by.username, at=text_of(row.override_at), reason=row.override_reason)
 
 
 class Renewal(Answer):
@@ -92,11 +168,11 @@ class Verdict(Answer):
     withdrawn_weights: Annotated[WithdrawnWeights | None, "the newest yank of the same weights"]
 
 
-class OneVerdict(streaming.View):
+class OneVerdict(streams.View):
     @operation(
         "verdict",
-        query=[Wait, streaming.LAST_EVENT_ID],
-        answers=streaming.responses(shape(Verdict)) | {204: OpenApiResponse(description="No event will follow.")},
+        query=[Wait, streams.LAST_EVENT_ID],
+        answers=streams.responses(shape(Verdict)) | {204: OpenApiResponse(description="No event will follow.")},
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> HttpResponseBase:
         """The verdict.
@@ -140,7 +216,7 @@ class _Source:
         self._revision = resolved(adapter, self._revision.oid, replace(self._viewer, by=by))
         verdict = verdicts.current(self._revision)
         self._seen, self.is_over = _columns(verdict), _is_over(verdict)
-        data = streaming.render(document(verdict, self._revision, by, self._endpoint))
+        data = streams.render(document(verdict, self._revision, by, self._endpoint))
         before, self.position = self.position, hashlib.sha256(data).hexdigest()[:16]
         return [Message("verdict", self.position, data)] if self.position != before else []
 

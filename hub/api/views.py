@@ -1,32 +1,131 @@
-"""The base class of our REST views: caller, JSON whatever Accept says, rate limits, and ETags."""
+"""The base class of our REST views: caller, JSON whatever Accept says, rate limits, ETags, headers of each answer.
 
-from collections.abc import Iterable
+A request with an Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header) that is sent again has the same
+answer. Operations that will go away say so by RFC 9745 (Deprecation) and RFC 8594 (Sunset); docs/stability.md has the
+policy, and one is listed in DEPRECATED from the release that announces it to the one without it.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
+from django.utils.http import http_date
 from django.views.decorators.http import conditional_page
 from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from hub.api import idempotency
-from hub.api.openapi import deprecations
-from hub.api.throttle import PerMinute
-from hub.limits import Family
+from hub import limits
+from hub.limits import Family, Taken
 from hub.read_only import refuse_write
 from hub.shared.session_proofs import is_recent, lacks_second_factor
 from hub.verified_view import viewer
-from registry.kernel import policy
-from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid
-from registry.kernel.idempotency import Ticket
+from registry.kernel import idempotency, policy
+from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
+from registry.kernel.idempotency import Answer, Ticket
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
 from registry.repos.viewers import Viewer
+
+
+class PerMinute(BaseThrottle):
+    """Counts one request of the caller; `taken` is None while throttling is off."""
+
+    taken: Taken | None = None
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        caller = request.auth if isinstance(request.auth, Caller) else None
+        self.taken = limits.take(request._request, self.family, caller)
+        return self.taken is None or not self.taken.is_refused
+
+    def wait(self) -> float | None:
+        return self.taken.reset_seconds if self.taken else None
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that say what is left; Retry-After comes from the framework."""
+        return self.taken.headers() if self.taken else {}
+
+
+_KEY_HEADER = "HTTP_IDEMPOTENCY_KEY"
+_KEYED_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_KEY = re.compile(r"[!-~]{1,255}")
+_KEPT_HEADERS = ("Content-Type", "Location", "Cache-Control")
+
+
+class Replay(Exception):
+    """A request whose answer is kept; not an error."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("answered before")
+        headers = {**answer.headers, "Idempotency-Replayed": "true"}
+        self.response = HttpResponse(answer.body, status=answer.status, headers=headers)
+
+
+def _begin_keyed(request: HttpRequest, by: Caller) -> Ticket | None:
+    """Return the ticket of a request with a key, None for one without. Raises Replay, ValueInvalid and refusals."""
+    text = request.META.get(_KEY_HEADER)
+    if text is None or by.user is None or request.method not in _KEYED_METHODS:
+        return None
+    key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text  # the draft has it in quotation marks
+    if not _KEY.fullmatch(key):
+        raise ValueInvalid("The Idempotency-Key is not 1 to 255 visible ASCII characters.", fix="Send a new UUID.")
+    same = f"{request.method} {request.get_full_path()}\n".encode() + request.body
+    begun = idempotency.begin(by, key, same)
+    if isinstance(begun, Answer):
+        raise Replay(begun)
+    return begun
+
+
+def _end_keyed(ticket: Ticket, response: HttpResponseBase) -> None:
+    """Keep the answer, or give the key back."""
+    if isinstance(response, Response):
+        response.render()
+    body = response.content if isinstance(response, HttpResponse) else b""
+    headers = {name: response[name] for name in _KEPT_HEADERS if response.has_header(name)}
+    idempotency.finish(ticket, Answer(response.status_code, headers, body))
+
+
+@dataclass(frozen=True, slots=True)
+class Deprecated:
+    """When an operation was deprecated, when it may be gone, and the page that says what replaces it."""
+
+    since: datetime
+    sunset: datetime
+    link: str  # an address below /docs
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of its answers."""
+        since, sunset = (int(at.astimezone(UTC).timestamp()) for at in (self.since, self.sunset))
+        link = f'<{self.link}>; rel="deprecation"; type="text/html"'
+        return {"Deprecation": f"@{since}", "Sunset": http_date(sunset), "Link": link}
+
+
+DEPRECATED: Mapping[str, Deprecated] = {}  # "GET /api/v1/adapters/{ns}/{name}" →
+
+
+def deprecation_headers(request: HttpRequest) -> dict[str, str]:
+    """Return what an answer says of its own operation."""
+    match = request.resolver_match
+    if not DEPRECATED or match is None:
+        return {}
+    template = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", match.route)
+    deprecated = DEPRECATED.get(f"{request.method} /{template}")
+    return deprecated.headers() if deprecated else {}
+
 
 MAX_JSON = 4 << 20  # bytes
 
@@ -77,10 +176,10 @@ class View(APIView):
         refuse_write(request._request)
         if "\0" in request.path:  # PostgreSQL takes no NUL, so nothing here is called by such a name
             raise NotFound("There is no route with a NUL in it.")
-        self.ticket = idempotency.begin(request._request, self.caller)
+        self.ticket = _begin_keyed(request._request, self.caller)
 
     def handle_exception(self, exc: Exception) -> Any:
-        return exc.response if isinstance(exc, idempotency.Replay) else super().handle_exception(exc)
+        return exc.response if isinstance(exc, Replay) else super().handle_exception(exc)
 
     def perform_authentication(self, request: Request) -> None:
         try:
@@ -139,10 +238,10 @@ class View(APIView):
         answer.headers.setdefault("Cache-Control", "private, no-cache")
         for name, value in self.throttle.headers().items() if self.throttle else ():
             answer.headers[name] = value
-        for name, value in deprecations.headers_of(request._request).items():
+        for name, value in deprecation_headers(request._request).items():
             answer.headers[name] = value
         if self.ticket is not None:
-            idempotency.end(self.ticket, answer)
+            _end_keyed(self.ticket, answer)
         return answer
 
 

@@ -9,7 +9,7 @@ from django.urls import include, path
 from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-from hub.api.openapi import openapi_details
+from hub.api import openapi_details
 from hub.moved import mounted_below
 
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification

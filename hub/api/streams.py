@@ -1,6 +1,9 @@
-"""Server-sent events: an answer that goes on while things happen, in few threads.
+"""Requests that hold a thread while nothing happens, few of a process and of a caller: long polls, server-sent events.
 
-A stream holds a thread of this process, and no connection to the database while nothing happens. It asks again who its
+Of long polls only few wait at once; the others are answered as if they had not asked to wait, and ask again. A wish to
+wait is therefore never refused and never a promise.
+
+A stream of events holds a thread, and no connection to the database while nothing happens. It asks again who its
 reader is before each event and at each heartbeat, and ends when they may not read it any more, when they went away,
 when the process stops, and after some minutes. The id of an event says where the next stream goes on.
 """
@@ -8,26 +11,123 @@ when the process stops, and after some minutes. The id of an event says where th
 import select
 import socket
 import struct
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from hub import identity
-from hub.api import asking, problems, waiting
-from hub.api.places import NoPlace, Places
+from hub.api import problems, views
+from hub.api.pages import Data
 from hub.api.records import Renderer
+from hub.origin import network_of
 from hub.server.worker import is_stopping
 from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
+from registry.kernel.limits.held_threads import held_threads
 from registry.kernel.policy import Caller
+
+
+class NoPlace(Exception):
+    """No place is free: in the whole process (`is_full`), or of those that one caller or network may have."""
+
+    def __init__(self, *, is_full: bool) -> None:
+        super().__init__()
+        self.is_full = is_full
+
+
+class Places:
+    """Counts the requests of one kind that wait in this process. Who is not signed in is counted by network alone."""
+
+    def __init__(self, most: int, *, of_caller: int, of_network: int) -> None:
+        self.most, self.of_caller, self.of_network = most, of_caller, of_network
+        self._taken: Counter[str] = Counter()  # by caller, by network, and "" for all
+        self._lock = threading.Lock()
+
+    @property
+    def taken(self) -> int:
+        """The number of places that are taken now."""
+        return self._taken[""]
+
+    def take(self, request: Request) -> Callable[[], None]:
+        """Take a place, and return the function that gives it back, at most once. Raises NoPlace."""
+        limits = self._limits(request)
+        with self._lock:
+            if self._taken[""] >= self.most:
+                raise NoPlace(is_full=True)
+            if any(self._taken[holder] >= limit for holder, limit in limits.items()):
+                raise NoPlace(is_full=False)
+            if not held_threads.take():
+                raise NoPlace(is_full=True)
+            self._taken.update(["", *limits])
+        held = ["", *limits]
+
+        def give_back() -> None:
+            with self._lock:
+                if held:
+                    held_threads.give_back()
+                while held:
+                    holder = held.pop()
+                    self._taken[holder] -= 1
+                    if not self._taken[holder]:
+                        del self._taken[holder]
+
+        return give_back
+
+    def _limits(self, request: Request) -> dict[str, int]:
+        caller, network = request.auth, network_of(request._request)
+        user = caller.user if isinstance(caller, Caller) else None
+        if user is None:
+            return {f"network {network}": self.of_caller}
+        return {f"user {user.pk}": self.of_caller, f"network {network}": self.of_network}
+
+
+MAX_SECONDS = 25  # proxies give up after 30
+POLL_SECONDS = 0.5
+waiting_places = Places(16, of_caller=8, of_network=12)  # of a process that has 64 threads (deploy/gunicorn.conf.py)
+
+
+class Wait(s.Serializer[Data]):
+    wait = s.IntegerField(
+        required=False, min_value=0, max_value=MAX_SECONDS, default=0,
+        help_text="seconds to wait for news; a busy hub answers at once",
+    )  # fmt: skip
+
+
+def wait_until(has_happened: Callable[[], bool], seconds: int, request: Request) -> None:
+    """Return once it has happened, when the time is over, or at once if too many wait already."""
+    if not seconds or has_happened():
+        return
+    try:
+        give_back = waiting_places.take(request)
+    except NoPlace:
+        return
+    try:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not is_stopping():
+            release_connection()
+            time.sleep(min(POLL_SECONDS, left))
+            if has_happened():
+                return
+    finally:
+        give_back()
+
+
+def release_connection() -> None:
+    """Let others use this thread's place in the pool while it sleeps; SQLite has no pool, and opening a file costs."""
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        connection.close()
+
 
 KIND, JSON = "text/event-stream", "application/json"
 LIFE_SECONDS = 300
@@ -38,7 +138,7 @@ HEADERS = {
     "Cache-Control": "private, no-store, no-transform",
     "X-Accel-Buffering": "no",  # nginx would keep events until they fill a page
 }
-places = Places(16, of_caller=4, of_network=8)  # of a process that has 64 threads (deploy/gunicorn.conf.py)
+stream_places = Places(16, of_caller=4, of_network=8)  # of a process that has 64 threads (deploy/gunicorn.conf.py)
 
 LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID", str, OpenApiParameter.HEADER, description="Of a stream: the id of the last event that you have."
@@ -73,7 +173,7 @@ class Source(Protocol):
         """Return what is new and may be seen by the caller. Raises RegistryError where they lost the right."""
 
 
-class View(asking.View):
+class View(views.View):
     # A route that answers by events where Accept prefers them. No docstring, as in the class above it.
 
     @property
@@ -92,7 +192,7 @@ class View(asking.View):
         if self.request.method == "HEAD":
             return HttpResponse(content_type=KIND, headers=HEADERS)
         try:
-            give_back = places.take(self.request)
+            give_back = stream_places.take(self.request)
         except NoPlace as refusal:
             if refusal.is_full:
                 raise StreamsFull("All places for streams are taken at this moment.") from None
@@ -138,7 +238,7 @@ class _Stream(Iterator[bytes]):
     def _go_on(self, first: list[Message]) -> Generator[bytes, None, None]:
         source, last_id, end = self._source, self._source.position, time.monotonic() + LIFE_SECONDS
         with _sending_within(self._connection, SEND_SECONDS):
-            waiting.release_connection()  # sending may take long, too
+            release_connection()  # sending may take long, too
             start = f"id: {last_id}\n" if last_id and not first else ""
             yield f"retry: {RETRY_MS}\n{start}\n".encode() + b"".join(map(bytes, first))
             due = time.monotonic() + HEARTBEAT_SECONDS
@@ -163,7 +263,7 @@ class _Stream(Iterator[bytes]):
                 return []
             return self._source.read(identity.caller_again(self._request._request, self._by))
         finally:
-            waiting.release_connection()
+            release_connection()
 
     def _refusal(self, problem: Exception) -> bytes:
         document = problems.answer(problem, {"request": self._request}).data
@@ -172,11 +272,11 @@ class _Stream(Iterator[bytes]):
     def _rest(self) -> bool:
         """Wait a moment; return False at once when the reader goes away."""
         if self._connection is None:  # another server than gunicorn
-            time.sleep(waiting.POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
             return True
         poll = select.poll()
         poll.register(self._connection, getattr(select, "POLLRDHUP", 0))  # Linux; a broken connection is told always
-        return not poll.poll(waiting.POLL_SECONDS * 1000)
+        return not poll.poll(POLL_SECONDS * 1000)
 
 
 @contextmanager

@@ -1,12 +1,58 @@
-"""Details that the OpenAPI document has for all operations alike: headers, descriptions of parameters, examples."""
+"""Details of the OpenAPI document that the views do not say by themselves: callers, headers, parameters, examples."""
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 
-from hub.api.openapi import openapi_security
-from hub.api.openapi.deprecations import DEPRECATED
 from hub.api.problems import CONTENT_TYPE, Problem
+from hub.api.views import DEPRECATED
+
+SAFE = frozenset({"get", "head"})
+# Operations that answer people who are not signed in; others than these need a person.
+ANYONE = frozenset({
+    "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
+    "adapter_lineage", "lineage", "lock", "weights", "bases", "base", "base_adapters",
+    "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site", "transparency",
+})  # fmt: skip
+# Operations that no token may call.
+SESSION = frozenset({
+    "make_token", "revoke_token", "sessions", "end_session", "join_organization",
+    "publishers", "trust_publisher", "distrust_publisher",
+    "robots", "robot", "make_robot", "remove_robot", "make_robot_token", "revoke_robot_token",
+    "moderation-delete", "quarantine", "release", "evidence", "takedown", "suspend", "unsuspend", "queue", "log",
+    "blocklist", "block_files", "unblock_file", "quotas", "quota", "set_quota", "reset_quota",
+})  # fmt: skip
+
+
+def schemes() -> dict[str, Any]:
+    """Return the ways to authenticate; the cookie is called as this hub calls it."""
+    return {
+        "token": {"type": "http", "scheme": "bearer", "description": "A token of a person or robot."},
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": "A browser in which a person is signed in.",
+        },
+        "csrf": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-CSRFToken",
+            "description": "Beside the session, where something may change: the token that pages have in their forms.",
+        },
+    }
+
+
+def requirements(operation: str, method: str, callers: str) -> list[dict[str, list[str]]]:
+    """Return the alternatives, one of which must be met; {} needs nothing. `callers`: what a feature's view says."""
+    session: dict[str, list[str]] = {"session": []} if method in SAFE else {"session": [], "csrf": []}
+    if operation in SESSION or callers == "session":
+        return [session]
+    if callers == "token":
+        return [{"token": []}]
+    return [*([{}] if operation in ANYONE or callers == "anyone" else []), {"token": []}, session]
+
 
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
 KEPT = frozenset({"post", "put", "patch", "delete"})  # methods with which an Idempotency-Key counts
@@ -117,7 +163,7 @@ def complete(schema: Schema) -> None:
     """Add the details to a document that was made from the views."""
     _unmark(schema)
     components = schema["components"]
-    components["securitySchemes"] = openapi_security.schemes()
+    components["securitySchemes"] = schemes()
     components["headers"] = HEADERS
     components["parameters"] = {"IdempotencyKey": IDEMPOTENCY_KEY}
     components["schemas"]["Problem"] = _problem()
@@ -151,7 +197,7 @@ def _problem() -> Schema:
 def _complete(method: str, path: str, operation: Schema) -> None:
     name, responses = operation["operationId"], operation["responses"]
     is_deprecated = f"{method.upper()} {path}" in DEPRECATED
-    operation["security"] = openapi_security.requirements(name, method, operation.pop("x-callers", ""))
+    operation["security"] = requirements(name, method, operation.pop("x-callers", ""))
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses["default"] = {"description": "A refusal (RFC 9457)", "content": content}
     for parameter in operation.get("parameters", []):
