@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 from registry.kernel import site_settings
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, CatalogueCount
-from registry.models.append_only import lifted
+from registry.models.extensions import lifted
 from registry.people import name_rules
 from registry.repos.delivery import popularity
 from tests import live

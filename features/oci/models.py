@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models import Revision
-from registry.models.repos.blobs import SHA256
+from registry.models.blobs import SHA256
 
 
 class ImageLayer(models.Model):

@@ -19,13 +19,12 @@ from prometheus_client.registry import Collector
 
 from registry.bytes import backup
 from registry.kernel import plane_requests, seams
+from registry.models.blobs import Blob, ChunkingJob
+from registry.models.hub_state import ClockLease, OutboxEvent
 from registry.models.proof.tryouts import Tryout
-from registry.models.proof.verdicts import Attempt, Verdict, WorkerHeartbeat
-from registry.models.repos.blobs import Blob, ChunkingJob
-from registry.models.repos.repositories import Repository, Revision
-from registry.models.site.hub_state import ClockLease
+from registry.models.repositories import Repository, Revision
 from registry.models.site.plane import PlaneName
-from registry.models.talk.outbox import OutboxEvent
+from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.proof import renewal
 from registry.proof.verdicts.rows import LOST
 

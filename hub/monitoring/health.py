@@ -23,7 +23,7 @@ from hub.monitoring import gauges, machine_gauges
 from hub.monitoring.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
 from registry.kernel.errors import StoreUnavailable
-from registry.models.proof.verdicts import WorkerHeartbeat
+from registry.models.verdicts import WorkerHeartbeat
 from registry.sql import schema
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import registry.models.append_only
+import registry.models.extensions
 from registry.management.first_tables import FirstTables
 from registry.repos import search_index
 
@@ -294,7 +294,7 @@ class Migration(FirstTables):
                 ("signature", models.CharField(max_length=200)),
             ],
             options={
-                "constraints": [registry.models.append_only.AppendOnly(name="audit_checkpoint_kept")],
+                "constraints": [registry.models.extensions.AppendOnly(name="audit_checkpoint_kept")],
             },
         ),
         migrations.CreateModel(
@@ -334,7 +334,7 @@ class Migration(FirstTables):
                     models.Index(fields=["repository", "-id"], name="audit_by_repository"),
                     models.Index(fields=["namespace", "-id"], name="audit_by_namespace"),
                 ],
-                "constraints": [registry.models.append_only.AppendOnly(name="audit_event_kept")],
+                "constraints": [registry.models.extensions.AppendOnly(name="audit_event_kept")],
             },
         ),
         migrations.CreateModel(
@@ -3962,7 +3962,7 @@ class Migration(FirstTables):
                 ),
             ],
             options={
-                "constraints": [registry.models.append_only.AppendOnly(name="audit_seal_kept")],
+                "constraints": [registry.models.extensions.AppendOnly(name="audit_seal_kept")],
             },
         ),
         migrations.CreateModel(

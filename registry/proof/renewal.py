@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from dovetail.adapters.results.report import Provenance, Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
-from registry.models.proof.verdicts import stored_report
+from registry.models.verdicts import stored_report
 from registry.proof import verdicts
 from registry.proof.reports import differences, refusal
 from registry.repos import refs

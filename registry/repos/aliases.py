@@ -11,7 +11,7 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.kernel.texts.cursors import Page
 from registry.models import Alias, AliasMove, Ref, Repository, Revision
-from registry.models.repos.aliases import MAX_ALIAS
+from registry.models.names import MAX_ALIAS
 from registry.repos import refs
 
 Action = AliasMove.Action

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop as _
 
 from dovetail.adapters.results.report import Evaluation, Report
 from registry.models import Regression, Revision, Verdict
-from registry.models.proof.verdicts import stored_report
+from registry.models.verdicts import stored_report
 
 Kind = Verdict.Eligibility
 NEUTRAL = "neutral"  # plain sentences measure no task

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
-from registry.models.repos.aliases import MAX_ALIAS
+from registry.models.names import MAX_ALIAS
 from registry.repos import eligibility
 from registry.repos.viewers import Viewer
 from registry.sql.prepared import Prepared

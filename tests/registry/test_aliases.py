@@ -20,7 +20,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.models import Alert, Alias, AliasMove, AuditEvent, Event, Repository, Revision
-from registry.models.append_only import ChangeRefused
+from registry.models.extensions import ChangeRefused
 from registry.moderation import quarantine
 from registry.proof.verified import aliases as deeds
 from registry.proof.verified import withdrawals

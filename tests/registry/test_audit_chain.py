@@ -13,7 +13,7 @@ from django.utils import timezone
 from registry.bytes import blobs
 from registry.kernel import audit, audit_chain
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
-from registry.models.append_only import ChangeRefused, lifted
+from registry.models.extensions import ChangeRefused, lifted
 from registry.moderation.log import audit_heads, audit_retention
 from tests.together import at_once
 

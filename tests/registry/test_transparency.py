@@ -10,7 +10,7 @@ from django.test import Client
 
 from registry.kernel import site_settings
 from registry.models import AbuseReport, Appeal, AuditEvent, Case, ModerationDecision, MonthOfModeration
-from registry.models.append_only import lifted
+from registry.models.extensions import lifted
 from registry.moderation import blocklist, quarantine, transparency
 from registry.moderation.strikes import suspension
 

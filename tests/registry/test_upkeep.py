@@ -28,7 +28,7 @@ from registry.models import (
     XetFile,
     Xorb,
 )
-from registry.models.append_only import lifted
+from registry.models.extensions import lifted
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos import refs

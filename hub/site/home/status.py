@@ -21,7 +21,7 @@ from hub.errors import http_form
 from hub.monitoring import gauges, health
 from hub.site.measures import number
 from registry.kernel.errors import StoreUnavailable
-from registry.models.proof.verdicts import Verdict, WorkerHeartbeat
+from registry.models.verdicts import Verdict, WorkerHeartbeat
 
 SECONDS_REMEMBERED = 5.0
 MOST_COUNTED = 1000  # verdicts that wait

@@ -6,9 +6,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.people.people import Namespace
+from registry.models.accounts import Namespace
 from registry.models.repos.discussions import Discussion, DiscussionEvent
-from registry.models.repos.repositories import Repository, Revision
+from registry.models.repositories import Repository, Revision
 
 FORMER_REASONS = {"licence": "license"}  # as 0.1 spelled them, and clients of that time send them
 

@@ -7,9 +7,9 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
+from registry.models.blobs import SHA256
 from registry.models.moderation.cases import Case
-from registry.models.repos.blobs import SHA256
-from registry.models.repos.repositories import Repository, Revision
+from registry.models.repositories import Repository, Revision
 
 
 class ModerationDecision(models.Model):

@@ -6,8 +6,8 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
-from registry.models.people.people import Namespace, Token
-from registry.models.repos.repositories import Repository
+from registry.models.accounts import Namespace, Token
+from registry.models.repositories import Repository
 
 
 class TrustedPublisher(models.Model):

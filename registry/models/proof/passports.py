@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.repos.blobs import SHA256
+from registry.models.blobs import SHA256
 
 
 class WeightPassport(models.Model):

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.repos.repositories import Revision
+from registry.models.repositories import Revision
 
 
 class Tryout(models.Model):

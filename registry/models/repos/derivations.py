@@ -6,8 +6,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.people.people import Token
-from registry.models.repos.repositories import Repository, Revision
+from registry.models.accounts import Token
+from registry.models.repositories import Repository, Revision
 
 MAX_REASON = 1000
 

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
-from registry.models.repos.repositories import Repository, Revision
+from registry.models.repositories import Repository, Revision
 
 
 class Discussion(models.Model):

@@ -6,15 +6,14 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from registry.models.accounts import Token
+from registry.models.memberships import Invitation
 from registry.models.moderation.cases import Case
 from registry.models.moderation.moderation import Appeal, ModerationDecision, Strike
-from registry.models.people.invitations import Invitation
-from registry.models.people.people import Token
-from registry.models.proof.verdicts import Verdict
 from registry.models.repos.discussions import Discussion
-from registry.models.repos.gates import AccessRequest
-from registry.models.repos.repositories import Repository
+from registry.models.repositories import AccessRequest, Repository
 from registry.models.talk.notices import Topic
+from registry.models.verdicts import Verdict
 
 _OF_NO_REPOSITORY = [
     "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "token-leaked",

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from registry.models.repos.repositories import Repository
+from registry.models.repositories import Repository
 
 
 class Event(models.Model):

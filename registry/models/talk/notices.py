@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.repos.repositories import Repository
+from registry.models.repositories import Repository
 
 
 class Topic(models.TextChoices):

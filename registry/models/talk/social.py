@@ -5,8 +5,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.people.people import Namespace
-from registry.models.repos.repositories import Repository
+from registry.models.accounts import Namespace
+from registry.models.repositories import Repository
 
 
 class Like(models.Model):

@@ -7,7 +7,7 @@ from django.db import transaction
 from registry.kernel import audit, audit_chain
 from registry.kernel.errors import ValueInvalid
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
-from registry.models.append_only import lifted
+from registry.models.extensions import lifted
 from registry.moderation.log import audit_heads, audit_verification
 
 

@@ -16,7 +16,7 @@ from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Alias, AliasMove, Ref, Repository, Revision, User
-from registry.models.repos.aliases import MAX_REASON
+from registry.models.names import MAX_REASON
 from registry.proof.verified.good_revisions import GoodRevisions, is_proven
 from registry.repos import aliases, eligibility, refs
 from registry.repos.refs import ALIASES

@@ -17,7 +17,7 @@ from registry.kernel.errors import StoreUnavailable, ValueInvalid, VersionNotHel
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Ref, Regression, Repository, Revision, Verdict
-from registry.models.proof.regressions import MAX_REASON
+from registry.models.verdicts import MAX_REASON
 from registry.proof.reports import NOT_MEASURED, score_of
 from registry.proof.verified import aliases, regressions
 from registry.proof.verified.good_revisions import read_good_revisions

@@ -1,9 +1,10 @@
-"""Verdicts about revisions, their attempts, the bases they are proven on, and the workers' heartbeats."""
+"""Verdicts about revisions and their attempts, bases, workers, and comparisons with the verified version before."""
 
 import logging
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -11,9 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dovetail.adapters.results.report import Report
-from registry.models.people.people import Namespace
-from registry.models.repos.blobs import SHA256, Blob
-from registry.models.repos.repositories import Revision
+from registry.models.accounts import Namespace
+from registry.models.blobs import SHA256, Blob
+from registry.models.repositories import Revision
 
 logger = logging.getLogger(__name__)
 
@@ -280,3 +281,57 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.worker
+
+
+MAX_REASON = 500
+
+
+class Regression(models.Model):
+    """The comparison of one revision with the one that `verified` would name without it, as their verdicts are now.
+
+    It is recomputed when one of the two verdicts changes, or another revision comes before it; the override stays. That
+    is about the revision: it also lets one in that adds nothing, and then a row without `against` may hold it.
+    """
+
+    class Outcome(models.TextChoices):
+        BETTER = "better"
+        EQUAL = "equal"  # no difference beyond chance
+        WORSE = "worse"  # beyond chance: `verified` does not move here unless an owner overrides it
+        INCOMPARABLE = "incomparable"
+
+    revision = models.OneToOneField(Revision, on_delete=models.CASCADE, related_name="regression")
+    verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="+")
+    against = models.ForeignKey(Revision, null=True, on_delete=models.SET_NULL, related_name="+")
+    against_verdict = models.ForeignKey(Verdict, null=True, on_delete=models.SET_NULL, related_name="+")
+    outcome = models.CharField(max_length=12, choices=Outcome.choices)
+    result = models.JSONField(default=dict, db_default={})  # regression_rule.Result, without its outcome
+    compared_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    override_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    override_reason = models.CharField(max_length=MAX_REASON, blank=True)
+    override_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(outcome__in=["better", "equal", "worse", "incomparable"]), name="regression_outcome_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(override_at__isnull=True, override_reason="")
+                | (Q(override_at__isnull=False, override_by__isnull=False) & ~Q(override_reason="")),
+                name="regression_override_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.revision_id}: {self.outcome}"
+
+    @property
+    def is_overridden(self) -> bool:
+        return self.override_at is not None
+
+    @property
+    def is_held(self) -> bool:
+        """True if `verified` passes the revision by for this comparison."""
+        return self.outcome == self.Outcome.WORSE and self.override_at is None

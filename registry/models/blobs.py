@@ -1,4 +1,4 @@
-"""Believed bytes, the repositories they were delivered for, and uploads in progress."""
+"""Believed bytes, the repositories they were delivered for, uploads and pushes in progress, and searches of files."""
 
 from django.conf import settings
 from django.db import models
@@ -196,3 +196,64 @@ class WeightComparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.before[:7]}...{self.after[:7]}"
+
+
+class OpenPush(models.Model):
+    """One person's push to one lane of a repository: what its client announced, and the commits that came so far.
+
+    A lane is a ref; all pull requests of a person are one lane, because a client announces files before it knows the
+    number of its pull request.
+    """
+
+    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="open_pushes")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    lane = models.CharField(max_length=255)
+    first_path = models.CharField(max_length=1024, blank=True)  # of the announcement: seen again, the client restarted
+    # The last announcement was a short one, so it was the end
+    is_announced = models.BooleanField(default=False, db_default=False)
+    announced = models.PositiveIntegerField(default=0, db_default=0)  # files
+    # Of these: new or of another size, and not committed yet
+    expected = models.PositiveIntegerField(default=0, db_default=0)
+    # Of these: of the same size, so perhaps never committed
+    doubtful = models.PositiveIntegerField(default=0, db_default=0)
+    ref = models.CharField(max_length=255, blank=True)  # "" until a commit has come
+    # The revisions before the first commit and of the last one
+    before = models.ForeignKey("registry.Revision", null=True, on_delete=models.CASCADE, related_name="+")
+    revision = models.ForeignKey("registry.Revision", null=True, on_delete=models.CASCADE, related_name="+")
+    is_new_ref = models.BooleanField(default=False, db_default=False)  # the push made its ref: a pull request
+    heard_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    # Seconds of silence after which it has ended; 0: no commit yet
+    patience = models.PositiveIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository", "by", "lane"], name="open_push_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.repository_id} {self.lane} by {self.by_id}"
+
+
+class PickleScan(models.Model):
+    """A job: look for pickles in the files of a revision. The row is deleted when the job is done."""
+
+    revision = models.OneToOneField(
+        "registry.Revision", on_delete=models.CASCADE, primary_key=True, related_name="pickle_scan"
+    )
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    # Later while a worker holds the lease
+    free_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.revision_id)
+
+
+class SecretSearch(models.Model):
+    """The files that the search for secrets in a revision has read, and its findings."""
+
+    revision = models.OneToOneField(
+        "registry.Revision", on_delete=models.CASCADE, primary_key=True, related_name="secret_search"
+    )
+    searched = models.CharField(max_length=300)  # how much was looked at and what was not, in words
+    places = models.JSONField(default=list, db_default=[])  # [file, line, kind] of each secret, never its value
+
+    def __str__(self) -> str:
+        return str(self.revision_id)

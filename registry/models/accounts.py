@@ -1,8 +1,9 @@
-"""People, organisations, the names they hold and their limits, and the tokens people use."""
+"""People, organisations and their namespaces, tokens, and the sign-ins of programs that a browser ends (RFC 8628)."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
@@ -265,3 +266,51 @@ class NamespaceQuota(models.Model):
 
     def __str__(self) -> str:
         return f"quota of {self.namespace}"
+
+
+class DeviceLogin(models.Model):
+    """One sign-in in progress; only a digest of the device code is stored, as of a token."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        APPROVED = "approved"
+        DENIED = "denied"
+
+    sha256 = models.CharField(max_length=64, unique=True)  # of the device code
+    user_code = models.CharField(max_length=8, unique=True)  # typed by the person, without the hyphen
+    client = models.CharField(max_length=100, blank=True)  # the program's own name
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING, db_default=State.WAITING)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="device_logins"
+    )
+    # Of the token that it will get: read or write
+    role = models.CharField(max_length=8, default="write", db_default="write")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    expires_at = models.DateTimeField()
+    polled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "approved", "denied"]), name="device_login_state_known"
+            ),
+            models.CheckConstraint(condition=Q(role__in=["read", "write"]), name="device_login_role_known"),
+            models.CheckConstraint(
+                condition=~Q(state="approved") | Q(user__isnull=False), name="device_login_approved_by_somebody"
+            ),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="device_login_expires_at")]
+
+
+class SignInPlace(models.Model):
+    """A browser and a network that a person signed in from; only their digest is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_in_places")
+    sha256 = models.CharField(max_length=64)
+    used_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "sha256"], name="sign_in_place_unique")]
+
+    def __str__(self) -> str:
+        return f"a place of {self.user}"

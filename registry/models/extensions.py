@@ -1,4 +1,7 @@
-"""Tables whose rows are only ever added: the model refuses to change and delete them, and so do database triggers."""
+"""Extensions of Django: comparisons that queries use on every model, and tables whose rows are only ever added.
+
+The model refuses to change and delete such rows, and so do triggers of the database.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +10,7 @@ from typing import Any, NoReturn
 from django.db import connection, models, transaction
 from django.db.backends.ddl_references import Statement, Table
 from django.db.models import BaseConstraint
+from django.db.models.functions import Lower
 
 FUNCTION = """
 CREATE OR REPLACE FUNCTION dovetail_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -119,3 +123,21 @@ def lifted(*tables: type[models.Model]) -> Iterator[None]:
 def _run(cursor: Any, statements: list[str]) -> None:
     for statement in statements:
         cursor.execute(statement)
+
+
+# Lets queries say name__lower=…, which uses the unique index on Lower(name) in both databases; iexact does not.
+models.CharField.register_lookup(Lower)
+models.EmailField.register_lookup(Lower)
+
+
+@models.CharField.register_lookup
+class SqlLike(models.Lookup):
+    """Lets queries say name__lower__like="ner-%": the SQL operator, with a backslash before a literal % or _."""
+
+    lookup_name = "like"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        """Return the comparison."""
+        left, left_values = self.process_lhs(compiler, connection)
+        right, right_values = self.process_rhs(compiler, connection)
+        return f"{left} LIKE {right} ESCAPE '\\'", (*left_values, *right_values)
