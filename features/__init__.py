@@ -20,6 +20,7 @@ FEATURES: tuple[str, ...] = (
     "retention",
     "collections",
     "compare",
+    "tries",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

@@ -84,7 +84,6 @@ REST: dict[tuple[str, str], Any] = {
         "head": "average", "alpha": 8.0, "enable_lora": "true",
         "others": [{"adapter": "acme/public", "revision": "main", "weight": 0.5}],
     },
-    ("POST", "/api/v1/adapters/acme/public/revisions/main/try"): {"text": "x", "other": "y", "new_tokens": 1},
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
     ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
     ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},

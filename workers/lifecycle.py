@@ -25,7 +25,7 @@ from kombu.exceptions import KombuError
 
 from registry.kernel.outbound import tracing
 from registry.models import WorkerHeartbeat
-from registry.proof import tryout_jobs, verdicts
+from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
 from registry.sql import schema
 from workers import loop, scratch_folders, tasks
@@ -169,8 +169,8 @@ def _look_for_work(door: str) -> bool:
     Nobody sends a message for a comparison: it waits until its engine has started. Return whether one waits.
     """
     able = capabilities.current()
-    jobs = verdicts.waits_for(able) or tryout_jobs.free(able).exists() or comparisons.coldest(able)
-    waits = not capabilities.unfit() and bool(jobs)
+    waits_for = verdicts.waits_for(able) or any(jobs.waits() for jobs in loop.LOOP.short) or comparisons.coldest(able)
+    waits = not capabilities.unfit() and bool(waits_for)
     if waits:
         tasks.validate.apply_async(queue=worker_direct(door), expires=settings.HEARTBEAT_SECONDS, retry=False)
     return waits

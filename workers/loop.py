@@ -1,11 +1,13 @@
-"""The loop of a worker process: validations in their order, tries among them, comparisons after both."""
+"""The loop of a worker process: validations in their order, short jobs among them, comparisons after both."""
 
 import mmap
 import time
+from collections.abc import Iterable
 
-from registry.proof import tryout_jobs, tryouts, verdicts
+from registry.kernel.seams import ShortJobs
+from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
-from workers import compare, trying
+from workers import compare
 from workers.engines import capabilities, warm_engines
 from workers.validation import validate
 
@@ -13,7 +15,7 @@ SLICE_SECONDS = 60  # the longest work for one message; then it is sent again, s
 STAY = 10  # times an engine's start-up time: how long a process prefers its warm bases, and others wait at most
 STAY_SECONDS_MOST = 120
 COMPARE_EVERY = 20  # validations, if they never end
-VALIDATIONS_A_TRY = 4  # seconds for validations after each second for tries, while both wait
+VALIDATIONS_A_SHORT_JOB = 4  # seconds for validations after each second for short jobs, while both wait
 
 _stopping = mmap.mmap(-1, 1)  # shared with the children that are forked later
 
@@ -21,13 +23,15 @@ _stopping = mmap.mmap(-1, 1)  # shared with the children that are forked later
 class WorkLoop:
     """The state of one process: how long it may prefer its warm bases, and how many validations it has done.
 
-    `tries_from` is when it may do a try again although validations wait: tries get a fifth of its time at most.
+    `short` are the short jobs of features; `short_from` is when it may do one again although validations wait: they
+    get a fifth of its time at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, short: Iterable[ShortJobs] = ()) -> None:
+        self.short = tuple(short)
         self.stays_until = 0.0
         self.since_comparing = 0
-        self.tries_from = 0.0
+        self.short_from = 0.0
 
     def work(self) -> bool:
         """Do all jobs that wait, until the time slice is over; return whether there may be more."""
@@ -39,26 +43,21 @@ class WorkLoop:
 
     def step(self) -> bool:
         """Do one job; return whether there was one."""
-        if self._try():
+        if any(map(self._short, self.short)):
             return True
         if self.since_comparing >= COMPARE_EVERY and self._compare():
             return True
         return self._validate() or self._compare()
 
-    def _try(self) -> bool:
-        """Answer a try; while validations wait, only if it is the turn of tries, and best with a warm engine."""
-        if not tryouts.waiting().exists():
+    def _short(self, jobs: ShortJobs) -> bool:
+        """Do a short job; while validations wait, only if it is the turn of these, and best with a warm engine."""
+        if not jobs.waits():
             return False
-        able, began = capabilities.current(), time.monotonic()
-        is_busy = verdicts.waits_for(able)
-        if is_busy and began < self.tries_from:
+        began, is_busy = time.monotonic(), verdicts.waits_for(capabilities.current())
+        if (is_busy and began < self.short_from) or not jobs.do(not is_busy):
             return False
-        claim = tryout_jobs.claim(able, warm_engines.ENGINES.ready, cold=not is_busy)
-        if claim is None:
-            return False
-        trying.answer(claim)
         ended = time.monotonic()
-        self.tries_from = ended + VALIDATIONS_A_TRY * (ended - began)
+        self.short_from = ended + VALIDATIONS_A_SHORT_JOB * (ended - began)
         return True
 
     def _validate(self) -> bool:

@@ -16,7 +16,7 @@ from registry.moderation import blocklist, transparency
 from registry.moderation.log import audit_heads
 from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
-from registry.proof import pickle_scans, renewal, tryout_jobs, verdicts
+from registry.proof import pickle_scans, renewal, verdicts
 from registry.proof.weights import norm_populations
 from registry.publish.retention import restoring
 from registry.publish.uploads import open_pushes
@@ -39,6 +39,7 @@ from workers.loop import LOOP
 from workers.validation import provenance
 
 JOBS = tuple(features.parts("jobs", seams.Jobs))
+LOOP.short = tuple(short for part in JOBS for short in part.short)
 
 
 @shared_task(bind=True)
@@ -46,13 +47,6 @@ def validate(self: Any, verdict: int = 0) -> None:
     """Do the jobs that wait for this worker; the id of the verdict is only a hint for the broker's log."""
     if LOOP.work():
         self.apply_async(args=(verdict,))
-
-
-@shared_task(bind=True)
-def try_out(self: Any, tryout: int = 0) -> None:
-    """Do the jobs that wait for this worker, of which one is a try; its id is only a hint for the broker's log."""
-    if LOOP.work():
-        self.apply_async(args=(tryout,))
 
 
 @shared_task
@@ -66,7 +60,6 @@ def sweep() -> None:
     """End pushes that broke off, and recover from lost workers and lost messages."""
     open_pushes.sweep()
     verdicts.sweep()
-    tryout_jobs.sweep()
     dispatching.sweep()
     audit_chain.seal()
     suspension.end_due()

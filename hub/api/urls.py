@@ -5,7 +5,7 @@ from django.urls.converters import StringConverter
 
 import features
 from hub.api import bases, blocklist, changes, moderation, openapi, reports, site
-from hub.api.adapters import adapters, comparisons, derived, lineages, tryouts, weights
+from hub.api.adapters import adapters, comparisons, derived, lineages, weights
 from hub.api.people import (
     account,
     following,
@@ -51,8 +51,6 @@ urlpatterns = [
     path(f"{REVISION}/derive", derived.Derive.as_view(), name="rest-derive"),
     path(f"{REVISION}/lineage", derived.OneLineage.as_view(), name="rest-lineage"),
     path(f"{REVISION}/lock", revisions.OneLock.as_view(), name="rest-lock"),
-    path(f"{REVISION}/try", tryouts.Try.as_view(), name="rest-try"),
-    path(f"{REVISION}/try/<str:key>", tryouts.OneTry.as_view(), name="rest-one-try"),
     path(f"{REVISION}/weights", weights.OneWeights.as_view(), name="rest-weights"),
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),
     path(f"{REVISION}/regression-override", verdicts.OneOverride.as_view(), name="rest-regression-override"),

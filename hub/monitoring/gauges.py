@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Avg, Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -21,7 +21,6 @@ from registry.bytes import backup
 from registry.kernel import plane_requests, seams
 from registry.models.blobs import Blob, ChunkingJob
 from registry.models.hub_state import ClockLease, OutboxEvent
-from registry.models.proof.tryouts import Tryout
 from registry.models.repositories import Repository, Revision
 from registry.models.site.plane import PlaneName
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
@@ -60,7 +59,6 @@ class _Registry(Collector):
         failed = "Versions that are main or verified, and for which a program of Use failed here."
         yield GaugeMetricFamily("dovetail_failed_programs", failed, totals.failed_programs)
         yield from _renewals(totals)
-        yield from _tries(totals)
         lost = "Attempts of the last hour whose worker died."
         yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
@@ -101,10 +99,6 @@ class _Totals:
         self.failed_programs = renewal.with_failed_programs().count()
         self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
         self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
-        tries = Tryout.objects.filter(asked_at__gt=hour).order_by()
-        times = {"wait": Avg(F("started_at") - F("asked_at")), "work": Avg(F("finished_at") - F("started_at"))}
-        self.tries: dict[str, int] = dict(tries.values_list("state").annotate(Count("pk")))
-        self.try_times = tries.filter(state=Tryout.State.DONE).aggregate(**times)
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
         self.public = plane_requests.public_repositories().count() if settings.PLANE_URL else 0
         self.signed = PlaneName.objects.filter(signed_at__isnull=False).count()
@@ -164,18 +158,6 @@ def _renewals(totals: _Totals) -> Iterator[Metric]:
         "dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", totals.renewals
     )
     yield GaugeMetricFamily("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", totals.renewed)
-
-
-def _tries(totals: _Totals) -> Iterator[Metric]:
-    """Yield the tries of the last hour by state, and the mean seconds that the answered ones waited and took."""
-    number = GaugeMetricFamily("dovetail_hour_tries", "Tries of the last hour, as then.", labels=["state"])
-    for state in Tryout.State.values:
-        number.add_metric([state], totals.tries.get(state, 0))
-    mean = GaugeMetricFamily("dovetail_hour_try_mean_seconds", "Mean time of the answered ones.", labels=["part"])
-    for part, time_taken in totals.try_times.items():
-        if time_taken is not None:
-            mean.add_metric([part], time_taken.total_seconds())
-    yield from (number, mean)
 
 
 def _plane(totals: _Totals) -> Iterator[Metric]:

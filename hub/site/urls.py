@@ -53,7 +53,7 @@ from hub.site.repository import (
 )
 from hub.site.routing import at, forms
 from hub.site.sign_in import organization_links, sign_on_urls
-from hub.site.verdict import tryouts, verdict
+from hub.site.verdict import verdict
 from hub.site.versions import aliases, commits, comparisons, derived, retiring
 
 REPOSITORY = "<repository:address>"
@@ -152,8 +152,6 @@ REPOSITORIES = [
         ("derive", derived.derive, "derive"),
     ),
     at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
-    at(f"{REPOSITORY}/try", tryouts.tryout, "try"),
-    *forms("try", f"{REPOSITORY}/try", ("ask", tryouts.ask, "ask-try")),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
     *forms(
         "verdict",

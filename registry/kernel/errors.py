@@ -134,10 +134,6 @@ class AliasNotFound(Missing):
     default_fix = "List the aliases of the adapter, or set this one."
 
 
-class TryoutNotFound(Missing):
-    code = "tryout-not-found"
-
-
 class FileNotFound(RegistryError):
     code = "file-not-found"
     default_fix = "List the files of the revision to see what is there."
@@ -338,12 +334,6 @@ class AliasUnproven(Conflict):
 class AliasRefused(Conflict):
     code = "alias-refused"
     default_fix = "Set it to another version."
-
-
-class TryoutRefused(Conflict):
-    """The version cannot be tried here, or the texts cannot be given to it."""
-
-    code = "tryout-refused"
 
 
 class VersionNotHeld(Conflict):

@@ -50,12 +50,20 @@ class Feature:
     lists_with: "Callable[[Repository, Caller, int], Page[Any]]" = lambda repository, by, limit: Page([])
 
 
+class ShortJobs(NamedTuple):
+    """Jobs of a moment on a warm engine: a process of validations gives them a fifth of its time while these wait."""
+
+    waits: Callable[[], bool]  # whether this worker can do one that waits
+    do: Callable[[bool], bool]  # do one, the engine cold only if given True; return whether there was one
+
+
 @dataclass(frozen=True, slots=True)
 class Jobs:
     """What one feature adds to the work of the workers; its `jobs.py` may hold Celery tasks as well."""
 
     reads: tuple[Callable[[], object], ...] = ()  # asks other hubs for what is to be proven; every minute
     after_push: tuple[Callable[[], object], ...] = ()  # reads files of strangers, in bounded slices
+    short: tuple[ShortJobs, ...] = ()
 
 
 _joined: list[Feature] = []

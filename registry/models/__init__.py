@@ -53,7 +53,6 @@ from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace,
 from registry.models.people.directory_tokens import DirectoryToken
 from registry.models.people.publishers import PublishingRun, TrustedPublisher
 from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
-from registry.models.proof.tryouts import Tryout
 from registry.models.repos.derivations import DerivedSource, DerivedVersion
 from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
@@ -159,7 +158,6 @@ __all__ = [
     "Topic",
     "TopicChoice",
     "TrustedPublisher",
-    "Tryout",
     "Upload",
     "UploadedBlob",
     "User",

@@ -28,10 +28,7 @@ CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organizatio
 # Parameters of a query that an operation cannot do without.
 REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "reviews"}}
 # Operations that need what this world has not, and the tests that give it to them.
-ELSEWHERE = {
-    "try_adapter": "tests/site/test_tryouts.py",
-    "get_try": "tests/site/test_tryouts.py",
-} | dict(of_features.rows("ELSEWHERE"))
+ELSEWHERE = dict(of_features.rows("ELSEWHERE"))
 
 
 @dataclass

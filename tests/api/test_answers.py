@@ -220,7 +220,6 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     assert wrong == []
     elsewhere = {("POST", "me/invitations/accept")}  # test_account.py
     elsewhere |= all_with_an_answer([*of_features.rows("ELSEWHERE"), *of_features.rows("UNANSWERED")])
-    elsewhere |= {("POST", f"{ADAPTER}/revisions/{{rev}}/try"), ("GET", f"{ADAPTER}/revisions/{{rev}}/try/{{key}}")}
     elsewhere |= {("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")}  # a view of a config: tests/api/test_fit.py
     finals = (f"{ADAPTER}/takedown", f"{ADAPTER}/delete", "users/{name}/suspend")
     elsewhere |= {("POST", f"moderation/{deed}") for deed in finals}  # they need a sign-in

@@ -11,7 +11,7 @@ from dovetail.serve.vllm_plugin.names import Name
 from dovetail.terminal import verdict_watch
 from dovetail.terminal.printer import Printer
 from registry.models import Repository, Verdict
-from registry.proof import tryouts, verdicts
+from registry.proof import verdicts
 from registry.repos import pull
 from registry.repos.lists import catalog
 from tests.api.conftest import BASE, accuracy, judged
@@ -89,7 +89,6 @@ def roads(proven: Verdict, ask) -> dict[str, object]:
         "Use": "--enable-lora" in page("/alice/reviews/use?tool=vllm"),
         "page of the verdict": "0.9583" in page(f"/alice/reviews/verdict/{revision.oid}"),
         "page": "not proven yet" in page("/alice/reviews"),
-        "tries": tryouts.is_run(verdicts.in_force(revision).report),
     }
 
 

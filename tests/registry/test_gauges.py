@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from hub.monitoring import gauges, health
 from registry.bytes import backup
-from registry.models import AuditEvent, Tryout, Verdict, WorkerHeartbeat
+from registry.models import AuditEvent, Verdict, WorkerHeartbeat
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos import refs
@@ -77,17 +77,6 @@ def test_a_hub_without_a_clock_has_been_without_one_for_ever(tmp_path) -> None:
     assert number("dovetail_clock_silence_seconds") == math.inf
     clock_lease.take("a clock", 60)
     assert number("dovetail_clock_silence_seconds") == 0
-
-
-def test_tries_are_counted_by_their_outcome_and_timed(waiting: Verdict) -> None:
-    asked = timezone.now() - timedelta(minutes=5)
-    started, ended = (asked + timedelta(seconds=seconds) for seconds in (2, 5))
-    of_all = {"revision": waiting.revision, "new_tokens": 1, "route": "org/base", "engine": "e5", "asked_at": asked}
-    Tryout.objects.create(key="a", state="done", started_at=started, finished_at=ended, **of_all)
-    Tryout.objects.create(key="b", state="expired", finished_at=ended, **of_all)
-    found = [number("dovetail_hour_tries", f'{{state="{state}"}}') for state in ("done", "expired", "failed")]
-    assert found == [1, 1, 0]
-    assert [number("dovetail_hour_try_mean_seconds", f'{{part="{part}"}}') for part in ("wait", "work")] == [2, 3]
 
 
 @pytest.mark.django_db

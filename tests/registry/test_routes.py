@@ -55,8 +55,6 @@ api/v1/adapters/<ns>/<name>/revisions                        GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
-api/v1/adapters/<ns>/<name>/revisions/<rev>/try              POST adapter:download
-api/v1/adapters/<ns>/<name>/revisions/<rev>/try/<key>        GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
@@ -461,8 +459,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/commit/<rev>/derive                          POST session
 {of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
 {of}<ns>/<name>/compare/<a>...<b>                            GET adapter:download
-{of}<ns>/<name>/try                                          GET adapter:read
-{of}<ns>/<name>/try/ask                                      POST session
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session
 {of}<ns>/<name>/verdict/<rev>/withdraw-override              POST session

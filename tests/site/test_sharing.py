@@ -30,7 +30,7 @@ def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
 
 @pytest.mark.parametrize("form", [f"{REVIEWS}/like", f"{REVIEWS}/watch", "/settings/following/alice"])
 def test_a_form_of_the_head_leads_back_to_its_page(visit, reviews, form):
-    here = f"{REVIEWS}/try?rev=main"
+    here = f"{REVIEWS}/use?version=main"
     for sent, page in ((f"http://testserver{here}", here), ("https://elsewhere.example/", "")):
         answer = visit("carol").post(form, {"level": "all"}, headers={"Referer": sent})
         assert answer.url == (page or (REVIEWS if form.startswith(REVIEWS) else "/alice"))

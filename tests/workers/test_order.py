@@ -2,10 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -14,12 +12,12 @@ from django.test.utils import CaptureQueriesContext
 
 from dovetail.adapters.results.report import EngineRow
 from registry.kernel.errors import ClaimStale
-from registry.models import Base, Comparison, Ref, Revision, Tryout, Verdict, WorkerHeartbeat
-from registry.proof import tryout_jobs, verdicts
+from registry.models import Base, Comparison, Ref, Revision, Verdict, WorkerHeartbeat
+from registry.proof import verdicts
 from registry.proof.verdicts import Capabilities, comparisons, queue
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
-from workers import lifecycle, loop, tasks, trying
+from workers import lifecycle, tasks
 from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
 from workers.validation import validate as validation
@@ -383,31 +381,6 @@ def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, e
     loop, began = WorkLoop(), time.monotonic()
     assert loop.step()
     assert began + 5 <= loop.stays_until <= time.monotonic() + 5
-
-
-def test_tries_get_a_fifth_of_the_time_while_validations_wait_and_all_of_it_afterwards(wanted, engine, monkeypatch):
-    """Each validation and each try takes a second of a clock that nothing else moves."""
-    clock, done = [100.0], []
-
-    def worked(kind: str, end: Callable[..., object], *arguments: object) -> None:
-        end(*arguments)
-        clock[0] += 1
-        done.append(kind)
-
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(capabilities, "here", lambda: {BASE: ""})
-    monkeypatch.setattr(capabilities, "_engines", lambda: ("e5",))
-    monkeypatch.setattr(warm_engines.Engines, "ready", [("e5", BASE.lower())])
-    monkeypatch.setattr(validation, "validate", lambda claim: worked("validation", verdicts.record, claim, PASSED, 1))
-    monkeypatch.setattr(trying, "answer", lambda claim: worked("try", tryout_jobs.refuse, claim, "no"))
-    revisions = [wanted().revision for _ in range(8)]
-    rows = [Tryout(key=f"{number:032x}", revision=revision, by=revision.author, text="a", new_tokens=1,
-                   route=BASE.lower(), engine="e5") for number, revision in enumerate(revisions[:5])]  # fmt: skip
-    Tryout.objects.bulk_create(rows)
-    work = WorkLoop()
-    while len(done) < 13 and work.step():
-        pass
-    assert done == ["try", *["validation"] * 4, "try", *["validation"] * 4, "try", "try", "try"]
 
 
 def test_a_lost_worker_is_first_again(wanted):

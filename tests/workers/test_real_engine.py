@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.results.programs import Address, digest
-from registry.models import Base, Comparison, Ref, Regression, Tryout, Verdict
-from registry.proof import fit, renewal, tryouts, verdicts
+from registry.models import Base, Comparison, Ref, Regression, Verdict
+from registry.proof import fit, renewal, verdicts
 from registry.proof.verdicts import latest
 from registry.publish import push
 from registry.publish.made import derived_versions
@@ -242,35 +242,6 @@ def test_a_worse_version_with_other_rows_is_run_on_those_of_the_verified_one(ber
 
 def with_rows(seed: int, rows: list[dict]) -> adapters.Files:
     return {**adapters.lora(seed=seed), adapters.SMOKE: adapters.smoke(rows)}
-
-
-# --- tries -----------------------------------------------------------------------------------------------------------
-GOOD = "The film was good, and Anna liked it."
-
-
-def tried(revision, by, *texts: str) -> Tryout:
-    """Ask for a try, and let the loop of a worker do what waits."""
-    text, other = (*texts, "")[:2]
-    verdicts.sign_of_life(capabilities.name(), "", capabilities.offer("door", 1))
-    row = tryouts.request(revision, text, other, tryouts.NEW_TOKENS, tryouts.Asker(by))
-    assert WorkLoop().step()
-    return tryouts.find(revision, row.key, by)
-
-
-def test_base_and_adapter_answer_a_text_side_by_side(bert, judged, cast, caplog):
-    alice = cast.session("alice")
-    found = judged(adapters.lora(seed=20) | {"README.md": adapters.card(label_names=["bad", "good"])})
-    row = tried(found.revision, alice, GOOD)
-    assert (row.state, row.reason) == ("done", "")
-    sides = [{share["label"]: share["value"] for share in row.answer[side]["labels"]} for side in ("base", "adapter")]
-    assert [sum(side.values()) for side in sides] == pytest.approx([1, 1], abs=1e-4)
-    assert sides[0].keys() == {"bad", "good"}
-    assert sides[0] != sides[1]
-    vectors = judged(adapters.lora(task="FEATURE_EXTRACTION", seed=21)).revision
-    row = tried(vectors, alice, GOOD, "A bad film.")
-    assert row.answer["base"]["similarity"] != row.answer["adapter"]["similarity"]
-    assert tried(vectors, alice, GOOD).answer["moved"] < 1
-    assert GOOD not in caplog.text
 
 
 # --- an adapter in place of a base -----------------------------------------------------------------------------------

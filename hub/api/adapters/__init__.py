@@ -1,1 +1,1 @@
-"""Views of adapters: searching, comparing, fitting, trying, and what is made of them."""
+"""Views of adapters: searching, comparing, fitting, and what is made of them."""

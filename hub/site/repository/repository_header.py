@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.urls import reverse
 
 from dovetail.adapters.results.report import BasePin, Evaluation
@@ -18,7 +17,7 @@ from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Regression, Repository, Revision, Verdict
 from registry.people import gates
-from registry.proof import tryouts, verdicts
+from registry.proof import verdicts
 from registry.proof.reports import shown_to
 from registry.proof.verified import regressions
 from registry.proof.weights import withdrawn_weights
@@ -91,11 +90,6 @@ class RepositoryHeader:
     def renewal(self) -> Verdict | None:
         """The validation that is queued or running while the verdict that the page shows is in force."""
         return verdicts.renewal_of(self.verdict) if self.verdict else None
-
-    @property
-    def is_tryable(self) -> bool:
-        """True where the page to try it belongs among the tabs; whether this visitor may is said there."""
-        return settings.TRY != "off" and self.proof is not None and tryouts.is_run(self.proof.report)
 
     @cached_property
     def regression(self) -> Regression | None:

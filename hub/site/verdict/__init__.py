@@ -1,1 +1,1 @@
-"""The page of a verdict with weights and training, and tries."""
+"""The page of a verdict with weights and training."""

@@ -40,6 +40,7 @@ class Tryout(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        app_label = "registry"
         indexes = [models.Index(fields=["id"], name="tryout_open", condition=Q(finished_at__isnull=True))]
         constraints = [
             models.CheckConstraint(

@@ -1,20 +1,20 @@
 """Tries: an adapter and its base answer a text of the caller's own, side by side."""
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.adapters import Tryout
+from features.tries import models, verbs
+from features.tries.verbs import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
 from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.streams import Wait, wait_until
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
-from hub.shared.tryouts import asker_of
-from registry import models
+from hub.origin import network_of
 from registry.kernel.policy import Permission
-from registry.proof import tryouts
-from registry.proof.tryouts import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
 
 
 class TryBody(s.Serializer[Data]):
@@ -40,10 +40,10 @@ class Try(View):
         """
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
-        tryouts.require_known(self.caller)
+        verbs.require_known(self.caller)
         wish = pages.body(request, TryBody)
-        asker = asker_of(request._request, self.caller)
-        tryout = tryouts.request(revision, wish["text"], wish["other"], wish["new_tokens"], asker)
+        asker = verbs.asker(self.caller, network_of(request._request))
+        tryout = verbs.request(revision, wish["text"], wish["other"], wish["new_tokens"], asker)
         return _answer(tryout)
 
 
@@ -56,17 +56,17 @@ class OneTry(View):
         """
         asked = pages.parameters(request, Wait)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
-        tryout = tryouts.find(revision, key, self.caller)
+        tryout = verbs.find(revision, key, self.caller)
         if asked["wait"]:
-            wait_until(lambda: tryouts.find(revision, key, self.caller).is_final, asked["wait"], request)
+            wait_until(lambda: verbs.find(revision, key, self.caller).is_final, asked["wait"], request)
             revision = resolved(f"{ns}/{name}", revision.oid, self.viewer, Permission.DOWNLOAD)
-            tryout = tryouts.find(revision, key, self.caller)
+            tryout = verbs.find(revision, key, self.caller)
         return _answer(tryout)
 
 
 def _answer(tryout: models.Tryout) -> Tryout:
     """Return a try as our REST shows it; it repeats no text."""
-    place = tryouts.place(tryout) if tryout.state == models.Tryout.State.QUEUED else None
+    place = verbs.place(tryout) if tryout.state == models.Tryout.State.QUEUED else None
     return of_row(
         Tryout,
         tryout,
@@ -76,5 +76,9 @@ def _answer(tryout: models.Tryout) -> Tryout:
         reason=tryout.reason or None,
         before=place.before if place else None,
         wait_seconds=place.seconds if place else None,
-        deleted_at=tryout.asked_at + tryouts.KEPT,
+        deleted_at=tryout.asked_at + verbs.KEPT,
     )
+
+
+_AT = "adapters/<str:ns>/<str:name>/revisions/<api_revision:rev>/try"
+REST = [path(_AT, Try.as_view(), name="rest-try"), path(f"{_AT}/<str:key>", OneTry.as_view(), name="rest-one-try")]

@@ -1,26 +1,34 @@
 """Tries of an adapter with a visitor's own text: who may ask, what for, and how long anything of it is kept.
 
 Texts and answers are in one row, which nobody else reads, and which is deleted an hour after it was asked for. Nothing
-of them is in the audit log, in logs or in metrics.
+of them is in the audit log, in logs or in metrics. The row is the job, as of comparisons: a worker claims it with a
+lease. A try that waits too long expires, since its visitor is gone.
 """
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Avg, F, Q, QuerySet
+from django.db.models import Avg, F, QuerySet
 from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 
 from dovetail.adapters.results.report import Report
-from registry.kernel.errors import HubBusy, RegistryError, SignInRequired, TooOften, TryoutNotFound, TryoutRefused
+from dovetail.adapters.results.tryout import Answer
+from features.tries.models import Tryout
+from registry.kernel.errors import ClaimStale, Conflict, HubBusy, Missing, RegistryError, SignInRequired, TooOften
 from registry.kernel.policy import Caller
-from registry.models import Revision, Tryout, Verdict
+from registry.models import Revision, Verdict
 from registry.proof import verdicts
 from registry.proof.verdicts import Fleet
+from registry.proof.verdicts.comparisons import Pair
+from registry.proof.verdicts.queue import Capabilities
+from registry.proof.verdicts.rows import lease
 from registry.repos import pull
 
 State = Tryout.State
@@ -33,6 +41,23 @@ WAITING_AT_MOST = 40  # of all people
 MAX_BYTES = 1 << 30  # of the files that a worker copies
 RAN = ("run", "evaluated")
 TYPICAL_SECONDS = 2.0  # of one try, while none was finished within the hour
+ATTEMPTS = 2
+PAUSE = timedelta(seconds=10)  # after a fault of the hub
+COLD = timedelta(seconds=30)  # after which an engine is started for a try though validations wait
+PATIENCE = timedelta(minutes=5)  # after which a waiting try expires
+MAX_REASON = 500
+BROKEN = "This hub failed at it, {} times. Its operators find the fault in the logs of the workers."
+NOBODY_CAME = "No worker had time for it within 5 minutes. Ask again when the hub is less busy."
+
+
+class TryoutNotFound(Missing):
+    code = "tryout-not-found"
+
+
+class TryoutRefused(Conflict):
+    """The version cannot be tried here, or the texts cannot be given to it."""
+
+    code = "tryout-refused"
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,13 @@ class Asker:
         if self.by.user is not None:
             return Tryout.objects.filter(by=self.by.user)
         return Tryout.objects.filter(by__isnull=True, network=self.network)
+
+
+def asker(by: Caller, network: str) -> Asker:
+    """Return the visitor; of a stranger's network only a keyed hash is kept, and for an hour."""
+    if by.user is not None:
+        return Asker(by)
+    return Asker(by, salted_hmac("tryout", network, algorithm="sha256").hexdigest())
 
 
 def request(revision: Revision, text: str, other: str, new_tokens: int, asker: Asker) -> Tryout:
@@ -204,6 +236,77 @@ def _able(fleet: Fleet, route: str, engine: str) -> list[str]:
     )
 
 
-def forgotten() -> Q:
-    """Return the condition of rows that are deleted."""
-    return Q(asked_at__lte=Now() - KEPT)
+@dataclass(frozen=True)
+class Trying:
+    """The right to answer a try, until the lease ends."""
+
+    row: Tryout
+    fence: str
+
+
+def free(able: Capabilities) -> QuerySet[Tryout]:
+    """Return the tries that a worker can do now, the oldest first."""
+    mine = waiting().filter(route__in=able.bases, engine__in=able.engines)
+    return mine.filter(free_at__lte=Now(), attempt__lt=ATTEMPTS).order_by("pk")
+
+
+def claim(able: Capabilities, warm: Collection[Pair], *, cold: bool) -> Trying | None:
+    """Claim the oldest try; without `cold` only one whose engine is warm, or that has waited for `COLD`."""
+    rows = free(able)
+    late = set() if cold else set(rows.filter(asked_at__lte=Now() - COLD).values_list("pk", flat=True))
+    for number, engine, route in list(rows.values_list("pk", "engine", "route")):
+        if not cold and number not in late and (engine, route) not in warm:
+            continue
+        fence = secrets.token_hex(16)
+        columns = {"state": State.RUNNING, "fence": fence, "free_at": lease(), "started_at": Now()}
+        if free(able).filter(pk=number).update(**columns, attempt=F("attempt") + 1):
+            related = Tryout.objects.select_related("revision__repository__namespace__person", "by")
+            return Trying(related.get(pk=number), fence)
+    return None
+
+
+def require_allowed(claim: Trying) -> None:
+    """Raise what reading the files of the revision raises: a right may have ended while the try waited."""
+    pull.require_files(claim.row.revision, Caller(claim.row.by))
+
+
+def heartbeat(claim: Trying) -> None:
+    """Prolong the lease. Raises ClaimStale."""
+    if not _held(claim).update(free_at=lease()):
+        raise ClaimStale("A try belongs to another worker now.")
+
+
+def record(claim: Trying, answer: Answer) -> None:
+    """Write the answer, unless the claim is lost."""
+    _held(claim).update(state=State.DONE, answer=answer.as_json(), reason="", finished_at=Now())
+
+
+def refuse(claim: Trying, reason: str) -> None:
+    """End a try that cannot be answered."""
+    _held(claim).update(state=State.FAILED, reason=reason[:MAX_REASON], finished_at=Now())
+
+
+def give_back(claim: Trying, *, counted: bool = True) -> None:
+    """Have a try that the hub failed at done again in a moment, and end it after the last attempt.
+
+    Without `counted` the attempt is none, since the machine was only too busy.
+    """
+    if counted and claim.row.attempt >= ATTEMPTS:
+        refuse(claim, BROKEN.format(ATTEMPTS))
+        return
+    attempt = F("attempt") if counted else F("attempt") - 1
+    _held(claim).update(state=State.QUEUED, free_at=Now() + PAUSE, attempt=attempt, fence="")
+
+
+def sweep() -> None:
+    """Delete what is an hour old, and end what nobody came to and what took its workers down."""
+    Tryout.objects.filter(asked_at__lte=Now() - KEPT).delete()
+    open_rows = waiting().filter(free_at__lte=Now())
+    lost = open_rows.filter(attempt__gte=ATTEMPTS)
+    lost.update(state=State.FAILED, reason=BROKEN.format(ATTEMPTS), finished_at=Now())
+    late = open_rows.filter(asked_at__lte=Now() - PATIENCE)
+    late.update(state=State.EXPIRED, reason=NOBODY_CAME, finished_at=Now())
+
+
+def _held(claim: Trying) -> QuerySet[Tryout]:
+    return waiting().filter(pk=claim.row.pk, fence=claim.fence)

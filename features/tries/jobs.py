@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from celery import shared_task
 from django.conf import settings
 
 from dovetail.adapters.results.report import CRASHED
+from features.tries import verbs
+from features.tries.verbs import Trying, waiting
 from registry.kernel.errors import ClaimStale, RegistryError, ShelfProblem, StoreUnavailable
+from registry.kernel.seams import Jobs, ShortJobs
 from registry.models import Base
-from registry.proof import tryout_jobs, verdicts
-from registry.proof.tryout_jobs import Trying
+from registry.proof import verdicts
 from workers import scratch_folders
 from workers.engine.job import Job, wall_for
-from workers.engines import leases, warm_engines
+from workers.engines import capabilities, leases, warm_engines
 from workers.engines.engine_faults import EngineFault, EngineSlow
+from workers.loop import LOOP
 from workers.validation.laying_out import copy_files, read_card
 
 logger = logging.getLogger(__name__)
@@ -34,22 +39,43 @@ REASONS = {
 }
 
 
+@shared_task(bind=True, name="workers.tasks.try_out")
+def try_out(self: Any, tryout: int = 0) -> None:
+    """Do the jobs that wait for this worker, of which one is a try; its id is only a hint for the broker's log."""
+    if LOOP.work():
+        self.apply_async(args=(tryout,))
+
+
+def _waits() -> bool:
+    return waiting().exists() and verbs.free(capabilities.current()).exists()
+
+
+def _do(cold: bool) -> bool:
+    claim = verbs.claim(capabilities.current(), warm_engines.ENGINES.ready, cold=cold)
+    if claim is not None:
+        answer(claim)
+    return claim is not None
+
+
+JOBS = Jobs(short=(ShortJobs(_waits, _do),))
+
+
 def answer(claim: Trying) -> None:
     """Answer a claimed try, or give it back; after a defect of this code it waits for the end of its lease."""
     details = {"tryout": claim.row.pk, "base": claim.row.route, "engine": claim.row.engine}
     try:
-        with leases.kept(partial(tryout_jobs.heartbeat, claim)):
-            tryout_jobs.require_allowed(claim)
+        with leases.kept(partial(verbs.heartbeat, claim)):
+            verbs.require_allowed(claim)
             _answer(claim)
     except ClaimStale:
         logger.warning("A try was lost while it was answered", extra=details)
     except EngineSlow:  # it goes on starting meanwhile
-        tryout_jobs.give_back(claim, counted=False)
+        verbs.give_back(claim, counted=False)
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:
         logger.warning("A try was not answered: %s", type(problem).__name__, extra=details)
-        tryout_jobs.give_back(claim)
+        verbs.give_back(claim)
     except RegistryError as refusal:
-        tryout_jobs.refuse(claim, f"{refusal.detail} {refusal.fix}".strip())
+        verbs.refuse(claim, f"{refusal.detail} {refusal.fix}".strip())
 
 
 def _answer(claim: Trying) -> None:
@@ -60,9 +86,9 @@ def _answer(claim: Trying) -> None:
     with _laid_out(claim, base) as job:
         found, check, reason = warm_engines.engine_for(base, row.engine).answer(job)
     if found is not None:
-        tryout_jobs.record(claim, found)
+        verbs.record(claim, found)
     else:
-        tryout_jobs.refuse(claim, REASONS.get(check, reason))
+        verbs.refuse(claim, REASONS.get(check, reason))
 
 
 @contextmanager

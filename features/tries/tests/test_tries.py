@@ -8,10 +8,13 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from dovetail.adapters.results.tryout import Answer, Mark, Share, Side
-from registry.kernel.errors import RepositoryQuarantined, TryoutNotFound
-from registry.models import AuditEvent, Base, Revision, Tryout
+from features.tries import verbs
+from features.tries.models import Tryout
+from features.tries.verbs import TryoutNotFound
+from registry.kernel.errors import RepositoryQuarantined
+from registry.models import AuditEvent, Base, Revision
 from registry.moderation import quarantine
-from registry.proof import tryout_jobs, tryouts
+from registry.proof import verdicts
 from registry.proof.verdicts import Capabilities, Offer, sign_of_life
 from tests.api.conftest import BASE, judged, pushed
 from tests.api.test_answers import described, faults
@@ -38,9 +41,9 @@ def revision(cast: Any) -> Revision:
 
 def answered(answer: Answer) -> Tryout:
     """Answer the oldest try, as a worker does."""
-    claim = tryout_jobs.claim(ABLE, (), cold=True)
+    claim = verbs.claim(ABLE, (), cold=True)
     assert claim is not None
-    tryout_jobs.record(claim, answer)
+    verbs.record(claim, answer)
     return Tryout.objects.get(pk=claim.row.pk)
 
 
@@ -123,12 +126,14 @@ def test_only_what_an_engine_ran_and_nothing_held_back_is_tried(visit, cast, rev
     held, body = f"{PAGE}?rev={revision.oid}", {"rev": revision.oid, "text": TEXT}
     assert alice.post(ASK, body).status_code == 302
     quarantine.quarantine(revision.repository, cast.session("mona"), reason="It attacks.", revision=revision)
-    claim = tryout_jobs.claim(ABLE, (), cold=True)
+    claim = verbs.claim(ABLE, (), cold=True)
     with pytest.raises(RepositoryQuarantined):
-        tryout_jobs.require_allowed(claim)
+        verbs.require_allowed(claim)
     assert alice.post(ASK, body).status_code == 403
     assert "Run base" not in alice.get(held).content.decode()
     quarantine.release(revision.repository, cast.session("mona"), reason="No.", revision=revision)
+    verdicts.again(revision, None)
+    assert "Run base and adapter" in alice.get(held).content.decode(), "also while it is validated again"
     Base.objects.update(has_weights=False)
     assert "No worker runs this version" in alice.get(held).content.decode()
     Base.objects.update(has_weights=True)
@@ -138,7 +143,7 @@ def test_only_what_an_engine_ran_and_nothing_held_back_is_tried(visit, cast, rev
 
 @pytest.mark.parametrize(("limit", "code"), [("AT_ONCE", 429), ("AN_HOUR", 429), ("WAITING_AT_MOST", 503)])
 def test_one_person_and_all_together_have_limits(visit, revision, monkeypatch, limit, code):
-    monkeypatch.setattr(tryouts, limit, 1)
+    monkeypatch.setattr(verbs, limit, 1)
     alice = visit("alice")
     assert alice.post(ASK, {"text": TEXT}).status_code == 302
     if limit == "AN_HOUR":
@@ -158,26 +163,26 @@ def test_texts_that_are_none_or_too_long_are_refused(visit, revision, given):
 
 
 def test_a_try_is_retried_ends_and_is_forgotten(visit, cast, revision):
-    alice, asker = cast.session("alice"), tryouts.Asker(cast.session("alice"))
-    row = tryouts.request(revision, TEXT, "", 8, asker)
-    assert tryout_jobs.claim(ABLE, [("e5", "other/base")], cold=False) is None, "its engine is cold"
-    for _ in range(tryout_jobs.ATTEMPTS):
+    alice, asker = cast.session("alice"), verbs.Asker(cast.session("alice"))
+    row = verbs.request(revision, TEXT, "", 8, asker)
+    assert verbs.claim(ABLE, [("e5", "other/base")], cold=False) is None, "its engine is cold"
+    for _ in range(verbs.ATTEMPTS):
         Tryout.objects.update(free_at=Now())
-        claim = tryout_jobs.claim(ABLE, [("e5", BASE.lower())], cold=False)
-        tryout_jobs.give_back(claim, counted=False)
+        claim = verbs.claim(ABLE, [("e5", BASE.lower())], cold=False)
+        verbs.give_back(claim, counted=False)
         Tryout.objects.update(free_at=Now())
-        claim = tryout_jobs.claim(ABLE, (), cold=True)
-        tryout_jobs.give_back(claim)
-    tryout_jobs.record(claim, Answer("SEQ_CLS", Side(), Side()))
+        claim = verbs.claim(ABLE, (), cold=True)
+        verbs.give_back(claim)
+    verbs.record(claim, Answer("SEQ_CLS", Side(), Side()))
     row.refresh_from_db()
     assert (row.state, row.attempt) == ("failed", 2), "a late worker writes nothing"
-    late = tryouts.request(revision, TEXT, "", 8, asker)
-    Tryout.objects.filter(pk=late.pk).update(asked_at=Now() - tryout_jobs.PATIENCE)
-    tryout_jobs.sweep()
+    late = verbs.request(revision, TEXT, "", 8, asker)
+    Tryout.objects.filter(pk=late.pk).update(asked_at=Now() - verbs.PATIENCE)
+    verbs.sweep()
     late.refresh_from_db()
     assert late.state == "expired"
-    Tryout.objects.update(asked_at=Now() - tryouts.KEPT - timedelta(seconds=1))
+    Tryout.objects.update(asked_at=Now() - verbs.KEPT - timedelta(seconds=1))
     with pytest.raises(TryoutNotFound):
-        tryouts.find(revision, late.key, alice)
-    tryout_jobs.sweep()
+        verbs.find(revision, late.key, alice)
+    verbs.sweep()
     assert not Tryout.objects.exists()

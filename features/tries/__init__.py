@@ -1,0 +1,1 @@
+"""Tries: an adapter and its base answer a visitor's own text, side by side."""
