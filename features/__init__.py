@@ -21,6 +21,7 @@ FEATURES: tuple[str, ...] = (
     "collections",
     "compare",
     "tries",
+    "discussions",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

@@ -6,7 +6,7 @@ carol is a stranger, mona moderates, ada administers. Adapters have a first revi
 from dataclasses import dataclass
 
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Organization, Repository, Token, User
+from registry.models import Discussion, Organization, Repository, Token, User
 from registry.people import accounts
 from registry.people.organizations import organizations
 from registry.people.tokens import tokens
@@ -50,6 +50,13 @@ class Cast:
     ) -> Repository:
         """Make an empty adapter."""
         return repositories.create(full_name, self.session(by), private=private, type=type)
+
+    def thread(self, repository: Repository, who: str, *comments: str) -> Discussion:
+        """Make the rows of a discussion with its comments."""
+        made = Discussion.objects.create(repository=repository, number=1, title="Hello", author=self[who])
+        for text in comments:
+            made.events.create(author=self[who], kind="comment", text=text)
+        return made
 
     def again(self) -> "Cast":
         """Return the same people as rows of their own, which no test has changed."""

@@ -22,10 +22,8 @@ from hub.about import PORT
 from hub.api import views
 from hub.hf import bodies
 from registry.kernel.policy import Caller
-from registry.models import Repository, User
 from registry.publish import push
 from registry.publish.push import Inline, Intent
-from registry.publish.threads import discussions
 from registry.talk import dispatch
 from tests.cast import Cast, assemble
 from tests.registry.test_routes import rows
@@ -368,7 +366,7 @@ FORMS_OF_PEOPLE = (  # address, the fields
 
 def test_no_odd_field_of_a_form_of_people_is_an_accident(asker):
     form = "application/x-www-form-urlencoded"
-    discussions.start(Repository.objects.get(type="model"), "Odd", "", Caller(user=User.objects.get(username="alice")))
+    asker.ask("POST", "/acme/public/discussions/new", b"title=Odd", form)
     asker.settle()
     for turn, (path, fields) in enumerate(FORMS_OF_PEOPLE):
         for number, field in enumerate(fields):

@@ -27,7 +27,6 @@ from registry.people.tokens import ci_systems
 from registry.proof import fit
 from registry.publish import push
 from registry.publish.push import Inline, Intent
-from registry.publish.threads import discussions
 from tests import of_features
 from tests.cast import assemble
 from tests.sweep import sweep
@@ -191,7 +190,9 @@ def asker(db, settings, tmp_path) -> Asker:
     readme = [Inline("README.md", b"# A\n")]
     repository = Repository.objects.get(namespace__name="acme", name="public", type="model")
     push.receive(Intent(repository, "refs/heads/main", alice, title="start"), readme)
-    discussions.start(repository, "A question", "How?", alice)
+    asking.ask(
+        "POST", "/acme/public/discussions/new", b"title=A+question&text=How", "application/x-www-form-urlencoded"
+    )
     lists = apps.get_model("registry", "Collection").objects  # of a feature, which tests of the whole hub do not import
     lists.create(key="0" * 24, namespace=repository.namespace, title="Some", created_by=alice.user)
     gates.set_gate(repository, "manual", alice)

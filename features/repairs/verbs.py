@@ -18,7 +18,6 @@ from registry.proof import config_views
 from registry.proof.config_views import View
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent, Operation
-from registry.publish.threads import discussions
 from registry.repos import pull, refs
 from registry.repos.contents import facts
 from registry.repos.refs import MAIN
@@ -122,7 +121,7 @@ def _opened(
 ) -> Repair:
     intent = Intent(repository, MAIN, by, title, why, parent=head.oid, propose=True)
     ref = push.receive(intent, operations)
-    proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
+    proposal = repository.discussions.get(number=ref.name.removeprefix(refs.PULL_REQUESTS))
     return Repair(proposal, ref.revision, base, is_new=True)
 
 

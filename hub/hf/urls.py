@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views import View
 
-from hub.hf import discussions, listing, moves, refs, repos
+from hub.hf import listing, moves, refs, repos
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 from hub.hf.files import lfs, pull, push
 from hub.hf.people import account, gates, oauth, users
@@ -55,14 +55,6 @@ OF_A_REPOSITORY = [
     speak("/lfs-files/batch", moves.DropLargeFiles, "drop-large-files"),
     speak("/lfs-files/duplicate", moves.ShareFiles, "share-files"),
     speak("/lfs-files/<str:sha256>", moves.OneLargeFile, "large-file"),
-    speak("/discussions", discussions.Discussions, "discussions"),
-    speak("/discussions/<int:number>", discussions.OneDiscussion, "discussion"),
-    speak("/discussions/<int:number>/comment", discussions.Comment, "comment-discussion"),
-    speak("/discussions/<int:number>/title", discussions.Title, "rename-discussion"),
-    speak("/discussions/<int:number>/status", discussions.Status, "set-discussion-status"),
-    speak("/discussions/<int:number>/merge", discussions.Merge, "merge-discussion"),
-    speak("/discussions/<int:number>/comment/<str:comment>/edit", discussions.EditComment, "edit-comment"),
-    speak("/discussions/<int:number>/comment/<str:comment>/hide", discussions.HideComment, "hide-comment"),
 ]
 OF_ITS_FILES = [  # at the addresses of its pages
     speak("<str:ns>/<str:name>/resolve/<path:tail>", pull.Resolve, "resolve"),

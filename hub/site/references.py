@@ -7,8 +7,8 @@ from django.urls import reverse
 
 from registry.kernel import policy
 from registry.kernel.policy import Caller
+from registry.kernel.texts.mentions import DiscussionReference, commit_references, discussion_references, mentions
 from registry.models import Discussion, Namespace, Repository, Revision
-from registry.publish.threads.mentions import DiscussionReference, commit_references, discussion_references, mentions
 
 FOLDERS = {"datasets": Repository.Type.DATASET, "spaces": Repository.Type.SPACE}
 MAX_ON_A_PAGE = 100  # of discussions, and of commits

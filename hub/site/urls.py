@@ -26,7 +26,6 @@ from hub.site.account import (
 from hub.site.administration import audit_log, blocklist, directory_tokens, name_rules, quotas
 from hub.site.administration.staff import for_administrators, for_moderators
 from hub.site.catalogue import bases, catalogue, feeds
-from hub.site.discussions import discussions
 from hub.site.docs import docs
 from hub.site.files import editing, files, refs_forms, uploading
 from hub.site.forms.publishers import FORMS as CI_SYSTEMS
@@ -57,7 +56,6 @@ from hub.site.verdict import verdict
 from hub.site.versions import aliases, commits, comparisons, derived, retiring
 
 REPOSITORY = "<repository:address>"
-DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"
 ORGANIZATION = "organizations/<str:ns>/settings"
 
 REPOSITORIES = [
@@ -107,21 +105,6 @@ REPOSITORIES = [
         ("only", publishers.set_only, "set-publishers-only"),
         *((slug, partial(publishers.trust, system=slug), f"trust-{slug}") for slug in CI_SYSTEMS),
         ("<int:number>/remove", publishers.remove, "remove-publisher"),
-    ),
-    at(f"{REPOSITORY}/discussions", discussions.listed, "discussions"),
-    at(f"{REPOSITORY}/discussions/new", discussions.new, "new-discussion"),
-    at(DISCUSSION, discussions.one, "discussion"),
-    at(f"{DISCUSSION}/files", discussions.files, "discussion-files"),
-    *forms(
-        "discussion",
-        DISCUSSION,
-        ("comment", discussions.comment, "comment"),
-        ("close", discussions.close, "close-discussion"),
-        ("open", discussions.reopen, "open-discussion"),
-        ("merge", discussions.merge, "merge"),
-        ("rename", discussions.rename, "rename-discussion"),
-        ("comments/<int:comment>/edit", discussions.edit, "edit-comment"),
-        ("comments/<int:comment>/hide", discussions.hide, "hide-comment"),
     ),
     at(f"{REPOSITORY}/tree/<str:rev>", files.tree, "tree"),
     at(f"{REPOSITORY}/tree/<str:rev>/<path:path>", files.tree, "tree"),

@@ -347,18 +347,6 @@ class RefProtected(Forbidden):
     code = "ref-protected"
 
 
-class DiscussionClosed(Conflict):
-    code = "discussion-closed"
-    default_fix = "Open it first; what is merged stays as it is, so open a new one."
-
-
-class MergeConflict(Conflict):
-    code = "merge-conflict"
-    default_fix = (
-        "Push a commit to the pull request that takes over what the base branch has by now, or open a new one."
-    )
-
-
 class XorbInvalid(Invalid):
     code = "xorb-invalid"
     default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."

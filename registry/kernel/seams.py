@@ -4,13 +4,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from registry.kernel.errors import NotSupported
 from registry.kernel.texts.cursors import Page
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from registry.kernel.callers import Caller
-    from registry.models import OutboxEvent, Repository, User  # the tables are loaded after this module
+    from registry.kernel.policy import Permission
+    from registry.models import (  # the tables are loaded after this module
+        Discussion,
+        DiscussionEvent,
+        OutboxEvent,
+        Repository,
+        Revision,
+        User,
+    )
 
 
 class Gauge(NamedTuple):
@@ -20,6 +29,18 @@ class Gauge(NamedTuple):
     help: str
     value: float
     labels: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Discussions and pull requests, as pushes and moderators need them; all but the first in a transaction."""
+
+    # What a caller needs for a push to the ref of a pull request, or (if True) to open one for a branch.
+    permission_for: "Callable[[Repository, str, Caller, bool], Permission]"
+    # Opens a pull request with a title and a text for a branch; its ref is the caller's to make.
+    propose: "Callable[[Repository, str, str, Caller, str], Discussion]"
+    note_commit: "Callable[[Repository, str, Revision], None]"  # writes down that the ref of a pull request moved
+    hide: "Callable[[Discussion, Iterable[DiscussionEvent], User], None]"  # comments of one thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +56,7 @@ class Feature:
     every_hour: tuple[Callable[[], object], ...] = ()
     # Rows with a column `blob`, whose bytes no sweep removes.
     blobs: "tuple[Callable[[], QuerySet[Any]], ...]" = ()
+    threads: Threads | None = None
     gauges: Callable[[], Iterable[Gauge]] = lambda: ()  # at each scrape: long counts are kept a minute
     # Whether nobody may take the name of a namespace; and to take it all the same (by=None is the operator), or raise.
     holds_name: Callable[[str], bool] = lambda name: False
@@ -77,6 +99,14 @@ def join(features: Iterable[Feature]) -> None:
 def joined() -> tuple[Feature, ...]:
     """Return the features in their declared order."""
     return tuple(_joined)
+
+
+def threads() -> Threads:
+    """Return who keeps discussions and pull requests. Raises NotSupported where nobody does."""
+    for feature in _joined:
+        if feature.threads is not None:
+            return feature.threads
+    raise NotSupported("This hub has no discussions and no pull requests.", fix="Push to a branch.")
 
 
 def lists_with(repository: "Repository", by: "Caller", limit: int) -> Page[Any]:

@@ -7,7 +7,6 @@ from registry.kernel.errors import CommentNotFound, DiscussionNotFound, Namespac
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, DiscussionEvent, Namespace, Repository, Revision, User
 from registry.people import accounts
-from registry.publish.threads import discussions
 from registry.repos import lookup, pull
 
 Kind = Case.Target
@@ -102,9 +101,9 @@ def _revision(kind: Case.Target, repository: Repository, rev: str, path: str, by
 
 def _discussion(kind: Case.Target, repository: Repository, rest: str) -> Target:
     number, _, comment = rest.partition(":")
-    discussion = discussions.find(repository, int(number)) if _is_number(number) else None
+    discussion = repository.discussions.filter(number=number).first() if _is_number(number) else None
     if discussion is None:
-        raise DiscussionNotFound(f"There is no discussion {number[:20]!r}.")
+        raise DiscussionNotFound(f"There is no discussion #{number[:20]} of {repository.full_name}.")
     if kind == Kind.DISCUSSION:
         return Target(
             kind, str(discussion), repository=repository, discussion=discussion, namespace=repository.namespace

@@ -14,7 +14,6 @@ from hub.api import openapi
 from registry.models import Repository
 from registry.people.tokens import ci_systems
 from registry.publish import branches
-from registry.publish.threads import discussions
 from tests import of_features
 from tests.api.conftest import BASE, SERVING, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
@@ -107,7 +106,7 @@ def seed(cast: Cast, repository: Repository) -> World:
     second = pushed(cast, repository, title="again", files={"notes.txt": b"x"})
     base = {"id": BASE, "revision": None, "sha256": None}
     judged(second, evals=[evaluation(0.5, 0.75)], serving=SERVING, base=base)
-    discussions.start(repository, "A question", "How?", cast.session("bob"))
+    world.client("bob").post("/alice/reviews/discussions/new", {"title": "A question", "text": "How?"})
     known_base()
     regressed(cast, cast.repository("alice/worse"))
     expired(cast, cast.repository("alice/old"))

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from hub.api import openapi
-from registry.kernel.policy import Caller
-from registry.models import Token, User
+from registry.models import Token
 from registry.people.tokens import ci_systems
 from registry.publish import branches
-from registry.publish.threads import discussions
 from tests import of_features
 from tests.api.conftest import expired, judged, pushed, regressed
 from tests.api.test_machines import CLAIMS, in_days
@@ -197,7 +195,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     )
     pushed(cast, repository, title="notes", files={"notes.txt": b"x"})
     branches.create_ref(repository, "refs/heads/first", repository.revisions.earliest("pk"), cast.session("alice"))
-    discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
+    ask("bob").post("/alice/reviews/discussions/new", {"title": "A question", "text": "How?"})
     known_base()
     regressed(cast, cast.repository("alice/worse"))
     expired(cast, cast.repository("alice/old"))

@@ -19,7 +19,6 @@ from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
 from registry.publish import branches, repositories
 from registry.publish.push import tree
-from registry.publish.threads import thread_entries
 from registry.publish.uploads import open_pushes, uploads
 from registry.repos.contents import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
@@ -248,20 +247,6 @@ def test_an_adapter_has_only_so_many_branches_and_tags(wire: Wire, repo, monkeyp
     assert [road.status_code for road in roads] == [200, 200, 403]
     assert code(wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": "v1"})) == "quota-exceeded"
     assert wire.propose(NAME, file("a.txt"), who="carol").status_code == 200, "proposals are not among them"
-
-
-def test_a_stranger_opens_only_so_much_a_day_and_a_writer_as_he_likes(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(thread_entries, "MAX_A_DAY", 2)
-    path = f"/api/models/{NAME}/discussions"
-    for number in (1, 2):
-        assert wire.propose(NAME, file(f"{number}.txt"), who="carol").status_code == 200
-        assert wire.ask("POST", f"{path}/{number}/status", {"status": "closed"}, who="carol").status_code == 200
-    for answer in (
-        wire.ask("POST", path, {"title": "Once more", "description": ""}, who="carol"),
-        wire.propose(NAME, file("3.txt"), who="carol"),
-    ):
-        assert (answer.status_code, code(answer)) == (429, "rate-limited")
-    assert [wire.propose(NAME, file(f"{number}.txt")).status_code for number in range(3)] == [200] * 3
 
 
 def test_only_so_many_uploads_of_a_person_wait_for_their_bytes(wire: Wire, cast, repo, monkeypatch):

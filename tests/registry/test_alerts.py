@@ -1,4 +1,4 @@
-"""Alerts of verdicts, requests for files and discussions: to whom, where, and how seldom a letter comes."""
+"""Alerts of verdicts and requests for files: to whom, where, and how seldom a letter comes."""
 
 from datetime import timedelta
 
@@ -11,12 +11,8 @@ from registry.models import Alert, User, Verdict
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
 from registry.proof import verdicts
-from registry.publish import merges, push
-from registry.publish.push import Inline, Intent
-from registry.publish.threads import discussions
-from registry.publish.threads.mentions import MAX_MENTIONS
 from registry.talk import dispatch
-from registry.talk.alerts import alert_mail, alerts, recipients
+from registry.talk.alerts import alert_mail, alerts
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble
 
@@ -171,83 +167,6 @@ def test_who_asked_hears_what_became_of_it_and_nothing_waits_for_the_owner_any_m
     assert heard("carol") == heard("dave") == ["You have access to the files of acme/gated now."]
 
 
-# --- discussions -----------------------------------------------------------------------------------------------------
-def test_owners_hear_of_a_new_thread_and_its_people_of_what_follows(cast, reviews):
-    thread = discussions.start(reviews, "Which rank?", "I wonder.", cast.session("carol"))
-    assert heard("alice") == ["carol opened alice/reviews#1: Which rank?"]
-    assert heard("carol") == []
-    discussions.comment(thread, "Eight.", cast.session("dave"))
-    assert heard("carol") == ["News from dave in alice/reviews#1: Which rank?"]
-    assert heard("alice") == ["carol opened alice/reviews#1: Which rank? (and 1 more)"]
-    discussions.set_status(thread, "closed", cast.session("alice"))
-    assert heard("dave") == ["News from alice in alice/reviews#1: Which rank?"]
-    assert heard("carol") == ["News from alice in alice/reviews#1: Which rank? (and 1 more)"]
-    alerts.saw(cast["carol"], alerts.OF_THREADS, discussion=thread)
-    assert alerts.unread(cast["carol"]) == 0
-    assert alerts.unread(cast["dave"]) == 1
-
-
-def test_a_proposal_is_told_once_with_its_first_commit_and_its_merge_to_its_author(cast, reviews):
-    intent = Intent(reviews, "refs/heads/main", cast.session("carol"), title="Add a card", propose=True)
-    push.receive(intent, [Inline("NOTES.md", b"# Hello")])
-    assert heard("alice") == ["carol proposes a change of main in alice/reviews#1: Add a card"]
-    merges.merge(reviews.discussions.get(), cast.session("alice"), "Thank you.")
-    assert heard("carol") == ["News from alice in alice/reviews#1: Add a card"]
-    assert alerts.address(Alert.objects.get(user=cast["carol"])) == "/alice/reviews/discussions/1"
-
-
-def test_being_mentioned_is_said_until_it_is_read_whatever_follows(cast, reviews):
-    thread = discussions.start(reviews, "Which rank?", "Does @Bob know? And @nobody-at-all?", cast.session("carol"))
-    discussions.comment(thread, "Anyone?", cast.session("carol"))
-    assert heard("bob") == ["carol mentioned you in alice/reviews#1: Which rank?"]
-    discussions.comment(thread, "No. @bob and @carol: eight.", cast.session("alice"))
-    assert heard("bob") == ["alice mentioned you in alice/reviews#1: Which rank? (and 1 more)"]
-    assert heard("carol") == ["alice mentioned you in alice/reviews#1: Which rank?"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["mail bob@example.org", "`@bob.setter`", "```\n@bob\n```", "```\n@bob", "x@bob", "https://x.org/@bob", "@bob@x"],
-)
-def test_what_only_looks_like_a_mention_tells_nobody(cast, reviews, text):
-    discussions.start(reviews, "Which rank?", text, cast.session("carol"))
-    assert heard("bob") == []
-
-
-def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, django_assert_max_num_queries):
-    for number in range(30):
-        accounts.create_person(f"person-{number}")
-    storm = " ".join(f"@person-{number}" for number in range(1000))
-    thread = discussions.start(reviews, "Storm", storm, cast.session("carol"))
-    dispatch.run()
-    assert Alert.objects.filter(kind="mentioned").count() == MAX_MENTIONS
-    before = Alert.objects.count()
-    with django_assert_max_num_queries(44):
-        discussions.comment(thread, storm, cast.session("carol"))
-        dispatch.run()
-    assert Alert.objects.count() == before
-
-
-def test_nobody_fills_the_list_of_another(cast, reviews, monkeypatch):
-    monkeypatch.setattr(recipients, "MAX_FROM_ONE", 3)
-    for number in range(5):
-        discussions.start(reviews, f"Buy {number}", "", cast.session("carol"))
-    discussions.start(reviews, "A question", "", cast.session("dave"))
-    assert len(heard("alice")) == 4
-    assert heard("alice")[0] == "dave opened alice/reviews#6: A question"
-
-
-def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):
-    covert = cast.repository("acme/covert", private=True)
-    thread = discussions.start(covert, "Secret", "@carol @erin", cast.session("bob"))
-    assert heard("carol") == []
-    assert heard("erin") == ["bob mentioned you in acme/covert#1: Secret"]
-    organizations.remove_member("acme", "erin", cast.session("alice"))
-    assert heard("erin") == [], "erin may not see it any more"
-    discussions.comment(thread, "@erin", cast.session("bob"))
-    assert Alert.objects.filter(user=cast["erin"]).count() == 1
-
-
 # --- e-mail ----------------------------------------------------------------------------------------------------------
 def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews):
     other = cast.repository("alice/other")
@@ -334,22 +253,6 @@ def test_no_reason_that_somebody_wrote_looks_like_a_line_of_the_hub(cast, gated)
     assert letter.body.count("\nAll notifications: ") == 1
 
 
-def test_a_letter_tells_of_requests_and_discussions_with_their_addresses(cast, reviews, gated):
-    gates.request_access(gated, cast.session("carol"))
-    age(minutes=3)
-    assert alert_mail.send_due() == 1
-    [letter] = mail.outbox
-    assert letter.subject == "[Dovetail] carol asked for access to acme/gated."
-    assert "/acme/gated/access" in letter.body
-    Alert.objects.update(mailed_at=None)
-    discussions.start(reviews, "Which rank?", "", cast.session("carol"))
-    age(minutes=3)
-    assert alert_mail.send_due() == 1
-    assert mail.outbox[1].subject == "[Dovetail] 2 things that concern you"
-    assert "carol opened alice/reviews#1: Which rank?" in mail.outbox[1].body
-    assert "/alice/reviews/discussions/1" in mail.outbox[1].body
-
-
 # --- the website and REST --------------------------------------------------------------------------------------------
 def browser(who):
     client = Client()
@@ -402,38 +305,3 @@ def test_rest_lists_them_in_pages_and_a_reading_token_marks_nothing(cast, review
     assert asking.get("/api/v1/me/notifications").json()["items"][0]["read"]
     mine = Client(headers={"Authorization": f"Bearer {cast.token('carol', 'write')}"})
     assert mine.get("/api/v1/me/notifications").json()["items"] == []
-
-
-def test_rest_and_the_page_tell_of_requests_and_threads_and_escape_what_people_wrote(cast, reviews, gated):
-    gates.request_access(gated, cast.session("carol"))
-    gates.decide_request(gated, "rejected", cast.session("alice"), username="carol", reason="<b>no</b>")
-    discussions.start(reviews, "<b>rank</b>", "", cast.session("carol"))
-    asking = Client(headers={"Authorization": f"Bearer {cast.token('alice', 'read')}"})
-    thread, request = asking.get("/api/v1/me/notifications").json()["items"]
-    assert (thread["kind"], thread["discussion"], thread["by"], thread["read"]) == (
-        "discussion-opened",
-        1,
-        "carol",
-        False,
-    )
-    assert thread["url"].endswith("/alice/reviews/discussions/1")
-    assert (request["kind"], request["state"], request["read"]) == ("access-asked", None, True)
-    page = " ".join(browser("alice").get("/settings/notifications").content.decode().split())
-    assert "&lt;b&gt;rank" in page
-    assert "asked for access" in page
-    assert "&lt;b&gt;no&lt;/b&gt;" in browser("carol").get("/settings/notifications").content.decode()
-
-
-def test_a_page_that_is_looked_at_is_no_news_any_more(cast, reviews, gated):
-    gates.request_access(gated, cast.session("carol"))
-    discussions.start(reviews, "Which rank?", "", cast.session("carol"))
-    alice = browser("alice")
-    assert "Notifications, 2 not read" in alice.get("/").content.decode()
-    alice.get("/alice/reviews/discussions/1")
-    alice.get("/acme/gated/access")
-    assert "not read" not in alice.get("/").content.decode()
-    gates.decide_request(gated, "accepted", cast.session("alice"), username="carol")
-    carol = browser("carol")
-    assert "Notifications, 1 not read" in carol.get("/").content.decode()
-    carol.get("/acme/gated")
-    assert "not read" not in carol.get("/").content.decode()

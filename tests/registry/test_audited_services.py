@@ -39,9 +39,8 @@ from registry.people.organizations import invitations, join_links, organization_
 from registry.people.tokens import devices, directory_tokens, publishers, tokens
 from registry.proof import verdicts
 from registry.proof.verified import aliases, verified, withdrawals
-from registry.publish import branches, copies, history, merges, moves, push, repositories
+from registry.publish import branches, copies, history, moves, repositories
 from registry.publish.made import derived_versions
-from registry.publish.push import Inline, Intent
 from registry.publish.retention import account_deletion, restoring, retiring
 from registry.publish.uploads import base_files
 from registry.repos import bases, refs
@@ -315,13 +314,6 @@ def void_strike(cast: Cast) -> Act:
     return lambda: strikes.void(strike, mona(cast), **WHY)
 
 
-def merge(cast: Cast) -> Act:
-    row = repository(cast)
-    intent = Intent(row, refs.MAIN, cast.session("carol"), title="Add", propose=True)
-    push.receive(intent, [Inline("a.txt", b"hello")])
-    return lambda: merges.merge(row.discussions.get(), alice(cast))
-
-
 def request_verdict(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     verdict = judged(revision, "failed")
@@ -478,7 +470,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "access:grant": grant_access,
     "publisher:create": trust,
     "publisher:remove": distrust,
-    "discussion:merge": merge,
     "verdict:request": request_verdict,
     "token:create": lambda cast: lambda: cast.token("alice"),
     "token:change": change_token,

@@ -33,7 +33,6 @@ from registry.models import (
     Appeal,
     AuditEvent,
     Case,
-    OutboxEvent,
     Ref,
     Repository,
     RevisionFile,
@@ -51,7 +50,6 @@ from registry.people import accounts
 from registry.people.organizations import organizations, teams
 from registry.publish import push, repositories
 from registry.publish.retention import restoring
-from registry.publish.threads import discussions
 from registry.repos import refs
 from registry.talk import dispatch
 from registry.talk.alerts import alerts, reminders
@@ -130,14 +128,13 @@ def test_a_case_is_opened_anew_after_the_first_was_closed(cast, adapter):
 )
 def test_what_is_not_there_or_hidden_cannot_be_reported(cast, adapter, kind, id, refusal):
     cast.repository("acme/covert", private=True)
-    discussions.start(adapter, "Hello", "World", cast.session("bob"))
+    cast.thread(adapter, "bob")
     with pytest.raises(refusal):
         targets.find(kind, id, cast.session("carol"))
 
 
 def test_everything_that_can_be_reported_is_found_by_its_id(cast, adapter):
-    discussion = discussions.start(adapter, "Hello", "World", cast.session("bob"))
-    comment = discussions.comment(discussion, "Buy now", cast.session("dave"))
+    comment = cast.thread(adapter, "dave", "Buy now").events.get()
     cast.repository("acme/rows", type="dataset")
     ids = {
         "adapter": "alice/reviews", "revision": "alice/reviews@main", "file": "alice/reviews@main:README.md",
@@ -272,7 +269,7 @@ OUTCOMES = {
 
 @pytest.mark.parametrize("kind", OUTCOMES)
 def test_each_target_has_its_outcomes_and_others_are_refused(cast, adapter, kind):
-    comment = discussions.comment(discussions.start(adapter, "a", "b", cast.session("bob")), "c", cast.session("dave"))
+    comment = cast.thread(adapter, "dave", "c").events.get()
     id = {
         "adapter": "alice/reviews",
         "comment": f"alice/reviews#1:{comment.pk}",
@@ -345,18 +342,6 @@ def test_only_moderators_in_a_session_work_on_cases(cast, adapter, who):
     token = Caller(user=cast["mona"], token=Token(user=cast["mona"], name="ci", role="write"))
     with pytest.raises(SessionRequired):
         cases.get_case(case.pk, token)
-
-
-def test_a_hidden_comment_says_nothing_any_more(cast, adapter):
-    discussion = discussions.start(adapter, "Hello", "World", cast.session("bob"))
-    comment = discussions.comment(discussion, "Buy now", cast.session("dave"))
-    case = filed(cast, "carol", "spam", f"alice/reviews#1:{comment.pk}", "comment").case
-    decided(cast, case, Outcome.HIDDEN, strike=True)
-    comment.refresh_from_db()
-    assert (comment.hidden, comment.hidden_by) == (True, cast["mona"])
-    assert cast["dave"].strikes.get().reason == WHY
-    assert comment.text == "Buy now", "as when its writer hides it: for an appeal, and for whoever looks into the case"
-    assert OutboxEvent.objects.filter(kind="comment-changed", data__comment__hidden=True).count() == 1
 
 
 def test_many_cases_are_closed_with_one_decision_and_those_that_fail_are_named(cast, adapter):

@@ -12,11 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel.policy import NOBODY
-from registry.models import Discussion, Repository
+from registry.models import Repository
 from registry.moderation import quarantine
 from registry.proof.verified import withdrawals
-from registry.publish import branches, copies, history, merges, push
-from registry.publish.push import Deletion, Inline, Intent
+from registry.publish import branches, copies, history, push
+from registry.publish.push import Inline, Intent
 from registry.repos import refs
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
@@ -154,12 +154,6 @@ def is_listed(full_name=HELD):
     return full_name in [found.full_name for found in catalog.search(NOBODY, Query()).items]
 
 
-def proposed(cast, repository, *operations):
-    """Return the open pull request of alice with these changes to main."""
-    push.receive(Intent(repository, MAIN, cast.session("alice"), "a change", propose=True), list(operations))
-    return Discussion.objects.get(repository=repository, is_pull_request=True)
-
-
 def test_a_release_lists_it_again_and_a_second_hold_hides_it_again(cast, held):
     by = cast.session("mona")
     quarantine.quarantine(held, by, reason=REASON, revision=held.head)
@@ -186,23 +180,6 @@ def test_a_ruling_on_one_repository_says_nothing_of_another(cast, held):
     pushed(cast, cast.repository("acme/other"))
     withdrawals.hold(held.head, REASON)
     assert (is_listed(), is_listed("acme/other")) == (False, True)
-
-
-def test_the_merge_of_a_pull_request_without_the_held_files_lists_it_again(cast, held):
-    request = proposed(cast, held, Deletion("adapter_model.safetensors"))
-    withdrawals.hold(held.head, REASON)
-    assert not is_listed()
-    merges.merge(request, cast.session("alice"))
-    assert is_listed()
-
-
-def test_the_merge_of_a_pull_request_that_brings_nothing_new_leaves_it_held_back(cast, held):
-    request = proposed(cast, held, Inline("README.md", b"# Other words\n"))
-    held.head = pushed(cast, held, files={"README.md": b"# Other words\n"})
-    withdrawals.hold(held.head, REASON)
-    merges.merge(request, cast.session("alice"))
-    assert refs.resolve_ref(held, MAIN) == held.head
-    assert not is_listed()
 
 
 def test_a_push_that_changes_nothing_leaves_it_as_it_is(cast, held):

@@ -220,21 +220,6 @@ def test_a_link_switches_no_mandatory_topic_and_turns_nothing_on(cast):
     assert alert_mail.send_due() == 1
 
 
-def test_a_message_is_text_and_html_and_escapes_what_people_wrote(cast, reviews):
-    from registry.publish.threads import discussions
-
-    discussions.start(reviews, "<b>Which</b> & why?", "", cast.session("dave"))
-    yesterday()
-    assert alert_mail.send_due() == 1
-    [letter] = mail.outbox
-    html, kind = letter.alternatives[0]
-    assert kind == "text/html"
-    assert "<b>Which</b> & why?" in letter.body
-    assert "&lt;b&gt;Which&lt;/b&gt; &amp; why?" in html
-    assert "<script" not in html
-    assert re.findall(r'(?:src|href)="(?!https?://)', html) == []
-
-
 # --- the pages -------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def carol(cast):

@@ -208,14 +208,6 @@ api/{kind}/<ns>/<name>/lfs-files                             GET adapter:inspect
 api/{kind}/<ns>/<name>/lfs-files/batch                       POST adapter:configure
 api/{kind}/<ns>/<name>/lfs-files/duplicate                   POST adapter:download
 api/{kind}/<ns>/<name>/lfs-files/<sha256>                    DELETE adapter:configure
-api/{kind}/<ns>/<name>/discussions                           GET adapter:browse  POST adapter:discuss
-api/{kind}/<ns>/<name>/discussions/<number>                  GET adapter:browse
-api/{kind}/<ns>/<name>/discussions/<number>/comment          POST adapter:discuss
-api/{kind}/<ns>/<name>/discussions/<number>/title            POST adapter:discuss
-api/{kind}/<ns>/<name>/discussions/<number>/status           POST adapter:discuss
-api/{kind}/<ns>/<name>/discussions/<number>/merge            POST adapter:push
-api/{kind}/<ns>/<name>/discussions/<number>/comment/<comment>/edit POST adapter:discuss
-api/{kind}/<ns>/<name>/discussions/<number>/comment/<comment>/hide POST adapter:discuss
 oauth/device                                                 POST anyone
 oauth/token                                                  POST anyone
 api/users/<name>/overview                                    GET anyone
@@ -427,17 +419,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/settings/publishers/other                    POST owner
 {of}<ns>/<name>/settings/publishers/only                     POST owner
 {of}<ns>/<name>/settings/publishers/<number>/remove          POST owner
-{of}<ns>/<name>/discussions                                  GET adapter:browse
-{of}<ns>/<name>/discussions/new                              GET session  POST session
-{of}<ns>/<name>/discussions/<number>                         GET adapter:browse
-{of}<ns>/<name>/discussions/<number>/comment                 POST session
-{of}<ns>/<name>/discussions/<number>/close                   POST session
-{of}<ns>/<name>/discussions/<number>/open                    POST session
-{of}<ns>/<name>/discussions/<number>/merge                   POST session
-{of}<ns>/<name>/discussions/<number>/rename                  POST session
-{of}<ns>/<name>/discussions/<number>/comments/<comment>/edit POST session
-{of}<ns>/<name>/discussions/<number>/comments/<comment>/hide POST session
-{of}<ns>/<name>/discussions/<number>/files                   GET adapter:browse
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download

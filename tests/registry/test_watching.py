@@ -17,7 +17,6 @@ from registry.people.organizations import organizations
 from registry.proof import verdicts
 from registry.proof.verified import withdrawals
 from registry.publish import repositories
-from registry.publish.threads import discussions
 from registry.talk import dispatch, social, watching
 from registry.talk.alerts import alerts, events, topics
 from tests.api.conftest import BASE, FILES, judged, pushed
@@ -77,38 +76,6 @@ def test_a_version_judged_again_is_no_release_unless_it_did_not_pass_before(cast
         verdicts.request(main, BASE, again=True)
         judged(main, state, depth="run", checks=FAILED if state == "failed" else [])
         assert len(kinds("carol")) == expected, state
-
-
-def test_who_watches_all_is_alerted_of_pushes_verdicts_and_discussions(cast, reviews):
-    watching.watch(reviews, "all", cast.session("carol"))
-    change(cast, reviews, 1, "failed")
-    change(cast, reviews, 2)
-    discussions.start(reviews, "Which rank?", "", cast.session("dave"))
-    assert kinds("carol") == ["discussion-opened", "verified", "pushed", "verdict"]
-    assert heard("carol")[2] == ("pushed", "alice pushed 2 times to alice/reviews.")
-    assert set(Alert.objects.filter(user=cast["carol"]).values_list("topic", flat=True)) == {"watched"}
-
-
-def test_owners_and_participants_are_alerted_once_and_as_such(cast, reviews):
-    for who in ("alice", "carol"):
-        watching.watch(reviews, "all", cast.session(who))
-    thread = discussions.start(reviews, "Which rank?", "@bob", cast.session("carol"))
-    discussions.comment(thread, "Eight.", cast.session("dave"))
-    dispatch.run()
-    rows = Alert.objects.filter(discussion=thread).values_list("user__username", "topic")
-    assert sorted(rows) == [("alice", "discussions"), ("bob", "mentions"), ("carol", "discussions")]
-
-
-def test_who_ignores_a_repository_is_alerted_of_nothing_but_decisions(cast, reviews):
-    watching.watch(reviews, "ignore", cast.session("alice"))
-    social.follow(cast["alice"].namespace, cast.session("carol"))
-    watching.watch(reviews, "ignore", cast.session("carol"))
-    change(cast, reviews, 1, "failed")
-    change(cast, reviews, 2)
-    discussions.start(reviews, "Which rank?", "@alice", cast.session("dave"))
-    assert heard("alice") == heard("carol") == []
-    quarantine.quarantine(reviews, cast.session("mona"), reason="malware")
-    assert kinds("alice") == ["held"]
 
 
 def test_a_watch_is_changed_and_ended(cast, reviews):

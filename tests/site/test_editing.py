@@ -106,18 +106,6 @@ def test_a_file_is_renamed_and_deleted(visit, reviews):
     assert "docs/card.md" not in pull.entries(pull.resolve(reviews, "main"))
 
 
-@pytest.mark.parametrize("page", ["edit", "rename", "delete"])
-def test_who_may_not_write_proposes_the_change(visit, reviews, page):
-    carol, before = visit("carol"), pull.resolve(reviews, "main")
-    seen = pull.entries(before)["README.md"].sha256
-    form = {**WORDS, "seen": seen, "text": "# Better", "path": "BETTER.md", "commit": "yes"}
-    answer = carol.post(f"/alice/reviews/{page}/main/README.md", form)
-    assert answer.url == "/alice/reviews/discussions/1"
-    assert pull.resolve(reviews, "main") == before
-    assert visit().get(f"/alice/reviews/{page}/main/README.md").status_code == 302  # to the sign-in
-    assert carol.get(f"/acme/secret/{page}/main/README.md").status_code == 404
-
-
 def test_branches_and_tags_are_made_and_deleted(visit, reviews):
     alice, page = visit("alice"), "/alice/reviews/commits/main"
     assert alice.post(f"{page}/refs/create", {"name": "v1", "kind": "tag", "revision": "main"}).status_code == 302

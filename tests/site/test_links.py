@@ -21,7 +21,6 @@ from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
 from registry.people import gates
 from registry.people.organizations import invitations
-from registry.publish.threads import discussions
 from registry.talk import dispatch
 from registry.talk.alerts import alert_mail
 from tests.api.conftest import judged, pushed
@@ -149,8 +148,8 @@ def test_every_link_that_a_moderator_sees_leads_to_a_page(visit, reviews, secret
     gates.set_gate(gated, "manual", cast.session("alice"))
     gates.request_access(gated, mona)
     gates.decide_request(gated, "accepted", cast.session("alice"), username="mona")
-    thread = discussions.start(reviews, "Which rank?", "@mona, eight?", cast.session("carol"))
-    discussions.comment(thread, "@mona: eight.", mona)
+    visit("carol").post("/alice/reviews/discussions/new", {"title": "Which rank?", "text": "@mona, eight?"})
+    visit("mona").post("/alice/reviews/discussions/1/comment", {"text": "@mona: eight."})
     invitations.invite("acme", "mona", "read", cast.session("alice"))
     suspension.suspend(cast["dave"], mona, reason="Floods the hub.")
     dispatch.run()

@@ -18,7 +18,6 @@ from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import join_links
 from registry.publish.retention import account_deletion
-from registry.publish.threads import discussions
 from registry.talk import social
 from tests.cast import PASSWORD
 
@@ -145,7 +144,7 @@ def test_the_export_has_ones_own_data_and_no_secret(alice, cast):
 
 def test_the_export_tells_no_moderator_and_nothing_of_an_organisation_that_was_left(visit, cast):
     covert, own = cast.repository("acme/covert", by="bob", private=True), cast.repository("bob/own", by="bob")
-    discussions.start(covert, "Covert plans", "Mine all the same.", cast.session("bob"))
+    cast.thread(covert, "bob", "Mine all the same.")
     social.like(covert, cast.session("bob"))
     quarantine.quarantine(own, cast.session("mona"), reason="It phones home.")
     bob = visit()

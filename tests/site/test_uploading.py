@@ -237,21 +237,6 @@ def test_few_long_requests_run_at_once(cast, visit, reviews, monkeypatch):
     assert not Repository.objects.filter(name="later").exists()
 
 
-def test_who_may_not_write_proposes(cast, visit, reviews):
-    before = pull.resolve(reviews, "main")
-    carol = visit("carol")
-    answer = carol.post(PAGE, {"files": sent(hint__txt=b"Try this.\n")})
-    assert 'name="where"' not in answer.content.decode()
-    landed = carol.post(PAGE, {"staged": staged_in(answer), "title": "A hint", "commit": "yes", "where": "branch"})
-    assert landed.url == "/alice/reviews/discussions/1"
-    assert pull.resolve(reviews, "main") == before
-    assert "hint.txt" in names_of(reviews, "refs/pr/1")
-    for client, status in ((visit(), 302), (visit("alice"), 200)):
-        assert client.get(PAGE).status_code == status
-    assert visit("carol").get("/acme/secret/upload/main").status_code == 404
-    assert visit("alice").get("/alice/reviews/upload/nothing").status_code == 404
-
-
 def test_scripts_are_told_where_to_send_bytes(visit, reviews, settings):
     alice = visit("alice")
     new, old = b"x" * 100, FILES["README.md"]

@@ -12,7 +12,6 @@ from registry.models import Membership, Token
 from registry.moderation import quarantine
 from registry.people.organizations import organizations
 from registry.people.tokens import tokens
-from registry.publish.threads import pull_requests
 from tests.cast import Cast
 from tests.xet.test_intake import CLIENT_SHARD
 from tests.xet.test_xorbs import CLIENT_NAME, CLIENT_XORB
@@ -48,8 +47,9 @@ def ticket_of(wire: Client, cast: Cast, name: str = "alice", path: str = f"model
 
 @pytest.mark.parametrize("rev", ["main", "None", "refs%2Fpr%2F1", "refs/pr/1", "feature/x"])
 def test_a_ticket_says_the_same_in_json_and_headers(wire, cast, settings, rev: str) -> None:
-    notes = cast.repository("alice/notes")
-    pull_requests.start(notes, "Train again", "", cast.session("alice"))  # refs/pr/1
+    cast.repository("alice/notes")
+    proposed = {"title": "Train again", "pullRequest": True}  # refs/pr/1
+    wire.post("/api/models/alice/notes/discussions", proposed, "application/json", headers=bearer(cast.token("alice")))
     settings.PUBLIC_URL = "https://hub.example.org"
     answer = ask(
         wire, f"models/alice/notes/{WRITE}", cast.token("alice"), rev + ("" if "pr" in rev else "?create_pr=1")

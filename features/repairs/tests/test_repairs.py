@@ -6,11 +6,12 @@ import math
 import struct
 
 import pytest
+from django.test import Client
 
 from dovetail.adapters.files import header as headers
 from registry.bytes.blobs import Keys, store
 from registry.models import Discussion
-from registry.publish import merges, push
+from registry.publish import push
 from tests.api.conftest import BASE, judged, pushed
 from tests.fit.bases import BERT, BERT_CONFIG, LLAMA_8B, bert_lora, decoder_lora, header_of, lora_config
 from tests.fit.conftest import known, measured  # noqa: F401 - fixtures
@@ -45,6 +46,14 @@ def repair(asking, **body):
     return asking.post(f"{ADDRESS}/repair", body, "application/json")
 
 
+def merge(cast, repository):
+    """Merge the only pull request, as its owner does on the website."""
+    alice = Client()
+    alice.force_login(cast["alice"])
+    assert alice.post(f"/{repository}/discussions/1/merge").status_code == 302
+    assert Discussion.objects.get(repository=repository).status == "merged"
+
+
 def config_of(revision):
     entry = revision.files.get(path="adapter_config.json")
     with store().open(Keys.blob(entry.sha256)) as file:
@@ -76,7 +85,7 @@ def test_asking_twice_opens_one_pull_request_and_a_merged_one_leaves_nothing_to_
     first = repair(ask("alice", "write")).json()
     again = repair(ask("bob", "write"))
     assert (again.status_code, again.json()) == (200, first)
-    merges.merge(Discussion.objects.get(repository=lost), cast.session("alice"))
+    merge(cast, lost)
     done = repair(ask("alice", "write"))
     assert (done.status_code, done.json()["code"]) == (400, "value-invalid")
     assert "nothing is to be repaired" in done.json()["detail"]
@@ -115,7 +124,7 @@ def test_weights_of_a_wrapped_model_and_in_parts_are_saved_as_peft_looks_for_the
     with store().open(Keys.blob(entry.sha256)) as file:
         assert headers.read(io.BytesIO(file.read())).tensors.keys() == bert_lora().keys()
     assert proposed.verdicts.get().state == "queued", "it is proven before anybody merges it"
-    merges.merge(Discussion.objects.get(repository=made), cast.session("alice"))
+    merge(cast, made)
     assert "nothing is to be repaired" in repair(ask("alice", "write")).json()["detail"]
 
 
@@ -261,7 +270,7 @@ def test_private_data_is_removed_in_a_pull_request_that_names_what_is_left(ask, 
         rewritten = headers.read(io.BytesIO(file.read()))
     assert (rewritten.metadata, rewritten.tensors.keys()) == ({"format": "pt"}, bert_lora().keys())
     assert made.refs.get(name="refs/heads/main").revision == before, "what is pushed stays as it is"
-    merges.merge(Discussion.objects.get(repository=made), cast.session("alice"))
+    merge(cast, made)
     done = repair(ask("alice", "write"), privacy=True)
     assert done.status_code == 400
     assert "`cut.env (line 1)`: a private key" in done.json()["detail"], "a merged one leaves what it could not remove"

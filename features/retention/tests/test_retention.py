@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from features.retention import expiry, previews, verbs
@@ -29,7 +30,7 @@ from registry.models import (
 from registry.moderation import quarantine
 from registry.proof.verified import aliases
 from registry.proof.verified.verified import move_verified
-from registry.publish import branches, copies, history, merges, push
+from registry.publish import branches, copies, history, push
 from registry.publish.push import Inline, Intent
 from registry.repos import histories, pull, refs
 from tests.api.conftest import FILES, judged, pushed
@@ -302,8 +303,10 @@ def test_a_proposal_keeps_its_own_versions_and_what_it_began_from(cast, flood):
     assert repository.revisions.filter(expired_at=None, title__in=["idea", "more", "most"]).count() == 3
     assert pull.entries(head)
     number = int(ref.name.removeprefix(refs.PULL_REQUESTS))
-    proposal = repository.discussions.get(number=number)
-    assert merges.readable(proposal, alice)[1]["a"].size == 1
+    reader = Client()
+    reader.force_login(cast["alice"])
+    page = f"/api/models/{repository.full_name}/discussions/{number}?diff=1"
+    assert "\n+c\n" in reader.get(page).json()["diff"]
 
 
 def test_lost_objects_are_swept_in_parts_and_with_few_questions(cast, flood, django_assert_max_num_queries):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch
 from django.utils import timezone
@@ -19,7 +20,6 @@ from registry.moderation import quarantine
 from registry.moderation.cases import findings
 from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
-from registry.publish.threads import discussions
 from registry.repos import refs
 from registry.talk import dispatch, feed
 from registry.talk.alerts import alerts, events, rules
@@ -55,7 +55,15 @@ def pushed(cast, repository, path="notes.txt"):
 
 
 def spoken(cast, repository):
-    return discussions.start(repository, "Which rank?", "I wonder.", cast.session("carol"))
+    said(cast, "new", title="Which rank?", text="I wonder.")
+    return repository.discussions.get()
+
+
+def said(cast, form, **fields):
+    """Send a form of discussions of alice/reviews as carol."""
+    carol = Client()
+    carol.force_login(cast["carol"])
+    assert carol.post(f"/alice/reviews/discussions/{form}", fields).status_code == 302
 
 
 def told():
@@ -132,14 +140,14 @@ def test_a_consumer_that_fails_keeps_neither_others_nor_later_events_waiting(cas
     def fail(event):
         raise fault("A bug.")
 
-    thread = spoken(cast, reviews)
+    spoken(cast, reviews)
     with monkeypatch.context() as patch:
         patch.setattr(dispatch, "consumers", also(fail))
         assert dispatch.run() == 1
     assert "could not be handled" in caplog.text
     assert told() == ([], [], 1)
     assert OutboxEvent.objects.get().pending == ["webhooks"]
-    discussions.comment(thread, "Eight.", cast.session("carol"))
+    said(cast, "1/comment", text="Eight.")
     assert dispatch.run() == 1, "the one that failed waits a while"
     assert told()[1] == ["discussion.comment"]
     later(seconds=1)

@@ -22,7 +22,6 @@ from registry.proof.reports import shown_to
 from registry.proof.verified import regressions
 from registry.proof.weights import withdrawn_weights
 from registry.proof.weights.withdrawn_weights import Withdrawn
-from registry.publish.threads import discussions
 from registry.repos import aliases, digests, eligibility, histories, pull, refs
 from registry.repos.aliases import AliasState
 from registry.repos.contents import facts
@@ -152,11 +151,6 @@ class RepositoryHeader:
     @cached_property
     def versions(self) -> int:
         return histories.length(self.revision)
-
-    @cached_property
-    def talks(self) -> int:
-        """The number of open discussions."""
-        return discussions.open_count(self.repository)
 
     @cached_property
     def may_write(self) -> bool:

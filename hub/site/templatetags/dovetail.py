@@ -24,7 +24,7 @@ from hub.site.words import english, in_words, of_script, task_name, ticks
 from registry.kernel import banner, site_settings
 from registry.kernel.banner import Banner
 from registry.kernel.texts import links
-from registry.models import Alert, Discussion, DiscussionEvent, Repository
+from registry.models import Alert, Repository
 from registry.moderation import targets
 from registry.talk.alerts import alerts
 
@@ -157,13 +157,6 @@ def report_link(
         "label": label,
         "style": style or "third small",
     }
-
-
-@register.inclusion_tag("site/parts/report_link.html")
-def report_comment(discussion: Discussion, event: DiscussionEvent) -> dict[str, str]:
-    """A link to the form that reports one comment."""
-    place = f"#{discussion.number}:{event.pk}"
-    return report_link("comment", discussion.repository, place, label=gettext("Report this comment"))
 
 
 @register.filter

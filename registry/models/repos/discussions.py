@@ -4,7 +4,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.urls import reverse
 from django.utils import timezone
 
 from registry.models.repositories import Repository, Revision
@@ -50,7 +49,7 @@ class Discussion(models.Model):
         return f"{self.repository.full_name}#{self.number}"
 
     def get_absolute_url(self) -> str:
-        return reverse("discussion", args=[self.repository, self.number])
+        return f"{self.repository.get_absolute_url()}/discussions/{self.number}"
 
     @property
     def ref(self) -> str:

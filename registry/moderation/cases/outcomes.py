@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from registry.kernel import policy
+from registry.kernel import policy, seams
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Case, DiscussionEvent, Repository, Revision, User
 from registry.moderation import quarantine, targets
 from registry.moderation.strikes import strikes, suspension
-from registry.publish.threads import thread_entries
 from registry.repos import refs
 
 Outcome, Target = Case.Outcome, Case.Target
@@ -49,7 +48,7 @@ def _hide(case: Case, by: Caller, decision: Decision) -> None:
         raise ValueInvalid("The discussion is gone.", fix="Close the case without action.")
     rows = discussion.events.select_for_update(no_key=True).filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
     rows = rows.filter(author=discussion.author) if case.comment is None else rows.filter(pk=case.comment.pk)
-    thread_entries.hide(discussion, rows.order_by("pk"), policy.require_moderator(by))
+    seams.threads().hide(discussion, rows.order_by("pk"), policy.require_moderator(by))
 
 
 def _hold_version(case: Case, by: Caller, decision: Decision) -> None:

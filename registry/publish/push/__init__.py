@@ -10,7 +10,7 @@ from dataclasses import replace
 from django.db import IntegrityError, transaction
 
 from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
-from registry.kernel import policy, switches
+from registry.kernel import policy, seams, switches
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -20,7 +20,6 @@ from registry.proof.verified import regressions, withdrawals
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Edit, Inline, Intent, Operation, Stored, check_words
 from registry.publish.push.tree import Draft
-from registry.publish.threads import pull_requests
 from registry.publish.uploads import planning
 from registry.repos import pull, refs
 from registry.repos.contents import facts
@@ -158,9 +157,10 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
     """
     policy.require(by, Permission.BROWSE, repository)  # before an error reveals its refs
     switches.require_uploads()
-    if propose:
-        pull_requests.check_base(ref)
-    policy.require(by, Permission.DISCUSS if propose else pull_requests.permission_for(repository, ref, by), repository)
+    permission = Permission.PUSH
+    if propose or ref.startswith(refs.PULL_REQUESTS):
+        permission = seams.threads().permission_for(repository, ref, by, propose)
+    policy.require(by, permission, repository)
     if not policy.may_write(by, repository):  # else a proposal on top of a quarantined revision would hold its files
         pull.require_shown(refs.resolve_ref(repository, ref), by)
 

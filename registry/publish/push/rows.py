@@ -5,13 +5,12 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from registry.kernel import audit, policy
+from registry.kernel import audit, policy, seams
 from registry.kernel.limits import stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
-from registry.publish.threads import pull_requests
 from registry.publish.uploads import open_pushes, planning
 from registry.publish.uploads.open_pushes import Commit
 from registry.repos import manifest, refs, unsearched_files
@@ -122,9 +121,10 @@ def files_of(revision: Revision, entries: Iterable[Entry], unsearched: Container
 def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     """Move the ref from `head` to the revision, or create it."""
     if intent.propose:
-        proposal = pull_requests.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
+        threads = seams.threads()
+        proposal = threads.propose(intent.repository, intent.title, intent.message, intent.by, intent.ref)
         if revision != head:
-            pull_requests.note_commit(intent.repository, proposal.ref, revision)
+            threads.note_commit(intent.repository, proposal.ref, revision)
         return insert_row(Ref(repository=intent.repository, name=proposal.ref, revision=revision))
     if head is None:
         return insert_row(Ref(repository=intent.repository, name=intent.ref, revision=revision))
@@ -135,7 +135,8 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     if revision != head:
         ref.revision = revision
         _MOVE_REF(ref=ref.pk, revision=revision.pk, at=timezone.now())
-        pull_requests.note_commit(intent.repository, ref.name, revision)
+        if ref.name.startswith(refs.PULL_REQUESTS):
+            seams.threads().note_commit(intent.repository, ref.name, revision)
     return ref
 
 

@@ -15,8 +15,8 @@ from registry.kernel.errors import QuotaExceeded, TooOften, ValueInvalid
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
+from registry.kernel.texts.mentions import mentions
 from registry.models import Discussion, DiscussionEvent, Repository, User
-from registry.publish.threads.mentions import mentions
 
 MAX_TITLE, MAX_COMMENT = 500, 64 << 10
 MAX_EVENTS, MAX_TEXT = 2_000, 4 << 20  # entries and characters of a thread, which is answered whole

@@ -1,24 +1,107 @@
-"""Merges of pull requests: the changes of both sides since the merge base, conflicts, and the merge commit."""
+"""Pull requests: open one, push to it, merge it: the changes of both sides since the merge base, conflicts, the commit.
+
+Everybody who sees a repository may open a pull request and push to their own.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import transaction
 
-from registry.kernel import audit, policy
-from registry.kernel.errors import DiscussionClosed, MergeConflict, PathInvalid, RegistryError, ValueInvalid
+from features.discussions import thread_entries, verbs
+from features.discussions.verbs import DiscussionClosed
+from registry.kernel import audit, errors, policy
+from registry.kernel.errors import (
+    PathInvalid,
+    RefProtected,
+    RegistryError,
+    ValueInvalid,
+)
+from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
-from registry.models import Discussion, Revision
+from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User
 from registry.publish import push
 from registry.publish.push import Intent
-from registry.publish.threads import discussions, pull_requests
 from registry.repos import pull, refs
 from registry.repos.contents import diffs, facts
 from registry.repos.manifest import Entry
 
-Status = Discussion.Status
-MAX_NAMED = 10
+MAX_NAMED = 10  # paths of conflicts in a sentence
+Status, Kind = Discussion.Status, DiscussionEvent.Kind
+
+
+class MergeConflict(errors.Conflict):
+    code = "merge-conflict"
+    default_fix = (
+        "Push a commit to the pull request that takes over what the base branch has by now, or open a new one."
+    )
+
+
+def start(repository: Repository, title: str, text: str, by: Caller) -> Discussion:
+    """Open a pull request at the head of main, as a draft. Raises what policy.require raises."""
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.DISCUSS, repository)
+        proposal = propose(repository, title, text, by, refs.MAIN, Status.DRAFT)
+        assert proposal.merge_base is not None, "a pull request begins somewhere"
+        Ref.objects.create(repository=repository, name=proposal.ref, revision=proposal.merge_base)
+        return proposal
+
+
+def propose(
+    repository: Repository, title: str, text: str, by: Caller, base: str, status: str = Status.OPEN
+) -> Discussion:
+    """Open a pull request for a branch; its ref is the caller's to make.
+
+    Call it while you hold the lock on the adapter. Raises RevisionNotFound where there is no such branch.
+    """
+    merge_base = refs.resolve_ref(repository, base)
+    return thread_entries.begin(
+        repository, title, text, by, is_pull_request=True, base=base, merge_base=merge_base, status=status
+    )
+
+
+def permission_for(repository: Repository, ref: str, by: Caller, propose: bool) -> Permission:
+    """Return what a caller needs for a push to a pull request, or to `propose` one for a branch.
+
+    Their own pull requests need no right to push. Raises RefProtected for a base that is no branch, RevisionNotFound
+    for refs/pr/N where N is no pull request, DiscussionClosed where it is merged.
+    """
+    if propose:
+        if not ref.startswith(refs.BRANCHES):
+            raise RefProtected(
+                f"A pull request is for a branch, which {refs.short_name(ref)} is not.", fix="Name a branch."
+            )
+        return Permission.DISCUSS
+    number = ref.removeprefix(refs.PULL_REQUESTS)
+    proposal = None
+    if number.isdecimal() and len(number) < 10:
+        proposal = repository.discussions.filter(number=int(number), is_pull_request=True).first()
+    if proposal is None:
+        raise refs.revision_not_found(ref)
+    if proposal.status == Status.MERGED:
+        raise DiscussionClosed(f"The pull request #{number} of {repository.full_name} is merged.")
+    is_his = by.user is not None and by.user.pk == proposal.author_id
+    return Permission.DISCUSS if is_his else Permission.PUSH
+
+
+def note_commit(repository: Repository, ref: str, revision: Revision) -> None:
+    """Write down in a pull request that its ref moved; call it in the transaction that moves it."""
+    discussion = verbs.find(repository, int(ref.removeprefix(refs.PULL_REQUESTS)))
+    facts = {"subject": revision.title, "oid": revision.oid}
+    thread_entries.append(discussion, revision.author, Kind.COMMIT, data=facts)
+    is_first = not repository.refs.filter(name=ref).exists()  # its first commit is part of the proposal
+    thread_entries.record(Happened.DISCUSSION_CHANGED, discussion, revision.author, is_news=not is_first)
+
+
+def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) -> None:
+    """Close a pull request as merged; call it in the transaction that moved the base, under the adapter's lock."""
+    if text.strip():
+        thread_entries.append(discussion, user, Kind.COMMENT, text=thread_entries.check_comment(text))
+    discussion.status, discussion.merged_as = Status.MERGED, merged
+    discussion.save(update_fields=["status", "merged_as"])
+    thread_entries.append(discussion, user, Kind.STATUS, data={"status": Status.MERGED})
+    thread_entries.record(Happened.DISCUSSION_CHANGED, discussion, user, text)
 
 
 @dataclass(frozen=True)
@@ -77,16 +160,16 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
     facts.read_facts(plan(discussion).entries, discussion.repository.type)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, discussion.repository)
-        now = discussions.find(repository, discussion.number)
+        now = verbs.find(repository, discussion.number)
         _check_open(now)
         plan_now = plan(now)
         pull.require_served(plan_now.proposal, by)
         if plan_now.conflicts:
             paths = ", ".join(plan_now.conflicts[:MAX_NAMED])
             raise MergeConflict(f"{now} cannot be merged: {refs.short_name(now.base)} changed too: {paths}.")
-        merged = _land(now, plan_now, by)
+        merged = _commit_merge(now, plan_now, by)
         assert by.user is not None, "policy lets nobody merge without a name"
-        pull_requests.note_merge(now, merged, by.user, text)
+        note_merge(now, merged, by.user, text)
         audit.record(by.user, "discussion:merge", str(now), about=repository, after=merged.oid)
     return merged
 
@@ -94,11 +177,11 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
 def _check_open(discussion: Discussion) -> None:
     if not discussion.is_pull_request:
         raise ValueInvalid(f"{discussion} is no pull request, so there is nothing to merge.", fix="Close it instead.")
-    if discussion.status != Status.OPEN:
+    if discussion.status != Discussion.Status.OPEN:
         raise DiscussionClosed(f"{discussion} is {discussion.status}, and only an open pull request can be merged.")
 
 
-def _land(discussion: Discussion, merge_plan: Plan, by: Caller) -> Revision:
+def _commit_merge(discussion: Discussion, merge_plan: Plan, by: Caller) -> Revision:
     if merge_plan.entries == pull.entries(merge_plan.base):
         return merge_plan.base  # everything is there already
     title = f"{discussion.title[: push.MAX_TITLE - 20]} (#{discussion.number})"

@@ -8,13 +8,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from features.discussions import pull_requests, verbs
 from registry.kernel import site_settings
-from registry.models import Discussion, DiscussionEvent, Repository, Revision
+from registry.models import Case, Discussion, DiscussionEvent, Repository, Revision
 from registry.moderation.strikes import suspension
 from registry.people import gates
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent
-from registry.publish.threads import discussions, pull_requests
 from tests.api.conftest import CONFIG, accuracy, judged, pushed
 from tests.cast import Cast
 
@@ -55,8 +55,8 @@ def test_a_thread_is_opened_answered_closed_and_opened_again(cast: Cast, repo: R
 
 def test_nothing_that_was_written_runs(cast: Cast, repo: Repository) -> None:
     evil = "<script>alert(1)</script>\n\n<img src=x onerror=alert(1)>\n\n[x](javascript:alert(1))"
-    discussions.start(repo, "<script>alert(2)</script>", evil, cast.session("carol"))
-    discussions.comment(repo.discussions.get(), "plain 1 < 2 & <b>", cast.session("carol"))
+    verbs.start(repo, "<script>alert(2)</script>", evil, cast.session("carol"))
+    verbs.comment(repo.discussions.get(), "plain 1 < 2 & <b>", cast.session("carol"))
     for page in (HERE, f"{HERE}/1"):
         text = Client().get(page).content.decode()
         assert "<script>alert" not in text
@@ -93,9 +93,9 @@ def test_what_a_form_must_not_do_it_says_and_does_not(cast: Cast, repo: Reposito
 
 
 def test_a_long_thread_comes_in_pages(cast: Cast, repo: Repository) -> None:
-    thread = discussions.start(repo, "Long", "", cast.session("carol"))
+    thread = verbs.start(repo, "Long", "", cast.session("carol"))
     for number in range(40):
-        discussions.comment(thread, f"comment {number} end", cast.session("carol"))
+        verbs.comment(thread, f"comment {number} end", cast.session("carol"))
     page = Client().get(f"{HERE}/1")
     assert "comment 39 end" in page.content.decode()
     assert "comment 5 end" not in page.content.decode()
@@ -107,8 +107,8 @@ def test_a_long_thread_comes_in_pages(cast: Cast, repo: Repository) -> None:
 def test_texts_that_take_long_together_are_shown_as_they_were_written(
     cast: Cast, repo: Repository, monkeypatch
 ) -> None:
-    thread = discussions.start(repo, "Slow", "*first* <script>", cast.session("carol"))
-    discussions.comment(thread, "*second* <script>", cast.session("carol"))
+    thread = verbs.start(repo, "Slow", "*first* <script>", cast.session("carol"))
+    verbs.comment(thread, "*second* <script>", cast.session("carol"))
 
     def rendered(patience: float) -> list[bool]:
         monkeypatch.setattr("hub.site.markdown_texts.PATIENCE_SECONDS", patience)
@@ -123,10 +123,10 @@ def test_texts_that_take_long_together_are_shown_as_they_were_written(
 
 
 def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast, repo: Repository) -> None:
-    discussions.start(repo, "A question", "", cast.session("carol"))
+    verbs.start(repo, "A question", "", cast.session("carol"))
     pull_requests.start(repo, "A draft", "", cast.session("dave"))
-    done = discussions.start(repo, "Settled", "", cast.session("carol"))
-    discussions.set_status(done, "closed", cast.session("carol"))
+    done = verbs.start(repo, "Settled", "", cast.session("carol"))
+    verbs.set_status(done, "closed", cast.session("carol"))
     shown = {
         "": {"A question", "A draft"},
         "?status=all": {"A question", "A draft", "Settled"},
@@ -149,17 +149,17 @@ def test_a_list_costs_the_same_however_long_it_is(cast: Cast, repo: Repository) 
             Client().get(HERE)
         return len(asked)
 
-    discussions.start(repo, "x", "", cast.session("carol"))
+    verbs.start(repo, "x", "", cast.session("carol"))
     cost()  # the settings of the site are read once
     first = cost()
     for number in range(20):
-        discussions.start(repo, f"x{number}", "", cast.session("carol"))
+        verbs.start(repo, f"x{number}", "", cast.session("carol"))
     assert cost() == first
 
 
 # --- comments --------------------------------------------------------------------------------------------------------
 def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Repository) -> None:
-    discussions.start(repo, "Which rank?", "Fuor", cast.session("carol"))
+    verbs.start(repo, "Which rank?", "Fuor", cast.session("carol"))
     said = DiscussionEvent.objects.get()
     carol, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
     answer = carol.post(f"{HERE}/1/comments/{said.pk}/edit", {"text": "Four"})
@@ -175,7 +175,7 @@ def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Reposito
 
 
 def test_a_text_is_previewed_before_it_is_sent(cast: Cast, repo: Repository, patient) -> None:
-    discussions.start(repo, "Which rank?", "Fuor", cast.session("carol"))
+    verbs.start(repo, "Which rank?", "Fuor", cast.session("carol"))
     said, carol = DiscussionEvent.objects.get(), signed_in(cast, "carol")
     asked = {"title": "x", "text": "*Really* @bob", "preview": "yes"}
     for address in (f"{HERE}/new", f"{HERE}/1/comment", f"{HERE}/1/comments/{said.pk}/edit"):
@@ -214,7 +214,7 @@ def test_a_pull_request_shows_what_it_changes_beside_merge(cast: Cast, repo: Rep
 
 
 def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Repository) -> None:
-    discussions.start(repo, "x", "", cast.session("alice"))
+    verbs.start(repo, "x", "", cast.session("alice"))
     answer = signed_in(cast, "carol").post(f"{HERE}/1/close", {"text": "I typed this"})
     assert answer.status_code == 403
     assert "I typed this" in answer.content.decode()
@@ -222,7 +222,7 @@ def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Repository)
 
 def test_names_of_people_lead_to_them_and_others_stay_text(cast: Cast, repo: Repository) -> None:
     text = "@Bob, @nobody-here: see `@bob` and **@carol**. bob@example.org [@bob](https://example.org)"
-    discussions.start(repo, "x", text, cast.session("dave"))
+    verbs.start(repo, "x", text, cast.session("dave"))
     page = Client().get(f"{HERE}/1").content.decode()
     assert page.count('href="/bob"') == 1
     assert '<a href="/carol" rel="nofollow ugc noopener">@carol</a>' in page
@@ -234,9 +234,9 @@ def test_numbers_and_ids_lead_to_discussions_and_commits_that_the_reader_may_see
     push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="x"), [Inline("README.md", b"# Hi")])
     oid = Revision.objects.filter(repository=repo).latest("pk").oid
     hidden = cast.repository("carol/hidden", by="carol", private=True)
-    discussions.start(hidden, "secret", "", cast.session("carol"))
+    verbs.start(hidden, "secret", "", cast.session("carol"))
     text = f"See #1 and acme/reviews#1, not #9, `#1`, carol/hidden#1, or x#1. Since {oid[:8]}, not 00000aa."
-    discussions.start(repo, "x", text, cast.session("dave"))
+    verbs.start(repo, "x", text, cast.session("dave"))
     page = Client().get(f"{HERE}/1").content.decode()
     body = page[page.index("See ") : page.index("00000aa")]
     links = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', body)
@@ -287,7 +287,7 @@ def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast:
 
 
 def test_a_discussion_has_no_changed_files(cast: Cast, repo: Repository) -> None:
-    discussions.start(repo, "x", "", cast.session("carol"))
+    verbs.start(repo, "x", "", cast.session("carol"))
     assert Client().get(f"{HERE}/1/files").status_code == 400
 
 
@@ -339,7 +339,7 @@ def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Reposi
 
 def test_a_private_adapters_talk_is_not_there_for_strangers(cast: Cast) -> None:
     covert = cast.repository("acme/covert", private=True)
-    discussions.start(covert, "Secret", "", cast.session("alice"))
+    verbs.start(covert, "Secret", "", cast.session("alice"))
     pull_requests.start(covert, "Secret too", "", cast.session("alice"))
     carol = signed_in(cast, "carol")
     for path in ("", "?author=alice", "/new", "/1", "/2", "/2/files"):
@@ -357,10 +357,26 @@ def bare(page: bytes) -> bytes:
 def test_moderators_read_what_is_said_in_the_repositories_of_a_suspended_person(repo, cast):
     """They decide about it: no page of theirs may say that there is nothing, while the repository's own is there."""
     own = cast.repository("carol/notes", by="carol")
-    thread = discussions.start(own, "Buy this", "spam", cast.session("carol"))
+    thread = verbs.start(own, "Buy this", "spam", cast.session("carol"))
     suspension.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     for page in ("/carol/notes", "/carol/notes/discussions", f"/carol/notes/discussions/{thread.number}"):
         assert signed_in(cast, "mona").get(page).status_code == 200, page
         assert signed_in(cast, "bob").get(page).status_code == 404, page
     answer = signed_in(cast, "mona").post(f"/carol/notes/discussions/{thread.number}/comment", {"text": "Bye."})
     assert answer.status_code == 404, "it is withheld: nobody writes there"
+
+
+def test_a_discussion_and_a_comment_have_their_report_links(cast: Cast, repo: Repository) -> None:
+    comment = verbs.start(repo, "Hello", "World", cast.session("bob")).events.get()
+    carol = signed_in(cast, "carol")
+    links = re.findall(r'href="(/reports/new\?[^"]+)"', carol.get(f"{HERE}/1").content.decode())
+    for kind in ("discussion", "comment"):
+        [link] = {link.replace("&amp;", "&") for link in links if f"type={kind}&" in link}
+        assert carol.post(link, {"reason": "spam", "text": "Spam.", "commit": ""}).status_code == 302
+    assert set(Case.objects.values_list("target", "comment")) == {("discussion", None), ("comment", comment.pk)}
+
+
+def test_the_form_needs_its_secret(cast: Cast, repo: Repository) -> None:
+    carol = Client(enforce_csrf_checks=True)
+    carol.force_login(cast["carol"])
+    assert carol.post(f"{HERE}/new", {"title": "Which rank?"}).status_code == 403

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from dovetail.adapters.results.report import Report
+from features.discussions import thread_entries
 from registry.models import Base, Discussion, DiscussionEvent, Repository, Verdict
 from registry.proof import verdicts
-from registry.publish.threads import thread_entries
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header
@@ -293,3 +293,17 @@ def test_a_merge_takes_over_the_verdict_of_the_same_files_and_of_no_others(wire:
         return
     assert (_verdict(merged).state, repo.state) == ("passed", "passed")
     assert repo.refs.get(name="refs/verified").revision.oid == merged
+
+
+def test_a_stranger_opens_only_so_much_a_day_and_a_writer_as_he_likes(wire: Wire, repo, monkeypatch):
+    monkeypatch.setattr(thread_entries, "MAX_A_DAY", 2)
+    path = f"/api/models/{NAME}/discussions"
+    for number in (1, 2):
+        assert wire.propose(NAME, file(f"{number}.txt"), who="carol").status_code == 200
+        assert wire.ask("POST", f"{path}/{number}/status", {"status": "closed"}, who="carol").status_code == 200
+    for answer in (
+        wire.ask("POST", path, {"title": "Once more", "description": ""}, who="carol"),
+        wire.propose(NAME, file("3.txt"), who="carol"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited")
+    assert [wire.propose(NAME, file(f"{number}.txt")).status_code for number in range(3)] == [200] * 3

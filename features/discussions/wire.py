@@ -1,7 +1,9 @@
 """Discussions and pull requests on the wire; what may be done with them is in registry/publish."""
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
 
+from features.discussions import pull_requests, verbs
 from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
@@ -10,8 +12,6 @@ from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.kernel.texts import ids
 from registry.models import Discussion, DiscussionEvent, User
-from registry.publish import merges
-from registry.publish.threads import discussions, pull_requests
 
 HIDDEN = "This comment has been hidden"
 
@@ -23,22 +23,22 @@ class Discussions(Route):
         repository = self.repository(ns, name)
         page = bodies.whole_in(request.GET, "p", 0, 1 << 20, least=0)
         asked = {key: request.GET.get(key) or "all" for key in ("type", "status")}
-        rows = discussions.search(
+        rows = verbs.search(
             repository, kind=asked["type"], status=asked["status"], author=request.GET.get("author", "")
         )
-        start = page * discussions.PAGE
+        start = page * verbs.PAGE
         page_rows = []
-        for row in rows[start : start + discussions.PAGE]:
+        for row in rows[start : start + verbs.PAGE]:
             row.repository = repository
             page_rows.append(line(row))
-        closed = repository.discussions.count() - discussions.open_count(repository)
+        closed = repository.discussions.count() - verbs.open_count(repository)
         return answer({"discussions": page_rows, "count": rows.count(), "start": start, "numClosedDiscussions": closed})
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.DISCUSS)
         body = bodies.json_object(request)
         title, text = bodies.text(body, "title", ""), bodies.text(body, "description", "")
-        start = pull_requests.start if bodies.truth(body.get("pullRequest")) else discussions.start
+        start = pull_requests.start if bodies.truth(body.get("pullRequest")) else verbs.start
         discussion = start(repository, title, text, self.caller)
         return answer(line(discussion) | {"url": f"{shapes.page_of(repository, '')}/discussions/{discussion.number}"})
 
@@ -48,7 +48,7 @@ class Thread(Route):
 
     def discussion(self, ns: str, name: str, number: int, permission: Permission = Permission.DISCUSS) -> Discussion:
         """Return the discussion of the address, if the caller has the permission on its repository."""
-        return discussions.find(self.repository(ns, name, permission), number)
+        return verbs.find(self.repository(ns, name, permission), number)
 
 
 class OneDiscussion(Thread):
@@ -56,11 +56,11 @@ class OneDiscussion(Thread):
 
     def get(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
         discussion = self.discussion(ns, name, number, Permission.BROWSE)
-        body = line(discussion) | {"events": [event(one) for one in discussions.events(discussion)]}
+        body = line(discussion) | {"events": [event(one) for one in verbs.events(discussion)]}
         if discussion.is_pull_request:
             body |= {"changes": _changes(discussion), "filesWithConflicts": _conflicts(discussion)}
             if bodies.truth(request.GET.get("diff")):
-                body["diff"] = merges.diff(discussion, self.caller)
+                body["diff"] = pull_requests.diff(discussion, self.caller)
         return answer(body)
 
 
@@ -70,7 +70,7 @@ class Comment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
         discussion = self.discussion(ns, name, number)
         text = bodies.text(bodies.json_object(request), "comment")
-        return answer({"newMessage": event(discussions.comment(discussion, text, self.caller))})
+        return answer({"newMessage": event(verbs.comment(discussion, text, self.caller))})
 
 
 class Title(Thread):
@@ -79,7 +79,7 @@ class Title(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
         discussion = self.discussion(ns, name, number)
         title = bodies.text(bodies.json_object(request), "title")
-        return answer({"newTitle": event(discussions.rename(discussion, title, self.caller))})
+        return answer({"newTitle": event(verbs.rename(discussion, title, self.caller))})
 
 
 class Status(Thread):
@@ -89,7 +89,7 @@ class Status(Thread):
         discussion = self.discussion(ns, name, number)
         body = bodies.json_object(request)
         status, text = bodies.text(body, "status"), bodies.text(body, "comment", "")
-        return answer({"newStatus": event(discussions.set_status(discussion, status, self.caller, text))})
+        return answer({"newStatus": event(verbs.set_status(discussion, status, self.caller, text))})
 
 
 class Merge(Thread):
@@ -97,7 +97,7 @@ class Merge(Thread):
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
         discussion = self.discussion(ns, name, number, Permission.PUSH)
-        merged = merges.merge(discussion, self.caller, bodies.text(bodies.json_object(request), "comment", ""))
+        merged = pull_requests.merge(discussion, self.caller, bodies.text(bodies.json_object(request), "comment", ""))
         return answer({"mergeCommitId": merged.oid, "status": "merged"})
 
 
@@ -107,7 +107,7 @@ class EditComment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
         discussion = self.discussion(ns, name, number)
         text = bodies.text(bodies.json_object(request), "content")
-        changed = discussions.edit(discussion, ids.parse_hub_id(comment), text, self.caller)
+        changed = verbs.edit(discussion, ids.parse_hub_id(comment), text, self.caller)
         return answer({"updatedComment": event(changed)})
 
 
@@ -117,7 +117,7 @@ class HideComment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
         discussion = self.discussion(ns, name, number)
         bodies.json_object(request)
-        return answer({"updatedComment": event(discussions.hide(discussion, ids.parse_hub_id(comment), self.caller))})
+        return answer({"updatedComment": event(verbs.hide(discussion, ids.parse_hub_id(comment), self.caller))})
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -173,6 +173,22 @@ def _conflicts(discussion: Discussion) -> bool | list[str]:
     if discussion.status in (Discussion.Status.MERGED, Discussion.Status.CLOSED):
         return False
     try:
-        return merges.plan(discussion).conflicts or False
+        return pull_requests.plan(discussion).conflicts or False
     except RevisionNotFound:  # its base was deleted; the thread is still there to be read
         return True
+
+
+OF_A_REPOSITORY = [
+    path("", Discussions.as_view()),
+    path("/<int:number>", OneDiscussion.as_view()),
+    path("/<int:number>/comment", Comment.as_view()),
+    path("/<int:number>/title", Title.as_view()),
+    path("/<int:number>/status", Status.as_view()),
+    path("/<int:number>/merge", Merge.as_view()),
+    path("/<int:number>/comment/<str:comment>/edit", EditComment.as_view()),
+    path("/<int:number>/comment/<str:comment>/hide", HideComment.as_view()),
+]
+WIRE = [
+    path(f"api/{type}s/<str:ns>/<str:name>/discussions", include(OF_A_REPOSITORY), {"type": type})
+    for type in ("model", "dataset", "space")
+]

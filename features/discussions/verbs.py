@@ -10,16 +10,21 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from registry.kernel import policy
-from registry.kernel.errors import CommentNotFound, DiscussionClosed, DiscussionNotFound, NotAllowed, ValueInvalid
+from features.discussions import thread_entries
+from registry.kernel import errors, policy
+from registry.kernel.errors import CommentNotFound, DiscussionNotFound, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, DiscussionEvent, Repository, User
-from registry.publish.threads import thread_entries
 from registry.sql.prepared import Prepared
 
 PAGE = 50
 Status, Kind = Discussion.Status, DiscussionEvent.Kind
+
+
+class DiscussionClosed(errors.Conflict):
+    code = "discussion-closed"
+    default_fix = "Open it first; what is merged stays as it is, so open a new one."
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------

@@ -1,1 +1,0 @@
-"""Discussions and pull requests of a repository."""

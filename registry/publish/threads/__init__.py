@@ -1,1 +1,0 @@
-"""Discussions and pull requests: their threads, entries and references."""
