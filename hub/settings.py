@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -11,7 +12,7 @@ from django.urls import reverse_lazy
 
 import features
 from hub.about import PORT, SERVES_FROM, VERSION
-from hub.configuration import cross_origin, machine, proxies, sign_on
+from hub.configuration import cross_origin, machine, proxies
 from hub.configuration.environment import (
     Environment,
     Smtp,
@@ -91,7 +92,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
-    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "registry",
     "workers",
@@ -309,20 +309,15 @@ MFA_TOTP_ISSUER = "Dovetail"
 MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by seconds
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # people sign in by name: an address that is not proven is reserved for nobody
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
-OIDC_PROVIDERS = sign_on.providers(env)
-SCIM_TOKEN = env("SCIM_TOKEN")
-if SCIM_TOKEN and len(SCIM_TOKEN) < 32:
-    raise ImproperlyConfigured("DOVETAIL_SCIM_TOKEN is too short: it needs at least 32 random characters.")
-SCIM_ORGANIZATION = env("SCIM_ORGANIZATION")  # whose teams the groups of the directory are; empty: it has none here
+SIGN_ON = False  # whether people sign in by something else than passwords, by a feature
+for read in features.parts("settings", FunctionType):
+    globals().update(read(env))
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
-if not PASSWORD_SIGN_IN and not OIDC_PROVIDERS:
+if not PASSWORD_SIGN_IN and not SIGN_ON:
     raise ImproperlyConfigured(
         "DOVETAIL_PASSWORD_SIGN_IN is off and no identity provider is set up: nobody could sign in. "
         "Set DOVETAIL_OIDC_{NAME}_ISSUER, _CLIENT_ID and _CLIENT_SECRET."
     )
-SOCIALACCOUNT_ADAPTER = "hub.site.sign_in.sign_on_adapter.SignOnAdapter"
-SOCIALACCOUNT_PROVIDERS = sign_on.allauth_apps(OIDC_PROVIDERS)
-SOCIALACCOUNT_STORE_TOKENS = False
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

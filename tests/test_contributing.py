@@ -79,7 +79,7 @@ def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[Regist
 def test_a_setting_has_its_heading_and_is_read_in_one_file(name: str) -> None:
     assert name in headings("settings.md")
     short = name.removeprefix("DOVETAIL_")
-    if "{NAME}" not in name:  # a family of names, which hub/configuration/sign_on.py builds from its parts
+    if "{NAME}" not in name:  # a family of names, which a feature builds from its parts
         read = re.compile(rf'\benv(\.\w+)?(\(|, )"{short}"')
         readers = [
             file.name

@@ -23,7 +23,7 @@ from hub.site.account import (
     tokens,
     usage,
 )
-from hub.site.administration import audit_log, blocklist, directory_tokens, name_rules, quotas
+from hub.site.administration import audit_log, blocklist, name_rules, quotas
 from hub.site.administration.staff import for_administrators, for_moderators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.docs import docs
@@ -51,7 +51,7 @@ from hub.site.repository import (
     use,
 )
 from hub.site.routing import at, forms
-from hub.site.sign_in import organization_links, sign_on_urls
+from hub.site.sign_in import organization_links
 from hub.site.verdict import verdict
 from hub.site.versions import aliases, commits, comparisons, derived, retiring
 
@@ -254,13 +254,6 @@ RECORD = [
     *forms(
         "site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule"), guard=for_administrators
     ),
-    at("moderation/directory", directory_tokens.listed, "directory-tokens"),
-    *forms(
-        "directory-tokens",
-        "moderation/directory",
-        ("<int:number>/revoke", directory_tokens.revoke, "revoke-directory-token"),
-        guard=for_administrators,
-    ),
     at("moderation/quotas", quotas.listed, "site-quotas"),
     at("moderation/site", site_switches.site, "site-switches"),
     *forms(
@@ -307,7 +300,6 @@ urlpatterns = [
     at("new", new.new, "new-repository"),
     at("upload", uploading.upload, "upload"),
     *account_urls.urlpatterns,
-    *sign_on_urls.urlpatterns,
     at("reports/new", reports.new, "report"),
     *MODERATION,
     *ORGANIZATIONS,

@@ -1,6 +1,6 @@
 """The places of the domain where features join it: the core asks `joined()`, and never names a feature."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +31,15 @@ class Gauge(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
+class TokenKind(NamedTuple):
+    """Tokens of the hub, of no person, that are revoked where they leak; administrators are told."""
+
+    pattern: bytes  # a regular expression of their values
+    rows: "Callable[[], QuerySet[Any]]"  # with the columns `name` and `sha256`, of the value
+    revoke_values: Callable[[Collection[str]], object]
+    page: str  # the name of the route where administrators make a new one
+
+
 @dataclass(frozen=True, slots=True)
 class Threads:
     """Discussions and pull requests, as pushes and moderators need them; all but the first in a transaction."""
@@ -57,6 +66,7 @@ class Feature:
     # Rows with a column `blob`, whose bytes no sweep removes.
     blobs: "tuple[Callable[[], QuerySet[Any]], ...]" = ()
     threads: Threads | None = None
+    tokens: tuple[TokenKind, ...] = ()  # that the search for leaks knows
     gauges: Callable[[], Iterable[Gauge]] = lambda: ()  # at each scrape: long counts are kept a minute
     # Whether nobody may take the name of a namespace; and to take it all the same (by=None is the operator), or raise.
     holds_name: Callable[[str], bool] = lambda name: False

@@ -50,7 +50,6 @@ from registry.models.moderation.moderation import (
     Strike,
 )
 from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace, NameObservation, NameRule
-from registry.models.people.directory_tokens import DirectoryToken
 from registry.models.people.publishers import PublishingRun, TrustedPublisher
 from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.repos.derivations import DerivedSource, DerivedVersion
@@ -107,7 +106,6 @@ __all__ = [
     "DerivedSource",
     "DerivedVersion",
     "DeviceLogin",
-    "DirectoryToken",
     "Discussion",
     "DiscussionEvent",
     "Event",

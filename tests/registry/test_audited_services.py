@@ -27,16 +27,16 @@ from registry.people import (
     accounts,
     addresses,
     avatars,
+    departure,
     gates,
     name_rules,
     quotas,
     second_factors,
     sign_in_links,
     sign_ins,
-    sign_on,
 )
 from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
-from registry.people.tokens import devices, directory_tokens, publishers, tokens
+from registry.people.tokens import devices, publishers, tokens
 from registry.proof import verdicts
 from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, copies, history, moves, repositories
@@ -421,10 +421,13 @@ def use_link(cast: Cast) -> Act:
     return lambda: organization_links.accept(secret, cast.session("carol"))
 
 
-def revoke_directory_token(cast: Cast) -> Act:
-    directory_tokens.create("Entra", 9, ada(cast))
-    row = directory_tokens.list_all(ada(cast)).get()
-    return lambda: directory_tokens.revoke(row.pk, ada(cast))
+def come_back(cast: Cast) -> Act:
+    departure.leave(cast["carol"])
+    return lambda: departure.come_back(cast["carol"])
+
+
+def remove(cast: Cast) -> Act:
+    return lambda: departure.remove(cast["carol"])
 
 
 def require_factor(cast: Cast) -> Act:
@@ -478,8 +481,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "sign-in:denied": device("deny"),
     "account:sign-in": lambda cast: lambda: sign_ins.record(cast["alice"], ["password"]),
     "account:sign-in-link": lambda cast: lambda: sign_in_links.make(cast["ada"]),
-    "account:link": lambda cast: lambda: sign_on.record_link(cast["alice"], "corp", by=cast["alice"]),
-    "account:unlink": lambda cast: lambda: sign_on.record_link(cast["alice"], "corp", by=cast["alice"], removed=True),
     "account:factors-remove": remove_second_factors,
     "account:sign-in-failed": lambda cast: lambda: sign_ins.record_failure("alice", count=1, from_address=1),
     "person:register": lambda cast: lambda: accounts.register("zoe", password=PASSWORD),
@@ -493,6 +494,8 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "person:suspend": suspend,
     "person:unsuspend": unsuspend,
     "person:trust": trust_reporter,
+    "person:leave": lambda cast: lambda: departure.leave(cast["carol"]),
+    "person:return": come_back,
     "person:strike": lambda cast: lambda: strikes.give(cast["carol"], "Spam.", by=cast["mona"]),
     "person:void-strike": void_strike,
     "person:delete": lambda cast: lambda: account_deletion.delete_account(cast["carol"], with_repositories=False),
@@ -509,8 +512,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
         lambda: organizations.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
     ),
     "organization:second-factor": require_factor,
-    "directory-token:create": lambda cast: lambda: directory_tokens.create("Entra", 9, ada(cast)),
-    "directory-token:revoke": revoke_directory_token,
     "organization:invite": lambda cast: lambda: invitations.invite("acme", "carol", "read", alice(cast)),
     "organization:withdraw": withdraw,
     "organization:decline": decline,
@@ -546,6 +547,7 @@ TWO = {
     "adapter:duplicate": (duplicate, ["adapter:create", "adapter:duplicate"]),
     "appeal:approve": (answer_appeal(True), ["adapter:release", "appeal:approve"]),
     "join-link:use": (use_link, ["organization:member", "join-link:use"]),
+    "person:remove": (remove, ["person:leave", "person:remove"]),
     "person:pause": (pause, ["person:strike", "person:pause"]),
 }
 STATELESS = {
@@ -565,9 +567,6 @@ PROVEN_ELSEWHERE = {
     "backup:make": "tests/registry/test_gauges.py",
     "publisher:exchange": "tests/hf/test_exchange.py",
     "case:": "tests/registry/test_cases.py",
-    "person:leave": "tests/site/test_departure.py",
-    "person:return": "tests/site/test_departure.py",
-    "person:remove": "tests/site/test_departure.py",
 }
 
 

@@ -14,7 +14,7 @@ from registry.bytes.blobs import Digest
 from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
 from registry.people.organizations import robots
-from registry.people.tokens import directory_tokens, leaks, tokens
+from registry.people.tokens import leaks, tokens
 from registry.proof.verified import withdrawals
 from registry.publish import history, push, repositories
 from registry.publish.retention import restoring
@@ -140,15 +140,6 @@ def test_a_token_in_a_version_that_is_held_already_is_revoked_all_the_same(cast,
     assert not Case.objects.exists()
 
 
-def test_the_token_of_a_directory_in_a_version_is_revoked(cast, adapter):
-    value = directory_tokens.create("Entra", 30, cast.session("ada"))
-    revision = pushed(cast, adapter, files={**FILES, LEAK: f"SCIM_TOKEN={value}\n".encode()})
-    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
-    dispatch.run()
-    assert not directory_tokens.is_directory(value)
-    assert AuditEvent.objects.filter(action="directory-token:revoke").count() == 1
-
-
 def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore_and_the_owner_alone_knows(cast, adapter):
     revision = pushed(cast, adapter)
     repositories.delete(adapter, cast.session("alice"))
@@ -258,22 +249,21 @@ def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(
     settings.MAIL_FROM = "hub@example.org"
     notes = cast.repository("bob/notes", by="bob", private=True, type="dataset")
     cast.token("bob")
-    alice, ada = cast.session("alice"), cast.session("ada")
+    alice = cast.session("alice")
     robots.create_robot("acme", "deploy", alice)
     of_robot = robots.create_token("acme", "deploy", "ci", {"acme/*": "read"}, timezone.now() + timedelta(9), alice)
-    values = [cast.token("bob"), cast.token("carol"), of_robot, directory_tokens.create("Entra", 30, ada)]
+    values = [cast.token("bob"), cast.token("carol"), of_robot]
     texts = {f"{number}.env": f"KEY={value}\n".encode() for number, value in enumerate(values)}
     pushed(cast, notes, by="bob", files={"README.md": b"# Notes", **texts, "not.bin": b"\xff dvt_" + b"x" * 32})
     assert [str(token.user) for token in Token.objects.all()] == ["bob"]
-    assert not directory_tokens.is_directory(values[3])
-    assert AuditEvent.objects.filter(action__in=["token:revoke", "directory-token:revoke"]).count() == 4
+    assert AuditEvent.objects.filter(action="token:revoke").count() == 3
     dispatch.run()
     ends = "where others may have read it. It is revoked: make a new one."
     assert {
         (alert.user.username, alerts.sentence(alert), alerts.address(alert), alert.mail)
         for alert in Alert.objects.filter(kind="token-leaked")
     } == {
-        ("bob", f"Your token write 2 was found in 0.env and 3 more of bob/notes, {ends}", "/settings/tokens", "always"),
+        ("bob", f"Your token write 2 was found in 0.env and 2 more of bob/notes, {ends}", "/settings/tokens", "always"),
         ("carol", f"Your token write 3 was found, {ends}", "/settings/tokens", "always"),
         (
             "alice",
@@ -281,11 +271,10 @@ def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(
             "/organizations/acme/settings/robots/deploy",
             "always",
         ),
-        ("ada", f"The token Entra of a directory was found, {ends}", "/moderation/directory", "always"),
     }
     assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
-    assert alert_mail.send_due() == 4
-    assert sum("It is revoked: make a new one." in mail.body for mail in mailoutbox) == 4
+    assert alert_mail.send_due() == 3
+    assert sum("It is revoked: make a new one." in mail.body for mail in mailoutbox) == 3
 
 
 def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast):
@@ -327,6 +316,6 @@ def test_nobody_is_alerted_of_a_token_whose_owner_is_gone(cast):
 
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_a_token_is_recognised_in_what_torch_and_python_pickle(protocol):
-    values = {tokens.new_value(), directory_tokens.PREFIX + "a-_" * 14 + "x"}
+    values = {tokens.new_value(), tokens.new_value()}
     held = pickle.dumps([*values, *values], protocol)
     assert values <= leaks.candidates(held)

@@ -135,15 +135,6 @@ api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
 
-scim/v2/Users                                                GET machine  POST machine
-scim/v2/Users/<number>                                       GET machine  PUT machine  PATCH machine  DELETE machine
-scim/v2/ServiceProviderConfig                                GET machine
-scim/v2/Groups                                               GET machine  POST machine
-scim/v2/Groups/<number>                                      GET machine  PUT machine  PATCH machine  DELETE machine
-scim/v2/ResourceTypes                                        GET machine
-scim/v2/ResourceTypes/<scim_name>                            GET machine
-scim/v2/Schemas                                              GET machine
-scim/v2/Schemas/<scim_name>                                  GET machine
 
 api/{kind}/<full_name>/xet-read-token/<rev>                  GET adapter:download
 api/{kind}/<full_name>/xet-write-token/<rev>                 GET adapter:push
@@ -252,8 +243,6 @@ password/reset/sent                                          GET anyone
 password/reset/changed                                       GET anyone
 password/reset/<uidb36>-<key>                                GET anyone  POST anyone
 settings/account/address/confirm/<key>                       GET anyone  POST anyone
-login/with/<provider>                                        POST anyone
-login/with/<provider>/callback                               GET anyone
 login/once/<key>                                             GET anyone  POST anyone
 login/device                                                 GET session
 login/device/approve                                         POST session
@@ -314,8 +303,6 @@ moderation/blocklist                                         GET moderators-page
 moderation/blocklist/unblock                                 POST moderators-page
 moderation/names                                             GET moderators-page  POST admins-page
 moderation/names/remove                                      POST admins-page
-moderation/directory                                         GET admins-page  POST admins-page
-moderation/directory/<number>/revoke                         POST admins-page
 moderation/quotas                                            GET admins-page  POST admins-page
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
@@ -363,8 +350,6 @@ settings/security/passkeys/<pk>/remove                       GET session  POST s
 settings/security/recovery-codes                             GET session
 settings/security/recovery-codes/new                         GET session  POST session
 settings/security/confirm/provider                           GET session
-settings/security/linked/with/<provider>                     POST session
-settings/security/linked/<number>/remove                     POST session
 settings/security/sessions/<number>/end                      POST session
 settings/security/sessions/end-others                        POST session
 settings/password                                            GET session  POST session

@@ -11,7 +11,7 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.kernel.errors import ValueInvalid
 from registry.models import AuditEvent, Invitation, JoinLink, Membership, User
-from registry.people import accounts, sign_on
+from registry.people import accounts
 from registry.people.organizations import invitations, join_links, organization_links, organizations
 from registry.people.organizations.join_links import Terms
 from tests.cast import PASSWORD
@@ -102,15 +102,13 @@ def test_whoever_declined_or_is_invited_otherwise_may_use_a_link(visit, cast):
     assert not Invitation.objects.exists()
 
 
-@pytest.mark.parametrize("end", ["removed", "left", "invited again", "removed by a provider"])
+@pytest.mark.parametrize("end", ["removed", "left", "invited again"])
 def test_an_older_link_lets_nobody_back_in_or_higher_than_before(visit, cast, end):
     link = link_of(cast, role="write", uses=9)
     organizations.set_member(cast.acme, cast["carol"], "read", by=cast["alice"])
     alice, carol = cast.session("alice"), cast.session("carol")
     if end == "left":
         organizations.leave("acme", carol)
-    elif end == "removed by a provider":
-        sign_on.apply_groups(cast["carol"], [], {"readers": [("acme", "read")]})
     else:
         organizations.remove_member("acme", "carol", alice)
     if end == "invited again":

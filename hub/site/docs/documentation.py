@@ -34,7 +34,7 @@ GROUPS = {
         "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
     ),
     "Operate": (
-        "operate production kubernetes settings monitoring runbook backup measurements accounts sso quotas moderation "
+        "operate production kubernetes settings monitoring runbook backup measurements accounts quotas moderation "
         "architecture glossary"
     ),
 }

@@ -115,13 +115,6 @@ class BannerForm(Form):
         return Banner(given["text"], given["level"], given["starts_at"], given["ends_at"])
 
 
-class NewDirectoryToken(Form):
-    """A token of the directory."""
-
-    name = text_field(_("Name"), _("The directory that uses it."), maxlength=100)
-    days = forms.IntegerField(label=_("Days"), help_text=_("How long it works."), initial=365)
-
-
 class NewRule(Form):
     """A rule for names, or several from a list."""
 

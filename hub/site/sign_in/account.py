@@ -10,16 +10,17 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.site.forms import posted
 from hub.site.forms.account.accounts import Join, SignIn
 from hub.site.sign_in import organization_links, password_attempts
-from hub.site.sign_in.signing_in import signed_in
+from hub.site.sign_in.password_attempts import signed_in
+from hub.site.visitor import person
 from hub.site.words import english
 from registry.kernel import site_settings
 from registry.kernel.errors import InvitationNotFound, NotAllowed, TooOften
-from registry.people import accounts
+from registry.people import accounts, sign_in_links
 from registry.people.organizations import join_links
 
 
@@ -91,6 +92,25 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         form.refuse(refusal)
         return password_attempts.shown_again(request, "site/login.html", {"form": form, "next": target}, refusal)
     return signed_in(request, user, target)
+
+
+@require_http_methods(["GET", "POST"])
+def sign_in_once(request: HttpRequest, key: str) -> HttpResponse:
+    """Sign an administrator in by a button, so that no preview of the link uses it up; a second factor is asked for."""
+    if request.method == "GET":
+        user = sign_in_links.find(key)
+        return render(request, "site/once.html", {"user": user, "key": key}, status=200 if user else 404)
+    user = sign_in_links.use(key)
+    if user is None:
+        return render(request, "site/once.html", {"user": None}, status=404)
+    return signed_in(request, user, reverse("home"), by="link")
+
+
+@require_safe
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Show how a person without a password proves again who they are."""
+    person(request)
+    return render(request, "account/reauthenticate.html", {"redirect_field_value": safe_next(request)})
 
 
 @require_POST

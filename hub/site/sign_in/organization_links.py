@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from hub.site.forms import posted
 from hub.site.forms.account.accounts import Join, NewOrganizationLink
 from hub.site.organization.organizations import OFFERS
-from hub.site.sign_in.signing_in import signed_in
+from hub.site.sign_in.password_attempts import signed_in
 from hub.site.visitor import caller, person
 from registry.models import JoinLink
 from registry.people import accounts

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.utils import perform_login
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -89,3 +91,12 @@ def _keys(request: HttpRequest, username: str) -> dict[str, str]:
 
 def _digest(username: str) -> str:
     return hashlib.sha256(username.strip().lower().encode("utf-8", "replace")).hexdigest()
+
+
+def signed_in(
+    request: HttpRequest, user: User, target: str, *, joined: bool = False, by: str = "password"
+) -> HttpResponse:
+    """Begin the session of a person who gave the right password or link, or ask for the second factor first."""
+    record_authentication(request, user, by, reauthenticated=True)
+    answer: HttpResponse = perform_login(request, user, redirect_url=target, signup=joined)
+    return answer

@@ -108,6 +108,12 @@ def is_open() -> bool:
 
 
 @register.simple_tag
+def takes_passwords() -> bool:
+    """Return whether people may sign in by a password or a passkey."""
+    return bool(settings.PASSWORD_SIGN_IN)
+
+
+@register.simple_tag
 def sends_mail() -> bool:
     """Return whether this hub can send mail."""
     return bool(settings.MAIL_FROM)

@@ -1,24 +1,26 @@
 """Access tokens of this hub that leaked: recognised in files, and revoked at once; their owners are alerted."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from registry.kernel import outbox
+from registry.kernel import outbox, seams
 from registry.kernel.outbox import Kind
-from registry.models import DirectoryToken, Repository, Revision, Token
-from registry.people.tokens import directory_tokens, tokens
+from registry.kernel.seams import TokenKind
+from registry.models import Repository, Revision, Token
+from registry.people.tokens import tokens
 
 MAX_CANDIDATES = 1000  # of one text
 MAX_IN_ALL = 10_000  # of all files of a push together, which holds the repository's lock
 BATCH = 500  # values that one query asks for: SQLite takes a limited number
 MAX_NAMED = 20  # files that the event names
-_CANDIDATE = re.compile(rb"\b(?:dvt|hf)_[A-Za-z0-9_]{8,200}\b|\bdvs_[A-Za-z0-9_-]{43}")
+_OF_PEOPLE = rb"\b(?:dvt|hf)_[A-Za-z0-9_]{8,200}\b"
 _STORING = ("q", "r")  # instructions of a pickle, BINPUT and LONG_BINPUT, which follow a text without a gap
 
 
 def candidates(content: bytes) -> set[str]:
-    """Return the parts of a file that look like tokens of this hub, of people, robots or directories."""
-    values = {value.decode() for value in _CANDIDATE.findall(content)[:MAX_CANDIDATES]}
+    """Return the parts of a file that look like tokens of this hub, of people, robots or features."""
+    pattern = b"|".join((_OF_PEOPLE, *(kind.pattern for kind in _kinds())))
+    values = {value.decode() for value in re.findall(pattern, content)[:MAX_CANDIDATES]}
     return values | {value[:-1] for value in values if value.endswith(_STORING)}
 
 
@@ -47,10 +49,8 @@ def _working(values: Iterable[str]) -> set[str]:
     known: set[str] = set()
     digests = list(by_digest)
     for start in range(0, len(digests), BATCH):
-        for model in (Token, DirectoryToken):
-            known.update(
-                model.objects.filter(sha256__in=digests[start : start + BATCH]).values_list("sha256", flat=True)
-            )
+        for table in (Token.objects.all(), *(kind.rows() for kind in _kinds())):
+            known.update(table.filter(sha256__in=digests[start : start + BATCH]).values_list("sha256", flat=True))
     return {by_digest[sha256] for sha256 in known}
 
 
@@ -58,8 +58,14 @@ def _revoke(values: Collection[str], repository: Repository | None, **where: obj
     """Revoke tokens, and record the event from which moderators and the owners of the tokens learn of it."""
     digests = [tokens.digest(value) for value in values]
     people = Token.objects.filter(sha256__in=digests).order_by("pk").values_list("name", "user")
-    directories = DirectoryToken.objects.filter(sha256__in=digests).order_by("pk").values_list("name", flat=True)
-    revoked = [{"name": name, "owner": owner} for name, owner in (*people, *((name, None) for name in directories))]
+    revoked = [{"name": name, "owner": owner} for name, owner in people]
     tokens.revoke_values(values)
-    directory_tokens.revoke_values(values)
+    for kind in _kinds():
+        names = kind.rows().filter(sha256__in=digests).order_by("pk").values_list("name", flat=True)
+        revoked += [{"name": name, "owner": None} for name in names]
+        kind.revoke_values(values)
     outbox.record(Kind.TOKENS_LEAKED, repository, None, tokens=revoked, **where)
+
+
+def _kinds() -> Iterator[TokenKind]:
+    return (kind for feature in seams.joined() for kind in feature.tokens)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from registry.kernel import seams
 from registry.kernel.texts.links import usage_path
 from registry.kernel.texts.sizes import size_in_words
 from registry.models import AccessRequest, Alert, AliasMove, Topic
@@ -185,7 +186,9 @@ def _token_page(alert: Any) -> str:
 def _leaked_token_page(alert: Alert) -> str:
     if robot := alert.data["robot"]:
         return reverse("robot", args=str(robot).split("+", 1))
-    return reverse("directory-tokens" if alert.data["directory"] else "tokens")
+    if not alert.data["directory"]:
+        return reverse("tokens")
+    return reverse(next((kind.page for feature in seams.joined() for kind in feature.tokens), "moderation"))
 
 
 def _usage_page(alert: Alert) -> str:

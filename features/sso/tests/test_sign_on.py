@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 from joserfc.jwk import RSAKey
 
-from hub.configuration import sign_on as configured
+from features.sso import settings as configured
 from registry.kernel import seams, site_settings
 from registry.kernel.errors import NameReserved
 from registry.models import AuditEvent, Membership, NameObservation, User
@@ -400,5 +400,5 @@ def test_an_account_elsewhere_is_shown_by_what_it_told() -> None:
         ({"preferred_username": "bob"}, "bob ·"),
     ):
         account = {"pk": 1, "extra_data": told, "date_joined": timezone.now(), "last_login": timezone.now()}
-        page = render_to_string("site/parts/linked.html", {"linked": [(account, {"label": "Corp"})], "providers": []})
+        page = render_to_string("sso/linked.html", {"linked": [(account, {"label": "Corp"})], "providers": []})
         assert shown in page

@@ -2,9 +2,9 @@
 
 import pytest
 
+from features.sso.tests.test_departure import scim
 from registry.models import AuditEvent, Membership, Team
 from registry.people.organizations import organizations, teams
-from tests.site.test_departure import scim
 
 __all__ = ["scim"]  # a fixture
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,11 +10,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from features.sso.models import DirectoryToken
 from registry.kernel import audit, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
-from registry.models import DirectoryToken, User
+from registry.models import User
 from registry.people.tokens.tokens import LAST_USED_EVERY, digest
 
 PREFIX = "dvs_"

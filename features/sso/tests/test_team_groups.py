@@ -2,12 +2,12 @@
 
 import pytest
 
-from hub.configuration import sign_on as configured
-from registry.models import Membership, Team
-from registry.people import sign_on
+from features.sso import identities, settings
+from registry.models import JoinLink, Membership, Team
 from registry.people.organizations import organizations, teams
+from tests.site import test_organization_links
 
-GRANTS = configured.group_roles("linguists=acme/ner, writers=acme:write, ou=y=acme/ner")
+GRANTS = settings.group_roles("linguists=acme/ner, writers=acme:write, ou=y=acme/ner")
 
 
 @pytest.fixture
@@ -23,41 +23,49 @@ def state(cast, name):
 
 
 def test_the_setting_names_teams_beside_roles():
-    assert configured.group_roles("a=acme/ner,b=acme:read,c=admin") == {
+    assert settings.group_roles("a=acme/ner,b=acme:read,c=admin") == {
         "a": [("acme/ner", "member")],
         "b": [("acme", "read")],
         "c": [("", "admin")],
     }
     for wrong in ("a=acme/", "a=/ner", "a=acme/ner/x", "a=acme/ner:king", "a=king"):
         with pytest.raises(ValueError, match="organisation/team"):
-            configured.group_roles(wrong)
+            settings.group_roles(wrong)
 
 
 def test_a_group_puts_people_into_a_team_and_takes_them_out(cast, ner):
-    sign_on.apply_groups(cast["carol"], {"linguists"}, GRANTS)
+    identities.apply_groups(cast["carol"], {"linguists"}, GRANTS)
     assert state(cast, "carol") == ("member", ["ner"], [["", "ner-*", "read"]])
     other = teams.create_team(cast.acme, "own", by=None)
     teams.add_member(other, cast["carol"], by=None)
-    sign_on.apply_groups(cast["carol"], {"linguists"}, GRANTS)  # again: the place in another team stays
+    identities.apply_groups(cast["carol"], {"linguists"}, GRANTS)  # again: the place in another team stays
     assert sorted(state(cast, "carol")[1]) == ["ner", "own"]
-    sign_on.apply_groups(cast["carol"], {"linguists", "writers"}, GRANTS)
+    identities.apply_groups(cast["carol"], {"linguists", "writers"}, GRANTS)
     assert state(cast, "carol")[0] == "write"
-    sign_on.apply_groups(cast["carol"], {"writers"}, GRANTS)
+    identities.apply_groups(cast["carol"], {"writers"}, GRANTS)
     assert state(cast, "carol") == ("write", ["own"], [])
-    sign_on.apply_groups(cast["carol"], set(), GRANTS)
+    identities.apply_groups(cast["carol"], set(), GRANTS)
     assert state(cast, "carol") is None
 
 
 def test_without_a_role_in_the_organisation_only_the_team_is_run_by_the_provider(cast, ner):
-    grants = configured.group_roles("linguists=acme/ner")
-    sign_on.apply_groups(cast["erin"], {"linguists"}, grants)
+    grants = settings.group_roles("linguists=acme/ner")
+    identities.apply_groups(cast["erin"], {"linguists"}, grants)
     assert state(cast, "erin")[:2] == ("read", ["ner"])
-    sign_on.apply_groups(cast["erin"], set(), grants)
+    identities.apply_groups(cast["erin"], set(), grants)
     assert state(cast, "erin") == ("read", [], [])
 
 
 def test_a_team_that_does_not_exist_is_only_logged(cast, caplog):
-    sign_on.apply_groups(cast["carol"], {"linguists", "writers"}, GRANTS)
+    identities.apply_groups(cast["carol"], {"linguists", "writers"}, GRANTS)
     assert "no team 'acme/ner'" in caplog.text
     assert state(cast, "carol") == ("write", [], [])
     assert organizations.list_members("acme", cast.session("alice"))
+
+
+def test_a_link_from_before_lets_nobody_back_in_whom_the_provider_removed(visit, cast):
+    link = test_organization_links.link_of(cast, role="write", uses=9)
+    organizations.set_member(cast.acme, cast["carol"], "read", by=cast["alice"])
+    identities.apply_groups(cast["carol"], [], {"readers": [("acme", "read")]})
+    assert test_organization_links.accept(visit("carol"), link).status_code == 404
+    assert (test_organization_links.role_of("carol"), JoinLink.objects.get().uses) == ("", 0)

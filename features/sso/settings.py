@@ -1,4 +1,4 @@
-"""Reads DOVETAIL_OIDC_*: the identity providers by which people may sign in, and what their groups give."""
+"""Reads DOVETAIL_OIDC_* and DOVETAIL_SCIM_*: identity providers, what their groups give, and the directory."""
 
 import re
 from collections.abc import Mapping
@@ -87,4 +87,20 @@ def allauth_apps(configured: Mapping[str, Provider]) -> dict[str, Any]:
         }
         for provider in configured.values()
     ]
-    return {"openid_connect": {"provider_class": "hub.site.sign_in.openid.OpenId", "APPS": apps}}
+    return {"openid_connect": {"APPS": apps}}
+
+
+def SETTINGS(env: Environment) -> dict[str, object]:  # as hub/settings.py looks for it
+    """Return the settings of sign-on and of the directory. Raises ImproperlyConfigured."""
+    configured, token = providers(env), env("SCIM_TOKEN")
+    if token and len(token) < 32:
+        raise ImproperlyConfigured("DOVETAIL_SCIM_TOKEN is too short: it needs at least 32 random characters.")
+    return {
+        "SIGN_ON": bool(configured),
+        "OIDC_PROVIDERS": configured,
+        "SOCIALACCOUNT_ADAPTER": "features.sso.pages.sign_on.SignOnAdapter",
+        "SOCIALACCOUNT_PROVIDERS": allauth_apps(configured),
+        "SOCIALACCOUNT_STORE_TOKENS": False,
+        "SCIM_TOKEN": token,
+        "SCIM_ORGANIZATION": env("SCIM_ORGANIZATION"),  # whose teams its groups are; empty: it has none here
+    }

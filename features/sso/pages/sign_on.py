@@ -1,4 +1,4 @@
-"""The hub's answers to allauth when a person comes back from an identity provider."""
+"""Signing in by an identity provider: the way there, the way back, and which ones an account is linked with."""
 
 import logging
 import time
@@ -6,23 +6,96 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_apps_from_settings
-from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_apps_from_settings, get_adapter
+from allauth.socialaccount.models import SocialAccount, SocialLogin
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.conf import settings
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+from requests import RequestException
 
+from features.sso import identities
+from features.sso.provider import OpenIdAdapter
 from hub.site.sign_in import reauthentication
+from hub.site.sign_in.account import safe_next
+from hub.site.sign_in.reauthentication import needs_recent_authentication
+from hub.site.visitor import person
 from hub.site.words import english
 from registry.kernel.errors import RegistryError
 from registry.models import User
-from registry.people import sign_on
 
 log = logging.getLogger(__name__)
+
+
+@require_POST
+def start(request: HttpRequest, provider: str) -> HttpResponse:
+    """Send a browser to the provider, to sign in."""
+    return _leave(request, provider, "login", safe_next(request))
+
+
+@require_POST
+@needs_recent_authentication
+def link(request: HttpRequest, provider: str) -> HttpResponse:
+    """Send a browser to the provider, to link an identity there with this account."""
+    return _leave(request, provider, "connect", None)
+
+
+def _leave(request: HttpRequest, name: str, process: str, target: str | None) -> HttpResponse:
+    """Show a page that goes on to the provider by itself: the content policy forbids forms that end elsewhere."""
+    page = "security" if process == "connect" else "login"
+    if name not in settings.OIDC_PROVIDERS:
+        return _unknown(request, page)
+    provider = get_adapter(request).get_provider(request, name)
+    try:
+        again = {"auth_params": {"prompt": "login", "max_age": "0"}} if request.user.is_authenticated else {}
+        address = provider.redirect(request, process, target, **again)["Location"]
+    except (OAuth2Error, RequestException, ValueError) as problem:
+        log.warning("The identity provider %s cannot be used: %s", name, problem)
+        sentence = gettext("{provider} does not answer as it should. Try again in a minute.")
+        messages.error(request, sentence.format(provider=provider.name))
+        return redirect(page)
+    return render(request, "sso/leave.html", {"provider": provider.name, "address": address})
+
+
+@require_safe
+def callback(request: HttpRequest, provider: str) -> HttpResponse:
+    """Take a browser that comes back from the provider."""
+    if provider not in settings.OIDC_PROVIDERS:
+        return _unknown(request, "login")
+    answer: HttpResponse = OAuth2CallbackView.adapter_view(OpenIdAdapter(request, provider))(request)
+    return answer
+
+
+@require_POST
+@needs_recent_authentication
+def unlink(request: HttpRequest, number: int) -> HttpResponse:
+    """Remove the link with a provider, unless it is the only way to sign in."""
+    user = person(request)
+    account = get_object_or_404(SocialAccount, user=user, pk=number)
+    others = SocialAccount.objects.filter(user=user).exclude(pk=number).exists()
+    if not others and not (user.has_usable_password() and settings.PASSWORD_SIGN_IN):
+        messages.error(
+            request, gettext("This is your only way to sign in. Set a password or link another account first.")
+        )
+    else:
+        with transaction.atomic():
+            account.delete()
+            identities.record_link(user, account.provider, by=user, removed=True)
+        messages.success(request, gettext("The link is removed."))
+    return redirect("security")
+
+
+def _unknown(request: HttpRequest, page: str) -> HttpResponse:
+    messages.error(request, gettext("This hub knows no identity provider of that name. Choose one of those below."))
+    return redirect(page)
+
+
 FRESH_SECONDS = 60
 
 
@@ -67,11 +140,11 @@ def _is_fresh(sociallogin: SocialLogin) -> bool:
     return isinstance(at, int | float) and time.time() - at <= FRESH_SECONDS
 
 
-def identity_of(sociallogin: SocialLogin) -> sign_on.Identity:
+def identity_of(sociallogin: SocialLogin) -> identities.Identity:
     """Return what the provider says of a person; an address counts as proven only if it says so in these words."""
     told = sociallogin.account.extra_data
     texts = {name: value for name, value in told.items() if isinstance(value, str)}
-    return sign_on.Identity(
+    return identities.Identity(
         provider=sociallogin.account.provider,
         username=texts.get("preferred_username", ""),
         email=texts.get("email", ""),
@@ -83,7 +156,7 @@ def identity_of(sociallogin: SocialLogin) -> sign_on.Identity:
 def _admit(sociallogin: SocialLogin) -> None:
     """Give a new identity the account that it belongs to, or a new one. Raises what sign_on.person_for raises."""
     with transaction.atomic():
-        user, is_new = sign_on.person_for(identity_of(sociallogin))
+        user, is_new = identities.person_for(identity_of(sociallogin))
         _store(sociallogin, user)
     if not is_new:
         _tell(user, sociallogin.account.provider)
@@ -92,7 +165,7 @@ def _admit(sociallogin: SocialLogin) -> None:
 def _store(sociallogin: SocialLogin, user: User) -> None:
     sociallogin.user = sociallogin.account.user = user
     sociallogin.account.save()
-    sign_on.record_link(user, sociallogin.account.provider, by=user)
+    identities.record_link(user, sociallogin.account.provider, by=user)
 
 
 def _tell(user: User, provider: str) -> None:
@@ -104,7 +177,7 @@ def _apply_groups(sociallogin: SocialLogin) -> None:
     provider = settings.OIDC_PROVIDERS[sociallogin.account.provider]
     told = sociallogin.account.extra_data.get("groups", [])
     groups = [told] if isinstance(told, str) else told if isinstance(told, list) else []
-    sign_on.apply_groups(sociallogin.user, {group for group in groups if isinstance(group, str)}, provider.groups)
+    identities.apply_groups(sociallogin.user, {group for group in groups if isinstance(group, str)}, provider.groups)
     sociallogin.user.refresh_from_db()
 
 

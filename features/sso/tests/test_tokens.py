@@ -1,5 +1,6 @@
 """Tokens of the directory, made on a page: shown once, used, ended; the one of the environment works beside them."""
 
+import pickle
 import re
 from datetime import timedelta
 
@@ -7,8 +8,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from registry.models import AuditEvent, DirectoryToken
-from registry.people.tokens import directory_tokens
+from features.sso import tokens
+from features.sso.models import DirectoryToken
+from registry.models import Alert, AuditEvent
+from registry.people.tokens import leaks
+from registry.talk import dispatch
+from registry.talk.alerts import alerts
+from tests.api.conftest import FILES, judged, pushed
 from tests.cast import PASSWORD
 
 PAGE = "/moderation/directory"
@@ -50,7 +56,7 @@ def test_a_token_is_made_shown_once_used_and_revoked(visit, cast, ada):
 
 
 def test_a_token_ends_on_its_day_and_the_setting_works_beside_it(settings, cast):
-    value = directory_tokens.create("Entra", 2, cast.session("ada"))
+    value = tokens.create("Entra", 2, cast.session("ada"))
     settings.SCIM_TOKEN = "the-operator-has-set-this-one-here"
     assert (scim(value), scim(settings.SCIM_TOKEN)) == (200, 200)
     assert abs(DirectoryToken.objects.get().expires_at - timezone.now() - timedelta(days=2)) < timedelta(minutes=1)
@@ -67,7 +73,7 @@ def test_making_one_asks_for_the_password_first(visit, cast):
 def test_terms_that_cannot_be(ada, monkeypatch):
     for change in ({"name": ""}, {"days": "0"}, {"days": "732"}, {"days": ""}):
         assert ada.post(PAGE, {"name": "Entra", "days": "9", **change}).status_code == 400, change
-    monkeypatch.setattr(directory_tokens, "MAX_TOKENS", 1)
+    monkeypatch.setattr(tokens, "MAX_TOKENS", 1)
     assert ada.post(PAGE, {"name": "Entra", "days": "9"}).status_code == 200
     assert ada.post(PAGE, {"name": "Okta", "days": "9"}).status_code == 403
     assert DirectoryToken.objects.count() == 1
@@ -75,7 +81,7 @@ def test_terms_that_cannot_be(ada, monkeypatch):
 
 @pytest.mark.parametrize("who", ["anonymous", "carol", "alice", "mona"])
 def test_for_others_the_page_does_not_exist(visit, cast, who):
-    directory_tokens.create("Entra", 9, cast.session("ada"))
+    tokens.create("Entra", 9, cast.session("ada"))
     client = visit(who)
     number = DirectoryToken.objects.get().pk
     for answer in (
@@ -85,3 +91,41 @@ def test_for_others_the_page_does_not_exist(visit, cast, who):
     ):
         assert answer.status_code == 404
     assert DirectoryToken.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_token_of_a_directory_in_a_version_is_revoked(cast):
+    value = tokens.create("Entra", 30, cast.session("ada"))
+    files = {**FILES, "README.md": f"SCIM_TOKEN={value}\n".encode()}
+    where = {"file": "README.md"}
+    check = {"id": "privacy.secret", "outcome": "warned", "message": "No.", "fix": "", "where": where}
+    judged(pushed(cast, cast.repository("alice/leaky"), files=files), checks=[check])
+    dispatch.run()
+    assert not tokens.is_directory(value)
+    assert AuditEvent.objects.filter(action="directory-token:revoke").count() == 1
+
+
+@pytest.mark.django_db
+def test_a_push_revokes_the_token_of_a_directory_beside_those_of_people_and_administrators_are_told(cast):
+    """They alone, and without the place, which they may not see."""
+    notes = cast.repository("bob/notes", by="bob", private=True, type="dataset")
+    values = [cast.token("bob"), tokens.create("Entra", 30, cast.session("ada"))]
+    texts = {f"{number}.env": f"KEY={value}\n".encode() for number, value in enumerate(values)}
+    pushed(cast, notes, by="bob", files={"README.md": b"# Notes", **texts})
+    assert not tokens.is_directory(values[1])
+    assert AuditEvent.objects.filter(action__in=["token:revoke", "directory-token:revoke"]).count() == 2
+    dispatch.run()
+    ends = "where others may have read it. It is revoked: make a new one."
+    assert {
+        (alert.user.username, alerts.sentence(alert), alerts.address(alert), alert.mail)
+        for alert in Alert.objects.filter(kind="token-leaked")
+    } == {
+        ("bob", f"Your token write 0 was found in 0.env and 1 more of bob/notes, {ends}", "/settings/tokens", "always"),
+        ("ada", f"The token Entra of a directory was found, {ends}", "/moderation/directory", "always"),
+    }
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_token_is_recognised_in_what_torch_and_python_pickle(protocol):
+    value = tokens.PREFIX + "a-_" * 14 + "x"
+    assert value in leaks.candidates(pickle.dumps([value, value], protocol))

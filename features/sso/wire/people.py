@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import path, reverse
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from features.sso import identities, tokens
 from hub import limits
 from hub.answers import refuse_nul
 from hub.errors import http_form
@@ -21,8 +22,7 @@ from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
 from registry.kernel.texts import names
 from registry.kernel.texts.links import absolute
 from registry.models import User
-from registry.people import accounts, departure, sign_on
-from registry.people.tokens import directory_tokens
+from registry.people import accounts, departure
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -31,6 +31,7 @@ CONFIG = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
 MOST = 200
 MAX_BODY = 100_000
 View = Callable[..., HttpResponse]
+Row = TypeVar("Row", bound=Model)
 
 
 def answer(document: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -50,10 +51,10 @@ def directory(*methods: str) -> Callable[[View], View]:
         @require_http_methods(list(methods))
         @wraps(view)
         def answered(request: HttpRequest, **route: Any) -> HttpResponse:
-            if not directory_tokens.is_expected():
+            if not tokens.is_expected():
                 return error(404, "This hub takes no directory: make a token at /moderation/directory.")
             scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not directory_tokens.is_directory(value):
+            if scheme.lower() != "bearer" or not tokens.is_directory(value):
                 return _stranger(request)
             audit.credential.set("scim")
             try:
@@ -107,12 +108,7 @@ def shape(user: User) -> dict[str, Any]:
 def users(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _create(body_of(request))
-    rows = _filtered(request.GET.get("filter", ""))
-    start, count = number_of(request, "startIndex", 1), number_of(request, "count", MOST)
-    first = max(start, 1) - 1
-    page = list(rows[first : first + min(max(count, 0), MOST)])
-    document = {"schemas": [LIST], "totalResults": rows.count(), "startIndex": first + 1, "itemsPerPage": len(page)}
-    return answer({**document, "Resources": [shape(user) for user in page]})
+    return listed(request, _filtered(request.GET.get("filter", "")), shape)
 
 
 @directory("GET", "PUT", "PATCH", "DELETE")
@@ -168,9 +164,9 @@ def _create(body: dict[str, Any]) -> HttpResponse:
     if _filtered(f'userName eq "{name}"').exists() or (email and _filtered(f'userName eq "{email}"').exists()):
         raise NameTaken(f"There is a person {name!r} already.")
     full_name, is_active = body.get("displayName"), _truth(body.get("active", True))
-    identity = sign_on.Identity("scim", name, email, bool(email), full_name if isinstance(full_name, str) else "")
+    identity = identities.Identity("scim", name, email, bool(email), full_name if isinstance(full_name, str) else "")
     try:
-        created = sign_on.create(identity)
+        created = identities.create(identity)
     except IntegrityError:
         raise NameTaken(f"There is a person {name!r} already.") from None
     if not is_active:
@@ -214,13 +210,15 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
     return document
 
 
-def number_of(request: HttpRequest, name: str, default: int) -> int:
+def listed(request: HttpRequest, rows: QuerySet[Row], shape: Callable[[Row], dict[str, Any]]) -> HttpResponse:
+    """Answer with the part of a list that a directory asks for."""
+    start, count = _number(request, "startIndex", 1), _number(request, "count", MOST)
+    first = max(start, 1) - 1
+    page = list(rows[first : first + min(max(count, 0), MOST)])
+    document = {"schemas": [LIST], "totalResults": rows.count(), "startIndex": first + 1, "itemsPerPage": len(page)}
+    return answer({**document, "Resources": [shape(row) for row in page]})
+
+
+def _number(request: HttpRequest, name: str, default: int) -> int:
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else default
-
-
-urlpatterns = [
-    path("Users", users, name="scim-users"),
-    path("Users/<int:number>", user, name="scim-user"),
-    path("ServiceProviderConfig", config, name="scim-config"),
-]

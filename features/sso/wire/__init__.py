@@ -1,13 +1,14 @@
-"""Discovery of SCIM 2.0 (RFC 7644, section 4): the types of resources, and their attributes on this hub."""
+"""SCIM 2.0: its routes, and discovery (RFC 7644, section 4): types of resources, and their attributes on this hub."""
 
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
+from django.urls import include, path, reverse
 
-from hub.directory.scim import LIST, USER, answer, directory, error
-from hub.directory.scim_groups import GROUP
+from features.sso.wire import groups, people
+from features.sso.wire.groups import GROUP
+from features.sso.wire.people import LIST, USER, answer, directory, error
 from registry.kernel.texts.links import absolute
 
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
@@ -104,9 +105,15 @@ def _list(documents: list[Json]) -> HttpResponse:
     return answer({"schemas": [LIST], **counts, "Resources": documents})
 
 
-urlpatterns = [
+ROUTES = [
+    path("Users", people.users, name="scim-users"),
+    path("Users/<int:number>", people.user, name="scim-user"),
+    path("ServiceProviderConfig", people.config, name="scim-config"),
+    path("Groups", groups.groups, name="scim-groups"),
+    path("Groups/<int:number>", groups.group, name="scim-group"),
     path("ResourceTypes", resource_types, name="scim-resource-types"),
     path("ResourceTypes/<str:scim_name>", resource_type, name="scim-resource-type"),
     path("Schemas", schemas, name="scim-schemas"),
     path("Schemas/<str:scim_name>", schema, name="scim-schema"),
 ]
+WIRE = [path("scim/v2/", include(ROUTES))]

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
+from django.urls import reverse
 
-from hub.directory.scim import LIST, MOST, answer, body_of, directory, error, number_of, people
+from features.sso.wire.people import answer, body_of, directory, error, listed, people
 from registry.kernel.errors import NamespaceNotFound, NameTaken, ValueInvalid
 from registry.kernel.texts.links import absolute
 from registry.models import Organization, Team, User
@@ -28,11 +29,7 @@ def groups(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _create(organization, body_of(request))
     rows = _filtered(organization, request.GET.get("filter", ""))
-    start, count = number_of(request, "startIndex", 1), number_of(request, "count", MOST)
-    first = max(start, 1) - 1
-    page = list(rows[first : first + min(max(count, 0), MOST)])
-    document = {"schemas": [LIST], "totalResults": rows.count(), "startIndex": first + 1, "itemsPerPage": len(page)}
-    return answer({**document, "Resources": [shape(team, with_members=_asks_members(request)) for team in page]})
+    return listed(request, rows, partial(shape, with_members=_asks_members(request)))
 
 
 @directory("GET", "PUT", "PATCH", "DELETE")
@@ -208,9 +205,3 @@ def _ids(value: object) -> list[str]:
     if len(ids) < len(listed) or not all(re.fullmatch(r"[1-9]\d{0,17}", number) for number in ids):
         raise ValueInvalid('Members are a list of {"value": the id of a person}.')
     return list(dict.fromkeys(ids))
-
-
-urlpatterns = [
-    path("Groups", groups, name="scim-groups"),
-    path("Groups/<int:number>", group, name="scim-group"),
-]

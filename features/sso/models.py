@@ -18,6 +18,7 @@ class DirectoryToken(models.Model):
     expires_at = models.DateTimeField()
 
     class Meta:
+        app_label = "registry"
         ordering = ["-pk"]
 
     def __str__(self) -> str:

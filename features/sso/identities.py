@@ -23,15 +23,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.texts import names
-from registry.models import (
-    FormerNamespace,
-    Membership,
-    NameRule,
-    Namespace,
-    Organization,
-    Team,
-    User,
-)
+from registry.models import FormerNamespace, Membership, NameRule, Namespace, Organization, Team, User
 from registry.people import accounts, name_rules
 from registry.people.organizations import organizations, teams
 
@@ -79,10 +71,7 @@ def create(identity: Identity) -> User:
     for username in _usernames(identity):
         try:
             return accounts.create_vouched(
-                username,
-                email=identity.email,
-                email_verified=identity.email_verified,
-                full_name=full_name,
+                username, email=identity.email, email_verified=identity.email_verified, full_name=full_name
             )
         except (NameInvalid, NameProhibited, NameReserved, NameTaken):
             if not _is_free(username):
@@ -98,10 +87,7 @@ def _is_free(username: str) -> bool:
     except (NameInvalid, NameProhibited, NameReserved):
         return False
     lower = username.lower()
-    taken = (
-        Namespace.objects.filter(name__lower=lower),
-        FormerNamespace.objects.filter(name=lower),
-    )
+    taken = (Namespace.objects.filter(name__lower=lower), FormerNamespace.objects.filter(name=lower))
     held = any(feature.holds_name(lower) for feature in seams.joined())
     return not held and not any(rows.exists() for rows in taken)
 

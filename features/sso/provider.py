@@ -123,10 +123,13 @@ class OpenId(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has no typ
         return {name: data[name] for name in KEPT if name in data}
 
     def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
-        return {}  # the account is made by registry/people/sign_on.py
+        return {}  # the account is made by features/sso/identities.py
 
     def extract_email_addresses(self, data: dict[str, Any]) -> list[object]:
         return []
+
+
+provider_classes = [OpenId]  # as allauth looks for them in each app
 
 
 def nonce_of(verifier: str) -> str:
