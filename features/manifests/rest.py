@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from dovetail.adapters.results.report import BasePin
 from dovetail.answers.record import Answer
 from dovetail.serve.manifests import KINDS, manifest
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target
 from hub.api.records import operation
 from hub.api.versions.revisions import resolved
 from hub.api.versions.verdicts import document

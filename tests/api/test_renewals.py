@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from dovetail.base import verdicts as client_verdicts
 from dovetail.serve.vllm_plugin import versions
-from dovetail.serve.vllm_plugin.names import Name
+from dovetail.serve.vllm_plugin.versions import Name
 from dovetail.terminal import verdict_watch
 from dovetail.terminal.printer import Printer
 from registry.models import Repository, Verdict

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from dovetail import cli
-from dovetail.api import search_pages
+from dovetail.api import queries
 from tests import live
 from tests.live import ROOT
 from tests.sweep import sweep
@@ -133,7 +133,7 @@ def test_a_search_reads_pages_until_it_has_enough(ask, live_hub, folder, monkeyp
     names = [f"alice/paged-{number}" for number in range(3)]
     for name in names:
         ask("push", folder, name, "--no-check", hub=live_hub, who="alice")
-    monkeypatch.setattr(search_pages, "LARGEST_PAGE", 1)
+    monkeypatch.setattr(queries, "LARGEST_PAGE", 1)
     found = ask("search", "paged", "--limit", "2", "--sort", "created", hub=live_hub)
     assert ([item["id"] for item in found["items"]], found["has_more"]) == (names[:0:-1], True)
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from dovetail.adapters.results.report import BasePin
+from dovetail.base import locks
 from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.base.problems import Problem
-from dovetail.locks import lock_files
 from tests.sweep import sweep
 
 SHA, OID = "0" * 64, "a" * 40
@@ -23,8 +23,8 @@ def entry(adapter: str = "alice/reviews", *paths: str, **more: str) -> LockedAda
 def test_a_lock_is_read_as_it_was_written_and_written_the_same_each_time(tmp_path):
     lock = Lock("https://hub", since=7).with_entry(entry(), BASE).with_entry(entry(asked="v1", folder="a/b@v1"), BASE)
     file = tmp_path / "adapters.lock"
-    lock_files.write(lock, file)
-    assert lock_files.read(file) == lock
+    locks.write_file(lock, file)
+    assert locks.read_file(file) == lock
     assert file.read_text() == lock.text()
     assert list(tmp_path.iterdir()) == [file], "nothing is left beside it"
 
@@ -62,18 +62,18 @@ HOSTILE = {
 def test_a_lock_cannot_name_a_place_that_must_not_be_written(tmp_path, why):
     lock = Lock("https://hub", tuple(HOSTILE[why]))
     with pytest.raises(Problem) as refused:
-        lock_files.write(lock, tmp_path / "adapters.lock")
+        locks.write_file(lock, tmp_path / "adapters.lock")
     assert refused.value.code == "client-path-refused"
     (tmp_path / "adapters.lock").write_text(lock.text())
     with pytest.raises(Problem, match="must not be written"):
-        lock_files.read(tmp_path / "adapters.lock")
+        locks.read_file(tmp_path / "adapters.lock")
 
 
 @pytest.mark.parametrize("id", ["../base", "/base", "a/../../b"])
 def test_a_base_cannot_lead_out_either(tmp_path, id):
     (tmp_path / "adapters.lock").write_text(Lock("https://hub", (), (LockedBase(id, "", SHA),)).text())
     with pytest.raises(Problem, match="must not be written"):
-        lock_files.read(tmp_path / "adapters.lock")
+        locks.read_file(tmp_path / "adapters.lock")
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ def test_what_is_no_lock_is_said(tmp_path, change):
     document = json.loads(Lock("https://hub").with_entry(entry(), BASE).text())
     (tmp_path / "adapters.lock").write_text(json.dumps(change(document)))
     with pytest.raises(Problem) as refused:
-        lock_files.read(tmp_path / "adapters.lock")
+        locks.read_file(tmp_path / "adapters.lock")
     assert (refused.value.code, "dovetail lock" in refused.value.fix) == ("client-lock-broken", True)

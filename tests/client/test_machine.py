@@ -13,7 +13,7 @@ import pytest
 
 from dovetail import cli
 from dovetail.base.problems import Problem
-from dovetail.terminal import browser_login
+from dovetail.commands import account_commands
 from tests import live
 from tests.client.hostile import liar
 from tests.hf.test_sharing_clients import Browser
@@ -21,15 +21,15 @@ from tests.hf.test_sharing_clients import Browser
 
 def answer_in_browser(monkeypatch, hub, deed: str, **fields: str) -> None:
     """Let carol answer a sign-in in her browser, as soon as it has begun."""
-    begin = browser_login.begin
+    begin = account_commands.begin_login
 
-    def begin_and_answer(endpoint: str) -> browser_login.Request:
+    def begin_and_answer(endpoint: str) -> account_commands.Request:
         request = begin(endpoint)
         browser = Browser(hub.url, "carol")
         browser.submit(f"/login/device/{deed}", page=request.page, code=request.user_code, **fields)
         return request
 
-    monkeypatch.setattr(browser_login, "begin", begin_and_answer)
+    monkeypatch.setattr(account_commands, "begin_login", begin_and_answer)
 
 
 def sign_in(hub, monkeypatch, tmp_path, capsys) -> tuple[int, dict, str]:
@@ -66,20 +66,20 @@ def test_a_login_waits_as_long_as_the_hub_says():
 
     with liar() as hub:
         hub.answers["/oauth/token"] = refuse
-        request = browser_login.Request("d", "ABCD-EFGH", "http://x", "http://x", interval=2, expires_in=900)
+        request = account_commands.Request("d", "ABCD-EFGH", "http://x", "http://x", interval=2, expires_in=900)
         with pytest.raises(Problem, match="not used in time"):
-            browser_login.wait(hub.url, request, sleep=waits.append)
+            account_commands.wait_for_token(hub.url, request, sleep=waits.append)
         assert waits == [2, 2, 7, 7]
         with pytest.raises(Problem) as said:
-            browser_login.begin(hub.url)
+            account_commands.begin_login(hub.url)
         assert said.value.code == "client-no-hub"
 
 
 def test_an_address_that_is_no_page_is_not_opened(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(webbrowser, "open", lambda page: True)
-    assert browser_login.open_page("https://hub.example.org/login/device")
-    assert not browser_login.open_page("file:///etc/passwd")
+    assert account_commands.open_page("https://hub.example.org/login/device")
+    assert not account_commands.open_page("file:///etc/passwd")
 
 
 def test_the_cache_is_listed_measured_and_pruned(ask, live_hub, folder, tmp_path):

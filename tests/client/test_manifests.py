@@ -10,7 +10,7 @@ import yaml
 
 from dovetail.commands.search_commands import PLATFORMS
 from dovetail.serve.manifests import KINDS, manifest, object_name
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target
 from tests.client.hostile import liar
 from tests.client.test_serving import adapter, asked, foreign
 from tests.client.test_starting import COMMIT, IN_A_FOLDER, TARGET

@@ -8,7 +8,7 @@ import pytest
 
 import dovetail as library
 from dovetail.api import payload, upload
-from dovetail.base import paths
+from dovetail.base import ids
 from dovetail.base.problems import Problem
 from tests import live
 from tests.client.hostile import OID, liar
@@ -163,13 +163,13 @@ def test_bytes_that_are_not_those_of_the_manifest_are_not_written(ask, tmp_path,
 )
 def test_a_path_that_would_leave_the_folder_here_or_on_windows_is_refused(dovetail, tmp_path, path):
     with pytest.raises(library.Problem):
-        paths.check([path])
+        ids.check_paths([path])
 
 
 def test_paths_that_collide_are_refused_and_usual_ones_are_not():
     with pytest.raises(library.Problem, match="collides"):
-        paths.check(["README.md", "readme.MD"])
-    assert len(paths.check(["README.md", "a/b/ü.txt", ".gitattributes", "console.log", "nullable.py"])) == 5
+        ids.check_paths(["README.md", "readme.MD"])
+    assert len(ids.check_paths(["README.md", "a/b/ü.txt", ".gitattributes", "console.log", "nullable.py"])) == 5
 
 
 def test_a_hub_that_names_a_path_outside_gets_nothing_written(ask, tmp_path):

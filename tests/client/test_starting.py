@@ -8,8 +8,7 @@ import pytest
 
 from dovetail.adapters.results.report import Content, Report, Serving
 from dovetail.adapters.serving import ENGINES
-from dovetail.serve.server_start import LINES, completed, completed_report, start, start_ollama
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import LINES, Target, completed, completed_report, start, start_ollama
 from tests.client.test_serving import KOHYA, MLX_CONFIG, MLX_FILES, MLX_TENSORS, UNET, adapter, asked, foreign
 
 COMMIT, BASE_COMMIT = "1a2b3c4" + "0" * 33, "b" * 40

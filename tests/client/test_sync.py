@@ -15,11 +15,11 @@ import pytest
 from huggingface_hub import HfApi
 
 from dovetail.api.client import Client
-from dovetail.base import places
+from dovetail.base import locks, places
 from dovetail.base.locks import Lock
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import folder_sync, lock_files, lock_follower, resolution, trees
+from dovetail.locks import folder_sync, lock_follower, trees
 from dovetail.store.store import Store
 from tests import live
 from tests.adapters import MINILM, lora, write
@@ -41,7 +41,7 @@ def warm(live_hub, tmp_path_factory) -> tuple[Path, Lock, Lock]:
         for number, name in enumerate(NAMES):
             folder = write(lora(MINILM) | {"notes.txt": f"{words}{number}".encode()}, place / str(number))
             Client(live_hub.url, live.TOKENS["alice"]).push(folder, name)
-        made.append(resolution.add(alice, Lock(""), [(name, "main") for name in NAMES]))
+        made.append(lock_follower.add(alice, Lock(""), [(name, "main") for name in NAMES]))
         folder_sync.sync(made[-1], place / "served", lambda: alice, Store(place / "cache"))
     return place / "cache", made[0], made[1]
 
@@ -121,7 +121,7 @@ def test_a_folder_becomes_what_the_lock_says_and_then_nothing_is_left_to_do(comm
 
 def test_without_a_hub_the_cache_is_enough_and_what_is_missing_is_said(command, versions, home, dovetail):
     first, _ = versions
-    lock_files.write(replace(first, since=1), home / "work" / "first.lock")
+    locks.write_file(replace(first, since=1), home / "work" / "first.lock")
     away = {"hub": "http://127.0.0.1:1", "DOVETAIL_CACHE": str(places.cache())}
     done = dovetail("sync", "first.lock", "--to", "offline", **away)
     assert (done.returncode, "was not asked" in done.stderr) == (0, True), done.stderr
@@ -304,7 +304,7 @@ def test_a_folder_that_is_right_is_not_written_to_and_one_that_is_not_ours_is_le
         with pytest.raises(Problem, match=why):
             folder_sync.sync(lock, home / place, offline, cache)
     assert contents(home / "theirs") == {"thesis.txt": b"theirs"}
-    lock_files.write(lock, home / "work" / "versions.lock")
+    locks.write_file(lock, home / "work" / "versions.lock")
     refused = command("sync", "versions.lock", "--to", "/proc/served")
     assert (refused.returncode, "Traceback" in refused.stderr) == (7, False), refused.stderr
 
@@ -312,7 +312,7 @@ def test_a_folder_that_is_right_is_not_written_to_and_one_that_is_not_ours_is_le
 def test_an_address_that_only_the_file_names_gets_no_token(dovetail, versions, home):
     lock, _ = versions
     with liar() as hub:
-        lock_files.write(replace(lock, hub=hub.url), home / "work" / "adapters.lock")
+        locks.write_file(replace(lock, hub=hub.url), home / "work" / "adapters.lock")
         done = dovetail("sync", "--to", "x", DOVETAIL_CACHE="none", DOVETAIL_TOKEN="secret")
         assert done.returncode != 0
         assert hub.asked

@@ -9,10 +9,11 @@ import pytest
 
 from dovetail.adapters.files.gguf import read_whole
 from dovetail.adapters.results.report import BasePin, Serving
+from dovetail.base import locks
 from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import folder_sync, lock_files
+from dovetail.locks import folder_sync
 from dovetail.store.store import Store
 from tests.adapters import MINILM, TINY_LLAMA, lora
 
@@ -39,7 +40,7 @@ def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     served = LockedAdapter("alice/laid-out", "main", "1" * 40, "alice/laid-out", locked, serving=(ROW,))
     other = LockedAdapter("alice/left-out", "main", "2" * 40, "alice/left-out", locked)
     lock = Lock("http://127.0.0.1:1", (served, other))
-    lock_files.write(lock, tmp_path / "one.lock")
+    locks.write_file(lock, tmp_path / "one.lock")
 
     def sync(*words: str, layout: str = "nim"):
         command = ("sync", str(tmp_path / "one.lock"), "--to", str(tmp_path / "served"), "--layout", layout, *words)

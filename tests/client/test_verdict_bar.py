@@ -3,7 +3,7 @@
 import pytest
 
 from dovetail.base import verdicts
-from dovetail.terminal import verdict_bar
+from dovetail.terminal import printer
 
 CHECKS = [
     {"id": "file.header", "outcome": "passed"},
@@ -15,8 +15,8 @@ CHECKS = [
 ]
 
 
-def drawn(state: str = "failed", checks: list | None = None) -> list[verdict_bar.Area]:
-    return verdict_bar.areas(verdicts.read({"state": state, "checks": CHECKS if checks is None else checks}))
+def drawn(state: str = "failed", checks: list | None = None) -> list[printer.Area]:
+    return printer.areas_of(verdicts.read({"state": state, "checks": CHECKS if checks is None else checks}))
 
 
 def test_areas_have_one_order_and_relatives_count_to_them():
@@ -49,33 +49,33 @@ def test_a_fit_that_nobody_looked_at_is_not_drawn_as_one_for_the_sake_of_a_head(
     assert seen["fit"] == "passed"
 
 
-@pytest.mark.parametrize("texts", [verdict_bar.BODIES, verdict_bar.LETTERS])
+@pytest.mark.parametrize("texts", [printer.BODIES, printer.LETTERS])
 def test_every_outcome_differs_without_colour(texts):
-    assert set(texts) == set(verdict_bar.STYLES) == {"passed", "noted", "failed", "running", "waiting"}
+    assert set(texts) == set(printer.STYLES) == {"passed", "noted", "failed", "running", "waiting"}
     assert len(set(texts.values())) == 5
 
 
 def test_marks_interlock_and_stand_above_their_labels():
-    shapes, labels = verdict_bar.draw(verdicts.read({"state": "failed", "checks": CHECKS}), blocks=True).plain.split(
+    shapes, labels = printer.draw_bar(verdicts.read({"state": "failed", "checks": CHECKS}), blocks=True).plain.split(
         "\n"
     )
     assert len(shapes) == len(labels) == 63
-    for index, area in enumerate(verdict_bar.AREAS):
+    for index, area in enumerate(printer.AREAS):
         mark = shapes[index * 9 : (index + 1) * 9]
         assert (mark[0], mark[-1]) == (("▜", "▛") if index % 2 == 0 else ("▟", "▙"))
         assert labels[index * 9 : (index + 1) * 9].strip() == area
 
 
 def test_the_words_say_the_state_and_the_numbers():
-    assert verdict_bar.summary(verdicts.read({"state": "failed", "checks": CHECKS})) == "failed, 4 of 5 checks"
-    assert verdict_bar.summary(verdicts.read({"state": "queued"})) == "queued"
+    assert printer.summary_of(verdicts.read({"state": "failed", "checks": CHECKS})) == "failed, 4 of 5 checks"
+    assert printer.summary_of(verdicts.read({"state": "queued"})) == "queued"
 
 
 def test_every_outcome_of_a_check_and_every_state_can_be_shown():
     assert (
-        set(verdict_bar.MARKS)
-        == set(verdict_bar.PLAIN_MARKS)
-        == set(verdict_bar.CHECK_STYLES)
+        set(printer.MARKS)
+        == set(printer.PLAIN_MARKS)
+        == set(printer.CHECK_STYLES)
         == {"passed", "warned", "failed", "skipped"}
     )
-    assert set(verdict_bar.STATE_STYLES) == {"queued", "running", "passed", "failed", "errored"}
+    assert set(printer.STATE_STYLES) == {"queued", "running", "passed", "failed", "errored"}

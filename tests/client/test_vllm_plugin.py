@@ -16,9 +16,8 @@ from huggingface_hub import HfApi
 from dovetail.api.client import Client
 from dovetail.base.problems import Problem
 from dovetail.serve import vllm_plugin
-from dovetail.serve.vllm_plugin import settings, versions, watch
-from dovetail.serve.vllm_plugin.names import Name, are_one_base, base_id
-from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Versions
+from dovetail.serve.vllm_plugin import versions, watch
+from dovetail.serve.vllm_plugin.versions import HubAway, Name, Refused, Versions, are_one_base, base_id
 from dovetail.serve.vllm_plugin.watch import Watch
 from tests.live import BASE, ROOT, TOKENS
 
@@ -153,7 +152,7 @@ def test_an_alias_is_served_followed_and_taken_back(resolver, working_hub, commi
 @pytest.mark.engine
 def test_the_last_good_version_is_served_while_the_hub_is_away_for_a_day(working_hub, commits, tmp_path):
     now = [time.time()]
-    chosen = settings.Settings(working_hub.url, TOKENS["carol"], tmp_path)
+    chosen = versions.Settings(working_hub.url, TOKENS["carol"], tmp_path)
     proven = Versions(chosen, clock=lambda: now[0])
     name = Name.parse(NAME)
     good = proven.resolve(name, BASE)
@@ -163,13 +162,13 @@ def test_the_last_good_version_is_served_while_the_hub_is_away_for_a_day(working
     assert restarted.resolve(name, BASE) == good
     with pytest.raises(HubAway, match="not kept here"):
         restarted.resolve(Name.parse("alice/never-asked"), BASE)
-    now[0] += settings.DAY + 1
+    now[0] += versions.DAY + 1
     with pytest.raises(HubAway, match="more than 24 h"):
         restarted.resolve(name, BASE)
 
 
 def test_versions_that_no_name_means_are_removed_after_a_day(tmp_path):
-    proven = Versions(settings.Settings("http://hub.example", None, tmp_path), clock=lambda: time.time() + 90_000)
+    proven = Versions(versions.Settings("http://hub.example", None, tmp_path), clock=lambda: time.time() + 90_000)
     home = tmp_path / "hub.example" / "alice" / "x"
     for commit in ("a" * 40, "b" * 40):
         (home / commit).mkdir(parents=True)
@@ -180,7 +179,7 @@ def test_versions_that_no_name_means_are_removed_after_a_day(tmp_path):
 
 def test_the_hub_is_asked_no_more_often_than_it_allows(tmp_path):
     for token, names, seconds in ((None, 3, 10 / 3), (None, 60, 2), ("t", 20, 0.5), ("t", 600, 0.2)):
-        watching = Watch(Versions(settings.Settings("http://hub.example", token, tmp_path)), BASE, None, LoRARequest)
+        watching = Watch(Versions(versions.Settings("http://hub.example", token, tmp_path)), BASE, None, LoRARequest)
         watching._followed = {Name.parse(f"a/b{number}"): None for number in range(names)}
         assert watching.pause == pytest.approx(seconds)
 
@@ -189,7 +188,7 @@ def test_a_setting_that_is_no_time_is_refused(monkeypatch):
     monkeypatch.setenv("DOVETAIL_ENDPOINT", "http://hub.example")
     monkeypatch.setenv("DOVETAIL_VLLM_KEEP_SECONDS", "a day")
     with pytest.raises(Problem, match="no number of seconds"):
-        settings.read()
+        versions.read_settings()
 
 
 @pytest.mark.parametrize(

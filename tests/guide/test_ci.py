@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from dovetail.base import reports, verdicts
+from dovetail.base import verdicts
 from ops import environments
 from tests.adapters import MINILM, lora, with_nan, write
 from tests.clients import CLIENTS, once
@@ -96,15 +96,15 @@ def test_reports_hold_whatever_a_stranger_called_his_files():
         {"id": "fit.shape", "outcome": "skipped", "message": HOSTILE, "fix": ""},
     ]
     judged = verdicts.read({"state": "failed", "checks": checks})
-    (suite,) = ElementTree.fromstring(reports.junit(judged, HOSTILE))
+    (suite,) = ElementTree.fromstring(verdicts.junit(judged, HOSTILE))
     assert [case.get("name") for case in suite] == ["file.size", "card.task", "fit.shape"]
     assert (suite.get("failures"), suite.get("skipped")) == ("1", "1")
-    (run,) = json.loads(reports.sarif(judged, "./adapter"))["runs"]
+    (run,) = json.loads(verdicts.sarif(judged, "./adapter"))["runs"]
     assert [(one["ruleId"], one["level"]) for one in run["results"]] == [
         ("file.size", "error"),
         ("card.task", "warning"),
     ]
     assert run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "adapter/x y.bin"
-    rows = [line for line in reports.markdown(judged, "x").splitlines() if line.startswith("| file")]
+    rows = [line for line in verdicts.markdown(judged, "x").splitlines() if line.startswith("| file")]
     assert len(rows) == 1
     assert "\\| a bar and \\<b\\>" in rows[0]

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 from dovetail.api import client
-from dovetail.base import places, reports
+from dovetail.base import places, verdicts
 from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 from dovetail.base.verdicts import Verdict
 from dovetail.terminal.verdict_watch import status_of
@@ -144,10 +144,10 @@ def _report(options: argparse.Namespace, verdict: Verdict, place: str) -> None:
     for name in ("junit", "sarif"):
         file: Path | None = getattr(options, name)
         if file:
-            file.write_text(reports.FORMATS[name](verdict, place) + "\n", encoding="utf-8")
+            file.write_text(verdicts.REPORTS[name](verdict, place) + "\n", encoding="utf-8")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as out:
-            out.write(reports.markdown(verdict, verdict.adapter or place) + "\n")
+            out.write(verdicts.markdown(verdict, verdict.adapter or place) + "\n")
 
 
 def _output(values: Mapping[str, str]) -> None:

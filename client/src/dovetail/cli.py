@@ -9,7 +9,6 @@ from dovetail import __version__
 from dovetail.base.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
 from dovetail.commands import (
     account_commands,
-    alias_commands,
     cache_commands,
     derive_commands,
     machine_commands,
@@ -17,11 +16,8 @@ from dovetail.commands import (
     owner_commands,
     pull_commands,
     push_commands,
-    release_commands,
-    request_commands,
     search_commands,
     sync_commands,
-    try_commands,
     verdict_commands,
 )
 from dovetail.terminal import arguments
@@ -92,7 +88,7 @@ for _panel, _commands in {
     FIND: (search_commands.search, search_commands.info, search_commands.diff),
     ADAPTERS: (
         verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify,
-        verdict_commands.verdict, try_commands.try_, verdict_commands.fit, push_commands.repair,
+        verdict_commands.verdict, verdict_commands.try_, verdict_commands.fit, push_commands.repair,
         derive_commands.convert, derive_commands.combine, derive_commands.derive,
         owner_commands.report, owner_commands.delete,
     ),
@@ -104,11 +100,11 @@ for _panel, _commands in {
     for _command in _commands:
         app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
 for _name, _group in {
-    "alias": alias_commands.app,
+    "alias": name_commands.aliases,
     "tag": name_commands.tags,
     "branch": name_commands.branches,
-    "release": release_commands.app,
-    "pr": request_commands.app,
+    "release": name_commands.releases,
+    "pr": owner_commands.requests,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
 app.add_typer(cache_commands.app, name="cache", rich_help_panel=MACHINE, context_settings=HELP)

@@ -24,8 +24,7 @@ from dovetail.answers.versions import (
     Provenance,
 )
 from dovetail.answers.versions import Revision as RevisionLine
-from dovetail.serve.server_start import completed_report
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target, completed_report
 from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.pages import Data, Paging

@@ -17,8 +17,7 @@ from dovetail.adapters.results.report import BasePin, EngineRow, Report
 from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
 from dovetail.answers.record import Answer, OneOf, Time, members
 from dovetail.answers.versions import Eligibility, Override, Regression, RevisionRegression, WithdrawnWeights
-from dovetail.serve.server_start import completed_report
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target, completed_report
 from hub.api import pages, streams
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation, shape, text_of

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from django.urls import reverse
 
 from dovetail.adapters.results.report import BasePin, Evaluation
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target
 from hub.site.converters import RepositoryAddress
 from hub.site.proof.proof import Measured, Proof, measured, proof
 from registry.kernel import policy

@@ -12,8 +12,7 @@ from django.utils.translation import gettext
 from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
-from dovetail.serve.server_start import LINES, Start, has_parts, part_of, start, start_ollama
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
 from hub.origin import absolute, origin
 from hub.packages.wheels import install_line
 from hub.site.proof.compatibility import Served

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.base.plane import Plane, PlaneAddress
+from dovetail.base.hub_reader import Plane, PlaneAddress
 from registry.plane import signing
 from tests.cast import Cast
 from tests.registry.plane.hub import NAME, Silent, fill, follow

@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from dovetail import Client
-from dovetail.base.plane import Plane
+from dovetail.base.hub_reader import Plane
 from dovetail.base.problems import Problem
 from registry.plane import signing
 from tests.registry.plane.hub import NAME, OTHER, WEIGHTS, Silent, head

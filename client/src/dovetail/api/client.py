@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dovetail.api.connection import locate
 from dovetail.api.edits import Edits
-from dovetail.api.queries import Queries, require_folder
-from dovetail.base import ids, places
+from dovetail.api.queries import Queries, locate, require_folder
+from dovetail.base import ids, locks, places
 from dovetail.base.ids import MAIN, check_adapter
 from dovetail.base.locks import Lock
 from dovetail.base.verdicts import Verdict
-from dovetail.locks import folder_sync, lock_files, resolution
+from dovetail.locks import folder_sync, lock_follower
 from dovetail.locks.folder_sync import Synced
-from dovetail.store import manifests, revision_folder
+from dovetail.store import revision_folder
 from dovetail.store.store import Store
 from dovetail.store.transfers import Progress, ignore
 
@@ -88,11 +87,11 @@ class Client(Queries, Edits):
         """
         name, asked = locate(adapter, revision)
         manifest = self.manifest(name, asked)
-        files = manifests.select(manifests.parse_files(manifest["files"]), include, exclude)
+        files = revision_folder.select(revision_folder.parse_files(manifest["files"]), include, exclude)
         return self.fetch(name, manifest.revision, files, to, is_linked=is_linked, progress=progress)
 
     def fetch(
-        self, adapter: str, commit: str, files: Sequence[manifests.ManifestFile], to: str | Path | None = None, *,
+        self, adapter: str, commit: str, files: Sequence[revision_folder.ManifestFile], to: str | Path | None = None, *,
         is_linked: bool = False, progress: Progress = ignore,
     ) -> Path:  # fmt: skip
         """Download files of a commit, as `pull` does after it has asked for the manifest."""
@@ -109,15 +108,15 @@ class Client(Queries, Edits):
         """
         present = lock or Lock(self.endpoint)
         if update:
-            return resolution.renew(self.transport, present, present.named(adapters) if adapters else None)
-        return resolution.add(self.transport, present, [ids.split(name) for name in adapters])
+            return lock_follower.renew(self.transport, present, present.named(adapters) if adapters else None)
+        return lock_follower.add(self.transport, present, [ids.split(name) for name in adapters])
 
     def sync(
         self, lock: Lock | str | Path, to: str | Path, *,
         base: bool = False, verify: bool = False, layout: str = "", progress: Progress = ignore,
     ) -> Synced:  # fmt: skip
         """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
-        present = lock if isinstance(lock, Lock) else lock_files.read(Path(lock))
+        present = lock if isinstance(lock, Lock) else locks.read_file(Path(lock))
         return folder_sync.sync(
             present, Path(to), lambda: self.transport, Store(places.cache()),
             with_bases=base, is_verified=verify, layout=layout, progress=progress,

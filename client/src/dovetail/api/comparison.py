@@ -1,4 +1,7 @@
-"""Compares two versions: by their manifests and verdicts here, and their weights on the hub. No weights travel."""
+"""Compares two versions: by their manifests and verdicts here, and their weights on the hub. No weights travel.
+
+Its answer is that of `dovetail diff`: the files, keys of the config and scores that differ.
+"""
 
 import time
 from collections.abc import Mapping
@@ -6,14 +9,61 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dovetail.answers.adapters import Comparison
-from dovetail.answers.record import read
+from dovetail.answers.record import MappedAnswer, read
 from dovetail.answers.versions import Manifest
-from dovetail.api.differences import Difference
 from dovetail.base.problems import FORBIDDEN, MISSING, Problem
 from dovetail.base.verdicts import Verdict
 
 if TYPE_CHECKING:
     from dovetail.api.queries import Queries
+
+
+class Side(MappedAnswer):
+    """One of two versions that are compared, and the checks that it fails."""
+
+    adapter: str
+    revision: str
+    state: str | None
+    failed: tuple[str, ...]
+    size: int | None
+
+
+class FileChange(MappedAnswer):
+    """A file that is added, removed or changed; `a` and `b` are its sizes."""
+
+    path: str
+    change: str
+    a: int | None
+    b: int | None
+
+
+class KeyChange(MappedAnswer):
+    """A key of the config whose values differ."""
+
+    key: str
+    a: object
+    b: object
+
+
+class ScoreChange(MappedAnswer):
+    """A metric that one or both versions were measured by."""
+
+    name: str
+    metric: str
+    a: float | None
+    b: float | None
+
+
+class Difference(MappedAnswer):
+    """The differences between two versions."""
+
+    a: Side
+    b: Side
+    files: tuple[FileChange, ...]
+    config: tuple[KeyChange, ...]
+    evaluations: tuple[ScoreChange, ...]
+    weights: tuple[Mapping[str, object], ...] | None  # as the hub compared them; None where it could not
+
 
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 2.0  # for a hub that compares large weights
 Row = dict[str, Any]

@@ -133,7 +133,7 @@ def _base_config(files: Mapping[str, Opener], to: str, caller: "Client | None") 
         raise usage(f"{to} needs the files of the base.", "Name their folder: --base DIR.")
     from huggingface_hub import hf_hub_download  # noqa: PLC0415  # only this asks for a file of a base
 
-    from dovetail.api import hub_api  # noqa: PLC0415  # as above
+    from dovetail.api import upload  # noqa: PLC0415  # as above
 
     try:
         name = str(read_config(files).get("base_model_name_or_path") or "")
@@ -141,6 +141,6 @@ def _base_config(files: Mapping[str, Opener], to: str, caller: "Client | None") 
         raise usage(str(refusal), "Name the folder of the base: --base DIR.") from None
     if not name:
         raise usage("The adapter names no base.", "Name the folder of the base: --base DIR.")
-    with hub_api.problems(caller.endpoint, name, "download"), hub_api.progress(is_shown=False):
+    with upload.problems(caller.endpoint, name, "download"), upload.progress(is_shown=False):
         file = hf_hub_download(name, "config.json", endpoint=caller.endpoint, token=caller.token or False)
     return {"config.json": lambda: Path(file).open("rb")}

@@ -1,15 +1,92 @@
-"""The methods of a client that change names and states: aliases, tags, branches, releases, yanks, reports, deletion."""
+"""The methods of a client that change names and states: aliases, tags, branches, releases, yanks, reports, deletion.
 
+Deletion, tags, branches and pull requests go by the Hub's routes. All raise Problem.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from dovetail.answers.adapters import Repaired
 from dovetail.answers.record import Page
 from dovetail.answers.site import FiledReport
 from dovetail.answers.versions import Alias, Manifest, Release, RevisionRegression, YankState
-from dovetail.api import repositories, search_pages
-from dovetail.api.connection import Connection, locate, path
+from dovetail.api import queries
+from dovetail.api.queries import Connection, locate, path
 from dovetail.base import ids
 from dovetail.base.problems import usage
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+    from dovetail.api.queries import Connection
+
+T = TypeVar("T")
+
+
+def delete_repository(caller: "Connection", adapter: str) -> None:
+    """Delete a repository."""
+    _by_hub_api(caller, adapter, lambda api: api.delete_repo(adapter))
+
+
+def create_tag(caller: "Connection", adapter: str, tag: str, revision: str, message: str | None = None) -> None:
+    """Create a tag at a revision."""
+    _by_hub_api(caller, adapter, lambda api: api.create_tag(adapter, tag=tag, revision=revision, tag_message=message))
+
+
+def delete_tag(caller: "Connection", adapter: str, tag: str) -> None:
+    """Delete a tag; what it names stays."""
+    _by_hub_api(caller, adapter, lambda api: api.delete_tag(adapter, tag=tag))
+
+
+def create_branch(caller: "Connection", adapter: str, branch: str, revision: str) -> None:
+    """Create a branch at a revision."""
+    _by_hub_api(caller, adapter, lambda api: api.create_branch(adapter, branch=branch, revision=revision))
+
+
+def delete_branch(caller: "Connection", adapter: str, branch: str) -> None:
+    """Delete a branch."""
+    _by_hub_api(caller, adapter, lambda api: api.delete_branch(adapter, branch=branch))
+
+
+def pull_requests(caller: "Connection", adapter: str, status: str) -> list[dict[str, Any]]:
+    """Return the pull requests that are open, closed (merged ones too), or all of them; the newest first."""
+    listed = _by_hub_api(
+        caller,
+        adapter,
+        lambda api: list(
+            api.get_repo_discussions(adapter, discussion_type="pull_request", discussion_status=status)  # type: ignore[arg-type]  # our words are its words
+        ),
+    )
+    return [
+        {
+            "number": discussion.num,
+            "title": discussion.title,
+            "author": discussion.author,
+            "status": discussion.status,
+            "created_at": discussion.created_at.isoformat(),
+            "url": f"{caller.endpoint}/{adapter}/discussions/{discussion.num}",
+        }
+        for discussion in listed
+    ]
+
+
+def merge_request(caller: "Connection", adapter: str, number: int) -> None:
+    """Merge a pull request."""
+    _by_hub_api(caller, adapter, lambda api: api.merge_pull_request(adapter, number))
+
+
+def close_request(caller: "Connection", adapter: str, number: int) -> None:
+    """Close a pull request without merging it."""
+    _by_hub_api(caller, adapter, lambda api: api.change_discussion_status(adapter, number, "closed"))
+
+
+def _by_hub_api(caller: "Connection", adapter: str, deed: "Callable[[HfApi], T]") -> T:
+    # Importing huggingface_hub takes 0.3 s, more than everything else together.
+    from dovetail.api import upload  # noqa: PLC0415  # only these deeds pay for it
+
+    with upload.problems(caller.endpoint, adapter):
+        return deed(upload.api_of(caller.endpoint, caller.token))
 
 
 class Edits(Connection):
@@ -36,21 +113,21 @@ class Edits(Connection):
 
     def tag(self, adapter: str, tag: str, message: str | None = None) -> None:
         """Create a tag at NS/NAME@REV (main without one): a name that does not move."""
-        repositories.create_tag(self, *_named(adapter, tag), message)
+        create_tag(self, *_named(adapter, tag), message)
 
     def remove_tag(self, adapter: str, tag: str) -> None:
         """Remove a tag; the version that it names stays."""
         ids.check_adapter(adapter)
-        repositories.delete_tag(self, adapter, tag)
+        delete_tag(self, adapter, tag)
 
     def branch(self, adapter: str, branch: str) -> None:
         """Create a branch that begins at NS/NAME@REV (main without one)."""
-        repositories.create_branch(self, *_named(adapter, branch))
+        create_branch(self, *_named(adapter, branch))
 
     def remove_branch(self, adapter: str, branch: str) -> None:
         """Remove a branch."""
         ids.check_adapter(adapter)
-        repositories.delete_branch(self, adapter, branch)
+        delete_branch(self, adapter, branch)
 
     def releases(self, adapter: str) -> tuple[Release, ...]:
         """Return the releases of an adapter, the highest version first."""
@@ -59,7 +136,7 @@ class Edits(Connection):
         while True:
             page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", Page[Release])
             found += page.items
-            following = search_pages.next_cursor(page.next)
+            following = queries.next_cursor(page.next)
             if not following or not page.items:
                 return tuple(found)
             cursor = f"&cursor={quote(following, safe='')}"
@@ -123,7 +200,7 @@ class Edits(Connection):
     def delete(self, adapter: str) -> None:
         """Delete an adapter with all its versions, at once and for good."""
         ids.check_adapter(adapter)
-        repositories.delete(self, adapter)
+        delete_repository(self, adapter)
 
     # --- pull requests -----------------------------------------------------------------------------------------------
     def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> Repaired:
@@ -135,7 +212,7 @@ class Edits(Connection):
     def merge(self, adapter: str, number: int) -> str:
         """Merge a pull request and return the commit that main is at then."""
         ids.check_adapter(adapter)
-        repositories.merge(self, adapter, number)
+        merge_request(self, adapter, number)
         return self.transport.get(path(adapter, ids.MAIN), Manifest).revision
 
 

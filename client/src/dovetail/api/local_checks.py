@@ -1,5 +1,9 @@
-"""Runs the static checks on a local folder, as a hub does before it loads the adapter; needs neither hub nor torch."""
+"""Runs the static checks on a local folder, as a hub does before it loads the adapter; needs neither hub nor torch.
 
+It also asks a hub which of its bases the adapter fits: config and header travel, the weights stay here.
+"""
+
+import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,16 +12,18 @@ import yaml
 
 from dovetail.adapters.checks.families import ask_all
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.files.header import Opener
+from dovetail.adapters.files.header import MAX_HEADER_BYTES, Opener
+from dovetail.adapters.formats.description import WEIGHTS
 from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import serving
 from dovetail.adapters.serving.subject import subject_of
 from dovetail.adapters.shapes import trainer_facts
+from dovetail.answers.adapters import FitAnswer
 from dovetail.base import verdicts
 from dovetail.base.problems import usage
+from dovetail.base.transport import Transport
 from dovetail.base.verdicts import Verdict
-from dovetail.serve.server_start import completed
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target, completed
 
 MAX_CARD_BYTES = 1 << 20
 MAX_DEPTH = 16  # of YAML
@@ -108,3 +114,35 @@ def _mapping(text: str) -> Mapping[str, object]:
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return {str(key): value for key, value in document.items()} if isinstance(document, dict) else {}
+
+
+def ask_fit(transport: Transport, folder: Path) -> FitAnswer:
+    """Return the hub's answer: `fits` and `misfits`, a base each with `why`, and a `note` on the limits of shapes.
+
+    Raises Problem, also for a folder without an adapter of PEFT in safetensors.
+    """
+    body = {"config": _config(folder), "header": base64.b64encode(_header(folder)).decode()}
+    return transport.post("/fit", body, FitAnswer)
+
+
+def _config(folder: Path) -> configs.Config:
+    file = folder / configs.NAME
+    if not file.is_file():
+        raise usage(f"{folder} holds no {configs.NAME}.", "Name the folder that save_pretrained() wrote.")
+    try:
+        with file.open("rb") as opened:
+            return configs.read(opened)
+    except configs.ConfigError as problem:
+        raise usage(f"{file} cannot be used: {problem}.", "Save the adapter again.") from None
+
+
+def _header(folder: Path) -> bytes:
+    """Return the JSON of the safetensors header, without reading the tensors."""
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise usage(f"{folder} holds no {WEIGHTS}.", "Save with safe_serialization=True.")
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > MAX_HEADER_BYTES:
+            raise usage(f"{file} is not a safetensors file.", "Save the adapter again.")
+        return opened.read(length)

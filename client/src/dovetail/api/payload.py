@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
-from dovetail.base import paths
+from dovetail.base import ids
 from dovetail.base.problems import local_files, usage
 
 # Files of editors and version control, and those that `pull` and huggingface_hub keep for themselves.
@@ -48,7 +48,7 @@ def collect(folder: Path, *, include: Sequence[str] = (), exclude: Sequence[str]
     """
     files: dict[str, Path | bytes] = {}
     for path, file in _walk(folder):
-        if paths.is_chosen(path, include, exclude):
+        if ids.is_chosen(path, include, exclude):
             files[path] = file
     if not files:
         if include or exclude:

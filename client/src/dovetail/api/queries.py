@@ -1,20 +1,80 @@
-"""The methods of a client that only look: account, search, facts, manifests, verdicts, comparison, fit."""
+"""A hub as one caller sees it, and the methods of a client that only look: search, facts, manifests, verdicts, fit."""
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from dovetail.answers.adapters import AdapterDetail, FitAnswer, Tryout
-from dovetail.answers.record import MappedAnswer
+from dovetail.answers.record import MappedAnswer, Page
 from dovetail.answers.site import Me
 from dovetail.answers.versions import Manifest
-from dovetail.api import search_pages
-from dovetail.api.connection import Connection, locate, path
-from dovetail.api.differences import Difference
-from dovetail.base import ids, verdicts
-from dovetail.base.problems import UNAUTHORIZED, Problem, not_signed_in, usage
+from dovetail.api.comparison import Difference
+from dovetail.base import ids, places, verdicts
+from dovetail.base.hub_reader import ReadingHub
+from dovetail.base.problems import UNAUTHORIZED, Problem, no_hub, not_signed_in, usage
 from dovetail.base.verdicts import Verdict
+
+
+class Connection:
+    """A hub as one caller sees it; endpoint and token default to the command line's. Usable in `with`."""
+
+    def __init__(self, endpoint: str | None = None, token: str | None = None, *, timeout: float | None = None) -> None:
+        self.endpoint = places.endpoint(endpoint)
+        self.token = places.token(self.endpoint, token)
+        self.transport = ReadingHub(self.endpoint, self.token, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Do nothing: no connection stays open between two requests."""
+
+
+def locate(adapter: str, revision: str | None = None) -> tuple[str, str]:
+    """Return the adapter and the revision of NS/NAME@REV, or of NS/NAME and a revision; main without one."""
+    if revision is not None and "@" in adapter:
+        raise usage(f"{adapter!r} and {revision!r} both name a revision.", "Name it once.")
+    name, in_name = ids.split(adapter)
+    return name, revision or in_name
+
+
+def path(adapter: str, revision: str | None = None) -> str:
+    """Return the address of an adapter, or of a revision, below /api/v1."""
+    ids.check_adapter(adapter)
+    of_adapter = f"/adapters/{quote(adapter)}"
+    return of_adapter if revision is None else f"{of_adapter}/revisions/{quote(revision, safe='')}"
+
+
+LARGEST_PAGE = 100
+Filters = Mapping[str, str | int | list[str] | None]
+
+
+def search_adapters(caller: "Connection", filters: Filters, limit: int) -> tuple[list[AdapterDetail], bool]:
+    """Return at most `limit` adapters, and whether the hub has more. Values of one filter are alternatives."""
+    query = {name: value for name, value in filters.items() if value not in (None, "", [])}
+    items: list[AdapterDetail] = []
+    cursor = ""
+    while True:
+        size = min(LARGEST_PAGE, limit - len(items))
+        asked = {**query, "limit": size, **({"cursor": cursor} if cursor else {})}
+        page = caller.transport.get(f"/adapters?{urlencode(asked, doseq=True)}", Page[AdapterDetail])
+        items += page.items[:size]
+        following = next_cursor(page.next)
+        if not following or len(items) >= limit:
+            return items, bool(following)
+        if following == cursor or not page.items:
+            raise no_hub(caller.endpoint)  # a page that leads to itself would be read forever
+        cursor = following
+
+
+def next_cursor(address: str | None) -> str:
+    """Return the cursor of a next page, of whose address nothing else counts."""
+    return parse_qs(urlsplit(address or "").query).get("cursor", [""])[0]
+
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between two looks at an unfinished verdict
 TRY_SECONDS = 5  # of one request for an answer, less than its timeout
@@ -60,7 +120,7 @@ class Queries(Connection):
         }
         filters |= {"q": words, "rank_min": rank_min, "rank_max": rank_max, "sort": sort}
         filters |= {"size_min": size_min, "size_max": size_max}
-        return tuple(search_pages.search(self, filters, limit)[0])
+        return tuple(search_adapters(self, filters, limit)[0])
 
     def info(self, adapter: str) -> AdapterDetail:
         """Return the facts of an adapter."""
@@ -84,9 +144,9 @@ class Queries(Connection):
 
     def fit(self, folder: str | Path) -> FitAnswer:
         """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
-        from dovetail.api import fits  # noqa: PLC0415  # no other method needs the format library
+        from dovetail.api import local_checks  # noqa: PLC0415  # no other method needs the format library
 
-        return fits.ask(self.transport, require_folder(folder))
+        return local_checks.ask_fit(self.transport, require_folder(folder))
 
     def try_text(
         self, adapter: str, text: str, other: str = "", *, tokens: int = 32, timeout: float | None = None

@@ -1,24 +1,187 @@
-"""The commands about this installation: doctor and version."""
+"""The commands about this installation: doctor and version.
 
+The doctor examines what stands between this machine and a hub: address, network, hub, clock, token, cache; each with a
+fix.
+"""
+
+import os
 import platform
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from importlib import metadata, util
+from pathlib import Path
 
 import typer
 
 from dovetail import __version__
-from dovetail.base.problems import DONE
-from dovetail.terminal import diagnosis, verdict_bar
+from dovetail.answers.site import Site
+from dovetail.api.client import Client
+from dovetail.base import places
+from dovetail.base.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files
+from dovetail.base.transport import Transport
 from dovetail.terminal.options import Options
+from dovetail.terminal.printer import MARKS, PLAIN_MARKS
+
+PASSED, WARNED, FAILED = "passed", "warned", "failed"
+CLOCK_SECONDS = 60  # signed addresses live as long
+ROOM_BYTES = 1 << 30
+SLOW_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined: passed, warned or failed, with the fix."""
+
+    name: str
+    outcome: str
+    message: str
+    fix: str = ""
+    exit_status: int = DONE
+
+    def document(self) -> dict[str, object]:
+        return {key: value for key, value in asdict(self).items() if key != "exit_status"}
+
+
+@dataclass(frozen=True)
+class _Greeting:
+    """The hub's answer to who is there: version, how long it took, and the difference of the clocks in seconds."""
+
+    version: str
+    seconds: float
+    clock_off: float | None
+
+
+def examine(endpoint: str | None, token: str | None) -> Iterator[Finding]:
+    """Yield what is found, one thing after the other. Where there is no address, the network is left out."""
+    yield _versions()
+    try:
+        address = places.endpoint(endpoint)
+        caller = Client(address, token)
+    except Problem as problem:
+        yield _failed("address", problem)
+    else:
+        yield Finding("address", PASSED, f"{address}, from {_source(endpoint)}")
+        yield from _examine_hub(caller)
+    yield _cache()
+    yield _variables()
+
+
+def _versions() -> Finding:
+    library = metadata.version("huggingface_hub")
+    xet = "with Xet" if util.find_spec("hf_xet") else "without Xet (hf_xet is not installed)"
+    system = f"Python {platform.python_version()} on {platform.system()}"
+    return Finding("client", PASSED, f"dovetail {__version__}, huggingface_hub {library} {xet}, {system}")
+
+
+def _source(given: str | None) -> str:
+    if given:
+        return "--endpoint"
+    return next((name for name in ("DOVETAIL_ENDPOINT", "HF_ENDPOINT") if os.environ.get(name)), "your last login")
+
+
+def _examine_hub(caller: Client) -> Iterator[Finding]:
+    try:
+        greeting = _greet(caller)
+    except Problem as problem:
+        yield _failed("hub", problem)
+        return
+    answered = f"Dovetail {greeting.version}, answered in {greeting.seconds * 1000:,.0f} ms"
+    if greeting.seconds > SLOW_SECONDS:
+        yield Finding("hub", WARNED, answered, "It is slow: look at your network, or ask its administrator.")
+    else:
+        yield Finding("hub", PASSED, answered)
+    yield _clock(greeting.clock_off)
+    yield _token(caller)
+
+
+def _greet(caller: Client) -> _Greeting:
+    """Ask for /api/v1/site, and compare the clocks. Raises Problem."""
+    anonymous = Transport(caller.endpoint)  # a token that is refused is found later
+    began = time.monotonic()
+    with anonymous.open("/site") as answer:
+        seconds, date = time.monotonic() - began, answer.headers.get("Date")
+    version = anonymous.get("/site", Site)["version"]
+    off = time.time() - parsedate_to_datetime(date).timestamp() if date else None
+    return _Greeting(version, seconds, off)
+
+
+def _clock(off: float | None) -> Finding:
+    if off is None:
+        return Finding("clock", WARNED, "The hub does not say what time it is.")
+    if abs(off) <= CLOCK_SECONDS:
+        return Finding("clock", PASSED, f"{abs(off):.0f} s apart from the hub's")
+    way = "ahead of" if off > 0 else "behind"
+    return Finding(
+        "clock", FAILED, f"This clock is {abs(off):,.0f} s {way} the hub's: signed addresses and tokens fail.",
+        "Set the clock by NTP (`timedatectl set-ntp true`); if it is right, tell the hub's administrator.", LOCAL,
+    )  # fmt: skip
+
+
+def _token(caller: Client) -> Finding:
+    if caller.token is None:
+        return Finding("token", WARNED, "None: you can read what is public.", "Run `dovetail login` to push.")
+    try:
+        me = caller.whoami()
+    except Problem as problem:
+        return _failed("token", problem)
+    role = token["role"] if (token := me.get("token")) else "unknown"
+    if role == "write":
+        return Finding("token", PASSED, f"{me['name']}, by a write token")
+    fix = f"Create a write token at {caller.endpoint}/settings/tokens to push."
+    return Finding("token", WARNED, f"{me['name']}, by a {role} token", fix)
+
+
+def _cache() -> Finding:
+    """Look whether the caches can be written, and how much room there is."""
+    from huggingface_hub import constants  # noqa: PLC0415  # takes 0.3 s, and the network comes first
+
+    findings = [_folder(Path(constants.HF_HUB_CACHE), "HF_HOME"), _folder(places.cache(), "DOVETAIL_CACHE")]
+    return max(findings, key=lambda finding: (PASSED, WARNED, FAILED).index(finding.outcome))
+
+
+def _folder(folder: Path, variable: str) -> Finding:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".dovetail-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        problem = local_files(error)
+        return Finding("cache", FAILED, problem.detail, f"Set {variable} to a folder that you can write.", LOCAL)
+    free = shutil.disk_usage(folder).free
+    message = f"{folder}, {free / 1e9:,.1f} GB free"
+    if free < ROOM_BYTES:
+        return Finding("cache", WARNED, message, "Make room: `dovetail cache prune --days 30`.")
+    return Finding("cache", PASSED, message)
+
+
+def _variables() -> Finding:
+    """Look for variables that change what commands do, and that people forget."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return Finding("variables", WARNED, "HF_HUB_OFFLINE is set: push and pull stay off the network.", "Unset it.")
+    ours, theirs = os.environ.get("DOVETAIL_ENDPOINT", ""), os.environ.get("HF_ENDPOINT", "")
+    if ours and theirs and ours.rstrip("/") != theirs.rstrip("/").removesuffix("/verified"):
+        message = f"DOVETAIL_ENDPOINT is {ours}, but `hf` and transformers use HF_ENDPOINT, {theirs}."
+        return Finding("variables", WARNED, message, "Set both to the same hub, or unset one.")
+    return Finding("variables", PASSED, "nothing in the environment stands in the way")
+
+
+def _failed(name: str, problem: Problem) -> Finding:
+    return Finding(name, FAILED, problem.detail, problem.fix, problem.exit_status or UNREACHABLE)
 
 
 def doctor(context: typer.Context) -> None:
     """Examine address, network, hub, clock, token and cache, each with a fix; exit as the first failure does."""
     options: Options = context.obj
     printer = options.printer
-    marks = verdict_bar.MARKS if printer.blocks else verdict_bar.PLAIN_MARKS
+    marks = MARKS if printer.blocks else PLAIN_MARKS
     findings = []
-    for finding in diagnosis.examine(options.endpoint, options.token):
+    for finding in examine(options.endpoint, options.token):
         findings.append(finding)
-        if printer.as_json or (printer.quiet and finding.outcome != diagnosis.FAILED):
+        if printer.as_json or (printer.quiet and finding.outcome != FAILED):
             continue
         printer.line(f"{marks[finding.outcome]:<2} {finding.name:<10} {finding.message}")
         if finding.fix:

@@ -1,14 +1,14 @@
-"""The commands of owners about versions: yank, unyank, override, delete, and report."""
+"""The commands of owners: yank, unyank, override, delete, pr (list, merge, close pull requests); and report."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from dovetail.api import repositories
+from dovetail.api import edits
 from dovetail.base import ids
 from dovetail.base.problems import usage
-from dovetail.terminal.arguments import Adapter
+from dovetail.terminal.arguments import LIST, Adapter, NamesOfAdapter
 from dovetail.terminal.options import Options
 
 Version = Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that nobody should use.")]
@@ -79,7 +79,7 @@ def delete(
     caller.info(adapter)  # a name that is not there is said before anything is typed
     if not is_confirmed:
         _confirm(adapter)
-    repositories.delete(caller, adapter)
+    edits.delete_repository(caller, adapter)
     if options.printer.as_json:
         options.printer.document({"adapter": adapter, "deleted": True})
         return
@@ -117,3 +117,56 @@ def report(
     options.printer.line(str(filed["id"]))
     known = "it was reported before" if filed["merged"] else "nobody reported it before"
     options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")
+
+
+STATUSES = ("open", "closed", "all")
+
+requests = typer.Typer(cls=NamesOfAdapter, help="List, merge and close pull requests.")
+Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Its number in the list.")]
+
+
+@requests.command(LIST)
+def list_requests(
+    context: typer.Context,
+    adapter: Adapter,
+    status: Annotated[str, typer.Option(metavar="STATUS", help="open, closed or all.")] = "open",
+) -> None:
+    """List the pull requests of an adapter."""
+    options: Options = context.obj
+    ids.check_adapter(adapter)
+    if status not in STATUSES:
+        raise usage(f"There is no status {status!r}.", f"Write one of {', '.join(STATUSES)}.")
+    items = edits.pull_requests(options.client(), adapter, status)
+    if options.printer.as_json:
+        options.printer.document({"adapter": adapter, "items": items})
+        return
+    columns = ("number", "status", "author", "title")
+    options.printer.rows(columns, [[item[column] for column in columns] for item in items])
+    if not items:
+        options.printer.note(f"{adapter} has no pull request with the status {status}.")
+
+
+@requests.command("merge")
+def merge_request(context: typer.Context, adapter: Adapter, number: Number) -> None:
+    """Merge a pull request into main."""
+    options: Options = context.obj
+    ids.check_adapter(adapter)
+    revision = options.client().merge(adapter, number)
+    if options.printer.as_json:
+        options.printer.document({"adapter": adapter, "number": number, "revision": revision})
+        return
+    options.printer.line(revision)
+    options.printer.note(f"Pull request #{number} is merged: {adapter} is at {revision[:7]}.")
+
+
+@requests.command("close")
+def close_request(context: typer.Context, adapter: Adapter, number: Number) -> None:
+    """Close a pull request without merging it."""
+    options: Options = context.obj
+    ids.check_adapter(adapter)
+    edits.close_request(options.client(), adapter, number)
+    if options.printer.as_json:
+        options.printer.document({"adapter": adapter, "number": number, "revision": None})
+        return
+    options.printer.line(str(number))
+    options.printer.note(f"Pull request #{number} of {adapter} is closed.")

@@ -11,7 +11,7 @@ from dovetail.api.client import Client
 from dovetail.api.payload import KEPT_BACK
 from dovetail.base import ids
 from dovetail.base.problems import DONE, REFUTED, interrupted, usage
-from dovetail.store import manifests, revision_folder
+from dovetail.store import revision_folder
 from dovetail.terminal.arguments import AdapterAt
 from dovetail.terminal.options import Options
 from dovetail.terminal.printer import Printer
@@ -37,7 +37,7 @@ def pull(
     manifest = caller.manifest(name, revision)
     if manifest.as_of:
         printer.note(f"As of {_clock(manifest.as_of)}, by the read plane: the hub was not asked or does not answer.")
-    files = manifests.select(manifests.parse_files(manifest["files"]), include or (), exclude or ())
+    files = revision_folder.select(revision_folder.parse_files(manifest["files"]), include or (), exclude or ())
     folder = to or Path(name.partition("/")[2])
     if dry_run:
         _show_plan(printer, manifest, files, folder)
@@ -58,7 +58,7 @@ def pull(
         printer.line(str(folder))
 
 
-def _show_plan(printer: Printer, manifest: Manifest, files: list[manifests.ManifestFile], folder: Path) -> None:
+def _show_plan(printer: Printer, manifest: Manifest, files: list[revision_folder.ManifestFile], folder: Path) -> None:
     coming = {file.path for file in revision_folder.missing(files, folder)}
     rows = [{"path": str(file.path), "size": file.size, "is_here": file.path not in coming} for file in files]
     if printer.as_json:
@@ -107,7 +107,7 @@ def verify(
     if not path.is_dir():
         raise usage(f"{path} {'is a file' if path.exists() else 'does not exist'}.", "Name the folder of the adapter.")
     manifest = options.client().manifest(name, revision)
-    files = {str(file.path): file for file in manifests.parse_files(manifest["files"])}
+    files = {str(file.path): file for file in revision_folder.parse_files(manifest["files"])}
     states: dict[str, str] = {}
     with options.printer.downloads() as progress:
         for file_path, file in files.items():
@@ -121,7 +121,7 @@ def verify(
     raise typer.Exit(DONE if set(states.values()) <= {"same"} else REFUTED)
 
 
-def _state(folder: Path, file: manifests.ManifestFile) -> str:
+def _state(folder: Path, file: revision_folder.ManifestFile) -> str:
     if not (folder / file.path).exists():
         return "missing"
     return "same" if revision_folder.digest_of(folder / file.path, file.size) == file.sha256 else "changed"

@@ -7,7 +7,7 @@ import typer
 
 from dovetail.answers.adapters import AdapterDetail
 from dovetail.answers.versions import Manifest, WithdrawnWeights
-from dovetail.api import comparison, search_pages
+from dovetail.api import comparison, queries
 from dovetail.base import ids
 from dovetail.base.problems import FORBIDDEN, MISSING, Problem, usage
 from dovetail.terminal.arguments import AdapterAt
@@ -51,13 +51,13 @@ def search(
 ) -> None:
     """Search adapters. An option may be given several times: its values are alternatives."""
     options: Options = context.obj
-    filters: search_pages.Filters = {
+    filters: queries.Filters = {
         "q": " ".join(words or ()), "base": base, "kind": kind, "task": task, "license": license,
         "language": language, "tag": tag, "author": author, "engine": engine, "verdict": verdict,
         "rank_min": rank_min, "rank_max": rank_max, "size_min": size_min, "size_max": size_max,
         "sort": sort,
     }  # fmt: skip
-    items, has_more = search_pages.search(options.client(), filters, limit)
+    items, has_more = queries.search_adapters(options.client(), filters, limit)
     if options.printer.as_json:
         options.printer.document({"items": [dict(item) for item in items], "has_more": has_more})
         return
@@ -215,7 +215,7 @@ def _print_manifest(options: Options, adapter: str, kind: str) -> None:
     if kind not in PLATFORMS:
         raise usage(f"There is no manifest {kind!r}.", f"Use one of {', '.join(PLATFORMS)}.")
     from dovetail.serve import manifests  # noqa: PLC0415  # only a manifest pays for PyYAML
-    from dovetail.serve.target import Target  # noqa: PLC0415  # no other command needs it
+    from dovetail.serve.server_start import Target  # noqa: PLC0415  # no other command needs it
 
     name, revision = ids.split(adapter, default="verified")
     caller = options.client()

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dovetail.base import ids, places
+from dovetail.base import ids, locks, places
 from dovetail.base.hub_reader import ReadingHub
 from dovetail.base.locks import Lock, LockedAdapter
 from dovetail.base.problems import DONE, REFUTED, Problem, local_files, usage
 from dovetail.base.transport import Transport
-from dovetail.locks import engine_folder, folder_sync, lock_files, lock_follower, resolution, trees
+from dovetail.locks import engine_folder, folder_sync, lock_follower, trees
 from dovetail.locks.folder_sync import Synced
 from dovetail.store.store import Store
 from dovetail.terminal.options import Options
@@ -30,7 +30,7 @@ def lock(
         bool, typer.Option("--update", help="Resolve the names again; without names, all that are locked.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take the names out of the lock.")] = False,
-    file: Annotated[Path, typer.Option("--file", metavar="FILE", help="The lock file.")] = Path(lock_files.NAME),
+    file: Annotated[Path, typer.Option("--file", metavar="FILE", help="The lock file.")] = Path(locks.NAME),
     to_stdout: Annotated[bool, typer.Option("--stdout", help="Print the lock and write nothing.")] = False,
 ) -> None:
     """Pin adapters to commits in adapters.lock: digests, base, engine and flags."""
@@ -43,15 +43,15 @@ def lock(
     if to_stdout:
         options.printer.line(after.text().rstrip("\n"))
         return
-    lock_files.write(after, file)
+    locks.write_file(after, file)
     _print_lock(options, before, after, file)
 
 
 def _present(file: Path, *, is_needed: bool) -> Lock:
     """Return the lock to change; an empty one where there is none yet and none is needed."""
-    is_default = file == Path(lock_files.NAME)
-    if is_needed or file.is_file() or (is_default and Path(lock_files.OTHER_NAME).is_file()):
-        return lock_files.read(lock_files.find(None if is_default else file))
+    is_default = file == Path(locks.NAME)
+    if is_needed or file.is_file() or (is_default and Path(locks.OTHER_NAME).is_file()):
+        return locks.read_file(locks.find_file(None if is_default else file))
     return Lock("")
 
 
@@ -60,8 +60,8 @@ def _changed(options: Options, before: Lock, names: list[str], *, update: bool, 
         return before.without(before.named(names))
     connect = _connect(options, before)
     if update:
-        return resolution.renew(connect(), before, before.named(names) if names else None)
-    return resolution.add(connect(), before, [ids.split(name) for name in names])
+        return lock_follower.renew(connect(), before, before.named(names) if names else None)
+    return lock_follower.add(connect(), before, [ids.split(name) for name in names])
 
 
 def _connect(options: Options, lock: Lock) -> Callable[[], Transport]:
@@ -131,7 +131,7 @@ def sync(
         raise usage(
             "--layout arranges adapters alone: an engine would read the folder of a base as one.", "Leave out --base."
         )
-    lock = lock_files.read(lock_files.find(file))
+    lock = locks.read_file(locks.find_file(file))
     deed = _Sync(options, to, lock, base=base, verify=verify, layout=layout)
     if check:
         deed.check()

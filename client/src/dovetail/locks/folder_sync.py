@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dovetail.base.locks import Lock, LockedFile
+from dovetail.base import locks
+from dovetail.base.locks import Lock, LockedFile, Source
 from dovetail.base.problems import Problem
-from dovetail.base.sources import Source
-from dovetail.locks import engine_folder, lock_files, trees
+from dovetail.locks import engine_folder, trees
 from dovetail.locks.engine_folder import LaidOut
 from dovetail.store import transfers
 from dovetail.store.store import Store
@@ -41,7 +41,7 @@ def sync(
     With `is_verified` every byte that is here is read again, in the folder and in the cache. With `layout` the folder
     is arranged for an engine, and holds what it serves.
     """
-    lock_files.check_places(lock, "The lock")
+    locks.check_places(lock, "The lock")
     to = to.parent.resolve() / to.name
     trees.require_ours(to)
     fetcher = _Fetcher(connect, cache, progress, is_verified=is_verified)

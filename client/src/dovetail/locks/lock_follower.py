@@ -1,14 +1,84 @@
-"""Follows a hub: the lock with its aliases as they are now, again and again, and the last good one while it is away."""
+"""Asks a hub for the entries of a lock, once or again and again: which commits names mean, with all that is pinned.
+
+While the hub is away, a follower keeps the last good lock.
+"""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
+from dovetail.answers import versions
 from dovetail.answers.adapters import ChangePage
-from dovetail.base.locks import Lock, LockedAdapter
-from dovetail.base.problems import Problem
+from dovetail.base import locks
+from dovetail.base.locks import Lock, LockedAdapter, LockedBase
+from dovetail.base.problems import Problem, no_hub
 from dovetail.base.transport import Transport
-from dovetail.locks import resolution
+
+AT_ONCE = 8
+
+
+Pinned = tuple[LockedAdapter, LockedBase | None]
+
+
+def pin(transport: Transport, adapter: str, asked: str, folder: str = "") -> Pinned:
+    """Return the entry of an adapter as the hub resolves it now, and its base. Raises Problem."""
+    answer = transport.get(f"/adapters/{quote(adapter)}/revisions/{quote(asked, safe='')}/lock", versions.Lock)
+    try:
+        entry = locks.entry_of(answer, asked, folder or adapter)
+        base = locks.base_of(answer)
+    except ValueError:
+        raise no_hub(transport.endpoint) from None
+    return replace(entry, adapter=adapter), base  # as it was asked for, also where it has moved since
+
+
+def add(transport: Transport, lock: Lock, names: Sequence[tuple[str, str]]) -> Lock:
+    """Return the lock with these adapters (NS/NAME and what is asked for), resolved now. Raises Problem."""
+    since = newest(transport) if not lock.adapters else lock.since
+    for entry, base in _pin_all(
+        transport, [(adapter, asked, _folder(lock, adapter, asked)) for adapter, asked in names]
+    ):
+        lock = lock.with_entry(replace(entry, folder=_folder(lock, entry.adapter, entry.asked)), base)
+    return replace(lock, hub=transport.endpoint, since=since)
+
+
+def renew(transport: Transport, lock: Lock, entries: Sequence[LockedAdapter] | None = None) -> Lock:
+    """Return the lock with these entries (all of them) resolved again. Raises Problem if one is gone."""
+    is_whole = entries is None
+    since = newest(transport) if is_whole else lock.since
+    chosen = lock.adapters if entries is None else entries
+    for entry, base in _pin_all(transport, [(e.adapter, e.asked, e.folder) for e in chosen]):
+        lock = lock.with_entry(entry, base)
+    return replace(lock, since=since)
+
+
+def newest(transport: Transport) -> int:
+    """Return the number of the newest entry in the feed of changes."""
+    return transport.get("/changes?limit=0", ChangePage).last
+
+
+def _pin_all(transport: Transport, wanted: Sequence[tuple[str, str, str]]) -> list[Pinned]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda one: _pin(transport, *one), wanted))
+
+
+def _pin(transport: Transport, adapter: str, asked: str, folder: str) -> Pinned:
+    try:
+        return pin(transport, adapter, asked, folder)
+    except Problem as problem:
+        problem.detail = f"{adapter}@{asked}: {problem.detail}"
+        raise
+
+
+def _folder(lock: Lock, adapter: str, asked: str) -> str:
+    """Return the folder of an entry: NS/NAME, with @ASKED if the adapter is locked in other words too."""
+    for entry in lock.adapters:
+        if (entry.adapter, entry.asked) == (adapter, asked):
+            return entry.folder
+    taken = {entry.folder.casefold() for entry in lock.adapters}
+    return f"{adapter}@{asked.replace('/', '-')}" if adapter.casefold() in taken else adapter
+
 
 LONGEST_PAUSE = 30.0  # seconds between two attempts while the hub is away
 PAGE = 1000
@@ -60,7 +130,7 @@ class Follower:
         The feed is silent about what was held back while private, so everything has its turn.
         """
         if not self._is_known:
-            self._seen = resolution.newest(self._transport)
+            self._seen = newest(self._transport)
             return list(self._all)
         names = self._names_in_feed()
         self._turn = (self._turn + 1) % max(1, len(self._all))
@@ -80,7 +150,7 @@ class Follower:
     def _resolve(self, entries: list[LockedAdapter]) -> None:
         for entry in entries:
             try:
-                pinned, base = resolution.pin(self._transport, entry.adapter, entry.asked, entry.folder)
+                pinned, base = pin(self._transport, entry.adapter, entry.asked, entry.folder)
             except Problem as problem:
                 if problem.status not in GONE:
                     raise
@@ -100,7 +170,7 @@ def held_back(transport: Transport, lock: Lock) -> dict[str, str]:
     for entry in lock.adapters:
         if entry.adapter.casefold() in names:
             try:
-                resolution.pin(transport, entry.adapter, entry.revision, entry.folder)
+                pin(transport, entry.adapter, entry.revision, entry.folder)
             except Problem as problem:
                 if problem.status not in GONE:
                     raise

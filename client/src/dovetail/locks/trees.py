@@ -17,9 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from dovetail.base import locks
 from dovetail.base.locks import Lock, LockedFile
 from dovetail.base.problems import Problem, usage
-from dovetail.locks import lock_files
 from dovetail.store import store
 from dovetail.store.store import Store
 
@@ -46,7 +46,7 @@ def require_ours(to: Path) -> None:
 def record(to: Path) -> Lock | None:
     """Return the lock that the folder was made equal to, if it has one that can be read."""
     try:
-        return lock_files.read(to / RECORD)
+        return locks.read_file(to / RECORD)
     except (Problem, OSError):
         return None
 

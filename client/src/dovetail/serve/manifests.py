@@ -15,7 +15,7 @@ import yaml
 
 from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving.vllm import VERSION
-from dovetail.serve.target import Target
+from dovetail.serve.server_start import Target
 
 Document = dict[str, Any]
 VOLUME, MOUNT = "dovetail-adapters", "/adapters"

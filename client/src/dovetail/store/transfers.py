@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from dovetail.base.locks import LockedFile
+from dovetail.base.locks import LockedFile, Source
 from dovetail.base.problems import Problem, interrupted, unreachable
-from dovetail.base.sources import Source
 from dovetail.base.transport import Transport
 from dovetail.store.store import PIECE, Store, digest, require_space
 

@@ -1,4 +1,7 @@
-"""The output of the command line: for people (rich, in colour on a terminal), for programs (JSON), or quiet."""
+"""The output of the command line: for people (rich, in colour on a terminal), for programs (JSON), or quiet.
+
+The bar of a verdict is seven interlocking marks, one for each area of checks, never by colour alone.
+"""
 
 import io
 import json
@@ -6,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +24,81 @@ from dovetail.answers.adapters import FitAnswer
 from dovetail.base.problems import Problem
 from dovetail.base.verdicts import Check, Verdict
 from dovetail.store import transfers
-from dovetail.terminal import verdict_bar
+
+AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
+COUNTED_TO = {
+    "load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file",
+    "eval.random-head": "fit",  # it looks for a head in the file and measures nothing
+}  # fmt: skip
+NOT_ALONE = frozenset({"eval.random-head"})  # a pass of it alone does not mean that its area was checked
+STYLES = {"passed": "green", "noted": "yellow", "failed": "bold red", "running": "blue", "waiting": "bright_black"}
+STATE_STYLES = {
+    "passed": "green",
+    "failed": "bold red",
+    "errored": "bold magenta",
+    "running": "blue",
+    "queued": "bright_black",
+}
+# The body of a mark, seven cells wide: notched if an area failed, hollow if it was never reached.
+BODIES = {"passed": "███████", "noted": "███!███", "failed": "██ ✗ ██", "running": "▒▒▒▒▒▒▒", "waiting": "       "}
+LETTERS = {"passed": "ok", "noted": "note", "failed": "FAILED", "running": "...", "waiting": "-"}
+MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "skipped": "·"}
+PLAIN_MARKS = {"passed": "ok", "warned": "!", "failed": "X", "skipped": "-"}
+CHECK_STYLES = {"passed": "green", "warned": "yellow", "failed": "bold red", "skipped": "bright_black"}
+
+
+@dataclass(frozen=True)
+class Area:
+    """An area and its outcome: passed, noted, failed, running or waiting."""
+
+    name: str
+    outcome: str
+
+
+def areas_of(verdict: Verdict) -> list[Area]:
+    """Return the seven areas of a verdict, always in the same order."""
+    return [Area(area, _outcome([c for c in verdict.checks if area_of(c) == area], verdict.state)) for area in AREAS]
+
+
+def area_of(check: Check) -> str:
+    """Return the area that a check belongs to."""
+    prefix = check.id.partition(".")[0]
+    return COUNTED_TO.get(check.id) or COUNTED_TO.get(prefix, prefix)
+
+
+def _outcome(checks: Sequence[Check], state: str) -> str:
+    outcomes = {check.outcome for check in checks if check.outcome != "passed" or check.id not in NOT_ALONE}
+    for outcome, shown in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
+        if outcome in outcomes:
+            return shown
+    return "running" if state == "running" else "waiting"
+
+
+def draw_bar(verdict: Verdict, *, blocks: bool) -> Text:
+    """Return the bar: blocks above labels, 63 cells wide, or one line of words where blocks cannot be shown."""
+    row = areas_of(verdict)
+    return _blocks(row) if blocks else _words(row)
+
+
+def _blocks(row: Sequence[Area]) -> Text:
+    shapes, labels = Text(), Text()
+    for index, area in enumerate(row):
+        left, right = ("▜", "▛") if index % 2 == 0 else ("▟", "▙")  # tails are wider above, pins below
+        shapes.append(f"{left}{BODIES[area.outcome]}{right}", STYLES[area.outcome])
+        labels.append(f"{area.name:^9}", STYLES[area.outcome])
+    return Text("\n").join([shapes, labels])
+
+
+def _words(row: Sequence[Area]) -> Text:
+    return Text(" ").join(Text(f"[{area.name} {LETTERS[area.outcome]}]", STYLES[area.outcome]) for area in row)
+
+
+def summary_of(verdict: Verdict) -> str:
+    """Return the state and how many of the checks that ran did not fail."""
+    ran = [check for check in verdict.checks if check.outcome != "skipped"]
+    good = len(ran) - len(verdict.failed_checks)
+    return f"{verdict.state}, {good} of {len(ran)} checks" if ran else verdict.state
+
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 SCHEMA = 1  # of all documents: a member that goes or changes its meaning makes it 2; new members do not
@@ -135,9 +213,9 @@ class Printer:
     # --- verdicts ----------------------------------------------------------------------------------------------------
     def checks(self, checks: tuple[Check, ...]) -> None:
         """Print checks, one a line, and the fix below a failed or noted one."""
-        marks = verdict_bar.MARKS if self.blocks else verdict_bar.PLAIN_MARKS
+        marks = MARKS if self.blocks else PLAIN_MARKS
         for check in _gathered(checks):
-            mark = Text(f"  {marks.get(check.outcome, '?'):<2}", verdict_bar.CHECK_STYLES.get(check.outcome, ""))
+            mark = Text(f"  {marks.get(check.outcome, '?'):<2}", CHECK_STYLES.get(check.outcome, ""))
             message = Text(safe(check.message), "bold" if check.outcome == "failed" else "")
             self._columns(mark, Text(f"{safe(check.id):<{ID_CELLS}}"), message)
             if check.fix and check.outcome in {"failed", "warned"}:
@@ -159,11 +237,11 @@ class Printer:
         self.serving(verdict.serving)
         self.samples(verdict.samples)
         self.out.print()
-        self.out.print(verdict_bar.draw(verdict, blocks=self.blocks))
+        self.out.print(draw_bar(verdict, blocks=self.blocks))
         self.out.print()
         where = f"{verdict.adapter}@{verdict.revision[:12]}" if verdict.revision else verdict.adapter
-        summary = safe(verdict_bar.summary(verdict))
-        self.out.print(Text(f"{safe(where)} ").append(summary, verdict_bar.STATE_STYLES.get(verdict.state, "")))
+        summary = safe(summary_of(verdict))
+        self.out.print(Text(f"{safe(where)} ").append(summary, STATE_STYLES.get(verdict.state, "")))
         if verdict.reason:
             self.out.print(Text(safe(verdict.reason)))
         for score in verdict.evals:

@@ -8,17 +8,14 @@ from vllm.lora.request import LoRARequest  # it lives in the environment of vLLM
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from dovetail.base.problems import Problem
-from dovetail.serve.vllm_plugin import settings
-from dovetail.serve.vllm_plugin.names import Name, base_id
-from dovetail.serve.vllm_plugin.settings import LOG
-from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Versions
+from dovetail.serve.vllm_plugin.versions import LOG, HubAway, Name, Refused, Settings, Versions, base_id, read_settings
 from dovetail.serve.vllm_plugin.watch import Watch, table_of
 
 
 class DovetailResolver(LoRAResolver):  # type: ignore[misc]  # vLLM is not installed here
     """Resolves names of adapters at one hub."""
 
-    def __init__(self, chosen: settings.Settings) -> None:
+    def __init__(self, chosen: Settings) -> None:
         self._chosen = chosen
         self._versions = Versions(chosen)
         self._watch: Watch | None = None
@@ -55,7 +52,7 @@ def _request(name: str, folder: str, number: int = 1) -> LoRARequest:
 
 def register() -> None:
     """Register the resolver with vLLM. Raises Problem for a wrong setting."""
-    chosen = settings.read()
+    chosen = read_settings()
     if os.environ.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "").lower() not in ("1", "true"):
         LOG.warning("vLLM asks no resolver: set VLLM_ALLOW_RUNTIME_LORA_UPDATING=True to load adapters of a hub.")
     LoRAResolverRegistry.register_resolver("Dovetail", DovetailResolver(chosen))

@@ -6,6 +6,8 @@ is kept beside them, so that a server that starts while the hub is away serves t
 
 import hashlib
 import json
+import logging
+import os
 import re
 import shutil
 import tempfile
@@ -17,14 +19,94 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dovetail.adapters.formats import bases
 from dovetail.answers.versions import Manifest
 from dovetail.api.client import Client
-from dovetail.base.problems import Problem, local_files, unreachable
+from dovetail.base import places
+from dovetail.base.problems import Problem, local_files, unreachable, usage
 from dovetail.base.verdicts import UNFINISHED, Verdict
-from dovetail.serve.target import SHORT_OID
-from dovetail.serve.vllm_plugin.names import Name, are_one_base
-from dovetail.serve.vllm_plugin.settings import Settings
-from dovetail.store import manifests
+from dovetail.serve.server_start import SHORT_OID
+from dovetail.store import revision_folder
+
+NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[A-Za-z0-9][\w./-]{0,199}))?")
+CACHED = re.compile(r"models--(?P<namespace>[^/]+?)--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}/?$")
+BASE_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """`NS/NAME` means the newest version that passed; `@` adds an alias, a tag, a branch or a commit."""
+
+    text: str
+    adapter: str
+    revision: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Name | None":
+        """Return the parsed name, or None for what cannot be the name of an adapter on a hub."""
+        parts = NAME.fullmatch(text)
+        return cls(text, parts["adapter"], parts["revision"] or "verified") if parts else None
+
+
+def base_id(model: str, stated: str = "") -> str:
+    """Return the name of the base that vLLM was started with, "" for a folder that does not tell it."""
+    if stated:
+        return stated
+    if cached := CACHED.search(model):
+        return f"{cached['namespace']}/{cached['name']}"
+    return model if BASE_ID.fullmatch(model) and not Path(model).exists() else ""
+
+
+def are_one_base(one: str, other: str) -> bool:
+    """Return whether two names mean the same base."""
+    return bases.canonical(one).casefold() == bases.canonical(other).casefold()
+
+
+DAY = 86400.0
+LOG = logging.getLogger("vllm.dovetail")  # below vLLM's own logger, which prints it
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`base` names the base where vLLM was started with a folder; a silent hub is trusted for `keep_seconds`."""
+
+    endpoint: str
+    token: str | None
+    cache: Path
+    base: str = ""
+    keep_seconds: float = DAY
+    check_seconds: float = 10.0
+
+    @property
+    def checks_a_minute(self) -> int:
+        """The rate of questions about loaded names: half of what it allows one caller."""
+        return 300 if self.token else 30
+
+
+def read_settings() -> Settings:
+    """Read the environment. Raises Problem."""
+    endpoint = places.endpoint(os.environ["DOVETAIL_ENDPOINT"])
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Settings(
+        endpoint,
+        places.token(endpoint),
+        Path(os.environ.get("DOVETAIL_VLLM_CACHE") or f"{home}/dovetail/vllm").expanduser(),
+        os.environ.get("DOVETAIL_VLLM_BASE", ""),
+        _seconds("DOVETAIL_VLLM_KEEP_SECONDS", DAY),
+        _seconds("DOVETAIL_VLLM_CHECK_SECONDS", 10.0),
+    )
+
+
+def _seconds(name: str, default: float) -> float:
+    value = os.environ.get(name, "")
+    try:
+        seconds = float(value) if value else default
+    except ValueError:
+        seconds = -1
+    if not 0 < seconds < float("inf"):
+        raise usage(f"{name}={value} is no number of seconds above 0.", f"Leave it out for {default:g}.")
+    return seconds
+
 
 SAYS_NO = (401, 403, 404, 410)  # the hub's answers that mean: not for you, or not there, or held back
 PRUNE_SECONDS = 86400
@@ -116,7 +198,7 @@ class Versions:
         """Download files by REST, whatever HF_HUB_OFFLINE says of bases; the folder appears whole. Raises Problem."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as stage:
-            for file in manifests.parse_files(files):
+            for file in revision_folder.parse_files(files):
                 place = Path(stage) / "files" / file.path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._save(route + quote(str(file.path)), file, place)
@@ -126,7 +208,7 @@ class Versions:
                 if not folder.is_dir():  # else another name of this commit was faster
                     raise local_files(error) from None
 
-    def _save(self, route: str, file: manifests.ManifestFile, place: Path) -> None:
+    def _save(self, route: str, file: revision_folder.ManifestFile, place: Path) -> None:
         digest = hashlib.sha256()
         try:
             with self._client.transport.open(route) as answer, place.open("xb") as out:

@@ -10,9 +10,7 @@ from types import FrameType
 from typing import Any
 
 from dovetail.base.problems import Problem
-from dovetail.serve.vllm_plugin.names import Name
-from dovetail.serve.vllm_plugin.settings import LOG
-from dovetail.serve.vllm_plugin.versions import HubAway, Refused, Version, Versions
+from dovetail.serve.vllm_plugin.versions import LOG, HubAway, Name, Refused, Version, Versions
 
 TABLE = "OpenAIServingModels"  # vLLM's class that holds the loaded adapters of an API server
 MakeRequest = Callable[[str, str, int], Any]
