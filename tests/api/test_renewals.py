@@ -6,10 +6,10 @@ from django.test import Client
 from django.utils import timezone
 
 from dovetail.base import verdicts as client_verdicts
+from dovetail.commands import verdict_commands
+from dovetail.commands.printer import Printer
 from dovetail.serve.vllm_plugin import versions
 from dovetail.serve.vllm_plugin.versions import Name
-from dovetail.terminal import verdict_watch
-from dovetail.terminal.printer import Printer
 from registry.models import Repository, Verdict
 from registry.proof import verdicts
 from registry.repos import pull
@@ -134,7 +134,7 @@ def test_a_renewal_that_errors_is_told_beside_the_verdict_that_stays_in_force(pr
     read = client_verdicts.read(told)
     assert (read.finished, read.passed) == (True, True)
     with pytest.raises(typer.Exit) as ended:
-        verdict_watch.conclude(Printer(), read)
+        verdict_commands.conclude(Printer(), read)
     assert ended.value.exit_code == 0
     said = capsys.readouterr().out
     assert "the newest validation errored: The engine e5 broke off." in said

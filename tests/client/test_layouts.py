@@ -8,8 +8,8 @@ import pytest
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.files.gguf import read_whole
 from dovetail.adapters.serving import serving
-from dovetail.locks.engine_folder import ENGINES, STARTS, Item, arrange, write_gguf
 from dovetail.serve.server_start import Target
+from dovetail.store.engine_folder import ENGINES, STARTS, Item, arrange, write_gguf
 from tests.adapters import TINY_LLAMA, lora
 from tests.client.test_serving import adapter, llama, magnitudes
 

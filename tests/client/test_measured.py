@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from dovetail.adapters.results.report import Measured, Serving
 from dovetail.adapters.serving.measured import judged, worst
-from dovetail.terminal.printer import Printer
+from dovetail.commands.printer import Printer
 from tests.sweep import sweep
 
 ALL = Measured(engine="vllm 0.32.0", modules=62, of=62)

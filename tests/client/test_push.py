@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.api import payload
+from dovetail.api import upload
 from dovetail.base.problems import Problem
 from tests import live
 from tests.adapters import CONFIG, MINILM, lora, write
@@ -165,9 +165,9 @@ def test_ctrl_c_is_no_traceback_at_any_time(live_hub, folder, tmp_path, after):
 def test_what_has_no_config_has_no_base_to_name(tmp_path):
     folder = write({"notes.txt": b"x"}, tmp_path / "notes")
     with pytest.raises(Problem, match=r"no adapter_config[.]json"):
-        payload.collect(folder, base=BASE)
+        upload.collect(folder, base=BASE)
     with pytest.raises(Problem, match="leave no file"):
-        payload.collect(folder, exclude=["*"])
+        upload.collect(folder, exclude=["*"])
 
 
 def test_a_repair_is_merged(here, working_hub, tmp_path):

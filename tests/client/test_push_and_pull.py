@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dovetail as library
-from dovetail.api import payload, upload
+from dovetail.api import upload
 from dovetail.base import ids
 from dovetail.base.problems import Problem
 from tests import live
@@ -245,5 +245,5 @@ def test_what_is_no_hub_is_said(here):
 
 def test_a_hub_that_goes_away_during_a_push_is_said_in_a_sentence(folder):
     with pytest.raises(Problem, match=r"^http://127[.]0[.]0[.]1:1 does not answer") as said:
-        upload.push("http://127.0.0.1:1", None, payload.collect(folder), "a/b", message="Push")
+        upload.push("http://127.0.0.1:1", None, upload.collect(folder), "a/b", message="Push")
     assert said.value.code == "client-unreachable"

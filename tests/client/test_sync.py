@@ -19,7 +19,7 @@ from dovetail.base import locks, places
 from dovetail.base.locks import Lock
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import folder_sync, lock_follower, trees
+from dovetail.store import folder_sync, trees
 from dovetail.store.store import Store
 from tests import live
 from tests.adapters import MINILM, lora, write
@@ -41,7 +41,7 @@ def warm(live_hub, tmp_path_factory) -> tuple[Path, Lock, Lock]:
         for number, name in enumerate(NAMES):
             folder = write(lora(MINILM) | {"notes.txt": f"{words}{number}".encode()}, place / str(number))
             Client(live_hub.url, live.TOKENS["alice"]).push(folder, name)
-        made.append(lock_follower.add(alice, Lock(""), [(name, "main") for name in NAMES]))
+        made.append(folder_sync.add(alice, Lock(""), [(name, "main") for name in NAMES]))
         folder_sync.sync(made[-1], place / "served", lambda: alice, Store(place / "cache"))
     return place / "cache", made[0], made[1]
 
@@ -371,7 +371,7 @@ def _until(is_so) -> None:
 def test_a_hub_that_is_away_changes_nothing_and_is_asked_again(versions):
     lock, _ = versions
     away = Transport("http://127.0.0.1:1")
-    follower = lock_follower.Follower(away, lock)
+    follower = folder_sync.Follower(away, lock)
     seen = follower.look()
     assert (seen.lock, seen.problem.code) == (lock, "client-unreachable")
     follower._transport = connect(lock)()

@@ -13,7 +13,7 @@ from dovetail.base import locks
 from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.base.problems import Problem
 from dovetail.base.transport import Transport
-from dovetail.locks import folder_sync
+from dovetail.store import folder_sync
 from dovetail.store.store import Store
 from tests.adapters import MINILM, TINY_LLAMA, lora
 

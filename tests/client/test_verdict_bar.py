@@ -3,7 +3,7 @@
 import pytest
 
 from dovetail.base import verdicts
-from dovetail.terminal import printer
+from dovetail.commands import printer
 
 CHECKS = [
     {"id": "file.header", "outcome": "passed"},

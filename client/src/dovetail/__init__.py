@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from dovetail.base.locks import Lock
     from dovetail.base.problems import Problem
     from dovetail.base.verdicts import Check, Verdict
-    from dovetail.locks.folder_sync import Synced
+    from dovetail.store.folder_sync import Synced
 
     # What __getattr__ finds has these types: the methods of a client of the hub that the environment names.
     _hub = Client()

@@ -18,7 +18,7 @@ from dovetail.api import client
 from dovetail.base import places, verdicts
 from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 from dovetail.base.verdicts import Verdict
-from dovetail.terminal.verdict_watch import status_of
+from dovetail.commands.verdict_commands import status_of
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind of token

@@ -9,6 +9,7 @@ from dovetail import __version__
 from dovetail.base.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
 from dovetail.commands import (
     account_commands,
+    arguments,
     cache_commands,
     derive_commands,
     machine_commands,
@@ -20,9 +21,8 @@ from dovetail.commands import (
     sync_commands,
     verdict_commands,
 )
-from dovetail.terminal import arguments
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import Printer, settle_streams
+from dovetail.commands.arguments import Options
+from dovetail.commands.printer import Printer, settle_streams
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(

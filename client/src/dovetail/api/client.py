@@ -12,9 +12,8 @@ from dovetail.base import ids, locks, places
 from dovetail.base.ids import MAIN, check_adapter
 from dovetail.base.locks import Lock
 from dovetail.base.verdicts import Verdict
-from dovetail.locks import folder_sync, lock_follower
-from dovetail.locks.folder_sync import Synced
-from dovetail.store import revision_folder
+from dovetail.store import folder_sync, transfers
+from dovetail.store.folder_sync import Synced
 from dovetail.store.store import Store
 from dovetail.store.transfers import Progress, ignore
 
@@ -65,9 +64,9 @@ class Client(Queries, Edits):
         folder = require_folder(path)
         self.whoami()
         # Importing huggingface_hub takes 0.3 s, more than everything else together.
-        from dovetail.api import payload, upload  # noqa: PLC0415  # only a push pays for huggingface_hub
+        from dovetail.api import upload  # noqa: PLC0415  # only a push pays for huggingface_hub
 
-        parcel = payload.collect(folder, include=include, exclude=exclude, base=base)
+        parcel = upload.collect(folder, include=include, exclude=exclude, base=base)
         landed = upload.push(
             self.endpoint, self.token, parcel, adapter, message=message or f"Push {folder.resolve().name}",
             branch=branch, private=private, delete=delete, create_pr=create_pr, show_progress=show_progress,
@@ -87,18 +86,18 @@ class Client(Queries, Edits):
         """
         name, asked = locate(adapter, revision)
         manifest = self.manifest(name, asked)
-        files = revision_folder.select(revision_folder.parse_files(manifest["files"]), include, exclude)
+        files = transfers.select(transfers.parse_files(manifest["files"]), include, exclude)
         return self.fetch(name, manifest.revision, files, to, is_linked=is_linked, progress=progress)
 
     def fetch(
-        self, adapter: str, commit: str, files: Sequence[revision_folder.ManifestFile], to: str | Path | None = None, *,
+        self, adapter: str, commit: str, files: Sequence[transfers.ManifestFile], to: str | Path | None = None, *,
         is_linked: bool = False, progress: Progress = ignore,
     ) -> Path:  # fmt: skip
         """Download files of a commit, as `pull` does after it has asked for the manifest."""
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
-        origin = revision_folder.Origin(self.transport, adapter, commit)
-        return revision_folder.fetch(origin, files, folder, Store(places.cache()), progress, is_linked=is_linked)
+        origin = transfers.Origin(self.transport, adapter, commit)
+        return transfers.fetch(origin, files, folder, Store(places.cache()), progress, is_linked=is_linked)
 
     # --- folders of many adapters ------------------------------------------------------------------------------------
     def lock(self, *adapters: str, lock: Lock | None = None, update: bool = False) -> Lock:
@@ -108,8 +107,8 @@ class Client(Queries, Edits):
         """
         present = lock or Lock(self.endpoint)
         if update:
-            return lock_follower.renew(self.transport, present, present.named(adapters) if adapters else None)
-        return lock_follower.add(self.transport, present, [ids.split(name) for name in adapters])
+            return folder_sync.renew(self.transport, present, present.named(adapters) if adapters else None)
+        return folder_sync.add(self.transport, present, [ids.split(name) for name in adapters])
 
     def sync(
         self, lock: Lock | str | Path, to: str | Path, *,

@@ -46,6 +46,8 @@ def split_exact(text: str, example: str) -> tuple[str, str]:
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
 _REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+# Files of editors and version control, and those that `pull` and huggingface_hub keep for themselves.
+KEPT_BACK = frozenset({".git", ".cache", "__pycache__", ".DS_Store"})
 
 
 def check_paths(paths: Iterable[str], source: str = "The hub") -> list[PurePosixPath]:

@@ -22,8 +22,8 @@ from dovetail import __version__
 from dovetail.api.client import Client
 from dovetail.base import places
 from dovetail.base.problems import Problem, interrupted, no_hub, unreachable, usage
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import safe
+from dovetail.commands.arguments import Options
+from dovetail.commands.printer import safe
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 CLIENT_ID = "dovetail"

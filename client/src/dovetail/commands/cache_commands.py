@@ -14,9 +14,8 @@ import typer
 
 from dovetail.base import places
 from dovetail.base.problems import usage
+from dovetail.commands.arguments import Commands, Options
 from dovetail.store.store import Store
-from dovetail.terminal.arguments import Commands
-from dovetail.terminal.options import Options
 
 CONFIGS = frozenset({"adapter_config.json", "adapter_fusion_config.json", "pytorch_lora_weights.safetensors"})
 DAY_SECONDS = 24 * 3600

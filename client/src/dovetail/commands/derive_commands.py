@@ -9,8 +9,8 @@ import typer
 
 from dovetail.base import ids
 from dovetail.base.problems import DONE, REFUTED, UNREACHABLE, Problem, usage
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import Printer
+from dovetail.commands.arguments import Options
+from dovetail.commands.printer import Printer
 
 To = Annotated[
     str,

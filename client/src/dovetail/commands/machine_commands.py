@@ -22,8 +22,8 @@ from dovetail.api.client import Client
 from dovetail.base import places
 from dovetail.base.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files
 from dovetail.base.transport import Transport
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import MARKS, PLAIN_MARKS
+from dovetail.commands.arguments import Options
+from dovetail.commands.printer import MARKS, PLAIN_MARKS
 
 PASSED, WARNED, FAILED = "passed", "warned", "failed"
 CLOCK_SECONDS = 60  # signed addresses live as long

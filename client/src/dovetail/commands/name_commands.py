@@ -9,8 +9,7 @@ from dovetail.answers.versions import Alias
 from dovetail.api import edits
 from dovetail.base import ids
 from dovetail.base.problems import usage
-from dovetail.terminal.arguments import LIST, Adapter, NamesOfAdapter, Reason
-from dovetail.terminal.options import Options
+from dovetail.commands.arguments import LIST, Adapter, NamesOfAdapter, Options, Reason
 
 AdapterAt = Annotated[str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: the version to name. Default: main.")]
 

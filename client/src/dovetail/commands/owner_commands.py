@@ -8,8 +8,7 @@ import typer
 from dovetail.api import edits
 from dovetail.base import ids
 from dovetail.base.problems import usage
-from dovetail.terminal.arguments import LIST, Adapter, NamesOfAdapter
-from dovetail.terminal.options import Options
+from dovetail.commands.arguments import LIST, Adapter, NamesOfAdapter, Options
 
 Version = Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that nobody should use.")]
 

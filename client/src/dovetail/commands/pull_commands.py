@@ -8,13 +8,11 @@ import typer
 
 from dovetail.answers.versions import Manifest
 from dovetail.api.client import Client
-from dovetail.api.payload import KEPT_BACK
 from dovetail.base import ids
 from dovetail.base.problems import DONE, REFUTED, interrupted, usage
-from dovetail.store import revision_folder
-from dovetail.terminal.arguments import AdapterAt
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import Printer
+from dovetail.commands.arguments import AdapterAt, Options
+from dovetail.commands.printer import Printer
+from dovetail.store import transfers
 
 Patterns = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Only files that match, as in '*.json'.")]
 
@@ -37,7 +35,7 @@ def pull(
     manifest = caller.manifest(name, revision)
     if manifest.as_of:
         printer.note(f"As of {_clock(manifest.as_of)}, by the read plane: the hub was not asked or does not answer.")
-    files = revision_folder.select(revision_folder.parse_files(manifest["files"]), include or (), exclude or ())
+    files = transfers.select(transfers.parse_files(manifest["files"]), include or (), exclude or ())
     folder = to or Path(name.partition("/")[2])
     if dry_run:
         _show_plan(printer, manifest, files, folder)
@@ -58,8 +56,8 @@ def pull(
         printer.line(str(folder))
 
 
-def _show_plan(printer: Printer, manifest: Manifest, files: list[revision_folder.ManifestFile], folder: Path) -> None:
-    coming = {file.path for file in revision_folder.missing(files, folder)}
+def _show_plan(printer: Printer, manifest: Manifest, files: list[transfers.ManifestFile], folder: Path) -> None:
+    coming = {file.path for file in transfers.missing_files(files, folder)}
     rows = [{"path": str(file.path), "size": file.size, "is_here": file.path not in coming} for file in files]
     if printer.as_json:
         printer.document({"revision": manifest["revision"], "path": str(folder), "files": rows})
@@ -107,7 +105,7 @@ def verify(
     if not path.is_dir():
         raise usage(f"{path} {'is a file' if path.exists() else 'does not exist'}.", "Name the folder of the adapter.")
     manifest = options.client().manifest(name, revision)
-    files = {str(file.path): file for file in revision_folder.parse_files(manifest["files"])}
+    files = {str(file.path): file for file in transfers.parse_files(manifest["files"])}
     states: dict[str, str] = {}
     with options.printer.downloads() as progress:
         for file_path, file in files.items():
@@ -115,16 +113,16 @@ def verify(
             states[file_path] = _state(path, file)
             progress(file_path, file.size, file.size)
     here = (place.relative_to(path) for place in path.rglob("*") if not place.is_dir())
-    extra = [part.as_posix() for part in here if not KEPT_BACK.intersection(part.parts)]
+    extra = [part.as_posix() for part in here if not ids.KEPT_BACK.intersection(part.parts)]
     states |= {file_path: "extra" for file_path in sorted(extra) if file_path not in files}
     _print_states(options.printer, name, manifest["revision"], path, states)
     raise typer.Exit(DONE if set(states.values()) <= {"same"} else REFUTED)
 
 
-def _state(folder: Path, file: revision_folder.ManifestFile) -> str:
+def _state(folder: Path, file: transfers.ManifestFile) -> str:
     if not (folder / file.path).exists():
         return "missing"
-    return "same" if revision_folder.digest_of(folder / file.path, file.size) == file.sha256 else "changed"
+    return "same" if transfers.digest_of(folder / file.path, file.size) == file.sha256 else "changed"
 
 
 def _print_states(printer: Printer, adapter: str, revision: str, path: Path, states: dict[str, str]) -> None:

@@ -5,18 +5,20 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dovetail.api.client import Client, Pushed
-from dovetail.api.payload import Payload
 from dovetail.base.ids import MAIN, check_adapter
 from dovetail.base.problems import MISSING, UNDECIDED, Problem, interrupted, usage
 from dovetail.base.verdicts import Verdict
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import Printer
-from dovetail.terminal.verdict_watch import conclude, watch_if_judged
+from dovetail.commands.arguments import Options
+from dovetail.commands.printer import Printer
+from dovetail.commands.verdict_commands import conclude, watch_if_judged
+
+if TYPE_CHECKING:
+    from dovetail.api.upload import Payload
 
 LOCAL_PATH = "base.local-path"
 
@@ -56,9 +58,9 @@ def push(
     """Push a folder as the next revision of an adapter, in one commit."""
     options: Options = context.obj
     _require_folder(path, adapter)
-    from dovetail.api import payload  # noqa: PLC0415  # only a push pays for it
+    from dovetail.api import upload  # noqa: PLC0415  # only a push pays for it
 
-    parcel = payload.collect(path, include=include or (), exclude=exclude or (), base=base)
+    parcel = upload.collect(path, include=include or (), exclude=exclude or (), base=base)
     deed = _Push(options.printer, options.client(), path, parcel, adapter)
     for name in parcel.rewritten:
         options.printer.note(f"{name} is sent with the base {base}; the one in {path} stays as it is.")
@@ -119,7 +121,7 @@ class _Push:
     printer: Printer
     caller: Client
     path: Path
-    parcel: Payload
+    parcel: "Payload"
     adapter: str
 
     def show_plan(self, branch: str, delete: list[str]) -> None:
@@ -198,7 +200,7 @@ def _remote_files(caller: Client, adapter: str, branch: str) -> dict[str, str]:
     return {str(file["path"]): str(file["sha256"]) for file in files if isinstance(file, Mapping)}
 
 
-def _change(parcel: Payload, path: str, remote: Mapping[str, str]) -> str:
+def _change(parcel: "Payload", path: str, remote: Mapping[str, str]) -> str:
     if path not in remote:
         return "new"
     digest = hashlib.sha256()

@@ -10,9 +10,8 @@ from dovetail.answers.versions import Manifest, WithdrawnWeights
 from dovetail.api import comparison, queries
 from dovetail.base import ids
 from dovetail.base.problems import FORBIDDEN, MISSING, Problem, usage
-from dovetail.terminal.arguments import AdapterAt
-from dovetail.terminal.options import Options
-from dovetail.terminal.printer import Printer
+from dovetail.commands.arguments import AdapterAt, Options
+from dovetail.commands.printer import Printer
 
 Values = list[str] | None
 MOST_MODULES = 5

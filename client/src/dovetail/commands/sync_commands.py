@@ -12,10 +12,10 @@ from dovetail.base.hub_reader import ReadingHub
 from dovetail.base.locks import Lock, LockedAdapter
 from dovetail.base.problems import DONE, REFUTED, Problem, local_files, usage
 from dovetail.base.transport import Transport
-from dovetail.locks import engine_folder, folder_sync, lock_follower, trees
-from dovetail.locks.folder_sync import Synced
+from dovetail.commands.arguments import Options
+from dovetail.store import engine_folder, folder_sync, trees
+from dovetail.store.folder_sync import Synced
 from dovetail.store.store import Store
-from dovetail.terminal.options import Options
 
 EVERY_SECONDS = 3.0
 _OF_LAYOUTS = ("left_out", "start")  # members of the document
@@ -60,8 +60,8 @@ def _changed(options: Options, before: Lock, names: list[str], *, update: bool, 
         return before.without(before.named(names))
     connect = _connect(options, before)
     if update:
-        return lock_follower.renew(connect(), before, before.named(names) if names else None)
-    return lock_follower.add(connect(), before, [ids.split(name) for name in names])
+        return folder_sync.renew(connect(), before, before.named(names) if names else None)
+    return folder_sync.add(connect(), before, [ids.split(name) for name in names])
 
 
 def _connect(options: Options, lock: Lock) -> Callable[[], Transport]:
@@ -175,7 +175,7 @@ class _Sync:
 
     def _refuse_held_back(self) -> None:
         try:
-            gone = lock_follower.held_back(self._connect(), self._lock)
+            gone = folder_sync.held_back(self._connect(), self._lock)
         except Problem as problem:
             self._printer.note(f"{problem.detail} So the hub was not asked whether all of this is still good.")
             return
@@ -189,10 +189,10 @@ class _Sync:
 
     def follow(self, every: float) -> None:
         """Keep the folder equal to what the names of the lock mean, until Ctrl-C."""
-        follower = lock_follower.Follower(self._connect(), self._lock, trees.record(self._to))
+        follower = folder_sync.Follower(self._connect(), self._lock, trees.record(self._to))
         done = follower.lock if self._attempt(follower.lock) else None
         told = ""
-        for seen in lock_follower.rounds(follower, every):
+        for seen in folder_sync.rounds(follower, every):
             words = f"{seen.problem.detail} The folder stays as it is." if seen.problem else ""
             if words != told:
                 told = words

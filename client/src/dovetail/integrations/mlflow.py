@@ -2,8 +2,8 @@
 
 import mlflow
 
+from dovetail import integrations
 from dovetail.api.client import Pushed
-from dovetail.integrations import records
 
 PREFIX = "dovetail."
 
@@ -15,10 +15,10 @@ def log_push(pushed: Pushed, *, registered_model: str = "", run_id: str = "") ->
     """
     client = mlflow.MlflowClient()
     run = run_id or (mlflow.active_run() or mlflow.start_run()).info.run_id
-    tags = {f"{PREFIX}{name}": value for name, value in records.labels(pushed).items()}
+    tags = {f"{PREFIX}{name}": value for name, value in integrations.push_labels(pushed).items()}
     for name, value in tags.items():
         client.set_tag(run, name, value)
-    for name, number in records.numbers(pushed).items():
+    for name, number in integrations.push_numbers(pushed).items():
         client.log_metric(run, f"{PREFIX}{name}", number)
     if registered_model:
         if not client.search_registered_models(f"name = '{registered_model}'"):

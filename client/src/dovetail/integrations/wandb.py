@@ -2,8 +2,8 @@
 
 import wandb
 
+from dovetail import integrations
 from dovetail.api.client import Pushed
-from dovetail.integrations import records
 
 
 def log_push(pushed: Pushed, run: "wandb.Run | None" = None) -> "wandb.Artifact":
@@ -14,8 +14,10 @@ def log_push(pushed: Pushed, run: "wandb.Run | None" = None) -> "wandb.Artifact"
     active = run or wandb.run
     if active is None:
         raise ValueError("There is no run: call wandb.init() first, or give one.")
-    labels = records.labels(pushed)
-    active.summary.update({f"dovetail/{name}": value for name, value in (labels | records.numbers(pushed)).items()})
+    labels = integrations.push_labels(pushed)
+    active.summary.update(
+        {f"dovetail/{name}": value for name, value in (labels | integrations.push_numbers(pushed)).items()}
+    )
     artifact = wandb.Artifact(pushed.adapter.replace("/", "-"), type="model", metadata=dict(labels))
     artifact.add_reference(pushed.url, name=pushed.revision, checksum=False)
     active.log_artifact(artifact, aliases=[pushed.revision[:12]])

@@ -26,7 +26,7 @@ from dovetail.base import places
 from dovetail.base.problems import Problem, local_files, unreachable, usage
 from dovetail.base.verdicts import UNFINISHED, Verdict
 from dovetail.serve.server_start import SHORT_OID
-from dovetail.store import revision_folder
+from dovetail.store import transfers
 
 NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[A-Za-z0-9][\w./-]{0,199}))?")
 CACHED = re.compile(r"models--(?P<namespace>[^/]+?)--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}/?$")
@@ -198,7 +198,7 @@ class Versions:
         """Download files by REST, whatever HF_HUB_OFFLINE says of bases; the folder appears whole. Raises Problem."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as stage:
-            for file in revision_folder.parse_files(files):
+            for file in transfers.parse_files(files):
                 place = Path(stage) / "files" / file.path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 self._save(route + quote(str(file.path)), file, place)
@@ -208,7 +208,7 @@ class Versions:
                 if not folder.is_dir():  # else another name of this commit was faster
                     raise local_files(error) from None
 
-    def _save(self, route: str, file: revision_folder.ManifestFile, place: Path) -> None:
+    def _save(self, route: str, file: transfers.ManifestFile, place: Path) -> None:
         digest = hashlib.sha256()
         try:
             with self._client.transport.open(route) as answer, place.open("xb") as out:

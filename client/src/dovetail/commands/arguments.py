@@ -1,15 +1,18 @@
-"""Accepts global options before and after the command, and gives refusals a fix in terms of what was typed."""
+"""The options of every command, before and after it, and refusals whose fix is in terms of what was typed."""
 
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from dovetail.api.client import Client
 from dovetail.base.problems import Problem, usage
+from dovetail.commands.printer import Printer
 
 if TYPE_CHECKING:
     from dovetail.api.client import Client
@@ -152,3 +155,15 @@ def _name_versions(problem: Problem, versions: Sequence[tuple[str, str]], caller
             if near
             else f"It has {', '.join(names[:MOST_NAMES])}{' …' if len(names) > MOST_NAMES else ''}, and ids of commits."
         )
+
+
+@dataclass
+class Options:
+    """The global options."""
+
+    endpoint: str | None
+    token: str | None
+    printer: Printer
+
+    def client(self) -> Client:
+        return Client(self.endpoint, self.token)

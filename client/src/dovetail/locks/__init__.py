@@ -1,1 +1,0 @@
-"""Locks in use: made from a hub, followed, and folders made equal to them."""
