@@ -35,7 +35,7 @@ _HOMES = {
     "Lock": "base.locks",
     "Problem": "base.problems",
     "Pushed": "api.client",
-    "Synced": "locks.folder_sync",
+    "Synced": "store.folder_sync",
     "Verdict": "base.verdicts",
     "check": "api.client",
     "pull": "api.client",
