@@ -3,13 +3,14 @@
 import re
 
 import pytest
+from django.utils import timezone
 
-from registry.kernel import errors
+from registry.kernel import errors, policy
 from registry.kernel.policy import Permission
 from registry.people import gates
 from registry.people.tokens import devices
 from registry.publish import branches, moves
-from registry.repos import lookup, refs
+from registry.repos import lookup, pull, refs
 from tests.cast import Cast
 from tests.live import ROOT
 from tests.test_docs import refusals
@@ -59,6 +60,24 @@ def test_an_old_name_is_adapter_moved(cast: Cast) -> None:
     with pytest.raises(errors.RepositoryMoved, match="is now alice/opinions") as refusal:
         lookup.find_at_address("alice/reviews", cast.session("alice"))
     assert refusal.value.code == "adapter-moved"
+
+
+def test_a_version_whose_files_a_rule_removed_is_files_expired(cast: Cast) -> None:
+    repository = cast.repository("alice/reviews")
+    revision = refs.resolve_ref(repository, "refs/heads/main")
+    revision.expired_at = timezone.now()
+    for read in (pull.entries, lambda row: pull.find_file(row, "README.md")):
+        with pytest.raises(errors.FilesExpired, match="A rule of retention removed the files") as refusal:
+            read(revision)
+        assert refusal.value.code == "files-expired"
+
+
+def test_a_repository_that_is_read_from_another_hub_is_upstream_read_only(cast: Cast) -> None:
+    repository = cast.repository("alice/reviews")
+    repository.source = "https://hub.example"
+    with pytest.raises(errors.UpstreamReadOnly, match=r"is read from https://hub\.example") as refusal:
+        policy.require(cast.session("alice"), Permission.PUSH, repository)
+    assert refusal.value.code == "upstream-read-only"
 
 
 def test_every_error_code_has_a_test_that_names_it() -> None:

@@ -1,10 +1,12 @@
 """Versions kept, on the website: a rule is tried, set, and its work is taken back, without JavaScript."""
 
+import threading
 from datetime import timedelta
 
 from django.utils import timezone
 
 from features.retention import expiry
+from registry.kernel.limits import long_requests
 from tests.site.conftest import push_more
 
 
@@ -74,3 +76,16 @@ def test_an_owner_sets_a_rule_for_all_and_a_repository_is_excepted(visit, cast, 
     assert "All of them, whatever the rule of alice says." in alice.get(page).content.decode()
     assert visit("bob").post("/settings/usage/retention/alice/clear").status_code == 403
     assert alice.post("/settings/usage/retention/alice/clear").url == "/settings/usage"
+
+
+def test_few_files_are_taken_back_at_once(visit, cast, reviews, monkeypatch):
+    monkeypatch.setattr(long_requests, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(long_requests, "WAIT", 0.01)
+    alice, bearer = visit("alice"), {"Authorization": f"Bearer {cast.token('alice')}"}
+    with long_requests.place():
+        refused = [
+            alice.post("/alice/reviews/settings/retention/restore"),
+            alice.post("/api/v1/adapters/alice/reviews/retention/restore", {}, "application/json", headers=bearer),
+        ]
+    assert [(answer.status_code, answer["Retry-After"]) for answer in refused] == [(503, "5")] * 2
+    assert refused[1].json()["code"] == "hub-busy"

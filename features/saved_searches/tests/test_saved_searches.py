@@ -78,3 +78,11 @@ def test_rest_keeps_changes_and_deletes_them(visit, cast):
     assert carol.delete(f"{REST}/{made.json()['id']}").status_code == 204
     assert not SavedSearch.objects.exists()
     assert visit().get(REST).status_code == 401
+
+
+def test_labels_of_filters_and_tasks_are_translated_as_they_stand(visit, reviews):
+    client = visit("carol")
+    client.cookies["language"] = "de"
+    client.post(PAGE, {"name": "x", "type": "model", "query": "verdict=passed&task=text-classification"})
+    page = client.get(PAGE).content.decode()
+    assert "Adapter · Prüfergebnis: bestanden · Aufgabe: Textklassifikation" in page
