@@ -51,11 +51,11 @@ class Cast:
         """Make an empty adapter."""
         return repositories.create(full_name, self.session(by), private=private, type=type)
 
-    def thread(self, repository: Repository, who: str, *comments: str) -> Discussion:
-        """Make the rows of a discussion with its comments."""
+    def thread(self, repository: Repository, who: str, **comments: str) -> Discussion:
+        """Make the rows of a discussion, and of a comment of each name."""
         made = Discussion.objects.create(repository=repository, number=1, title="Hello", author=self[who])
-        for text in comments:
-            made.events.create(author=self[who], kind="comment", text=text)
+        for name, text in comments.items():
+            made.events.create(author=self[name], kind="comment", text=text)
         return made
 
     def again(self) -> "Cast":

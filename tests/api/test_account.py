@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from registry.models import Token
+from registry.talk import dispatch
 from tests.api.conftest import judged, pushed
 
 TOKENS = "/api/v1/me/tokens"
@@ -59,7 +60,12 @@ def test_a_fine_grained_token_reaches_what_it_names(ask, cast, secret):
 def test_a_fine_grained_token_is_told_of_what_it_names_alone(ask, cast, secret):
     other = cast.repository("acme/other", private=True)
     for repository in (secret, other):
-        judged(pushed(cast, repository, by="bob"), "failed")
+        judged(
+            pushed(cast, repository, by="bob"),
+            "failed",
+            checks=[{"id": "load.error", "outcome": "failed", "message": "m"}],
+        )
+    dispatch.run()
     wish = {"name": "ci", "role": "fine-grained", "repos": {"acme/other": "read"}}
     value = ask("alice").post(TOKENS, wish, "application/json").json()["value"]
     for asking, told in ((ask("alice"), ["acme/other", "acme/secret"]), (ask(value=value), ["acme/other"])):

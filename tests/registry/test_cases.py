@@ -134,7 +134,7 @@ def test_what_is_not_there_or_hidden_cannot_be_reported(cast, adapter, kind, id,
 
 
 def test_everything_that_can_be_reported_is_found_by_its_id(cast, adapter):
-    comment = cast.thread(adapter, "dave", "Buy now").events.get()
+    comment = cast.thread(adapter, "bob", dave="Buy now").events.get()
     cast.repository("acme/rows", type="dataset")
     ids = {
         "adapter": "alice/reviews", "revision": "alice/reviews@main", "file": "alice/reviews@main:README.md",
@@ -269,7 +269,7 @@ OUTCOMES = {
 
 @pytest.mark.parametrize("kind", OUTCOMES)
 def test_each_target_has_its_outcomes_and_others_are_refused(cast, adapter, kind):
-    comment = cast.thread(adapter, "dave", "c").events.get()
+    comment = cast.thread(adapter, "bob", dave="c").events.get()
     id = {
         "adapter": "alice/reviews",
         "comment": f"alice/reviews#1:{comment.pk}",

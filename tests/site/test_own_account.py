@@ -144,7 +144,7 @@ def test_the_export_has_ones_own_data_and_no_secret(alice, cast):
 
 def test_the_export_tells_no_moderator_and_nothing_of_an_organisation_that_was_left(visit, cast):
     covert, own = cast.repository("acme/covert", by="bob", private=True), cast.repository("bob/own", by="bob")
-    cast.thread(covert, "bob", "Mine all the same.")
+    cast.thread(covert, "bob", bob="Mine all the same.")
     social.like(covert, cast.session("bob"))
     quarantine.quarantine(own, cast.session("mona"), reason="It phones home.")
     bob = visit()

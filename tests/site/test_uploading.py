@@ -204,15 +204,6 @@ def test_the_bytes_in_an_archive_count_in_the_day_before_they_are_stored(visit, 
     assert not Blob.objects.filter(sha256=hashlib.sha256(bytes(60_000)).hexdigest()).exists()
 
 
-def test_a_gate_hides_what_the_files_say(cast, visit, reviews):
-    Repository.objects.filter(pk=reviews.pk).update(gated="manual")
-    own = sent(README__md=b"# Mine\n")
-    for who, is_told in (("alice", True), ("carol", False)):
-        page = visit(who).post(PAGE, {"files": own}).content.decode()
-        assert 'name="card-base"' in page
-        assert ('value="sentence-transformers/all-MiniLM-L6-v2"' in page) == is_told, who
-
-
 def test_few_examinations_run_at_once(visit, reviews, monkeypatch):
     monkeypatch.setattr(examining, "_places", threading.BoundedSemaphore(1))
     monkeypatch.setattr(examining, "WAIT", 0.01)

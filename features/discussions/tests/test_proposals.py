@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.models import Repository
 from registry.repos import pull
 from tests.site.test_editing import WORDS
 from tests.site.test_uploading import PAGE, names_of, sent, staged_in
@@ -32,3 +33,12 @@ def test_who_may_not_write_proposes(cast, visit, reviews):
         assert client.get(PAGE).status_code == status
     assert visit("carol").get("/acme/secret/upload/main").status_code == 404
     assert visit("alice").get("/alice/reviews/upload/nothing").status_code == 404
+
+
+def test_a_gate_hides_what_the_files_say(cast, visit, reviews):
+    Repository.objects.filter(pk=reviews.pk).update(gated="manual")
+    own = sent(README__md=b"# Mine\n")
+    for who, is_told in (("alice", True), ("carol", False)):
+        page = visit(who).post(PAGE, {"files": own}).content.decode()
+        assert 'name="card-base"' in page
+        assert ('value="sentence-transformers/all-MiniLM-L6-v2"' in page) == is_told, who
