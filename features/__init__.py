@@ -22,6 +22,7 @@ FEATURES: tuple[str, ...] = (
     "compare",
     "tries",
     "discussions",
+    "transparency",
     "sso",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages

@@ -12,7 +12,7 @@ import features
 from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, seams
 from registry.kernel.limits import quota_alerts
-from registry.moderation import blocklist, transparency
+from registry.moderation import blocklist
 from registry.moderation.log import audit_heads
 from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
@@ -80,7 +80,6 @@ def fold_downloads() -> None:
 def tidy() -> None:
     """Do the work of each hour in bounded slices: audit head, bin, garbage, alerts, cards, `verified`."""
     audit_heads.publish()
-    transparency.compute()
     restoring.purge_expired()
     quota_alerts.review()
     garbage.sweep(hour=timezone.now().hour)

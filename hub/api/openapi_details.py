@@ -13,7 +13,7 @@ SAFE = frozenset({"get", "head"})
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
     "adapter_lineage", "lineage", "lock", "weights", "bases", "base", "base_adapters",
-    "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site", "transparency",
+    "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site",
 })  # fmt: skip
 # Operations that no token may call.
 SESSION = frozenset({

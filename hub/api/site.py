@@ -1,86 +1,28 @@
-"""The hub itself: what is turned on, the banner of the operator, its moderation in numbers, and the search over all."""
+"""The hub itself: what is turned on, the banner of the operator, and the search over all."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
-from dovetail.answers import record, site
+from dovetail.answers import site
 from dovetail.answers.adapters import Adapter
-from dovetail.answers.record import Answer, Day, OneOf, Page, RepositoryType, Time
+from dovetail.answers.record import Answer, OneOf, RepositoryType
 from dovetail.answers.versions import Yanked
 from hub.about import VERSION
 from hub.api import bases, pages
 from hub.api.adapters.adapters import line
 from hub.api.bases import Base
 from hub.api.pages import Data
-from hub.api.records import of_row, operation, text_of
+from hub.api.records import of_row, operation
 from hub.api.versions.lifecycle import yank_of
 from hub.api.views import View
 from registry.kernel import banner
 from registry.kernel.site_settings import get_setting
-from registry.models import MonthOfModeration, Namespace, RevisionFile
-from registry.moderation import transparency
+from registry.models import Namespace, RevisionFile
 from registry.plane import signing
 from registry.repos.lists import finding
 from registry.repos.lists.catalog import Query
-
-Counts = Mapping[str, int]  # by a word, such as reports by reason
-
-
-class Cases(Answer):
-    opened: int
-    closed: int
-    outcomes: Counts
-    median_hours: Annotated[float | None, "from the first report of a case to its decision"]
-
-
-class Decisions(Answer):
-    holds: int
-    holds_by_hub: int
-    releases: int
-    takedowns: int
-
-
-class Appeals(Answer):
-    opened: int
-    approved: int
-    rejected: int
-
-
-class JournalEntry(Answer):
-    day: Day
-    type: str
-    name: Annotated[str, "empty for a private repository"]
-    is_whole: Annotated[bool, "false: one version"]
-    cause: str
-
-
-class Month(Answer):
-    month: Annotated[str, "such as 2026-11"]
-    computed_at: Time
-    reports: Annotated[Counts, "by reason"]
-    findings: Annotated[int, "of the hub itself"]
-    cases: Cases
-    decisions: Decisions
-    appeals: Appeals
-    suspended: int
-    unsuspended: int
-    blocked_files: int
-    journal: tuple[JournalEntry, ...]
-
-
-class Transparency(View):
-    @operation("transparency")
-    def get(self, request: Request) -> Page[Month]:
-        """Reports, decisions, appeals and takedowns by month.
-
-        For moderators in a session, where the site setting `transparency` says so.
-        """
-        transparency.require(self.caller)
-        pages.parameters(request, pages.Nothing)
-        return pages.page(request, map(_month, transparency.months()))
 
 
 class Site(View):
@@ -99,11 +41,6 @@ class Site(View):
             banner=shown.document() if shown else None,
             plane=signing.stated(),
         )
-
-
-def _month(row: MonthOfModeration) -> Month:
-    stated = {"month": f"{row.month:%Y-%m}", "computed_at": text_of(row.computed_at), "journal": row.journal}
-    return record.read(Month, row.numbers | stated)
 
 
 class Words(s.Serializer[Data]):

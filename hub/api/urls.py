@@ -138,7 +138,6 @@ urlpatterns = [
     path("moderation/blocklist/<str:sha256>", blocklist.OneBlocked.as_view(), name="rest-blocked"),
     path("quotas", account.Quotas.as_view(), name="rest-quotas"),
     path("quotas/<str:ns>", account.OneQuota.as_view(), name="rest-quota"),
-    path("transparency", site.Transparency.as_view(), name="rest-transparency"),
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),

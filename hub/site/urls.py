@@ -29,7 +29,7 @@ from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.docs import docs
 from hub.site.files import editing, files, refs_forms, uploading
 from hub.site.forms.publishers import FORMS as CI_SYSTEMS
-from hub.site.home import changes, home, language, robots, searching, site_switches, sitemap, status, transparency
+from hub.site.home import changes, home, language, robots, searching, site_switches, sitemap, status
 from hub.site.moderation.urls import MODERATION
 from hub.site.organization import (
     namespace,
@@ -307,7 +307,6 @@ urlpatterns = [
     *ORGANIZATION_LINKS,
     *ROBOTS,
     *RECORD,
-    at("transparency", transparency.page, "transparency"),
     *SETTINGS,
     at("stats", require_safe(lambda request: redirect("status")), "stats"),
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),

@@ -46,7 +46,6 @@ from registry.models.moderation.moderation import (
     AppealMessage,
     BlockedFile,
     ModerationDecision,
-    MonthOfModeration,
     Strike,
 )
 from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace, NameObservation, NameRule
@@ -122,7 +121,6 @@ __all__ = [
     "Like",
     "Membership",
     "ModerationDecision",
-    "MonthOfModeration",
     "NameObservation",
     "NameRule",
     "Namespace",

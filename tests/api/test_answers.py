@@ -147,7 +147,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
     ("GET", "moderation/log", "mona", None),
     ("GET", "site", "anonymous", None),
-    ("GET", "transparency", "anonymous", None),
     ("GET", f"{ADAPTER}/watch", "alice", None),
     ("PUT", f"{ADAPTER}/watch", "alice", {"level": "all"}),
     ("DELETE", f"{ADAPTER}/watch", "alice", None),

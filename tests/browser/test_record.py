@@ -19,7 +19,8 @@ FURNISH = f"""
 
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
-from registry.moderation import blocklist, quarantine, transparency
+from registry.kernel import seams
+from registry.moderation import blocklist, quarantine
 from registry.people import name_rules; from registry.people.organizations.organizations import organizations
 from registry.publish import repositories
 alice, mona, ada = (Caller(user=User.objects.get(username=name)) for name in ("alice", "mona", "ada"))
@@ -31,7 +32,9 @@ name_rules.add("corp-*", "reserved", "namespace", ada.user, reason="Names of our
 if not User.objects.filter(username="g00gle").exists():
     from registry.people import accounts
     accounts.register("g00gle", password="a sentence that is long enough")
-transparency.compute()
+for feature in seams.joined():
+    for work in feature.every_hour:
+        work()
 from tests import held_version
 held_version.make("alice/held")
 """

@@ -130,7 +130,6 @@ api/v1/moderation/blocklist/<sha256>                         DELETE moderator
 api/v1/site                                                  GET anyone
 api/v1/quotas                                                GET admin
 api/v1/quotas/<ns>                                           GET admin  PUT admin  DELETE admin
-api/v1/transparency                                          GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
@@ -328,7 +327,6 @@ unsubscribe/<signed>                                         GET ticket  POST ti
 settings/profile                                             GET session  POST session
 stats                                                        GET anyone
 stats/changes                                                GET anyone
-transparency                                                 GET anyone
 settings/account                                             GET session
 settings/account/export                                      POST session
 settings/account/delete                                      POST session

@@ -1,1 +1,1 @@
-"""The pages about the hub itself: front page, status, transparency, and what crawlers read."""
+"""The pages about the hub itself: front page, status, and what crawlers read."""

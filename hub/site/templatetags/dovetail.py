@@ -90,12 +90,6 @@ def one_tooth(tooth: AreaResult) -> dict[str, Any]:
 
 
 @register.simple_tag
-def shows_transparency() -> bool:
-    """Return whether the numbers of moderation are for everyone."""
-    return site_settings.get_setting("transparency") == "public"
-
-
-@register.simple_tag
 def site_banner() -> Banner | None:
     """Return the banner of the operator that is shown now."""
     return banner.current()

@@ -43,21 +43,6 @@ class ModerationDecision(models.Model):
         ]
 
 
-class MonthOfModeration(models.Model):
-    """The numbers of one month and the journal of its takedowns; registry/moderation/transparency.py computes them."""
-
-    month = models.DateField(primary_key=True)  # its first day
-    numbers = models.JSONField()
-    journal = models.JSONField(default=list, db_default=[])
-    computed_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["-month"]
-
-    def __str__(self) -> str:
-        return f"{self.month:%Y-%m}"
-
-
 class BlockedFile(models.Model):
     """The digest of a file that moderators have blocked, with the reason that a person who pushes it reads."""
 

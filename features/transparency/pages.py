@@ -1,20 +1,26 @@
 """The transparency page: what was reported, held back, appealed and taken down, by month."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from features.transparency import verbs
+from hub.site import routing
+from hub.site.panels import Pages, Panel
 from hub.site.refusals import not_found
 from hub.site.visitor import caller
+from registry.kernel.site_settings import get_setting
 from registry.models import Case
-from registry.moderation import transparency
 
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    if not transparency.may_see(caller(request)):
+    if not verbs.may_see(caller(request)):
         return not_found(request)
-    months = transparency.months()
+    months = verbs.months()
     words = dict(Case.Reason.choices)
     journal = [
         entry | {"cause": words.get(entry["cause"], entry["cause"])} for month in months for entry in month.journal
@@ -23,4 +29,15 @@ def page(request: HttpRequest) -> HttpResponse:
         (month, [(words.get(key, key), count) for key, count in month.numbers["reports"].items()]) for month in months
     ]
     context = {"rows": rows, "journal": journal, "computed_at": months[0].computed_at if months else None}
-    return render(request, "site/transparency.html", context)
+    return render(request, "transparency/months.html", context)
+
+
+def _link(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the context of the link at the foot of each page; None where the numbers are for moderators."""
+    return {} if get_setting("transparency") == "public" else None
+
+
+PAGES = Pages(
+    routes=[routing.at("transparency", page, "transparency")],
+    panels=(Panel("footer", "transparency/link.html", _link),),
+)

@@ -8,10 +8,12 @@ from django.apps import apps
 from django.db import connection
 from django.test import Client
 
+from features.transparency import verbs
+from features.transparency.models import MonthOfModeration
 from registry.kernel import site_settings
-from registry.models import AbuseReport, Appeal, AuditEvent, Case, ModerationDecision, MonthOfModeration
+from registry.models import AbuseReport, Appeal, AuditEvent, Case, ModerationDecision
 from registry.models.extensions import lifted
-from registry.moderation import blocklist, quarantine, transparency
+from registry.moderation import blocklist, quarantine
 from registry.moderation.strikes import suspension
 
 WHY = {"reason": "It steals credentials."}
@@ -51,7 +53,7 @@ def busy(cast) -> None:
 
 
 def this_month() -> MonthOfModeration:
-    transparency.compute()
+    verbs.compute()
     return MonthOfModeration.objects.get(month=datetime.now(UTC).date().replace(day=1))
 
 
@@ -83,13 +85,13 @@ def test_old_months_are_computed_once_and_kept_when_their_rows_are_gone(cast):
     repository = cast.repository("acme/public")
     for at in (datetime(2025, 1, 15, tzinfo=UTC), datetime(2025, 3, 15, tzinfo=UTC)):
         ModerationDecision.objects.create(repository=repository, action="takedown", by=cast["mona"], at=at, **WHY)
-    transparency.compute()
+    verbs.compute()
     assert MonthOfModeration.objects.get(month=date(2025, 1, 1)).numbers["decisions"]["takedowns"] == 1
     assert MonthOfModeration.objects.get(month=date(2025, 2, 1)).numbers["decisions"]["takedowns"] == 0
     ModerationDecision.objects.all().delete()
     with lifted(AuditEvent):
         AuditEvent.objects.filter(seal__isnull=True)._raw_delete("default")
-    assert transparency.compute() == 2
+    assert verbs.compute() == 2
     assert MonthOfModeration.objects.get(month=date(2025, 3, 1)).journal[0]["name"] == "acme/public"
 
 

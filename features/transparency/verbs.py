@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
+from features.transparency.models import MonthOfModeration
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.kernel.site_settings import get_setting
@@ -21,7 +22,6 @@ from registry.models import (
     BlockedFile,
     Case,
     ModerationDecision,
-    MonthOfModeration,
 )
 
 MONTHS_SHOWN = 24

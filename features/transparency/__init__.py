@@ -1,0 +1,1 @@
+"""The numbers of moderation by month, for everyone or for moderators."""

@@ -1,0 +1,3 @@
+"""The row of transparency in the tests that walk all of REST."""
+
+ANSWERS = [("GET", "transparency", "anonymous", None)]

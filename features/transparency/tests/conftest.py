@@ -1,0 +1,5 @@
+"""The cast of the tests of the domain."""
+
+from tests.registry.conftest import cast
+
+__all__ = ["cast"]
