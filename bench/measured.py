@@ -28,7 +28,7 @@ from dovetail.adapters.serving.measured import judged
 from ops import environments
 from ops.sentences import ROOT
 from workers.engine.job import MEASURERS, MeasuringJob
-from workers.engines.engine_faults import TrialEnded
+from workers.engines.sandbox import TrialEnded
 
 PAIRS = 200
 

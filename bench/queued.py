@@ -17,7 +17,7 @@ from registry.proof import verdicts
 from registry.publish import push, repositories
 from registry.repos.refs import MAIN
 from tests import adapters as builders
-from workers.bases import base_cache
+from workers import base_cache
 
 
 def _fill() -> None:

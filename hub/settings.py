@@ -386,7 +386,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
-        # A line for each message and tick would drown the rest; validation.validate says what became of a validation.
+        # A line for each message and tick would drown the rest; pipeline.py says what became of a validation.
         "celery.app.trace": {"level": "WARNING"},
         "botocore.credentials": {"level": "WARNING"},  # it says for each client where the keys came from
         "celery.beat": {"level": "WARNING"},

@@ -21,12 +21,11 @@ from registry.publish.made.derived_jobs import Work
 from registry.publish.made.derived_versions import is_merge
 from registry.repos import pull
 from registry.repos.contents import facts
-from workers import scratch_folders
-from workers.bases import base_cache
+from workers import base_cache, scratch_folders
 from workers.engine import jail
-from workers.engines import engine_matrix
+from workers.engines import capabilities
 from workers.engines.keeper import environment
-from workers.validation.laying_out import copy_files
+from workers.validation.layout import copy_files
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ def _weights_of(base: Base) -> Path:
 
 def _answer(folder: Path) -> dict[str, Any]:
     """Run the jailed process and return what it answered, which strangers' bytes may have written."""
-    python = str(engine_matrix.interpreter(engine_matrix.built()[0]))  # of any engine: numpy, torch and PEFT
+    python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: numpy, torch and PEFT
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
         process = subprocess.run(
             [python, "-I", str(SCRIPT), str(folder)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,

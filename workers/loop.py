@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from registry.kernel.seams import ShortJobs
 from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
-from workers import compare
+from workers import idle_work
 from workers.engines import capabilities, warm_engines
-from workers.validation import validate
+from workers.validation import pipeline
 
 SLICE_SECONDS = 60  # the longest work for one message; then it is sent again, so that none is held for long
 STAY = 10  # times an engine's start-up time: how long a process prefers its warm bases, and others wait at most
@@ -68,7 +68,7 @@ class WorkLoop:
         if claim is None:
             return False
         self.since_comparing += 1
-        validate.validate(claim)
+        pipeline.validate(claim)
         if claim.verdict.route not in warm:
             self.stays_until = time.monotonic() + min(STAY * engines.start_seconds(), STAY_SECONDS_MOST)
         return True
@@ -79,7 +79,7 @@ class WorkLoop:
         able = capabilities.current()
         claim = comparisons.claim(able, warm_engines.ENGINES.ready)
         if claim is not None:
-            compare.compare(claim)
+            idle_work.compare(claim)
         elif (cold := comparisons.coldest(able, warm_engines.ENGINES.failed)) is not None:
             warm_engines.warm(*cold)
         return claim is not None

@@ -26,17 +26,10 @@ from registry.repos.lists import counting
 from registry.talk import dispatch as dispatching
 from registry.talk import letters
 from registry.talk.alerts import alert_mail, reminders
-from workers import derived_versions
-from workers.background import (
-    chunking,
-    pickle_scanning,
-    tensor_digesting,
-    weight_comparing,
-)
-from workers.bases import base_norm_measuring
-from workers.engines import base_shapes
+from workers import base_measurements, derived_versions, pushed_files
+from workers.background import tensor_digesting, weight_comparing
 from workers.loop import LOOP
-from workers.validation import provenance
+from workers.validation import pipeline
 
 JOBS = tuple(features.parts("jobs", seams.Jobs))
 LOOP.short = tuple(short for part in JOBS for short in part.short)
@@ -106,15 +99,17 @@ def land() -> None:
         for part in JOBS:
             for work in part.after_push:
                 works.callback(work)
-        for module in (chunking, weight_comparing, tensor_digesting, pickle_scanning):
-            works.callback(module.work)
+        works.callback(pushed_files.cut_files)
+        works.callback(weight_comparing.work)
+        works.callback(tensor_digesting.work)
+        works.callback(pushed_files.scan_revisions)
         works.callback(pickle_scans.sweep)
 
 
 @shared_task
 def scan() -> None:
     """Look for pickles in new revisions."""
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
 
 
 @shared_task
@@ -146,15 +141,15 @@ def write_plane() -> None:
 @shared_task
 def measure() -> None:
     """Measure the shapes of new bases and the norms of their weights, and what norms their adapters have."""
-    base_shapes.measure_missing()
-    base_norm_measuring.measure_missing()
+    base_measurements.measure_missing_shapes()
+    base_measurements.measure_missing_norms()
     norm_populations.review()
 
 
 @shared_task
 def renew() -> None:
     """Queue verdicts again, a few at a time, that were proven with other libraries, checks or rules than today's."""
-    renewal.renew(provenance.current(), provenance.engines(), settings.RENEWALS_AN_HOUR)
+    renewal.renew(pipeline.current_provenances(), pipeline.proving_engines(), settings.RENEWALS_AN_HOUR)
 
 
 @shared_task(

@@ -22,10 +22,11 @@ from registry.models import Base
 from registry.proof import verdicts
 from workers import scratch_folders
 from workers.engine.job import Job, wall_for
-from workers.engines import capabilities, leases, warm_engines
-from workers.engines.engine_faults import EngineFault, EngineSlow
+from workers.engines import capabilities, warm_engines
+from workers.engines.sandbox import EngineFault, EngineSlow
 from workers.loop import LOOP
-from workers.validation.laying_out import copy_files, read_card
+from workers.validation import claims
+from workers.validation.layout import copy_files, read_card
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def answer(claim: Trying) -> None:
     """Answer a claimed try, or give it back; after a defect of this code it waits for the end of its lease."""
     details = {"tryout": claim.row.pk, "base": claim.row.route, "engine": claim.row.engine}
     try:
-        with leases.kept(partial(verbs.heartbeat, claim)):
+        with claims.kept_alive(partial(verbs.heartbeat, claim)):
             verbs.require_allowed(claim)
             _answer(claim)
     except ClaimStale:

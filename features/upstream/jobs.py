@@ -19,7 +19,7 @@ from registry.models import Repository, Verdict
 from registry.proof import verdicts
 from registry.repos.manifest import Entry
 from workers import scratch_folders
-from workers.bases.base_cache import add_folder, is_data
+from workers.base_cache import add_folder, is_data
 
 log = logging.getLogger(__name__)
 CARD = "README.md"  # read for the license; no part of the base

@@ -1,7 +1,7 @@
 """Large files that came whole, by LFS, and wait to be cut into chunks, so that they can be read by Xet as well.
 
 The row is the job, written by the commit that names the file. It is not urgent, so no message announces it: workers
-look every half minute. workers/background/chunking.py cuts a file.
+look every half minute. workers/pushed_files.py cuts a file.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """The search for pickles in every revision, of any repository: an adapter or none, a dataset, a space.
 
-The row is the job, written with the revision; workers/background/pickle_scanning.py reads the files.
+The row is the job, written with the revision; workers/pushed_files.py reads the files.
 """
 
 from collections.abc import Callable

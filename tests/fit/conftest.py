@@ -11,13 +11,13 @@ from registry.models import Base
 from registry.proof import fit
 from tests import once
 from tests.fit.bases import CONFIGS
-from workers.engines import engine_matrix
+from workers.engines import capabilities
 
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Base id → what the engine says of it; one process measures them all."""
-    python = engine_matrix.interpreter("e5")
+    python = capabilities.interpreter("e5")
     assert python.exists(), f"{python} is missing: build it with `make engines`"
     folders = {name: tmp_path_factory.mktemp("config") for name in CONFIGS}
     for name, config in CONFIGS.items():

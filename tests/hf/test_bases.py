@@ -13,7 +13,7 @@ from registry.publish.retention import restoring
 from registry.publish.uploads import base_files
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, sha256
-from workers.bases import base_cache
+from workers import base_cache
 
 ID = "tiny/base"
 FILES = {

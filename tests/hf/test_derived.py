@@ -22,8 +22,8 @@ from tests.adapters import WEIGHTS
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 from tests.pickles.hostile import IMPORTS
-from workers.background import pickle_scanning
-from workers.engines import engine_matrix
+from workers import pushed_files
+from workers.engines import capabilities
 from workers.validation import derived_artifacts
 
 NAME = "alice/reviews"
@@ -44,7 +44,7 @@ DATA = as_pickle(FILES[WEIGHTS])
 
 @pytest.fixture(autouse=True)
 def _engines():
-    assert Path(engine_matrix.interpreter(engine_matrix.built()[0])).exists(), "build the engines with `make engines`"
+    assert Path(capabilities.interpreter(capabilities.built()[0])).exists(), "build the engines with `make engines`"
 
 
 def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revision:
@@ -282,7 +282,7 @@ def test_the_refusal_says_what_its_owner_can_do_and_that_works(wire, held):
 
 def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
     assert quarantine.release(held.repository, cast.session("mona"), reason="A test file.", revision=held)
-    pickle_scanning.work()  # which holds nothing back that was released
+    pushed_files.scan_revisions()  # which holds nothing back that was released
     assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who="carol").status_code == 200
     assert not settled(held.oid, Report.of_result({"checks": [REFUSED]}, "failed")).is_quarantined
     client.force_login(cast["mona"])

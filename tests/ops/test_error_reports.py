@@ -13,7 +13,7 @@ import logging, sys
 import django
 django.setup()
 from registry.kernel.outbound import request_ids
-log = logging.getLogger("workers.validation.validate")
+log = logging.getLogger("workers.validation.pipeline")
 with request_ids.working_for(request_ids.new("run-4711")):
     try:
         password = "correct horse battery"

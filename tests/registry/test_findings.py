@@ -23,7 +23,7 @@ from registry.talk import dispatch, feed, watching
 from registry.talk.alerts import alert_mail, alerts
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
-from workers.background import pickle_scanning, token_scanning
+from workers import pushed_files
 
 LEAK = "README.md"
 
@@ -282,8 +282,8 @@ def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast
     notes = cast.repository("bob/notes", by="bob", type="dataset")
     first, second, third, kept = (cast.token(name) for name in ("alice", "carol", "dave", "ada"))
     stored = {
-        "log.txt": b"x" * (token_scanning.START - 20) + f" {first} ".encode(),
-        "rows.jsonl": b" " * (token_scanning.START + token_scanning.PIECE - 20) + f"{second} ".encode(),
+        "log.txt": b"x" * (pushed_files.TEXT_START - 20) + f" {first} ".encode(),
+        "rows.jsonl": b" " * (pushed_files.TEXT_START + pushed_files.PIECE - 20) + f"{second} ".encode(),
         "weights.bin": b"\0" * 9 + kept.encode(),
     }
     operations: list = [push.Inline("end.csv", b"," * push.MAX_SCANNED + f" {third}".encode())]
@@ -293,14 +293,14 @@ def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast
         operations.append(push.Stored(path, digest.sha256))
     push.receive(push.Intent(notes, refs.MAIN, cast.session("bob"), "Logs"), operations)
     assert Token.objects.count() == 4
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert [str(token.user) for token in Token.objects.all()] == ["ada"], "in a file that is no text"
     dispatch.run()
     files = {alert.user.username: alert.data["files"] for alert in Alert.objects.filter(kind="token-leaked")}
     assert files == {name: ["end.csv", "log.txt", "rows.jsonl"] for name in ("alice", "carol", "dave")}
     assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
     pushed(cast, notes, by="bob", files={"a.txt": b"a"})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     dispatch.run()
     assert Alert.objects.filter(kind="token-leaked").count() == 3, "told once"
 

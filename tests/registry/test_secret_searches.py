@@ -5,7 +5,7 @@ from django.test import Client
 
 from registry.models import Case, SecretSearch
 from tests.api.conftest import FILES, pushed
-from workers.background import pickle_scanning
+from workers import pushed_files
 
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 TOKEN = b"npm_Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zCd7g"
@@ -23,7 +23,7 @@ def test_a_secret_in_any_kind_of_repository_is_found_kept_and_told(cast, type, p
     page = f"/{prefix}alice/plain/security"
     pushed(cast, made, files={"id_rsa": KEY, "rows.csv": b"a,b\n", "blob": bytes(99)})
     assert "waiting" in Client().get(page).content.decode()
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     search = SecretSearch.objects.get()
     assert (search.places, search.searched[:7]) == ([["id_rsa", 1, "a private key"]], "2 files")
     assert search.searched.endswith("of text; 1 binary file was not")
@@ -38,9 +38,9 @@ def test_a_secret_in_any_kind_of_repository_is_found_kept_and_told(cast, type, p
 def test_what_is_still_there_is_told_of_the_next_version_and_what_is_gone_is_not(cast):
     made = cast.repository("alice/plain", type="dataset")
     pushed(cast, made, files={"id_rsa": KEY, "notes": b"x = " + TOKEN})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     pushed(cast, made, files={"notes": b"x = 1", "README.md": b"# Notes"})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     newest = SecretSearch.objects.order_by("-pk").first()
     assert [place[0] for place in newest.places] == ["id_rsa"]
     assert newest.searched.startswith("2 files")
@@ -49,6 +49,6 @@ def test_what_is_still_there_is_told_of_the_next_version_and_what_is_gone_is_not
 def test_the_verdict_opens_the_case_of_an_adapter_and_examples_open_none(cast):
     pushed(cast, cast.repository("alice/reviews"), files={**FILES, "id_rsa": KEY})
     pushed(cast, cast.repository("alice/notes"), files={"a.md": b"AKIAIOSFODNN7EXAMPLE", "b.txt": b"plain"})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert not Case.objects.exists()
     assert [len(search.places) for search in SecretSearch.objects.order_by("pk")] == [1, 0]

@@ -22,7 +22,7 @@ from tests.cast import Cast
 from tests.hf.wire import header, lfs_file, sha256
 from tests.pickled import new_object, torch_file
 from tests.xet import build
-from workers.background import pickle_scanning
+from workers import pushed_files
 
 NAME = "acme/pickled"
 SMALL = pickle.dumps({"steps": [1, 2, 3], "word": "unicorn"}, protocol=0)  # a text, which pages show
@@ -167,7 +167,7 @@ def test_a_file_that_looks_like_a_pickle_waits_on_every_road_but_for_writers(wor
     by_digest = lambda: _commit(world, "carol", "carol/own/commit/main", lfs_file("mine.dat", LARGE))
     assert by_digest().status_code == 400, "whoever knows its digest links it elsewhere"
 
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert not PickleScan.objects.exists()
     assert not RevisionFile.objects.filter(is_unsearched=True).exists()
     for who in ("carol", "erin", "nobody", "alice"):
@@ -198,7 +198,7 @@ def test_everything_else_of_its_repository_is_served_meanwhile(world):
     assert not wrong
     listed = {one["path"] for one in stranger.get(f"/api/models/{NAME}/tree/main?recursive=1").json()}
     assert {"state.pkl", LARGE_FILE} <= listed
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert b"unicorn" in stranger.get(f"/{NAME}/commit/{world.revision.oid}").content
 
 
@@ -219,7 +219,7 @@ def _waiting(revision: Revision) -> set[str]:
 def test_known_bytes_wait_for_nobody_and_unknown_ones_in_each_version_that_has_them(world, cast):
     second = pushed(cast, world.repository, {"README.md": b"# Two\n"})
     assert _waiting(second) == {"state.pkl", LARGE_FILE}, "as in the version before"
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     again = pushed(cast, world.repository, {"README.md": b"# Three\n", "copy/state.pkl": SMALL})
     assert not _waiting(again), "the same bytes under the same name"
     assert _waiting(pushed(cast, world.repository, {"renamed.pt": SMALL})) == {"renamed.pt"}
@@ -237,7 +237,7 @@ def test_a_search_that_a_worker_of_the_release_before_ended_counts(world):
 def test_who_has_bytes_in_private_is_not_told_by_a_file_that_does_not_wait(cast):
     secret = cast.repository("acme/secret", private=True)
     pushed(cast, secret, {"state.pkl": SMALL})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert _waiting(pushed(cast, cast.repository("carol/own", by="carol"), {"state.pkl": SMALL})) == {"state.pkl"}
     assert not _waiting(pushed(cast, secret, {"x.txt": b"x"}))
 
@@ -246,7 +246,7 @@ def test_one_that_runs_code_is_never_served_to_strangers(world, cast):
     held = pushed(cast, world.repository, {"bad.bin": new_object("os", "system")})
     stranger = world.programs["carol"]
     statuses = [stranger.get(f"/{NAME}/resolve/main/bad.bin").status_code]
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     statuses.append(stranger.get(f"/{NAME}/resolve/{held.oid}/bad.bin").status_code)
     assert statuses == [503, 404]
 

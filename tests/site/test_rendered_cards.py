@@ -7,7 +7,7 @@ from registry.kernel.errors import StoreUnavailable
 from registry.models import RenderedCard
 from registry.repos.contents import facts, rendered_cards
 from tests.site.conftest import push_more
-from workers.background import pickle_scanning
+from workers import pushed_files
 
 EMPTY = facts.read_facts({})
 README = b"# Plot\n\n![loss](img/loss.png) by [train.py](train.py)\n"
@@ -32,7 +32,7 @@ def page(client, address="/alice/reviews"):
 
 def test_a_page_uses_the_card_that_a_worker_rendered(visit, cast, reviews, request):
     revision = push_more(cast, reviews, **{"README.md": README})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     request.getfixturevalue("no_rendering")
     html = page(visit("alice"))  # a reader sees the verified version before it
     assert '<h2 id="user-content-plot">Plot</h2>' in html
@@ -43,10 +43,10 @@ def test_a_page_uses_the_card_that_a_worker_rendered(visit, cast, reviews, reque
 
 def test_the_next_push_replaces_the_card_and_another_revision_has_its_own(visit, cast, reviews):
     first = push_more(cast, reviews, **{"README.md": README})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     push_more(cast, reviews, **{"README.md": b"# Newer\n"})
     assert ">Newer</h2>" in page(visit("alice")), "no worker has seen the push yet"
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert ">Newer</h2>" in RenderedCard.objects.get().html
     rendered_cards.keep(first)  # a worker that comes late changes nothing
     assert ">Newer</h2>" in RenderedCard.objects.get().html
@@ -54,7 +54,7 @@ def test_the_next_push_replaces_the_card_and_another_revision_has_its_own(visit,
 
 def test_a_card_of_an_older_renderer_is_rendered_again_a_few_an_hour(visit, cast, reviews, monkeypatch):
     push_more(cast, reviews, **{"README.md": README})
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     RenderedCard.objects.update(renderer=0, html="<h2>Old</h2>")
     assert "Old" not in page(visit("carol"))
     assert rendered_cards.refresh() == 1
@@ -68,7 +68,7 @@ def test_a_store_that_does_not_answer_holds_up_no_scan(cast, reviews, monkeypatc
 
     push_more(cast, reviews, **{"README.md": README})
     monkeypatch.setattr("registry.repos.contents.rendered_cards._read", refuse)
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert not RenderedCard.objects.exists()
     assert not reviews.revisions.filter(pickle_scan__free_at__lte=timezone.now()).exists()
 
@@ -86,5 +86,5 @@ def test_a_page_is_shown_without_its_card_while_the_store_does_not_answer(visit,
 def test_a_repository_without_a_card_says_so(visit, cast, reviews):
     push_more(cast, reviews, **{"README.md": b"---\nlicense: mit\n---\n\n"})
     assert "No card yet" in page(visit("alice"))
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert "No card yet" in page(visit("alice"))

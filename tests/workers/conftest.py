@@ -13,10 +13,10 @@ from registry.proof.verdicts import latest, queue
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast, assemble
-from workers.bases import base_cache
+from workers import base_cache
 from workers.engine.job import ENGINES
 from workers.engines import capabilities, warm_engines
-from workers.validation import validate as validation
+from workers.validation import pipeline
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 BASE = "tiny/base"
@@ -111,7 +111,7 @@ def validate(verdict: int) -> Verdict | None:
     if not capabilities.unfit() and verdict in queue.candidates(capabilities.current(), (), stay=False):
         claim = verdicts.claim(verdict, capabilities.name())
         assert claim is not None
-        validation.validate(claim)
+        pipeline.validate(claim)
     return Verdict.objects.filter(pk=verdict).first()
 
 

@@ -29,14 +29,14 @@ BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.
 STEPS = {
     "claiming": ("registry.proof.verdicts.jobs.show", BEFORE),  # in the transaction
-    "claimed": ("workers.validation.validate.validate", BEFORE),
+    "claimed": ("workers.validation.pipeline.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
     "starting the engine": ("workers.engines.sandbox.Engine.serve", AFTER),
-    "the first check": ("workers.validation.progress.Progress.__call__", BEFORE),
-    "the verdict is there": ("workers.engines.engine_matrix.row", BEFORE),
+    "the first check": ("workers.validation.claims.Progress.__call__", BEFORE),
+    "the verdict is there": ("workers.engines.capabilities.engine_row", BEFORE),
     "recording": ("registry.proof.verdicts.jobs.move_verified", AFTER),  # in the transaction
     "recorded": ("registry.proof.verdicts.record", AFTER),
-    "comparing": ("workers.validation.progress.ignore", BEFORE),
+    "comparing": ("workers.validation.claims.ignore_check", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
 }
 

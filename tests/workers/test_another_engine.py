@@ -8,7 +8,7 @@ from registry.models import Comparison
 from tests import adapters
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures
 from workers.engine import job
-from workers.engines import engine_matrix
+from workers.engines import capabilities
 from workers.loop import WorkLoop
 
 pytestmark = [pytest.mark.merge, pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -20,7 +20,7 @@ def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_p
         (tmp_path / name).symlink_to(settings.ENGINES / python)
     settings.ENGINES = tmp_path
     monkeypatch.setitem(job.ENGINES, "e6", ("peft",))
-    assert engine_matrix.able("peft") == ["e5", "e6"]
+    assert capabilities.able("peft") == ["e5", "e6"]
     found = judged(adapters.lora())
     assert [row["name"] for row in found.result["engines"]] == ["e5"]
     assert set(Comparison.objects.values_list("engine", flat=True)) == {"e5", "e6"}, "e5 runs its programs"

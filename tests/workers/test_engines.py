@@ -9,7 +9,7 @@ from registry.models import Base, Comparison, Verdict
 from registry.proof import verdicts
 from tests import adapters, once
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
-from workers.engines import capabilities, engine_matrix, warm_engines
+from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -24,7 +24,7 @@ def rows(verdict: Verdict) -> list[tuple[str, str, str | None]]:
 @pytest.fixture(scope="module")
 def bottleneck(shelves) -> adapters.Files:
     """A trained adapter of the adapters library with its head and its rows."""
-    folder = once.trained(engine_matrix.interpreter("e4"), shelves[1]) / "seq_bn"
+    folder = once.trained(capabilities.interpreter("e4"), shelves[1]) / "seq_bn"
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -26,12 +26,10 @@ from tests.workers.doomed import STEPS
 from tests.workers.test_queue import ROOT, database_url, until
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures among them
 from tests.workers.test_real_engine import engine as last_engine
-from workers import scratch_folders
-from workers.bases import base_cache
+from workers import base_cache, scratch_folders
 from workers.engines import sessions, warm_engines
 from workers.loop import WorkLoop
-from workers.validation import laying_out
-from workers.validation import validate as validation
+from workers.validation import layout, pipeline
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,15 +206,15 @@ def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_o
 @pytest.fixture
 def meanwhile(monkeypatch) -> Callable[[Callable[[], object]], None]:
     """Do something in the middle of the next validation."""
-    card = laying_out.read_card
+    card = layout.read_card
 
     def arrange(act: Callable[[], object]) -> None:
         def both(folder: Path):
-            monkeypatch.setattr(laying_out, "read_card", card)
+            monkeypatch.setattr(layout, "read_card", card)
             act()
             return card(folder)
 
-        monkeypatch.setattr(laying_out, "read_card", both)
+        monkeypatch.setattr(layout, "read_card", both)
 
     return arrange
 
@@ -255,7 +253,7 @@ def test_a_base_removed_between_the_claim_and_the_work_is_waited_for(pushed, bas
     verdict = pushed()
     claim = verdicts.claim(verdict.pk, "w")
     Base.objects.all().delete()
-    validation.validate(claim)
+    pipeline.validate(claim)
     found = Verdict.objects.get()
     assert (found.state, found.attempt) == ("queued", 0)
     assert "taken out of the base cache" in found.reason

@@ -16,8 +16,8 @@ from registry.repos.lists import tallies
 from registry.repos.lists.catalog import Query
 from tests import adapters, once
 from tests.workers.conftest import validate
-from workers.bases import base_cache
-from workers.engines import base_shapes, capabilities, engine_matrix, warm_engines
+from workers import base_cache, base_measurements
+from workers.engines import capabilities, warm_engines
 
 pytestmark = [pytest.mark.merge, pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
@@ -26,16 +26,16 @@ BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
 @pytest.fixture(scope="module")
 def made():
     """The tiny bases, in folders `bert` and `llama`."""
-    assert capabilities.interpreter().exists(), f"{capabilities.interpreter()} is missing: build it with `make engines`"
+    assert capabilities.host_python().exists(), f"{capabilities.host_python()} is missing: build it with `make engines`"
     capabilities.unfit.cache_clear()
-    yield once.tiny_bases(capabilities.interpreter())
+    yield once.tiny_bases(capabilities.host_python())
     warm_engines.ENGINES.stop()
 
 
 @pytest.fixture(scope="module")
 def measured(made):
     """Return the engine's measurement of each base."""
-    found = once.measured(capabilities.interpreter(), made)
+    found = once.measured(capabilities.host_python(), made)
     return {BERT: found["bert"], LLAMA: found["llama"]}
 
 
@@ -46,7 +46,7 @@ def know(made, measured, db):
     def know_one(name: str, like: str) -> Base:
         file = made / like.rpartition("/")[2] / "config.json"
         base = base_cache.add_config(name, file, tell=lambda line: None)
-        fit.remember(base, engine_matrix.built()[0], measured[like])
+        fit.remember(base, capabilities.built()[0], measured[like])
         return base
 
     return know_one
@@ -132,7 +132,7 @@ def test_while_a_base_cannot_be_measured_nobody_is_advised_to_take_another(known
     know("tiny/twin", BERT)
     BaseManifest.objects.filter(base=BERT).delete()
     with monkeypatch.context() as patch:
-        patch.setattr(base_shapes, "CPU_SECONDS", -1.0)
+        patch.setattr(base_measurements, "CPU_SECONDS", -1.0)
         verdict = judged(with_base(adapters.lora(adapters.TINY_BERT), "./bert"))
         judged(with_base(adapters.lora(adapters.TINY_BERT, seed=2), "./bert"))
     assert caplog.text.count("ended by its limit of time (cpu)") == 1, "it is tried for one verdict, not for each"
@@ -141,7 +141,7 @@ def test_while_a_base_cannot_be_measured_nobody_is_advised_to_take_another(known
     address = f"/api/v1/adapters/alice/reviews/revisions/{verdict.revision.oid}/files/adapter_config.json"
     refused = Client().get(address, {"view": "repaired"})
     assert (refused.status_code, "Try again" in refused.json()["fix"]) == (400, True)
-    assert base_shapes.measure_missing() == 1
+    assert base_measurements.measure_missing_shapes() == 1
     assert Client().get(address, {"view": "repaired"}).json()["base_model_name_or_path"] == BERT
 
 

@@ -19,7 +19,7 @@ from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.adapters import pack
 from tests.workers.conftest import BASE, validate
-from workers.bases import base_cache
+from workers import base_cache
 from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
 

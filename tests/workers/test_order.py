@@ -20,7 +20,7 @@ from tests.workers.test_verdicts import FAILED, PASSED, expire
 from workers import lifecycle, tasks
 from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
-from workers.validation import validate as validation
+from workers.validation import pipeline
 
 OTHER = "tiny/other"
 BOTH = Capabilities(frozenset({BASE, OTHER}), frozenset(), ("e5", "e4"))
@@ -375,7 +375,7 @@ def test_the_memory_of_a_process_is_measured():
 
 def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, engine, monkeypatch):
     monkeypatch.setattr(capabilities, "here", lambda: {BASE: "", OTHER: ""})
-    monkeypatch.setattr(validation, "validate", lambda claim: verdicts.give_back(claim, "no"))
+    monkeypatch.setattr(pipeline, "validate", lambda claim: verdicts.give_back(claim, "no"))
     monkeypatch.setattr(type(warm_engines.ENGINES), "start_seconds", lambda self: 0.5)
     wanted()
     loop, began = WorkLoop(), time.monotonic()

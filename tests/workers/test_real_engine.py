@@ -21,12 +21,12 @@ from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import bases, served_bases
 from tests import adapters, once
 from tests.workers.conftest import validate
+from workers import base_cache
 from workers import derived_versions as making
-from workers.bases import base_cache
-from workers.engines import capabilities, engine_matrix, warm_engines
+from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import Engine
 from workers.loop import WorkLoop
-from workers.validation import provenance
+from workers.validation import pipeline
 
 PAIRS = list(product(("film", "book", "meal", "room", "cat"), ("good", "bad", "great")))
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -35,9 +35,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 @pytest.fixture(scope="module")
 def shelves(tmp_path_factory):
     """A folder for the shelf that lasts for the module, so that engines stay warm, and the tiny bases to put there."""
-    assert capabilities.interpreter().exists(), f"{capabilities.interpreter()} is missing: build it with `make engines`"
+    assert capabilities.host_python().exists(), f"{capabilities.host_python()} is missing: build it with `make engines`"
     capabilities.unfit.cache_clear()
-    yield tmp_path_factory.mktemp("shelf"), once.tiny_bases(capabilities.interpreter())
+    yield tmp_path_factory.mktemp("shelf"), once.tiny_bases(capabilities.host_python())
     warm_engines.ENGINES.stop()
 
 
@@ -46,7 +46,7 @@ def bert(shelves, settings, db) -> Base:
     """The tiny BERT, whose shapes are known: a worker would measure them anew for the empty database of each test."""
     settings.SHELF, made = shelves
     base = base_cache.add_folder(adapters.TINY_BERT.id, made / "bert", source="a test", tell=lambda line: None)
-    fit.remember(base, "e5", once.measured(engine_matrix.interpreter("e5"), made)["bert"])
+    fit.remember(base, "e5", once.measured(capabilities.interpreter("e5"), made)["bert"])
     return base
 
 
@@ -156,7 +156,7 @@ def test_an_adapter_that_names_a_quantised_copy_is_proven_on_the_base_it_was_mad
     assert (note["outcome"], note["where"]["base"]) == ("warned", bert.id)
     assert check_of(found, "base.mismatch")["outcome"] == "passed"
     assert found.result["proven_with"]["engines"]["e5"]["peft"] == found.result["engine"]["peft"]
-    assert found.proven_with in provenance.current()
+    assert found.proven_with in pipeline.current_provenances()
 
 
 def test_another_name_of_the_base_is_no_mismatch_and_the_license_of_the_base_is_looked_at(bert, judged):

@@ -22,8 +22,8 @@ from registry.proof.verdicts import queue
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
 from workers import tasks
-from workers.engines import engine_matrix, warm_engines
-from workers.validation import provenance
+from workers.engines import capabilities, warm_engines
+from workers.validation import pipeline
 
 PEFT_21 = {"engines": {"e5": {"peft": "0.21.2", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
 PEFT_22 = {"engines": {"e5": {"peft": "0.22.0", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
@@ -159,31 +159,31 @@ def test_a_renewal_waits_behind_what_people_push(cast):
 # --- with what -------------------------------------------------------------------------------------------------------
 @pytest.mark.engine
 def test_a_verdict_says_with_which_libraries_and_checks_it_was_proven(cast):
-    here = provenance.libraries("e5")
+    here = pipeline.libraries("e5")
     assert {"peft", "transformers", "torch"} <= set(here)
-    static = provenance.of("static", ["e5"])
+    static = pipeline.provenance_of("static", ["e5"])
     assert static.engines == {}, "what was refused by its files owes nothing to an engine"
-    run = provenance.of("run", ["e5"])
+    run = pipeline.provenance_of("run", ["e5"])
     assert run.engines == {"e5": here}
-    assert {reports.provenance_digest(static), reports.provenance_digest(run)} <= provenance.current()
-    assert reports.provenance_digest(replace(run, rules="other")) not in provenance.current()
+    assert {reports.provenance_digest(static), reports.provenance_digest(run)} <= pipeline.current_provenances()
+    assert reports.provenance_digest(replace(run, rules="other")) not in pipeline.current_provenances()
 
 
 @pytest.mark.merge
 def test_other_code_of_a_check_or_a_rule_is_another_digest(tmp_path, monkeypatch):
     def digests():
-        provenance._checks.cache_clear(), provenance._rules.cache_clear()
-        return provenance._checks(), provenance._rules()
+        pipeline._checks.cache_clear(), pipeline._rules.cache_clear()
+        return pipeline._checks(), pipeline._rules()
 
     before = digests()
     for name in ("KNOWLEDGE", "RULES"):
-        assert getattr(provenance, name).is_dir()
+        assert getattr(pipeline, name).is_dir()
     copy = tmp_path / "client" / "src" / "dovetail" / "adapters"
     (copy / "serving").mkdir(parents=True)
     (tmp_path / "workers" / "engine").mkdir(parents=True)
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    monkeypatch.setattr(provenance, "KNOWLEDGE", copy)
-    monkeypatch.setattr(provenance, "RULES", copy / "serving")
+    monkeypatch.setattr(pipeline, "ROOT", tmp_path)
+    monkeypatch.setattr(pipeline, "KNOWLEDGE", copy)
+    monkeypatch.setattr(pipeline, "RULES", copy / "serving")
     empty = digests()
     (copy / "serving" / "vllm.py").write_text("RANK = 16")
     assert digests()[0] == empty[0]
@@ -204,12 +204,12 @@ def test_no_machine_without_an_engine_renews_anything(cast, settings, tmp_path):
     proven(cast, "alice/old")
     tasks.renew()
     assert queued() == []
-    assert engine_matrix.built()
+    assert capabilities.built()
     assert warm_engines.ENGINES
 
 
 def test_the_command_queues_what_is_out_of_date_and_says_how_many(cast, monkeypatch):
-    monkeypatch.setattr(provenance, "current", lambda: frozenset(NOW))
+    monkeypatch.setattr(pipeline, "current_provenances", lambda: frozenset(NOW))
     proven(cast, "alice/old"), proven(cast, "alice/new", using=PEFT_22)
 
     def said(*words):

@@ -11,9 +11,8 @@ from dovetail.adapters.results.report import CheckResult, Report
 from tests.sweep import sweep
 from workers.engine.job import Job
 from workers.engines import sandbox
-from workers.engines.engine_faults import EngineDied, EngineHung, EngineLied, EngineMissing, EngineSlow
 from workers.engines.keeper import environment
-from workers.engines.sandbox import GRACE_SECONDS, Engine
+from workers.engines.sandbox import GRACE_SECONDS, Engine, EngineDied, EngineHung, EngineLied, EngineMissing, EngineSlow
 from workers.engines.warm_engines import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"

@@ -17,8 +17,7 @@ import pytest
 from workers import scratch_folders
 from workers.engine.job import Job
 from workers.engines import keeper, sessions, warm_engines
-from workers.engines.engine_faults import EngineDied, EngineMissing
-from workers.engines.sandbox import Engine
+from workers.engines.sandbox import Engine, EngineDied, EngineMissing
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).parent / "fake_engine.py"
@@ -28,7 +27,7 @@ PROCESS = f"""
 import json, sys
 from pathlib import Path
 from workers.engines import sessions
-from workers.engines.engine_faults import EngineFault
+from workers.engines.sandbox import EngineFault
 from workers.engines.sandbox import Engine
 from workers.engine.job import Job
 sessions.PLACE._folder = Path(sys.argv[1])

@@ -15,7 +15,7 @@ from tests import adapters
 from tests.engine.test_foreign import repository
 from tests.workers.test_real_engine import bert, failed, judged, shelves  # noqa: F401 - pytest finds fixtures here
 from workers.engine.job import ENGINES
-from workers.validation.several_adapters import worst_rows
+from workers.validation.reports import worst_rows
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 CARD = adapters.CARD

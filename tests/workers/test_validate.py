@@ -10,10 +10,10 @@ import pytest
 from registry.models import Comparison, Verdict
 from registry.proof import verdicts
 from tests.workers.conftest import BASE, validate
-from workers.bases import base_cache
+from workers import base_cache
 from workers.engines import capabilities, sandbox, warm_engines
 from workers.loop import WorkLoop
-from workers.validation import laying_out
+from workers.validation import layout
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
 
@@ -107,7 +107,7 @@ def test_a_claim_that_was_taken_away_is_not_written(pushed, base, engine, monkey
         Verdict.objects.update(fence="another's")
         return {}
 
-    monkeypatch.setattr(laying_out, "read_card", steal)
+    monkeypatch.setattr(layout, "read_card", steal)
     assert proven(verdict).state == "running"
     assert "claim was lost" in caplog.text
 
@@ -146,7 +146,7 @@ def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
 
 def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
     verdict = pushed()
-    laying_out.copy_files(verdict.revision, tmp_path / "job")
+    layout.copy_files(verdict.revision, tmp_path / "job")
     laid = tmp_path / "job" / "adapter_config.json"
     sha256 = verdict.revision.files.get(path=laid.name).sha256
     (stored,) = (tmp_path / "blobs").rglob(sha256)

@@ -20,8 +20,8 @@ from registry.repos.delivery import xet_reading
 from tests.cast import Cast
 from tests.hf.wire import Wire, sha256
 from tests.xet.test_reading import ask, fetched
-from workers.background import chunking
-from workers.background.chunking import work
+from workers import pushed_files
+from workers.pushed_files import cut_files
 from workers.tasks import land as task
 
 NAME = "acme/adapter"
@@ -33,7 +33,7 @@ NAMED = sha256(CONTENT)
 def _small_xorbs(monkeypatch, settings) -> None:
     """A file of 700 kB is several xorbs, and several requests to the store."""
     monkeypatch.setattr("registry.bytes.xorbs.chunking.LARGEST_XORB", 300_000)
-    monkeypatch.setattr(chunking, "SPAN", 200_000)
+    monkeypatch.setattr(pushed_files, "SPAN", 200_000)
     settings.DOORBELL = "tests.hf.wire.ring"
 
 
@@ -89,14 +89,14 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
 
 
 def test_what_came_by_xet_is_not_cut_again(cast, repository):
-    work()
+    cut_files()
     copy = delivered(cast, "acme/copy")
     assert copy.revisions.count() == 2
     assert not ChunkingJob.objects.exists()
 
 
 def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, repository):
-    work()
+    cut_files()
     name = xet_files.readable_file_ids([NAMED])[NAMED]
     assert fetched(ask(cast, name)) == CONTENT
     assert fetched(ask(cast, name, Range="bytes=350000-350009"))[:10] == CONTENT[350_000:350_010]
@@ -107,7 +107,7 @@ def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, reposi
 
 
 def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, repository):
-    work()
+    cut_files()
     file = XetFile.objects.get(sha256=NAMED)
     first = next(xorbs.xorb_index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
     assert xet_reading.shard_for_chunk(repository, xorbs.hashes.to_text(first), by=cast.session("alice"))
@@ -116,7 +116,7 @@ def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, reposi
 
 
 def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
-    work()
+    cut_files()
     alice, target = cast.session("alice"), cast.repository("alice/target")
     assert copies.share(repository, target, [NAMED], alice) == {}
     push.receive(Intent(target, MAIN, alice, "copy"), [Stored("copy.onnx", NAMED)])
@@ -129,16 +129,16 @@ def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
 
 def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, repository, settings):
     settings.XET_READ = False
-    work()
+    cut_files()
     assert ChunkingJob.objects.get().attempts == 0
     settings.XET_READ = True
-    work()
+    cut_files()
     assert xet_files.readable_file_ids([NAMED])
 
 
 def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
     delivered(cast, content=b"")
-    work()
+    cut_files()
     assert not ChunkingJob.objects.exists()
     assert not XetFile.objects.exists()
 
@@ -150,13 +150,13 @@ def test_a_file_that_went_away_meanwhile_is_forgotten(cast, repository):
     Blob.objects.update(created_at=old)
     garbage.sweep()
     assert not Blob.objects.filter(pk=NAMED).exists(), "a file that waits keeps nothing alive"
-    work()
+    cut_files()
     assert not ChunkingJob.objects.exists()
 
 
 @pytest.mark.usefixtures("without_bin")
 def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, settings):
-    work()
+    cut_files()
     repositories.delete(repository, cast.session("alice"))
     old = timezone.now() - timedelta(days=settings.XORB_DAYS + 1)
     for model, field in ((Blob, "created_at"), (XetFile, "created_at"), (Xorb, "last_used_at")):
@@ -171,7 +171,7 @@ def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, s
 
 @pytest.mark.parametrize("how", ["squash", "forget"])
 def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, repository, how):
-    work()
+    cut_files()
     name, alice = xet_files.readable_file_ids([NAMED])[NAMED], cast.session("alice")
     if how == "squash":
         history.squash(repository, "main", "one", alice)
@@ -183,25 +183,25 @@ def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, repository, ho
 
 
 def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, repository, settings):
-    work()
+    cut_files()
     Xorb.objects.update(last_used_at=timezone.now() - timedelta(days=settings.XORB_DAYS + 1))
     garbage.sweep()
     assert not xet_files.readable_file_ids([NAMED])
     push.receive(
         Intent(repository, MAIN, cast.session("alice"), "moved"), [Deletion("w.onnx"), Stored("v.onnx", NAMED)]
     )
-    work()
+    cut_files()
     assert xet_files.readable_file_ids([NAMED])
 
 
 def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch):
     for number in range(3):
         delivered(cast, content=CONTENT[number:])
-    monkeypatch.setattr(chunking, "SECONDS", 0)
-    work()
+    monkeypatch.setattr(pushed_files, "CUTTING_SECONDS", 0)
+    cut_files()
     assert ChunkingJob.objects.count() == 3
-    monkeypatch.setattr(chunking, "SECONDS", 20)
-    work()
+    monkeypatch.setattr(pushed_files, "CUTTING_SECONDS", 20)
+    cut_files()
     assert not ChunkingJob.objects.exists()
 
 
@@ -210,7 +210,7 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, rep
     blobs.store().delete(key)
     blobs.store().put(key, [CONTENT[:-1] + b"?"])  # a disk that forgets
     for attempt in range(1, 4):
-        work()
+        cut_files()
         row = ChunkingJob.objects.get(pk=NAMED)
         wait = row.free_at - timezone.now()
         assert row.attempts == attempt
@@ -219,11 +219,11 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, rep
     assert "other bytes" in caplog.text
     assert not xet_files.readable_file_ids([NAMED])
     delivered(cast, "acme/sound", CONTENT[1:])
-    work()
+    cut_files()
     assert xet_files.readable_file_ids([sha256(CONTENT[1:])])
     blobs.store().delete(key)
     later()
-    work()
+    cut_files()
     assert ChunkingJob.objects.get().pk == NAMED
 
 
@@ -261,13 +261,13 @@ def test_a_worker_that_is_killed_leaves_nothing_half_written(cast, store, step):
     connection.close()  # each process has one of its own
     if not (child := os.fork()):
         _then_die(*DEATHS[step])
-        work()
+        cut_files()
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert bool(xet_files.readable_file_ids([NAMED])) == (step == "it was said how it is made")
-    work()
+    cut_files()
     assert ChunkingJob.objects.get().attempts == 1, "its lease is not over"
     later(120)
-    work()
+    cut_files()
     assert not ChunkingJob.objects.exists()
     assert fetched(ask(cast, xet_files.readable_file_ids([NAMED])[NAMED])) == CONTENT

@@ -1,22 +1,126 @@
-"""Tells what this worker can do: its name, the bases in its cache, the engines that are built."""
+"""What this worker can do: its engines and the order in which they prove, the bases in its cache, and its name.
+
+It runs no engine, and reads out of reports how each judged an adapter.
+"""
 
 import functools
 import os
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from django.conf import settings
+
+from dovetail.adapters import describe, files_in
+from dovetail.adapters.formats.places import within
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import Malformed
+from dovetail.adapters.results.report import CRASHED, EngineRow, Report
+from dovetail.adapters.serving import pipelines
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof.verdicts import Capabilities, Offer
-from workers.bases import base_cache
-from workers.engines import engine_matrix
+from workers import base_cache
+from workers.engine.job import ENGINES, MEASURERS
 from workers.engines.keeper import environment
 
+# Areas of checks that depend on the libraries of an engine. The other checks look at the files alone.
+BY_ENGINE = ("fit", "load", "run", "eval", "limits", CRASHED.partition(".")[0])
 SELF_TEST = Path(__file__).parents[1] / "engine" / "selftest.py"
+
+
+def interpreter(name: str) -> Path:
+    """Return the Python of an engine."""
+    return Path(settings.ENGINES) / name / "bin" / "python"
+
+
+def built() -> list[str]:
+    """Return the engines that are built on this machine; without any, the first one, so that errors can name it."""
+    return [name for name in ENGINES if interpreter(name).exists()] or list(ENGINES)[:1]
+
+
+def measurers() -> list[str]:
+    """Return the engines built here that measure how a serving engine takes adapters."""
+    return [name for name in MEASURERS if settings.ENGINES_MEASURED and interpreter(name).exists()]
+
+
+def config_for(name: str, base: Base | None, base_id: str) -> Mapping[str, Any] | None:
+    """Return the config of a base as a serving engine is tried with it, None where the base is not known."""
+    if not MEASURERS[name].pipelines:
+        return base.config if base is not None else None
+    pipeline = pipelines.pipeline_of(base_id)
+    return {pipelines.KEY: pipeline} if pipeline else None
+
+
+def engines(folder: Path, place: str = "") -> list[str]:
+    """Return the engines for the adapter at a place in a folder, the one that decides first.
+
+    The first engine looks at a format that no engine runs. Raises ShelfProblem without an engine for the format.
+    """
+    description = describe(within(files_in(folder), place))
+    if description and (reason := lack(description.format)):
+        raise ShelfProblem(reason)
+    return able(description.format if description else "") or built()[:1]
+
+
+def able(format_name: str) -> list[str]:
+    """Return the engines built here that run a format."""
+    return [name for name in built() if format_name in ENGINES[name]]
+
+
+def lack(format_name: str) -> str:
+    """Return why an adapter of this format waits for an engine, "" when it need not."""
+    engines_by_format = lacks()
+    if format_name not in engines_by_format:
+        return ""
+    engine = engines_by_format[format_name]
+    return f"Waiting for engine {engine}, which runs the format {format_name}; this worker has it not."
+
+
+def lacks() -> dict[str, str]:
+    """Return the formats that none of the engines built here runs, and the engines that would."""
+    formats = {format_name for runs in ENGINES.values() for format_name in runs}
+    return {
+        format_name: " or ".join(name for name, runs in ENGINES.items() if format_name in runs)
+        for format_name in sorted(formats)
+        if not able(format_name)
+    }
+
+
+def engine_row(name: str, report: Report) -> EngineRow:
+    """Return how an engine judged the adapter, the check by which it refused it, and the numbers that it measured."""
+    transformers = report.engine.transformers if report.engine else None
+    refusal = report.refusal
+    return EngineRow(
+        name,
+        transformers,
+        refusal.id if refusal else None,
+        refusal.message if refusal else None,
+        state=report.state,
+        evals=tuple(replace(measured, scores=None, weights=None) for measured in report.evals) or None,
+    )
+
+
+def depends_on_engine(report: Report) -> bool:
+    """Return whether another engine may judge the adapter differently."""
+    return any(check.id.partition(".")[0] in BY_ENGINE for check in report.failed)
+
+
+def engines_missing(report: Report) -> list[str]:
+    """Return the engines that run the format and have not judged the adapter, wherever they are built.
+
+    A crash or a limit may be the machine's fault: beside an engine that passes the adapter it is no judgement yet.
+    """
+    judged = {row.name for row in report.engines if not _may_be_our_fault(row)}
+    return [name for name, runs in ENGINES.items() if report.format in runs and name not in judged]
+
+
+def _may_be_our_fault(row: EngineRow) -> bool:
+    return row.state == "errored" or (row.check or "").startswith("limits.")
 
 
 def name() -> str:
@@ -27,7 +131,7 @@ def name() -> str:
 @functools.cache
 def unfit() -> str:
     """Return why this machine may take no jobs, "" if its sandbox holds; tested once in each process."""
-    return _self_test(interpreter())
+    return _self_test(host_python())
 
 
 def _self_test(python: Path) -> str:
@@ -48,24 +152,24 @@ def _self_test(python: Path) -> str:
     return "The sandbox does not hold on this machine: " + " ".join(holes) if holes else ""
 
 
-def interpreter() -> Path:
+def host_python() -> Path:
     """Return the Python of the first engine, which decides most verdicts."""
-    return engine_matrix.interpreter(engine_matrix.built()[0])
+    return interpreter(built()[0])
 
 
 def current() -> Capabilities:
     """Return what the queue must know to give this worker a job."""
     bases = frozenset(map(str.lower, here()))
-    return Capabilities(bases, frozenset(engine_matrix.lacks()), _engines())
+    return Capabilities(bases, frozenset(lacks()), _engines())
 
 
 def offer(door: str, slots: int) -> Offer:
     """Return what the heartbeat says; `door` is the queue that only this worker listens to, `slots` its processes."""
-    return Offer(door, slots, here(), _engines(), engine_matrix.lacks())
+    return Offer(door, slots, here(), _engines(), lacks())
 
 
 def _engines() -> tuple[str, ...]:
-    return (*engine_matrix.built(), *engine_matrix.measurers())
+    return (*built(), *measurers())
 
 
 def here() -> dict[str, str]:

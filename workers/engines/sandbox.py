@@ -26,15 +26,6 @@ from dovetail.adapters.results.tryout import Answer
 from dovetail.adapters.results.usage import ProgramRun
 from workers.engine.job import Job, MeasuringJob
 from workers.engine.pace import Pace
-from workers.engines.engine_faults import (
-    EngineDied,
-    EngineFault,
-    EngineHung,
-    EngineLied,
-    EngineMissing,
-    EngineSlow,
-    TrialEnded,
-)
 from workers.engines.sessions import Session, Unopened
 
 MAX_LINE_BYTES = 1 << 20
@@ -49,6 +40,34 @@ LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
 LEAVING_SECONDS = 10
 WELL = "with status 0"
 ENGINE_MAIN = Path(__file__).parents[1] / "engine" / "__main__.py"
+
+
+class EngineFault(Exception):
+    """The engine is to blame, as its worker sees it, never the adapter; the message is one sentence for operators."""
+
+
+class EngineMissing(EngineFault):
+    """No engine can be started here."""
+
+
+class EngineDied(EngineFault):
+    """The engine process ended in the middle of its work."""
+
+
+class EngineHung(EngineFault):
+    """The engine did not answer in time."""
+
+
+class EngineSlow(EngineFault):
+    """The engine is still starting, on a machine that is too busy; it goes on with that, and no work is lost."""
+
+
+class TrialEnded(EngineFault):
+    """The trial of a serving engine crashed, or the machine was too busy for it; the engine itself goes on."""
+
+
+class EngineLied(EngineFault):
+    """The engine said something that its protocol does not allow."""
 
 
 Late = Callable[[], EngineFault | None]  # returns the fault of an engine that says nothing, None while it may

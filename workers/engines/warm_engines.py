@@ -13,11 +13,10 @@ from django.conf import settings
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
 from registry.proof import verdicts
-from workers.bases import base_cache
+from workers import base_cache
 from workers.engine.job import MEASURERS
-from workers.engines import engine_matrix
-from workers.engines.engine_faults import EngineFault, EngineMissing
-from workers.engines.sandbox import Engine
+from workers.engines import capabilities
+from workers.engines.sandbox import Engine, EngineFault, EngineMissing
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ def engine_for(base: Base | None, name: str) -> Engine:
 
     Raises EngineMissing and ShelfProblem.
     """
-    python = str(engine_matrix.interpreter(name))
+    python = str(capabilities.interpreter(name))
     if base is None or not base.has_weights:
         return ENGINES.get((name, ""), (python, "", ""))
     arguments = (python, str(base_cache.path(base)), base.id)
@@ -118,7 +117,7 @@ def engine_for(base: Base | None, name: str) -> Engine:
 
 def measurer(name: str) -> Engine:
     """Return a warm engine that tries a serving engine; it holds no base. Raises EngineMissing."""
-    arguments = (str(engine_matrix.interpreter(name)), "", "", "measure")
+    arguments = (str(capabilities.interpreter(name)), "", "", "measure")
     return ENGINES.get((name, ""), arguments, size=MEASURERS[name].memory - RUNTIME_BYTES)
 
 
@@ -133,7 +132,7 @@ def warm(engine: str = "", base_id: str = "") -> None:
     if base is None or not base.has_weights:
         return
     try:
-        engine_for(base, engine or engine_matrix.built()[0])
+        engine_for(base, engine or capabilities.built()[0])
     except (EngineFault, ShelfProblem) as problem:  # the first job will fail with it, where it matters
         logger.warning("No engine could be warmed: %s", problem)
 

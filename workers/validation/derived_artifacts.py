@@ -23,9 +23,9 @@ from registry.repos import derived, pull
 from registry.repos.derived import Derivation
 from workers import scratch_folders
 from workers.engine import jail
-from workers.engines import engine_matrix
+from workers.engines import capabilities
 from workers.engines.keeper import environment
-from workers.validation.surveying import survey_derived
+from workers.validation.layout import survey_derived
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _fetch(artifact: Derivation, target: Path) -> None:
 
 def _write_safetensors(source: Path, target: Path, seconds: float) -> None:
     """Convert a pickle in a jailed process; if that fails, there is no file."""
-    python = str(engine_matrix.interpreter(engine_matrix.built()[0]))  # of any engine: the standard library is enough
+    python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: the standard library is enough
     with (source.parent / "said").open("w+b") as stderr:  # a file, since its size is bounded and our memory is not
         process = subprocess.run(
             [python, "-I", str(SCRIPT), str(source), str(target)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

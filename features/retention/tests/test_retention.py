@@ -34,7 +34,7 @@ from registry.publish import branches, copies, history, push
 from registry.publish.push import Inline, Intent
 from registry.repos import histories, pull, refs
 from tests.api.conftest import FILES, judged, pushed
-from workers.background import pickle_scanning
+from workers import pushed_files
 
 KEPT_DAYS = 31  # longer than the bin keeps
 
@@ -211,7 +211,7 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     )
     assert titles(copy) == []
     assert copy.revisions.filter(expired_at=None).count() == 1
-    pickle_scanning.work()
+    pushed_files.scan_revisions()
     assert not PickleScan.objects.exists()  # a version without files keeps no job, and stops no other
     ExpiredFile.objects.filter(blob=digest).update(is_lfs=True)
     repository.revisions.latest("pk").files.filter(blob=digest).update(is_lfs=True)

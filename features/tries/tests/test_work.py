@@ -20,7 +20,7 @@ from tests.workers.test_verdicts import PASSED
 from workers import loop
 from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
-from workers.validation import validate as validation
+from workers.validation import pipeline
 
 GOOD = "The film was good, and Anna liked it."
 
@@ -65,7 +65,7 @@ def test_tries_get_a_fifth_of_the_time_while_validations_wait_and_all_of_it_afte
     monkeypatch.setattr(capabilities, "here", lambda: {BASE: ""})
     monkeypatch.setattr(capabilities, "_engines", lambda: ("e5",))
     monkeypatch.setattr(warm_engines.Engines, "ready", [("e5", BASE.lower())])
-    monkeypatch.setattr(validation, "validate", lambda claim: worked("validation", verdicts.record, claim, PASSED, 1))
+    monkeypatch.setattr(pipeline, "validate", lambda claim: worked("validation", verdicts.record, claim, PASSED, 1))
     monkeypatch.setattr(jobs, "answer", lambda claim: worked("try", verbs.refuse, claim, "no"))
     revisions = [wanted().revision for _ in range(8)]
     rows = [Tryout(key=f"{number:032x}", revision=revision, by=revision.author, text="a", new_tokens=1,

@@ -8,7 +8,7 @@ from django.core.management import BaseCommand, CommandError
 from registry.models import Revision, Verdict
 from registry.proof import renewal, verdicts
 from registry.repos import bases
-from workers.validation import provenance
+from workers.validation import pipeline
 
 
 class Command(BaseCommand):
@@ -41,6 +41,6 @@ class Command(BaseCommand):
     def _is_selected(self, verdict: Verdict, options: dict[str, Any]) -> bool:
         if options["base"] and verdict.base.lower() != bases.canonical_name(options["base"]).lower():
             return False
-        if options["outdated"] and (not verdict.is_final or verdict.proven_with in provenance.current()):
+        if options["outdated"] and (not verdict.is_final or verdict.proven_with in pipeline.current_provenances()):
             return False
         return not options["failed"] or verdict.state in {Verdict.State.FAILED, Verdict.State.ERRORED}

@@ -4,7 +4,7 @@
     SHELF/<namespace>--<name>/<revision>/shelf.json  its label: id, revision, source, path → sha256
 
 SHELF is the setting DOVETAIL_SHELF; operators call the cache the shelf (`manage.py shelf`). A base is copied completely
-before its folder gets its name, and its row comes last: a base that has a row is complete. `base_sources` downloads.
+before its folder gets its name, and its row comes last: a base that has a row is complete. `manage.py shelf` downloads.
 """
 
 import hashlib

@@ -1,12 +1,24 @@
-"""Makes one report of the reports on several adapters in one repository."""
+"""The report of a validation: made of those on several adapters in one repository, and recorded as the last step."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
+
 from dovetail.adapters.formats.places import Content as Place
 from dovetail.adapters.results.report import DEPTHS, CheckResult, Content, EngineRow, Evaluation, Report
+from dovetail.adapters.serving.measured import waiting
+from registry.kernel.errors import ClaimStale
+from registry.proof import verdicts
+from registry.proof.verdicts import Claim
+from workers.engine.job import MEASURERS
+from workers.engines import capabilities
+from workers.validation import claims
+from workers.validation.claims import Listener
 
+logger = logging.getLogger(__name__)
 WORST_FIRST = ("errored", "failed", "passed")
 
 
@@ -32,6 +44,11 @@ def combine(reports: Mapping[str, Report]) -> Report:
 def placed(check: CheckResult, place: str) -> CheckResult:
     """Return the check with the folder in which it looked."""
     return replace(check, where={**check.where, "path": _inside(place, check.where.get("path"))}) if place else check
+
+
+def placing(listener: Listener, place: str) -> Listener:
+    """Return a listener that passes each check on with the folder of the adapter."""
+    return lambda check: listener(placed(check, place))
 
 
 def _inside(place: str, path: Any) -> str:
@@ -79,3 +96,52 @@ def _content(adapter: Place, report: Report | None, *, is_alone: bool) -> Conten
         serves=tuple(answer.engine for answer in serving),
         serving=None if is_alone else serving,  # the rows of one alone are those of the report
     )
+
+
+def record(claim: Claim, report: Report, milliseconds: int) -> None:
+    """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
+    compare, measure = _to_compare(claim, report), _to_measure(claim, report)
+    if measure:
+        before = verdicts.finished_before(claim.verdict)
+        report = waiting(report, measure, before.report if before else None)
+    verdicts.record(claim, report, milliseconds, compare=compare, measure=measure)
+    outcome = {"attempt": claim.attempt.number, "state": report.state, "ms": milliseconds}
+    engine = {"engine": report.engine.name if report.engine else None}
+    details = claims.details_of(claim.verdict) | engine | outcome
+    if report.state == "errored" and report.refusal:
+        logger.error("A validation ended by a fault of ours: %s", report.refusal.message, extra=details)
+    else:
+        logger.info("A validation ended", extra=details)
+
+
+def _to_compare(claim: Claim, report: Report) -> list[str]:
+    """Return the other engines that shall judge an adapter that was run and passed: those of any living worker.
+
+    The engine that decided comes first: it runs the programs of Use.
+    """
+    if not report.is_passed or report.depth == "fit" or not claim.verdict.route:
+        return []
+    built = {*capabilities.built(), *verdicts.Fleet.now().engines}
+    first = [report.engine.name] if report.usage and report.engine else []
+    return [*first, *(engine for engine in capabilities.engines_missing(report) if engine in built)]
+
+
+def _to_measure(claim: Claim, report: Report) -> list[str]:
+    """Return the serving engines that shall be tried with an adapter: those that read its format, on a known base."""
+    rows = [
+        row for row in report.serving if row.engine in MEASURERS and f"{row.engine}.format" not in (row.rules or ())
+    ]
+    if not settings.ENGINES_MEASURED or not rows:
+        return []
+    base, name = verdicts.base_for(claim.verdict.base), claim.verdict.base
+    known = [row.engine for row in rows if capabilities.config_for(row.engine, base, name) is not None]
+    built = {*capabilities.measurers(), *verdicts.Fleet.now().engines} if known else set()
+    return [engine for engine in known if engine in built]
+
+
+def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
+    """Put the verdict back into its queue; a claim that is stale was put back already."""
+    try:
+        verdicts.give_back(claim, reason, counted=counted)
+    except ClaimStale:
+        logger.warning("A claim was lost during its validation", extra=claims.details_of(claim.verdict))

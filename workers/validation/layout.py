@@ -1,4 +1,6 @@
-"""Lays the files of a revision out in a private folder and describes the job that an engine gets."""
+"""Lays the files of a revision out in a private folder, describes the job that an engine gets, and compares the adapter
+with every base that the hub knows.
+"""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,18 +12,21 @@ from typing import Any
 from django.conf import settings
 
 from dovetail.adapters import Opener, files_in
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.formats.description import WEIGHTS
 from dovetail.adapters.formats.places import Content, contents, judged, within
+from dovetail.adapters.results.report import Report
 from dovetail.adapters.shapes.shapes import encode
 from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Revision, Verdict
 from registry.proof import fit, verdicts
 from registry.proof.verified import regressions
-from registry.repos import bases
-from registry.repos.contents import card, eval_rows
-from workers import scratch_folders
+from registry.repos import bases, pull
+from registry.repos.contents import card, eval_rows, facts
+from registry.repos.derived import DerivedEntry
+from workers import base_measurements, scratch_folders
 from workers.engine.job import Job, wall_for
-from workers.engines import base_shapes
 
 PIECE = 1 << 20  # bytes copied at once
 
@@ -119,7 +124,7 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision, places:
 
 def _base_shapes(base: Base, folder: Path, places: Sequence[str]) -> dict[str, Any]:
     """Return the shapes of a base without weights, to which an engine fits the adapter. Raises ShelfProblem."""
-    base_shapes.measure_named([base.id])
+    base_measurements.measure_named_shapes([base.id])
     task, shapes = fit.shapes_of(base, fit.task_in(within(files_in(folder), places[0])))
     return {"id": base.id, "task": task, "shapes": encode(shapes)}
 
@@ -145,3 +150,20 @@ def _borrow_rows(revision: Revision, folder: Path, metadata: card.Card, places: 
         return ""
     _copy(rows.entry.sha256, target)
     return rows.name
+
+
+def survey(laid_out: LaidOut, report: Report) -> Report:
+    """Return the report with the known bases that the adapter fits."""
+    stated = configs.names(dict(laid_out.job.card), "base_model")
+    base_measurements.measure_named_shapes([*stated, *([laid_out.base.id] if laid_out.base else [])])
+    answers = fit.survey_files(within(laid_out.files, laid_out.places[0]))
+    return fit.with_fits(report, answers, stated)
+
+
+def survey_derived(revision: Revision, report: Report) -> Report:
+    """Return the report with the bases that the derived safetensors fit, if the pushed files could not be surveyed."""
+    entries = pull.served_entries(revision)
+    if report.fits is not None or not isinstance(entries.get(WEIGHTS), DerivedEntry):
+        return report
+    names = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
+    return fit.with_fits(report, fit.survey_files(facts.file_openers(entries)), names)

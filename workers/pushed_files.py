@@ -1,0 +1,171 @@
+"""Background work on pushed files: cuts large ones into chunks for Xet clients, and scans new revisions.
+
+Cutting has low priority. The indexes of the xorbs are stored first, then the row that describes the file by them: a
+process that is killed in between leaves indexes that expire like any others, and that the next attempt finds. The
+chunks stay in the file.
+
+A scan holds back code in pickles, revokes leaked tokens, looks for secrets, and renders the card. It reads revisions of
+every repository, and the files that no push reads: those that came by Git LFS or Xet, and the end of large ones.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, BinaryIO
+
+from django.db import transaction
+
+from dovetail.adapters import Folder
+from dovetail.adapters.checks import pickle
+from dovetail.adapters.files.header import Opener
+from dovetail.adapters.files.secrets import Search, secrets_of
+from registry.bytes import blobs, chunking_jobs, cold_xorbs, xet_files, xorbs
+from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
+from registry.bytes.xorbs import Term, hashes
+from registry.kernel.errors import DigestMismatch, StoreUnavailable
+from registry.models import Blob, ChunkingJob, PickleScan, Revision
+from registry.moderation.cases import secret_searches
+from registry.people.tokens import leaks
+from registry.proof import pickle_scans
+from registry.proof.verified import withdrawals
+from registry.publish.push import MAX_SCANNED
+from registry.repos.contents import facts, rendered_cards
+from registry.repos.manifest import Entry
+
+logger = logging.getLogger(__name__)
+CUTTING_SECONDS = 20  # after that no file is begun: the others wait for the next tick
+SPAN = 64 << 20  # bytes of one request to the store: a request for gigabytes would stay open too long
+SCANNING_SECONDS = 20  # after that no revision is begun: the others wait for the next tick
+CHECK = "file.pickle"
+MAX_FILE, MAX_IN_ALL = 64 << 20, 256 << 20  # bytes that are read of a file, and of a revision
+PIECE = 4 << 20
+LONGEST = 256  # bytes of a token, which may lie across two pieces
+TEXT_START = 8 << 10  # of a text, which holds no NUL there
+
+
+def cut_files() -> None:
+    """Cut the files that wait, one after the other; a file that fails waits longer each time."""
+    until = time.monotonic() + CUTTING_SECONDS
+    while time.monotonic() < until and (row := chunking_jobs.claim()):
+        try:
+            cut_file(row)
+        except (BlobMissing, DigestMismatch, StoreUnavailable) as problem:
+            logger.warning("A file was not cut: %s", problem, extra={"sha256": row.sha256, "attempts": row.attempts})
+
+
+def cut_file(row: ChunkingJob) -> None:
+    """Cut one file, unless it is gone or Xet clients can read it already.
+
+    Raises BlobMissing, DigestMismatch and StoreUnavailable; then the file waits as before.
+    """
+    blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # an empty file has no chunks
+    if blob is None or xet_files.readable_file_ids([row.sha256]):
+        chunking_jobs.finish(row)
+    else:
+        chunking_jobs.finish(row, _in_pieces(blob, lambda: chunking_jobs.keep_alive(row)))
+
+
+def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
+    cutting = import_module("registry.bytes.xorbs.chunking")  # here: numpy takes 14 MB, and most hubs cut rarely
+    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.XorbBuilder()
+    for chunk in cutting.cut_chunks(_bytes(blob)):
+        if not filling.has_room():
+            terms.append(_kept(filling))
+            filling = cutting.XorbBuilder()
+            keep_alive()
+        hasher.update(chunk)
+        tree.add(filling.add(chunk), len(chunk))
+    terms.append(_kept(filling))
+    if hasher.digest() != Digest(blob.sha256, blob.size):
+        raise DigestMismatch(f"The store holds other bytes than {blob.sha256}.")
+    return xorbs.File(tree.file_id(), blob.sha256, terms)
+
+
+def _bytes(blob: Blob) -> Iterator[bytes]:
+    key = Keys.blob(blob.sha256)
+    for at in range(0, blob.size, SPAN):
+        yield from blobs.pieces(blobs.store().open(key, at, min(at + SPAN, blob.size)))
+
+
+def _kept(filling: Any) -> Term:
+    name, index = filling.finish()
+    cold_xorbs.record(name, index)
+    return Term(name, 0, filling.count, filling.size, b"")
+
+
+def revoke_tokens(revision: Revision, entries: Mapping[str, Entry]) -> None:
+    """Revoke the tokens in these files of a revision, once for all of them. Raises BlobMissing and StoreUnavailable."""
+    left, candidates = MAX_IN_ALL, {}
+    unread = {path: entry for path, entry in entries.items() if entry.is_lfs or entry.size > MAX_SCANNED}
+    for path, opener in facts.file_openers(unread).items():
+        if left <= 0:
+            break
+        with opener() as file:
+            candidates[path] = _candidates(file, min(left, MAX_FILE))
+            left -= file.tell()
+    with transaction.atomic():
+        leaks.revoke_in(candidates, revision.repository, revision)
+
+
+def _candidates(file: BinaryIO, most: int) -> set[str]:
+    """Return what looks like a token in a text; of other files only the start is read."""
+    values: set[str] = set()
+    piece = file.read(TEXT_START)
+    if b"\0" in piece:
+        return values
+    end = b""
+    while piece:
+        values |= leaks.candidates(end + piece)
+        end, most = piece[-LONGEST:], most - len(piece)
+        piece = file.read(min(PIECE, max(most, 0)))
+    return values
+
+
+def scan_revisions() -> None:
+    """Look through the revisions that wait; one that cannot be read now is tried again when its lease has ended."""
+    until = time.monotonic() + SCANNING_SECONDS
+    while time.monotonic() < until and (row := pickle_scans.claim()):
+        try:
+            _scan(row)
+        except (BlobMissing, StoreUnavailable) as problem:
+            logger.warning("A revision was not looked through: %s", problem, extra={"revision": row.revision.oid})
+            continue
+        pickle_scans.finish(row)
+        _render_card(row.revision)
+
+
+def _render_card(revision: Revision) -> None:
+    """Render the card for the page of the repository; without it, the page renders the card itself."""
+    try:
+        rendered_cards.keep(revision)
+    except StoreUnavailable as problem:
+        logger.warning("A card was not rendered: %s", problem, extra={"revision": revision.oid})
+
+
+def _scan(row: PickleScan) -> None:
+    """Revoke the tokens in a revision's new files, and hold it back for its first file that may run code.
+
+    Objects of libraries are held back as well, since nobody can tell what all of them do; its case says no malware.
+    """
+    if row.revision.is_expired:  # while it waited, or it is a copy of such a version: no file is left to read
+        return
+    files = pickle_scans.files_to_scan(row.revision)
+    revoke_tokens(row.revision, files)
+    openers = facts.file_openers(files)
+    _search_secrets(row.revision, files, openers)
+    for path, opener in openers.items():
+        scanned = pickle.scan(path, opener)
+        if scanned and not scanned.is_data and not pickle.is_pointer(opener):
+            finding = pickle.unsafe(path, scanned, Folder.to_safetensors)
+            reason = f"{finding.message} {finding.fix}"
+            withdrawals.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
+            return
+
+
+def _search_secrets(revision: Revision, files: Mapping[str, Entry], openers: Mapping[str, Opener]) -> None:
+    """Look for secrets in the texts among a revision's new files."""
+    search = Search()
+    sizes = {path: entry.size for path, entry in files.items()}
+    places = [(path, line, kind) for path, text in search.texts(openers, sizes) for line, kind in secrets_of(text)]
+    secret_searches.keep(revision, str(search), places, new=files.keys())

@@ -1,0 +1,208 @@
+"""One validation as a straight pipe: lay out → prove → survey → derive → record; each step returns a new report.
+
+A report says what it was made with: the libraries of the engines, and digests of the checks and the serving rules.
+"""
+
+import ast
+import functools
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Report
+from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
+from registry.kernel.outbound import request_ids, tracing
+from registry.models import Base
+from registry.proof import verdicts
+from registry.proof.reports import provenance_digest
+from registry.proof.verdicts import Claim
+from workers.engine.job import Job
+from workers.engines import capabilities, warm_engines
+from workers.engines.sandbox import Engine, EngineSlow
+from workers.validation import claims
+from workers.validation.claims import Listener, Progress
+from workers.validation.derived_artifacts import derive
+from workers.validation.layout import LaidOut, lay_out, survey
+from workers.validation.reports import combine, contents_of, give_back, placing, record, worst_rows
+
+logger = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[2]
+KNOWLEDGE = ROOT / "client" / "src" / "dovetail" / "adapters"
+RULES = KNOWLEDGE / "serving"
+LIBRARIES = ("torch", "transformers", "peft", "adapters", "tokenizers", "safetensors")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+SHOWN = 12  # digits of a digest: enough to tell versions of our own code apart
+
+
+class Proof(NamedTuple):
+    """The report on one adapter, and a row for each engine that judged it."""
+
+    report: Report
+    rows: tuple[EngineRow, ...]
+
+
+def prove(laid_out: LaidOut, on_check: Listener) -> Report:
+    """Return one report on all adapters that the verdict is about, with a row for each engine that judged them."""
+    base, places = laid_out.base, laid_out.places
+    proofs = {job.place: _prove_adapter(job, base, on_check) for job in laid_out.jobs}
+    reports = {place: proof.report for place, proof in proofs.items()}
+    report = combine(reports)
+    engines = worst_rows({place: proof.rows for place, proof in proofs.items()})
+    return replace(
+        report,
+        base=BasePin(base.id, base.revision, base.sha256) if base else None,  # as the base cache knows it
+        engines=engines,
+        contents=contents_of(laid_out.adapters, reports),
+        path=places[0] if len(places) == 1 else "",
+        proven_with=provenance_of(report.depth, [row.name for row in engines]),
+    )
+
+
+def _prove_adapter(job: Job, base: Base | None, on_check: Listener) -> Proof:
+    """Return the proof with the report of the first engine that passes the adapter, else of the first engine."""
+    reports = dict(_ask_engines(job, base, on_check))
+    first = next(iter(reports.values()))
+    decisive = next((report for report in reports.values() if report.is_passed), first)
+    return Proof(decisive, tuple(capabilities.engine_row(name, report) for name, report in reports.items()))
+
+
+def _ask_engines(job: Job, base: Base | None, on_check: Listener) -> Iterator[tuple[str, Report]]:
+    """Yield engine and report until an engine passes the adapter, or until no other engine could judge differently."""
+    listener = placing(on_check, job.place)
+    for name in capabilities.engines(job.folder, job.place):
+        report = _run(warm_engines.engine_for(base, name), name, job, listener)
+        yield name, report
+        if report.is_passed or not _is_run(base) or not capabilities.depends_on_engine(report):
+            return
+        listener = claims.ignore_check  # the page of a running verdict shows the checks of the first engine alone
+
+
+def _run(engine: Engine, name: str, job: Job, listener: Listener) -> Report:
+    """Run a job, and log which process did it: the kernel's own log names processes by their numbers."""
+    started = time.monotonic()
+    with tracing.span("engine", engine=name, job=job.id):
+        report = engine.run(job, on_check=listener)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    details = {"engine": name, "engine_pid": engine.pid, "job": job.id, "state": report.state, "ms": milliseconds}
+    logger.info("An engine answered", extra=details)
+    return report
+
+
+def _is_run(base: Base | None) -> bool:
+    """Return whether adapters of this base are loaded and run: only if its weights are here."""
+    return base is not None and base.has_weights
+
+
+def validate(claim: Claim) -> None:
+    """Prove the revision of a claimed verdict and record the report; the claim is let go whatever happens."""
+    details = claims.details_of(claim.verdict) | {"attempt": claim.attempt.number}
+    with request_ids.working_for(claim.verdict.request_id), tracing.span("validate", **details):
+        _validate_kept(claim, details)
+
+
+def _validate_kept(claim: Claim, details: dict[str, Any]) -> None:
+    logger.info("A validation began", extra=details)
+    try:
+        with claims.kept_alive(partial(verdicts.heartbeat, claim)):
+            _validate(claim)
+    except ClaimStale:
+        logger.warning("A claim was lost during its validation", extra=details)
+    except EngineSlow as problem:  # it goes on starting meanwhile
+        logger.warning("A validation waits: %s", problem, extra=details)
+        give_back(claim, str(problem), counted=False)
+    except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
+        logger.error("A validation waits: %s", problem, extra=details)
+        give_back(claim, str(problem), counted=False)
+    except Exception as problem:  # whatever broke, the row must not wait for its lease to end
+        logger.exception("A validation broke", extra=details)
+        give_back(claim, f"{type(problem).__name__}: {problem}")
+
+
+def _validate(claim: Claim) -> None:
+    started = time.monotonic()
+    name = f"{claim.verdict.pk}-{claim.attempt.number}"
+    with lay_out(claim.verdict, name, compared=True) as laid_out:
+        report = prove(laid_out, Progress(claim))
+        report = survey(laid_out, report)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    report = derive(claim.verdict.revision, report)
+    record(claim, report, milliseconds)
+
+
+def provenance_of(depth: str | None, engines: Iterable[str]) -> Provenance:
+    """Return what a report was made with. An adapter that was refused by its files alone depends on no engine."""
+    return _provenance({} if depth == "static" else {name: libraries(name) for name in engines})
+
+
+def current_provenances() -> frozenset[str]:
+    """Return the digests of every provenance that a report made on this machine can have now."""
+    installed = {name: libraries(name) for name in proving_engines()}
+    if not installed:
+        return frozenset()  # nothing can be proven here
+    return frozenset(
+        provenance_digest(_provenance({name: installed[name] for name in names}))
+        for count in range(len(installed) + 1)
+        for names in combinations(installed, count)
+    )
+
+
+def proving_engines() -> list[str]:
+    """Return the engines of this machine."""
+    return [name for name in capabilities.built() if capabilities.interpreter(name).exists()]
+
+
+def libraries(engine: str) -> dict[str, str]:
+    """Return the versions of an engine's libraries, read from their folders: nothing of them is imported."""
+    versions = {}
+    for folder in (capabilities.interpreter(engine).parent.parent / "lib").glob("python*/site-packages/*.dist-info"):
+        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
+        if name.lower() in LIBRARIES:
+            versions[name.lower()] = version
+    return dict(sorted(versions.items()))
+
+
+def _provenance(engines: dict[str, dict[str, str]]) -> Provenance:
+    return Provenance(dict(sorted(engines.items())), _checks(), _rules())
+
+
+@functools.cache  # the code of this process, even if the files change meanwhile
+def _checks() -> str:
+    files = [file for folder in (KNOWLEDGE, ROOT / "workers" / "engine") for file in _sources(folder)]
+    return _hash(file for file in files if RULES not in file.parents)
+
+
+@functools.cache
+def _rules() -> str:
+    return _hash(_sources(RULES))
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in (".py", ".json"))
+
+
+def _hash(files: Iterable[Path]) -> str:
+    hasher = hashlib.sha256()
+    for file in files:
+        hasher.update(f"{file.relative_to(ROOT)}\0".encode() + hashlib.sha256(_meaning(file)).digest())
+    return hasher.hexdigest()[:SHOWN]
+
+
+def _meaning(file: Path) -> bytes:
+    """Return the code of a file without comments, docstrings and layout.
+
+    A change of words alone must not make a hub prove everything again. The syntax tree depends on the version of
+    Python, and the workers of one hub run the same version.
+    """
+    if file.suffix != ".py":
+        return file.read_bytes()
+    tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return ast.dump(tree).encode()
