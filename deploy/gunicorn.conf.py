@@ -10,7 +10,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
-from hub.configuration import machine
+from hub.configuration import environment
 from hub.configuration.environment import Environment
 
 env = Environment()
@@ -18,7 +18,7 @@ wsgi_app = "hub.wsgi:application"
 # A thread that waits for a slow client costs little memory; nginx handles more than 128 slow clients. Never use ASGI:
 # it would read whole files into memory for clients that stop reading.
 worker_class = "hub.server.worker.LeavingWorker"
-workers = env.int("WEB_PROCESSES", default=0) or machine.web_processes()
+workers = env.int("WEB_PROCESSES", default=0) or environment.web_processes()
 preload_app = True  # the workers share the memory of all imported modules
 threads = 64
 keepalive = (

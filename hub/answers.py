@@ -6,9 +6,8 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from hub.addresses import absolute, at_new_name
 from hub.errors import http_form, in_full
-from hub.moved import at_new_name
-from hub.origin import absolute
 from registry.kernel.errors import (
     RegistryError,
     RepositoryExists,

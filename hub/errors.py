@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix
 
-from hub.origin import origin
+from hub.addresses import origin
 from registry.kernel import errors
 
 log = logging.getLogger(__name__)

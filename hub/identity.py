@@ -10,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
-from hub.origin import address_of
+from hub.addresses import address_of
 from registry.kernel import audit
 from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
 from registry.kernel.outbound import request_ids

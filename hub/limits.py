@@ -1,4 +1,7 @@
-"""Rate limits: requests a minute for each caller and family of routes, and the headers that say what is left."""
+"""Rate limits: requests a minute for each caller and family of routes, and the headers that say what is left.
+
+Downloads are counted here too, at most one an hour for each caller: one pull makes many requests, by HTTP or by Xet.
+"""
 
 import re
 import time
@@ -6,15 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.origin import network_of
-from hub.server import counters
+from hub.addresses import network_of
+from hub.server import shared_cache
 from registry.kernel import site_settings
 from registry.kernel.errors import TooOften
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller
+from registry.models import Repository
+from registry.repos.delivery import popularity
 
 WINDOW_SECONDS = 60
 DAY_SECONDS = 24 * 3600
@@ -86,7 +92,7 @@ def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
     Each protocol (`how`) has its own count: bytes of a Xet upload are sent once and then unpacked.
     """
     if caller.user and (limit := quotas.daily_limit(caller)):
-        quotas.check_daily_upload(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size), limit)
+        quotas.check_daily_upload(caller.user, shared_cache.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size), limit)
 
 
 REPORTS_AN_HOUR = 30
@@ -99,7 +105,7 @@ def take_report(caller: Caller) -> None:
     if user is None or site_settings.get_setting("throttle") == "off":
         return
     allowed = TRUSTED_REPORTS_AN_HOUR if user.is_trusted_reporter else REPORTS_AN_HOUR
-    if counters.count(f"reports:{user.pk}:{int(time.time() // 3600)}", 2 * 3600) > allowed:
+    if shared_cache.count(f"reports:{user.pk}:{int(time.time() // 3600)}", 2 * 3600) > allowed:
         raise TooOften(f"More than {allowed} reports in an hour.", fix="Wait until the next hour; nothing was lost.")
 
 
@@ -108,7 +114,7 @@ def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
         return None
     quota, now = family.value[is_known], time.time()
     key = f"{family.name}:{is_known:d}:{who}:{int(now // WINDOW_SECONDS)}"
-    used = counters.count(key, 2 * WINDOW_SECONDS)
+    used = shared_cache.count(key, 2 * WINDOW_SECONDS)
     reset_seconds = WINDOW_SECONDS - int(now % WINDOW_SECONDS)
     return Taken(quota, max(0, quota.requests - used), reset_seconds, used > quota.requests)
 
@@ -161,3 +167,16 @@ def _refusal(request: HttpRequest, taken: Taken) -> HttpResponse:
         body = f'{{"error": "slow_down", "error_description": "{taken.sentence}"}}'
         return HttpResponse(body, status=429, content_type="application/json")
     return render(request, "site/often.html", {"sentence": taken.sentence}, status=429)
+
+
+AGAIN_SECONDS = 3600
+SURE_SECONDS = 60  # a process that has counted a caller does not ask the broker about them again for so long
+
+
+def count_download(request: HttpRequest, repository: Repository, caller: Caller) -> None:
+    """Count a download of a repository by a caller; it is written to the database within seconds."""
+    who = caller.user.pk if caller.user else network_of(request)
+    key = f"download:{repository.pk}:{who}"
+    is_new_here = caches["counters"].add(f"asked:{key}", 1, SURE_SECONDS)
+    if is_new_here and shared_cache.count(key, AGAIN_SECONDS) == 1:
+        popularity.count_download(repository.pk)

@@ -1,14 +1,66 @@
-"""A hub that is read-only: every request that could change something is refused, unless it is listed here."""
+"""Requests that may change nothing: on a hub that is read-only, and in the view below /verified.
+
+On a read-only hub every request that could change something is refused, unless it is listed here. Below /verified are
+the same routes, where `main` means the newest version that passed. The prefix is taken for what the hub is mounted
+below, so that every address in an answer keeps it. It is set for one request; `viewer` says in its routes who reads
+and how.
+"""
 
 import re
+from collections.abc import Callable
 
-from django.http import HttpRequest
-from django.urls import get_script_prefix
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import get_script_prefix, set_script_prefix
 
-from hub import verified_view
-from hub.verified_view import SAFE
 from registry.kernel import switches
 from registry.kernel.errors import ViewReadOnly
+from registry.kernel.policy import Caller
+from registry.repos.viewers import Viewer
+
+PREFIX = "/verified"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_DIALECTS = frozenset({"hf", "xet"})
+
+
+class VerifiedView:
+    """Middleware: takes the prefix off, and leads from pages below it to the pages themselves."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(f"{PREFIX}/"):
+            return self.get_response(request)
+        mounted_below = get_script_prefix()
+        request.path_info = request.path_info.removeprefix(PREFIX)
+        request.mounted_below = mounted_below  # type: ignore[attr-defined]  # an attribute of our own
+        set_script_prefix(f"{mounted_below}{PREFIX[1:]}/")
+        try:
+            return self.get_response(request)
+        finally:
+            set_script_prefix(mounted_below)
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponseBase | None:
+        match = request.resolver_match
+        is_dialect = match is not None and not _DIALECTS.isdisjoint(match.app_names)
+        if not is_below(request) or is_dialect or request.path_info.startswith("/api/"):
+            return None
+        if request.method not in SAFE:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        query = request.META.get("QUERY_STRING", "")
+        path = f"{request.mounted_below}{request.path_info[1:]}"  # type: ignore[attr-defined]  # as above
+        return HttpResponseRedirect(path + (f"?{query}" if query else ""))
+
+
+def is_below(request: HttpRequest) -> bool:
+    """Return whether the request came to an address below /verified."""
+    return hasattr(request, "mounted_below")
+
+
+def viewer(request: HttpRequest, caller: Caller) -> Viewer:
+    """Return the reader as routes resolve names of revisions for them."""
+    return Viewer(caller, only_verified=is_below(request))
+
 
 # Questions that are asked by POST because they are long; a batch of Git LFS says in its body whether it uploads. The
 # language is kept in a cookie of the browser alone.
@@ -39,5 +91,5 @@ def refuse_write(request: HttpRequest) -> None:
 
 def refuse_below_verified(request: HttpRequest) -> None:
     """Raise ViewReadOnly for a request below /verified that would prepare a change."""
-    if verified_view.is_below(request):
+    if is_below(request):
         raise ViewReadOnly("Below /verified this hub is read-only: it shows the newest version that passed.")

@@ -12,7 +12,7 @@ from django.urls import reverse_lazy
 
 import features
 from hub.about import PORT, SERVES_FROM, VERSION
-from hub.configuration import cross_origin, machine, proxies
+from hub.configuration import environment, proxies
 from hub.configuration.environment import (
     Environment,
     Smtp,
@@ -101,7 +101,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "hub.configuration.proxies.TrustedProxies",
     "hub.monitoring.logs.RequestId",
-    "hub.verified_view.VerifiedView",
+    "hub.read_only.VerifiedView",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -122,9 +122,9 @@ if CORS_ORIGINS:  # off by default: then nothing of it is loaded
     CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ORIGINS
     CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
     CORS_ALLOW_CREDENTIALS = CORS_CREDENTIALS
-    CORS_URLS_REGEX = cross_origin.PATHS
-    CORS_ALLOW_HEADERS = cross_origin.ASKED
-    CORS_EXPOSE_HEADERS = cross_origin.TOLD
+    CORS_URLS_REGEX = proxies.CORS_PATHS
+    CORS_ALLOW_HEADERS = proxies.CORS_ASKED
+    CORS_EXPOSE_HEADERS = proxies.CORS_TOLD
     CORS_PREFLIGHT_MAX_AGE = 600
     if CORS_CREDENTIALS:
         CSRF_TRUSTED_ORIGINS += CORS_ORIGINS
@@ -210,7 +210,7 @@ UPLOAD_URL_SECONDS = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
 FILE_UPLOAD_HANDLERS = [
-    "hub.shared.form_files.FormFiles",
+    "hub.shared.uploads.FormFiles",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -225,10 +225,10 @@ ENGINE_MEMORY = env.int("ENGINE_MEMORY", default=8 << 30)
 ENGINE_SECONDS = env.int("ENGINE_SECONDS", default=120)  # of processor time
 ENGINE_IDLE_SECONDS = env.int("ENGINE_IDLE_SECONDS", default=300)  # for which an engine without a job is kept; 0: ever
 ENGINE_HANG_SECONDS = env.int("ENGINE_HANG_SECONDS", default=30)  # in which a check does nothing
-WEB_PROCESSES = env.int("WEB_PROCESSES", default=0) or machine.web_processes()  # read by deploy/gunicorn.conf.py
-WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or machine.slots()
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=0) or environment.web_processes()  # read by deploy/gunicorn.conf.py
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or environment.slots()
 WORKER_IDLE_SECONDS = env.int("WORKER_IDLE_SECONDS", default=0)  # after which a worker ends; 0: never
-WARM_MEMORY = env.int("WARM_MEMORY", default=0) or machine.memory() // 2  # of a worker's idle engines
+WARM_MEMORY = env.int("WARM_MEMORY", default=0) or environment.memory() // 2  # of a worker's idle engines
 TRY = env("TRY", one_of("members", "off", "everyone"), default="members")  # who may try adapters with a text
 VERIFIED_DEPTH = env("VERIFIED_DEPTH", one_of("run", "fit"), default="run")  # what a version needs to be `verified`
 RENEWALS_AN_HOUR = env.int("RENEWALS_AN_HOUR", default=240)

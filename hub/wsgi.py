@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import override
 
 from hub.configuration.environment import bind_statements
-from hub.server.receiving import announcing_close
+from hub.server.request_bodies import announcing_close
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 for database in settings.DATABASES.values():  # before the first connection

@@ -8,7 +8,7 @@ from features.collections.models import Collection, CollectionItem
 from features.collections.verbs import Change
 from hub.answers import answer
 from hub.hf import bodies, shapes
-from hub.hf.addresses import next_page
+from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import SignInRequired, ValueInvalid

@@ -18,7 +18,7 @@ from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
-from hub.shared.choices import one_of
+from hub.shared.list_parameters import one_of
 from registry.kernel.policy import Permission
 from registry.models import Revision
 from registry.repos import bases, pull

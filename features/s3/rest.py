@@ -6,9 +6,9 @@ from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, Url
 from features.s3 import access_keys
+from hub.addresses import origin
 from hub.api.records import operation
 from hub.api.views import View
-from hub.origin import origin
 from registry.kernel.errors import NotAllowed
 
 

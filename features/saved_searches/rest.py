@@ -11,11 +11,11 @@ from rest_framework.response import Response
 from dovetail.answers.record import Answer, OneOf, Page, Time, Url
 from features.saved_searches import addresses, models, verbs
 from features.saved_searches.verbs import MAX_NAME, MAX_QUERY
+from hub.addresses import absolute
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from hub.origin import absolute
 from hub.shared.list_parameters import ROUTES
 
 

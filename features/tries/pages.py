@@ -19,7 +19,7 @@ from dovetail.adapters.results.tryout import Answer, Mark, Side
 from features.tries import verbs
 from features.tries.models import Tryout
 from features.tries.verbs import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
-from hub.origin import network_of
+from hub.addresses import network_of
 from hub.site import routing
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, text_field

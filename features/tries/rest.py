@@ -7,13 +7,13 @@ from rest_framework.request import Request
 from dovetail.answers.adapters import Tryout
 from features.tries import models, verbs
 from features.tries.verbs import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
+from hub.addresses import network_of
 from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.streams import Wait, wait_until
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
-from hub.origin import network_of
 from registry.kernel.policy import Permission
 
 

@@ -22,17 +22,15 @@ from features.upstream import (
 from features.upstream.errors import UpstreamGated
 from features.upstream.models import UpstreamRepository
 from features.upstream.reading import Version
-from hub.addresses import split
+from hub.addresses import mounted_below, raw_path, split
 from hub.answers import answer
-from hub.hf import bodies, listing, refs, repos
-from hub.hf.addresses import next_page
+from hub.hf import bodies, lists, pull, repos
+from hub.hf.bodies import next_page
 from hub.hf.dialect import NoNamespace, Route
 from hub.hf.elsewhere import Elsewhere
-from hub.hf.files import file_answers, pull
 from hub.hf.shapes import JSON
-from hub.moved import mounted_below, raw_path
-from hub.server.sending import Unsatisfiable, span, unsatisfiable
-from hub.verified_view import SAFE
+from hub.read_only import SAFE
+from hub.server.large_bodies import Unsatisfiable, span, unsatisfiable
 from registry.bytes import blocked_files
 from registry.kernel.errors import NotSupported, RegistryError
 from registry.kernel.policy import Permission
@@ -82,9 +80,9 @@ def _file(request: HttpRequest, at: Version, entry: Entry) -> HttpResponseBase:
         return _redirect(at, entry)
     if request.method == "GET" and entry.path.rpartition("/")[2] == records.CONFIG:
         records.want(at)
-    has_it = file_answers.has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
+    has_it = pull.has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
     if kept or has_it or request.method == "HEAD":
-        return file_answers.answer_file(request, kept or entry)
+        return pull.answer_file(request, kept or entry)
     with ExitStack() as undo:
         follower = fetching.follow(at.repository, at.oid, entry)
         undo.callback(follower.close)
@@ -93,7 +91,7 @@ def _file(request: HttpRequest, at: Version, entry: Entry) -> HttpResponseBase:
         else:
             follower.wait_for_first()
         if kept := store.find(at.repository, entry):
-            return file_answers.answer_file(request, kept)
+            return pull.answer_file(request, kept)
         response = _arriving(request, follower, entry)
         undo.pop_all()
         return response
@@ -108,7 +106,7 @@ def _arriving(request: HttpRequest, follower: fetching.Follower, entry: Entry) -
         return _described(unsatisfiable(entry.size), entry)
     start, end = bounds or (0, entry.size)
     response = StreamingHttpResponse(fetching.Body(follower, start, end), status=206 if bounds else 200)
-    response["Content-Type"] = file_answers.content_type(entry)
+    response["Content-Type"] = pull.content_type(entry)
     response["Content-Length"] = str(end - start)
     if bounds:
         response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
@@ -123,7 +121,7 @@ def _redirect(at: Version, entry: Entry) -> HttpResponseBase:
 
 
 def _described(response: HttpResponseBase, entry: Entry) -> HttpResponseBase:
-    for header, value in file_answers.headers_of(entry, is_signed=response.has_header("Location")).items():
+    for header, value in pull.headers_of(entry, is_signed=response.has_header("Location")).items():
         response[header] = value
     return response
 
@@ -161,14 +159,14 @@ def _resolve(route: pull.Resolve, row: UpstreamRepository, where: Where) -> Http
     return pull.at_commit(response, at.revision)
 
 
-def _refs(route: refs.Refs, row: UpstreamRepository, where: Where) -> HttpResponseBase:
+def _refs(route: repos.Refs, row: UpstreamRepository, where: Where) -> HttpResponseBase:
     query = route.request.GET
     with_pull_requests = bodies.truth(query.get("include_prs") or query.get("include_pull_requests"))
     return answer(statements.list_refs(row, with_pull_requests=with_pull_requests))
 
 
-def _commits(route: refs.Commits, row: UpstreamRepository, where: Where) -> HttpResponseBase:
-    request, limit = route.request, bodies.whole_in(route.request.GET, "limit", refs.HISTORY_PAGE, 1000)
+def _commits(route: repos.Commits, row: UpstreamRepository, where: Where) -> HttpResponseBase:
+    request, limit = route.request, bodies.whole_in(route.request.GET, "limit", repos.HISTORY_PAGE, 1000)
     items, cursor = _stated_commits(request, _version(row, where["rev"], route.viewer), limit)
     response = answer(items)
     if cursor:
@@ -176,20 +174,20 @@ def _commits(route: refs.Commits, row: UpstreamRepository, where: Where) -> Http
     return response
 
 
-def _info(route: listing.Info, row: UpstreamRepository, where: Where) -> HttpResponseBase:
-    fields = listing.expansions(route.request, route.type)
+def _info(route: lists.Info, row: UpstreamRepository, where: Where) -> HttpResponseBase:
+    fields = lists.expansions(route.request, route.type)
     item = _stated_info(route.request, _version(row, where.get("rev", "main"), route.viewer))
-    listing.count_children([item], fields, route.caller)
-    return answer(listing.only(item, fields))
+    lists.count_children([item], fields, route.caller)
+    return answer(lists.only(item, fields))
 
 
 ANSWERS: dict[type[Route], Callable[[Any, UpstreamRepository, Where], HttpResponseBase]] = {
     pull.Tree: _tree,
     pull.PathsInfo: _paths_info,
     pull.Resolve: _resolve,
-    refs.Refs: _refs,
-    refs.Commits: _commits,
-    listing.Info: _info,
+    repos.Refs: _refs,
+    repos.Commits: _commits,
+    lists.Info: _info,
     repos.AuthCheck: lambda route, row, where: answer({}),
     repos.WriteCheck: lambda route, row, where: answer({}),
 }

@@ -16,7 +16,7 @@ from hub.api.pages import Data, Paging, Text
 from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
 from hub.limits import Family
-from hub.server.sending import send
+from hub.server.large_bodies import send
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.moderation import quarantine

@@ -9,8 +9,8 @@ from django.urls import include, path
 from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.generators import SchemaGenerator
 
+from hub.addresses import mounted_below
 from hub.api import openapi_details
-from hub.moved import mounted_below
 
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
 

@@ -8,7 +8,7 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.record import Page
-from hub.origin import absolute
+from hub.addresses import absolute
 from registry.kernel.errors import ValueInvalid
 
 T = TypeVar("T")

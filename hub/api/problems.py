@@ -13,8 +13,8 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from hub.addresses import at_new_name
 from hub.errors import http_form, in_full, of_database
-from hub.moved import at_new_name
 from registry.kernel.errors import RegistryError, RepositoryMoved
 
 CONTENT_TYPE = "application/problem+json"

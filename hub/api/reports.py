@@ -13,7 +13,7 @@ from hub.api import pages
 from hub.api.pages import Data, Paging, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from hub.shared.choices import one_of
+from hub.shared.list_parameters import one_of
 from registry.kernel import policy
 from registry.models import Case
 from registry.models.moderation.cases import FORMER_REASONS

@@ -28,10 +28,10 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from hub import identity
+from hub.addresses import network_of
 from hub.api import problems, views
 from hub.api.pages import Data
 from hub.api.records import Renderer
-from hub.origin import network_of
 from hub.server.worker import is_stopping
 from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
 from registry.kernel.limits.held_threads import held_threads

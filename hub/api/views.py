@@ -28,9 +28,8 @@ from rest_framework.views import APIView
 
 from hub import limits
 from hub.limits import Family, Taken
-from hub.read_only import refuse_write
-from hub.shared.session_proofs import is_recent, lacks_second_factor
-from hub.verified_view import viewer
+from hub.read_only import refuse_write, viewer
+from hub.shared.sessions import is_recent, lacks_second_factor
 from registry.kernel import idempotency, policy
 from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
 from registry.kernel.idempotency import Answer, Ticket

@@ -119,3 +119,39 @@ def _hop(address: str, scheme: str, host: str) -> Hop:
     with_port = _SPOKEN_PORT.match(address)
     parsed = _parsed((with_port[1] or with_port[2]) if with_port else address)
     return Hop(str(parsed or ""), scheme.lower() if scheme.lower() in {"http", "https"} else "", host)
+
+
+CORS_PATHS = r"^/(?:verified/)?(?:api/|xet/|(?:datasets/|spaces/)?[^/]+/[^/]+/resolve/|[^/]+/resolve/)"
+CORS_ASKED: tuple[str, ...] = (
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-none-match",
+    "last-event-id",
+    "range",
+    "user-agent",
+    "x-csrftoken",
+    "x-requested-with",
+)
+CORS_TOLD: tuple[str, ...] = (
+    "Content-Range",
+    "Deprecation",
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Sunset",
+    "X-Dovetail-View",
+    "X-Dovetail-Yanked",
+    "X-Error-Code",
+    "X-Error-Message",
+    "X-Linked-Etag",
+    "X-Linked-Size",
+    "X-Repo-Commit",
+    "X-Request-Id",
+    "X-Xet-Hash",
+)

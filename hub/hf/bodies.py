@@ -1,15 +1,22 @@
-"""Parses request bodies: JSON objects, forms and NDJSON, each with its limits and refusals."""
+"""Request bodies with their limits and refusals, pages of rows with the Link header, and answers of a base model."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
-from django.http import HttpRequest, QueryDict
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
 
-from hub.server import receiving
+from hub.addresses import origin, raw_path
+from hub.answers import answer
+from hub.hf import shapes
+from hub.hf.shapes import JSON
+from hub.server import request_bodies
 from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
-from registry.kernel.texts import names
+from registry.kernel.texts import cursors, names
+from registry.models import Base, Revision
+from registry.repos import served_bases
 
 MAX_JSON = 4 << 20
 MAX_PARTS = 50_000  # objects and lists in a body: each takes 2 bytes to send, and about 100 in memory
@@ -35,7 +42,7 @@ def declared_length(request: HttpRequest) -> int:
 def pieces(request: HttpRequest) -> Iterator[bytes]:
     """Yield the body in pieces of at most 1 MiB. Raises ValueInvalid when the client stops in the middle."""
     try:
-        while piece := receiving.read(request, receiving.PIECE):
+        while piece := request_bodies.read(request, request_bodies.PIECE):
             yield piece
     except OSError:
         raise ValueInvalid("The body ended before its announced length.", fix="Send the request again.") from None
@@ -49,7 +56,7 @@ def drain(request: HttpRequest) -> None:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdigit() and 0 < int(length) <= MAX_DRAINED:
         try:
-            with receiving.time_limit(request):
+            with request_bodies.time_limit(request):
                 for _ in pieces(request):
                     pass
         except ValueInvalid:
@@ -223,3 +230,46 @@ def whole_in(query: QueryDict, key: str, default: int, most: int, *, least: int 
     if not value.isdecimal() or len(value) > 18:
         raise ValueInvalid(f"{key!r} must be a whole number, not {value[:40]!r}.", fix=f"Leave {key!r} out.")
     return max(least, min(int(value), most))
+
+
+def next_page(request: HttpRequest, **changed: str) -> str:
+    """Return the Link header of the next page: absolute, with every filter of this one."""
+    query = request.GET.copy()
+    for key, value in changed.items():
+        query[key] = value
+    return f'<{origin(request)}{raw_path(request)}?{query.urlencode()}>; rel="next"'
+
+
+PAGE, LONGEST = 100, 500
+
+
+def paged(request: HttpRequest, rows: QuerySet[Any], shape: Callable[[Any], JSON]) -> HttpResponse:
+    """Return one page of rows, each as `shape` makes it. Raises ValueInvalid for a cursor that is not ours."""
+    limit = whole_in(request.GET, "limit", PAGE, LONGEST)
+    page = cursors.newest_first(rows, cursors.row_id(request.GET.get("cursor", "")), limit)
+    response = answer([shape(row) for row in page.items])
+    if page.next:
+        response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
+    return response
+
+
+def base_info(request: HttpRequest, base: Base) -> JSON:
+    """Return everything about a base, as about a repository; its config says what loads it."""
+    repository, revision = served_bases.as_repository(base)
+    with_blobs = truth(request.GET.get("blobs"))
+    item = shapes.info(repository, revision, served_bases.entries(base), {}, with_blobs)
+    config = {key: base.config[key] for key in ("architectures", "model_type") if key in base.config}
+    ids = {"_id": base.sha256[:24], "id": base.id, "modelId": base.id}
+    return item | ids | {"config": config, "tags": repository.tags, "library_name": "transformers", "xetEnabled": False}
+
+
+def base_refs(base: Base) -> JSON:
+    """Return the branches of a base: main alone."""
+    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": served_bases.oid_of(base)}
+    return {"branches": [main], "tags": [], "converts": []}
+
+
+def base_revision(base: Base, rev: str) -> Revision:
+    """Return the one version of a base, which is no row. Raises RevisionNotFound for any other name."""
+    served_bases.check_revision(base, rev)
+    return served_bases.as_repository(base)[1]

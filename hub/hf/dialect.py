@@ -14,8 +14,7 @@ from hub.errors import of_database
 from hub.hf import bodies, elsewhere
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
-from hub.read_only import refuse_write
-from hub.verified_view import viewer
+from hub.read_only import refuse_write, viewer
 from registry.kernel import base_policy, refusals
 from registry.kernel.errors import (
     NotSupported,

@@ -3,10 +3,8 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views import View
 
-from hub.hf import listing, moves, refs, repos
+from hub.hf import account, lists, pull, push, repos, users
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
-from hub.hf.files import lfs, pull, push
-from hub.hf.people import account, gates, oauth, users
 
 app_name = "hf"  # names of routes begin with it: hf:resolve
 
@@ -24,14 +22,14 @@ def refuse(pattern: str, sentence: str) -> URLPattern:
 def of_a_kind(kind: str, type: str) -> list[URLPattern | URLResolver]:
     """The routes of repositories of one kind below /api/: the list of them, and what one of them has."""
     return [
-        speak(kind, listing.List, "repositories", type=type),
+        speak(kind, lists.List, "repositories", type=type),
         path(f"{kind}/<str:ns>/<str:name>", include(OF_A_REPOSITORY), {"type": type}),
     ]
 
 
 OF_A_REPOSITORY = [
-    speak("", listing.Info, "repository"),
-    speak("/revision/<path:rev>", listing.Info, "revision"),
+    speak("", lists.Info, "repository"),
+    speak("/revision/<path:rev>", lists.Info, "revision"),
     speak("/auth-check", repos.AuthCheck, "auth-check"),
     speak("/auth-check/write", repos.WriteCheck, "write-check"),
     speak("/settings", repos.Settings, "repository-settings"),
@@ -40,26 +38,26 @@ OF_A_REPOSITORY = [
     speak("/tree/<path:tail>", pull.Tree, "tree"),
     speak("/paths-info/<path:rev>", pull.PathsInfo, "paths-info"),
     speak("/safetensors-metadata/<path:path>", pull.Headers, "safetensors-metadata"),
-    speak("/refs", refs.Refs, "refs"),
-    speak("/commits/<path:rev>", refs.Commits, "commits"),
-    speak("/branch/<path:rev>", refs.Branch, "branch"),
-    speak("/tag/<path:rev>", refs.Tag, "tag"),
+    speak("/refs", repos.Refs, "refs"),
+    speak("/commits/<path:rev>", repos.Commits, "commits"),
+    speak("/branch/<path:rev>", repos.Branch, "branch"),
+    speak("/tag/<path:rev>", repos.Tag, "tag"),
     speak("/like", users.OneLike, "like"),
     speak("/likers", users.Likers, "likers"),
-    speak("/user-access-request/handle", gates.Handle, "handle-access-request"),
-    speak("/user-access-request/grant", gates.Grant, "grant-access"),
-    speak("/user-access-request/<str:status>", gates.Requests, "access-requests"),
-    speak("/duplicate", moves.Duplicate, "duplicate"),
-    speak("/super-squash/<path:rev>", moves.SuperSquash, "super-squash"),
-    speak("/lfs-files", moves.LargeFiles, "large-files"),
-    speak("/lfs-files/batch", moves.DropLargeFiles, "drop-large-files"),
-    speak("/lfs-files/duplicate", moves.ShareFiles, "share-files"),
-    speak("/lfs-files/<str:sha256>", moves.OneLargeFile, "large-file"),
+    speak("/user-access-request/handle", users.Handle, "handle-access-request"),
+    speak("/user-access-request/grant", users.Grant, "grant-access"),
+    speak("/user-access-request/<str:status>", users.Requests, "access-requests"),
+    speak("/duplicate", repos.Duplicate, "duplicate"),
+    speak("/super-squash/<path:rev>", repos.SuperSquash, "super-squash"),
+    speak("/lfs-files", repos.LargeFiles, "large-files"),
+    speak("/lfs-files/batch", repos.DropLargeFiles, "drop-large-files"),
+    speak("/lfs-files/duplicate", repos.ShareFiles, "share-files"),
+    speak("/lfs-files/<str:sha256>", repos.OneLargeFile, "large-file"),
 ]
 OF_ITS_FILES = [  # at the addresses of its pages
     speak("<str:ns>/<str:name>/resolve/<path:tail>", pull.Resolve, "resolve"),
     speak("<str:ns>/<str:name>/raw/<path:tail>", pull.Resolve, "raw"),
-    speak("<str:ns>/<str:name>.git/info/lfs/objects/batch", lfs.Batch, "lfs-batch"),
+    speak("<str:ns>/<str:name>.git/info/lfs/objects/batch", push.Batch, "lfs-batch"),
 ]
 
 PARTS = "revision|auth-check|settings|preupload|commit|tree|paths-info|refs|commits|branch|tag|discussions|like"
@@ -86,7 +84,7 @@ UNSERVED = [
     *NOT_KEPT,
 ]
 UNSERVED_ELSEWHERE = [
-    re_path(r"^(?:(?:datasets|spaces)/)?[^/]+/[^/]+/info/refs$", refs.NoGit.as_view(sentence=GIT)),
+    re_path(r"^(?:(?:datasets|spaces)/)?[^/]+/[^/]+/info/refs$", repos.NoGit.as_view(sentence=GIT)),
     refuse(r"uploads$", "Pictures are not kept beside discussions: push them to a repository, and link to them."),
 ]
 
@@ -118,15 +116,15 @@ BELOW_API = [
     speak("validate-yaml", push.ValidateYaml, "validate-yaml"),
     speak("repos/create", repos.Create, "create-repository"),
     speak("repos/delete", repos.Delete, "delete-repository"),
-    speak("repos/move", moves.Move, "move-repository"),
-    speak("models-tags-by-type", listing.TagsByType, "models-tags-by-type"),
-    speak("datasets-tags-by-type", listing.TagsByType, "datasets-tags-by-type", type="dataset"),
+    speak("repos/move", repos.Move, "move-repository"),
+    speak("models-tags-by-type", lists.TagsByType, "models-tags-by-type"),
+    speak("datasets-tags-by-type", lists.TagsByType, "datasets-tags-by-type", type="dataset"),
     *OF_PEOPLE,
-    speak("lfs/uploads", lfs.Upload, "lfs-upload"),
-    speak("lfs/uploads/verify", lfs.Verify, "lfs-verify"),
-    speak("lfs/uploads/parts/<int:number>", lfs.Part, "lfs-part"),
-    speak("lfs/uploads/complete", lfs.Complete, "lfs-complete"),
-    speak("lfs/downloads", lfs.Download, "lfs-download"),
+    speak("lfs/uploads", push.Upload, "lfs-upload"),
+    speak("lfs/uploads/verify", push.Verify, "lfs-verify"),
+    speak("lfs/uploads/parts/<int:number>", push.Part, "lfs-part"),
+    speak("lfs/uploads/complete", push.Complete, "lfs-complete"),
+    speak("lfs/downloads", push.Download, "lfs-download"),
     *UNSERVED,
     re_path(rf"^(?:models|datasets|spaces)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),
     re_path(r"^(?!v1/)", Unknown.as_view()),
@@ -139,8 +137,8 @@ urlpatterns = [
     path("datasets/", include(OF_ITS_FILES), {"type": "dataset"}),
     path("spaces/", include(OF_ITS_FILES), {"type": "space"}),
     path("", include(OF_ITS_FILES), {"type": "model"}),
-    speak("oauth/device", oauth.Device, "oauth-device"),
-    speak("oauth/token", oauth.Token, "oauth-token"),
+    speak("oauth/device", account.Device, "oauth-device"),
+    speak("oauth/token", account.Token, "oauth-token"),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),
     *UNSERVED_ELSEWHERE,
 ]

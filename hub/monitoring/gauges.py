@@ -1,13 +1,16 @@
-"""The state of the registry as Prometheus gauges, read from the database when asked; metrics.py counts requests.
+"""The state of the registry and the machine as Prometheus gauges, read when asked; metrics.py counts requests.
 
 Counts over whole tables are cached for a minute, or longer where counting would take more than 1 % of the time.
 """
 
 import math
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
@@ -223,4 +226,33 @@ def exposition() -> bytes:
     """Return the gauges in Prometheus' text format."""
     state = CollectorRegistry()
     state.register(_Registry())
+    return generate_latest(state)
+
+
+class _Machine(Collector):
+    """The state of the parts, as /readyz examines them, and of the disks."""
+
+    def __init__(self, parts: Mapping[str, Mapping[str, object]]) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("dovetail_part_up", "Whether a part of the hub works, as /readyz says.", labels=["part"])
+        for part, state in self._parts.items():
+            up.add_metric([part], 1 if state["ok"] else 0)
+        yield up
+        free = GaugeMetricFamily("dovetail_disk_free_bytes", "Room in a folder of this process.", labels=["folder"])
+        size = GaugeMetricFamily("dovetail_disk_size_bytes", "Size of the disk of that folder.", labels=["folder"])
+        for name, folder in {"data": settings.DATA, "scratch": Path(tempfile.gettempdir())}.items():
+            if folder.exists():  # a web process that keeps nothing on disk has no folder of data
+                disk = shutil.disk_usage(folder)
+                free.add_metric([name], disk.free)
+                size.add_metric([name], disk.total)
+        yield free
+        yield size
+
+
+def machine_exposition(parts: Mapping[str, Mapping[str, object]]) -> bytes:
+    """Return the gauges in Prometheus' text format; `parts` is what health.examine returns."""
+    state = CollectorRegistry()
+    state.register(_Machine(parts))
     return generate_latest(state)

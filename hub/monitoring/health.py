@@ -19,7 +19,7 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 
 from hub.about import VERSION
-from hub.monitoring import gauges, machine_gauges
+from hub.monitoring import gauges
 from hub.monitoring.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
 from registry.kernel.errors import StoreUnavailable
@@ -64,7 +64,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Http404
     parts = _latest.get()
     state = _from_database() if parts["database"]["ok"] else b""
-    return HttpResponse(exposition() + machine_gauges.exposition(parts) + state, content_type=CONTENT_TYPE)
+    return HttpResponse(exposition() + gauges.machine_exposition(parts) + state, content_type=CONTENT_TYPE)
 
 
 def _from_database() -> bytes:

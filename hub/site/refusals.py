@@ -12,8 +12,8 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from hub.addresses import at_new_name
 from hub.errors import HttpForm, http_form, of_database
-from hub.moved import at_new_name
 from hub.read_only import refuse_write
 from hub.site.sign_in.account import page_before
 from registry.kernel.errors import (

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from hub.xet import reading, views
+from hub.xet import views
 from hub.xet.tickets import Scope
 
 app_name = "xet"  # names of routes begin with it: xet:read-token
@@ -21,10 +21,10 @@ _TICKETS = [
 _SERVED = [
     path("v1/xorbs/default/<str:name>", views.xorb, name="xorb"),
     path("v1/shards", views.shard, name="shard"),
-    path("v1/reconstructions/<str:file_id>", reading.reconstruction, {"version": 1}, name="reconstruction-v1"),
-    path("v2/reconstructions/<str:file_id>", reading.reconstruction, {"version": 2}, name="reconstruction-v2"),
-    path("v1/chunks/<str:prefix>/<str:name>", reading.chunk, name="chunk"),
-    path("v1/ranges", reading.piece_bytes, name="ranges"),
+    path("v1/reconstructions/<str:file_id>", views.reconstruction, {"version": 1}, name="reconstruction-v1"),
+    path("v2/reconstructions/<str:file_id>", views.reconstruction, {"version": 2}, name="reconstruction-v2"),
+    path("v1/chunks/<str:prefix>/<str:name>", views.chunk, name="chunk"),
+    path("v1/ranges", views.piece_bytes, name="ranges"),
     path("shards", views.shard),  # hf_xet 1.5
     path("v1/telemetry", views.telemetry, name="telemetry"),
 ]

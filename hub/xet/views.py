@@ -1,23 +1,92 @@
-"""The Xet routes: tickets on the Hub's side, xorbs and shards on the other. The rules are in bytes/intake.py."""
+"""The Xet routes: tickets on the Hub's side, xorbs, shards and reconstructions on the other.
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+The rules are in bytes/intake.py.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from functools import partial
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+from gunicorn.http.errors import ParseException
 
 from hub import limits
+from hub.addresses import absolute, origin
 from hub.identity import wire_caller
-from hub.origin import origin
 from hub.read_only import refuse_below_verified
-from hub.server import downloads
+from hub.server import request_bodies
+from hub.server.large_bodies import Unsatisfiable, holding, span
 from hub.xet import tickets
-from hub.xet.answers import xet
-from hub.xet.bodies import accepted
-from hub.xet.tickets import Scope
+from hub.xet.tickets import Scope, xet
 from registry.bytes import intake
 from registry.bytes.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
+from registry.kernel.errors import DownloadExpired, LengthRequired, PushTooLarge, RegistryError, ValueInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.publish import push
 from registry.publish.uploads import open_pushes
 from registry.repos import lookup, refs
+from registry.repos.delivery import xet_reading
+from registry.repos.delivery.xet_reading import Piece
+
+
+class Body:
+    """The bytes of a request, and never more of them than the limit."""
+
+    def __init__(self, request: HttpRequest, read: Callable[[int], bytes], limit: int) -> None:
+        self._request, self._read = request, read
+        self._limit = self._left = limit
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; empty at the end.
+
+        Raises PushTooLarge past the limit, and ValueInvalid when the client went away or its framing is broken.
+        """
+        try:
+            piece = self._read(size)
+        except (OSError, ParseException) as error:
+            raise ValueInvalid(f"The body of the request ended too early: {error}.") from None
+        self._left -= len(piece)
+        if self._left < 0:
+            raise PushTooLarge(f"The body is larger than {self._limit:,} bytes.")
+        return piece
+
+    def drain(self) -> None:
+        """Throw away the rest, up to the limit, as long as it comes: a proxy turns an earlier answer into a 502."""
+        try:
+            with request_bodies.time_limit(self._request):
+                while self.read(request_bodies.PIECE):
+                    pass
+        except RegistryError:
+            return
+
+
+@contextmanager
+def accepted(request: HttpRequest, limit: int) -> Iterator[Body]:
+    """Yield the body of a request of at most `limit` bytes, and drain it before a refusal travels on.
+
+    Raises PushTooLarge at once for a declared length over the limit (nothing is read then), and LengthRequired where
+    only a declared length would tell the end.
+    """
+    declared = request.META.get("CONTENT_LENGTH") or None
+    if declared is None and not request.META.get("wsgi.input_terminated"):
+        raise LengthRequired("This server cannot take a body without a length.")
+    if declared is not None and int(declared) > limit:
+        raise PushTooLarge(f"The body is {int(declared):,} bytes long; {limit:,} are allowed.")
+    # A server that ends the input itself hands over chunked bodies whole; Django's own reader stops at length 0.
+    whole = declared is None
+    body = Body(request, request.META["wsgi.input"].read if whole else partial(request_bodies.read, request), limit)
+    try:
+        yield body
+    except RegistryError:
+        body.drain()
+        raise
+
 
 MAX_TELEMETRY_BYTES = 1 << 20
 
@@ -34,7 +103,7 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(repository, refs.MAIN if rev == "None" else refs.full_ref(rev), caller, propose=proposes)
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
-        downloads.count(request, repository, caller)
+        limits.count_download(request, repository, caller)
     value, expires_at = tickets.issue(repository, scope, caller)
     cas_url = f"{origin(request)}/xet/at/{tickets.store_name(scope, caller)}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
@@ -90,3 +159,89 @@ def unknown(request: HttpRequest, path: str = "") -> HttpResponse:
         with accepted(request, MAX_SHARD_BYTES) as body:
             body.drain()
     return JsonResponse({"error": "This hub has no such Xet route.", "code": "not-found"}, status=404)
+
+
+_SALT = "dovetail.xet.piece"  # another one than for the shorter tickets of earlier releases
+_ENDLESS = 1 << 60
+
+
+@xet
+@require_GET
+def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResponse:
+    """Answer the terms of a file, or of the part that Range asks for, and where their bytes are."""
+    repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
+    try:
+        start, end = span(request.headers.get("Range", ""), _ENDLESS) or (0, _ENDLESS)
+        pieces, skip = xet_reading.file_pieces(repository, file_id, start, end, by=caller)
+    except Unsatisfiable:
+        pieces, skip = [], 0
+    if not pieces:
+        return JsonResponse({"error": "The file ends before this range."}, status=416)
+    name, place = _PLACES[version]
+    places: dict[str, list[dict[str, object]]] = {}
+    ranges = absolute(request, reverse("xet:ranges"))
+    for piece in {(one.xorb, one.start, one.end): one for one in pieces}.values():
+        places.setdefault(piece.xorb, []).append(place(piece, _address(piece, ranges)))
+    terms = [{"hash": one.xorb, "unpacked_length": one.size, "range": _chunks(one)} for one in pieces]
+    answer = JsonResponse({"offset_into_first_range": skip, "terms": terms, name: places})
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _chunks(piece: Piece) -> dict[str, int]:
+    return {"start": piece.start, "end": piece.end}
+
+
+def _bytes(piece: Piece) -> dict[str, int]:
+    return {"start": piece.first, "end": piece.last - 1}
+
+
+def _in_v1(piece: Piece, url: str) -> dict[str, object]:
+    return {"range": _chunks(piece), "url": url, "url_range": _bytes(piece)}
+
+
+def _in_v2(piece: Piece, url: str) -> dict[str, object]:
+    # One range an address: clients split anyhow.
+    return {"url": url, "ranges": [{"chunks": _chunks(piece), "bytes": _bytes(piece)}]}
+
+
+_PLACES = {1: ("fetch_info", _in_v1), 2: ("xorbs", _in_v2)}
+
+
+def _address(piece: Piece, ranges: str) -> str:
+    return f"{ranges}?ticket={quote(signing.dumps(astuple(piece), salt=_SALT), safe='')}"
+
+
+@xet
+@require_GET
+def piece_bytes(request: HttpRequest) -> HttpResponseBase:
+    """Answer the bytes of a xorb that the ticket is for, and no others; a client asks again after 403."""
+    try:
+        fields = signing.loads(request.GET.get("ticket", ""), salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS)
+    except signing.BadSignature:
+        raise DownloadExpired("This address of a piece is not valid, or its minute is over.") from None
+    piece = Piece(*fields)
+    try:
+        start, end = span(request.headers.get("Range", ""), piece.last) or (piece.first, piece.last)
+    except Unsatisfiable:
+        start, end = piece.last, piece.last
+    if not piece.first <= start < end:
+        return JsonResponse({"error": f"This address is for the bytes {piece.first} to {piece.last - 1}."}, status=416)
+    source = holding(end - start, lambda: xet_reading.open_piece(piece, start, end))
+    response = StreamingHttpResponse(source, content_type="application/octet-stream")
+    response.status_code = 206
+    response["Content-Length"] = str(end - start)
+    response["Content-Range"] = f"bytes {start}-{end - 1}/*"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@xet
+@require_GET
+def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
+    """Answer which kept xorbs hold a chunk, to a client that would send it; 404 where nobody here may tell."""
+    repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
+    shard = xet_reading.shard_for_chunk(repository, name, by=caller)
+    if shard is None:
+        return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
+    return HttpResponse(shard, content_type="application/octet-stream")

@@ -7,7 +7,7 @@ from django.urls import resolve
 from huggingface_hub.utils._http import parse_ratelimit_headers
 
 from hub.limits import SIGN_IN_PATHS, Family, Quota
-from hub.server import counters
+from hub.server import shared_cache
 from registry.kernel import site_settings
 from tests.hf.wire import Wire
 from tests.services import valkey
@@ -17,7 +17,7 @@ from tests.sweep import sweep
 @pytest.fixture
 def _throttled(cast, monkeypatch):
     monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
-    monkeypatch.setattr(counters, "_broker", lambda: None)
+    monkeypatch.setattr(shared_cache, "_broker", lambda: None)
     caches["counters"].clear()
     site_settings.change_setting("throttle", "on", None)
 
@@ -144,16 +144,16 @@ def test_no_name_of_a_folder_or_a_person_makes_a_page_free(cast, monkeypatch, pa
 def test_all_web_processes_count_together_and_go_on_alone_without_a_broker(db, settings, monkeypatch):
     with valkey() as url:
         settings.BROKER_URL = url
-        counters._broker.cache_clear()
-        assert [counters.count("k", 60) for _ in range(2)] == [1, 2]
-        counters._broker.cache_clear()  # as another process that begins
-        assert counters.count("k", 60) == 3
-        counters.remember("until", 1.5, 60)
-        assert counters.recall("until", "never") == [1.5, 0]
-        counters.forget("until", "k")
-        assert (counters.recall("until"), counters.count("k", 60)) == ([0], 1)
+        shared_cache._broker.cache_clear()
+        assert [shared_cache.count("k", 60) for _ in range(2)] == [1, 2]
+        shared_cache._broker.cache_clear()  # as another process that begins
+        assert shared_cache.count("k", 60) == 3
+        shared_cache.remember("until", 1.5, 60)
+        assert shared_cache.recall("until", "never") == [1.5, 0]
+        shared_cache.forget("until", "k")
+        assert (shared_cache.recall("until"), shared_cache.count("k", 60)) == ([0], 1)
         assert not caches["counters"].get("until")  # nothing here that other processes would not see
     caches["counters"].clear()
-    assert [counters.count("k", 60) for _ in range(2)] == [1, 2]
-    monkeypatch.setattr(counters, "_silent_until", 0.0)
-    counters._broker.cache_clear()
+    assert [shared_cache.count("k", 60) for _ in range(2)] == [1, 2]
+    monkeypatch.setattr(shared_cache, "_silent_until", 0.0)
+    shared_cache._broker.cache_clear()

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
-from hub.hf.listing import EXPANDABLE
+from hub.hf.lists import EXPANDABLE
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.repos.contents import tags

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import Client
 
 from hub.configuration.upstreams import Upstream
-from hub.monitoring import gauges, machine_gauges, metrics
+from hub.monitoring import gauges, metrics
 from registry.bytes.blobs.breaker import FAILURES, Breaker
 from registry.kernel.errors import StoreUnavailable
 
@@ -31,7 +31,7 @@ def test_each_series_of_an_alarm_or_a_panel_is_one_that_the_hub_gives(settings: 
     with Breaker(TimeoutError).call():
         pass
     parts = {"database": {"ok": True}}
-    text = (metrics.exposition() + machine_gauges.exposition(parts) + gauges.exposition()).decode()
+    text = (metrics.exposition() + gauges.machine_exposition(parts) + gauges.exposition()).decode()
     given = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)) | set(SERIES.findall(text))
     asked = {name for expression in EXPRESSIONS for name in SERIES.findall(expression)}
     assert asked - given == set()

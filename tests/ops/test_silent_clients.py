@@ -11,7 +11,7 @@ import pytest
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-from hub.server import receiving
+from hub.server import request_bodies
 from tests.live import ROOT
 
 pytestmark = pytest.mark.merge
@@ -77,7 +77,7 @@ def test_a_client_that_drips_is_let_go_too():
     dripping.start()
     try:
         with pytest.raises(TimeoutError, match="slowly"):
-            receiving.read(request, receiving.PIECE)
+            request_bodies.read(request, request_bodies.PIECE)
     finally:
         over.set()
         dripping.join()

@@ -16,7 +16,7 @@ from tests.services import answers, free_ports, own_folder, running
 pytestmark = pytest.mark.merge
 
 APPLICATION = """
-from hub.server.receiving import announcing_close
+from hub.server.request_bodies import announcing_close
 
 def echo(environ, start_response):
     if environ["PATH_INFO"] == "/unread":

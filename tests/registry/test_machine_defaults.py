@@ -2,14 +2,14 @@
 
 import pytest
 
-from hub.configuration import environment, machine
+from hub.configuration import environment
 
 
 @pytest.fixture
 def cgroup(tmp_path, monkeypatch):
     """Return a function that sets the limits of a container on a machine of 16 cores and 64 GiB."""
-    monkeypatch.setattr(machine, "MEMORY_MAX", tmp_path / "memory.max")
-    monkeypatch.setattr(machine, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(environment, "MEMORY_MAX", tmp_path / "memory.max")
+    monkeypatch.setattr(environment, "CPU_MAX", tmp_path / "cpu.max")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(16))
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 64 << 18, "SC_PAGE_SIZE": 4096}.__getitem__)
 
@@ -32,7 +32,7 @@ def cgroup(tmp_path, monkeypatch):
 )
 def test_processes_follow_the_share_of_a_container(cgroup, cpu, memory, slots, web):
     cgroup(cpu, memory)
-    assert (machine.slots(), machine.web_processes()) == (slots, web)
+    assert (environment.slots(), environment.web_processes()) == (slots, web)
 
 
 def test_the_pool_of_connections_is_ten_or_what_the_url_says():

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
-from hub.origin import address_of
+from hub.addresses import address_of
 from hub.site.sign_in import password_attempts
 from registry.kernel import site_settings
 from registry.kernel.errors import TokenInvalid

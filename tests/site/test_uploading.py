@@ -12,7 +12,7 @@ from html import unescape
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from hub.shared import form_files
+from hub.shared import uploads
 from registry.kernel.limits import long_requests, quotas
 from registry.models import Blob, Repository
 from registry.publish import staging
@@ -180,7 +180,7 @@ def test_what_a_form_gets_wrong_is_said(visit, reviews, monkeypatch):
         answer = alice.post(PAGE, fields)
         assert answer.status_code == status, fields
         assert sentence in unescape(answer.content.decode())
-    monkeypatch.setattr(form_files, "MAX_FORM_BYTES", 100)
+    monkeypatch.setattr(uploads, "MAX_FORM_BYTES", 100)
     for address in (PAGE, "/upload"):
         answer = alice.post(address, {"files": sent(a__txt=b"a" * 200)})
         assert answer.status_code == 413

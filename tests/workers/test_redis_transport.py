@@ -7,7 +7,7 @@ from kombu import Connection, Message, Queue
 from kombu.transport import redis
 from redis import Redis
 
-from hub.server.redis_transport import Transport
+from hub.celery import Transport
 from tests.services import valkey
 
 pytestmark = pytest.mark.merge
@@ -38,6 +38,6 @@ def test_a_message_whose_end_redis_did_not_take_keeps_no_other_one_away(how):
 
 
 def test_kombu_itself_still_waits_for_ever():
-    """A failure of this test says that kombu was mended: hub/server/redis_transport.py can be removed then."""
+    """A failure of this test says that kombu was mended: hub/celery.py can be removed then."""
     with valkey() as url:
         assert not receive(url, Message.ack, redis.Transport)

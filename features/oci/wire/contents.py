@@ -9,10 +9,9 @@ from features.oci import images, tars
 from features.oci.images import EMPTY
 from features.oci.models import ImageDocument, ImageLayer
 from features.oci.wire.dialect import OciDoor, hex_of
+from hub import limits
 from hub.answers import mark_yanked
-from hub.server import downloads
-from hub.server.large_bodies import holding
-from hub.server.sending import Unsatisfiable, span, unsatisfiable
+from hub.server.large_bodies import Unsatisfiable, holding, span, unsatisfiable
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound
 from registry.models import Repository, Revision
 from registry.repos import pull, refs, unsearched_files
@@ -29,7 +28,7 @@ class Manifest(OciDoor):
         repository = self.repository(ns, name)
         document = self._by_digest(repository, reference) if ":" in reference else self._by_tag(repository, reference)
         if request.method == "GET":
-            downloads.count(request, repository, self.caller)
+            limits.count_download(request, repository, self.caller)
         return mark_yanked(document_response(document), document.revision)
 
     def _by_digest(self, repository: Repository, reference: str) -> ImageDocument:

@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
 from features.oci.images import ImageNotReady
+from hub.addresses import absolute
 from hub.answers import answer
-from hub.doors import Door
+from hub.dialects import DialectView
 from hub.errors import http_form, in_full
 from hub.identity import caller_of
-from hub.origin import absolute
 from registry.kernel import errors
 from registry.kernel.errors import RegistryError, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller, Permission
@@ -39,7 +39,7 @@ CODES: dict[type[RegistryError], str] = {
 }
 
 
-class OciDoor(Door):
+class OciDoor(DialectView):
     """One OCI route: bearer tokens from /v2/token, ours in their place, and Basic with ours as the password."""
 
     opens: frozenset[str] | None = None  # the repositories that the bearer token is for; None: all

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from features.s3 import access_keys
 from features.s3.wire import signatures
 from features.s3.wire.signatures import SignatureProblem
-from hub.doors import Door, Refused
+from hub.dialects import DialectView, Refused
 from hub.errors import http_form, in_full
 from hub.identity import caller_of
 from registry.kernel import audit, errors
@@ -81,7 +81,7 @@ def refused(request: HttpRequest, code: str, message: str) -> Refused:
     return Refused(problem(request, code, message))
 
 
-class S3Door(Door):
+class S3Door(DialectView):
     """One S3 route. A signature says who asks, or a token in its place; cookies count for nothing."""
 
     def identify(self, request: HttpRequest) -> Caller:

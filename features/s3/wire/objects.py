@@ -15,10 +15,10 @@ from features.s3 import keys
 from features.s3.keys import EVERYTHING, ListedFile
 from features.s3.wire.answers import S3Door, problem, refused, xml
 from features.s3.wire.signatures import query_of
+from hub import limits
 from hub.addresses import locate
 from hub.answers import mark_yanked
-from hub.server import downloads
-from hub.server.sending import send
+from hub.server.large_bodies import send
 from registry.kernel import base_policy
 from registry.kernel.errors import FileNotFound, RepositoryNotFound
 from registry.kernel.policy import Permission
@@ -158,7 +158,7 @@ class Object(S3Door):
         entry = unsearched_files.find_served(revision, path, self.caller)
         response = _answer(request, entry, revision.created_at, revision.oid)
         if request.method == "GET" and response.status_code < 300 and entry.is_lfs:
-            downloads.count(request, repository, self.caller)
+            limits.count_download(request, repository, self.caller)
         return mark_yanked(response, revision)
 
     def _of_base(self, full_name: str, tail: str, missing: RepositoryNotFound) -> HttpResponseBase:

@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote_to_bytes
 from django.http import HttpRequest
 from django.utils import timezone
 
+from hub.addresses import mounted_below, raw_path
 from hub.configuration.proxies import client_of
-from hub.moved import mounted_below, raw_path
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = timedelta(minutes=15)

@@ -12,8 +12,7 @@ from hub.api.pages import Data, Paging
 from hub.api.records import of_row, operation, text_of
 from hub.api.versions import lifecycle
 from hub.api.views import View
-from hub.shared.choices import one_of
-from hub.shared.list_parameters import Search
+from hub.shared.list_parameters import Search, one_of
 from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission

@@ -25,6 +25,7 @@ from dovetail.answers.versions import (
 )
 from dovetail.answers.versions import Revision as RevisionLine
 from dovetail.serve.server_start import Target, completed_report
+from hub.addresses import origin
 from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.pages import Data, Paging
@@ -32,7 +33,6 @@ from hub.api.records import of_row, operation
 from hub.api.versions.lifecycle import withdrawn_weights_of, yank_of
 from hub.api.views import View, no_route
 from hub.limits import Family
-from hub.origin import origin
 from registry.kernel import policy, seams
 from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.shared.browsers import browser_name
+from hub.shared.sessions import browser_name
 from hub.site.account.sessions import note_use
 from hub.site.visitor import person
 

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from hub.origin import origin
+from hub.addresses import origin
 from hub.site.forms import posted
 from hub.site.forms.account.tokens import NewToken
 from hub.site.visitor import caller, person

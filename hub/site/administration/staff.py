@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.shared.session_proofs import lacks_second_factor
+from hub.shared.sessions import lacks_second_factor
 from hub.site.refusals import View, not_found
 from hub.site.sign_in.reauthentication import ask_again
 from hub.site.visitor import caller

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
-from hub.origin import origin
+from hub.addresses import origin
 from hub.shared import list_parameters
 from hub.shared.list_parameters import ROUTES
 from hub.site.catalogue.catalogue import NOUNS

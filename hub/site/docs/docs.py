@@ -6,7 +6,7 @@ from django.urls import get_script_prefix
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
-from hub.origin import origin
+from hub.addresses import origin
 from hub.site.docs import docs_search, documentation
 from hub.site.docs.documentation import EXAMPLE, READER, START
 from hub.site.visitor import caller

@@ -18,10 +18,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub import limits
+from hub.addresses import absolute
 from hub.errors import http_form
-from hub.origin import absolute
-from hub.shared import form_files
-from hub.shared.lfs_offers import offer_shape
+from hub.shared import uploads as form_uploads
+from hub.shared.uploads import is_too_large, offer_shape
 from hub.site.converters import RepositoryAddress
 from hub.site.files import reviews
 from hub.site.files.changing import branch_header, ref_of
@@ -50,7 +50,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     by = caller(request)
     initial = {"owner": request.GET.get("owner", "")}
     form = NewRepository(posted(request), owners=owners_of_new_repository(by), initial=initial)
-    if form_files.is_too_large(request):  # fields after the files were not read
+    if is_too_large(request):  # fields after the files were not read
         form.full_clean()
         form.refuse(_too_large())
     elif form.is_valid():
@@ -139,14 +139,14 @@ def _staged(request: HttpRequest, header: RepositoryHeader, sources: Sequence[So
 def _sources(request: HttpRequest) -> list[Source]:
     """Return the files that came with a form. Raises PushTooLarge if they were dropped for being too large."""
     files = request.FILES.getlist("files")
-    if form_files.is_too_large(request):
+    if is_too_large(request):
         raise _too_large()
     return [Source(file.name or "", file.size or 0, _opener(file)) for file in files]
 
 
 def _too_large() -> PushTooLarge:
     fix = "Turn JavaScript on, which sends files in parts, or use `hf upload`."
-    return PushTooLarge(f"A form takes {form_files.MAX_FORM_BYTES:,} bytes at most.", fix=fix)
+    return PushTooLarge(f"A form takes {form_uploads.MAX_FORM_BYTES:,} bytes at most.", fix=fix)
 
 
 def _opener(file: "UploadedFile[bytes]") -> Callable[[], BinaryIO]:

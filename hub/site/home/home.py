@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from dovetail.adapters.results.report import CheckResult, Report
-from hub.origin import origin
+from hub.addresses import origin
 from hub.site.catalogue.list_rows import rows_of
 from hub.site.proof.proof import Document
 from hub.site.verdict_summary import AREAS

@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from hub.origin import origin
+from hub.addresses import origin
 
 RULES = """User-agent: *
 Disallow: /api/

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from hub.origin import absolute
+from hub.addresses import absolute
 from registry.kernel.callers import NOBODY
 from registry.models import Repository
 from registry.repos.lists.catalog import listable_for

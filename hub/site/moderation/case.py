@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.shared.session_proofs import is_recent
+from hub.shared.sessions import is_recent
 from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import Decide, Note
 from hub.site.sign_in.reauthentication import ask_again

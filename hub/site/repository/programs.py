@@ -10,7 +10,7 @@ from dovetail.adapters.readers import usage_facts
 from dovetail.adapters.results.programs import IMAGES, Address, digest, lacking, packages, programs
 from dovetail.adapters.results.report import BasePin
 from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
-from hub.origin import absolute, origin
+from hub.addresses import absolute, origin
 from hub.site.proof.compatibility import Served
 from hub.site.repository.repository_header import RepositoryHeader
 from registry.kernel.base_policy import serve_of

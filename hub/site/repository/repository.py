@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.origin import absolute
+from hub.addresses import absolute
 from hub.site.pictures.sparkline import DAYS, Sparkline
 from hub.site.repository.finding_headers import reader_header
 from hub.site.repository.repository_header import README, RepositoryHeader, card_links

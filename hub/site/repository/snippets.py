@@ -13,8 +13,8 @@ from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
-from hub.origin import absolute, origin
-from hub.packages.wheels import install_line
+from hub.addresses import absolute, origin
+from hub.package_index import install_line
 from hub.site.proof.compatibility import Served
 from hub.site.repository.citation import bibtex
 from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs

@@ -24,8 +24,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from hub.origin import address_of
-from hub.shared.browsers import browser_name
+from hub.addresses import address_of
+from hub.shared.sessions import browser_name
 from hub.site.sign_in import password_attempts, reauthentication
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NotAllowed, TooOften
@@ -60,7 +60,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     """Accounts are made, counted and written to in the hub's own way."""
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Return the client's address by the hub's rule for trusted proxies (hub/origin.py)."""
+        """Return the client's address by the hub's rule for trusted proxies (hub/addresses.py)."""
         address = address_of(request)
         try:
             return str(ip_address(address))

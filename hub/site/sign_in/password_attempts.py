@@ -15,8 +15,8 @@ from django.contrib import auth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.origin import network_of
-from hub.server import counters
+from hub.addresses import network_of
+from hub.server import shared_cache
 from registry.kernel import site_settings
 from registry.kernel.errors import NotAllowed, RegistryError, TooOften
 from registry.models import User
@@ -51,7 +51,7 @@ def counted(request: HttpRequest, username: str) -> Iterator[None]:
         raise
     # Only the failures for this account are forgotten: one good account must not free a guesser.
     key = _keys(request, username)["pair"]
-    counters.forget(f"{key}:count", f"{key}:until")
+    shared_cache.forget(f"{key}:count", f"{key}:until")
 
 
 def shown_again(
@@ -68,7 +68,7 @@ def _wait(request: HttpRequest, username: str) -> int:
     """Return the seconds until this address may try this account again; 0 when now is fine."""
     if site_settings.get_setting("throttle") == "off":
         return 0
-    until = counters.recall(*(f"{key}:until" for key in _keys(request, username).values()))
+    until = shared_cache.recall(*(f"{key}:until" for key in _keys(request, username).values()))
     return max(0, round(max(until) - time.time() + 0.5))
 
 
@@ -76,11 +76,11 @@ def _count_failure(request: HttpRequest, username: str) -> None:
     """Count a wrong password: after the free tries the wait doubles each time, up to 15 minutes."""
     counts = {}
     for kind, key in _keys(request, username).items():
-        counts[kind] = count = counters.count(f"{key}:count", REMEMBERED_SECONDS)
+        counts[kind] = count = shared_cache.count(f"{key}:count", REMEMBERED_SECONDS)
         if count >= FREE_TRIES[kind]:
             pause = min(LONGEST_WAIT, 2 ** min(count - FREE_TRIES[kind], 10))
-            counters.remember(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
-    everywhere = counters.count(f"signin:account:{_digest(username)}:count", REMEMBERED_SECONDS)
+            shared_cache.remember(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
+    everywhere = shared_cache.count(f"signin:account:{_digest(username)}:count", REMEMBERED_SECONDS)
     sign_ins.record_failure(username.strip(), count=everywhere, from_address=counts["address"])
 
 

@@ -20,8 +20,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from hub.shared.session_proofs import is_recent as is_recent
-from hub.shared.session_proofs import lacks_second_factor as lacks_second_factor
+from hub.shared.sessions import is_recent as is_recent
+from hub.shared.sessions import lacks_second_factor
 from hub.site.sign_in.account import page_before
 from hub.site.visitor import person
 

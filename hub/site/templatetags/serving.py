@@ -5,7 +5,7 @@ from django.template.context import Context
 
 from dovetail.adapters.results.report import Content
 from dovetail.serve.server_start import has_parts, part_of, start
-from hub.origin import origin
+from hub.addresses import origin
 from hub.site.proof.compatibility import TITLES, Served
 from hub.site.repository.repository_header import RepositoryHeader
 

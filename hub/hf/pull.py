@@ -1,19 +1,21 @@
 """Pulling on the wire: file listings, and the bytes with every header that client caches depend on."""
 
+import re
+from urllib.parse import quote
+
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
-from hub.addresses import locate
+from hub import limits
+from hub.addresses import absolute, locate
 from hub.answers import answer, mark_yanked
-from hub.hf import base_answers, bodies, elsewhere, shapes
-from hub.hf.addresses import next_page
+from hub.hf import bodies, elsewhere, shapes
+from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
-from hub.hf.files import file_answers
 from hub.hf.shapes import JSON
 from hub.limits import Family
-from hub.origin import absolute
-from hub.server import downloads
+from hub.server.large_bodies import send
 from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
@@ -22,6 +24,64 @@ from registry.repos import derived, histories, manifest, pull, refs, served_base
 from registry.repos.contents import sharded_weights
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
+
+# The types that cards may show, and none that runs; browsers are told not to guess.
+IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")}
+TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
+
+
+def answer_file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+    """Return the answer for one file, without what depends on where it is kept."""
+    # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
+    same = request.method == "GET" and has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
+    response = HttpResponse(status=304) if same else file_response(request, entry)
+    for header, value in headers_of(entry, is_signed=response.has_header("Location")).items():
+        response[header] = value
+    return response
+
+
+def has_already(header: str, entry: Entry) -> bool:
+    """Return whether an If-None-Match header names this file."""
+    etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
+    return etag in {one.strip().removeprefix("W/") for one in header.split(",")}
+
+
+def headers_of(entry: Entry, *, is_signed: bool) -> dict[str, str]:
+    """Return the headers that say what a file is."""
+    etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
+    name = entry.path.rpartition("/")[2]
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
+    facts = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\";",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "private, no-store" if is_signed else "private, no-cache",
+    }
+    if isinstance(entry, DerivedEntry):
+        facts["X-Dovetail-Derived"] = quote(entry.source)
+    return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
+
+
+def file_response(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+    """Return a file's bytes, or where the store serves them. Raises StoreUnavailable for what the store has lost."""
+    # A client follows a redirect on its own host with HEAD too, and a link signed for GET answers that with 403.
+    if request.method != "HEAD" and (url := pull.download_url(entry)):
+        response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
+        response["Content-Length"] = "0"
+        return response
+    return send(request, entry, content_type(entry))
+
+
+def content_type(entry: Entry) -> str:
+    """Return the type that browsers are told."""
+    suffix = entry.path.rpartition(".")[2].lower()
+    if suffix in TYPES:
+        return TYPES[suffix]
+    return "application/octet-stream" if entry.is_lfs else "text/plain; charset=utf-8"
+
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
 
@@ -39,7 +99,7 @@ class Tree(Route):
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         folder = served_bases.locate(base, where["tail"])
-        return self.page(base_answers.revision_of(base, refs.MAIN), served_bases.entries(base), folder)
+        return self.page(bodies.base_revision(base, refs.MAIN), served_bases.entries(base), folder)
 
     def page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
         query = self.request.GET
@@ -69,7 +129,7 @@ class PathsInfo(Route):
         return self.answered(revision, pull.entries(revision))
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
-        return self.answered(base_answers.revision_of(base, where["rev"]), served_bases.entries(base))
+        return self.answered(bodies.base_revision(base, where["rev"]), served_bases.entries(base))
 
     def answered(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
         paths, is_expanded = bodies.form_or_json(self.request)
@@ -161,23 +221,23 @@ class Resolve(Route):
             entry = unsearched_files.find_served(revision, path, self.caller)
         except RegistryError as error:
             return at_commit(self.refuse(error), revision)
-        response = file_answers.answer_file(request, entry)
+        response = answer_file(request, entry)
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
             named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}
             response["Link"] = f'<{absolute(request, reverse("xet:read-token", kwargs=named))}>; rel="xet-auth"'
         if request.method == "GET" and response.status_code != 304 and _is_counted(entry):
-            downloads.count(request, repository, self.caller)
+            limits.count_download(request, repository, self.caller)
         return at_commit(response, revision)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
         path = served_bases.locate(base, where["tail"])
-        revision = base_answers.revision_of(base, refs.MAIN)
+        revision = bodies.base_revision(base, refs.MAIN)
         try:
             entry = served_bases.find_file(base, path)
         except FileNotFound as error:
             return at_commit(self.refuse(error), revision)
-        return at_commit(file_answers.answer_file(request, entry), revision)
+        return at_commit(answer_file(request, entry), revision)
 
 
 class Headers(Route):

@@ -1,9 +1,16 @@
-"""The index of Python packages at /simple/: the client of this hub and its format library, by PEP 503, 691 and 714."""
+"""The client of this hub and its format library as wheels, and their index at /simple/ by PEP 503, 691 and 714."""
 
 import re
+import zipfile
+from dataclasses import dataclass
+from email.parser import BytesParser
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.http import (
     Http404,
     HttpRequest,
@@ -17,9 +24,76 @@ from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from hub.about import VERSION
-from hub.origin import origin
-from hub.packages import wheels
-from hub.packages.wheels import PROJECTS, Wheel
+from hub.addresses import origin
+
+CLIENT = "dovetail-hub"
+PROJECTS = ("dovetail-adapters", CLIENT)
+FOLDER = Path(settings.ROOT, "client", "dist")  # `ops environments wheel` and the image's build write it
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A built wheel, with what an installer asks before it downloads it."""
+
+    project: str
+    filename: str
+    data: bytes
+    metadata: bytes
+
+    @property
+    def version(self) -> str:
+        """The version by its name: that of the library ends with +hub, which public indexes refuse."""
+        return self.filename.split("-")[1]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of the whole wheel."""
+        return sha256(self.data).hexdigest()
+
+    @property
+    def link(self) -> str:
+        """Its address below the project's, with its digest."""
+        return f"{quote(self.filename)}#sha256={self.sha256}"
+
+    @cached_property
+    def metadata_sha256(self) -> str:
+        """The digest of its metadata."""
+        return sha256(self.metadata).hexdigest()
+
+    @cached_property
+    def requires_python(self) -> str:
+        """The versions of Python that it runs on."""
+        return BytesParser().parsebytes(self.metadata, headersonly=True).get("Requires-Python", "")
+
+
+def find(project: str) -> list[Wheel]:
+    """Return the wheels of a project, the highest release first; empty if none was built."""
+    paths = FOLDER.glob(f"{project.replace('-', '_')}-[0-9]*-py3-none-any.whl")
+    found = [_read(project, path, path.stat().st_mtime_ns) for path in paths]
+    return sorted(found, key=lambda wheel: [int(part) for part in re.findall(r"\d+", wheel.version)], reverse=True)
+
+
+def requirements(hub: str, project: str, release: str) -> list[str]:
+    """Return what installs a release from the hub at an address: a requirement by address and digest for each wheel.
+
+    The client's has the format library's too. No index is asked for either name, where anybody may have registered it.
+    """
+    names = PROJECTS if project == CLIENT else (project,)
+    wheels = [wheel for name in names for wheel in find(name) if wheel.version.partition("+")[0] == release]
+    return [f"{wheel.project} @ {hub}/simple/{wheel.project}/{wheel.link}" for wheel in wheels]
+
+
+def install_line(hub: str) -> str:
+    """Return the command that installs the client of the hub at an address."""
+    return f"pip install -r {hub}/simple/{CLIENT}/latest.txt"
+
+
+@cache  # keyed by what changes with each build; it is small
+def _read(project: str, path: Path, _changed: int) -> Wheel:
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return Wheel(project, path.name, path.read_bytes(), archive.read(name))
+
 
 API_VERSION = "1.1"
 HTML, JSON = "application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.v1+json"
@@ -40,7 +114,7 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
     """List the files of a project; empty if no wheel was built."""
     if name not in PROJECTS:
         return _moved(name)
-    found = wheels.find(name)
+    found = find(name)
     body = {"meta": {"api-version": API_VERSION}, "name": name, "versions": [wheel.version for wheel in found]}
     return _answer(request, "simple/project.html", {**body, "files": list(map(_describe, found))}, {"wheels": found})
 
@@ -66,7 +140,7 @@ def file(request: HttpRequest, name: str, filename: str) -> HttpResponse:
         raise Http404
     if filename in LATEST or filename.endswith(".txt"):
         return _release(request, name, filename)
-    found = wheels.find(name)
+    found = find(name)
     bodies = {wheel.filename: wheel.data for wheel in found}
     bodies |= {f"{wheel.filename}.metadata": wheel.metadata for wheel in found}
     if filename not in bodies:
@@ -80,7 +154,7 @@ def _release(request: HttpRequest, name: str, filename: str) -> HttpResponse:
     `latest` is one argument by which pip and uv read `latest.txt`; `latest.whl` leads to the wheel, for saving it.
     """
     hub = origin(request)
-    lines = wheels.requirements(hub, name, VERSION if filename in LATEST else filename.removesuffix(".txt"))
+    lines = requirements(hub, name, VERSION if filename in LATEST else filename.removesuffix(".txt"))
     if not lines or not lines[-1].startswith(name):
         raise Http404
     if filename == "latest":

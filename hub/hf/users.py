@@ -1,4 +1,4 @@
-"""People and organisations as clients ask for them: overviews, members, followers, likes, repositories with sizes."""
+"""People and organisations as clients ask for them: overviews, members, likes, repositories with sizes, and gates."""
 
 from typing import Any
 
@@ -6,17 +6,18 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from hub.addresses import absolute
 from hub.answers import answer
-from hub.hf import shapes
+from hub.hf import bodies, shapes
+from hub.hf.bodies import paged
 from hub.hf.dialect import Route
-from hub.hf.lists import paged
 from hub.hf.shapes import JSON
-from hub.origin import absolute
 from registry.kernel import policy
-from registry.kernel.errors import NamespaceNotFound, SignInRequired
+from registry.kernel.errors import NamespaceNotFound, SignInRequired, ValueInvalid
+from registry.kernel.policy import Permission
 from registry.kernel.texts import ids
-from registry.models import Follow, Like, Membership, Namespace, Organization, Repository, User
-from registry.people import accounts
+from registry.models import AccessRequest, Follow, Like, Membership, Namespace, Organization, Repository, User
+from registry.people import accounts, gates
 from registry.people.organizations import organizations
 from registry.talk import social
 
@@ -231,3 +232,61 @@ class Likers(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         return paged(request, social.likers(self.repository(ns, name)), lambda row: user(request, row.user))
+
+
+class Requests(Route):
+    """GET /api/models/{id}/user-access-request/{pending|accepted|rejected}"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, status: str) -> HttpResponse:
+        rows = gates.list_requests(self.repository(ns, name, Permission.ARCHIVE), status, self.caller)
+        return paged(request, rows, lambda row: shown(request, row))
+
+
+class Handle(Route):
+    """POST /api/models/{id}/user-access-request/handle"""
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        repository = self.repository(ns, name, Permission.ARCHIVE)
+        body = bodies.json_object(request)
+        username, request_id = bodies.text(body, "user", ""), bodies.text(body, "requestId", "")
+        if bool(username) == bool(request_id):
+            raise ValueInvalid("A decision names the person or the request.", fix="Send 'user' or 'requestId'.")
+        row = gates.decide_request(
+            repository,
+            bodies.text(body, "status"),
+            self.caller,
+            username=username,
+            request_id=ids.parse_hub_id(request_id),
+            reason=bodies.text(body, "rejectionReason", ""),
+        )
+        return answer(shown(request, row))
+
+
+class Grant(Route):
+    """POST /api/models/{id}/user-access-request/grant"""
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        repository = self.repository(ns, name, Permission.ARCHIVE)
+        row = gates.grant_access(repository, bodies.text(bodies.json_object(request), "user"), self.caller)
+        return answer(shown(request, row))
+
+
+def shown(request: HttpRequest, row: AccessRequest) -> JSON:
+    """Return a request as JSON, with the e-mail address of the person only if they asked themselves."""
+    person = user(request, row.user)
+    if row.asked and row.user.email:
+        person["email"] = row.user.email
+    fields: JSON = {
+        "requestId": ids.format_hub_id(row.pk),
+        "status": row.status,
+        "timestamp": shapes.moment(row.at),
+        "user": person,
+        "fields": {"text": row.text} if row.text else {},
+    }
+    if row.decided_by is not None:
+        fields["grantedBy" if row.status == AccessRequest.Status.ACCEPTED else "decidedBy"] = {
+            "user": row.decided_by.username
+        }
+    if row.reason:
+        fields["rejectionReason"] = row.reason
+    return fields

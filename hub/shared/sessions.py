@@ -1,4 +1,4 @@
-"""The proofs of a browser session with their times: password and second factor; for the website and for REST."""
+"""Browser sessions: their proofs with times (password and second factor), and names of browsers from User-Agent."""
 
 import time
 from collections.abc import Iterable
@@ -40,3 +40,21 @@ def _proofs(request: HttpRequest) -> Iterable[dict[str, Any]]:
     if not isinstance(user, User):
         return []
     return [record for record in get_authentication_records(request, user) if record.get("method") in PROOFS]
+
+
+# Parts of the header of a browser; the first that fits counts, because each browser names its ancestors too.
+BROWSERS = (
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium"),
+    ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def browser_name(user_agent: str) -> str:
+    """Return the browser and the system for people, such as "Firefox on Linux"; other programs by their first word."""
+    browser = next((name for sign, name in BROWSERS if sign in user_agent), user_agent.partition("/")[0][:40])
+    system = next((name for sign, name in SYSTEMS if sign in user_agent), "")
+    return f"{browser or 'Unknown browser'} on {system}" if system else browser or "Unknown browser"

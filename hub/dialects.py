@@ -12,7 +12,7 @@ from hub import limits
 from hub.answers import refuse_nul
 from hub.errors import of_database
 from hub.limits import Family, Taken
-from hub.verified_view import viewer
+from hub.read_only import viewer
 from registry.kernel.errors import RegistryError, TooOften
 from registry.kernel.policy import NOBODY, Caller
 from registry.repos.viewers import Viewer
@@ -28,7 +28,7 @@ class Refused(Exception):
         self.answer = answer
 
 
-class Door(View):
+class DialectView(View):
     """One route of a dialect that reads. Methods return a response or raise a RegistryError or Refused."""
 
     caller: Caller = NOBODY

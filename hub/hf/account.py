@@ -1,4 +1,4 @@
-"""Tokens in OAuth's own words: for `hf auth login`, which signs in by a browser, and for CI jobs, by their identity."""
+"""The caller's account, leaked credentials, OAuth of devices and jobs, and the small routes that clients call."""
 
 from typing import Any
 from urllib.parse import parse_qs
@@ -6,12 +6,70 @@ from urllib.parse import parse_qs
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 
+from hub.addresses import absolute
 from hub.answers import answer
-from hub.hf import bodies
+from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
-from hub.origin import absolute
-from registry.kernel.errors import ExchangeRefused, SignInUnfinished, ValueInvalid
-from registry.people.tokens import devices, exchange
+from registry.kernel.errors import ExchangeRefused, SignInRequired, SignInUnfinished, ValueInvalid
+from registry.kernel.texts import ids
+from registry.models import Membership
+from registry.people.tokens import devices, exchange, leaks
+
+MOST_FOUND = 1000
+
+
+class WhoAmI(Route):
+    """GET /api/whoami-v2"""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if self.caller.user is None:
+            raise SignInRequired("Nobody is signed in here.")
+        rows = Membership.objects.filter(user=self.caller.user).select_related("organization__namespace")
+        orgs = [
+            {
+                "type": "org",
+                "id": ids.format_hub_id(row.organization.pk),
+                "name": row.organization.namespace.name,
+                "fullname": row.organization.full_name or row.organization.namespace.name,
+                "roleInOrg": row.role,
+            }
+            for row in rows.order_by("organization__namespace__name")
+            if not self.caller.is_fine_grained
+        ]
+        return answer(shapes.whoami(self.caller, orgs))
+
+
+class RevokeFound(Route):
+    """POST /api/credentials/revoke: revokes leaked tokens, and does not tell whether they were valid."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.META.pop(
+            "HTTP_AUTHORIZATION", None
+        )  # the caller does not matter, even when they sign with the leaked token
+        return super().dispatch(request, *args, **kwargs)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        # They are hashed and never stored, and the answer must not depend on what they are.
+        credentials = bodies.strings(bodies.json_object(request), "credentials", storable=False)
+        if len(credentials) > MOST_FOUND:
+            raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
+        leaks.revoke_values(credentials)
+        return answer({}, status=202)
+
+
+class AgentHarnesses(Route):
+    """GET /api/agent-harnesses: `hf` asks once a day; this hub has none."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return answer({"standardEnvVars": [], "harnesses": {}})
+
+
+class Telemetry(Route):
+    """HEAD /api/telemetry/…: answered and ignored."""
+
+    def get(self, request: HttpRequest, topic: str) -> HttpResponse:
+        return HttpResponse(status=204)
+
 
 MAX_FORM = 64 << 10
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"

@@ -1,1 +1,0 @@
-"""Files on the wire: pushing, pulling and Git LFS."""

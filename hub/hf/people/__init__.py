@@ -1,1 +1,0 @@
-"""People and organisations on the wire: accounts, tokens, likes, gates."""
