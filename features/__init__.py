@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 FEATURES: tuple[str, ...] = (
+    "notify",
     "saved_searches",
     "upstream",
     "repairs",

@@ -77,7 +77,6 @@ REST: dict[tuple[str, str], Any] = {
         "claims": {"repository": ["a/b"], "repository_owner_id": ["1"], "workflow_ref": ["a/b/x.yml@main"]},
     },
     ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
-    ("POST", "/api/v1/me/notifications/read"): {"up_to": 1},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/derive"): {
         "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",
         "head": "average", "alpha": 8.0, "enable_lora": "true",
@@ -94,7 +93,6 @@ REST: dict[tuple[str, str], Any] = {
         "target": {"type": "person", "id": "carol"}, "reason": "spam", "text": "x",
         "evidence": [{"commit": "a" * 40, "file": "README.md", "line": 1, "end_line": 2, "tensor": "x"}],
     },
-    ("PUT", "/api/v1/adapters/acme/public/watch"): {"level": "all"},
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
@@ -365,7 +363,6 @@ def test_a_part_of_a_fit_that_is_no_object_is_refused_by_name(base, member, valu
         ("POST", "/api/v1/organizations", "full_name"),
         ("PATCH", "/api/v1/organizations/acme", "name"),
         ("PUT", "/api/v1/organizations/acme/members/bob", "role"),
-        ("POST", "/api/v1/me/notifications/read", "up_to"),
         *of_features.rows("TEXTS"),
         ("POST", "/api/v1/moderation/adapters/acme/public/quarantine", "reason"),
     ],

@@ -25,7 +25,6 @@ from registry.repos.delivery import download_counts
 from registry.repos.lists import counting
 from registry.talk import dispatch as dispatching
 from registry.talk import letters
-from registry.talk.alerts import alert_mail, reminders
 from workers import base_measurements, derived_versions, pushed_files
 from workers.background import tensor_digesting, weight_comparing
 from workers.loop import LOOP
@@ -162,7 +161,7 @@ def letter(to: str, subject: str, text: str) -> None:
 
 @shared_task
 def mail() -> None:
-    """Alert of tokens that are about to end and of cases that wait too long, and send the e-mails that are due."""
-    reminders.remind()
-    reminders.alarm()
-    alert_mail.send_due()
+    """Send the e-mails that are due."""
+    for part in JOBS:
+        for work in part.mail:
+            work()

@@ -29,12 +29,12 @@ from hub.site.repository.finding_headers import header_of
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.visitor import person
+from registry.kernel import seams
 from registry.kernel.errors import FilesExpired, RefExists, RepositoryQuarantined, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.kernel.texts import ids
 from registry.models import Verdict
 from registry.proof import verdicts
-from registry.talk.alerts import alerts
 
 MARKDOWN = _("Markdown: what is new, and what changes for people who use it. `@name`, `#3` and commits become links.")
 MAX_IN_FEED = 30
@@ -110,7 +110,7 @@ def one(request: HttpRequest, header: RepositoryHeader, tag: str) -> HttpRespons
 
 
 def _page(request: HttpRequest, header: RepositoryHeader, found: Sequence[Release], **more: object) -> HttpResponse:
-    alerts.saw(header.by.user, [alerts.Kind.RELEASE_MADE], repository=header.repository)
+    seams.saw(header.by.user, "releases", header.repository)
     shown = {"header": header, "tab": "releases", "rows": _rows(header, found), "may_release": _may_release(header)}
     return render(request, "releases/listed.html", shown | more)
 

@@ -133,8 +133,6 @@ BODIES: dict[str, Any] = {
     "put_team_grant": {"role": "write"},
     "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},
     "release": {"reason": "It was a false alarm."},
-    "watch": {"level": "all"},
-    "notificationsRead": {"up_to": 17},
 }
 HEADERS: dict[str, Schema] = {
     "ETag": {"description": "The state of the answer, for If-None-Match.", "schema": {"type": "string"}},

@@ -9,12 +9,10 @@ from hub.api.adapters import adapters, comparisons, derived, lineages, weights
 from hub.api.people import (
     account,
     following,
-    notifications,
     organization_links,
     organizations,
     publishers,
     robots,
-    watching,
 )
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
 from hub.api.views import NoSuchRoute
@@ -44,7 +42,6 @@ urlpatterns = [
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
     path(f"{ADAPTER}/downloads", adapters.DownloadsByDay.as_view(), name="rest-downloads"),
     path(f"{ADAPTER}/lineage", lineages.OneLineage.as_view(), name="rest-adapter-lineage"),
-    path(f"{ADAPTER}/watch", watching.Watch.as_view(), name="rest-watch"),
     path(f"{ADAPTER}/revisions", revisions.Revisions.as_view(), name="rest-revisions"),
     path(f"{REVISION}/files/<path:path>", revisions.OneFile.as_view(), name="rest-file"),
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view(), name="rest-verdict"),
@@ -73,8 +70,6 @@ urlpatterns = [
     path("bases/<api_base:base>", bases.OneBase.as_view(), name="rest-base"),
     path("changes", changes.Changes.as_view(), name="rest-changes"),
     path("me", account.Me.as_view(), name="rest-me"),
-    path("me/notifications", notifications.Notifications.as_view(), name="rest-notifications"),
-    path("me/notifications/read", notifications.Read.as_view(), name="rest-notifications-read"),
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
     path("me/bases/<api_base:base>/asked", following.AskedBase.as_view(), name="rest-asked-base"),

@@ -12,7 +12,6 @@ from hub.shared.list_parameters import ROUTES
 from hub.site import panels
 from hub.site.account import (
     account_urls,
-    alerts,
     avatars,
     device,
     password,
@@ -65,7 +64,6 @@ REPOSITORIES = [
         REPOSITORY,
         ("like", sharing.like, "like"),
         ("unlike", sharing.unlike, "unlike"),
-        ("watch", sharing.watch, "watch"),
         ("ask-access", gates.ask, "ask-access"),
         ("appeal", standing.appeal, "open-appeal"),
     ),
@@ -148,18 +146,10 @@ SETTINGS = [
     at("settings", profile.settings, "settings"),
     at("settings/profile", profile.profile, "profile"),
     at("settings/password", needs_passwords(password.password), "password"),
-    at("settings/notifications", alerts.notifications, "notifications"),
-    *forms(
-        "notifications",
-        "settings/notifications",
-        ("read", alerts.read, "read-notifications"),
-        ("mail", alerts.set_mail, "set-mail"),
-    ),
     at("settings/reports", reports.own, "own-reports"),
     at("settings/standing", standing.own, "standing"),
     at("settings/appeals/<int:number>", standing.one, "appeal"),
     *forms("appeal", "settings/appeals/<int:number>", ("write", standing.write, "write-appeal")),
-    at("settings/notifications/choices", alerts.choices, "notification-settings"),
     at("settings/organizations", organizations.listed, "organizations"),
     *forms(
         "organizations",
@@ -288,7 +278,6 @@ urlpatterns = [
     at("compare", comparisons.compare, "compare"),
     at("avatars/<str:name>.svg", avatars.avatar, "avatar"),
     at("avatars/<str:name>.webp", avatars.picture, "picture"),
-    at("unsubscribe/<str:signed>", alerts.unsubscribe, "unsubscribe"),
     at("stats/changes", changes.changes, "changes"),
     at("login/device", device.device, "device"),
     *forms(

@@ -8,7 +8,7 @@ from registry.kernel.errors import NotSupported
 from registry.kernel.texts.cursors import Page
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
+    from django.db.models import Model, QuerySet
 
     from registry.kernel.callers import Caller
     from registry.kernel.policy import Permission
@@ -73,6 +73,8 @@ class Feature:
     take_name: "Callable[[str, User | None], None]" = lambda name, by: None
     # Raises a better refusal for a repository (full name, type) that is not here, if there is one.
     not_here: "Callable[[str, str, Caller], None]" = lambda full_name, type, by: None
+    # Called with a person, the page that they look at now, and the row that it is about, if any.
+    saw: "Callable[[User, str, Model | None], object]" = lambda user, page, row: None
     # (document, rows) of what it keeps of a person, for the export: no secrets, nothing that concerns other people.
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
     # Deletes what it keeps for a person alone, in the transaction that deletes the account.
@@ -96,6 +98,7 @@ class Jobs:
     reads: tuple[Callable[[], object], ...] = ()  # asks other hubs for what is to be proven; every minute
     after_push: tuple[Callable[[], object], ...] = ()  # reads files of strangers, in bounded slices
     short: tuple[ShortJobs, ...] = ()
+    mail: tuple[Callable[[], object], ...] = ()  # sends the e-mails that are due
 
 
 _joined: list[Feature] = []
@@ -117,6 +120,13 @@ def threads() -> Threads:
         if feature.threads is not None:
             return feature.threads
     raise NotSupported("This hub has no discussions and no pull requests.", fix="Push to a branch.")
+
+
+def saw(user: "User | None", page: str, row: "Model | None" = None) -> None:
+    """Let features know that a person looks at a page now; nobody asks that of strangers."""
+    if user is not None:
+        for feature in _joined:
+            feature.saw(user, page, row)
 
 
 def lists_with(repository: "Repository", by: "Caller", limit: int) -> Page[Any]:

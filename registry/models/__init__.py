@@ -55,9 +55,7 @@ from registry.models.repos.derivations import DerivedSource, DerivedVersion
 from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
 from registry.models.site.plane import PlaneName, PlaneRequest
-from registry.models.talk.alerts import Alert
 from registry.models.talk.events import Event
-from registry.models.talk.notices import Channel, RepositoryWatch, Topic, TopicChoice
 from registry.models.talk.social import BaseFollow, Follow, Like
 from registry.models.verdicts import (
     Attempt,
@@ -74,7 +72,6 @@ from registry.models.verdicts import (
 __all__ = [
     "AbuseReport",
     "AccessRequest",
-    "Alert",
     "Alias",
     "AliasMove",
     "Appeal",
@@ -95,7 +92,6 @@ __all__ = [
     "Case",
     "CaseNote",
     "CatalogueCount",
-    "Channel",
     "ChunkingJob",
     "ClockLease",
     "Comparison",
@@ -138,7 +134,6 @@ __all__ = [
     "Regression",
     "RenderedCard",
     "Repository",
-    "RepositoryWatch",
     "Revision",
     "RevisionFile",
     "SchemaUpgrade",
@@ -151,8 +146,6 @@ __all__ = [
     "TeamMember",
     "TensorDigest",
     "Token",
-    "Topic",
-    "TopicChoice",
     "TrustedPublisher",
     "Upload",
     "UploadedBlob",

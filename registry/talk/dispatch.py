@@ -1,4 +1,4 @@
-"""Dispatches events: reads the outbox in order and hands them to those who tell: feed, alerts, features.
+"""Dispatches events: reads the outbox in order and hands them to those who tell: feed, features.
 
 Each row is handled and deleted in one transaction, so that every consumer handles it exactly once and a crash loses
 nothing. The row is locked meanwhile, and rows are taken by their numbers, so the events of one repository keep their
@@ -22,7 +22,6 @@ from registry.moderation import lineage
 from registry.moderation.cases import findings
 from registry.plane import jobs as plane_jobs
 from registry.talk import feeding, numbering
-from registry.talk.alerts import events
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +31,6 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     "plane": plane_jobs.consume,
     "lineage": lineage.consume,
     "feed": feeding.consume,
-    "alerts": events.consume,
-    "followers": events.fan_out,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on

@@ -1,4 +1,4 @@
-"""Letters by e-mail, one by one: about a person's own account, and invitations to an organisation by a link."""
+"""Letters by e-mail, one by one: sending them, and invitations to an organisation by a link."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +16,6 @@ from registry.people import addresses
 from registry.people.organizations import organization_links
 from registry.people.organizations.join_links import Terms
 
-ADDRESS_CHANGED = """The e-mail address of {name} on {hub} {news}. This letter goes to the old one, {former}.
-
-If it was not you: set a new password, then end the other sessions and look at your tokens.
-{security_page}
-If you cannot sign in any more, write to the administrators of this hub.
-"""
 INVITED = gettext_noop("{by} invites you to {organization}")
 INVITING = gettext_noop("""{by} invites you to {organization} on {hub}, a registry of adapters, with the role "{role}".
 
@@ -42,14 +36,6 @@ def send(to: str, subject: str, text: str) -> None:
     if are_sent() and to:
         letterbox: Callable[[str, str, str], object] = import_string(settings.LETTERBOX)
         letterbox(to, " ".join(subject.split()), text)
-
-
-def send_address_changed(former: str, name: str, address: str) -> None:
-    """Tell a former address of a person that it is theirs no more; `address` is the new one, "" for none."""
-    news = f"is {address} now" if address else "was removed"
-    words = {"name": name, "hub": settings.PUBLIC_URL, "news": news, "former": former}
-    text = ADDRESS_CHANGED.format(**words, security_page=absolute(reverse("security")))
-    send(former, "[Dovetail] Your address was changed", text)
 
 
 def deliver(to: str, subject: str, text: str) -> None:

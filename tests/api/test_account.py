@@ -5,8 +5,6 @@ from datetime import timedelta
 from django.utils import timezone
 
 from registry.models import Token
-from registry.talk import dispatch
-from tests.api.conftest import judged, pushed
 
 TOKENS = "/api/v1/me/tokens"
 SESSIONS = "/api/v1/me/sessions"
@@ -55,22 +53,6 @@ def test_a_fine_grained_token_reaches_what_it_names(ask, cast, secret):
     value = ask("alice").post(TOKENS, wish, "application/json").json()["value"]
     assert ask(value=value).get("/api/v1/adapters/acme/secret").status_code == 200
     assert ask(value=value).post("/api/v1/adapters/acme/secret/revisions/main/validate").status_code == 403
-
-
-def test_a_fine_grained_token_is_told_of_what_it_names_alone(ask, cast, secret):
-    other = cast.repository("acme/other", private=True)
-    for repository in (secret, other):
-        judged(
-            pushed(cast, repository, by="bob"),
-            "failed",
-            checks=[{"id": "load.error", "outcome": "failed", "message": "m"}],
-        )
-    dispatch.run()
-    wish = {"name": "ci", "role": "fine-grained", "repos": {"acme/other": "read"}}
-    value = ask("alice").post(TOKENS, wish, "application/json").json()["value"]
-    for asking, told in ((ask("alice"), ["acme/other", "acme/secret"]), (ask(value=value), ["acme/other"])):
-        items = asking.get("/api/v1/me/notifications").json()["items"]
-        assert sorted(item["adapter"] for item in items) == told
 
 
 def test_tokens_are_never_made_or_revoked_by_token(ask, cast):

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.merge
 SEND = """
 from datetime import timedelta
 from django.utils import timezone
-from registry.models import Alert
-from registry.talk.alerts import alert_mail; from registry.talk import dispatch
+from features.notify.models import Alert
+from features.notify import mail; from registry.talk import dispatch
 dispatch.run()
 Alert.objects.update(created_at=timezone.now() - timedelta(days=1))
 Alert.objects.exclude(mailed_at=None).update(mailed_at=timezone.now() - timedelta(days=1))
-print(alert_mail.send_due())
+print(mail.send_due())
 """
 
 

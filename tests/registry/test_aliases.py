@@ -19,7 +19,7 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.models import Alert, Alias, AliasMove, AuditEvent, Event, Repository, Revision
+from registry.models import Alias, AliasMove, AuditEvent, Event, Repository, Revision
 from registry.models.extensions import ChangeRefused
 from registry.moderation import quarantine
 from registry.proof.verified import aliases as deeds
@@ -28,8 +28,7 @@ from registry.proof.verified.verified import move_verified
 from registry.publish import branches, copies, history, moves, push, repositories
 from registry.publish.retention import restoring, retiring
 from registry.repos import aliases, pull, refs
-from registry.talk import dispatch, watching
-from registry.talk.alerts import alerts
+from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
 from tests.sweep import sweep
 
@@ -312,28 +311,6 @@ def test_moves_are_in_the_log_and_the_feed(cast, repository, versions):
     assert events[2].data == {
         "alias": "prod", "action": "rollback", "before": versions[2].oid, "after": versions[0].oid, "reason": "Slow.",
     }  # fmt: skip
-
-
-def test_owners_hear_of_a_fallback_and_watchers_of_every_move(cast, repository, versions):
-    watching.watch(repository, "all", cast.session("carol"))
-    dispatch.run()
-    Alert.objects.all().delete()
-    put(cast, repository, versions[0])
-    put(cast, repository, versions[1])
-    dispatch.run()
-    [heard] = Alert.objects.filter(kind="alias-moved")
-    assert (heard.user.username, heard.count) == ("carol", 2)
-    assert alerts.sentence(heard) == f"prod of {NAME} names {versions[1].oid[:12]} now, by bob (1 more moves)."
-    withdraw(cast, "yank", versions[1])
-    dispatch.run()
-    told_of = Alert.objects.filter(kind="alias-fell-back")
-    assert {alert.user.username for alert in told_of} == {"alice"}
-    sentence = f"The version behind prod of {NAME} is withdrawn: it falls back to {versions[0].oid[:12]}."
-    assert alerts.sentence(told_of[0]) == sentence
-    assert told_of[0] in alerts.of(cast["alice"])
-    withdraw(cast, "hold", versions[0])
-    dispatch.run()
-    assert alerts.sentence(Alert.objects.filter(kind="alias-fell-back").latest("pk")).endswith("it names none now.")
 
 
 # --- what carries them -----------------------------------------------------------------------------------------------

@@ -29,7 +29,6 @@ from registry.kernel.errors import (
 from registry.kernel.policy import NOBODY, Caller, Permission, require
 from registry.models import (
     AbuseReport,
-    Alert,
     Appeal,
     AuditEvent,
     Case,
@@ -51,8 +50,6 @@ from registry.people.organizations import organizations, teams
 from registry.publish import push, repositories
 from registry.publish.retention import restoring
 from registry.repos import refs
-from registry.talk import dispatch
-from registry.talk.alerts import alerts, reminders
 from tests.cast import Cast, person
 
 Outcome = Case.Outcome
@@ -284,7 +281,7 @@ def test_each_target_has_its_outcomes_and_others_are_refused(cast, adapter, kind
     assert case.state == "open"
 
 
-def test_closing_holds_back_tells_everybody_and_leaves_one_entry_each(cast, adapter):
+def test_closing_holds_back_and_leaves_one_entry_each(cast, adapter):
     case = filed(cast, "carol").case
     cases.claim(case, cast.session("mona"))
     decided(cast, case, Outcome.HELD, strike=True)
@@ -295,13 +292,6 @@ def test_closing_holds_back_tells_everybody_and_leaves_one_entry_each(cast, adap
     assert case.reports.get().upheld is True
     acts = AuditEvent.objects.filter(actor="mona").values_list("action", flat=True)
     assert sorted(acts) == ["adapter:quarantine", "case:claim", "case:close", "person:strike"]
-    dispatch.run()
-    kinds = {(alert.user.username, alert.kind) for alert in Alert.objects.all()}
-    assert kinds == {("alice", "held"), ("alice", "strike"), ("carol", "report-decided")}
-    assert [alerts.sentence(alert) for alert in alerts.of(cast["carol"])] == [
-        f"Your report of alice/reviews is decided. Quarantined as a whole: {WHY}"
-    ]
-    assert alerts.unread(cast["alice"]) == 2
     with pytest.raises(CaseClosed):
         decided(cast, case, Outcome.NO_ACTION)
 
@@ -423,10 +413,6 @@ def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
     assert dossier.of_case(case).is_reversed
     with pytest.raises(AppealClosed):
         appeals.decide(appeal, cast.session("ada"), approve=False, reason="No.")
-    dispatch.run()
-    assert {alert.kind for alert in Alert.objects.filter(user=cast["mona"])} == {"appealed"}
-    answered = Alert.objects.get(user=cast["alice"], kind="appeal-answered")
-    assert alerts.sentence(answered) == "Your appeal about alice/reviews was approved."
 
 
 def test_an_appeal_of_an_earlier_hold_does_not_release_a_later_one(cast, adapter):
@@ -663,42 +649,6 @@ def test_the_queue_marks_and_filters_what_waits_longer_than_the_target(cast, ada
     site_settings.change_setting("case_hours", "0", None)
     assert marked(state="late") == {}
     assert marked() == {new.pk: False}
-
-
-def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing_of_the_target(cast, adapter):
-    grave, light = filed(cast, "carol").case, filed(cast, "carol", "spam", "dave", "person").case
-    assert reminders.alarm() == 0
-    opened(grave, 25)
-    opened(light, 500)
-    assert [reminders.alarm() for _ in range(3)] == [1, 0, 0]
-    rows = Alert.objects.filter(kind="case-overdue")
-    assert {(alert.user.username, alert.topic, alert.mail) for alert in rows} == {
-        ("mona", "overdue", "now"),
-        ("ada", "overdue", "now"),
-    }
-    [alert] = alerts.of(cast["mona"]).filter(kind="case-overdue")
-    assert alerts.sentence(alert) == "A case of malware about alice/reviews has waited for 25 hours."
-    page = signed_in(cast, "mona").get(alerts.address(alert))
-    assert page.context["case"].pk == grave.pk
-    Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))
-    assert reminders.alarm() == 1
-    assert rows.count() == 2, "the unread one is replaced"
-    Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))
-    decided(cast, grave, Outcome.NO_ACTION)
-    assert reminders.alarm() == 0
-    site_settings.change_setting("case_hours", "0", None)
-    Case.objects.filter(pk=grave.pk).update(state="open", closed_at=None, outcome="")
-    assert reminders.alarm() == 0
-
-
-def test_a_secret_and_a_pickle_that_the_hub_found_are_grave(cast, adapter):
-    head = adapter.refs.get(name=refs.MAIN).revision
-    head.repository = adapter
-    for reason, check in (("secret", rules.LIVE_SECRET), ("malware", rules.PICKLE)):
-        Case.objects.all().delete()
-        case = intake.observe(targets.of_revision(head), check, reason, "Found.").case
-        opened(case, 25)
-        assert reminders.alarm() == 1
 
 
 def signed_in(cast: Cast, who: str) -> Client:

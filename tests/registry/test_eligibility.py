@@ -4,14 +4,13 @@ import pytest
 
 from dovetail.adapters.results.report import Report
 from registry.kernel.errors import AliasUnproven, RevisionNotFound, VersionNotHeld
-from registry.models import Alert, OutboxEvent, Ref, Repository, Revision, Verdict
+from registry.models import OutboxEvent, Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.proof.verified import aliases, withdrawals
 from registry.proof.verified import verified as regression_overrides
 from registry.repos import eligibility, pull, refs
 from registry.repos.lists import catalog
-from registry.talk import dispatch
 from tests.api.conftest import FILES, accuracy, judged, pushed
 from tests.sweep import sweep
 
@@ -179,17 +178,6 @@ def test_each_cause_says_why_and_the_way_out_where_verified_is_asked_for(reposit
         assert ("as an owner" in refused.value.fix) == (words != "fits"), words
 
 
-def test_owners_hear_that_a_version_adds_nothing_once(repository, cast, version):
-    idle = version("idle", **IDLE)
-    dispatch.run()
-    alert = Alert.objects.get(user=cast.people["alice"], kind="regressed")
-    assert alert.data == {"revision": idle.oid, "because": "adds-nothing"}
-    verdicts.again(idle, None)
-    judged(idle, **IDLE)
-    dispatch.run()
-    assert Alert.objects.filter(user=cast.people["alice"], kind="regressed").count() == 1
-
-
 # --- hubs that know the older rule -----------------------------------------------------------------------------------
 def as_before(revision: Revision) -> None:
     """Make `verified` name a version as an earlier release did."""
@@ -202,13 +190,14 @@ def test_a_sweep_moves_verified_where_an_earlier_release_left_it_and_no_alias(re
     good, idle = version("good", **GOOD), version("idle", **IDLE)
     Verdict.objects.update(eligibility=Kind.UNJUDGED)
     as_before(idle)
+    OutboxEvent.objects.all().delete()
     aliases.set_alias(repository, "prod", idle, cast.session("alice"), force=True, reason="As it was.")
     verdicts.sweep()
     assert verified(repository) == good
     assert pull.resolve(repository, "prod") == idle
     assert set(Verdict.objects.values_list("eligibility", flat=True)) == {"may", "adds-nothing"}
-    dispatch.run()
-    assert Alert.objects.filter(user=cast.people["alice"], kind="regressed", data__revision=idle.oid).exists()
+    told = OutboxEvent.objects.filter(kind="regression-changed").latest("pk")
+    assert told.data["revision"] == idle.oid
 
 
 def test_what_a_yank_would_change_is_told_of_rows_that_no_sweep_has_judged(repository, cast, version):

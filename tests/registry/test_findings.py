@@ -3,24 +3,20 @@
 import hashlib
 import json
 import pickle
-from datetime import timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from registry.bytes import intake
 from registry.bytes.blobs import Digest
-from registry.models import Alert, AuditEvent, Case, Event, Membership, OutboxEvent, Repository, Token
+from registry.models import Case, Event, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
-from registry.people.organizations import robots
 from registry.people.tokens import leaks, tokens
 from registry.proof.verified import withdrawals
 from registry.publish import history, push, repositories
 from registry.publish.retention import restoring
 from registry.repos import refs
-from registry.talk import dispatch, feed, watching
-from registry.talk.alerts import alert_mail, alerts
+from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
 from workers import pushed_files
@@ -140,7 +136,7 @@ def test_a_token_in_a_version_that_is_held_already_is_revoked_all_the_same(cast,
     assert not Case.objects.exists()
 
 
-def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore_and_the_owner_alone_knows(cast, adapter):
+def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore(cast, adapter):
     revision = pushed(cast, adapter)
     repositories.delete(adapter, cast.session("alice"))
     judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
@@ -150,7 +146,6 @@ def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore_and_the_o
     revision.refresh_from_db()
     assert revision.is_quarantined
     assert not Event.objects.filter(kind="verdict").exists()
-    assert set(Alert.objects.values_list("user__username", "kind")) == {("alice", "held")}
 
 
 def test_a_page_leaves_a_verdict_for_which_files_are_read_to_the_workers(cast, adapter):
@@ -162,35 +157,6 @@ def test_a_page_leaves_a_verdict_for_which_files_are_read_to_the_workers(cast, a
     assert OutboxEvent.objects.filter(kind="verdict-reached").exists()
     dispatch.run()
     assert Case.objects.exists()
-
-
-def test_a_verdict_by_which_a_version_is_held_reaches_no_watcher(cast, adapter):
-    watching.watch(adapter, "all", cast.session("carol"))
-    revision = pushed(cast, adapter)
-    dispatch.run()
-    judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
-    dispatch.run()
-    kinds = set(Alert.objects.filter(user=cast["carol"]).values_list("kind", flat=True))
-    assert (kinds - {"pushed"}, list(alerts.of(cast["carol"]))) == (set(), [])
-
-
-def test_a_verdict_on_a_version_that_is_held_later_leaves_the_alerts_of_watchers(cast, adapter):
-    watching.watch(adapter, "all", cast.session("carol"))
-    revision = pushed(cast, adapter)
-    judged(revision, "failed", checks=[finding("tensors.not-finite")])
-    dispatch.run()
-    assert [alert.kind for alert in alerts.of(cast["carol"]) if alert.kind == "verdict"] == ["verdict"]
-    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.", revision=revision)
-    assert list(alerts.of(cast["carol"])) == []
-
-
-def test_former_members_hear_nothing_of_a_hold(cast):
-    repository = cast.repository("acme/covert", private=True)
-    revision = pushed(cast, repository, by="bob")
-    Membership.objects.filter(user=cast["bob"]).delete()
-    quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.", revision=revision)
-    dispatch.run()
-    assert list(Alert.objects.filter(kind="held").values_list("user__username", flat=True)) == ["alice"]
 
 
 # --- roads of a version that is held back while main is another ------------------------------------------------------
@@ -244,41 +210,11 @@ def test_reading_the_feed_asks_one_more_query_however_long_it_is(cast, adapter, 
         assert len(feed.since(0, cast.session("carol"), 50)) >= 20
 
 
-def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(cast, mailoutbox, settings):
-    """In a repository of any type, long before a worker comes by; where it lay is told to who may see that."""
-    settings.MAIL_FROM = "hub@example.org"
-    notes = cast.repository("bob/notes", by="bob", private=True, type="dataset")
-    cast.token("bob")
-    alice = cast.session("alice")
-    robots.create_robot("acme", "deploy", alice)
-    of_robot = robots.create_token("acme", "deploy", "ci", {"acme/*": "read"}, timezone.now() + timedelta(9), alice)
-    values = [cast.token("bob"), cast.token("carol"), of_robot]
-    texts = {f"{number}.env": f"KEY={value}\n".encode() for number, value in enumerate(values)}
-    pushed(cast, notes, by="bob", files={"README.md": b"# Notes", **texts, "not.bin": b"\xff dvt_" + b"x" * 32})
-    assert [str(token.user) for token in Token.objects.all()] == ["bob"]
-    assert AuditEvent.objects.filter(action="token:revoke").count() == 3
-    dispatch.run()
-    ends = "where others may have read it. It is revoked: make a new one."
-    assert {
-        (alert.user.username, alerts.sentence(alert), alerts.address(alert), alert.mail)
-        for alert in Alert.objects.filter(kind="token-leaked")
-    } == {
-        ("bob", f"Your token write 2 was found in 0.env and 2 more of bob/notes, {ends}", "/settings/tokens", "always"),
-        ("carol", f"Your token write 3 was found, {ends}", "/settings/tokens", "always"),
-        (
-            "alice",
-            f"The token ci of acme+deploy was found, {ends}",
-            "/organizations/acme/settings/robots/deploy",
-            "always",
-        ),
-    }
-    assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
-    assert alert_mail.send_due() == 3
-    assert sum("It is revoked: make a new one." in mail.body for mail in mailoutbox) == 3
+def revoke_in_large_texts(cast: Cast) -> Repository:
+    """Push tokens that come by Git LFS, or lie behind what the push looks at, and have a worker look for them.
 
-
-def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast):
-    """Those that came by Git LFS or Xet, or that lie behind what the push looks at; a piece may end within a token."""
+    A piece that the worker reads may end within a token.
+    """
     notes = cast.repository("bob/notes", by="bob", type="dataset")
     first, second, third, kept = (cast.token(name) for name in ("alice", "carol", "dave", "ada"))
     stored = {
@@ -294,24 +230,20 @@ def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast
     push.receive(push.Intent(notes, refs.MAIN, cast.session("bob"), "Logs"), operations)
     assert Token.objects.count() == 4
     pushed_files.scan_revisions()
+    return notes
+
+
+def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast):
+    notes = revoke_in_large_texts(cast)
     assert [str(token.user) for token in Token.objects.all()] == ["ada"], "in a file that is no text"
+    told = OutboxEvent.objects.get(kind="tokens-leaked").data
+    assert told["files"] == ["end.csv", "log.txt", "rows.jsonl"]
     dispatch.run()
-    files = {alert.user.username: alert.data["files"] for alert in Alert.objects.filter(kind="token-leaked")}
-    assert files == {name: ["end.csv", "log.txt", "rows.jsonl"] for name in ("alice", "carol", "dave")}
     assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
     pushed(cast, notes, by="bob", files={"a.txt": b"a"})
     pushed_files.scan_revisions()
+    assert not OutboxEvent.objects.filter(kind="tokens-leaked").exists(), "told once"
     dispatch.run()
-    assert Alert.objects.filter(kind="token-leaked").count() == 3, "told once"
-
-
-def test_nobody_is_alerted_of_a_token_whose_owner_is_gone(cast):
-    """Nor are administrators, as if it were the token of a directory."""
-    pushed(cast, cast.repository("bob/notes", by="bob"), by="bob", files={"a.env": cast.token("carol").encode()})
-    data = {"tokens": [{"name": "ci", "owner": 10**9}]}
-    assert OutboxEvent.objects.filter(kind="tokens-leaked").update(data=data) == 1
-    dispatch.run()
-    assert not Alert.objects.filter(kind="token-leaked").exists()
 
 
 @pytest.mark.parametrize("protocol", [2, 4])

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import authenticate
-from django.test import Client
 from django.utils import timezone
 
 from registry.kernel import policy
@@ -24,13 +23,12 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Alert, AuditEvent, Repository, Token, TrustedPublisher, User
+from registry.models import AuditEvent, Repository, Token, TrustedPublisher, User
 from registry.people import accounts
 from registry.people.organizations import invitations, organizations, robots
 from registry.people.tokens import ci_systems, exchange, publishers, tokens
 from registry.publish import moves, repositories
 from registry.repos import lookup
-from registry.talk.alerts import alert_mail, alerts, reminders
 from tests.cast import Cast
 from tests.sweep import sweep
 
@@ -345,57 +343,3 @@ def test_a_resource_that_is_no_repository_is_exchange_refused():
 
 
 # --- the end of tokens -----------------------------------------------------------------------------------------------
-def token_that_ends(owner: User, name: str, *, days: float, made_days_ago: float = 30) -> Token:
-    now = timezone.now()
-    end = now + timedelta(days=days)
-    value = tokens.create_token(owner, name, "fine-grained", grants={"acme/x": "read"}, expires_at=end)
-    Token.objects.filter(sha256=tokens.digest(value)).update(created_at=now - timedelta(days=made_days_ago))
-    return Token.objects.get(sha256=tokens.digest(value))
-
-
-def test_who_is_responsible_is_alerted_once_that_a_token_ends(cast: Cast):
-    robot = robots.create_robot("acme", "deploy", cast.session("alice"))
-    token_that_ends(cast["bob"], "laptop", days=6)
-    token_that_ends(robot, "nightly", days=3)
-    assert reminders.remind() == 2
-    assert reminders.remind() == 0
-    told = {
-        alert.user.username: alerts.sentence(alert) for alert in Alert.objects.select_related("user", "token__user")
-    }
-    assert told.keys() == {"alice", "bob"}
-    assert told["bob"].startswith("Your token laptop ends on ")
-    assert told["alice"].startswith("The token nightly of acme+deploy ends on ")
-    [alert] = alerts.of(cast["alice"])
-    assert alerts.address(alert) == "/organizations/acme/settings/robots/deploy"
-    [alert] = alerts.of(cast["bob"])
-    assert alerts.address(alert) == "/settings/tokens"
-    browser = Client()
-    browser.force_login(cast["bob"])
-    assert "make a new one in time" in browser.get("/settings/notifications").content.decode()
-
-
-def test_nobody_is_alerted_of_a_token_that_ends_late_or_lives_shortly_or_has_ended(cast: Cast):
-    token_that_ends(cast["bob"], "late", days=8)
-    token_that_ends(cast["bob"], "short", days=5, made_days_ago=0)
-    token_that_ends(cast["bob"], "over", days=-1)
-    tokens.create_token(cast["bob"], "endless", "read")
-    assert reminders.remind() == 0
-    assert not Alert.objects.exists()
-
-
-def test_a_token_that_ends_is_mailed_about(cast: Cast, settings, mailoutbox):
-    settings.MAIL_FROM = "Dovetail <dovetail@example.org>"
-    token_that_ends(cast["bob"], "laptop", days=6)
-    reminders.remind()
-    Alert.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert alert_mail.send_due() == 1
-    assert mailoutbox[0].to == ["bob@example.org"]
-    assert "Your token laptop ends on" in mailoutbox[0].subject
-    assert "/settings/tokens" in mailoutbox[0].body
-
-
-def test_a_token_that_is_revoked_takes_its_alert_along(cast: Cast):
-    token = token_that_ends(cast["bob"], "laptop", days=6)
-    reminders.remind()
-    tokens.revoke_token(cast["bob"], token.pk)
-    assert not Alert.objects.exists()

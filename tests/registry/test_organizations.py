@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
@@ -22,16 +21,7 @@ from registry.kernel.errors import (
     TooOften,
 )
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import (
-    Alert,
-    AuditEvent,
-    FormerName,
-    FormerNamespace,
-    Invitation,
-    JoinLink,
-    Membership,
-    Repository,
-)
+from registry.models import AuditEvent, FormerName, FormerNamespace, Invitation, JoinLink, Membership, Repository
 from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
 from registry.people import accounts
@@ -42,7 +32,6 @@ from registry.repos import lookup
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
 from registry.talk import dispatch, feed
-from registry.talk.alerts import alert_mail, alerts
 from tests.together import at_once
 
 
@@ -65,7 +54,6 @@ def nothing_to_accept(cast, who="carol"):
         invitations.accept("acme", cast.session(who))
     assert not invitations.list_received(cast.session(who))
     assert not invitations.list_sent("acme", cast.session("alice"))
-    assert not alerts.of(cast[who])
     return role(who) is None
 
 
@@ -131,26 +119,6 @@ def test_whom_the_operator_adds_meanwhile_keeps_the_role_he_got(cast):
 
 
 # --- how often -------------------------------------------------------------------------------------------------------
-def told(who="carol"):
-    dispatch.run()
-    return Alert.objects.filter(user__username=who).values_list("pk", flat=True)
-
-
-def test_withdrawing_and_asking_again_tells_nobody_twice_a_day(cast):
-    invite(cast)
-    first = list(told())
-    for _ in range(3):
-        invitations.withdraw("acme", "carol", cast.session("alice"))
-        assert not alerts.of(cast["carol"])
-        invite(cast)
-    invite(cast, role="write")
-    assert list(told()) == first
-    assert [alerts.sentence(one) for one in alerts.of(cast["carol"])] == ["alice invites you to acme as write."]
-    invitations.withdraw("acme", "carol", cast.session("alice"))
-    earlier(days=2)
-    invite(cast)
-    assert len(told()) == 1
-    assert list(told()) != first
 
 
 def test_who_declined_is_left_alone_for_a_month(cast):
@@ -175,20 +143,6 @@ def test_nobody_invites_the_whole_hub(cast, monkeypatch):
         invite(cast, "ada")
 
 
-def test_an_invitation_comes_by_mail_unless_it_was_withdrawn_before(cast, settings):
-    settings.MAIL_FROM = "dovetail@example.org"
-    invite(cast, "carol", "write")
-    invite(cast, "mona")
-    invitations.withdraw("acme", "mona", cast.session("alice"))
-    dispatch.run()
-    Alert.objects.update(created_at=timezone.now() - timedelta(minutes=5))
-    assert alert_mail.send_due() == 1
-    (letter,) = mail.outbox
-    assert letter.subject == "[Dovetail] alice invites you to acme as write."
-    assert "/settings/organizations" in letter.body
-    assert "alice@" not in letter.body
-
-
 # --- leaving ---------------------------------------------------------------------------------------------------------
 def test_an_administrator_who_cannot_sign_in_is_not_the_one_who_stays(cast):
     organizations.set_member(cast.acme, cast["bob"], "admin", by=None)
@@ -209,7 +163,6 @@ def test_one_leaves_an_organisation_that_never_had_an_administrator(cast):
 def test_a_deleted_organisation_leaves_its_name_reserved(cast):
     invite(cast)
     organizations.delete_organization("ACME", cast.session("alice"))
-    assert not alerts.of(cast["carol"])
     organizations.create_as("guild", cast.session("carol"))
     for take in (
         lambda: organizations.create_as("Acme", cast.session("alice")),

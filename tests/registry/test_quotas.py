@@ -1,10 +1,8 @@
 """Quotas of people and organisations: what counts, what the hub's own limits are, who sets others, who is told."""
 
 import io
-from datetime import timedelta
 
 import pytest
-from django.core import mail
 from django.core.management import call_command
 from django.db.models import F
 from django.test import Client
@@ -12,10 +10,10 @@ from django.test import Client
 from registry.bytes import intake
 from registry.kernel import site_settings
 from registry.kernel.errors import NamespaceNotFound, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
-from registry.kernel.limits import quota_alerts, quota_limits, stored_bytes, usage
+from registry.kernel.limits import quota_limits, stored_bytes, usage
 from registry.kernel.limits import quotas as kernel_quotas
 from registry.kernel.limits.quota_limits import Limits
-from registry.models import Alert, AuditEvent, Membership, NamespaceQuota, Repository, RevisionFile
+from registry.models import AuditEvent, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
 from registry.people import quotas
 from registry.people.provision.provision import Plan
@@ -24,7 +22,6 @@ from registry.publish import copies, history, moves, push, repositories
 from registry.publish.retention import restoring
 from registry.publish.uploads import planning
 from registry.repos import refs
-from registry.talk.alerts import alert_mail, alerts, notices
 from tests.api.conftest import cast, pushed
 
 assert cast  # a fixture
@@ -49,12 +46,6 @@ def held(full_name: str) -> int:
 def files(*sizes: int, first: str = "a") -> dict[str, bytes]:
     """Return files of these sizes, each of other bytes."""
     return {f"{chr(ord(first) + n)}.bin": bytes([ord(first) + n]) * size for n, size in enumerate(sizes)}
-
-
-def unread(cast, who: str, kind: Alert.Kind = Alert.Kind.QUOTA) -> list[str]:
-    """Return the sentences behind the bell, the oldest first."""
-    rows = alerts.of(cast[who]).filter(kind=kind, read_at=None)
-    return [notices.sentence(alert) for alert in rows.order_by("pk")]
 
 
 def set_limit(cast, name: str, size: int | None, repositories: int | None = None) -> bool:
@@ -124,7 +115,7 @@ def test_files_that_are_only_shared_use_nothing_and_alert_nobody(cast, settings)
     pushed(cast, source, files=files(70_000))
     shared = RevisionFile.objects.get(path="a.bin").blob_id
     assert copies.share(source, target, [shared], cast.session("alice")) == {}
-    assert (held("alice/target"), unread(cast, "alice")) == (FIRST, [])
+    assert held("alice/target") == FIRST
     set_limit(cast, "alice", 60_000)
     with pytest.raises(QuotaExceeded, match="this needs 70,000 more"):
         copies.share(source, target, [shared], cast.session("alice"))
@@ -203,10 +194,6 @@ def test_an_administrator_gives_one_owner_more_and_the_owner_is_told(cast, setti
     assert (event.actor, event.object, event.reason) == ("ada", "acme", "Agreed by mail.")
     assert event.before == {"bytes": None, "repositories": None}
     assert event.after == {"bytes": 2_000_000_000, "repositories": None}
-    [told] = unread(cast, "alice", Alert.Kind.QUOTA_CHANGED)
-    assert told == "acme may now hold 2.0 GB and 3 repositories. Agreed by mail."
-    assert unread(cast, "bob", Alert.Kind.QUOTA_CHANGED) == []
-    assert Alert.objects.get(kind=Alert.Kind.QUOTA_CHANGED).by is None
     assert [row.namespace.name for row in quotas.listed()] == ["acme"]
     set_limit(cast, "acme", None)
     assert quota_limits.limits_of(cast.acme.namespace).bytes == 1000
@@ -229,61 +216,6 @@ def test_only_an_administrator_in_a_session_sets_limits(cast):
 
 
 # --- alerts ----------------------------------------------------------------------------------------------------------
-def test_the_owner_is_alerted_once_at_80_percent_and_once_when_full(cast, settings):
-    settings.QUOTA_BYTES, settings.MAIL_FROM = 100_000, "dovetail@example.org"
-    repository = cast.repository("alice/reviews")
-    pushed(cast, repository, files=files(79_000 - FIRST))
-    assert unread(cast, "alice") == []
-    pushed(cast, repository, files=files(1_000, first="h"))
-    assert unread(cast, "alice") == ["alice is nearly full: it holds 80 kB of 100 kB."]
-    Alert.objects.update(read_at=F("created_at"))
-    pushed(cast, repository, files=files(10_000, first="i"))
-    assert unread(cast, "alice") == []
-    pushed(cast, repository, files=files(10_000, first="j"))
-    assert unread(cast, "alice") == ["alice is full: it holds 100 kB of 100 kB, and pushes with new files are refused."]
-    Alert.objects.update(created_at=F("created_at") - timedelta(days=1))
-    assert alert_mail.send_due() == 1
-    assert "alice is full" in mail.outbox[0].body
-    assert "/settings/usage" in mail.outbox[0].body
-
-
-def test_an_alert_is_armed_again_when_the_use_falls(cast, settings):
-    settings.QUOTA_BYTES = 100_000
-    keep, drop = cast.repository("acme/keep"), cast.repository("acme/drop")
-    pushed(cast, keep, files=files(20_000))
-    pushed(cast, drop, files=files(65_000))
-    assert len(unread(cast, "alice")) == 1
-    Alert.objects.update(read_at=F("created_at"))
-    repositories.delete(drop, cast.session("alice"))
-    restoring.purge(drop.pk, cast.session("alice"))
-    pushed(cast, keep, files=files(64_000, first="k"))
-    assert len(unread(cast, "alice")) == 1
-    assert unread(cast, "bob") == []
-
-
-def test_the_review_alerts_of_a_lower_limit_once_and_arms_again(cast, settings):
-    Membership.objects.filter(user=cast["bob"]).update(role="admin")
-    repository = cast.repository("acme/reviews")
-    pushed(cast, repository, files=files(90_000))
-    assert quota_alerts.review() == 0
-    settings.QUOTA_BYTES = 100_000
-    assert (quota_alerts.review(), quota_alerts.review()) == (1, 0)
-    assert len(unread(cast, "alice")) == len(unread(cast, "bob")) == 1
-    settings.QUOTA_BYTES = 1_000_000
-    assert quota_alerts.review() == 0
-    assert NamespaceQuota.objects.get().alerted == 0
-    settings.QUOTA_BYTES = 50_000
-    assert quota_alerts.review() == 1
-    assert unread(cast, "bob") == ["acme is full: it holds 91 kB of 50 kB, and pushes with new files are refused."]
-
-
-def test_a_limit_that_is_set_below_the_use_alerts_at_once(cast):
-    pushed(cast, cast.repository("alice/reviews"), files=files(90_000))
-    set_limit(cast, "alice", 100_000)
-    assert len(unread(cast, "alice")) == 1
-    set_limit(cast, "alice", 10_000_000)
-    set_limit(cast, "alice", 110_000)
-    assert len(unread(cast, "alice")) == 1
 
 
 # --- pages and REST --------------------------------------------------------------------------------------------------

@@ -3,13 +3,12 @@
 import pytest
 
 from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
-from registry.models import Alert, AuditEvent, Event, OutboxEvent, Ref, Regression, Repository, Revision
+from registry.models import AuditEvent, Event, OutboxEvent, Ref, Regression, Repository, Revision
 from registry.proof import verdicts
 from registry.proof.verified import verified as regression_overrides
 from registry.proof.verified import withdrawals
 from registry.repos import refs
-from registry.talk import dispatch, watching
-from registry.talk.alerts import alerts
+from registry.talk import dispatch
 from tests.api.conftest import FILES, accuracy, judged, pushed
 
 ROWS = "a" * 64
@@ -290,16 +289,3 @@ def test_the_feed_says_once_that_a_version_is_held_and_once_that_it_is_not(repos
     entries = Event.objects.filter(kind="regression").order_by("pk")
     assert [event.data["held"] for event in entries] == [True, False]
     assert entries[1].data["reason"] == REASON
-
-
-def test_owners_hear_of_a_version_that_is_held_and_watchers_of_one_that_is_let_through(repository, cast, held):
-    _, worse = held
-    dispatch.run()
-    regressed = Alert.objects.filter(kind="regressed")
-    assert {alert.user.username for alert in regressed} == {"alice"}, "who owns it; bob only writes"
-    assert alerts.sentence(regressed[0]).startswith(f"acme/reviews at {worse.oid[:12]} measures worse than")
-    assert alerts.address(regressed[0]) == f"/acme/reviews/verdict/{worse.oid}"
-    watching.watch(repository, "releases", cast.session("carol"))
-    regression_overrides.override(worse, cast.session("alice"), REASON)
-    dispatch.run()
-    assert Alert.objects.get(user__namespace__name="carol", kind="verified").verdict.revision == worse

@@ -72,7 +72,6 @@ api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configu
 api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
 api/v1/adapters/<ns>/<name>/downloads                        GET adapter:browse
 api/v1/adapters/<ns>/<name>/lineage                          GET adapter:read
-api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/search                                                GET anyone
@@ -82,8 +81,6 @@ api/v1/bases/<base>/adapters                                 GET anyone
 api/v1/bases/<base>/leaderboard                              GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
-api/v1/me/notifications                                      GET person
-api/v1/me/notifications/read                                 POST person
 api/v1/me/usage                                              GET person
 api/v1/me/bases                                              GET person
 api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
@@ -319,11 +316,6 @@ settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
 settings/organizations/<ns>/leave                            POST session
-settings/notifications                                       GET session
-settings/notifications/read                                  POST session
-settings/notifications/mail                                  POST session
-settings/notifications/choices                               GET session  POST session
-unsubscribe/<signed>                                         GET ticket  POST ticket
 settings/profile                                             GET session  POST session
 stats                                                        GET anyone
 stats/changes                                                GET anyone
@@ -378,7 +370,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/use                                          GET adapter:download
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
-{of}<ns>/<name>/watch                                        POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/appeal                                       POST like

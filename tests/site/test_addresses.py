@@ -6,8 +6,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from registry.models import Alert, AuditEvent, User
-from registry.talk import dispatch
+from registry.models import AuditEvent, User
 from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)  # letters leave after the commit
@@ -111,17 +110,6 @@ def test_an_address_changes_when_the_new_one_is_proven_and_the_old_one_hears(vis
     assert mail.outbox[-1].to == ["alice@example.org"]
     assert "new@example.org now" in mail.outbox[-1].body
     assert AuditEvent.objects.filter(action="person:email-confirm", actor="alice").count() == 1
-
-
-def test_a_proven_address_that_is_removed_gets_a_letter(visit, cast):
-    client = visit()
-    sign_in(client, "alice")
-    client.post("/settings/account/address", {"email": ""})
-    assert User.objects.get(username="alice").email == ""
-    dispatch.run()
-    assert mail.outbox[-1].to == ["alice@example.org"]
-    assert "was removed" in mail.outbox[-1].body
-    assert Alert.objects.get(kind="account-changed").data["change"] == "address-remove"
 
 
 def test_a_proven_address_is_nobody_elses(visit, cast):

@@ -88,9 +88,3 @@ def test_numbers_for_people_have_the_separators_of_the_language_and_those_in_dra
         shown = [number(1204), number(0.512), number(12345.6), size(1_500_000), percent(0.0123), decimals(1204.5, 1)]
         assert shown == ["1.204", "0,512", "12.346", "1,5 MB", "1,2 %", "1.204,5"]
     assert [number(1204), size(1_500_000)] == ["1,204", "1.5 MB"]
-
-
-def test_labels_of_topics_are_translated_as_they_stand(visit, reviews):
-    client = visit("carol")
-    client.cookies["language"] = "de"
-    assert "Jemand bittet um Ihre Dateien" in client.get("/settings/notifications/choices").content.decode()

@@ -325,7 +325,7 @@ def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address
     assert cost() == few <= 20
 
 
-@pytest.mark.parametrize("address", ["/stats/changes", "/settings/notifications", "/api/v1/me/notifications"])
+@pytest.mark.parametrize("address", ["/stats/changes"])
 def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
     client = visit("alice")
 

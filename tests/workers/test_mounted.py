@@ -9,7 +9,7 @@ from registry.kernel.texts.links import absolute
 
 
 def link() -> str:
-    return absolute(reverse("notifications"))
+    return absolute(reverse("tokens"))
 
 
 def test_a_task_in_any_thread_links_below_the_path(settings):
@@ -21,4 +21,4 @@ def test_a_task_in_any_thread_links_below_the_path(settings):
     thread.start()
     thread.join()
     app.tasks.pop(task.name)
-    assert links == ["https://example.org/hub/settings/notifications"]
+    assert links == ["https://example.org/hub/settings/tokens"]

@@ -21,10 +21,10 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.versions import diff_view
 from hub.site.visitor import caller, person
+from registry.kernel import seams
 from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Discussion, DiscussionEvent
-from registry.talk.alerts import alerts
 
 MARKDOWN = _("Markdown. `@name` notifies somebody.")
 PULL_REQUEST = Option(
@@ -217,7 +217,7 @@ def _page(
     request: HttpRequest, header: RepositoryHeader, discussion: Discussion, editing: int = 0, **tried: Form
 ) -> HttpResponse:
     """Show a discussion with its forms; `tried` is the one that was refused or is previewed, `editing` its comment."""
-    alerts.saw(header.by.user, alerts.OF_THREADS, discussion=discussion)
+    seams.saw(header.by.user, "discussion", discussion)
     forms: dict[str, Form] = {"comment": Comment(), "rename": RenameDiscussion(initial={"title": discussion.title})}
     context = {"header": header, "tab": "discussions", "part": "talk", "forms": forms | tried}
     context |= _about(header, discussion) | thread_context(request, header, discussion)

@@ -8,19 +8,25 @@ from django.test import Client
 
 from features.discussions import pull_requests, verbs
 from registry.kernel.texts.mentions import MAX_MENTIONS
-from registry.models import Alert
 from registry.moderation import quarantine
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
 from registry.publish import push
 from registry.publish.push import Inline, Intent
-from registry.talk import dispatch, social, watching
-from registry.talk.alerts import alert_mail, alerts, recipients
+from registry.talk import dispatch, social
 from tests.api.conftest import judged, pushed
 from tests.cast import assemble
-from tests.registry.test_alerts import age, browser, heard
-from tests.registry.test_notices import yesterday
-from tests.registry.test_watching import change, kinds
+
+alerts, alert_mail, notices, preferences, recipients, of_alerts, of_notices, of_watching = (
+    pytest.importorskip(f"features.notify.{name}")
+    for name in (
+        *("alerts", "mail", "notices", "preferences", "recipients"),
+        *("tests.test_alerts", "tests.test_notices", "tests.test_watching"),
+    )
+)
+Alert = alerts.Alert
+age, browser, heard, yesterday = of_alerts.age, of_alerts.browser, of_alerts.heard, of_notices.yesterday
+change, kinds = of_watching.change, of_watching.kinds
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def test_owners_hear_of_a_new_thread_and_its_people_of_what_follows(cast, review
     verbs.set_status(thread, "closed", cast.session("alice"))
     assert heard("dave") == ["News from alice in alice/reviews#1: Which rank?"]
     assert heard("carol") == ["News from alice in alice/reviews#1: Which rank? (and 1 more)"]
-    alerts.saw(cast["carol"], alerts.OF_THREADS, discussion=thread)
+    alerts.saw(cast["carol"], "discussion", thread)
     assert alerts.unread(cast["carol"]) == 0
     assert alerts.unread(cast["dave"]) == 1
 
@@ -69,7 +75,7 @@ def test_a_proposal_is_told_once_with_its_first_commit_and_its_merge_to_its_auth
     assert heard("alice") == ["carol proposes a change of main in alice/reviews#1: Add a card"]
     pull_requests.merge(reviews.discussions.get(), cast.session("alice"), "Thank you.")
     assert heard("carol") == ["News from alice in alice/reviews#1: Add a card"]
-    assert alerts.address(Alert.objects.get(user=cast["carol"])) == "/alice/reviews/discussions/1"
+    assert notices.address(Alert.objects.get(user=cast["carol"])) == "/alice/reviews/discussions/1"
 
 
 def test_being_mentioned_is_said_until_it_is_read_whatever_follows(cast, reviews):
@@ -176,7 +182,7 @@ def test_a_page_that_is_looked_at_is_no_news_any_more(cast, reviews, gated):
 
 
 def test_who_watches_all_is_alerted_of_pushes_verdicts_and_discussions(cast, reviews):
-    watching.watch(reviews, "all", cast.session("carol"))
+    preferences.watch(reviews, "all", cast.session("carol"))
     change(cast, reviews, 1, "failed")
     change(cast, reviews, 2)
     verbs.start(reviews, "Which rank?", "", cast.session("dave"))
@@ -187,7 +193,7 @@ def test_who_watches_all_is_alerted_of_pushes_verdicts_and_discussions(cast, rev
 
 def test_owners_and_participants_are_alerted_once_and_as_such(cast, reviews):
     for who in ("alice", "carol"):
-        watching.watch(reviews, "all", cast.session(who))
+        preferences.watch(reviews, "all", cast.session(who))
     thread = verbs.start(reviews, "Which rank?", "@bob", cast.session("carol"))
     verbs.comment(thread, "Eight.", cast.session("dave"))
     dispatch.run()
@@ -196,9 +202,9 @@ def test_owners_and_participants_are_alerted_once_and_as_such(cast, reviews):
 
 
 def test_who_ignores_a_repository_is_alerted_of_nothing_but_decisions(cast, reviews):
-    watching.watch(reviews, "ignore", cast.session("alice"))
+    preferences.watch(reviews, "ignore", cast.session("alice"))
     social.follow(cast["alice"].namespace, cast.session("carol"))
-    watching.watch(reviews, "ignore", cast.session("carol"))
+    preferences.watch(reviews, "ignore", cast.session("carol"))
     change(cast, reviews, 1, "failed")
     change(cast, reviews, 2)
     verbs.start(reviews, "Which rank?", "@alice", cast.session("dave"))

@@ -18,14 +18,13 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import NOBODY
 from registry.kernel.texts import semver
-from registry.models import Alert, Event, Ref, Repository, Revision
+from registry.models import Event, Ref, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof.verified import withdrawals
 from registry.publish import branches, history, push, repositories
 from registry.publish.retention import restoring
 from registry.repos import pull, refs
-from registry.talk import dispatch, watching
-from registry.talk.alerts import alerts
+from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
 
 # Section 11 of SemVer 2.0.0, and what its text adds.
@@ -116,10 +115,12 @@ def test_a_release_is_made_of_a_version_that_passed_or_by_force(cast, repository
     verbs.create(data, "1.0.0", verbs.revision_for(data, "1.0.0", "", bob), bob)
 
 
-def test_the_feed_and_watchers_are_told_of_releases(cast, repository, versions):
-    bob = cast.session("bob")
+def test_watchers_are_told_of_releases(cast, repository, versions):
+    modules = (pytest.importorskip(f"features.notify.{name}") for name in ("alerts", "notices", "preferences"))
+    (alerts, notices, preferences), bob = modules, cast.session("bob")
+    Alert = alerts.Alert
     for name, level in (("carol", "releases"), ("erin", "all"), ("bob", "all"), ("alice", "ignore")):
-        watching.watch(repository, level, cast.session(name))
+        preferences.watch(repository, level, cast.session(name))
     dispatch.run()
     Alert.objects.all().delete()
     for tag in ("v0.9.0", "v0.9.1"):
@@ -127,16 +128,22 @@ def test_the_feed_and_watchers_are_told_of_releases(cast, repository, versions):
         dispatch.run()
     [heard, other] = Alert.objects.filter(kind="release-made").order_by("user__username")
     assert (heard.user.username, other.user.username, heard.topic) == ("carol", "erin", "watched")
-    assert alerts.sentence(heard) == "bob released v0.9.1 of acme/reviews (2 since you looked)."
-    assert alerts.address(heard) == "/acme/reviews/releases"
+    assert notices.sentence(heard) == "bob released v0.9.1 of acme/reviews (2 since you looked)."
+    assert notices.address(heard) == "/acme/reviews/releases"
     assert heard in alerts.of(cast["carol"])
-    Event.objects.all().delete()
+    verbs.create(repository, "v1.0.0", versions[1], bob)
+    verbs.delete(repository, "v1.0.0", bob, keep_tag=False)
+    dispatch.run()
+    assert not Alert.objects.filter(data__tag="v1.0.0").exists(), "it was gone before anybody heard of it"
+
+
+def test_the_feed_tells_of_releases(cast, repository, versions):
+    bob = cast.session("bob")
     verbs.create(repository, "v1.0.0", versions[1], bob, title="First", notes="Long.")
     verbs.edit(repository, "v1.0.0", bob, title="The first")
     verbs.edit(repository, "v1.0.0", bob, title="The first")
     verbs.delete(repository, "v1.0.0", bob, keep_tag=False)
     dispatch.run()
-    assert not Alert.objects.filter(data__tag="v1.0.0").exists(), "it was gone before anybody heard of it"
     fed = list(Event.objects.filter(kind="tag-release").order_by("pk"))
     assert [(row.data["action"], row.data["title"]) for row in fed] == [
         ("create", "First"), ("update", "The first"), ("delete", "The first"),

@@ -15,15 +15,17 @@ from features.webhooks.verbs import Wish
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import NOBODY
-from registry.models import Alert, AuditEvent, Event, OutboxEvent, Repository
+from registry.models import AuditEvent, Event, OutboxEvent, Repository
 from registry.moderation import quarantine
 from registry.moderation.cases import findings
 from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import refs
 from registry.talk import dispatch, feed
-from registry.talk.alerts import alerts, events, rules
 from tests.together import at_once
+
+alerts, events, rules = (pytest.importorskip(f"features.notify.{name}") for name in ("alerts", "events", "rules"))
+Alert = alerts.Alert
 
 
 def notify_nobody(*_: int) -> bool:
@@ -72,9 +74,9 @@ def told():
     return [*Event.objects.order_by("pk").values_list("kind", flat=True)][1:], scopes, Alert.objects.count()
 
 
-def also(told):
-    """Return the consumers, of whom this function is the one of webhooks."""
-    known = dispatch.consumers() | {"webhooks": told}
+def also(told, name="webhooks"):
+    """Return the consumers, of whom this function is the one of that name."""
+    known = dispatch.consumers() | {name: told}
     return lambda: known
 
 
@@ -159,7 +161,7 @@ def test_an_event_that_nobody_can_handle_is_given_up_and_forgotten_after_a_month
     def fail(event):
         raise LookupError("A bug.")
 
-    monkeypatch.setitem(dispatch.CONSUMERS, "alerts", fail)
+    monkeypatch.setattr(dispatch, "consumers", also(fail, "alerts"))
     spoken(cast, reviews)
     for _ in range(len(dispatch.PAUSES) + 3):
         dispatch.sweep()
@@ -179,7 +181,7 @@ def test_an_event_that_was_given_up_is_looked_at_and_tried_again_by_an_administr
         raise LookupError("A bug.")
 
     with monkeypatch.context() as broken:
-        broken.setitem(dispatch.CONSUMERS, "alerts", fail)
+        broken.setattr(dispatch, "consumers", also(fail, "alerts"))
         spoken(cast, reviews)
         for _ in range(len(dispatch.PAUSES) + 1):
             dispatch.sweep()

@@ -11,7 +11,6 @@ from hub.site.visitor import caller, person
 from registry.models import User
 from registry.people import accounts, avatars
 from registry.people.organizations import invitations
-from registry.talk.alerts import alerts
 
 
 @require_safe
@@ -24,7 +23,6 @@ def settings(request: HttpRequest) -> HttpResponse:
         "tokens": tokens,
         "ended": sum(token.expires_at is not None and token.expires_at <= timezone.now() for token in tokens),
         "last_use": max((token.last_used_at for token in tokens if token.last_used_at), default=None),
-        "unread": alerts.unread(user),
         "memberships": user.memberships.select_related("organization__namespace").order_by("pk"),
         "invited": invitations.list_received(caller(request)).count(),
     }

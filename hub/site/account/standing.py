@@ -7,19 +7,19 @@ from django.views.decorators.http import require_POST, require_safe
 from hub.site.converters import RepositoryAddress
 from hub.site.forms.cases import Message, NewAppeal
 from hub.site.visitor import caller, person
+from registry.kernel import seams
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Alert, User
+from registry.models import User
 from registry.moderation.strikes import appeals, standing
 from registry.repos import lookup, pull
-from registry.talk.alerts import alerts
 
 
 @require_safe
 def own(request: HttpRequest) -> HttpResponse:
     """Show what moderation holds against the visitor."""
     user = person(request)
-    alerts.saw(user, [Alert.Kind.STRIKE])
+    seams.saw(user, "standing")
     return render(request, "site/standing.html", {"standing": standing.of_person(user, caller(request))})
 
 
@@ -58,6 +58,6 @@ def write(request: HttpRequest, number: int) -> HttpResponse:
 
 def _thread(request: HttpRequest, number: int, form: Message, *, user: User) -> HttpResponse:
     row = appeals.get_own(number, caller(request))
-    alerts.saw(user, alerts.OF_APPEALS, appeal=row)
+    seams.saw(user, "appeal", row)
     context = {"appeal": row, "thread": appeals.messages(row, with_notes=False), "form": form}
     return render(request, "site/appeal.html", context, status=form.status)

@@ -10,9 +10,9 @@ from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import Message, Reasoned
 from hub.site.visitor import caller, person
 from hub.site.words import in_words
+from registry.kernel import seams
 from registry.models import Appeal
 from registry.moderation.strikes import appeals
-from registry.talk.alerts import alerts
 
 LISTED = 100
 
@@ -73,7 +73,7 @@ def _decide(request: HttpRequest, number: int, *, approve: bool) -> HttpResponse
 
 
 def _page(request: HttpRequest, appeal: Appeal, form: Message, decide: Reasoned) -> HttpResponse:
-    alerts.saw(person(request), alerts.OF_APPEALS, appeal=appeal)
+    seams.saw(person(request), "appeal", appeal)
     context = {
         "appeal": appeal,
         "thread": appeals.messages(appeal, with_notes=True),

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from hub.site.forms import Form, posted
 from hub.site.forms.organization.organizations import NewOrganization
 from hub.site.visitor import caller, person
+from registry.kernel import seams
 from registry.people.organizations import invitations, organizations
-from registry.talk.alerts import alerts
 
 OFFERS = {
     "member": _("You would see what its teams open to you."),
@@ -55,7 +55,7 @@ def leave(request: HttpRequest, ns: str) -> HttpResponse:
 
 def _page(request: HttpRequest, tried: Form | None = None) -> HttpResponse:
     user = person(request)
-    alerts.saw(user, [alerts.Kind.INVITED])
+    seams.saw(user, "organizations")
     memberships = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
     received = [(invitation, OFFERS[invitation.role]) for invitation in invitations.list_received(caller(request))]
     context = {"memberships": memberships, "invitations": received, "form": tried}

@@ -10,11 +10,11 @@ from hub.site.forms.repositories import AskAccess, Decision, Gate, Grant
 from hub.site.repository.finding_headers import header_of
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.visitor import caller, person
+from registry.kernel import seams
 from registry.kernel.policy import Permission
 from registry.models import AccessRequest
 from registry.people import gates
 from registry.repos import lookup
-from registry.talk.alerts import alerts
 
 MOST_SHOWN = 100  # requests of one state on a page; clients list them all
 _ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)
@@ -84,7 +84,7 @@ def _decide(request: HttpRequest, address: RepositoryAddress, number: int, statu
 def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> HttpResponse:
     """Show the requests and the forms; `tried` is the one that was refused."""
     by, repository = header.by, header.repository
-    alerts.saw(by.user, [alerts.Kind.ASKED], repository=repository)
+    seams.saw(by.user, "access", repository)
     lists = [
         (status, list(gates.list_requests(repository, status, by).order_by("-pk")[:MOST_SHOWN])) for status in _ORDER
     ]

@@ -9,16 +9,16 @@ from hub.site.repository.finding_headers import reader_header
 from hub.site.repository.repository_header import README, RepositoryHeader, card_links
 from hub.site.repository.repository_pages import repository_page, served_header
 from hub.site.repository.snippets import push_commands, snippets
+from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
 from registry.proof import verdicts
 from registry.repos.contents import rendered_cards
 from registry.repos.delivery import download_counts
-from registry.talk.alerts import alerts
 
 
 @repository_page
 def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    alerts.saw(header.by.user, [alerts.Kind.DECIDED, *alerts.OF_NEWS], repository=header.repository)
+    seams.saw(header.by.user, "repository", header.repository)
     if header.is_empty:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)

@@ -29,7 +29,7 @@ from registry.repos.contents.facts import Facts
 from registry.repos.eligibility import Eligibility
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
-from registry.talk import social, watching
+from registry.talk import social
 
 README = "README.md"
 
@@ -173,10 +173,6 @@ class RepositoryHeader:
     @cached_property
     def is_liked(self) -> bool:
         return social.likes(self.by, self.repository)
-
-    @cached_property
-    def watch_level(self) -> str:
-        return watching.level_of(self.by, self.repository)
 
     @cached_property
     def may_configure(self) -> bool:

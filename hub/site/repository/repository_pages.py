@@ -14,14 +14,13 @@ from hub.site.forms.cases import NewAppeal
 from hub.site.repository.finding_headers import shown_header
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.visitor import caller
-from registry.kernel import policy, refusals
+from registry.kernel import policy, refusals, seams
 from registry.kernel.errors import RevisionNotVerified
-from registry.models import Alert, Repository, Revision
+from registry.models import Repository, Revision
 from registry.moderation.cases import evidence
 from registry.moderation.strikes import appeals
 from registry.proof.verified import withdrawals
 from registry.repos import lookup, pull
-from registry.talk.alerts import alerts
 
 SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
 SHOWN_OF_EXPIRED = ("verdict", "commits", "commit")  # pages of a revision without its files
@@ -40,7 +39,7 @@ def _held_page(request: HttpRequest, repository: Repository, revision: Revision 
     """Return the page of what is held back: the reason, the evidence, and for its owners the appeal."""
     by, held = caller(request), revision or repository
     decision = withdrawals.decision_in_force(held)
-    alerts.saw(by.user, [Alert.Kind.HELD], repository=repository)
+    seams.saw(by.user, "held", repository)
     context = {
         "repository": repository,
         "revision": revision,

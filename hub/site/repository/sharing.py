@@ -6,7 +6,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from hub.site.converters import RepositoryAddress
-from hub.site.forms.account.notifications import WatchLevel
 from hub.site.organization.namespace import paged
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
@@ -17,7 +16,7 @@ from registry.kernel.policy import Permission
 from registry.models import Repository
 from registry.people import accounts
 from registry.repos import lookup
-from registry.talk import social, watching
+from registry.talk import social
 
 
 @require_POST
@@ -31,20 +30,6 @@ def like(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 def unlike(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     repository = _browsed(request, address)
     social.unlike(repository, caller(request))
-    return redirect(page_before(request, repository.get_absolute_url()))
-
-
-@require_POST
-def watch(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Watch at the level that the form names, or stop."""
-    repository, form = _browsed(request, address), WatchLevel(request.POST)
-    with form:
-        if form.is_valid():
-            level = form.cleaned_data["level"]
-            if level == "none":
-                watching.unwatch(repository, caller(request))
-            else:
-                watching.watch(repository, level, caller(request))
     return redirect(page_before(request, repository.get_absolute_url()))
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from django import template
@@ -24,12 +24,8 @@ from hub.site.words import english, in_words, of_script, task_name, ticks
 from registry.kernel import banner, site_settings
 from registry.kernel.banner import Banner
 from registry.kernel.texts import links
-from registry.models import Alert, Repository
+from registry.models import Repository
 from registry.moderation import targets
-from registry.talk.alerts import alerts
-
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
@@ -50,12 +46,6 @@ KINDS = {
     "p-tuning": "P-tuning",
     "dora": "DoRA",
 }
-WATCH_LEVELS = (
-    ("none", _("Only what concerns you"), _("Threads that you take part in, mentions, and your own adapters.")),
-    ("releases", _("Releases"), _("Releases and new verified versions too.")),
-    ("all", _("Everything"), _("Pushes, verdicts and discussions too.")),
-    ("ignore", _("Ignore"), _("Nothing but decisions of moderators.")),
-)
 STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 
 
@@ -120,19 +110,6 @@ def text_link(lines: Iterable[str]) -> str:
 
 
 @register.simple_tag
-def watch_levels() -> "tuple[tuple[str, StrOrPromise, StrOrPromise], ...]":
-    """The levels at which a repository is watched: value, name, and what they include."""
-    return WATCH_LEVELS
-
-
-@register.inclusion_tag("site/parts/bell.html", takes_context=True)
-def bell(context: Mapping[str, Any]) -> dict[str, Any]:
-    """The number of alerts that the visitor has not read, and the way to them."""
-    caller = context["request"].caller
-    return {"unread": alerts.unread(caller.user, caller)}
-
-
-@register.simple_tag
 def download_url(repository: Repository, revision: str, path: str) -> str:
     """Return the address that a file of a revision is downloaded from."""
     return repository.file_url(revision, path)
@@ -157,18 +134,6 @@ def report_link(
         "label": label,
         "style": style or "third small",
     }
-
-
-@register.filter
-def alert_sentence(alert: Alert) -> str:
-    """Return the sentence of an alert."""
-    return alerts.sentence(alert)
-
-
-@register.filter
-def alert_subject(alert: Alert) -> str:
-    """Return the subject of an alert in a few words."""
-    return alerts.subject(alert)
 
 
 @register.filter

@@ -13,12 +13,12 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.repository.snippets import snippets
 from hub.site.verdict import weights
+from registry.kernel import seams
 from registry.kernel.policy import Permission
 from registry.proof.verdicts import requests
 from registry.proof.verified import verified
 from registry.repos import pull
 from registry.repos.contents import trained_on, training
-from registry.talk.alerts import alerts
 
 WIDTH, HEIGHT = 100.0, 24.0  # of the line of the losses
 
@@ -30,7 +30,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
         raise requests.no_adapter(header.revision)
-    alerts.saw(header.by.user, [alerts.Kind.REGRESSED], repository=header.repository)
+    seams.saw(header.by.user, "verdict", header.repository)
     return _page(request, header, Override())
 
 

@@ -18,6 +18,7 @@ from hub.site.repository.repository_pages import repository_page
 from hub.site.templatetags.dovetail import state_class
 from hub.site.versions import diff_view
 from hub.site.versions.compared_weights import compared_files
+from registry.kernel import seams
 from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import ci_systems
@@ -25,7 +26,6 @@ from registry.proof import verdicts
 from registry.proof.verified import withdrawals
 from registry.repos import aliases, pull, refs, training_runs
 from registry.repos.aliases import AliasState
-from registry.talk.alerts import alerts
 
 PER_PAGE = 30
 MOVES = 20  # of all aliases; REST has the others
@@ -43,7 +43,7 @@ class AliasRow:
 
 @repository_page
 def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    alerts.saw(header.by.user, [alerts.Kind.ALIAS_MOVED, alerts.Kind.ALIAS_FELL_BACK], repository=header.repository)
+    seams.saw(header.by.user, "commits", header.repository)
     return versions_page(request, header, SetAlias())
 
 

@@ -1,1 +1,1 @@
-"""Events and those who are told of them: alerts, the feed; likes and follows."""
+"""Events and their feed; likes and follows."""

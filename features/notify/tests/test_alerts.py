@@ -1,18 +1,22 @@
 """Alerts of verdicts and requests for files: to whom, where, and how seldom a letter comes."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry.models import Alert, User, Verdict
+from features.notify import alerts, notices
+from features.notify import mail as alert_mail
+from features.notify.models import Alert
+from registry.models import User, Verdict
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
 from registry.proof import verdicts
 from registry.talk import dispatch
-from registry.talk.alerts import alert_mail, alerts
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble
 
@@ -131,7 +135,7 @@ def gated(cast):
 
 def heard(who):
     dispatch.run()
-    return [alerts.sentence(alert) for alert in alerts.of(accounts.get_person(who))]
+    return [notices.sentence(alert) for alert in alerts.of(accounts.get_person(who))]
 
 
 def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, gated):
@@ -141,7 +145,7 @@ def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, g
     gates.request_access(gated, cast.session("mona"))
     assert heard("alice") == ["mona and 1 more asked for access to acme/gated."]
     assert heard("bob") == heard("carol") == [], "who may not decide, and who asks, hear nothing"
-    assert alerts.address(Alert.objects.get()) == "/acme/gated/access"
+    assert notices.address(Alert.objects.get()) == "/acme/gated/access"
     alerts.read(cast["alice"], Alert.objects.get().pk)
     gates.request_access(gated, cast.session("ada"))
     assert [alert.count for alert in alerts.of(cast["alice"])] == [1, 2]
@@ -305,3 +309,10 @@ def test_rest_lists_them_in_pages_and_a_reading_token_marks_nothing(cast, review
     assert asking.get("/api/v1/me/notifications").json()["items"][0]["read"]
     mine = Client(headers={"Authorization": f"Bearer {cast.token('carol', 'write')}"})
     assert mine.get("/api/v1/me/notifications").json()["items"] == []
+
+
+def test_every_page_whose_alerts_are_read_by_looking_says_that_it_is_seen():
+    """Those of releases and discussions are of other features."""
+    sources = "".join(file.read_text() for file in (Path(__file__).parents[3] / "hub/site").rglob("*.py"))
+    said = {*re.findall(r'seams\.saw\(.*, "(\w+)"', sources), "releases", "discussion"}
+    assert said == set(alerts.SEEN_ON)

@@ -1,21 +1,25 @@
-"""The caller's notifications of verdicts, access requests and discussions, and marking them as read."""
+"""Notifications in our REST: the caller's own, marking them as read, and the level at which an adapter is watched."""
 
 from typing import Annotated
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Page, RepositoryType, Time, Url
+from features.notify import alerts, notices, preferences
+from features.notify.models import Alert, RepositoryWatch, Topic
 from hub.api import pages
 from hub.api.pages import Data, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.kernel import policy
+from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.kernel.texts.links import absolute
-from registry.models import Alert, Topic
+from registry.models import Repository
 from registry.proof.reports import refusal
-from registry.talk.alerts import alerts
+from registry.repos import lookup
 
 
 class ReadBody(s.Serializer[Data]):
@@ -59,7 +63,7 @@ class Notifications(View):
 
 
 class Read(View):
-    @operation("notificationsRead", body=ReadBody)
+    @operation("notificationsRead", body=ReadBody, example={"up_to": 17})
     def post(self, request: Request) -> Marked:
         """Mark them as read."""
         pages.parameters(request, pages.Nothing)
@@ -84,7 +88,59 @@ def _line(alert: Alert) -> Notification:
         check=check or None,
         discussion=alert.discussion.number if alert.discussion else None,
         by=alert.by.username if alert.by else None,
-        message=message or alerts.sentence(alert),
-        url=absolute(alerts.address(alert)),
+        message=message or notices.sentence(alert),
+        url=absolute(notices.address(alert)),
         read=alert.read_at is not None,
     )
+
+
+class WatchLevel(s.Serializer[Data]):
+    level = s.ChoiceField(choices=RepositoryWatch.Level.choices, default="releases")
+
+
+class Watched(Answer):
+    adapter: str
+    level: Annotated[str | None, OneOf(*RepositoryWatch.Level.values), "null: not watched"]
+
+
+class Watch(View):
+    @operation("watching")
+    def get(self, request: Request, ns: str, name: str) -> Watched:
+        """The level at which you watch."""
+        pages.parameters(request, pages.Nothing)
+        repository = self._browsed(ns, name)
+        self.person()
+        return _answer(repository, preferences.level_of(self.caller, repository))
+
+    @operation("watch", body=WatchLevel, example={"level": "all"})
+    def put(self, request: Request, ns: str, name: str) -> Watched:
+        """Watch or ignore it."""
+        pages.parameters(request, pages.Nothing)
+        repository = self._browsed(ns, name)
+        policy.require_person(self.caller, "watch a repository")
+        body = pages.body(request, WatchLevel)
+        level = body["level"]
+        preferences.watch(repository, level, self.caller)
+        return _answer(repository, level)
+
+    @operation("unwatch")
+    def delete(self, request: Request, ns: str, name: str) -> Watched:
+        """Stop watching or ignoring it."""
+        pages.parameters(request, pages.Nothing)
+        repository = self._browsed(ns, name)
+        preferences.unwatch(repository, self.caller)
+        return _answer(repository, "")
+
+    def _browsed(self, ns: str, name: str) -> Repository:
+        return lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
+
+
+def _answer(repository: Repository, level: str) -> Watched:
+    return Watched(adapter=repository.full_name, level=level or None)
+
+
+REST = [
+    path("adapters/<str:ns>/<str:name>/watch", Watch.as_view(), name="rest-watch"),
+    path("me/notifications", Notifications.as_view(), name="rest-notifications"),
+    path("me/notifications/read", Read.as_view(), name="rest-notifications-read"),
+]

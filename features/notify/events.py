@@ -1,4 +1,4 @@
-"""The consumers of events that create alerts: for people whom an event concerns, and for those who watch or follow.
+"""What creates alerts: events, for people whom they concern and for those who watch or follow, and sweeps.
 
 One event alerts at most AT_ONCE people who watch or follow, with the same few queries for one and for all; for those
 who are left another event is recorded, so that no transaction and no reader waits for thousands of rows.
@@ -7,29 +7,33 @@ who are left another event is recorded, so that no transaction and no reader wai
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from features.notify import mail, recipients
+from features.notify.models import Alert, RepositoryWatch, Topic
+from features.notify.rules import NEWS, RULES, News, Rule
 from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller
 from registry.models import (
-    Alert,
     BaseFollow,
+    Case,
     Discussion,
     Follow,
+    Membership,
     OutboxEvent,
     Repository,
-    RepositoryWatch,
-    Topic,
+    Token,
     User,
     Verdict,
 )
+from registry.moderation.cases import overdue
 from registry.repos import bases
-from registry.talk import letters
-from registry.talk.alerts import recipients, reminders
-from registry.talk.alerts.rules import NEWS, RULES, News, Rule
 
+GRAVE = 3  # malware, backdoors, secrets, illegal content: reported by people or found by the hub
+TOKENS, CASES = 500, 100  # rows of one run
 Kind = Alert.Kind
 AT_ONCE = 500  # people alerted by one event
 
@@ -69,7 +73,7 @@ def _account_changed(event: OutboxEvent) -> None:
     recipients.create({event.data["person"]: Kind.ACCOUNT}, data=data, mailed_at=now)
     if former_address := event.data.get("former_address"):
         account = User.objects.get(pk=event.data["person"])
-        letters.send_address_changed(former_address, account.username, event.data["details"])
+        mail.send_address_changed(former_address, account.username, event.data["details"])
 
 
 def _tokens_leaked(event: OutboxEvent) -> None:
@@ -79,7 +83,7 @@ def _tokens_leaked(event: OutboxEvent) -> None:
         if token["owner"] and owner is None:
             continue  # the account is gone meanwhile, and its tokens with it: nobody makes a new one
         administrators = User.objects.filter(role=User.Role.ADMIN, is_active=True)
-        for person in reminders.responsible(owner) if owner else administrators:
+        for person in responsible(owner) if owner else administrators:
             robot = owner.username if owner and owner.is_machine else ""
             data = {"token": token["name"], "robot": robot, "directory": owner is None}
             recipients.create({person.pk: Kind.TOKEN_LEAKED}, data=data | _place(event, person))
@@ -171,3 +175,55 @@ def _alerted(discussion: Discussion | None) -> QuerySet[Alert, int]:
     """Return the people whom `consume` has alerted of the same thread: as owner, participant, or by name."""
     rows = Alert.objects.filter(read_at__isnull=True).exclude(topic=Topic.WATCHED).values_list("user", flat=True)
     return rows.filter(discussion=discussion) if discussion else rows.none()
+
+
+# --- sweeps: tokens that end soon, grave cases that wait --------------------------------------------------------------
+def remind() -> int:
+    """Alert of tokens that end within Token.NOTICE, of each once; return how many there were.
+
+    Tokens that live no longer than that end without an alert: their owner has just made them.
+    """
+    now = timezone.now()
+    due = Token.objects.filter(reminded_at=None, expires_at__gt=now, expires_at__lte=now + Token.NOTICE)
+    due = due.filter(created_at__lt=F("expires_at") - Token.NOTICE).select_related("user").order_by("expires_at")
+    return sum(_remind(token) for token in due[:TOKENS])
+
+
+def _remind(token: Token) -> bool:
+    with transaction.atomic():
+        if not Token.objects.filter(pk=token.pk, reminded_at=None).update(reminded_at=timezone.now()):
+            return False  # another worker did
+        people = responsible(token.user).values_list("pk", flat=True)
+        recipients.create(dict.fromkeys(people, Alert.Kind.TOKEN_ENDS), token=token)
+    return True
+
+
+def responsible(owner: User) -> QuerySet[User]:
+    """Return the person whose token it is, or who administers the organisation of a robot."""
+    people = User.objects.filter(is_active=True)
+    if not owner.is_machine:
+        return people.filter(pk=owner.pk)
+    admins = Membership.objects.filter(organization__namespace=owner.works_for_id, role=Membership.Role.ADMIN)
+    return people.filter(pk__in=admins.values("user"))
+
+
+def alarm() -> int:
+    """Alert moderators of grave cases past the target time, again each time that it passes; return how many."""
+    age = overdue.target()
+    if age is None:
+        return 0
+    is_silent = Q(alarmed_at__isnull=True) | Q(alarmed_at__lt=timezone.now() - age)
+    due = Case.objects.filter(overdue.is_overdue(), is_silent, severity=GRAVE).order_by("pk")
+    return sum(_alarm(case) for case in due[:CASES])
+
+
+def _alarm(case: Case) -> bool:
+    with transaction.atomic():
+        same = Case.objects.filter(pk=case.pk, alarmed_at=case.alarmed_at).exclude(state=Case.State.CLOSED)
+        if not same.update(alarmed_at=timezone.now()):
+            return False  # another worker did, or a moderator closed it
+        staff = User.objects.filter(role__in=[User.Role.MODERATOR, User.Role.ADMIN], is_active=True)
+        Alert.objects.filter(case=case, kind=Alert.Kind.OVERDUE, read_at__isnull=True).delete()
+        people = staff.values_list("pk", flat=True)
+        recipients.create(dict.fromkeys(people, Alert.Kind.OVERDUE), case=case)
+    return True

@@ -1,24 +1,22 @@
 """Alerts about watched and followed things: levels, visibility then and now, and a cost that followers do not raise."""
 
-import io
-
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.kernel.errors import BaseNotFound, ValueInvalid
-from registry.models import Alert, Base, BaseFollow, Follow, Namespace, OutboxEvent, RepositoryWatch, Topic, User
+from features.notify import alerts, events, notices, preferences
+from features.notify.models import Alert, RepositoryWatch, Topic
+from registry.kernel.errors import ValueInvalid
+from registry.models import Follow, Namespace, OutboxEvent, User
 from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import organizations
 from registry.proof import verdicts
 from registry.proof.verified import withdrawals
 from registry.publish import repositories
-from registry.talk import dispatch, social, watching
-from registry.talk.alerts import alerts, events, topics
+from registry.talk import dispatch, social
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import assemble
 
@@ -43,7 +41,7 @@ def reviews(cast):
 
 def heard(who):
     dispatch.run()
-    return [(alert.kind, alerts.sentence(alert)) for alert in alerts.of(accounts.get_person(who))]
+    return [(alert.kind, notices.sentence(alert)) for alert in alerts.of(accounts.get_person(who))]
 
 
 def kinds(who):
@@ -59,18 +57,18 @@ def change(cast, repository, number, state="passed"):
 
 # --- watching --------------------------------------------------------------------------------------------------------
 def test_who_watches_releases_is_alerted_of_verified_versions_alone(cast, reviews):
-    watching.watch(reviews, "releases", cast.session("carol"))
+    preferences.watch(reviews, "releases", cast.session("carol"))
     change(cast, reviews, 1, "failed")
     assert heard("carol") == []
     revision = change(cast, reviews, 2)
     assert heard("carol") == [("verified", f"alice/reviews has a new verified version, {revision.oid[:12]}.")]
     alert = Alert.objects.get(user=cast["carol"])
     assert (alert.topic, alert.mail) == ("watched", "digest")
-    assert alerts.address(alert) == f"/alice/reviews/verdict/{revision.oid}"
+    assert notices.address(alert) == f"/alice/reviews/verdict/{revision.oid}"
 
 
 def test_a_version_judged_again_is_no_release_unless_it_did_not_pass_before(cast, reviews):
-    watching.watch(reviews, "releases", cast.session("carol"))
+    preferences.watch(reviews, "releases", cast.session("carol"))
     main = reviews.refs.get(name="refs/heads/main").revision
     for state, expected in (("passed", 0), ("failed", 0), ("passed", 1)):
         verdicts.request(main, BASE, again=True)
@@ -80,14 +78,14 @@ def test_a_version_judged_again_is_no_release_unless_it_did_not_pass_before(cast
 
 def test_a_watch_is_changed_and_ended(cast, reviews):
     carol = cast.session("carol")
-    assert watching.watch(reviews, "releases", carol)
-    assert not watching.watch(reviews, "releases", carol)
-    assert watching.watch(reviews, "all", carol)
-    assert watching.level_of(carol, reviews) == "all"
+    assert preferences.watch(reviews, "releases", carol)
+    assert not preferences.watch(reviews, "releases", carol)
+    assert preferences.watch(reviews, "all", carol)
+    assert preferences.level_of(carol, reviews) == "all"
     with pytest.raises(ValueInvalid):
-        watching.watch(reviews, "loud", carol)
-    assert watching.unwatch(reviews, carol)
-    assert not watching.unwatch(reviews, carol)
+        preferences.watch(reviews, "loud", carol)
+    assert preferences.unwatch(reviews, carol)
+    assert not preferences.unwatch(reviews, carol)
     change(cast, reviews, 1)
     assert heard("carol") == []
 
@@ -117,14 +115,6 @@ def test_followers_of_a_base_are_alerted_of_its_new_adapters_once_they_pass(cast
     assert not social.followed_bases(cast["carol"]).exists()
 
 
-def test_a_base_that_only_a_private_adapter_names_is_none_for_a_stranger(cast):
-    made = cast.repository("acme/secret", private=True)
-    pushed(cast, made, files={"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "x/covert"}'})
-    social.follow_base("x/covert", cast.session("erin"))
-    with pytest.raises(BaseNotFound):
-        social.follow_base("x/covert", cast.session("carol"))
-
-
 # --- visibility ------------------------------------------------------------------------------------------------------
 def test_news_of_a_private_repository_reach_its_members_alone(cast):
     for who in ("carol", "erin", "mona"):
@@ -139,7 +129,7 @@ def test_news_of_a_private_repository_reach_its_members_alone(cast):
 
 
 def test_alerts_of_what_is_held_back_or_made_private_or_deleted_are_not_shown(cast, reviews):
-    watching.watch(reviews, "all", cast.session("carol"))
+    preferences.watch(reviews, "all", cast.session("carol"))
     revision = change(cast, reviews, 1)
     mona = cast.session("mona")
     assert kinds("carol") == ["verified", "pushed"]
@@ -162,7 +152,7 @@ def test_alerts_of_what_is_held_back_or_made_private_or_deleted_are_not_shown(ca
 
 def test_who_lost_access_between_the_event_and_its_handling_is_not_alerted(cast):
     made = cast.repository("acme/secret", private=True)
-    watching.watch(made, "all", cast.session("erin"))
+    preferences.watch(made, "all", cast.session("erin"))
     pushed(cast, made)
     organizations.remove_member("acme", "erin", cast.session("alice"))
     dispatch.run()
@@ -170,7 +160,7 @@ def test_who_lost_access_between_the_event_and_its_handling_is_not_alerted(cast)
 
 
 def test_suspended_people_are_not_alerted(cast, reviews):
-    watching.watch(reviews, "all", cast.session("carol"))
+    preferences.watch(reviews, "all", cast.session("carol"))
     User.objects.filter(username="carol").update(is_active=False)
     change(cast, reviews, 1)
     dispatch.run()
@@ -226,23 +216,23 @@ def test_more_followers_than_one_event_alerts_are_alerted_by_further_events(cast
 
 
 def test_a_topic_that_is_off_makes_no_alert_and_its_mail_follows_the_choice(cast, reviews):
-    watching.watch(reviews, "all", cast.session("carol"))
-    topics.choose(cast["carol"], {Topic.WATCHED: "off"})
+    preferences.watch(reviews, "all", cast.session("carol"))
+    preferences.choose(cast["carol"], {Topic.WATCHED: "off"})
     change(cast, reviews, 1)
     assert heard("carol") == []
-    topics.choose(cast["carol"], {Topic.WATCHED: "mail"})
+    preferences.choose(cast["carol"], {Topic.WATCHED: "mail"})
     change(cast, reviews, 2)
     dispatch.run()
     mine = Alert.objects.filter(user=cast["carol"])
     assert set(mine.values_list("mail", flat=True)) == {"now"}
-    topics.choose(cast["carol"], {Topic.WATCHED: "site"})
+    preferences.choose(cast["carol"], {Topic.WATCHED: "site"})
     assert set(mine.values_list("mail", flat=True)) == {"none"}
     with pytest.raises(ValueInvalid):
-        topics.choose(cast["carol"], {Topic.SECURITY: "off"})
+        preferences.choose(cast["carol"], {Topic.SECURITY: "off"})
 
 
 def test_an_alert_that_was_read_is_followed_by_a_new_one(cast, reviews):
-    watching.watch(reviews, "releases", cast.session("carol"))
+    preferences.watch(reviews, "releases", cast.session("carol"))
     change(cast, reviews, 1)
     dispatch.run()
     Alert.objects.update(read_at=timezone.now())
@@ -256,38 +246,3 @@ def visit(cast, who):
     if who in cast.people:
         browser.force_login(cast[who])
     return browser
-
-
-def test_people_ask_for_a_base_once_each_and_administrators_see_who(cast):
-    made = cast.repository("acme/on-giant", by="bob")
-    config = b'{"peft_type": "LORA", "base_model_name_or_path": "acme/Giant"}'
-    pushed(cast, made, by="bob", files={"adapter_config.json": config, "adapter_model.safetensors": b"w"})
-    for who in ("carol", "bob", "carol"):
-        assert social.ask_for_base("acme/Giant", cast.session(who)) == "acme/Giant"
-    assert social.asking_for("acme/Giant") == ["carol", "bob"]
-    assert social.follows_base(cast.session("carol"), "acme/Giant")
-    for who, sees in (("anonymous", False), ("dave", False), ("carol", False), ("ada", True)):
-        text = visit(cast, who).get("/bases/acme/Giant").content.decode()
-        assert "2 people ask the administrators for it." in text, who
-        assert ("manage.py shelf add acme/Giant" in text, "<li>carol</li>" in text) == (sees, sees), who
-        assert ('action="/bases/acme/Giant/-/ask"' in text) == (who in ("dave", "ada")), who
-    assert visit(cast, "dave").post("/bases/acme/Giant/-/ask").status_code == 302
-    assert social.bases_asked_for() == {"acme/Giant": ["carol", "bob", "dave"]}
-    out = io.StringIO()
-    call_command("shelf", "list", stdout=out)
-    assert "acme/Giant  not here, asked for by 3: carol, bob, dave" in out.getvalue()
-    social.unfollow_base("acme/Giant", cast.session("bob"))
-    User.objects.filter(username="dave").update(is_active=False)
-    assert social.asking_for("acme/Giant") == ["carol"], "who stopped, and who is suspended, asks no more"
-    Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
-    assert social.bases_asked_for() == {}
-    with pytest.raises(ValueInvalid, match="in the base cache already"):
-        social.ask_for_base("acme/giant", cast.session("erin"))
-
-
-def test_a_base_that_only_a_private_adapter_names_is_asked_for_by_no_stranger(cast):
-    made = cast.repository("acme/secret", private=True)
-    pushed(cast, made, files={"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "x/covert"}'})
-    with pytest.raises(BaseNotFound):
-        social.ask_for_base("x/covert", cast.session("carol"))
-    assert not BaseFollow.objects.exists()

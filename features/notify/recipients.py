@@ -5,26 +5,24 @@ from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
 
+from features.notify import preferences
+from features.notify.models import Alert, RepositoryWatch, Topic
+from features.notify.notices import NOTICES
 from registry.kernel import outbox, policy
 from registry.kernel.policy import Caller
 from registry.kernel.second_factors import in_force
 from registry.models import (
     AbuseReport,
-    Alert,
     Appeal,
     Discussion,
     Membership,
     Namespace,
     OutboxEvent,
     Repository,
-    RepositoryWatch,
     Revision,
-    Topic,
     User,
     Verdict,
 )
-from registry.talk.alerts import topics
-from registry.talk.alerts.notices import NOTICES
 
 Kind = Alert.Kind
 MAX_RECIPIENTS = 50  # people alerted of one event
@@ -126,7 +124,7 @@ def write(drafts: Iterable[Alert], by: User | None, sees: Q | None = None) -> No
     if not wanted:
         return
     reached = set(_reached(wanted, by, sees))
-    mails = topics.mails({number: Topic(draft.topic) for number, draft in wanted.items() if number in reached})
+    mails = preferences.mails({number: Topic(draft.topic) for number, draft in wanted.items() if number in reached})
     chosen = {number: wanted[number] for number in mails}
     for number, mail in mails.items():
         chosen[number].mail = mail
@@ -137,7 +135,7 @@ def write(drafts: Iterable[Alert], by: User | None, sees: Q | None = None) -> No
 def _reached(wanted: Mapping[int, Alert], by: User | None, sees: Q | None) -> QuerySet[User, int]:
     """Return the people who did not cause it, do not ignore the repository, and have not too much from the actor."""
     rows = User.objects.filter(sees or Q(), pk__in=list(wanted), is_active=True, kind=User.Kind.PERSON)
-    optional = [number for number, draft in wanted.items() if draft.topic in topics.OPTIONAL]
+    optional = [number for number, draft in wanted.items() if draft.topic in preferences.OPTIONAL]
     if repository := next(iter(wanted.values())).repository:
         ignored = RepositoryWatch.objects.filter(repository=repository, level=RepositoryWatch.Level.IGNORE)
         rows = rows.exclude(pk__in=ignored.filter(user__in=optional).values("user"))

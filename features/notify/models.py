@@ -1,4 +1,4 @@
-"""Alerts for people: of what they own, take part in, watch and follow, and of their account."""
+"""Alerts for people, the channel that they choose for each topic of them, and the repositories that they watch."""
 
 from django.conf import settings
 from django.db import models
@@ -6,14 +6,89 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.accounts import Token
-from registry.models.memberships import Invitation
-from registry.models.moderation.cases import Case
-from registry.models.moderation.moderation import Appeal, ModerationDecision, Strike
-from registry.models.repos.discussions import Discussion
-from registry.models.repositories import AccessRequest, Repository
-from registry.models.talk.notices import Topic
-from registry.models.verdicts import Verdict
+from registry.models import (
+    AccessRequest,
+    Appeal,
+    Case,
+    Discussion,
+    Invitation,
+    ModerationDecision,
+    Repository,
+    Strike,
+    Token,
+    Verdict,
+)
+
+
+class Topic(models.TextChoices):
+    """A class of alerts that a person switches as a whole; preferences.py has their rules."""
+
+    OWN = "own"
+    ACCESS = "access"
+    DISCUSSIONS = "discussions"
+    MENTIONS = "mentions"
+    INVITATIONS = "invitations"
+    WATCHED = "watched"
+    FOLLOWED = "followed"
+    REPORTS = "reports"
+    CASES = "cases"
+    OVERDUE = "overdue"
+    HOLDS = "holds"
+    SECURITY = "security"
+    USAGE = "usage"
+
+
+class Channel(models.TextChoices):
+    """The ways of alerts of a topic to a person; each but the first is also on the website."""
+
+    OFF = "off"
+    SITE = "site"
+    DIGEST = "digest"
+    MAIL = "mail"
+
+
+class TopicChoice(models.Model):
+    """The channel that a person chose for a topic; a topic without a row has its default."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="topic_choices")
+    topic = models.CharField(max_length=12, choices=Topic.choices)
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+
+    class Meta:
+        app_label = "registry"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "topic"], name="topic_choice_unique"),
+            models.CheckConstraint(condition=Q(channel__in=["off", "site", "digest", "mail"]), name="channel_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.channel}"
+
+
+class RepositoryWatch(models.Model):
+    """A person watches a repository, or ignores it. `Watch` is what a webhook watches."""
+
+    class Level(models.TextChoices):
+        RELEASES = "releases"  # releases, and new verified versions
+        ALL = "all"  # pushes, verdicts and discussions too
+        IGNORE = "ignore"  # nothing, also where the person owns it or takes part
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="watched")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="watched_by")
+    level = models.CharField(max_length=8, choices=Level.choices)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        app_label = "registry"
+        verbose_name_plural = "repository watches"
+        constraints = [
+            models.UniqueConstraint(fields=["repository", "user"], name="repository_watch_unique"),
+            models.CheckConstraint(condition=Q(level__in=["releases", "all", "ignore"]), name="watch_level_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} watches {self.repository}: {self.level}"
+
 
 _OF_NO_REPOSITORY = [
     "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "token-leaked",
@@ -26,7 +101,7 @@ class Alert(models.Model):
     """One alert for one person: on the website, and by e-mail if that is set up and wanted.
 
     While it is not read, more of the same makes it newer and its `count` larger, and not another row.
-    registry/talk/alerts/notices.py has the topic, the text and the address of each kind.
+    notices.py has the topic, the text and the address of each kind.
     """
 
     class Kind(models.TextChoices):
@@ -94,6 +169,7 @@ class Alert(models.Model):
     mail_due_at = models.DateTimeField(default=timezone.now, db_default=Now())  # later after a failed attempt
 
     class Meta:
+        app_label = "registry"
         constraints = [
             models.UniqueConstraint(fields=["user", "verdict"], name="alert_unique"),
             models.UniqueConstraint(

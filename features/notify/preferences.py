@@ -1,5 +1,6 @@
-"""The topics of alerts: what each is about, its default channel, the channels that a person chose, and links that end
-its e-mails without a sign-in: signed, for one person, without an end.
+"""What people prefer: the channel of each topic of alerts, which have defaults, and the repositories that they watch.
+
+Links in e-mails end those of a topic without a sign-in: signed, for one person, without an end.
 """
 
 from collections.abc import Iterable, Mapping
@@ -7,13 +8,17 @@ from dataclasses import dataclass
 
 from django.core import signing
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop as _
 
+from features.notify.models import Alert, Channel, RepositoryWatch, Topic, TopicChoice
+from registry.kernel import policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
-from registry.models import Alert, Channel, Topic, TopicChoice, User
+from registry.kernel.policy import Caller
+from registry.models import Repository, User
+from registry.talk import social
 
-Mail = Alert.Mail
+Mail, Level = Alert.Mail, RepositoryWatch.Level
 MAILS = {Channel.SITE: Mail.NONE, Channel.DIGEST: Mail.DIGEST, Channel.MAIL: Mail.NOW}
 HOURS = range(24)
 SALT = "registry.talk.unsubscribing"  # of links in e-mails that were sent
@@ -139,3 +144,38 @@ def set_hour(user: User, hour: int) -> None:
 def reachable() -> Q:
     """Return the condition on people that an e-mail may be sent to: active, with an address that they proved."""
     return Q(is_active=True, email_verified=True) & ~Q(email="")
+
+
+def watch(repository: Repository, level: str, by: Caller) -> bool:
+    """Watch a repository that the caller can see; return whether that changed anything. Raises ValueInvalid.
+
+    Raises as require_person does, too.
+    """
+    user = policy.require_person(by, "watch a repository")
+    if level not in Level.values:
+        raise ValueInvalid(f"There is no level {level[:40]!r}.", fix=f"Use one of {', '.join(Level.values)}.")
+    rows = RepositoryWatch.objects.filter(user=user)
+    if rows.filter(repository=repository).exclude(level=level).update(level=level):
+        return True
+    social.require_room(rows)
+    return RepositoryWatch.objects.get_or_create(repository=repository, user=user, defaults={"level": level})[1]
+
+
+def unwatch(repository: Repository, by: Caller) -> bool:
+    """Stop watching, or ignoring; return False if the caller did neither."""
+    user = policy.require_person(by, "stop watching a repository")
+    return bool(RepositoryWatch.objects.filter(repository=repository, user=user).delete()[0])
+
+
+def level_of(by: Caller, repository: Repository) -> str:
+    """Return the level at which the caller watches, or ""."""
+    if by.user is None:
+        return ""
+    rows = RepositoryWatch.objects.filter(repository=repository, user=by.user)
+    return rows.values_list("level", flat=True).first() or ""
+
+
+def watched(user: User) -> QuerySet[RepositoryWatch]:
+    """Return what a person watches or ignores and may still see, newest first."""
+    rows = RepositoryWatch.objects.filter(policy.has_listed_repository(Caller(user=user)), user=user)
+    return rows.select_related("repository__namespace").order_by("-pk")

@@ -7,11 +7,12 @@ from typing import Any
 from django.db.models import Model
 from django.db.models.functions import Now
 
+from features.notify.models import Alert, RepositoryWatch
+from features.notify.recipients import concerned, mentioned, moderators, owners, participants, person, reporters
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind as Happened
 from registry.models import (
     AccessRequest,
-    Alert,
     AliasMove,
     Appeal,
     Case,
@@ -22,14 +23,12 @@ from registry.models import (
     OutboxEvent,
     Ref,
     Repository,
-    RepositoryWatch,
     Revision,
     Strike,
     Verdict,
 )
 from registry.proof import reports
 from registry.repos.refs import BRANCHES, TAGS, VERIFIED
-from registry.talk.alerts.recipients import concerned, mentioned, moderators, owners, participants, person, reporters
 
 Kind, State, Status, Level = Alert.Kind, Verdict.State, AccessRequest.Status, RepositoryWatch.Level
 RELEASES = (Level.ALL, Level.RELEASES)

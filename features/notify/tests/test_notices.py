@@ -8,15 +8,17 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from features.notify import alerts, notices, preferences
+from features.notify import mail as alert_mail
+from features.notify.models import Alert, Topic
+from features.notify.tests.test_watching import change, reviews
 from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
-from registry.models import Alert, Topic, User
+from registry.models import User
 from registry.moderation import quarantine
 from registry.people import accounts, addresses, sign_ins
-from registry.talk import dispatch, social, watching
-from registry.talk.alerts import alert_mail, alerts, notices, topics
+from registry.talk import dispatch
 from tests.cast import PASSWORD, assemble
-from tests.registry.test_watching import change, reviews
 
 assert reviews  # a fixture
 
@@ -48,7 +50,7 @@ def headers_of(letter):
 
 def test_every_kind_and_every_topic_has_its_line_in_the_tables():
     assert set(notices.NOTICES) == set(Alert.Kind)
-    assert set(topics.RULES) == set(Topic)
+    assert set(preferences.RULES) == set(Topic)
     assert {notice.topic for notice in notices.NOTICES.values()} == set(Topic)
 
 
@@ -67,7 +69,7 @@ def test_a_security_notice_is_sent_at_once_whatever_the_person_chose(cast):
 
 
 def test_a_notice_of_a_hold_is_sent_to_who_ignores_the_repository_and_another_without_a_pause(cast, reviews):
-    watching.watch(reviews, "ignore", cast.session("alice"))
+    preferences.watch(reviews, "ignore", cast.session("alice"))
     quarantine.quarantine(reviews, cast.session("mona"), reason="malware")
     dispatch.run()
     assert alert_mail.send_due() == 1
@@ -90,7 +92,7 @@ def test_account_notices_say_what_changed_and_stay_out_of_sight_of_tokens(cast):
     outbox.record(Kind.ACCOUNT_CHANGED, None, person=cast["carol"].pk, change="account:passkey-remove", details="")
     dispatch.run()
     [alert] = alerts.of(cast["carol"])
-    assert alerts.sentence(alert).startswith("A passkey was removed from your account.")
+    assert notices.sentence(alert).startswith("A passkey was removed from your account.")
     asking = Client(headers={"Authorization": f"Bearer {cast.token('carol', 'write')}"})
     assert asking.get("/api/v1/me/notifications").json()["items"] == []
 
@@ -115,7 +117,7 @@ def test_changes_of_the_account_are_on_the_website_and_mailed_once_by_their_own_
     accounts.set_password(cast["carol"], "another horse battery", by=cast["carol"])
     addresses.confirm(cast["carol"], "carol@example.net")
     dispatch.run()
-    said = [alerts.sentence(alert).partition(".")[0] for alert in alerts.of(cast["carol"])]
+    said = [notices.sentence(alert).partition(".")[0] for alert in alerts.of(cast["carol"])]
     changed = "of your account was changed"
     assert said == [f"The e-mail address {changed} (carol@example", f"The password {changed}"]
     assert alert_mail.send_due() == 0
@@ -123,7 +125,7 @@ def test_changes_of_the_account_are_on_the_website_and_mailed_once_by_their_own_
 
 # --- the digest ------------------------------------------------------------------------------------------------------
 def test_a_digest_holds_the_day_and_comes_once_a_day_and_never_empty(cast, reviews):
-    watching.watch(reviews, "releases", cast.session("carol"))
+    preferences.watch(reviews, "releases", cast.session("carol"))
     assert alert_mail.send_due() == 0, "nothing happened"
     change(cast, reviews, 1)
     dispatch.run()
@@ -146,7 +148,7 @@ def test_a_digest_holds_the_day_and_comes_once_a_day_and_never_empty(cast, revie
 
 
 def test_a_digest_has_nothing_of_what_the_person_may_no_longer_see(cast, reviews):
-    watching.watch(reviews, "releases", cast.session("carol"))
+    preferences.watch(reviews, "releases", cast.session("carol"))
     revision = change(cast, reviews, 1)
     quarantine.quarantine(reviews, cast.session("mona"), reason="malware", revision=revision)
     yesterday()
@@ -156,8 +158,8 @@ def test_a_digest_has_nothing_of_what_the_person_may_no_longer_see(cast, reviews
 
 @pytest.mark.parametrize("hour", range(0, 24, 5))
 def test_the_digest_waits_for_the_hour_of_the_person(cast, reviews, hour):
-    watching.watch(reviews, "releases", cast.session("carol"))
-    topics.set_hour(cast["carol"], hour)
+    preferences.watch(reviews, "releases", cast.session("carol"))
+    preferences.set_hour(cast["carol"], hour)
     change(cast, reviews, 1)
     dispatch.run()
     last = alert_mail._last_hour(timezone.now(), hour)
@@ -175,7 +177,7 @@ def link(letter):
 
 
 def digest(cast, reviews):
-    watching.watch(reviews, "releases", cast.session("carol"))
+    preferences.watch(reviews, "releases", cast.session("carol"))
     change(cast, reviews, 1)
     yesterday()
     assert alert_mail.send_due() == 1
@@ -187,12 +189,12 @@ def test_one_click_unsubscribes_without_a_sign_in_and_a_look_does_not(cast, revi
     stranger = Client(enforce_csrf_checks=True)
     page = stranger.get(address)
     assert "Watched adapters" in page.content.decode()
-    assert topics.channels(cast["carol"])[Topic.WATCHED] == "digest"
+    assert preferences.channels(cast["carol"])[Topic.WATCHED] == "digest"
     done = stranger.post(address, {"List-Unsubscribe": "One-Click"})
     assert done.status_code == 200
     assert "You are unsubscribed" in done.content.decode()
-    assert topics.channels(cast["carol"])[Topic.WATCHED] == "site"
-    assert topics.channels(cast["carol"])[Topic.FOLLOWED] == "digest", "nothing else is switched"
+    assert preferences.channels(cast["carol"])[Topic.WATCHED] == "site"
+    assert preferences.channels(cast["carol"])[Topic.FOLLOWED] == "digest", "nothing else is switched"
     assert "_auth_user_id" not in stranger.session
     change(cast, reviews, 2)
     yesterday()
@@ -202,20 +204,20 @@ def test_one_click_unsubscribes_without_a_sign_in_and_a_look_does_not(cast, revi
 
 @pytest.mark.parametrize("change_of", [lambda signed: signed[:-1], lambda signed: f"x{signed}", lambda signed: "x"])
 def test_a_link_that_was_changed_does_nothing(cast, change_of):
-    signed = topics.sign(cast["carol"], [Topic.WATCHED])
+    signed = preferences.sign(cast["carol"], [Topic.WATCHED])
     for answer in (
         Client().get(f"/unsubscribe/{change_of(signed)}"),
         Client().post(f"/unsubscribe/{change_of(signed)}"),
     ):
         assert answer.status_code in {302, 403}
-    assert topics.channels(cast["carol"])[Topic.WATCHED] == "digest"
+    assert preferences.channels(cast["carol"])[Topic.WATCHED] == "digest"
 
 
 def test_a_link_switches_no_mandatory_topic_and_turns_nothing_on(cast):
-    topics.choose(cast["carol"], {Topic.WATCHED: "off"})
-    signed = topics.sign(cast["carol"], [Topic.WATCHED, Topic.SECURITY])
+    preferences.choose(cast["carol"], {Topic.WATCHED: "off"})
+    signed = preferences.sign(cast["carol"], [Topic.WATCHED, Topic.SECURITY])
     assert Client().post(f"/unsubscribe/{signed}").status_code == 200
-    assert topics.channels(cast["carol"])[Topic.WATCHED] == "off"
+    assert preferences.channels(cast["carol"])[Topic.WATCHED] == "off"
     signed_in(cast, "carol")
     assert alert_mail.send_due() == 1
 
@@ -232,15 +234,15 @@ def test_topics_are_chosen_on_the_page(cast, carol):
     page = carol.get("/settings/notifications/choices").content.decode()
     assert "Watched adapters" in page
     assert "Owners appeal" not in page, "moderators alone"
-    now = {topic: channel.value for topic, channel in topics.channels(cast["carol"]).items()}
+    now = {topic: channel.value for topic, channel in preferences.channels(cast["carol"]).items()}
     form = {**now, Topic.WATCHED: "mail", Topic.OWN: "off", "hour": "18"}
     assert carol.post("/settings/notifications/choices", form).status_code == 302
-    changed = topics.channels(cast["carol"])
+    changed = preferences.channels(cast["carol"])
     assert (changed[Topic.WATCHED], changed[Topic.OWN]) == ("mail", "off")
     assert User.objects.get(username="carol").digest_hour == 18
     assert carol.post("/settings/notifications/choices", {**form, "watched": "loud"}).status_code == 400
     assert carol.post("/settings/notifications/choices", {**form, "hour": "24"}).status_code == 400
-    assert topics.channels(cast["carol"]) == changed
+    assert preferences.channels(cast["carol"]) == changed
 
 
 def test_a_repository_is_watched_on_its_page_and_by_rest(cast, reviews, carol):
@@ -258,17 +260,8 @@ def test_a_repository_is_watched_on_its_page_and_by_rest(cast, reviews, carol):
     assert reading.put(at, {}, "application/json").status_code == 403
 
 
-def test_a_base_is_followed_on_its_page(cast, reviews, carol):
-    at = "/bases/sentence-transformers/all-MiniLM-L6-v2"
-    assert carol.post(f"{at}/-/follow").url == at
-    assert "Following" in carol.get(at).content.decode()
-    assert carol.post(f"{at}/-/unfollow").url == at
-    assert not social.followed_bases(cast["carol"]).exists()
-    assert carol.post("/bases/no/such/-/follow").status_code == 404
-
-
 def test_the_list_is_filtered_and_grouped_and_a_topic_is_read_alone(cast, reviews, carol):
-    watching.watch(reviews, "all", cast.session("carol"))
+    preferences.watch(reviews, "all", cast.session("carol"))
     change(cast, reviews, 1)
     signed_in(cast, "carol")
     page = carol.get("/settings/notifications").content.decode()

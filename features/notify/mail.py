@@ -18,10 +18,12 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from features.notify import alerts, notices, preferences
+from features.notify.models import Alert, Topic
 from registry.kernel.texts.links import absolute
-from registry.models import Alert, Topic, User
+from registry.models import User
 from registry.proof import reports
-from registry.talk.alerts import alerts, notices, topics
+from registry.talk import letters
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,12 @@ MAX_LINES = 50  # alerts in one message
 AT_ONCE = 500  # messages of each sort in one run; the next run goes on
 KEPT_DAYS = 90
 Mail = Alert.Mail
+ADDRESS_CHANGED = """The e-mail address of {name} on {hub} {news}. This letter goes to the old one, {former}.
+
+If it was not you: set a new password, then end the other sessions and look at your tokens.
+{security_page}
+If you cannot sign in any more, write to the administrators of this hub.
+"""
 Line = dict[str, str]
 
 
@@ -45,7 +53,7 @@ def send_due() -> int:
         return 0
     sent = 0
     for mail, send in SENDERS.items():
-        readers = User.objects.filter(topics.reachable(), pk__in=_waiting(mail).values("user"))
+        readers = User.objects.filter(preferences.reachable(), pk__in=_waiting(mail).values("user"))
         if mail != Mail.ALWAYS:
             readers = readers.filter(mail_alerts=True)
         if mail == Mail.DIGEST:
@@ -95,7 +103,7 @@ def _last_hour(now: datetime, hour: int) -> datetime:
 def _is_due(now: datetime) -> Q:
     """Return the condition that a person's hour has come since the last digest."""
     due = Q(digested_at__isnull=True)
-    for hour in topics.HOURS:
+    for hour in preferences.HOURS:
         due |= Q(digest_hour=hour, digested_at__lt=_last_hour(now, hour))
     return due
 
@@ -140,14 +148,14 @@ def _put_off(due: Sequence[Alert], user: User, *, is_digest: bool) -> None:
 # --- its text --------------------------------------------------------------------------------------------------------
 def _compose(user: User, due: Sequence[Alert], *, is_digest: bool = False) -> EmailMultiAlternatives:
     """Return the message about these alerts, which are of one sort, with headers to unsubscribe by (RFC 8058)."""
-    switchable = sorted({Topic(alert.topic) for alert in due if not topics.RULES[Topic(alert.topic)].is_mandatory})
-    leave = absolute(reverse("unsubscribe", args=[topics.sign(user, switchable)])) if switchable else ""
+    switchable = sorted({Topic(alert.topic) for alert in due if not preferences.RULES[Topic(alert.topic)].is_mandatory})
+    leave = absolute(reverse("unsubscribe", args=[preferences.sign(user, switchable)])) if switchable else ""
     subject = _digest_subject(due) if is_digest else _subject(due)
     context = {
         "subject": subject,
         "groups": _groups(due[:MAX_LINES]),
         "left": max(0, len(due) - MAX_LINES),
-        "topics": ", ".join(topics.RULES[topic].label for topic in switchable),
+        "topics": ", ".join(preferences.RULES[topic].label for topic in switchable),
         "unsubscribe": leave,
         "page": absolute(reverse("notifications")),
         "settings": absolute(reverse("notification-settings")),
@@ -157,18 +165,18 @@ def _compose(user: User, due: Sequence[Alert], *, is_digest: bool = False) -> Em
     headers = {"Auto-Submitted": "auto-generated"}
     if leave:
         headers |= {"List-Unsubscribe": f"<{leave}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-    text = render_to_string("mail/alerts.txt", context)
+    text = render_to_string("notify/mail.txt", context)
     message = EmailMultiAlternatives(f"[Dovetail] {subject}", text, settings.MAIL_FROM, [user.email], headers=headers)
-    message.attach_alternative(render_to_string("mail/alerts.html", context), "text/html")
+    message.attach_alternative(render_to_string("notify/mail.html", context), "text/html")
     return message
 
 
 def _groups(due: Sequence[Alert]) -> list[tuple[str, list[Line]]]:
     """Return the lines of the message under the labels of their topics, in the order of the settings page."""
-    order = list(topics.RULES)
+    order = list(preferences.RULES)
     rows = sorted(due, key=lambda alert: order.index(Topic(alert.topic)))
     return [
-        (topics.RULES[Topic(topic)].label, [_line(alert) for alert in group])
+        (preferences.RULES[Topic(topic)].label, [_line(alert) for alert in group])
         for topic, group in groupby(rows, key=lambda alert: alert.topic)
     ]
 
@@ -196,3 +204,12 @@ def _subject(due: Sequence[Alert]) -> str:
 def _digest_subject(due: Sequence[Alert]) -> str:
     names = list(dict.fromkeys(notices.subject(alert) for alert in due))
     return f"News of {names[0]}" if len(names) == 1 else f"News of {names[0]} and {len(names) - 1} more"
+
+
+# --- a letter of its own ---------------------------------------------------------------------------------------------
+def send_address_changed(former: str, name: str, address: str) -> None:
+    """Tell a former address of a person that it is theirs no more; `address` is the new one, "" for none."""
+    news = f"is {address} now" if address else "was removed"
+    words = {"name": name, "hub": settings.PUBLIC_URL, "news": news, "former": former}
+    text = ADDRESS_CHANGED.format(**words, security_page=absolute(reverse("security")))
+    letters.send(former, "[Dovetail] Your address was changed", text)

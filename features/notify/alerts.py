@@ -1,29 +1,38 @@
-"""A person's alerts: lists, counts and marks them as read; events.py and reminders.py create them."""
+"""A person's alerts: lists, counts and marks them as read; events.py creates them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from features.notify.models import Alert, Topic
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import Alert, Appeal, Discussion, Ref, Repository, Topic, User
+from registry.models import Ref, Repository, User
 from registry.people.organizations import invitations
 from registry.repos.lists.catalog import listable_for
 from registry.sql.prepared import Prepared
 from registry.talk import dispatch
-from registry.talk.alerts.notices import address as address
-from registry.talk.alerts.notices import sentence as sentence
-from registry.talk.alerts.notices import subject as subject
 
 Kind = Alert.Kind
-OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
-OF_APPEALS = (Kind.APPEALED, Kind.ANSWERED)
 OF_MODERATION = (Kind.HELD, Kind.RELEASED, Kind.REPORT, Kind.STRIKE, Kind.APPEALED, Kind.ANSWERED, Kind.OVERDUE)
 OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.TOKEN_LEAKED, Kind.QUOTA, Kind.QUOTA_CHANGED)
 # Of what other people own, as all of what is watched.
 OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED, Kind.ALIAS_MOVED, Kind.RELEASE_MADE)
+# The kinds that are read when a person looks at a page: those about its row, if it is about one.
+SEEN_ON: Mapping[str, tuple[Kind, ...]] = {
+    "repository": (Kind.DECIDED, *OF_NEWS),
+    "releases": (Kind.RELEASE_MADE,),
+    "commits": (Kind.ALIAS_MOVED, Kind.ALIAS_FELL_BACK),
+    "verdict": (Kind.REGRESSED,),
+    "discussion": (Kind.OPENED, Kind.SAID, Kind.MENTIONED),
+    "access": (Kind.ASKED,),
+    "held": (Kind.HELD,),
+    "appeal": (Kind.APPEALED, Kind.ANSWERED),
+    "standing": (Kind.STRIKE,),
+    "organizations": (Kind.INVITED,),
+}
 MAX_UNREAD = 99  # counted on every page
 _UNREAD = Prepared(lambda user: Alert.objects.filter(user=user, read_at__isnull=True).values_list("pk")[:1], int)
 
@@ -83,11 +92,12 @@ def unread_topics(user: User) -> set[Topic]:
     return {Topic(topic) for topic in rows}
 
 
-def saw(user: User | None, kinds: Iterable[Kind], **of: Repository | Discussion | Appeal) -> None:
+def saw(user: User, page: str, row: Model | None = None) -> None:
     """Mark the alerts about a page as read, because the person looks at it now."""
-    if user is not None:
+    if kinds := SEEN_ON.get(page):
         dispatch.catch_up()
-        rows = Alert.objects.filter(user=user, kind__in=list(kinds), read_at__isnull=True, **of)
+        about = {str(row._meta.model_name): row} if row else {}
+        rows = Alert.objects.filter(user=user, kind__in=kinds, read_at__isnull=True, **about)
         if rows.exists():  # usually there are none, and then a reader needs no write lock
             rows.update(read_at=Now())
 

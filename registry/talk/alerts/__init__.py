@@ -1,1 +1,0 @@
-"""Alerts: who gets which, their sentences, and how they reach people; letters about accounts."""
