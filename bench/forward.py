@@ -101,7 +101,7 @@ def copied(adapter: Path) -> list[Any]:
 
 def child(frozen: Any, adapter: Path) -> None:
     from dovetail.adapters.checks.families import opened
-    from dovetail.adapters.readers.sources import files_in
+    from dovetail.adapters.readers.folder import files_in
     from workers.engine.evals import eval_of
     from workers.engine.evals.rows.rows import neutral
     from workers.engine.processes import stage

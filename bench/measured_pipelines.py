@@ -12,8 +12,8 @@ from pathlib import Path
 from bench.line import Line
 from dovetail.adapters import files_in
 from dovetail.adapters.serving import serving_of
+from dovetail.adapters.serving.diffusers import KEY
 from dovetail.adapters.serving.measured import judged
-from dovetail.adapters.serving.pipelines import KEY
 from ops import environments
 from ops.sentences import ROOT
 from workers.engine.job import MeasuringJob

@@ -9,7 +9,7 @@ import yaml
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.methods import KINDS
 from dovetail.adapters.serving import ENGINES as SERVERS
-from dovetail.adapters.serving import pipelines
+from dovetail.adapters.serving import diffusers
 from hub import settings
 from hub.site import urls as site_urls
 from registry.kernel.errors import RegistryError
@@ -118,7 +118,7 @@ def test_a_trial_of_a_serving_engine_has_its_file_requirements_and_lock(name: st
 
 def test_every_pipeline_that_the_name_of_a_base_means_has_its_models() -> None:
     table = (ROOT / "workers/engine/measurers/pipelines.py").read_text()
-    meant = {*pipelines.BASES.values(), *pipelines.FAMILIES.values()}
+    meant = {*diffusers.BASES.values(), *diffusers.FAMILIES.values()}
     assert [name for name in sorted(meant) if f'\n    "{name}": ' not in table] == []
 
 

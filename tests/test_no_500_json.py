@@ -15,8 +15,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from dovetail.adapters.shapes.fit import Manifest, Module
-from dovetail.adapters.shapes.shapes import Shapes, encode
+from dovetail.adapters.shapes.fit import Manifest, Module, Shapes, encode
 from hub.api import openapi
 from registry.kernel.policy import Caller
 from registry.kernel.texts import ids

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from django.db import transaction
 
 from dovetail.adapters import Folder
-from dovetail.adapters.checks import pickle
+from dovetail.adapters.checks.files import is_pointer, scan, unsafe
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.files.secrets import Search, secrets_of
 from registry.bytes import blobs, chunking_jobs, cold_xorbs, xet_files, xorbs
@@ -155,9 +155,9 @@ def _scan(row: PickleScan) -> None:
     openers = facts.file_openers(files)
     _search_secrets(row.revision, files, openers)
     for path, opener in openers.items():
-        scanned = pickle.scan(path, opener)
-        if scanned and not scanned.is_data and not pickle.is_pointer(opener):
-            finding = pickle.unsafe(path, scanned, Folder.to_safetensors)
+        scanned = scan(path, opener)
+        if scanned and not scanned.is_data and not is_pointer(opener):
+            finding = unsafe(path, scanned, Folder.to_safetensors)
             reason = f"{finding.message} {finding.fix}"
             withdrawals.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
             return

@@ -31,7 +31,7 @@ class Tryout(models.Model):
     place = models.CharField(max_length=1024, blank=True)  # folder of the adapter, "" for the top
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED, db_default=State.QUEUED)
     reason = models.CharField(max_length=500, blank=True)
-    answer = models.JSONField(null=True)  # dovetail.adapters.results.tryout.Answer
+    answer = models.JSONField(null=True)  # dovetail.adapters.results.usage.Answer
     attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
     fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
     free_at = models.DateTimeField(db_default=Now())  # nobody has it from then on: the end of the lease, or of a pause

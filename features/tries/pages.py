@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from dovetail.adapters.results.tryout import Answer, Mark, Side
+from dovetail.adapters.results.usage import Answer, Mark, Side
 from features.tries import verbs
 from features.tries.models import Tryout
 from features.tries.verbs import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS

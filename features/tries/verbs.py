@@ -19,7 +19,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 
 from dovetail.adapters.results.report import Report
-from dovetail.adapters.results.tryout import Answer
+from dovetail.adapters.results.usage import Answer
 from features.tries.models import Tryout
 from registry.kernel.errors import ClaimStale, Conflict, HubBusy, Missing, RegistryError, SignInRequired, TooOften
 from registry.kernel.policy import Caller

@@ -14,15 +14,15 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from dovetail.adapters.results import records, report, tryout
+from dovetail.adapters.results import records, report, usage
 from dovetail.answers.record import Answer, Format, OneOf, Page, bare, members
 
 T = TypeVar("T", bound=Answer)
 Method = TypeVar("Method", bound=Callable[..., Any])
 Shape = type[s.Serializer[Any]]
 # Names in the OpenAPI document that are others than in the code.
-NAMES: Mapping[Any, str] = {report.CheckResult: "Check", tryout.Answer: "TryAnswer", tryout.Side: "TrySide",
-                            tryout.Share: "TryShare", tryout.Mark: "TryMark"}  # fmt: skip
+NAMES: Mapping[Any, str] = {report.CheckResult: "Check", usage.Answer: "TryAnswer", usage.Side: "TrySide",
+                            usage.Share: "TryShare", usage.Mark: "TryMark"}  # fmt: skip
 FORMATS = {"date-time": s.DateTimeField, "date": s.DateField, "uri": s.URLField, "email": s.EmailField}
 PLAIN = {str: s.CharField, int: s.IntegerField, float: s.FloatField, bool: s.BooleanField, object: s.JSONField,
          Any: s.JSONField}  # fmt: skip

@@ -99,7 +99,7 @@ class BaseManifest(models.Model):
     engine = models.CharField(max_length=32)
     version = models.CharField(max_length=32)  # of the engine's transformers
     task = models.CharField(max_length=24)  # SEQ_CLS, CAUSAL_LM …
-    data = models.BinaryField()  # dovetail.adapters.shapes.shapes.encode, JSON, gzip
+    data = models.BinaryField()  # dovetail.adapters.shapes.fit.encode, JSON, gzip
     digest = models.CharField(max_length=64)  # sha256 of the JSON: bases that share it cannot be told apart by shapes
     measured_at = models.DateTimeField(default=timezone.now, db_default=Now())
 

@@ -17,11 +17,11 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.adapters.methods.kinds import task_of
+from dovetail.adapters.methods import task_of
 from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import CheckResult, Fits, KnownBase, Report
 from dovetail.adapters.shapes.base_fits import Adapter, Fit, NotComputable
-from dovetail.adapters.shapes.shapes import Shapes, decode
+from dovetail.adapters.shapes.fit import Shapes, decode
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, BaseManifest
 from registry.repos import bases

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from dovetail.adapters.shapes.stated import Stated
+from dovetail.adapters.shapes.trainer_settings import Stated
 from registry.kernel.policy import NOBODY
 from registry.models import Base, Repository
 from registry.people import gates

@@ -10,8 +10,8 @@ import pytest
 
 from dovetail.adapters.formats.architectures import TABLE
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
+from dovetail.adapters.serving.diffusers import pipeline_of
 from dovetail.adapters.serving.peft import downgraded
-from dovetail.adapters.serving.pipelines import pipeline_of
 from tests.sweep import sweep
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving-rules.md").read_text()

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from dovetail.adapters.shapes import trainer_facts
-from dovetail.adapters.shapes.stated import Stated
 from dovetail.adapters.shapes.trainer_facts import MAX_BYTES, MAX_POINTS, Training, read
+from dovetail.adapters.shapes.trainer_settings import Stated
 from dovetail.api import local_checks
 from tests.sweep import sweep
 

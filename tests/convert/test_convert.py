@@ -10,11 +10,11 @@ import pytest
 
 from dovetail.adapters import convert
 from dovetail.adapters.convert import Settings, Unconvertible, by_rank, loralib
-from dovetail.adapters.convert.lazy import Lazy
+from dovetail.adapters.convert.lora import Lazy
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import values
 from dovetail.adapters.files.gguf import read_whole
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, lora, openers, pack, unpack, write
 from tests.sweep import sweep
 

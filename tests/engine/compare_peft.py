@@ -15,8 +15,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 import torch
 from peft import PeftModel
 
-from dovetail.adapters.readers.folder import Base, Folder
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import Base, Folder, files_in
 from tests.engine.make_peft import MODELS
 from tests.specimens import EVERY, ON_TRANSFORMERS_4
 from workers.engine.formats import clean

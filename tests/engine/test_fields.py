@@ -9,13 +9,12 @@ from dovetail.adapters import describe
 from dovetail.adapters.checks.families import ask, opened
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.patterns import PatternError
-from dovetail.adapters.methods.fields import PEFT
-from dovetail.adapters.methods.kinds import EVERYWHERE, IGNORED, KINDS
+from dovetail.adapters.methods import EVERYWHERE, IGNORED, KINDS
+from dovetail.adapters.methods.kind import PEFT_RULES
 from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.serving import serving_of
 from dovetail.adapters.shapes.base_fits import Adapter, NotComputable
-from dovetail.adapters.shapes.fit import Manifest, Module
-from dovetail.adapters.shapes.shapes import Shapes
+from dovetail.adapters.shapes.fit import Manifest, Module, Shapes
 from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, config, lora, openers, pack
 from tests.engine.test_foreign import mlx_config, repository
 from tests.sweep import sweep
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.night
 VALUES = (True, -1, 8.5, "x", [8], ["x"], {}, {"a": "x"}, {"word_embeddings": 3}, [[1, 2]])
 # Fields that are read from a config whether or not its method has them.
 READ_ANYWAY = {
-    *PEFT, *IGNORED, "adapters", "shadow_model", "tokenizer_kwargs", "tokenizer_name_or_path", "bias", "use_dora",
+    *PEFT_RULES, *IGNORED, "adapters", "shadow_model", "tokenizer_kwargs", "tokenizer_name_or_path", "bias", "use_dora",
     "trainable_token_indices", "target_parameters", "rank_pattern", "alpha_pattern", "layers_to_transform",
     "init_lora_weights",
 }  # fmt: skip

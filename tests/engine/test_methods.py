@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dovetail.adapters.checks.families import ask, opened
-from dovetail.adapters.methods.kinds import KINDS, kind_of
+from dovetail.adapters.methods import KINDS, kind_of
 from dovetail.adapters.readers.folder import Base
-from dovetail.adapters.shapes.shapes import decode
+from dovetail.adapters.shapes.fit import decode
 from tests.adapters import CONFIG, WEIGHTS, openers, pack, unpack
 from tests.engine.conftest import ROOT, Engine, python_of
 from tests.engine.test_saboteurs import failures

@@ -9,7 +9,7 @@ import pytest
 
 from dovetail.adapters import check, files_in
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files import torchwriter
+from dovetail.adapters.files import torchfile
 from dovetail.adapters.formats import twins
 from tests import adapters
 from tests.adapters import WEIGHTS
@@ -47,7 +47,7 @@ def test_every_method_is_read_from_a_pickle_as_from_safetensors(trained, pickled
 
 def as_pickle(data: bytes) -> bytes:
     made = io.BytesIO()
-    torchwriter.write(headers.read(io.BytesIO(data)), io.BytesIO(data), made)
+    torchfile.write(headers.read(io.BytesIO(data)), io.BytesIO(data), made)
     return made.getvalue()
 
 

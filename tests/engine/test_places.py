@@ -3,7 +3,7 @@
 import pytest
 
 from dovetail.adapters import check, describe
-from dovetail.adapters.formats.places import contents, judged
+from dovetail.adapters.formats.description import contents, judged
 from tests.adapters import CARD, CONFIG, TINY_BERT, WEIGHTS, lora, openers, prompt
 from tests.engine.test_foreign import gguf, repository
 

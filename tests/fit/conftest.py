@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dovetail.adapters.shapes.shapes import Shapes, decode
+from dovetail.adapters.shapes.fit import Shapes, decode
 from registry.models import Base
 from registry.proof import fit
 from tests import once

@@ -7,7 +7,7 @@ import pytest
 
 from dovetail.adapters.files.header import HeaderError, read_alone
 from dovetail.adapters.shapes.base_fits import Adapter, NotComputable
-from dovetail.adapters.shapes.shapes import decode, encode
+from dovetail.adapters.shapes.fit import decode, encode
 from registry.proof import fit
 from tests.adapters import openers, pack
 from tests.fit.bases import (

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files import torchwriter
+from dovetail.adapters.files import torchfile
 from dovetail.adapters.formats.twins import Twin
 from dovetail.adapters.results.report import Report
 from registry.bytes import garbage
@@ -33,7 +33,7 @@ PASSED = Report(state="passed", depth="run")
 
 def as_pickle(data: bytes) -> bytes:
     made = io.BytesIO()
-    torchwriter.write(headers.read(io.BytesIO(data)), io.BytesIO(data), made)
+    torchfile.write(headers.read(io.BytesIO(data)), io.BytesIO(data), made)
     return made.getvalue()
 
 

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from dovetail.adapters import check
-from dovetail.adapters.checks.pickle import scan
+from dovetail.adapters.checks.files import scan
 from dovetail.adapters.files import hdf5, pickles
 from dovetail.adapters.files.pickle_imports import Pickle
 from tests.adapters import lora, openers

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.files import header, pickles, torchwriter
+from dovetail.adapters.files import header, pickles, torchfile
 from dovetail.adapters.formats import twins
 from tests.pickles.hostile import IMPORTS, LIES, OLD, SOUND, archive, storage, table, tensor, text
 from tests.sweep import sweep
@@ -108,14 +108,14 @@ def test_what_is_written_is_read_by_torch_and_by_us_as_the_same(saved, torch_pyt
 def written_as_torch(source: Path) -> bytes:
     made = io.BytesIO()
     with source.open("rb") as file:
-        torchwriter.write(header.read(file), file, made)
+        torchfile.write(header.read(file), file, made)
     return made.getvalue()
 
 
 def test_a_dtype_that_torch_save_has_no_storage_for_is_not_written():
     one = header.Header({"w": header.TensorInfo("F8_E4M3", (2,), 0, 2)}, {})
-    with pytest.raises(torchwriter.Unwritable, match="F8_E4M3"):
-        torchwriter.write(one, io.BytesIO(b"ab"), io.BytesIO())
+    with pytest.raises(torchfile.Unwritable, match="F8_E4M3"):
+        torchfile.write(one, io.BytesIO(b"ab"), io.BytesIO())
 
 
 def test_a_storage_that_the_archive_marks_as_a_folder_is_refused(saved):

@@ -3,7 +3,7 @@
 import pytest
 
 from dovetail.adapters import check
-from dovetail.adapters.checks.pickle import is_of_trainer
+from dovetail.adapters.checks.files import is_of_trainer
 from tests import adapters
 from tests.pickled import call, new_object, torch_file
 from tests.sweep import sweep

@@ -11,7 +11,7 @@ from typing import Any
 
 from dovetail.adapters import describe, files_in
 from dovetail.adapters.formats.bystanders import told
-from dovetail.adapters.formats.places import contents, judged
+from dovetail.adapters.formats.description import contents, judged
 from registry.repos.contents import card
 from tests.engine.conftest import ROOT, Engine
 from tests.zoo.specimen import Specimen

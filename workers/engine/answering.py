@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dovetail.adapters.results.records import Limits
-from dovetail.adapters.results.tryout import Answer
+from dovetail.adapters.results.usage import Answer
 from workers.engine.processes.stage import Frame
 from workers.engine.processes.validation import Validation, parsed
 from workers.engine.side_by_side import ANSWERED, CANNOT

@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 
 from dovetail.adapters.formats import twins  # noqa: E402  # after the path
-from dovetail.adapters.readers.sources import opener_of  # noqa: E402  # after the path
+from dovetail.adapters.readers.folder import opener_of  # noqa: E402  # after the path
 from workers.engine import jail  # noqa: E402  # after the path
 
 CODE = (CHECKOUT / "workers", CHECKOUT / "client" / "src" / "dovetail")

@@ -72,7 +72,7 @@ class Job:
     the folder of the adapter to validate, "" for the top. `adapter_base` is the base of the adapter that the config
     names in place of a base, "" if that is not known. `rows_from` names the shared set that provides the rows, ""
     for the adapter's own. `shapes` replaces a base whose weights are not here: {id, task, shapes as
-    dovetail.adapters.shapes.shapes.encode}.
+    dovetail.adapters.shapes.fit.encode}.
     `earlier` has the rows of earlier versions, on which the adapter is compared with them: {revision, rows as the text
     of a smoke.jsonl, label_names of that version}.
     A job with `texts`, one or two, is no validation: the adapter is run on them, and writes `new_tokens` if its task is

@@ -22,7 +22,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the jail binds one thread
 from dovetail.adapters.convert import Conversion, Unconvertible, convert, stated  # noqa: E402  # after the path
 from dovetail.adapters.files.header import Opener  # noqa: E402  # after the path
 from dovetail.adapters.merge import Recipe, Source, arithmetic, merge  # noqa: E402  # numpy, while files are allowed
-from dovetail.adapters.readers.sources import files_in  # noqa: E402  # after the path
+from dovetail.adapters.readers.folder import files_in  # noqa: E402  # after the path
 from dovetail.integrations.peft_changes import changes  # noqa: E402  # after the path
 from workers.engine import jail  # noqa: E402  # after the path
 

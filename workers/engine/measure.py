@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from dovetail.adapters.formats.places import within
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.formats.description import within
+from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results.records import Limits, Malformed
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.subject import subject_of

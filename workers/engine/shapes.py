@@ -26,7 +26,7 @@ def measure(folder: Path) -> dict[str, Any]:
     """
     import transformers
 
-    from dovetail.adapters.shapes.shapes import encode
+    from dovetail.adapters.shapes.fit import encode
     from workers.engine.models.frozen import CLASSES, class_of
 
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -47,7 +47,7 @@ def _own_task(config: Any, tasks: list[str]) -> str:
 
 
 def _shapes(folder: Path, task: str) -> Iterator[Any]:
-    from dovetail.adapters.shapes.shapes import Shapes
+    from dovetail.adapters.shapes.fit import Shapes
     from workers.engine.models.frozen import WITH_LABELS, manifest
 
     try:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.adapters.checks.families import opened
+from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.readers.library.composition import Composition
 from dovetail.adapters.readers.library.contents import Library
-from dovetail.adapters.readers.sources import files_in
 from dovetail.adapters.results.report import CheckResult
-from dovetail.adapters.results.tryout import LABELS, MAX_MARKS, Answer, Mark, Share, Side
+from dovetail.adapters.results.usage import LABELS, MAX_MARKS, Answer, Mark, Share, Side
 from workers.engine.job import Job
 from workers.engine.processes import child
 from workers.engine.processes.stage import Say

@@ -16,11 +16,11 @@ from typing import Any
 from django.conf import settings
 
 from dovetail.adapters import describe, files_in
-from dovetail.adapters.formats.places import within
+from dovetail.adapters.formats.description import within
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.results.report import CRASHED, EngineRow, Report
-from dovetail.adapters.serving import pipelines
+from dovetail.adapters.serving.diffusers import KEY, pipeline_of
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof.verdicts import Capabilities, Offer
@@ -52,8 +52,8 @@ def config_for(name: str, base: Base | None, base_id: str) -> Mapping[str, Any] 
     """Return the config of a base as a serving engine is tried with it, None where the base is not known."""
     if not MEASURERS[name].pipelines:
         return base.config if base is not None else None
-    pipeline = pipelines.pipeline_of(base_id)
-    return {pipelines.KEY: pipeline} if pipeline else None
+    pipeline = pipeline_of(base_id)
+    return {KEY: pipeline} if pipeline else None
 
 
 def engines(folder: Path, place: str = "") -> list[str]:

@@ -22,8 +22,7 @@ from django.conf import settings
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import MAX_ITEMS, Malformed
 from dovetail.adapters.results.report import CheckResult, Measured, Report
-from dovetail.adapters.results.tryout import Answer
-from dovetail.adapters.results.usage import ProgramRun
+from dovetail.adapters.results.usage import Answer, ProgramRun
 from workers.engine.job import Job, MeasuringJob
 from workers.engine.pace import Pace
 from workers.engines.sessions import Session, Unopened

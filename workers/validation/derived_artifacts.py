@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files import torchwriter
+from dovetail.adapters.files import torchfile
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.formats.twins import MAX_TWINS
 from dovetail.adapters.results.report import Report
@@ -105,7 +105,7 @@ def _write_pickle(source: Path, target: Path) -> None:
     """Write a file of torch.save in this process: of its source, safetensors, only the header is interpreted."""
     try:
         with source.open("rb") as reader, target.open("xb") as writer:
-            torchwriter.write(headers.read(reader), reader, writer)
-    except (HeaderError, torchwriter.Unwritable) as problem:
+            torchfile.write(headers.read(reader), reader, writer)
+    except (HeaderError, torchfile.Unwritable) as problem:
         logger.info("No pickle for %s: %s", source, problem)
         target.unlink()

@@ -13,10 +13,9 @@ from django.conf import settings
 
 from dovetail.adapters import Opener, files_in
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.adapters.formats.places import Content, contents, judged, within
+from dovetail.adapters.formats.description import WEIGHTS, Content, contents, judged, within
 from dovetail.adapters.results.report import Report
-from dovetail.adapters.shapes.shapes import encode
+from dovetail.adapters.shapes.fit import encode
 from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Revision, Verdict

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dovetail.adapters.formats.places import Content as Place
+from dovetail.adapters.formats.description import Content as Place
 from dovetail.adapters.results.report import DEPTHS, CheckResult, Content, EngineRow, Evaluation, Report
 from dovetail.adapters.serving.measured import waiting
 from registry.kernel.errors import ClaimStale

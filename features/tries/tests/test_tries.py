@@ -7,7 +7,7 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from dovetail.adapters.results.tryout import Answer, Mark, Share, Side
+from dovetail.adapters.results.usage import Answer, Mark, Share, Side
 from features.tries import verbs
 from features.tries.models import Tryout
 from features.tries.verbs import TryoutNotFound

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from dovetail.adapters.formats import not_run
+from dovetail.adapters.formats import images
 from dovetail.adapters.formats.bystanders import sighted, told
 from registry.kernel import audit, policy
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
@@ -29,7 +29,7 @@ from registry.repos.refs import MAIN, PULL_REQUESTS
 from registry.sql.prepared_writes import insert_row
 
 Cause = Verdict.Cause
-NOT_RUN = frozenset(not_run.ROWS)  # formats that no engine runs: they wait for no base, and their shapes are compared
+NOT_RUN = frozenset(images.ROWS)  # formats that no engine runs: they wait for no base, and their shapes are compared
 LIBRARY = "adapters"  # the format of the adapters library: only the library can compute the tensors it needs
 POSTPONED = "Waiting for the rest of this push: its files come in several commits, and the last one gets the verdict."
 POSTPONED_MOST = timedelta(days=1)  # the queue's own bound; the end of the push comes long before

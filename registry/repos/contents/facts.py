@@ -13,8 +13,7 @@ from dovetail.adapters import Description, HeaderError, describe
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.formats import formats
-from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.adapters.formats.places import within
+from dovetail.adapters.formats.description import WEIGHTS, within
 from dovetail.adapters.readers.library.contents import WEIGHTS as LIBRARY_WEIGHTS
 from dovetail.adapters.shapes import trainer_facts, trainer_settings
 from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
 from dovetail.adapters.convert import convert
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 from workers.engine.measurers.pipelines import PIPELINES
 
 warnings.simplefilter("ignore")

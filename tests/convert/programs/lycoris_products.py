@@ -15,7 +15,7 @@ from lycoris.modules.loha import LohaModule
 from lycoris.modules.lokr import LokrModule
 
 from dovetail.adapters.convert import Settings, convert
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 
 Tensors = dict[str, torch.Tensor]
 WHOLE = Settings(rank=1024)  # that no module here needs

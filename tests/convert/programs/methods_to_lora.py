@@ -27,8 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "client" / "src"))
 
 from dovetail.adapters.checks.config import changes_base
 from dovetail.adapters.convert import Settings, convert
-from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import Folder, files_in
 from dovetail.integrations.peft_changes import changes
 
 warnings.simplefilter("ignore")

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "client" / "src"))
 
 from dovetail.adapters.convert import convert
 from dovetail.adapters.merge import Recipe, Source, arithmetic, merge
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)

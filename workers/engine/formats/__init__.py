@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from dovetail.adapters.files.config import Config
-from dovetail.adapters.methods.accepts import is_number
-from dovetail.adapters.methods.kind import SELECTING, Kind
+from dovetail.adapters.methods.kind import SELECTING, Kind, is_number
 from dovetail.adapters.methods.lora import module_of_mask
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.shapes.fit import places, wrapped_parameters

@@ -20,7 +20,7 @@ from diffusers.loaders import lora_pipeline
 from diffusers.utils.logging import disable_progress_bar
 
 from dovetail.adapters.results.report import Measured
-from dovetail.adapters.serving.pipelines import KEY
+from dovetail.adapters.serving.diffusers import KEY
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
 from workers.engine.measurers.pipelines import PIPELINES, Pipeline
 from workers.engine.measurers.small_pipeline import SmallPipeline

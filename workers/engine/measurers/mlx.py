@@ -15,7 +15,7 @@ from typing import Any
 
 from dovetail.adapters.convert import Unconvertible, convert
 from dovetail.adapters.convert.mlx import FILE
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results.report import Measured
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
 from workers.engine.measurers.answers import TOKENS, Answer, expected

@@ -13,10 +13,9 @@ import transformers
 from transformers.pytorch_utils import Conv1D
 
 from dovetail.adapters.formats import tokens
-from dovetail.adapters.methods.kinds import task_of_class
-from dovetail.adapters.readers.folder import Base
+from dovetail.adapters.methods import task_of_class
+from dovetail.adapters.readers.folder import Base, files_in, opener_of
 from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.readers.sources import files_in, opener_of
 from dovetail.adapters.shapes.fit import Manifest, Module, Shape
 from workers.engine.models import composition, library, senses
 from workers.engine.models.device import NOISE

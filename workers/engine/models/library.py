@@ -17,10 +17,9 @@ from typing import Any
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header
 from dovetail.adapters.methods.library import ACTIVATIONS, clean
-from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.readers.folder import Folder, blocks_of
 from dovetail.adapters.readers.library import contents
 from dovetail.adapters.readers.library.contents import CONTAINERS, Library
-from dovetail.adapters.readers.sources import blocks_of
 from dovetail.adapters.shapes.fit import Shape
 
 IS_HERE = find_spec("adapters") is not None

@@ -14,18 +14,17 @@ import numpy  # noqa: F401 - the jail lets no child import it later
 from dovetail.adapters.checks.families import IDS, checks_of, opened
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.formats.description import describe
-from dovetail.adapters.methods.kinds import task_of
-from dovetail.adapters.readers.folder import Base, Folder
+from dovetail.adapters.methods import task_of
+from dovetail.adapters.readers.folder import Base, Folder, files_in
 from dovetail.adapters.readers.library.composition import Composition
 from dovetail.adapters.readers.library.contents import Library
-from dovetail.adapters.readers.sources import files_in
 from dovetail.adapters.results.findings import Check, Subject
 from dovetail.adapters.results.findings import run as ask
 from dovetail.adapters.results.report import CRASHED, CheckResult, Strength
 from dovetail.adapters.results.usage import AdapterUsage
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import serving_of
-from dovetail.adapters.shapes.shapes import decode
+from dovetail.adapters.shapes.fit import decode
 from workers.engine.job import Job
 from workers.engine.processes.stage import Facts, Frame, Run, Say
 

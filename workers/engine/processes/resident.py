@@ -24,7 +24,7 @@ import numpy
 import torch
 
 from dovetail.adapters.checks.families import opened
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 from workers.engine import jail, side_by_side, work_folders
 from workers.engine.job import Job
 from workers.engine.models import device

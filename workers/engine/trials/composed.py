@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.readers.library.setup import Block
+from dovetail.adapters.readers.library.contents import Block
 from workers.engine import jail
 from workers.engine.evals.codec import Batch
 from workers.engine.evals.feature_extraction import FeatureExtraction

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from dovetail.adapters.checks.families import ask_all
 from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
 from dovetail.adapters.formats.description import Description, describe
-from dovetail.adapters.readers.folder import Base, Folder
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import Base, Folder, files_in
 from dovetail.adapters.results.report import CheckResult as Result
 
 __all__ = [

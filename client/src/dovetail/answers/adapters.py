@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any
 
-from dovetail.adapters.results import tryout
+from dovetail.adapters.results import usage
 from dovetail.answers.record import LEFT_OUT, Answer, MappedAnswer, OneOf, Page, Time, Url
 from dovetail.answers.versions import Deprecated, Yanked
 
@@ -242,7 +242,7 @@ class Tryout(MappedAnswer, needs="id revision state"):
     reason: Annotated[str | None, "why it failed or expired"]
     before: Annotated[int | None, "tries that are done first; null once it is not queued"]
     wait_seconds: Annotated[int | None, "about how long it waits still"]
-    answer: Annotated[Mapping[str, Any] | None, tryout.Answer]
+    answer: Annotated[Mapping[str, Any] | None, usage.Answer]
     asked_at: Time
     deleted_at: Annotated[Time, "when texts and answer are deleted"]
 

@@ -14,7 +14,7 @@ from dovetail.adapters.convert.peft import read_config
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.merge import METHODS, Recipe, Source, head_of, merge
-from dovetail.adapters.readers.sources import files_in
+from dovetail.adapters.readers.folder import files_in
 from dovetail.answers.adapters import DerivedVersion
 from dovetail.api.local_checks import label_names, read_card
 from dovetail.base.problems import Problem, usage

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from dovetail.adapters.results.report import Content
-from dovetail.adapters.results.tryout import Answer, Share, Side
+from dovetail.adapters.results.usage import Answer, Share, Side
 from dovetail.api import client
 from dovetail.api.client import Client
 from dovetail.base import ids, verdicts

@@ -13,7 +13,7 @@ from typing import Any
 
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.convert.by_rank import Weights
-from dovetail.adapters.convert.lazy import Lazies, Lazy
+from dovetail.adapters.convert.lora import Lazies, Lazy
 from dovetail.adapters.convert.peft import PREFIX
 from dovetail.adapters.files import values
 from dovetail.adapters.files.config import Config

@@ -6,22 +6,62 @@ family does not answer, and why. Checks of the stage "engine" need the base in m
 `workers/engine/checks`, under the same names.
 """
 
-from dovetail.adapters.checks import (
-    base,
-    card,
-    compositions,
-    config,
-    files,
-    fit,
-    foreign,
-    library,
-    pickle,
-    privacy,
-    rank,
-    tensors,
-)
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dovetail.adapters.checks import base, compositions, config, files, fit, foreign, library, privacy, tensors
 from dovetail.adapters.checks.compositions import each
-from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT, Entry
+from dovetail.adapters.results.findings import Check, Finding
+
+# The families of formats; each has its own reader.
+PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN = "peft", "adapters", "compositions", "not-run"
+FAMILIES = (PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN)
+
+Ask = Callable[[Any], str | Finding]
+# "files": runs on the files; "engine": runs on a loaded adapter; "told": reported by the validator itself;
+# "hub": reported by the registry, which knows the other versions.
+Stage = Literal["files", "engine", "told", "hub"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One check of the list.
+
+    `ask` is one function for every family that answers the check, or a function for each family if their rules differ.
+    `needs` are the checks and areas that must not have failed before it; `after` are additional ones by family.
+    """
+
+    id: str
+    ask: Ask | Mapping[str, Ask] | None = None
+    needs: Sequence[str] = ()
+    after: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    stage: Stage = "files"
+
+    @property
+    def area(self) -> str:
+        return self.id.partition(".")[0]
+
+    def of(self, family: str) -> Check[Any]:
+        """Return the check for one family. Raises `KeyError` if the list has no function for it."""
+        ask = self.ask[family] if isinstance(self.ask, Mapping) else self.ask
+        if ask is None:
+            raise KeyError(f"{self.id} does not run on files")
+        return Check(self.id, ask, (*self.needs, *self.after.get(family, ())))
+
+
+def ordered(checks: Sequence[Check[Any]]) -> tuple[Check[Any], ...]:
+    """Return checks in the order of the list, but each after the checks that it needs by their full ids."""
+    waiting, done = list(checks), list[Check[Any]]()
+    while waiting:
+        ids = {check.id for check in waiting}
+        ready = next(check for check in waiting if not ids.intersection(check.needs))
+        waiting.remove(ready)
+        done.append(ready)
+    return tuple(done)
+
 
 HELD = ("file.missing", "file.pickle")
 READ = ("config.missing", "config.invalid")
@@ -39,7 +79,7 @@ WITH_FILES = dict.fromkeys(LIBRARY, ("file",))
 WITH_NAME = dict.fromkeys(LIBRARY, ("base.local-path", "base.unnamed"))
 
 CHECKS: tuple[Entry, ...] = (
-    Entry("file.pickle", pickle.pickle),
+    Entry("file.pickle", files.pickle),
     Entry("file.missing", {PEFT: files.missing, ADAPTERS: files.missing, NOT_RUN: files.missing,
                            COMPOSITIONS: compositions.missing},
           ("file.pickle",), BY_CONFIG | {COMPOSITIONS: ("config.invalid",)}),
@@ -59,7 +99,7 @@ CHECKS: tuple[Entry, ...] = (
                           NOT_RUN: foreign.kind},
           (*READ, "config.fetch"), {COMPOSITIONS: ("file.missing",)}),
     Entry("config.pattern", config.pattern, ("file", *READ)),
-    Entry("config.rank", {PEFT: rank.rank, NOT_RUN: foreign.rank}, SOUND),
+    Entry("config.rank", {PEFT: fit.rank, NOT_RUN: foreign.rank}, SOUND),
     Entry("tensors.dtype", tensors.dtype, ("file",), BY_CONFIG),
     Entry("tensors.not-finite", tensors.not_finite, ("file",), BY_CONFIG),
     Entry("tensors.unused", {PEFT: tensors.unused, ADAPTERS: library.unused, COMPOSITIONS: compositions.unused,
@@ -95,9 +135,9 @@ CHECKS: tuple[Entry, ...] = (
     Entry("fit.shape", {PEFT: fit.shape, ADAPTERS: fit.shape, COMPOSITIONS: fit.shape, NOT_RUN: foreign.shape},
           (*WHOLE, "fit.missing", "eval.random-head"), WITH_NAME | {NOT_RUN: ("tensors", "fit.unexpected")}),
     Entry("run.not-here", foreign.not_run, ("file", "config", "tensors", "fit")),
-    Entry("card.license", card.license),
-    Entry("card.base", card.base, READ),
-    Entry("card.task", card.task, READ),
+    Entry("card.license", files.license),
+    Entry("card.base", files.base, READ),
+    Entry("card.task", files.task, READ),
     Entry("privacy.training-data", privacy.training_data, ("file",), BY_CONFIG),
     Entry("privacy.secret", privacy.secret),
     Entry("load.error", stage="engine"),

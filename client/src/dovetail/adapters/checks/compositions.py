@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from dovetail.adapters.checks import library
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.methods import fields
-from dovetail.adapters.methods.accepts import one_of
+from dovetail.adapters.methods.kind import FUSION_RULES, one_of, said_field, wrong_fields
 from dovetail.adapters.readers.library.composition import FUSION_KEYS, FUSION_WEIGHTS, SAVE_AGAIN, Composition, Fusion
 from dovetail.adapters.readers.library.contents import (
     FUSION_CONFIG,
@@ -57,8 +56,8 @@ def _fusion(fusion: Fusion) -> str | Finding:
         method = fusion.method
     except configs.ConfigError as error:
         return failed(f"{FUSION_CONFIG} cannot be used: {error}.", f"{SAVE_AGAIN}.")
-    if wrong := fields.wrong(fusion.config, fields.FUSION):
-        value = fields.said(fusion.config, wrong[0], FUSION_CONFIG)
+    if wrong := wrong_fields(fusion.config, FUSION_RULES):
+        value = said_field(fusion.config, wrong[0], FUSION_CONFIG)
         return failed(f"{value}, {library.NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
     name = configs.text(fusion.config, "name")
     if name != fusion.name:
@@ -67,8 +66,8 @@ def _fusion(fusion: Fusion) -> str | Finding:
         if is_named_fusion(method):
             return "One of the library's."
         return failed(f"The library has no fusion {method[:40]!r}.", f"{SAVE_AGAIN}.")
-    if wrong := fields.wrong(method, FUSION_KEYS):
-        value = fields.said(method, wrong[0], FUSION_CONFIG)
+    if wrong := wrong_fields(method, FUSION_KEYS):
+        value = said_field(method, wrong[0], FUSION_CONFIG)
         return failed(f"{value}, {library.NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
     return "Sound."
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.formats.description import foreign_format
-from dovetail.adapters.methods import NOT_RUN, fields
-from dovetail.adapters.methods.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
-from dovetail.adapters.methods.kind import OLD
-from dovetail.adapters.methods.kinds import EVERYWHERE, KINDS, Kind
+from dovetail.adapters.methods import EVERYWHERE, KINDS, NOT_RUN, Kind
+from dovetail.adapters.methods.kind import (
+    OLD,
+    Fits,
+    between,
+    is_anything,
+    is_name_list,
+    is_number,
+    is_table,
+    rules_of_peft,
+    said_field,
+    wrong_fields,
+)
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.findings import Finding, failed, some, warned
 from dovetail.adapters.shapes.selection import PLAIN, PatternTable, Selection
@@ -60,15 +69,15 @@ def invalid(folder: Folder) -> str | Finding:
     except configs.ConfigError as error:
         return failed(f"{configs.NAME} cannot be used: {error}.", f"{AGAIN}; do not edit the file by hand.")
     kind = folder.kind
-    if wrong := fields.wrong(config, fields.of_peft(kind)):
+    if wrong := wrong_fields(config, rules_of_peft(kind)):
         return failed(
-            f"{fields.said(config, wrong[0])}, which is not a value that PEFT accepts.", f"{AGAIN}.", keys=wrong
+            f"{said_field(config, wrong[0])}, which is not a value that PEFT accepts.", f"{AGAIN}.", keys=wrong
         )
     if kind is None:
         return "It is a JSON object."
     if culprits := _unloadable(config, kind):
         return failed(
-            f"{fields.said(config, culprits[0])}, which makes PEFT fail when it loads the adapter.",
+            f"{said_field(config, culprits[0])}, which makes PEFT fail when it loads the adapter.",
             f"{AGAIN}.",
             keys=culprits,
         )

@@ -10,13 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dovetail.adapters.checks import CHECKS, ids
-from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT, Entry, ordered
+from dovetail.adapters.checks import ADAPTERS, CHECKS, COMPOSITIONS, NOT_RUN, PEFT, Entry, ids, ordered
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats import twins
-from dovetail.adapters.formats.description import describe
-from dovetail.adapters.formats.not_run import ROWS
-from dovetail.adapters.formats.places import contents, judged, within
+from dovetail.adapters.formats.description import contents, describe, judged, within
+from dovetail.adapters.formats.images import ROWS
 from dovetail.adapters.readers import foreign
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.readers.foreign import Foreign

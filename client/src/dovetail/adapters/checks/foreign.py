@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-from dovetail.adapters.checks.fit import NO_BASE
-from dovetail.adapters.checks.rank import SAME_RUN
+from dovetail.adapters.checks.fit import NO_BASE, SAME_RUN
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.formats import bases, images
 from dovetail.adapters.formats.architectures import of_gguf
 from dovetail.adapters.formats.formats import detect
-from dovetail.adapters.formats.not_run import ROWS
-from dovetail.adapters.methods import fields
+from dovetail.adapters.formats.images import ROWS
+from dovetail.adapters.methods.kind import MLX_LORA_RULES, MLX_RULES, said_field, wrong_fields
 from dovetail.adapters.readers.foreign import Foreign
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.shapes.fit import LINEAR
@@ -62,9 +61,9 @@ def invalid(folder: Foreign) -> str | Finding:
 def _mlx(config: configs.Config) -> Finding | None:
     """Return the first field that MLX would refuse."""
     numbers = config.get("lora_parameters") or {}
-    for part, rules in ((config, fields.MLX), (numbers, fields.MLX_LORA)):
-        if isinstance(part, dict) and (wrong := fields.wrong(part, rules)):
-            return failed(f"{fields.said(part, wrong[0])}, which is not a value that MLX accepts.", AGAIN, keys=wrong)
+    for part, rules in ((config, MLX_RULES), (numbers, MLX_LORA_RULES)):
+        if isinstance(part, dict) and (wrong := wrong_fields(part, rules)):
+            return failed(f"{said_field(part, wrong[0])}, which is not a value that MLX accepts.", AGAIN, keys=wrong)
     if (kind := configs.text(config, "fine_tune_type")) not in (None, "lora", "dora"):
         return failed(
             f"fine_tune_type is {kind[:40]!r}: that is a whole model, no adapter.", "Train with --fine-tune-type lora."

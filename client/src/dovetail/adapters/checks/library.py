@@ -5,7 +5,7 @@ from __future__ import annotations
 from dovetail.adapters.checks import base
 from dovetail.adapters.checks.fit import NO_BASE
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.methods import fields
+from dovetail.adapters.methods.kind import HEAD_RULES, LIBRARY_RULES, said_field, wrong_fields
 from dovetail.adapters.methods.library import MAX_PARTS, REQUIRED, UNION, is_misscaled, kind_of, method_of, parts
 from dovetail.adapters.readers.library import contents
 from dovetail.adapters.readers.library.contents import AGAIN, Library
@@ -20,7 +20,7 @@ def invalid(folder: Library) -> str | Finding:
         config, head = folder.config, folder.head_config
     except configs.ConfigError as error:
         return failed(f"A config cannot be used: {error}.", f"{AGAIN}; do not edit the files by hand.")
-    wrong = [fields.said(config, field) for field in fields.wrong(config, fields.LIBRARY)] or wrong_head(head)
+    wrong = [said_field(config, field) for field in wrong_fields(config, LIBRARY_RULES)] or wrong_head(head)
     if wrong:
         return failed(f"{wrong[0]}, {NO_VALUE}.", f"{AGAIN}.", keys=wrong[:20])
     for part_name, name in (("adapter", folder.name), ("head", folder.head_name)):
@@ -47,22 +47,22 @@ def _wrong(part: configs.Config) -> list[str]:
     lacking = [key for key in REQUIRED if part.get("architecture") is None and part.get(key) is None]
     if lacking:
         return [f"{configs.NAME} does not say {some(lacking)}"]
-    return [fields.said(part, field) for field in fields.wrong(part, rules) if part[field] is not None]
+    return [said_field(part, field) for field in wrong_fields(part, rules) if part[field] is not None]
 
 
 def _wrong_union(method: configs.Config) -> list[str]:
     configs_of_union = method.get("configs", [])
     is_list = isinstance(configs_of_union, list) and all(isinstance(part, dict) for part in configs_of_union)
-    return [] if is_list or method.get("architecture") != UNION else [fields.said(method, "configs")]
+    return [] if is_list or method.get("architecture") != UNION else [said_field(method, "configs")]
 
 
 def wrong_head(head: configs.Config) -> list[str]:
     """Return the faulty fields of a head's config, as beginnings of sentences."""
-    outer = [fields.said(head, field, contents.HEAD_CONFIG) for field in fields.wrong(head, fields.LIBRARY)]
+    outer = [said_field(head, field, contents.HEAD_CONFIG) for field in wrong_fields(head, LIBRARY_RULES)]
     inner = head.get("config")
     if outer or not isinstance(inner, dict):
         return outer  # a head that belongs to a model class has no config of its own
-    return [fields.said(inner, field, contents.HEAD_CONFIG) for field in fields.wrong(inner, fields.HEAD)]
+    return [said_field(inner, field, contents.HEAD_CONFIG) for field in wrong_fields(inner, HEAD_RULES)]
 
 
 def kind(folder: Library) -> str | Finding:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dovetail.adapters.checks.pickle import TRAINING_STATE
+from dovetail.adapters.checks.files import TRAINING_STATE
 from dovetail.adapters.files import pickles
 from dovetail.adapters.files.gguf import GgufError
 from dovetail.adapters.files.header import HeaderError

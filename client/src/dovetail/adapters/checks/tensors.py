@@ -6,14 +6,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from dovetail.adapters.checks.rank import ranked_sides
+from dovetail.adapters.checks.fit import ranked_sides
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import TensorInfo
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.files.values import FLOATS, has_not_finite, is_all_zero, is_huge
-from dovetail.adapters.methods.kinds import Kind
-from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.sources import Effect, blocks_of
+from dovetail.adapters.methods import Kind
+from dovetail.adapters.readers.folder import Effect, Folder, blocks_of
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.shapes.layout import Tensors
 from dovetail.adapters.shapes.selection import Selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dovetail.adapters.formats import tokens
-from dovetail.adapters.methods.kinds import task_of
+from dovetail.adapters.methods import task_of
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.findings import Finding, some, warned
 

@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, lazy, loralib, mlx, peft, slim, weights
+from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, loralib, mlx, peft, weights
 from dovetail.adapters.convert.by_rank import Changes
-from dovetail.adapters.convert.lora import Lora, Loss, only
+from dovetail.adapters.convert.lora import Lora, Loss, Unconvertible, only, read_lazily
+from dovetail.adapters.convert.loralib import Settings, stated
 from dovetail.adapters.convert.peft import Writer
-from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.convert.settings import Settings, stated
 from dovetail.adapters.convert.weights import Variant
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import HeaderError, Opener
@@ -118,7 +117,7 @@ def _of_rank(
         raise Unconvertible("It is no adapter of PEFT; convert it to peft first.")
     own = _beside(twins.join(files).files, found[0][2])
     config = peft.read_config(own)
-    base, base_config = slim.base_tensors(base_files), formats.read_config(base_files, "config.json")
+    base, base_config = weights.base_tensors(base_files), formats.read_config(base_files, "config.json")
     lora, losses = by_rank.read(peft.read_tensors(own), config, base, base_config, rank, changes)
     beside = {path: opener for path, opener in files.items() if path in KEPT}
     return Conversion("peft-lora", peft.write(lora), beside, losses)
@@ -148,10 +147,10 @@ def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None 
             beside = _beside(joined, path)
             return family, [mlx.read(peft.read_tensors(beside, mlx.FILE), peft.read_config(beside), base)]
         if family in ("kohya", "diffusers", "lycoris"):
-            tensors, header = lazy.read(joined[path])
+            tensors, header = read_lazily(joined[path])
             return family, diffusers.read(tensors, header.metadata, base, settings.rank if settings else 0)
         if family == "loralib":
-            tensors, _ = lazy.read(safe_opener(files[path]))
+            tensors, _ = read_lazily(safe_opener(files[path]))
             return family, [loralib.read(tensors, base, settings or Settings())]
     except (HeaderError, Refused) as problem:
         raise Unconvertible(f"{path} cannot be read: {problem}.") from problem
@@ -163,7 +162,7 @@ def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None 
 def _has_other_names(files: Mapping[str, Opener]) -> bool:
     """Return whether a file of diffusers' family has the names of ComfyUI, of XLabs or of an older diffusers."""
     _, _, path = formats.detect(files)[0]
-    return not all(map(diffusers.OWN.fullmatch, lazy.read(twins.join(files).files[path])[0]))
+    return not all(map(diffusers.OWN.fullmatch, read_lazily(twins.join(files).files[path])[0]))
 
 
 def _beside(files: Mapping[str, Opener], path: str) -> dict[str, Opener]:
@@ -178,7 +177,7 @@ def _variant(files: Mapping[str, Opener], to: str, base_files: Mapping[str, Open
         return weights.as_safetensors(files)
     if to == "bin":
         return weights.as_pickles(files)
-    return slim.without_copies(files, base_files) if to == "slim" else weights.in_precision(files, to)
+    return weights.without_copies(files, base_files) if to == "slim" else weights.in_precision(files, to)
 
 
 def _written(loras: list[Lora], to: str, base_files: Mapping[str, Opener]) -> dict[str, Writer]:

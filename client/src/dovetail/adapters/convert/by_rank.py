@@ -1,23 +1,25 @@
 """Makes a LoRA of any method of PEFT that changes weights: the best matrices of a rank for what PEFT changes.
 
 Who calls this brings the changes (`dovetail.integrations.peft_changes`, which needs torch and PEFT); they are cut by
-their singular values here.
+their singular values here. LyCORIS' LoHa, LoKr, and LoCon with use_tucker become the best pair of a rank for each
+module too: a product of Hadamard's or Kronecker's is a product of two narrow matrices, and from a certain rank on
+exact. Source: lycoris, modules/loha.py, lokr.py and locon.py, as they compute in a forward pass (the merge of 4.1
+multiplies by its scale twice).
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dovetail.adapters.convert.lazy import Lazies, Lazy
-from dovetail.adapters.convert.lora import Lora, Loss, Module, config_of
+from dovetail.adapters.convert.lora import Lazies, Lazy, Lora, Loss, Module, Unconvertible, config_of
 from dovetail.adapters.convert.peft import PREFIX, WHOLE
-from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import values
 from dovetail.adapters.files.config import Config
-from dovetail.adapters.methods.kinds import kind_of
+from dovetail.adapters.methods import kind_of
 from dovetail.adapters.shapes.selection import suffixes
 
 Weights = Mapping[str, tuple[Lazy, Lazy | None]]  # path of a module → its weight and its bias in the base
@@ -115,3 +117,111 @@ def lazy_of(array: Any) -> Lazy:
     """Return an array as a tensor of 32-bit floats."""
     raw = array.astype("<f4").tobytes()
     return Lazy("F32", tuple(array.shape), lambda: iter([raw]))
+
+
+Array = Any
+Arrays = Mapping[str, Array]
+Best = tuple[Array, Array, float, float]  # down, up, what is lost and the whole, as merge.arithmetic returns them
+PARTS = re.compile(r"hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_(?:up|mid|down)\.weight")
+MOST_VALUES = 1 << 26  # of a matrix while it is computed: half a gigabyte
+
+
+def is_product(parts: Mapping[str, Lazy]) -> bool:
+    """Return whether what a module adds is stored as something else than two matrices, of which a pair can be made."""
+    return any(part.startswith(("hada_", "lokr_", "lora_mid")) for part in parts)
+
+
+def module_of(name: str, parts: Mapping[str, Lazy], alpha: float | None, rank: int) -> tuple[Module, Loss]:
+    """Return the best pair of this rank for what a module adds, and what is lost. Raises `Unconvertible`.
+
+    It is the pair of a convolution if the file tells the size of the kernel, and else one of plain matrices.
+    """
+    if not rank:
+        raise Unconvertible("it is no pair of matrices: name the rank of the LoRA it becomes, --rank 16.", name, "rank")
+    arrays = {part: _array(name, tensor) for part, tensor in parts.items() if PARTS.fullmatch(part)}
+    try:
+        (down, up, error, norm), divisor = _best_pair(name, arrays, rank)
+    except KeyError as problem:
+        raise Unconvertible(f"its part {problem.args[0]} is missing.", name) from problem
+    except Unconvertible:
+        raise
+    except ValueError as problem:  # of numpy
+        raise Unconvertible("its matrices do not fit each other.", name) from problem
+    scale = alpha / divisor if alpha is not None and divisor else 1.0
+    if not math.isfinite(scale * norm):
+        raise Unconvertible("what it adds to its module is not finite.", name)
+    pair = Module(lazy_of(down), lazy_of(up * scale), 1.0)
+    kernel = max((array.shape[2:] for array in arrays.values()), default=())  # of use_tucker one part alone has it
+    return as_convolution(pair, kernel, name) if kernel else pair, Loss(error * abs(scale), name, norm * abs(scale))
+
+
+def as_convolution(module: Module, kernel: tuple[int, ...], name: str) -> Module:
+    """Return a pair of matrices as that of a convolution. Raises `Unconvertible` if the kernel cannot be its own."""
+    rank, columns = module.down.shape
+    inputs, rest = divmod(columns, kernel[0] * kernel[1])
+    if rest:
+        raise Unconvertible(f"its {columns} columns are none of a kernel of {kernel[0]} by {kernel[1]}.", name)
+    up = module.up.reshaped(module.up.shape[0], rank, 1, 1)
+    return Module(module.down.reshaped(rank, inputs, *kernel), up, module.scale, module.magnitude)
+
+
+def _array(name: str, tensor: Lazy) -> Array:
+    if tensor.dtype not in values.EXPONENTS or len(tensor.shape) not in (2, 4) or 0 in tensor.shape:
+        raise Unconvertible(f"one of its parts is {tensor.dtype} {tensor.shape}, no matrix of floats.", name)
+    if values.has_not_finite(tensor.dtype, tensor.raw()):
+        raise Unconvertible("one of its parts is not finite.", name)
+    return values.doubles(tensor.raw(), tensor.dtype).reshape(tensor.shape)
+
+
+def _best_pair(name: str, arrays: Arrays, rank: int) -> tuple[Best, int]:
+    """Return the best pair without the scale, and what divides alpha, 0 where nothing does.
+
+    Raises KeyError for a part that is missing.
+    """
+    from dovetail.adapters.merge import arithmetic  # noqa: PLC0415 - it needs numpy, as in merge.modules
+
+    if "lora_mid.weight" in arrays:
+        down = _flat(arrays["lora_down.weight"])
+        up, middle = _flat(arrays["lora_up.weight"]), _through(arrays["lora_mid.weight"], down)
+        return arithmetic.best_pair_of_product(up, middle, rank), len(down)
+    if any(part.startswith("hada_") for part in arrays):
+        (up, down), (other_up, other_down) = (_pair(arrays, f"hada_w{half}", f"hada_t{half}") for half in (1, 2))
+        divisor = len(arrays["hada_w1_b"])
+        inner, size = up.shape[1] * other_up.shape[1], (len(up), down.shape[1])
+        _require_small(name, min(inner, *size) * max(size))
+        if inner >= min(size):
+            return arithmetic.best_pair((up @ down) * (other_up @ other_down), rank), divisor
+        ups = (up[:, :, None] * other_up[:, None, :]).reshape(len(up), inner)
+        downs = (down[:, None, :] * other_down[None, :, :]).reshape(inner, -1)
+        return arithmetic.best_pair_of_product(ups, downs, rank), divisor
+    first, second = _whole(arrays, "lokr_w1"), _whole(arrays, "lokr_w2")
+    _require_small(name, max(len(first) * len(second), first.shape[1] * second.shape[1]) * rank)
+    factors = [arrays[part] for part in ("lokr_w1_b", "lokr_w2_b") if part in arrays]
+    return arithmetic.best_pair_of_kronecker(first, second, rank), len(factors[0]) if factors else 0
+
+
+def _pair(arrays: Arrays, start: str, middle: str) -> tuple[Array, Array]:
+    """Return two matrices whose product one half of a product is, of a convolution with its kernel in the columns."""
+    up, down = arrays[f"{start}_a"], _flat(arrays[f"{start}_b"])
+    return (up.T, _through(arrays[middle], down)) if middle in arrays else (_flat(up), down)
+
+
+def _whole(arrays: Arrays, start: str) -> Array:
+    if start in arrays:
+        return _flat(arrays[start])
+    up, down = _pair(arrays, start, start.replace("w", "t"))
+    return up @ down
+
+
+def _through(middle: Array, down: Array) -> Array:
+    """Return the matrix that leads into the rank, after the small convolution that use_tucker puts behind it."""
+    return (middle.transpose(0, 2, 3, 1) @ down).transpose(0, 3, 1, 2).reshape(len(middle), -1)
+
+
+def _flat(array: Array) -> Array:
+    return array.reshape(len(array), -1)
+
+
+def _require_small(name: str, size: int) -> None:
+    if size > MOST_VALUES:
+        raise Unconvertible("its matrices are too large to be computed here.", name)

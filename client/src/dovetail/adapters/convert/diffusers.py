@@ -13,16 +13,26 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dovetail.adapters.convert import image_names, lazy, lycoris
+from dovetail.adapters.convert import by_rank, image_names
 from dovetail.adapters.convert.image_names import Home
-from dovetail.adapters.convert.lazy import Lazies, Lazy
-from dovetail.adapters.convert.lora import UNET, Lora, Loss, Module, config_of, module_of, require_headless
+from dovetail.adapters.convert.lora import (
+    UNET,
+    Lazies,
+    Lazy,
+    Lora,
+    Loss,
+    Module,
+    Unconvertible,
+    config_of,
+    module_of,
+    require_headless,
+    write_lazily,
+)
 from dovetail.adapters.convert.peft import Scales, Writer
-from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.files import values
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.formats import images
-from dovetail.adapters.formats.not_run import DIFFUSERS, IMAGES
+from dovetail.adapters.formats.images import DIFFUSERS, IMAGES
 from dovetail.adapters.shapes.parts import DOWN, UP
 
 FILE, METADATA = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
@@ -58,7 +68,7 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0)
     losses: dict[str, Loss] = {}
     modules = {}
     for name, sides in parts.items():
-        if lycoris.is_product(sides):
+        if by_rank.is_product(sides):
             modules[name], losses[name] = _product(name, sides, rank)
         else:
             modules[name] = _module(name, sides, scales.get(placed[name][0]), placed[name][1])
@@ -103,7 +113,7 @@ def write(loras: list[Lora]) -> dict[str, Writer]:
             if module.magnitude:
                 tensors[f"{name}.lora_magnitude_vector"] = module.magnitude
     metadata = {METADATA: json.dumps(stated, sort_keys=True)}
-    return {FILE: lambda target: lazy.write(tensors, target, metadata)}
+    return {FILE: lambda target: write_lazily(tensors, target, metadata)}
 
 
 def _module(name: str, parts: Mapping[str, Lazy], scales: Scales | None, path: str) -> Module:
@@ -131,9 +141,9 @@ def _product(name: str, parts: Mapping[str, Lazy], rank: int) -> tuple[Module, L
     for part, tensor in parts.items():
         if _is_alpha(part, tensor):
             alpha = _number(tensor)
-        elif not lycoris.PARTS.fullmatch(part) and part != "dora_scale":
+        elif not by_rank.PARTS.fullmatch(part) and part != "dora_scale":
             raise _of_no_lora(part, name)
-    module, loss = lycoris.module_of(name, parts, alpha, rank)
+    module, loss = by_rank.module_of(name, parts, alpha, rank)
     if magnitude:
         module = replace(module, magnitude=_rows_magnitude(name, magnitude, module.up.shape))
     return module, loss
@@ -144,7 +154,7 @@ def _as_in_unet(name: str, module: Module, path: str, family: str) -> Module:
     size = image_names.kernel_of(path, family)
     if size is None:
         raise Unconvertible("a convolution or not, by its UNet: name the base, with --base-name.", name)
-    return lycoris.as_convolution(module, (size, size), name) if size else module
+    return by_rank.as_convolution(module, (size, size), name) if size else module
 
 
 def _is_alpha(part: str, tensor: Lazy) -> bool:

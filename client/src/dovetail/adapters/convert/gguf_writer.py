@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from dovetail.adapters.convert.kohya import single_alpha
-from dovetail.adapters.convert.lazy import Lazies, Lazy
-from dovetail.adapters.convert.lora import Lora, Module, require_plain, same_for_all
+from dovetail.adapters.convert.lora import Lazies, Lazy, Lora, Module, Unconvertible, require_plain, same_for_all
 from dovetail.adapters.convert.peft import Writer
-from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.gguf import ALIGNMENT, DTYPES, MAGIC

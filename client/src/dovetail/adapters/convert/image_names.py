@@ -14,8 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dovetail.adapters.convert.lora import TEXT_ENCODER, TEXT_ENCODER_2, TRANSFORMER, UNET
-from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert.lora import TEXT_ENCODER, TEXT_ENCODER_2, TRANSFORMER, UNET, Unconvertible
 from dovetail.adapters.formats import images
 
 # "unet" and "resnet": the original code's name → that of diffusers. "layouts": of each transformer the lists of blocks

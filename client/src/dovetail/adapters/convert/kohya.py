@@ -7,21 +7,24 @@ import struct
 from collections import defaultdict
 from collections.abc import Mapping
 
-from dovetail.adapters.convert import image_names, lazy
+from dovetail.adapters.convert import image_names
 from dovetail.adapters.convert.image_names import SWAPPED, Layout
-from dovetail.adapters.convert.lazy import Lazies, Lazy
 from dovetail.adapters.convert.lora import (
     TEXT_ENCODER_2,
     TRANSFORMER,
     UNET,
+    Lazies,
+    Lazy,
     Lora,
     Module,
+    Unconvertible,
     alpha_of,
     diagonal,
     require_plain,
+    scalar,
+    write_lazily,
 )
 from dovetail.adapters.convert.peft import Writer
-from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import values
 
@@ -44,9 +47,9 @@ def write(loras: list[Lora]) -> dict[str, Writer]:
         for path, module in _original(lora, is_xl=is_xl).items():
             name = image_names.flat_name(path, lora.component, is_first=is_first)
             tensors[f"{name}.lora_down.weight"], tensors[f"{name}.lora_up.weight"] = module.down, module.up
-            tensors[f"{name}.alpha"] = lazy.scalar(single_alpha(module, path))
+            tensors[f"{name}.alpha"] = scalar(single_alpha(module, path))
     metadata = {"ss_network_module": "networks.lora", "ss_network_dim": _dim(loras), "ss_network_alpha": "Dynamic"}
-    return {FILE: lambda target: lazy.write(tensors, target, metadata)}
+    return {FILE: lambda target: write_lazily(tensors, target, metadata)}
 
 
 def _is_of_xl(lora: Lora) -> bool:

@@ -1,7 +1,8 @@
 """loralib's LoRA: lora_A and lora_B of each module, without their alpha and the parts of merged linears they adapt.
 
 A merged linear has one pair for each part that is adapted, such as q and v of q, k and v: A stacks theirs by rows, and
-each part of B's rows belongs to its own rows of A (loralib/layers.py, MergedLinear, whose convolution has groups).
+each part of B's rows belongs to its own rows of A (loralib/layers.py, MergedLinear, whose convolution has groups). What
+the format leaves out somebody must state: as an option, or in the card.
 """
 
 from __future__ import annotations
@@ -9,13 +10,47 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from dovetail.adapters.convert.lazy import Lazies, Lazy
-from dovetail.adapters.convert.lora import Lora, Module, config_of, diagonal
-from dovetail.adapters.convert.refusal import Unconvertible
-from dovetail.adapters.convert.settings import MAX_PARTS, Settings
-from dovetail.adapters.formats.not_run import PAIR
-from dovetail.adapters.methods.kinds import HEADS
+from dovetail.adapters.convert.lora import Lazies, Lazy, Lora, Module, Unconvertible, config_of, diagonal
+from dovetail.adapters.files import config as configs
+from dovetail.adapters.formats.description import PIPELINE_TAGS
+from dovetail.adapters.formats.images import PAIR
+from dovetail.adapters.methods import HEADS
+
+TRUE, FALSE = "true", "false"
+MAX_PARTS, MAX_ALPHA, MAX_RANK = 8, 1e6, 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The alpha of a file of loralib, the parts of merged linears that it adapts, PEFT's task type; a LoRA's rank."""
+
+    alpha: float | None = None
+    enable_lora: Sequence[bool] = ()
+    task: str = ""
+    rank: int = 0
+
+
+def stated(card: Mapping[str, object], alpha: float | None = None, enable_lora: str = "", rank: int = 0) -> Settings:
+    """Return what was asked for, and for what was not what the card states. Raises `Unconvertible` for odd values."""
+    plain = dict(card)
+    given = enable_lora.split(",") if enable_lora else plain.get("enable_lora") or []
+    words = [str(word).strip().casefold() for word in given] if isinstance(given, list) else ["?"]
+    if not set(words) <= {TRUE, FALSE} or len(words) > MAX_PARTS or (words and TRUE not in words):
+        raise Unconvertible(
+            "enable_lora has true or false for each part of a merged linear, such as true,false,true.",
+            option="enable_lora",
+        )
+    number = configs.number(plain, "lora_alpha") if alpha is None else alpha
+    if number is not None and not 0 < number <= MAX_ALPHA:
+        raise Unconvertible(f"An alpha is more than 0, at most {MAX_ALPHA:g}.", option="alpha")
+    if not 0 <= rank <= MAX_RANK:
+        raise Unconvertible(f"A rank is 1 to {MAX_RANK:,}.", option="rank")
+    tag = configs.text(plain, "pipeline_tag")
+    task = next((task for task, name in PIPELINE_TAGS.items() if name == tag), "")
+    return Settings(number, tuple(word == TRUE for word in words), task, rank)
+
 
 WRAPPED = re.compile(r"(?:(?:model_state_dict|state_dict)\.)?(?:module\.)?")  # by those who saved it
 FUSED = re.compile(r"(?:.*\.)?(?:c_attn|qkv|qkv_proj|query_key_value|Wqkv|in_proj|attn)")

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dovetail.adapters.convert import lazy
-from dovetail.adapters.convert.lazy import Lazies
+from dovetail.adapters.convert.lora import Lazies, read_lazily, write_lazily
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
 from dovetail.adapters.files.pickle_interpreter import Refused
@@ -44,7 +43,7 @@ class Mended:
 
     def write(self, target: BinaryIO) -> None:
         """Write the file."""
-        lazy.write(self.tensors, target, self.metadata)
+        write_lazily(self.tensors, target, self.metadata)
 
 
 def mended(files: Mapping[str, Opener]) -> Mended | None:
@@ -90,7 +89,7 @@ def _read(files: Mapping[str, Opener], paths: list[str]) -> tuple[Lazies, dict[s
     for path in paths:
         opener: Opener = twins.Twin(files[path]) if path.endswith(".bin") else files[path]
         try:
-            own, header = lazy.read(opener)
+            own, header = read_lazily(opener)
         except (HeaderError, Refused):
             return None
         if tensors.keys() & own.keys():

@@ -6,11 +6,19 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from dovetail.adapters.convert import lazy
-from dovetail.adapters.convert.lazy import Lazies, Lazy
-from dovetail.adapters.convert.lora import Lora, Module, config_of, module_of, require_headless, same_for_all
+from dovetail.adapters.convert.lora import (
+    Lazies,
+    Lazy,
+    Lora,
+    Module,
+    Unconvertible,
+    config_of,
+    module_of,
+    require_headless,
+    same_for_all,
+    write_lazily,
+)
 from dovetail.adapters.convert.peft import Writer, json_writer
-from dovetail.adapters.convert.refusal import Unconvertible
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.shapes.parts import HEAD_OF_MLX, OF_MLX, OF_TRANSFORMERS, without_mlx
@@ -66,7 +74,7 @@ def write(lora: Lora) -> dict[str, Writer]:
         },
         "model": configs.text(lora.config, "base_model_name_or_path") or "",
     }
-    return {configs.NAME: json_writer(config), FILE: lambda target: lazy.write(tensors, target)}
+    return {configs.NAME: json_writer(config), FILE: lambda target: write_lazily(tensors, target)}
 
 
 def _of_mlx(path: str, others: Collection[str]) -> str:

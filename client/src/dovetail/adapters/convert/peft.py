@@ -9,10 +9,19 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
-from dovetail.adapters.convert import image_names, lazy
-from dovetail.adapters.convert.lazy import Lazies, Lazy
-from dovetail.adapters.convert.lora import CLASSES, TRANSFORMER, Lora, Module, module_of
-from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert import image_names
+from dovetail.adapters.convert.lora import (
+    CLASSES,
+    TRANSFORMER,
+    Lazies,
+    Lazy,
+    Lora,
+    Module,
+    Unconvertible,
+    module_of,
+    read_lazily,
+    write_lazily,
+)
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import HeaderError, Opener
@@ -74,7 +83,7 @@ def read_tensors(files: Mapping[str, Opener], path: str = WEIGHTS) -> Lazies:
     if path not in files:
         raise Unconvertible(f"It has no {path}.")
     try:
-        tensors = lazy.read(files[path])[0]
+        tensors = read_lazily(files[path])[0]
     except HeaderError as problem:
         raise Unconvertible(f"{path} cannot be read: {problem}.") from problem
     new = named(tensors)
@@ -90,7 +99,7 @@ def write(lora: Lora) -> dict[str, Writer]:
         if module.magnitude:
             tensors[f"{PREFIX}{path}.lora_magnitude_vector"] = module.magnitude
     tensors |= {f"{PREFIX}{name}": tensor for name, tensor in lora.head.items()}
-    return {CONFIG: json_writer(lora.config), WEIGHTS: lambda target: lazy.write(tensors, target)}
+    return {CONFIG: json_writer(lora.config), WEIGHTS: lambda target: write_lazily(tensors, target)}
 
 
 def json_writer(document: Mapping[str, object]) -> Writer:

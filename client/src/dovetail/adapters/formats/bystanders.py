@@ -12,7 +12,7 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.archives import Budget
 from dovetail.adapters.files.header import HeaderError, NotGathered, Opener, Pointer
 from dovetail.adapters.formats import formats
-from dovetail.adapters.formats.signs import of_tensors
+from dovetail.adapters.formats.formats import of_tensors
 
 # The first that matches a file's own name; nothing of these is loaded, fitted or proven here.
 KINDS = tuple((re.compile(pattern, re.IGNORECASE), content) for pattern, content in (

@@ -9,8 +9,7 @@ from typing import Any
 
 from dovetail.adapters.convert import Conversion, read
 from dovetail.adapters.convert import peft as peft_format
-from dovetail.adapters.convert.lora import Lora, Module, only, targets_of
-from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert.lora import Lora, Module, Unconvertible, only, targets_of
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import Opener

@@ -6,9 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dovetail.adapters.convert.lazy import Lazy
-from dovetail.adapters.convert.lora import Lora
-from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert.lora import Lazy, Lora, Unconvertible
 from dovetail.adapters.files import values
 from dovetail.adapters.merge.modules import AVERAGE
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dovetail.adapters.convert.lazy import Lazy
-from dovetail.adapters.convert.lora import Module
-from dovetail.adapters.convert.refusal import Unconvertible
+from dovetail.adapters.convert.lora import Lazy, Module, Unconvertible
 from dovetail.adapters.files import values
 
 SIDES = ("down", "up")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dovetail.adapters.files.config import Config
-from dovetail.adapters.methods.accepts import either
-from dovetail.adapters.methods.kinds import Fits, is_flag, is_number, is_whole, one_of
+from dovetail.adapters.methods import Fits, is_flag, is_number, is_whole, one_of
+from dovetail.adapters.methods.kind import either
 
 MAX_RANK, MAX_TOKENS, MAX_WIDTH, MAX_LAYERS = 1024, 4096, 16_384, 1000
 MIN_REDUCTION = 1 / 8  # below 1 a bottleneck is wider than the model

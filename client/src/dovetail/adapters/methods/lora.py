@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dovetail.adapters.methods.accepts import (
+from dovetail.adapters.methods.kind import (
+    PLACING,
     Fits,
+    Kind,
+    Numbers,
+    Place,
+    Places,
+    Unproven,
     is_flag,
     is_init,
     is_mask_table,
@@ -20,7 +26,6 @@ from dovetail.adapters.methods.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.methods.kind import PLACING, Kind, Numbers, Place, Places, Unproven
 
 TRAINING = frozenset(
     {"lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",

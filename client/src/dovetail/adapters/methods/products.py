@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-from dovetail.adapters.methods.accepts import (
+from dovetail.adapters.methods.kind import (
+    EXCLUDED,
+    LAYERS,
+    PLACING,
+    TARGETS,
+    Kind,
+    Numbers,
+    Place,
+    Places,
     is_bias,
     is_flag,
     is_number,
@@ -16,7 +24,6 @@ from dovetail.adapters.methods.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.methods.kind import EXCLUDED, LAYERS, PLACING, TARGETS, Kind, Numbers, Place, Places
 
 LYCORIS = {
     "r": is_whole, "alpha": is_number, "rank_pattern": is_whole_table, "alpha_pattern": is_number_table,

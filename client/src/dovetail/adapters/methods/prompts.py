@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.methods.accepts import (
+from dovetail.adapters.methods.kind import (
     Fits,
+    Kind,
     is_few_wholes,
     is_flag,
     is_number,
@@ -12,7 +13,6 @@ from dovetail.adapters.methods.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.methods.kind import Kind
 
 PROMPT = "prompt_embeddings"
 KEYS: dict[str, Fits] = {

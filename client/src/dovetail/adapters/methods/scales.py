@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.methods.accepts import (
+from dovetail.adapters.methods.kind import (
+    EXCLUDED,
+    PLACING,
+    TARGETS,
+    Kind,
+    Numbers,
+    Place,
+    Places,
+    Unproven,
     is_bias,
     is_flag,
     is_names,
@@ -13,7 +21,6 @@ from dovetail.adapters.methods.accepts import (
     one_of,
     whole,
 )
-from dovetail.adapters.methods.kind import EXCLUDED, PLACING, TARGETS, Kind, Numbers, Place, Places, Unproven
 
 IA3 = Kind(
     "IA3",

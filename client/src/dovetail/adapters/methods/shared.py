@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import math
 
-from dovetail.adapters.methods.accepts import Fits, between, is_bias, is_flag, is_number, is_whole, whole
-from dovetail.adapters.methods.kind import EXCLUDED, LAYERS, TARGETS, Kind, Numbers, Place, Places, Shape
+from dovetail.adapters.methods.kind import (
+    EXCLUDED,
+    LAYERS,
+    TARGETS,
+    Fits,
+    Kind,
+    Numbers,
+    Place,
+    Places,
+    Shape,
+    between,
+    is_bias,
+    is_flag,
+    is_number,
+    is_whole,
+    whole,
+)
 
 SEED = whole(-(2**53), 2**53)
 GENERATED = "projections made by a random generator, which may give others on another machine or release"

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dovetail.adapters.methods.accepts import (
+from dovetail.adapters.methods.kind import (
+    LAYERS,
+    PLACING,
+    TARGETS,
+    Kind,
+    Numbers,
+    Place,
+    Places,
     between,
     is_bias,
     is_flag,
@@ -14,7 +21,6 @@ from dovetail.adapters.methods.accepts import (
     maybe,
     whole,
 )
-from dovetail.adapters.methods.kind import LAYERS, PLACING, TARGETS, Kind, Numbers, Place, Places
 from dovetail.adapters.methods.shared import SEED
 
 FREQUENCIES = whole(1, 2**24)

@@ -12,9 +12,8 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, Opener, TensorInfo
 from dovetail.adapters.formats import twins
 from dovetail.adapters.formats.formats import MLX_FILES, detect, form_of
-from dovetail.adapters.formats.not_run import ROWS
-from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.sources import Effect, Source, blocks_of
+from dovetail.adapters.formats.images import ROWS
+from dovetail.adapters.readers.folder import Effect, Folder, Source, blocks_of
 from dovetail.adapters.shapes.parts import EFFECT, Parts, path_in_base, ranks_of, sort_parts
 
 OF_GGUF = ("gguf", "control-vector")

@@ -9,8 +9,8 @@ from typing import Literal
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import HeaderError, Opener
 from dovetail.adapters.formats import tokens
-from dovetail.adapters.formats.places import within
-from dovetail.adapters.methods.kinds import task_of
+from dovetail.adapters.formats.description import within
+from dovetail.adapters.methods import task_of
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.usage import AdapterUsage, label_names
 

@@ -1,8 +1,7 @@
 """The serving rules of LoRAX, read in its source, as data."""
 
-from dovetail.adapters.serving.architectures import refused_unless_listed
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
-from dovetail.adapters.serving.rules import Engine, Rule, no_flags
+from dovetail.adapters.serving.rules import Engine, Rule, no_flags, refused_unless_listed
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.4.0 (a7394ba)"

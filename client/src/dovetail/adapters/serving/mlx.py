@@ -1,8 +1,7 @@
 """The serving rules of mlx-lm, read in its source, as data; an adapter of PEFT is served once it is converted."""
 
 from dovetail.adapters.files.patterns import PatternError
-from dovetail.adapters.serving.architectures import TEXT_KEYS, unknown
-from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.rules import TEXT_KEYS, Engine, Rule, unknown
 from dovetail.adapters.serving.subject import PREFIX, Subject
 from dovetail.adapters.shapes.selection import PatternTable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dovetail.adapters import methods
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.methods.kinds import EVERYWHERE
+from dovetail.adapters.methods import EVERYWHERE
 from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 

@@ -1,8 +1,7 @@
 """The serving rules of SGLang, read in its source, as data."""
 
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.serving.architectures import unknown
-from dovetail.adapters.serving.rules import Engine, Rule, own_name
+from dovetail.adapters.serving.rules import Engine, Rule, own_name, unknown
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.5.23"

@@ -16,8 +16,8 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats import formats
 from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.adapters.formats.not_run import ROWS
-from dovetail.adapters.formats.signs import of_tensors
+from dovetail.adapters.formats.formats import of_tensors
+from dovetail.adapters.formats.images import ROWS
 from dovetail.adapters.shapes.layout import named
 
 PREFIX = "base_model.model."

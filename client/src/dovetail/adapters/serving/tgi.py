@@ -1,9 +1,8 @@
 """The serving rules of text-generation-inference, read in its source, as data."""
 
-from dovetail.adapters.serving.architectures import unknown
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.peft import unknown_method
-from dovetail.adapters.serving.rules import Engine, Rule, no_flags
+from dovetail.adapters.serving.rules import Engine, Rule, no_flags, unknown
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "3.3.7"

@@ -1,8 +1,7 @@
 """The serving rules of vLLM, read in its source, as data."""
 
 from dovetail.adapters.formats.architectures import names
-from dovetail.adapters.serving.architectures import lost_text_keys, refused_without_lora, unknown
-from dovetail.adapters.serving.rules import Engine, Rule, own_name
+from dovetail.adapters.serving.rules import Engine, Rule, lost_text_keys, own_name, refused_without_lora, unknown
 from dovetail.adapters.serving.subject import Subject
 
 VERSION = "0.33.0"

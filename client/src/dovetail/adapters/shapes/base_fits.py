@@ -7,12 +7,11 @@ from functools import cached_property
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header
-from dovetail.adapters.methods import fields
-from dovetail.adapters.methods.kinds import Kind, kind_of, task_of
+from dovetail.adapters.methods import Kind, kind_of, task_of
+from dovetail.adapters.methods.kind import rules_of_peft, said_field, wrong_fields
 from dovetail.adapters.results.findings import some
-from dovetail.adapters.shapes.fit import Shape, expected
+from dovetail.adapters.shapes.fit import Shape, Shapes, expected
 from dovetail.adapters.shapes.layout import Layout, canonical, sort_tensors
-from dovetail.adapters.shapes.shapes import Shapes
 
 
 class NotComputable(ValueError):
@@ -74,8 +73,8 @@ class Adapter:
     def __init__(self, config: configs.Config, header: Header) -> None:
         """Raise `NotComputable` for a method whose tensors cannot be computed here."""
         kind = kind_of(config)
-        if culprits := fields.wrong(config, fields.of_peft(kind)):
-            raise NotComputable(f"{fields.said(config, culprits[0])}, which is not a value that PEFT accepts.")
+        if culprits := wrong_fields(config, rules_of_peft(kind)):
+            raise NotComputable(f"{said_field(config, culprits[0])}, which is not a value that PEFT accepts.")
         if kind is None:
             method = str(config.get("peft_type") or "")[:40]
             raise NotComputable(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import Header, TensorInfo
 from dovetail.adapters.formats import wrappers
-from dovetail.adapters.methods.kinds import KINDS, Kind
+from dovetail.adapters.methods import KINDS, Kind
 from dovetail.adapters.shapes.fit import TOKENS, Manifest
 from dovetail.adapters.shapes.selection import Selection
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dovetail.adapters.files.header import TensorInfo
-from dovetail.adapters.formats.not_run import ROWS
+from dovetail.adapters.formats.images import ROWS
 
 WHOLE_TENSOR = "tensor"
 DOWN = re.compile(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.patterns import STEPS, Pattern, PatternError
-from dovetail.adapters.methods.kinds import HEADS, placing
+from dovetail.adapters.methods import HEADS, placing
 
 MAX_PATTERNS = 256
 ALL_LINEAR = "all-linear"

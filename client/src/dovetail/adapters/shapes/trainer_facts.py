@@ -15,8 +15,7 @@ from typing import Any
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError, Opener
 from dovetail.adapters.shapes import trainer_settings
-from dovetail.adapters.shapes.stated import MAX_TEXT, Stated, is_number, stated
-from dovetail.adapters.shapes.trainer_settings import Parse
+from dovetail.adapters.shapes.trainer_settings import MAX_TEXT, Parse, Stated, is_number, stated
 
 MAX_BYTES = 2 << 20
 MAX_FACTS = 60

@@ -10,11 +10,20 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.config import Config, ConfigError
 from dovetail.adapters.files.header import Opener, TensorInfo
-from dovetail.adapters.methods.accepts import Fits, is_flag, is_number, maybe
-from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, SETUP_CONFIG, Library
-from dovetail.adapters.readers.library.setup import MAX_MEMBERS, Block, member_name, read_block, read_setup
-from dovetail.adapters.readers.sources import Effect, Source, placed
+from dovetail.adapters.methods.kind import Fits, is_flag, is_number, maybe
+from dovetail.adapters.readers.folder import Effect, Folder, Source, placed
+from dovetail.adapters.readers.library.contents import (
+    FUSION_CONFIG,
+    HEAD_CONFIG,
+    HEAD_WEIGHTS,
+    MAX_MEMBERS,
+    SETUP_CONFIG,
+    Block,
+    Library,
+    member_name,
+    read_block,
+    read_setup,
+)
 from dovetail.adapters.shapes.fit import Shape
 
 FUSION_WEIGHTS, PICKLED_FUSION = "model_adapter_fusion.safetensors", "pytorch_model_adapter_fusion.bin"
