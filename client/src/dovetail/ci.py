@@ -61,9 +61,14 @@ def _publish(options: argparse.Namespace) -> int:
     endpoint = places.endpoint()
     token = places.token(endpoint) or exchange(endpoint, options.repository)
     pushed = client.Client(endpoint, token).push(
-        options.path, options.repository, message=options.message or _message(), branch=options.branch,
-        base=options.base, wait=True, timeout=options.timeout,
-    )  # fmt: skip
+        options.path,
+        options.repository,
+        message=options.message or _message(),
+        branch=options.branch,
+        base=options.base,
+        wait=True,
+        timeout=options.timeout,
+    )
     verdict = pushed.verdict
     assert verdict is not None, "it was waited for"
     _output({"revision": pushed.revision, "url": pushed.url, "state": verdict.state})

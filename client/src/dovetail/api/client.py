@@ -90,9 +90,15 @@ class Client(Queries, Edits):
         return self.fetch(name, manifest.revision, files, to, is_linked=is_linked, progress=progress)
 
     def fetch(
-        self, adapter: str, commit: str, files: Sequence[transfers.ManifestFile], to: str | Path | None = None, *,
-        is_linked: bool = False, progress: Progress = ignore,
-    ) -> Path:  # fmt: skip
+        self,
+        adapter: str,
+        commit: str,
+        files: Sequence[transfers.ManifestFile],
+        to: str | Path | None = None,
+        *,
+        is_linked: bool = False,
+        progress: Progress = ignore,
+    ) -> Path:
         """Download files of a commit, as `pull` does after it has asked for the manifest."""
         # The caller names the folder: a hub that could name it could have files written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
@@ -111,15 +117,27 @@ class Client(Queries, Edits):
         return folder_sync.add(self.transport, present, [ids.split(name) for name in adapters])
 
     def sync(
-        self, lock: Lock | str | Path, to: str | Path, *,
-        base: bool = False, verify: bool = False, layout: str = "", progress: Progress = ignore,
-    ) -> Synced:  # fmt: skip
+        self,
+        lock: Lock | str | Path,
+        to: str | Path,
+        *,
+        base: bool = False,
+        verify: bool = False,
+        layout: str = "",
+        progress: Progress = ignore,
+    ) -> Synced:
         """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
         present = lock if isinstance(lock, Lock) else locks.read_file(Path(lock))
         return folder_sync.sync(
-            present, Path(to), lambda: self.transport, Store(places.cache()),
-            with_bases=base, is_verified=verify, layout=layout, progress=progress,
-        )  # fmt: skip
+            present,
+            Path(to),
+            lambda: self.transport,
+            Store(places.cache()),
+            with_bases=base,
+            is_verified=verify,
+            layout=layout,
+            progress=progress,
+        )
 
 
 # --- functions for the hub that the environment or the last login names ----------------------------------------------

@@ -112,9 +112,12 @@ def _verdict(caller: "Queries", adapter: str, manifest: Manifest) -> Verdict | N
 def _side(adapter: str, manifest: Manifest, verdict: Verdict | None) -> Row:
     failed = [check.id for check in verdict.failed_checks] if verdict else []
     return {
-        "adapter": adapter, "revision": manifest.revision, "state": verdict.state if verdict else None,
-        "failed": failed, "size": manifest.get("size"),
-    }  # fmt: skip
+        "adapter": adapter,
+        "revision": manifest.revision,
+        "state": verdict.state if verdict else None,
+        "failed": failed,
+        "size": manifest.get("size"),
+    }
 
 
 def _files(a: Manifest, b: Manifest) -> list[Row]:

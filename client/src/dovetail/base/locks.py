@@ -156,15 +156,19 @@ def entry_of(answer: Mapping[str, Any], asked: str, folder: str) -> LockedAdapte
     _require(bool(_OID.fullmatch(revision)), f"the revision of {adapter} is not a commit id")
     base, engine = answer.get("base"), answer.get("engine")
     return LockedAdapter(
-        adapter, asked, revision, folder,
+        adapter,
+        asked,
+        revision,
+        folder,
         files=tuple(_sized_file(one, adapter) for one in _items(answer, "files", adapter)),
-        state=str(answer.get("state") or ""), kind=str(answer.get("kind") or ""),
+        state=str(answer.get("state") or ""),
+        kind=str(answer.get("kind") or ""),
         format=str(answer.get("format") or ""),
         base=BasePin.read(base) if isinstance(base, dict) and base.get("id") else None,
         engine=EngineVersions.read(engine) if isinstance(engine, dict) else None,
         serving=tuple(Serving.read(row) for row in _items(answer, "serving", adapter) if row.keys() >= _SERVING),
         merge_order=tuple(map(str, answer.get("merge_order") or ())),
-    )  # fmt: skip
+    )
 
 
 def base_of(answer: Mapping[str, Any]) -> LockedBase | None:

@@ -115,9 +115,12 @@ def _clock(off: float | None) -> Finding:
         return Finding("clock", PASSED, f"{abs(off):.0f} s apart from the hub's")
     way = "ahead of" if off > 0 else "behind"
     return Finding(
-        "clock", FAILED, f"This clock is {abs(off):,.0f} s {way} the hub's: signed addresses and tokens fail.",
-        "Set the clock by NTP (`timedatectl set-ntp true`); if it is right, tell the hub's administrator.", LOCAL,
-    )  # fmt: skip
+        "clock",
+        FAILED,
+        f"This clock is {abs(off):,.0f} s {way} the hub's: signed addresses and tokens fail.",
+        "Set the clock by NTP (`timedatectl set-ntp true`); if it is right, tell the hub's administrator.",
+        LOCAL,
+    )
 
 
 def _token(caller: Client) -> Finding:

@@ -27,9 +27,13 @@ from dovetail.store import transfers
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
-    "load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file",
+    "load": "run",
+    "limits": "run",
+    "engine": "run",
+    "card": "file",
+    "privacy": "file",
     "eval.random-head": "fit",  # it looks for a head in the file and measures nothing
-}  # fmt: skip
+}
 NOT_ALONE = frozenset({"eval.random-head"})  # a pass of it alone does not mean that its area was checked
 STYLES = {"passed": "green", "noted": "yellow", "failed": "bold red", "running": "blue", "waiting": "bright_black"}
 STATE_STYLES = {

@@ -70,9 +70,15 @@ def push(
     if is_checked and not include:
         deed.check()
     pushed = deed.send(
-        message=message, private=private, base=base, branch=branch, create_pr=create_pr,
-        include=include or (), exclude=exclude or (), delete=delete or (),
-    )  # fmt: skip
+        message=message,
+        private=private,
+        base=base,
+        branch=branch,
+        create_pr=create_pr,
+        include=include or (),
+        exclude=exclude or (),
+        delete=delete or (),
+    )
     _answer(options.printer, deed.caller, pushed, wait=wait, timeout=timeout)
 
 

@@ -154,9 +154,14 @@ class _Sync:
     def check(self) -> None:
         """Name the files that differ, and exit with 1 if the folder does."""
         difference = folder_sync.compare(
-            self._lock, self._to, self._connect, Store(places.cache()),
-            with_bases=self._base, is_verified=self._verify, layout=self._layout,
-        )  # fmt: skip
+            self._lock,
+            self._to,
+            self._connect,
+            Store(places.cache()),
+            with_bases=self._base,
+            is_verified=self._verify,
+            layout=self._layout,
+        )
         is_equal = difference.is_equal
         if self._printer.as_json:
             self._printer.document({"folder": str(self._to), **asdict(difference)})
@@ -215,9 +220,15 @@ class _Sync:
     def _sync(self, lock: Lock) -> Synced:
         with self._printer.downloads() as progress:
             return folder_sync.sync(
-                lock, self._to, self._connect, Store(places.cache()),
-                with_bases=self._base, is_verified=self._verify, layout=self._layout, progress=progress,
-            )  # fmt: skip
+                lock,
+                self._to,
+                self._connect,
+                Store(places.cache()),
+                with_bases=self._base,
+                is_verified=self._verify,
+                layout=self._layout,
+                progress=progress,
+            )
 
     def _print(self, synced: Synced) -> None:
         if self._printer.as_json:

@@ -67,15 +67,27 @@ def sync(
     kept = {place for place, _ in _sources(old, to, layout=layout)[0].items() & plan.sources.items()}
     repaired = kept - here if kept & here else set()  # with none of them there, the folder was arranged otherwise
     return Synced(
-        to, True, tuple(sorted(after - before)), tuple(sorted(before - after)), fetcher.came, tuple(sorted(repaired)),
-        left_out, start,
-    )  # fmt: skip
+        to,
+        True,
+        tuple(sorted(after - before)),
+        tuple(sorted(before - after)),
+        fetcher.came,
+        tuple(sorted(repaired)),
+        left_out,
+        start,
+    )
 
 
 def compare(
-    lock: Lock, to: Path, connect: Connect, cache: Store, *,
-    with_bases: bool = False, is_verified: bool = False, layout: str = "",
-) -> trees.Difference:  # fmt: skip
+    lock: Lock,
+    to: Path,
+    connect: Connect,
+    cache: Store,
+    *,
+    with_bases: bool = False,
+    is_verified: bool = False,
+    layout: str = "",
+) -> trees.Difference:
     """Return how the folder differs from the lock. For llama.cpp, GGUF files are made in the cache to compare."""
     fetcher = _Fetcher(connect, cache, ignore)
     plan = _plan(lock, to, cache, fetcher, with_bases=with_bases, layout=layout)

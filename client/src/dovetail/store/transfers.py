@@ -217,9 +217,14 @@ def digest_of(place: Path, size: int) -> str | None:
 
 
 def fetch(
-    origin: Origin, files: Sequence[ManifestFile], to: Path, store: Store, progress: Progress = ignore, *,
+    origin: Origin,
+    files: Sequence[ManifestFile],
+    to: Path,
+    store: Store,
+    progress: Progress = ignore,
+    *,
     is_linked: bool = False,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write the files below `to` and return it. A new folder appears at once; in an existing one each file is replaced.
 
     Nothing is moved before every file has arrived with its size and sha256. With `is_linked` the files are hard links
@@ -245,9 +250,14 @@ def fetch(
 
 
 def _bring(
-    origin: Origin, wanted: Mapping[PurePosixPath, Source], store: Store, folder: Path,
-    progress: Progress, *, is_linked: bool,
-) -> None:  # fmt: skip
+    origin: Origin,
+    wanted: Mapping[PurePosixPath, Source],
+    store: Store,
+    folder: Path,
+    progress: Progress,
+    *,
+    is_linked: bool,
+) -> None:
     """Bring what the store lacks, if there is room for it and for all copies."""
     from dovetail.store import hub_cache  # noqa: PLC0415  # imports huggingface_hub, which takes 0.3 s
 

@@ -67,9 +67,15 @@ HELD = ("file.missing", "file.pickle")
 READ = ("config.missing", "config.invalid")
 SOUND = ("file", *READ, "config.fetch", "config.code", "config.kind", "config.pattern")
 WHOLE = (
-    *SOUND, "config.changes-base", "config.rank", "tensors.unused", "tensors.pair", "tensors.targets",
-    "tensors.replaces-base", "base.mismatch",
-)  # fmt: skip
+    *SOUND,
+    "config.changes-base",
+    "config.rank",
+    "tensors.unused",
+    "tensors.pair",
+    "tensors.targets",
+    "tensors.replaces-base",
+    "base.mismatch",
+)
 NAMED = (*READ, "config.kind", "base")
 RAN = ("load", "run.not-finite")
 LIBRARY = (ADAPTERS, COMPOSITIONS)

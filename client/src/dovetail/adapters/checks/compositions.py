@@ -147,6 +147,10 @@ def _strangers(folder: Composition, anothers: bool) -> Finding | None:
         names = [n for n in fusion.tensors if not fusion.is_own(n) and fusion.is_anothers(n) is anothers]
         if names:
             what = "belong to another fusion" if anothers else "would overwrite weights of the base"
-            return failed(f"{some(names)} {what} than {fusion.name}." if anothers else f"{some(names)} {what}.",
-                          f"{SAVE_AGAIN}.", tensors=names[:20], path=place)  # fmt: skip
+            return failed(
+                f"{some(names)} {what} than {fusion.name}." if anothers else f"{some(names)} {what}.",
+                f"{SAVE_AGAIN}.",
+                tensors=names[:20],
+                path=place,
+            )
     return None

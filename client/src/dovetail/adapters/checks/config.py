@@ -244,8 +244,11 @@ def pattern(folder: Folder) -> str | Finding:
             for module in modules:
                 table.get(module, 0)
     except PatternError as error:
-        patterns = [key for key in (*PATTERN_KEYS, *(folder.kind.tables if folder.kind else ()))
-                    if isinstance(config.get(key), str | dict)]  # fmt: skip
+        patterns = [
+            key
+            for key in (*PATTERN_KEYS, *(folder.kind.tables if folder.kind else ()))
+            if isinstance(config.get(key), str | dict)
+        ]
         return failed(
             f"The pattern in {some(patterns) or 'layers_pattern'} cannot be matched safely: {error}.",
             "List the module names instead.",

@@ -49,17 +49,28 @@ class Family:
 
 _OF_LIBRARY = {
     "config.missing": "its config is what tells the family",
-    "config.code": CLEAN, "config.fetch": CLEAN, "config.changes-base": CLEAN, "config.pattern": OF_PEFT,
-    "config.rank": TOLD, "tensors.pair": TOLD, "tensors.targets": OF_PEFT, "tensors.layers": OF_PEFT,
+    "config.code": CLEAN,
+    "config.fetch": CLEAN,
+    "config.changes-base": CLEAN,
+    "config.pattern": OF_PEFT,
+    "config.rank": TOLD,
+    "tensors.pair": TOLD,
+    "tensors.targets": OF_PEFT,
+    "tensors.layers": OF_PEFT,
     "base.unpinned": "its config has no field for a revision",
     "base.vocabulary": "embeddings are not loaded with the adapter, as `config.kind` says",
     "eval.random-head": IN_FILE,
     "run.not-here": "an engine runs it",
-}  # fmt: skip
+}
 _ENGINE = "no engine here runs it"
 OTHER_BASES = (
-    "base.unnamed", "base.local-path", "base.unknown", "base.unpinned", "base.vocabulary", "base.chat-template",
-)  # fmt: skip
+    "base.unnamed",
+    "base.local-path",
+    "base.unknown",
+    "base.unpinned",
+    "base.vocabulary",
+    "base.chat-template",
+)
 FAMILIES = (
     Family(PEFT, "PEFT", Folder, {"run.not-here": "an engine runs it"}),
     Family(ADAPTERS, "adapters library", Library, _OF_LIBRARY),

@@ -91,8 +91,11 @@ def unsafe(path: str, pickle: Pickle, to_safetensors: str) -> Finding:
     what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {pickle.reason}"
     return failed(
         f"{path} {inside}{what}; it was not opened.",
-        way_out(path, to_safetensors), file=path, imports=sorted(more)[:20], quarantine=True,
-    )  # fmt: skip
+        way_out(path, to_safetensors),
+        file=path,
+        imports=sorted(more)[:20],
+        quarantine=True,
+    )
 
 
 def way_out(path: str, instead: str) -> str:

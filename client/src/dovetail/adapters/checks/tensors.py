@@ -211,8 +211,12 @@ def layers(folder: Folder) -> str | Finding:
     uneven = sorted(place[1] for place, numbers in by_place.items() if numbers != every)
     if (holes or uneven) and not chosen:
         what = f"layers {some(map(str, holes))} have no tensors" if holes else f"{some(uneven)} is not in every layer"
-        return warned(f"Of layers {min(every)} to {max(every)}, {what}; some servers drop such modules in all layers.",
-                      "Check that the whole adapter was saved.", layers=holes[:20], modules=uneven[:20])  # fmt: skip
+        return warned(
+            f"Of layers {min(every)} to {max(every)}, {what}; some servers drop such modules in all layers.",
+            "Check that the whole adapter was saved.",
+            layers=holes[:20],
+            modules=uneven[:20],
+        )
     return f"Layers {min(every)} to {max(every)}, each with the same modules."
 
 

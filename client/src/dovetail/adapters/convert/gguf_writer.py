@@ -22,8 +22,13 @@ from dovetail.adapters.shapes.parts import GGML
 FILE = "adapter.gguf"
 VERSION = 3
 ARCHITECTURES = {  # model_type of the base → the name in llama.cpp
-    "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma": "gemma", "gemma2": "gemma2",
-}  # fmt: skip
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+}
 INTERLEAVED = ("llama",)  # llama.cpp keeps the rows of q and k in the order of Meta's rotary embedding
 FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32}
 TYPES = {dtype: number for number, dtype in DTYPES.items() if dtype in FILE_TYPES}

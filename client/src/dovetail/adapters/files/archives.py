@@ -149,7 +149,13 @@ def _unlzmaed(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 Unpack = Callable[[BinaryIO, int], Iterator[bytes]]
 COMPRESSED: dict[bytes, Unpack] = {  # what joblib, and readers of archives, unpack, by the first bytes
-    b"\x1f\x8b": _gunzipped, b"BZh": _bunzipped, b"\xfd7zXZ\x00": _unlzmaed, b"]\x00": _unlzmaed,
-    b"x\x01": _inflated, b"x^": _inflated, b"x\x9c": _inflated, b"x\xda": _inflated,
+    b"\x1f\x8b": _gunzipped,
+    b"BZh": _bunzipped,
+    b"\xfd7zXZ\x00": _unlzmaed,
+    b"]\x00": _unlzmaed,
+    b"x\x01": _inflated,
+    b"x^": _inflated,
+    b"x\x9c": _inflated,
+    b"x\xda": _inflated,
     b"ZF0x": _of_old_joblib,
-}  # fmt: skip
+}

@@ -105,8 +105,12 @@ def table(value: object, *, nested: bool = False) -> dict[str, Tensor]:
 
 def _flat(value: Mapping[object, object]) -> dict[object, object]:
     """Return a table without those in it, one level deep."""
-    items = [(f"{name}.{key}", item) for name, inner in value.items() if isinstance(inner, dict)
-             for key, item in inner.items()]  # fmt: skip
+    items = [
+        (f"{name}.{key}", item)
+        for name, inner in value.items()
+        if isinstance(inner, dict)
+        for key, item in inner.items()
+    ]
     items += [(str(name), item) for name, item in value.items() if not isinstance(item, dict)]
     items = [(name, item) for name, item in items if not isinstance(item, str | int | float | None)]
     names = {name for name, _ in items}
@@ -254,8 +258,11 @@ def _numbers(value: object) -> tuple[int, ...]:
 
 
 CALLS: Mapping[str, Callable[[tuple[object, ...]], object]] = {
-    ORDERED_DICT: _ordered, SIZE: _size, TENSOR: _tensor, PARAMETER: _parameter,
-}  # fmt: skip
+    ORDERED_DICT: _ordered,
+    SIZE: _size,
+    TENSOR: _tensor,
+    PARAMETER: _parameter,
+}
 
 Step = Callable[[_Machine, object], None]
 STEPS: Mapping[str, Step] = {

@@ -50,18 +50,22 @@ SECRETS = (
     ),
     _secret(
         "a Slack token",
-        r"\b(?:xox[abeprs]-[A-Za-z0-9\-]{20,200}|xapp-\d-[A-Z0-9]{8,20}-\d{8,20}-[a-f0-9]{64})\b", "xox", "xapp-",
+        r"\b(?:xox[abeprs]-[A-Za-z0-9\-]{20,200}|xapp-\d-[A-Z0-9]{8,20}-\d{8,20}-[a-f0-9]{64})\b",
+        "xox",
+        "xapp-",
     ),
     _secret(
         "a Slack webhook",
-        r"hooks\.slack\.com/services/(T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{24})\b", "hooks.slack.com",
+        r"hooks\.slack\.com/services/(T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{24})\b",
+        "hooks.slack.com",
     ),
     _secret("a GitLab token", rf"\bgl(?:pat|dt|rt|ptt|cbt|agent)-{WORD}{{20,60}}", "gl"),
     _secret("an AWS secret key", r"(?i:aws_?secret_?access_?key)\W{1,5}([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"),
     _secret("an Anthropic key", rf"\bsk-ant-{WORD}{{32,200}}", "sk-ant-"),
     _secret(  # words between hyphens are the name of a model
         "an API key",
-        rf"(?<!{WORD})sk-(?!ant-)(?={WORD}{{0,120}}\d)(?={WORD}{{0,120}}?\w{{18}}){WORD}{{32,200}}(?!{WORD})", "sk-",
+        rf"(?<!{WORD})sk-(?!ant-)(?={WORD}{{0,120}}\d)(?={WORD}{{0,120}}?\w{{18}}){WORD}{{32,200}}(?!{WORD})",
+        "sk-",
     ),
     _secret("a Weights & Biases key", r"(?i:wandb_api_key|api\.wandb\.ai)[^\n]{0,60}?\b([0-9a-f]{40})\b"),
     _secret("a Stripe key", r"\b(?:(?:sk|rk)_live_[A-Za-z0-9]{20,120}|whsec_[A-Za-z0-9]{32,64})\b", "_live_", "whsec_"),
@@ -81,7 +85,7 @@ SECRETS = (
         r"-----BEGIN [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----(?![\s,]{0,20}(?:\.\.\.|…|<|\[|\{))(?![\"'`)])",
         "-----BEGIN ",
     ),
-)  # fmt: skip
+)
 
 
 def secrets_of(text: str) -> Iterator[tuple[int, str]]:

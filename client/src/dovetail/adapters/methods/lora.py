@@ -66,8 +66,8 @@ LORA = Kind(
     "LORA",
     refuses_layers_with_pattern=True,
     note="rsLoRA, DoRA, `lora_bias`, embeddings, convolutions, tables of experts (`target_parameters`), trained "
-         "tokens, patterns of ranks and alphas, some layers, Conv1D of GPT-2; activated LoRA is run as if each row "
-         "came right after its invocation tokens",
+    "tokens, patterns of ranks and alphas, some layers, Conv1D of GPT-2; activated LoRA is run as if each row "
+    "came right after its invocation tokens",
     keys={
         "r": is_whole,
         "use_rslora": is_flag,
@@ -81,8 +81,12 @@ LORA = Kind(
         **SWITCHES,
     },
     parameters={
-        "lora_A.weight": "r in", "lora_B.weight": "out r", "lora_B.bias": "out",
-        "lora_embedding_A": "r in", "lora_embedding_B": "out r", "lora_magnitude_vector": "out",
+        "lora_A.weight": "r in",
+        "lora_B.weight": "out r",
+        "lora_B.bias": "out",
+        "lora_embedding_A": "r in",
+        "lora_embedding_B": "out r",
+        "lora_magnitude_vector": "out",
     },
     defaults={"r": 8, "lora_alpha": 8.0, "use_dora": False, "lora_bias": False},
     ignored=TRAINING,
@@ -100,7 +104,7 @@ LORA = Kind(
     tables={"rank_pattern": ("named", "r"), "alpha_pattern": ("named", "lora_alpha")},
     sized=("linear", "conv1d", "embedding", "conv"),
     fixed={"init_lora_weights": True},
-)  # fmt: skip
+)
 
 
 def _kept(place: Place, _: Places) -> Numbers:

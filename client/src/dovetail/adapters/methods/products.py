@@ -26,9 +26,13 @@ from dovetail.adapters.methods.kind import (
 )
 
 LYCORIS = {
-    "r": is_whole, "alpha": is_number, "rank_pattern": is_whole_table, "alpha_pattern": is_number_table,
-    "use_effective_conv2d": is_flag, **PLACING,
-}  # fmt: skip
+    "r": is_whole,
+    "alpha": is_number,
+    "rank_pattern": is_whole_table,
+    "alpha_pattern": is_number_table,
+    "use_effective_conv2d": is_flag,
+    **PLACING,
+}
 BOTH_TABLES = {"rank_pattern": ("named", "r"), "alpha_pattern": ("named", "alpha")}
 DROPOUTS = frozenset({"rank_dropout", "module_dropout", "init_weights", "rank_dropout_scale"})
 DEPTH = 16
@@ -94,15 +98,21 @@ DELORA = Kind(
     "DELORA",
     since="0.18",
     refuses_layers_with_pattern=True,
-    keys={"r": is_whole, "delora_lambda": is_number, "rank_pattern": is_whole_table,
-          "lambda_pattern": is_number_table, "bias": is_bias, **PLACING},
+    keys={
+        "r": is_whole,
+        "delora_lambda": is_number,
+        "rank_pattern": is_whole_table,
+        "lambda_pattern": is_number_table,
+        "bias": is_bias,
+        **PLACING,
+    },
     parameters={"delora_A": "r in", "delora_B": "out r", "delora_lambda": "1", "delora_w_norm": "in"},
     defaults={"r": 8, "delora_lambda": 15},
     ignored=frozenset({"module_dropout", "init_weights"}),
     effect=("delora_B",),
     tables={"rank_pattern": ("named", "r"), "lambda_pattern": ("named", "delora_lambda")},
     sized=("linear",),
-)  # fmt: skip
+)
 GRALORA = Kind(
     "GRALORA",
     since="0.19",
@@ -161,14 +171,19 @@ MISS = Kind(
     takes_layers_pattern_alone=True,
     refuses_layers_with_pattern=True,
     note="also `bat` and `mini`",
-    keys={"r": is_whole, "mini_r": whole(1, 2**16), "init_weights": one_of(True, False, "bat", "mini", None),
-          "bias": is_bias, **PLACING},
+    keys={
+        "r": is_whole,
+        "mini_r": whole(1, 2**16),
+        "init_weights": one_of(True, False, "bat", "mini", None),
+        "bias": is_bias,
+        **PLACING,
+    },
     parameters={"miss_block": ""},
     defaults={"r": 64, "mini_r": 1},
     ignored=frozenset({"miss_dropout"}),
     choose=_miss,
     sized=("linear",),
-)  # fmt: skip
+)
 LILY = Kind(
     "LILY",
     since="0.19",
@@ -183,16 +198,22 @@ PEANUT = Kind(
     "PEANUT",
     since="0.19",
     keys={"r": is_whole, "depth": whole(0, DEPTH), "scaling": is_number, "act_fn": is_text, **PLACING},
-    parameters={"peanut_A.weight": "r out", "peanut_B.weight": "out r",
-                **{f"peanut_{side}.{at}.weight": "r r" for side in ("encoders", "decoders") for at in range(DEPTH)}},
+    parameters={
+        "peanut_A.weight": "r out",
+        "peanut_B.weight": "out r",
+        **{f"peanut_{side}.{at}.weight": "r r" for side in ("encoders", "decoders") for at in range(DEPTH)},
+    },
     defaults={"r": 32, "depth": 0},
     ignored=frozenset({"init_weights"}),
-    choose=lambda place: ["peanut_A.weight", "peanut_B.weight", *(
-        f"peanut_{side}.{at}.weight" for side in ("encoders", "decoders") for at in range(place.numbers["depth"]))],
+    choose=lambda place: [
+        "peanut_A.weight",
+        "peanut_B.weight",
+        *(f"peanut_{side}.{at}.weight" for side in ("encoders", "decoders") for at in range(place.numbers["depth"])),
+    ],
     groups=(("peanut_A.weight", "peanut_B.weight"),),
     effect=("peanut_B.weight",),
     sized=("linear",),
-)  # fmt: skip
+)
 
 
 def _psoft(place: Place) -> list[str]:
@@ -239,32 +260,46 @@ DEFT = Kind(
 
 def _glora(place: Place) -> dict[str, str]:
     """Return the parameters: A and B act on the weight, C, D and E on the bias, saved as zeros if there is none."""
-    weight = {"lora": {"Xd": "out r", "Xu": "r in"}, "vector": {"X": "out 1"}, "constant": {"X": "1"},
-              "none": {"zeros": "out in"}}  # fmt: skip
+    weight = {
+        "lora": {"Xd": "out r", "Xu": "r in"},
+        "vector": {"X": "out 1"},
+        "constant": {"X": "1"},
+        "none": {"zeros": "out in"},
+    }
     inner = {"lora": {"Xd": "in r", "Xu": "r 1"}, "vector": {"X": "in 1"}, "none": {"zeros": "in 1"}}
     outer = {"vector": {"X": "out"}, "constant": {"X": "1"}, "none": {"zeros": "out"}}
     types = {
         key: place.numbers[key] if place.has_bias or key == "config_A_B" else "none"
         for key in ("config_A_B", "config_C", "config_D_E")
     }
-    parts = {"A": weight[types["config_A_B"]], "B": weight[types["config_A_B"]], "C": inner[types["config_C"]],
-             "D": outer[types["config_D_E"]], "E": outer[types["config_D_E"]]}  # fmt: skip
+    parts = {
+        "A": weight[types["config_A_B"]],
+        "B": weight[types["config_A_B"]],
+        "C": inner[types["config_C"]],
+        "D": outer[types["config_D_E"]],
+        "E": outer[types["config_D_E"]],
+    }
     return {f"glora_{letter}.{end}": words for letter, ends in parts.items() for end, words in ends.items()}
 
 
 GLORA = Kind(
     "GLORA",
     since="0.20",
-    keys={"r": is_whole, "config_A_B": one_of("lora", "vector", "constant", "none"),
-          "config_C": one_of("lora", "vector", "none"), "config_D_E": one_of("constant", "vector", "none"),
-          "bias": is_bias, **TARGETS},
+    keys={
+        "r": is_whole,
+        "config_A_B": one_of("lora", "vector", "constant", "none"),
+        "config_C": one_of("lora", "vector", "none"),
+        "config_D_E": one_of("constant", "vector", "none"),
+        "bias": is_bias,
+        **TARGETS,
+    },
     parameters={f"glora_{letter}.{end}": "" for letter in "ABCDE" for end in ("Xd", "Xu", "X", "zeros")},
     defaults={"r": 8, "config_A_B": "lora", "config_C": "lora", "config_D_E": "constant"},
     ignored=frozenset({"init_weights"}),
     choose=_glora,
     groups=tuple((f"glora_{letter}.Xd", f"glora_{letter}.Xu") for letter in "ABC"),
     sized=("linear",),
-)  # fmt: skip
+)
 POLY = Kind(
     "POLY",
     since="0.8",

@@ -74,11 +74,17 @@ MULTITASK_PROMPT_TUNING = _row(
 )
 CPT = _row(
     "CPT",
-    {**KEYS, "num_virtual_tokens": is_whole_or_none, "cpt_token_ids": is_few_wholes, "cpt_mask": is_few_wholes,
-     "cpt_tokens_type_mask": is_few_wholes, "opt_projection_epsilon": is_number,
-     "opt_projection_format_epsilon": is_number},
+    {
+        **KEYS,
+        "num_virtual_tokens": is_whole_or_none,
+        "cpt_token_ids": is_few_wholes,
+        "cpt_mask": is_few_wholes,
+        "cpt_tokens_type_mask": is_few_wholes,
+        "opt_projection_epsilon": is_number,
+        "opt_projection_format_epsilon": is_number,
+    },
     ignored=frozenset({"opt_weighted_loss_type", "opt_loss_decay_factor", "tokenizer_name_or_path"}),
     since="0.14",
-)  # fmt: skip
+)
 
 ROWS = (PROMPT_TUNING, P_TUNING, PREFIX_TUNING, CARTRIDGE, MULTITASK_PROMPT_TUNING, CPT)

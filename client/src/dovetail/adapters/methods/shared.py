@@ -66,8 +66,14 @@ PVERA = Kind(
     "PVERA",
     since="0.19",
     note="without saved projections it warns (`config.changes-base`)",
-    keys=keys("pvera", projection_prng_key=SEED, save_projection=is_flag, d_initial=is_number,
-              sample_at_inference=is_flag, generator_seed=lambda value: value is None or SEED(value)),
+    keys=keys(
+        "pvera",
+        projection_prng_key=SEED,
+        save_projection=is_flag,
+        d_initial=is_number,
+        sample_at_inference=is_flag,
+        generator_seed=lambda value: value is None or SEED(value),
+    ),
     parameters={"pvera_lambda_b": "out", "pvera_lambda_d": "r*2"},
     defaults={"r": 256, "save_projection": True},
     ignored=frozenset({"pvera_dropout", "init_weights"}),
@@ -76,7 +82,7 @@ PVERA = Kind(
     effect=("pvera_lambda_b",),
     doubt=GENERATED,
     doubtful=is_not_saved,
-)  # fmt: skip
+)
 
 
 def _bases(size: int, rank: int) -> int:
@@ -88,8 +94,13 @@ def _randlora_sizes(place: Place, every: Places) -> Numbers:
     outputs, inputs = widest(every)
     here, rank = (place.numbers["out"], place.numbers["in"]), place.numbers["r"]
     low, high = sorted((outputs, inputs))
-    return {"low": min(here), "bases": _bases(min(here), rank), "all_low": low, "all_high": high,
-            "all_bases": _bases(low, rank)}  # fmt: skip
+    return {
+        "low": min(here),
+        "bases": _bases(min(here), rank),
+        "all_low": low,
+        "all_high": high,
+        "all_bases": _bases(low, rank),
+    }
 
 
 def _randlora_shared(numbers: Numbers, every: Places) -> dict[str, Shape]:

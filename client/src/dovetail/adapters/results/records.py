@@ -147,9 +147,15 @@ def _slot(row: Field[Any], hint: Any) -> Slot:
     is_required = row.default is MISSING and row.default_factory is MISSING
     metadata = row.metadata
     return Slot(
-        row.name, _parser(hint), _reader(hint), _writer(hint), is_required,
-        metadata.get("trusted", False), metadata.get("optional", False), metadata.get("absent", MISSING),
-    )  # fmt: skip
+        row.name,
+        _parser(hint),
+        _reader(hint),
+        _writer(hint),
+        is_required,
+        metadata.get("trusted", False),
+        metadata.get("optional", False),
+        metadata.get("absent", MISSING),
+    )
 
 
 def without_none(hint: Any) -> Any:

@@ -90,9 +90,13 @@ def downgraded(config: configs.Config, version: str) -> tuple[configs.Config, li
 def _engine(version: str) -> Engine:
     short = ".".join(version.split(".")[:2])
     name = f"peft-{short}"
-    strict = Rule(f"{name}.keys", "refuses", CONFIG,
-                  lambda a: a.format == "peft" and unknown_keys(a.config, version),
-                  f"PEFT {short} ends with a TypeError at keys it does not know: {{}}.")  # fmt: skip
+    strict = Rule(
+        f"{name}.keys",
+        "refuses",
+        CONFIG,
+        lambda a: a.format == "peft" and unknown_keys(a.config, version),
+        f"PEFT {short} ends with a TypeError at keys it does not know: {{}}.",
+    )
     tolerant = Rule(
         f"{name}.dropped-keys",
         "wrong",

@@ -54,8 +54,13 @@ class Engine:
 
 def own_name(engine: str, outcome: Literal["refuses", "wrong", "unknown"], source: str, does: str) -> Rule:
     """Return the rule for tensors whose names hold the adapter's own name, as those of a state dict do."""
-    return Rule(f"{engine}.own-name", outcome, source, lambda a: a.named,
-                f"Names of tensors hold the adapter's own name, default ({{}}): {does}.")  # fmt: skip
+    return Rule(
+        f"{engine}.own-name",
+        outcome,
+        source,
+        lambda a: a.named,
+        f"Names of tensors hold the adapter's own name, default ({{}}): {does}.",
+    )
 
 
 def no_flags(_: Subject) -> list[str]:

@@ -246,9 +246,15 @@ def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN) -> Subject 
         return None
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()} if header else {}
     return Subject(
-        config, shapes, files=tuple(files), added=_added(files), metadata=header.metadata if header else {}, base=base,
-        is_gguf=is_gguf, architecture=_architecture(files) if is_gguf else "",
-    )  # fmt: skip
+        config,
+        shapes,
+        files=tuple(files),
+        added=_added(files),
+        metadata=header.metadata if header else {},
+        base=base,
+        is_gguf=is_gguf,
+        architecture=_architecture(files) if is_gguf else "",
+    )
 
 
 def _architecture(files: Mapping[str, Opener]) -> str:

@@ -9,9 +9,9 @@ VERSION = "3.3.7"
 LORA, MODELS = "server/text_generation_server/adapters/lora.py", "server/text_generation_server/models/__init__.py"
 ADAPTER, PINS = "server/text_generation_server/utils/adapter.py", "server/requirements_cuda.txt"
 PEFT = "0.15.2"  # what it is built with
-MODULES = frozenset({
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "c_proj", "c_fc",
-})  # fmt: skip
+MODULES = frozenset(
+    {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "c_proj", "c_fc"}
+)
 ITSELF = Member(
     "tgi", "TGI", lora=LORA, layers=MODELS, kernels=LORA, saved=MODELS, modules=MODULES, scales_by="alpha and r"
 )

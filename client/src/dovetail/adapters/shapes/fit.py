@@ -100,10 +100,13 @@ def wrapped_parameters(config: configs.Config, manifest: Manifest) -> dict[str, 
     if not selection.parameters:
         return {}
     by_module = {
-        path: [name for name, shape in module.parameters.items()
-               if len(shape) in (2, 3) and selection.picks_parameter(f"{path}.{name}")]
+        path: [
+            name
+            for name, shape in module.parameters.items()
+            if len(shape) in (2, 3) and selection.picks_parameter(f"{path}.{name}")
+        ]
         for path, module in manifest.modules.items()
-    }  # fmt: skip
+    }
     return {path: names for path, names in by_module.items() if names}
 
 
@@ -249,13 +252,20 @@ def encode(shapes: Shapes) -> dict[str, object]:
 def decode(document: Mapping[str, Any]) -> Shapes:
     """Return the shapes that `encode` encoded. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
     manifest = Manifest(
-        dict(_modules(document["modules"])), int(document["width"]), int(document["prefix_width"]),
-        str(document["input"]), str(document["output"]),
-    )  # fmt: skip
+        dict(_modules(document["modules"])),
+        int(document["width"]),
+        int(document["prefix_width"]),
+        str(document["input"]),
+        str(document["output"]),
+    )
     return Shapes(
-        manifest, int(document["vocabulary"]), int(document["layers"]), bool(document["tied"]),
-        tuple(map(str, document["architectures"])), frozenset(map(str, document["labelled"])),
-    )  # fmt: skip
+        manifest,
+        int(document["vocabulary"]),
+        int(document["layers"]),
+        bool(document["tied"]),
+        tuple(map(str, document["architectures"])),
+        frozenset(map(str, document["labelled"])),
+    )
 
 
 def _modules(rows: list[Any]) -> Iterator[tuple[str, Module]]:

@@ -91,10 +91,14 @@ def widths_of(family: str, pair: Pair) -> tuple[int, int] | None:
 
 # --- names of the base -----------------------------------------------------------------------------------------------
 GGML = {  # gguf-py, tensor_mapping.py: the module names of the llama family
-    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
-}  # fmt: skip
+}
 GGML_BLOCK = re.compile(r"blk\.(\d+)\.(\w+)")
 LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2")
 
