@@ -25,6 +25,7 @@ FEATURES: tuple[str, ...] = (
     "discussions",
     "transparency",
     "sso",
+    "publishers",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

@@ -4,13 +4,15 @@ from django.contrib import admin
 from django.urls import include, path
 
 import features
-from hub.hf import elsewhere
+from hub.hf import account, elsewhere
 from hub.monitoring import health
 from hub.site.administration import administration
 
 admin.autodiscover()
 administration.guard(admin.site)
 handler500 = "hub.site.refusals.broken"
+for grants in features.parts("grants", dict):
+    account.GRANTS.update(grants)
 elsewhere.places[:] = features.parts("elsewhere", elsewhere.Elsewhere)
 urlpatterns = [
     path("livez", health.livez),

@@ -22,7 +22,6 @@ from registry.kernel.texts import ids
 from registry.models import Base, DiscussionEvent, Organization, Repository, User
 from registry.people import gates
 from registry.people.organizations import robots, teams
-from registry.people.tokens import ci_systems
 from registry.proof import fit
 from registry.publish import push
 from registry.publish.push import Inline, Intent
@@ -71,10 +70,6 @@ REST: dict[tuple[str, str], Any] = {
     },
     ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
     ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
-    ("POST", "/api/v1/namespaces/acme/publishers"): {
-        "repository": "public", "type": "model", "issuer": ci_systems.GITHUB,
-        "claims": {"repository": ["a/b"], "repository_owner_id": ["1"], "workflow_ref": ["a/b/x.yml@main"]},
-    },
     ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/derive"): {
         "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",

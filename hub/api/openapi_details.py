@@ -18,7 +18,6 @@ ANYONE = frozenset({
 # Operations that no token may call.
 SESSION = frozenset({
     "make_token", "revoke_token", "sessions", "end_session", "join_organization",
-    "publishers", "trust_publisher", "distrust_publisher",
     "robots", "robot", "make_robot", "remove_robot", "make_robot_token", "revoke_robot_token",
     "moderation-delete", "quarantine", "release", "evidence", "takedown", "suspend", "unsuspend", "queue", "log",
     "blocklist", "block_files", "unblock_file", "quotas", "quota", "set_quota", "reset_quota",

@@ -6,14 +6,7 @@ from django.urls.converters import StringConverter
 import features
 from hub.api import bases, blocklist, changes, moderation, openapi, reports, site
 from hub.api.adapters import adapters, comparisons, derived, lineages, weights
-from hub.api.people import (
-    account,
-    following,
-    organization_links,
-    organizations,
-    publishers,
-    robots,
-)
+from hub.api.people import account, following, organization_links, organizations, robots
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
 from hub.api.views import NoSuchRoute
 
@@ -111,8 +104,6 @@ urlpatterns = [
         robots.OneRobotToken.as_view(),
         name="rest-robot-token",
     ),
-    path("namespaces/<str:ns>/publishers", publishers.Publishers.as_view(), name="rest-publishers"),
-    path("namespaces/<str:ns>/publishers/<int:id>", publishers.OnePublisher.as_view(), name="rest-publisher"),
     path("organizations/<str:org>/links", organization_links.Links.as_view(), name="rest-join-links"),
     path("organizations/<str:org>/links/<int:id>", organization_links.OneLink.as_view(), name="rest-join-link"),
     path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view(), name="rest-quarantine"),

@@ -1,5 +1,6 @@
-"""The caller's account, leaked credentials, OAuth of devices and jobs, and the small routes that clients call."""
+"""The caller's account, leaked credentials, OAuth of devices, and the small routes that clients call."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,10 +11,10 @@ from hub.addresses import absolute
 from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
-from registry.kernel.errors import ExchangeRefused, SignInRequired, SignInUnfinished, ValueInvalid
+from registry.kernel.errors import SignInRequired, SignInUnfinished, ValueInvalid
 from registry.kernel.texts import ids
 from registry.models import Membership
-from registry.people.tokens import devices, exchange, leaks
+from registry.people.tokens import devices, leaks
 
 MOST_FOUND = 1000
 
@@ -72,11 +73,9 @@ class Telemetry(Route):
 
 
 MAX_FORM = 64 << 10
+# What features answer, by the grant_type of a form.
+GRANTS: dict[str, Callable[[dict[str, str]], HttpResponse]] = {}
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind, no token
-JWT = "urn:ietf:params:oauth:token-type:jwt"
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # the same
 
 
 class Words(Route):
@@ -108,7 +107,7 @@ class Device(Words):
 
 
 class Token(Words):
-    """POST /oauth/token: for device codes, and for the identity tokens of CI jobs (RFC 8693)"""
+    """POST /oauth/token: for device codes, and what features add"""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -116,8 +115,8 @@ class Token(Words):
         except ValueInvalid as error:
             return refused("invalid_request", f"{error.detail} {error.fix}".strip())
         grant = given.get("grant_type", "")
-        if grant == EXCHANGE:
-            return exchanged(given)
+        if grant in GRANTS:
+            return GRANTS[grant](given)
         if grant == "refresh_token":
             return refused("invalid_grant", "This hub gives no refresh tokens: sign in again.")
         if grant != DEVICE_CODE:
@@ -128,28 +127,6 @@ class Token(Words):
             return refused(str(error.facts["error"]), error.detail)
         lives = devices.TOKEN_DAYS * 24 * 3600
         return answer({"access_token": value, "token_type": "bearer", "expires_in": lives})
-
-
-def exchanged(given: dict[str, str]) -> HttpResponse:
-    """Answer an exchange: the access token of one repository, or a refusal of RFC 6749."""
-    if given.get("subject_token_type") not in (ID_TOKEN, JWT):
-        return refused("invalid_request", f"The subject_token_type must be {ID_TOKEN}.")
-    if given.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
-        return refused("invalid_request", f"This hub issues tokens of type {ACCESS_TOKEN} only.")
-    missing = [field for field in ("subject_token", "resource") if not given.get(field)]
-    if missing:
-        return refused("invalid_request", f"The request lacks {' and '.join(missing)}.")
-    try:
-        value = exchange.exchange(given["subject_token"], given["resource"])
-    except ExchangeRefused as error:
-        return refused(str(error.facts["error"]), f"{error.detail} {error.fix}")
-    body = {
-        "access_token": value,
-        "issued_token_type": ACCESS_TOKEN,
-        "token_type": "bearer",
-        "expires_in": exchange.SECONDS,
-    }
-    return answer(body)
 
 
 def form(request: HttpRequest) -> dict[str, str]:

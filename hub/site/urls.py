@@ -1,7 +1,5 @@
 """The website's routes, each with a name; they come last of all, because a person may have almost any name."""
 
-from functools import partial
-
 from django.shortcuts import redirect
 from django.urls import path
 from django.views.decorators.http import require_safe
@@ -27,7 +25,6 @@ from hub.site.administration.staff import for_administrators, for_moderators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.docs import docs
 from hub.site.files import editing, files, refs_forms, uploading
-from hub.site.forms.publishers import FORMS as CI_SYSTEMS
 from hub.site.home import changes, home, language, robots, searching, site_switches, sitemap, status
 from hub.site.moderation.urls import MODERATION
 from hub.site.organization import (
@@ -41,7 +38,6 @@ from hub.site.repository import (
     gates,
     lineage,
     new,
-    publishers,
     repository,
     repository_security,
     repository_settings,
@@ -95,14 +91,6 @@ REPOSITORIES = [
         ("unarchive", retiring.unarchive, "unarchive"),
         ("move", repository_settings.move, "move-repository"),
         ("delete", repository_settings.delete, "delete-repository"),
-    ),
-    at(f"{REPOSITORY}/settings/publishers", publishers.listed, "publishers"),
-    *forms(
-        "publishers",
-        f"{REPOSITORY}/settings/publishers",
-        ("only", publishers.set_only, "set-publishers-only"),
-        *((slug, partial(publishers.trust, system=slug), f"trust-{slug}") for slug in CI_SYSTEMS),
-        ("<int:number>/remove", publishers.remove, "remove-publisher"),
     ),
     at(f"{REPOSITORY}/tree/<str:rev>", files.tree, "tree"),
     at(f"{REPOSITORY}/tree/<str:rev>/<path:path>", files.tree, "tree"),
@@ -163,13 +151,6 @@ SETTINGS = [
         "settings/following/<str:ns>",
         ("", sharing.follow, "follow"),
         ("stop", sharing.unfollow, "unfollow"),
-    ),
-    at("settings/publishers", publishers.pending, "pending-publishers"),
-    *forms(
-        "pending-publishers",
-        "settings/publishers",
-        *((slug, partial(publishers.trust_pending, system=slug), f"trust-pending-{slug}") for slug in CI_SYSTEMS),
-        ("<int:number>/remove", publishers.remove_pending, "remove-pending-publisher"),
     ),
     at("settings/usage", usage.usage, "usage"),
     at("settings/repositories", restoring.listed, "bin"),

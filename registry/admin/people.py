@@ -11,11 +11,10 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel.policy import Caller
-from registry.models import Membership, Organization, TrustedPublisher, User
+from registry.models import Membership, Organization, User
 from registry.moderation.strikes import suspension
 from registry.people import accounts, second_factors
 from registry.people.organizations import robots
-from registry.people.tokens import publishers
 
 
 class NewRole(forms.Form):
@@ -34,10 +33,6 @@ def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> b
 
 def _disable_robot(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
     return robots.disable(user, by, reason=reason, note=note)
-
-
-def _end_trust(publisher: TrustedPublisher, by: Caller, *, reason: str, note: str = "") -> bool:
-    return publishers.disable(publisher, by, reason=reason, note=note)
 
 
 class Memberships(Rows):
@@ -78,18 +73,6 @@ class People(Looking):
     @admin.display(description="page")
     def page(self, user: User) -> str:
         return format_html('<a href="{0}">{0}</a>', user.get_absolute_url())
-
-
-@admin.register(TrustedPublisher)
-class TrustedPublishers(Looking):
-    list_display = ("account", "full_name", "type", "issuer", "created_by", "created_at", "last_used_at")
-    list_filter = ("issuer", "type")
-    list_select_related = ("account", "namespace", "repository__namespace", "created_by")
-    search_fields = ("account__username", "namespace__name", "name")
-    ordering = ("-pk",)
-    fields = ("account", "full_name", "type", "issuer", "claims", "created_by", "created_at", "last_used_at")
-    readonly_fields = ("full_name",)
-    acts = (Act("end", "End trust", Reason, _end_trust),)
 
 
 @admin.register(Organization)

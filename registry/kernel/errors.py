@@ -149,10 +149,6 @@ class NamespaceNotFound(Missing):
     default_fix = "Check the spelling of the person's or organisation's name."
 
 
-class PublisherNotFound(Missing):
-    code = "publisher-not-found"
-
-
 class RobotNotFound(Missing):
     code = "robot-not-found"
 

@@ -1,6 +1,6 @@
 """The places of the domain where features join it: the core asks `joined()`, and never names a feature."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from registry.models import (  # the tables are loaded after this module
         Discussion,
         DiscussionEvent,
+        Organization,
         OutboxEvent,
         Repository,
         Revision,
@@ -79,6 +80,12 @@ class Feature:
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
     # Deletes what it keeps for a person alone, in the transaction that deletes the account.
     forget: "Callable[[User], object]" = lambda user: None
+    # In the transaction that gives a repository its name (new, moved, restored); and that deletes it or moves it to
+    # another owner.
+    named: "Callable[[Repository], object]" = lambda repository: None
+    given_up: "Callable[[Repository, User | None], object]" = lambda repository, by: None
+    # What an operator's file may say of an organisation, by its key: takes an Entry, yields a line for each change.
+    organization_parts: "tuple[tuple[str, Callable[[Organization, Any], Iterator[str]]], ...]" = ()
     # One page, of at most so many, of the lists that hold a repository, as far as a caller sees them: rows with title,
     # namespace, slug and address.
     lists_with: "Callable[[Repository, Caller, int], Page[Any]]" = lambda repository, by, limit: Page([])
@@ -133,3 +140,15 @@ def lists_with(repository: "Repository", by: "Caller", limit: int) -> Page[Any]:
     """Return the lists of all features that hold a repository; `next` where one of them has more."""
     pages = [feature.lists_with(repository, by, limit) for feature in _joined]
     return Page([one for page in pages for one in page.items], next(filter(None, (page.next for page in pages)), ""))
+
+
+def name(repository: "Repository") -> None:
+    """Tell the features that a repository has a name; call it in the transaction that gives it this name."""
+    for feature in _joined:
+        feature.named(repository)
+
+
+def give_up(repository: "Repository", by: "User | None") -> None:
+    """Tell the features that a repository goes, or to another owner; call it in the transaction in which it does."""
+    for feature in _joined:
+        feature.given_up(repository, by)

@@ -13,7 +13,6 @@ from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
 from registry.people import accounts, known_names, name_rules
 from registry.people.organizations import administrators, organizations
-from registry.people.tokens import publishers
 from registry.publish import repositories
 from registry.repos import served_bases
 from registry.repos.lists import search_terms
@@ -52,10 +51,10 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     current.search_text = search_terms.words_of(current)
     current.save(update_fields=["namespace", "name", "search_text"])
     if owner != target.pk:
-        publishers.remove_all(current, by.user)  # the new owner trusts nobody yet
+        seams.give_up(current, by.user)  # the new owner trusts nobody yet
         quotas.require_repository_quota(target)
         quotas.require_room_for_moved(current)
-    publishers.adopt(current)
+    seams.name(current)
     _remember(current, before)
     if name != old_name:
         known_names.observe_repository(current, by.user)

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, refusals, site_settings, switches
+from registry.kernel import audit, outbox, policy, refusals, seams, site_settings, switches
 from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryExists, SignInRequired
 from registry.kernel.limits import quotas
 from registry.kernel.outbox import Kind
@@ -15,7 +15,6 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import FormerName, ModerationDecision, NameRule, Repository, Revision
 from registry.people import accounts, known_names, name_rules
-from registry.people.tokens import publishers
 from registry.publish import push
 from registry.repos import lookup, served_bases
 from registry.sql.prepared import Prepared
@@ -49,7 +48,7 @@ def create(
         )
         quotas.require_repository_quota(namespace)
         _TAKE_FORMER_NAME(type=type, full_name=repository.full_name.lower())  # it no longer redirects
-        publishers.adopt(repository)
+        seams.name(repository)
         main = push.begin(repository, by, first)
         known_names.observe_repository(repository, by.user)
         audit.record(
@@ -125,7 +124,7 @@ def _delete(repository: Repository, by: Caller) -> None:
         state = {"type": current.type, "private": current.private, "gated": current.gated}
         audit.record(by.user, "adapter:delete", current.full_name, about=current, before=state)
         outbox.record(Kind.DELETED, current, by.user)
-        publishers.remove_all(current, by.user)
+        seams.give_up(current, by.user)
         if site_settings.get_setting("bin_days") == "0":
             require_no_evidence(current)
             current.delete()

@@ -12,16 +12,14 @@ from django.test import Client
 
 from hub.api import openapi
 from registry.models import Repository
-from registry.people.tokens import ci_systems
 from registry.publish import branches
 from tests import of_features
 from tests.api.conftest import BASE, SERVING, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
-from tests.api.test_machines import CLAIMS, in_days
+from tests.api.test_machines import in_days
 from tests.cast import PASSWORD, Cast
 from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
 
-JOB = {"issuer": ci_systems.GITHUB, "claims": CLAIMS}
 ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
 # Parameters of a query that an operation cannot do without.
@@ -126,7 +124,6 @@ def seed(cast: Cast, repository: Repository) -> World:
     robot_token = ask("alice", "POST", "organizations/acme/robots/deploy/tokens", **ROBOT_TOKEN)["id"]
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
     link = ask("alice", "POST", "organizations/acme/links", role="read")
-    publisher = ask("alice", "POST", "namespaces/alice/publishers", repository="other", **JOB)["id"]
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
     ask("mona", "POST", "moderation/blocklist", sha256=["0" * 64], reason="x")
     ask("bob", "POST", "reports", adapter="alice/reviews", reason="spam", text="An advertisement.")
@@ -144,7 +141,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
         "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
         "withdraw_join_link": {"id": link["id"]}, "revoke_robot_token": {"id": robot_token},
-        "distrust_publisher": {"id": publisher},
         **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
     }  # fmt: skip
     world.bodies = examples() | {
@@ -158,7 +154,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         "make_robot": {"name": "build"},
         "make_robot_token": {**ROBOT_TOKEN, "name": "other"},
         "create_team": {"name": "pos"},
-        "trust_publisher": {"repository": "third", **JOB},
         "set_quota": {"bytes": 10**9, "repositories": None, "reason": "x"},
         "deprecate": {"message": "Use another."},
     }

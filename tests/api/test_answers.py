@@ -10,11 +10,10 @@ import pytest
 
 from hub.api import openapi
 from registry.models import Token
-from registry.people.tokens import ci_systems
 from registry.publish import branches
 from tests import of_features
 from tests.api.conftest import expired, judged, pushed, regressed
-from tests.api.test_machines import CLAIMS, in_days
+from tests.api.test_machines import in_days
 from tests.test_no_500_json import HEADER, LORA, known_base
 
 JSON_TYPES = {
@@ -76,7 +75,6 @@ def described(method: str, template: str, status: int) -> dict[str, Any]:
 ADAPTER = "adapters/{ns}/{name}"
 ORGANIZATION = "organizations/{org}"
 ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
-PUBLISHER = {"repository": "reviews", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
 OVERRIDE = "adapters/alice/worse/revisions/main/regression-override"
 ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "adapters", "alice", None),
@@ -135,8 +133,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", f"{ORGANIZATION}/robots/deploy/tokens", "alice", ROBOT_TOKEN),
     ("GET", f"{ORGANIZATION}/robots", "alice", None),
     ("GET", f"{ORGANIZATION}/robots/deploy", "alice", None),
-    ("POST", "namespaces/{ns}/publishers", "alice", PUBLISHER),
-    ("GET", "namespaces/{ns}/publishers", "alice", None),
     ("PUT", "quotas/acme", "ada", {"bytes": 10**9, "repositories": None, "reason": "x"}),
     ("GET", "quotas/acme", "ada", None),
     ("GET", "quotas", "ada", None),

@@ -1,4 +1,4 @@
-"""Robots, trusted publishers and followed bases over REST: who may, what is shown once, and what ends."""
+"""Robots and followed bases over REST: who may, what is shown once, and what ends."""
 
 from datetime import timedelta
 
@@ -6,16 +6,13 @@ import pytest
 from django.utils import timezone
 
 from registry.kernel.errors import NotAllowed, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
-from registry.models import AuditEvent, BaseFollow, Token, TrustedPublisher, User
+from registry.models import AuditEvent, BaseFollow, Token, User
 from registry.people.organizations import robots
-from registry.people.tokens import ci_systems, publishers, tokens
+from registry.people.tokens import tokens
 from tests.registry.test_required_second_factor import give_factor, require
 from tests.sweep import sweep
 
 ROBOTS = "/api/v1/organizations/acme/robots"
-PUBLISHERS = "/api/v1/namespaces/acme/publishers"
-CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
-JOB = {"repository": "reviews", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
 JSON = "application/json"
 
 
@@ -50,41 +47,12 @@ def test_a_robot_is_made_given_a_token_and_removed(ask, cast):
     assert list(actions)[-4:] == ["robot:create", "token:create", "token:revoke", "robot:remove"]
 
 
-def test_publishers_are_trusted_listed_and_ended(ask, cast):
-    cast.repository("acme/reviews")
-    alice = ask("alice")
-    first = alice.post(PUBLISHERS, JOB, JSON)
-    waiting = alice.post(PUBLISHERS, {**JOB, "repository": "later", "type": "dataset"}, JSON)
-    assert (first.status_code, waiting.status_code) == (201, 201)
-    listed = alice.get(PUBLISHERS).json()["items"]
-    assert [(row["repository"], row["type"], row["pending"], row["by"]) for row in listed] == [
-        ("acme/reviews", "model", False, "alice"),
-        ("acme/later", "dataset", True, "alice"),
-    ]
-    assert listed[0]["claims"] == CLAIMS
-    assert alice.post(PUBLISHERS, {**JOB, "issuer": "https://evil.example"}, JSON).status_code == 400
-    assert alice.post(PUBLISHERS, {**JOB, "claims": {"repository": ["a*"]}}, JSON).status_code == 400
-    for row in listed:
-        assert alice.delete(f"{PUBLISHERS}/{row['id']}").status_code == 204
-        assert alice.delete(f"{PUBLISHERS}/{row['id']}").json()["code"] == "publisher-not-found"
-    assert alice.get(PUBLISHERS).json()["items"] == []
-    assert AuditEvent.objects.filter(action="publisher:remove", actor="alice").count() == 2
-
-
-def test_a_persons_own_namespace_has_publishers_too(ask, cast):
-    carol = ask("carol")
-    assert carol.post("/api/v1/namespaces/carol/publishers", JOB, JSON).status_code == 201
-    assert ask("alice").get("/api/v1/namespaces/carol/publishers").status_code == 403
-    assert carol.get("/api/v1/namespaces/nobody/publishers").json()["code"] == "namespace-not-found"
-
-
 @pytest.fixture
 def machines(cast):
-    """A robot with a token, and a publisher, of acme."""
+    """A robot of acme with a token."""
     alice = cast.session("alice")
     robots.create_robot("acme", "deploy", alice)
-    value = robots.create_token("acme", "deploy", "x", {"acme/*": "write"}, timezone.now() + timedelta(days=1), alice)
-    return value, publishers.trust_pending("acme/reviews", ci_systems.GITHUB, CLAIMS, alice)
+    return robots.create_token("acme", "deploy", "x", {"acme/*": "write"}, timezone.now() + timedelta(days=1), alice)
 
 
 @sweep(
@@ -106,7 +74,7 @@ def machines(cast):
     ],
 )
 def test_machines_are_the_business_of_administrators_in_a_session(ask, cast, machines, who, token, status):
-    value, publisher = machines
+    value = machines
     number = Token.objects.get(user__username="acme+deploy").pk
     is_alice = who in {"suspended", "departed", "without a factor"}
     asking = ask(value=value) if who == "robot" else ask("alice" if is_alice else who, token)
@@ -127,49 +95,36 @@ def test_machines_are_the_business_of_administrators_in_a_session(ask, cast, mac
         asking.delete(f"{ROBOTS}/deploy"),
         asking.post(f"{ROBOTS}/deploy/tokens", wish, JSON),
         asking.delete(f"{ROBOTS}/deploy/tokens/{number}"),
-        asking.get(PUBLISHERS),
-        asking.post(PUBLISHERS, JOB, JSON),
-        asking.delete(f"{PUBLISHERS}/{publisher.pk}"),
     ):
         assert answer.status_code == status, answer.content
         assert who != "without a factor" or answer.json()["code"] == "second-factor-required"
     assert (User.objects.count(), Token.objects.filter(user__username="acme+deploy").count()) == before
-    assert TrustedPublisher.objects.filter(pk=publisher.pk).exists()
     assert User.objects.get(username="acme+deploy").is_active
 
 
 def test_administrators_of_the_hub_end_machines_with_a_reason(cast, machines):
-    value, publisher = machines
+    value = machines
     robot, ada = User.objects.get(username="acme+deploy"), cast.session("ada")
     for who, refusal in (("anonymous", SignInRequired), ("alice", NotAllowed), ("mona", NotAllowed)):
         with pytest.raises(refusal):
             robots.disable(robot, cast.session(who), reason="x")
-        with pytest.raises(refusal):
-            publishers.disable(publisher, cast.session(who), reason="x")
     with pytest.raises(SessionRequired):
         robots.disable(robot, tokens.caller_of(cast.token("ada")), reason="x")
     with pytest.raises(ValueInvalid, match="no robot"):
         robots.disable(cast["carol"], ada, reason="x")
     assert robots.disable(robot, ada, reason="Its token leaked.")
     assert not robots.disable(User.objects.get(pk=robot.pk), ada, reason="again")
-    assert publishers.disable(publisher, ada, reason="Its project was taken over.")
     with pytest.raises(TokenInvalid):
         tokens.caller_of(value)
-    events = AuditEvent.objects.filter(action__in=["robot:remove", "publisher:remove"]).order_by("pk")
-    assert [event.reason for event in events] == ["Its token leaked.", "Its project was taken over."]
+    assert AuditEvent.objects.get(action="robot:remove").reason == "Its token leaked."
 
 
 def test_the_administration_lists_machines_and_ends_them(ask, machines):
-    ada, publisher = ask("ada"), machines[1]
-    assert "publisher:acme-train" in ada.get("/admin/registry/trustedpublisher/").content.decode()
-    assert "acme/reviews" in ada.get(f"/admin/registry/trustedpublisher/{publisher.pk}/change/").content.decode()
+    ada = ask("ada")
     assert "acme+deploy" in ada.get("/admin/registry/user/?kind__exact=robot").content.decode()
-    ada.post("/admin/registry/trustedpublisher/act/end/", {"id": publisher.pk, "reason": "Taken over."})
-    assert not TrustedPublisher.objects.exists()
     robot = User.objects.get(username="acme+deploy")
     ada.post("/admin/registry/user/act/disable/", {"id": robot.pk, "reason": "Leaked."})
     assert not User.objects.get(pk=robot.pk).is_active
-    assert ask("alice").get("/admin/registry/trustedpublisher/").status_code in {302, 403, 404}
 
 
 # --- bases ------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from registry.people import (
     sign_ins,
 )
 from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
-from registry.people.tokens import devices, publishers, tokens
+from registry.people.tokens import devices, tokens
 from registry.proof import verdicts
 from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, copies, history, moves, repositories
@@ -211,26 +211,6 @@ def delete_ref(cast: Cast) -> Act:
     row = repository(cast)
     branches.create_ref(row, "refs/heads/side", refs.resolve_ref(row, refs.MAIN), alice(cast))
     return lambda: branches.delete_ref(row, "refs/heads/side", alice(cast))
-
-
-def publishers_only(cast: Cast) -> Act:
-    row = repository(cast)
-    return lambda: publishers.set_publishers_only(row, True, alice(cast))
-
-
-GITHUB = "https://token.actions.githubusercontent.com"
-CLAIMS = {"repository": ["acme/code"], "repository_owner_id": ["1"], "workflow_ref": ["acme/code/.github/x.yml@main"]}
-
-
-def trust(cast: Cast) -> Act:
-    row = repository(cast)
-    return lambda: publishers.trust(row, GITHUB, CLAIMS, alice(cast))
-
-
-def distrust(cast: Cast) -> Act:
-    row = repository(cast)
-    publisher = publishers.trust(row, GITHUB, CLAIMS, alice(cast))
-    return lambda: publishers.remove(row, publisher.pk, alice(cast))
 
 
 def hold(cast: Cast) -> Act:
@@ -463,7 +443,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:squash": squash,
     "adapter:forget-files": forget,
     "adapter:delete-ref": delete_ref,
-    "adapter:publishers-only": publishers_only,
     "adapter:quarantine": hold,
     "adapter:release": release,
     "adapter:takedown": take_down,
@@ -471,8 +450,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "access:ask": ask_access,
     "access:decide": decide_access,
     "access:grant": grant_access,
-    "publisher:create": trust,
-    "publisher:remove": distrust,
     "verdict:request": request_verdict,
     "token:create": lambda cast: lambda: cast.token("alice"),
     "token:change": change_token,
@@ -538,9 +515,16 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "audit:trim": trim,
     "outbox:retry": retry_event,
 }
+PROVEN_ELSEWHERE = {
+    "adapter:look": "tests/registry/test_cases.py",
+    "backup:make": "tests/registry/test_gauges.py",
+    "case:": "tests/registry/test_cases.py",
+}
 for audited in Path(features.__file__).parent.glob("*/tests/audited.py"):  # of features, as SERVICES there
     if (name := audited.parts[-3]) in features.FEATURES:
-        SERVICES |= import_module(f"features.{name}.tests.audited").SERVICES
+        module = import_module(f"features.{name}.tests.audited")
+        SERVICES |= module.SERVICES
+        PROVEN_ELSEWHERE |= getattr(module, "PROVEN_ELSEWHERE", {})
 # An act that does something else first leaves the event of that too; acts of which nothing changes in a row have no
 # state before or after.
 TWO = {
@@ -561,12 +545,6 @@ STATELESS = {
     "outbox:retry",
     "robot:create",
     "robot:remove",
-}
-PROVEN_ELSEWHERE = {
-    "adapter:look": "tests/registry/test_cases.py",
-    "backup:make": "tests/registry/test_gauges.py",
-    "publisher:exchange": "tests/hf/test_exchange.py",
-    "case:": "tests/registry/test_cases.py",
 }
 
 

@@ -8,13 +8,10 @@ from django.utils import timezone
 
 from registry.kernel import policy
 from registry.kernel.errors import (
-    ExchangeRefused,
     NameInvalid,
     NamespaceNotFound,
     NameTaken,
     NotAllowed,
-    PublisherNotFound,
-    QuotaExceeded,
     RegistryError,
     RobotNotFound,
     SessionRequired,
@@ -23,21 +20,15 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import AuditEvent, Repository, Token, TrustedPublisher, User
+from registry.models import AuditEvent, Repository, Token, User
 from registry.people import accounts
 from registry.people.organizations import invitations, organizations, robots
-from registry.people.tokens import ci_systems, exchange, publishers, tokens
+from registry.people.tokens import ci_systems, tokens
 from registry.publish import moves, repositories
 from registry.repos import lookup
 from tests.cast import Cast
-from tests.sweep import sweep
 
 IN_A_MONTH = timedelta(days=30)
-PINNED = {
-    "repository": ["acme/train"],
-    "repository_owner_id": ["4711"],
-    "workflow_ref": ["acme/train/.github/workflows/publish.yml@refs/heads/main"],
-}
 
 
 def robot_token(cast: Cast, **grants: str) -> Caller:
@@ -194,12 +185,10 @@ def test_the_robots_of_an_organisation_that_is_deleted_end(cast: Cast):
         timezone.now() + IN_A_MONTH,
         cast.session("alice"),
     )
-    publishers.trust_pending("acme/fresh", ci_systems.GITHUB, PINNED, cast.session("alice"))
     organizations.delete_organization("acme", cast.session("alice"))
     with pytest.raises(TokenInvalid):
         tokens.caller_of(value)
     assert not User.objects.exclude(kind="person").filter(is_active=True).exists()
-    assert not TrustedPublisher.objects.exists()
 
 
 # --- patterns in tokens of people ------------------------------------------------------------------------------------
@@ -247,71 +236,6 @@ def test_every_token_of_a_person_can_be_revoked_at_once(cast: Cast):
     assert AuditEvent.objects.filter(action="token:revoke", actor="alice").count() == 2
 
 
-# --- trusted publishers ----------------------------------------------------------------------------------------------
-def test_administrators_of_the_repository_alone_trust_publishers(cast: Cast):
-    repository = cast.repository("acme/reviews")
-    publisher = publishers.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
-    pending = publishers.trust_pending("acme/later", ci_systems.GITHUB, PINNED, cast.session("alice"))
-    by_token = tokens.caller_of(cast.token("alice"))
-    for by in (*map(cast.session, ("bob", "dave", "erin", "carol", "mona", "anonymous")), by_token):
-        for act in (
-            lambda by: publishers.list_publishers(repository, by),
-            lambda by: publishers.trust(repository, ci_systems.GITHUB, PINNED, by),
-            lambda by: publishers.trust_pending("acme/new", ci_systems.GITHUB, PINNED, by),
-            lambda by: publishers.remove(repository, publisher.pk, by),
-            lambda by: publishers.set_publishers_only(repository, True, by),
-            lambda by: publishers.remove_pending(pending.pk, by),
-        ):
-            with pytest.raises((NotAllowed, SignInRequired, SessionRequired, PublisherNotFound)):
-                act(by)
-    assert publishers.list_pending(cast.session("bob")) == []
-    assert TrustedPublisher.objects.count() == 2
-
-
-def test_a_publisher_of_another_repository_is_publisher_not_found(cast: Cast):
-    publisher = publishers.trust(cast.repository("acme/reviews"), ci_systems.GITHUB, PINNED, cast.session("alice"))
-    with pytest.raises(PublisherNotFound) as refusal:
-        publishers.remove(cast.repository("acme/other"), publisher.pk, cast.session("alice"))
-    assert refusal.value.code == "publisher-not-found"
-
-
-@sweep(
-    "issuer, claims, words",
-    [
-        ("https://evil.example.org", PINNED, "does not accept"),
-        (ci_systems.GITHUB, {"environment": ["release"]}, "must pin repository"),
-        (ci_systems.GITHUB, {**PINNED, "repository": ["acme/*"]}, "repository must be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": ["*"]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": ["a*b"]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": [""]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": []}, "0 values"),
-        (ci_systems.GITHUB, {**PINNED, "ref": ["tr\u0430in"]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "aud": ["https://hub"]}, "cannot be pinned"),
-        (ci_systems.GITHUB, {**PINNED, "a b": ["x"]}, "cannot be pinned"),
-        (ci_systems.GITLAB, {"ref_protected": ["true"]}, "must pin project_path"),
-        (ci_systems.GITLAB, {}, "must pin"),
-    ],
-)
-def test_claims_that_would_let_strangers_in_are_refused(cast: Cast, issuer: str, claims: dict, words: str):
-    with pytest.raises(ValueInvalid, match=words):
-        publishers.trust(cast.repository("acme/reviews"), issuer, claims, cast.session("alice"))
-
-
-def test_a_repository_has_so_many_publishers_and_no_more(cast: Cast, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(publishers, "MAX_PUBLISHERS", 1)
-    repository = cast.repository("acme/reviews")
-    publishers.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
-    with pytest.raises(QuotaExceeded):
-        publishers.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
-
-
-def test_what_is_made_before_its_publisher_pushes_is_still_trusted(cast: Cast):
-    publisher = publishers.trust_pending("acme/Fresh", ci_systems.GITHUB, PINNED, cast.session("alice"))
-    repository = cast.repository("acme/fresh", by="bob")
-    publisher.refresh_from_db()
-    assert publisher.repository == repository
-
-
 @pytest.mark.parametrize(
     ("issuer", "claims", "run", "commit"),
     [
@@ -334,12 +258,3 @@ def test_what_is_made_before_its_publisher_pushes_is_still_trusted(cast: Cast):
 )
 def test_links_lead_to_the_job_and_its_commit(issuer: str, claims: dict, run: str, commit: str):
     assert ci_systems.links(issuer, claims) == (run, commit)
-
-
-def test_a_resource_that_is_no_repository_is_exchange_refused():
-    with pytest.raises(ExchangeRefused) as refusal:
-        exchange.parse_resource("alice")
-    assert (refusal.value.code, refusal.value.facts["error"]) == ("exchange-refused", "invalid_target")
-
-
-# --- the end of tokens -----------------------------------------------------------------------------------------------

@@ -20,11 +20,10 @@ from registry.models import (
     Organization,
     SiteSetting,
     Token,
-    TrustedPublisher,
     User,
 )
 from registry.people.provision.provision import Plan
-from registry.people.tokens import ci_systems, tokens
+from registry.people.tokens import tokens
 from registry.publish import moves
 from tests.sweep import sweep
 
@@ -333,55 +332,35 @@ MACHINES = {
                     ],
                 }
             ],
-            "publishers": [
-                {
-                    "repository": "reviews",
-                    "issuer": ci_systems.GITHUB,
-                    "claims": {
-                        "repository": "acme/train",
-                        "repository_owner_id": ["1"],
-                        "workflow_ref": ["acme/train/x.yml@main", "acme/train/y.yml@main"],
-                    },
-                }
-            ],
         }
     ]
 }
 
 
-def test_robots_and_publishers_of_the_file_are_made_once(provision):
+def test_robots_of_the_file_are_made_once(provision):
     assert provision(MACHINES) == [
         "organisation acme: made",
         "robot acme+deploy: set",
         "token nightly of acme+deploy: set",
-        "publisher of acme/reviews: trusted",
     ]
     caller = tokens.caller_of("dvt_machine_of_the_file")
     assert (caller.is_machine, caller.named_grant("acme/nightly-1")) == (True, "create")
-    publisher = TrustedPublisher.objects.get()
-    assert publisher.claims["repository"] == ["acme/train"]
-    assert len(publisher.claims["workflow_ref"]) == 2
     assert provision(MACHINES) == ["Everything is as the file says."]
-    assert (User.objects.filter(kind="robot").count(), TrustedPublisher.objects.count()) == (1, 1)
+    assert User.objects.filter(kind="robot").count() == 1
 
 
 @pytest.mark.parametrize(
-    ("robot", "publisher", "message"),
+    ("robot", "message"),
     [
-        ({"name": "a/b"}, {}, r"robots\[0\]"),
-        ({"name": "x", "tokens": [{"name": "t", "value": "dvt_long_enough_1"}]}, {}, "must end within a year"),
-        ({"name": "x", "color": "red"}, {}, "unknown key 'color'"),
-        ({}, {"repository": "r", "issuer": "https://evil.example", "claims": {"sub": "x"}}, "does not accept"),
-        ({}, {"repository": "r", "issuer": ci_systems.GITHUB, "claims": {"repository": [1]}}, "must hold texts"),
-        ({}, {"repository": "r", "issuer": ci_systems.GITHUB, "claims": {}}, "must pin"),
+        ({"name": "a/b"}, r"robots\[0\]"),
+        ({"name": "x", "tokens": [{"name": "t", "value": "dvt_long_enough_1"}]}, "must end within a year"),
+        ({"name": "x", "color": "red"}, "unknown key 'color'"),
     ],
 )
-def test_machines_that_cannot_be_change_nothing(provision, robot, publisher, message):
-    entry = {"name": "acme", "robots": [robot] if robot else [], "publishers": [publisher] if publisher else []}
+def test_robots_that_cannot_be_change_nothing(provision, robot, message):
     with pytest.raises(CommandError, match=message):
-        provision({"organizations": [entry]})
+        provision({"organizations": [{"name": "acme", "robots": [robot]}]})
     assert not User.objects.exclude(kind="person").exists()
-    assert not TrustedPublisher.objects.exists()
 
 
 def test_teams_are_declared_and_stay_as_they_are_the_second_time(provision):

@@ -15,7 +15,7 @@ from registry.kernel.policy import Permission
 from registry.models import AuditEvent, Organization, Repository, User
 from registry.people import gates
 from registry.people.organizations import organizations, robots, teams
-from registry.people.tokens import publishers, tokens
+from registry.people.tokens import tokens
 from registry.repos import lookup
 from tests.registry.test_policy import WHO, answer, caller, world
 from tests.registry.test_quarantine_roads import (  # fmt: skip
@@ -181,7 +181,6 @@ def test_administering_creating_and_collecting_need_one_too(cast, strict):
         lambda: organizations.namespace_of_member("acme", bob),
         lambda: robots.create_robot("acme", "ci", bob),
         lambda: policy.require_namespace(bob, cast.acme.namespace),
-        lambda: publishers.trust_pending("acme/new", "https://token.actions.githubusercontent.com", {}, bob),
         lambda: lookup.find(HELD, bob, Permission.CONFIGURE),
     ):
         with pytest.raises(SecondFactorRequired):

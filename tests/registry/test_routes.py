@@ -21,9 +21,21 @@ import features
 from hub.api import openapi
 from registry.kernel.policy import Permission
 from registry.kernel.texts import names
-from registry.models import AuditEvent, Base, BaseFile, Blob, BlockedFile, Namespace, Repository, Token, User
+from registry.models import (
+    AuditEvent,
+    Base,
+    BaseFile,
+    Blob,
+    BlockedFile,
+    Namespace,
+    Repository,
+    Token,
+    TrustedPublisher,
+    User,
+)
+from registry.people import accounts
 from registry.people.organizations import robots
-from registry.people.tokens import ci_systems, publishers, tokens
+from registry.people.tokens import tokens
 from tests.cast import Cast
 from tests.sweep import sweep
 
@@ -105,8 +117,6 @@ api/v1/organizations/<org>/robots                            GET organisation  P
 api/v1/organizations/<org>/robots/<robot>                    GET organisation  DELETE organisation
 api/v1/organizations/<org>/robots/<robot>/tokens             POST organisation
 api/v1/organizations/<org>/robots/<robot>/tokens/<id>        DELETE organisation
-api/v1/namespaces/<ns>/publishers                            GET organisation  POST organisation
-api/v1/namespaces/<ns>/publishers/<id>                       DELETE organisation
 api/v1/organizations/<org>/links                             GET organisation  POST organisation
 api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
@@ -303,11 +313,6 @@ moderation/quotas                                            GET admins-page  PO
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
 moderation/site/banner                                       POST admins-page
-settings/publishers                                          GET session
-settings/publishers/github                                   POST session
-settings/publishers/gitlab                                   POST session
-settings/publishers/other                                    POST session
-settings/publishers/<number>/remove                          POST session
 settings/reports                                             GET session
 settings/standing                                            GET session
 settings/appeals/<number>                                    GET session
@@ -387,12 +392,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/settings/archive                             POST owner
 {of}<ns>/<name>/settings/unarchive                           POST owner
 {of}<ns>/<name>/settings/delete                              POST owner
-{of}<ns>/<name>/settings/publishers                          GET owner
-{of}<ns>/<name>/settings/publishers/github                   POST owner
-{of}<ns>/<name>/settings/publishers/gitlab                   POST owner
-{of}<ns>/<name>/settings/publishers/other                    POST owner
-{of}<ns>/<name>/settings/publishers/only                     POST owner
-{of}<ns>/<name>/settings/publishers/<number>/remove          POST owner
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
@@ -795,8 +794,9 @@ def machines(world: Cast) -> dict[str, dict]:
     end, alice = timezone.now() + timedelta(days=1), world.session("alice")
     robots.create_robot("acme", "deploy", alice)
     public = Repository.objects.get(name="public", type="model")
-    claims = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
-    account = publishers.trust(public, ci_systems.GITHUB, claims, alice).account
+    account = accounts.create_machine("publisher:acme-train", User.Kind.PUBLISHER, public.namespace)
+    row = {"namespace": public.namespace, "name": public.name, "repository": public, "issuer": "x", "claims": {}}
+    TrustedPublisher.objects.create(account=account, **row)
     return {
         "robot": {"token": robots.create_token("acme", "deploy", "x", {"acme/public": "write"}, end, alice)},
         "publisher": {"token": tokens.create_token(account, "run 1", "fine-grained", grants={"acme/public": "write"})},

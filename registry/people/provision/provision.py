@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 from django.db import transaction
 
-from registry.kernel import site_settings
+from registry.kernel import seams, site_settings
 from registry.kernel.errors import NamespaceNotFound, ValueInvalid
 from registry.models import Namespace, Organization, User
 from registry.people import accounts, addresses, quotas
 from registry.people.organizations import organizations
-from registry.people.provision import provision_machines, provision_teams
+from registry.people.provision import provision_teams
 from registry.people.provision.provision_file import Entry, Quota, RequestedBase, at, moment, parse
 from registry.people.tokens import tokens
 
@@ -95,7 +95,8 @@ def _organization(entry: Entry) -> Iterator[str]:
     with at(entry.where):
         full_name, visibility = entry.text("full_name"), entry.text("default_visibility")
         members, quota = entry.words("members"), entry.quota()
-        robots, publishers, teams = (entry.parts(key) for key in ("robots", "publishers", "teams"))
+        robots, teams = entry.parts("robots"), entry.parts("teams")
+        more = [(apply, entry.parts(key)) for feature in seams.joined() for key, apply in feature.organization_parts]
         entry.end()
         if visibility not in (None, *VISIBILITY):
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
@@ -107,9 +108,10 @@ def _organization(entry: Entry) -> Iterator[str]:
             if organizations.set_member(organization, accounts.get_person(member), role, by=None):
                 yield f"organisation {organization}: {member} is {role}"
         for robot in robots:
-            yield from provision_machines.apply_robot(organization, robot)
-        for publisher in publishers:
-            yield from provision_machines.apply_publisher(organization, publisher)
+            yield from provision_teams.apply_robot(organization, robot)
+        for apply, parts in more:
+            for part in parts:
+                yield from apply(organization, part)
         for team in teams:
             yield from provision_teams.apply_team(organization, team)
 

@@ -10,14 +10,13 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, site_settings, switches
+from registry.kernel import audit, outbox, policy, seams, site_settings, switches
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import FormerName, Membership, NameRule, Repository, Token, User
 from registry.people import known_names, name_rules
-from registry.people.tokens import publishers
 from registry.proof import verdicts
 from registry.publish import repositories
 from registry.repos import bases, refs
@@ -63,7 +62,7 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
         current.search_text = search_terms.words_of(current)
         current.save(update_fields=["name", "binned_at", "binned_by", "search_text"])
         _refresh_copies(current)
-        publishers.adopt(current)
+        seams.name(current)
         FormerName.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
         if current.full_name != before:
             known_names.observe_repository(current, by.user)

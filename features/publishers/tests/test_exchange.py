@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 import pytest
 from joserfc.jwk import RSAKey
 
+from features.publishers import verbs
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, PublishingRun, Repository, Revision, Token, TrustedPublisher, User
-from registry.people.tokens import publishers, tokens
+from registry.people.tokens import tokens
 from registry.publish import moves, repositories
 from tests.cast import Cast
 from tests.ci_issuer import Issuer, issuing
@@ -53,7 +54,7 @@ def issuer(running: Issuer, settings) -> Issuer:
 def publisher(cast: Cast, issuer: Issuer) -> TrustedPublisher:
     """The job of acme/train that may publish to acme/reviews."""
     cast.repository("acme/other")
-    return publishers.trust(cast.repository("acme/reviews"), issuer.url, PINNED, cast.session("alice"))
+    return verbs.trust(cast.repository("acme/reviews"), issuer.url, PINNED, cast.session("alice"))
 
 
 def exchange(wire: Wire, token: Any, resource: str = "acme/reviews", **more: Any) -> Answer:
@@ -168,7 +169,7 @@ def test_an_issuer_in_a_private_network_is_not_asked(wire: Wire, issuer: Issuer,
 
 # --- what the token may do -------------------------------------------------------------------------------------------
 def test_a_pending_publisher_creates_the_one_repository(wire: Wire, cast: Cast, issuer: Issuer):
-    publishers.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"))
+    verbs.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"))
     value = granted(exchange(wire, issuer.token(HUB), "acme/Fresh"))
     body = {"name": "elsewhere", "organization": "acme", "type": "model"}
     assert wire.ask("POST", "/api/repos/create", body, who=value).status_code == 403
@@ -185,7 +186,7 @@ def test_a_token_writes_no_repository_of_another_type_that_has_the_same_name(
     wire: Wire, cast: Cast, issuer: Issuer, publisher: TrustedPublisher
 ):
     twin = cast.repository("acme/reviews", type="dataset")
-    publishers.set_publishers_only(twin, True, cast.session("alice"))
+    verbs.set_publishers_only(twin, True, cast.session("alice"))
     value = granted(exchange(wire, issuer.token(HUB)))
     lines = b"".join(json.dumps(line).encode() + b"\n" for line in (header(), file("x")))
     path = "/api/datasets/acme/reviews/commit/main"
@@ -196,7 +197,7 @@ def test_a_token_writes_no_repository_of_another_type_that_has_the_same_name(
 
 
 def test_a_pending_publisher_creates_its_own_type_alone(wire: Wire, cast: Cast, issuer: Issuer):
-    publishers.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"), type="dataset")
+    verbs.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"), type="dataset")
     value = granted(exchange(wire, issuer.token(HUB), "datasets/acme/fresh"))
     body = {"name": "fresh", "organization": "acme"}
     for type in ("model", "space"):
@@ -215,7 +216,7 @@ def test_a_token_does_not_write_what_takes_the_name_after_a_move(
 
 
 def test_a_repository_that_is_deleted_is_not_made_again_by_a_token_that_is_left(wire: Wire, cast: Cast, issuer: Issuer):
-    publishers.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"))
+    verbs.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"))
     value = granted(exchange(wire, issuer.token(HUB), "acme/fresh"))
     body = {"name": "fresh", "organization": "acme", "type": "model"}
     assert wire.ask("POST", "/api/repos/create", body, who=value).status_code == 200
@@ -226,7 +227,7 @@ def test_a_repository_that_is_deleted_is_not_made_again_by_a_token_that_is_left(
 
 def test_a_publisher_that_is_removed_ends_at_once(wire: Wire, cast: Cast, issuer: Issuer, publisher: TrustedPublisher):
     value = granted(exchange(wire, issuer.token(HUB)))
-    publishers.remove(publisher.repository, publisher.pk, cast.session("alice"))
+    verbs.remove(publisher.repository, publisher.pk, cast.session("alice"))
     assert wire.commit("acme/reviews", header(), file("x"), who=value).status_code == 401
     refused(exchange(wire, issuer.token(HUB)))
 
@@ -248,13 +249,13 @@ def test_another_name_takes_its_publishers_along(wire: Wire, cast: Cast, issuer:
 def test_publishers_alone_push_where_the_owner_says_so(
     wire: Wire, cast: Cast, issuer: Issuer, publisher: TrustedPublisher
 ):
-    publishers.set_publishers_only(publisher.repository, True, cast.session("alice"))
+    verbs.set_publishers_only(publisher.repository, True, cast.session("alice"))
     for who in (cast.token("alice"), cast.token("bob"), cast.token("alice", "fine-grained", acme__reviews="write")):
         answer = wire.commit("acme/reviews", header(), file("x"), who=who)
         assert (answer.status_code, answer.json()["code"]) == (403, "publishers-only")
     wire.push("acme/reviews", {"x": b"x"}, who=granted(exchange(wire, issuer.token(HUB))))
     assert wire.propose("acme/reviews", file("y"), who="carol").status_code == 200
-    publishers.set_publishers_only(publisher.repository, False, cast.session("alice"))
+    verbs.set_publishers_only(publisher.repository, False, cast.session("alice"))
     wire.push("acme/reviews", {"z": b"z"}, who="alice")
 
 
@@ -365,7 +366,7 @@ BAD: dict[str, Callable[[Issuer], Any]] = {
 @sweep("defect", BAD)
 def test_a_bad_token_gets_none_and_learns_nothing(wire: Wire, cast: Cast, issuer: Issuer, publisher, defect: str):
     cast.repository("acme/covert", private=True)
-    publishers.trust(Repository.objects.get(name="covert"), issuer.url, PINNED, cast.session("alice"))
+    verbs.trust(Repository.objects.get(name="covert"), issuer.url, PINNED, cast.session("alice"))
     sentences = {
         refused(exchange(wire, BAD[defect](issuer), name)).replace(name, "NAME")
         for name in ("acme/reviews", "acme/covert", "acme/absent", "nobody/at-all")
@@ -442,8 +443,8 @@ def test_what_is_withheld_gives_no_token(wire: Wire, cast: Cast, issuer: Issuer,
 
 
 def test_the_jobs_of_a_person_end_with_the_person(wire: Wire, cast: Cast, issuer: Issuer):
-    publishers.trust_pending("carol/fresh", issuer.url, PINNED, cast.session("carol"))
-    publishers.trust(cast.repository("carol/notes", by="carol"), issuer.url, PINNED, cast.session("carol"))
+    verbs.trust_pending("carol/fresh", issuer.url, PINNED, cast.session("carol"))
+    verbs.trust(cast.repository("carol/notes", by="carol"), issuer.url, PINNED, cast.session("carol"))
     values = [granted(exchange(wire, issuer.token(HUB), name)) for name in ("carol/fresh", "carol/notes")]
     User.objects.filter(username="carol").update(is_active=False)
     for name in ("carol/fresh", "carol/notes"):

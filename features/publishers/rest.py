@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 from typing import Annotated
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, Page, RepositoryType, Time
+from features.publishers import verbs
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry import models
-from registry.people.tokens import publishers
+from registry.people.tokens import ci_systems
+
+CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
+EXAMPLE = {"repository": "reviews-de", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
 
 
 class Values(s.ListField):
@@ -40,34 +45,34 @@ class Publisher(Answer):
 
 
 class Publishers(View):
-    @operation("publishers")
+    @operation("publishers", callers="session")
     def get(self, request: Request, ns: str) -> Page[Publisher]:
         """Trusted publishers."""
-        rows = publishers.list_in_namespace(ns, self.caller)
+        rows = verbs.list_in_namespace(ns, self.caller)
         return pages.page(request, map(_line, rows))
 
-    @operation("trust_publisher", body=NewPublisher, status=201)
+    @operation("trust_publisher", callers="session", body=NewPublisher, status=201, example=EXAMPLE)
     def post(self, request: Request, ns: str) -> Publisher:
         """Trust a CI job.
 
         Of a repository that does not exist, its first push creates it.
         """
-        publishers.require_namespace(ns, self.caller)  # without the right to it, nothing is said about the body
+        verbs.require_namespace(ns, self.caller)  # without the right to it, nothing is said about the body
         given = pages.body(request, NewPublisher)
-        made = publishers.trust_pending(
+        made = verbs.trust_pending(
             f"{ns}/{given['repository']}", given["issuer"], given["claims"], self.caller, type=given["type"]
         )
         return _line(made)
 
 
 class OnePublisher(View):
-    @operation("distrust_publisher")
+    @operation("distrust_publisher", callers="session")
     def delete(self, request: Request, ns: str, id: int) -> None:
         """End the trust in a publisher.
 
         Its tokens end at once.
         """
-        publishers.remove_in_namespace(ns, id, self.caller)
+        verbs.remove_in_namespace(ns, id, self.caller)
 
 
 def _line(row: models.TrustedPublisher) -> Publisher:
@@ -79,3 +84,9 @@ def _line(row: models.TrustedPublisher) -> Publisher:
         username=row.account.username,
         by=row.created_by.username if row.created_by else None,
     )
+
+
+REST = [
+    path("namespaces/<str:ns>/publishers", Publishers.as_view(), name="rest-publishers"),
+    path("namespaces/<str:ns>/publishers/<int:id>", OnePublisher.as_view(), name="rest-publisher"),
+]

@@ -17,10 +17,10 @@ TRUST = """
 import os, sys
 from registry.kernel.policy import Caller
 from registry.models import User
-from registry.people.tokens import publishers
+from features.publishers import verbs
 pinned = {"repository": ["acme/train"], "repository_owner_id": ["4711"], "ref": ["refs/heads/*"]}
 alice = Caller(user=User.objects.get(username="alice"))
-print(publishers.trust_pending(os.environ["REPOSITORY"], os.environ["ISSUER"], pinned, alice))
+print(verbs.trust_pending(os.environ["REPOSITORY"], os.environ["ISSUER"], pinned, alice))
 """
 
 
