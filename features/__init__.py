@@ -24,6 +24,7 @@ FEATURES: tuple[str, ...] = (
     "tries",
     "discussions",
     "transparency",
+    "blocklist",
     "sso",
     "publishers",
 )

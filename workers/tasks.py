@@ -12,7 +12,6 @@ import features
 from registry.bytes import garbage
 from registry.kernel import audit_chain, idempotency, seams
 from registry.kernel.limits import quota_alerts
-from registry.moderation import blocklist
 from registry.moderation.log import audit_heads
 from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
@@ -55,7 +54,6 @@ def sweep() -> None:
     dispatching.sweep()
     audit_chain.seal()
     suspension.end_due()
-    blocklist.sweep()
     counting.fold_waiting()
     for feature in seams.joined():
         for work in feature.every_minute:

@@ -20,7 +20,7 @@ SESSION = frozenset({
     "make_token", "revoke_token", "sessions", "end_session", "join_organization",
     "robots", "robot", "make_robot", "remove_robot", "make_robot_token", "revoke_robot_token",
     "moderation-delete", "quarantine", "release", "evidence", "takedown", "suspend", "unsuspend", "queue", "log",
-    "blocklist", "block_files", "unblock_file", "quotas", "quota", "set_quota", "reset_quota",
+    "quotas", "quota", "set_quota", "reset_quota",
 })  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import bases, blocklist, changes, moderation, openapi, reports, site
+from hub.api import bases, changes, moderation, openapi, reports, site
 from hub.api.adapters import adapters, comparisons, derived, lineages, weights
 from hub.api.people import account, following, organization_links, organizations, robots
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
@@ -120,8 +120,6 @@ urlpatterns = [
     path("moderation/queue", reports.Queue.as_view(), name="rest-queue"),
     path("reports", reports.Reports.as_view(), name="rest-reports"),
     path("moderation/log", moderation.Log.as_view(), name="rest-log"),
-    path("moderation/blocklist", blocklist.Blocklist.as_view(), name="rest-blocklist"),
-    path("moderation/blocklist/<str:sha256>", blocklist.OneBlocked.as_view(), name="rest-blocked"),
     path("quotas", account.Quotas.as_view(), name="rest-quotas"),
     path("quotas/<str:ns>", account.OneQuota.as_view(), name="rest-quota"),
     path("site", site.Site.as_view(), name="rest-site"),

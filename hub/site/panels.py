@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 class Link:
     """A page of a feature in the menu of a core page."""
 
-    menu: str  # "main", "person", "settings", "footer"
+    menu: str  # "main", "person", "settings", "footer", "moderation"
     route: str  # the name of its route
     title: str | Promise
     summary: str | Promise = ""

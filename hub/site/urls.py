@@ -20,8 +20,8 @@ from hub.site.account import (
     tokens,
     usage,
 )
-from hub.site.administration import audit_log, blocklist, name_rules, quotas
-from hub.site.administration.staff import for_administrators, for_moderators
+from hub.site.administration import audit_log, name_rules, quotas
+from hub.site.administration.staff import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.docs import docs
 from hub.site.files import editing, files, refs_forms, uploading
@@ -219,8 +219,6 @@ ROBOTS = [
 
 RECORD = [
     at("moderation/log", audit_log.log, "moderation-log"),
-    at("moderation/blocklist", blocklist.listed, "blocklist"),
-    *forms("blocklist", "moderation/blocklist", ("unblock", blocklist.unblock, "unblock"), guard=for_moderators),
     at("moderation/names", name_rules.listed, "site-names"),
     *forms(
         "site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule"), guard=for_administrators

@@ -1,4 +1,4 @@
-"""The blocklist as uploads and pushes ask it; registry/moderation/blocklist.py changes it."""
+"""The files that are blocked, as uploads and pushes ask for them, and as workers learn of their tensors."""
 
 from collections.abc import Collection, Mapping
 
@@ -42,3 +42,10 @@ def require_unblocked(files: Mapping[str, str]) -> None:
     for path, sha256 in files.items():
         if sha256 in blocked:
             raise refusal(sha256, blocked[sha256], path)
+
+
+def learn(file: str, tensors: str) -> None:
+    """Take in the digest of a file's tensors: the next sweep looks for them if the file or such tensors are blocked."""
+    if tensors:
+        BlockedFile.objects.filter(sha256=file).update(tensors=tensors)
+        BlockedFile.objects.filter(tensors=tensors).update(swept_at=None)

@@ -125,7 +125,6 @@ def seed(cast: Cast, repository: Repository) -> World:
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
     link = ask("alice", "POST", "organizations/acme/links", role="read")
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
-    ask("mona", "POST", "moderation/blocklist", sha256=["0" * 64], reason="x")
     ask("bob", "POST", "reports", adapter="alice/reviews", reason="spam", text="An advertisement.")
     world.client("alice")
     session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
@@ -150,7 +149,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         "unsuspend": {"reason": "It was a mistake."},
         "takedown": {"reason": "It steals credentials."},
         "moderation-delete": {"reason": "It steals credentials."},
-        "block_files": {"sha256": ["1" * 64], "reason": "x"},
         "make_robot": {"name": "build"},
         "make_robot_token": {**ROBOT_TOKEN, "name": "other"},
         "create_team": {"name": "pos"},

@@ -157,8 +157,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("DELETE", f"{ADAPTER}/deprecation", "alice", None),
     ("PUT", f"{ADAPTER}/archive", "alice", {}),
     ("DELETE", f"{ADAPTER}/archive", "alice", None),
-    ("POST", "moderation/blocklist", "mona", {"sha256": ["0" * 64], "reason": "x"}),
-    ("GET", "moderation/blocklist", "mona", None),
     ("POST", "moderation/users/dave/unsuspend", "mona", {"reason": "x"}),
     *of_features.rows("ANSWERS"),
 )

@@ -18,16 +18,17 @@ FURNISH = f"""
 
 
 from registry.kernel.policy import Caller
-from registry.models import Repository, User
+from registry.models import BlockedFile, Repository, User
 from registry.kernel import seams
-from registry.moderation import blocklist, quarantine
+from registry.moderation import quarantine
 from registry.people import name_rules; from registry.people.organizations.organizations import organizations
 from registry.publish import repositories
 alice, mona, ada = (Caller(user=User.objects.get(username=name)) for name in ("alice", "mona", "ada"))
 row = Repository.objects.filter(name="recorded").first() or repositories.create("alice/recorded", alice)
 quarantine.quarantine(row, mona, reason="It carries a pickle that can run code when it is loaded.", note="Seen by X.")
 quarantine.release(row, mona, reason="The file is gone.")
-blocklist.block(["{"ab" * 32}"], mona, reason="It steals credentials of cloud accounts.", note="From a list.")
+why = "It steals credentials of cloud accounts."
+BlockedFile.objects.get_or_create(sha256="{"ab" * 32}", reason=why, note="From a list.", by="mona")
 name_rules.add("corp-*", "reserved", "namespace", ada.user, reason="Names of our departments")
 if not User.objects.filter(username="g00gle").exists():
     from registry.people import accounts

@@ -19,7 +19,7 @@ from PIL import Image
 import features
 from registry.kernel import audit, banner, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
-from registry.moderation import blocklist, quarantine
+from registry.moderation import quarantine
 from registry.moderation.cases import reputation
 from registry.moderation.log import audit_retention
 from registry.moderation.strikes import appeals, strikes, suspension
@@ -367,11 +367,6 @@ def free_name(cast: Cast) -> Act:
     return lambda: name_rules.remove(rule.pk, cast["ada"])
 
 
-def unblock(cast: Cast) -> Act:
-    blocklist.block(["0" * 64], mona(cast), **WHY)
-    return lambda: blocklist.unblock("0" * 64, mona(cast))
-
-
 def trim(cast: Cast) -> Act:
     return lambda: audit_retention.trim(timezone.now())
 
@@ -508,8 +503,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "base:serve": serve_base,
     "name:rule": lambda cast: lambda: name_rules.add("corp-*", "reserved", "any", cast["ada"]),
     "name:free": free_name,
-    "file:block": lambda cast: lambda: blocklist.block(["0" * 64], mona(cast), **WHY),
-    "file:unblock": unblock,
     "site:change": lambda cast: lambda: site_settings.change_setting("uploads", "off", cast["ada"]),
     "site:banner": lambda cast: lambda: banner.change(banner.Banner("Tonight."), cast["ada"]),
     "audit:trim": trim,

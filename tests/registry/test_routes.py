@@ -132,8 +132,6 @@ api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
 api/v1/moderation/queue                                      GET moderator
 api/v1/reports                                               POST person
 api/v1/moderation/log                                        GET moderator
-api/v1/moderation/blocklist                                  GET moderator  POST moderator
-api/v1/moderation/blocklist/<sha256>                         DELETE moderator
 api/v1/site                                                  GET anyone
 api/v1/quotas                                                GET admin
 api/v1/quotas/<ns>                                           GET admin  PUT admin  DELETE admin
@@ -305,8 +303,6 @@ organizations/<ns>/settings/robots/<robot>/remove            POST organisation
 organizations/<ns>/settings/robots/<robot>/tokens/<token_id>/revoke POST organisation
 settings                                                     GET session
 moderation/log                                               GET moderators-page
-moderation/blocklist                                         GET moderators-page  POST moderators-page
-moderation/blocklist/unblock                                 POST moderators-page
 moderation/names                                             GET moderators-page  POST admins-page
 moderation/names/remove                                      POST admins-page
 moderation/quotas                                            GET admins-page  POST admins-page

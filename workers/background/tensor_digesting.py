@@ -10,11 +10,10 @@ from typing import BinaryIO, cast
 from dovetail.adapters import Header, HeaderError
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.shapes import passport
-from registry.bytes import tensor_digests
+from registry.bytes import blocked_files, tensor_digests
 from registry.bytes.blobs import BlobMissing, Keys, object_exists, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact, TensorDigest
-from registry.moderation import blocklist
 from registry.proof.weights import passports
 from registry.repos.contents.facts import READ_AHEAD, BlobFile
 
@@ -37,7 +36,7 @@ def work() -> None:
                 return
             continue
         tensor_digests.finish(row, sha256)
-        blocklist.learn(row.file, sha256)
+        blocked_files.learn(row.file, sha256)
 
 
 def _is_store_up() -> bool:

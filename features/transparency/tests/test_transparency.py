@@ -11,9 +11,9 @@ from django.test import Client
 from features.transparency import verbs
 from features.transparency.models import MonthOfModeration
 from registry.kernel import site_settings
-from registry.models import AbuseReport, Appeal, AuditEvent, Case, ModerationDecision
+from registry.models import AbuseReport, Appeal, AuditEvent, BlockedFile, Case, ModerationDecision
 from registry.models.extensions import lifted
-from registry.moderation import blocklist, quarantine
+from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
 
 WHY = {"reason": "It steals credentials."}
@@ -49,7 +49,7 @@ def busy(cast) -> None:
         decision=ModerationDecision.objects.first(), user=cast["alice"], state="approved", decided_at=now
     )
     suspension.suspend(cast["carol"], mona, **WHY)
-    blocklist.block(["0" * 64], mona, **WHY)
+    BlockedFile.objects.create(sha256="0" * 64, by="mona", **WHY)
 
 
 def this_month() -> MonthOfModeration:

@@ -15,8 +15,7 @@ from features.upstream.models import UpstreamFile, UpstreamRepository
 from hub.configuration.upstreams import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.models import Blob, DerivedArtifact
-from registry.moderation import blocklist
+from registry.models import Blob, BlockedFile, DerivedArtifact
 from registry.repos import pull
 
 OID = "a" * 40
@@ -163,7 +162,7 @@ def test_what_was_read_before_it_was_blocked_is_served_no_more(liar, store):
     row = UpstreamRepository.objects.get()
     UpstreamFile.objects.create(repository=row, etag=digest.sha256, blob_id=digest.sha256, size=digest.size)
     assert get(f"/{NAME}/resolve/main/w.bin").content == b"weights"
-    blocklist.block([digest.sha256], None, reason="malware")
+    BlockedFile.objects.create(sha256=digest.sha256, reason="malware", by="system")
     for method in ("GET", "HEAD"):
         refused = get(f"/{NAME}/resolve/main/w.bin", method)
         assert (refused.status_code, "malware" in refused["X-Error-Message"]) == (403, True)

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from hub.site.forms import Choice, Form, text_field
 from registry.kernel.banner import LEVELS, MAX_TEXT, Banner
 from registry.kernel.site_settings import CHOICES
-from registry.moderation.blocklist import MAX_NOTE, MAX_REASON
 from registry.moderation.log.audit_log import Filter
+from registry.people.name_rules import MAX_REASON
 
 
 class Moment(forms.DateTimeInput):
@@ -140,13 +140,3 @@ class NewRule(Form):
         ],
     )
     reason = text_field(_("Reason"), _("For moderators."), required=False, maxlength=MAX_REASON)
-
-
-class Block(Form):
-    """Files to block, and why."""
-
-    digests = forms.CharField(
-        label=_("SHA-256"), help_text=_("One digest a line."), required=False, widget=forms.Textarea(attrs={"rows": 4})
-    )
-    reason = text_field(_("Reason"), _("A person who pushes such a file reads it."), maxlength=MAX_REASON)
-    note = text_field(_("Note"), _("For moderators."), required=False, maxlength=MAX_NOTE)

@@ -77,13 +77,6 @@ def listed(sha256: str = "") -> QuerySet[BlockedFile]:
     return BlockedFile.objects.filter(sha256__startswith=sha256).order_by("-pk")
 
 
-def learn(file: str, tensors: str) -> None:
-    """Take in the digest of a file's tensors: the next sweep looks for them if the file or such tensors are blocked."""
-    if tensors:
-        BlockedFile.objects.filter(sha256=file).update(tensors=tensors)
-        BlockedFile.objects.filter(tensors=tensors).update(swept_at=None)
-
-
 def sweep() -> int:
     """Hold back a bounded number of revisions that hold a blocked file; beat calls this until none is left."""
     held = 0

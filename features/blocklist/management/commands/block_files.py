@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
+from features.blocklist import verbs
 from registry.kernel.errors import RegistryError
-from registry.moderation import blocklist
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']} cannot be read: {error}.") from None
         digests = [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
         try:
-            new = blocklist.block(digests, None, reason=options["reason"], note=options["note"])
+            new = verbs.block(digests, None, reason=options["reason"], note=options["note"])
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}") from None
         self.stdout.write(f"Blocked {len(new)} files; {len(set(digests)) - len(new)} were blocked before.")

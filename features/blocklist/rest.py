@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, Page, Time
+from features.blocklist import verbs
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.kernel.texts import cursors
-from registry.moderation import blocklist
 
 
 class NewBlock(s.Serializer[Data]):
@@ -36,27 +37,38 @@ class NewlyBlocked(Answer):
 
 
 class Blocklist(View):
-    @operation("blocklist", query=pages.Paging)
+    @operation("blocklist", query=pages.Paging, callers="session")
     def get(self, request: Request) -> Page[Blocked]:
         """Blocked files, newest first."""
         self.require_moderator()
         asked = pages.parameters(request, pages.Paging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
-        rows = cursors.newest_first(blocklist.listed(), below, limit)
+        rows = cursors.newest_first(verbs.listed(), below, limit)
         return pages.page(request, [of_row(Blocked, row) for row in rows.items], rows.next)
 
-    @operation("block_files", body=NewBlock)
+    @operation(
+        "block_files",
+        body=NewBlock,
+        callers="session",
+        example={"sha256": ["1" * 64], "reason": "It steals credentials."},
+    )
     def post(self, request: Request) -> NewlyBlocked:
         """Block files by sha256, and hold back what holds one."""
         self.require_moderator()
         given = pages.body(request, NewBlock)
-        new = blocklist.block(given["sha256"], self.caller, reason=given["reason"], note=given["note"])
+        new = verbs.block(given["sha256"], self.caller, reason=given["reason"], note=given["note"])
         return NewlyBlocked(blocked=tuple(new))
 
 
 class OneBlocked(View):
-    @operation("unblock_file")
+    @operation("unblock_file", callers="session")
     def delete(self, request: Request, sha256: str) -> None:
         """Take a file off the blocklist."""
         self.require_moderator()
-        blocklist.unblock(sha256, self.caller)
+        verbs.unblock(sha256, self.caller)
+
+
+REST = [
+    path("moderation/blocklist", Blocklist.as_view(), name="rest-blocklist"),
+    path("moderation/blocklist/<str:sha256>", OneBlocked.as_view(), name="rest-blocked"),
+]

@@ -1,0 +1,1 @@
+"""The list of files that nobody may push: a page, REST and a command change it, and a sweep holds back what is here."""

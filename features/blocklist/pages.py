@@ -1,0 +1,59 @@
+"""The blocklist of files, for moderators."""
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from features.blocklist import verbs
+from features.blocklist.verbs import MAX_NOTE, MAX_REASON
+from hub.site import paging, routing
+from hub.site.administration.staff import for_moderators
+from hub.site.forms import Form, posted, text_field
+from hub.site.panels import Link, Pages
+from hub.site.visitor import caller
+
+ROWS = 50  # of one page
+
+
+class Block(Form):
+    """Files to block, and why."""
+
+    digests = forms.CharField(
+        label=_("SHA-256"), help_text=_("One digest a line."), required=False, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    reason = text_field(_("Reason"), _("A person who pushes such a file reads it."), maxlength=MAX_REASON)
+    note = text_field(_("Note"), _("For moderators."), required=False, maxlength=MAX_NOTE)
+
+
+@for_moderators
+@require_http_methods(["GET", "HEAD", "POST"])
+def listed(request: HttpRequest) -> HttpResponse:
+    """Show the blocked files, and block more."""
+    form = Block(posted(request))
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            verbs.block(given["digests"].split(), caller(request), reason=given["reason"], note=given["note"])
+            return redirect("blocklist")
+    query = request.GET.get("sha256", "").strip().lower()
+    rows, older = paging.older(request, verbs.listed(query), ROWS)
+    context = {"form": form, "rows": rows, "older": older, "query": query}
+    return render(request, "blocklist/listed.html", context, status=form.status)
+
+
+@for_moderators
+@require_POST
+def unblock(request: HttpRequest) -> HttpResponse:
+    verbs.unblock(request.POST.get("sha256", ""), caller(request))
+    return redirect("blocklist")
+
+
+PAGES = Pages(
+    routes=[
+        routing.at("moderation/blocklist", listed, "blocklist"),
+        *routing.forms("blocklist", "moderation/blocklist", ("unblock", unblock, "unblock"), guard=for_moderators),
+    ],
+    links=(Link("moderation", "blocklist", _("Blocked files")),),
+)
