@@ -27,6 +27,7 @@ FEATURES: tuple[str, ...] = (
     "blocklist",
     "sso",
     "publishers",
+    "derived",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

@@ -129,7 +129,7 @@ def test_a_feature_imports_another_only_where_it_says_that_it_needs_it() -> None
 
 def test_every_panel_of_a_feature_has_its_spot_on_a_page() -> None:
     pages = [*ROOT.glob("templates/**/*.html"), *ROOT.glob("features/*/templates/**/*.html")]
-    spots = {spot for page in pages for spot in re.findall(r'{% panels "([\w-]+)" %}', page.read_text())}
+    spots = {spot for page in pages for spot in re.findall(r'{% panels "([\w-]+)"(?: as \w+)? %}', page.read_text())}
     shown = {panel.spot for pages in features.parts("pages", Pages) for panel in pages.panels}
     assert shown - spots == set(), "nothing shows these"
 

@@ -71,11 +71,6 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
     ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
     ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
-    ("POST", "/api/v1/adapters/acme/public/revisions/main/derive"): {
-        "to": "", "method": "ties", "weight": 0.5, "density": 0.5, "rank": 0, "seed": 1, "into": "acme/public",
-        "head": "average", "alpha": 8.0, "enable_lora": "true",
-        "others": [{"adapter": "acme/public", "revision": "main", "weight": 0.5}],
-    },
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
     ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
     ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},

@@ -24,7 +24,7 @@ from registry.repos.delivery import download_counts
 from registry.repos.lists import counting
 from registry.talk import dispatch as dispatching
 from registry.talk import letters
-from workers import base_measurements, derived_versions, pushed_files
+from workers import base_measurements, pushed_files
 from workers.background import tensor_digesting, weight_comparing
 from workers.loop import LOOP
 from workers.validation import pipeline
@@ -121,12 +121,6 @@ def read_upstream() -> None:
     for part in JOBS:
         for work in part.reads:
             work()
-
-
-@shared_task
-def derive(_: int = 0) -> None:
-    """Make the derived versions that wait; the id of the one that was asked for is only a hint."""
-    derived_versions.work()
 
 
 @shared_task

@@ -14,14 +14,12 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from features.retention.models import RetentionRule
-from registry.kernel import audit, policy
+from registry.kernel import audit, policy, seams
 from registry.kernel.errors import NotAllowed, SignInRequired, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
     Alias,
     Case,
-    DerivedSource,
-    DerivedVersion,
     Discussion,
     Namespace,
     Ref,
@@ -245,12 +243,8 @@ def is_evidence() -> Q:
 
 def _in_use(repository: Repository) -> Iterator[int]:
     """Yield the versions that must not lose files now, whatever a rule says."""
-    waits = DerivedVersion.objects.filter(finished_at=None)
     running = Verdict.objects.filter(revision=OuterRef("pk"), state=Verdict.State.RUNNING)
-    in_use = (
-        Q(is_kept=True)
-        | is_evidence()
-        | Exists(running)
-        | Exists(DerivedSource.objects.filter(revision=OuterRef("pk"), derived__in=waits))
-    )
+    in_use = Q(is_kept=True) | is_evidence() | Q(Exists(running))
+    for condition in (one for feature in seams.joined() for one in feature.in_use):
+        in_use |= condition()
     yield from Revision.objects.filter(in_use, repository=repository).values_list("pk", flat=True)

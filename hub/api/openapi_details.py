@@ -12,7 +12,7 @@ SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
-    "adapter_lineage", "lineage", "lock", "weights", "bases", "base", "base_adapters",
+    "lock", "weights", "bases", "base", "base_adapters",
     "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site",
 })  # fmt: skip
 # Operations that no token may call.

@@ -5,7 +5,7 @@ from django.urls.converters import StringConverter
 
 import features
 from hub.api import bases, changes, moderation, openapi, reports, site
-from hub.api.adapters import adapters, comparisons, derived, lineages, weights
+from hub.api.adapters import adapters, comparisons, weights
 from hub.api.people import account, following, organization_links, organizations, robots
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
 from hub.api.views import NoSuchRoute
@@ -34,12 +34,9 @@ urlpatterns = [
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
     path(f"{ADAPTER}/downloads", adapters.DownloadsByDay.as_view(), name="rest-downloads"),
-    path(f"{ADAPTER}/lineage", lineages.OneLineage.as_view(), name="rest-adapter-lineage"),
     path(f"{ADAPTER}/revisions", revisions.Revisions.as_view(), name="rest-revisions"),
     path(f"{REVISION}/files/<path:path>", revisions.OneFile.as_view(), name="rest-file"),
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view(), name="rest-verdict"),
-    path(f"{REVISION}/derive", derived.Derive.as_view(), name="rest-derive"),
-    path(f"{REVISION}/lineage", derived.OneLineage.as_view(), name="rest-lineage"),
     path(f"{REVISION}/lock", revisions.OneLock.as_view(), name="rest-lock"),
     path(f"{REVISION}/weights", weights.OneWeights.as_view(), name="rest-weights"),
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),

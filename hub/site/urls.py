@@ -36,7 +36,6 @@ from hub.site.organization import (
 )
 from hub.site.repository import (
     gates,
-    lineage,
     new,
     repository,
     repository_security,
@@ -48,7 +47,7 @@ from hub.site.repository import (
 from hub.site.routing import at, forms
 from hub.site.sign_in import organization_links
 from hub.site.verdict import verdict
-from hub.site.versions import aliases, commits, comparisons, derived, retiring
+from hub.site.versions import aliases, commits, comparisons, retiring
 
 REPOSITORY = "<repository:address>"
 ORGANIZATION = "organizations/<str:ns>/settings"
@@ -68,7 +67,6 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
     at(f"{REPOSITORY}/security", repository_security.security, "repository-security"),
-    at(f"{REPOSITORY}/lineage", lineage.lineage, "lineage"),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
     at(f"{REPOSITORY}/access", gates.access, "access"),
     *forms(
@@ -112,13 +110,11 @@ REPOSITORIES = [
         ("aliases/<str:alias>/remove", aliases.remove, "remove-alias"),
     ),
     at(f"{REPOSITORY}/commit/<str:rev>", commits.commit, "commit"),
-    at(f"{REPOSITORY}/commit/<str:rev>/merge", derived.merge, "merge-versions"),
     *forms(
         "commit",
         f"{REPOSITORY}/commit/<str:rev>",
         ("yank", retiring.yank, "yank"),
         ("unyank", retiring.unyank, "unyank"),
-        ("derive", derived.derive, "derive"),
     ),
     at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),

@@ -8,7 +8,7 @@ from registry.kernel.errors import NotSupported
 from registry.kernel.texts.cursors import Page
 
 if TYPE_CHECKING:
-    from django.db.models import Model, QuerySet
+    from django.db.models import Model, Q, QuerySet
 
     from registry.kernel.callers import Caller
     from registry.kernel.policy import Permission
@@ -67,6 +67,10 @@ class Feature:
     # Rows with a column `blob`, whose bytes no sweep removes.
     blobs: "tuple[Callable[[], QuerySet[Any]], ...]" = ()
     threads: Threads | None = None
+    # Conditions on versions that it is about to read, whose files no rule removes meanwhile.
+    in_use: "tuple[Callable[[], Q], ...]" = ()
+    # The repositories that a version was made of, as far as a caller sees them.
+    made_of: "Callable[[Revision, Caller], Iterable[Repository]]" = lambda revision, by: ()
     tokens: tuple[TokenKind, ...] = ()  # that the search for leaks knows
     gauges: Callable[[], Iterable[Gauge]] = lambda: ()  # at each scrape: long counts are kept a minute
     # Whether nobody may take the name of a namespace; and to take it all the same (by=None is the operator), or raise.

@@ -51,7 +51,6 @@ from registry.models.moderation.moderation import (
 from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace, NameObservation, NameRule
 from registry.models.people.publishers import PublishingRun, TrustedPublisher
 from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
-from registry.models.repos.derivations import DerivedSource, DerivedVersion
 from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
 from registry.models.site.plane import PlaneName, PlaneRequest
@@ -98,8 +97,6 @@ __all__ = [
     "CountedDownloads",
     "DailyDownloads",
     "DerivedArtifact",
-    "DerivedSource",
-    "DerivedVersion",
     "DeviceLogin",
     "Discussion",
     "DiscussionEvent",

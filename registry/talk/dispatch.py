@@ -18,7 +18,6 @@ from registry.kernel import audit, outbox, seams
 from registry.kernel.errors import RegistryError
 from registry.kernel.outbound import request_ids, tracing
 from registry.models import OutboxEvent, User
-from registry.moderation import lineage
 from registry.moderation.cases import findings
 from registry.plane import jobs as plane_jobs
 from registry.talk import feeding, numbering
@@ -29,7 +28,6 @@ MODERATION = "moderation"
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     MODERATION: findings.consume,  # first: the others are silent about what it holds back
     "plane": plane_jobs.consume,
-    "lineage": lineage.consume,
     "feed": feeding.consume,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up

@@ -101,19 +101,6 @@ def test_no_operation_takes_a_field_that_it_does_not_know(world):
     assert taken == []
 
 
-def test_fields_within_fields_are_known_too(world):
-    [at] = [path for _, path, raw in operations() if raw["operationId"] == "derive"]
-    address = f"http://testserver{at.format(**world.parameters('derive', at))}"
-    others = [{"adapter": "alice/worse", "revision": "main", "wieght": 2}]
-    body: dict[str, Any] = {"method": "ties", "into": "alice/reviews", "others": others}
-    answer = world.send("derive", httpx.Request("POST", address, json=body))
-    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
-    assert "'wieght' in 'others'" in answer.json()["detail"]
-    answer = world.send("derive", httpx.Request("POST", address, json={"to": "kohya", "into": "alice/new-one"}))
-    assert (answer.status_code, answer.json()["code"]) == (404, "adapter-not-found")
-    assert "hf repos create alice/new-one" in answer.json()["fix"]
-
-
 def test_every_operation_succeeds_in_the_seeded_world(world):
     schema = schemathesis.openapi.from_dict(without_security())
     wrong, refused = [], {}

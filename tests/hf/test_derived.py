@@ -15,7 +15,6 @@ from registry.bytes import garbage
 from registry.bytes.blobs import Keys
 from registry.models import AuditEvent, Blob, DerivedArtifact, Revision, UploadedBlob
 from registry.moderation import quarantine
-from registry.publish.made import deriving
 from registry.repos import derived, pull
 from tests import adapters
 from tests.adapters import WEIGHTS
@@ -200,7 +199,7 @@ def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
     (one,) = derived.not_yet_derived(pull.entries(head))
     for data in (b"", b"{}", FILES[WEIGHTS] + b"more", DATA):
         (tmp_path / "made").write_bytes(data)
-        assert deriving.store_derived(one, tmp_path / "made") is None
+        assert derived_artifacts.store_derived(one, tmp_path / "made") is None
     assert not DerivedArtifact.objects.exists()
 
 

@@ -40,7 +40,6 @@ from registry.people.tokens import devices, tokens
 from registry.proof import verdicts
 from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, copies, history, moves, repositories
-from registry.publish.made import derived_versions
 from registry.publish.retention import account_deletion, restoring, retiring
 from registry.publish.uploads import base_files
 from registry.repos import bases, refs
@@ -111,11 +110,6 @@ def deprecate(cast: Cast) -> Act:
 def yank(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     return lambda: withdrawals.yank(revision, alice(cast), "Wrong labels.")
-
-
-def derive(cast: Cast) -> Act:
-    revision = pushed(cast, repository(cast))
-    return lambda: derived_versions.request_conversion(revision, "mlx", alice(cast))
 
 
 def alias_deed(verb: str) -> Callable[[Cast], Act]:
@@ -424,7 +418,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:purge": purge,
     "adapter:archive": archive,
     "adapter:deprecation": deprecate,
-    "adapter:derive": derive,
     "revision:yank": yank,
     "revision:unyank": unyank,
     "regression:override": regression_deed("override"),

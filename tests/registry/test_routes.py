@@ -66,8 +66,6 @@ api/v1/adapters/<ns>/<name>                                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions                        GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
-api/v1/adapters/<ns>/<name>/revisions/<rev>/derive           POST adapter:push
-api/v1/adapters/<ns>/<name>/revisions/<rev>/lineage          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
@@ -83,7 +81,6 @@ api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
 api/v1/adapters/<ns>/<name>/downloads                        GET adapter:browse
-api/v1/adapters/<ns>/<name>/lineage                          GET adapter:read
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/search                                                GET anyone
@@ -366,7 +363,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/share.png                                    GET adapter:read
 {of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/feed.atom                                    GET adapter:read
-{of}<ns>/<name>/lineage                                      GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read
 {of}<ns>/<name>/use                                          GET adapter:download
 {of}<ns>/<name>/like                                         POST like
@@ -406,8 +402,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/commit/<rev>                                 GET adapter:download
 {of}<ns>/<name>/commit/<rev>/yank                            POST session
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
-{of}<ns>/<name>/commit/<rev>/derive                          POST session
-{of}<ns>/<name>/commit/<rev>/merge                           GET session  POST session
 {of}<ns>/<name>/compare/<a>...<b>                            GET adapter:download
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session

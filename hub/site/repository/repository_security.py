@@ -11,11 +11,11 @@ from django.utils.translation import gettext
 from dovetail.adapters.results.report import CheckResult, Report
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
+from registry.kernel import seams
 from registry.models import PickleScan, Revision, SecretSearch, Verdict
 from registry.people.tokens import ci_systems
 from registry.people.tokens.ci_systems import Provenance
 from registry.proof.reports import shown_to
-from registry.publish.made import derived_versions
 from registry.repos import bases, histories, pull
 
 PER_PAGE = 30
@@ -169,8 +169,6 @@ def _of_bases(names: Iterable[str]) -> Iterable[License]:
 
 
 def _of_sources(header: RepositoryHeader) -> Iterable[License]:
-    made_of = derived_versions.made_of(header.revision)
-    for source, is_shown in derived_versions.shown_sources(made_of, header.by) if made_of else ():
-        if is_shown and source.revision:
-            repository = source.revision.repository
+    for feature in seams.joined():
+        for repository in feature.made_of(header.revision, header.by):
             yield License(repository.full_name, repository.get_absolute_url(), "source", repository.license)

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 
-from hub.site.repository import other_forms
+from hub.site import panels
 from hub.site.repository.finding_headers import shown_header
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
@@ -23,8 +23,7 @@ def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     wanted = request.GET.get("version", "")
     chosen = _chosen(header, wanted)
     tools = snippets(request, chosen)
-    forms = other_forms.of(chosen)
-    has_forms = bool(forms.get("other_forms") or forms.get("derive_form"))
+    has_forms = any(panel.context({"header": chosen}) is not None for panel in panels.panels("other-forms"))
     name = request.GET.get("tool", "")
     tool = next((each for each in tools if each.key == name), None)
     if tool is None and not (has_forms and name == FORMS):
@@ -32,7 +31,7 @@ def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     choice = NEWEST if wanted == NEWEST else chosen.pin
     shown = {"header": chosen, "newest": header, "tab": "use", "tools": tools, "tool": tool, "has_forms": has_forms}
     shown |= {"choice": choice, "versions": _versions(header, chosen, choice)}
-    return render(request, "site/use.html", shown | forms)
+    return render(request, "site/use.html", shown)
 
 
 def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:

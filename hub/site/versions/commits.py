@@ -7,12 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from dovetail.adapters.results.report import Evaluation
-from hub.site.forms.derived import Derive
+from hub.site.forms import Form
 from hub.site.forms.files import NewRef
 from hub.site.forms.repositories import SetAlias, Yank
 from hub.site.pictures.strip import OUTCOMES, Version, strip
 from hub.site.proof.proof import NEUTRAL, Document, document
-from hub.site.repository import other_forms
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.templatetags.dovetail import state_class
@@ -148,15 +147,17 @@ def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 
 def commit_page(
-    request: HttpRequest, header: RepositoryHeader, form: Yank, derive: Derive | None = None
+    request: HttpRequest, header: RepositoryHeader, form: Yank, refused: Form | None = None
 ) -> HttpResponse:
-    """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
+    """The changes of a version: file names for everybody who sees it, lines for people who may have the files.
+
+    `refused` is a form of a panel, which shows what is wrong in it.
+    """
     parent = header.revision.parent
-    shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
+    shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form, "refused": refused}
     shown["job"] = ci_systems.provenance(header.revision)
     if header.may_yank and not header.revision.is_yanked:
         shown["consequences"] = withdrawals.consequences(header.revision)
-    shown |= other_forms.lineage(header, derive)
     try:
         if parent is not None:
             parent.repository = header.repository
@@ -173,4 +174,4 @@ def commit_page(
         shown["parent"] = None
     except RegistryError as refusal:
         shown["refusal"] = refusal
-    return render(request, "site/commit.html", shown, status=max(form.status, derive.status if derive else 200))
+    return render(request, "site/commit.html", shown, status=max(form.status, refused.status if refused else 200))

@@ -6,13 +6,12 @@ import pytest
 from django.test import Client
 
 from dovetail.adapters import convert, merge
-from hub.site.forms import derived as derived_forms
-from registry.models import DerivedVersion
-from registry.publish.made import derived_versions
+from features.derived import jobs, verbs
+from features.derived.models import DerivedVersion
+from features.derived.pages import forms
 from tests.adapters import TINY_LLAMA, lora
 from tests.api.conftest import pushed
 from tests.cast import PASSWORD
-from workers import derived_versions as making
 
 FILES = lora(TINY_LLAMA, task="CAUSAL_LM")
 
@@ -23,8 +22,8 @@ def revision(cast):
 
 
 def test_each_form_and_method_of_the_library_has_its_words():
-    assert derived_forms.FORMS.keys() == {*convert.FORMATS, *convert.VARIANTS}
-    assert {name for name, _ in derived_forms.METHODS} == {*merge.METHODS}
+    assert forms.FORMS.keys() == {*convert.FORMATS, *convert.VARIANTS}
+    assert {name for name, _ in forms.METHODS} == {*merge.METHODS}
 
 
 def test_a_form_is_asked_for_on_the_page_and_shown_there_and_on_its_own(cast, revision):
@@ -40,15 +39,15 @@ def test_a_form_is_asked_for_on_the_page_and_shown_there_and_on_its_own(cast, re
     assert alice.post(f"{page}/derive", {"to": "mlx"})["Location"] == f"{page}#derived"
     assert '<span class="chip">mlx</span>' in alice.get(page).content.decode()
     assert "Other forms" not in Client().get(page).content.decode(), "what is not there yet is its writers' business"
-    making.work()
+    jobs.work()
     derived = DerivedVersion.objects.get().revision
     shown = Client().get(page).content.decode()
     assert f"/alice/reviews/commit/{derived.oid}" in shown
     own = Client().get(f"/alice/reviews/commit/{derived.oid}").content.decode()
     assert "nobody pushed its files" in own
     assert f'href="{page}"' in own
-    row = derived_versions.request_conversion(revision, "gguf", cast.session("alice"))
-    making.work()
+    row = verbs.request_conversion(revision, "gguf", cast.session("alice"))
+    jobs.work()
     row.refresh_from_db()
     assert (row.state, row.reason[:30]) == ("refused", "gguf needs the base tiny/llama")
     assert row.reason[:30] in alice.get(page).content.decode()
@@ -64,7 +63,7 @@ def test_the_use_box_lists_the_forms_of_the_version_that_it_pulls(cast, revision
     assert panel_of(Client(), "/alice/reviews") == "", "a stranger is offered nothing"
     alice.post(f"/alice/reviews/commit/{revision.oid}/derive", {"to": "mlx"})
     assert "queued" in panel_of(alice, "/alice/reviews")
-    making.work()
+    jobs.work()
     made = DerivedVersion.objects.get().revision
     for visitor in (alice, Client()):
         assert f'href="/alice/reviews/commit/{made.oid}">mlx</a>' in panel_of(visitor, "/alice/reviews")
@@ -127,9 +126,22 @@ def test_a_merge_is_asked_for_in_a_form_and_its_errors_stand_at_their_fields(cas
     assert not DerivedVersion.objects.exists()
 
     assert alice.post(page, form)["Location"] == f"/alice/reviews/commit/{revision.oid}#derived"
-    making.work()
+    jobs.work()
     derived = DerivedVersion.objects.get()
     assert (derived.state, derived.repository.full_name, derived.method) == ("done", "alice/both", "linear")
     assert [(source.oid, source.weight) for source in derived.sources.all()] == [(revision.oid, 0.7), (two.oid, 0.5)]
     own = Client().get(f"/alice/both/commit/{derived.revision.oid}").content.decode()
     assert "weight 0.7" in own
+
+
+def test_fields_within_fields_are_known_too_and_a_target_that_is_missing_is_told(cast, revision):
+    alice, address = Client(), "/api/v1/adapters/alice/reviews/revisions/main/derive"
+    assert alice.login(username="alice", password=PASSWORD)
+    others = [{"adapter": "alice/worse", "revision": "main", "wieght": 2}]
+    body = {"method": "ties", "into": "alice/reviews", "others": others}
+    answer = alice.post(address, body, "application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+    assert "'wieght' in 'others'" in answer.json()["detail"]
+    answer = alice.post(address, {"to": "kohya", "into": "alice/new-one"}, "application/json")
+    assert (answer.status_code, answer.json()["code"]) == (404, "adapter-not-found")
+    assert "hf repos create alice/new-one" in answer.json()["fix"]

@@ -8,18 +8,18 @@ import pytest
 
 from dovetail.adapters.convert import diffusers
 from dovetail.adapters.merge import Recipe
+from features.derived import claims, jobs, verbs
+from features.derived.models import DerivedVersion
+from features.derived.verbs import Origin
 from registry.kernel.errors import NotAllowed, QuotaExceeded, RepositoryNotFound, RevisionNotFound, ValueInvalid
-from registry.models import Base, DerivedVersion, Repository, Revision
+from registry.models import Base, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof.verdicts import latest
 from registry.publish import push
-from registry.publish.made import derived_jobs, derived_versions
-from registry.publish.made.derived_versions import Origin
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import pull, refs
 from registry.talk import dispatch
 from tests.adapters import CONFIG, TINY_BERT, TINY_LLAMA, WEIGHTS, card, lora, pack, unpack
-from workers import derived_versions as making
 
 LLAMA = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 4, "architectures": ["LlamaModel"]}
 
@@ -50,13 +50,13 @@ def read(revision: Revision, path: str) -> bytes:
 
 
 def made(row: DerivedVersion) -> DerivedVersion:
-    making.work()
+    jobs.work()
     return DerivedVersion.objects.select_related("revision__repository").get(pk=row.pk)
 
 
 def test_a_conversion_is_one_commit_on_a_branch_of_its_own_with_its_lineage(cast, publish, llama, tmp_path):
     source, alice = publish("alice/reviews"), cast.session("alice")
-    row = derived_versions.request_conversion(source, "gguf", alice)
+    row = verbs.request_conversion(source, "gguf", alice)
     assert (row.state, row.ref) == ("queued", "refs/heads/derived/gguf")
     done = made(row)
     assert (done.state, done.reason) == ("done", "")
@@ -72,12 +72,12 @@ def test_a_conversion_is_one_commit_on_a_branch_of_its_own_with_its_lineage(cast
     verdict = latest(done.revision)
     assert (verdict.state, verdict.format) == ("queued", "gguf"), "it is proven like a push"
     assert pull.resolve(source.repository, "main") == source, "the original stays what it is"
-    assert derived_versions.made_of(done.revision) == done
-    assert derived_versions.made_from(source, cast.session("carol")) == [done]
+    assert verbs.made_of(done.revision) == done
+    assert verbs.made_from(source, cast.session("carol")) == [done]
     with pytest.raises(NotAllowed, match="Another worker"):
-        derived_jobs.commit(derived_jobs.open_work(done), tmp_path, {})
+        claims.commit(claims.open_work(done), tmp_path, {})
     assert refs.resolve_ref(done.repository, done.ref) == done.revision, "a worker whose lease ended commits nothing"
-    again = derived_versions.request_conversion(source, "gguf", alice)
+    again = verbs.request_conversion(source, "gguf", alice)
     assert (again.pk, again.state, DerivedVersion.objects.count()) == (done.pk, "done", 1)
 
 
@@ -86,7 +86,7 @@ def test_a_merge_is_the_next_version_of_the_repository_that_is_named(cast, publi
     two = publish("bob/two", lora(TINY_LLAMA, task="CAUSAL_LM", seed=2, rank=2), by="bob")
     into = cast.repository("alice/both")
     origins = [Origin(one, 0.5), Origin(two, 2.0)]
-    done = made(derived_versions.request_merge(origins, Recipe("cat"), cast.session("alice"), into))
+    done = made(verbs.request_merge(origins, Recipe("cat"), cast.session("alice"), into))
     assert (done.state, done.reason) == ("done", "")
     assert refs.resolve_ref(into, MAIN) == done.revision
     assert json.loads(read(done.revision, CONFIG))["r"] == 6
@@ -104,15 +104,15 @@ def test_a_merge_of_classifiers_keeps_the_head_that_was_chosen(cast, publish):
     one, two = (lora(TINY_BERT, seed=seed, labels=3) for seed in (1, 2))
     origins = [Origin(publish("alice/one", one)), Origin(publish("bob/two", two, by="bob"))]
     alice, into = cast.session("alice"), cast.repository("alice/both")
-    refused = made(derived_versions.request_merge(origins, Recipe("svd"), alice, into))
+    refused = made(verbs.request_merge(origins, Recipe("svd"), alice, into))
     assert (refused.state, "--head bob/two" in refused.reason) == ("refused", True)
-    chosen = derived_versions.chosen_head("bob/two", origins)
-    done = made(derived_versions.request_merge(origins, Recipe("svd", head=chosen), alice, into))
+    chosen = verbs.chosen_head("bob/two", origins)
+    done = made(verbs.request_merge(origins, Recipe("svd", head=chosen), alice, into))
     assert (done.state, done.reason) == ("done", "")
     name = "base_model.model.classifier.weight"
     assert unpack(read(done.revision, WEIGHTS))[name] == unpack(two[WEIGHTS])[name]
     with pytest.raises(ValueInvalid, match="not 'bob/three'"):
-        derived_versions.chosen_head("bob/three", origins)
+        verbs.chosen_head("bob/three", origins)
 
 
 def loralib(**more) -> dict[str, bytes]:
@@ -128,12 +128,12 @@ def test_a_file_of_loralib_becomes_pefts_with_the_alpha_that_the_card_or_the_req
         publish("alice/silent", loralib()),
         publish("alice/speaking", loralib(lora_alpha=16, enable_lora=[True, False, True])),
     )
-    refused = made(derived_versions.request_conversion(silent, "peft", alice))
+    refused = made(verbs.request_conversion(silent, "peft", alice))
     assert (refused.state, "--alpha" in refused.reason) == ("refused", True)
     asked = {"alpha": 16.0, "enable_lora": "true,false,true"}
     for row in (
-        derived_versions.request_conversion(silent, "peft", alice, asked=asked),
-        derived_versions.request_conversion(speaking, "peft", alice),
+        verbs.request_conversion(silent, "peft", alice, asked=asked),
+        verbs.request_conversion(speaking, "peft", alice),
     ):
         done = made(row)
         assert (done.state, done.reason) == ("done", "")
@@ -143,7 +143,7 @@ def test_a_file_of_loralib_becomes_pefts_with_the_alpha_that_the_card_or_the_req
         assert latest(done.revision).format == "peft"
     for wrong in ({"alpha": -1.0}, {"enable_lora": "q,v"}):
         with pytest.raises(ValueInvalid):
-            derived_versions.request_conversion(silent, "peft", alice, asked=wrong)
+            verbs.request_conversion(silent, "peft", alice, asked=wrong)
 
 
 def test_a_loha_of_lycoris_becomes_a_lora_of_the_rank_that_was_asked_for(cast, publish):
@@ -151,9 +151,9 @@ def test_a_loha_of_lycoris_becomes_a_lora_of_the_rank_that_was_asked_for(cast, p
     values = {part: struct.pack("<16f", *range(16)) for part in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")}
     tensors = {f"{name}.{part}": ("F32", (8, 2) if part[-1] == "a" else (2, 8), raw) for part, raw in values.items()}
     source = publish("alice/loha", {"it.safetensors": pack(tensors), "README.md": card("org/sd-v1-5")})
-    refused = made(derived_versions.request_conversion(source, "diffusers", alice))
+    refused = made(verbs.request_conversion(source, "diffusers", alice))
     assert (refused.state, "--rank" in refused.reason) == ("refused", True)
-    done = made(derived_versions.request_conversion(source, "diffusers", alice, asked={"rank": 4}))
+    done = made(verbs.request_conversion(source, "diffusers", alice, asked={"rank": 4}))
     assert (done.state, done.reason) == ("done", "")
     shapes = {path: shape for path, (_, shape, _) in unpack(read(done.revision, diffusers.FILE)).items()}
     inner = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight"
@@ -165,7 +165,7 @@ def test_a_public_merge_names_no_private_source(cast, publish):
     one = publish("alice/one", lora(TINY_LLAMA, task="CAUSAL_LM", seed=1))
     secret = publish("alice/secret", lora(TINY_LLAMA, task="CAUSAL_LM", seed=2), private=True)
     into, origins = cast.repository("alice/both"), [Origin(one), Origin(secret)]
-    done = made(derived_versions.request_merge(origins, Recipe("cat"), cast.session("alice"), into))
+    done = made(verbs.request_merge(origins, Recipe("cat"), cast.session("alice"), into))
     assert (done.state, done.reason) == ("done", "")
     told = [read(done.revision, path).decode() for path in ("README.md", "derived.json")] + [done.revision.message]
     for text in told:
@@ -176,57 +176,57 @@ def test_a_public_merge_names_no_private_source(cast, publish):
 
 def test_what_is_not_lossless_is_refused_with_the_name_of_the_module_and_leaves_nothing(cast, publish, llama):
     source = publish("alice/dora", lora(TINY_LLAMA, task="CAUSAL_LM", dora=True))
-    done = made(derived_versions.request_conversion(source, "gguf", cast.session("alice")))
+    done = made(verbs.request_conversion(source, "gguf", cast.session("alice")))
     assert done.state == "refused"
     assert "model.layers.0.self_attn.q_proj: GGUF has no form for DoRA" in done.reason
     assert [ref.name for ref in refs.list_refs(source.repository)] == [MAIN]
-    nothing = made(derived_versions.request_conversion(source, "slim", cast.session("alice")))
+    nothing = made(verbs.request_conversion(source, "slim", cast.session("alice")))
     assert "known here by its config alone" in nothing.reason
 
 
 def test_reading_the_sources_and_writing_the_target_are_both_needed(cast, publish):
     source = publish("alice/reviews")
     with pytest.raises(NotAllowed):
-        derived_versions.request_conversion(source, "mlx", cast.session("carol"))
+        verbs.request_conversion(source, "mlx", cast.session("carol"))
     own = cast.repository("carol/own", by="carol")
-    done = made(derived_versions.request_conversion(source, "mlx", cast.session("carol"), own))
+    done = made(verbs.request_conversion(source, "mlx", cast.session("carol"), own))
     assert (done.state, done.ref) == ("done", MAIN)
     hidden = publish("alice/hidden", private=True)
     with pytest.raises(RepositoryNotFound):
-        derived_versions.request_conversion(hidden, "mlx", cast.session("carol"), own)
-    row = derived_versions.request_conversion(source, "bf16", cast.session("carol"), own)
+        verbs.request_conversion(hidden, "mlx", cast.session("carol"), own)
+    row = verbs.request_conversion(source, "bf16", cast.session("carol"), own)
     Repository.objects.filter(pk=source.repository_id).update(private=True)
     assert made(row).state == "refused", "the right is asked again when it is done"
-    sources = derived_versions.shown_sources(done, cast.session("carol"))
+    sources = verbs.shown_sources(done, cast.session("carol"))
     assert [is_shown for _, is_shown in sources] == [False]
 
 
 def test_unknown_formats_and_too_many_requests_are_refused(cast, publish, monkeypatch):
     source, alice = publish("alice/reviews"), cast.session("alice")
     with pytest.raises(ValueInvalid, match="no format 'onnx'"):
-        derived_versions.request_conversion(source, "onnx", alice)
+        verbs.request_conversion(source, "onnx", alice)
     with pytest.raises(ValueInvalid, match="takes 2 to 16"):
-        derived_versions.request_merge([Origin(source)], Recipe("cat"), alice, source.repository)
-    monkeypatch.setattr(derived_versions, "WAITING_AT_MOST", 1)
-    derived_versions.request_conversion(source, "mlx", alice)
+        verbs.request_merge([Origin(source)], Recipe("cat"), alice, source.repository)
+    monkeypatch.setattr(verbs, "WAITING_AT_MOST", 1)
+    verbs.request_conversion(source, "mlx", alice)
     with pytest.raises(QuotaExceeded, match="wait already"):
-        derived_versions.request_conversion(source, "bin", alice)
+        verbs.request_conversion(source, "bin", alice)
 
 
 def test_a_hub_that_fails_tries_three_times_and_a_revoked_token_ends_the_request(cast, publish, monkeypatch):
     source, alice = publish("alice/reviews"), cast.session("alice")
-    row = derived_versions.request_conversion(source, "mlx", alice)
-    monkeypatch.setattr(derived_jobs, "PAUSE", derived_jobs.PAUSE * 0)
-    monkeypatch.setattr(making, "copy_files", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+    row = verbs.request_conversion(source, "mlx", alice)
+    monkeypatch.setattr(claims, "PAUSE", claims.PAUSE * 0)
+    monkeypatch.setattr(jobs, "copy_files", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
     assert made(row).state == "errored"
     row.refresh_from_db()
     assert (row.attempts, row.reason) == (3, "the disk is full")
-    assert derived_versions.request_conversion(source, "mlx", alice).state == "errored", "who waits must learn of it"
-    monkeypatch.setattr(derived_versions, "RETRY", derived_versions.RETRY * 0)
-    derived_versions.request_conversion(source, "mlx", alice)
+    assert verbs.request_conversion(source, "mlx", alice).state == "errored", "who waits must learn of it"
+    monkeypatch.setattr(verbs, "RETRY", verbs.RETRY * 0)
+    verbs.request_conversion(source, "mlx", alice)
     DerivedVersion.objects.update(attempts=3, state="running")
     assert made(row).state == "errored", "three workers died of it, and no fourth shall"
-    derived_versions.request_conversion(source, "mlx", alice)
+    verbs.request_conversion(source, "mlx", alice)
     DerivedVersion.objects.update(is_by_token=True)
     done = made(row)
     assert (done.state, done.attempts) == ("refused", 1)
@@ -235,9 +235,9 @@ def test_a_hub_that_fails_tries_three_times_and_a_revoked_token_ends_the_request
 
 def test_a_hold_follows_lineage_and_so_does_the_release(cast, publish):
     source, mona = publish("alice/reviews"), cast.session("mona")
-    copy = made(derived_versions.request_conversion(source, "mlx", cast.session("alice")))
+    copy = made(verbs.request_conversion(source, "mlx", cast.session("alice")))
     own = cast.repository("carol/own", by="carol")
-    elsewhere = made(derived_versions.request_conversion(source, "mlx", cast.session("carol"), own))
+    elsewhere = made(verbs.request_conversion(source, "mlx", cast.session("carol"), own))
     quarantine.quarantine(source.repository, mona, reason="It attacks.", revision=source)
     dispatch.run()
     for derived in (copy, elsewhere):

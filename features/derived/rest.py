@@ -1,8 +1,9 @@
 """Derived versions: conversions and merges that the hub makes, and the lineage of a revision."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
@@ -11,19 +12,24 @@ from rest_framework.response import Response
 from dovetail.adapters.merge import Recipe
 from dovetail.answers.adapters import DerivedSource, DerivedVersion
 from dovetail.answers.record import Answer
+from dovetail.answers.versions import Yanked
+from features.derived import lineage, models, verbs
+from features.derived.lineage import Step
+from features.derived.verbs import Origin
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
+from hub.api.versions.lifecycle import yank_of
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
-from registry import models
 from registry.kernel import policy
 from registry.kernel.errors import RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
+from registry.models import Repository, Revision
 from registry.proof import verdicts
-from registry.publish.made import derived_versions
-from registry.publish.made.derived_versions import Origin
-from registry.repos import lookup
+from registry.proof.weights.passports import Relative
+from registry.repos import lookup, pull
+from registry.repos.refs import MAIN
 
 
 class Other(s.Serializer[Data]):
@@ -95,12 +101,12 @@ class Derive(View):
             policy.require(self.caller, Permission.PUSH, revision.repository)  # the target, before anything is read
         body = pages.body(request, DeriveBody)
         derived = self._request(revision, body)
-        derived = derived_versions.by_id(derived.pk)
+        derived = verbs.by_id(derived.pk)
         states = verdicts.states_in_force([derived.revision_id] if derived.revision_id else [])
         answer = _answer(derived, self.caller, states)
         return Response(answer, status.HTTP_200_OK if derived.is_final else status.HTTP_202_ACCEPTED)
 
-    def _request(self, revision: models.Revision, wish: Data) -> models.DerivedVersion:
+    def _request(self, revision: Revision, wish: Data) -> models.DerivedVersion:
         if bool(wish["to"]) == bool(wish["method"]):
             raise ValueInvalid(
                 "A derived version has a format or a method.", fix="Send `to`, or `method` and `others`."
@@ -108,23 +114,23 @@ class Derive(View):
         into = _into(wish["into"], self.caller) if wish["into"] else None
         if wish["to"]:
             asked = {key: wish[key] for key in ("alpha", "enable_lora", "rank") if wish[key]}
-            return derived_versions.request_conversion(revision, wish["to"], self.caller, into, asked)
+            return verbs.request_conversion(revision, wish["to"], self.caller, into, asked)
         origins = [Origin(revision, wish["weight"]), *map(self._origin, wish["others"])]
-        head = derived_versions.chosen_head(wish["head"], origins)
+        head = verbs.chosen_head(wish["head"], origins)
         recipe = Recipe(wish["method"], wish["density"], wish["rank"], wish["seed"], head)
-        return derived_versions.request_merge(origins, recipe, self.caller, _target(into))
+        return verbs.request_merge(origins, recipe, self.caller, _target(into))
 
     def _origin(self, other: Data) -> Origin:
-        return derived_versions.find_origin(other["adapter"], other["revision"], other["weight"], self.viewer)
+        return verbs.find_origin(other["adapter"], other["revision"], other["weight"], self.viewer)
 
 
 class OneLineage(View):
-    @operation("lineage")
+    @operation("lineage", callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> Lineage:
         """What a revision was derived of, and what of it."""
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
-        origin, rows = derived_versions.made_of(revision), derived_versions.made_from(revision, self.caller)
+        origin, rows = verbs.made_of(revision), verbs.made_from(revision, self.caller)
         states = verdicts.states_in_force(row.revision_id for row in (origin, *rows) if row and row.revision_id)
         return Lineage(
             made_of=_answer(origin, self.caller, states) if origin else None,
@@ -132,7 +138,7 @@ class OneLineage(View):
         )
 
 
-def _into(full_name: str, by: Caller) -> models.Repository:
+def _into(full_name: str, by: Caller) -> Repository:
     try:
         return lookup.find(full_name, by, Permission.BROWSE)
     except RepositoryNotFound as missing:
@@ -140,7 +146,7 @@ def _into(full_name: str, by: Caller) -> models.Repository:
         raise RepositoryNotFound(missing.detail, fix, into=full_name) from None
 
 
-def _target(into: models.Repository | None) -> models.Repository:
+def _target(into: Repository | None) -> Repository:
     if into is None:
         raise ValueInvalid(
             "A merge is the next version of a repository.", fix="Name one that you may write to: `into`."
@@ -170,6 +176,102 @@ def _answer(derived: models.DerivedVersion, by: Caller, states: Mapping[int, str
                 revision=source.oid if is_shown else None,
                 weight=source.weight,
             )
-            for source, is_shown in derived_versions.shown_sources(derived, by)
+            for source, is_shown in verbs.shown_sources(derived, by)
         ),
     )
+
+
+class NamedBase(Answer):
+    id: Annotated[str, "as this hub knows it"]
+    named: Annotated[str, "as the adapter names it"]
+    adapter: Annotated[str | None, "the repository here of that name"]
+
+
+class LineageStep(Answer):
+    source: str
+    result: str
+    method: Annotated[str, "of the newest version of the result that the hub made of the source"]
+
+
+class OwnForm(Answer):
+    method: str
+    revision: str
+
+
+class WeightCopy(Answer):
+    adapter: str
+    revision: str
+    path: str
+    cosine: Annotated[float, "of the weights; rounded down to tenths behind a gate that you have not passed"]
+    copy: Annotated[bool, "the same weights, perhaps under another scale, dtype or names"]
+    original: Annotated[bool, "of a copy: its weights were pushed to this hub before those of this adapter"]
+    yanked: Annotated[Yanked | None, "of the revision"]
+
+
+class AdapterLineage(Answer):
+    bases: tuple[NamedBase, ...]
+    made_from: tuple[LineageStep, ...]
+    made_from_left_out: int
+    made_of_it: tuple[LineageStep, ...]
+    made_of_it_left_out: int
+    other_forms: Annotated[tuple[OwnForm, ...], "in the adapter's own repository"]
+    copies: tuple[WeightCopy, ...]
+    named_by: Annotated[tuple[str, ...], "adapters whose cards name it as their base"]
+    collections: Annotated[tuple[str, ...], "slugs"]
+
+
+class LineageOfAdapter(View):
+    @operation("adapter_lineage", callers="anyone")
+    def get(self, request: Request, ns: str, name: str) -> AdapterLineage:
+        """What an adapter was made from, and what was made of it.
+
+        As far as you find it in lists, over three steps; `…_left_out` steps more found no room.
+        """
+        pages.parameters(request, pages.Nothing)
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.READ)
+        main = pull.resolve_pulled(repository, MAIN, self.viewer)
+        pull.require_shown(main, self.caller)
+        found = lineage.read(repository, {} if main.is_expired else pull.entries(main), self.caller)
+        return AdapterLineage(
+            bases=tuple(
+                NamedBase(id=base.id, named=base.name, adapter=str(base.repository) if base.repository else None)
+                for base in found.bases
+            ),
+            made_from=_steps(found.made_from.items),
+            made_from_left_out=found.made_from.left_out,
+            made_of_it=_steps(found.made_of_it.items),
+            made_of_it_left_out=found.made_of_it.left_out,
+            other_forms=tuple(
+                OwnForm(method=form.method, revision=form.revision.oid) for form in found.other_forms if form.revision
+            ),
+            copies=tuple(_copy(one) for one in found.copies),
+            named_by=tuple(repository.full_name for repository in found.named_by.items),
+            collections=tuple(one.slug for one in found.lists.items),
+        )
+
+
+def _steps(steps: Iterable[Step]) -> tuple[LineageStep, ...]:
+    return tuple(
+        LineageStep(source=step.source.full_name, result=step.result.full_name, method=step.method) for step in steps
+    )
+
+
+def _copy(one: Relative) -> WeightCopy:
+    return WeightCopy(
+        adapter=one.revision.repository.full_name,
+        revision=one.revision.oid,
+        path=one.place.path,
+        cosine=one.cosine,
+        copy=one.is_copy,
+        original=one.is_original,
+        yanked=yank_of(one.revision),
+    )
+
+
+_AT = "adapters/<str:ns>/<str:name>"
+_REVISION = f"{_AT}/revisions/<api_revision:rev>"
+REST = [
+    path(f"{_AT}/lineage", LineageOfAdapter.as_view(), name="rest-adapter-lineage"),
+    path(f"{_REVISION}/derive", Derive.as_view(), name="rest-derive"),
+    path(f"{_REVISION}/lineage", OneLineage.as_view(), name="rest-lineage"),
+]

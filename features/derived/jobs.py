@@ -10,15 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from celery import shared_task
+
 from dovetail.adapters.convert import NEEDS_BASE
 from dovetail.adapters.files import config as configs
+from features.derived import claims, verbs
+from features.derived.claims import Work
+from features.derived.models import DerivedVersion
+from features.derived.verbs import is_merge
 from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
-from registry.models import Base, DerivedVersion, Revision
-from registry.moderation import lineage
+from registry.kernel.seams import Jobs
+from registry.models import Base, Revision
 from registry.proof import verdicts
-from registry.publish.made import derived_jobs
-from registry.publish.made.derived_jobs import Work
-from registry.publish.made.derived_versions import is_merge
 from registry.repos import pull
 from registry.repos.contents import facts
 from workers import base_cache, scratch_folders
@@ -29,7 +32,7 @@ from workers.validation.layout import copy_files
 
 logger = logging.getLogger(__name__)
 
-SCRIPT = Path(__file__).parent / "engine" / "make_version.py"
+SCRIPT = Path(jail.__file__).parent / "make_version.py"
 SECONDS = 20  # after that no request is begun: the others wait for the next tick
 WALL_SECONDS = 400  # of one request
 MAX_ANSWER = 64 << 10
@@ -41,10 +44,19 @@ class Refused(Exception):
     """The sources do not allow what was asked for."""
 
 
+JOBS = Jobs()  # a task alone
+
+
+@shared_task(name="workers.tasks.derive")
+def derive(_: int = 0) -> None:
+    """Make the derived versions that wait; the id of the one that was asked for is only a hint."""
+    work()
+
+
 def work() -> None:
     """Do the requests that wait, one after the other."""
     until = time.monotonic() + SECONDS
-    while time.monotonic() < until and (derived := derived_jobs.claim()):
+    while time.monotonic() < until and (derived := claims.claim()):
         make(derived)
 
 
@@ -52,13 +64,13 @@ def make(derived: DerivedVersion) -> None:
     """Make one derived version, and record what became of it."""
     details = {"derived": derived.pk}
     try:
-        _make(derived_jobs.open_work(derived))
+        _make(claims.open_work(derived))
     except (StoreUnavailable, ShelfProblem, OSError, subprocess.SubprocessError) as problem:
         logger.warning("A derived version waits: %s", problem, extra=details)
-        derived_jobs.put_off(derived, str(problem))
+        claims.put_off(derived, str(problem))
     except (Refused, RegistryError) as refusal:
         logger.info("A derived version was refused: %s", refusal, extra=details)
-        derived_jobs.refuse(derived, str(refusal))
+        claims.refuse(derived, str(refusal))
 
 
 def _make(claimed: Work) -> None:
@@ -77,8 +89,8 @@ def _make(claimed: Work) -> None:
         (target / MARK).write_text(_mark(claimed, told))
         if is_merge(derived) and not (target / "README.md").exists():
             (target / "README.md").write_text(_card(claimed, target))
-        derived_jobs.commit(claimed, target, told)
-    lineage.hold_if_source_is_held(derived.pk)  # while it was made
+        claims.commit(claimed, target, told)
+    verbs.hold_if_source_is_held(derived.pk)  # while it was made
 
 
 def _request(claimed: Work) -> dict[str, Any]:
@@ -169,7 +181,7 @@ def _card(claimed: Work, target: Path) -> str:
     licenses = {_license(revision) for revision in claimed.revisions}
     stated = [f"license: {json.dumps(licenses.pop())}"] if len(licenses) == 1 and "" not in licenses else []
     head = ["---", f"base_model: {json.dumps(base)}", "library_name: peft", "tags: [merge]", *stated, "---"]
-    names = [(f"`{row}`" if is_named else derived_jobs.UNNAMED, row.weight) for row, is_named in claimed.sources]
+    names = [(f"`{row}`" if is_named else claims.UNNAMED, row.weight) for row, is_named in claimed.sources]
     rows = [f"- {name}, weight {weight:g}" for name, weight in names]
     return "\n".join([*head, "", f"# Merge by {claimed.derived.method}", "", "Merged of:", "", *rows, ""])
 

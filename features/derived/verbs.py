@@ -1,4 +1,4 @@
-"""Asks for derived versions: the same adapter in another format or precision, or a merge of several.
+"""Derived versions: the same adapter in another format or precision, or a merge of several; and holds that follow them.
 
 A conversion of a version is committed onto it, on the branch derived/FORMAT of its repository; with another repository
 as its target, and always for a merge, the result is the next version of that repository's main.
@@ -6,7 +6,7 @@ as its target, and always for a merge, the result is the next version of that re
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -22,10 +22,14 @@ from django.utils.module_loading import import_string
 from dovetail.adapters import convert
 from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.merge import METHODS, Recipe, Source, check, check_weight, head_of
+from features.derived.models import DerivedSource, DerivedVersion
 from registry.kernel import audit, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import DerivedSource, DerivedVersion, Ref, Repository, Revision
+from registry.models import ModerationDecision, OutboxEvent, Ref, Repository, Revision
+from registry.proof.verified import withdrawals
+from registry.proof.verified.withdrawals import LINEAGE
 from registry.publish import push
 from registry.repos import lookup, pull, refs, unsearched_files
 from registry.repos.refs import MAIN
@@ -145,6 +149,13 @@ def ring(number: int) -> None:
     import_string(settings.DERIVE_DOORBELL)(number)
 
 
+def sweep() -> None:
+    """Tell a worker of the requests that wait: the message of one may be lost."""
+    due = DerivedVersion.objects.filter(finished_at__isnull=True, free_at__lte=timezone.now())
+    if (oldest := due.order_by("free_at").values_list("pk", flat=True).first()) is not None:
+        ring(oldest)
+
+
 # --- lineage ---------------------------------------------------------------------------------------------------------
 def made_of(revision: Revision) -> DerivedVersion | None:
     """Return how the version was derived, with its sources; None for one that somebody pushed."""
@@ -181,6 +192,14 @@ def shown_sources(derived: DerivedVersion, by: Caller) -> list[tuple[DerivedSour
          and pull.is_shown(source.revision, by))
         for source in sources
     ]  # fmt: skip
+
+
+def seen_sources(revision: Revision, by: Caller) -> Iterator[Repository]:
+    """Yield the repositories that the version was made of, as far as the caller sees them."""
+    made = made_of(revision)
+    for source, is_shown in shown_sources(made, by) if made else ():
+        if is_shown and source.revision:
+            yield source.revision.repository
 
 
 def _with_sources(rows: QuerySet[DerivedVersion]) -> QuerySet[DerivedVersion]:
@@ -238,3 +257,66 @@ def _again(known: DerivedVersion, by: Caller) -> None:
 def _told(derived: DerivedVersion) -> str:
     sources = ", ".join(map(str, derived.sources.all()))
     return f"{derived.method} of {sources}"[:500]
+
+
+Action = ModerationDecision.Action
+
+
+def consume(event: OutboxEvent) -> None:
+    """Hold back or release the versions that were derived of what the event is about."""
+    if event.kind not in (Kind.QUARANTINED, Kind.RELEASED):
+        return
+    decision = ModerationDecision.objects.filter(pk=event.data.get("decision")).select_related("case").first()
+    if decision is None:
+        return
+    for derived in _derived_of(decision):
+        revision = derived.revision
+        if revision is None:
+            continue
+        if event.kind == Kind.QUARANTINED:
+            withdrawals.hold(revision, _reason(decision), decision.case, finding=LINEAGE)
+        elif _may_return(derived, revision):
+            withdrawals.decide(
+                revision, Action.RELEASE, None, "What it was derived of is released.", "", finding=LINEAGE
+            )
+
+
+def hold_if_source_is_held(number: int) -> None:
+    """Hold back a new derived version if one of its sources was held back while it was made."""
+    derived = DerivedVersion.objects.select_related("revision__repository__namespace").get(pk=number)
+    held = next((source for source in _sources(derived) if _is_held(source)), None)
+    decision = withdrawals.decision_in_force(held if held.is_quarantined else held.repository) if held else None
+    if derived.revision is not None and decision is not None:
+        withdrawals.hold(derived.revision, _reason(decision), decision.case, finding=LINEAGE)
+
+
+def _derived_of(decision: ModerationDecision) -> Iterable[DerivedVersion]:
+    rows = DerivedVersion.objects.select_related("revision__repository__namespace")
+    if decision.revision is not None:
+        return rows.filter(sources__revision=decision.revision).distinct()
+    # The versions of a repository that is held as a whole are held with it; those elsewhere are not.
+    return (
+        rows.filter(sources__revision__repository=decision.repository)
+        .exclude(repository=decision.repository)
+        .distinct()
+    )
+
+
+def _may_return(derived: DerivedVersion, revision: Revision) -> bool:
+    """Return whether lineage alone holds it back, and no source is held any more."""
+    decision = withdrawals.decision_in_force(revision)
+    is_by_lineage = decision is not None and decision.finding == LINEAGE
+    return revision.is_quarantined and is_by_lineage and not any(map(_is_held, _sources(derived)))
+
+
+def _sources(derived: DerivedVersion) -> list[Revision]:
+    rows = derived.sources.filter(revision__isnull=False).select_related("revision__repository")
+    return [source.revision for source in rows if source.revision is not None]
+
+
+def _is_held(revision: Revision) -> bool:
+    return revision.is_quarantined or revision.repository.is_quarantined
+
+
+def _reason(decision: ModerationDecision) -> str:
+    return f"It was derived of a version that is held back: {decision.reason}"

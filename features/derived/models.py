@@ -46,6 +46,7 @@ class DerivedVersion(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        app_label = "registry"
         indexes = [models.Index(fields=["free_at"], name="derived_version_job", condition=Q(finished_at__isnull=True))]
         constraints = [
             models.CheckConstraint(
@@ -73,6 +74,7 @@ class DerivedSource(models.Model):
     weight = models.FloatField(default=1.0, db_default=1.0)  # in a merge
 
     class Meta:
+        app_label = "registry"
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["derived", "position"], name="derived_source_unique")]
 

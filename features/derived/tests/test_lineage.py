@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from registry.models import DerivedSource, DerivedVersion, Repository, Revision
-from registry.publish.made import lineage
+from features.derived import lineage
+from features.derived.models import DerivedSource, DerivedVersion
+from registry.models import Repository, Revision
 from tests import questions
 from tests.api.conftest import BASE, FILES, pushed
 from tests.cast import Cast

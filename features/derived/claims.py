@@ -10,16 +10,16 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from features.derived.models import MAX_REASON, DerivedSource, DerivedVersion
+from features.derived.verbs import is_merge, require_source
 from registry.bytes import blobs, blocked_files, chunking_jobs, intake, tensor_digests
 from registry.bytes.blobs import Digest, Hasher
 from registry.kernel import policy
 from registry.kernel.errors import NotAllowed
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
-from registry.models import DerivedSource, DerivedVersion, Ref, Repository, Revision
-from registry.models.repos.derivations import MAX_REASON
+from registry.models import Ref, Repository, Revision
 from registry.publish import branches, push
-from registry.publish.made.derived_versions import is_merge, require_source
 from registry.publish.push import Intent
 from registry.publish.push.content import entry as small_entry
 from registry.repos import manifest, pull, refs

@@ -3,16 +3,24 @@
 Only what the caller finds in lists, in a constant number of queries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Exists, F, Max, OuterRef, Q
 
+from features.derived.models import DerivedSource, DerivedVersion
+from registry.kernel import seams
 from registry.kernel.policy import Caller
-from registry.models import DerivedSource, DerivedVersion, Repository
-from registry.repos import bases
+from registry.kernel.texts.cursors import Page
+from registry.models import Repository
+from registry.proof.weights import passports
+from registry.proof.weights.passports import Relative
+from registry.repos import bases, digests
+from registry.repos.contents import facts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query, SearchPage
+from registry.repos.manifest import Entry
 
 MAX_DEPTH = 3  # steps from the repository
 MOST = 20  # of one kind at each step
@@ -121,3 +129,32 @@ def _steps(root: Repository, near: str, far: str, by: Caller) -> Steps:
         if {row[SOURCE], row[RESULT]} <= known.keys() and row["newest"] in methods  # others are deleted meanwhile
     ]
     return Steps(steps, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Everything that a repository was made from, that was made of it, and that holds or names it, as a caller sees it.
+
+    Each list is bounded; pages have a `next` where more was found.
+    """
+
+    bases: Sequence[NamedBase]
+    made_from: Steps
+    made_of_it: Steps
+    other_forms: Sequence[DerivedVersion]
+    copies: Sequence[Relative]
+    named_by: SearchPage
+    lists: Page[Any]
+
+
+def read(repository: Repository, entries: Mapping[str, Entry], by: Caller) -> Lineage:
+    """Return the lineage of a repository whose main has these files; a constant number of queries."""
+    return Lineage(
+        named_bases(facts.read_facts(entries).bases, by),
+        made_from(repository, by),
+        made_of_it(repository, by),
+        other_forms(repository),
+        passports.relatives_of_files(digests.weight_files(entries), repository, by),
+        named_by(repository, by),
+        seams.lists_with(repository, by, limit=MOST),
+    )

@@ -1,0 +1,1 @@
+"""Derived versions: the same adapter in another form, merges of several, and the lineage of both."""

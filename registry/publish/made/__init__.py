@@ -1,1 +1,0 @@
-"""Products of the hub: derived versions, other forms of a file."""
