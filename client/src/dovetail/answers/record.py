@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from dovetail.adapters.results.records import Record
+from dovetail.adapters.results.records import JsonObject, Record
 
 T = TypeVar("T")
 LEFT_OUT = {"optional": True}  # metadata of a field that is not in the JSON while it is None
@@ -49,7 +49,7 @@ class Answer:
         dataclass(frozen=True, eq=False, kw_only=True)(cls)
         cls.__doc__ = doc
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the members; those that are records are still records."""
         return {
             member.name: value
@@ -117,7 +117,7 @@ def read(cls: type[T], document: object) -> T:
     record: Any = get_origin(cls) or cls
     if not isinstance(document, dict):
         raise ValueError(f"{record.__name__} is not an object")
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for member in members(cls):
         try:
             values[member.name] = _value(member.hint, document.get(member.name))

@@ -5,9 +5,10 @@ Its answer is that of `dovetail diff`: the files, keys of the config and scores 
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from dovetail.adapters.results.records import JsonObject
 from dovetail.answers.adapters import Comparison
 from dovetail.answers.record import MappedAnswer, read
 from dovetail.answers.versions import Manifest
@@ -66,7 +67,7 @@ class Difference(MappedAnswer):
 
 
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 2.0  # for a hub that compares large weights
-Row = dict[str, Any]
+Row = JsonObject
 
 
 def compare(caller: "Queries", first: tuple[str, str], second: tuple[str, str]) -> Difference:

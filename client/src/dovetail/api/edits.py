@@ -4,7 +4,7 @@ Deletion, tags, branches and pull requests go by the Hub's routes. All raise Pro
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from dovetail.answers.adapters import Repaired
@@ -49,7 +49,7 @@ def delete_branch(caller: "Connection", adapter: str, branch: str) -> None:
     _by_hub_api(caller, adapter, lambda api: api.delete_branch(adapter, branch=branch))
 
 
-def pull_requests(caller: "Connection", adapter: str, status: str) -> list[dict[str, Any]]:
+def pull_requests(caller: "Connection", adapter: str, status: str) -> list[dict[str, object]]:
     """Return the pull requests that are open, closed (merged ones too), or all of them; the newest first."""
     listed = _by_hub_api(
         caller,

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse
 from threading import Event
-from typing import Any
 from urllib.parse import quote, urlsplit
 
+from dovetail.adapters.results.records import JsonObject
 from dovetail.answers.record import read
 from dovetail.answers.versions import Manifest
 from dovetail.base import ids, places
@@ -72,7 +72,7 @@ class Plane(Transport):
         sha256 = source.file.sha256
         return self._get(f"/blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}", str(source.file.path), offset, is_stopped)
 
-    def _resolve(self, index: dict[str, Any], adapter: str, revision: str) -> str:
+    def _resolve(self, index: JsonObject, adapter: str, revision: str) -> str:
         names, states = index.get("names"), index.get("revisions")
         if not isinstance(names, dict) or not isinstance(states, dict):
             raise _not_as_signed(self.endpoint, "it names no revisions")
@@ -83,7 +83,7 @@ class Plane(Transport):
             raise _absent(self.endpoint, f"{adapter}@{revision}")
         return str(oid)
 
-    def _document(self, path: str, adapter: str) -> dict[str, Any]:
+    def _document(self, path: str, adapter: str) -> JsonObject:
         """Return a signed document about an adapter, whose signature and time are good."""
         with self._get(path, adapter) as answer:
             try:
@@ -93,7 +93,7 @@ class Plane(Transport):
                 raise _not_as_signed(self.endpoint, f"it is no signed document ({type(error).__name__})") from None
         if not any(is_signed(text, signature, key) for key in self._keys):
             raise _not_as_signed(self.endpoint, "the signature is of none of the keys that are known of the hub")
-        document: dict[str, Any] = json.loads(text)
+        document: JsonObject = json.loads(text)
         if document.get("format") != FORMAT or document.get("repository") != adapter:
             raise _not_as_signed(self.endpoint, f"it is about {document.get('repository')}")
         _require_fresh(document, self.endpoint)
@@ -124,7 +124,7 @@ def is_signed(text: bytes, signature: bytes, key: str) -> bool:
     return True
 
 
-def _require_fresh(document: dict[str, Any], url: str) -> None:
+def _require_fresh(document: JsonObject, url: str) -> None:
     """Raise Problem for an index after its end; revisions have none, because a fresh index must name them."""
     if "expires_at" not in document:
         return

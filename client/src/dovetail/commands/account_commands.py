@@ -13,12 +13,13 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
 
 from dovetail import __version__
+from dovetail.adapters.results.records import JsonObject
 from dovetail.api.client import Client
 from dovetail.base import places
 from dovetail.base.problems import Problem, interrupted, no_hub, unreachable, usage
@@ -92,7 +93,7 @@ def _refusal(endpoint: str, word: str, sentence: str) -> Problem:
     )
 
 
-def _post(endpoint: str, route: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+def _post(endpoint: str, route: str, form: dict[str, str]) -> tuple[int, JsonObject]:
     """Return the status and the JSON object of an answer of /oauth."""
     headers = {"User-Agent": f"dovetail-hub/{__version__}", "Accept": "application/json"}
     request = urllib.request.Request(f"{endpoint}/oauth/{route}", urlencode(form).encode(), headers)  # noqa: S310  # places.py checks the scheme
@@ -108,7 +109,7 @@ def _post(endpoint: str, route: str, form: dict[str, str]) -> tuple[int, dict[st
         raise unreachable(endpoint, error) from None
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes) -> JsonObject:
     try:
         document = json.loads(body)
     except ValueError:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import yaml
 
+from dovetail.adapters.results.records import JsonObject
 from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving.vllm import VERSION
 from dovetail.serve.server_start import Target
 
-Document = dict[str, Any]
+Document = JsonObject
 VOLUME, MOUNT = "dovetail-adapters", "/adapters"
 SIZE = "10Gi"
 DOWNLOADER = "python:3.13-slim"

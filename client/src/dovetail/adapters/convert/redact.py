@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from dovetail.adapters.checks import privacy
 from dovetail.adapters.checks.base import FIELD
@@ -24,6 +24,7 @@ from dovetail.adapters.files.header import HeaderError, Opener
 from dovetail.adapters.formats.twins import framed
 from dovetail.adapters.readers.folder import MAX_TEXT_BYTES
 from dovetail.adapters.results.findings import some
+from dovetail.adapters.results.records import JsonObject
 
 MAX_TEXTS_BYTES = 4 << 20  # of all texts together: patterns are looked for while somebody waits
 # Another text in these is another token, so the tokenizer would be another one.
@@ -152,7 +153,7 @@ def _weights(path: str, opener: Opener, redacted: Redacted, *, fits: bool) -> No
     )
 
 
-def _header(opener: Opener) -> tuple[dict[str, Any], int] | None:
+def _header(opener: Opener) -> tuple[JsonObject, int] | None:
     """Return the entries of a safetensors header, and where the tensors begin; None if it cannot be read."""
     with opener() as file:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
+from dovetail.adapters.results.records import JsonObject
 
 TOKENIZER, CONFIG, ADDED, TEMPLATE = (
     "tokenizer.json",
@@ -76,7 +77,7 @@ def _of_tokenizer(text: str) -> Iterator[int]:
     yield from (entry["id"] for entry in _entries(text))
 
 
-def _entries(text: str) -> Iterator[dict[str, Any]]:
+def _entries(text: str) -> Iterator[JsonObject]:
     """Yield the added tokens of a tokenizer.json, of which the beginning is enough."""
     _, found, rest = text.partition(LIST)
     start = rest.find("[")
@@ -103,7 +104,7 @@ def _of_added(text: str) -> Iterator[int]:
 READERS = {TOKENIZER: _of_tokenizer, CONFIG: _of_config, ADDED: _of_added}
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str) -> JsonObject:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -136,7 +137,7 @@ def vocabulary(files: Mapping[str, Opener]) -> tuple[str, dict[str, int]] | None
     return (path, known) if known else None
 
 
-def _table(raw: bytes) -> dict[str, Any]:
+def _table(raw: bytes) -> JsonObject:
     """Return the ids of a tokenizer.json (WordPiece, BPE, word level, unigram) or of a vocab.json."""
     content = _object(raw.decode("utf-8", "replace"))
     model = content.get("model")
@@ -149,12 +150,12 @@ def _table(raw: bytes) -> dict[str, Any]:
     return (ids if isinstance(ids, dict) else {}) | {str(one.get("content")): one.get("id") for one in added}
 
 
-def _lines(raw: bytes) -> dict[str, Any]:
+def _lines(raw: bytes) -> JsonObject:
     lines = raw.decode("utf-8", "replace").split("\n")
     return {line.rstrip("\r"): at for at, line in enumerate(lines) if line}
 
 
-def _pieces(raw: bytes) -> dict[str, Any]:
+def _pieces(raw: bytes) -> JsonObject:
     """Return the pieces of a SentencePiece model: field 1 of a protobuf message, of each again field 1."""
     fields = islice(_fields(raw), MAX_PIECES)
     pieces = [text for number, value in fields if number == 1 for text in _first_text(value)]
@@ -226,5 +227,5 @@ def _content(value: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _file(files: Mapping[str, Opener], path: str) -> dict[str, Any]:
+def _file(files: Mapping[str, Opener], path: str) -> JsonObject:
     return _object(_text(files[path])) if path in files else {}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
+JsonObject = dict[str, Any]  # parsed JSON, of which nobody has proven more
 MAX_TEXT = 4000
 MAX_ITEMS = 256  # no less than the rows of an evaluation (workers/engine/evals/rows/rows.py)
 MAX_DEPTH = 3
@@ -79,9 +80,9 @@ class Record:
         """Return the record in JSON that this hub wrote, an older or a newer one. Raises TypeError without a key."""
         return read(cls, value)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the record as JSON values; the fields are in the order of their declaration."""
-        document: dict[str, Any] = {}
+        document: JsonObject = {}
         for slot in slots(type(self)):
             value = getattr(self, slot.name)
             if value is not None or not slot.is_optional:
@@ -89,7 +90,7 @@ class Record:
         return document
 
 
-def load(line: bytes) -> dict[str, Any]:
+def load(line: bytes) -> JsonObject:
     """Return the JSON object of one line. Raises `Malformed`, also for NaN and infinity."""
     try:
         document = json.loads(line, parse_constant=_refuse_constant)
@@ -245,10 +246,10 @@ def _items(parser: Parser, value: Any, limits: Limits) -> tuple[Any, ...]:
     return tuple(parser(item, limits) for item in value)
 
 
-def _object(value: Any, limits: Limits) -> dict[str, Any]:
+def _object(value: Any, limits: Limits) -> JsonObject:
     if not isinstance(value, dict):
         raise Malformed(f"expected an object, got {type(value).__name__}")
-    plain: dict[str, Any] = _plain(value, limits, MAX_DEPTH)
+    plain: JsonObject = _plain(value, limits, MAX_DEPTH)
     return plain
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError, Opener
+from dovetail.adapters.results.records import JsonObject
 from dovetail.adapters.shapes import trainer_settings
 from dovetail.adapters.shapes.trainer_settings import MAX_TEXT, Parse, Stated, is_number, stated
 
@@ -52,7 +53,7 @@ class Training:
     losses_source: str = ""
     words: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {
             "facts": [{"name": fact.name, "value": fact.value, "source": fact.source} for fact in self.facts],
             "losses": [list(point) for point in self.losses],
@@ -126,7 +127,7 @@ def _step(path: str) -> int:
     return int(match[1]) if match else -1
 
 
-def _object(files: Mapping[str, Opener], path: str) -> dict[str, Any]:
+def _object(files: Mapping[str, Opener], path: str) -> JsonObject:
     if path not in files:
         return {}
     with files[path]() as file:
@@ -134,7 +135,7 @@ def _object(files: Mapping[str, Opener], path: str) -> dict[str, Any]:
     return _parsed(raw) if len(raw) <= MAX_BYTES else {}
 
 
-def _parsed(raw: bytes | str) -> dict[str, Any]:
+def _parsed(raw: bytes | str) -> JsonObject:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
