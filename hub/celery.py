@@ -18,7 +18,7 @@ from kombu import Queue
 from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 from registry.talk import letters
 
 
@@ -190,7 +190,7 @@ def _share_memory(**_: object) -> None:
 @signals.task_prerun.connect
 def _carry_on(task: Any, **_: object) -> None:
     """Let a task work for the request that its message carries, and for none if it has none."""
-    request_ids.continue_for((task.request.get("request_id") or "") if task.name in JOB_MESSAGES else "")
+    traces.continue_for((task.request.get("request_id") or "") if task.name in JOB_MESSAGES else "")
 
 
 @signals.task_prerun.connect
@@ -303,7 +303,7 @@ def _send(task: str, *rows: int | str, door: str = "") -> bool:
     if time.monotonic() < _silent_until:
         return False
     try:
-        headers = {"request_id": request_ids.current()}
+        headers = {"request_id": traces.current()}
         queue: Any = worker_direct(door) if door else None
         app.send_task(task, args=rows, queue=queue, headers=headers, retry=True, retry_policy=ONCE_MORE)
     except (KombuError, OSError) as problem:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from hub.addresses import address_of
 from registry.kernel import audit
 from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
 from registry.people.tokens import tokens
@@ -73,7 +73,7 @@ class CallerMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        audit.request_id.set(request_ids.current())
+        audit.request_id.set(traces.current())
         audit.client.set(audit.Client(address_of(request), request.headers.get("User-Agent", "")))
         audit.credential.set("")
         request.caller = SessionCaller(request)  # type: ignore[attr-defined]  # a lazy attribute of our own

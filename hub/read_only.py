@@ -12,7 +12,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import get_script_prefix, set_script_prefix
 
-from registry.kernel import switches
+from registry.kernel import site_settings
 from registry.kernel.errors import ViewReadOnly
 from registry.kernel.policy import Caller
 from registry.repos.viewers import Viewer
@@ -86,7 +86,7 @@ def refuse_write(request: HttpRequest) -> None:
     if not ASKED.match(path):
         refuse_below_verified(request)
     if not TAKEN.match(path):
-        switches.require_writable()
+        site_settings.require_writable()
 
 
 def refuse_below_verified(request: HttpRequest) -> None:

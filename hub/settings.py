@@ -199,7 +199,7 @@ MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=5 << 30)
 MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=20 << 30)
 MAX_INLINE_BYTES = env.int("MAX_INLINE_BYTES", default=10 << 20)
 LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=512 << 20)
-# Of one namespace; 0: no limit; None: none, but while registration is open that of quota_limits.py.
+# Of one namespace; 0: no limit; None: none, but while registration is open that of quotas.py.
 QUOTA_BYTES = env("QUOTA_BYTES", limit, default=None)
 QUOTA_REPOSITORIES = env("QUOTA_REPOSITORIES", limit, default=None)
 RETIRED_NAME_DAYS = env.int("RETIRED_NAME_DAYS", default=0)  # how long a name that was given up is kept; 0: for ever

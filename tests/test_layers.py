@@ -53,9 +53,7 @@ COMPOSITION_ROOTS = (
 ALLOWED = {
     **{root: {"features"} for root in COMPOSITION_ROOTS},
     "registry/bytes/blobs/s3.py": {"boto3", "botocore"},
-    "registry/bytes/blobs/s3_answers.py": {"botocore"},
-    "registry/bytes/blobs/s3_clients.py": {"boto3", "botocore"},
-    "registry/bytes/blobs/s3_parts.py": {"botocore"},
+    "registry/bytes/blobs/s3_requests.py": {"boto3", "botocore"},
     "ops/__main__.py": {"hub"},
     "client/src/dovetail/integrations/transformers.py": {"transformers"},  # a callback of its Trainer
     "client/src/dovetail/integrations/peft_changes.py": {"torch", "transformers", "peft"},  # in functions alone

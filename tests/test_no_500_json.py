@@ -18,7 +18,7 @@ from django.test import Client
 from dovetail.adapters.shapes.fit import Manifest, Module, Shapes, encode
 from hub.api import openapi
 from registry.kernel.policy import Caller
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Base, DiscussionEvent, Organization, Repository, User
 from registry.people import gates
 from registry.people.organizations import robots, teams
@@ -232,7 +232,7 @@ def routes(*tables: dict[tuple[str, str], Any]) -> Iterator[tuple[str, str, Any]
     """Yield (method, path, valid body) of each row, with the ids that exist now."""
     comment = DiscussionEvent.objects.filter(kind="comment").get()
     collection = apps.get_model("registry", "Collection").objects.get()
-    made = {"comment": ids.format_hub_id(comment.pk), "collection": f"/api/collections/{collection.slug}"}
+    made = {"comment": cursors.format_hub_id(comment.pk), "collection": f"/api/collections/{collection.slug}"}
     for table in tables:
         for (method, path), body in table.items():
             yield method, path.format(**made), body

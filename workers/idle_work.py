@@ -16,7 +16,7 @@ from dovetail.adapters.results.programs import HERE, Address, digest, lacking, p
 from dovetail.adapters.results.report import Report
 from dovetail.adapters.results.usage import ProgramRun
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 from registry.models import Base
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
@@ -106,7 +106,7 @@ def _program_job(job: Job, report: Report, base: Base | None, name: str, revisio
 
 def compare(claim: Comparing) -> None:
     """Do a claimed comparison or measurement and record its answer, or put it off."""
-    with request_ids.working_for(claim.verdict.request_id):
+    with traces.working_for(claim.verdict.request_id):
         _compare(claim)
 
 

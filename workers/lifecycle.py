@@ -23,7 +23,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
-from registry.kernel.outbound import tracing
+from registry.kernel.outbound import traces
 from registry.models import WorkerHeartbeat
 from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
@@ -122,7 +122,7 @@ def stop_beating(**_: Any) -> None:
 @worker_process_shutdown.connect
 def stop_engines(**_: Any) -> None:
     warm_engines.ENGINES.stop()
-    tracing.flush()  # a child of the pool ends without its exit handlers
+    traces.flush()  # a child of the pool ends without its exit handlers
 
 
 def _sign_off_the_dead() -> None:

@@ -20,9 +20,9 @@ from dovetail.adapters import Folder
 from dovetail.adapters.checks.files import is_pointer, scan, unsafe
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.files.secrets import Search, secrets_of
-from registry.bytes import blobs, chunking_jobs, cold_xorbs, xet_files, xorbs
+from registry.bytes import blobs, chunk_jobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
-from registry.bytes.xorbs import Term, hashes
+from registry.bytes.xorbs import Term, chunks
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
 from registry.models import Blob, ChunkingJob, PickleScan, Revision
 from registry.moderation.cases import secret_searches
@@ -47,7 +47,7 @@ TEXT_START = 8 << 10  # of a text, which holds no NUL there
 def cut_files() -> None:
     """Cut the files that wait, one after the other; a file that fails waits longer each time."""
     until = time.monotonic() + CUTTING_SECONDS
-    while time.monotonic() < until and (row := chunking_jobs.claim()):
+    while time.monotonic() < until and (row := chunk_jobs.claim()):
         try:
             cut_file(row)
         except (BlobMissing, DigestMismatch, StoreUnavailable) as problem:
@@ -61,14 +61,14 @@ def cut_file(row: ChunkingJob) -> None:
     """
     blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # an empty file has no chunks
     if blob is None or xet_files.readable_file_ids([row.sha256]):
-        chunking_jobs.finish(row)
+        chunk_jobs.finish(row)
     else:
-        chunking_jobs.finish(row, _in_pieces(blob, lambda: chunking_jobs.keep_alive(row)))
+        chunk_jobs.finish(row, _in_pieces(blob, lambda: chunk_jobs.keep_alive(row)))
 
 
 def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
-    cutting = import_module("registry.bytes.xorbs.chunking")  # here: numpy takes 14 MB, and most hubs cut rarely
-    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.XorbBuilder()
+    cutting = import_module("registry.bytes.xorbs.chunker")  # here: numpy takes 14 MB, and most hubs cut rarely
+    hasher, tree, terms, filling = Hasher(), chunks.Merkle(), list[Term](), cutting.XorbBuilder()
     for chunk in cutting.cut_chunks(_bytes(blob)):
         if not filling.has_room():
             terms.append(_kept(filling))
@@ -90,7 +90,7 @@ def _bytes(blob: Blob) -> Iterator[bytes]:
 
 def _kept(filling: Any) -> Term:
     name, index = filling.finish()
-    cold_xorbs.record(name, index)
+    xet_files.record(name, index)
     return Term(name, 0, filling.count, filling.size, b"")
 
 

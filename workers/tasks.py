@@ -10,8 +10,8 @@ from django.utils import timezone
 
 import features
 from registry.bytes import garbage
-from registry.kernel import audit_chain, idempotency, seams
-from registry.kernel.limits import quota_alerts
+from registry.kernel import audit, idempotency, seams
+from registry.kernel.limits import quotas
 from registry.moderation.log import audit_heads
 from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
@@ -52,7 +52,7 @@ def sweep() -> None:
     open_pushes.sweep()
     verdicts.sweep()
     dispatching.sweep()
-    audit_chain.seal()
+    audit.seal()
     suspension.end_due()
     counting.fold_waiting()
     for feature in seams.joined():
@@ -71,7 +71,7 @@ def tidy() -> None:
     """Do the work of each hour in bounded slices: audit head, bin, garbage, alerts, cards, `verified`."""
     audit_heads.publish()
     restoring.purge_expired()
-    quota_alerts.review()
+    quotas.review()
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
     counting.correct_due(hour=timezone.now().hour)

@@ -12,7 +12,7 @@ from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import SignInRequired, ValueInvalid
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 
 PAGE, LONGEST = 20, 100
 ITEMS_IN_LISTS = 4
@@ -94,11 +94,11 @@ class OneItem(Route):
         collection = verbs.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
         position = bodies.whole(body, "position") if body.get("position") is not None else None
-        verbs.change_item(collection, ids.parse_hub_id(item), note=note_in(body), position=position)
+        verbs.change_item(collection, cursors.parse_hub_id(item), note=note_in(body), position=position)
         return answer({"success": True})
 
     def delete(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
-        verbs.remove(verbs.find(f"{ns}/{slug}", self.caller, to_change=True), ids.parse_hub_id(item))
+        verbs.remove(verbs.find(f"{ns}/{slug}", self.caller, to_change=True), cursors.parse_hub_id(item))
         return answer({"success": True})
 
 
@@ -133,7 +133,7 @@ def whole(collection: Collection, entries: list[CollectionItem]) -> JSON:
 
 def entry(item: CollectionItem, place: int) -> JSON:
     """An entry; `place` counts what the caller sees."""
-    fields: JSON = {"_id": ids.format_hub_id(item.pk), "position": place}
+    fields: JSON = {"_id": cursors.format_hub_id(item.pk), "position": place}
     if item.note:
         fields["note"] = {"text": item.note}
     if item.repository is not None:
@@ -141,7 +141,7 @@ def entry(item: CollectionItem, place: int) -> JSON:
     nested = item.nested
     assert nested is not None, "the database keeps entries that are neither"
     slug = nested.slug
-    return fields | {"id": ids.format_hub_id(nested.pk), "type": "collection", "slug": slug, "title": nested.title}
+    return fields | {"id": cursors.format_hub_id(nested.pk), "type": "collection", "slug": slug, "title": nested.title}
 
 
 COLLECTION = "api/collections/<str:ns>/<str:slug>"

@@ -12,7 +12,7 @@ from django.core.cache import caches
 from django.db.models import Count, QuerySet
 
 from dovetail.adapters.results.report import Evaluation
-from registry.kernel.limits.deadlines import bounded
+from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
 from registry.proof.best_versions import DIGITS, OWN_ROWS, Version, best_versions, split_name

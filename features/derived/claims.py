@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from features.derived.models import MAX_REASON, DerivedSource, DerivedVersion
 from features.derived.verbs import is_merge, require_source
-from registry.bytes import blobs, blocked_files, chunking_jobs, intake, tensor_digests
+from registry.bytes import blobs, blocked_files, chunk_jobs, intake, tensor_digests
 from registry.bytes.blobs import Digest, Hasher
 from registry.kernel import policy
 from registry.kernel.errors import NotAllowed
@@ -101,7 +101,7 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
             branches.create_ref(repository, derived.ref, onto, by)
         entries = _with_kept(made, onto)
         tensor_digests.enqueue({path: entry.sha256 for path, entry in made.items()})
-        chunking_jobs.enqueue(entry.sha256 for entry in made.values() if entry.is_lfs)
+        chunk_jobs.enqueue(entry.sha256 for entry in made.values() if entry.is_lfs)
         intent = Intent(repository, derived.ref, by, _title(derived), _message(work))
         revision = push.put(intent, entries, onto=onto).revision
         rows.update(state=State.DONE, reason="", facts=told, revision=revision, finished_at=timezone.now())

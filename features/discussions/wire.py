@@ -10,7 +10,7 @@ from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Discussion, DiscussionEvent, User
 
 HIDDEN = "This comment has been hidden"
@@ -107,7 +107,7 @@ class EditComment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
         discussion = self.discussion(ns, name, number)
         text = bodies.text(bodies.json_object(request), "content")
-        changed = verbs.edit(discussion, ids.parse_hub_id(comment), text, self.caller)
+        changed = verbs.edit(discussion, cursors.parse_hub_id(comment), text, self.caller)
         return answer({"updatedComment": event(changed)})
 
 
@@ -117,7 +117,7 @@ class HideComment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
         discussion = self.discussion(ns, name, number)
         bodies.json_object(request)
-        return answer({"updatedComment": event(verbs.hide(discussion, ids.parse_hub_id(comment), self.caller))})
+        return answer({"updatedComment": event(verbs.hide(discussion, cursors.parse_hub_id(comment), self.caller))})
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def author(user: User) -> JSON:
 def event(happened: DiscussionEvent) -> JSON:
     """Return an entry of a thread, without the text of a hidden comment."""
     entry: JSON = {
-        "id": ids.format_hub_id(happened.pk),
+        "id": cursors.format_hub_id(happened.pk),
         "type": happened.kind,
         "createdAt": shapes.moment(happened.created_at),
         "author": author(happened.author),

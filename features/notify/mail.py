@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from features.notify import alerts, notices, preferences
 from features.notify.models import Alert, Topic
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.models import User
 from registry.proof import reports
 from registry.talk import letters

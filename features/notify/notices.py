@@ -9,8 +9,7 @@ from django.urls import reverse
 
 from features.notify.models import Alert, Topic
 from registry.kernel import seams
-from registry.kernel.texts.links import usage_path
-from registry.kernel.texts.sizes import size_in_words
+from registry.kernel.texts.phrases import size_in_words, usage_path
 from registry.models import AccessRequest, AliasMove
 from registry.repos import eligibility
 from registry.repos.refs import short_name

@@ -26,7 +26,7 @@ from hub.site.panels import Link, Pages, Panel
 from hub.site.sign_in.account import page_before
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import User
 from registry.proof.reports import refusal
 from registry.repos import lookup
@@ -52,7 +52,7 @@ class MarkRead(Form):
     topic = forms.ChoiceField(required=False, choices=[("", ""), *((topic, topic) for topic in Topic.values)])
 
     def clean_up_to(self) -> int:
-        return ids.parse_row_number(self.cleaned_data["up_to"])
+        return cursors.parse_row_number(self.cleaned_data["up_to"])
 
 
 class Mail(Form):

@@ -9,8 +9,8 @@ from features.notify import preferences
 from features.notify.models import Alert, RepositoryWatch, Topic
 from features.notify.notices import NOTICES
 from registry.kernel import outbox, policy
+from registry.kernel.callers import in_force
 from registry.kernel.policy import Caller
-from registry.kernel.second_factors import in_force
 from registry.models import (
     AbuseReport,
     Appeal,

@@ -16,7 +16,7 @@ from hub.api.views import View
 from registry.kernel import policy
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.models import Repository
 from registry.proof.reports import refusal
 from registry.repos import lookup

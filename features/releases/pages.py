@@ -32,7 +32,7 @@ from hub.site.visitor import person
 from registry.kernel import seams
 from registry.kernel.errors import FilesExpired, RefExists, RepositoryQuarantined, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Verdict
 from registry.proof import verdicts
 
@@ -99,7 +99,7 @@ class ReleaseRow:
 @repository_page
 def listed(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """The releases, the highest version first."""
-    below = ids.parse_row_number(request.GET.get("before", ""))
+    below = cursors.parse_row_number(request.GET.get("before", ""))
     page = verbs.listed(header.repository, header.by, below=below, limit=PER_PAGE)
     return _page(request, header, page.items, older=page.next)
 

@@ -10,14 +10,15 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from features.releases import semver
 from features.releases.models import MAX_NOTES, MAX_TITLE, Release
+from features.releases.semver import Version
 from registry.kernel import audit, outbox, policy, refusals
 from registry.kernel.errors import Conflict, Missing, RefExists, RefProtected, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.texts import names, semver
+from registry.kernel.texts import names
 from registry.kernel.texts.cursors import Page
-from registry.kernel.texts.semver import Version
 from registry.models import Ref, Repository, Revision
 from registry.proof.verified.good_revisions import is_proven
 from registry.publish import branches

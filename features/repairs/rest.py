@@ -13,7 +13,7 @@ from hub.api.pages import Data, Text
 from hub.api.records import operation
 from hub.api.views import View
 from registry.kernel.policy import Permission
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.repos import lookup
 
 

@@ -19,7 +19,7 @@ from features.retention import verbs
 from features.retention.models import RetentionRule
 from features.retention.verbs import Limits
 from registry.bytes import blocked_files, garbage
-from registry.bytes.batching import batched
+from registry.bytes.object_copies import batched
 from registry.kernel import audit, plane_requests, policy
 from registry.kernel.errors import FilesExpired, RegistryError
 from registry.kernel.limits import stored_bytes

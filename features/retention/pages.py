@@ -24,7 +24,7 @@ from hub.site.panels import Pages, Panel
 from hub.site.repository.finding_headers import header_of
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.visitor import caller, person
-from registry.kernel.limits import long_requests
+from registry.kernel.limits import capacity
 from registry.kernel.policy import Permission
 from registry.kernel.texts.cursors import row_id
 
@@ -83,7 +83,7 @@ def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Take back the files of one version, or of all whose files are in the bin."""
     header = header_of(request, address, Permission.CONFIGURE)
     oid = request.POST.get("revision", "")
-    with long_requests.place():
+    with capacity.place():
         restored = expiry.restore(header.repository, caller(request), oid)
     count = restored.versions
     sentence = ngettext(

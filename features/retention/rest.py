@@ -15,7 +15,7 @@ from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from registry.kernel.limits import long_requests
+from registry.kernel.limits import capacity
 from registry.kernel.policy import Permission
 from registry.kernel.texts.cursors import row_id
 from registry.models import Repository
@@ -148,7 +148,7 @@ class Restore(_OfAdapter):
         """
         repository = self.adapter(ns, name)
         wish = pages.body(request, RestoreBody)
-        with long_requests.place():
+        with capacity.place():
             restored = expiry.restore(repository, self.caller, wish["revision"])
         return of_row(Restored, restored)
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db.models import Exists, OuterRef
 
-from registry.kernel import base_policy, policy
+from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Base, Namespace, Repository, Revision
@@ -231,7 +231,7 @@ def _bases(namespace: str, by: Caller) -> Iterator[Base]:
 
 def _may_browse(base: Base, by: Caller) -> bool:
     try:
-        base_policy.require_base(by, Permission.BROWSE, base, base.id)
+        served_bases.require_base(by, Permission.BROWSE, base, base.id)
     except RegistryError:
         return False
     return True

@@ -22,7 +22,7 @@ from django.urls import reverse
 
 from registry.kernel.errors import ExchangeRefused
 from registry.kernel.texts import names
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.people.tokens import id_tokens
 
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")

@@ -25,7 +25,7 @@ from django.core.cache import cache
 
 from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.outbound import outbound_addresses, outbound_http
+from registry.kernel.outbound import outbound_http
 from registry.kernel.outbound.outbound_http import Unreachable
 
 log = logging.getLogger(__name__)
@@ -226,7 +226,7 @@ def _allowed(hub: Hub, url: str) -> tuple[SplitResult, bool]:
     if _same(urlsplit(url), urlsplit(hub.url)):
         return urlsplit(url), True
     try:
-        parts = outbound_addresses.check_shape(url, MAX_URL)
+        parts = outbound_http.check_shape(url, MAX_URL)
     except ValueInvalid:
         raise UpstreamWrong(f"{hub.url} redirects to an address that cannot be called.") from None
     names = {(parts.hostname or "").lower(), parts.netloc.lower()}

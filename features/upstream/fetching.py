@@ -22,7 +22,7 @@ from features.upstream.models import UpstreamRepository
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError
-from registry.kernel.limits.held_threads import held_threads
+from registry.kernel.limits.capacity import held_threads
 from registry.repos.manifest import Entry
 
 WITHHELD = 64 << 10  # bytes at the end that wait for the proof

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from features.webhooks import deliveries
 from features.webhooks.models import Delivery
-from registry.kernel.outbound import outbound_http, tracing
+from registry.kernel.outbound import outbound_http, traces
 from registry.kernel.outbound.outbound_http import Unreachable
 from registry.kernel.seams import Jobs
 
@@ -60,7 +60,7 @@ def _deliver(number: int) -> None:
         return
     body = json.dumps(delivery.payload, separators=(",", ":")).encode()
     try:
-        with tracing.span("webhook", delivery=delivery.pk):
+        with traces.span("webhook", delivery=delivery.pk):
             answer = outbound_http.post(delivery.webhook.url, body, headers(delivery, body))
     except Unreachable as problem:
         deliveries.record(delivery, {"status": None, "problem": str(problem)})

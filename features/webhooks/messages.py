@@ -13,8 +13,8 @@ from features.webhooks.models import Delivery, Watch, Webhook
 from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.policy import Caller
-from registry.kernel.texts import ids
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts import cursors
+from registry.kernel.texts.phrases import absolute
 from registry.models import OutboxEvent, Repository, Revision
 from registry.repos.refs import ALIASES
 
@@ -86,9 +86,9 @@ def _repo(then: Snapshot) -> dict[str, object]:
     return {
         "type": then.type,
         "name": then.full_name,
-        "id": ids.format_hub_id(then.id),
+        "id": cursors.format_hub_id(then.id),
         "private": then.private,
-        "owner": {"id": ids.format_hub_id(then.namespace_id)},
+        "owner": {"id": cursors.format_hub_id(then.namespace_id)},
         "url": {
             "web": absolute(repository.get_absolute_url()),
             "api": absolute(f"/api/{then.type}s/{then.full_name}"),
@@ -102,7 +102,7 @@ def _page(then: Snapshot, below: str) -> str:
 
 
 def _webhook(hook: Webhook) -> dict[str, object]:
-    return {"id": ids.format_hub_id(hook.pk), "version": 3}
+    return {"id": cursors.format_hub_id(hook.pk), "version": 3}
 
 
 def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
@@ -112,7 +112,7 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
         case Kind.REF_MOVED:
             return {"updatedRefs": [{"ref": data["ref"], "oldSha": data["old"], "newSha": data["new"]}]}
         case Kind.MOVED:
-            return {"movedTo": {"name": data["after"], "owner": {"id": ids.format_hub_id(data["owner"])}}}
+            return {"movedTo": {"name": data["after"], "owner": {"id": cursors.format_hub_id(data["owner"])}}}
         case Kind.VERDICT_REACHED:
             return {"verdict": _verdict(data, then)}
         case Kind.YANKED | Kind.UNYANKED:
@@ -149,8 +149,8 @@ def _release(data: dict[str, Any], then: Snapshot, *, is_there: bool) -> dict[st
 def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
     merged = {"mergeCommitId": thread["merged_as"]} if thread["merged_as"] else {}
     return {
-        "id": ids.format_hub_id(thread["id"]),
-        "author": {"id": ids.format_hub_id(thread["author"])},
+        "id": cursors.format_hub_id(thread["id"]),
+        "author": {"id": cursors.format_hub_id(thread["author"])},
         "num": thread["number"],
         "title": thread["title"],
         "isPullRequest": thread["is_pull_request"],
@@ -161,10 +161,10 @@ def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
 
 
 def _comment(comment: dict[str, Any], page: str) -> dict[str, object]:
-    number = ids.format_hub_id(comment["id"])
+    number = cursors.format_hub_id(comment["id"])
     return {
         "id": number,
-        "author": {"id": ids.format_hub_id(comment["author"])},
+        "author": {"id": cursors.format_hub_id(comment["author"])},
         "hidden": comment["hidden"],
         "url": {"web": f"{page}#{number}"},
         **({} if comment["hidden"] else {"content": comment["text"]}),

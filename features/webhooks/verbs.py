@@ -11,7 +11,7 @@ from features.webhooks.deliveries import WebhookNotFound
 from features.webhooks.models import Delivery, Watch, Webhook
 from registry.kernel import audit, policy
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.outbound import outbound_addresses
+from registry.kernel.outbound import outbound_http
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Repository
@@ -105,7 +105,7 @@ class Columns(TypedDict):
 
 
 def _checked(wish: Wish) -> tuple[Columns, list[tuple[str, str]]]:
-    outbound_addresses.check_url(wish.url)
+    outbound_http.check_url(wish.url)
     if unknown := sorted(set(wish.domains) - set(DOMAINS)):
         raise ValueInvalid(f"There is no domain {unknown[0][:40]!r}.", fix=f"Use {', '.join(DOMAINS)}.")
     watched = list(dict.fromkeys(wish.watched))

@@ -11,7 +11,7 @@ from hub.hf import bodies
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import NotSupported
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 
 
 class Webhooks(Route):
@@ -41,7 +41,7 @@ class OneWebhook(Route):
 
     def found(self, number: str) -> Webhook:
         """Return the caller's webhook of the address. Raises WebhookNotFound."""
-        return verbs.find(ids.parse_hub_id(number), self.caller)
+        return verbs.find(cursors.parse_hub_id(number), self.caller)
 
 
 class Enable(OneWebhook):
@@ -82,7 +82,7 @@ def wish_in(request: HttpRequest, now: Webhook | None = None) -> Wish:
 def shown(webhook: Webhook) -> JSON:
     """A webhook without its secret."""
     return {
-        "id": ids.format_hub_id(webhook.pk),
+        "id": cursors.format_hub_id(webhook.pk),
         "url": webhook.url,
         "watched": [{"type": watch.type, "name": watch.name} for watch in webhook.watches.all()],
         "domains": webhook.domains,

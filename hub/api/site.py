@@ -17,7 +17,7 @@ from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.versions.lifecycle import yank_of
 from hub.api.views import View
-from registry.kernel import banner
+from registry.kernel import site_settings
 from registry.kernel.site_settings import get_setting
 from registry.models import Namespace, RevisionFile
 from registry.plane import signing
@@ -30,7 +30,7 @@ class Site(View):
     def get(self, request: Request) -> site.Site:
         """What this hub takes now, and its banner."""
         pages.parameters(request, pages.Nothing)
-        shown = banner.current()
+        shown = site_settings.current_banner()
         return site.Site(
             version=VERSION,
             registration=get_setting("registration"),

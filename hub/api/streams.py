@@ -34,7 +34,7 @@ from hub.api.pages import Data
 from hub.api.records import Renderer
 from hub.server.worker import is_stopping
 from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
-from registry.kernel.limits.held_threads import held_threads
+from registry.kernel.limits.capacity import held_threads
 from registry.kernel.policy import Caller
 
 

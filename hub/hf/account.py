@@ -12,7 +12,7 @@ from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
 from registry.kernel.errors import SignInRequired, SignInUnfinished, ValueInvalid
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Membership
 from registry.people.tokens import devices, leaks
 
@@ -29,7 +29,7 @@ class WhoAmI(Route):
         orgs = [
             {
                 "type": "org",
-                "id": ids.format_hub_id(row.organization.pk),
+                "id": cursors.format_hub_id(row.organization.pk),
                 "name": row.organization.namespace.name,
                 "fullname": row.organization.full_name or row.organization.namespace.name,
                 "roleInOrg": row.role,

@@ -15,7 +15,7 @@ from hub.hf import bodies, elsewhere
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
-from registry.kernel import base_policy, refusals
+from registry.kernel import refusals
 from registry.kernel.errors import (
     NotSupported,
     RegistryError,
@@ -75,7 +75,9 @@ class Route(View):
             if base is None:
                 return self._answer_from_a_place(request, full_name, missing, **where)
             is_read = request.method in self.base_methods
-            base_policy.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
+            served_bases.require_base(
+                self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name
+            )
             return self.answer_for_base(request, base, **where)
         except RegistryError as error:
             return self.refuse(error)

@@ -14,7 +14,7 @@ from hub.hf.dialect import Route, Unserved
 from hub.hf.shapes import JSON
 from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Base
 from registry.people import gates
 from registry.publish import branches, copies, history, moves, push, repositories
@@ -35,7 +35,7 @@ class Create(Route):
         files = [card_of_a_space(body)] if type == "space" else []
         repository = repositories.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         url = shapes.page_of(repository, origin(request))
-        return answer({"url": url, "name": repository.full_name, "id": ids.format_hub_id(repository.pk)})
+        return answer({"url": url, "name": repository.full_name, "id": cursors.format_hub_id(repository.pk)})
 
 
 class Delete(Route):

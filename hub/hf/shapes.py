@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from registry.kernel.policy import Caller
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Ref, Repository, Revision
 from registry.repos import manifest
 from registry.repos.contents import facts as reading
@@ -39,7 +39,7 @@ def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
     token = caller.token
     return {
         "type": "user",
-        "id": ids.format_hub_id(user.pk),
+        "id": cursors.format_hub_id(user.pk),
         "name": user.username,
         "fullname": user.full_name or user.username,
         "email": "" if caller.is_fine_grained else user.email,
@@ -102,7 +102,7 @@ def _derived(entry: Entry) -> JSON:
 def summary(repository: Repository) -> JSON:
     """A repository in a list, from its row alone."""
     return {
-        "_id": ids.format_hub_id(repository.pk),
+        "_id": cursors.format_hub_id(repository.pk),
         "id": repository.full_name,
         **({"modelId": repository.full_name} if repository.type == "model" else {}),
         "author": repository.namespace.name,

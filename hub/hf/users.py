@@ -15,7 +15,7 @@ from hub.hf.shapes import JSON
 from registry.kernel import policy
 from registry.kernel.errors import NamespaceNotFound, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import AccessRequest, Follow, Like, Membership, Namespace, Organization, Repository, User
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
@@ -30,7 +30,7 @@ def avatar(request: HttpRequest, name: str) -> str:
 def user(request: HttpRequest, person: User) -> JSON:
     """A person in a list."""
     return {
-        "_id": ids.format_hub_id(person.pk),
+        "_id": cursors.format_hub_id(person.pk),
         "user": person.username,
         "fullname": person.full_name or person.username,
         "avatarUrl": avatar(request, person.username),
@@ -43,7 +43,7 @@ def organization(request: HttpRequest, row: Organization) -> JSON:
     """An organisation in a list."""
     name = row.namespace.name
     return {
-        "_id": ids.format_hub_id(row.pk),
+        "_id": cursors.format_hub_id(row.pk),
         "name": name,
         "fullname": row.full_name or name,
         "avatarUrl": avatar(request, name),
@@ -256,7 +256,7 @@ class Handle(Route):
             bodies.text(body, "status"),
             self.caller,
             username=username,
-            request_id=ids.parse_hub_id(request_id),
+            request_id=cursors.parse_hub_id(request_id),
             reason=bodies.text(body, "rejectionReason", ""),
         )
         return answer(shown(request, row))
@@ -277,7 +277,7 @@ def shown(request: HttpRequest, row: AccessRequest) -> JSON:
     if row.asked and row.user.email:
         person["email"] = row.user.email
     fields: JSON = {
-        "requestId": ids.format_hub_id(row.pk),
+        "requestId": cursors.format_hub_id(row.pk),
         "status": row.status,
         "timestamp": shapes.moment(row.at),
         "user": person,

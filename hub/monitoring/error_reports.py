@@ -13,7 +13,7 @@ from sentry_sdk.types import Event, Hint
 
 from hub.about import VERSION
 from hub.monitoring.logs import redact
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 
 # Of the fields of a line those that are numbers of ours or names of our parts.
 KEPT_EXTRAS = frozenset(
@@ -39,7 +39,7 @@ def scrubbed(event: Event, hint: Hint) -> Event:
     for problem in kept.get("exception", {}).get("values", ()):  # an exception's message names them too
         problem["value"] = ""
     kept["extra"] = {key: value for key, value in kept.get("extra", {}).items() if key in KEPT_EXTRAS}
-    kept["tags"] = {"request_id": request_ids.current().partition(";")[0]} if request_ids.current() else {}
+    kept["tags"] = {"request_id": traces.current().partition(";")[0]} if traces.current() else {}
     return _redacted(kept)  # type: ignore[no-any-return]  # of the same shape
 
 

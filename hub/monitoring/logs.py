@@ -12,7 +12,7 @@ from typing import Any, Self
 from django.http import HttpRequest, HttpResponseBase
 
 from hub.monitoring import metrics
-from registry.kernel.outbound import request_ids, tracing
+from registry.kernel.outbound import traces
 
 log = logging.getLogger("hub.requests")
 
@@ -57,7 +57,7 @@ class JsonLine(logging.Formatter):
             "message": redact(record.getMessage()),
         }
         # Django logs an answer's status when it has left the middleware, with the request as an extra.
-        if request_id := request_ids.current() or getattr(vars(record).get("request"), "request_id", ""):
+        if request_id := traces.current() or getattr(vars(record).get("request"), "request_id", ""):
             line["request_id"] = request_id
         line |= {key: _safe(value) for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
@@ -129,7 +129,7 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request.request_id = name_of(request.META)  # type: ignore[attr-defined]  # an attribute of our own
-        with request_ids.working_for(request_id), tracing.request() as span:
+        with traces.working_for(request_id), traces.request() as span:
             started = time.monotonic()
             response = self.get_response(request)
             response["X-Request-Id"] = chosen_by(request.META) or request_id
@@ -140,7 +140,7 @@ class RequestId:
 def name_of(headers: Mapping[str, Any]) -> str:
     """Return a new id for the request with these headers, named as in WSGI; it ends with the client's own, if any."""
     theirs = chosen_by(headers) or headers.get("HTTP_X_AMZN_TRACE_ID") or ""
-    return request_ids.new(theirs if _CLIENT_ID.fullmatch(theirs) else "")
+    return traces.new(theirs if _CLIENT_ID.fullmatch(theirs) else "")
 
 
 def chosen_by(headers: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.bytes.blobs import breaker
-from registry.kernel.outbound import tracing
+from registry.kernel.outbound import traces
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -50,7 +50,7 @@ def observe(method: str, face: str, status: int, code: str, seconds: float) -> N
 @receiver(breaker.called)
 def _observe_store(seconds: float, outcome: str, **_: object) -> None:
     STORE_SECONDS.labels(outcome).observe(seconds)
-    tracing.note("store", seconds=seconds, outcome=outcome)
+    traces.note("store", seconds=seconds, outcome=outcome)
 
 
 def measure(threads: int) -> None:

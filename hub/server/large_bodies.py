@@ -21,7 +21,7 @@ from hub.site.refusals import refusal
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import DownloadsFull, HubBusy, RegistryError
-from registry.kernel.limits.held_threads import held_threads
+from registry.kernel.limits.capacity import held_threads
 from registry.repos import pull
 from registry.repos.manifest import Entry
 

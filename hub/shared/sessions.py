@@ -8,7 +8,7 @@ from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.http import HttpRequest
 
-from registry.kernel.second_factors import has_second_factor
+from registry.kernel.callers import has_second_factor
 from registry.models import User
 
 RECENT_SECONDS = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
 
-from registry.kernel.texts.sizes import size_in_words
+from registry.kernel.texts.phrases import size_in_words
 
 
 def localized(number: str) -> str:

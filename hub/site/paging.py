@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.texts import cursors, ids
+from registry.kernel.texts import cursors
 
 Row = TypeVar("Row", bound=Model)
 Found = TypeVar("Found")
@@ -17,7 +17,7 @@ FOREIGN = _("This page of the list is no longer there: its address is of another
 
 def older(request: HttpRequest, rows: QuerySet[Row], size: int) -> tuple[list[Row], str]:
     """Return a page of rows, newest first, from below the id `before` of the address; and the `before` of the next."""
-    page = cursors.newest_first(rows, ids.parse_row_number(request.GET.get("before", "")), size)
+    page = cursors.newest_first(rows, cursors.parse_row_number(request.GET.get("before", "")), size)
     return page.items, page.next
 
 

@@ -21,7 +21,7 @@ from hub.errors import of_database
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write
-from registry.kernel import policy, switches
+from registry.kernel import policy, site_settings
 from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository
@@ -81,7 +81,7 @@ def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
         raise RepositoryNotFound("The repository of this Xet access token is gone, or you may not see it.")
     repository = policy.require_bound(caller, PERMISSION[scope], repository, "Xet access token")
     if scope is Scope.WRITE:
-        switches.require_uploads()
+        site_settings.require_uploads()
     return repository, caller
 
 

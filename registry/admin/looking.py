@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Caller
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import User
 from registry.moderation import reasons
 
@@ -116,7 +116,7 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def _view(self, act: Act) -> Callable[[HttpRequest], HttpResponse]:
         def view(request: HttpRequest) -> HttpResponse:
-            asked = [ids.parse_row_number(one) for one in (request.POST or request.GET).getlist("id")]
+            asked = [cursors.parse_row_number(one) for one in (request.POST or request.GET).getlist("id")]
             chosen = list(self.get_queryset(request).filter(pk__in=asked))
             form = act.form(request.POST if request.method == "POST" else None)
             if not chosen:

@@ -17,9 +17,9 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
-from registry.bytes import blobs, cold_xorbs
-from registry.bytes.batching import batched
+from registry.bytes import blobs, xet_files
 from registry.bytes.blobs import Keys
+from registry.bytes.object_copies import batched
 from registry.kernel import seams
 from registry.models import (
     BaseFile,
@@ -60,7 +60,7 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
     millions.
     """
     before = timezone.now() - timedelta(seconds=grace_seconds)
-    cold_xorbs.cool_idle(_names(hour))
+    xet_files.cool_idle(_names(hour))
     return Swept(
         xorbs=_sweep_xorbs(timezone.now() - timedelta(days=settings.XORB_DAYS), hour),
         uploads=_sweep_uploads(before),
@@ -99,7 +99,7 @@ def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS, *, hour: int | None =
                 )
                 if prefix == Keys.XORBS:
                     cold = Xorb.objects.filter(pk__in=names, is_cold=True)
-                    dropped += sum(map(cold_xorbs.drop_chunks, cold.values_list("pk", flat=True)))
+                    dropped += sum(map(xet_files.drop_chunks, cold.values_list("pk", flat=True)))
     return dropped
 
 
@@ -192,7 +192,7 @@ def _drop_all(orphans: models.QuerySet[Blob]) -> int:
         name for name in orphans.values_list("pk", flat=True) if _forget(orphans.filter(pk=name)) and _drop(Blob, name)
     ]
     _forget_measurements(dropped)
-    cold_xorbs.note_lost(dropped)
+    xet_files.note_lost(dropped)
     return len(dropped)
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.bytes import blobs, cold_xorbs, xet_files, xorbs
+from registry.bytes import blobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.bytes.xorbs import Source
 from registry.kernel import policy, refusals
@@ -100,7 +100,7 @@ def _receive_files(
     known_blobs = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
     count(sum(size for sha256, size in unpacked.items() if sha256 not in known_blobs))
     digests = [_receive_file(repository, file, sizes) for file in shard.files]
-    cold_xorbs.cool(names, {digest.sha256 for digest in digests})
+    xet_files.cool(names, {digest.sha256 for digest in digests})
     return digests
 
 
@@ -116,7 +116,7 @@ def _check_sizes(shard: xorbs.Shard) -> None:
 
 def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int]) -> Digest:
     digest = Digest(file.sha256, file.size)
-    store_and_register(repository, digest, lambda: xorbs.assemble_file(file, sizes, cold_xorbs.read_chunks))
+    store_and_register(repository, digest, lambda: xorbs.assemble_file(file, sizes, xet_files.read_chunks))
     xet_files.record_file(file)
     return digest
 

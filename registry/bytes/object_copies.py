@@ -3,12 +3,21 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
-from registry.bytes.batching import batched
 from registry.bytes.blobs import BlobMissing, BlobStore, Bytes, BytesChanged, Digest, Hasher, Keys, hash_through, pieces
 
 Item = TypeVar("Item")
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of at most `size`."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
 Result = TypeVar("Result")
 
 THREADS = 32

@@ -1,4 +1,4 @@
-"""The caller, and the permissions that can be asked for; policy.py holds the rules."""
+"""The caller, their second factor, and the permissions that can be asked for; policy.py holds the rules."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,9 +7,29 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import NamedTuple
 
-from registry.kernel.second_factors import has_second_factor
+from allauth.mfa.models import Authenticator
+from django.db.models import Exists, OuterRef, Q
+
 from registry.models import Membership, Repository, Token, TrustedPublisher, User
 from registry.sql.prepared import Prepared
+
+_FACTORS = Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
+
+
+def has_second_factor(user: User) -> bool:
+    """Return whether the person has an authenticator app or a passkey."""
+    return bool(_FACTORS.filter(user=user).exists())
+
+
+def owner_has_factor() -> Exists:
+    """Return `has_second_factor` as a condition on rows that belong to a person as their `user`."""
+    return Exists(_FACTORS.filter(user=OuterRef("user")))
+
+
+def in_force() -> Q:
+    """Return the condition on memberships that they count: no second factor is required, or the person has one."""
+    return Q(organization__requires_second_factor=False) | Q(owner_has_factor())
+
 
 # The roles in a namespace from the weakest to the strongest.
 RANKS = ("", *Membership.Role.values)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry.kernel import plane_requests
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 from registry.sql.prepared import Prepared
 from registry.sql.prepared_writes import insert_rows
@@ -77,7 +77,7 @@ def snapshot(event: OutboxEvent) -> Snapshot:
 def event(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> OutboxEvent:
     """Return an event about the repository as it is now, to be written by `record_all`; see OutboxEvent for `data`."""
     then = asdict(Snapshot.of(repository)) if repository else None
-    return OutboxEvent(kind=kind, repository=then, by=by, data=data, request_id=request_ids.current())
+    return OutboxEvent(kind=kind, repository=then, by=by, data=data, request_id=traces.current())
 
 
 def record(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> None:

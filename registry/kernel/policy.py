@@ -7,11 +7,11 @@ from registry.kernel import refusals
 from registry.kernel.callers import NOBODY as NOBODY
 from registry.kernel.callers import Caller as Caller
 from registry.kernel.callers import Permission as Permission
+from registry.kernel.callers import in_force
 from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, SessionRequired, SignInRequired
 from registry.kernel.reach import WRITERS, granted
 from registry.kernel.reach import in_reach as in_reach
 from registry.kernel.reach import teams_with_role as teams_with_role
-from registry.kernel.second_factors import in_force
 from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
 from registry.sql.prepared import Prepared
 

@@ -1,13 +1,18 @@
-"""Site settings: their names, choices and first values, and how a running hub follows a change."""
+"""Site settings: their names, choices and first values, how a running hub follows a change, switches and the banner."""
 
+import json
 import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from registry.kernel import audit
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import HubReadOnly, NewRepositoriesOff, UploadsOff, ValueInvalid
+from registry.kernel.texts import names
 from registry.models import PlaneName, SiteSetting, User
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -79,3 +84,89 @@ def clear_cache() -> None:
     """Forget the values, so that the next call reads them again."""
     global _cache
     _cache = ({}, 0.0)
+
+
+def require_writable() -> None:
+    """Raise HubReadOnly while the hub takes no writes."""
+    if get_setting("read_only") == "on":
+        raise HubReadOnly("This hub is read-only for now: nothing was changed.")
+
+
+def require_uploads() -> None:
+    """Raise UploadsOff while the hub takes no files, and HubReadOnly while it takes no writes."""
+    require_writable()
+    if get_setting("uploads") == "off":
+        raise UploadsOff("This hub takes no uploads for now: nothing was changed.")
+
+
+def require_new_repositories() -> None:
+    """Raise NewRepositoriesOff while nobody may create repositories here."""
+    if get_setting("new_repositories") == "off":
+        raise NewRepositoriesOff("This hub takes no new repositories for now.")
+
+
+LEVELS = ("information", "warning", "outage")
+MAX_TEXT = 500
+NAME = "banner"
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """A text with its level, and the time in which it is shown; None: from now on, or until it is taken away."""
+
+    text: str
+    level: str = "information"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the banner as JSON."""
+        starts, ends = (at.isoformat() if at else None for at in (self.starts_at, self.ends_at))
+        return {"text": self.text, "level": self.level, "starts_at": starts, "ends_at": ends}
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether pages show it at this time."""
+        return (self.starts_at is None or self.starts_at <= now) and (self.ends_at is None or now < self.ends_at)
+
+
+def stored_banner() -> Banner | None:
+    """Return the banner that the operator has set, also before and after its time."""
+    text = stored_text(NAME)
+    if not text:
+        return None
+    members = json.loads(text)
+    starts, ends = (datetime.fromisoformat(at) if at else None for at in (members["starts_at"], members["ends_at"]))
+    return Banner(members["text"], members["level"], starts, ends)
+
+
+def current_banner() -> Banner | None:
+    """Return the banner that is shown now; read from the site settings, which are cached."""
+    banner = stored_banner()
+    return banner if banner and banner.is_due(timezone.now()) else None
+
+
+def check_banner(banner: Banner) -> Banner:
+    """Return the banner without spaces around its text. Raises ValueInvalid."""
+    text = names.check_text(banner.text, "text", MAX_TEXT)
+    if not text:
+        raise ValueInvalid("A banner needs a text.", fix="Write a sentence, or remove the banner.")
+    if banner.level not in LEVELS:
+        raise ValueInvalid(f"A banner cannot be of level {banner.level!r}.", fix=f"Use one of {', '.join(LEVELS)}.")
+    if banner.starts_at and banner.ends_at and banner.ends_at <= banner.starts_at:
+        raise ValueInvalid("The banner would end before it starts.", fix="Choose a later end.")
+    return Banner(text, banner.level, banner.starts_at, banner.ends_at)
+
+
+def change_banner(banner: Banner | None, by: User | None) -> bool:
+    """Set the banner, or take it away; returns whether anything changed. Raises ValueInvalid."""
+    new = check_banner(banner) if banner else None
+    clear_cache()
+    old = stored_banner()
+    if old == new:
+        return False
+    before, after = (one.document() if one else None for one in (old, new))
+    with transaction.atomic():
+        SiteSetting.objects.update_or_create(name=NAME, defaults={"value": json.dumps(after) if after else ""})
+        audit.record(by, "site:banner", NAME, before=before, after=after)
+    clear_cache()
+    return True

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from registry.kernel.batches import InBatches
+from registry.sql.schema import InBatches
 
 
 class Migration(migrations.Migration):

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import migrations, models
 from django.db.models import QuerySet
 
-from registry.kernel.batches import InBatches
+from registry.sql.schema import InBatches
 
 REASONS = [
     ("malware", "Malware: it runs code or attacks who loads it"),

@@ -32,7 +32,7 @@ class RenderedCard(models.Model):
 class CatalogueCount(models.Model):
     """A number to add to the count of the publicly listed repositories that have these values in these columns.
 
-    Triggers on repositories and people (registry/sql/count_triggers.py) add a row for each change; a worker folds the
+    Triggers on repositories and people (registry/sql/counts.py) add a row for each change; a worker folds the
     rows of the same values into one (counting.py). So the sum is right at any moment, and two pushes
     never wait for one row. Each change is counted twice: with its base, and without (`base` is null), because there are
     few groups of repositories where bases do not count.

@@ -7,7 +7,7 @@ from django.db.models import QuerySet, Sum
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
-from registry.kernel.texts.lookalikes import Likeness, likeness
+from registry.kernel.texts.names import Likeness, likeness
 from registry.models import NameObservation, Namespace, Repository, User
 
 MOST_NAMESPACES = 500

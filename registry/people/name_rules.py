@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from registry.kernel import audit
 from registry.kernel.errors import ItemNotFound, NameProhibited, NameReserved, ValueInvalid
 from registry.kernel.texts import names
-from registry.kernel.texts.lookalikes import skeleton
+from registry.kernel.texts.names import skeleton
 from registry.models import NameRule, User
 
 FOLLOW_SECONDS = 5.0

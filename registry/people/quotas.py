@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.limits import quota_alerts, quota_limits, stored_bytes
-from registry.kernel.limits.quota_limits import Limits
+from registry.kernel.limits import quotas, stored_bytes
+from registry.kernel.limits.quotas import Limits
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Namespace, NamespaceQuota, User
@@ -53,8 +53,8 @@ def change_as(
     _check(bytes, "bytes", MOST_BYTES)
     _check(repositories, "repositories", MOST_REPOSITORIES)
     with transaction.atomic():
-        namespace = quota_limits.lock(namespace.pk)
-        row, before = own_limits(namespace), quota_limits.limits_of(namespace)
+        namespace = quotas.lock(namespace.pk)
+        row, before = own_limits(namespace), quotas.limits_of(namespace)
         if (row.bytes, row.repositories) == (bytes, repositories):
             return False
         old = {"bytes": row.bytes, "repositories": row.repositories}
@@ -63,7 +63,7 @@ def change_as(
         row.bytes, row.repositories = bytes, repositories
         row.save()
         audit.record(by, "quota:change", namespace.name, about=namespace, reason=reason, before=old, after=new)
-        _record_events(namespace, before, quota_limits.limits_of(namespace), reason)
+        _record_events(namespace, before, quotas.limits_of(namespace), reason)
     return True
 
 
@@ -74,8 +74,8 @@ def _record_events(namespace: Namespace, before: Limits, after: Limits, reason: 
     )
     if after.bytes:
         used = stored_bytes.bytes_used(namespace)
-        was_marked = quota_alerts.mark_of(used, before.bytes)
-        quota_alerts.note(namespace, used if was_marked else 0, used, after.bytes)
+        was_marked = quotas.mark_of(used, before.bytes)
+        quotas.note(namespace, used if was_marked else 0, used, after.bytes)
 
 
 def _check(number: int | None, what: str, most: int) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from registry.kernel import audit
 from registry.kernel.errors import NotAllowed
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.models import User
 
 LIFE = timedelta(minutes=10)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from registry.bytes import blobs
-from registry.bytes.batching import batched
 from registry.bytes.blobs import Keys
+from registry.bytes.object_copies import batched
 from registry.kernel import plane_requests
 from registry.models import PlaneName, PlaneRequest
 from registry.plane import documents, writing

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from registry.bytes.blobs import Keys
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.plane.documents import SHORT, Document, Served
 from registry.repos import manifest
 from registry.repos.derived import DerivedEntry
@@ -33,7 +33,7 @@ def _info(served: Served, oid: str, entries: Mapping[str, Entry]) -> Document:
     """Return what a client learns of a repository at a commit: only what its download needs, and what never changes."""
     repository = served.repository
     document = {
-        "_id": ids.format_hub_id(repository.pk),
+        "_id": cursors.format_hub_id(repository.pk),
         "id": repository.full_name,
         "modelId": repository.full_name,
         "author": repository.namespace.name,

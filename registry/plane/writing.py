@@ -13,8 +13,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from registry.bytes import blobs
-from registry.bytes.batching import batched
 from registry.bytes.blobs import BlobMissing, Keys
+from registry.bytes.object_copies import batched
 from registry.kernel.policy import NOBODY
 from registry.models import Blob, DerivedArtifact
 from registry.plane import documents, wire

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, refusals, seams, site_settings, switches
+from registry.kernel import audit, outbox, policy, refusals, seams, site_settings
 from registry.kernel.errors import NameReserved, NamespaceNotFound, RepositoryExists, SignInRequired
 from registry.kernel.limits import quotas
 from registry.kernel.outbox import Kind
@@ -36,7 +36,7 @@ def create(
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)
     policy.require_namespace(by, namespace, name, type)
-    switches.require_new_repositories()
+    site_settings.require_new_repositories()
     name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     if private is None:
         organization = getattr(namespace, "organization", None)

@@ -14,7 +14,7 @@ from django.db.models import Index, Q
 
 from registry.repos.lists.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
 from registry.repos.lists.search_terms import POSTGRESQL_HEAD, SQLITE_HEAD
-from registry.sql import count_triggers
+from registry.sql import counts
 
 WORD_INDEXES = {
     "repository_by_words": "(search_text gin_trgm_ops)",
@@ -72,7 +72,7 @@ TRIGGERS = {
 def create(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Create the indexes and triggers; without pg_trgm on PostgreSQL, searches are slower but correct."""
     create_word_indexes(apps, editor)
-    count_triggers.create(editor)
+    counts.create(editor)
     if editor.connection.vendor != "sqlite":
         for name, definition in FILTER_INDEXES.items():
             editor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON registry_repository {definition}")
@@ -93,7 +93,7 @@ def create_word_indexes(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> No
 
 def drop(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     """Drop the indexes and triggers; the pg_trgm extension stays, because others may use it."""
-    count_triggers.drop(editor)
+    counts.drop(editor)
     if editor.connection.vendor == "sqlite":
         _drop_words(editor)
     else:

@@ -1,13 +1,18 @@
-"""The releases whose tables this code can run on: its own and the next one."""
+"""The releases whose tables this code can run on, and changes of large tables in migrations, in batches."""
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import StateApps
+from django.db.models import QuerySet
 from django.utils.version import get_version_tuple
 
 from registry.models import SchemaUpgrade
@@ -55,3 +60,25 @@ def record_upgrade() -> None:
     newest = SchemaUpgrade.objects.order_by("-pk").first()
     if newest is None or (newest.release, newest.serves_from) != (settings.RELEASE, settings.SERVES_FROM):
         SchemaUpgrade.objects.create(release=settings.RELEASE, serves_from=settings.SERVES_FROM)
+
+
+BATCH = 1000
+
+
+class InBatches:
+    """The code of a `RunPython(…, atomic=False)`: calls `change` with the rows of each batch, in its own transaction.
+
+    After a failure the migration starts again from the first row: `change` must be right for rows that it has changed.
+    """
+
+    def __init__(self, model: str, change: Callable[[QuerySet[Any]], object], size: int = BATCH) -> None:
+        self.model, self.change, self.size = model, change, size
+
+    def __call__(self, apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+        alias = editor.connection.alias
+        rows = apps.get_model("registry", self.model)._base_manager.using(alias).order_by("pk")
+        keys = list(rows.values_list("pk", flat=True)[: self.size])
+        while keys:
+            with transaction.atomic(alias):
+                self.change(rows.filter(pk__in=keys))
+            keys = list(rows.filter(pk__gt=keys[-1]).values_list("pk", flat=True)[: self.size])

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from registry.kernel import audit, outbox, seams
 from registry.kernel.errors import RegistryError
-from registry.kernel.outbound import request_ids, tracing
+from registry.kernel.outbound import traces
 from registry.models import OutboxEvent, User
 from registry.moderation.cases import findings
 from registry.plane import jobs as plane_jobs
@@ -105,14 +105,14 @@ def _handle(number: int, *, wait: bool = False, is_reader: bool = False) -> bool
     With `wait` an event that another process has is waited for.
     """
     try:
-        with audit.outside_request(), request_ids.working_for(""), transaction.atomic():
+        with audit.outside_request(), traces.working_for(""), transaction.atomic():
             event = _unhandled(number, skip_locked=not wait).first()
             if event is None:
                 return wait
             if is_reader and findings.reads_files(event):
                 return False
-            request_ids.continue_for(event.request_id)  # also of what is done after the commit
-            with tracing.span("event", kind=event.kind):
+            traces.continue_for(event.request_id)  # also of what is done after the commit
+            with traces.span("event", kind=event.kind):
                 failed = [name for name in event.pending or _consumers_of(event) if not _consume(name, event)]
             _settle(event, failed)
     except DatabaseError as problem:  # at the commit, if a referenced row was deleted meanwhile

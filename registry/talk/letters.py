@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext, gettext_noop
 
 from registry.kernel.policy import Caller
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.people import addresses
 from registry.people.organizations import organization_links
 from registry.people.organizations.join_links import Terms

@@ -95,7 +95,9 @@ def test_an_administrator_previews_shows_and_removes_a_banner_without_script(rec
         expect(page.get_by_role("status").first).to_contain_text("The store is moved tonight.")
         page.get_by_role("button", name="Remove").click()
     finally:
-        recorded_hub.manage("shell", "-c", "from registry.kernel import banner; banner.change(None, None)")
+        recorded_hub.manage(
+            "shell", "-c", "from registry.kernel import site_settings; site_settings.change_banner(None, None)"
+        )
     expect(page.get_by_role("button", name="Remove")).to_have_count(0)
 
 

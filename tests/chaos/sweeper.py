@@ -17,7 +17,7 @@ django.setup()
 from django.db import close_old_connections  # noqa: E402  # models need the applications
 from django.utils import timezone  # noqa: E402  # as above
 
-from registry.bytes import cold_xorbs, garbage  # noqa: E402  # as above
+from registry.bytes import garbage, xet_files  # noqa: E402  # as above
 from registry.models import Xorb  # noqa: E402  # as above
 
 GRACE_SECONDS = 2  # between the delivery of a file and the commit that names it; a day in real life
@@ -32,7 +32,7 @@ def step(name: str) -> None:
             now = timezone.now()
             quiet = Xorb.objects.filter(is_cold=False, last_used_at__lt=now - timedelta(seconds=QUIET_SECONDS))
             quiet.update(last_used_at=now - timedelta(days=4))
-            print(f"cooled {cold_xorbs.cool_idle(('0', 'g'))}", flush=True)
+            print(f"cooled {xet_files.cool_idle(('0', 'g'))}", flush=True)
         else:
             swept = garbage.sweep(GRACE_SECONDS)
             print(f"swept {swept.blobs} {swept.uploads} {garbage.sweep_lost_objects(GRACE_SECONDS)}", flush=True)

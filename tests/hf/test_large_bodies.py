@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from hub.server import large_bodies
 from hub.server.large_bodies import LARGE, SMALL_BODY, LargeBodies, holding
 from registry.kernel.errors import DownloadsFull, StoreUnavailable
-from registry.kernel.limits.held_threads import HeldThreads
+from registry.kernel.limits.capacity import HeldThreads
 from tests.hf.wire import Wire, file, header, lfs_file
 
 NAME = "acme/adapter"

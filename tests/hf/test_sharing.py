@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from registry.kernel.policy import NOBODY
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import AuditEvent, DeviceLogin, Repository, User
 from registry.people import gates
 from registry.people.tokens import devices, tokens
@@ -139,7 +139,7 @@ def test_a_request_for_another_adapter_cannot_be_decided_here(wire: Wire, cast, 
     cast.repository("alice/other")
     wire.ask("PUT", "/api/models/alice/other/settings", {"gated": "manual"})
     asked = gates.request_access(Repository.objects.get(name="other"), cast.session("carol"))
-    body = {"requestId": ids.format_hub_id(asked.pk), "status": "accepted"}
+    body = {"requestId": cursors.format_hub_id(asked.pk), "status": "accepted"}
     refused(wire.ask("POST", f"/api/models/{GATED}/user-access-request/handle", body), 404, "access-request-not-found")
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client as Browser
 
 from hub.read_only import TAKEN
-from registry.kernel import banner, site_settings
+from registry.kernel import site_settings
 from registry.models import Repository, Token
 from tests.adapters import MINILM, lora, write
 from tests.cast import PASSWORD
@@ -128,7 +128,7 @@ def test_only_whole_addresses_are_taken(path):
 def test_the_state_of_the_hub_is_told_over_rest(cast, client):
     site = client.get("/api/v1/site").json()
     assert (site["uploads"], site["writable"], site["banner"]) == (True, True, None)
-    banner.change(banner.Banner("The store is moved tonight.", "warning"), cast["ada"])
+    site_settings.change_banner(site_settings.Banner("The store is moved tonight.", "warning"), cast["ada"])
     turn("uploads", "off")
     site = client.get("/api/v1/site").json()
     assert (site["uploads"], site["banner"]["level"]) == (False, "warning")
@@ -153,7 +153,7 @@ def test_a_banner_is_previewed_set_shown_on_every_page_and_removed(cast, client)
     soon = ada.post("/moderation/site/banner", {"text": text, "level": "warning", "starts_at": "soon"})
     assert (soon.status_code, 'value="soon"' in soon.content.decode()) == (400, True)
     ada.post("/moderation/site/banner", {"remove": "yes"})
-    assert banner.stored() is None
+    assert site_settings.stored_banner() is None
 
 
 # --- the stock client ------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ BROKEN = """
 import logging, sys
 import django
 django.setup()
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 log = logging.getLogger("workers.validation.pipeline")
-with request_ids.working_for(request_ids.new("run-4711")):
+with traces.working_for(traces.new("run-4711")):
     try:
         password = "correct horse battery"
         try:

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from registry.bytes import blobs
-from registry.kernel import audit, audit_chain
+from registry.kernel import audit
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.extensions import ChangeRefused, lifted
 from registry.moderation.log import audit_heads, audit_retention
@@ -26,7 +26,7 @@ def _own_store(settings, tmp_path):
 def write(count: int = 5) -> None:
     for number in range(count):
         audit.record(None, "site:change", f"setting {number}", before={"on": False}, after={"on": True})
-    audit_chain.seal()
+    audit.seal()
 
 
 def verify(*arguments: str) -> str:
@@ -145,7 +145,7 @@ def test_a_row_that_the_hub_did_not_write_is_found_though_it_is_sealed():
 
 @pytest.mark.django_db
 def test_a_row_inserted_among_old_ones_is_in_no_chain(monkeypatch):
-    monkeypatch.setattr(audit_chain, "LATE_ROWS", 2)
+    monkeypatch.setattr(audit, "LATE_ROWS", 2)
     write(8)
     old = AuditEvent(pk=AuditEvent.objects.first().pk - 500, actor="ada", action="site:change", object="x")
     AuditEvent.objects.bulk_create([old])
@@ -174,13 +174,13 @@ def test_a_chain_that_was_computed_anew_disagrees_with_the_head():
     audit_heads.publish()
     by_hand("DELETE FROM registry_auditseal")
     by_hand("UPDATE registry_auditevent SET reason = 'x' WHERE object = 'setting 4'")
-    audit_chain.seal()
+    audit.seal()
     assert "was not written by this hub" in verify()
     assert "Event 5" in verify()
     event = AuditEvent.objects.get(object="setting 4")
-    by_hand("UPDATE registry_auditevent SET mac = %s WHERE id = %s", audit_chain.mac_of(event), event.pk)
+    by_hand("UPDATE registry_auditevent SET mac = %s WHERE id = %s", audit.mac_of(event), event.pk)
     by_hand("DELETE FROM registry_auditseal")
-    audit_chain.seal()
+    audit.seal()
     assert "is not the event that audit/" in verify()  # also by somebody who has the hub's key
 
 
@@ -240,14 +240,12 @@ def test_a_log_that_was_trimmed_as_a_whole_goes_on():
 def age(sequence: int, days: int) -> None:
     event = AuditSeal.objects.get(sequence=sequence).event
     event.at = timezone.now() - timedelta(days=days)
-    by_hand(
-        "UPDATE registry_auditevent SET at = %s, mac = %s WHERE id = %s", event.at, audit_chain.mac_of(event), event.pk
-    )
+    by_hand("UPDATE registry_auditevent SET at = %s, mac = %s WHERE id = %s", event.at, audit.mac_of(event), event.pk)
 
 
 def reseal() -> None:
     by_hand("DELETE FROM registry_auditseal")
-    audit_chain.seal()
+    audit.seal()
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------
@@ -257,11 +255,11 @@ def test_writers_and_sealers_at_once_make_one_chain():
         for number in range(5):
             with transaction.atomic():
                 audit.record(None, "site:change", f"one of {number}")
-            audit_chain.seal()
+            audit.seal()
         return 5
 
     assert at_once(work, work, work, work) == [5] * 4
-    audit_chain.seal()
+    audit.seal()
     assert "20 events (1 to 20)" in verify()
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from PIL import Image
 
 import features
-from registry.kernel import audit, banner, site_settings
+from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
 from registry.moderation import quarantine
 from registry.moderation.cases import reputation
@@ -497,7 +497,7 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "name:rule": lambda cast: lambda: name_rules.add("corp-*", "reserved", "any", cast["ada"]),
     "name:free": free_name,
     "site:change": lambda cast: lambda: site_settings.change_setting("uploads", "off", cast["ada"]),
-    "site:banner": lambda cast: lambda: banner.change(banner.Banner("Tonight."), cast["ada"]),
+    "site:banner": lambda cast: lambda: site_settings.change_banner(site_settings.Banner("Tonight."), cast["ada"]),
     "audit:trim": trim,
     "outbox:retry": retry_event,
 }

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from hub.api.streams import Places
 from hub.server.large_bodies import LARGE, holding
 from registry.kernel.errors import DownloadsFull
-from registry.kernel.limits.held_threads import MOST, held_threads
+from registry.kernel.limits.capacity import MOST_HELD, held_threads
 
 
 def request_of(number):
@@ -18,15 +18,15 @@ def request_of(number):
 
 
 def test_large_files_are_of_the_same_sum():
-    polls = Places(MOST, of_caller=MOST, of_network=MOST)
+    polls = Places(MOST_HELD, of_caller=MOST_HELD, of_network=MOST_HELD)
     with ExitStack() as undo:
-        for number in range(MOST):
+        for number in range(MOST_HELD):
             undo.callback(polls.take(request_of(number)))
         with pytest.raises(DownloadsFull):
             holding(LARGE + 1, BytesIO)
         assert holding(LARGE, BytesIO)
     source = holding(LARGE + 1, lambda: (piece for piece in (b"a", b"b")))
-    assert len(held_threads) == MOST - 1
+    assert len(held_threads) == MOST_HELD - 1
     assert b"".join(source) == b"ab"
     del source
-    assert len(held_threads) == MOST
+    assert len(held_threads) == MOST_HELD

@@ -19,7 +19,7 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.kernel.limits import usage
+from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, User
 from registry.moderation import quarantine
@@ -345,14 +345,14 @@ def test_a_former_name_leads_to_nothing_while_the_repository_is_in_the_bin(cast,
 def test_the_usage_page_counts_each_file_once_and_what_is_in_the_bin(cast, versions, settings):
     settings.QUOTA_BYTES = 1_000_000
     repository, *_ = versions
-    held = usage.usage_of(repository.namespace)
+    held = quotas.usage_of(repository.namespace)
     assert held.limit == 1_000_000
-    [row] = usage.by_repository(repository.namespace)
+    [row] = quotas.by_repository(repository.namespace)
     assert (row.type, row.name, row.stored_bytes, row.is_binned) == ("model", "reviews", held.bytes, False)
     repositories.delete(repository, cast.session("alice"))
-    binned = usage.usage_of(repository.namespace)
+    binned = quotas.usage_of(repository.namespace)
     assert (binned.bytes, binned.binned_bytes, held.binned_bytes) == (held.bytes, held.bytes, 0)
-    [row] = usage.by_repository(repository.namespace)
+    [row] = quotas.by_repository(repository.namespace)
     assert (row.type, row.name, row.stored_bytes, row.is_binned) == ("model", "reviews", held.bytes, True)
     client = Client()
     client.force_login(cast["alice"])

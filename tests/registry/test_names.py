@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from registry.kernel.errors import ItemNotFound, NameProhibited, NameReserved, NameTaken, ValueInvalid
-from registry.kernel.texts.lookalikes import is_one_slip, likeness, skeleton
+from registry.kernel.texts.names import is_one_slip, likeness, skeleton
 from registry.models import (
     AuditEvent,
     FormerNamespace,

@@ -6,7 +6,7 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.kernel import base_policy, policy
+from registry.kernel import policy
 from registry.kernel.errors import (
     AccessRequired,
     GateSignInRequired,
@@ -25,7 +25,7 @@ from registry.people import accounts, gates
 from registry.people.tokens import tokens
 from registry.publish import repositories
 from registry.publish.retention import retiring
-from registry.repos import lookup
+from registry.repos import lookup, served_bases
 from tests.sweep import sweep
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
@@ -464,7 +464,7 @@ ada                  ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
 
 def answer_for_base(by: Caller, permission: Permission, base: Base) -> str:
     try:
-        base_policy.require_base(by, permission, base, base.id)
+        served_bases.require_base(by, permission, base, base.id)
     except RegistryError as error:
         return ANSWERS[error.__class__]
     return "ok"

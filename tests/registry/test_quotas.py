@@ -10,9 +10,9 @@ from django.test import Client
 from registry.bytes import intake
 from registry.kernel import site_settings
 from registry.kernel.errors import NamespaceNotFound, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
-from registry.kernel.limits import quota_limits, stored_bytes, usage
 from registry.kernel.limits import quotas as kernel_quotas
-from registry.kernel.limits.quota_limits import Limits
+from registry.kernel.limits import stored_bytes
+from registry.kernel.limits.quotas import Limits
 from registry.models import AuditEvent, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
 from registry.people import quotas
@@ -104,9 +104,11 @@ def test_what_an_owner_holds_is_read_with_one_query(cast, django_assert_num_quer
     with django_assert_num_queries(1):
         assert stored_bytes.bytes_used(cast["alice"].namespace) == 3 * (FIRST + 150)
     with django_assert_num_queries(2):
-        assert usage.usage_of(cast["alice"].namespace).repositories == 3
+        assert kernel_quotas.usage_of(cast["alice"].namespace).repositories == 3
     with django_assert_num_queries(1):
-        assert next(row.get_absolute_url() for row in usage.by_repository(cast["alice"].namespace)) == "/alice/a"
+        assert (
+            next(row.get_absolute_url() for row in kernel_quotas.by_repository(cast["alice"].namespace)) == "/alice/a"
+        )
 
 
 def test_files_that_are_only_shared_use_nothing_and_alert_nobody(cast, settings):
@@ -134,16 +136,16 @@ def test_there_are_limits_of_themselves_where_strangers_may_join_alone(cast, reg
     site_settings.change_setting("registration", registration, None)
     is_open = registration == "open"
     person, organization = cast["alice"].namespace, cast.acme.namespace
-    assert quota_limits.limits_of(person) == (Limits(25 * 10**9, 1_000) if is_open else Limits(0, 0))
-    assert quota_limits.limits_of(organization) == (Limits(10**11, 5_000) if is_open else Limits(0, 0))
+    assert kernel_quotas.limits_of(person) == (Limits(25 * 10**9, 1_000) if is_open else Limits(0, 0))
+    assert kernel_quotas.limits_of(organization) == (Limits(10**11, 5_000) if is_open else Limits(0, 0))
 
 
 def test_a_limit_that_the_operator_set_is_in_force_however_people_join(cast, settings):
     settings.QUOTA_BYTES, settings.QUOTA_REPOSITORIES = 0, 7
-    assert quota_limits.limits_of(cast["alice"].namespace) == Limits(0, 7)
+    assert kernel_quotas.limits_of(cast["alice"].namespace) == Limits(0, 7)
     site_settings.change_setting("registration", "closed", None)
     settings.QUOTA_BYTES = 1000
-    assert quota_limits.limits_of(cast.acme.namespace) == Limits(1000, 7)
+    assert kernel_quotas.limits_of(cast.acme.namespace) == Limits(1000, 7)
 
 
 def test_what_lies_in_the_bin_counts_as_a_repository_too(cast, settings):
@@ -188,15 +190,15 @@ def test_an_administrator_gives_one_owner_more_and_the_owner_is_told(cast, setti
     settings.QUOTA_BYTES, settings.QUOTA_REPOSITORIES = 1000, 3
     assert set_limit(cast, "ACME", 2_000_000_000)
     assert not set_limit(cast, "acme", 2_000_000_000)
-    assert quota_limits.limits_of(cast.acme.namespace) == Limits(2_000_000_000, 3)
-    assert quota_limits.limits_of(cast["alice"].namespace) == Limits(1000, 3)
+    assert kernel_quotas.limits_of(cast.acme.namespace) == Limits(2_000_000_000, 3)
+    assert kernel_quotas.limits_of(cast["alice"].namespace) == Limits(1000, 3)
     event = AuditEvent.objects.get(action="quota:change")
     assert (event.actor, event.object, event.reason) == ("ada", "acme", "Agreed by mail.")
     assert event.before == {"bytes": None, "repositories": None}
     assert event.after == {"bytes": 2_000_000_000, "repositories": None}
     assert [row.namespace.name for row in quotas.listed()] == ["acme"]
     set_limit(cast, "acme", None)
-    assert quota_limits.limits_of(cast.acme.namespace).bytes == 1000
+    assert kernel_quotas.limits_of(cast.acme.namespace).bytes == 1000
     assert not quotas.listed().exists()
 
 
@@ -229,7 +231,7 @@ def test_an_administrator_sets_limits_on_the_page_and_by_rest(cast):
     ada = client_of(cast, "ada")
     form = {"name": "acme", "bytes": "1.5 GB", "repositories": "none", "reason": "A benchmark."}
     assert ada.post("/moderation/quotas", form).status_code == 302
-    assert quota_limits.limits_of(cast.acme.namespace) == Limits(1_500_000_000, 0)
+    assert kernel_quotas.limits_of(cast.acme.namespace) == Limits(1_500_000_000, 0)
     page = ada.get("/moderation/quotas").content.decode()
     assert "A benchmark." in page
     for wrong in (
@@ -254,10 +256,10 @@ def test_limits_are_listed_with_the_use_of_all_owners_in_one_query(cast, django_
     for name in ("alice", "bob", "acme"):
         set_limit(cast, name, 5_000, 7)
     with django_assert_num_queries(2):
-        listed = {str(row.namespace): held for row, held in usage.usage_of_each(quotas.listed())}
+        listed = {str(row.namespace): held for row, held in kernel_quotas.usage_of_each(quotas.listed())}
     assert {name: held.bytes for name, held in listed.items()} == {"alice": FIRST + 100, "bob": 0, "acme": 0}
     assert {(held.limit, held.repository_limit) for held in listed.values()} == {(5_000, 7)}
-    assert listed["alice"] == usage.usage_of(cast["alice"].namespace)
+    assert listed["alice"] == kernel_quotas.usage_of(cast["alice"].namespace)
 
 
 def test_use_is_shown_to_its_owners_on_the_page_and_by_rest(cast, settings):
@@ -282,7 +284,7 @@ def test_a_file_for_provision_sets_limits_once(cast):
     text = "organizations: [{name: acme, quota: {bytes: 5000000, repositories: none, reason: Agreed}}]"
     assert Plan(text).apply() == ["quota of acme: set"]
     assert Plan(text).apply() == []
-    assert quota_limits.limits_of(cast.acme.namespace) == Limits(5_000_000, 0)
+    assert kernel_quotas.limits_of(cast.acme.namespace) == Limits(5_000_000, 0)
     with pytest.raises(ValueInvalid, match="quota: bytes must be a whole number or none"):
         Plan("users: [{name: alice, quota: {bytes: lots}}]").apply()
     with pytest.raises(ValueInvalid, match="reason"):

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.kernel.errors import SearchTooSlow
-from registry.kernel.limits import deadlines
+from registry.kernel.limits import capacity
 from registry.kernel.policy import NOBODY
 from registry.models import CatalogueCount, Repository, User
 from registry.moderation.strikes import suspension
@@ -176,8 +176,8 @@ def test_more_matches_than_are_read_are_told_as_at_least_so_many(cast, many, mon
 
 def test_a_search_that_takes_too_long_is_ended_and_says_so(cast, monkeypatch, client):
     if connection.vendor == "postgresql":
-        monkeypatch.setattr(deadlines, "SECONDS", 0.05)
-        with pytest.raises(SearchTooSlow, match=r"0\.05 s"), deadlines.bounded("search"), connection.cursor() as cursor:
+        monkeypatch.setattr(capacity, "QUERY_SECONDS", 0.05)
+        with pytest.raises(SearchTooSlow, match=r"0\.05 s"), capacity.bounded("search"), connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(5)")
     monkeypatch.setattr(catalog, "bounded", refusing)
     answer = client.get("/api/v1/adapters?q=a")

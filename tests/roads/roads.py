@@ -10,7 +10,7 @@ from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from tests.api.conftest import BASE
 from tests.hf.wire import file, header, sha256
 from tests.roads.world import BADGE, CONTENT, NAME, NEVER, OLD_CARD, REASON, World
@@ -18,7 +18,7 @@ from tests.xet import build
 
 Answer = Any
 ONCE = re.compile(rb'(?:name="csrfmiddlewaretoken" value|data-once)="[^"]*"')
-CHUNK = hashes.to_text(hashes.hash_chunk(build.split(CONTENT)[0]))
+CHUNK = chunks.to_text(chunks.hash_chunk(build.split(CONTENT)[0]))
 SAMPLE = json.dumps({"files": [{"path": "a.txt", "size": 1, "sample": "eA=="}]})
 NO_COMMIT = "0" * 40
 DISABLED = "Access to this resource is disabled."

@@ -13,7 +13,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from hub.shared import uploads
-from registry.kernel.limits import long_requests, quotas
+from registry.kernel.limits import capacity, quotas
 from registry.models import Blob, Repository
 from registry.publish import staging
 from registry.publish.uploads import archives, examining
@@ -213,10 +213,10 @@ def test_few_examinations_run_at_once(visit, reviews, monkeypatch):
 
 
 def test_few_long_requests_run_at_once(visit, reviews, monkeypatch):
-    monkeypatch.setattr(long_requests, "_places", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(long_requests, "WAIT", 0.01)
+    monkeypatch.setattr(capacity, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(capacity, "WAIT_SECONDS", 0.01)
     alice = visit("alice")
-    with long_requests.place():
+    with capacity.place():
         refused = [
             alice.post(PAGE, {"files": sent(a__txt=b"a")}),
             alice.post("/upload", {"name": "later", "visibility": "public", "files": sent(a__txt=b"a")}),

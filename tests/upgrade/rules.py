@@ -14,8 +14,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models import Field
 
-from registry.kernel.batches import InBatches
 from registry.repos import search_index
+from registry.sql.schema import InBatches
 
 HARMLESS = (
     migrations.CreateModel,

@@ -5,8 +5,8 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import F
 
-from registry.kernel.batches import InBatches
 from registry.models import Repository
+from registry.sql.schema import InBatches
 from tests.cast import assemble
 
 pytestmark = pytest.mark.night

@@ -6,8 +6,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from hub.about import NEWEST_MIGRATION_THERE
-from registry.kernel.batches import InBatches
 from registry.sql import schema
+from registry.sql.schema import InBatches
 from tests.sweep import sweep
 from tests.upgrade.rules import Rules
 

@@ -5,7 +5,7 @@ from threading import Thread
 from django.urls import reverse
 
 from hub.celery import app
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 
 
 def link() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import lz4.frame
 
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from registry.bytes.xorbs.shards import BOOKEND, FOUR_NUMBERS, HAS_METADATA, HAS_PROOFS, HEADER, TAG, VERSION
 
 END = BOOKEND + bytes(16)
@@ -46,15 +46,15 @@ class Xorb:
     leaves: list[tuple[bytes, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leaves = [(hashes.hash_chunk(raw), len(raw)) for raw in self.raws]
+        self.leaves = [(chunks.hash_chunk(raw), len(raw)) for raw in self.raws]
 
     @property
     def raw_hash(self) -> bytes:
-        return hashes.hash_xorb(self.leaves)
+        return chunks.hash_xorb(self.leaves)
 
     @property
     def name(self) -> str:
-        return hashes.to_text(self.raw_hash)
+        return chunks.to_text(self.raw_hash)
 
     @property
     def data(self) -> bytes:
@@ -69,7 +69,7 @@ class Xorb:
             "size": sum(size for _, size in known),
             "start": start,
             "end": end,
-            "proof": hashes.hash_range(b"".join(digest for digest, _ in known)),
+            "proof": chunks.hash_range(b"".join(digest for digest, _ in known)),
             "leaves": known,
         }
         return right | forged
@@ -77,7 +77,7 @@ class Xorb:
 
 def file_record(content: bytes, terms: list[dict], **forged: object) -> bytes:
     """The records of one file; keyword arguments replace what would be right."""
-    tree = hashes.Merkle()
+    tree = chunks.Merkle()
     for term in terms:
         for digest, size in term["leaves"]:
             tree.add(digest, size)
@@ -93,7 +93,7 @@ def file_record(content: bytes, terms: list[dict], **forged: object) -> bytes:
     if told["flags"] & HAS_PROOFS:
         records += b"".join(term["proof"] + bytes(16) for term in terms)
     if told["flags"] & HAS_METADATA:
-        records += hashes.parse_hash(told["sha256"].hex()) + bytes(16)
+        records += chunks.parse_hash(told["sha256"].hex()) + bytes(16)
     return records
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from hub.xet import tickets
 from hub.xet.tickets import Scope
-from registry.bytes import blobs, cold_xorbs, garbage, intake, xet_files
+from registry.bytes import blobs, garbage, intake, xet_files
 from registry.bytes.blobs import FileStore, Keys
 from registry.kernel.errors import XorbUnknown
 from registry.kernel.policy import Caller
@@ -139,12 +139,12 @@ def test_a_xorb_that_is_sent_again_is_cold_after_its_shard_and_one_that_expires_
 
 
 def test_a_xorb_whose_index_was_made_here_is_understood_from_a_client_that_packs(store, notes, alice) -> None:
-    from registry.bytes.xorbs.chunking import XorbBuilder
+    from registry.bytes.xorbs.chunker import XorbBuilder
 
     filling = XorbBuilder()
     for raw in XORB.raws:
         filling.add(raw)
-    cold_xorbs.record(*filling.finish())
+    xet_files.record(*filling.finish())
     send(notes, alice, build.Xorb(XORB.raws, 2))
     assert deliver(notes, alice)[0].sha256 == SHA256
     assert not chunks_are_here()
@@ -154,7 +154,7 @@ def test_a_xorb_whose_index_was_made_here_is_understood_from_a_client_that_packs
 def test_chunks_stay_that_are_nowhere_else(store, cast, notes, alice, monkeypatch, why) -> None:
     send(notes, alice, XORB)
     with monkeypatch.context() as crash:
-        crash.setattr(cold_xorbs, "cool", lambda names, whole: None)
+        crash.setattr(xet_files, "cool", lambda names, whole: None)
         if why != "no shard":
             deliver(notes, alice)
     idle()
@@ -183,14 +183,14 @@ def test_chunks_that_a_shard_does_not_use_stay_for_the_next_one(store, notes, al
 
 
 def test_a_client_that_sends_a_xorb_while_it_becomes_cold_keeps_it(store, notes, alice, monkeypatch) -> None:
-    drop = cold_xorbs.drop_chunks
+    drop = xet_files.drop_chunks
 
     def send_first(name: str) -> bool:
         send(notes, alice, XORB)
         return drop(name)
 
     send(notes, alice, XORB)
-    monkeypatch.setattr(cold_xorbs, "drop_chunks", send_first)
+    monkeypatch.setattr(xet_files, "drop_chunks", send_first)
     deliver(notes, alice)
     assert chunks_are_here()
     assert not Xorb.objects.get().is_cold
@@ -215,7 +215,7 @@ DEATHS = {
     "its reconstruction is there": (xet_files, "record_file", 1),
     "the index is there": (FileStore, "put", 2),
     "the chunks are deleted": (FileStore, "delete", 1),
-    "the xorb is cold": (cold_xorbs, "cool", 1),
+    "the xorb is cold": (xet_files, "cool", 1),
 }
 
 
@@ -243,7 +243,7 @@ def test_a_hub_that_is_killed_at_any_step_loses_nothing_and_stores_it_once_after
 
 def test_a_crash_before_the_deletion_is_mended(store, notes, alice, monkeypatch) -> None:
     send(notes, alice, XORB)
-    monkeypatch.setattr(cold_xorbs, "drop_chunks", lambda name: False)
+    monkeypatch.setattr(xet_files, "drop_chunks", lambda name: False)
     deliver(notes, alice)
     monkeypatch.undo()
     assert chunks_are_here()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import hf_xet  # type: ignore[import-untyped]  # compiled, and without types
 import pytest
 
-from registry.bytes.xorbs import chunking, hashes
+from registry.bytes.xorbs import chunker
+from registry.bytes.xorbs import chunks as hashes
 from tests.sweep import sweep
 from tests.xet import build
 
@@ -35,7 +36,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1 << 20, 77_777, 4_000])
 @sweep("data", FILES.values())
 def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_path, data: bytes, size: int):
-    tree, chunks = hashes.Merkle(), list(chunking.cut_chunks(pieces(data, size)))
+    tree, chunks = hashes.Merkle(), list(chunker.cut_chunks(pieces(data, size)))
     for chunk in chunks:
         tree.add(hashes.hash_chunk(chunk), len(chunk))
     assert b"".join(chunks) == data
@@ -44,11 +45,11 @@ def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_
 
 
 def test_of_nothing_there_are_no_chunks():
-    assert list(chunking.cut_chunks([])) == list(chunking.cut_chunks([b"", b""])) == []
+    assert list(chunker.cut_chunks([])) == list(chunker.cut_chunks([b"", b""])) == []
 
 
 def test_the_index_of_a_xorb_is_that_of_its_chunks_as_they_are():
-    filling, raws = chunking.XorbBuilder(), [bytes(100_000), NOISE[:9_999], MIXED[:50_000]]
+    filling, raws = chunker.XorbBuilder(), [bytes(100_000), NOISE[:9_999], MIXED[:50_000]]
     digests = [filling.add(raw) for raw in raws]
     name, index = filling.finish()
     assert index.is_of(name)
@@ -59,7 +60,7 @@ def test_the_index_of_a_xorb_is_that_of_its_chunks_as_they_are():
 
 
 def test_a_xorb_is_full_by_what_it_unpacks_to():
-    filling, zeros = chunking.XorbBuilder(), bytes(128 << 10)
+    filling, zeros = chunker.XorbBuilder(), bytes(128 << 10)
     while filling.has_room():
         filling.add(zeros)
     assert filling.size == 64 << 20

@@ -11,8 +11,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from registry.bytes import blobs, chunking_jobs, cold_xorbs, garbage, intake, xet_files, xorbs
+from registry.bytes import blobs, chunk_jobs, garbage, intake, xet_files, xorbs
 from registry.bytes.blobs import Digest, FileStore, Keys
+from registry.bytes.xorbs import chunks
 from registry.models import Blob, ChunkingJob, Repository, UploadedBlob, XetFile, Xorb
 from registry.publish import copies, history, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
@@ -32,7 +33,7 @@ NAMED = sha256(CONTENT)
 @pytest.fixture(autouse=True)
 def _small_xorbs(monkeypatch, settings) -> None:
     """A file of 700 kB is several xorbs, and several requests to the store."""
-    monkeypatch.setattr("registry.bytes.xorbs.chunking.LARGEST_XORB", 300_000)
+    monkeypatch.setattr("registry.bytes.xorbs.chunker.LARGEST_XORB", 300_000)
     monkeypatch.setattr(pushed_files, "SPAN", 200_000)
     settings.DOORBELL = "tests.hf.wire.ring"
 
@@ -82,7 +83,7 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
     sizes = {one.pk: one.size for one in Xorb.objects.all()}
     terms = [xorbs.Term(xorb, start, end, size, b"") for xorb, start, end, size in file.terms]
     described = xorbs.File(b"", NAMED, terms)
-    assert b"".join(xorbs.assemble_file(described, sizes, cold_xorbs.read_chunks)) == CONTENT
+    assert b"".join(xorbs.assemble_file(described, sizes, xet_files.read_chunks)) == CONTENT
     assert fetched(ask(cast, name)) == CONTENT
     assert sum(entry.size for entry in blobs.store().list("")) < 1.01 * len(CONTENT) + 1000, "the bytes are here once"
     assert not ChunkingJob.objects.exists()
@@ -110,9 +111,9 @@ def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, reposi
     cut_files()
     file = XetFile.objects.get(sha256=NAMED)
     first = next(xorbs.xorb_index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
-    assert xet_reading.shard_for_chunk(repository, xorbs.hashes.to_text(first), by=cast.session("alice"))
+    assert xet_reading.shard_for_chunk(repository, chunks.to_text(first), by=cast.session("alice"))
     other = cast.repository("carol/other", by="carol")
-    assert xet_reading.shard_for_chunk(other, xorbs.hashes.to_text(first), by=cast.session("carol")) is None
+    assert xet_reading.shard_for_chunk(other, chunks.to_text(first), by=cast.session("carol")) is None
 
 
 def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
@@ -228,11 +229,11 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, rep
 
 
 def test_two_workers_take_different_files(cast, repository):
-    first, second = chunking_jobs.claim(), chunking_jobs.claim()
+    first, second = chunk_jobs.claim(), chunk_jobs.claim()
     assert first is not None
     assert second is None
     delivered(cast, "acme/other", CONTENT[1:])
-    assert chunking_jobs.claim().pk == sha256(CONTENT[1:])
+    assert chunk_jobs.claim().pk == sha256(CONTENT[1:])
 
 
 # --- death -----------------------------------------------------------------------------------------------------------
@@ -247,9 +248,9 @@ def _then_die(module: object, name: str) -> None:
 
 
 DEATHS = {
-    "it was claimed": (chunking_jobs, "claim"),
+    "it was claimed": (chunk_jobs, "claim"),
     "an index is there": (FileStore, "put"),
-    "a xorb's row is there": (cold_xorbs, "record"),
+    "a xorb's row is there": (xet_files, "record"),
     "it was said how it is made": (xet_files, "record_file"),
 }
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from hub.xet import tickets
 from hub.xet.tickets import Scope
 from registry.bytes import intake, xet_files
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from registry.bytes.xorbs.shards import HEADER, TAG
 from registry.models import Repository, XetFile, Xorb
 from registry.people.tokens import tokens
@@ -150,13 +150,13 @@ def test_the_hash_is_said_while_every_xorb_is_there_and_saying_it_keeps_them(cas
 
 def test_a_chunk_is_known_to_who_may_download_a_file_of_the_repository_with_it(cast, pushed):
     def about(chunk: bytes, **of: str):
-        return asked(cast, f"/xet/v1/chunks/default-merkledb/{hashes.to_text(hashes.hash_chunk(chunk))}", **of)
+        return asked(cast, f"/xet/v1/chunks/default-merkledb/{chunks.to_text(chunks.hash_chunk(chunk))}", **of)
 
     answer = about(CONTENT[50_000:100_000])
     assert answer.status_code == 200
     tag, version, footer = HEADER.unpack_from(answer.content)
     assert (tag, version, footer) == (TAG, 2, 200)
-    assert hashes.hash_chunk(CONTENT[:50_000]) in answer.content
+    assert chunks.hash_chunk(CONTENT[:50_000]) in answer.content
     cast.repository("carol/other", by="carol")
     assert about(CONTENT[50_000:100_000], name="carol/other").status_code == 404
     assert about(b"never seen").status_code == 404

@@ -14,7 +14,7 @@ from hub.xet import tickets
 from hub.xet.tickets import Scope
 from registry.bytes import blobs, intake, xet_files, xorbs
 from registry.bytes.blobs import Hasher
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from registry.kernel.errors import DigestMismatch, PushTooLarge, XorbUnknown
 from registry.models import Repository, XetFile, Xorb
 from registry.people.tokens import tokens
@@ -52,7 +52,7 @@ def send(repository: Repository, by, *records: bytes) -> None:
 
 
 def about(cast, chunk: bytes, name: str = PUBLIC):
-    return asked(cast, f"/xet/v1/chunks/default/{hashes.to_text(chunk)}", name=name)
+    return asked(cast, f"/xet/v1/chunks/default/{chunks.to_text(chunk)}", name=name)
 
 
 def test_the_answer_about_a_chunk_tells_nothing_of_what_else_lies_in_its_xorb(cast, beside):
@@ -79,7 +79,7 @@ def test_who_was_told_of_a_xorb_may_name_it(cast, beside):
     record = build.file_record(OPEN, [beside.term(0, 2)])
     with pytest.raises(XorbUnknown):
         send(public, carol, record)
-    assert asked(cast, f"/xet/v1/chunks/default/{hashes.to_text(beside.leaves[0][0])}", name=PUBLIC, who="carol")
+    assert asked(cast, f"/xet/v1/chunks/default/{chunks.to_text(beside.leaves[0][0])}", name=PUBLIC, who="carol")
     send(public, carol, record)
 
 
@@ -107,7 +107,7 @@ def push_another_way(cast, size: int, *, apart: bool = False) -> str:
     for xorb in made:
         intake.receive_xorb(own, xorb.name, io.BytesIO(xorb.data), by=carol)
     send(own, carol, record)
-    return hashes.to_text(record[:32])
+    return chunks.to_text(record[:32])
 
 
 @pytest.mark.parametrize(("size", "apart"), [(50_000, True), (9_000, True), (2_000, False)])
@@ -143,7 +143,7 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
     look = xorbs.xorb_index
     monkeypatch.setattr(xorbs, "xorb_index", lambda name, size: looked.append(name) or look(name, size))
     XetFile.objects.filter(terms__0__0=beside.name).delete()
-    nowhere = hashes.hash_chunk(b"nowhere")
+    nowhere = chunks.hash_chunk(b"nowhere")
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) == 10
     looked.clear()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Report
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
-from registry.kernel.outbound import request_ids, tracing
+from registry.kernel.outbound import traces
 from registry.models import Base
 from registry.proof import verdicts
 from registry.proof.reports import provenance_digest
@@ -86,7 +86,7 @@ def _ask_engines(job: Job, base: Base | None, on_check: Listener) -> Iterator[tu
 def _run(engine: Engine, name: str, job: Job, listener: Listener) -> Report:
     """Run a job, and log which process did it: the kernel's own log names processes by their numbers."""
     started = time.monotonic()
-    with tracing.span("engine", engine=name, job=job.id):
+    with traces.span("engine", engine=name, job=job.id):
         report = engine.run(job, on_check=listener)
     milliseconds = round(1000 * (time.monotonic() - started))
     details = {"engine": name, "engine_pid": engine.pid, "job": job.id, "state": report.state, "ms": milliseconds}
@@ -102,7 +102,7 @@ def _is_run(base: Base | None) -> bool:
 def validate(claim: Claim) -> None:
     """Prove the revision of a claimed verdict and record the report; the claim is let go whatever happens."""
     details = claims.details_of(claim.verdict) | {"attempt": claim.attempt.number}
-    with request_ids.working_for(claim.verdict.request_id), tracing.span("validate", **details):
+    with traces.working_for(claim.verdict.request_id), traces.span("validate", **details):
         _validate_kept(claim, details)
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from features.notify import alerts, events, notices
 from features.notify import mail as alert_mail
 from features.notify.models import Alert
-from registry.kernel.limits import quota_alerts
+from registry.kernel.limits import quotas
 from registry.models import Membership, NamespaceQuota, RevisionFile, Token, User
 from registry.people.organizations import invitations, organizations, robots
 from registry.people.tokens import tokens
@@ -123,15 +123,15 @@ def test_the_review_alerts_of_a_lower_limit_once_and_arms_again(cast, settings):
     Membership.objects.filter(user=cast["bob"]).update(role="admin")
     repository = cast.repository("acme/reviews")
     pushed(cast, repository, files=files(90_000))
-    assert quota_alerts.review() == 0
+    assert quotas.review() == 0
     settings.QUOTA_BYTES = 100_000
-    assert (quota_alerts.review(), quota_alerts.review()) == (1, 0)
+    assert (quotas.review(), quotas.review()) == (1, 0)
     assert len(unread(cast, "alice")) == len(unread(cast, "bob")) == 1
     settings.QUOTA_BYTES = 1_000_000
-    assert quota_alerts.review() == 0
+    assert quotas.review() == 0
     assert NamespaceQuota.objects.get().alerted == 0
     settings.QUOTA_BYTES = 50_000
-    assert quota_alerts.review() == 1
+    assert quotas.review() == 1
     assert unread(cast, "bob") == ["acme is full: it holds 91 kB of 50 kB, and pushes with new files are refused."]
 
 

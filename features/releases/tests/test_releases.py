@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from features.releases import verbs
+from features.releases import semver, verbs
 from features.releases.models import Release
 from features.releases.verbs import ReleaseNotFound, ReleaseRefused
 from registry.bytes import intake
@@ -17,7 +17,6 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import NOBODY
-from registry.kernel.texts import semver
 from registry.models import Event, Ref, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof.verified import withdrawals

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from features.retention import expiry
-from registry.kernel.limits import long_requests
+from registry.kernel.limits import capacity
 from tests.site.conftest import push_more
 
 
@@ -79,10 +79,10 @@ def test_an_owner_sets_a_rule_for_all_and_a_repository_is_excepted(visit, cast, 
 
 
 def test_few_files_are_taken_back_at_once(visit, cast, reviews, monkeypatch):
-    monkeypatch.setattr(long_requests, "_places", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(long_requests, "WAIT", 0.01)
+    monkeypatch.setattr(capacity, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(capacity, "WAIT_SECONDS", 0.01)
     alice, bearer = visit("alice"), {"Authorization": f"Bearer {cast.token('alice')}"}
-    with long_requests.place():
+    with capacity.place():
         refused = [
             alice.post("/alice/reviews/settings/retention/restore"),
             alice.post("/api/v1/adapters/alice/reviews/retention/restore", {}, "application/json", headers=bearer),

@@ -14,7 +14,7 @@ from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys, object_exists
 from registry.kernel import errors, site_settings
 from registry.kernel.errors import AliasRefused, FileBlocked, FilesExpired, NotAllowed, SignInRequired, ValueInvalid
-from registry.kernel.limits import stored_bytes, usage
+from registry.kernel.limits import quotas, stored_bytes
 from registry.models import (
     AuditEvent,
     Blob,
@@ -84,7 +84,7 @@ def test_a_flood_is_cut_by_the_clock_and_what_has_a_name_stays_whole(cast, flood
     proposal = push.receive(Intent(repository, "refs/heads/main", alice, "idea", propose=True), [Inline("a", b"a")])
     age(repository)
     Revision.objects.filter(pk=line[3].pk).update(created_at=timezone.now())
-    held = usage.usage_of(repository.namespace).bytes
+    held = quotas.usage_of(repository.namespace).bytes
 
     plan = previews.preview(repository, Limits(2, 7))
     assert [row.title for row, _ in plan.versions] == ["initial commit", "step 4", "step 5"]
@@ -108,7 +108,7 @@ def test_a_flood_is_cut_by_the_clock_and_what_has_a_name_stays_whole(cast, flood
                  lambda: aliases.set_alias(repository, "old", gone, alice, force=True, reason="A trial.")):  # fmt: skip
         with pytest.raises(FilesExpired):
             name()
-    assert usage.usage_of(repository.namespace).bytes == held  # the bin counts
+    assert quotas.usage_of(repository.namespace).bytes == held  # the bin counts
     assert stored_bytes.recount(repository) == 0
     garbage.sweep(0)
     assert object_exists(Keys.blob(weights(gone).blob_id))  # and keeps the bytes
@@ -132,13 +132,13 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
     assert expiry.expire(repository, Limits(1)) == 0  # an owner took it back: no rule removes it
     assert titles(repository) == ["step 1", "step 7"]
 
-    before = usage.usage_of(repository.namespace).bytes
+    before = quotas.usage_of(repository.namespace).bytes
     assert expiry.purge_expired() == 0
     forget_the_bin(repository)
     assert expiry.run() == 0
     assert not ExpiredFile.objects.exists()
     assert [object_exists(Keys.blob(digests[row.pk])) for row in line] == [False, True, *5 * [False], True]
-    freed = before - usage.usage_of(repository.namespace).bytes
+    freed = before - quotas.usage_of(repository.namespace).bytes
     assert freed == sum(1000 for _ in range(6))
     assert stored_bytes.recount(repository) == 0
     with pytest.raises(FilesExpired, match="are in the bin"):

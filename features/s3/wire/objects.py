@@ -19,7 +19,6 @@ from hub import limits
 from hub.addresses import locate
 from hub.answers import mark_yanked
 from hub.server.large_bodies import send
-from registry.kernel import base_policy
 from registry.kernel.errors import FileNotFound, RepositoryNotFound
 from registry.kernel.policy import Permission
 from registry.repos import lookup, pull, served_bases, unsearched_files
@@ -165,7 +164,7 @@ class Object(S3Door):
         base = served_bases.find(full_name)
         if base is None:
             raise missing
-        base_policy.require_base(self.caller, Permission.DOWNLOAD, base, full_name)
+        served_bases.require_base(self.caller, Permission.DOWNLOAD, base, full_name)
         entry = served_bases.find_file(base, served_bases.locate(base, tail))
         return _answer(self.request, entry, base.added_at, served_bases.oid_of(base))
 

@@ -9,7 +9,7 @@ from django.urls import include, path, reverse
 from features.sso.wire import groups, people
 from features.sso.wire.groups import GROUP
 from features.sso.wire.people import LIST, USER, answer, directory, error
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 RESOURCE_TYPE = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from features.sso.wire.people import answer, body_of, directory, error, listed, people
 from registry.kernel.errors import NamespaceNotFound, NameTaken, ValueInvalid
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.models import Organization, Team, User
 from registry.people.organizations import organizations, teams
 

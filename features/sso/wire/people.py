@@ -20,7 +20,7 @@ from hub.read_only import refuse_write
 from registry.kernel import audit
 from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
 from registry.kernel.texts import names
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.models import User
 from registry.people import accounts, departure
 

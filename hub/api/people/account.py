@@ -21,7 +21,7 @@ from hub.api.views import View
 from hub.shared.sessions import browser_name
 from registry import models
 from registry.kernel.errors import NotAllowed
-from registry.kernel.limits import usage
+from registry.kernel.limits import quotas as usage
 from registry.kernel.texts import cursors
 from registry.models import Namespace, NamespaceQuota, User
 from registry.people import accounts, quotas

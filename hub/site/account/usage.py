@@ -11,8 +11,7 @@ from django.views.decorators.http import require_safe
 from hub.site.forms import Form, status_of
 from hub.site.measures import size
 from hub.site.visitor import caller, person
-from registry.kernel.limits import quota_alerts
-from registry.kernel.limits import usage as counting
+from registry.kernel.limits import quotas
 from registry.models import Membership, Namespace, Repository
 from registry.people import accounts
 from registry.people.organizations import organizations
@@ -23,7 +22,7 @@ class NamespaceUsage:
     """One owner on the page: what it holds of its limits, and in which repositories."""
 
     namespace: Namespace
-    total: counting.Usage
+    total: quotas.Usage
     repositories: list[Repository]
 
     @property
@@ -38,10 +37,10 @@ class NamespaceUsage:
             return gettext("{size}, no limit").format(size=held)
         states = {
             0: "",
-            quota_alerts.NEAR: gettext(": nearly full"),
-            quota_alerts.FULL: gettext(": full, pushes with new files are refused"),
+            quotas.NEAR: gettext(": nearly full"),
+            quotas.FULL: gettext(": full, pushes with new files are refused"),
         }
-        state = states[quota_alerts.mark_of(self.total.bytes, self.total.limit)]
+        state = states[quotas.mark_of(self.total.bytes, self.total.limit)]
         sentence = gettext("{size} of {limit}, {percent} %")
         return sentence.format(size=held, limit=size(self.total.limit), percent=self.total.percent) + state
 
@@ -75,4 +74,4 @@ def organization_usage(request: HttpRequest, ns: str) -> HttpResponse:
 
 
 def _usage(namespace: Namespace) -> NamespaceUsage:
-    return NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace))
+    return NamespaceUsage(namespace, quotas.usage_of(namespace), quotas.by_repository(namespace))

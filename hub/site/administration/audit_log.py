@@ -13,7 +13,7 @@ from hub.site.forms.moderation import LogFilter
 from hub.site.repository.finding_headers import header_of
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.moderation.log import audit_log
 from registry.people import accounts
 from registry.people.organizations import organizations
@@ -55,7 +55,7 @@ def organization_activity(request: HttpRequest, ns: str) -> HttpResponse:
 
 
 def _before(request: HttpRequest) -> int:
-    return ids.parse_row_number(request.GET.get("before", ""))
+    return cursors.parse_row_number(request.GET.get("before", ""))
 
 
 def _older(cursor: str) -> str:

@@ -11,7 +11,7 @@ from hub.site.forms import posted
 from hub.site.forms.account.accounts import NewJoinLink
 from hub.site.visitor import caller
 from registry.kernel import site_settings
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.people.organizations import join_links
 from registry.talk import letters
 from registry.talk.letters import invitation_address

@@ -10,7 +10,7 @@ from hub.site.forms import posted
 from hub.site.forms.moderation import NewRule
 from hub.site.visitor import caller
 from registry.kernel import policy
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.people import known_names, name_rules
 
 ROWS = 50  # observations of one page
@@ -25,7 +25,7 @@ def listed(request: HttpRequest) -> HttpResponse:
 @require_POST
 def remove(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
-    name_rules.remove(ids.parse_row_number(request.POST.get("rule", "")), by)
+    name_rules.remove(cursors.parse_row_number(request.POST.get("rule", "")), by)
     return redirect("site-names")
 
 

@@ -9,7 +9,8 @@ from hub.site.administration.staff import for_administrators
 from hub.site.forms import posted
 from hub.site.forms.organization.quotas import NewQuota
 from hub.site.visitor import caller
-from registry.kernel.limits import quota_limits, usage
+from registry.kernel.limits import quotas as quota_limits
+from registry.kernel.limits import quotas as usage
 from registry.models import Namespace
 from registry.people import quotas
 

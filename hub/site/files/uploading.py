@@ -31,7 +31,7 @@ from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.visitor import caller, owners_of_new_repository, person
 from registry.kernel.errors import PushTooLarge, RegistryError, ValueInvalid
-from registry.kernel.limits import long_requests
+from registry.kernel.limits import capacity
 from registry.publish import repositories, staging
 from registry.publish.staging import Staged
 from registry.publish.uploads import archives, planning, uploads
@@ -55,7 +55,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         form.refuse(_too_large())
     elif form.is_valid():
         given = form.cleaned_data
-        with long_requests.place(), form:
+        with capacity.place(), form:
             sources = _sources(request)
             for archive in filter(lambda source: source.is_archive, sources):
                 archives.unpack(archive)  # refused before there is a repository
@@ -76,7 +76,7 @@ def add_files(request: HttpRequest, address: RepositoryAddress, rev: str) -> Htt
         sources = _sources(request)
     except RegistryError as refusal:
         return _choose(request, header, refusal)
-    with long_requests.place():
+    with capacity.place():
         return _received(request, header, sources)
 
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from hub.errors import http_form
 from hub.site.words import english
 from registry.kernel.errors import RegistryError
-from registry.kernel.texts.lookalikes import Likeness
+from registry.kernel.texts.names import Likeness
 from registry.people import known_names
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Choice, Form, text_field
-from registry.kernel.banner import LEVELS, MAX_TEXT, Banner
-from registry.kernel.site_settings import CHOICES
+from registry.kernel.site_settings import CHOICES, LEVELS, MAX_TEXT, Banner
 from registry.moderation.log.audit_log import Filter
 from registry.people.name_rules import MAX_REASON
 

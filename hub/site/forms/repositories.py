@@ -23,7 +23,7 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.kernel.texts.lookalikes import Likeness
+from registry.kernel.texts.names import Likeness
 from registry.people import known_names
 
 

@@ -10,8 +10,8 @@ from hub.site.administration.staff import for_administrators
 from hub.site.forms import Form, status_of
 from hub.site.forms.moderation import BannerForm, Switches
 from hub.site.visitor import caller
-from registry.kernel import banner, policy, site_settings
-from registry.kernel.banner import Banner
+from registry.kernel import policy, site_settings
+from registry.kernel.site_settings import Banner
 
 
 @for_administrators
@@ -40,16 +40,16 @@ def set_banner(request: HttpRequest) -> HttpResponse:
     """Set the banner, show how it would look (`preview`), or take it away (`remove`)."""
     by = policy.require_admin(caller(request))
     if "remove" in request.POST:
-        banner.change(None, by)
+        site_settings.change_banner(None, by)
         messages.success(request, gettext("The banner is removed."))
         return redirect("site-switches")
     form = BannerForm(request.POST)
     if form.is_valid():
         with form:
-            wanted = banner.check(form.banner())
+            wanted = site_settings.check_banner(form.banner())
             if "preview" in request.POST:
                 return _page(request, wanted, banner=form)
-            banner.change(wanted, by)
+            site_settings.change_banner(wanted, by)
             messages.success(request, gettext("The banner is saved."))
             return redirect("site-switches")
     return _page(request, banner=form)
@@ -58,7 +58,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, preview: Banner | None = None, **tried: Form) -> HttpResponse:
     """Show the switches and the banner with their forms; `tried` is the one that was refused or previewed."""
     site_settings.clear_cache()  # another process may have made the change that ended here, and its page must show it
-    stored = banner.stored()
+    stored = site_settings.stored_banner()
     forms: dict[str, Form] = {
         "switches": Switches(initial={name: site_settings.get_setting(name) for name in site_settings.CHOICES}),
         "banner": BannerForm(initial=stored.document() if stored else None),

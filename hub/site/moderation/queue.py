@@ -19,7 +19,7 @@ from hub.site.moderation.case import panel
 from hub.site.visitor import caller
 from hub.site.words import english
 from registry.kernel import site_settings
-from registry.kernel.texts import ids
+from registry.kernel.texts import cursors
 from registry.models import Case
 from registry.moderation.cases import cases, queue, queue_views
 from registry.moderation.cases.outcomes import Decision
@@ -45,10 +45,10 @@ CHOICES: "dict[str, list[tuple[str, StrOrPromise]]]" = {
 def listed(request: HttpRequest) -> HttpResponse:
     """List the cases of the filter in the address; `case` opens one beside the list."""
     query = _query(request)
-    number = min(max(ids.parse_row_number(request.GET.get("page", "")), 1), 1000)
+    number = min(max(cursors.parse_row_number(request.GET.get("page", "")), 1), 1000)
     start = (number - 1) * PAGE
     rows = list(queue.matching(caller(request), query)[start : start + PAGE + 1])
-    chosen = ids.parse_row_number(request.GET.get("case", ""))
+    chosen = cursors.parse_row_number(request.GET.get("case", ""))
     kept = urlencode({name: value for name, value in asdict(query).items() if value})
     context = {
         "rows": queue.with_facts(rows[:PAGE]),
@@ -86,7 +86,7 @@ def _query(request: HttpRequest) -> Query:
 @require_POST
 def close_many(request: HttpRequest) -> HttpResponse:
     """Close the ticked cases with one decision, and say which could not be closed."""
-    numbers = [ids.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
+    numbers = [cursors.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
     form = CloseMany(request.POST, numbers=numbers)
     if not form.is_valid():
         messages.error(request, form.all_errors)

@@ -13,11 +13,11 @@ from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
 from hub.addresses import absolute, origin
 from hub.site.proof.compatibility import Served
 from hub.site.repository.repository_header import RepositoryHeader
-from registry.kernel.base_policy import serve_of
 from registry.models import Base
 from registry.repos import lookup, served_bases
 from registry.repos.contents.facts import file_openers
 from registry.repos.contents.tags import is_model_id
+from registry.repos.served_bases import serve_of
 
 TITLES = {
     "pipeline": "transformers pipeline",

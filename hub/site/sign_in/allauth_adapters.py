@@ -30,7 +30,7 @@ from hub.site.sign_in import password_attempts, reauthentication
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.outbox import Kind
-from registry.kernel.texts.links import absolute
+from registry.kernel.texts.phrases import absolute
 from registry.models import User
 from registry.people import accounts, addresses, sign_ins
 from registry.talk import letters

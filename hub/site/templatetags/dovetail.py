@@ -21,9 +21,9 @@ from hub.site import panels as joined
 from hub.site.proof.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
-from registry.kernel import banner, site_settings
-from registry.kernel.banner import Banner
-from registry.kernel.texts import links
+from registry.kernel import site_settings
+from registry.kernel.site_settings import Banner
+from registry.kernel.texts import phrases
 from registry.models import Repository
 from registry.moderation import targets
 
@@ -82,7 +82,7 @@ def one_tooth(tooth: AreaResult) -> dict[str, Any]:
 @register.simple_tag
 def site_banner() -> Banner | None:
     """Return the banner of the operator that is shown now."""
-    return banner.current()
+    return site_settings.current_banner()
 
 
 @register.simple_tag
@@ -118,7 +118,7 @@ def download_url(repository: Repository, revision: str, path: str) -> str:
 @register.filter
 def share_image(repository: Repository) -> str:
     """Return the whole address of the picture that other sites show; "" of a private repository, which has none."""
-    return "" if repository.private else links.absolute(reverse("share-image", args=[repository]))
+    return "" if repository.private else phrases.absolute(reverse("share-image", args=[repository]))
 
 
 @register.inclusion_tag("site/parts/report_link.html")

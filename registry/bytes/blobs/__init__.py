@@ -24,9 +24,19 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from registry.bytes.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
+from registry.bytes.blobs.contract import (
+    BlobMissing,
+    BlobStore,
+    Bytes,
+    BytesChanged,
+    Digest,
+    Entry,
+    Hasher,
+    Reader,
+    digest_of,
+    hash_through,
+)
 from registry.bytes.blobs.folder import FileStore
-from registry.bytes.blobs.hashing import Bytes, Digest, Hasher, digest_of, hash_through
 from registry.kernel.errors import StoreUnavailable
 
 __all__ = [
@@ -148,7 +158,7 @@ def load_driver() -> None:
     """Load what an S3 store needs, and ask it nothing: processes that fork afterwards share it."""
     if settings.BLOBS.startswith("s3:"):
         import_module("registry.bytes.blobs.s3")
-        import_module("registry.bytes.blobs.s3_clients").make_client(None)
+        import_module("registry.bytes.blobs.s3_requests").make_client(None)
 
 
 @cache  # one client and one connection pool per process

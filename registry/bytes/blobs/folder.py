@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
-from registry.bytes.blobs.hashing import Bytes
+from registry.bytes.blobs.contract import BlobMissing, Bytes, BytesChanged, Entry, PartUploads, Reader
 from registry.kernel.errors import StoreUnavailable
 
 # The kernel keeps a file in blocks of memory as large as its writes, where they begin at a multiple of their size. A

@@ -12,11 +12,21 @@ from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
-from registry.bytes.blobs.hashing import Bytes
-from registry.bytes.blobs.s3_answers import TAKEN, S3Reader, error_code, once_more, translated_errors, unless_changed
-from registry.bytes.blobs.s3_clients import LOOK_SECONDS, breaker_of, make_client
-from registry.bytes.blobs.s3_parts import PART, S3Parts, regroup
+from registry.bytes.blobs.contract import BlobMissing, Bytes, BytesChanged, Entry, PartUploads, Reader
+from registry.bytes.blobs.s3_requests import (
+    LOOK_SECONDS,
+    PART,
+    TAKEN,
+    S3Parts,
+    S3Reader,
+    breaker_of,
+    error_code,
+    make_client,
+    once_more,
+    regroup,
+    translated_errors,
+    unless_changed,
+)
 from registry.kernel.errors import StoreUnavailable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Bytes, Keys
-from registry.bytes.xorbs import chunks, hashes, shards
+from registry.bytes.xorbs import chunks, shards
 from registry.bytes.xorbs.chunks import MAX_XORB_BYTES, Index, Source
 from registry.bytes.xorbs.shards import MAX_SHARD_BYTES, File, Shard, Term
 from registry.kernel.errors import ShardInvalid, XorbUnknown
@@ -60,20 +60,20 @@ def verify_file(file: File, sizes: Mapping[str, int]) -> None:
 
     `sizes` maps the name of every kept xorb to the size of its chunks in bytes. Raises XorbUnknown and ShardInvalid.
     """
-    tree = hashes.Merkle()
+    tree = chunks.Merkle()
     for term in file.terms:
         index = _index_of(term, sizes)
         if term.end > index.count:
             raise ShardInvalid(f"A term names chunks up to {term.end} of xorb {term.xorb}, which has {index.count}.")
         hashed_chunks = list(index.chunks(term.start, term.end))
-        if hashes.hash_range(b"".join(digest for digest, _ in hashed_chunks)) != term.proof:
+        if chunks.hash_range(b"".join(digest for digest, _ in hashed_chunks)) != term.proof:
             raise ShardInvalid(f"The proof for chunks {term.start} to {term.end} of xorb {term.xorb} is wrong.")
         if sum(size for _, size in hashed_chunks) != term.size:
             raise ShardInvalid(f"Chunks {term.start} to {term.end} of xorb {term.xorb} are not {term.size} bytes.")
         for digest, size in hashed_chunks:
             tree.add(digest, size)
     if tree.file_id() != file.file_id:
-        raise ShardInvalid(f"The chunks do not make the file {hashes.to_text(file.file_id)}.")
+        raise ShardInvalid(f"The chunks do not make the file {chunks.to_text(file.file_id)}.")
 
 
 def _nowhere(term: Term, index: Index) -> Iterator[Bytes]:

@@ -1,19 +1,112 @@
-"""The bytes of a xorb: strict parsing of a stream of chunks, and the stored form. Nothing here knows rows.
+"""The bytes of a xorb: strict parsing of a stream of chunks, the stored form, and hashes. Nothing here knows rows.
 
 Format: huggingface/hub-docs, docs/xet/xorb.md. A stored xorb is the chunks exactly as they were sent, followed by
 our own index: for each chunk its hash (32 bytes), its end (u32) and its raw size (u32), little-endian.
+
+Hashes of chunks, the Merkle root over them, file ids and range proofs: huggingface/hub-docs, docs/xet/hashing.md; how
+children are grouped: xet-core, aggregated_hashes.rs.
 """
 
+import re
 import secrets
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import lz4.frame
+from blake3 import blake3
 
 from registry.bytes.blobs import Bytes
-from registry.bytes.xorbs import hashes
 from registry.kernel.errors import XorbInvalid
+
+SIZE = 32
+DATA_KEY = bytes.fromhex("6697f5775b9550de3135cbaca597181c9de421109beb2b58b4d0b04b93adf229")
+NODE_KEY = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352e64a53713f")
+RANGE_KEY = bytes.fromhex("7f1857d6ce56ed66127ff913e7a5c3f3a4cd26d5b5db49e64124987f28fb94c3")
+FILE_KEY = bytes(SIZE)
+
+SMALLEST_GROUP, LARGEST_GROUP, BRANCHING = 3, 9, 4
+
+
+def to_text(raw: bytes) -> str:
+    """Return the text form of a 32-byte hash: four little-endian 64-bit words as hex, not the bytes in order."""
+    return "".join(raw[at : at + 8][::-1].hex() for at in range(0, SIZE, 8))
+
+
+def parse_hash(name: str) -> bytes:
+    """Return the 32 bytes behind the text form. Raises XorbInvalid for anything but 64 lower-case hex digits."""
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
+        raise XorbInvalid(f"{name[:80]!r} is not a Xet hash: those are 64 lower-case hex digits.")
+    return b"".join(bytes.fromhex(name[at : at + 16])[::-1] for at in range(0, 2 * SIZE, 16))
+
+
+def hash_chunk(raw: bytes | memoryview) -> bytes:
+    """Return the hash of a chunk's raw bytes."""
+    return blake3(raw, key=DATA_KEY).digest()
+
+
+def hash_range(chunk_hashes: bytes) -> bytes:
+    """Return the proof that somebody knows the chunks of a range; `chunk_hashes` are their hashes, joined."""
+    return blake3(chunk_hashes, key=RANGE_KEY).digest()
+
+
+def hash_xorb(chunks: Iterable[tuple[bytes, int]]) -> bytes:
+    """Return the hash of a xorb from its chunks' (hash, raw size in bytes)."""
+    tree = Merkle()
+    for chunk, size in chunks:
+        tree.add(chunk, size)
+    return tree.root()
+
+
+class Merkle:
+    """The Merkle root over (hash, size) leaves, fed one at a time; keeps at most nine nodes a level.
+
+    A group of nodes becomes one parent as soon as it has nine, or at least three of which the last hash is
+    divisible by four. What is left over at the end of a level is a group too.
+    """
+
+    def __init__(self) -> None:
+        self._levels: list[list[tuple[bytes, int]]] = []
+        self._seen: list[int] = []
+
+    def add(self, leaf: bytes, size: int) -> None:
+        """Add the next leaf; `size` is its raw length in bytes."""
+        self._push(0, leaf, size)
+
+    def root(self) -> bytes:
+        """Return the root over everything added; 32 zero bytes when nothing was. The tree is used up by this."""
+        level = 0
+        while level < len(self._levels):
+            if self._seen[level] == 1:
+                return self._levels[level][0][0]
+            if self._levels[level]:
+                self._close(level)
+            level += 1
+        return bytes(SIZE)
+
+    def file_id(self) -> bytes:
+        """Return the id of a file made of these chunks; uses the tree up."""
+        return blake3(self.root(), key=FILE_KEY).digest()
+
+    def _push(self, level: int, node: bytes, size: int) -> None:
+        if level == len(self._levels):
+            self._levels.append([])
+            self._seen.append(0)
+        group = self._levels[level]
+        group.append((node, size))
+        self._seen[level] += 1
+        # The last 64-bit word decides; of a little-endian word the first byte holds the remainder modulo four.
+        natural = len(group) >= SMALLEST_GROUP and node[24] % BRANCHING == 0
+        if natural or len(group) == LARGEST_GROUP:
+            self._close(level)
+
+    def _close(self, level: int) -> None:
+        group = self._levels[level]
+        lines = "".join(f"{to_text(node)} : {size}\n" for node, size in group)
+        total = sum(size for _, size in group)
+        group.clear()
+        self._push(level + 1, blake3(lines.encode(), key=NODE_KEY).digest(), total)
+
 
 HEADER_SIZE = 8
 MAX_CHUNKS = 8192
@@ -187,14 +280,14 @@ class VerifiedXorb:
     def __init__(self, source: Source, name: str) -> None:
         self._source = source
         self._name = name
-        self._expected = hashes.parse_hash(name)
+        self._expected = parse_hash(name)
         self.index_size = 0
 
     def __iter__(self) -> Iterator[Bytes]:
-        tree, index, end = hashes.Merkle(), bytearray(), 0
+        tree, index, end = Merkle(), bytearray(), 0
         for span in read_spans(self._source):
             for chunk in span.chunks:
-                digest = hashes.hash_chunk(chunk.raw)
+                digest = hash_chunk(chunk.raw)
                 tree.add(digest, len(chunk.raw))
                 end += len(chunk.stored)
                 index += ENTRY.pack(digest, end, len(chunk.raw))
@@ -202,7 +295,7 @@ class VerifiedXorb:
         if not index:
             raise XorbInvalid("The xorb is empty.")
         if (root := tree.root()) != self._expected:
-            raise XorbInvalid(f"The bytes hash to {hashes.to_text(root)}, not to {self._name}.")
+            raise XorbInvalid(f"The bytes hash to {to_text(root)}, not to {self._name}.")
         self.index_size = len(index)
         yield bytes(index)
 
@@ -236,7 +329,7 @@ class Index:
         table = bytearray(self._table)
         for number in set(range(self.count)) - visible:
             at = number * ENTRY.size
-            ENTRY.pack_into(table, at, secrets.token_bytes(hashes.SIZE), self._entry(number)[1], 1)
+            ENTRY.pack_into(table, at, secrets.token_bytes(SIZE), self._entry(number)[1], 1)
         return Index(bytes(table))
 
     def chunks(self, start: int, end: int) -> Iterator[tuple[bytes, int]]:
@@ -256,4 +349,4 @@ class Index:
 
     def is_of(self, name: str) -> bool:
         """Return whether these are the chunks of the xorb with this hash (text form)."""
-        return hashes.to_text(hashes.hash_xorb(self.chunks(0, self.count))) == name
+        return to_text(hash_xorb(self.chunks(0, self.count))) == name

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from registry.bytes.xorbs.chunks import MAX_CHUNKS, MAX_XORB_BYTES, Index, Source, read_exactly
 from registry.kernel.errors import ShardInvalid
 
@@ -17,7 +17,7 @@ TAG = b"HFRepoMetaData\0" + bytes([85, 105, 103, 69, 106, 123, 129, 87, 131, 165
 VERSION = 2
 RECORD = 48
 PIECE = RECORD << 10
-BOOKEND = b"\xff" * hashes.SIZE
+BOOKEND = b"\xff" * chunks.SIZE
 HAS_PROOFS, HAS_METADATA = 1 << 31, 1 << 30
 
 HEADER = struct.Struct("<32sQQ")
@@ -83,9 +83,9 @@ class _Records:
         return self._at < len(self._piece) or bool(self._source.read(1))
 
     def until_bookend(self) -> Iterator[bytes]:
-        while (record := self.read())[: hashes.SIZE] != BOOKEND:
+        while (record := self.read())[: chunks.SIZE] != BOOKEND:
             yield record
-        if record[hashes.SIZE :] != bytes(RECORD - hashes.SIZE):
+        if record[chunks.SIZE :] != bytes(RECORD - chunks.SIZE):
             raise ShardInvalid("The end mark of a section is damaged.")
 
 
@@ -111,7 +111,7 @@ def parse_shard(source: Source) -> Shard:
 
 def _file(records: _Records, record: bytes) -> File:
     file_id, flags, count, _, _ = FOUR_NUMBERS.unpack(record)
-    name = hashes.to_text(file_id)
+    name = chunks.to_text(file_id)
     if flags & ~(HAS_PROOFS | HAS_METADATA):
         raise ShardInvalid(f"File {name} has flags {flags:#x} that are not known.")
     if not flags & HAS_PROOFS:
@@ -122,8 +122,8 @@ def _file(records: _Records, record: bytes) -> File:
         raise ShardInvalid(f"File {name} has no content.")
     # Lists, not generators: all terms come first, then all proofs.
     terms = [records.read() for _ in range(count)]
-    proofs = [records.read()[: hashes.SIZE] for _ in range(count)]
-    sha256 = hashes.to_text(records.read()[: hashes.SIZE])  # in Xet's word order, like every hash here
+    proofs = [records.read()[: chunks.SIZE] for _ in range(count)]
+    sha256 = chunks.to_text(records.read()[: chunks.SIZE])  # in Xet's word order, like every hash here
     return File(file_id, sha256, [_term(term, proof) for term, proof in zip(terms, proofs, strict=True)])
 
 
@@ -133,17 +133,17 @@ def _term(record: bytes, proof: bytes) -> Term:
         raise ShardInvalid(f"A term has flags {flags:#x}; none are known.")
     if not start < end <= MAX_CHUNKS:
         raise ShardInvalid(f"A term names chunks {start} to {end}, which is no range.")
-    return Term(hashes.to_text(xorb), start, end, size, proof)
+    return Term(chunks.to_text(xorb), start, end, size, proof)
 
 
 def _xorb(records: _Records, record: bytes) -> str:
     """Skip over one xorb's description: we keep our own, made from its bytes."""
     name, _, count, _, stored_size = FOUR_NUMBERS.unpack(record)
     if not 0 < count <= MAX_CHUNKS or stored_size > MAX_XORB_BYTES:
-        raise ShardInvalid(f"Xorb {hashes.to_text(name)} is described as larger than a xorb may be.")
+        raise ShardInvalid(f"Xorb {chunks.to_text(name)} is described as larger than a xorb may be.")
     for _ in range(count):
         records.read()
-    return hashes.to_text(name)
+    return chunks.to_text(name)
 
 
 def build_shard(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> bytes:
@@ -152,8 +152,8 @@ def build_shard(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> by
     It answers a request about one chunk, so it has a footer. Chunk hashes are written as they are: those that the
     client may not know were replaced before by Index.only (registry/repos/delivery/xet_reading.py).
     """
-    head = HEADER.pack(TAG, VERSION, FOOTER.size) + BOOKEND + bytes(RECORD - hashes.SIZE)
-    body = b"".join(_described(name, index) for name, index in xorbs.items()) + BOOKEND + bytes(RECORD - hashes.SIZE)
+    head = HEADER.pack(TAG, VERSION, FOOTER.size) + BOOKEND + bytes(RECORD - chunks.SIZE)
+    body = b"".join(_described(name, index) for name, index in xorbs.items()) + BOOKEND + bytes(RECORD - chunks.SIZE)
     at = len(head) + len(body)
     return (
         head + body + FOOTER.pack(FOOTER_VERSION, HEADER.size, len(head), at, 0, at, 0, at, 0, made_at, good_until, at)
@@ -166,4 +166,4 @@ def _described(name: str, index: Index) -> bytes:
         records.append(FOUR_NUMBERS.pack(digest, at, size, 0, 0))
         at += size
     stored = index.span(0, index.count)[1]
-    return FOUR_NUMBERS.pack(hashes.parse_hash(name), 0, index.count, at, stored) + b"".join(records)
+    return FOUR_NUMBERS.pack(chunks.parse_hash(name), 0, index.count, at, stored) + b"".join(records)

@@ -1,4 +1,4 @@
-"""The spans of tracing.py by OpenTelemetry, sent in the background to the collector at DOVETAIL_OTLP_ENDPOINT."""
+"""The spans of traces.py by OpenTelemetry, sent in the background to the collector at DOVETAIL_OTLP_ENDPOINT."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags, Tracer
 
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 
 EVERY_MS = 1000  # between two messages to the collector
 FLUSH_MS = 2000
@@ -36,12 +36,12 @@ class Ids(RandomIdGenerator):
 @contextmanager
 def request() -> Iterator[Span]:
     """Record the span of the request that this thread answers."""
-    mark = _begun.set(request_ids.current())
+    mark = _begun.set(traces.current())
     try:
         made = _tracer().start_span("request", Context(), kind=SpanKind.SERVER)
     finally:
         _begun.reset(mark)
-    made.set_attribute("dovetail.request_id", request_ids.current())
+    made.set_attribute("dovetail.request_id", traces.current())
     with trace.use_span(made, end_on_exit=True):
         yield made
 
@@ -49,7 +49,7 @@ def request() -> Iterator[Span]:
 @contextmanager
 def span(name: str, attributes: Attributes) -> Iterator[Span]:
     """Record a span of work, for the request that this thread works for."""
-    ids = request_ids.current()
+    ids = traces.current()
     around = None  # the span that is current
     if ids and trace.get_current_span().get_span_context().trace_id != int(ids[:32], 16):
         flags = TraceFlags(TraceFlags.SAMPLED)

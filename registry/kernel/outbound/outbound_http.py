@@ -1,7 +1,8 @@
 """Calls a URL from an untrusted user, safe against DNS rebinding: posts bytes, or gets a small document.
 
-The host is resolved once, all its addresses are checked, and the connection goes to one of them: a host that resolves
-differently a moment later changes nothing. No redirect is followed, no proxy is used, and time and memory are bounded.
+A host may be called if its addresses are public ones, or such that the operator allows. It is resolved once, all its
+addresses are checked, and the connection goes to one of them: a host that resolves differently a moment later changes
+nothing. No redirect is followed, no proxy is used, and time and memory are bounded.
 """
 
 import socket
@@ -11,12 +12,83 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, NamedTuple
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
 
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.outbound import outbound_addresses
+
+Address = IPv4Address | IPv6Address
+_NAT64 = ip_network("64:ff9b::/96")  # carries an IPv4 address inside
+MAX_URL = 1000
+FIX = "Name an address that the internet can reach; others must be in DOVETAIL_WEBHOOK_ALLOW of this hub."
+
+
+def check_url(url: str) -> SplitResult:
+    """Return the parts of an http(s) address that may be called, as far as can be told before resolving its host.
+
+    Raises ValueInvalid.
+    """
+    parts = check_shape(url)
+    try:
+        literal = ip_address(parts.hostname or "")
+    except ValueError:
+        return parts
+    if not may_reach(parts.hostname or "", literal):
+        raise _refusal(url, "it is inside a private network")
+    return parts
+
+
+def check_shape(url: str, most: int = MAX_URL) -> SplitResult:
+    """Return the parts of an http(s) address of at most that length, wherever it leads. Raises ValueInvalid."""
+    if len(url) > most or not url.isascii() or any(char <= " " for char in url):
+        raise _refusal(url, "it is too long, or holds spaces or characters beyond ASCII")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _refusal(url, "it cannot be read") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise _refusal(url, "it is not http:// or https:// with a host")
+    if parts.username is not None or parts.password is not None:
+        raise _refusal(url, "it holds a user name or a password")
+    return parts
+
+
+def may_reach(host: str, address: Address) -> bool:
+    """Return whether the hub may connect to this address, to which `host` resolved."""
+    for allowed in settings.WEBHOOK_ALLOW:
+        try:
+            if address in ip_network(allowed, strict=False):
+                return True
+        except ValueError:  # a host's name
+            if host.lower() == allowed.lower():
+                return True
+    return is_public(address)
+
+
+def is_public(address: Address) -> bool:
+    """Return whether an address is public: not private, local, shared (CGN), reserved or multicast.
+
+    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo) is judged as the IPv4 address.
+    """
+    if isinstance(address, IPv6Address):
+        teredo = address.teredo
+        inner = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
+        if address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _refusal(url: str, why: str) -> ValueInvalid:
+    return ValueInvalid(f"{url[:200]!r} cannot be called: {why}.", fix=FIX)
+
 
 CONNECT_SECONDS = 5.0
 SECONDS = 15.0  # for everything together
@@ -65,7 +137,7 @@ def _request(
     """Send a request and return the first `most` bytes of its answer. Raises Unreachable."""
     started = time.monotonic()
     try:
-        parts = outbound_addresses.check_url(url)
+        parts = check_url(url)
         connection = connect(parts)
     except ValueInvalid as refusal:
         raise Unreachable(refusal.detail) from None
@@ -118,7 +190,7 @@ def _resolved(host: str, port: int, *, is_trusted: bool) -> tuple[socket.Address
     except (OSError, UnicodeError) as problem:
         raise Unreachable(f"The host {host!r} cannot be found: {_describe(problem)}") from None
     for address in (str(entry[4][0]) for entry in entries):
-        if not is_trusted and ("%" in address or not outbound_addresses.may_reach(host, ip_address(address))):
+        if not is_trusted and ("%" in address or not may_reach(host, ip_address(address))):
             raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
     family, _, _, _, first = entries[0]
     return family, first

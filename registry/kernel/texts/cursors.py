@@ -1,4 +1,4 @@
-"""Pages of lists: the position of a page's last row, as the text that a client sends back for the next page."""
+"""Cursors of pages of rows, and row numbers as clients write them: in digits, or as 24 hex digits as the Hub does."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,24 @@ from django.core import signing
 from django.db.models import Model, QuerySet
 
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.texts import ids
+
+
+def format_hub_id(number: int) -> str:
+    """Return a row's number as an id."""
+    return f"{number:024x}"
+
+
+def parse_hub_id(text: str) -> int:
+    """Return the row's number of an id; 0, which no row has, for any other text."""
+    is_id = 0 < len(text) <= 24 and all(char in "0123456789abcdef" for char in text.lower())
+    number = int(text, 16) if is_id else 0
+    return number if number < 1 << 63 else 0
+
+
+def parse_row_number(text: str) -> int:
+    """Return a row's number from an address or a form; 0 for any other text, or a number that no row can have."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
 
 Item = TypeVar("Item")
 Row = TypeVar("Row", bound=Model)
@@ -55,7 +72,7 @@ def following(rows: QuerySet[Row], column: str, cursor: Cursor, limit: int, *, i
 
 def row_id(text: str) -> int:
     """Return the id of the row below which a page begins; 0 for the first page. Raises ValueInvalid."""
-    number = ids.parse_row_number(text)
+    number = parse_row_number(text)
     if text and not number:
         raise _foreign()
     return number

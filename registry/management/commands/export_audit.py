@@ -10,10 +10,10 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
-from registry.kernel import audit_chain
+from registry.kernel import audit
 from registry.moderation.log import audit_log
 
-COLUMNS = ("id", "at", *audit_chain.FIELDS, "version", "mac", "sequence", "previous", "hash")
+COLUMNS = ("id", "at", *audit.FIELDS, "version", "mac", "sequence", "previous", "hash")
 
 
 def moment(text: str) -> datetime:

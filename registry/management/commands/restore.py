@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import BaseCommand, CommandError, call_command
 
-from registry.bytes import backup, blobs, lost_xorbs, object_copies
+from registry.bytes import backup, blobs, chunk_jobs, object_copies
 from registry.kernel.errors import RegistryError
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
             backup.restore_backup(folder)
             call_command("migrate", verbosity=0)  # the backup may be older than this code
             missing = self._bring_blobs(folder, options["blobs"])
-            lost_xorbs.forget()  # backups hold none, and a copy of the whole store does
+            chunk_jobs.forget()  # backups hold none, and a copy of the whole store does
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}") from None
         except ImproperlyConfigured:

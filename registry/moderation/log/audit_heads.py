@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.kernel import audit_chain
+from registry.kernel import audit
 
 log = logging.getLogger(__name__)
 SALT = "dovetail.audit.head"
@@ -30,7 +30,7 @@ class Head:
 
     def text(self) -> str:
         """Return the text that is signed."""
-        return audit_chain.canonical({"sequence": self.sequence, "hash": self.hash, "at": self.at}).decode()
+        return audit.canonical({"sequence": self.sequence, "hash": self.hash, "at": self.at}).decode()
 
     def is_ours(self) -> bool:
         """Return whether this hub signed the head, with its key of today or a former one."""
@@ -43,14 +43,14 @@ class Head:
 
 def sign(sequence: int, hash: str) -> Head:
     """Return a signed head or checkpoint."""
-    head = Head(sequence, hash, audit_chain.now_text())
+    head = Head(sequence, hash, audit.now_text())
     return Head(head.sequence, head.hash, head.at, Signer(salt=SALT).signature(head.text()))
 
 
 def publish() -> Head:
     """Seal what waits, log the head, and store it unless today's is stored; beat calls this each hour."""
-    audit_chain.seal()
-    head = sign(*audit_chain.head())
+    audit.seal()
+    head = sign(*audit.head())
     log.info("The head of the audit log", extra={"audit_head": json.dumps(asdict(head))})
     if head.sequence:
         blobs.store().put(Keys.audit_head(timezone.now().date()), [json.dumps(asdict(head)).encode()])

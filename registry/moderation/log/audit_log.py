@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from registry.kernel import audit_chain
+from registry.kernel import audit
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.kernel.texts.cursors import Page
@@ -50,12 +50,12 @@ def listed(chosen: Filter, below: int, size: int) -> Page[AuditEvent]:
 
 def exported(chosen: Filter) -> Generator[dict[str, Any], None, None]:
     """Yield every event that the filter leaves, oldest first, with its place in the chain and its hashes."""
-    audit_chain.seal()
+    audit.seal()
     events = AuditEvent.objects.filter(chosen.condition()).select_related("seal").order_by("pk")
     for event in events.iterator(500):
         seal = getattr(event, "seal", None)
         chain = {"sequence": seal.sequence, "previous": seal.previous, "hash": seal.hash} if seal else {}
-        yield {"id": event.pk, **audit_chain.document_of(event), "mac": event.mac, **chain}
+        yield {"id": event.pk, **audit.document_of(event), "mac": event.mac, **chain}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from registry.kernel import audit, audit_chain
+from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.extensions import lifted
@@ -23,7 +23,7 @@ def trim(before: datetime) -> int:
         )
     with transaction.atomic():
         first_kept = AuditSeal.objects.filter(event__at__gte=before).order_by("sequence").first()
-        last = first_kept.sequence - 1 if first_kept else audit_chain.head()[0]
+        last = first_kept.sequence - 1 if first_kept else audit.head()[0]
         removed = AuditSeal.objects.filter(sequence__lte=last)
         end = removed.order_by("-sequence").first()
         if end is None:

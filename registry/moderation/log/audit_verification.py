@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from registry.kernel import audit_chain
+from registry.kernel import audit
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.moderation.log import audit_heads
 from registry.moderation.log.audit_heads import Head
@@ -26,19 +26,19 @@ def verify(kept: Iterable[tuple[str, Head | None]] = ()) -> Verification:
     Events that wait for their seal are sealed first. The chain is followed to its first broken link; behind it nothing
     can be said.
     """
-    audit_chain.seal()
+    audit.seal()
     outcome = Verification()
     begin, previous = _beginning(outcome)
     heads = _heads([*audit_heads.stored(), *kept], outcome)
     heads_at = _by_sequence(heads)
     outcome.first = begin + 1
     outcome.last = begin
-    for seal in audit_chain.sealed_events(begin):
+    for seal in audit.sealed_events(begin):
         if problem := _broken_link(seal, outcome.last + 1, previous):
             outcome.problems.append(problem)
             return outcome
         outcome.events, outcome.last, previous = outcome.events + 1, seal.sequence, seal.hash
-        if not audit_chain.has_our_mac(seal.event):
+        if not audit.has_our_mac(seal.event):
             outcome.problems.append(f"{_name(seal)} was not written by this hub: its code is not by the hub's key.")
         outcome.problems += [
             f"{_name(seal)} is not the event that {key} recorded at this place."
@@ -58,7 +58,7 @@ def _beginning(outcome: Verification) -> tuple[int, str]:
     """Return (sequence, hash) that the oldest event must follow: that of the newest checkpoint, or of none."""
     checkpoint = AuditCheckpoint.objects.order_by("-sequence").first()
     if checkpoint is None:
-        return 0, audit_chain.FIRST
+        return 0, audit.FIRST
     head = Head(checkpoint.sequence, checkpoint.hash, checkpoint.at.isoformat(timespec="seconds"), checkpoint.signature)
     if not head.is_ours():
         outcome.problems.append(f"Checkpoint {checkpoint.sequence} is not signed by this hub.")
@@ -89,14 +89,14 @@ def _broken_link(seal: AuditSeal, expected: int, previous: str) -> str:
         return f"Event {expected} is missing: the next one in the log is {_name(seal)}."
     if seal.previous != previous:
         return f"{_name(seal)} does not follow the event before it: rows were inserted, removed or put in other order."
-    if audit_chain.hash_of(seal.event, seal.sequence, previous) != seal.hash:
+    if audit.hash_of(seal.event, seal.sequence, previous) != seal.hash:
         return f"{_name(seal)} was changed after it was sealed."
     return ""
 
 
 def _outside() -> Iterator[str]:
     """Yield a problem for each event without a seal that is too old to be waiting for one."""
-    waiting = set(audit_chain.unsealed().values_list("pk", flat=True))
+    waiting = set(audit.unsealed().values_list("pk", flat=True))
     for event in AuditEvent.objects.filter(seal__isnull=True).exclude(pk__in=waiting).order_by("pk")[:100]:
         yield f"Row {event.pk} ({event}) is in no chain: it was inserted among older rows."
 

@@ -3,9 +3,8 @@
 from django.db.models import Exists, OuterRef
 
 from registry.kernel import policy
-from registry.kernel.callers import Caller
+from registry.kernel.callers import Caller, in_force
 from registry.kernel.errors import NotAllowed, SignInRequired
-from registry.kernel.second_factors import in_force
 from registry.models import Membership, Organization, Token, User
 
 

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, policy
+from registry.kernel.callers import has_second_factor, owner_has_factor
 from registry.kernel.errors import (
     LastAdministrator,
     NamespaceNotFound,
@@ -22,7 +23,6 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller
-from registry.kernel.second_factors import has_second_factor, owner_has_factor
 from registry.kernel.texts import names
 from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, Token, User
 from registry.people import accounts

@@ -16,7 +16,7 @@ from dovetail.adapters.formats import images
 from dovetail.adapters.formats.bystanders import sighted, told
 from registry.kernel import audit, policy
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
-from registry.kernel.outbound import request_ids
+from registry.kernel.outbound import traces
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof.verdicts import queue
@@ -52,7 +52,7 @@ def request(
         with transaction.atomic():
             number = newest.number + 1 if newest else 1
             family = format_name or (newest and newest.format) or revision.repository.format
-            columns = {"cause": cause, "request_id": request_ids.current(), **place(revision, base, family, cause)}
+            columns = {"cause": cause, "request_id": traces.current(), **place(revision, base, family, cause)}
             verdict = insert_row(Verdict(revision=revision, number=number, base=base, **columns))
     except IntegrityError:  # a concurrent request created it
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
@@ -126,7 +126,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
         "eligibility",
     )
     same = {name: getattr(verdict, name) for name in columns}
-    same["request_id"] = request_ids.current()
+    same["request_id"] = traces.current()
     adopted = Verdict.objects.create(revision=revision, number=1, result=result, **same)
     waiting = Comparison.objects.filter(verdict=verdict).values_list("engine", "route")
     Comparison.objects.bulk_create(Comparison(verdict=adopted, engine=engine, route=to) for engine, to in waiting)

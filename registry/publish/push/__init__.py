@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 
-from registry.bytes import blocked_files, chunking_jobs, intake, tensor_digests
-from registry.kernel import policy, seams, switches
+from registry.bytes import blocked_files, chunk_jobs, intake, tensor_digests
+from registry.kernel import policy, seams, site_settings
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -85,7 +85,7 @@ def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set
     files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
     blocked_files.require_unblocked(files)
     tensor_digests.enqueue(files)
-    chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
+    chunk_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
     ref = rows.land(intent, draft)
     leaks.revoke_in(leaked, current, ref.revision)
     return ref
@@ -156,7 +156,7 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
     RevisionNotFound for a ref that is missing or held back, DiscussionClosed for a merged pull request, RefProtected.
     """
     policy.require(by, Permission.BROWSE, repository)  # before an error reveals its refs
-    switches.require_uploads()
+    site_settings.require_uploads()
     permission = Permission.PUSH
     if propose or ref.startswith(refs.PULL_REQUESTS):
         permission = seams.threads().permission_for(repository, ref, by, propose)

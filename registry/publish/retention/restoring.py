@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, seams, site_settings, switches
+from registry.kernel import audit, outbox, policy, seams, site_settings
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
@@ -49,7 +49,7 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
     binned = find(number, by)
     name = name.strip() or binned.name
     names.check_name(name)
-    switches.require_new_repositories()
+    site_settings.require_new_repositories()
     policy.require_unpaused(policy.require_person(by, "restore a repository"))
     if name != binned.name:
         if not policy.is_hub_admin(by):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from registry.bytes import blobs, blocked_files, intake, multipart
 from registry.bytes.blobs import Keys
 from registry.bytes.multipart import PartPlan
-from registry.kernel import policy, refusals, switches
+from registry.kernel import policy, refusals, site_settings
 from registry.kernel.errors import (
     BlobUnknown,
     DigestMismatch,
@@ -72,7 +72,7 @@ def offer(
     pending uploads, and what policy.require raises.
     """
     policy.require(by, Permission.DISCUSS, repository)
-    switches.require_uploads()
+    site_settings.require_uploads()
     check_count(objects)
     waiting = _WAITING.first(by.user.pk) if by.user else None
     if (waiting[0] if waiting else 0) + len(objects) > MAX_TICKETS:
@@ -233,7 +233,7 @@ def _upload(opened: _Opened) -> Upload:
     token = opened.token
     caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
     policy.require_bound(caller, Permission.DISCUSS, upload.repository, "upload address")
-    switches.require_uploads()
+    site_settings.require_uploads()
     return upload
 
 

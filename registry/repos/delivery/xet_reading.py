@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from registry.bytes import xet_files, xorbs
 from registry.bytes.blobs import Keys, Reader
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from registry.kernel.errors import FileNotFound
 from registry.kernel.policy import Caller
 from registry.models import Repository, XetFile
@@ -108,7 +108,7 @@ def shard_for_chunk(repository: Repository, chunk: str, *, by: Caller) -> bytes 
     with the hashes of its chunks anyone could have it assembled as their own. None if no file has the chunk.
     Raises XorbInvalid for text that is no hash.
     """
-    digest, left = hashes.parse_hash(chunk), MOST_LOOKED
+    digest, left = chunks.parse_hash(chunk), MOST_LOOKED
     for row in XetFile.objects.filter(sha256__in=downloads.newest_digests(repository, by)).order_by("-created_at")[
         :NEWEST
     ]:

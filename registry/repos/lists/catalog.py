@@ -18,7 +18,7 @@ from django.db.models.functions import Greatest
 
 from registry.kernel import site_settings
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.limits.deadlines import bounded
+from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.texts.cursors import Cursor, Page, following
 from registry.models import Base, Membership, Namespace, Repository, Verdict
@@ -28,7 +28,7 @@ from registry.repos.lists.lines import HasLine, has_value, serves
 from registry.repos.lists.search_terms import SearchTerms
 from registry.repos.pull import LAST_SAID_LAST
 from registry.repos.refs import HEX, MAIN, SHORTEST_OID, VERIFIED
-from registry.sql import kept_sums
+from registry.sql import counts
 
 Item = TypeVar("Item")
 MAX_PAGE = 100
@@ -157,7 +157,7 @@ def _count_of_several(by: Caller, query: Query) -> int | None:
     """Return how many public repositories match several facets; None for other queries, and on SQLite."""
     if connection.vendor != "postgresql" or not is_kept(query) or not _has_several(facet_conditions(query)):
         return None
-    return kept_sums.total(kept_conditions(query, policy_for(by)))
+    return counts.total(kept_conditions(query, policy_for(by)))
 
 
 def matching_repositories(

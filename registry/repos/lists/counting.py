@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from registry.models import AuditEvent, CatalogueCount
-from registry.sql.count_triggers import CORRECT, VALUES
+from registry.sql.counts import CORRECT, VALUES
 
 Group = tuple[Any, ...]  # the values of the columns in VALUES
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import Case, IntegerField, Q, When
 
-from registry.kernel.limits.deadlines import bounded
+from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import Caller
 from registry.models import Namespace, RevisionFile
 from registry.repos import bases, digests

@@ -16,7 +16,7 @@ from django.core.cache import caches
 from django.db.models import Count, Q, QuerySet, Sum
 
 from dovetail.adapters.serving import ENGINES
-from registry.kernel.limits.deadlines import bounded
+from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach
 from registry.kernel.texts.cursors import Cursor, Page
 from registry.models import Base, CatalogueCount, Namespace, Repository, Verdict
@@ -32,7 +32,7 @@ from registry.repos.lists.catalog import (
     policy_for,
     with_known_bases,
 )
-from registry.sql import kept_sums
+from registry.sql import counts
 
 COMMONEST = 12  # values of a facet that are offered
 BASES_READ = 50  # the commonest of the public ones, whose number grows with the hub
@@ -79,7 +79,7 @@ def count_matches(by: Caller, query: Query) -> int:
     if not is_kept(query):
         return tally(by, query).rows
     policy, query = policy_for(by), with_known_bases(query)
-    rows = cached(f"sum {policy}", query, lambda: Tally(kept_sums.total(kept_conditions(query, policy)), {})).rows
+    rows = cached(f"sum {policy}", query, lambda: Tally(counts.total(kept_conditions(query, policy)), {})).rows
     if by.roles or by.is_staff:
         own = beyond_public(by, query)[:MOST]
         rows += cached(f"own sum {policy} {identity(by)}", query, lambda: Tally(own.count(), {})).rows
@@ -158,7 +158,7 @@ def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
 def _from_counts(query: Query, policy: str) -> Tally:
     """Add up the kept counts; one query."""
     facets: dict[str, Counter[str]] = {facet: Counter() for facet in ("", *GROUPS)}
-    for facet, value, n in kept_sums.by_value(kept_conditions(query, policy), BASES_READ):
+    for facet, value, n in counts.by_value(kept_conditions(query, policy), BASES_READ):
         for part in {*value.split("\n")} if facet == "engine" else [value]:
             facets[facet][part] += n
     rows = facets.pop("").total()

@@ -5,7 +5,7 @@ from pkgutil import iter_modules
 from django.db import migrations, models
 
 from registry import migrations as released
-from registry.kernel.batches import InBatches
+from registry.sql.schema import InBatches
 
 
 def name_audience(rows: models.QuerySet) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs import chunks
 from registry.bytes.xorbs.chunks import ENTRY, HEADER_SIZE, MAX_CHUNK_BYTES, MAX_CHUNKS, Index
 
 SMALLEST = 8 << 10  # bytes of a chunk, except the last one of a file
@@ -111,7 +111,7 @@ class XorbBuilder:
     def __init__(self) -> None:
         self.count = self.size = 0  # chunks, and their raw size in bytes
         self._table = bytearray()
-        self._tree = hashes.Merkle()
+        self._tree = chunks.Merkle()
 
     def has_room(self) -> bool:
         """Return whether a chunk of any size fits."""
@@ -119,7 +119,7 @@ class XorbBuilder:
 
     def add(self, raw: bytes) -> bytes:
         """Add the next chunk and return its hash."""
-        digest = hashes.hash_chunk(raw)
+        digest = chunks.hash_chunk(raw)
         self._tree.add(digest, len(raw))
         self.count += 1
         self.size += len(raw)
@@ -128,4 +128,4 @@ class XorbBuilder:
 
     def finish(self) -> tuple[str, Index]:
         """Return the xorb's hash in text form and its index; no chunk can be added afterwards."""
-        return hashes.to_text(self._tree.root()), Index(bytes(self._table))
+        return chunks.to_text(self._tree.root()), Index(bytes(self._table))
