@@ -517,7 +517,7 @@ TWO = {
     "adapter:duplicate": (duplicate, ["adapter:create", "adapter:duplicate"]),
     "appeal:approve": (answer_appeal(True), ["adapter:release", "appeal:approve"]),
     "join-link:use": (use_link, ["organization:member", "join-link:use"]),
-    "person:remove": (remove, ["person:leave", "person:remove"]),
+    "person:remove": (remove, ["person:leave", "person:email", "person:remove"]),
     "person:pause": (pause, ["person:strike", "person:pause"]),
 }
 STATELESS = {
