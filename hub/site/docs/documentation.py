@@ -29,7 +29,7 @@ GROUPS = {
         "start start-trainer start-trl start-peft start-adapters start-sentence-transformers start-diffusers "
         "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking"
     ),
-    "Guides": "versions upload tokens ci serving serving-rules derived notifications simple doors",
+    "Guides": "versions upload tokens ci serving serving-rules derived simple doors",
     "Reference": (
         "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
     ),
