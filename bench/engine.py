@@ -38,8 +38,11 @@ class Engine:
     def __init__(self, base: Path, base_id: str = MINILM.id) -> None:
         self.process = subprocess.Popen(
             [str(PYTHON), "-I", str(MAIN), "serve", "--base", str(base), "--base-id", base_id],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tempfile.gettempdir(),
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=tempfile.gettempdir(),
+        )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.ears, self.mouth = self.process.stdout, self.process.stdin

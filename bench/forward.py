@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 os.environ |= {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
-    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
-}  # fmt: skip
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DEACTIVATE_ASYNC_LOAD": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 ROWS, TOKENS, SEQ_CLS = 8, 32, "SEQ_CLS"
@@ -53,13 +57,13 @@ def main(base: Path, adapter: Path, times: int) -> None:
     tqdm.tqdm.monitor_interval = 0
     logging.disable_progress_bar()
     from workers.engine.models.frozen import Frozen
-    from workers.engine.processes import memory, warmth
+    from workers.engine.processes import sessions, warmth
 
     frozen = Frozen(base.resolve(), "bench/base")
     warmth.rehearse(frozen)
     model = frozen.model(SEQ_CLS, 2)
     frozen.facts(SEQ_CLS, 2)
-    memory.gather()
+    sessions.gather()
     times_by_step: dict[str, list[float]] = {"floor": [], "forward": [], "warm": []}
     for _ in range(times):
         times_by_step["forward"].append(timed(lambda: forward(model)))
@@ -103,7 +107,7 @@ def child(frozen: Any, adapter: Path) -> None:
     from dovetail.adapters.checks.families import opened
     from dovetail.adapters.readers.folder import files_in
     from workers.engine.evals import eval_of
-    from workers.engine.evals.rows.rows import neutral
+    from workers.engine.evals.rows import neutral
     from workers.engine.processes import stage
     from workers.engine.processes.validation import CODE
     from workers.engine.trials.trial import Trial

@@ -62,9 +62,12 @@ def keep(name: str, lines: list[Line]) -> Path:
         for line in lines
     ]
     document = {
-        "bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2), "lines": finite,
-    }  # fmt: skip
+        "bench": name,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "lines": finite,
+    }
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path

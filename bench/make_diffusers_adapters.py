@@ -37,7 +37,8 @@ ORIGINAL: dict[str, Layers] = {
     },
     "StableDiffusion3Pipeline": {"joint_blocks.0.x_block.attn.qkv": (1536, 4608)},
     "FluxPipeline": {
-        "double_blocks.0.img_attn.qkv": (3072, 9216), "double_blocks.0.img_attn.proj": (3072, 3072),
+        "double_blocks.0.img_attn.qkv": (3072, 9216),
+        "double_blocks.0.img_attn.proj": (3072, 3072),
         "single_blocks.0.linear1": (3072, 21504),
     },
     "Flux2Pipeline": {"double_blocks.0.img_attn.qkv": (6144, 18432), "double_blocks.0.img_attn.proj": (6144, 6144)},
@@ -51,7 +52,7 @@ ORIGINAL: dict[str, Layers] = {
         f"blocks.{layer}.{path}": size for layer in range(30) for path, size in wan_block(1536, 8960).items()
     },
     "ZImagePipeline": {"layers.0.attention.to_q": (3840, 3840), "layers.1.attention.to_k": (3840, 3840)},
-}  # fmt: skip
+}
 
 
 def pairs(layers: Layers, name: Callable[[str], str], ends: tuple[str, str]) -> Shapes:
@@ -64,8 +65,11 @@ def pairs(layers: Layers, name: Callable[[str], str], ends: tuple[str, str]) -> 
     }
 
 
-PEFT, OLD, KOHYA = (".lora_A.weight", ".lora_B.weight"), (".lora.down.weight", ".lora.up.weight"), (
-    ".lora_down.weight", ".lora_up.weight")  # fmt: skip
+PEFT, OLD, KOHYA = (
+    (".lora_A.weight", ".lora_B.weight"),
+    (".lora.down.weight", ".lora.up.weight"),
+    (".lora_down.weight", ".lora_up.weight"),
+)
 
 
 def kohya(prefix: str, layers: Layers) -> Shapes:
@@ -130,8 +134,10 @@ def write(folder: Path, pipeline: str, shapes: Shapes) -> None:
     """Write one adapter."""
     folder.mkdir(parents=True)
     alpha = ALPHA if "other-alpha" in folder.name else 1
-    alphas = {key: 1 + number if "unlike" in folder.name else alpha
-              for number, key in enumerate(key for key in shapes if key.endswith(".alpha"))}  # fmt: skip
+    alphas = {
+        key: 1 + number if "unlike" in folder.name else alpha
+        for number, key in enumerate(key for key in shapes if key.endswith(".alpha"))
+    }
     tensors = {key: torch.full(shape, alphas.get(key, 1), dtype=torch.bfloat16) for key, shape in shapes.items()}
     is_peft = folder.name.startswith("peft-")
     if is_peft:

@@ -18,17 +18,31 @@ PREFIX = "base_model.model."
 WRAPPED, OLDER, TEXT = "model.language_model.layers.", "language_model.model.layers.", "model.layers."
 TEXT_CLASSES = {
     "LlamaForCausalLM": {
-        "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
+        "hidden_size": 8192,
+        "intermediate_size": 28672,
+        "num_hidden_layers": 80,
+        "num_attention_heads": 64,
         "num_key_value_heads": 8,
     },
-    "MistralForCausalLM": {}, "Qwen2ForCausalLM": {}, "Qwen3ForCausalLM": {}, "Phi3ForCausalLM": {"pad_token_id": 0},
-    "Gemma2ForCausalLM": {}, "Gemma3ForCausalLM": {}, "Qwen3MoeForCausalLM": {"norm_topk_prob": True},
-    "GptOssForCausalLM": {}, "OlmoForCausalLM": {}, "GraniteForCausalLM": {},
-}  # fmt: skip
+    "MistralForCausalLM": {},
+    "Qwen2ForCausalLM": {},
+    "Qwen3ForCausalLM": {},
+    "Phi3ForCausalLM": {"pad_token_id": 0},
+    "Gemma2ForCausalLM": {},
+    "Gemma3ForCausalLM": {},
+    "Qwen3MoeForCausalLM": {"norm_topk_prob": True},
+    "GptOssForCausalLM": {},
+    "OlmoForCausalLM": {},
+    "GraniteForCausalLM": {},
+}
 VISION_CLASSES = (
-    "Gemma3ForConditionalGeneration", "LlavaForConditionalGeneration", "Qwen3VLForConditionalGeneration",
-    "Qwen2_5_VLForConditionalGeneration", "Mistral3ForConditionalGeneration", "Qwen3_5ForConditionalGeneration",
-)  # fmt: skip
+    "Gemma3ForConditionalGeneration",
+    "LlavaForConditionalGeneration",
+    "Qwen3VLForConditionalGeneration",
+    "Qwen2_5_VLForConditionalGeneration",
+    "Mistral3ForConditionalGeneration",
+    "Qwen3_5ForConditionalGeneration",
+)
 Layers = list[tuple[str, int, int]]  # the path of each layer, its width and its height
 Shapes = dict[str, tuple[int, ...]]
 PERCEPTRON = ("gate_proj", "up_proj", "down_proj", "gate_up_proj")

@@ -22,25 +22,45 @@ PAIRS = 140
 # Outcomes of diffusers 0.42.1, watched by hand in its loader: first those of every pipeline, then the differences.
 # Of what is `wrong`, nothing or a part is reached, or another scale is used, and no error says so.
 EVERYWHERE = {
-    "own-names": "serves", "older-names": "serves", "dora": "serves", "with-text": "serves", "kohya": "serves",
-    "kohya-with-text": "serves", "kohya-own-paths": "serves", "comfy": "serves", "half-unknown": "wrong",
-    "peft-prefix": "wrong", "bare-names": "wrong", "unknown-path": "refuses", "other-size": "refuses",
-    "settings-in-file": "serves", "kohya-other-alpha": "serves", "peft-other-alpha": "wrong", "kohya-dora": "wrong",
+    "own-names": "serves",
+    "older-names": "serves",
+    "dora": "serves",
+    "with-text": "serves",
+    "kohya": "serves",
+    "kohya-with-text": "serves",
+    "kohya-own-paths": "serves",
+    "comfy": "serves",
+    "half-unknown": "wrong",
+    "peft-prefix": "wrong",
+    "bare-names": "wrong",
+    "unknown-path": "refuses",
+    "other-size": "refuses",
+    "settings-in-file": "serves",
+    "kohya-other-alpha": "serves",
+    "peft-other-alpha": "wrong",
+    "kohya-dora": "wrong",
     "kohya-unlike-alphas": "serves",
-}  # fmt: skip
+}
 DIFFERENT: Mapping[str, Mapping[str, str]] = {
     "StableDiffusionPipeline": {"comfy": "wrong", "kohya-unlike-alphas": "wrong"},  # attention gets another's alpha
     "StableDiffusionXLPipeline": {"comfy": "wrong", "kohya-unlike-alphas": "wrong"},
     "StableDiffusion3Pipeline": {
-        "comfy": "wrong", "kohya": "wrong", "kohya-own-paths": "wrong", "kohya-with-text": "wrong",
-        "kohya-other-alpha": "wrong", "kohya-unlike-alphas": "wrong",
+        "comfy": "wrong",
+        "kohya": "wrong",
+        "kohya-own-paths": "wrong",
+        "kohya-with-text": "wrong",
+        "kohya-other-alpha": "wrong",
+        "kohya-unlike-alphas": "wrong",
     },
     "FluxPipeline": {
-        "comfy": "wrong", "kohya-own-paths": "refuses", "peft-prefix": "refuses", "peft-other-alpha": "refuses",
+        "comfy": "wrong",
+        "kohya-own-paths": "refuses",
+        "peft-prefix": "refuses",
+        "peft-other-alpha": "refuses",
     },
     "Flux2Pipeline": {"kohya-own-paths": "wrong", "peft-prefix": "serves"},
     "WanPipeline": {"kohya-own-paths": "refuses"},
-}  # fmt: skip
+}
 
 
 def lines() -> Iterator[Line]:

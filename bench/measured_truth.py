@@ -15,21 +15,45 @@ MAPS_BARE_NAMES = ("Mistral3ForConditionalGeneration", "Qwen2_5_VLForConditional
 
 REFUSED_BY_ALL = dict.fromkeys(STRANGERS, "refuses")
 VLLM: Outcomes = REFUSED_BY_ALL | {
-    "dora": "refuses", "pissa": "refuses", "activated": "refuses", "replicated": "refuses", "trained-biases": "refuses",
-    "bias-without-tensors": "refuses", "whole-norms": "refuses", "rank-stabilised": "serves", "alpha-pattern": "serves",
-    "unknown-path": "wrong", "layer-too-many": "wrong",
-}  # fmt: skip
+    "dora": "refuses",
+    "pissa": "refuses",
+    "activated": "refuses",
+    "replicated": "refuses",
+    "trained-biases": "refuses",
+    "bias-without-tensors": "refuses",
+    "whole-norms": "refuses",
+    "rank-stabilised": "serves",
+    "alpha-pattern": "serves",
+    "unknown-path": "wrong",
+    "layer-too-many": "wrong",
+}
 LLAMA_CPP: Outcomes = REFUSED_BY_ALL | {
-    "dora": "refuses", "trained-biases": "refuses", "unknown-path": "refuses", "layer-too-many": "refuses",
-    "rank-stabilised": "wrong", "alpha-pattern": "wrong", "pissa": "wrong", "activated": "wrong", "replicated": "wrong",
-    "whole-norms": "wrong", "bias-without-tensors": "serves",
-}  # fmt: skip
+    "dora": "refuses",
+    "trained-biases": "refuses",
+    "unknown-path": "refuses",
+    "layer-too-many": "refuses",
+    "rank-stabilised": "wrong",
+    "alpha-pattern": "wrong",
+    "pissa": "wrong",
+    "activated": "wrong",
+    "replicated": "wrong",
+    "whole-norms": "wrong",
+    "bias-without-tensors": "serves",
+}
 MLX: Outcomes = REFUSED_BY_ALL | {
-    "dora": "serves", "rank-stabilised": "serves", "unknown-path": "refuses", "layer-too-many": "refuses",
+    "dora": "serves",
+    "rank-stabilised": "serves",
+    "unknown-path": "refuses",
+    "layer-too-many": "refuses",
     # Its format has no form for these, so the hub does not convert them.
-    "alpha-pattern": "refuses", "pissa": "refuses", "activated": "refuses", "replicated": "refuses",
-    "whole-norms": "refuses", "trained-biases": "refuses", "bias-without-tensors": "refuses",
-}  # fmt: skip
+    "alpha-pattern": "refuses",
+    "pissa": "refuses",
+    "activated": "refuses",
+    "replicated": "refuses",
+    "whole-norms": "refuses",
+    "trained-biases": "refuses",
+    "bias-without-tensors": "refuses",
+}
 
 
 def expected(engine: str, base: str, adapter: str) -> str:

@@ -96,11 +96,27 @@ def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: objec
 
     oid, raw = file[:40], fingerprint.tobytes()
     rows.add(Blob, sha256=file, size=1000, created_at=now)
-    rows.add(Repository, id=place, type="model", namespace_id=1, name=f"adapter-{place}", created_by_id=1, tags="[]",
-             created_at=now, updated_at=now)  # fmt: skip
+    rows.add(
+        Repository,
+        id=place,
+        type="model",
+        namespace_id=1,
+        name=f"adapter-{place}",
+        created_by_id=1,
+        tags="[]",
+        created_at=now,
+        updated_at=now,
+    )
     rows.add(Revision, id=place, repository_id=place, oid=oid, title="Weights", author_id=1, created_at=now)
-    rows.add(RevisionFile, revision_id=place, path="adapter_model.safetensors", blob_id=file, size=1000, is_lfs=True,
-             git_oid=oid)  # fmt: skip
+    rows.add(
+        RevisionFile,
+        revision_id=place,
+        path="adapter_model.safetensors",
+        blob_id=file,
+        size=1000,
+        is_lfs=True,
+        git_oid=oid,
+    )
     rows.add(WeightPassport, file=file, modules="[]", spectrum="[]", fingerprint=raw)
     for key in passport.bands_of(raw):
         rows.add(FingerprintBand, passport_id=file, key=key)

@@ -23,8 +23,12 @@ BATCH = 5_000  # adapters written together
 FIRST = 1_000  # the lowest id of what is written here
 START = datetime(2026, 1, 1, tzinfo=UTC)
 COLLECTOR = "collector"
-BASES = [f"{who}/{name}-{size}" for who in ("acme", "orbit", "lumen") for name in ("bert", "llama", "qwen", "gemma")
-         for size in ("1b", "3b", "7b", "13b")]  # fmt: skip
+BASES = [
+    f"{who}/{name}-{size}"
+    for who in ("acme", "orbit", "lumen")
+    for name in ("bert", "llama", "qwen", "gemma")
+    for size in ("1b", "3b", "7b", "13b")
+]
 TASKS = ["text-classification", "token-classification", "text-generation", "question-answering", "summarization"]
 KINDS = ["lora", "lora", "lora", "ia3", "prefix-tuning", "prompt-tuning"]
 LICENSES = ["apache-2.0", "mit", "cc-by-4.0", "openrail"]
@@ -71,9 +75,10 @@ class Rows:
 
 def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     others = [
-        field for field in model._meta.concrete_fields
+        field
+        for field in model._meta.concrete_fields
         if field.column not in names and not isinstance(field, models.AutoField) and not field.has_db_default()
-    ]  # fmt: skip
+    ]
     rest = tuple(field.get_db_prep_save(field.get_default(), connection) for field in others)
     columns = ", ".join([*names, *(str(field.column) for field in others)])
     with connection.cursor() as cursor:
@@ -178,21 +183,53 @@ def _repository(rows: Rows, number: int) -> None:
     full_name, base = f"{person(owner_of(number))}/{name}", base_of(dice)
     kind, task, license = dice.choice(KINDS), dice.choice(TASKS), dice.choice(LICENSES)
     summary, title = " ".join(word(dice) for _ in range(20)), " ".join(word(dice) for _ in range(4))
-    tags = ["peft", "safetensors", kind, task, "en", f"base_model:{base}", f"base_model:adapter:{base}",
-            f"license:{license}", word(dice), *([RARE_TAG] if number % 10_000 == 7 else [])]  # fmt: skip
+    tags = [
+        "peft",
+        "safetensors",
+        kind,
+        task,
+        "en",
+        f"base_model:{base}",
+        f"base_model:adapter:{base}",
+        f"license:{license}",
+        word(dice),
+        *([RARE_TAG] if number % 10_000 == 7 else []),
+    ]
     state = dice.choices(["passed", "failed", "errored"], [8, 1, 1])[0]
     at = moment(number)
     rows.add(
-        Repository, id=id, type="model", namespace_id=owner, name=name, created_by_id=owner, summary=summary,
-        private=dice.random() < 0.05, is_main_held=dice.random() < 0.002, gated="auto" if dice.random() < 0.02 else "",
-        archived_at=at if dice.random() < 0.01 else None, format="peft", kind=kind, base=base, task=task,
-        license=license, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
-        size=dice.randrange(10**8), tags=json.dumps(tags), state=state, outcome=state, is_verified=state == "passed",
-        targets="\nq_proj\nv_proj\n", serves=dice.choices(SERVES, [5, 3, 1, 1])[0] if state == "passed" else "",
+        Repository,
+        id=id,
+        type="model",
+        namespace_id=owner,
+        name=name,
+        created_by_id=owner,
+        summary=summary,
+        private=dice.random() < 0.05,
+        is_main_held=dice.random() < 0.002,
+        gated="auto" if dice.random() < 0.02 else "",
+        archived_at=at if dice.random() < 0.01 else None,
+        format="peft",
+        kind=kind,
+        base=base,
+        task=task,
+        license=license,
+        rank=dice.choice([4, 8, 16, 64]),
+        parameters=dice.randrange(10**7),
+        size=dice.randrange(10**8),
+        tags=json.dumps(tags),
+        state=state,
+        outcome=state,
+        is_verified=state == "passed",
+        targets="\nq_proj\nv_proj\n",
+        serves=dice.choices(SERVES, [5, 3, 1, 1])[0] if state == "passed" else "",
         search_text=search_terms.search_text(full_name, summary, base, kind, task, title=title, tags=tags),
-        downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
-        created_at=at, updated_at=moment(number * 7919 % 10**7),
-    )  # fmt: skip
+        downloads=int(dice.paretovariate(0.8)),
+        likes=int(dice.paretovariate(1.2)) - 1,
+        trending=dice.random(),
+        created_at=at,
+        updated_at=moment(number * 7919 % 10**7),
+    )
     oid = hashlib.sha1(f"{number}".encode()).hexdigest()
     rows.add(Revision, id=id, repository_id=id, oid=oid, title="Version 1", author_id=owner, created_at=at)
     for path in FILES:

@@ -133,10 +133,15 @@ class Server:
 def _server(python: Path, hub: Hub, base: Path, folder: Path) -> Iterator[Server]:
     port = free_port()
     settings = {
-        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1",
-        "DOVETAIL_ENDPOINT": hub.url, "DOVETAIL_TOKEN": TOKEN, "DOVETAIL_VLLM_BASE": BASE_ID,
-        "DOVETAIL_VLLM_CACHE": str(folder / "cache"), "PYTHONPATH": str(folder / "packages"),
-    }  # fmt: skip
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "DOVETAIL_ENDPOINT": hub.url,
+        "DOVETAIL_TOKEN": TOKEN,
+        "DOVETAIL_VLLM_BASE": BASE_ID,
+        "DOVETAIL_VLLM_CACHE": str(folder / "cache"),
+        "PYTHONPATH": str(folder / "packages"),
+    }
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(base), "--port", str(port)]
     command += ["--dtype", "float32", "--enforce-eager", "--max-model-len", "64", "--enable-lora", "--max-loras", "8"]
     command += ["--max-lora-rank", "16", "--host", "127.0.0.1", "--served-model-name", BASE_ID]

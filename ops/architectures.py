@@ -52,9 +52,12 @@ def trees(folder: Path) -> Iterator[tuple[str, ast.Module]]:
 
 def classes_in(*folders: Path) -> Classes:
     return {
-        node.name: node for folder in folders for _, tree in trees(folder) for node in tree.body
+        node.name: node
+        for folder in folders
+        for _, tree in trees(folder)
+        for node in tree.body
         if isinstance(node, ast.ClassDef)
-    }  # fmt: skip
+    }
 
 
 def lineage(name: str, classes: Classes) -> Iterator[ast.ClassDef]:
@@ -91,8 +94,11 @@ def vllm(package: Path) -> dict[str, set[str]]:
     registry = ast.parse((models / "registry.py").read_text()).body
     classes = classes_in(models, package / "models")
     listed = {arch: cls for name in _tables(registry) for arch, cls in _entries(assigned(registry, name), registry)}
-    gone = {arch for name in ("_PREVIOUSLY_SUPPORTED_MODELS", "_OOT_SUPPORTED_MODELS")
-            for arch in ast.literal_eval(assigned(registry, name) or ast.Dict([], []))}  # fmt: skip
+    gone = {
+        arch
+        for name in ("_PREVIOUSLY_SUPPORTED_MODELS", "_OOT_SUPPORTED_MODELS")
+        for arch in ast.literal_eval(assigned(registry, name) or ast.Dict([], []))
+    }
     lora = {arch for arch, cls in listed.items() if any(_has_lora(node) for node in lineage(cls, classes))}
     lost = {arch for arch in lora if (reached := _text_keys(listed[arch], classes)) is not None and not reached}
     return {"lora": lora, "without": (listed.keys() | gone) - lora, "text_keys_lost": lost}
@@ -200,8 +206,13 @@ def tgi(checkout: Path) -> dict[str, set[str]]:
     """Read which model types `get_model` gives the names of adapters to."""
     tree = ast.parse((checkout / "server" / "text_generation_server" / "models" / "__init__.py").read_text())
     kinds = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "ModelType")
-    names = {target.id: ast.literal_eval(node.value)["type"] for node in kinds.body if isinstance(node, ast.Assign)
-             for target in node.targets if isinstance(target, ast.Name)}  # fmt: skip
+    names = {
+        target.id: ast.literal_eval(node.value)["type"]
+        for node in kinds.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     lora = set()
     for types, body in _branches(tree):
         if "lora_adapter_ids=lora_adapter_ids" in ast.unparse(body):
@@ -239,8 +250,11 @@ def llama_cpp(checkout: Path) -> dict[str, set[str]]:
     constants = ast.parse((checkout / "gguf-py" / "gguf" / "constants.py").read_text())
     names = assigned(constants.body, "MODEL_ARCH_NAMES")
     assert isinstance(names, ast.Dict)
-    of_enum = {_last(key): value.value for key, value in zip(names.keys, names.values, strict=True)
-               if key is not None and isinstance(value, ast.Constant)}  # fmt: skip
+    of_enum = {
+        _last(key): value.value
+        for key, value in zip(names.keys, names.values, strict=True)
+        if key is not None and isinstance(value, ast.Constant)
+    }
     found, classes = set(), classes_in(checkout / "conversion")
     for node in classes.values():
         arch = next((a for part in lineage(node.name, classes) if (a := assigned(part.body, "model_arch"))), None)
@@ -261,8 +275,13 @@ def mlx(package: Path) -> dict[str, set[str]]:
 
 
 READERS: dict[str, Callable[[Path], dict[str, set[Any]]]] = {
-    "vllm": vllm, "sglang": sglang, "lorax": lorax, "tgi": tgi, "llama.cpp": llama_cpp, "mlx": mlx,
-}  # fmt: skip
+    "vllm": vllm,
+    "sglang": sglang,
+    "lorax": lorax,
+    "tgi": tgi,
+    "llama.cpp": llama_cpp,
+    "mlx": mlx,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -109,8 +109,11 @@ def overrides(requirements: str) -> list[str]:
 def main(names: Sequence[str]) -> None:
     """Build what is named: web, dev, wheel (the client and its library), e5, vllm, or engines (all that prove)."""
     builders: dict[str, Callable[[], object]] = {
-        "web": ensure_web, "dev": ensure_dev, "engines": ensure_engines, "wheel": ensure_wheel,
-    }  # fmt: skip
+        "web": ensure_web,
+        "dev": ensure_dev,
+        "engines": ensure_engines,
+        "wheel": ensure_wheel,
+    }
     for name in names:
         builders[name]() if name in builders else ensure_engine(name)
 

@@ -64,11 +64,16 @@ def add_folder(
     before = Base.objects.filter(id=base_id, has_weights=True).values_list("sha256", flat=True).first()
     base, _ = Base.objects.update_or_create(
         id=base_id,
-        defaults=pin | {
-            "files": files, "config": config, "size": size, "source": source[:200], "has_weights": True,
+        defaults=pin
+        | {
+            "files": files,
+            "config": config,
+            "size": size,
+            "source": source[:200],
+            "has_weights": True,
             **({"license": license} if license else {}),
         },
-    )  # fmt: skip
+    )
     if before not in (None, sha256):
         tell(f"Verdicts that it gave with its other files, to be proven again in time: {renewal.doubt(base)}.")
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
@@ -98,11 +103,16 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
     base, _ = Base.objects.update_or_create(
         id=existing.id if existing else base_id,
         defaults={
-            "revision": revision or sha256[:40], "sha256": sha256, "files": {}, "size": 0,
-            "config": _config(file.parent, file.name), "source": f"config {file.resolve()}"[:200], "has_weights": False,
+            "revision": revision or sha256[:40],
+            "sha256": sha256,
+            "files": {},
+            "size": 0,
+            "config": _config(file.parent, file.name),
+            "source": f"config {file.resolve()}"[:200],
+            "has_weights": False,
             **({"license": license} if license else {}),
         },
-    )  # fmt: skip
+    )
     tell(f"{base_id} is known by its config: sha256 {sha256}.")
     return base
 

@@ -94,9 +94,13 @@ def _run(command: Sequence[str], folder: Path) -> bytes:
     """Return the output of a program, which is limited by its own time. Raises TimeoutError."""
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
-            command, env=environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
+            command,
+            env=environment(folder),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         pace = Pace(process.pid, CPU_SECONDS, IDLE_SECONDS, WALL_SECONDS)
         try:
             while process.poll() is None:

@@ -95,12 +95,15 @@ def _program_job(job: Job, report: Report, base: Base | None, name: str, revisio
     where = {"name": name, "revision": revision, "base": base.id, "base_revision": address.base_revision}
     texts = [
         {
-            "key": key, "sha256": digest(usage, address, key), "code": code,
-            "answer": usage.answer if key == "peft" else None, **where,
+            "key": key,
+            "sha256": digest(usage, address, key),
+            "code": code,
+            "answer": usage.answer if key == "peft" else None,
+            **where,
         }
         for key, code in programs(usage, address).items()
         if not lacking(usage, key)
-    ]  # fmt: skip
+    ]
     return replace(job, place=usage.place, programs=texts, seconds=PROGRAM_SECONDS)
 
 

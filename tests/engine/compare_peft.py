@@ -19,8 +19,8 @@ from dovetail.adapters.readers.folder import Base, Folder, files_in
 from tests.engine.make_peft import MODELS
 from tests.specimens import EVERY, ON_TRANSFORMERS_4
 from workers.engine.formats import clean
-from workers.engine.formats.running import ready
-from workers.engine.models.frozen import manifest
+from workers.engine.models.methods import ready
+from workers.engine.models.structure import manifest
 
 IDS = torch.arange(5, 35).reshape(3, 10)
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.engine.make_peft import MODELS
 from tests.specimens import METHODS, ON_TRANSFORMERS_4
-from workers.engine.formats.running import ready
+from workers.engine.models.methods import ready
 
 IDS = torch.arange(5, 35).reshape(3, 10)
 WEIGHTS = "adapter_model.safetensors"

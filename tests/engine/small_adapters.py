@@ -19,8 +19,7 @@ from peft import PeftModel
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving import Subject
 from workers.engine.measurers import Trial, Unmeasurable
-from workers.engine.measurers.answers import answer, expected
-from workers.engine.measurers.small import Small
+from workers.engine.measurers.small import Small, answer, expected
 from workers.engine.measurers.small_base import model_of
 
 torch.set_num_threads(1)

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine.lockdown import kernel, syscalls
+from workers.engine.lockdown import syscalls
 from workers.engine.processes import child
 from workers.engine.processes.serve import main
 from workers.engine.processes.validation import ROWS, RUN_IDS
@@ -64,7 +64,7 @@ def passes(say, *left_out):
 
 def raw(call, *arguments):
     """A system call past Python; raises OSError when it is refused."""
-    call = syscalls.OTHER_PROCESSES[call][syscalls.COLUMN[kernel.ARCHITECTURE]]
+    call = syscalls.OTHER_PROCESSES[call][syscalls.COLUMN[syscalls.ARCHITECTURE]]
     if libc.syscall(ctypes.c_long(call), *(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)) < 0:
         raise OSError(ctypes.get_errno(), errno.errorcode[ctypes.get_errno()])
 

@@ -71,7 +71,7 @@ print(device.dtype("float32", folder), device.device("auto" if not torch.cuda.is
 def test_a_digest_sees_every_change_of_a_value_and_values_that_change_places(engine_python):
     told = in_an_engine("""
 import torch
-from workers.engine.models.fingerprint import digest
+from workers.engine.models.restoration import digest
 for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.bool):
     values = (torch.arange(1, 5001) % 7 + 1).to(dtype) if dtype is not torch.bool else torch.arange(5000) % 3 == 0
     kept = digest(values)
@@ -94,7 +94,7 @@ print("seen")
 def test_bits_are_compared_and_not_values(engine_python):
     told = in_an_engine("""
 import torch
-from workers.engine.models.fingerprint import same
+from workers.engine.models.restoration import same
 nan = float("nan")
 for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.bool):
     values = torch.randn(5, 7).to(dtype)

@@ -46,10 +46,10 @@ import pathlib, torch
 from dataclasses import replace
 from peft import LoraConfig, IA3Config, get_peft_model
 from workers.engine.evals import eval_of
-from workers.engine.evals.rows.rows import neutral
-from workers.engine.formats.running import switched_off
+from workers.engine.evals.rows import neutral
+from workers.engine.models.methods import switched_off
 from workers.engine.models.frozen import Frozen
-from workers.engine.trials import strength
+from workers.engine.trials import further_runs
 from workers.engine.trials.trial import Trial
 
 def made(config):
@@ -76,14 +76,15 @@ def rows_score(trial):
 common = dict(task_type="SEQ_CLS", target_modules=["query", "value"])
 plain = made(LoraConfig(r=4, **common))
 for scale, known in ((0.0, plain.without_adapter), (1.0, plain.with_adapter)):
-    lines = strength.at_scale(plain, scale, plain.rows)
+    lines = further_runs.at_scale(plain, scale, plain.rows)
     print(all(torch.equal(a, b) for a, b in zip(lines, known.lines, strict=True)))
-print(any(torch.equal(a, b) for a, b in zip(strength.at_scale(plain, 0.5, plain.rows), plain.with_adapter.lines)))
-print(len(strength._why_not(plain)))
-print("follow" in strength._why_not(made(LoraConfig(r=4, use_dora=True, **common))))
-print(strength.curve(plain, 600.0).points[4].score == rows_score(plain), len(strength.curve(plain, 600.0).points))
-print("share" in strength.curve(plain, 0.0).left_out)
-print("family" in strength._why_not(made(IA3Config(feedforward_modules=[], **common))))
+print(any(torch.equal(a, b) for a, b in zip(further_runs.at_scale(plain, 0.5, plain.rows), plain.with_adapter.lines)))
+print(len(further_runs._why_not(plain)))
+print("follow" in further_runs._why_not(made(LoraConfig(r=4, use_dora=True, **common))))
+points = further_runs.curve(plain, 600.0).points
+print(points[4].score == rows_score(plain), len(points))
+print("share" in further_runs.curve(plain, 0.0).left_out)
+print("family" in further_runs._why_not(made(IA3Config(feedforward_modules=[], **common))))
 """)
     assert answers == ["True", "True", "False", "0", "True", "True", "6", "True", "True"]
 
@@ -91,7 +92,7 @@ print("family" in strength._why_not(made(IA3Config(feedforward_modules=[], **com
 def test_the_smallest_scale_that_is_not_worse_beyond_chance_is_recommended():
     answers = in_an_engine("""
 from workers.engine.evals.measures import Metric
-from workers.engine.trials.strength import recommended
+from workers.engine.trials.further_runs import recommended
 
 def shares(*right):
     return [Metric("accuracy", 0.5, n / 48, 48, scores=[1.0] * n + [0.0] * (48 - n)) for n in right]

@@ -24,9 +24,12 @@ CPU_SECONDS = 120
 
 def main(pickle: Path, target: Path) -> None:
     jail.lock_down(
-        target.parent, [pickle, *CODE],
-        memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=twins.MAX_BYTES + (8 << 20),
-    )  # fmt: skip
+        target.parent,
+        [pickle, *CODE],
+        memory_bytes=MEMORY_BYTES,
+        cpu_seconds=CPU_SECONDS,
+        file_bytes=twins.MAX_BYTES + (8 << 20),
+    )
     twin = twins.Twin(opener_of(pickle))
     if not twins.why_not(twin):
         with twin() as source, target.open("xb") as target_file:

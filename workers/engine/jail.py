@@ -16,12 +16,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.engine.lockdown import kernel, landlock, seccomp, syscalls
-from workers.engine.lockdown.kernel import JailUnavailable
+from workers.engine.lockdown import layers, syscalls
+from workers.engine.lockdown.syscalls import JailUnavailable
 
-__all__ = [
-    "JailUnavailable", "Layers", "close_all_but", "die_with_parent", "give_up_writing", "lock_down", "threads",
-]  # fmt: skip
+__all__ = ["JailUnavailable", "Layers", "close_all_but", "die_with_parent", "give_up_writing", "lock_down", "threads"]
 
 _stays = False
 
@@ -63,18 +61,18 @@ def lock_down(
     changed from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
     """
     global _stays
-    kernel.require(kernel.ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
-    kernel.require(threads() == 1, f"The jail binds one thread, and this process already has {threads()}.")
+    syscalls.require(syscalls.ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
+    syscalls.require(threads() == 1, f"The jail binds one thread, and this process already has {threads()}.")
     mapped = _mapped_bytes()
-    kernel.require(
+    syscalls.require(
         memory_bytes > mapped, f"The memory limit of {memory_bytes:,} bytes is below the {mapped:,} already mapped."
     )
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0, "dumpable")
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0, "dumpable")
     _limit(memory_bytes, cpu_seconds, file_bytes, movable=stays)
     _drop_capabilities()
-    abi = landlock.install(work, readable, devices)
-    length = seccomp.install(seccomp.DEVICE_CALLS if devices else calls, threads=threads_too)
+    abi = layers.install_landlock(work, readable, devices)
+    length = layers.install_seccomp(layers.DEVICE_CALLS if devices else calls, threads=threads_too)
     _stays = stays
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
@@ -86,7 +84,7 @@ def give_up_writing() -> None:
     parent watches the folder.
     """
     if not _stays:
-        landlock.give_up_writing()
+        layers.give_up_writing()
 
 
 def die_with_parent(parent: int) -> None:
@@ -94,7 +92,7 @@ def die_with_parent(parent: int) -> None:
 
     Start such a process from a thread that lives as long as the process may: the signal follows the thread.
     """
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL, "parent-death signal")
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL, "parent-death signal")
     if os.getppid() != parent:  # the parent died before the line above took hold
         os._exit(1)
 
@@ -139,7 +137,7 @@ def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int, *, movable: boo
 def _drop_capabilities() -> None:
     """Drop every capability: with them, root could bypass the other layers."""
     header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
-    kernel.system_call("capset", header, b"\0" * 24)
+    syscalls.system_call("capset", header, b"\0" * 24)
 
 
 def _mapped_bytes() -> int:
@@ -147,4 +145,4 @@ def _mapped_bytes() -> int:
 
 
 def _wrong_machine() -> str:
-    return f"The jail needs Linux on x86_64 or aarch64, and this is {sys.platform} on {kernel.ARCHITECTURE}."
+    return f"The jail needs Linux on x86_64 or aarch64, and this is {sys.platform} on {syscalls.ARCHITECTURE}."

@@ -45,14 +45,23 @@ class Measurer:
 # By the name that the engine has in a report, which is that of its interpreter too: .engines/NAME.
 # To add one, add a line here, its file, requirements/engine-NAME.txt and its (empty) lock file; then `make pins`.
 MEASURERS: Mapping[str, Measurer] = {
-    "vllm": Measurer("vllm", {
-        "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_PLUGINS": "", "VLLM_HOST_IP": "127.0.0.1",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "TORCHDYNAMO_DISABLE": "1",
-    }, runs=True),
+    "vllm": Measurer(
+        "vllm",
+        {
+            "VLLM_LOGGING_LEVEL": "ERROR",
+            "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_PLUGINS": "",
+            "VLLM_HOST_IP": "127.0.0.1",
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "TORCHDYNAMO_DISABLE": "1",
+        },
+        runs=True,
+    ),
     "llama.cpp": Measurer("llama_cpp", threads=True, calls=("socket", "bind", "listen"), runs=True),
     "mlx": Measurer("mlx", threads=True, runs=True),
     "diffusers": Measurer("diffusers", runs=True, pipelines=True),
-}  # fmt: skip
+}
 
 
 def wall_for(seconds: float) -> float:

@@ -42,9 +42,8 @@ def main(folder: Path) -> None:
 
         torch.set_num_threads(1)
     jail.lock_down(
-        folder / "to", [folder, *base, *CODE],
-        memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=FILE_BYTES,
-    )  # fmt: skip
+        folder / "to", [folder, *base, *CODE], memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=FILE_BYTES
+    )
     try:
         made = _make(folder, request)
         made.write(folder / "to")

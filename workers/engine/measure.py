@@ -23,10 +23,9 @@ from dovetail.adapters.serving.subject import subject_of
 from workers.engine import jail, selftest, work_folders
 from workers.engine.job import MEASURERS, Measurer, MeasuringJob
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
-from workers.engine.processes import memory, stage
-from workers.engine.processes.requests import Voice, jobs, take_voice
+from workers.engine.processes import sessions, stage
 from workers.engine.processes.serve import NAME, ONE_THREAD
-from workers.engine.processes.sessions import fork_sessions
+from workers.engine.processes.sessions import Voice, fork_sessions, jobs, take_voice
 from workers.engine.processes.stage import Ending, Say, Walls
 from workers.engine.processes.validation import CODE
 
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     engine.rehearse()
     gc.collect()
     gc.freeze()  # garbage collection in children must not copy pages
-    memory.gather()
+    sessions.gather()
     if options.shared:
         fork_sessions(lambda: _work(take_voice(), findings, engine, options.idle))
     else:
@@ -87,9 +86,16 @@ def _measure(engine: Engine, job: MeasuringJob) -> dict[str, Any]:
         write_config(work / "base", job.config)
         need = MEASURERS[NAME]
         walls = Walls(
-            work, [job.folder, *CODE], job.seconds, job.memory_bytes, FILE_BYTES, job.idle_seconds,
-            job.wall_seconds, threads=need.threads, calls=need.calls,
-        )  # fmt: skip
+            work,
+            [job.folder, *CODE],
+            job.seconds,
+            job.memory_bytes,
+            FILE_BYTES,
+            job.idle_seconds,
+            job.wall_seconds,
+            threads=need.threads,
+            calls=need.calls,
+        )
         items = list(stage.run(walls, lambda say: _be_tried(engine, job, work, say), (), (MEASURED, UNMEASURED)))
     finally:
         work_folders.remove(work)

@@ -27,8 +27,7 @@ if not __package__:  # run as a script under -I, which puts no folder on the pat
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from workers.engine import jail
-from workers.engine.attacks import ATTACKS
-from workers.engine.attacks.entry import CPU_SECONDS, FILE_BYTES, MARK, MEMORY_BYTES, SOCKET, Attack, Targets
+from workers.engine.attacks import ATTACKS, CPU_SECONDS, FILE_BYTES, MARK, MEMORY_BYTES, SOCKET, Attack, Targets
 
 SECONDS = 10  # the whole test takes some 30 ms; a child that hangs is a finding too
 

@@ -48,23 +48,32 @@ def _own_task(config: Any, tasks: list[str]) -> str:
 
 def _shapes(folder: Path, task: str) -> Iterator[Any]:
     from dovetail.adapters.shapes.fit import Shapes
-    from workers.engine.models.frozen import WITH_LABELS, manifest
+    from workers.engine.models.frozen import WITH_LABELS
+    from workers.engine.models.structure import manifest
 
     try:
         model = _build(folder, task, LABELS[0])
         base = manifest(model)
     except (AttributeError, StopIteration, IndexError):  # a model without text input, which no adapter here fits
         return
-    labelled = [
-        path for path, module in manifest(_build(folder, task, LABELS[1])).modules.items()
-        if module != base.modules[path]
-    ] if task in WITH_LABELS else []  # fmt: skip
+    labelled = (
+        [
+            path
+            for path, module in manifest(_build(folder, task, LABELS[1])).modules.items()
+            if module != base.modules[path]
+        ]
+        if task in WITH_LABELS
+        else []
+    )
     text = model.config.get_text_config()
     yield Shapes(
-        base, int(getattr(text, "vocab_size", 0) or 0), int(getattr(text, "num_hidden_layers", 0) or 0),
-        bool(getattr(model.config, "tie_word_embeddings", False)), tuple(model.config.architectures or ()),
+        base,
+        int(getattr(text, "vocab_size", 0) or 0),
+        int(getattr(text, "num_hidden_layers", 0) or 0),
+        bool(getattr(model.config, "tie_word_embeddings", False)),
+        tuple(model.config.architectures or ()),
         frozenset(labelled),
-    )  # fmt: skip
+    )
 
 
 def _build(folder: Path, task: str, labels: int) -> Any:

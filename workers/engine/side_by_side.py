@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from workers.engine.evals.codec import Batch, Codec, Row
-    from workers.engine.evals.rows.rows import Rows
+    from workers.engine.evals.rows import Rows
     from workers.engine.models.frozen import Frozen
     from workers.engine.trials.trial import Trial
 
@@ -51,7 +51,7 @@ def answer(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
 
 
 def _trial(job: Job, frozen: Frozen, task: str, labels: int, work: Path) -> Trial:
-    from workers.engine.evals.rows.choice import rows_for
+    from workers.engine.evals.choice import rows_for
 
     folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)
@@ -67,16 +67,16 @@ def _trial(job: Job, frozen: Frozen, task: str, labels: int, work: Path) -> Tria
 
 def _rows(rows: Rows, job: Job) -> Rows:
     """Return one row made of the texts, in the form of the task, with longer texts than an evaluation reads."""
-    from workers.engine.evals import masked
+    from workers.engine.evals import language_modeling
 
     places = int(getattr(rows.codec.config.get_text_config(), "max_position_embeddings", 0) or 2 * MAX_TOKENS)
     codec = replace(rows.codec, limit=min(MAX_TOKENS, places // 2))
     row = _FORMS.get(rows.eval.task, _text_row)(*job.texts, *[""] * (2 - len(job.texts)))
-    evaluation = masked.TRIED if rows.eval is masked.EVAL else rows.eval
+    evaluation = language_modeling.TRIED if rows.eval is language_modeling.MASKED else rows.eval
     batch = evaluation.batch(codec, [row])
     if evaluation.shifts_itself:
         batch.inputs.pop("decoder_input_ids", None)
-    if evaluation is masked.TRIED and not batch.facts["hidden"].any():
+    if evaluation is language_modeling.TRIED and not batch.facts["hidden"].any():
         raise Untried(f"It fills in words: write {codec.tokenizer.mask_token} in place of each.")
     if not batch.weights.sum():
         raise Untried("The base's tokenizer knows nothing in this text.")
@@ -156,7 +156,7 @@ def _compared(trial: Trial, _: Job) -> Answer:
 
 
 def _continued(trial: Trial, job: Job) -> Answer:
-    from workers.engine.evals.generation import CannotWrite, write
+    from workers.engine.evals.codec import CannotWrite, write
 
     codec, prompts = trial.rows.codec, {0: job.texts[0]}
     try:

@@ -175,10 +175,16 @@ class Keeper:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             process = subprocess.Popen(
-                command, stdin=theirs.fileno(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=home,
-                env=environment(home), start_new_session=True, bufsize=0,
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=home,
+                env=environment(home),
+                start_new_session=True,
+                bufsize=0,
                 preexec_fn=partial(jail.die_with_parent, os.getpid()),
-            )  # fmt: skip
+            )
         except OSError:
             ours.close()
             work_folders.remove(home)

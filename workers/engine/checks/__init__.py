@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dovetail.adapters.checks import CHECKS as ALL
 from dovetail.adapters.results.findings import Check
-from workers.engine.checks import evaluation, load, run
+from workers.engine.checks import evaluation, run
 from workers.engine.trials.trial import Trial
 
-AREAS = {"load": load, "run": run, "eval": evaluation}
+AREAS = {"load": run, "run": run, "eval": evaluation}
 
 CHECKS: tuple[Check[Trial], ...] = tuple(
     Check(entry.id, getattr(AREAS[entry.area], entry.id.partition(".")[2].replace("-", "_")), entry.needs)

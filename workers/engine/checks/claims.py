@@ -20,9 +20,14 @@ AVERAGES = ("macro", "weighted", "micro", "binary")
 AROUND = re.compile(r"^(?:eval|test|validation|val|dev|best|final|overall)+(?=[a-z])|(?<=[a-z0-9])score$")
 LOSSES = ("loss", "perplexity")
 ALIASES = {
-    "acc": "accuracy", "em": "exactmatch", "exact": "exactmatch", "ppl": "perplexity", "spearmanr": "spearman",
-    "pearsonr": "pearson", "rougelsum": "rougel", "balancedacc": "balancedaccuracy", "macrorecall": "balancedaccuracy",
-}  # fmt: skip
+    **dict.fromkeys(("em", "exact"), "exactmatch"),
+    **dict.fromkeys(("balancedacc", "macrorecall"), "balancedaccuracy"),
+    "acc": "accuracy",
+    "ppl": "perplexity",
+    "spearmanr": "spearman",
+    "pearsonr": "pearson",
+    "rougelsum": "rougel",
+}
 OWN_ROWS = ("smoke", "smokejsonl")
 
 

@@ -12,11 +12,11 @@ from dovetail.adapters.results.findings import Finding, failed, skipped, some, w
 from dovetail.adapters.results.records import MAX_ITEMS
 from dovetail.adapters.results.report import Evaluation, Outcome
 from workers.engine.checks.claims import SIZE, Claim, bold, chance, claims_in, readings
+from workers.engine.evals import task
 from workers.engine.evals.codec import Row
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.orders import Order
-from workers.engine.evals.rows import builtin
-from workers.engine.evals.rows.rows import digest
+from workers.engine.evals.rows import digest
+from workers.engine.evals.task import Order
 from workers.engine.trials.trial import Trial
 
 ORDERED_BY = {
@@ -202,7 +202,7 @@ def neutral(trial: Trial) -> str | Finding:
     if outputs is None:
         return skipped("Only language models are asked what they still know of plain sentences.")
     metric, *_ = trial.rows.eval.measure(outputs)
-    trial.evals.append(_evaluation(trial, builtin.NAME, metric, outputs.rows))
+    trial.evals.append(_evaluation(trial, task.BUILTIN, metric, outputs.rows))
     ratio = metric.adapter / max(metric.base, 1e-6)
     most = FORGETS_WORDS if trial.rows.eval.task == "MASKED_LM" else FORGETS
     message = (
@@ -233,7 +233,7 @@ def measured(trial: Trial) -> list[Metric]:
 
 def _evaluation(trial: Trial, name: str, metric: Metric, rows: Sequence[Row]) -> Evaluation:
     by_row = bool(metric.scores) and len(metric.scores) <= MAX_ITEMS
-    found = bold(claims_in(trial.folder.card or {}, name), metric) if name != builtin.NAME else None
+    found = bold(claims_in(trial.folder.card or {}, name), metric) if name != task.BUILTIN else None
     return Evaluation(
         name,
         metric.rows,

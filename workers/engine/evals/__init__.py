@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from workers.engine.evals import (
-    causal,
-    ctc,
-    feature_extraction,
-    image_classification,
-    masked,
-    question_answering,
-    sequence_classification,
-    sequence_to_sequence,
-    token_classification,
-)
+from workers.engine.evals import classification, feature_extraction, language_modeling, words
 from workers.engine.evals.task import Eval
 
 EVALS: tuple[Eval, ...] = (
-    sequence_classification.EVAL,
+    classification.SEQUENCE,
     feature_extraction.EVAL,
-    causal.EVAL,
-    token_classification.EVAL,
-    question_answering.EVAL,
-    sequence_to_sequence.EVAL,
-    masked.EVAL,
-    image_classification.EVAL,
-    ctc.EVAL,
+    language_modeling.CAUSAL,
+    words.TOKEN_CLASSIFICATION,
+    words.QUESTION_ANSWERING,
+    language_modeling.SEQUENCE_TO_SEQUENCE,
+    language_modeling.MASKED,
+    classification.IMAGE,
+    classification.CTC,
 )
 
 

@@ -1,4 +1,7 @@
-"""Encodes rows as a model's inputs and decodes its answers: tokenizer, limits, label names."""
+"""Encodes rows as a model's inputs and decodes its answers: tokenizer, limits, label names, and greedy generation.
+
+Generation writes some tokens after each prompt, the same at each run; prompts are padded on the left.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from dovetail.adapters.results.report import LabelSource
-from workers.engine.models import senses
+from workers.engine.models import structure
 from workers.engine.models.frozen import Frozen
 
 MAX_TOKENS = 128
@@ -71,7 +75,7 @@ class Codec:
     count: int = 2
     labels_from: LabelSource | None = None  # None if nothing names the labels
     picture: tuple[int, int, int] | None = None  # channels, height and width; None for a base that reads text
-    senses: senses.Shapes = field(default_factory=dict)  # inputs of a base that hears, or sees and reads at once
+    senses: structure.Shapes = field(default_factory=dict)  # inputs of a base that hears, or sees and reads at once
 
     @classmethod
     def of(cls, frozen: Frozen, labels: Labels = ({}, None), count: int = 2) -> Codec:
@@ -149,7 +153,7 @@ def pictures(codec: Codec) -> list[Batch]:
 
 def sensed(codec: Codec) -> list[Batch]:
     """Return built-in rows for a base that hears, or sees and reads at once, two in a batch."""
-    inputs = senses.made(codec.senses, codec.config)
+    inputs = structure.made(codec.senses, codec.config)
     parts = [{name: tensor[at : at + PICTURES // 2] for name, tensor in inputs.items()} for at in (0, PICTURES // 2)]
     return [Batch(part) for part in parts]
 
@@ -165,3 +169,63 @@ def is_real(value: object) -> bool:
 
 def is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+NEW_TOKENS = 16
+LONGEST_PROMPT = 64  # tokens of a prompt
+# Model classes raise these if they cannot generate with this adapter: that is a finding of the run, not our fault.
+CANNOT = (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError)
+
+
+class CannotWrite(Exception):
+    """The model cannot generate text with this adapter; the message is the one of generate()."""
+
+
+def write(
+    model: Any, codec: Codec, prompts: Mapping[int, str], tokens: int = NEW_TOKENS, longest: int = LONGEST_PROMPT
+) -> dict[int, str]:
+    """Return the model's continuations of so many tokens by the prompts' numbers. Raises `CannotWrite`.
+
+    `longest` is how many tokens of a prompt are read.
+    """
+    inputs, width = _inputs(codec, list(prompts.values()), longest)
+    device = next(model.parameters()).device
+    try:
+        with torch.inference_mode():
+            ids = model.generate(
+                **{name: tensor.to(device) for name, tensor in inputs.items()}, generation_config=_config(codec, tokens)
+            )
+    except CANNOT as problem:
+        raise CannotWrite(f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}") from problem
+    return {at: codec.decode(line[width:].tolist()) for at, line in zip(prompts, ids.cpu(), strict=True)}
+
+
+def _inputs(codec: Codec, texts: list[str], longest: int) -> tuple[dict[str, torch.Tensor], int]:
+    """Return left-padded ids, and the number of leading tokens in the answer that are not new."""
+    encoded = codec.tokens(texts, limit=min(codec.limit, longest))
+    ids, mask = encoded["input_ids"], encoded["attention_mask"]
+    if codec.config.is_encoder_decoder:
+        return {"input_ids": ids, "attention_mask": mask}, 1
+    separator = getattr(codec.tokenizer, "sep_token_id", None)
+    if separator is not None:  # a token that closes the text would end the generation
+        mask = mask * (ids != separator)
+    for at, line in enumerate(mask):
+        text_ids = ids[at][line.bool()]
+        ids[at] = codec.tokenizer.pad_token_id or 0
+        ids[at, len(line) - len(text_ids) :] = text_ids
+    return {"input_ids": ids, "attention_mask": mask.sort(1).values}, ids.shape[1]
+
+
+def _config(codec: Codec, tokens: int) -> GenerationConfig:
+    """Set every key that decides the text: a base's own config may ask for sampling, penalties and longer texts."""
+    text = codec.config.get_text_config()
+    return GenerationConfig(
+        max_new_tokens=tokens,
+        do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        pad_token_id=codec.tokenizer.pad_token_id or 0,
+        eos_token_id=getattr(text, "eos_token_id", None),
+        decoder_start_token_id=getattr(codec.config, "decoder_start_token_id", None),
+    )

@@ -95,8 +95,9 @@ def _cosines(lines: Sequence[Line]) -> torch.Tensor:
 def _triplets(outputs: Outputs) -> Metric:
     base, adapter = _nearer(outputs.base), _nearer(outputs.adapter)
     bounds = measures.interval([(int(sum(adapter)), len(adapter))])
-    return Metric("triplet-accuracy", measures.mean(base), measures.mean(adapter), len(adapter), interval=bounds,
-                  scores=adapter)  # fmt: skip
+    return Metric(
+        "triplet-accuracy", measures.mean(base), measures.mean(adapter), len(adapter), interval=bounds, scores=adapter
+    )
 
 
 def _nearer(lines: Sequence[Line]) -> list[float]:

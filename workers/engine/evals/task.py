@@ -1,17 +1,85 @@
-"""The interface of every task: its rows, how a model is run and its answer read, the metrics and the samples."""
+"""The interface of every task: its rows, how a model is run and its answer read, the metrics and the samples.
+
+The built-in rows are for adapters that bring none: plain English, written for this project and in the public domain
+(CC0). They have no labels, so they measure only a language model's loss on ordinary sentences; for other tasks they
+only run the adapter. An order of labels is looked for by which answers are right where the head's order is not.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 
+from dovetail.adapters.results import paired
+from dovetail.adapters.results.report import Sample
 from workers.engine.evals.codec import Batch, Codec, Row
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.orders import Order
-from workers.engine.evals.rows import builtin
+
+SURE = 0.01  # the chance, over all orders, that answers which have nothing to do with an order fit it so much better
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Label names in the order of the head's outputs, and the share of rows (or words) that are right by it."""
+
+    names: tuple[str, ...]
+    share: float
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"With the labels in the order {', '.join(self.names)} it would be right in {self.share:.0%} of the rows."
+        )
+
+
+def better_order(expected: Sequence[int], predicted: Sequence[int], codec: Codec) -> Order | None:
+    """Return the order in which each label stands for the output that answers it most; None if it's not clearly better.
+
+    Both orders are compared answer by answer (McNemar's exact test), times the number of orders that there are.
+    """
+    labels = sorted(set(expected) - {-1})
+    pairs = Counter(zip(expected, predicted, strict=True))
+    answers = {label: [pairs[label, output] for output in range(codec.count)] for label in labels}
+    outputs = {label: counts.index(max(counts)) for label, counts in answers.items()}
+    if len(labels) < 2 or len(set(outputs.values())) < len(labels):
+        return None
+    scores = [float(outputs.get(label) == answer) for label, answer in zip(expected, predicted, strict=True)]
+    before = [float(label == answer) for label, answer in zip(expected, predicted, strict=True)]
+    orders = math.lgamma(codec.count + 1) - math.lgamma(codec.count - len(labels) + 1)
+    by_chance = paired.compare(scores, before).higher
+    if outputs == {label: label for label in labels} or math.log(by_chance) + orders > math.log(SURE):
+        return None
+    named = {output: codec.name(label, guessed=True) for label, output in outputs.items()}
+    names = tuple(named.get(output, f"output {output}") for output in range(codec.count))
+    return Order(names, sum(scores) / len(scores))
+
+
+BUILTIN = "neutral"
+SENTENCES = (
+    "The train leaves the station at seven in the morning.",
+    "Water boils at a lower temperature on a mountain.",
+    "She put the keys next to the lamp and closed the door.",
+    "A list of names was printed on the second page.",
+    "How long does it take to walk from the harbour to the market?",
+    "The function returns the sum of both numbers.",
+    "They painted the fence green before the rain came.",
+    "In autumn the days grow shorter and the nights longer.",
+)
+QUESTIONS = (
+    ("When does the train leave?", "The train to the coast leaves the station at seven in the morning."),
+    ("What colour is the fence?", "Before the rain came they painted the fence green and the gate white."),
+    ("Where are the keys?", "She came home late, put the keys next to the lamp and closed the door."),
+    ("Who repaired the bridge?", "The bridge was closed for a year until workers from the valley repaired it."),
+)
+TEXT = tuple({"text": sentence} for sentence in SENTENCES)
+TOKENS = tuple({"tokens": [*sentence[:-1].split(), sentence[-1]]} for sentence in SENTENCES)
+QUESTION_ROWS = tuple({"question": question, "context": context} for question, context in QUESTIONS)
+
 
 Line: TypeAlias = torch.Tensor  # a model's output for one row
 
@@ -33,7 +101,7 @@ class Eval:
 
     task = ""
     most = 256  # rows that are run: predicting text costs more than predicting a label
-    builtin: Sequence[Row] = builtin.TEXT
+    builtin: Sequence[Row] = TEXT
     shifts_itself = False  # an encoder-decoder derives its decoder's input from the encoder's, as under a head
     measures_neutral = False  # rows without labels measure something
 
@@ -109,3 +177,24 @@ def spread(count: int, most: int = 4) -> list[int]:
     """Return up to `most` row numbers below `count`, evenly apart: rows are often sorted by label."""
     chosen = min(count, most)
     return sorted({round(at * (count - 1) / max(1, chosen - 1)) for at in range(chosen)})
+
+
+MOST_SAMPLES = 4
+LONGEST_SAMPLE = 300
+
+
+def samples_of(evaluation: Eval, outputs: Outputs) -> tuple[Sample, ...]:
+    """Return rows evenly apart, or those with generated texts; `expected` is None if no row says what is right."""
+    chosen = [sorted(outputs.written)[at] for at in spread(len(outputs.written), MOST_SAMPLES)] or spread(
+        len(outputs.rows), MOST_SAMPLES
+    )
+    return tuple(_sample(*evaluation.sample(outputs, at)) for at in chosen)
+
+
+def _sample(text: str, expected: str, base: str, adapter: str) -> Sample:
+    return Sample(_cut(text), _cut(expected) if expected else None, _cut(base), _cut(adapter))
+
+
+def _cut(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= LONGEST_SAMPLE else plain[: LONGEST_SAMPLE - 1] + "…"

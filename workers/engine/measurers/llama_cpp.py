@@ -24,8 +24,7 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import gguf
 from dovetail.adapters.results.report import Measured
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
-from workers.engine.measurers.answers import TOKENS, Answer, expected
-from workers.engine.measurers.small import Small
+from workers.engine.measurers.small import TOKENS, Answer, Small, expected
 from workers.engine.measurers.small_base import VOCABULARY, write_tokenizer
 
 ENGINE = f"llama.cpp {version('xllamacpp')}"
@@ -188,10 +187,15 @@ def _answers(trial: Trial, prompts: Sequence[list[int]], adapter: Path | None = 
 def _answer(server: Any, prompt: list[int], with_adapter: bool) -> Answer:
     reply = server.handle_completions(
         {
-            "prompt": prompt, "n_predict": TOKENS, "temperature": 0.0, "logprobs": 1, "ignore_eos": True,
-            "cache_prompt": False, "lora": [{"id": 0, "scale": 1.0}] if with_adapter else [],
+            "prompt": prompt,
+            "n_predict": TOKENS,
+            "temperature": 0.0,
+            "logprobs": 1,
+            "ignore_eos": True,
+            "cache_prompt": False,
+            "lora": [{"id": 0, "scale": 1.0}] if with_adapter else [],
         }
-    )  # fmt: skip
+    )
     content = reply["choices"][0]["logprobs"]["content"]
     logprobs = (item["logprob"] for item in content)
     return Answer(

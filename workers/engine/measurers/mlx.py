@@ -18,8 +18,7 @@ from dovetail.adapters.convert.mlx import FILE
 from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results.report import Measured
 from workers.engine.measurers import Trial, Unmeasurable, refused, words
-from workers.engine.measurers.answers import TOKENS, Answer, expected
-from workers.engine.measurers.small import Small
+from workers.engine.measurers.small import TOKENS, Answer, Small, expected
 
 ENGINE = f"mlx {version('mlx-lm')}"
 # Raised where mlx-lm refuses a model or an adapter; anything else is our fault.

@@ -23,15 +23,30 @@ from workers.engine.measurers import Unmeasurable
 VOCABULARY, MAX_LAYERS = 320, 8
 # In an attribute of a config → its small value; head_dim and the layers are chosen below.
 TEXT = {
-    "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "vocab_size": VOCABULARY,
-    "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2,
-    "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64,
-}  # fmt: skip
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_attention_heads": 4,
+    "vocab_size": VOCABULARY,
+    "num_experts": 4,
+    "num_local_experts": 4,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 64,
+    "shared_expert_intermediate_size": 64,
+}
 VISION = {
-    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "num_heads": 2,
-    "depth": 2, "out_hidden_size": 128, "image_size": 56, "patch_size": 14, "embed_dim": 64,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_heads": 2,
+    "depth": 2,
+    "out_hidden_size": 128,
+    "image_size": 56,
+    "patch_size": 14,
+    "embed_dim": 64,
     "num_position_embeddings": 16,
-}  # fmt: skip
+}
 HEAD_DIM = 32  # the least that every engine computes
 LISTS = {"deepstack_visual_indexes": [0], "fullatt_block_indexes": [0]}
 TIED = 0.05  # larger, a table for input and output would let every token predict itself

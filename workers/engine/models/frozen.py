@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers.pytorch_utils import Conv1D
 
 from dovetail.adapters.formats import tokens
 from dovetail.adapters.methods import task_of_class
 from dovetail.adapters.readers.folder import Base, files_in, opener_of
 from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.shapes.fit import Manifest, Module, Shape
-from workers.engine.models import composition, library, senses
+from dovetail.adapters.shapes.fit import Shape
+from workers.engine.models import composition, library, structure
 from workers.engine.models.device import NOISE
-from workers.engine.models.fingerprint import remember, same
+from workers.engine.models.restoration import remember, same
+from workers.engine.models.structure import Place, manifest, places
 
 CLASSES = {
     "SEQ_CLS": transformers.AutoModelForSequenceClassification,
@@ -41,9 +40,6 @@ OTHER_CLASSES = {
 WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS", "IMAGE_CLS")
 MAX_LABELS = 4096
 MAX_MODELS = 8
-
-# The module's own table of parameters or buffers, the name in it, and the full name.
-Place = tuple[dict[str, Any], str, str]
 
 
 class Frozen:
@@ -102,12 +98,12 @@ class Frozen:
         """The channels, height and width of an input picture; None for a base that reads text."""
         if self.backbone.main_input_name != "pixel_values":
             return None
-        return senses.picture_of(self.config)
+        return structure.picture_of(self.config)
 
     @property
-    def senses(self) -> senses.Shapes:
+    def senses(self) -> structure.Shapes:
         """The inputs of a base that hears, or reads and sees at once; {} for one that reads or sees alone."""
-        return senses.shapes_of(self.backbone)
+        return structure.shapes_of(self.backbone)
 
     def meant(self, task: str | None) -> str | None:
         """Return the task of this base that a class of transformers stands for.
@@ -153,9 +149,14 @@ class Frozen:
         # The base's own head may have another number of labels.
         sizes = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}
         model, loaded = class_of(task, self.config).from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=self.dtype,
-            output_loading_info=True, **sizes,
-        )  # fmt: skip
+            self.folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=self.dtype,
+            output_loading_info=True,
+            **sizes,
+        )
         self._drawn[task, labels] = frozenset(
             [*loaded["missing_keys"], *(name for name, *_ in loaded["mismatched_keys"])]
         )
@@ -228,14 +229,20 @@ class Frozen:
         opener = opener_of(weights) if weights.exists() else None
         text, files = self.config.get_text_config(), files_in(self.folder)
         return Base(
-            self.id, manifest(model), int(getattr(text, "vocab_size", 0) or 0), opener, self.config.model_type,
+            self.id,
+            manifest(model),
+            int(getattr(text, "vocab_size", 0) or 0),
+            opener,
+            self.config.model_type,
             int(getattr(text, "hidden_size", 0) or 0),
             (lambda folder: _expected(self.model(task), folder)) if task == library.TASK else None,
-            head_task=self.head_task, tokens=_last_token(self.tokenizer) + 1, chat_template=tokens.chat_template(files),
+            head_task=self.head_task,
+            tokens=_last_token(self.tokenizer) + 1,
+            chat_template=tokens.chat_template(files),
             architectures=tuple(self.config.architectures or ()),
             token_names=tokens.names(files),
             token_ids=self.tokenizer.get_vocab if self.tokenizer is not None else None,
-        )  # fmt: skip
+        )
 
 
 def _expected(model: Any, folder: Any) -> dict[str, Shape]:
@@ -250,73 +257,6 @@ def class_of(task: str, config: Any) -> Any:
     other = OTHER_CLASSES.get(task)
     is_other = other is not None and type(config) in other._model_mapping
     return other if is_other and type(config) not in CLASSES[task]._model_mapping else CLASSES[task]
-
-
-def places(model: torch.nn.Module) -> Iterator[Place]:
-    for path, module in model.named_modules():
-        for table in (module._parameters, module._buffers):
-            for name, tensor in table.items():
-                if tensor is not None:
-                    yield table, name, f"{path}.{name}"
-
-
-def manifest(model: Any) -> Manifest:
-    """Return the name and size of every module, as the checks of fit need them."""
-    modules = {path: _module(module) for path, module in model.named_modules() if path}
-    output = model.get_output_embeddings()
-    output_path = (
-        next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
-    )
-    embedding = input_embeddings(model)
-    if embedding is None:
-        return Manifest(modules)
-    entry = next(path for path, module in model.named_modules() if module is embedding)
-    return Manifest(modules, embedding.weight.shape[1], _prefix_width(model), entry, output_path)
-
-
-def input_embeddings(model: Any) -> Any:
-    """Return the table of a model's tokens; None for one that sees, and for one of two towers."""
-    if model.main_input_name == "pixel_values":
-        return None
-    try:
-        return model.get_input_embeddings()
-    except NotImplementedError:
-        return None
-
-
-def _module(module: torch.nn.Module) -> Module:
-    own = {name: tuple(tensor.shape) for name, tensor in module._parameters.items() if tensor is not None}
-    if isinstance(module, torch.nn.Linear):
-        return Module("linear", module.in_features, module.out_features, own)
-    if isinstance(module, Conv1D):
-        return Module("conv1d", module.weight.shape[0], module.weight.shape[1], own)
-    if isinstance(module, torch.nn.Embedding):
-        return Module("embedding", module.num_embeddings, module.embedding_dim, own)
-    if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d):
-        return Module("conv", module.in_channels, module.out_channels, own)
-    if any(len(shape) == 3 for shape in own.values()):  # all experts of a layer in one table, inputs last or first
-        return Module("experts-turned" if getattr(module, "is_transposed", False) else "experts", 0, 0, own)
-    return Module("other", 0, 0, own)
-
-
-def _prefix_width(model: Any) -> int:
-    """Return the width of a prefix, keys and values of every layer; 0 if the base takes none.
-
-    A model that generates text takes a prefix. PEFT passes it to any other model only in a parameter named
-    past_key_values (peft_model.py, _prefix_tuning_forward), which encoders in transformers 5 no longer have, nor do the
-    heads with labels of any model.
-    """
-    backbone = getattr(model, model.base_model_prefix, model)
-    takes_prefix = any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone))
-    with_labels = type(model).__name__.endswith(("Classification", "QuestionAnswering"))
-    if not takes_prefix and (with_labels or not model.can_generate()):
-        return 0
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_attention_heads", None)
-    if not heads:  # state space models and RWKV have no keys and values
-        return 0
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return int(config.num_hidden_layers * 2 * (getattr(config, "num_key_value_heads", None) or heads) * width)
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -173,9 +173,12 @@ def _groups(model: Any, before: set[int], called: str) -> list[tuple[list[str], 
 # --- files -----------------------------------------------------------------------------------------------------------
 def write_config(path: Path, model: Any, called: str, config: dict[str, Any]) -> None:
     facts = {
-        "hidden_size": model.config.hidden_size, "model_type": model.config.model_type, "name": called,
-        "model_class": type(model).__name__, "model_name": "",
-    }  # fmt: skip
+        "hidden_size": model.config.hidden_size,
+        "model_type": model.config.model_type,
+        "name": called,
+        "model_class": type(model).__name__,
+        "model_name": "",
+    }
     path.write_text(json.dumps(facts | config))
 
 

@@ -85,9 +85,12 @@ def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
     if frozen is not None:
         text = frozen.config.get_text_config()
         return ServedBase(
-            frozen.id, tuple(frozen.config.architectures or ()), int(getattr(text, "vocab_size", 0) or 0),
-            int(getattr(text, "num_hidden_layers", 0) or 0), bool(getattr(frozen.config, "tie_word_embeddings", False)),
-        )  # fmt: skip
+            frozen.id,
+            tuple(frozen.config.architectures or ()),
+            int(getattr(text, "vocab_size", 0) or 0),
+            int(getattr(text, "num_hidden_layers", 0) or 0),
+            bool(getattr(frozen.config, "tie_word_embeddings", False)),
+        )
     if job.shapes is None:
         return ServedBase()
     shapes = decode(job.shapes["shapes"])
@@ -121,8 +124,8 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     """Load the adapter onto the base and run it."""
     began = time.process_time()
     from workers.engine.checks import CHECKS
-    from workers.engine.evals.rows.choice import rows_for
-    from workers.engine.trials.earlier import on_earlier_rows
+    from workers.engine.evals.choice import rows_for
+    from workers.engine.trials.further_runs import on_earlier_rows
 
     folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)
@@ -145,7 +148,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
 
 def trial_class(folder: Folder) -> type[Trial]:
     """Return the class of trials for the reader of a folder."""
-    from workers.engine.trials.composed import ComposedTrial
+    from workers.engine.trials.further_runs import ComposedTrial
     from workers.engine.trials.trial import LibraryTrial, Trial
 
     trials: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
@@ -165,7 +168,7 @@ def _usage(trial: Trial, place: str) -> AdapterUsage | None:
 
 def _strength(trial: Trial, seconds: float) -> Strength | None:
     """Return the strength curve, which has no check: what it raises is its reason and ends nothing."""
-    from workers.engine.trials.strength import curve
+    from workers.engine.trials.further_runs import curve
 
     try:
         return curve(trial, seconds)

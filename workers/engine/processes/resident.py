@@ -28,9 +28,8 @@ from dovetail.adapters.readers.folder import files_in
 from workers.engine import jail, side_by_side, work_folders
 from workers.engine.job import Job
 from workers.engine.models import device
-from workers.engine.models.fingerprint import same
 from workers.engine.models.frozen import Frozen
-from workers.engine.models.restore import Snapshot
+from workers.engine.models.restoration import Snapshot, same
 from workers.engine.pace import WALL_SECONDS, Pace
 from workers.engine.processes import child, stage
 from workers.engine.processes.stage import Ending, Frame, Say
@@ -250,7 +249,7 @@ def _live(resident: Resident, requests: int, answers: int, parent: int) -> None:
 
 def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:
     """Take one adapter: get the model ready, load and run the adapter, remove it, and compare the base."""
-    from workers.engine.checks import load
+    from workers.engine.checks import run
 
     frozen, inbox = resident.frozen, resident.home / "inbox"
     request = json.loads((inbox / REQUEST).read_text())
@@ -267,5 +266,5 @@ def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:
     if all(same(table[name], original) for (table, name, _), original in originals):
         say({"done": True})
         return
-    say({"changed": load.not_allowed(opened(files_in(job.folder), job.card, place=job.place), originals)})
+    say({"changed": run.not_allowed(opened(files_in(job.folder), job.card, place=job.place), originals)})
     os._exit(0)

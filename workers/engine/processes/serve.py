@@ -1,4 +1,8 @@
-"""The warm parent: loads the base once, then takes jobs from its pipe; it never opens an uploaded file itself."""
+"""The warm parent: loads the base once, then takes jobs from its pipe; it never opens an uploaded file itself.
+
+It answers a visitor's own text with the base and with an adapter too, in the same stages and jail as a validation. The
+texts stay in this process and its child: no message of this module, and no fault, quotes them.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,22 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dovetail.adapters.results.records import Limits
 from dovetail.adapters.results.report import CheckResult, EngineVersions
+from dovetail.adapters.results.usage import Answer
 from workers.engine import jail, selftest
-from workers.engine.answering import Answering
 from workers.engine.job import Job
-from workers.engine.processes import memory
-from workers.engine.processes.requests import Voice, jobs, take_voice
-from workers.engine.processes.sessions import fork_sessions
-from workers.engine.processes.validation import CODE, Validation
+from workers.engine.processes import sessions
+from workers.engine.processes.sessions import Voice, fork_sessions, jobs, take_voice
+from workers.engine.processes.stage import Frame
+from workers.engine.processes.validation import CODE, Validation, parsed
 from workers.engine.programs import run_all
+from workers.engine.side_by_side import ANSWERED, CANNOT
 
 if TYPE_CHECKING:
     import torch
@@ -29,14 +35,51 @@ if TYPE_CHECKING:
     from workers.engine.models.frozen import Frozen
     from workers.engine.processes.resident import Resident
 
+LIMITS = Limits(text=4000)
+NOT_HERE = "run.not-here"
+
+
+@dataclass(slots=True)
+class Answering(Validation):
+    """Runs one job that has texts: the static checks, then the adapter on them."""
+
+    answer: Answer | None = None
+
+    def answered(self) -> dict[str, Any]:
+        """Return the answer, or the check and the sentence that say why there is none."""
+        report = self.run()
+        if self.answer is not None and report.is_passed:
+            return {"answer": self.answer.as_json(), "check": "", "reason": ""}
+        problem = report.refusal or next((check for check in report.checks if check.id == NOT_HERE), None)
+        reason = problem.message if problem else "It was not run."
+        return {"answer": None, "check": problem.id if problem else CANNOT, "reason": reason}
+
+    @property
+    def _expected_of_run(self) -> list[str]:
+        return [ANSWERED]
+
+    def _take(self, frame: Frame) -> None:
+        if "crash" in frame:
+            return  # what was raised may quote the texts
+        if ANSWERED not in frame:
+            Validation._take(self, frame)
+        elif self.answer is None:
+            self.heard.append(ANSWERED)
+            self.answer = parsed(Answer, frame[ANSWERED], LIMITS)
+
+
 NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpreter: .engines/e5
 THREADS = 1
 COMPARE_EVERY = 500  # jobs; proves that children do not reach the parent's memory
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
-    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
-}  # fmt: skip
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DEACTIVATE_ASYNC_LOAD": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 
 
 class Warm(NamedTuple):
@@ -70,7 +113,7 @@ def serve(options: argparse.Namespace) -> None:
     warm = _warm(options) if options.base else Warm()
     gc.collect()
     gc.freeze()  # garbage collection in children must not copy pages
-    memory.gather()
+    sessions.gather()
     if options.shared:
         fork_sessions(lambda: _work(take_voice(), findings, warm, options.idle))
     else:
@@ -142,7 +185,7 @@ def _warm(options: argparse.Namespace) -> Warm:
 
     tqdm.tqdm.monitor_interval = 0  # its first progress bar would start a thread, and no process with two may fork
     logging.disable_progress_bar()
-    from workers.engine.evals.rows.rows import BATCH
+    from workers.engine.evals.rows import BATCH
     from workers.engine.models import device
     from workers.engine.models.frozen import Frozen
     from workers.engine.processes import warmth
@@ -156,7 +199,12 @@ def _warm(options: argparse.Namespace) -> Warm:
     warmth.rehearse(frozen)
     stays = options.no_fork or place.type != "cpu"
     versions = EngineVersions(
-        NAME, **warmth.versions(), attention=frozen.attention, device=str(place),
-        dtype=str(frozen.dtype).removeprefix("torch."), threads=THREADS, batch=BATCH,
-    )  # fmt: skip
+        NAME,
+        **warmth.versions(),
+        attention=frozen.attention,
+        device=str(place),
+        dtype=str(frozen.dtype).removeprefix("torch."),
+        threads=THREADS,
+        batch=BATCH,
+    )
     return Warm(frozen, place if stays else None, versions)

@@ -177,9 +177,7 @@ class Validation:
             return iter([Ending(excess=excess)])
         job = self.job
         readable = [job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
-        walls = Walls(
-            work, readable, self._seconds_left, job.memory_bytes, room, job.idle_seconds, self._wall_left
-        )  # fmt: skip
+        walls = Walls(work, readable, self._seconds_left, job.memory_bytes, room, job.idle_seconds, self._wall_left)
         return stage.run(walls, body, believed)
 
     def _expected_of_files(self) -> list[str]:

@@ -13,19 +13,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from dovetail.adapters.results.findings import some
 from workers.engine import checks  # noqa: F401 - imported so that children find them
-from workers.engine.evals import eval_of
-from workers.engine.evals.rows import choice  # noqa: F401 - as above
-from workers.engine.evals.rows.rows import neutral
+from workers.engine.evals import choice, eval_of  # noqa: F401 - as above
+from workers.engine.evals.rows import neutral
 from workers.engine.models import library
 from workers.engine.models.frozen import Frozen
 from workers.engine.processes import resident  # noqa: F401 - imported so that children find them
-from workers.engine.trials import (  # noqa: F401 - imported so that children find them
-    composed,
-    earlier,
-    strength,
-    trial,
-    usage,
-)
+from workers.engine.trials import further_runs, trial, usage  # noqa: F401 - imported so that children find them
 
 FAULTS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 

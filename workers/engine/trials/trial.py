@@ -25,16 +25,15 @@ from dovetail.adapters.readers.library.contents import Library
 from dovetail.adapters.results.records import MAX_ITEMS
 from dovetail.adapters.results.report import Conditions, Cost, Evaluation, Sample
 from workers.engine import jail
-from workers.engine.evals.generation import CannotWrite, write
-from workers.engine.evals.rows.base_outputs import BaseOutputs, recall
-from workers.engine.evals.rows.rows import Rows, neutral
-from workers.engine.evals.rows.samples import samples_of
-from workers.engine.evals.rows.token_rows import with_tokens
-from workers.engine.evals.task import Outputs
+from workers.engine.evals.choice import BaseOutputs, recall
+from workers.engine.evals.codec import CannotWrite, write
+from workers.engine.evals.rows import Rows, neutral, with_tokens
+from workers.engine.evals.task import Outputs, samples_of
 from workers.engine.formats import clean
-from workers.engine.formats.running import is_explained, ready, switched_off
 from workers.engine.models import library
-from workers.engine.models.frozen import WITH_LABELS, Frozen, Place, input_embeddings
+from workers.engine.models.frozen import WITH_LABELS, Frozen
+from workers.engine.models.methods import is_explained, ready, switched_off
+from workers.engine.models.structure import Place, input_embeddings
 
 NOISE = 1e-6  # relative to the largest output: the effect of the order of additions
 SURE = 3  # repetitions of a run that seems slow: another process may have been busy

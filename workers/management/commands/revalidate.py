@@ -18,9 +18,10 @@ class Command(BaseCommand):
         parser.add_argument("--base", metavar="ID", help="those of this base model, by any of its names")
         parser.add_argument("--failed", action="store_true", help="those whose verdict is failed or errored")
         parser.add_argument(
-            "--outdated", action="store_true",
+            "--outdated",
+            action="store_true",
             help="those proven with other libraries, checks or rules than there are now; also done in time by itself",
-        )  # fmt: skip
+        )
         parser.add_argument("--all", action="store_true", help="all of them")
         parser.add_argument("--dry-run", action="store_true", help="only say how many")
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_
 
 JsonObject = dict[str, Any]  # parsed JSON, of which nobody has proven more
 MAX_TEXT = 4000
-MAX_ITEMS = 256  # no less than the rows of an evaluation (workers/engine/evals/rows/rows.py)
+MAX_ITEMS = 256  # no less than the rows of an evaluation (workers/engine/evals/rows.py)
 MAX_DEPTH = 3
 LARGEST = 1e300
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

@@ -1,4 +1,4 @@
-"""Writes a clean config for PEFT from an allow-list, so that no uploaded config ever reaches a loader."""
+"""Clean configs for PEFT, written from an allow-list, so that no uploaded config ever reaches a loader; no torch."""
 
 from __future__ import annotations
 

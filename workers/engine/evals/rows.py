@@ -1,4 +1,7 @@
-"""Prepares the rows that an adapter is run on: the author's smoke.jsonl, or the built-in neutral rows."""
+"""Prepares the rows that an adapter is run on: the author's smoke.jsonl, or the built-in neutral rows.
+
+The tokens that an adapter trains are put into rows, since sentences of ours seldom have them.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from typing import Any, Literal
 import torch
 
 from dovetail.adapters.readers.folder import Folder
+from workers.engine.evals import task
 from workers.engine.evals.codec import PICTURES, Batch, Codec, Labels, Row, any_ids, pictures, sensed
-from workers.engine.evals.rows import builtin
 from workers.engine.evals.task import Eval
 from workers.engine.models.frozen import Frozen
 
@@ -49,7 +52,7 @@ class Rows:
 
     @property
     def source(self) -> Literal["smoke", "neutral"]:
-        return "neutral" if self.name == builtin.NAME else "smoke"
+        return "neutral" if self.name == task.BUILTIN else "smoke"
 
     def answers(self, model: Any, most: int | None = None) -> Iterator[list[torch.Tensor]]:
         """Yield the model's outputs batch by batch, a tensor for each row, of all or of the first `most` batches."""
@@ -85,13 +88,13 @@ def digest(rows: Sequence[Row]) -> str:
 def neutral(frozen: Frozen, evaluation: Eval, codec: Codec | None = None) -> Rows:
     codec = codec or Codec.of(frozen)
     if codec.picture is not None:
-        return Rows(builtin.NAME, (), pictures(codec), range(PICTURES), evaluation, codec)
+        return Rows(task.BUILTIN, (), pictures(codec), range(PICTURES), evaluation, codec)
     if codec.senses:
-        return Rows(builtin.NAME, (), sensed(codec), range(PICTURES), evaluation, codec)
+        return Rows(task.BUILTIN, (), sensed(codec), range(PICTURES), evaluation, codec)
     if codec.tokenizer is None:
-        batch = _asked(any_ids(codec, len(builtin.SENTENCES)), evaluation)
-        return Rows(builtin.NAME, (), [batch], range(len(builtin.SENTENCES)), evaluation, codec)
-    return _ready(builtin.NAME, evaluation.builtin, evaluation, codec)
+        batch = _asked(any_ids(codec, len(task.SENTENCES)), evaluation)
+        return Rows(task.BUILTIN, (), [batch], range(len(task.SENTENCES)), evaluation, codec)
+    return _ready(task.BUILTIN, evaluation.builtin, evaluation, codec)
 
 
 def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2, lent_by: str = "") -> Rows | None:
@@ -201,3 +204,23 @@ def _most(used: Sequence[set[str]], names: Set[str]) -> bool:
 def _labels_in(row: Row) -> Sequence[Any]:
     labels = row.get("labels")
     return labels if isinstance(labels, list) else [row.get("label")]
+
+
+MOST_TOKENS = 64  # tokens that are put in: each adapter that trains more is felt by these
+
+
+def with_tokens(rows: Rows, ids: Sequence[int]) -> Rows | None:
+    """Return the rows with every other token replaced by a trained one; None for a base that reads no tokens."""
+    if not all("input_ids" in batch.inputs for batch in rows.batches):
+        return None
+    return replace(rows, batches=[_replaced(batch, ids[:MOST_TOKENS]) for batch in rows.batches])
+
+
+def _replaced(batch: Batch, ids: Sequence[int]) -> Batch:
+    """Leave the first token, which may open a text, and padding."""
+    tokens = batch.inputs["input_ids"].clone()
+    mask = batch.inputs.get("attention_mask", torch.ones_like(tokens)).bool()
+    places = mask & (torch.arange(tokens.shape[1]) % 2 == 1)
+    count = int(places.sum())
+    tokens[places] = torch.tensor(ids).repeat(count // len(ids) + 1)[:count]
+    return replace(batch, inputs={**batch.inputs, "input_ids": tokens})

@@ -1,4 +1,8 @@
-"""Sequence classification: accuracy and macro-F1, with one label the correlation. The frozen base can only guess."""
+"""Classification of texts, of pictures and, by CTC, of moments of sound.
+
+Of texts: accuracy and macro-F1, with one label the correlation; the frozen base can only guess. Built-in pictures are
+read like texts, and of built-in sound the answer for each moment is compared: smoke.jsonl holds neither.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,7 @@ from dovetail.adapters.results import paired
 from workers.engine.evals import measures
 from workers.engine.evals.codec import Batch, Codec, Row, is_count, is_real
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.orders import Order, better_order
-from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
+from workers.engine.evals.task import Eval, Line, Order, Outputs, better_order, numbers_agree
 
 SKEWED = 1.4  # times the share that each of equally common labels would have
 FLAT = 1e-3  # the smallest deviation of a probability over all rows that is not suspicious
@@ -164,4 +167,27 @@ def _correlations(outputs: Outputs) -> list[Metric]:
     ]
 
 
-EVAL = SequenceClassification()
+SEQUENCE = SequenceClassification()
+
+
+class ImageClassification(SequenceClassification):
+    task = "IMAGE_CLS"
+
+    def is_row(self, row: Row) -> bool:
+        return False
+
+
+IMAGE = ImageClassification()
+
+
+class Ctc(Eval):
+    task = "CTC"
+
+    def is_row(self, row: Row) -> bool:
+        return False
+
+    def read(self, answer: Any, batch: Batch) -> list[Line]:
+        return list(answer.logits)
+
+
+CTC = Ctc()

@@ -1,4 +1,4 @@
-"""The extra arguments that some methods of PEFT need at every run, and how each method is switched off."""
+"""PEFT's methods in a model: the extra arguments that some need at every run, and how each is switched off."""
 
 from __future__ import annotations
 

@@ -1,1 +1,0 @@
-"""The rows on which adapters run: the author's, built-in ones, which are chosen, and their doubts."""
