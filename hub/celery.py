@@ -19,7 +19,6 @@ from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 
 from registry.kernel.outbound import traces
-from registry.talk import letters
 
 
 class SettlingQoS(redis.QoS):
@@ -248,6 +247,8 @@ def scan() -> None:
 def send_letter(to: str, subject: str, text: str) -> None:
     """Give a letter to a worker; while the broker is down the request itself brings it to the mail server."""
     if not _send("workers.tasks.letter", to, subject, text):
+        from registry.talk import letters  # noqa: PLC0415  # its tables are loaded after this module
+
         letters.deliver(to, subject, text)
 
 
